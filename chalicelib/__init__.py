@@ -1,0 +1,1 @@
+"""livedrop: the checkout back end for a live show's busiest minute."""

@@ -1,0 +1,43 @@
+"""Checkout: the purchase and what moves it, from the first hold to the last refund."""
+
+from chalicelib.checkout.model import (
+    Answer,
+    Buyer,
+    Caller,
+    Change,
+    Completion,
+    Destination,
+    Line,
+    Message,
+    NoPurchase,
+    Payment,
+    Purchase,
+    Refund,
+    RefundLine,
+    RefundWish,
+    State,
+    Totals,
+    UsedKey,
+    Wish,
+)
+
+__all__ = [
+    "Answer",
+    "Buyer",
+    "Caller",
+    "Change",
+    "Completion",
+    "Destination",
+    "Line",
+    "Message",
+    "NoPurchase",
+    "Payment",
+    "Purchase",
+    "Refund",
+    "RefundLine",
+    "RefundWish",
+    "State",
+    "Totals",
+    "UsedKey",
+    "Wish",
+]

@@ -1,0 +1,279 @@
+"""The purchase: cart, checkout session and order as one versioned item, and what may be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.instants import Instant
+from chalicelib.stock import HoldRef
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class State(StrEnum):
+    """Where a purchase stands. Only ``OPEN`` may be updated; from ``PLACED`` on only the capture worker moves it."""
+
+    OPEN = "open"
+    PLACED = "placed"
+    AWAITING_BUYER = "awaiting_buyer"
+    PAID = "paid"
+    CANCELLED = "cancelled"
+
+
+class Line(_Frozen):
+    """Units of one drop. Price is fixed at the take. ``holds`` name the units; more units are further holds."""
+
+    id: str
+    drop_id: str
+    sku: str
+    title: str
+    unit_price: int
+    quantity: int
+    homes: int
+    """Home buckets of the drop: what it takes to find a hold without reading the drop."""
+    extra: int = 0
+    holds: tuple[HoldRef, ...] = ()
+    price_until: Instant
+    """Until when the price is honoured; afterwards the line must be taken anew."""
+    tax_category: str | None = None
+    creator_id: str | None = None
+    commission_bps: int = 0
+    image_url: str | None = None
+    # Frozen at placing, so that books never depend on a table that changes:
+    tax: int = 0
+    """Tax of the whole line: contained in the price where the market is tax-inclusive, on top where it is not."""
+    tax_rate_bps: int = 0
+
+
+class Buyer(_Frozen):
+    """Who buys. Personal: stands only in the purchase, erasable."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    first_name: str | None = None
+    last_name: str | None = None
+    email: str | None = None
+    phone_number: str | None = None
+
+
+class Destination(_Frozen):
+    """Where it goes: UCP's postal address. Personal: stands only in the purchase, erasable."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    id: str = "dest_1"
+    first_name: str | None = None
+    last_name: str | None = None
+    phone_number: str | None = None
+    street_address: str | None = None
+    extended_address: str | None = None
+    address_locality: str | None = None
+    address_region: str | None = None
+    postal_code: str | None = None
+    address_country: str | None = None
+
+
+class Totals(_Frozen):
+    """Money of a purchase in minor units. ``total = subtotal + shipping + tax_on_top``.
+
+    ``tax`` is all tax; where prices include it, ``tax_on_top`` is 0 and ``tax`` is contained in the others.
+    """
+
+    subtotal: int = 0
+    shipping: int = 0
+    shipping_tax: int = 0
+    shipping_tax_rate_bps: int = 0
+    tax: int = 0
+    tax_on_top: int = 0
+    total: int = 0
+
+
+class Payment(_Frozen):
+    """The latest attempt's payment at the provider. ``instrument`` (its token) is dropped when the attempt ends."""
+
+    handler_id: str
+    instrument_id: str
+    instrument_type: str = "card"
+    token: str | None = None
+    provider: str = "sandbox"
+    provider_id: str | None = None
+    """The provider's payment (Stripe: payment intent)."""
+    charge_id: str | None = None
+    fee: int = 0
+    failure: str | None = None
+    """Why the latest attempt ended without money: the provider's code, or ``out_of_stock``."""
+
+
+class RefundLine(_Frozen):
+    line_id: str
+    quantity: int
+    goods: int
+    """Minor units given back for goods, without tax on top."""
+    tax: int
+
+
+class Refund(_Frozen):
+    """Money given back. ``done_at`` is None until the provider confirmed it."""
+
+    id: str
+    key: str
+    fingerprint: str
+    lines: tuple[RefundLine, ...]
+    amount: int
+    """Everything given back: goods, tax on top, shipping."""
+    shipping: int = 0
+    shipping_tax: int = 0
+    restock: bool
+    requested_at: Instant
+    done_at: Instant | None = None
+    restocked: bool = False
+    provider_id: str | None = None
+
+
+class UsedKey(_Frozen):
+    """An idempotency key this purchase has seen: a short hash of it, the body's fingerprint, the attempt it began."""
+
+    key: str
+    fingerprint: str
+    attempt: int = 0
+
+
+class Purchase(_Frozen):
+    """One buyer's purchase from the first hold to the last refund. Each change raises ``version`` by one.
+
+    Seen outside as ``cart_{id}``, ``chk_{id}`` and ``ord_{id}``.
+    """
+
+    id: str
+    version: int
+    state: State
+    platform: str
+    channel: str | None = None
+    show_id: str | None = None
+    currency: str
+    market: str
+    is_cart: bool = False
+    """Begun as a cart and not yet turned into a checkout session."""
+    created_at: Instant
+    updated_at: Instant
+    lines: tuple[Line, ...]
+    buyer: Buyer | None = None
+    destination: Destination | None = None
+    shipping_option: str | None = None
+    """The option that applies: chosen by the buyer, else the market's first."""
+    totals: Totals = Totals()
+    attribution: dict[str, str] = {}
+    keys: tuple[UsedKey, ...] = ()
+    attempt: int = 0
+    epoch: int = 0
+    placed_at: Instant | None = None
+    payment: Payment | None = None
+    paid_at: Instant | None = None
+    refunds: tuple[Refund, ...] = ()
+    cancelled_at: Instant | None = None
+
+    @property
+    def order_ref(self) -> str:
+        """Nine characters that name this purchase inside buckets (54 bits)."""
+        return self.id[:9]
+
+
+# What a use case answers: the purchase as it now stands, with messages; or messages alone.
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A UCP message in our terms. ``extra`` are fields of ours: ``opens_at``, ``retry_after_ms``, ``next_lapse_at``…"""
+
+    code: str
+    content: str
+    path: str | None = None
+    type: str = "error"
+    """``error``, ``warning`` or ``info``."""
+    severity: str = "recoverable"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A purchase and what is to be said of it. ``created``: by this request or the one it repeats."""
+
+    purchase: Purchase
+    messages: tuple[Message, ...] = ()
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoPurchase:
+    """No purchase exists for this request: nothing was taken, or the id is unknown."""
+
+    messages: tuple[Message, ...]
+
+
+# What a use case is asked.
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One line a buyer asks for, as sent. ``line_id`` names the line it replaces, if the client says."""
+
+    drop_id: str
+    quantity: int
+    line_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the platform (``public`` when it is not one of ours) and its channel."""
+
+    platform: str
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A create or update as UCP has it. None means *not mentioned*: an update leaves that part as it is.
+
+    ``key`` is the Idempotency-Key; ``fingerprint`` a digest of the canonical body.
+    """
+
+    caller: Caller
+    key: str
+    fingerprint: str
+    wishes: tuple[Wish, ...] | None = None
+    cart_id: str | None = None
+    """Purchase id of a cart to turn into a checkout session (create only)."""
+    buyer: Buyer | None = None
+    destination: Destination | None = None
+    shipping_option: str | None = None
+    country_hint: str | None = None
+    attribution: dict[str, str] | None = None
+    as_cart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Place the order: pay with this instrument. ``token`` is the credential's; never logged, never echoed."""
+
+    caller: Caller
+    key: str
+    fingerprint: str
+    handler_id: str
+    instrument_id: str
+    instrument_type: str
+    token: str
+    expected_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundWish:
+    """Give back: quantities by line, to stock or not. Idempotent by ``key``."""
+
+    key: str
+    fingerprint: str
+    lines: tuple[tuple[str, int], ...]
+    restock: bool

@@ -1,0 +1,82 @@
+"""All errors that end a request, as one tree: each with its problem type and HTTP status.
+
+Outcomes that a caller must handle (sold out, not open, payment failed) are values, not errors.
+"""
+
+from __future__ import annotations
+
+
+class LivedropError(Exception):
+    """A request that cannot be carried out; nothing was changed.
+
+    ``code`` is the machine-readable reason (snake case), ``detail`` a sentence for a person, ``field`` the offending
+    input as a JSONPath (``$.line_items[0].quantity``) or a header or query name, when there is one.
+    """
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, detail: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.code = code or type(self).code
+
+
+class BadInput(LivedropError):
+    """The request itself is wrong: malformed, missing, of a wrong type or outside its bounds."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class Unauthenticated(LivedropError):
+    """No credential, or one that does not verify: missing, wrong or stale."""
+
+    status = 401
+    code = "unauthenticated"
+
+
+class Forbidden(LivedropError):
+    """A good credential without the scope that this call needs."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(LivedropError):
+    """Nothing is known under that id. (Buyer calls answer this as a message with status 200 instead.)"""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(LivedropError):
+    """The request contradicts what is: a key reused with another body, a state that does not allow the change."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(LivedropError):
+    """The body is over the limit; it was not parsed."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class Unavailable(LivedropError):
+    """AWS or a provider could not be reached. ``retry_after_seconds`` goes into the Retry-After header."""
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Contended(Unavailable):
+    """The same purchase, drop or show is being changed by others at this moment, again and again."""
+
+    code = "contended"

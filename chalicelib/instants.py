@@ -1,0 +1,39 @@
+"""Instants: integers of milliseconds since the epoch, UTC. Only entry points read a clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+Instant = int
+"""Milliseconds since 1970-01-01T00:00:00Z."""
+
+SECOND: Instant = 1_000
+MINUTE: Instant = 60 * SECOND
+HOUR: Instant = 60 * MINUTE
+DAY: Instant = 24 * HOUR
+
+
+def clock() -> Instant:
+    """The present instant. For entry points only: everything below is told the time."""
+    return time.time_ns() // 1_000_000
+
+
+def parse(text: str) -> Instant:
+    """The instant of an RFC 3339 date-time, cut to milliseconds. ``ValueError`` when malformed or without an offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or "T" not in text.upper():
+        raise ValueError(f"not an RFC 3339 date-time with an offset: {text!r}")
+    return round(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def rfc3339(instant: Instant) -> str:
+    """RFC 3339 in UTC with milliseconds: ``2026-11-27T19:00:00.250Z``."""
+    moment = datetime.fromtimestamp(instant // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant % 1000:03d}Z"
+
+
+def business_day(instant: Instant, time_zone: str) -> date:
+    """The calendar day of an instant in the shop's time zone (an IANA name)."""
+    return datetime.fromtimestamp(instant / 1000, ZoneInfo(time_zone)).date()

@@ -1,0 +1,23 @@
+"""Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
+
+from chalicelib.payments.model import (
+    Authorised,
+    Captured,
+    CaptureRefused,
+    Declined,
+    Gateway,
+    OutcomeUnknownError,
+    PaymentOrder,
+    Refunded,
+)
+
+__all__ = [
+    "Authorised",
+    "CaptureRefused",
+    "Captured",
+    "Declined",
+    "Gateway",
+    "OutcomeUnknownError",
+    "PaymentOrder",
+    "Refunded",
+]

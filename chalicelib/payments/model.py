@@ -1,0 +1,92 @@
+"""The payment gateway's protocol: what the capture worker asks of a provider, in its words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOrder:
+    """What to authorise for one attempt of one purchase. ``amount`` in minor units; ``token`` is never logged."""
+
+    purchase_id: str
+    attempt: int
+    amount: int
+    currency: str
+    token: str
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Authorised:
+    """The provider reserves the money for this attempt; nothing is taken yet."""
+
+    provider_id: str
+    found: bool = False
+    """It was there already: an earlier run of the same attempt made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The provider said no. ``code`` is the provider's reason, safe to show."""
+
+    provider_id: str | None
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The money is taken. ``fee`` is the provider's, in minor units of the same currency."""
+
+    provider_id: str
+    charge_id: str
+    fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRefused:
+    """The authorisation can no longer be captured: voided, lapsed."""
+
+    provider_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """Money went back. ``refund_id`` is the provider's."""
+
+    refund_id: str
+
+
+class OutcomeUnknownError(Exception):
+    """The provider did not answer, or said something unreadable: the effect may or may not have happened. Ask again."""
+
+
+class Gateway(Protocol):
+    """A payment provider. Every call is idempotent by purchase and attempt (refunds: by refund id).
+
+    Each raises :class:`OutcomeUnknownError` when the outcome is unknown; asking again is always safe.
+    """
+
+    name: str
+
+    def authorise(self, order: PaymentOrder, *, now: int) -> Authorised | Declined:
+        """Reserve the money of one attempt."""
+        ...
+
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureRefused:
+        """Take what was authorised, once, whatever the number of calls."""
+        ...
+
+    def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
+        """Give up an authorisation that will not be captured. True: nothing is reserved any more; False: captured."""
+        ...
+
+    def find(self, purchase_id: str, attempt: int, *, now: int) -> Authorised | Captured | Declined | None:
+        """What the provider knows of an attempt."""
+        ...
+
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:
+        """Give back part or all of what was captured. ``ValueError`` for more than is left."""
+        ...

@@ -1,0 +1,56 @@
+"""Settings: what the deployment tells the code, read once at an entry point from environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PREFIX = "LIVEDROP_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Names of the deployment's resources and the shop's choices. A name a function has no use for may be empty."""
+
+    stock_table: str
+    commerce_table: str
+    sandbox_table: str
+    finance_bucket: str
+    capture_queue_url: str
+    books_queue_url: str
+    exports_queue_url: str
+    parked_cues_queue_url: str
+    event_bus: str
+    secrets_id: str
+    """Name or ARN of the Secrets Manager secret that holds keys and known platforms."""
+    time_zone: str
+    """IANA name: where the shop's business days begin and end."""
+    public_url: str
+    """Base address for links; empty: taken from each request."""
+    cors_origins: tuple[str, ...]
+    cue_max_age_seconds: int
+    """An *open* cue older than this is refused."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read ``LIVEDROP_*``; absent text is empty, numbers and the time zone have defaults."""
+
+        def text(name: str, default: str = "") -> str:
+            return environment.get(_PREFIX + name, default)
+
+        return cls(
+            stock_table=text("STOCK_TABLE"),
+            commerce_table=text("COMMERCE_TABLE"),
+            sandbox_table=text("SANDBOX_TABLE"),
+            finance_bucket=text("FINANCE_BUCKET"),
+            capture_queue_url=text("CAPTURE_QUEUE_URL"),
+            books_queue_url=text("BOOKS_QUEUE_URL"),
+            exports_queue_url=text("EXPORTS_QUEUE_URL"),
+            parked_cues_queue_url=text("PARKED_CUES_QUEUE_URL"),
+            event_bus=text("EVENT_BUS"),
+            secrets_id=text("SECRETS_ID"),
+            time_zone=text("TIME_ZONE", "Europe/London"),
+            public_url=text("PUBLIC_URL"),
+            cors_origins=tuple(origin.strip() for origin in text("CORS_ORIGINS").split(",") if origin.strip()),
+            cue_max_age_seconds=int(text("CUE_MAX_AGE_SECONDS", "30")),
+        )

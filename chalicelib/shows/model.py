@@ -1,0 +1,126 @@
+"""The words of a show: shows, drops and their windows, cues. Frozen models without I/O."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from chalicelib.instants import Instant
+from chalicelib.stock import Layout
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Show(_Frozen):
+    """One live broadcast. ``currency``, ``market`` and ``time_zone`` hold for everything sold in it."""
+
+    id: Id
+    title: str
+    currency: Currency
+    starts_at: Instant
+    host: str | None = None
+    channels: tuple[str, ...] = ()
+    time_zone: str | None = None
+    market: str | None = None
+    started_at: Instant | None = None
+    ended_at: Instant | None = None
+
+
+class Drop(_Frozen):
+    """A timed offer of one SKU in a show. Amounts in minor units of ``currency``, which is its show's.
+
+    The window is ``[opens_at, closes_at)``; a drop without ``opens_at`` waits for its cue.
+    """
+
+    id: Id
+    show_id: Id
+    sku: str
+    title: str
+    unit_price: int
+    currency: Currency
+    stock: int
+    """Units offered, stock added later included."""
+    homes: int
+    """Number of home buckets, fixed for the drop's life."""
+    extra: int = 0
+    usual_quantity: int = 1
+    hold_seconds: int = 300
+    max_quantity: int | None = None
+    limit_per_buyer: int | None = None
+    opens_at: Instant | None = None
+    closes_at: Instant | None = None
+    suspended: bool = False
+    image_url: str | None = None
+    creator_id: str | None = None
+    commission_bps: int = 0
+    tax_category: str | None = None
+    market: str | None = None
+    earlier_price: int | None = None
+    """The lowest price of this SKU in the 30 days before the present price (directive 98/6/EC, article 6a)."""
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.id, self.homes, self.extra)
+
+
+class DropState(StrEnum):
+    """What a watcher is told. Sold out comes from the summary, the rest from the window."""
+
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    SUSPENDED = "suspended"
+    SOLD_OUT = "sold_out"
+    CLOSED = "closed"
+
+
+class CueType(StrEnum):
+    """What the show can tell: the ``type`` of a cue's CloudEvent."""
+
+    OPEN = "dev.livedrop.drop.open"
+    CLOSE = "dev.livedrop.drop.close"
+    EXTEND = "dev.livedrop.drop.extend"
+    SUSPEND = "dev.livedrop.drop.suspend"
+    RESUME = "dev.livedrop.drop.resume"
+    STOCK_ADDED = "dev.livedrop.drop.stock_added"
+    SHOW_STARTED = "dev.livedrop.show.started"
+    SHOW_ENDED = "dev.livedrop.show.ended"
+
+
+class Cue(_Frozen):
+    """A validated cue: CloudEvents 1.0 attributes and the data its type has. ``time`` is when the host said it."""
+
+    source: str
+    id: str
+    type: CueType
+    subject: Id
+    time: Instant
+    closes_at: Instant | None = None
+    reopen: bool = False
+    quantity: int | None = Field(default=None, ge=1)
+
+
+class CueApplied(_Frozen):
+    """The cue changed something, by this delivery."""
+
+
+class CueRepeated(_Frozen):
+    """This very cue had been applied before; nothing changed."""
+
+
+class CueRefused(_Frozen):
+    """The cue cannot be applied: ``code`` and a sentence. Kept in the show's record."""
+
+    code: str
+    detail: str
+
+
+CueAnswer = CueApplied | CueRepeated | CueRefused
+
+JsonObject = dict[str, Any]

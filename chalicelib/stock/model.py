@@ -1,0 +1,119 @@
+"""The words of stock: how a drop's units are laid out, what a hold is, and what a take may answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EpochSeconds = int
+"""Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a drop's units stand: buckets 0 to ``homes - 1`` are homes, ``extra`` more are reached by strays only.
+
+    ``homes`` never changes in a drop's life: a hold's home is a hash modulo it.
+    """
+
+    drop_id: str
+    homes: int
+    extra: int = 0
+
+    @property
+    def buckets(self) -> int:
+        return self.homes + self.extra
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRef:
+    """A hold as a purchase names it. ``bucket`` is where it was taken: a hint that saves a read; home is the truth."""
+
+    id: str
+    bucket: int
+    quantity: int
+    until: EpochSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """Who units are sold to: the order's short reference (9 characters) and its epoch, raised whenever it asks anew."""
+
+    order: str
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"{self.order}{self.epoch:03d}"
+
+
+# What a take may answer.
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Units are held for this hold id, by this write or an earlier one (``replay``). ``sold``: already sold to it."""
+
+    hold: HoldRef
+    replay: bool = False
+    sold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fewer:
+    """No single bucket has that many; ``quantity`` is the largest that one bucket had."""
+
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoldOut:
+    """Every unit of the drop is sold: final."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllHeld:
+    """Every unit is sold or held; the earliest hold ends at ``next_lapse_at``."""
+
+    next_lapse_at: EpochSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Not decided within the bounded number of probes: come back after ``retry_after_ms`` (jittered by hold id)."""
+
+    retry_after_ms: int
+
+
+TakeAnswer = Taken | Fewer | SoldOut | AllHeld | Busy
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a hold stands in its bucket. ``order`` is the ``o`` attribute, if any; ``until`` None means sold."""
+
+    bucket: int
+    quantity: int
+    until: EpochSeconds | None
+    order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The live summary of a drop, derived from its buckets: units available, held and sold; never incremented.
+
+    ``available`` counts lapsed holds as available, as the next take reclaims them. ``open_buckets`` are the numbers of
+    buckets with available units. ``as_of`` is the instant (ms) before the first bucket was read.
+    """
+
+    drop_id: str
+    size: int
+    available: int
+    held: int
+    sold: int
+    open_buckets: tuple[int, ...]
+    next_lapse_at: EpochSeconds | None
+    sold_out_at: int | None
+    as_of: int
+
+    @property
+    def sold_out(self) -> bool:
+        return self.size > 0 and self.sold == self.size
