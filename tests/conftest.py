@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.client import BaseClient
+from botocore.config import Config
 from moto import mock_aws
 
+from infra.local import engine as embedded
 from tests.tables import make_tables
 
 if TYPE_CHECKING:
@@ -59,3 +62,49 @@ def tables(moto_aws: None) -> Tables:
     dynamodb = boto3.client("dynamodb")
     names = make_tables(dynamodb, "test-")
     return Tables(dynamodb, names["StockTable"], names["CommerceTable"], names["SandboxTable"])
+
+
+@dataclass(frozen=True)
+class EngineAccount:
+    """An account of its own in the embedded engine: nobody else sees its tables (bucket names are global)."""
+
+    endpoint: str
+    access_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point the AWS clients of any process at this account."""
+        return embedded.environment(self.endpoint, self.access_key)
+
+    def client(self, service: str, **config: Any) -> Any:
+        """A client of its own for each caller; ``config`` goes to botocore's ``Config``."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.endpoint,
+            region_name=embedded.REGION,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key="local",
+            config=Config(**{"parameter_validation": False, "max_pool_connections": 64} | config),
+        )
+
+    def tables(self, prefix: str = "test-") -> Tables:
+        """The template's tables, made in this account."""
+        dynamodb = self.client("dynamodb")
+        names = make_tables(dynamodb, prefix)
+        return Tables(dynamodb, names["StockTable"], names["CommerceTable"], names["SandboxTable"])
+
+
+@pytest.fixture(scope="session")
+def engine_process() -> Iterator[embedded.Engine]:
+    """One embedded AWS engine for a test process, on a free port; ended with it."""
+    with embedded.temporary() as running:
+        yield running
+
+
+_accounts = count(100_000_000_001)
+
+
+@pytest.fixture
+def engine(engine_process: embedded.Engine) -> EngineAccount:
+    """The embedded engine, whose conditional writes are atomic, with an empty account for this test."""
+    return EngineAccount(engine_process.endpoint, str(next(_accounts)))

@@ -1,0 +1,48 @@
+"""The embedded engine as tests use it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local import engine as embedded
+from tests.conftest import EngineAccount
+
+
+@pytest.mark.engine
+def test_a_conditional_write_has_one_winner_among_rivals(engine: EngineAccount) -> None:
+    tables = engine.tables()
+
+    def put(rival: int) -> str:
+        try:
+            engine.client("dynamodb").put_item(
+                TableName=tables.stock,
+                Item={"pk": {"S": "d#0"}, "winner": {"N": str(rival)}},
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except ClientError as refusal:
+            return refusal.response["Error"]["Code"]
+        return "won"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = sorted(pool.map(put, range(32)))
+    assert outcomes == ["ConditionalCheckFailedException"] * 31 + ["won"]
+
+
+@pytest.mark.engine
+def test_every_test_has_an_account_of_its_own(engine: EngineAccount) -> None:
+    assert engine.client("dynamodb").list_tables()["TableNames"] == []
+    engine.tables()
+    assert len(engine.client("dynamodb").list_tables()["TableNames"]) == 3
+
+
+@pytest.mark.engine
+def test_an_engine_ends_with_everything_it_started() -> None:
+    with embedded.temporary() as running:
+        assert psutil.pid_exists(running.pid)
+        home = running.log.parent
+    assert not psutil.pid_exists(running.pid)
+    assert not home.exists()
