@@ -1,5 +1,6 @@
 """Shows: broadcasts, their drops and windows, and the cues that move them."""
 
+from chalicelib.shows.desk import Shows
 from chalicelib.shows.model import (
     Cue,
     CueAnswer,
@@ -9,8 +10,17 @@ from chalicelib.shows.model import (
     CueType,
     Drop,
     DropState,
+    LiveDrop,
+    LiveShow,
+    Offer,
+    RefusedCue,
     Show,
+    StockAdded,
 )
+from chalicelib.shows.reading import parse_cue
+from chalicelib.shows.store import ParkedCues
+from chalicelib.shows.windows import state, window
+from chalicelib.shows.wishes import DropWish, ShowWish
 
 __all__ = [
     "Cue",
@@ -21,5 +31,17 @@ __all__ = [
     "CueType",
     "Drop",
     "DropState",
+    "DropWish",
+    "LiveDrop",
+    "LiveShow",
+    "Offer",
+    "ParkedCues",
+    "RefusedCue",
     "Show",
+    "ShowWish",
+    "Shows",
+    "StockAdded",
+    "parse_cue",
+    "state",
+    "window",
 ]

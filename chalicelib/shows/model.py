@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.instants import Instant
-from chalicelib.stock import Layout
+from chalicelib.stock import Layout, Summary
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -80,6 +81,57 @@ class DropState(StrEnum):
     CLOSED = "closed"
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a buyer is offered at this moment: the drop and how its stock stands, both at most one second old."""
+
+    drop: Drop
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDrop:
+    """A drop as its watchers see it. Amounts in minor units of ``currency``."""
+
+    drop_id: str
+    state: DropState
+    sku: str
+    title: str
+    image_url: str | None
+    opens_at: Instant | None
+    closes_at: Instant | None
+    unit_price: int
+    earlier_price: int | None
+    currency: str
+    available: int
+    held: int
+    sold: int
+    size: int
+    next_lapse_at: Instant | None
+    """When the earliest hold lapses (ms); None without holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveShow:
+    """A show as its watchers see it, with its drops in the order of their ids."""
+
+    show: Show
+    drops: tuple[LiveDrop, ...]
+    turns_at: Instant | None
+    """The next instant at which a drop's window opens or closes by itself; from then on this picture is old."""
+    digest: str
+    """Hash of all that is shown, for an ETag. Equal digests: nothing has changed but the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockAdded:
+    """Units were added to a drop, by this request or an earlier one with the same key (``repeated``)."""
+
+    drop: Drop
+    quantity: int
+    repeated: bool
+
+
 class CueType(StrEnum):
     """What the show can tell: the ``type`` of a cue's CloudEvent."""
 
@@ -119,6 +171,20 @@ class CueRefused(_Frozen):
 
     code: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCue:
+    """A refusal as the show's record keeps it for operators, for thirty days."""
+
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: Instant
+    code: str
+    detail: str
+    refused_at: Instant
 
 
 CueAnswer = CueApplied | CueRepeated | CueRefused
