@@ -1,31 +1,51 @@
 """Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
 
+from chalicelib.stock.layout import hold_id, plan_extra, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
+    Audit,
     Busy,
     EpochSeconds,
     Fewer,
+    Gone,
+    HeldAgain,
+    HoldAgainAnswer,
     HoldRef,
     Layout,
     OrderRef,
+    SellAnswer,
+    Sold,
     SoldOut,
     Standing,
     Summary,
+    Superseded,
     TakeAnswer,
     Taken,
 )
+from chalicelib.stock.stock import Stock
 
 __all__ = [
     "AllHeld",
+    "Audit",
     "Busy",
     "EpochSeconds",
     "Fewer",
+    "Gone",
+    "HeldAgain",
+    "HoldAgainAnswer",
     "HoldRef",
     "Layout",
     "OrderRef",
+    "SellAnswer",
+    "Sold",
     "SoldOut",
     "Standing",
+    "Stock",
     "Summary",
+    "Superseded",
     "TakeAnswer",
     "Taken",
+    "hold_id",
+    "plan_extra",
+    "plan_sizes",
 ]

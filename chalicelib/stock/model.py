@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 EpochSeconds = int
 """Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""
+
+ORDER_WIDTH = 9
+LAST_EPOCH = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,17 @@ class HoldRef:
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
-    """Who units are sold to: the order's short reference (9 characters) and its epoch, raised whenever it asks anew."""
+    """Who units are sold to: the order's short reference (9 characters) and its epoch, raised whenever it asks anew.
+
+    Written with a fixed width, so that references of one order compare as their epochs do, also inside DynamoDB.
+    """
 
     order: str
     epoch: int
+
+    def __post_init__(self) -> None:
+        if len(self.order) != ORDER_WIDTH or not 0 <= self.epoch <= LAST_EPOCH:
+            raise ValueError(f"not an order reference of fixed width: {self.order!r}, epoch {self.epoch}")
 
     def __str__(self) -> str:
         return f"{self.order}{self.epoch:03d}"
@@ -71,7 +82,7 @@ class SoldOut:
 
 @dataclass(frozen=True, slots=True)
 class AllHeld:
-    """Every unit is sold or held; the earliest hold ends at ``next_lapse_at``."""
+    """Every unit is sold or held; from ``next_lapse_at`` on, a take can have what the earliest hold leaves."""
 
     next_lapse_at: EpochSeconds
 
@@ -84,6 +95,37 @@ class Busy:
 
 
 TakeAnswer = Taken | Fewer | SoldOut | AllHeld | Busy
+
+
+# What selling a hold, or holding it again, may answer.
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """``quantity`` units are the order's at this epoch, by this write or an earlier one."""
+
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAgain:
+    """The units stay with the order until ``until``, then lapse by themselves."""
+
+    until: EpochSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The units are no longer there: the hold lapsed and another buyer took them, or they were given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The order has moved on: the hold stands at a later epoch, or was already held again or sold otherwise at this."""
+
+
+SellAnswer = Sold | Gone | Superseded
+HoldAgainAnswer = HeldAgain | Gone | Superseded
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +155,29 @@ class Summary:
     next_lapse_at: EpochSeconds | None
     sold_out_at: int | None
     as_of: int
+    largest: int | None = None
+    """The most units that one bucket has: what a single hold can take. None: not known."""
+    largest_in: int | None = None
+    """The bucket that has them."""
 
     @property
     def sold_out(self) -> bool:
         return self.size > 0 and self.sold == self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What strong reads of every bucket show. ``available`` counts lapsed holds, as in the summary.
+
+    ``mismatches`` are sentences for an operator; empty when every rule of stock holds. ``sold_by_order`` is units by
+    short order reference. ``lapsed_at_risk`` are units of lapsed holds that nobody has taken yet.
+    """
+
+    size: int
+    available: int
+    held: int
+    sold: int
+    buckets: int
+    mismatches: tuple[str, ...]
+    sold_by_order: Mapping[str, int]
+    lapsed_at_risk: int
