@@ -30,7 +30,7 @@ def make_tables(dynamodb: DynamoDBClient, prefix: str) -> dict[str, str]:
     """Create every table of the template as ``{prefix}{logical id}``; returns names by logical id."""
     names = {}
     for logical_id, resource in template()["Resources"].items():
-        if resource["Type"] != "AWS::DynamoDB::Table":
+        if resource.get("Type") != "AWS::DynamoDB::Table":
             continue
         names[logical_id] = f"{prefix}{logical_id}"
         shape = {key: resource["Properties"][key] for key in ("BillingMode", "AttributeDefinitions", "KeySchema")}

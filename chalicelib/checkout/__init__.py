@@ -1,5 +1,8 @@
 """Checkout: the purchase and what moves it, from the first hold to the last refund."""
 
+from chalicelib.checkout.checkout import Checkout
+from chalicelib.checkout.identity import is_purchase_id
+from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
 from chalicelib.checkout.model import (
     Answer,
     Buyer,
@@ -20,24 +23,38 @@ from chalicelib.checkout.model import (
     UsedKey,
     Wish,
 )
+from chalicelib.checkout.repair import Repaired
+from chalicelib.checkout.status import expires_at, status_of
+from chalicelib.checkout.store import PurchaseStore, purchase_from_item
 
 __all__ = [
+    "DEFAULT_MARKETS",
     "Answer",
     "Buyer",
     "Caller",
     "Change",
+    "Checkout",
     "Completion",
     "Destination",
     "Line",
+    "Market",
+    "Markets",
     "Message",
     "NoPurchase",
     "Payment",
     "Purchase",
+    "PurchaseStore",
     "Refund",
     "RefundLine",
     "RefundWish",
+    "Repaired",
+    "ShippingOption",
     "State",
     "Totals",
     "UsedKey",
     "Wish",
+    "expires_at",
+    "is_purchase_id",
+    "purchase_from_item",
+    "status_of",
 ]

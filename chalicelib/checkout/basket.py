@@ -1,0 +1,217 @@
+"""Create, update and cancel a purchase that is still open: units first, then the one write that names them."""
+
+from __future__ import annotations
+
+from chalicelib.checkout.identity import purchase_id
+from chalicelib.checkout.lines import Basket, fill, given_up
+from chalicelib.checkout.model import Answer, Caller, Change, Message, NoPurchase, Purchase, State
+from chalicelib.checkout.status import status_of
+from chalicelib.checkout.till import (
+    UNKNOWN,
+    Till,
+    give_back_unnamed,
+    holds_of,
+    next_version,
+    order_of,
+    remembered,
+    seen,
+)
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.instants import Instant
+from chalicelib.stock import HoldRef, Layout
+
+
+def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
+    """Begin a purchase: hold units for each line, then put it. A repeat meets its own holds and its own purchase.
+
+    Costs one write a line and one for the purchase; a refusal costs no write and one read, which tells a repeat of an
+    earlier success from a first try. ``Conflict`` when the key was used with another body.
+    """
+    if change.cart_id is not None:
+        return _from_cart(till, change, now)
+    ours = purchase_id(till.id_key, change.caller.platform, change.key)
+    basket = Basket(purchase_id=ours, version=1)
+    fill(till, basket, change.wishes or (), (), now)
+    if not basket.lines or basket.currency is None:
+        standing = till.purchases.read(ours)
+        if standing and seen(standing, change.key, change.fingerprint):
+            return _as_it_stands(standing, now, created=True)
+        return NoPurchase(tuple(basket.messages))
+    purchase = till.priced(_begun(till, change, basket, now))
+    try:
+        _check_option(purchase, change)
+    except BadInput:
+        give_back_unnamed(till.stock, basket.taken, None)
+        raise
+    standing = till.purchases.create(purchase)
+    if standing is None:
+        return _answer(purchase, basket.messages, now, created=True)
+    give_back_unnamed(till.stock, basket.taken, standing)
+    if not seen(standing, change.key, change.fingerprint):
+        raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
+    return _as_it_stands(standing, now, created=True)
+
+
+def update(till: Till, ours: str, change: Change, now: Instant) -> Answer | NoPurchase:
+    """Replace what the change mentions. Units for growing lines first, then the write, then shrinking lines give back.
+
+    Dying after the write leaves surplus units held: a sell corrects them, or they lapse. ``Conflict`` when another
+    change came in between (nothing of this one remains) or the key was used with another body.
+    """
+    purchase = till.purchases.read(ours)
+    if purchase is None:
+        return UNKNOWN
+    if seen(purchase, change.key, change.fingerprint):
+        return _as_it_stands(purchase, now)
+    if purchase.state is not State.OPEN:
+        return _no_longer_open(purchase, now)
+    return _changed(till, purchase, change, now)
+
+
+def find(till: Till, ours: str, now: Instant) -> Answer | NoPurchase:
+    """A purchase as it stands: one consistent read."""
+    purchase = till.purchases.read(ours)
+    return UNKNOWN if purchase is None else _as_it_stands(purchase, now)
+
+
+def cancel(till: Till, ours: str, caller: Caller, key: str, fingerprint: str, now: Instant) -> Answer | NoPurchase:
+    """Give an open purchase up and its units back. A placed one answers that it is in progress."""
+    purchase = till.purchases.read(ours)
+    if purchase is None:
+        return UNKNOWN
+    if seen(purchase, key, fingerprint) or purchase.state is State.CANCELLED:
+        return _as_it_stands(purchase, now)
+    if purchase.state is not State.OPEN:
+        return _no_longer_open(purchase, now)
+    keys = remembered(purchase.keys, key, fingerprint)
+    cancelled = next_version(purchase, now, state=State.CANCELLED, cancelled_at=now, keys=keys)
+    _write(till, cancelled, [])
+    for layout, hold in holds_of(purchase):
+        till.stock.release(layout, hold, order_of(purchase) if purchase.attempt else None)
+    return _answer(cancelled, [], now)
+
+
+def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase:
+    hinted = till.markets.of_country(change.country_hint)
+    return Purchase(
+        id=basket.purchase_id,
+        version=1,
+        state=State.OPEN,
+        platform=change.caller.platform,
+        channel=(change.attribution or {}).get("channel") or change.caller.channel,
+        show_id=basket.show_id,
+        currency=basket.currency or "",
+        market=hinted.id if hinted else basket.market or "",
+        is_cart=change.as_cart,
+        created_at=now,
+        updated_at=now,
+        lines=tuple(basket.lines),
+        buyer=change.buyer,
+        destination=change.destination,
+        shipping_option=change.shipping_option,
+        attribution=change.attribution or {},
+        keys=remembered((), change.key, change.fingerprint),
+    )
+
+
+def _from_cart(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
+    """A cart becomes a checkout session: the same purchase, its lines, and its buyer where the cart has one."""
+    purchase = till.purchases.read(change.cart_id or "")
+    if purchase is None:
+        return UNKNOWN
+    if seen(purchase, change.key, change.fingerprint):
+        return _as_it_stands(purchase, now, created=True)
+    if purchase.state is not State.OPEN:
+        return _no_longer_open(purchase, now)
+    taken_over = Change(
+        caller=change.caller,
+        key=change.key,
+        fingerprint=change.fingerprint,
+        buyer=purchase.buyer or change.buyer,
+        destination=change.destination,
+        shipping_option=change.shipping_option,
+        attribution=change.attribution,
+    )
+    answer = _changed(till, purchase, taken_over, now)
+    return Answer(answer.purchase, answer.messages, created=True)
+
+
+def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> Answer:
+    basket = Basket(
+        purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
+    )
+    if change.wishes is not None:
+        basket.lines = []
+        fill(till, basket, change.wishes, purchase.lines, now)
+    mentioned = {
+        name: value
+        for name in ("buyer", "destination", "shipping_option", "attribution")
+        if (value := getattr(change, name)) is not None
+    }
+    changed = till.priced(
+        next_version(
+            purchase,
+            now,
+            lines=tuple(basket.lines),
+            is_cart=purchase.is_cart and change.as_cart,
+            keys=remembered(purchase.keys, change.key, change.fingerprint),
+            **mentioned,
+        )
+    )
+    try:
+        _check_option(changed, change)
+    except BadInput:
+        give_back_unnamed(till.stock, basket.taken, purchase)
+        raise
+    won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
+    if won is not None:
+        return _as_it_stands(won, now)
+    order = order_of(purchase) if purchase.attempt else None
+    for layout, hold, kept in given_up(purchase.lines, changed.lines):
+        if kept:
+            till.stock.shrink(layout, hold, kept)
+        else:
+            till.stock.release(layout, hold, order)
+    return _answer(changed, basket.messages, now)
+
+
+def _write(
+    till: Till,
+    purchase: Purchase,
+    taken: list[tuple[Layout, HoldRef]],
+    repeat_of: tuple[str, str] | None = None,
+) -> Purchase | None:
+    """Write the next version. None when written; the purchase that stands there when the same request had won."""
+    standing = till.purchases.replace(purchase)
+    if standing is None:
+        return None
+    give_back_unnamed(till.stock, taken, standing)
+    if repeat_of and seen(standing, *repeat_of):
+        return standing
+    raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
+
+
+def _check_option(purchase: Purchase, change: Change) -> None:
+    known = purchase.destination is not None and purchase.destination.address_country is not None
+    if known and change.shipping_option not in (None, purchase.shipping_option):
+        where = "$.fulfillment.methods[0].groups[0].selected_option_id"
+        raise BadInput("There is no such shipping option for this destination.", field=where)
+
+
+def _answer(purchase: Purchase, messages: list[Message], now: Instant, *, created: bool = False) -> Answer:
+    return Answer(purchase, (*messages, *status_of(purchase, now)[1]), created=created)
+
+
+def _as_it_stands(purchase: Purchase, now: Instant, *, created: bool = False) -> Answer:
+    return _answer(purchase, [], now, created=created)
+
+
+def _no_longer_open(purchase: Purchase, now: Instant) -> Answer:
+    said = {
+        State.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
+        State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
+        State.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
+        State.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
+    }
+    code, content = said[purchase.state]
+    return _answer(purchase, [Message(code, content)], now)

@@ -1,0 +1,26 @@
+"""Checkout: the till with its verbs."""
+
+from __future__ import annotations
+
+from chalicelib.checkout import basket as _basket
+from chalicelib.checkout import capture as _capture
+from chalicelib.checkout import complete as _complete
+from chalicelib.checkout import refund as _refund
+from chalicelib.checkout import repair as _repair
+from chalicelib.checkout.till import Till
+
+
+class Checkout(Till):
+    """Everything that can be done with purchases. Each verb is described where it is written."""
+
+    __slots__ = ()
+
+    create = _basket.create
+    update = _basket.update
+    find = _basket.find
+    cancel = _basket.cancel
+    complete = _complete.complete
+    capture = _capture.capture
+    refund = _refund.refund
+    cancel_order = _refund.cancel_order
+    repair = _repair.repair

@@ -1,0 +1,157 @@
+"""Complete: freeze the purchase, then sell its units. From the freeze on only the capture worker moves it."""
+
+from __future__ import annotations
+
+from chalicelib import aws
+from chalicelib.checkout.lines import Basket, not_open, take_units
+from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
+from chalicelib.checkout.status import missing_of, status_of
+from chalicelib.checkout.till import (
+    UNKNOWN,
+    Till,
+    give_back_unnamed,
+    holds_of,
+    next_version,
+    order_of,
+    remembered,
+    seen,
+)
+from chalicelib.errors import Conflict
+from chalicelib.instants import Instant
+from chalicelib.stock import HoldRef, Standing
+from chalicelib.telemetry import logger
+
+
+def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
+    """Place the order: one write decides (the freeze), then one write a hold sells the units.
+
+    A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
+    is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
+    ``Conflict`` when another change came in between, or the key was used with another body.
+    """
+    purchase = till.purchases.read(ours)
+    if purchase is None:
+        return UNKNOWN
+    if seen(purchase, wish.key, wish.fingerprint):
+        return Answer(purchase, status_of(purchase, now)[1])
+    if purchase.state is not State.OPEN:
+        return _not_open_any_more(purchase, now)
+    if missing_of(purchase):
+        return Answer(purchase, status_of(purchase, now)[1])
+    basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
+    if not _restored(till, purchase, basket, now):
+        give_back_unnamed(till.stock, basket.taken, purchase)
+        return Answer(purchase, (*basket.messages, _HOLD_LAPSED))
+    frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
+    if frozen.totals != purchase.totals:
+        return _new_total(till, frozen, basket, now)
+    frozen = frozen.model_copy(
+        update={
+            "state": State.PLACED,
+            "is_cart": False,
+            "attempt": purchase.attempt + 1,
+            "epoch": purchase.epoch + 1,
+            "placed_at": now,
+            "payment": _payment(wish, till.gateway.name),
+            "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
+        }
+    )
+    standing = till.purchases.replace(frozen)
+    if standing is not None:
+        give_back_unnamed(till.stock, basket.taken, standing)
+        if seen(standing, wish.key, wish.fingerprint):
+            return Answer(standing, status_of(standing, now)[1])
+        raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
+    _sell(till, frozen)
+    return Answer(frozen, status_of(frozen, now)[1])
+
+
+_HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
+
+
+def _payment(wish: Completion, provider: str) -> Payment:
+    return Payment(
+        handler_id=wish.handler_id,
+        instrument_id=wish.instrument_id,
+        instrument_type=wish.instrument_type,
+        token=wish.token,
+        provider=provider,
+    )
+
+
+def _sell(till: Till, frozen: Purchase) -> None:
+    """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
+    try:
+        for layout, hold in holds_of(frozen):
+            till.stock.sell(layout, hold, hold.quantity, order_of(frozen))
+    except aws.UNREACHABLE:
+        logger.warning("units are left for the worker to sell", extra={"purchase": frozen.id})
+
+
+def _restored(till: Till, purchase: Purchase, basket: Basket, now: Instant) -> bool:
+    """Fill the basket with the purchase's lines, their units taken anew where holds are gone. False: not all could be.
+
+    Holds that have not ended are trusted (no read); one that ended still buys while nobody took it.
+    """
+    standings = _standings(till, purchase, now)
+    whole = True
+    for index, line in enumerate(purchase.lines):
+        path = f"$.line_items[{index}]"
+        kept = line.model_copy(update={"holds": tuple(h for h in line.holds if _stands(standings, h))})
+        restored = _anew(till, basket, kept, path, now)
+        basket.lines.append(restored or line)
+        whole = whole and restored is not None
+    return whole
+
+
+def _standings(till: Till, purchase: Purchase, now: Instant) -> dict[str, Standing | None]:
+    ended = [(layout, hold) for layout, hold in holds_of(purchase) if hold.until * 1000 <= now]
+    return dict(zip((hold.id for _, hold in ended), till.stock.look(ended), strict=True)) if ended else {}
+
+
+def _stands(standings: dict[str, Standing | None], hold: HoldRef) -> bool:
+    if hold.id not in standings:
+        return True
+    standing = standings[hold.id]
+    return standing is not None and standing.quantity >= hold.quantity
+
+
+def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant) -> Line | None:
+    """The line whole again, at its price while that is honoured, else at the drop's present one. None: not possible."""
+    lacking = line.quantity - sum(hold.quantity for hold in line.holds)
+    if not lacking and now <= line.price_until:
+        return line
+    offer = till.shows.offer(line.drop_id, now)
+    if offer is None or not_open(offer.drop, path, now):
+        return None
+    drop = offer.drop
+    if now > line.price_until:
+        price_until = now + 2 * drop.hold_seconds * 1000
+        line = line.model_copy(update={"unit_price": drop.unit_price, "price_until": price_until})
+    if not lacking:
+        return line
+    hold = take_units(till, basket, offer, lacking, path, now)
+    if hold is None or hold.quantity < lacking:
+        return None
+    return line.model_copy(update={"holds": (*line.holds, hold)})
+
+
+def _new_total(till: Till, repriced: Purchase, basket: Basket, now: Instant) -> Answer:
+    standing = till.purchases.replace(repriced)
+    if standing is not None:
+        give_back_unnamed(till.stock, basket.taken, standing)
+        raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
+    content = "The total has changed since it was last shown; nothing was placed. Complete again to accept it."
+    message = Message("totals_changed", content, path="$.totals")
+    return Answer(repriced, (message, *status_of(repriced, now)[1]))
+
+
+def _not_open_any_more(purchase: Purchase, now: Instant) -> Answer:
+    said = {
+        State.PLACED: ("complete_in_progress", "The order is being placed already."),
+        State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer."),
+        State.PAID: ("already_completed", "The order is placed and paid already."),
+        State.CANCELLED: ("already_canceled", "This purchase was canceled."),
+    }
+    code, content = said[purchase.state]
+    return Answer(purchase, (Message(code, content), *status_of(purchase, now)[1]))

@@ -1,0 +1,29 @@
+"""Ids nobody can guess and nobody has to store: derived from what the client sent, under the shop's key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+def purchase_id(key: bytes, platform: str, idempotency_key: str) -> str:
+    """The purchase a create request is about: 22 characters, 128 bits of HMAC-SHA-256 over platform and key.
+
+    The same request sent twice means the same purchase, before anything is read.
+    """
+    digest = hmac.digest(key, f"{platform}\0{idempotency_key}".encode(), hashlib.sha256)
+    return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
+
+def is_purchase_id(text: str) -> bool:
+    """Whether a text could be a purchase's id at all."""
+    return _ID.fullmatch(text) is not None
+
+
+def short_digest(text: str) -> str:
+    """Eleven characters (64 bits) of SHA-256: enough to tell a purchase's few keys and bodies apart."""
+    return urlsafe_b64encode(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]).decode().rstrip("=")

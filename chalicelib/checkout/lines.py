@@ -1,0 +1,187 @@
+"""Lines and their units: what a buyer wishes, what can be taken, and what is said where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from chalicelib.checkout.model import Line, Message, Wish
+from chalicelib.checkout.till import Till, layout_of
+from chalicelib.instants import Instant, rfc3339
+from chalicelib.shows import Drop, DropState, Offer, window
+from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, TakeAnswer, Taken, hold_id
+
+_OFFERS_OF_FEWER = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
+_BUSY_RETRY_MS = 250
+
+
+@dataclass(slots=True)
+class Basket:
+    """Lines being put together for one version of a purchase; ``taken`` are the holds this request took."""
+
+    purchase_id: str
+    version: int
+    show_id: str | None = None
+    currency: str | None = None
+    market: str | None = None
+    lines: list[Line] = field(default_factory=list)
+    taken: list[tuple[Layout, HoldRef]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+
+
+def merged(wishes: Iterable[Wish]) -> dict[str, int]:
+    """Quantity by drop: lines of one drop are one line, in the order of first mention."""
+    quantities: dict[str, int] = {}
+    for wish in wishes:
+        quantities[wish.drop_id] = quantities.get(wish.drop_id, 0) + wish.quantity
+    return quantities
+
+
+def reduced(line: Line, quantity: int) -> Line:
+    """The line with fewer units: its first holds, the last of them cut to what is left."""
+    holds, left = [], quantity
+    for hold in line.holds:
+        if left <= 0:
+            break
+        kept = min(hold.quantity, left)
+        holds.append(HoldRef(hold.id, hold.bucket, kept, hold.until))
+        left -= kept
+    return line.model_copy(update={"quantity": quantity, "holds": tuple(holds)})
+
+
+def fill(till: Till, basket: Basket, wishes: Iterable[Wish], current: tuple[Line, ...], now: Instant) -> None:
+    """Bring the basket's lines to the wished quantities. One write a line that grows; nothing is given back here.
+
+    A line that cannot grow stays as it was; a new line that gets nothing is left out. Each such case has a message.
+    """
+    standing = {line.drop_id: line for line in current}
+    for index, (drop_id, quantity) in enumerate(merged(wishes).items()):
+        line, path = standing.get(drop_id), f"$.line_items[{index}]"
+        if line and quantity <= line.quantity:
+            basket.lines.append(reduced(line, quantity))
+            continue
+        grown = _grow(till, basket, drop_id, quantity, line, path, now)
+        if grown:
+            basket.lines.append(grown)
+
+
+def _grow(
+    till: Till, basket: Basket, drop_id: str, quantity: int, line: Line | None, path: str, now: Instant
+) -> Line | None:
+    offer = till.shows.offer(drop_id, now)
+    if offer is None or (basket.show_id or offer.drop.show_id) != offer.drop.show_id:
+        basket.messages.append(Message("item_unavailable", "This item is not on offer here.", path=path))
+        return line
+    closed = not_open(offer.drop, path, now)
+    if closed:
+        basket.messages.append(closed)
+        return line
+    drop, have = offer.drop, line.quantity if line else 0
+    allowed = _allowed(basket, drop, quantity, path)
+    if allowed <= have:
+        return line
+    hold = take_units(till, basket, offer, allowed - have, path, now)
+    if hold is None:
+        return line
+    basket.show_id, basket.currency = drop.show_id, drop.currency
+    basket.market = basket.market or drop.market
+    return _with(line, drop, hold, basket)
+
+
+def not_open(drop: Drop, path: str, now: Instant) -> Message | None:
+    """Why nothing can be taken from a drop at this instant; None when it is open."""
+    match window(drop, now):
+        case DropState.SCHEDULED:
+            extra = {"opens_at": rfc3339(drop.opens_at)} if drop.opens_at else {}
+            return Message("drop_not_open", "This drop has not opened yet.", path=path, extra=extra)
+        case DropState.SUSPENDED:
+            return Message("drop_suspended", "This drop is paused for a moment.", path=path)
+        case DropState.CLOSED:
+            return Message("drop_closed", "This drop is over.", path=path)
+    return None
+
+
+def _allowed(basket: Basket, drop: Drop, quantity: int, path: str) -> int:
+    """The quantity that the drop's own bounds leave, with a warning where that is less than asked."""
+    if drop.limit_per_buyer is not None and quantity > drop.limit_per_buyer:
+        content = f"At most {drop.limit_per_buyer} of this a buyer."
+        basket.messages.append(Message("limit_exceeded", content, path=path, type="warning"))
+        quantity = drop.limit_per_buyer
+    if drop.max_quantity is not None and quantity > drop.max_quantity:
+        content = f"At most {drop.max_quantity} of this at once."
+        basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+        quantity = drop.max_quantity
+    return quantity
+
+
+def take_units(till: Till, basket: Basket, offer: Offer, quantity: int, path: str, now: Instant) -> HoldRef | None:
+    """Hold units for the basket's purchase: as many as asked, or the largest that one bucket has, or none with a word.
+
+    Costs one write in the common case, none when the offer's summary shows nothing.
+    """
+    drop, wanted = offer.drop, quantity
+    until = now // 1000 + drop.hold_seconds
+    answer: TakeAnswer = Busy(_BUSY_RETRY_MS)
+    for _ in range(_OFFERS_OF_FEWER):
+        name = hold_id(basket.purchase_id, drop.id, basket.version, wanted)
+        answer = till.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
+        if not isinstance(answer, Fewer):
+            break
+        wanted = answer.quantity
+    if isinstance(answer, Taken):
+        basket.taken.append((drop.layout, answer.hold))
+        if answer.hold.quantity < quantity:
+            content = f"Only {answer.hold.quantity} of {quantity} were left."
+            basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+        return answer.hold
+    basket.messages.append(_refusal(answer, path))
+    return None
+
+
+def _refusal(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Message:
+    match answer:
+        case SoldOut():
+            return Message("out_of_stock", "Sold out.", path=path)
+        case AllHeld(next_lapse_at):
+            extra = {"next_lapse_at": rfc3339(next_lapse_at * 1000)}
+            return Message("all_held", "All units are held by others; some may come free.", path=path, extra=extra)
+        case Busy(retry_after_ms):
+            extra_ms = {"retry_after_ms": retry_after_ms}
+            return Message("busy", "Too many at once; try again in a moment.", path=path, extra=extra_ms)
+        case Fewer():
+            busy = {"retry_after_ms": _BUSY_RETRY_MS}
+            return Message("busy", "What is left changes hands quickly; try again.", path=path, extra=busy)
+
+
+def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
+    price_until = (hold.until + drop.hold_seconds) * 1000
+    if line:
+        holds = (*line.holds, hold)
+        return line.model_copy(update={"quantity": line.quantity + hold.quantity, "holds": holds})
+    return Line(
+        id=f"li_{basket.version}_{len(basket.lines) + 1}",
+        drop_id=drop.id,
+        sku=drop.sku,
+        title=drop.title,
+        unit_price=drop.unit_price,
+        quantity=hold.quantity,
+        homes=drop.homes,
+        extra=drop.extra,
+        holds=(hold,),
+        price_until=price_until,
+        tax_category=drop.tax_category,
+        creator_id=drop.creator_id,
+        commission_bps=drop.commission_bps,
+        image_url=drop.image_url,
+    )
+
+
+def given_up(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Layout, HoldRef, int]]:
+    """What a written change no longer names: holds with the units of each that stay (0: the hold goes)."""
+    kept = {hold.id: hold.quantity for line in after for hold in line.holds}
+    return [
+        (layout_of(line), hold, kept.get(hold.id, 0))
+        for line in before
+        for hold in line.holds
+        if kept.get(hold.id, 0) < hold.quantity
+    ]

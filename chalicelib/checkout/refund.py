@@ -1,0 +1,195 @@
+"""Refund and cancel an order: never more than was captured, to the unit and to the minor unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chalicelib.checkout.identity import short_digest
+from chalicelib.checkout.model import Line, Purchase, Refund, RefundLine, RefundWish, State
+from chalicelib.checkout.till import Till, layout_of, next_version
+from chalicelib.checkout.totals import tax_of_units
+from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
+from chalicelib.instants import Instant
+from chalicelib.payments import OutcomeUnknownError
+from chalicelib.stock import HoldRef, Layout, OrderRef
+
+_TRIES = 5
+
+
+def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
+    """Give back units of an order's lines: recorded first, then money, then (with ``restock``) the units, then done.
+
+    Dying anywhere leaves a recorded refund that a repeat of the same key, the next refund, or ``repair`` finishes.
+    Two writes, one provider call, and one write for each hold that gives units back.
+    """
+    purchase = _paid(till, ours)
+    wanted = dict(wish.lines)
+    if len(wanted) != len(wish.lines):
+        raise BadInput("A line may be named once.", field="$.lines")
+    return _carried_out(till, purchase, wish, wanted, now, whole=False)
+
+
+def cancel_order(till: Till, ours: str, key: str, fingerprint: str, now: Instant) -> tuple[Purchase, Refund]:
+    """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
+    purchase = _paid(till, ours)
+    wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True)
+    left = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
+    wanted = {line_id: count for line_id, count in left.items() if count}
+    return _carried_out(till, purchase, wish, wanted, now, whole=True)
+
+
+def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
+    """Units of a line that refunds, finished or not, have given back."""
+    return sum(
+        part.quantity
+        for one in purchase.refunds
+        if one.restock or not restocked_only
+        for part in one.lines
+        if part.line_id == line_id
+    )
+
+
+def finish_refunds(till: Till, purchase: Purchase, now: Instant) -> Purchase:
+    """Carry every recorded refund that is not done to its end, in the order of recording. Safe to repeat."""
+    for index, one in enumerate(purchase.refunds):
+        if one.done_at is not None:
+            continue
+        money = _money_back(till, purchase, one, now)
+        if one.restock:
+            _units_back(till, purchase, index)
+        purchase = _done(till, purchase, one.id, money, now)
+    return purchase
+
+
+def _paid(till: Till, ours: str) -> Purchase:
+    purchase = till.purchases.read(ours)
+    if purchase is None or purchase.state in (State.OPEN, State.CANCELLED):
+        raise NotFound("There is no such order.", field="id")
+    if purchase.state is not State.PAID:
+        raise Conflict("The order is being placed; nothing was charged yet.", code="complete_in_progress")
+    return purchase
+
+
+def _carried_out(
+    till: Till, purchase: Purchase, wish: RefundWish, wanted: dict[str, int], now: Instant, *, whole: bool
+) -> tuple[Purchase, Refund]:
+    for _ in range(_TRIES):
+        known = next((one for one in purchase.refunds if one.key == short_digest(wish.key)), None)
+        if known is not None:
+            if known.fingerprint != short_digest(wish.fingerprint):
+                detail = "This Idempotency-Key was used with another body."
+                raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
+            break
+        recorded = _recorded(purchase, wish, wanted, now, whole=whole)
+        standing = till.purchases.replace(recorded)
+        if standing is None:
+            purchase = recorded
+            break
+        purchase = standing
+    else:
+        raise Contended("Too many refunds of this order at once.")
+    purchase = finish_refunds(till, purchase, now)
+    return purchase, next(one for one in purchase.refunds if one.key == short_digest(wish.key))
+
+
+def _recorded(purchase: Purchase, wish: RefundWish, wanted: dict[str, int], now: Instant, *, whole: bool) -> Purchase:
+    """The purchase with one refund more, not carried out yet. ``BadInput`` naming what asks for too much."""
+    lines = {line.id: line for line in purchase.lines}
+    parts = []
+    for index, (line_id, quantity) in enumerate(wanted.items()):
+        if line_id not in lines:
+            raise BadInput("The order has no such line.", field=f"$.lines[{index}].line_item_id")
+        left = lines[line_id].quantity - refunded_units(purchase, line_id)
+        if quantity > left:
+            detail = f"Only {left} of this line can still be refunded."
+            raise BadInput(detail, field=f"$.lines[{index}].quantity", code="refund_exceeds_rest")
+        parts.append(_part(purchase, lines[line_id], quantity))
+    totals, included = purchase.totals, purchase.totals.tax_on_top == 0
+    shipping, shipping_tax = (
+        (totals.shipping, totals.shipping_tax) if whole and not _shipping_back(purchase) else (0, 0)
+    )
+    if not parts and not shipping:
+        raise Conflict("Nothing of this order is left to refund.", code="nothing_left")
+    on_top = 0 if included else sum(part.tax for part in parts) + shipping_tax
+    refund_ = Refund(
+        id=f"rf_{len(purchase.refunds) + 1}",
+        key=short_digest(wish.key),
+        fingerprint=short_digest(wish.fingerprint),
+        lines=tuple(parts),
+        amount=sum(part.goods for part in parts) + shipping + on_top,
+        shipping=shipping,
+        shipping_tax=shipping_tax,
+        restock=wish.restock,
+        requested_at=now,
+    )
+    changes: dict[str, object] = {"refunds": (*purchase.refunds, refund_)}
+    if whole:
+        changes["cancelled_at"] = purchase.cancelled_at or now
+    return next_version(purchase, now, **changes)
+
+
+def _shipping_back(purchase: Purchase) -> bool:
+    return any(one.shipping for one in purchase.refunds)
+
+
+def _part(purchase: Purchase, line: Line, quantity: int) -> RefundLine:
+    before = refunded_units(purchase, line.id)
+    tax = tax_of_units(line, before, quantity)
+    return RefundLine(line_id=line.id, quantity=quantity, goods=line.unit_price * quantity, tax=tax)
+
+
+def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> str | None:
+    payment = purchase.payment
+    if not one.amount:
+        return None
+    if payment is None or payment.provider_id is None:
+        raise Conflict("The order has no captured payment.", code="not_captured")
+    refund_id = f"{purchase.id}-{one.id}"
+    try:
+        done = till.gateway.refund(payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
+    except OutcomeUnknownError as error:
+        raise Unavailable("The payment provider did not answer; ask again with the same key.") from error
+    return done.refund_id
+
+
+def _units_back(till: Till, purchase: Purchase, index: int) -> None:
+    """Put the units of one refund back where they were sold from. Targets come from the refunds recorded before it."""
+    earlier = purchase.model_copy(update={"refunds": purchase.refunds[:index]})
+    through = purchase.model_copy(update={"refunds": purchase.refunds[: index + 1]})
+    order = OrderRef(purchase.order_ref, purchase.epoch)
+    for part in purchase.refunds[index].lines:
+        line = next(one for one in purchase.lines if one.id == part.line_id)
+        before = refunded_units(earlier, line.id, restocked_only=True)
+        after = refunded_units(through, line.id, restocked_only=True)
+        for layout, hold, expected, left in _targets(line, before, after):
+            if not till.stock.give_back(layout, hold, order, expected, left):
+                raise Contended("Units of an earlier refund are still on their way back.")
+
+
+def _targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:
+    """For each hold that changes: what it has after ``before`` units went back, and after ``after`` did. Last first."""
+    passed = 0
+    for hold in reversed(line.holds):
+        expected = hold.quantity - min(max(before - passed, 0), hold.quantity)
+        left = hold.quantity - min(max(after - passed, 0), hold.quantity)
+        passed += hold.quantity
+        if left < expected:
+            yield layout_of(line), hold, expected, left
+
+
+def _done(till: Till, purchase: Purchase, refund_id: str, provider_id: str | None, now: Instant) -> Purchase:
+    for _ in range(_TRIES):
+        refunds = tuple(
+            one.model_copy(update={"done_at": now, "restocked": one.restock, "provider_id": provider_id})
+            if one.id == refund_id and one.done_at is None
+            else one
+            for one in purchase.refunds
+        )
+        if refunds == purchase.refunds:
+            return purchase
+        finished = next_version(purchase, now, refunds=refunds)
+        standing = till.purchases.replace(finished)
+        if standing is None:
+            return finished
+        purchase = standing
+    raise Contended("Too many changes of this order at once.")

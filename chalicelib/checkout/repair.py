@@ -1,0 +1,50 @@
+"""Repair: what a lost message left behind is found and moved on. Safe to run at any time, twice, or beside a sale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.refund import finish_refunds
+from chalicelib.checkout.till import Till
+from chalicelib.errors import LivedropError
+from chalicelib.instants import MINUTE, Instant
+from chalicelib.telemetry import logger
+
+OVERDUE: Instant = MINUTE
+"""A purchase placed longer ago than this has lost its message."""
+
+
+@dataclass(slots=True)
+class Repaired:
+    """What a repair found: placed purchases enqueued again, refunds carried to their end, and those that could not."""
+
+    purchases: int = 0
+    enqueued: int = 0
+    refunds_finished: int = 0
+    failed: int = 0
+
+
+def repair(till: Till, enqueue_capture: Callable[[str, int], None], now: Instant) -> Repaired:
+    """Look at every purchase: enqueue overdue placed ones again, finish refunds that stopped halfway."""
+    found = Repaired()
+    for purchase in till.purchases.scan():
+        found.purchases += 1
+        try:
+            _one(till, purchase, enqueue_capture, found, now)
+        except LivedropError as error:
+            found.failed += 1
+            logger.warning("not repaired", extra={"purchase": purchase.id, "reason": error.code})
+    return found
+
+
+def _one(
+    till: Till, purchase: Purchase, enqueue_capture: Callable[[str, int], None], found: Repaired, now: Instant
+) -> None:
+    if purchase.state is State.PLACED and purchase.placed_at is not None and now - purchase.placed_at > OVERDUE:
+        enqueue_capture(purchase.id, purchase.attempt)
+        found.enqueued += 1
+    if any(one.done_at is None and now - one.requested_at > OVERDUE for one in purchase.refunds):
+        finish_refunds(till, purchase, now)
+        found.refunds_finished += 1

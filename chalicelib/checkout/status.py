@@ -1,0 +1,72 @@
+"""What a buyer is told of a purchase: UCP's status and the messages that go with it. Derived, never stored."""
+
+from __future__ import annotations
+
+from chalicelib.checkout.model import Message, Purchase, State
+from chalicelib.instants import Instant, rfc3339
+
+_STATUS = {
+    State.PLACED: "complete_in_progress",
+    State.AWAITING_BUYER: "requires_escalation",
+    State.PAID: "completed",
+    State.CANCELLED: "canceled",
+}
+
+
+def status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...]]:
+    """UCP's checkout status, and messages for what is missing, what failed, or what has lapsed."""
+    if purchase.state is not State.OPEN:
+        return _STATUS[purchase.state], ()
+    missing = missing_of(purchase)
+    status = "incomplete" if missing else "ready_for_complete"
+    return status, (*missing, *_failure(purchase), *_lapsed(purchase, now))
+
+
+def expires_at(purchase: Purchase) -> Instant | None:
+    """When the earliest hold ends; None when nothing is held or the units are sold."""
+    if purchase.state is not State.OPEN:
+        return None
+    ends = [hold.until for line in purchase.lines for hold in line.holds]
+    return min(ends) * 1000 if ends else None
+
+
+def missing_of(purchase: Purchase) -> tuple[Message, ...]:
+    """What a purchase still needs before it can be placed, each as a recoverable ``missing``."""
+
+    def missing(path: str, content: str) -> Message:
+        return Message("missing", content, path=path)
+
+    found = []
+    if not purchase.lines:
+        found.append(missing("$.line_items", "There is nothing in this purchase."))
+    if purchase.buyer is None or not purchase.buyer.email:
+        found.append(missing("$.buyer.email", "An e-mail address is needed for the confirmation."))
+    destination, where = purchase.destination, "$.fulfillment.methods[0].destinations[0]"
+    if destination is None:
+        found.append(missing("$.fulfillment.methods", "A shipping destination is needed."))
+    else:
+        if not destination.address_country:
+            found.append(missing(f"{where}.address_country", "The destination's country is needed."))
+        if not destination.street_address:
+            found.append(missing(f"{where}.street_address", "The destination's street address is needed."))
+        if destination.address_country and purchase.shipping_option is None:
+            found.append(Message("address_undeliverable", "We do not ship there.", path=f"{where}.address_country"))
+    return tuple(found)
+
+
+def _failure(purchase: Purchase) -> tuple[Message, ...]:
+    failure = purchase.payment.failure if purchase.payment else None
+    if failure is None:
+        return ()
+    if failure == "out_of_stock":
+        return (Message("out_of_stock", "Some units were gone before the order could be placed; nothing was charged."),)
+    content = f"The payment did not go through ({failure}). Nothing was charged; try again or pay another way."
+    return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
+
+
+def _lapsed(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
+    ends = expires_at(purchase)
+    if ends is None or ends > now:
+        return ()
+    content = f"The hold ended at {rfc3339(ends)}; the units may go to others until the order is placed."
+    return (Message("hold_lapsed", content, type="warning"),)

@@ -1,0 +1,100 @@
+"""What every use case of a purchase works with, and the small things all of them do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.checkout.identity import short_digest
+from chalicelib.checkout.markets import Markets
+from chalicelib.checkout.model import Line, Message, NoPurchase, Purchase, UsedKey
+from chalicelib.checkout.store import PurchaseStore
+from chalicelib.checkout.totals import taxed, totals_of
+from chalicelib.errors import Conflict
+from chalicelib.instants import Instant
+from chalicelib.payments import Gateway
+from chalicelib.shows import Shows
+from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
+
+_KEPT_KEYS = 8  # of updates; the first one and those that began an attempt are kept for ever
+
+UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """Where purchases are kept, what is on offer, where units stand, who takes the money, and the shop's id key."""
+
+    purchases: PurchaseStore
+    shows: Shows
+    stock: Stock
+    gateway: Gateway
+    markets: Markets
+    id_key: bytes = b""
+    """Secret of ids; only the function that creates purchases has it."""
+
+    def priced(self, purchase: Purchase) -> Purchase:
+        """The purchase with market, shipping option, tax and totals as its destination and lines now ask for."""
+        country = purchase.destination.address_country if purchase.destination else None
+        market = self.markets.of_country(country) or self.markets.by_id(purchase.market)
+        options = market.options(purchase.currency) if country else ()
+        option = next((one for one in options if one.id == purchase.shipping_option), next(iter(options), None))
+        lines = tuple(taxed(line, market) for line in purchase.lines)
+        return purchase.model_copy(
+            update={
+                "market": market.id,
+                "shipping_option": option.id if option else None,
+                "lines": lines,
+                "totals": totals_of(lines, market, option, purchase.currency),
+            }
+        )
+
+
+def layout_of(line: Line) -> Layout:
+    """Where a line's drop has its units."""
+    return Layout(line.drop_id, line.homes, line.extra)
+
+
+def order_of(purchase: Purchase) -> OrderRef:
+    """Who the purchase's units are sold to, at its present epoch."""
+    return OrderRef(purchase.order_ref, purchase.epoch)
+
+
+def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
+    """Every hold a purchase names, with its drop's layout."""
+    return [(layout_of(line), hold) for line in purchase.lines for hold in line.holds]
+
+
+def seen(purchase: Purchase, key: str, fingerprint: str) -> bool:
+    """Whether a request with this idempotency key has been carried out. ``Conflict`` when it had another body."""
+    used = next((one for one in purchase.keys if one.key == short_digest(key)), None)
+    if used is None:
+        return False
+    if used.fingerprint != short_digest(fingerprint):
+        detail = "This Idempotency-Key was used with another body."
+        raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
+    return True
+
+
+def remembered(keys: tuple[UsedKey, ...], key: str, fingerprint: str, attempt: int = 0) -> tuple[UsedKey, ...]:
+    """The keys with one more. Old keys of plain updates are forgotten; creation's and completions' never."""
+    kept = [one for one in keys[1:] if not one.attempt][-(_KEPT_KEYS - 1) :]
+    stays = tuple(one for index, one in enumerate(keys) if index == 0 or one.attempt or one in kept)
+    return (*stays, UsedKey(key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt))
+
+
+def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:
+    """The purchase one version on, changed as given."""
+    return purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
+
+
+def give_back_unnamed(
+    stock: Stock, taken: list[tuple[Layout, HoldRef]], standing: Purchase | None, order: OrderRef | None = None
+) -> None:
+    """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
+
+    The same request may have won on another thread, and then the holds are its own.
+    """
+    named = {hold.id for _, hold in holds_of(standing)} if standing else set()
+    for layout, hold in taken:
+        if hold.id not in named:
+            stock.release(layout, hold, order)

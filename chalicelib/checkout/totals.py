@@ -1,0 +1,51 @@
+"""What a purchase costs: pure arithmetic in minor units, parts adding up to the total."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalicelib.checkout.markets import Market, ShippingOption
+from chalicelib.checkout.model import Line, Totals
+from chalicelib.money import share, tax_within
+
+
+def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
+    """Tax of an amount: contained in it where prices include tax, on top of it where they do not."""
+    return tax_within(amount, rate_bps) if included else share(amount, rate_bps)
+
+
+def taxed(line: Line, market: Market) -> Line:
+    """The line with its tax, rounded once for the whole line."""
+    rate_bps = market.rate_bps(line.tax_category)
+    tax = tax_on(line.unit_price * line.quantity, rate_bps, included=market.tax_included)
+    return line.model_copy(update={"tax": tax, "tax_rate_bps": rate_bps})
+
+
+def totals_of(lines: Sequence[Line], market: Market, option: ShippingOption | None, currency: str) -> Totals:
+    """Totals of taxed lines and a shipping option (None: no destination yet, so no shipping is counted)."""
+    subtotal = sum(line.unit_price * line.quantity for line in lines)
+    shipping = option.price[currency] if option and lines else 0
+    shipping_tax = tax_on(shipping, market.standard_rate_bps, included=market.tax_included)
+    tax = sum(line.tax for line in lines) + shipping_tax
+    on_top = 0 if market.tax_included else tax
+    return Totals(
+        subtotal=subtotal,
+        shipping=shipping,
+        shipping_tax=shipping_tax,
+        shipping_tax_rate_bps=market.standard_rate_bps if shipping else 0,
+        tax=tax,
+        tax_on_top=on_top,
+        total=subtotal + shipping + on_top,
+    )
+
+
+def tax_of_units(line: Line, first: int, count: int) -> int:
+    """The share of a line's tax that its units ``first`` to ``first + count - 1`` carry.
+
+    Cumulative rounding: however a line is refunded, the parts add up to exactly its tax.
+    """
+
+    def up_to(units: int) -> int:
+        return (2 * line.tax * units + line.quantity) // (2 * line.quantity)
+
+    return up_to(first + count) - up_to(first)

@@ -1,0 +1,87 @@
+"""A shop with a show on air: the real rooms over the in-process emulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import DEFAULT_MARKETS, Answer, Checkout, Purchase, PurchaseStore
+from chalicelib.instants import MINUTE, Instant, rfc3339
+from chalicelib.payments import SandboxGateway
+from chalicelib.shows import DropWish, Shows, ShowWish
+from chalicelib.stock import Stock
+from tests.checkout.builders import NOW, a_change, a_completion
+from tests.conftest import Tables
+
+SHOW = "tonight"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The rooms, and shortcuts for what a test only needs to have happened."""
+
+    tables: Tables
+    stock: Stock
+    shows: Shows
+    checkout: Checkout
+    gateway: SandboxGateway
+
+    def drop(self, drop_id: str, *, stock: int = 3, now: Instant = NOW - MINUTE, **changes: Any) -> None:
+        """A drop that is open from ``now`` on."""
+        wish: dict[str, Any] = {
+            "show_id": SHOW,
+            "sku": f"sku-{drop_id}",
+            "title": f"The {drop_id}",
+            "unit_price": {"amount": 1_275, "currency": "GBP"},
+            "stock": stock,
+            "opens_at": rfc3339(now),
+        }
+        self.shows.put_drop(drop_id, DropWish.model_validate({**wish, **changes}), "test", now)
+
+    def counts(self, drop_id: str, now: Instant = NOW) -> tuple[int, int, int]:
+        """Units available, held and sold, from the buckets themselves; nothing in them mismatches."""
+        drop = self.shows.drop(drop_id)
+        assert drop is not None
+        audit = self.stock.audit(drop.layout, drop.stock, now=now)
+        assert not audit.mismatches
+        return audit.available, audit.held, audit.sold
+
+    def open_purchase(
+        self, *wishes: tuple[str, int], key: str = "key-1", now: Instant = NOW, **changes: Any
+    ) -> Purchase:
+        """A purchase with units held, buyer and destination known."""
+        answer = self.checkout.create(a_change(*wishes, key=key, **changes), now)
+        assert isinstance(answer, Answer)
+        return answer.purchase
+
+    def placed(self, *wishes: tuple[str, int], token: str = "ok", key: str = "key-1", now: Instant = NOW) -> Purchase:
+        """A purchase that was completed and waits for the worker."""
+        purchase = self.open_purchase(*wishes, key=key, now=now)
+        answer = self.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
+        assert isinstance(answer, Answer)
+        return answer.purchase
+
+    def paid(self, *wishes: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
+        """A purchase that was completed, captured and is paid."""
+        placed = self.placed(*wishes, key=key, now=now)
+        self.checkout.capture(placed.id, placed.attempt, now)
+        return self.read(placed.id)
+
+    def read(self, purchase_id: str) -> Purchase:
+        purchase = self.checkout.purchases.read(purchase_id)
+        assert purchase is not None
+        return purchase
+
+
+@pytest.fixture
+def shop(tables: Tables) -> Shop:
+    stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
+    shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
+    show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
+    shows.put_show(SHOW, ShowWish.model_validate(show), "test", NOW - 10 * MINUTE)
+    gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
+    purchases = PurchaseStore(tables.dynamodb, tables.commerce)
+    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32)
+    return Shop(tables, stock, shows, checkout, gateway)

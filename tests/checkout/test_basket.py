@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Answer, Buyer, NoPurchase, State
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.instants import MINUTE, SECOND, rfc3339
+from tests.checkout.builders import LONDON, NEW_YORK, NOW, PLATFORM, a_change
+from tests.checkout.conftest import Shop
+
+
+def said(answer: Answer | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def test_putting_a_drop_into_a_purchase_holds_its_units(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    answer = shop.checkout.create(a_change(("mug", 2)), NOW)
+    assert isinstance(answer, Answer)
+    assert answer.created
+    assert said(answer) == []
+    assert shop.counts("mug") == (1, 2, 0)
+    line = answer.purchase.lines[0]
+    assert (line.quantity, line.unit_price, line.holds[0].until) == (2, 1_275, NOW // 1000 + 300)
+    assert answer.purchase.totals.total == 2 * 1_275 + 395
+
+
+def test_the_same_request_again_is_the_same_purchase(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    first = shop.open_purchase(("mug", 2))
+    again = shop.checkout.create(a_change(("mug", 2)), NOW + SECOND)
+    assert isinstance(again, Answer)
+    assert (again.purchase, again.created) == (first, True)
+    assert shop.counts("mug") == (1, 2, 0)
+
+
+def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    first = shop.paid(("mug", 1))
+    later = NOW + 5 * SECOND
+    again = shop.checkout.create(a_change(("mug", 1)), later)
+    assert isinstance(again, Answer)
+    assert again.purchase == first
+
+
+def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    first = shop.open_purchase(("mug", 1))
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.create(a_change(("mug", 2)), NOW)
+    assert refusal.value.code == "idempotency_conflict"
+    assert shop.read(first.id) == first
+    assert shop.counts("mug") == (2, 1, 0)
+
+
+def test_lines_of_one_drop_are_merged(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    purchase = shop.open_purchase(("mug", 1), ("mug", 2))
+    assert [line.quantity for line in purchase.lines] == [3]
+
+
+def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    answer = shop.checkout.create(a_change(("mug", 5)), NOW)
+    assert isinstance(answer, Answer)
+    assert said(answer) == ["quantity_adjusted"]
+    assert answer.purchase.lines[0].quantity == 3
+    assert shop.counts("mug") == (0, 3, 0)
+
+
+def test_when_all_units_are_held_the_next_lapse_is_told(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    shop.open_purchase(("mug", 1))
+    answer = shop.checkout.create(a_change(("mug", 1), key="other"), NOW + 2 * SECOND)
+    assert isinstance(answer, NoPurchase)
+    assert said(answer) == ["all_held"]
+    assert answer.messages[0].extra == {"next_lapse_at": rfc3339((NOW // 1000 + 300) * 1000)}
+
+
+def test_sold_out_is_said_when_every_unit_is_sold(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    shop.paid(("mug", 1))
+    shop.stock.refresh(shop.shows.drop("mug").layout, now=NOW + SECOND)  # type: ignore[union-attr]
+    answer = shop.checkout.create(a_change(("mug", 1), key="other"), NOW + 3 * SECOND)
+    assert said(answer) == ["out_of_stock"]
+    assert isinstance(answer, NoPurchase)
+
+
+def test_a_lapsed_hold_goes_to_the_next_buyer(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    shop.open_purchase(("mug", 1))
+    later = NOW + 303 * SECOND
+    second = shop.open_purchase(("mug", 1), key="other", now=later)
+    assert second.lines[0].quantity == 1
+    assert shop.counts("mug", later) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"opens_at": rfc3339(NOW + MINUTE)}, "drop_not_open"),
+        ({"opens_at": None}, "drop_not_open"),
+        ({"closes_at": rfc3339(NOW)}, "drop_closed"),
+    ],
+)
+def test_outside_its_window_nothing_is_held(shop: Shop, changes: dict[str, Any], code: str) -> None:
+    shop.drop("mug", stock=1, **changes)
+    answer = shop.checkout.create(a_change(("mug", 1)), NOW)
+    assert isinstance(answer, NoPurchase)
+    assert said(answer) == [code]
+    assert shop.counts("mug") == (1, 0, 0)
+
+
+def test_an_unknown_drop_is_unavailable(shop: Shop) -> None:
+    assert said(shop.checkout.create(a_change(("nothing", 1)), NOW)) == ["item_unavailable"]
+
+
+def test_what_can_be_had_is_held_and_the_rest_is_said(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    answer = shop.checkout.create(a_change(("nothing", 1), ("mug", 1)), NOW)
+    assert isinstance(answer, Answer)
+    assert said(answer) == ["item_unavailable"]
+    assert [line.drop_id for line in answer.purchase.lines] == ["mug"]
+
+
+def test_the_limit_of_a_buyer_cuts_the_quantity(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=2)
+    answer = shop.checkout.create(a_change(("mug", 3)), NOW)
+    assert isinstance(answer, Answer)
+    assert said(answer) == ["limit_exceeded"]
+    assert shop.counts("mug") == (7, 2, 0)
+
+
+def test_more_units_are_a_further_hold_and_fewer_go_back(shop: Shop) -> None:
+    shop.drop("mug", stock=5)
+    purchase = shop.open_purchase(("mug", 2))
+    shop.checkout.update(purchase.id, a_change(("mug", 4), key="more"), NOW)
+    assert shop.counts("mug") == (1, 4, 0)
+    assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [2, 2]
+    shop.checkout.update(purchase.id, a_change(("mug", 1), key="fewer"), NOW)
+    assert shop.counts("mug") == (4, 1, 0)
+    assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [1]
+
+
+def test_a_line_left_out_gives_its_units_back(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    shop.drop("bowl", stock=2)
+    purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
+    answer = shop.checkout.update(purchase.id, a_change(("bowl", 1), key="update"), NOW)
+    assert isinstance(answer, Answer)
+    assert [line.drop_id for line in answer.purchase.lines] == ["bowl"]
+    assert shop.counts("mug") == (2, 0, 0)
+    assert shop.counts("bowl") == (1, 1, 0)
+
+
+def test_an_update_leaves_what_it_does_not_mention(shop: Shop) -> None:
+    shop.drop("mug")
+    purchase = shop.open_purchase(("mug", 1))
+    change = a_change(key="update", buyer=None, destination=NEW_YORK)
+    answer = shop.checkout.update(purchase.id, change, NOW)
+    assert isinstance(answer, Answer)
+    changed = answer.purchase
+    assert (changed.lines[0].holds, changed.buyer) == (purchase.lines[0].holds, purchase.buyer)
+    assert (changed.market, changed.totals.shipping, changed.version) == ("US", 995, 2)
+
+
+def test_an_update_repeated_is_carried_out_once(shop: Shop) -> None:
+    shop.drop("mug", stock=5)
+    purchase = shop.open_purchase(("mug", 1))
+    change = a_change(("mug", 2), key="update")
+    shop.checkout.update(purchase.id, change, NOW)
+    shop.checkout.update(purchase.id, change, NOW)
+    assert shop.read(purchase.id).version == 2
+    assert shop.counts("mug") == (3, 2, 0)
+
+
+def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    purchase = shop.open_purchase(("mug", 2))
+    answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
+    assert isinstance(answer, Answer)
+    assert said(answer) == ["all_held"]
+    assert answer.purchase.lines[0].quantity == 2
+
+
+def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    with pytest.raises(BadInput) as refusal:
+        shop.checkout.create(a_change(("mug", 1), shipping_option="teleport"), NOW)
+    assert refusal.value.field == "$.fulfillment.methods[0].groups[0].selected_option_id"
+    assert shop.counts("mug") == (2, 0, 0)
+
+
+def test_a_chosen_shipping_option_is_obeyed(shop: Shop) -> None:
+    shop.drop("mug")
+    purchase = shop.open_purchase(("mug", 1), shipping_option="express")
+    assert purchase.totals.shipping == 795
+
+
+def test_what_is_missing_is_named(shop: Shop) -> None:
+    shop.drop("mug")
+    answer = shop.checkout.create(a_change(("mug", 1), buyer=Buyer(), destination=None), NOW)
+    assert [(m.code, m.path) for m in answer.messages] == [
+        ("missing", "$.buyer.email"),
+        ("missing", "$.fulfillment.methods"),
+    ]
+
+
+def test_cancelling_gives_the_units_back_once(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    purchase = shop.open_purchase(("mug", 2))
+    for _ in range(2):
+        answer = shop.checkout.cancel(purchase.id, PLATFORM, "cancel-1", "", NOW)
+        assert isinstance(answer, Answer)
+        assert answer.purchase.state is State.CANCELLED
+    assert shop.counts("mug") == (2, 0, 0)
+    refused = shop.checkout.update(purchase.id, a_change(("mug", 1), key="late"), NOW)
+    assert said(refused) == ["already_canceled"]
+    assert shop.counts("mug") == (2, 0, 0)
+
+
+def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    cart = shop.open_purchase(("mug", 2), as_cart=True, buyer=None, destination=None)
+    assert cart.is_cart
+    change = a_change(("mug", 1), key="convert", cart_id=cart.id, destination=LONDON)
+    session = shop.checkout.create(change, NOW)
+    assert isinstance(session, Answer)
+    assert (session.purchase.id, session.created, session.purchase.is_cart) == (cart.id, True, False)
+    assert session.purchase.lines[0].quantity == 2
+    assert session.purchase.buyer is not None
+    again = shop.checkout.create(change, NOW)
+    assert isinstance(again, Answer)
+    assert again.purchase == session.purchase
+
+
+def test_nothing_is_known_under_an_unknown_id(shop: Shop) -> None:
+    for answer in (
+        shop.checkout.find("B" * 22, NOW),
+        shop.checkout.update("B" * 22, a_change(("mug", 1)), NOW),
+        shop.checkout.cancel("B" * 22, PLATFORM, "k", "", NOW),
+        shop.checkout.create(a_change(("mug", 1), cart_id="B" * 22), NOW),
+    ):
+        assert said(answer) == ["not_found"]

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.checkout import Answer, NoPurchase, State
+from chalicelib.errors import Conflict
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.payments import Captured, OutcomeUnknownError
+from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.conftest import Shop
+
+
+def said(answer: Answer | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def test_completing_freezes_the_purchase_and_sells_its_units(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    placed = shop.placed(("mug", 2))
+    assert (placed.state, placed.attempt, placed.epoch, placed.version) == (State.PLACED, 1, 1, 2)
+    assert shop.counts("mug") == (1, 0, 2)
+
+
+def test_the_worker_captures_and_marks_paid_once(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    placed = shop.placed(("mug", 2))
+    for _ in range(3):
+        shop.checkout.capture(placed.id, 1, NOW)
+    paid = shop.read(placed.id)
+    assert (paid.state, paid.version, paid.paid_at) == (State.PAID, 3, NOW)
+    assert paid.payment is not None
+    assert (paid.payment.token, paid.payment.failure) == (None, None)
+    assert isinstance(shop.gateway.find(paid.id, 1, now=NOW), Captured)
+    assert shop.counts("mug") == (1, 0, 2)
+
+
+def test_completing_again_with_the_same_key_tells_how_it_stands(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 1))
+    answer = shop.checkout.complete(paid.id, a_completion(key="pay-key-1"), NOW)
+    assert isinstance(answer, Answer)
+    assert answer.purchase == paid
+    with pytest.raises(Conflict):
+        shop.checkout.complete(paid.id, a_completion("declined", key="pay-key-1"), NOW)
+    other = shop.checkout.complete(paid.id, a_completion(key="pay-2"), NOW)
+    assert said(other) == ["already_completed"]
+    assert shop.read(paid.id) == paid
+
+
+def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    placed = shop.placed(("mug", 1))
+    assert said(shop.checkout.update(placed.id, a_change(("mug", 2), key="late"), NOW)) == ["complete_in_progress"]
+    assert said(shop.checkout.cancel(placed.id, PLATFORM, "c", "", NOW)) == ["complete_in_progress"]
+    assert shop.read(placed.id) == placed
+    assert shop.counts("mug") == (2, 0, 1)
+
+
+def test_an_incomplete_purchase_is_not_placed(shop: Shop) -> None:
+    shop.drop("mug")
+    purchase = shop.open_purchase(("mug", 1), destination=None)
+    answer = shop.checkout.complete(purchase.id, a_completion(), NOW)
+    assert said(answer) == ["missing"]
+    assert shop.read(purchase.id) == purchase
+
+
+def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    placed = shop.placed(("mug", 1), token="declined")
+    shop.checkout.capture(placed.id, 1, NOW)
+    opened = shop.read(placed.id)
+    assert opened.state is State.OPEN
+    assert opened.payment is not None
+    assert (opened.payment.failure, opened.payment.token) == ("card_declined", None)
+    assert shop.counts("mug") == (0, 1, 0)
+    retried = shop.checkout.complete(placed.id, a_completion("ok", "pay-again"), NOW + SECOND)
+    assert isinstance(retried, Answer)
+    shop.checkout.capture(placed.id, 2, NOW + SECOND)
+    assert shop.read(placed.id).state is State.PAID
+    assert shop.counts("mug") == (0, 0, 1)
+
+
+def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    placed = shop.placed(("mug", 1), token="declined")
+    shop.checkout.capture(placed.id, 1, NOW)
+    opened = shop.read(placed.id)
+    shop.checkout.capture(placed.id, 1, NOW)
+    assert shop.read(placed.id) == opened
+    assert shop.counts("mug") == (0, 1, 0)
+
+
+def test_after_a_decline_the_units_lapse_by_themselves(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    placed = shop.placed(("mug", 1), token="declined")
+    shop.checkout.capture(placed.id, 1, NOW)
+    later = NOW + 10 * MINUTE
+    assert shop.open_purchase(("mug", 1), key="other", now=later).lines[0].quantity == 1
+
+
+def test_a_declined_purchase_can_be_cancelled(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    placed = shop.placed(("mug", 1), token="declined")
+    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.cancel(placed.id, PLATFORM, "cancel", "", NOW)
+    assert shop.counts("mug") == (1, 0, 0)
+
+
+def test_a_silent_provider_is_asked_again_and_charges_once(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    placed = shop.placed(("mug", 1), token="timeout")
+    with pytest.raises(OutcomeUnknownError):
+        shop.checkout.capture(placed.id, 1, NOW)
+    assert shop.read(placed.id).state is State.PLACED
+    shop.checkout.capture(placed.id, 1, NOW + SECOND)
+    paid = shop.read(placed.id)
+    assert (paid.state, paid.epoch) == (State.PAID, 2)
+    assert shop.counts("mug") == (0, 0, 1)
+
+
+def test_the_worker_sells_what_was_left_unsold_at_the_freeze(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=2)
+    purchase = shop.open_purchase(("mug", 2))
+    real = type(shop.stock).sell
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(type(shop.stock), "sell", dies)
+    with pytest.raises(SystemExit):
+        shop.checkout.complete(purchase.id, a_completion(), NOW)
+    monkeypatch.setattr(type(shop.stock), "sell", real)
+    assert shop.counts("mug") == (0, 2, 0)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+    assert shop.counts("mug") == (0, 0, 2)
+
+
+def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.drop("mug", stock=1)
+    shop.drop("bowl", stock=1)
+    purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
+    real = type(shop.stock).sell
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(type(shop.stock), "sell", dies)
+    with pytest.raises(SystemExit):
+        shop.checkout.complete(purchase.id, a_completion(), NOW)
+    monkeypatch.setattr(type(shop.stock), "sell", real)
+    later = NOW + 10 * MINUTE
+    shop.open_purchase(("mug", 1), key="other", now=later)
+    shop.checkout.capture(purchase.id, 1, later)
+    opened = shop.read(purchase.id)
+    assert opened.state is State.OPEN
+    assert opened.payment is not None
+    assert opened.payment.failure == "out_of_stock"
+    assert shop.gateway.find(purchase.id, 1, now=later) is None
+    assert shop.counts("bowl", later) == (0, 1, 0)
+    again = shop.checkout.complete(purchase.id, a_completion(key="pay-again"), later + SECOND)
+    assert said(again) == ["all_held", "hold_lapsed"]
+    assert shop.read(purchase.id) == opened
+
+
+def test_a_lapsed_hold_nobody_took_still_buys(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    later = NOW + 8 * MINUTE
+    shop.checkout.complete(purchase.id, a_completion(), later)
+    shop.checkout.capture(purchase.id, 1, later)
+    assert shop.read(purchase.id).state is State.PAID
+
+
+def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    later = NOW + 8 * MINUTE
+    taker = shop.open_purchase(("mug", 1), key="other", now=later)
+    shop.checkout.cancel(taker.id, PLATFORM, "cancel", "", later)
+    answer = shop.checkout.complete(purchase.id, a_completion(), later + SECOND)
+    assert isinstance(answer, Answer)
+    assert answer.purchase.state is State.PLACED
+    assert shop.counts("mug", later) == (0, 0, 1)
+
+
+def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    later = NOW + 8 * MINUTE
+    shop.open_purchase(("mug", 1), key="other", now=later)
+    answer = shop.checkout.complete(purchase.id, a_completion(), later + 2 * SECOND)
+    assert said(answer) == ["all_held", "hold_lapsed"]
+    assert shop.read(purchase.id) == purchase
+
+
+def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    placed = shop.placed(("mug", 1))
+    enqueued: list[tuple[str, int]] = []
+    shop.checkout.repair(lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 30 * SECOND)
+    assert enqueued == []
+    found = shop.checkout.repair(lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 2 * MINUTE)
+    assert enqueued == [(placed.id, 1)]
+    assert (found.purchases, found.enqueued) == (1, 1)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.checkout import State
+from chalicelib.errors import BadInput, Conflict, NotFound
+from chalicelib.instants import MINUTE
+from tests.checkout.builders import NOW, a_refund
+from tests.checkout.conftest import Shop
+
+
+def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 3))
+    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2)), NOW)
+    assert (refund.amount, refund.done_at, refund.restocked) == (2 * 1_275, NOW, False)
+    assert after.state is State.PAID
+    assert shop.counts("mug") == (0, 0, 3)
+
+
+def test_a_refund_repeated_gives_back_once(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 3))
+    wish = a_refund((paid.lines[0].id, 1), restock=True)
+    first = shop.checkout.refund(paid.id, wish, NOW)
+    again = shop.checkout.refund(paid.id, wish, NOW + MINUTE)
+    assert again == first
+    assert shop.counts("mug") == (1, 0, 2)
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2), restock=True), NOW)
+    assert refusal.value.code == "idempotency_conflict"
+
+
+def test_restocked_units_can_be_bought_again(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    paid = shop.paid(("mug", 2))
+    line = paid.lines[0].id
+    shop.checkout.refund(paid.id, a_refund((line, 1), restock=True), NOW)
+    shop.checkout.refund(paid.id, a_refund((line, 1), key="refund-2", restock=True), NOW)
+    assert shop.counts("mug") == (2, 0, 0)
+
+
+def test_never_more_than_was_bought_is_refunded(shop: Shop) -> None:
+    shop.drop("mug", stock=2)
+    paid = shop.paid(("mug", 2))
+    line = paid.lines[0].id
+    shop.checkout.refund(paid.id, a_refund((line, 1)), NOW)
+    before = shop.read(paid.id)
+    with pytest.raises(BadInput) as refusal:
+        shop.checkout.refund(paid.id, a_refund((line, 2), key="refund-2"), NOW)
+    assert (refusal.value.code, refusal.value.field) == ("refund_exceeds_rest", "$.lines[0].quantity")
+    assert shop.read(paid.id) == before
+
+
+def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: Shop) -> None:
+    shop.drop("mug", stock=7, unit_price={"amount": 333, "currency": "GBP"})
+    paid = shop.paid(("mug", 7))
+    line = paid.lines[0].id
+    shop.checkout.refund(paid.id, a_refund((line, 3)), NOW)
+    after, _ = shop.checkout.cancel_order(paid.id, "cancel", "", NOW)
+    assert sum(one.amount for one in after.refunds) == paid.totals.total
+    taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
+    assert taxes == paid.totals.tax
+    assert after.cancelled_at == NOW
+    assert shop.counts("mug") == (4, 0, 3)
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.cancel_order(paid.id, "cancel-2", "", NOW)
+    assert refusal.value.code == "nothing_left"
+
+
+def test_a_refund_that_stopped_halfway_is_finished_by_repair(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=2)
+    paid = shop.paid(("mug", 2))
+    real = type(shop.stock).give_back
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(type(shop.stock), "give_back", dies)
+    with pytest.raises(SystemExit):
+        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2), restock=True), NOW)
+    monkeypatch.setattr(type(shop.stock), "give_back", real)
+    assert shop.read(paid.id).refunds[0].done_at is None
+    later = NOW + 2 * MINUTE
+    assert shop.checkout.repair(lambda *_: None, later).refunds_finished == 1
+    assert shop.read(paid.id).refunds[0].done_at == later
+    assert shop.counts("mug") == (2, 0, 0)
+
+
+def test_what_is_not_an_order_or_not_its_line_is_refused(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    with pytest.raises(NotFound):
+        shop.checkout.refund("B" * 22, a_refund(("li_1", 1)), NOW)
+    purchase = shop.open_purchase(("mug", 1))
+    with pytest.raises(NotFound):
+        shop.checkout.refund(purchase.id, a_refund((purchase.lines[0].id, 1)), NOW)
+    placed = shop.placed(("mug", 1), key="other")
+    with pytest.raises(Conflict):
+        shop.checkout.refund(placed.id, a_refund((placed.lines[0].id, 1)), NOW)
+    paid = shop.paid(("mug", 1), key="third")
+    with pytest.raises(BadInput) as refusal:
+        shop.checkout.refund(paid.id, a_refund(("li_9", 1)), NOW)
+    assert refusal.value.field == "$.lines[0].line_item_id"
