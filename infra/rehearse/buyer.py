@@ -1,0 +1,223 @@
+"""One buyer: holds what the plan says, checks out, pays, and follows the order until it is paid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from infra.rehearse.client import Client, Reply, Stuck
+from infra.rehearse.cues import CueDesk
+from infra.rehearse.plan import PlannedPurchase
+
+HANDLER: Final = "sandbox"
+_GIVE_UP_SECONDS: Final = 420
+"""Without any progress; holds that a lost request left behind lapse well before."""
+_PAID_WITHIN_SECONDS: Final = 300
+_SOON, _USUAL_PAUSE, _LONGEST_PAUSE = 0.05, 0.25, 2.0
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenOrder:
+    """A paid order as its buyer saw it: ids, the total in minor units, and the line of each drop."""
+
+    purchase: str
+    checkout_id: str
+    order_id: str
+    total: int
+    lines: dict[str, str]
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Buyer:
+    """Drives one planned purchase. Every change has its own Idempotency-Key, so nothing is done twice."""
+
+    def __init__(self, client: Client, cues: CueDesk, show_id: str, purchase: PlannedPurchase) -> None:
+        self._client = client
+        self._cues = cues
+        self._purchase = purchase
+        self._prefix = f"{show_id}/{purchase.id}"
+        self._changes = 0
+        self._have: dict[str, int] = {}
+
+    async def buy(self) -> DrivenOrder:
+        """From the first hold to the paid order. :class:`Stuck` says where it ended otherwise."""
+        try:
+            held = await self._hold_all()
+            if not self._purchase.express:
+                held = await self._to_checkout(held)
+            return await self._pay(held["id"])
+        except Stuck as stuck:
+            raise Stuck(f"{self._purchase}: {stuck}") from None
+
+    async def _hold_all(self) -> Body:
+        """Fill a cart (or, express, the checkout session itself) portion by portion, as the drops open."""
+        path = "/checkout-sessions" if self._purchase.express else "/carts"
+        wanted: dict[str, int] = {}
+        body: Body = {}
+        for step in self._purchase.steps():
+            wanted |= step
+            await self._cues.open(step)
+            body = await self._hold(path, wanted, body.get("id"))
+        return body
+
+    async def _hold(self, path: str, wanted: Mapping[str, int], resource: str | None) -> Body:
+        """Ask until everything wanted is held. Nothing held at all leaves no resource: then it is created again."""
+        last = time.monotonic()
+        first_key = self._key()
+        while True:
+            if resource is None:
+                reply = await self._client.as_buyer("hold", "POST", path, self._wish(wanted, path), first_key)
+            else:
+                body = self._wish(wanted, path) | {"id": resource}
+                reply = await self._client.as_buyer("hold more", "PUT", f"{path}/{resource}", body, self._key())
+            _refuse_unexpected(reply)
+            if reply.status == 409 and resource is None:
+                raise Stuck(f"answered {reply}")
+            resource = reply.body.get("id", resource)
+            if self._note(reply.body):
+                last = time.monotonic()
+            lacking = [drop_id for drop_id, quantity in wanted.items() if self._have.get(drop_id, 0) < quantity]
+            if not lacking and resource is not None and "line_items" in reply.body:
+                return reply.body
+            if time.monotonic() - last > _GIVE_UP_SECONDS:
+                raise Stuck(f"could not hold {', '.join(lacking)}: {_messages(reply.body)}")
+            await self._come_back(reply.body, lacking)
+
+    def _note(self, body: Body) -> bool:
+        """Take over what an answer says is held; whether that is more than before."""
+        if "line_items" not in body:
+            return False
+        have = {line["item"]["id"]: int(line["quantity"]) for line in body["line_items"]}
+        grown = any(quantity > self._have.get(drop_id, 0) for drop_id, quantity in have.items())
+        for drop_id in have:
+            self._cues.held(drop_id)
+        self._have = have
+        return grown
+
+    async def _come_back(self, body: Body, lacking: Iterable[str]) -> None:
+        """Wait as the messages say; a drop that is not open long after its cue gets it again."""
+        messages = body.get("messages", [])
+        codes = {str(message.get("code")) for message in messages}
+        for code in codes:
+            self._client.measures.count(f"answered {code}")
+        if "drop_not_open" in codes:
+            await self._cues.open_again(lacking)
+        await self._client.pause(max((_pause_of(message) for message in messages), default=_USUAL_PAUSE))
+
+    async def _to_checkout(self, cart: Body) -> Body:
+        body = {"cart_id": cart["id"], "line_items": []} | self._person()
+        reply = await self._client.as_buyer("checkout", "POST", "/checkout-sessions", body, self._key())
+        _refuse_unexpected(reply)
+        if "id" not in reply.body:
+            raise Stuck(f"no checkout session: {_messages(reply.body)}")
+        return reply.body
+
+    async def _pay(self, checkout_id: str) -> DrivenOrder:
+        """Complete, and follow until paid. Where units were lost meanwhile, take them anew and complete again."""
+        deadline = time.monotonic() + _GIVE_UP_SECONDS
+        path = f"/checkout-sessions/{checkout_id}"
+        while True:
+            begun = time.monotonic()
+            reply = await self._client.as_buyer("complete", "POST", f"{path}/complete", _PAYMENT, self._key())
+            _refuse_unexpected(reply)
+            body = await self._followed(path, reply.body)
+            if body.get("status") == "completed":
+                self._client.measures.took("complete to paid", time.monotonic() - begun)
+                return self._order(checkout_id, body)
+            for message in body.get("messages", []):
+                self._client.measures.count(f"answered {message.get('code')}")
+            if time.monotonic() > deadline:
+                raise Stuck(f"could not be paid: {body.get('status')}, {_messages(body)}")
+            await self._client.pause(_USUAL_PAUSE)
+            await self._hold("/checkout-sessions", self._purchase.units, checkout_id)
+
+    async def _followed(self, path: str, body: Body) -> Body:
+        """The session once its attempt has ended, either way."""
+        deadline = time.monotonic() + _PAID_WITHIN_SECONDS
+        pause = _SOON
+        while body.get("status") == "complete_in_progress":
+            if time.monotonic() > deadline:
+                raise Stuck(f"placed, but not paid in {_PAID_WITHIN_SECONDS} s")
+            await self._client.pause(pause)
+            pause = min(pause * 1.5, 1.0)
+            reply = await self._client.as_buyer("follow", "GET", path)
+            _refuse_unexpected(reply)
+            body = reply.body
+        if body.get("status") in {"canceled", "requires_escalation"}:
+            raise Stuck(f"ended as {body['status']}: {_messages(body)}")
+        return body
+
+    def _order(self, checkout_id: str, body: Body) -> DrivenOrder:
+        lines = {line["item"]["id"]: line["id"] for line in body["line_items"]}
+        total = next(int(total["amount"]) for total in body["totals"] if total["type"] == "total")
+        return DrivenOrder(self._purchase.id, checkout_id, body["order"]["id"], total, lines)
+
+    def _wish(self, wanted: Mapping[str, int], path: str) -> Body:
+        lines = [{"item": {"id": drop_id}, "quantity": quantity} for drop_id, quantity in wanted.items()]
+        person = self._person() if path == "/checkout-sessions" else {}
+        return {"line_items": lines, "attribution": {"channel": "rehearsal"}} | person
+
+    def _person(self) -> Body:
+        who = self._purchase.customer or f"guest-{self._purchase.id}"
+        address = {
+            "first_name": "Customer",
+            "last_name": who,
+            "street_address": "1 Rehearsal Road",
+            "address_locality": "Town",
+            "postal_code": "AB1 2CD",
+            "address_country": self._purchase.country,
+        }
+        return {
+            "buyer": {
+                "first_name": "Customer",
+                "last_name": who,
+                "email": f"buyer-{self._purchase.id}@rehearsal.example",
+            },
+            "fulfillment": {"methods": [{"type": "shipping", "destinations": [address | {"id": "home"}]}]},
+        }
+
+    def _key(self) -> str:
+        self._changes += 1
+        return f"{self._prefix}/{self._changes}"
+
+
+_PAYMENT: Final[Body] = {
+    "payment": {
+        "instruments": [
+            {
+                "id": "card",
+                "handler_id": HANDLER,
+                "type": "card",
+                "selected": True,
+                "credential": {"type": "token", "token": "ok"},
+            }
+        ]
+    }
+}
+
+
+def _refuse_unexpected(reply: Reply) -> None:
+    """A 409 means that an earlier request of ours came through late: what stands is read next. The rest is a fault."""
+    if reply.status not in {200, 201, 409}:
+        raise Stuck(f"answered {reply}")
+
+
+def _pause_of(message: Mapping[str, Any]) -> float:
+    if "retry_after_ms" in message:
+        return float(message["retry_after_ms"]) / 1000
+    if "next_lapse_at" in message:
+        lapse = datetime.fromisoformat(str(message["next_lapse_at"]))
+        return min(max((lapse - datetime.now(UTC)).total_seconds(), _USUAL_PAUSE), _LONGEST_PAUSE)
+    return 2 * _SOON if message.get("code") == "drop_not_open" else _USUAL_PAUSE
+
+
+def _messages(body: Body) -> str:
+    said = [f"{message.get('code')} ({message.get('content')})" for message in body.get("messages", [])]
+    return "; ".join(said[:5]) or "without a message"

@@ -1,0 +1,203 @@
+"""After the rehearsal: is every unit, every order and every penny where it should be? Asked from outside only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.rehearse.buyer import DrivenOrder
+from infra.rehearse.client import Client, Reply, Stuck
+from infra.rehearse.drive import OPERATORS, Driven, in_parallel
+from infra.rehearse.exported import Exported, exported_until
+from infra.rehearse.facts import Facts
+from infra.rehearse.plan import Plan, PlannedDrop, PlannedPurchase
+from infra.rehearse.progress import Progress
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found. ``differences`` are sentences, each naming what it is about; none means that all is right."""
+
+    units_sold: int = 0
+    """Units that the drops' audits call sold. Refunds without restock leave them sold."""
+    oversold: int = 0
+    stranded: int = 0
+    """Units wanted by a buyer and yet not sold: held or available at the end."""
+    orders: int = 0
+    goods_amount_ordered: int = 0
+    goods_amount_exported: int = 0
+    refunds: int = 0
+    refund_amount_exported: int = 0
+    exports: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+
+
+async def check(plan: Plan, driven: Driven, facts: Facts, progress: Progress) -> Findings:
+    """Compare what the stack says now with what was asked of it. Reads only, but for asking for an interim export."""
+    findings = Findings(differences=list(driven.failures), refunds=len(driven.refunded_rows))
+    async with Client(facts, driven.measures, f"{plan.show_id}/check") as client:
+        await _check_drops(plan, client, findings, progress)
+        await _check_orders(plan, driven, client, findings, progress)
+        await _check_export(plan, driven, facts, client, findings)
+    return findings
+
+
+async def _check_drops(plan: Plan, client: Client, findings: Findings, progress: Progress) -> None:
+    async def audit(drop: PlannedDrop) -> None:
+        reply = await client.as_operator("audit", "GET", f"/drops/{drop.id}/audit")
+        if reply.status != 200:
+            raise Stuck(f"{drop}: no audit: {reply}")
+        _judge_audit(drop, reply.body, findings)
+
+    findings.differences += await in_parallel(plan.drops.values(), audit, OPERATORS, progress, "audits")
+
+
+def _judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
+    size, sold, held, available = (int(audit[name]) for name in ("size", "sold", "held", "available"))
+    findings.units_sold += sold
+    findings.oversold += max(0, sold - drop.stock, sold - size)
+    findings.stranded += max(0, drop.stock - sold)
+    findings.differences += [f"{drop}: {mismatch}" for mismatch in audit["mismatches"]]
+    if size != drop.stock:
+        findings.differences.append(f"{drop}: offers {size} units, not the {drop.stock} that were put")
+    if size != sold + held + available:
+        findings.differences.append(f"{drop}: {sold} sold + {held} held + {available} available are not {size}")
+    if sold != drop.stock:
+        findings.differences.append(f"{drop}: {sold} units sold of {drop.stock} wanted, {held} still held")
+
+
+async def _check_orders(plan: Plan, driven: Driven, client: Client, findings: Findings, progress: Progress) -> None:
+    planned = {purchase.id: purchase for purchase in plan.purchases}
+    back = refunded_units(plan, driven)
+
+    async def compare(order: DrivenOrder) -> None:
+        reply = await client.as_buyer("order", "GET", f"/orders/{order.order_id}")
+        _judge_order(plan, planned[order.purchase], order, reply, back[order.purchase], findings)
+
+    findings.differences += await in_parallel(driven.orders, compare, OPERATORS, progress, "orders")
+    placed = {order.purchase for order in driven.orders}
+    findings.differences += [f"{one}: was never ordered" for one in plan.purchases if one.id not in placed]
+    findings.differences += _doubles(driven.orders)
+
+
+def refunded_units(plan: Plan, driven: Driven) -> Mapping[str, dict[str, int]]:
+    """Units given back by purchase and drop."""
+    done = set(driven.refunded_rows)
+    back: dict[str, dict[str, int]] = defaultdict(dict)
+    for refund in plan.refunds:
+        if refund.row in done:
+            units = back[refund.purchase]
+            units[refund.drop_id] = units.get(refund.drop_id, 0) + refund.quantity
+    return back
+
+
+def _judge_order(
+    plan: Plan,
+    purchase: PlannedPurchase,
+    order: DrivenOrder,
+    reply: Reply,
+    back: Mapping[str, int],
+    findings: Findings,
+) -> None:
+    name = f"order {order.order_id} of {purchase}"
+    if reply.status != 200 or "line_items" not in reply.body:
+        findings.differences.append(f"{name}: cannot be read: {reply}")
+        return
+    findings.orders += 1
+    wanted = [
+        (drop_id, quantity, plan.drops[drop_id].unit_price, quantity - back.get(drop_id, 0))
+        for drop_id, quantity in purchase.units.items()
+    ]
+    found = [
+        (
+            line["item"]["id"],
+            line["quantity"].get("original", line["quantity"]["total"]),
+            line["item"]["price"],
+            line["quantity"]["total"],
+        )
+        for line in reply.body["line_items"]
+    ]
+    findings.differences += _line_differences(name, wanted, found)
+    subtotal = _total(reply.body, "subtotal")
+    findings.goods_amount_ordered += subtotal
+    amount = plan.goods_amount(purchase)
+    if subtotal != amount:
+        findings.differences.append(f"{name}: its subtotal is {subtotal}, the input's is {amount}")
+    if (total := _total(reply.body, "total")) != order.total:
+        findings.differences.append(f"{name}: its total is {total}, the buyer was shown {order.total}")
+    if reply.body.get("checkout_id") != order.checkout_id:
+        findings.differences.append(f"{name}: belongs to {reply.body.get('checkout_id')}, not {order.checkout_id}")
+
+
+_Line = tuple[str, int, int, int]
+
+
+def _line_differences(name: str, wanted: Sequence[_Line], found: Sequence[_Line]) -> Iterator[str]:
+    known = {line[0]: line for line in found}
+    if len(known) != len(found):
+        yield f"{name}: has more than one line of a drop"
+    for line in wanted:
+        drop_id, ordered, price, left = line
+        if drop_id not in known:
+            yield f"{name}: lacks {ordered} of drop {drop_id}"
+        elif known[drop_id] != line:
+            _, is_ordered, is_price, is_left = known[drop_id]
+            yield (
+                f"{name}, drop {drop_id}: {is_ordered} at {is_price} with {is_left} left after refunds, "
+                f"not {ordered} at {price} with {left} left"
+            )
+    for drop_id in known.keys() - {line[0] for line in wanted}:
+        yield f"{name}: has {known[drop_id][1]} of drop {drop_id}, which was not ordered"
+
+
+def _total(body: Mapping[str, Any], kind: str) -> int:
+    return sum(int(total["amount"]) for total in body["totals"] if total["type"] == kind)
+
+
+def _doubles(orders: Sequence[DrivenOrder]) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for order in orders:
+        if order.order_id in seen:
+            yield f"order {order.order_id}: answers purchases {seen[order.order_id]} and {order.purchase}"
+        seen[order.order_id] = order.purchase
+
+
+async def _check_export(plan: Plan, driven: Driven, facts: Facts, client: Client, findings: Findings) -> None:
+    """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
+
+    def differences(exported: Exported) -> list[str]:
+        return [*_export_differences(plan, driven, exported), *exported.finance_differences()]
+
+    try:
+        exported = await exported_until(lambda one: not differences(one), plan.show_id, driven, facts, client)
+    except Stuck as stuck:
+        findings.differences.append(f"export: {stuck}")
+        return
+    findings.exports = exported.keys
+    findings.goods_amount_exported = exported.gross("sale")
+    findings.refund_amount_exported = -exported.gross("refund")
+    findings.differences += differences(exported)
+
+
+def _export_differences(plan: Plan, driven: Driven, exported: Exported) -> Iterator[str]:
+    back = refunded_units(plan, driven)
+    planned = {purchase.id: purchase for purchase in plan.purchases}
+    expected = {order.order_id: order for order in driven.orders}
+    for order_id in exported.orders() - expected.keys():
+        yield f"export: has order {order_id}, which no buyer was told of"
+    for order_id, order in expected.items():
+        for kind, units in (
+            ("sale", planned[order.purchase].units),
+            ("refund", {drop_id: -quantity for drop_id, quantity in back[order.purchase].items()}),
+        ):
+            wanted = {drop: (count, count * plan.drops[drop].unit_price) for drop, count in units.items()}
+            found = exported.lines.get((order_id, kind), {})
+            for drop_id in sorted(wanted.keys() | found.keys()):
+                if wanted.get(drop_id) != found.get(drop_id):
+                    have, want = found.get(drop_id, (0, 0)), wanted.get(drop_id, (0, 0))
+                    yield (
+                        f"export, order {order_id}, drop {drop_id}, {kind}: "
+                        f"{have[0]} units for {have[1]}, not {want[0]} for {want[1]}"
+                    )

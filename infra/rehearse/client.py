@@ -1,0 +1,135 @@
+"""HTTP calls to the running stack: each is repeated, same key and same body, until it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from infra.rehearse.facts import Facts
+from infra.rehearse.measures import Measures
+
+CONNECTIONS: Final = 32
+PATIENCE_SECONDS: Final = 180
+"""How long a call is repeated while the stack is away: it may be killed and started anew in the middle."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_AWAY: Final = {429, 500, 502, 503, 504}
+
+_AGENT: Final = 'profile="https://rehearsal.example/.well-known/ucp"'
+
+
+class Stuck(Exception):
+    """Something could not be brought to its end; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: its status and its JSON body (an empty object where there is none)."""
+
+    status: int
+    body: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.status} {json.dumps(self.body)[:400]}"
+
+
+class Client:
+    """Calls to one stack, by role. Latencies and repeats go into ``measures``; pauses are jittered by a seeded source.
+
+    A repeat carries the same Idempotency-Key, so what was done by a call whose answer was lost is not done twice.
+    """
+
+    def __init__(self, facts: Facts, measures: Measures, seed: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        timeout = httpx.Timeout(60, connect=5, pool=None)
+        self._http = httpx.AsyncClient(base_url=facts.http, limits=limits, timeout=timeout, trust_env=False)
+        self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        self._patience_seconds = patience_seconds
+        self._buyer = {"UCP-Agent": _AGENT, "X-API-Key": facts.platform_key}
+        self._operator = {"Authorization": f"Bearer {facts.operator_token}"}
+        self._finance = {"Authorization": f"Bearer {facts.finance_token}"}
+        self.measures = measures
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def as_buyer(
+        self, step: str, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Reply:
+        """A call of the buyers' API, with the platform's key."""
+        return await self._call(step, method, path, body, self._buyer | ({"Idempotency-Key": key} if key else {}))
+
+    async def as_operator(
+        self, step: str, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Reply:
+        return await self._call(step, method, path, body, self._operator | ({"Idempotency-Key": key} if key else {}))
+
+    async def as_finance(
+        self, step: str, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Reply:
+        return await self._call(step, method, path, body, self._finance | ({"Idempotency-Key": key} if key else {}))
+
+    async def signed(self, step: str, path: str, content: bytes, sign: Callable[[bytes], Mapping[str, str]]) -> Reply:
+        """A signed POST; each repeat is signed anew, as signatures go stale."""
+        return await self._repeat(step, "POST", path, content, lambda: sign(content))
+
+    async def _call(
+        self, step: str, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> Reply:
+        content = b"" if body is None else json.dumps(body).encode()
+        typed = headers if body is None else {**headers, "Content-Type": "application/json"}
+        return await self._repeat(step, method, path, content, lambda: typed)
+
+    async def _repeat(
+        self, step: str, method: str, path: str, content: bytes, headers: Callable[[], Mapping[str, str]]
+    ) -> Reply:
+        deadline: float | None = None
+        pause = _FIRST_PAUSE
+        while True:
+            begun = time.monotonic()
+            try:
+                response = await self._http.request(method, path, content=content or None, headers=headers())
+            except httpx.TransportError as error:
+                fault, wait = f"{type(error).__name__}: {error}", 0.0
+            else:
+                if response.status_code not in _AWAY:
+                    self.measures.took(step, time.monotonic() - begun)
+                    return Reply(response.status_code, _json(response))
+                fault, wait = f"{response.status_code} {response.text[:200]}", _retry_after(response)
+            self.measures.count(f"repeated after {fault.split(':', maxsplit=1)[0].split(' ', maxsplit=1)[0]}")
+            deadline = deadline or begun + self._patience_seconds
+            if time.monotonic() > deadline:
+                raise Stuck(f"{method} {path}: no answer in {self._patience_seconds:.0f} s, at last {fault}")
+            await self.pause(max(pause, wait))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait about so long: between half and once and a half of it."""
+        await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {"": body}
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return min(float(response.headers.get("Retry-After", "0")), _LONGEST_PAUSE)
+    except ValueError:
+        return 0.0

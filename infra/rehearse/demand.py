@@ -1,0 +1,144 @@
+"""From rows to demand: who bought what together, and which order each cancellation takes units back from. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from infra.rehearse.orders import Lines, Refused, Row
+
+Article = tuple[str, int]
+"""SKU and price in pence: what is offered as one drop."""
+
+
+LARGEST_STOCK = 1_000_000
+"""Units that one drop may offer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """One order of the source: units by article, in the order in which they were first written."""
+
+    number: str
+    customer: str
+    country: str
+    placed_at: datetime
+    units: dict[Article, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Units of one article that go back from the invoice at ``invoices[position]``; ``row`` said so."""
+
+    row: int
+    position: int
+    article: Article
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a file asks for. ``accepted + len(refused) == read``."""
+
+    read: int
+    accepted: int
+    refused: tuple[Refused, ...]
+    invoices: tuple[Invoice, ...]
+    """In the order of time, then of the file."""
+    cancellations: tuple[Cancellation, ...]
+    titles: dict[Article, str]
+
+    @property
+    def units(self) -> int:
+        return sum(sum(invoice.units.values()) for invoice in self.invoices)
+
+    @property
+    def goods_amount(self) -> int:
+        """Price × quantity of all accepted sales in pence, before cancellations."""
+        return sum(quantity * price for invoice in self.invoices for (_, price), quantity in invoice.units.items())
+
+
+def demand(lines: Lines) -> Demand:
+    """Group sales into invoices and match cancellations with them."""
+    sales, too_many = _offerable(lines.sales)
+    invoices = _invoices(sales)
+    cancellations, unmatched = _match(lines.cancellations, invoices)
+    refused = sorted((*lines.refused, *too_many, *unmatched), key=lambda refusal: refusal.row)
+    titles: dict[Article, str] = {}
+    for row in sales:
+        article = (row.sku, row.unit_price)
+        titles[article] = titles.get(article) or row.title
+    return Demand(
+        read=lines.read,
+        accepted=len(sales) + len(cancellations),
+        refused=tuple(refused),
+        invoices=invoices,
+        cancellations=cancellations,
+        titles={article: title or article[0] for article, title in titles.items()},
+    )
+
+
+def _offerable(sales: Iterable[Row]) -> tuple[list[Row], list[Refused]]:
+    """Rows up to what one drop may offer; a row beyond it cannot be played."""
+    wanted: dict[Article, int] = {}
+    offerable: list[Row] = []
+    refused: list[Refused] = []
+    for row in sales:
+        article = (row.sku, row.unit_price)
+        total = wanted.get(article, 0) + row.quantity
+        if total > LARGEST_STOCK:
+            refused.append(Refused(row.number, f"{total} units of {row.sku} are more than one drop may offer"))
+            continue
+        wanted[article] = total
+        offerable.append(row)
+    return offerable, refused
+
+
+def _invoices(sales: Iterable[Row]) -> tuple[Invoice, ...]:
+    """One invoice for each number; should one number name two customers or countries, one for each of them."""
+    found: dict[tuple[str, str, str], Invoice] = {}
+    for row in sales:
+        key = (row.invoice, row.customer, row.country)
+        invoice = found.setdefault(key, Invoice(*key, row.placed_at, {}))
+        article = (row.sku, row.unit_price)
+        invoice.units[article] = invoice.units.get(article, 0) + row.quantity
+    return tuple(sorted(found.values(), key=lambda invoice: invoice.placed_at))  # stable: then by first row
+
+
+def _match(
+    cancellations: Iterable[Row], invoices: Sequence[Invoice]
+) -> tuple[tuple[Cancellation, ...], tuple[Refused, ...]]:
+    """Each cancellation takes its units from the earliest invoice of the same customer and article that has them all.
+
+    The whole file is searched, not only the rows above: the shop wrote some cancellations minutes before the order
+    that they correct. A guest is not known to be the same customer as another guest.
+    """
+    candidates: dict[tuple[str, Article], list[int]] = defaultdict(list)
+    left: dict[tuple[int, Article], int] = {}
+    for position, invoice in enumerate(invoices):
+        for article, quantity in invoice.units.items():
+            candidates[invoice.customer, article].append(position)
+            left[position, article] = quantity
+    matched: list[Cancellation] = []
+    unmatched: list[Refused] = []
+    for row in cancellations:
+        article = (row.sku, row.unit_price)
+        positions = candidates.get((row.customer, article), []) if row.customer else []
+        position = next((p for p in positions if left[p, article] >= row.quantity), -1)
+        if position < 0:
+            unmatched.append(Refused(row.number, _why_unmatched(row, known=bool(positions))))
+            continue
+        left[position, article] -= row.quantity
+        matched.append(Cancellation(row.number, position, article, row.quantity))
+    return tuple(matched), tuple(unmatched)
+
+
+def _why_unmatched(row: Row, *, known: bool) -> str:
+    what = f"{row.quantity} of {row.sku} at {row.unit_price / 100:.2f}"
+    if not row.customer:
+        return f"unmatched cancellation: no customer, so no order is known for {what}"
+    if known:
+        return f"unmatched cancellation: no order of customer {row.customer} has {what} left"
+    return f"unmatched cancellation: customer {row.customer} ordered no {row.sku} at {row.unit_price / 100:.2f}"

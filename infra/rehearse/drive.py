@@ -1,0 +1,176 @@
+"""The rehearsal itself: the show is announced, drops open by cues, buyers come, cancellations give money back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from infra.rehearse.buyer import Buyer, DrivenOrder
+from infra.rehearse.client import Client, Stuck
+from infra.rehearse.cues import CueDesk
+from infra.rehearse.facts import Facts
+from infra.rehearse.measures import Measures
+from infra.rehearse.plan import CURRENCY, Plan, PlannedDrop, PlannedRefund
+from infra.rehearse.progress import Progress
+
+OPERATORS: Final = 16
+"""Operator calls in flight."""
+BUYERS: Final = 12
+"""Buyers in flight. Two cores serve everything, this client included."""
+HOLD_SECONDS: Final = 120
+"""Long enough for a cart of 100 lines; short enough that what a killed process left held comes free in the run."""
+
+_Thing = TypeVar("_Thing")
+
+
+@dataclass(slots=True)
+class Driven:
+    """What was done: the orders as their buyers saw them, refunds by row, and what could not be brought to its end."""
+
+    show_id: str
+    started_at: str
+    ended_at: str = ""
+    orders: list[DrivenOrder] = field(default_factory=list)
+    refunded_rows: list[int] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
+
+    def record(self) -> dict[str, Any]:
+        """As JSON keeps it between driving and checking."""
+        return {
+            "show_id": self.show_id,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "orders": [order.record() for order in self.orders],
+            "refunded_rows": self.refunded_rows,
+            "failures": self.failures,
+            "seconds": self.seconds,
+            "measures": self.measures.record(),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Driven:
+        orders = [DrivenOrder(**order) for order in record["orders"]]
+        return cls(**record | {"orders": orders, "measures": Measures.from_record(record["measures"])})
+
+
+async def drive(plan: Plan, facts: Facts, progress: Progress) -> Driven:
+    """Play a plan against the running stack. A failure of one buyer is recorded and does not end the others."""
+    driven = Driven(plan.show_id, _now())
+    async with Client(facts, driven.measures, plan.show_id) as client:
+        try:
+            await _announce(plan, client, driven, progress)
+        except Stuck as stuck:
+            driven.failures.append(str(stuck))
+        else:
+            await _sell(plan, facts, client, driven, progress)
+            await _refund(plan, client, driven, progress)
+    driven.ended_at = _now()
+    return driven
+
+
+async def _announce(plan: Plan, client: Client, driven: Driven, progress: Progress) -> None:
+    begun = time.monotonic()
+    show = {"title": f"Rehearsal {plan.show_id}", "currency": CURRENCY, "starts_at": driven.started_at, "market": "GB"}
+    reply = await client.as_operator("put show", "PUT", f"/shows/{plan.show_id}", show)
+    if reply.status not in {200, 201}:
+        raise Stuck(f"PUT /shows/{plan.show_id}: {reply}")
+
+    async def put(drop: PlannedDrop) -> None:
+        reply = await client.as_operator("put drop", "PUT", f"/drops/{drop.id}", _drop_wish(plan, drop))
+        if reply.status not in {200, 201}:
+            raise Stuck(f"PUT /drops/{drop.id}: {reply}")
+
+    failures = await in_parallel(plan.drops.values(), put, OPERATORS, progress, "drops")
+    driven.seconds["drops"] = round(time.monotonic() - begun, 1)
+    if failures:
+        raise Stuck(failures[0])
+
+
+def _drop_wish(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
+    return {
+        "show_id": plan.show_id,
+        "sku": drop.sku,
+        "title": drop.title,
+        "unit_price": {"amount": drop.unit_price, "currency": CURRENCY},
+        "stock": drop.stock,
+        "usual_quantity": drop.usual_quantity,
+        "hold_seconds": HOLD_SECONDS,
+    }
+
+
+async def _sell(plan: Plan, facts: Facts, client: Client, driven: Driven, progress: Progress) -> None:
+    begun = time.monotonic()
+    cues = CueDesk(facts, client, plan)
+    buyers = [Buyer(client, cues, plan.show_id, purchase) for purchase in plan.purchases]
+
+    async def buy(buyer: Buyer) -> None:
+        driven.orders.append(await buyer.buy())
+
+    driven.failures += await in_parallel(buyers, buy, BUYERS, progress, "buyers")
+    driven.seconds["buyers"] = round(time.monotonic() - begun, 1)
+
+
+async def _refund(plan: Plan, client: Client, driven: Driven, progress: Progress) -> None:
+    begun = time.monotonic()
+    orders = {order.purchase: order for order in driven.orders}
+    by_purchase: dict[str, list[PlannedRefund]] = defaultdict(list)
+    for refund in plan.refunds:
+        by_purchase[refund.purchase].append(refund)
+
+    async def give_back(refunds: Sequence[PlannedRefund]) -> None:
+        for refund in refunds:
+            order = orders.get(refund.purchase)
+            if order is None:
+                raise Stuck(f"row {refund.row} cannot be refunded: purchase {refund.purchase} was not ordered")
+            line = {"line_item_id": order.lines[refund.drop_id], "quantity": refund.quantity}
+            reply = await client.as_operator(
+                "refund",
+                "POST",
+                f"/orders/{order.order_id}/refunds",
+                {"lines": [line], "restock": False},
+                f"{plan.show_id}/row-{refund.row}",
+            )
+            if reply.status not in {200, 201, 202}:
+                raise Stuck(f"row {refund.row}, refund of order {order.order_id}: {reply}")
+            driven.refunded_rows.append(refund.row)
+
+    driven.failures += await in_parallel(list(by_purchase.values()), give_back, OPERATORS, progress, "refunds")
+    driven.seconds["refunds"] = round(time.monotonic() - begun, 1)
+
+
+async def in_parallel(
+    things: Iterable[_Thing],
+    work: Callable[[_Thing], Awaitable[None]],
+    at_once: int,
+    progress: Progress,
+    stage: str,
+) -> list[str]:
+    """Work on all things in their order, so many at once. Returns what got stuck; the others are not held up."""
+    waiting = list(things)
+    progress.begin(stage, len(waiting))
+    queue = iter(waiting)
+    stuck: list[str] = []
+
+    async def worker() -> None:
+        for thing in queue:
+            try:
+                await work(thing)
+            except Stuck as reason:
+                stuck.append(str(reason))
+            progress.advance()
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(min(at_once, len(waiting))):
+            workers.create_task(worker())
+    return stuck
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,144 @@
+"""Finance's interim export of one show, as it stands in the bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.rehearse.client import Client, Stuck
+from infra.rehearse.drive import Driven
+from infra.rehearse.facts import Facts
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+AGREES_WITHIN_SECONDS: Final = 90
+"""How long the books may lag behind the orders."""
+_WRITTEN_WITHIN_SECONDS: Final = 120
+_BETWEEN_RUNS: Final = 2.0
+
+UnitsAndGross = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Exported:
+    """``lines.csv`` of a show: units and gross by drop, for each order and entry type. ``keys`` are what was read."""
+
+    lines: dict[tuple[str, str], dict[str, UnitsAndGross]] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """Take in a file's rows."""
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            drops = self.lines.setdefault((row["order_id"], row["entry_type"]), {})
+            units, gross = drops.get(row["drop_id"], (0, 0))
+            drops[row["drop_id"]] = (units + int(row["quantity"]), gross + int(row["gross"]))
+
+    def orders(self) -> set[str]:
+        return {order_id for order_id, _ in self.lines}
+
+    def gross(self, entry_type: str) -> int:
+        """Gross of all lines of an entry type, as signed in the file."""
+        return sum(
+            gross for (_, kind), drops in self.lines.items() if kind == entry_type for _, gross in drops.values()
+        )
+
+    def finance_differences(self) -> list[str]:
+        """What finance's own check of ledger against orders found, by its manifests."""
+        return [
+            f"export {manifest['date']}: finance's own check found {manifest['differences_count']} differences"
+            for manifest in self.manifests
+            if manifest["differences_count"]
+        ]
+
+
+async def exported_until(
+    agrees: Callable[[Exported], bool], show_id: str, driven: Driven, facts: Facts, client: Client
+) -> Exported:
+    """The show's interim export, made anew until it agrees or the books had time enough to follow."""
+    deadline = time.monotonic() + AGREES_WITHIN_SECONDS
+    days = _days(driven.started_at, driven.ended_at, facts.time_zone)
+    s3 = _s3(facts)
+    attempt = 0
+    while True:
+        attempt += 1
+        begun = time.monotonic()
+        exported = Exported()
+        for day in days:
+            run_key = f"{show_id}/{driven.ended_at}/{day}/{attempt}"
+            manifest_key = await _manifest_of(day, show_id, run_key, client)
+            await asyncio.to_thread(_read, s3, facts.bucket, manifest_key, exported)
+        client.measures.took("interim export", time.monotonic() - begun)
+        if agrees(exported) or time.monotonic() > deadline:
+            return exported
+        client.measures.count("exports made again")
+        await client.pause(_BETWEEN_RUNS)
+
+
+async def _manifest_of(day: date, show_id: str, run_key: str, client: Client) -> str:
+    """Ask for an export, and wait until it is written; the key of its manifest."""
+    asked = {"date": day.isoformat(), "show_id": show_id}
+    reply = await client.as_finance("ask for export", "POST", "/exports", asked, run_key)
+    if reply.status not in {200, 201, 202}:
+        raise Stuck(f"POST /exports: {reply}")
+    run_id = reply.body["id"]
+    deadline = time.monotonic() + _WRITTEN_WITHIN_SECONDS
+    while True:
+        reply = await client.as_finance("look up exports", "GET", f"/exports/{day.isoformat()}")
+        if reply.status != 200:
+            raise Stuck(f"GET /exports/{day}: {reply}")
+        run = next((run for run in reply.body["exports"] if run["id"] == run_id), None)
+        if run and run["state"] == "done":
+            manifest_key = str(run["manifest_key"])
+            if show_id not in manifest_key:
+                raise Stuck(f"the export's key {manifest_key} does not name the show {show_id}")
+            return manifest_key
+        if time.monotonic() > deadline:
+            raise Stuck(f"run {run_id} of {day} is {run['state'] if run else 'unknown'}")
+        await client.pause(0.3)
+
+
+def _read(s3: S3Client, bucket: str, manifest_key: str, exported: Exported) -> None:
+    """Read a manifest and the lines that it names; their hash must be the one it gives."""
+    try:
+        manifest = json.loads(s3.get_object(Bucket=bucket, Key=manifest_key)["Body"].read())
+        named = manifest["files"]["lines.csv"]
+        content = s3.get_object(Bucket=bucket, Key=named["key"])["Body"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise Stuck(f"{manifest_key}: {error}") from error
+    if hashlib.sha256(content).hexdigest() != named["sha256"]:
+        raise Stuck(f"{named['key']}: its hash is not the manifest's")
+    exported.manifests.append(manifest)
+    exported.keys.append(named["key"])
+    exported.add(content.decode())
+
+
+def _days(first: str, last: str, time_zone: str) -> Sequence[date]:
+    """The business days on which orders can have been paid: two when the run went over midnight."""
+    zone = ZoneInfo(time_zone)
+    return sorted({datetime.fromisoformat(moment).astimezone(zone).date() for moment in (first, last)})
+
+
+def _s3(facts: Facts) -> S3Client:
+    return boto3.client(
+        "s3",
+        endpoint_url=facts.aws_endpoint,
+        region_name=facts.region,
+        aws_access_key_id=facts.aws_access_key_id,
+        aws_secret_access_key=facts.aws_secret_access_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )

@@ -1,0 +1,53 @@
+"""What a rehearsal measures: latencies by step, retries, answers that made a buyer come again."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
+    """Count, median, 95th and 99th percentile (nearest rank) and maximum, in milliseconds."""
+    if not seconds:
+        return {"count": 0}
+    ranked = sorted(seconds)
+
+    def rank(share: float) -> float:
+        return round(ranked[math.ceil(share * len(ranked)) - 1] * 1000, 1)
+
+    return {
+        "count": len(ranked),
+        "p50_ms": rank(0.50),
+        "p95_ms": rank(0.95),
+        "p99_ms": rank(0.99),
+        "max_ms": rank(1.0),
+    }
+
+
+@dataclass(slots=True)
+class Measures:
+    """Seconds by step and counts by what happened."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def took(self, step: str, seconds: float) -> None:
+        self.seconds[step].append(seconds)
+
+    def count(self, what: str, times: int = 1) -> None:
+        self.counts[what] += times
+
+    def by_step(self) -> dict[str, dict[str, float | int]]:
+        """Percentiles of every step, in the order in which the steps first came."""
+        return {step: percentiles(values) for step, values in self.seconds.items()}
+
+    def record(self) -> dict[str, Any]:
+        """As JSON keeps it."""
+        return {"seconds": dict(self.seconds), "counts": dict(self.counts)}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Measures:
+        return cls(defaultdict(list, record["seconds"]), Counter(record["counts"]))

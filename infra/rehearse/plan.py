@@ -1,0 +1,166 @@
+"""The show that a demand makes: drops, buyers with carts, refunds. Pure: the same demand and show id, the same plan."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from infra.rehearse.countries import code_of
+from infra.rehearse.demand import Article, Demand, Invoice
+
+CURRENCY: Final = "GBP"
+LINES_A_PURCHASE: Final = 100
+LINES_A_STEP: Final = 20
+"""Lines that a buyer adds to a cart at once: a wave of cues opens their drops just before."""
+EXPRESS_LINES: Final = 10
+"""Purchases of up to so many lines go, every second one, straight to the checkout without a cart."""
+
+_HOLDS_A_BUCKET: Final = 24
+_LOTS_DEALT_AT_ONCE: Final = 12
+_TITLE: Final = 200
+_SKU: Final = 64
+
+Way = Literal["kinesis", "http"]
+"""How a cue travels."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDrop:
+    """One (SKU, price) with as many units as are asked for. ``opened_over``: how its first cue is sent."""
+
+    id: str
+    sku: str
+    title: str
+    unit_price: int
+    stock: int
+    usual_quantity: int
+    buyers: int
+    opened_over: Way
+
+    def __str__(self) -> str:
+        return f"drop {self.id} ({self.sku} at {self.unit_price / 100:.2f})"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPurchase:
+    """What one buyer orders at once: units by drop id, 100 lines at most.
+
+    ``id`` is unique in its show and fit for a header; ``invoice`` is as the source writes it.
+    """
+
+    id: str
+    invoice: str
+    customer: str
+    country: str
+    units: dict[str, int]
+    express: bool
+
+    def __str__(self) -> str:
+        return f"purchase {self.id} (invoice {self.invoice})"
+
+    def steps(self) -> Iterator[dict[str, int]]:
+        """The lines in portions, as the buyer adds them."""
+        lines = list(self.units.items())
+        for start in range(0, len(lines), LINES_A_STEP):
+            yield dict(lines[start : start + LINES_A_STEP])
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRefund:
+    """Units of one drop that a purchase gives back, as row ``row`` says."""
+
+    row: int
+    purchase: str
+    drop_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that will be driven."""
+
+    show_id: str
+    drops: dict[str, PlannedDrop]
+    purchases: tuple[PlannedPurchase, ...]
+    refunds: tuple[PlannedRefund, ...]
+
+    def goods_amount(self, purchase: PlannedPurchase) -> int:
+        """Price × quantity of a purchase in pence."""
+        return sum(self.drops[drop_id].unit_price * quantity for drop_id, quantity in purchase.units.items())
+
+
+def plan(demand: Demand, show_id: str) -> Plan:
+    """The show for a demand. Drops are numbered in the order in which somebody first wants them."""
+    wanted: dict[Article, list[int]] = defaultdict(list)
+    for invoice in demand.invoices:
+        for article, quantity in invoice.units.items():
+            wanted[article].append(quantity)
+    names = {article: f"{show_id}.{number:05d}" for number, article in enumerate(wanted, start=1)}
+    purchases: list[PlannedPurchase] = []
+    parts: list[dict[str, str]] = []
+    for number, invoice in enumerate(demand.invoices, start=1):
+        split = list(_split(number, invoice, names))
+        purchases += split
+        parts.append({drop_id: part.id for part in split for drop_id in part.units})
+    ways = _ways(purchases)
+    drops = {
+        name: PlannedDrop(
+            id=name,
+            sku=article[0][:_SKU].strip(),
+            title=demand.titles[article][:_TITLE].strip(),
+            unit_price=article[1],
+            stock=sum(wanted[article]),
+            usual_quantity=usual_quantity(wanted[article]),
+            buyers=len(wanted[article]),
+            opened_over=ways[name],
+        )
+        for article, name in names.items()
+    }
+    refunds = tuple(
+        PlannedRefund(one.row, parts[one.position][names[one.article]], names[one.article], one.quantity)
+        for one in demand.cancellations
+    )
+    return Plan(show_id, drops, tuple(purchases), refunds)
+
+
+def usual_quantity(quantities: Sequence[int]) -> int:
+    """What to declare as the usual quantity of a drop whose buyers want these, so that each finds a bucket that fits.
+
+    Stock is exactly the demand and a hold is never split over buckets. Up to 24 buyers share one bucket. More need
+    several: equal ones fit without a rest; for unequal ones each bucket holds at least the largest wish when it is
+    full, and who finds only crumbs at the end takes them as several holds of one line.
+    """
+    stock = sum(quantities)
+    if len(quantities) <= _HOLDS_A_BUCKET:
+        return -(-stock // _HOLDS_A_BUCKET)
+    if len(set(quantities)) == 1:
+        return quantities[0]
+    return max(-(-stock // len(quantities)), -(-max(quantities) // _LOTS_DEALT_AT_ONCE))
+
+
+def _split(number: int, invoice: Invoice, names: dict[Article, str]) -> Iterator[PlannedPurchase]:
+    lines = [(names[article], quantity) for article, quantity in invoice.units.items()]
+    portions = [lines[start : start + LINES_A_PURCHASE] for start in range(0, len(lines), LINES_A_PURCHASE)]
+    for part, portion in enumerate(portions, start=1):
+        yield PlannedPurchase(
+            id=f"{number}.{part}",
+            invoice=invoice.number,
+            customer=invoice.customer,
+            country=code_of(invoice.country),
+            units=dict(portion),
+            express=number % 2 == 0 and len(portion) <= EXPRESS_LINES,
+        )
+
+
+def _ways(purchases: Sequence[PlannedPurchase]) -> dict[str, Way]:
+    """Each step that is the first to want a drop is a wave of cues; waves go by turns over Kinesis and over HTTP."""
+    ways: dict[str, Way] = {}
+    wave = 0
+    for purchase in purchases:
+        for step in purchase.steps():
+            new = [drop_id for drop_id in step if drop_id not in ways]
+            ways.update(dict.fromkeys(new, "http" if wave % 2 else "kinesis"))
+            wave += bool(new)
+    return ways
