@@ -23,6 +23,7 @@ from chalicelib.stock.model import (
     Taken,
 )
 from chalicelib.stock.stock import Stock
+from chalicelib.stock.summary import summary_of
 
 __all__ = [
     "AllHeld",
@@ -48,4 +49,5 @@ __all__ = [
     "hold_id",
     "plan_extra",
     "plan_sizes",
+    "summary_of",
 ]

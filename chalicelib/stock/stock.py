@@ -3,35 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
+from chalicelib.stock import expressions, verbs
+from chalicelib.stock.audit import audit
+from chalicelib.stock.layout import plan_additions
 from chalicelib.stock.model import (
+    AllHeld,
     Audit,
+    Busy,
     EpochSeconds,
+    Fewer,
     HoldAgainAnswer,
     HoldRef,
     Layout,
     OrderRef,
     SellAnswer,
+    SoldOut,
     Standing,
     Summary,
     TakeAnswer,
+    Taken,
 )
+from chalicelib.stock.store import StockStore
+from chalicelib.stock.summary import Summaries
+from chalicelib.stock.take import Take
+from chalicelib.telemetry import count
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+_METRICS: Final = {
+    Taken: "takes",
+    Fewer: "takes_refused_fewer",
+    SoldOut: "takes_refused_sold_out",
+    AllHeld: "takes_refused_all_held",
+    Busy: "takes_refused_busy",
+}
 
 
 class Stock:
     """A deployment's stock. One instance a process; safe to use from many threads."""
 
     def __init__(self, dynamodb: DynamoDBClient, stock_table: str, commerce_table: str) -> None:
-        raise NotImplementedError
+        store = StockStore(dynamodb, stock_table, commerce_table)
+        self._store = store
+        self._summaries = Summaries(store)
 
     def lay_out(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
         """Put the buckets that are missing, then a first summary. Repeatable; changes no bucket that exists."""
-        raise NotImplementedError
+        layout = Layout(drop_id, len(sizes))
+        there = self._store.look_at((drop_id, number) for number in range(layout.homes))
+        for number, size in enumerate(sizes):
+            if (drop_id, number) not in there:
+                self._store.put_bucket(drop_id, number, size)
+        if self._store.summary_record(drop_id, strong=True) is None:
+            self._summaries.refresh(layout, now)
 
     def take(
         self,
@@ -43,63 +72,74 @@ class Stock:
         *,
         now: Instant,
     ) -> TakeAnswer:
-        """Hold ``quantity`` units until ``until``.
+        """Hold ``quantity`` units until ``until``. All of them in one bucket: a hold is never split.
 
         ``summary`` is what the caller knows, at most one second old, on a first try; None on a retry: then this hold
         is looked for before any refusal. Costs 1 WCU where home has units, 2 and 0.5 RCU for a stray; nothing at all
         while ``summary`` shows nothing.
         """
-        raise NotImplementedError
+        attempt = Take(self._store, self._summaries, layout, hold_id, quantity, until, now)
+        answer = attempt.run(summary)
+        count(_METRICS[type(answer)])
+        if attempt.probes:
+            count("take_probes", attempt.probes)
+        return answer
 
     def look(self, refs: Sequence[tuple[Layout, HoldRef]]) -> list[Standing | None]:
         """How each hold stands, by strong reads (1 RCU a bucket, in batches of 100); None when it is gone."""
-        raise NotImplementedError
+        return verbs.look(self._store, refs)
 
     def sell(self, layout: Layout, ref: HoldRef, keep: int, order: OrderRef) -> SellAnswer:
         """Give ``keep`` of the hold's units to the order; the surplus is available again. 1 WCU; repeatable."""
-        raise NotImplementedError
+        return verbs.sell(self._store, layout, ref, keep, order)
 
     def hold_again(self, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds) -> HoldAgainAnswer:
-        """Keep units, sold or not, for the order until ``until``, at its epoch: a later sell at it is refused. 1 WCU."""
-        raise NotImplementedError
+        """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""
+        return verbs.hold_again(self._store, layout, ref, order, until)
 
     def release(self, layout: Layout, ref: HoldRef, order: OrderRef | None = None) -> bool:
         """Make a hold's units available: one that no order has, or one of ``order`` at its very epoch. 1 WCU.
 
         True when the units are free, now or already; False when they belong to an order (or another epoch of it).
         """
-        raise NotImplementedError
+        return verbs.release(self._store, layout, ref, order)
 
     def shrink(self, layout: Layout, ref: HoldRef, keep: int, until: EpochSeconds | None = None) -> bool:
         """Bring a hold of ``ref.quantity`` units down to ``keep``, perhaps with a new end. 1 WCU; repeatable.
 
         False when the hold is gone, sold, or of another quantity.
         """
-        raise NotImplementedError
+        return verbs.shrink(self._store, layout, ref, keep, until)
 
     def give_back(self, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, left: int) -> bool:
-        """Sold units go back to stock: from ``expected`` down to ``left``; at 0 a dead mark stays. 1 WCU; repeatable."""
-        raise NotImplementedError
+        """Sold units go back to stock: from ``expected`` to ``left``; at 0 a dead mark stays. 1 WCU; repeatable."""
+        return verbs.give_back(self._store, layout, ref, order, expected, left)
 
     def mark_dead(self, layout: Layout, hold_id: str) -> bool:
         """Forbid a hold that is gone ever to come back by a late take. False when it stands after all."""
-        raise NotImplementedError
+        return verbs.mark_dead(self._store, layout, hold_id)
 
     def summary(self, drop_id: str) -> Summary | None:
         """The live summary as last written: one eventually consistent read (0.5 RCU)."""
-        raise NotImplementedError
+        return self._summaries.known(drop_id)
 
     def refresh(self, layout: Layout, now: Instant) -> Summary:
         """Recompute the summary from the buckets (1 RCU each), and write it if it changed (1 WCU)."""
-        raise NotImplementedError
+        return self._summaries.refresh(layout, now)
 
     def add_units(self, layout: Layout, plan: int, quantity: int, now: Instant, *, usual_quantity: int = 1) -> bool:
-        """Carry out stock plan number ``plan``: at most 1 WCU a bucket. Repeat it until it says True.
+        """Carry out stock plan number ``plan``: at most 1 WCU a bucket, each bucket once.
 
-        ``layout`` must be the same in every repeat; the next plan waits for this one.
+        True when it is wholly carried out; died halfway, it is repeated with the same ``layout`` and goes on. The next
+        plan waits for this one.
         """
-        raise NotImplementedError
+        for number, units in enumerate(plan_additions(layout, plan, quantity, usual_quantity)):
+            extra = number >= layout.homes
+            if units or extra:
+                self._store.write(layout.drop_id, number, expressions.add_units(plan, units, extra=extra))
+        self._summaries.refresh(layout, now)
+        return True
 
     def audit(self, layout: Layout, size: int, now: Instant) -> Audit:
         """Compare every bucket with the rules of stock, by strong reads (1 RCU a bucket)."""
-        raise NotImplementedError
+        return audit(self._store, layout, size, now)

@@ -1,0 +1,163 @@
+"""A bucket as it was read, and what it means for a take: pure rules, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from chalicelib.stock.model import EpochSeconds
+
+CLOCK_MARGIN_SECONDS: Final = 2
+"""Others take a lapsed hold only this long after its end: clocks that differ by less steal nothing."""
+
+FENCE_SECONDS: Final = 60
+"""How long a bucket that was left stays closed to the hold: longer than any function and its SDK calls live."""
+
+ROOM_FOR_POINTERS: Final = 60
+"""Entries up to which a bucket accepts a pointer or a fence; beyond, its strays are told to come back."""
+
+ROOM_FOR_HOLDS: Final = 8_000
+"""Entries up to which a bucket accepts holds: sold ones of 33 bytes stay under DynamoDB's 400 KB."""
+
+_RECLAIMS_A_WRITE: Final = 75
+"""Lapsed holds that one write may take over: 2 operators each, of 300 that an expression may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in a bucket under a hold id.
+
+    A hold (``until``) or a sale (no ``until``) has units. Without units it is a pointer (``points_to``, ``version``;
+    only at home), a fence (``until``) or a dead mark (neither), and is never sold, released or reclaimed.
+    """
+
+    quantity: int
+    until: EpochSeconds | None = None
+    order: str | None = None
+    points_to: int | None = None
+    version: int | None = None
+
+    @property
+    def has_units(self) -> bool:
+        return self.quantity > 0
+
+    @property
+    def is_held(self) -> bool:
+        return self.has_units and self.until is not None
+
+    @property
+    def is_sold(self) -> bool:
+        return self.has_units and self.until is None
+
+    @property
+    def is_dead(self) -> bool:
+        return not self.has_units and self.until is None and self.points_to is None
+
+    def lapsed(self, now: EpochSeconds) -> bool:
+        """Whether others may treat it as over, whatever their clocks say within the margin."""
+        return self.until is not None and self.until + CLOCK_MARGIN_SECONDS < now
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket at one instant. At every instant ``available`` + units in ``holds`` == ``size``."""
+
+    number: int
+    size: int
+    available: int
+    holds: Mapping[str, Entry] = field(default_factory=dict)
+    plan: int | None = None
+    """The last stock plan that reached it."""
+
+    def obtainable(self, now: EpochSeconds) -> int:
+        """Units that a take could have: available ones and those of lapsed holds."""
+        return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.lapsed(now))
+
+
+# What a bucket means for a take of one hold.
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The hold is here already."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Home names another bucket."""
+
+    pointer: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The hold is leaving this bucket and may not come back before the fence lapses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The hold is over for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Not enough units; ``obtainable`` are there."""
+
+    obtainable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Enough units, if these lapsed holds are taken over and our own entry gives way, all in the same write."""
+
+    reclaim: Mapping[str, Entry] = field(default_factory=dict)
+    replacing: Entry | None = None
+
+
+Meaning = Ours | Moved | Fenced | Dead | Short | Room
+
+
+def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, left: Entry | None = None) -> Meaning:
+    """What ``bucket`` means for a take. ``left`` is the pointer at home whose bucket is fenced: it may give way."""
+    own = bucket.holds.get(hold_id)
+    if own is not None and own != left:
+        if own.has_units:
+            return Ours(own)
+        if own.points_to is not None:
+            return Moved(own)
+        if own.is_dead:
+            return Dead()
+        if not own.lapsed(now):
+            return Fenced()
+    if own is None and len(bucket.holds) >= ROOM_FOR_HOLDS:
+        return Short(0)
+    reclaim = _reclaim(bucket, quantity - bucket.available, now)
+    if reclaim is None:
+        return Short(min(bucket.obtainable(now), quantity - 1))
+    return Room(reclaim, replacing=own)
+
+
+def _reclaim(bucket: Bucket, missing: int, now: EpochSeconds) -> dict[str, Entry] | None:
+    """The lapsed holds to take over, oldest first, biggest first where one write cannot take so many; None: too few."""
+    if missing <= 0:
+        return {}
+    lapsed = [(hold, entry) for hold, entry in bucket.holds.items() if entry.is_held and entry.lapsed(now)]
+    for order in (_oldest, _biggest):
+        chosen, freed = {}, 0
+        for hold, entry in sorted(lapsed, key=order)[:_RECLAIMS_A_WRITE]:
+            chosen[hold] = entry
+            freed += entry.quantity
+            if freed >= missing:
+                return chosen
+    return None
+
+
+def _oldest(held: tuple[str, Entry]) -> tuple[int, str]:
+    return held[1].until or 0, held[0]
+
+
+def _biggest(held: tuple[str, Entry]) -> tuple[int, str]:
+    return -held[1].quantity, held[0]

@@ -1,0 +1,196 @@
+"""Every conditional write on a bucket, as values: what it changes, on what condition, each condition named.
+
+Every hold id is a placeholder, as ids may begin with ``-``. No ``SET`` has three operands and no path is both set and
+removed: DynamoDB refuses both, although an emulator may not. All cost 1 WCU while the bucket is under 1 KB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chalicelib.stock.bucket import ROOM_FOR_HOLDS, ROOM_FOR_POINTERS, Bucket, Entry, Room
+from chalicelib.stock.model import EpochSeconds, OrderRef
+
+KEY: Final = "pk"
+# Attribute names of a bucket, short because 24 holds have to fit into one write unit.
+AVAILABLE: Final = "a"
+SIZE: Final = "s"
+HOLDS: Final = "h"
+PLAN: Final = "p"
+# ... and of an entry in its holds.
+QUANTITY: Final = "q"
+UNTIL: Final = "u"
+ORDER: Final = "o"
+POINTS_TO: Final = "f"
+VERSION: Final = "v"
+
+_OWN = f"{HOLDS}.#h"
+_NOTHING_OF_OURS = f"attribute_not_exists({_OWN})"
+_AS_SEEN = f"{_OWN} = :seen"
+_HAS_UNITS = f"{_OWN}.{QUANTITY} > :zero"
+_NO_UNITS = f"{_OWN}.{QUANTITY} = :zero"
+_HAS_END = f"attribute_exists({_OWN}.{UNTIL})"
+_NO_END = f"attribute_not_exists({_OWN}.{UNTIL})"
+_NO_ORDER = f"attribute_not_exists({_OWN}.{ORDER})"
+_ORDER_NOT_LATER = f"{_OWN}.{ORDER} BETWEEN :first AND :order"  # one order's references differ in the epoch alone
+_ORDER_AT_EPOCH = f"{_OWN}.{ORDER} = :order"
+_QUANTITY_AS_SEEN = f"{_OWN}.{QUANTITY} = :quantity"
+_ROOM = f"size({HOLDS}) < :room"
+_ENOUGH = f"{AVAILABLE} >= :needed"
+_ZERO: Final = {":zero": 0}
+
+
+def record_of(entry: Entry) -> dict[str, Any]:
+    """An entry as the map that stands in the bucket, whole: equality with it is equality with everything in it."""
+    record = {
+        QUANTITY: entry.quantity,
+        UNTIL: entry.until,
+        ORDER: entry.order,
+        POINTS_TO: entry.points_to,
+        VERSION: entry.version,
+    }
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _entry(record: Mapping[str, Any]) -> Entry:
+    get = record.get
+    return Entry(record[QUANTITY], get(UNTIL), get(ORDER), get(POINTS_TO), get(VERSION))
+
+
+def bucket_of(record: Mapping[str, Any]) -> Bucket:
+    """A bucket's record as it was read."""
+    holds = {hold_id: _entry(entry) for hold_id, entry in record[HOLDS].items()}
+    number = int(record[KEY].rpartition("#")[2])
+    return Bucket(number, record[SIZE], record[AVAILABLE], holds, record.get(PLAN))
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One conditional write on one bucket."""
+
+    update: str
+    condition: str
+    values: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def add_units(plan: int, units: int, *, extra: bool) -> Write:
+    """Add units by a numbered plan, once. An ``extra`` bucket is made if it does not exist."""
+    not_yet = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
+    return Write(
+        f"SET {AVAILABLE} = if_not_exists({AVAILABLE}, :zero) + :units, "
+        f"{SIZE} = if_not_exists({SIZE}, :zero) + :units, {HOLDS} = if_not_exists({HOLDS}, :none), {PLAN} = :plan",
+        not_yet if extra else f"attribute_exists({KEY}) AND {not_yet}",
+        {":units": units, ":plan": plan, ":none": {}, **_ZERO},
+    )
+
+
+# Taking.
+
+
+def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
+    """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry.
+
+    Each hold taken over is compared whole: one sold, renewed or taken anew in between refuses the write.
+    """
+    freed = sum(entry.quantity for entry in room.reclaim.values())
+    values = {":net": freed - hold.quantity, ":needed": hold.quantity - freed, ":hold": record_of(hold)}
+    if room.replacing is None:
+        conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM]
+        values[":room"] = ROOM_FOR_HOLDS
+    else:
+        conditions = [_ENOUGH, _AS_SEEN]
+        values[":seen"] = record_of(room.replacing)
+    lapsed = {f"#e{i}": other for i, other in enumerate(room.reclaim)}
+    for i, entry in enumerate(room.reclaim.values()):
+        conditions.append(f"{HOLDS}.#e{i} = :e{i}")
+        values[f":e{i}"] = record_of(entry)
+    remove = " REMOVE " + ", ".join(f"{HOLDS}.{name}" for name in lapsed) if lapsed else ""
+    return Write(
+        f"SET {AVAILABLE} = {AVAILABLE} + :net, {_OWN} = :hold{remove}",
+        " AND ".join(conditions),
+        values,
+        {"#h": hold_id, **lapsed},
+    )
+
+
+def exchange(hold_id: str, seen: Entry | None, entry: Entry) -> Write:
+    """Put our own entry in place of one with as many units, if that is, whole, what was ``seen``; None: no entry."""
+    values = {":entry": record_of(entry)}
+    if seen is not None:
+        values[":seen"] = record_of(seen)
+    return Write(f"SET {_OWN} = :entry", _NOTHING_OF_OURS if seen is None else _AS_SEEN, values, {"#h": hold_id})
+
+
+def point(hold_id: str, pointer: Entry) -> Write:
+    """Leave home: forbid a take there and name the only other bucket, in one write."""
+    values = {":pointer": record_of(pointer), ":room": ROOM_FOR_POINTERS}
+    return Write(f"SET {_OWN} = :pointer", f"{_NOTHING_OF_OURS} AND {_ROOM}", values, {"#h": hold_id})
+
+
+def fence(hold_id: str, until: EpochSeconds) -> Write:
+    """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
+    values = {":fence": record_of(Entry(0, until)), ":room": ROOM_FOR_POINTERS, **_ZERO}
+    condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_END})"
+    return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
+
+
+# Verbs on a hold.
+
+
+def sell(hold_id: str, seen: Entry, keep: int, order: OrderRef) -> Write:
+    """Give ``keep`` of the units to the order and the rest back, if the hold is, whole, what was ``seen``."""
+    sold = record_of(Entry(keep, order=str(order)))
+    return Write(
+        f"SET {_OWN} = :sold, {AVAILABLE} = {AVAILABLE} + :surplus",
+        _AS_SEEN,
+        {":sold": sold, ":surplus": seen.quantity - keep, ":seen": record_of(seen)},
+        {"#h": hold_id},
+    )
+
+
+def hold_again(hold_id: str, order: OrderRef, until: EpochSeconds) -> Write:
+    """Give units an end, at the order's epoch, unless the order has gone on to a later one."""
+    return Write(
+        f"SET {_OWN}.{UNTIL} = :until, {_OWN}.{ORDER} = :order",
+        f"{_HAS_UNITS} AND ({_NO_ORDER} OR {_ORDER_NOT_LATER})",
+        {":until": until, ":order": str(order), ":first": str(OrderRef(order.order, 0)), **_ZERO},
+        {"#h": hold_id},
+    )
+
+
+def release(hold_id: str, order: OrderRef | None) -> Write:
+    """Units back: of a hold that no order has, or of what ``order`` has at its very epoch."""
+    values: dict[str, Any] = dict(_ZERO)
+    free_to_go = f"({_HAS_END} AND {_NO_ORDER})"
+    if order is not None:
+        free_to_go = f"({free_to_go} OR {_ORDER_AT_EPOCH})"
+        values[":order"] = str(order)
+    return Write(
+        f"SET {AVAILABLE} = {AVAILABLE} + {_OWN}.{QUANTITY} REMOVE {_OWN}",
+        f"{_HAS_UNITS} AND {free_to_go}",
+        values,
+        {"#h": hold_id},
+    )
+
+
+def shrink(hold_id: str, seen: int, keep: int, until: EpochSeconds | None) -> Write:
+    """Units of a hold back, so that ``keep`` are left."""
+    values = {":back": seen - keep, ":keep": keep, ":quantity": seen}
+    update = f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :keep"
+    if until is not None:
+        update += f", {_OWN}.{UNTIL} = :until"
+        values[":until"] = until
+    return Write(update, f"{_QUANTITY_AS_SEEN} AND {_HAS_END}", values, {"#h": hold_id})
+
+
+def give_back(hold_id: str, order: OrderRef, expected: int, left: int) -> Write:
+    """Sold units back, so that ``left`` are sold; 0 leaves a dead mark."""
+    return Write(
+        f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :left",
+        f"{_ORDER_AT_EPOCH} AND {_QUANTITY_AS_SEEN} AND {_NO_END}",
+        {":back": expected - left, ":left": left, ":order": str(order), ":quantity": expected},
+        {"#h": hold_id},
+    )

@@ -1,0 +1,131 @@
+"""Buckets and live summaries in DynamoDB: the only file of the room that calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+from chalicelib.aws import from_item, refused, refused_item, to_item
+from chalicelib.errors import Unavailable
+from chalicelib.stock.bucket import Bucket
+from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, bucket_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_KEYS_A_BATCH = 100
+_BATCH_ATTEMPTS = 10
+
+
+class StockStore:
+    """The stock table, and the live summaries in the commerce table."""
+
+    def __init__(self, dynamodb: DynamoDBClient, stock_table: str, commerce_table: str) -> None:
+        self._dynamodb = dynamodb
+        self._stock_table = stock_table
+        self._commerce_table = commerce_table
+
+    # Buckets: reading and laying out.
+
+    def look(self, drop_id: str, number: int, *, strong: bool) -> Bucket:
+        """One bucket: 1 RCU strong, 0.5 not. ``Unavailable`` when it has not been laid out."""
+        answer = self._dynamodb.get_item(TableName=self._stock_table, Key=_key(drop_id, number), ConsistentRead=strong)
+        if "Item" not in answer:
+            raise _missing(drop_id, number)
+        return bucket_of(from_item(answer["Item"]))
+
+    def look_at(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
+        """Many buckets, strongly, 100 a call: 1 RCU each. Those that do not exist are left out."""
+        found: dict[tuple[str, int], Bucket] = {}
+        wanted = list(dict.fromkeys(places))
+        for start in range(0, len(wanted), _KEYS_A_BATCH):
+            for item in self._batch(wanted[start : start + _KEYS_A_BATCH]):
+                bucket = bucket_of(from_item(item))
+                found[item[KEY]["S"].rpartition("#")[0], bucket.number] = bucket
+        return found
+
+    def _batch(self, places: Sequence[tuple[str, int]]) -> Iterator[Mapping[str, Any]]:
+        keys: list[Any] = [_key(drop_id, number) for drop_id, number in places]
+        for _ in range(_BATCH_ATTEMPTS):
+            answer = self._dynamodb.batch_get_item(
+                RequestItems={self._stock_table: {"Keys": keys, "ConsistentRead": True}}
+            )
+            yield from answer["Responses"].get(self._stock_table, [])
+            left: Any = answer.get("UnprocessedKeys", {})
+            keys = left.get(self._stock_table, {}).get("Keys", [])
+            if not keys:
+                return
+        raise Unavailable("stock is read faster than the table allows")
+
+    def put_bucket(self, drop_id: str, number: int, size: int) -> bool:
+        """Put a new bucket, all of it available. False when it exists; then nothing is changed. 1 WCU."""
+        item = {KEY: f"{drop_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}}
+        return self._put(self._stock_table, item, "attribute_not_exists(pk)", {})
+
+    def write(self, drop_id: str, number: int, write: Write) -> Bucket | None:
+        """Do it: None. Refused by its condition: the bucket that stood in the way, at no further cost; nothing changed.
+
+        ``Unavailable`` when there is no such bucket.
+        """
+        call: Any = {
+            "TableName": self._stock_table,
+            "Key": _key(drop_id, number),
+            "UpdateExpression": write.update,
+            "ConditionExpression": write.condition,
+            "ExpressionAttributeValues": to_item(write.values),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if write.names:
+            call["ExpressionAttributeNames"] = write.names
+        try:
+            self._dynamodb.update_item(**call)
+        except ClientError as error:
+            if not refused(error):
+                raise
+            stood = refused_item(error)
+            if stood is None:
+                raise _missing(drop_id, number) from error
+            return bucket_of(from_item(stood))
+        return None
+
+    # Live summaries.
+
+    def summary_record(self, drop_id: str, *, strong: bool) -> dict[str, Any] | None:
+        """The live summary's item, if there is one."""
+        answer = self._dynamodb.get_item(
+            TableName=self._commerce_table, Key=to_item(_live_key(drop_id)), ConsistentRead=strong
+        )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def put_summary(self, drop_id: str, record: Mapping[str, Any], *, seen_as_of: int | None) -> bool:
+        """Put a summary whose buckets were read after the one ``seen``. False when another was put since. 1 WCU."""
+        item = {**_live_key(drop_id), **record}
+        if seen_as_of is None:
+            return self._put(self._commerce_table, item, "attribute_not_exists(pk)", {})
+        return self._put(self._commerce_table, item, "as_of = :seen", {":seen": seen_as_of})
+
+    def _put(self, table: str, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> bool:
+        wired = {"ExpressionAttributeValues": to_item(values)} if values else {}
+        try:
+            self._dynamodb.put_item(
+                TableName=table, Item=to_item(item), ConditionExpression=condition, **cast("Any", wired)
+            )
+        except ClientError as error:
+            if refused(error):
+                return False
+            raise
+        return True
+
+
+def _key(drop_id: str, number: int) -> dict[str, Any]:
+    return {KEY: {"S": f"{drop_id}#{number}"}}
+
+
+def _live_key(drop_id: str) -> dict[str, str]:
+    return {"pk": f"DROP#{drop_id}", "sk": "LIVE"}
+
+
+def _missing(drop_id: str, number: int) -> Unavailable:
+    return Unavailable(f"bucket {number} of drop {drop_id} has not been laid out")

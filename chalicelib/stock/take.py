@@ -1,0 +1,213 @@
+"""Taking: home first, and a forwarding pointer before any other bucket.
+
+At every moment at most one bucket can accept a given hold, whatever is late, doubled or cut: it may be taken at home
+while home has no entry of it; the pointer at home, being such an entry, forbids that; and a bucket is fenced before the
+pointer leaves it. Simpler ways lose a unit or hold two; see the decision record of 2026-11-23.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import expressions
+from chalicelib.stock.bucket import (
+    FENCE_SECONDS,
+    Bucket,
+    Dead,
+    Entry,
+    Fenced,
+    Moved,
+    Ours,
+    Room,
+    Short,
+    meaning,
+)
+from chalicelib.stock.layout import home_of, number_of
+from chalicelib.stock.model import Busy, EpochSeconds, Fewer, HoldRef, Layout, Summary, TakeAnswer, Taken
+from chalicelib.stock.store import StockStore
+from chalicelib.stock.summary import Summaries, refusal
+
+PROBES: Final = 4
+"""Eventually consistent reads of other buckets that one take may make: half a read unit each, a tenth of a write."""
+
+_WRITES_AT_A_BUCKET: Final = 3
+
+
+class Take:
+    """One try to take one hold. ``probes`` counts its reads of other buckets."""
+
+    def __init__(
+        self,
+        store: StockStore,
+        summaries: Summaries,
+        layout: Layout,
+        hold_id: str,
+        quantity: int,
+        until: EpochSeconds,
+        now: Instant,
+    ) -> None:
+        self._store = store
+        self._summaries = summaries
+        self._layout = layout
+        self._hold_id = hold_id
+        self._quantity = quantity
+        self._until = until
+        self._now = now
+        self._seconds: EpochSeconds = now // SECOND
+        self._home = home_of(hold_id, layout)
+        self._at = self._home
+        self._pointer: Entry | None = None
+        self._asked: set[int] = set()
+        self._fewer = 0
+        self.probes = 0
+
+    def run(self, known: Summary | None) -> TakeAnswer:
+        """Take the units. ``known`` None means that an earlier try may have taken them already."""
+        if known is not None:
+            refused = refusal(known, self._quantity, self._now, self._pause_ms())
+            if refused is not None:
+                return refused
+        believed = known if known is not None else self._summaries.known(self._layout.drop_id)
+        answer = self._begin(believed, first_try=known is not None)
+        if answer is None and believed is not None:
+            answer = self._stray(believed)
+        if answer is not None:
+            return answer
+        fresh = self._summaries.fresh(self._layout, self._now)
+        return self._home_anew(fresh) or self._stray(fresh) or self._refuse(fresh)
+
+    def _begin(self, believed: Summary | None, *, first_try: bool) -> TakeAnswer | None:
+        """Ask home: by the write itself where it seems to have units, by a strong read where a hold may stand there."""
+        if believed is None or self._home in believed.open_buckets:
+            return self._take_at(self._home, None)
+        if first_try:
+            return None
+        return self._take_at(self._home, self._store.look(self._layout.drop_id, self._home, strong=True))
+
+    def _home_anew(self, fresh: Summary) -> TakeAnswer | None:
+        if self._pointer is None and self._home not in self._asked and self._home in fresh.open_buckets:
+            return self._take_at(self._home, None)
+        return None
+
+    def _stray(self, summary: Summary) -> TakeAnswer | None:
+        """Try other buckets that have units, one after another; None when none is left to try."""
+        for number in self._candidates(summary):
+            if self.probes >= PROBES:
+                return None
+            self.probes += 1
+            self._asked.add(number)
+            bucket = self._store.look(self._layout.drop_id, number, strong=False)
+            match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
+                case Short(obtainable):
+                    self._fewer = max(self._fewer, obtainable)
+                case Room():
+                    answer = self._go(number, bucket)
+                    if answer is not None:
+                        return answer
+        return None
+
+    def _candidates(self, summary: Summary) -> list[int]:
+        """Buckets with units, in an order of the hold's own; the fullest is asked at the latest with the last read."""
+        start = number_of(self._hold_id) // self._layout.homes % self._layout.buckets
+        numbers = sorted(summary.open_buckets, key=lambda number: (number < start, number))
+        candidates = [number for number in numbers if number not in self._asked and number != self._at]
+        fullest = summary.largest_in
+        if self._quantity > 1 and fullest is not None and fullest in candidates[PROBES:]:
+            candidates.remove(fullest)
+            candidates.insert(PROBES - 1, fullest)
+        return candidates
+
+    def _go(self, number: int, bucket: Bucket) -> TakeAnswer | None:
+        """Leave the bucket where the hold may be taken now for ``number``, then take there."""
+        drop_id, hold_id = self._layout.drop_id, self._hold_id
+        pointer = Entry(0, points_to=number, version=self._now)
+        if self._pointer is None:
+            stood = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer))
+        else:
+            answer = self._fence()
+            if answer is not None:
+                return answer
+            if number == self._home:
+                return self._take_at(number, bucket)
+            stood = self._store.write(drop_id, self._home, expressions.exchange(hold_id, self._pointer, pointer))
+        if stood is not None:
+            return self._learn_from_home(stood)
+        self._at, self._pointer = number, pointer
+        return self._take_at(number, bucket)
+
+    def _fence(self) -> TakeAnswer | None:
+        """Close the bucket that is being left. An answer when it turns out to have the hold, or to have no room."""
+        fence = expressions.fence(self._hold_id, self._seconds + FENCE_SECONDS)
+        stood = self._store.write(self._layout.drop_id, self._at, fence)
+        if stood is None:
+            return None
+        own = stood.holds.get(self._hold_id)
+        return self._taken(self._at, own) if own is not None and own.has_units else self._busy()
+
+    def _learn_from_home(self, home: Bucket) -> TakeAnswer | None:
+        """Another thread of the same hold was here: go where it went. No entry: home has no room for a pointer."""
+        own = home.holds.get(self._hold_id)
+        if own is None or own.is_dead:
+            return self._busy()
+        return self._taken(self._home, own) if own.has_units else self._follow(own)
+
+    def _follow(self, pointer: Entry) -> TakeAnswer | None:
+        assert pointer.points_to is not None
+        self._at, self._pointer = pointer.points_to, pointer
+        self._asked.discard(self._home)  # it may have units again, and be gone back to
+        bucket = self._store.look(self._layout.drop_id, self._at, strong=True)
+        return self._take_at(self._at, bucket)
+
+    def _take_at(self, number: int, bucket: Bucket | None) -> TakeAnswer | None:
+        """Take at a bucket that may have this hold; ``bucket`` None: without having read it. None: it has too few."""
+        self._asked.add(number)
+        for _ in range(_WRITES_AT_A_BUCKET):
+            found = self._meaning(bucket)
+            match found:
+                case Ours(entry) if entry.order is None and entry.until is not None and entry.until <= self._seconds:
+                    renewed = replace(entry, until=self._until)
+                    write = expressions.exchange(self._hold_id, entry, renewed)
+                case Ours(entry):
+                    return self._taken(number, entry)
+                case Moved(pointer):
+                    return self._follow(pointer)
+                case Dead():
+                    return self._busy()
+                case Fenced():
+                    return None
+                case Short(obtainable):
+                    self._fewer = max(self._fewer, obtainable)
+                    return None
+                case Room():
+                    write = expressions.put_hold(self._hold_id, Entry(self._quantity, self._until), found)
+            bucket = self._store.write(self._layout.drop_id, number, write)
+            if bucket is None:
+                hold = HoldRef(self._hold_id, number, self._quantity, self._until)
+                return Taken(hold, replay=isinstance(found, Ours))
+        return None
+
+    def _meaning(self, bucket: Bucket | None) -> Ours | Moved | Fenced | Dead | Short | Room:
+        if bucket is None:
+            return Room()
+        return meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer)
+
+    def _taken(self, number: int, entry: Entry) -> Taken:
+        """The hold was there before: answered as taken, with what stands there."""
+        until = self._until if entry.until is None else entry.until
+        return Taken(HoldRef(self._hold_id, number, entry.quantity, until), replay=True, sold=entry.is_sold)
+
+    def _refuse(self, fresh: Summary) -> TakeAnswer:
+        reason = refusal(fresh, self._quantity, self._now, self._pause_ms())
+        if reason is not None:
+            return reason
+        unseen = set(fresh.open_buckets) - self._asked
+        return Fewer(self._fewer) if self._fewer and not unseen else self._busy()
+
+    def _busy(self) -> Busy:
+        return Busy(self._pause_ms())
+
+    def _pause_ms(self) -> int:
+        """Between 250 and 1,250 ms, by hold, so that those refused together do not come back together."""
+        return 250 + number_of(self._hold_id) // self._layout.homes % 1_000

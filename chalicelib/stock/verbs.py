@@ -1,0 +1,213 @@
+"""What may be done with a hold: each verb one conditional write, safe to repeat.
+
+A verb first writes at the bucket where the hold was taken. Refused, it learns from the bucket that stood in the way;
+without an entry there it looks the hold up from its home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from chalicelib.errors import Contended
+from chalicelib.stock import expressions
+from chalicelib.stock.bucket import Bucket, Entry
+from chalicelib.stock.expressions import Write
+from chalicelib.stock.layout import home_of
+from chalicelib.stock.model import (
+    EpochSeconds,
+    Gone,
+    HeldAgain,
+    HoldAgainAnswer,
+    HoldRef,
+    Layout,
+    OrderRef,
+    SellAnswer,
+    Sold,
+    Standing,
+    Superseded,
+)
+from chalicelib.stock.store import StockStore
+
+_Answer = TypeVar("_Answer")
+
+_TRIES: Final = 5
+"""Writes a verb makes before it calls the hold contended: each refusal means that somebody else's write landed."""
+
+
+def sell(store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef) -> SellAnswer:
+    """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
+    if not 1 <= keep <= ref.quantity:
+        raise ValueError(f"cannot sell {keep} of a hold of {ref.quantity}")
+    place, seen = ref.bucket, Entry(ref.quantity, ref.until)
+    for _ in range(_TRIES):
+        write = expressions.sell(ref.id, seen, keep, order)
+        stood = store.write(layout.drop_id, place, write)
+        if stood is None:
+            return Sold(keep)
+        found = _own(store, layout, ref, place, stood)
+        if found is None:
+            return Gone()
+        place, seen = found
+        answer = _may_sell(seen, keep, order)
+        if answer is not None:
+            return answer
+    raise Contended("the hold is being changed by others")
+
+
+def _may_sell(seen: Entry, keep: int, order: OrderRef) -> SellAnswer | None:
+    """What selling to the order comes to, as the hold stands; None: it may be sold."""
+    if seen.quantity < keep:
+        return Gone()
+    if seen.order is not None:
+        if not seen.order.startswith(order.order):
+            return Gone()
+        if seen.order == str(order) and seen.is_sold and seen.quantity == keep:
+            return Sold(keep)
+        if seen.order >= str(order):
+            return Superseded()
+    return None
+
+
+def hold_again(
+    store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds
+) -> HoldAgainAnswer:
+    """Keep the units for the order until ``until``, so that a sell at this epoch that lands later is refused."""
+
+    def refused(seen: Entry) -> HoldAgainAnswer | None:
+        if not seen.has_units:
+            return Gone()
+        if seen.order is None or str(OrderRef(order.order, 0)) <= seen.order <= str(order):
+            return None
+        return Superseded() if seen.order.startswith(order.order) else Gone()
+
+    done: HoldAgainAnswer = HeldAgain(until)
+    write = expressions.hold_again(ref.id, order, until)
+    return _write(store, layout, ref, write, refused, done=done, gone=Gone())
+
+
+def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | None) -> bool:
+    """Make the units available. True when they are, by this or an earlier write."""
+
+    def refused(seen: Entry) -> bool | None:
+        if not seen.has_units:
+            return True
+        free_to_go = seen.is_held and seen.order is None
+        return None if free_to_go or (order is not None and seen.order == str(order)) else False
+
+    return _write(store, layout, ref, expressions.release(ref.id, order), refused, done=True, gone=True)
+
+
+def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, until: EpochSeconds | None) -> bool:
+    """Bring the hold down to ``keep`` units."""
+    if not 1 <= keep <= ref.quantity:
+        raise ValueError(f"cannot shrink a hold of {ref.quantity} to {keep}")
+
+    def refused(seen: Entry) -> bool | None:
+        if seen.is_held and seen.quantity == keep:
+            return True
+        return None if seen.is_held and seen.quantity == ref.quantity else False
+
+    write = expressions.shrink(ref.id, ref.quantity, keep, until)
+    return _write(store, layout, ref, write, refused, done=True, gone=False)
+
+
+def give_back(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, left: int) -> bool:
+    """Bring what was sold to the order down from ``expected`` to ``left`` units."""
+    if not 0 <= left <= expected:
+        raise ValueError(f"cannot give back from {expected} to {left}")
+
+    def refused(seen: Entry) -> bool | None:
+        ours = seen.until is None and seen.order == str(order)
+        if ours and seen.quantity == left:
+            return True
+        return None if ours and seen.quantity == expected else False
+
+    write = expressions.give_back(ref.id, order, expected, left)
+    return _write(store, layout, ref, write, refused, done=True, gone=False)
+
+
+def _write(
+    store: StockStore,
+    layout: Layout,
+    ref: HoldRef,
+    write: Write,
+    refused: Callable[[Entry], _Answer | None],
+    *,
+    done: _Answer,
+    gone: _Answer,
+) -> _Answer:
+    """Write where the hold is. ``refused`` says what an entry that stood in the way means; None: write again there."""
+    place = ref.bucket
+    for _ in range(_TRIES):
+        stood = store.write(layout.drop_id, place, write)
+        if stood is None:
+            return done
+        found = _own(store, layout, ref, place, stood)
+        if found is None:
+            return gone
+        place, seen = found
+        answer = refused(seen)
+        if answer is not None:
+            return answer
+    raise Contended("the hold is being changed by others")
+
+
+def _own(store: StockStore, layout: Layout, ref: HoldRef, place: int, stood: Bucket) -> tuple[int, Entry] | None:
+    """The hold's own entry and its bucket: in the bucket that stood in the way, or where home says. None: gone."""
+    entry = stood.holds.get(ref.id)
+    home = home_of(ref.id, layout)
+    if place != home and not _is_the_hold(entry):
+        place, entry = home, store.look(layout.drop_id, home, strong=True).holds.get(ref.id)
+    if entry is not None and entry.points_to is not None:
+        place = entry.points_to
+        entry = store.look(layout.drop_id, place, strong=True).holds.get(ref.id)
+    return (place, entry) if entry is not None and _is_the_hold(entry) else None
+
+
+def _is_the_hold(entry: Entry | None) -> bool:
+    """Whether it has units, or had them before they were given back."""
+    return entry is not None and (entry.has_units or entry.order is not None)
+
+
+def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
+    """Forbid a hold that is gone to come back. Where home points on, the other bucket is closed first, then home."""
+    dead = Entry(0)
+    home = home_of(hold_id, layout)
+    for _ in range(_TRIES):
+        at_home = store.write(layout.drop_id, home, expressions.exchange(hold_id, None, dead))
+        own = None if at_home is None else at_home.holds.get(hold_id)
+        if own is None or own.is_dead:
+            return True
+        if own.has_units:
+            return False
+        away = own.points_to if own.points_to is not None else home
+        there = store.look(layout.drop_id, away, strong=True).holds.get(hold_id)
+        if there is not None and there.has_units:
+            return False
+        if store.write(layout.drop_id, away, expressions.exchange(hold_id, there, dead)) is not None:
+            continue
+        if store.write(layout.drop_id, home, expressions.exchange(hold_id, own, dead)) is None:
+            return True
+    raise Contended("the hold is being taken by others")
+
+
+def look(store: StockStore, refs: Sequence[tuple[Layout, HoldRef]]) -> list[Standing | None]:
+    """How each hold stands: read where it was taken, then at home, then where home points."""
+    found: list[Standing | None] = [None] * len(refs)
+    wanted = {i: (layout.drop_id, ref.bucket) for i, (layout, ref) in enumerate(refs)}
+    homes = {i: (layout.drop_id, home_of(ref.id, layout)) for i, (layout, ref) in enumerate(refs)}
+    asked: set[tuple[int, str, int]] = set()
+    while wanted:
+        asked |= {(i, *place) for i, place in wanted.items()}
+        buckets = store.look_at(wanted.values())
+        onward: dict[int, tuple[str, int]] = {}
+        for i, place in wanted.items():
+            own = buckets[place].holds.get(refs[i][1].id) if place in buckets else None
+            if own is not None and own.has_units:
+                found[i] = Standing(place[1], own.quantity, own.until, own.order)
+            else:
+                points_to = None if own is None else own.points_to
+                onward[i] = homes[i] if points_to is None else (place[0], points_to)
+        wanted = {i: place for i, place in onward.items() if (i, *place) not in asked}
+    return found
