@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from chalicelib.errors import BadInput, Conflict, Contended, NotFound
 from chalicelib.instants import Instant
-from chalicelib.shows.model import Cue, CueAnswer, Drop, LiveShow, Offer, RefusedCue, Show, StockAdded
-from chalicelib.shows.wishes import DropWish, ShowWish
+from chalicelib.shows import cues, plans, putting
+from chalicelib.shows.memory import Memory
+from chalicelib.shows.model import (
+    Cue,
+    CueAnswer,
+    CueApplied,
+    CueRefused,
+    CueRepeated,
+    CueType,
+    Drop,
+    LiveShow,
+    Offer,
+    RefusedCue,
+    Show,
+    StockAdded,
+)
+from chalicelib.shows.picture import picture
+from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
+from chalicelib.shows.store import ShowStore
+from chalicelib.shows.wishes import MOST_ADDED, DropWish, ShowWish, check_id
+from chalicelib.stock import Stock, Summary, plan_sizes
+from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from chalicelib.stock import Stock
+_TRIES: Final = 10
+_DROPS_REMEMBERED: Final = 5_000
+_SHOWS_REMEMBERED: Final = 100
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A show as read within the last second, and its picture, drawn anew when a window turns meanwhile."""
+
+    show: Show
+    offers: list[Offer]
+    seen: LiveShow
 
 
 class Shows:
@@ -21,40 +54,199 @@ class Shows:
     """
 
     def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock, cue_max_age_seconds: int) -> None:
-        raise NotImplementedError
+        self._store = ShowStore(dynamodb, commerce_table)
+        self._stock = stock
+        self._cue_max_age_seconds = cue_max_age_seconds
+        self._offers: Memory[Offer] = Memory(_DROPS_REMEMBERED)
+        self._watched: Memory[_Watched] = Memory(_SHOWS_REMEMBERED)
 
     def put_show(self, show_id: str, wish: ShowWish, actor: str, now: Instant) -> tuple[Show, bool]:
         """Make or change a show; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
-        raise NotImplementedError
+        check_id(show_id, "show_id")
+        for _ in range(_TRIES):
+            before = self._store.show(show_id)
+            if before is None:
+                after = putting.new_show(show_id, wish, actor, now)
+            else:
+                after = putting.changed_show(before, wish, actor, now)
+            if after is before:
+                return after, False
+            if self._store.commit(before, after, "put"):
+                self._watched.forget(show_id)
+                return after, before is None
+        raise Contended(f"show {show_id} is being changed by others; repeat the request")
 
     def put_drop(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> tuple[Drop, bool]:
-        """Make or change a drop; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
-        raise NotImplementedError
+        """Make or change a drop; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
+
+        A new drop is first a draft that nobody is sold. Its record decides how many buckets it has; then they are laid
+        out, the show lists it, and the draft mark goes. A repeat goes on wherever a dead process stopped.
+        """
+        check_id(drop_id, "drop_id")
+        putting.check_window(wish)
+        made = False
+        for _ in range(_TRIES):
+            before = self._store.drop(drop_id)
+            if before is None:
+                self._store.commit(None, self._draft(drop_id, wish, actor, now), "put")
+                continue
+            if before.draft:
+                made = self._finish_draft(before, actor, now) or made
+                continue
+            after = putting.changed_drop(before, wish, actor, now)
+            if after is before:
+                return after, made
+            if self._store.commit(before, after, "put"):
+                self._forget(after)
+                return after, made
+        raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
 
     def add_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdded:
         """Add units once for an idempotency key. ``NotFound``; ``Conflict`` when the key came with another quantity."""
-        raise NotImplementedError
+        if not 1 <= quantity <= MOST_ADDED:
+            raise BadInput(f"$.quantity: must be between 1 and {MOST_ADDED}", field="$.quantity")
+        answer = plans.add(self._store, self._stock, drop_id, quantity, key_of("request", key), actor, now)
+        self._forget(answer.drop)
+        if answer.quantity != quantity:
+            raise Conflict(
+                f"this key added {answer.quantity} units before", field="Idempotency-Key", code="idempotency_conflict"
+            )
+        return answer
 
     def apply_cue(self, cue: Cue, now: Instant) -> CueAnswer:
-        """Apply what the show says; a refusal is counted, logged and kept in the show's record."""
-        raise NotImplementedError
+        """Apply what the show says; a refusal is counted, logged and kept in the show's record.
+
+        Decided by one conditional write, of 4 WCU with its audit item. ``Unavailable``: nothing is known to be applied,
+        the cue may come again.
+        """
+        if cue.type is CueType.STOCK_ADDED:
+            return self._add_by_cue(cue, now)
+        for _ in range(_TRIES):
+            before, after = self._judge(cue, now)
+            if isinstance(after, CueRepeated):
+                return after
+            if isinstance(after, CueRefused):
+                return self._refuse(_show_of(before), cue, after, now)
+            if self._store.commit(before, after, cue.type):
+                self._forget(after)
+                count("cues_applied")
+                return CueApplied()
+        raise Contended(f"{cue.subject} is being changed by others; send the cue again")
 
     def offer(self, drop_id: str, now: Instant) -> Offer | None:
-        """What a buyer is offered; None for an unknown drop. At most one query a second a process."""
-        raise NotImplementedError
+        """What a buyer is offered; None for an unknown drop. At most one query a second a process (0.5 RCU)."""
+        return self._offers.recall(drop_id, now, lambda: self._completed(self._store.offer(drop_id), now))
 
     def live(self, show_id: str, now: Instant) -> LiveShow | None:
-        """The show as its watchers see it; None for an unknown show. At most one second old."""
-        raise NotImplementedError
+        """The show as its watchers see it; None for an unknown show. At most one second old.
+
+        Read at most once a second a process: one query, and 0.5 RCU twice a drop in batches of fifty. Windows are
+        judged at ``now``, whenever the rest was read.
+        """
+        watched = self._watched.recall(show_id, now, lambda: self._watch(show_id, now))
+        if watched is None:
+            return None
+        if watched.seen.turns_at is not None and now >= watched.seen.turns_at:
+            watched.seen = picture(watched.show, watched.offers, now)
+        return watched.seen
 
     def show(self, show_id: str, now: Instant) -> LiveShow | None:
         """The same picture as :meth:`live`: it holds everything that either address shows."""
-        raise NotImplementedError
+        return self.live(show_id, now)
 
-    def refused_cues(self, show_id: str) -> tuple[RefusedCue, ...]:
-        """The newest hundred refused cues of a show, newest first. For operators."""
-        raise NotImplementedError
+    def refused_cues(self, show_id: str | None) -> tuple[RefusedCue, ...]:
+        """The newest hundred refused cues of a show (None: whose subject is unknown), newest first. For operators."""
+        return self._store.refusals(show_id)
 
     def drop(self, drop_id: str) -> Drop | None:
-        """The drop as it stands, by a strong read: for operators and audits."""
-        raise NotImplementedError
+        """The drop as it stands, by a strong read (1 RCU): for operators and audits."""
+        record = self._store.drop(drop_id)
+        return None if record is None or record.draft else record
+
+    def _draft(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> DropRecord:
+        show = self._store.show(wish.show_id)
+        if show is None:
+            raise BadInput(f"$.show_id: no show {wish.show_id}", field="$.show_id", code="unknown_show")
+        homes = len(plan_sizes(wish.stock, wish.usual_quantity))
+        return putting.new_drop(drop_id, wish, show, homes, actor, now)
+
+    def _finish_draft(self, draft: DropRecord, actor: str, now: Instant) -> bool:
+        """Lay out what the draft's record says and show the drop. False when someone else changed the record."""
+        self._stock.lay_out(draft.id, plan_sizes(draft.first_stock, draft.usual_quantity), now)
+        self._store.put_member(draft.show_id, draft.id)
+        stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
+        if not self._store.commit(draft, draft.model_copy(update={"draft": False, **stamp}), "laid out"):
+            return False
+        self._forget(draft)
+        return True
+
+    def _judge(
+        self, cue: Cue, now: Instant
+    ) -> tuple[ShowRecord | DropRecord | None, ShowRecord | DropRecord | CueRepeated | CueRefused]:
+        """The record that a cue is about, and what becomes of it."""
+        if cue.type in cues.SHOW_CUES:
+            show = self._store.show(cue.subject)
+            return show, _unknown(cue) if show is None else cues.judge_show(show, cue, now)
+        drop = self._store.drop(cue.subject)
+        if drop is None or drop.draft:
+            return drop, _unknown(cue)
+        return drop, cues.judge_drop(drop, cue, now, self._cue_max_age_seconds)
+
+    def _add_by_cue(self, cue: Cue, now: Instant) -> CueAnswer:
+        """Units count once by the cue's ``source`` and ``id``, whatever its time."""
+        if cue.quantity is None:
+            return self._refuse(None, cue, CueRefused("no_quantity", "the cue says no quantity"), now)
+        actor = f"cue {cue.source} {cue.id}"
+        try:
+            added = plans.add(self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now)
+        except NotFound:
+            return self._refuse(None, cue, _unknown(cue), now)
+        except BadInput as error:
+            return self._refuse(_show_of(self._store.drop(cue.subject)), cue, CueRefused("too_many", error.detail), now)
+        self._forget(added.drop)
+        if added.repeated:
+            return CueRepeated()
+        count("cues_applied")
+        return CueApplied()
+
+    def _refuse(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> CueRefused:
+        """Keep, count and log a refusal, so that nobody has to wonder why a drop did not move."""
+        self._store.put_refusal(show_id, cue, refusal, now)
+        count("cues_refused")
+        about = {"cue_source": cue.source, "cue_id": cue.id, "cue_type": cue.type.value, "subject": cue.subject}
+        logger.warning("cue refused", extra=about | {"code": refusal.code, "detail": refusal.detail})
+        return refusal
+
+    def _watch(self, show_id: str, now: Instant) -> _Watched | None:
+        listed = self._store.members(show_id)
+        if listed is None:
+            return None
+        show, drop_ids = listed
+        read = [self._completed(found, now) for found in self._store.offers(drop_ids)]
+        offers = [offer for offer in read if offer is not None]
+        return _Watched(show, offers, picture(show, offers, now))
+
+    def _completed(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
+        """An offer; a summary that is missing is made anew from the buckets."""
+        if found is None:
+            return None
+        drop, summary = found
+        return Offer(drop, summary or self._stock.refresh(drop.layout, now))
+
+    def _forget(self, changed: Show | Drop) -> None:
+        """Let this process see its own change at once; others see it within a second."""
+        if isinstance(changed, Drop):
+            self._offers.forget(changed.id)
+            self._watched.forget(changed.show_id)
+        else:
+            self._watched.forget(changed.id)
+
+
+def _unknown(cue: Cue) -> CueRefused:
+    return CueRefused("unknown_subject", f"nothing is known as {cue.subject}")
+
+
+def _show_of(record: ShowRecord | DropRecord | None) -> str | None:
+    if record is None:
+        return None
+    return record.show_id if isinstance(record, DropRecord) else record.id

@@ -15,11 +15,13 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A model that never changes; what it does not know of a stored item it leaves aside."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Show(_Frozen):
+class Show(Frozen):
     """One live broadcast. ``currency``, ``market`` and ``time_zone`` hold for everything sold in it."""
 
     id: Id
@@ -34,7 +36,7 @@ class Show(_Frozen):
     ended_at: Instant | None = None
 
 
-class Drop(_Frozen):
+class Drop(Frozen):
     """A timed offer of one SKU in a show. Amounts in minor units of ``currency``, which is its show's.
 
     The window is ``[opens_at, closes_at)``; a drop without ``opens_at`` waits for its cue.
@@ -145,7 +147,7 @@ class CueType(StrEnum):
     SHOW_ENDED = "dev.livedrop.show.ended"
 
 
-class Cue(_Frozen):
+class Cue(Frozen):
     """A validated cue: CloudEvents 1.0 attributes and the data its type has. ``time`` is when the host said it."""
 
     source: str
@@ -158,23 +160,25 @@ class Cue(_Frozen):
     quantity: int | None = Field(default=None, ge=1)
 
 
-class CueApplied(_Frozen):
+@dataclass(frozen=True, slots=True)
+class CueApplied:
     """The cue changed something, by this delivery."""
 
 
-class CueRepeated(_Frozen):
+@dataclass(frozen=True, slots=True)
+class CueRepeated:
     """This very cue had been applied before; nothing changed."""
 
 
-class CueRefused(_Frozen):
+@dataclass(frozen=True, slots=True)
+class CueRefused:
     """The cue cannot be applied: ``code`` and a sentence. Kept in the show's record."""
 
     code: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCue:
+class RefusedCue(Frozen):
     """A refusal as the show's record keeps it for operators, for thirty days."""
 
     source: str

@@ -2,10 +2,209 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from chalicelib.aws import UNREACHABLE, Item, from_item, to_item, wrap
+from chalicelib.errors import Contended, Unavailable
+from chalicelib.instants import DAY, SECOND, Instant
+from chalicelib.shows.model import Cue, CueRefused, Drop, RefusedCue, Show
+from chalicelib.shows.records import BOOKKEEPING, DropRecord, ShowRecord, cue_key
+from chalicelib.stock import Summary
+
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
+
+_REFUSALS_KEPT: Instant = 30 * DAY
+_REFUSALS_SHOWN = 100
+_BATCH = 50
+"""Drops in one batch read: two items each, 100 being DynamoDB's limit."""
+_BATCH_TRIES = 10
+_REFUSALS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+"""Reasons for which a transaction is cancelled because someone else was faster."""
+_NO_SHOW = "-"
+"""Stands for the show of a cue whose subject is unknown; no show can have it as its id."""
+
+
+class ShowStore:
+    """Shows, drops, their audit trail and refused cues in the commerce table.
+
+    A record is only written over the revision that was read: the write is refused when anyone was faster.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def show(self, show_id: str) -> ShowRecord | None:
+        """A show's record, by a strong read (1 RCU)."""
+        item = self._get(f"SHOW#{show_id}", "SHOW")
+        return None if item is None else ShowRecord.model_validate(from_item(item))
+
+    def drop(self, drop_id: str) -> DropRecord | None:
+        """A drop's record, drafts too, by a strong read (1 RCU)."""
+        item = self._get(f"DROP#{drop_id}", "DROP")
+        return None if item is None else DropRecord.model_validate(from_item(item))
+
+    def commit(
+        self,
+        before: ShowRecord | DropRecord | None,
+        after: ShowRecord | DropRecord,
+        did: str,
+        once: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Write ``after`` IF the record still is at the revision of ``before`` (or none is), with its audit item.
+
+        ``once``: a further item, put along. False when the record has moved on; then nothing was written. One
+        transaction: 2 WCU an item of up to 1 KB.
+        """
+        writes = [self._put_record(before, after), self._put_audit(before, after, did)]
+        if once is not None:
+            writes.append({"Put": {"TableName": self._table, "Item": to_item(once)}})
+        try:
+            with _reaching():
+                self._dynamodb.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
+        except _Refused:
+            return False
+        return True
+
+    def put_member(self, show_id: str, drop_id: str) -> None:
+        """List a drop in its show. Repeatable; 1 WCU."""
+        self._put({"pk": f"SHOW#{show_id}", "sk": f"DROP#{drop_id}", "drop_id": drop_id})
+
+    def added(self, drop_id: str, key: str) -> int | None:
+        """The quantity that was added under this key; None when nothing was. A strong read (1 RCU)."""
+        item = self._get(f"DROP#{drop_id}", _added_sk(key))
+        return None if item is None else int(from_item(item)["quantity"])
+
+    def offer(self, drop_id: str) -> tuple[Drop, Summary | None] | None:
+        """A drop and its summary in one query (0.5 RCU up to 4 KB); None when it is unknown or a draft."""
+        found = {item["sk"]["S"]: item for item in self._query(f"DROP#{drop_id}", "DROP", "LIVE")}
+        return _offered(found.get("DROP"), found.get("LIVE"))
+
+    def members(self, show_id: str) -> tuple[Show, list[str]] | None:
+        """A show and the ids of its drops, in order: one query (0.5 RCU for some forty drops)."""
+        items = list(self._query(f"SHOW#{show_id}", "DROP#", "SHOW"))
+        if not items or items[-1]["sk"]["S"] != "SHOW":
+            return None
+        return Show.model_validate(from_item(items[-1])), [item["drop_id"]["S"] for item in items[:-1]]
+
+    def offers(self, drop_ids: Sequence[str]) -> list[tuple[Drop, Summary | None]]:
+        """Drops and their summaries, in the order asked, by batches (0.5 RCU an item); drafts are left out."""
+        found: dict[tuple[str, str], Item] = {}
+        for start in range(0, len(drop_ids), _BATCH):
+            keys = [
+                {"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": sk}}
+                for drop_id in drop_ids[start : start + _BATCH]
+                for sk in ("DROP", "LIVE")
+            ]
+            found |= {(item["pk"]["S"], item["sk"]["S"]): item for item in self._batch(keys)}
+        offered = (
+            _offered(found.get((f"DROP#{drop_id}", "DROP")), found.get((f"DROP#{drop_id}", "LIVE")))
+            for drop_id in drop_ids
+        )
+        return [offer for offer in offered if offer is not None]
+
+    def put_refusal(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> None:
+        """Keep a refused cue in the show's record for thirty days. A repeat of the cue replaces it; 1 WCU."""
+        refused = RefusedCue(
+            source=cue.source,
+            id=cue.id,
+            type=cue.type,
+            subject=cue.subject,
+            time=cue.time,
+            code=refusal.code,
+            detail=refusal.detail,
+            refused_at=now,
+        )
+        self._put(
+            {
+                "pk": f"SHOW#{show_id or _NO_SHOW}",
+                "sk": f"CUE#{cue.time:013d}#{cue_key(cue)}",
+                "expires_at": (now + _REFUSALS_KEPT) // SECOND,
+                **refused.model_dump(),
+            }
+        )
+
+    def refusals(self, show_id: str | None) -> tuple[RefusedCue, ...]:
+        """The newest refused cues of a show (None: of no known show), newest first."""
+        newest = self._query(f"SHOW#{show_id or _NO_SHOW}", "CUE#", "CUE$", newest=_REFUSALS_SHOWN)
+        return tuple(RefusedCue.model_validate(from_item(item)) for item in newest)
+
+    def _put_record(self, before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
+        kind = "DROP" if isinstance(after, DropRecord) else "SHOW"
+        put: dict[str, Any] = {
+            "TableName": self._table,
+            "Item": to_item({"pk": f"{kind}#{after.id}", "sk": kind, **after.model_dump()}),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        if before is not None:
+            put |= {
+                "ConditionExpression": "#revision = :seen",
+                "ExpressionAttributeNames": {"#revision": "revision"},
+                "ExpressionAttributeValues": {":seen": wrap(before.revision)},
+            }
+        return {"Put": put}
+
+    def _put_audit(
+        self, before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord, did: str
+    ) -> dict[str, Any]:
+        show_id = after.show_id if isinstance(after, DropRecord) else after.id
+        audit = {
+            "pk": f"SHOW#{show_id}",
+            "sk": f"AUDIT#{after.changed_at:013d}#{after.id}#{after.revision}",
+            "subject": after.id,
+            "did": did,
+            "by": after.changed_by,
+            "at": after.changed_at,
+            "changes": _changes(before, after),
+        }
+        return {"Put": {"TableName": self._table, "Item": to_item(audit)}}
+
+    def _get(self, pk: str, sk: str) -> Item | None:
+        with _reaching():
+            answer = self._dynamodb.get_item(
+                TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+            )
+        return answer.get("Item")
+
+    def _put(self, record: Mapping[str, Any]) -> None:
+        with _reaching():
+            self._dynamodb.put_item(TableName=self._table, Item=to_item(record))
+
+    def _query(self, pk: str, first: str, last: str, newest: int | None = None) -> Iterator[Item]:
+        """Items of one partition between two sort keys, page by page; or the ``newest`` so many, last first."""
+        asked: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {":pk": {"S": pk}, ":first": {"S": first}, ":last": {"S": last}},
+        }
+        if newest is not None:
+            asked |= {"ScanIndexForward": False, "Limit": newest}
+        while True:
+            with _reaching():
+                page = self._dynamodb.query(**asked)
+            yield from page["Items"]
+            if newest is not None or "LastEvaluatedKey" not in page:
+                return
+            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _batch(self, keys: list[dict[str, Any]]) -> Iterator[Item]:
+        wanted: Any = {self._table: {"Keys": keys}}
+        for _ in range(_BATCH_TRIES):
+            with _reaching():
+                answer = self._dynamodb.batch_get_item(RequestItems=wanted)
+            yield from answer["Responses"].get(self._table, [])
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                return
+        raise Contended("the drops of this show could not all be read")
 
 
 class ParkedCues:
@@ -15,6 +214,52 @@ class ParkedCues:
         self._sqs = sqs
         self._queue_url = queue_url
 
-    def park(self, record: dict[str, Any]) -> None:
-        """Put one record on the queue."""
-        raise NotImplementedError
+    def park(self, record: Mapping[str, Any]) -> None:
+        """Put one record on the queue: one request."""
+        with _reaching():
+            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(record))
+
+
+class _Refused(Exception):
+    """A write was refused by its condition or by a rival's transaction; nothing was written."""
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Say ``Unavailable`` where AWS cannot be reached; the outcome of a write is then unknown."""
+    try:
+        yield
+    except ClientError as error:
+        if _REFUSALS & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
+            raise _Refused from error
+        raise Unavailable("the shop's records cannot be reached at the moment") from error
+    except UNREACHABLE as error:
+        raise Unavailable("the shop's records cannot be reached at the moment") from error
+
+
+def _added_sk(key: str) -> str:
+    return f"ADDED#{key}"
+
+
+def added_item(drop_id: str, key: str, quantity: int, plan: int) -> dict[str, Any]:
+    """What is written down along with a finished plan, so that its key is never counted again."""
+    return {"pk": f"DROP#{drop_id}", "sk": _added_sk(key), "quantity": quantity, "plan": plan}
+
+
+def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None] | None:
+    """A drop for sale and its summary; None for an unknown one and a draft."""
+    if drop is None or drop.get("draft", {}).get("BOOL"):
+        return None
+    return Drop.model_validate(from_item(drop)), None if live is None else _summary(from_item(live))
+
+
+def _changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
+    """What a write changes, for its audit item: ``{field: {"from": …, "to": …}}``; absent ends are None."""
+    was = {} if before is None else before.model_dump(exclude=set(BOOKKEEPING))
+    will_be = after.model_dump(exclude=set(BOOKKEEPING))
+    return {name: {"from": was.get(name), "to": value} for name, value in will_be.items() if was.get(name) != value}
+
+
+def _summary(record: Mapping[str, Any]) -> Summary:
+    attributes: dict[str, Any] = {field.name: record.get(field.name) for field in fields(Summary)}
+    return Summary(**attributes)

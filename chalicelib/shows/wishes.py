@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -40,7 +40,8 @@ When = Annotated[Instant, BeforeValidator(when)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_iana)]
 WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/]\S*$")]
-Units = Annotated[int, Field(ge=1, le=1_000_000)]
+MOST_ADDED = 1_000_000
+Units = Annotated[int, Field(ge=1, le=MOST_ADDED)]
 
 
 class Wish(BaseModel):
@@ -99,12 +100,9 @@ class DropWish(Wish):
 def named(error: ValidationError, root: str = "$") -> BadInput:
     """The first of a body's faults as an error that names the field by its JSONPath."""
     fault = error.errors(include_url=False, include_input=False)[0]
-    reason = fault["msg"].removeprefix("Value error, ")
-    return BadInput(f"{_path(fault['loc'], root)}: {reason}", field=_path(fault["loc"], root))
-
-
-def _path(location: tuple[Any, ...], root: str) -> str:
-    return root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    field = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    reason = "must be a JSON object" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+    return BadInput(f"{field}: {reason}", field=field)
 
 
 def check_id(identifier: str, name: str) -> None:

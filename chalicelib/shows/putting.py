@@ -1,0 +1,127 @@
+"""The rules of the operator's PUTs: what a body makes, what it may change, and what it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.instants import Instant
+from chalicelib.shows.model import DropState
+from chalicelib.shows.prices import priced_anew
+from chalicelib.shows.records import DropRecord, ShowRecord
+from chalicelib.shows.windows import window
+from chalicelib.shows.wishes import DropWish, ShowWish
+
+_FREE = (
+    "title",
+    "hold_seconds",
+    "max_quantity",
+    "limit_per_buyer",
+    "image_url",
+    "creator_id",
+    "commission_bps",
+    "tax_category",
+)
+_FIXED = ("show_id", "sku", "usual_quantity")
+_COPIED = _FREE + _FIXED
+
+
+def new_show(show_id: str, wish: ShowWish, actor: str, now: Instant) -> ShowRecord:
+    """The record of a new show."""
+    return ShowRecord(id=show_id, **_of_show(wish), made_by=actor, made_at=now, changed_by=actor, changed_at=now)
+
+
+def changed_show(record: ShowRecord, wish: ShowWish, actor: str, now: Instant) -> ShowRecord:
+    """The show as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed."""
+    changes = {name: value for name, value in _of_show(wish).items() if getattr(record, name) != value}
+    for name in ("currency", "market"):
+        if name in changes:
+            raise Conflict(f"$.{name}: fixed when the show was made, as its drops depend on it", field=f"$.{name}")
+    return record.model_copy(update=_stamped(record, changes, actor, now)) if changes else record
+
+
+def _of_show(wish: ShowWish) -> dict[str, Any]:
+    return wish.model_dump() | {"channels": tuple(wish.channels)}
+
+
+def check_window(wish: DropWish) -> None:
+    """``BadInput`` unless the window, where both ends are given, has a length."""
+    if wish.opens_at is not None and wish.closes_at is not None and wish.closes_at <= wish.opens_at:
+        raise BadInput("$.closes_at: must be later than opens_at", field="$.closes_at")
+
+
+def new_drop(drop_id: str, wish: DropWish, show: ShowRecord, homes: int, actor: str, now: Instant) -> DropRecord:
+    """The draft of a new drop: nobody is sold it before its buckets are laid out and the draft mark is taken away."""
+    if wish.unit_price.currency != show.currency:
+        raise BadInput(
+            f"$.unit_price.currency: the show is in {show.currency}", field="$.unit_price.currency", code="currency"
+        )
+    return DropRecord(
+        id=drop_id,
+        **{name: getattr(wish, name) for name in _COPIED},
+        unit_price=wish.unit_price.amount,
+        currency=wish.unit_price.currency,
+        stock=wish.stock,
+        first_stock=wish.stock,
+        homes=homes,
+        market=show.market,
+        opens_at=wish.opens_at,
+        asked_opens_at=wish.opens_at,
+        closes_at=wish.closes_at,
+        asked_closes_at=wish.closes_at,
+        draft=True,
+        made_by=actor,
+        made_at=now,
+        changed_by=actor,
+        changed_at=now,
+    )
+
+
+def changed_drop(record: DropRecord, wish: DropWish, actor: str, now: Instant) -> DropRecord:
+    """The drop as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed.
+
+    A body is compared with the operator's last one where cues move things: repeating it undoes no cue.
+    """
+    _refuse_what_is_fixed(record, wish)
+    changes: dict[str, Any] = {
+        name: getattr(wish, name) for name in _FREE if getattr(wish, name) != getattr(record, name)
+    }
+    if wish.unit_price.amount != record.unit_price:
+        changes |= priced_anew(record, wish.unit_price.amount, now)
+    changes |= _window_changes(record, wish, now)
+    return record.model_copy(update=_stamped(record, changes, actor, now)) if changes else record
+
+
+def _refuse_what_is_fixed(record: DropRecord, wish: DropWish) -> None:
+    for name in _FIXED:
+        if getattr(wish, name) != getattr(record, name):
+            raise Conflict(f"$.{name}: fixed when the drop was made", field=f"$.{name}")
+    if wish.unit_price.currency != record.currency:
+        raise Conflict("$.unit_price.currency: fixed when the drop was made", field="$.unit_price.currency")
+    if wish.stock not in (record.first_stock, record.stock):
+        raise Conflict(
+            f"$.stock: {record.stock} units are offered; more are added by POST /drops/{record.id}/stock",
+            field="$.stock",
+        )
+
+
+def _window_changes(record: DropRecord, wish: DropWish, now: Instant) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if wish.opens_at != record.asked_opens_at:
+        changes |= {"opens_at": wish.opens_at, "asked_opens_at": wish.opens_at}
+    if wish.closes_at != record.asked_closes_at:
+        changes |= {"closes_at": wish.closes_at, "asked_closes_at": wish.closes_at}
+    if not changes:
+        return {}
+    was, will_be = window(record, now), window(record.model_copy(update=changes), now)
+    if was is DropState.CLOSED and will_be is not DropState.CLOSED:
+        raise Conflict(
+            "$.closes_at: the drop is closed; an open cue with reopen: true opens it again",
+            field="$.closes_at",
+            code="closed",
+        )
+    return changes | {"window_time": max(record.window_time, now)}
+
+
+def _stamped(record: ShowRecord | DropRecord, changes: dict[str, Any], actor: str, now: Instant) -> dict[str, Any]:
+    return changes | {"revision": record.revision + 1, "changed_by": actor, "changed_at": now}
