@@ -10,6 +10,7 @@ from chalicelib.payments.model import (
     PaymentOrder,
     Refunded,
 )
+from chalicelib.payments.sandbox import SandboxGateway, fee_of
 
 __all__ = [
     "Authorised",
@@ -20,4 +21,6 @@ __all__ = [
     "OutcomeUnknownError",
     "PaymentOrder",
     "Refunded",
+    "SandboxGateway",
+    "fee_of",
 ]

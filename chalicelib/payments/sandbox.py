@@ -1,0 +1,190 @@
+"""The sandbox provider: behaves like a real one, with durable records of its own, deterministic by token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.money import share
+from chalicelib.payments.model import (
+    Authorised,
+    Captured,
+    CaptureRefused,
+    Declined,
+    OutcomeUnknownError,
+    PaymentOrder,
+    Refunded,
+)
+from chalicelib.payments.store import SandboxPayment, SandboxStore, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FEE_BPS: Final = 150
+FEE_FIXED: Final = 20
+"""The sandbox's price for a capture: 1.5 % of the amount and 20 minor units."""
+
+_DECLINES: Final = {
+    "declined": "card_declined",
+    "insufficient_funds": "insufficient_funds",
+    "requires_action": "authentication_required",
+    "invalid_token": "invalid_token",
+}
+_BEHAVIOURS: Final = (
+    "ok",
+    "declined",
+    "insufficient_funds",
+    "requires_action",
+    "timeout",
+    "timeout_before",
+    "capture_timeout",
+    "captured_late",
+    "capture_refused",
+    "refund_timeout",
+)
+_PREFIX: Final = "sbx_"
+
+
+def behaviour_of(token: str) -> str:
+    """What a token asks for. It may carry a suffix: ``ok_123`` behaves like ``ok``. Unknown: ``invalid_token``."""
+    fitting = [name for name in _BEHAVIOURS if token == name or token.startswith(f"{name}_")]
+    return max(fitting, key=len, default="invalid_token")
+
+
+def fee_of(amount: int) -> int:
+    """What the sandbox keeps of a captured amount, in minor units of its currency."""
+    return share(amount, FEE_BPS) + FEE_FIXED
+
+
+def _named(payment_id: str) -> str:
+    return _PREFIX + payment_id
+
+
+class SandboxGateway:
+    """A gateway whose payments stand in a table: one item for each attempt of a purchase, one write for each call.
+
+    ==================  ==============================================================================
+    token               what happens
+    ==================  ==============================================================================
+    ok                  authorised, captured
+    declined            declined with ``card_declined``
+    insufficient_funds  declined with ``insufficient_funds``
+    requires_action     declined with ``authentication_required``; the 3-D Secure path comes with "Money"
+    timeout             authorised, but the first answer is lost; asking again finds it
+    timeout_before      the first request is lost, with no effect; asking again authorises
+    capture_timeout     authorised; the first capture is lost, with no effect
+    captured_late       authorised and captured, but the first answer to the capture is lost
+    capture_refused     authorised; the authorisation has lapsed when it is to be captured
+    refund_timeout      captured; the first answer to each refund is lost, its effect is there
+    anything else       declined with ``invalid_token``
+    ==================  ==============================================================================
+    """
+
+    name = "sandbox"
+
+    def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str) -> None:
+        self._store = SandboxStore(dynamodb, sandbox_table)
+
+    def authorise(self, order: PaymentOrder, *, now: int) -> Authorised | Declined:
+        """Reserve the money of one attempt. ``ValueError`` when the attempt is known with another amount."""
+        behaviour = behaviour_of(order.token)
+        payment = _new_payment(order, behaviour)
+        standing = self._store.begin(payment, now)
+        if standing is None:
+            if behaviour in {"timeout", "timeout_before"}:
+                raise OutcomeUnknownError("the sandbox lost its answer")
+            return _answer(payment, found=False)
+        if standing.amount and (standing.amount, standing.currency) != (order.amount, order.currency):
+            raise ValueError(f"attempt {payment.id} was begun with another amount")
+        if standing.status is Status.LOST:
+            standing = self._store.authorise_after_all(payment.id)
+            if standing is None:
+                return Authorised(_named(payment.id))
+        return _answer(standing, found=True)
+
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureRefused:
+        """Take the money of an authorised attempt, once. A repeat is told of the capture that was made."""
+        payment_id = _payment_id(provider_id)
+        if not payment_id.endswith(f"#{attempt}"):
+            return CaptureRefused(provider_id, "wrong_attempt")
+        known = self._store.read(payment_id)
+        if known is not None and known.behaviour == "capture_refused":
+            self._store.void(payment_id, now)
+            return CaptureRefused(provider_id, "authorisation_expired")
+        if known is not None and known.behaviour == "capture_timeout" and self._store.stumble(payment_id):
+            raise OutcomeUnknownError("the sandbox lost the request")
+        standing = self._store.capture(payment_id, amount, fee_of(amount), now)
+        if standing is None:
+            if known is not None and known.behaviour == "captured_late":
+                raise OutcomeUnknownError("the sandbox lost its answer")
+            return _captured(payment_id, fee_of(amount))
+        match standing.status:
+            case Status.CAPTURED:
+                return _captured(payment_id, standing.fee)
+            case Status.AUTHORISED:
+                return CaptureRefused(provider_id, "amount_too_large")
+            case Status.VOIDED:
+                return CaptureRefused(provider_id, "voided")
+        return CaptureRefused(provider_id, "not_authorised")
+
+    def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
+        """Give up an attempt's authorisation, and forbid one that would come late. False: the money was captured."""
+        payment_id = _payment_id(provider_id)
+        if not payment_id.endswith(f"#{attempt}"):
+            raise ValueError(f"{provider_id} is no payment of attempt {attempt}")
+        standing = self._store.void(payment_id, now)
+        return standing is None or standing.status is not Status.CAPTURED
+
+    def find(self, purchase_id: str, attempt: int, *, now: int) -> Authorised | Captured | Declined | None:
+        """What became of an attempt. One consistent read."""
+        standing = self._store.read(f"{purchase_id}#{attempt}")
+        if standing is None or standing.status is Status.LOST:
+            return None
+        if standing.status is Status.CAPTURED:
+            return _captured(standing.id, standing.fee)
+        return _answer(standing, found=True)
+
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:
+        """Give money back, once for each refund id. ``ValueError`` for more than is left, or an id used otherwise."""
+        if amount <= 0:
+            raise ValueError("a refund gives back at least one minor unit")
+        payment_id = _payment_id(provider_id)
+        standing = self._store.refund(payment_id, refund_id, amount)
+        if standing is not None:
+            if standing.refunds.get(refund_id) != amount:
+                raise ValueError(f"{amount} cannot be refunded: {standing.left} of {standing.captured} are left")
+            return Refunded(f"{provider_id}-{refund_id}")
+        known = self._store.read(payment_id)
+        if known is not None and known.behaviour == "refund_timeout":
+            raise OutcomeUnknownError("the sandbox lost its answer")
+        return Refunded(f"{provider_id}-{refund_id}")
+
+
+def _new_payment(order: PaymentOrder, behaviour: str) -> SandboxPayment:
+    code = _DECLINES.get(behaviour)
+    status = Status.DECLINED if code else Status.LOST if behaviour == "timeout_before" else Status.AUTHORISED
+    return SandboxPayment(
+        id=f"{order.purchase_id}#{order.attempt}",
+        status=status,
+        behaviour=behaviour,
+        amount=order.amount,
+        currency=order.currency,
+        code=code,
+    )
+
+
+def _answer(payment: SandboxPayment, *, found: bool) -> Authorised | Declined:
+    if payment.status is Status.DECLINED:
+        return Declined(_named(payment.id), payment.code or "card_declined")
+    if payment.status is Status.VOIDED:
+        return Declined(_named(payment.id), "voided")
+    return Authorised(_named(payment.id), found=found)
+
+
+def _captured(payment_id: str, fee: int) -> Captured:
+    return Captured(_named(payment_id), f"sbx_ch_{payment_id}", fee)
+
+
+def _payment_id(provider_id: str) -> str:
+    if not provider_id.startswith(_PREFIX):
+        raise ValueError(f"not a sandbox payment: {provider_id}")
+    return provider_id.removeprefix(_PREFIX)
