@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -15,7 +14,7 @@ from chalicelib.errors import Contended, Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.shows.model import Cue, CueRefused, Drop, RefusedCue, Show
 from chalicelib.shows.records import BOOKKEEPING, DropRecord, ShowRecord, cue_key
-from chalicelib.stock import Summary
+from chalicelib.stock import Summary, summary_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -250,7 +249,9 @@ def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None
     """A drop for sale and its summary; None for an unknown one and a draft."""
     if drop is None or drop.get("draft", {}).get("BOOL"):
         return None
-    return Drop.model_validate(from_item(drop)), None if live is None else _summary(from_item(live))
+    return Drop.model_validate(from_item(drop)), None if live is None else summary_of(
+        live["pk"]["S"].removeprefix("DROP#"), from_item(live)
+    )
 
 
 def _changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
@@ -258,8 +259,3 @@ def _changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRec
     was = {} if before is None else before.model_dump(exclude=set(BOOKKEEPING))
     will_be = after.model_dump(exclude=set(BOOKKEEPING))
     return {name: {"from": was.get(name), "to": value} for name, value in will_be.items() if was.get(name) != value}
-
-
-def _summary(record: Mapping[str, Any]) -> Summary:
-    attributes: dict[str, Any] = {field.name: record.get(field.name) for field in fields(Summary)}
-    return Summary(**attributes)

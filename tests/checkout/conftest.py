@@ -75,8 +75,8 @@ class Shop:
         return purchase
 
 
-@pytest.fixture
-def shop(tables: Tables) -> Shop:
+def shop_on(tables: Tables) -> Shop:
+    """The real rooms over these tables, with a show on air."""
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
@@ -85,3 +85,8 @@ def shop(tables: Tables) -> Shop:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32)
     return Shop(tables, stock, shows, checkout, gateway)
+
+
+@pytest.fixture
+def shop(tables: Tables) -> Shop:
+    return shop_on(tables)

@@ -1,0 +1,73 @@
+"""What an order costs in DynamoDB units, from the engine's own count. A change of cost is a visible diff."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import State
+from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.conftest import Shop, shop_on
+from tests.conftest import EngineAccount
+
+pytestmark = pytest.mark.engine
+
+Write = tuple[str, str, float]
+
+
+class Meter:
+    """Counts what each call of a DynamoDB client consumes, write by write."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.names = {shop.tables.stock: "stock", shop.tables.commerce: "commerce", shop.tables.sandbox: "sandbox"}
+        self.writes: list[Write] = []
+        events = shop.tables.dynamodb.meta.events
+        events.register("provide-client-params.dynamodb", self._ask)
+        events.register("after-call.dynamodb", self._note)
+
+    def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
+        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+
+    def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        used = parsed.get("ConsumedCapacity")
+        if model.name in ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems") and isinstance(used, dict):
+            self.writes.append((model.name, self.names[used["TableName"]], used["CapacityUnits"]))
+
+    @contextmanager
+    def measured(self) -> Iterator[list[Write]]:
+        self.writes = []
+        yield self.writes
+
+
+def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200)
+    meter = Meter(shop)
+    with meter.measured() as creating:
+        purchase = shop.open_purchase(("mug", 1))
+    assert creating == [("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)]
+    with meter.measured() as completing:
+        shop.checkout.complete(purchase.id, a_completion(), NOW)
+    assert completing == [("PutItem", "commerce", 1.0), ("UpdateItem", "stock", 1.0)]
+    with meter.measured() as capturing:
+        shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+    ours = [write for write in capturing if write[1] != "sandbox"]
+    assert ours == [("PutItem", "commerce", 1.0)]
+
+
+def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=1)
+    shop.paid(("mug", 1))
+    drop = shop.shows.drop("mug")
+    assert drop is not None
+    shop.stock.refresh(drop.layout, now=NOW + 1_500)
+    meter = Meter(shop)
+    with meter.measured() as refused:
+        answer = shop.checkout.create(a_change(("mug", 1), key="late"), NOW + 3_000)
+    assert [message.code for message in answer.messages] == ["out_of_stock"]
+    assert refused == []
