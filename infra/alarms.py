@@ -1,0 +1,67 @@
+"""Alarms for a packaged template: whatever can fail quietly gets one, so that nothing new is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Resource = dict[str, Any]
+
+_OLDEST_MESSAGE_SECONDS = 300
+_STREAM_BEHIND_MS = 60_000
+
+
+def add_alarms(template: dict[str, Any]) -> None:
+    """Add an alarm to every dead-letter queue, worked queue, function and table of a template.
+
+    A queue whose logical id ends with ``DLQ`` is a dead-letter queue. They tell the topic of the ``AlarmTopic``
+    parameter, when there is one.
+    """
+    resources = template["Resources"]
+    for logical_id, resource in list(resources.items()):
+        for name, properties in _alarms(logical_id, resource):
+            resources[f"{logical_id}{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+
+
+def _alarms(logical_id: str, resource: Resource) -> Iterator[tuple[str, Resource]]:
+    properties = resource.get("Properties", {})
+    match resource["Type"]:
+        case "AWS::SQS::Queue" if logical_id.endswith("DLQ"):
+            metric = "ApproximateNumberOfMessagesVisible"
+            yield "", _alarm("AWS/SQS", metric, _queue(logical_id), "Maximum", 0, f"{logical_id} is not empty")
+        case "AWS::SQS::Queue":
+            metric = "ApproximateAgeOfOldestMessage"
+            words = f"{logical_id} is behind"
+            yield "Age", _alarm("AWS/SQS", metric, _queue(logical_id), "Maximum", _OLDEST_MESSAGE_SECONDS, words)
+        case "AWS::Serverless::Function":
+            dimensions = {"FunctionName": {"Ref": logical_id}}
+            yield "Throttled", _alarm("AWS/Lambda", "Throttles", dimensions, "Sum", 0, f"{logical_id} was throttled")
+            if any(event["Type"] in {"Kinesis", "DynamoDB"} for event in properties.get("Events", {}).values()):
+                words = f"{logical_id} is behind its stream"
+                yield "Behind", _alarm("AWS/Lambda", "IteratorAge", dimensions, "Maximum", _STREAM_BEHIND_MS, words)
+        case "AWS::DynamoDB::Table":
+            dimensions = {"TableName": {"Ref": logical_id}}
+            words = f"Writes to {logical_id} were throttled"
+            yield "Throttled", _alarm("AWS/DynamoDB", "WriteThrottleEvents", dimensions, "Sum", 0, words)
+
+
+def _queue(logical_id: str) -> Resource:
+    return {"QueueName": {"Fn::GetAtt": [logical_id, "QueueName"]}}
+
+
+def _alarm(
+    namespace: str, metric: str, dimensions: Resource, statistic: str, threshold: int, description: str
+) -> Resource:
+    return {
+        "AlarmDescription": description,
+        "Namespace": namespace,
+        "MetricName": metric,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        "Statistic": statistic,
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": threshold,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": {"Fn::If": ["Alarmed", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]},
+    }

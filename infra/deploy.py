@@ -1,0 +1,150 @@
+"""Deploying a package by CloudFormation: the same way on AWS and into the local engine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError, WaiterError
+
+from infra.package import Package
+
+Outputs = dict[str, str]
+_CAPABILITIES: Any = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+_NOTHING_TO_DO = ("No updates are to be performed", "didn't contain changes")
+
+
+class DeploymentFailed(RuntimeError):
+    """CloudFormation refused or rolled back; the message has its reasons."""
+
+
+def upload(s3: Any, bucket: str, package: Package, region: str) -> None:
+    """Put the code into its bucket under a key made of its content; makes the bucket when there is none."""
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError:
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=bucket, **place)
+        closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True))
+    try:
+        s3.head_object(Bucket=bucket, Key=package.key)
+    except ClientError:
+        s3.put_object(Bucket=bucket, Key=package.key, Body=package.code.read_bytes())
+
+
+def deploy(
+    package: Package, stack: str, code_bucket: str, parameters: Mapping[str, str], *, poll_seconds: float = 5
+) -> Outputs:
+    """Upload the code, create or update the stack, wait, and make up absent keys. Returns the stack's outputs.
+
+    Clients find endpoint, region and credentials in the environment. Parameters that are not given keep the values that
+    the stack has, or their defaults.
+    """
+    session = boto3.Session()
+    region = session.region_name or "eu-west-1"
+    upload(session.client("s3"), code_bucket, package, region)
+    given = {"CodeBucket": code_bucket, "CodeKey": package.key, "Architecture": package.architecture, **parameters}
+    template = package.template.read_text()
+    cloudformation = session.client("cloudformation")
+    _apply(
+        cloudformation,
+        stack,
+        json.loads(template),
+        _place(session, code_bucket, package, template),
+        given,
+        poll_seconds,
+    )
+    outputs = outputs_of(cloudformation, stack)
+    complete_secret(session.client("secretsmanager"), outputs["SecretsId"])
+    return outputs
+
+
+def outputs_of(cloudformation: Any, stack: str) -> Outputs:
+    """A stack's outputs by name; empty when there is no such stack."""
+    try:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError:
+        return {}
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def complete_secret(secretsmanager: Any, secret_id: str) -> dict[str, Any]:
+    """Make up the keys that the deployment's secret still lacks; what is there stays. Returns all of it."""
+    held: dict[str, Any] = json.loads(secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"])
+    made_up = {
+        "id_key": secrets.token_hex(32),
+        "cue_secrets": [new_cue_secret()],
+        "platforms": [],
+    }
+    whole = made_up | held
+    if whole != held:
+        secretsmanager.put_secret_value(SecretId=secret_id, SecretString=json.dumps(whole))
+    return whole
+
+
+def new_cue_secret() -> str:
+    """A fresh signing key in the form of Standard Webhooks."""
+    import base64
+
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _place(session: boto3.Session, bucket: str, package: Package, template: str) -> str:
+    """Put the template beside the code (it is too long to be sent along) and return its address."""
+    key = package.key.replace(".zip", ".template.json")
+    s3 = session.client("s3")
+    s3.put_object(Bucket=bucket, Key=key, Body=template.encode())
+    return f"{s3.meta.endpoint_url}/{bucket}/{key}"
+
+
+def _apply(
+    cloudformation: Any, stack: str, template: dict[str, Any], address: str, given: Mapping[str, str], poll: float
+) -> None:
+    exists = _stands(cloudformation, stack)
+    declared = template["Parameters"]
+    values: list[dict[str, Any]] = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+    if exists:
+        had = {parameter["ParameterKey"] for parameter in exists.get("Parameters", [])}
+        kept = [name for name in declared if name not in given and name in had]
+        values += [{"ParameterKey": name, "UsePreviousValue": True} for name in kept]
+    request: dict[str, Any] = {
+        "StackName": stack,
+        "TemplateURL": address,
+        "Parameters": values,
+        "Capabilities": _CAPABILITIES,
+    }
+    if exists:
+        try:
+            cloudformation.update_stack(**request)
+        except ClientError as refusal:
+            if any(words in str(refusal) for words in _NOTHING_TO_DO):
+                return
+            raise DeploymentFailed(str(refusal)) from refusal
+    else:
+        cloudformation.create_stack(**request)
+    done = cloudformation.get_waiter("stack_update_complete" if exists else "stack_create_complete")
+    try:
+        done.wait(StackName=stack, WaiterConfig={"Delay": poll, "MaxAttempts": int(1800 / poll)})
+    except WaiterError as failure:
+        raise DeploymentFailed(_reasons(cloudformation, stack)) from failure
+
+
+def _stands(cloudformation: Any, stack: str) -> dict[str, Any] | None:
+    try:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError:
+        return None
+    found_: dict[str, Any] = found
+    return None if found_["StackStatus"] == "DELETE_COMPLETE" else found_
+
+
+def _reasons(cloudformation: Any, stack: str) -> str:
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
+    lines = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed]
+    return f"stack {stack} failed:\n" + "\n".join(reversed(lines))

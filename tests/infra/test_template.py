@@ -1,0 +1,166 @@
+"""Lint of the deployed template: what may not be forgotten in it. Read as packaged, with the alarms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.alarms import add_alarms
+from infra.package import ROOT
+from tests.infra.intrinsics import load
+
+TERMINAL = "DLQ"
+STREAMS = {"Kinesis", "DynamoDB"}
+
+
+def _template() -> dict[str, Any]:
+    template = load(ROOT / "infra" / "template.yaml")
+    for resource in template["Resources"].values():
+        resource.setdefault("Type", "AWS::Serverless::Function" if "Role" in resource["Properties"] else "")
+    add_alarms(template)
+    return template
+
+
+def _of(kind: str) -> dict[str, Any]:
+    return {name: found["Properties"] for name, found in _template()["Resources"].items() if found["Type"] == kind}
+
+
+def _functions() -> dict[str, Any]:
+    return _of("AWS::Serverless::Function")
+
+
+def _events() -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (name, event["Type"], event["Properties"])
+        for name, function in _functions().items()
+        for event in function.get("Events", {}).values()
+    ]
+
+
+def test_every_worked_queue_has_a_dead_letter_queue_and_a_bounded_number_of_tries() -> None:
+    worked = {name: queue for name, queue in _of("AWS::SQS::Queue").items() if not name.endswith(TERMINAL)}
+    assert set(worked) == {"CaptureQueue", "BooksQueue", "ExportsQueue"}
+    for name, queue in worked.items():
+        target = queue["RedrivePolicy"]["deadLetterTargetArn"]
+        assert target == {"Fn::GetAtt": [name.replace("Queue", TERMINAL), "Arn"]}
+        assert 1 < queue["RedrivePolicy"]["maxReceiveCount"] <= 10
+
+
+def test_every_dead_letter_queue_keeps_fourteen_days_and_has_an_alarm() -> None:
+    alarmed = {
+        alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        for alarm in _of("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible" and alarm["Threshold"] == 0
+    }
+    dead = {name: queue for name, queue in _of("AWS::SQS::Queue").items() if name.endswith(TERMINAL)}
+    assert set(dead) == alarmed
+    assert {queue["MessageRetentionPeriod"] for queue in dead.values()} == {1_209_600}
+
+
+def test_a_stream_gives_up_a_batch_only_after_bounded_tries_and_into_a_dead_letter_queue() -> None:
+    streams = [event for _, kind, event in _events() if kind in STREAMS]
+    assert len(streams) == 3
+    for event in streams:
+        assert event["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0].endswith(TERMINAL)
+        assert 0 < event["MaximumRetryAttempts"] <= 100
+        assert 0 < event["MaximumRecordAgeInSeconds"] <= 3600
+        assert event["StartingPosition"] == "TRIM_HORIZON"
+
+
+def test_a_failed_message_does_not_bring_back_its_neighbours() -> None:
+    queued = [event for _, kind, event in _events() if kind == "SQS"]
+    assert len(queued) == 3
+    assert all(event["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for event in queued)
+
+
+def test_a_schedule_that_fails_is_kept_in_a_dead_letter_queue() -> None:
+    scheduled = [(name, event) for name, kind, event in _events() if kind == "ScheduleV2"]
+    assert [name for name, _ in scheduled] == ["CloseDay", "Repair"]
+    for name, event in scheduled:
+        assert event["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0].endswith(TERMINAL)
+        assert event["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
+        on_failure = _functions()[name]["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]
+        assert on_failure["Destination"]["Fn::GetAtt"][0].endswith(TERMINAL)
+
+
+def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
+    queues = _of("AWS::SQS::Queue")
+    for name, kind, event in _events():
+        if kind == "SQS":
+            seconds = queues[event["Queue"]["Fn::GetAtt"][0]]["VisibilityTimeout"]
+            if isinstance(seconds, dict):
+                seconds = _template()["Parameters"][seconds["Ref"]]["MinValue"]
+            assert seconds >= _functions()[name]["Timeout"]
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    roles = [function["Role"]["Fn::GetAtt"][0] for function in _functions().values()]
+    assert sorted(roles) == sorted(f"{name.removesuffix('Handler')}Role" for name in _functions())
+    assert len(set(roles)) == len(roles)
+
+
+def test_no_role_reaches_every_resource_or_every_action() -> None:
+    for role in _of("AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions, resources = statement["Action"], statement["Resource"]
+                assert all("*" not in action for action in ([actions] if isinstance(actions, str) else actions))
+                for resource in resources if isinstance(resources, list) else [resources]:
+                    assert isinstance(resource, dict), f"{resource} names no resource of this template"
+                    assert not resource.get("Fn::Sub", "").startswith("*")
+
+
+def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
+    assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "RepairRole"}
+
+
+def test_only_finance_writes_to_the_finance_bucket() -> None:
+    assert _who_may("FinanceBucket", "s3:PutObject") == {"RecordRole", "ExportRole", "CloseDayRole"}
+
+
+def test_nothing_deletes_what_is_kept() -> None:
+    for table in ("StockTable", "CommerceTable", "SandboxTable"):
+        assert _who_may(table, "dynamodb:DeleteItem") == set()
+    assert _who_may("FinanceBucket", "s3:DeleteObject") == set()
+
+
+def test_every_function_logs_to_a_group_of_its_own_that_forgets() -> None:
+    groups = _of("AWS::Logs::LogGroup")
+    assert all(group["RetentionInDays"] == {"Ref": "LogDays"} for group in groups.values())
+    used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in _functions().values()]
+    assert sorted(used) == sorted(groups)
+
+
+def test_the_finance_bucket_is_private_encrypted_and_versioned() -> None:
+    bucket = _of("AWS::S3::Bucket")["FinanceBucket"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "BucketEncryption" in bucket
+
+
+def test_every_throttle_and_every_stream_that_falls_behind_has_an_alarm() -> None:
+    alarms = _of("AWS::CloudWatch::Alarm")
+    assert {name for name, alarm in alarms.items() if alarm["MetricName"] == "Throttles"} == {
+        f"{name}ThrottledAlarm" for name in _functions()
+    }
+    behind = {name for name, alarm in alarms.items() if alarm["MetricName"] == "IteratorAge"}
+    assert behind == {"OnCueBehindAlarm", "OnStockBehindAlarm", "OnPurchaseBehindAlarm"}
+
+
+def _who_may(target: str, action: str | None = None) -> set[str]:
+    allowed = set()
+    for name, role in _of("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                if _names(statement["Resource"], target) and (action is None or action in actions):
+                    allowed.add(name)
+    return allowed
+
+
+def _names(resource: Any, target: str) -> bool:
+    if isinstance(resource, list):
+        return any(_names(part, target) for part in resource)
+    if "Fn::GetAtt" in resource:
+        return bool(resource["Fn::GetAtt"] == [target, "Arn"])
+    return f"${{{target}." in resource.get("Fn::Sub", "")
