@@ -1,0 +1,1 @@
+"""Schedule search: the product's own code under chosen interleavings, cuts and late writes."""
