@@ -25,7 +25,7 @@ class Meter:
         self.names = {shop.tables.stock: "stock", shop.tables.commerce: "commerce", shop.tables.sandbox: "sandbox"}
         self.writes: list[Write] = []
         events = shop.tables.dynamodb.meta.events
-        events.register("provide-client-params.dynamodb", self._ask)
+        events.register("provide-client-params.dynamodb", self._ask)  # type: ignore[arg-type]
         events.register("after-call.dynamodb", self._note)
 
     def _ask(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
