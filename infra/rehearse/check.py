@@ -49,12 +49,13 @@ async def _check_drops(plan: Plan, client: Client, findings: Findings, progress:
         reply = await client.as_operator("audit", "GET", f"/drops/{drop.id}/audit")
         if reply.status != 200:
             raise Stuck(f"{drop}: no audit: {reply}")
-        _judge_audit(drop, reply.body, findings)
+        judge_audit(drop, reply.body, findings)
 
     findings.differences += await in_parallel(plan.drops.values(), audit, OPERATORS, progress, "audits")
 
 
-def _judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
+def judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
+    """Take a drop's audit in: all its units must be sold, and its buckets must add up."""
     size, sold, held, available = (int(audit[name]) for name in ("size", "sold", "held", "available"))
     findings.units_sold += sold
     findings.oversold += max(0, sold - drop.stock, sold - size)
@@ -74,7 +75,7 @@ async def _check_orders(plan: Plan, driven: Driven, client: Client, findings: Fi
 
     async def compare(order: DrivenOrder) -> None:
         reply = await client.as_buyer("order", "GET", f"/orders/{order.order_id}")
-        _judge_order(plan, planned[order.purchase], order, reply, back[order.purchase], findings)
+        judge_order(plan, planned[order.purchase], order, reply, back[order.purchase], findings)
 
     findings.differences += await in_parallel(driven.orders, compare, OPERATORS, progress, "orders")
     placed = {order.purchase for order in driven.orders}
@@ -93,7 +94,7 @@ def refunded_units(plan: Plan, driven: Driven) -> Mapping[str, dict[str, int]]:
     return back
 
 
-def _judge_order(
+def judge_order(
     plan: Plan,
     purchase: PlannedPurchase,
     order: DrivenOrder,
@@ -101,6 +102,7 @@ def _judge_order(
     back: Mapping[str, int],
     findings: Findings,
 ) -> None:
+    """Take an order in: its lines, prices, refunded units (``back``, by drop) and totals must be those of the plan."""
     name = f"order {order.order_id} of {purchase}"
     if reply.status != 200 or "line_items" not in reply.body:
         findings.differences.append(f"{name}: cannot be read: {reply}")
@@ -168,7 +170,7 @@ async def _check_export(plan: Plan, driven: Driven, facts: Facts, client: Client
     """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
 
     def differences(exported: Exported) -> list[str]:
-        return [*_export_differences(plan, driven, exported), *exported.finance_differences()]
+        return [*export_differences(plan, driven, exported), *exported.finance_differences()]
 
     try:
         exported = await exported_until(lambda one: not differences(one), plan.show_id, driven, facts, client)
@@ -181,7 +183,8 @@ async def _check_export(plan: Plan, driven: Driven, facts: Facts, client: Client
     findings.differences += differences(exported)
 
 
-def _export_differences(plan: Plan, driven: Driven, exported: Exported) -> Iterator[str]:
+def export_differences(plan: Plan, driven: Driven, exported: Exported) -> Iterator[str]:
+    """Units and gross of each order's lines and refunds in finance's file against what was ordered and given back."""
     back = refunded_units(plan, driven)
     planned = {purchase.id: purchase for purchase in plan.purchases}
     expected = {order.order_id: order for order in driven.orders}

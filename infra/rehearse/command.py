@@ -40,9 +40,7 @@ class Rehearsal:
     @classmethod
     def of(cls, orders: Path | None, local: Path, build: Path, show_id: str) -> Rehearsal:
         """:class:`BadOrdersFile` or :class:`NotRunning` when it cannot take place."""
-        wanted = demand(load(orders or SAMPLE))
-        if not wanted.invoices:
-            raise BadOrdersFile(f"{orders}: no row can be played ({len(wanted.refused)} refused of {wanted.read})")
+        wanted = playable(orders or SAMPLE)
         return cls(wanted, plan(wanted, show_id), Facts.read(local), build)
 
     def play(self, console: Console) -> Driven:
@@ -78,7 +76,7 @@ def rehearse(
     """
     console = console or Console()
     try:
-        demand(load(orders or SAMPLE))
+        playable(orders or SAMPLE)
         if start_stack is not None and not local.exists():
             start_stack()
         rehearsal = Rehearsal.of(orders, local, build, show_id or new_show_id())
@@ -87,6 +85,14 @@ def rehearse(
         return UNUSABLE
     driven = rehearsal.play(console)
     return RIGHT if rehearsal.verify(driven, console)["ok"] else WRONG
+
+
+def playable(orders: Path) -> Demand:
+    """The demand in a file. :class:`BadOrdersFile` when there is none to play."""
+    wanted = demand(load(orders))
+    if not wanted.invoices:
+        raise BadOrdersFile(f"{orders}: no row can be played ({len(wanted.refused)} refused of {wanted.read} read)")
+    return wanted
 
 
 def new_show_id() -> str:

@@ -1,0 +1,88 @@
+"""Calls that are repeated until they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from infra.rehearse.client import Client, Reply, Stuck
+from infra.rehearse.facts import Facts
+from infra.rehearse.measures import Measures, percentiles
+
+
+@dataclass
+class Server:
+    """Answers each request with the next of its answers; None closes the connection without one."""
+
+    answers: list[tuple[int, dict[str, object]] | None]
+    keys: list[str] = field(default_factory=list)
+    bodies: list[dict[str, object]] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
+        self.bodies.append(json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}"))
+        self.keys.append(headers.get("idempotency-key", ""))
+        answer = self.answers.pop(0)
+        if answer is not None:
+            status, body = answer
+            content = json.dumps(body).encode()
+            head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + content)
+        writer.close()
+        await writer.wait_closed()
+
+
+def talking(
+    server: Server, talk: Callable[[Client], Awaitable[Reply]], patience_seconds: float = 20
+) -> tuple[Reply, Measures]:
+    async def both() -> tuple[Reply, Measures]:
+        async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            facts = Facts(f"http://127.0.0.1:{port}", "", "", "op", "fin", "key", "", "", "", "", "", "UTC")
+            async with Client(facts, Measures(), "seed", patience_seconds) as client:
+                return await talk(client), client.measures
+
+    return asyncio.run(both())
+
+
+def test_a_call_without_an_answer_is_repeated_with_the_same_key_and_body() -> None:
+    server = Server([None, (503, {}), (500, {}), (201, {"id": "cart_1"})])
+    reply, measures = talking(server, lambda client: client.as_buyer("hold", "POST", "/carts", {"a": 1}, "key-1"))
+    assert reply == Reply(201, {"id": "cart_1"})
+    assert server.keys == ["key-1"] * 4
+    assert server.bodies == [{"a": 1}] * 4
+    assert measures.counts.total() == 3
+    assert (measures.counts["repeated after 503"], measures.counts["repeated after 500"]) == (1, 1)
+    assert len(measures.seconds["hold"]) == 1
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 413])
+def test_an_answer_is_an_answer(status: int) -> None:
+    server = Server([(status, {"code": "x"})])
+    reply, measures = talking(server, lambda client: client.as_operator("audit", "GET", "/drops/d/audit"))
+    assert reply == Reply(status, {"code": "x"})
+    assert not measures.counts
+
+
+def test_a_stack_that_stays_away_ends_the_call_with_its_last_fault() -> None:
+    server = Server([(503, {"code": "unavailable"})] * 5)
+    with pytest.raises(Stuck) as stuck:
+        talking(server, lambda client: client.as_finance("export", "POST", "/exports", {}, "k"), patience_seconds=0)
+    assert str(stuck.value) == 'POST /exports: no answer in 0 s, at last 503 {"code": "unavailable"}'
+
+
+def test_percentiles_are_nearest_ranks_in_milliseconds() -> None:
+    assert percentiles([number / 1000 for number in range(100, 0, -1)]) == {
+        "count": 100,
+        "p50_ms": 50.0,
+        "p95_ms": 95.0,
+        "p99_ms": 99.0,
+        "max_ms": 100.0,
+    }
+    assert percentiles([0.0123]) == {"count": 1, "p50_ms": 12.3, "p95_ms": 12.3, "p99_ms": 12.3, "max_ms": 12.3}
+    assert percentiles([]) == {"count": 0}
