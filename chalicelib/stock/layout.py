@@ -9,7 +9,7 @@ from typing import Final
 from chalicelib.stock.model import Layout
 
 HOLDS_A_BUCKET: Final = 24
-"""Under 1,024 bytes with room for a dozen pointers; divisible by 2, 3 and 4, so equal buyers leave no crumbs."""
+"""Under 1,024 bytes with room for nine pointers; divisible by 2, 3 and 4, so equal buyers leave no crumbs."""
 
 _FULLEST: Final = 28
 """Holds that a bucket may be planned for to keep a drop within one summary read; sold, 30 of them fit into 1 KB."""

@@ -1,0 +1,1 @@
+"""Races on the embedded engine, each with a control that must fail."""

@@ -1,0 +1,106 @@
+"""The table that the schedule search plays on does what the emulator does, write by write."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.stock import OrderRef, expressions
+from chalicelib.stock.bucket import Entry, Room
+from chalicelib.stock.expressions import Write
+from chalicelib.stock.store import StockStore
+from tests.conftest import Tables
+from tests.schedules.table import NotDynamoDB, Table
+
+NAMES = ("AAAAAAAAAAA", "-BBBBBBBBBB", "_CCCCCCCCCC")
+
+
+def any_entry(random: Random) -> Entry:
+    return random.choice(
+        [
+            Entry(1, 10),
+            Entry(2, 10),
+            Entry(2, 20, "order-abc001"),
+            Entry(1, order="order-abc001"),
+            Entry(0, 10),
+            Entry(0),
+            Entry(0, points_to=1, version=1),
+        ]
+    )
+
+
+def any_write(random: Random) -> Write:
+    name, other = random.sample(NAMES, 2)
+    order = OrderRef("order-abc", random.choice([1, 2]))
+    seen, entry = any_entry(random), any_entry(random)
+    units = Entry(random.choice([1, 2]), 10)
+    return random.choice(
+        [
+            expressions.put_hold(name, units, Room()),
+            expressions.put_hold(name, units, Room({other: any_entry(random)})),
+            expressions.put_hold(name, units, Room({other: Entry(1, 10)}, replacing=seen)),
+            expressions.exchange(name, random.choice([None, seen]), entry),
+            expressions.point(name, Entry(0, points_to=1, version=1)),
+            expressions.fence(name, 10),
+            expressions.sell(name, seen, 1, order),
+            expressions.hold_again(name, order, 20),
+            expressions.release(name, random.choice([None, order])),
+            expressions.shrink(name, 2, 1, random.choice([None, 10])),
+            expressions.give_back(name, order, random.choice([1, 2]), random.choice([0, 1])),
+            expressions.add_units(random.choice([1, 2]), 1, extra=random.choice([True, False])),
+        ]
+    )
+
+
+def outcome(store: StockStore, number: int, write: Write) -> Any:
+    return store.write("d", number, write), store.look("d", number, strong=True)
+
+
+def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
+    random = Random(7)
+    ours = StockStore(Table(), "stock", "commerce")  # type: ignore[arg-type]
+    theirs = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    landed = 0
+    for number in range(12):
+        assert ours.put_bucket("d", number, 4) is theirs.put_bucket("d", number, 4) is True
+        for _ in range(40):
+            write = any_write(random)
+            mine = outcome(ours, number, write)
+            assert mine == outcome(theirs, number, write), write
+            landed += mine[0] is None
+    assert 80 < landed < 400
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        ("SET a = a + :x - :x", "found"),
+        ("SET h.#h = :x REMOVE h", "overlap"),
+        ("SET g.#h = :x", "no map"),
+        ("SET a = b", "does not exist"),
+    ],
+)
+def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
+    table = Table()
+    table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
+    with pytest.raises(NotDynamoDB, match=reason):
+        table.update_item(
+            TableName="stock",
+            Key={"pk": {"S": "d#0"}},
+            UpdateExpression=update,
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":x": {"N": "1"}},
+            ExpressionAttributeNames={"#h": "AAAAAAAAAAA"},
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+
+
+def test_a_refused_write_shows_the_item_that_stood_in_the_way() -> None:
+    table = Table()
+    table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
+    with pytest.raises(ClientError) as refusal:
+        table.put_item(TableName="stock", Item={"pk": {"S": "d#0"}}, ConditionExpression="attribute_not_exists(pk)")
+    assert refusal.value.response["Error"]["Code"] == "ConditionalCheckFailedException"

@@ -1,0 +1,62 @@
+"""A drop laid out in the emulator, and what tests ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from chalicelib.aws import from_item
+from chalicelib.stock import HoldRef, Layout, OrderRef, Stock, Summary, TakeAnswer, Taken, hold_id
+from chalicelib.stock.layout import home_of
+from tests.conftest import Tables
+
+NOW = 1_800_000_000_000
+SECONDS = NOW // 1000
+UNTIL = SECONDS + 300
+ORDER = OrderRef("order-abc", 1)
+NEXT = OrderRef("order-abc", 2)
+OTHER = OrderRef("order-xyz", 1)
+
+
+@dataclass
+class Shelf:
+    """A drop ``d`` whose buckets have ``sizes`` units."""
+
+    tables: Tables
+    sizes: list[int]
+    stock: Stock = field(init=False)
+    layout: Layout = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stock = Stock(self.tables.dynamodb, self.tables.stock, self.tables.commerce)
+        self.layout = Layout("d", len(self.sizes))
+        self.stock.lay_out("d", self.sizes, NOW)
+
+    def bucket(self, number: int) -> dict[str, Any]:
+        """A bucket's attributes but for its key."""
+        item = self.tables.dynamodb.get_item(
+            TableName=self.tables.stock, Key={"pk": {"S": f"d#{number}"}}, ConsistentRead=True
+        )["Item"]
+        return {name: value for name, value in from_item(item).items() if name != "pk"}
+
+    def ids(self, home: int) -> Iterator[str]:
+        """Hold ids whose home is this bucket."""
+        names = (hold_id(f"p{n}", "d", 1, 1) for n in count())
+        return (name for name in names if home_of(name, self.layout) == home)
+
+    def take(
+        self, name: str, quantity: int = 1, *, until: int = UNTIL, known: Summary | None = None, now: int = NOW
+    ) -> TakeAnswer:
+        return self.stock.take(self.layout, name, quantity, until, known, now=now)
+
+    def hold(self, name: str, quantity: int = 1, *, until: int = UNTIL) -> HoldRef:
+        answer = self.take(name, quantity, until=until)
+        assert isinstance(answer, Taken)
+        return answer.hold
+
+    def believes(self, *open_buckets: int) -> Summary:
+        """A summary in which these buckets have units."""
+        size = sum(self.sizes)
+        return Summary("d", size, len(open_buckets), 0, size - len(open_buckets), open_buckets, None, None, NOW)

@@ -1,0 +1,192 @@
+"""Taking: what it answers, what it writes, and what it costs in calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, SoldOut, Taken
+from tests.conftest import Tables
+from tests.stock.builders import NOW, ORDER, SECONDS, UNTIL, Shelf
+
+
+@contextmanager
+def calls_of(shelf: Shelf) -> Iterator[list[str]]:
+    """The AWS calls made meanwhile, by operation."""
+    made: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    events = shelf.tables.dynamodb.meta.events
+    events.register("before-call.dynamodb", note)
+    yield made
+    events.unregister("before-call.dynamodb", note)
+
+
+def test_a_take_at_home_is_one_write_and_no_read(tables: Tables) -> None:
+    shelf = Shelf(tables, [3, 3])
+    name = next(shelf.ids(1))
+    with calls_of(shelf) as calls:
+        answer = shelf.take(name, 2, known=shelf.believes(0, 1))
+    assert answer == Taken(HoldRef(name, 1, 2, UNTIL))
+    assert calls == ["UpdateItem"]
+    assert shelf.bucket(1) == {"a": 1, "s": 3, "h": {name: {"q": 2, "u": UNTIL}}}
+
+
+def test_a_repeated_take_meets_its_own_hold(tables: Tables) -> None:
+    shelf = Shelf(tables, [1])
+    name = next(shelf.ids(0))
+    first = shelf.hold(name)
+    before = shelf.bucket(0)
+    assert shelf.take(name, until=UNTIL + 60) == Taken(first, replay=True)
+    assert shelf.take(name, known=shelf.believes(0)) == Taken(first, replay=True)
+    assert shelf.bucket(0) == before
+
+
+def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
+    shelf = Shelf(tables, [2])
+    hold = shelf.hold(next(shelf.ids(0)), 2)
+    shelf.stock.sell(shelf.layout, hold, 2, ORDER)
+    assert shelf.take(hold.id, 2) == Taken(hold, replay=True, sold=True)
+
+
+def test_a_repeated_take_renews_its_lapsed_hold(tables: Tables) -> None:
+    shelf = Shelf(tables, [1])
+    name = next(shelf.ids(0))
+    shelf.hold(name, until=SECONDS)
+    assert shelf.take(name) == Taken(HoldRef(name, 0, 1, UNTIL), replay=True)
+    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": UNTIL}}}
+
+
+def test_a_take_reclaims_lapsed_holds_in_its_second_write(tables: Tables) -> None:
+    shelf = Shelf(tables, [3])
+    lapsed, other, name = (name for name, _ in zip(shelf.ids(0), range(3), strict=False))
+    shelf.hold(lapsed, 2, until=SECONDS - 3)
+    shelf.hold(other, 1)
+    with calls_of(shelf) as calls:
+        assert shelf.take(name, known=shelf.believes(0)) == Taken(HoldRef(name, 0, 1, UNTIL))
+    assert calls == ["UpdateItem", "UpdateItem"]
+    assert shelf.bucket(0) == {"a": 1, "s": 3, "h": {other: {"q": 1, "u": UNTIL}, name: {"q": 1, "u": UNTIL}}}
+
+
+def test_a_stray_leaves_a_pointer_at_home_before_it_takes_elsewhere(tables: Tables) -> None:
+    shelf = Shelf(tables, [0, 2])
+    name = next(shelf.ids(0))
+    with calls_of(shelf) as calls:
+        assert shelf.take(name, known=shelf.believes(1)) == Taken(HoldRef(name, 1, 1, UNTIL))
+    assert calls == ["GetItem", "UpdateItem", "UpdateItem"]
+    assert shelf.bucket(0)["h"] == {name: {"q": 0, "f": 1, "v": NOW}}
+    assert shelf.bucket(1) == {"a": 1, "s": 2, "h": {name: {"q": 1, "u": UNTIL}}}
+    assert shelf.take(name) == Taken(HoldRef(name, 1, 1, UNTIL), replay=True)
+
+
+def test_a_stray_whose_bucket_emptied_goes_back_to_a_refilled_home_and_leaves_a_fence(tables: Tables) -> None:
+    shelf = Shelf(tables, [1, 1])
+    at_home, stray = (name for name, _ in zip(shelf.ids(0), range(2), strict=False))
+    blocker = shelf.hold(at_home)
+    shelf.stock.release(shelf.layout, shelf.hold(stray))
+    shelf.hold(next(shelf.ids(1)))
+    shelf.stock.release(shelf.layout, blocker)
+    shelf.stock.refresh(shelf.layout, NOW + 1)
+    assert shelf.take(stray, now=NOW + 2) == Taken(HoldRef(stray, 0, 1, UNTIL))
+    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {stray: {"q": 1, "u": UNTIL}}}
+    assert shelf.bucket(1)["h"][stray] == {"q": 0, "u": SECONDS + 60}
+
+
+def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Tables) -> None:
+    shelf = Shelf(tables, [1])
+    name = next(shelf.ids(0))
+    nothing = replace(shelf.believes(), sold=0)
+    with calls_of(shelf) as calls:
+        assert shelf.take(name, known=replace(nothing, sold=1)) == SoldOut()
+        assert shelf.take(name, known=replace(nothing, held=1, next_lapse_at=UNTIL)) == AllHeld(UNTIL + 3)
+        assert isinstance(shelf.take(name, known=nothing), Busy)
+        assert shelf.take(name, 2, known=replace(shelf.believes(0), largest=1, largest_in=0)) == Fewer(1)
+    assert calls == []
+
+
+def test_a_lapse_that_is_due_is_found_although_no_summary_shows_it(tables: Tables) -> None:
+    shelf = Shelf(tables, [1, 1])
+    shelf.hold(next(shelf.ids(0)), until=SECONDS + 5)
+    shelf.hold(next(shelf.ids(1)))
+    known = shelf.stock.refresh(shelf.layout, NOW)
+    assert known.available == 0
+    late = next(name for name in shelf.ids(1) if name not in shelf.bucket(1)["h"])
+    assert shelf.take(late, known=known, now=NOW + 7_000) == AllHeld(SECONDS + 8)
+    assert shelf.take(late, known=known, now=NOW + 8_000) == Taken(HoldRef(late, 0, 1, UNTIL))
+
+
+def test_sold_out_is_said_only_when_every_unit_is_sold(tables: Tables) -> None:
+    shelf = Shelf(tables, [1])
+    ids = shelf.ids(0)
+    hold, other = shelf.hold(next(ids)), next(ids)
+    assert shelf.take(other, now=NOW + 2_000) == AllHeld(UNTIL + 3)
+    shelf.stock.sell(shelf.layout, hold, 1, ORDER)
+    assert shelf.take(other, now=NOW + 4_000) == SoldOut()
+
+
+def test_a_hold_is_never_split_and_the_largest_single_rest_is_offered(tables: Tables) -> None:
+    shelf = Shelf(tables, [1, 2])
+    name = next(shelf.ids(0))
+    before = [shelf.bucket(0), shelf.bucket(1)]
+    assert shelf.take(name, 3) == Fewer(2)
+    assert shelf.take(name, 3, known=shelf.believes(0, 1)) == Fewer(2)
+    assert [shelf.bucket(0), shelf.bucket(1)] == before
+
+
+def test_a_take_reads_at_most_four_other_buckets(tables: Tables) -> None:
+    shelf = Shelf(tables, [0] * 8)
+    with calls_of(shelf) as calls:
+        assert isinstance(shelf.take(next(shelf.ids(0)), known=shelf.believes(1, 2, 3, 4, 5, 6, 7)), Busy)
+    assert calls == ["GetItem"] * 4
+
+
+def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Tables) -> None:
+    shelf = Shelf(tables, [0, 1, 1, 1, 1, 1, 1, 1, 5])
+    known = replace(shelf.believes(1, 2, 3, 4, 5, 6, 7, 8), largest=5, largest_in=8)
+    name = next(shelf.ids(0))
+    assert shelf.take(name, 5, known=known) == Taken(HoldRef(name, 8, 5, UNTIL))
+
+
+@pytest.mark.parametrize("lost_after", ["request", "answer"])
+def test_a_take_cut_off_is_had_once_by_its_repeat(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, lost_after: str
+) -> None:
+    shelf = Shelf(tables, [1])
+    name, update = next(shelf.ids(0)), tables.dynamodb.update_item
+
+    def cut(**call: Any) -> Any:
+        if lost_after == "answer":
+            update(**call)
+        raise ReadTimeoutError(endpoint_url="here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables.dynamodb, "update_item", cut)
+        with pytest.raises(ReadTimeoutError):
+            shelf.take(name, known=shelf.believes(0))
+    assert shelf.take(name) == Taken(HoldRef(name, 0, 1, UNTIL), replay=lost_after == "answer")
+    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": UNTIL}}}
+
+
+def test_an_id_that_begins_with_a_dash_is_an_id_like_any_other(tables: Tables) -> None:
+    shelf = Shelf(tables, [1])
+    name = next(name for name in shelf.ids(0) if name.startswith("-"))
+    hold = shelf.hold(name)
+    assert shelf.stock.release(shelf.layout, hold) is True
+    assert shelf.bucket(0) == {"a": 1, "s": 1, "h": {}}
+
+
+def test_24_holds_and_nine_pointers_fit_into_one_write_unit() -> None:
+    """DynamoDB's rule: names and values, 3 bytes a map and 1 an entry, numbers 1 byte and 1 for two digits."""
+    base = len("pk") + len("drop-12345#23") + len("a") + 2 + len("s") + 2 + len("h") + 3
+    again = 1 + 11 + 1 + 3 + (1 + 2 + 1) + (1 + 6 + 1) + (1 + 12 + 1)
+    held = 1 + 11 + 1 + 3 + (1 + 2 + 1) + (1 + 6 + 1)
+    pointer = 1 + 11 + 1 + 3 + (1 + 1 + 1) + (1 + 2 + 1) + (1 + 8 + 1)
+    assert base + 24 * again == 1_033  # only when every hold of a bucket is held again at once: then 2 units a write
+    assert base + 24 * held + 9 * pointer <= 1_024
