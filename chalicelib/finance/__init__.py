@@ -1,0 +1,53 @@
+"""Finance: what orders mean in money and units, written down once, closed by day, exported complete and reconciled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib.checkout import PurchaseStore
+from chalicelib.finance.books import Books
+from chalicelib.finance.close import Closing
+from chalicelib.finance.entries import Entry, EntryType, entries_of, order_id_of
+from chalicelib.finance.export import Exporter
+from chalicelib.finance.runs import ExportRun, Exports, RunState, parse_day
+from chalicelib.finance.store import ExportQueue, Objects, RunStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+__all__ = [
+    "Books",
+    "Closing",
+    "Entry",
+    "EntryType",
+    "ExportRun",
+    "Exporter",
+    "Exports",
+    "RunState",
+    "entries_of",
+    "open_books",
+    "open_exports",
+    "order_id_of",
+    "parse_day",
+]
+
+
+def open_books(s3: S3Client, bucket: str) -> Books:
+    """The ledger in a bucket."""
+    return Books(Objects(s3, bucket))
+
+
+def open_exports(
+    s3: S3Client,
+    bucket: str,
+    dynamodb: DynamoDBClient,
+    commerce_table: str,
+    sqs: SQSClient,
+    queue_url: str,
+    time_zone: str,
+) -> Exports:
+    """Exports of the orders in a table to a bucket, carried out by the worker of a queue."""
+    exporter = Exporter(open_books(s3, bucket), PurchaseStore(dynamodb, commerce_table), time_zone)
+    return Exports(RunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), Closing(exporter))

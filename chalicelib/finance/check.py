@@ -1,0 +1,124 @@
+"""The check: what the ledger says against what the orders say, entry by entry, for a day or one show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from chalicelib.checkout import Purchase
+from chalicelib.finance.entries import Entry, EntryType, entries_of, order_id_of
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is looked at: a business day in the shop's time zone, whole or one show of it."""
+
+    day: date
+    time_zone: str
+    show_id: str | None = None
+
+    def has(self, entry: Entry) -> bool:
+        """Whether an entry is of this day and show."""
+        return entry.business_date == self.day.isoformat() and self.show_id in {None, entry.show_id}
+
+    def entries(self, purchase: Purchase) -> list[Entry]:
+        """What a purchase means in this scope."""
+        return [entry for entry in entries_of(purchase, self.time_zone) if self.has(entry)]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The ledger and the orders do not agree. ``kind``:
+
+    - ``mismatch``: the order now says something else than the entry in the ledger
+    - ``unknown``: the ledger has an entry that no order explains
+    - ``conflict``: two entries of one id with different contents
+    - ``unbalanced``: an order whose entries do not add up to its totals and refunds
+    """
+
+    kind: str
+    order_id: str
+    entry_id: str | None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the orders say of a scope: entries by id, and the orders paid in it."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    paid: dict[str, Purchase] = field(default_factory=dict)
+    unbalanced: dict[str, Difference] = field(default_factory=dict)
+
+
+def orders_of(scope: Scope, purchases: Iterable[Purchase]) -> Orders:
+    """Derive a scope's entries anew from purchases."""
+    orders = Orders()
+    for purchase in purchases:
+        if purchase.paid_at is not None:
+            _take_in(orders, scope, purchase)
+    return orders
+
+
+def _take_in(orders: Orders, scope: Scope, purchase: Purchase) -> None:
+    entries = entries_of(purchase, scope.time_zone)
+    inside = [entry for entry in entries if scope.has(entry)]
+    orders.entries.update((entry.id, entry) for entry in inside)
+    if inside and not balanced(purchase, entries):
+        order_id = order_id_of(purchase)
+        orders.unbalanced[order_id] = Difference("unbalanced", order_id, None)
+    if any(entry.entry_type in _OF_A_SALE for entry in inside):
+        orders.paid[purchase.id] = purchase
+
+
+_OF_A_SALE = {EntryType.SALE, EntryType.SHIPPING}
+
+
+def balanced(purchase: Purchase, entries: Iterable[Entry]) -> bool:
+    """Whether an order's entries add up to what the buyer paid and got back."""
+    paid = back = 0
+    for entry in entries:
+        if entry.entry_type in _OF_A_SALE:
+            paid += entry.amount
+        else:
+            back -= entry.amount
+    refunded = sum(refund.amount for refund in purchase.refunds if refund.done_at is not None)
+    return paid == purchase.totals.total and back == refunded
+
+
+def compare(
+    scope: Scope,
+    ledger: dict[str, Entry],
+    conflicts: Iterable[str],
+    orders: Orders,
+    read: Callable[[str], Purchase | None],
+) -> list[Difference]:
+    """Differences of a scope, after what the ledger lacked was added to it; sorted.
+
+    The ledger is read before the orders, and an order may have moved on in between: whatever looks wrong is judged
+    again from the order as it stands now (``read``: one consistent read of each such order).
+    """
+    suspects = {entry_id for entry_id, entry in ledger.items() if orders.entries.get(entry_id) != entry}
+    fresh: dict[str, Entry] = {}
+    for purchase_id in sorted({_purchase_id(entry_id) for entry_id in suspects}):
+        purchase = read(purchase_id)
+        if purchase is not None:
+            fresh |= {entry.id: entry for entry in scope.entries(purchase)}
+    found = list(orders.unbalanced.values())
+    for entry_id in suspects:
+        entry, now = ledger[entry_id], fresh.get(entry_id)
+        if now is None:
+            found.append(Difference("unknown", entry.order_id, entry_id))
+        elif now != entry:
+            before, after = entry.record(), now.record()
+            columns = tuple(name for name in before if before[name] != after[name])
+            found.append(Difference("mismatch", entry.order_id, entry_id, columns))
+    found += [
+        Difference("conflict", ledger[entry_id].order_id, entry_id) for entry_id in conflicts if entry_id in ledger
+    ]
+    return sorted(found, key=lambda one: (one.order_id, one.entry_id or "", one.kind))
+
+
+def _purchase_id(entry_id: str) -> str:
+    return entry_id.rpartition("-")[0]

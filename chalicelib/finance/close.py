@@ -1,0 +1,145 @@
+"""Closing a business day: its files are made once and never change; what comes later posts to the next day closed.
+
+Closings form one numbered log (``exports/closes/000001.json``), each number written once and only when the one before
+it is complete. So every closing knows exactly what earlier ones have taken in: no entry is lost, none posted twice,
+whatever runs at the same time or dies halfway.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from chalicelib.errors import Conflict, Contended
+from chalicelib.finance.check import Scope
+from chalicelib.finance.entries import Entry
+from chalicelib.finance.export import SOURCES, Exporter
+from chalicelib.finance.files import json_file
+from chalicelib.instants import Instant, business_day
+
+LATE_DAYS = 35
+"""How long after a day was closed its ledger is looked at for what came late. Queues keep a message for 14 days."""
+CATCH_UP_DAYS = 7
+"""How many days before yesterday the scheduled closing makes up for."""
+_TRIES = 8
+_LOG = "exports/closes/"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """One entry of the log: which day was closed, and which stage its files are copies of."""
+
+    number: int
+    day: date
+    stage: str
+
+    @property
+    def prefix(self) -> str:
+        return closed_prefix(self.day)
+
+
+def closed_prefix(day: date) -> str:
+    """Where the files of a closed day stand."""
+    return f"exports/date={day.isoformat()}/revision=1/"
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Closes days."""
+
+    exporter: Exporter
+
+    def close_day(self, day: date, now: Instant) -> dict[str, Any]:
+        """Close a business day that is over; returns its manifest. A repeat answers the first manifest.
+
+        ``Conflict`` (``day_not_over``) as long as the shop's day lasts. Costs what an interim export of the day costs,
+        and a LIST and two GETs for each closing of the last weeks.
+        """
+        if business_day(now, self.exporter.time_zone) <= day:
+            raise Conflict(f"{day} is not over in {self.exporter.time_zone}.", field="date", code="day_not_over")
+        for _ in range(_TRIES):
+            manifest = self._attempt(day, now)
+            if manifest is not None:
+                return manifest
+        raise Contended("Other days are being closed at this moment.")
+
+    def manifest(self, day: date) -> dict[str, Any] | None:
+        """The manifest of a closed day; None when it is open."""
+        return self.exporter.manifest_at(closed_prefix(day))
+
+    def due(self, now: Instant) -> list[date]:
+        """Days that a scheduled closing has to close, in order: yesterday, and earlier ones that were left open.
+
+        An earlier day is due when a day before it was closed or when it has entries: none before the shop began.
+        """
+        yesterday = business_day(now, self.exporter.time_zone) - timedelta(days=1)
+        closed = {close.day for close in self._log()}
+        earlier = [yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS, 0, -1)]
+        due = [day for day in earlier if day not in closed and self._begun(day, closed)]
+        return due if yesterday in closed else [*due, yesterday]
+
+    def _begun(self, day: date, closed: Iterable[date]) -> bool:
+        return any(other < day for other in closed) or bool(self.exporter.books.keys(day))
+
+    def _attempt(self, day: date, now: Instant) -> dict[str, Any] | None:
+        """Close a day as the next in the log. None when the log has moved on: look again."""
+        published = self.manifest(day)
+        if published is not None:
+            return published
+        log = self._log()
+        if log and self.exporter.manifest_at(log[-1].prefix) is None:
+            self.exporter.publish(log[-1].stage, log[-1].prefix)
+            return None
+        if any(close.day == day for close in log):
+            return None
+        number = log[-1].number + 1 if log else 1
+        drafted = self.exporter.draft(Scope(day, self.exporter.time_zone), now)
+        drafted.late_posted, late_sources = self._late(day, log)
+        drafted.sources += late_sources
+        about = {"kind": "close", "revision": 1, "number": number}
+        stage = self.exporter.stage(closed_prefix(day), drafted, about, now)
+        entry = json_file({"number": number, "date": day.isoformat(), "stage": stage})
+        if not self.exporter.objects.put_once(f"{_LOG}{number:06d}.json", entry):
+            return None
+        return self.exporter.publish(stage, closed_prefix(day))
+
+    def _log(self) -> list[Close]:
+        """The latest closings, in order: enough to cover the days whose late entries are looked for."""
+        keys = self.exporter.objects.keys(_LOG)[-(LATE_DAYS + CATCH_UP_DAYS) :]
+        records = (json.loads(body) for _, body in self.exporter.objects.read_all(keys))
+        return [Close(one["number"], date.fromisoformat(one["date"]), one["stage"]) for one in records]
+
+    def _late(self, day: date, log: list[Close]) -> tuple[list[Entry], list[str]]:
+        """Entries of closed days that no closing has taken in, and the ledger objects they were looked for in."""
+        taken = set[str]()
+        for close in log:
+            taken |= set((self.exporter.objects.read(close.prefix + SOURCES) or b"").decode().split("\n"))
+        late: list[Entry] = []
+        sources: list[str] = []
+        for close in log:
+            if close.day < day - timedelta(days=LATE_DAYS):
+                continue
+            new = [key for key in self.exporter.books.keys(close.day) if key not in taken]
+            if not new:
+                continue
+            sources += new
+            known = self._exported_ids(close.day, log)
+            late += [
+                entry for entry_id, entry in self.exporter.books.read(new).entries.items() if entry_id not in known
+            ]
+        return late, sources
+
+    def _exported_ids(self, day: date, log: list[Close]) -> set[str]:
+        """Ids of a closed day's entries that stand in any closed file: its own, or a later one they were posted to."""
+        ids = set[str]()
+        for close in log:
+            manifest = self.exporter.manifest_at(close.prefix) or {}
+            if close.day == day or day.isoformat() in manifest.get("late_posted", {}).get("dates", []):
+                ledger = self.exporter.objects.read(f"{close.prefix}ledger.csv") or b""
+                ids |= {row["id"] for row in csv.DictReader(io.StringIO(ledger.decode(), newline=""))}
+        return ids

@@ -1,0 +1,217 @@
+"""Ledger entries: what a purchase means in money and units, as rows that are only ever added to.
+
+Signs: quantity and money are positive where the buyer pays and negative where the buyer gets back, so that every
+column adds up. ``fee`` and ``commission`` are what the shop owes to others: positive when it comes to owe them,
+negative when it no longer does. ``amount`` is what moved between buyer and shop: ``net + tax``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.checkout import Line, Payment, Purchase, Refund, RefundLine
+from chalicelib.instants import Instant, business_day, rfc3339
+from chalicelib.money import share
+
+_REMITTER = "shop"
+_STRANGE = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
+
+
+class EntryType(StrEnum):
+    """What a row says. ``SALE`` and ``REFUND`` are about units of a line; the others about the order as a whole."""
+
+    SALE = "sale"
+    SHIPPING = "shipping"
+    FEE = "fee"
+    REFUND = "refund"
+    SHIPPING_REFUND = "shipping_refund"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the ledger. Money in minor units of ``currency``; rates in basis points. No personal data.
+
+    ``gross`` is unit price × quantity whatever the tax mode; ``net`` is without tax, ``discount`` taken off already.
+    ``business_date`` is the day of ``occurred_at`` in the shop's time zone.
+    """
+
+    id: str
+    order_id: str
+    line_id: str | None
+    entry_type: EntryType
+    drop_id: str | None
+    sku: str | None
+    show_id: str | None
+    channel: str | None
+    creator_id: str | None
+    quantity: int
+    unit_price: int
+    gross: int
+    discount: int
+    net: int
+    tax: int
+    tax_rate_bps: int
+    tax_jurisdiction: str
+    tax_remitter: str
+    shipping: int
+    fee: int
+    commission: int
+    commission_bps: int
+    amount: int
+    currency: str
+    provider: str | None
+    payment_id: str | None
+    charge_id: str | None
+    refund_id: str | None
+    provider_refund_id: str | None
+    occurred_at: str
+    business_date: str
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Entry:
+        """The entry of a ledger line. ``TypeError`` when a column is missing or unknown."""
+        return cls(**{**record, "entry_type": EntryType(record["entry_type"])})
+
+    def record(self) -> dict[str, Any]:
+        """The entry as the ledger keeps it."""
+        return asdict(self)
+
+
+COLUMNS = tuple(column.name for column in fields(Entry))
+
+
+def order_id_of(purchase: Purchase) -> str:
+    """The order's id as buyers and finance see it."""
+    return f"ord_{purchase.id}"
+
+
+def label(text: str | None) -> str | None:
+    """A name that came from outside, safe in a spreadsheet: no formula, no address, at most 64 characters."""
+    return _STRANGE.sub("_", text[:64]) if text else None
+
+
+def entries_of(purchase: Purchase, time_zone: str) -> tuple[Entry, ...]:
+    """Every ledger entry of a purchase; none before it is paid.
+
+    An id is the purchase's with an ordinal. Ordinals are dealt out in the order in which refunds were *recorded*, done
+    or not, so that an entry never changes and never moves, whichever refund is done first and whatever the clocks say:
+    what a version derives is among what each later version derives, and with refunds done in the order of recording
+    (as checkout does them) it is its beginning.
+    """
+    if purchase.paid_at is None:
+        return ()
+    return tuple(_Rows(purchase, time_zone))
+
+
+class _Rows:
+    """The rows of one paid purchase, numbered."""
+
+    def __init__(self, purchase: Purchase, time_zone: str) -> None:
+        self._purchase = purchase
+        self._time_zone = time_zone
+        self._lines = {line.id: line for line in purchase.lines}
+        self._included = purchase.totals.tax_on_top == 0
+        self._payment: Payment | None = purchase.payment
+
+    def __iter__(self) -> Iterator[Entry]:
+        for ordinal, (at, refund, row) in enumerate(self._events(), start=1):
+            if at is not None:
+                yield self._entry(ordinal, at, refund, row)
+
+    def _events(self) -> Iterator[tuple[Instant | None, Refund | None, dict[str, Any]]]:
+        """When, by which refund, and what; None as the instant keeps the place of what has not happened yet."""
+        purchase = self._purchase
+        for line in purchase.lines:
+            yield purchase.paid_at, None, self._sale(line)
+        if purchase.totals.shipping:
+            totals = purchase.totals
+            yield purchase.paid_at, None, self._shipping(EntryType.SHIPPING, totals.shipping, totals.shipping_tax)
+        if self._payment is not None and self._payment.fee:
+            yield purchase.paid_at, None, {"entry_type": EntryType.FEE, "fee": self._payment.fee}
+        net_back: dict[str, int] = {}
+        for refund in purchase.refunds:
+            for part in refund.lines:
+                yield refund.done_at, refund, self._refund(part, net_back)
+            if refund.shipping:
+                shipping = self._shipping(EntryType.SHIPPING_REFUND, -refund.shipping, -refund.shipping_tax)
+                yield refund.done_at, refund, shipping
+
+    def _net(self, gross: int, tax: int) -> int:
+        return gross - tax if self._included else gross
+
+    def _sale(self, line: Line) -> dict[str, Any]:
+        net = self._net(line.unit_price * line.quantity, line.tax)
+        return self._goods(EntryType.SALE, line, line.quantity, line.unit_price * line.quantity, line.tax) | {
+            "commission": share(net, line.commission_bps),
+        }
+
+    def _refund(self, part: RefundLine, net_back: dict[str, int]) -> dict[str, Any]:
+        """Units that came back. Commission goes back by what is refunded so far: all units take all of it back."""
+        line = self._lines[part.line_id]
+        before = net_back.get(line.id, 0)
+        after = net_back[line.id] = before + self._net(part.goods, part.tax)
+        commission = share(after, line.commission_bps) - share(before, line.commission_bps)
+        return self._goods(EntryType.REFUND, line, -part.quantity, -part.goods, -part.tax) | {"commission": -commission}
+
+    def _goods(self, entry_type: EntryType, line: Line, quantity: int, gross: int, tax: int) -> dict[str, Any]:
+        return {
+            "entry_type": entry_type,
+            "line_id": line.id,
+            "drop_id": line.drop_id,
+            "sku": line.sku,
+            "creator_id": label(line.creator_id or self._purchase.attribution.get("creator")),
+            "quantity": quantity,
+            "unit_price": line.unit_price,
+            "gross": gross,
+            "net": self._net(gross, tax),
+            "tax": tax,
+            "tax_rate_bps": line.tax_rate_bps,
+            "commission_bps": line.commission_bps,
+        }
+
+    def _shipping(self, entry_type: EntryType, price: int, tax: int) -> dict[str, Any]:
+        rate = self._purchase.totals.shipping_tax_rate_bps
+        net = self._net(price, tax)
+        return {"entry_type": entry_type, "shipping": price, "net": net, "tax": tax, "tax_rate_bps": rate}
+
+    def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> Entry:
+        purchase, payment = self._purchase, self._payment
+        blank: dict[str, Any] = dict.fromkeys(_NAMES) | dict.fromkeys(_NUMBERS, 0)
+        return Entry(
+            id=f"{purchase.id}-{ordinal:03d}",
+            order_id=order_id_of(purchase),
+            show_id=purchase.show_id,
+            channel=label(purchase.channel or purchase.attribution.get("channel")),
+            tax_jurisdiction=purchase.market,
+            tax_remitter=_REMITTER,
+            amount=row.get("net", 0) + row.get("tax", 0),
+            currency=purchase.currency,
+            provider=payment.provider if payment else None,
+            payment_id=payment.provider_id if payment else None,
+            charge_id=payment.charge_id if payment else None,
+            refund_id=refund.id if refund else None,
+            provider_refund_id=refund.provider_id if refund else None,
+            occurred_at=rfc3339(at),
+            business_date=business_day(at, self._time_zone).isoformat(),
+            **(blank | row),
+        )
+
+
+_NAMES = ("line_id", "drop_id", "sku", "creator_id")
+_NUMBERS = (
+    "quantity",
+    "unit_price",
+    "gross",
+    "discount",
+    "net",
+    "tax",
+    "tax_rate_bps",
+    "shipping",
+    "fee",
+    "commission",
+    "commission_bps",
+)

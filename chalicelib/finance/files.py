@@ -1,0 +1,175 @@
+"""The files of an export: CSV as RFC 4180 has it, in a stable order, and the manifest that says what they add up to."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from chalicelib.checkout import Purchase
+from chalicelib.finance.check import Difference
+from chalicelib.finance.entries import COLUMNS, Entry, EntryType, label, order_id_of
+from chalicelib.instants import business_day, rfc3339
+
+SCHEMA_VERSION = 1
+LISTED_DIFFERENCES = 1_000
+"""A manifest counts every difference and lists the first thousand."""
+
+_LINE_COLUMNS = (
+    "id",
+    "entry_type",
+    "order_id",
+    "line_id",
+    "drop_id",
+    "sku",
+    "show_id",
+    "channel",
+    "creator_id",
+    "quantity",
+    "unit_price",
+    "gross",
+    "discount",
+    "net",
+    "tax",
+    "tax_rate_bps",
+    "tax_jurisdiction",
+    "tax_remitter",
+    "commission",
+    "commission_bps",
+    "amount",
+    "currency",
+    "occurred_at",
+    "business_date",
+)
+_GOODS = (EntryType.SALE, EntryType.REFUND)
+_SUMS = ("quantity", "gross", "discount", "net", "tax", "shipping", "fee", "commission", "amount")
+
+
+def csv_file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Rows as CSV with a header: UTF-8, CRLF, quotes where needed, nothing for what is absent."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def ledger_file(entries: Sequence[Entry]) -> bytes:
+    """Every entry, every column."""
+    return csv_file(COLUMNS, (entry.record() for entry in entries))
+
+
+def lines_file(entries: Sequence[Entry]) -> bytes:
+    """The entries about units of a line: sales and refunds."""
+    return csv_file(_LINE_COLUMNS, (entry.record() for entry in entries if entry.entry_type in _GOODS))
+
+
+_ORDER_COLUMNS = (
+    "order_id",
+    "show_id",
+    "channel",
+    "platform",
+    "campaign",
+    "market",
+    "currency",
+    "state",
+    "lines",
+    "units",
+    "subtotal",
+    "shipping",
+    "tax",
+    "tax_on_top",
+    "total",
+    "refunded",
+    "units_refunded",
+    "fee",
+    "provider",
+    "payment_id",
+    "charge_id",
+    "placed_at",
+    "paid_at",
+    "cancelled_at",
+    "business_date",
+)
+
+
+def orders_file(purchases: Iterable[Purchase], time_zone: str) -> bytes:
+    """One row an order, as it stood when the export was made. No personal data."""
+    rows = (_order_row(purchase, time_zone) for purchase in sorted(purchases, key=lambda one: one.id))
+    return csv_file(_ORDER_COLUMNS, rows)
+
+
+def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
+    totals, payment = purchase.totals, purchase.payment
+    done = [refund for refund in purchase.refunds if refund.done_at is not None]
+    paid_at = purchase.paid_at or 0
+    return {
+        "order_id": order_id_of(purchase),
+        "show_id": purchase.show_id,
+        "channel": label(purchase.channel or purchase.attribution.get("channel")),
+        "platform": label(purchase.platform),
+        "campaign": label(purchase.attribution.get("campaign")),
+        "market": purchase.market,
+        "currency": purchase.currency,
+        "state": str(purchase.state),
+        "lines": len(purchase.lines),
+        "units": sum(line.quantity for line in purchase.lines),
+        "subtotal": totals.subtotal,
+        "shipping": totals.shipping,
+        "tax": totals.tax,
+        "tax_on_top": totals.tax_on_top,
+        "total": totals.total,
+        "refunded": sum(refund.amount for refund in done),
+        "units_refunded": sum(part.quantity for refund in done for part in refund.lines),
+        "fee": payment.fee if payment else 0,
+        "provider": payment.provider if payment else None,
+        "payment_id": payment.provider_id if payment else None,
+        "charge_id": payment.charge_id if payment else None,
+        "placed_at": rfc3339(purchase.placed_at) if purchase.placed_at is not None else None,
+        "paid_at": rfc3339(paid_at),
+        "cancelled_at": rfc3339(purchase.cancelled_at) if purchase.cancelled_at is not None else None,
+        "business_date": business_day(paid_at, time_zone).isoformat(),
+    }
+
+
+def totals_of(entries: Iterable[Entry]) -> dict[str, dict[str, dict[str, int]]]:
+    """Sums by currency and entry type, with the number of rows."""
+    totals: dict[str, dict[str, dict[str, int]]] = {}
+    for entry in entries:
+        by_type = totals.setdefault(entry.currency, {})
+        sums = by_type.setdefault(str(entry.entry_type), dict.fromkeys(("rows", *_SUMS), 0))
+        sums["rows"] += 1
+        for name in _SUMS:
+            sums[name] += getattr(entry, name)
+    return {currency: dict(sorted(by_type.items())) for currency, by_type in sorted(totals.items())}
+
+
+def units_of(entries: Iterable[Entry]) -> dict[str, int]:
+    """Units sold and units given back, both as positive numbers."""
+    sold = refunded = 0
+    for entry in entries:
+        if entry.entry_type is EntryType.SALE:
+            sold += entry.quantity
+        elif entry.entry_type is EntryType.REFUND:
+            refunded -= entry.quantity
+    return {"sold": sold, "refunded": refunded}
+
+
+def file_facts(prefix: str, name: str, body: bytes) -> dict[str, Any]:
+    """What the manifest says of a file: where, how many rows below the header, how many bytes, which hash."""
+    rows = sum(1 for _ in csv.reader(io.StringIO(body.decode(), newline=""))) - 1
+    return {"key": prefix + name, "rows": rows, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+
+
+def listed(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Differences as the manifest lists them."""
+    return [asdict(one) for one in differences[:LISTED_DIFFERENCES]]
+
+
+def json_file(record: Mapping[str, Any]) -> bytes:
+    """A record as JSON for people and programs."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,157 @@
+"""Where finance keeps things: objects in S3, export runs in the commerce table, the exports queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib import aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_ABSENT = {"NoSuchKey", "404"}
+_LOST = {"PreconditionFailed", "ConditionalRequestConflict"}
+_READERS = 8
+_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson"}
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Objects of finance's bucket. A missing one is told from a forbidden one only with leave to list the bucket."""
+
+    s3: S3Client
+    bucket: str
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object, over what is there. One PUT."""
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key))
+
+    def put_once(self, key: str, body: bytes) -> bool:
+        """Write an object that must not be there yet; whether this call wrote it. One conditional PUT."""
+        try:
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key), IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _LOST:
+                return False
+            raise
+        return True
+
+    def read(self, key: str) -> bytes | None:
+        """The object's content; None when there is none. One GET."""
+        try:
+            return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise
+
+    def read_all(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """The content of many objects that exist, in the order asked for. One GET each, a few at a time."""
+        wanted = list(keys)
+        with ThreadPoolExecutor(_READERS) as readers:
+            for key, body in zip(wanted, readers.map(self.read, wanted), strict=True):
+                if body is not None:
+                    yield key, body
+
+    def keys(self, prefix: str) -> list[str]:
+        """Every key under a prefix, sorted. One LIST for each 1,000."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
+def _content_type(key: str) -> str:
+    return _TYPES.get(key.rpartition(".")[2], "text/plain; charset=utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStore:
+    """Export runs by day: ``EXPORT#{date} / RUN#{id}``; and the idempotency keys that asked for them."""
+
+    dynamodb: DynamoDBClient
+    commerce_table: str
+
+    def claim_key(self, key: str, run: dict[str, Any]) -> dict[str, Any] | None:
+        """Tie an idempotency key to what it asked for. None when done, else what it was used for. One write."""
+        return self._put({"pk": f"EXPORT#KEY#{key}", "sk": "KEY", **run})
+
+    def create(self, run: dict[str, Any]) -> dict[str, Any] | None:
+        """Record a run. None when written, else the run that stands there. One write."""
+        return self._put({**_run_key(run), **run})
+
+    def update(self, run: dict[str, Any], before: str) -> bool:
+        """Replace a run that still is in state ``before``. One write."""
+        try:
+            self.dynamodb.put_item(
+                TableName=self.commerce_table,
+                Item=aws.to_item({**_run_key(run), **run}),
+                ConditionExpression="#state = :before",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":before": {"S": before}},
+            )
+        except ClientError as error:
+            if aws.refused(error):
+                return False
+            raise
+        return True
+
+    def read(self, date: str, run_id: str) -> dict[str, Any] | None:
+        """One run as it stands. One consistent read."""
+        answer = self.dynamodb.get_item(
+            TableName=self.commerce_table,
+            Key=aws.to_item(_run_key({"date": date, "id": run_id})),
+            ConsistentRead=True,
+        )
+        return _record(answer["Item"]) if "Item" in answer else None
+
+    def of_day(self, date: str) -> list[dict[str, Any]]:
+        """Every run of a day. One consistent query for each MB."""
+        pages = self.dynamodb.get_paginator("query").paginate(
+            TableName=self.commerce_table,
+            KeyConditionExpression="pk = :day AND begins_with(sk, :run)",
+            ExpressionAttributeValues={":day": {"S": f"EXPORT#{date}"}, ":run": {"S": "RUN#"}},
+            ConsistentRead=True,
+        )
+        return [_record(item) for page in pages for item in page["Items"]]
+
+    def _put(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            self.dynamodb.put_item(
+                TableName=self.commerce_table,
+                Item=aws.to_item(record),
+                ConditionExpression="attribute_not_exists(pk)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            standing = aws.refused_item(error)
+            if not aws.refused(error) or standing is None:
+                raise
+            return _record(standing)
+        return None
+
+
+def _run_key(run: dict[str, Any]) -> dict[str, str]:
+    return {"pk": f"EXPORT#{run['date']}", "sk": f"RUN#{run['id']}"}
+
+
+def _record(item: aws.Item) -> dict[str, Any]:
+    return {name: value for name, value in aws.from_item(item).items() if name not in {"pk", "sk"}}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportQueue:
+    """The queue of the export worker."""
+
+    sqs: SQSClient
+    url: str
+
+    def send(self, date: str, run_id: str) -> None:
+        """Ask the worker to carry out a run."""
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=json.dumps({"date": date, "run_id": run_id}))

@@ -1,0 +1,134 @@
+"""Paid purchases with one argument for what a test is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.checkout import (
+    Buyer,
+    Destination,
+    Line,
+    Payment,
+    Purchase,
+    PurchaseStore,
+    Refund,
+    RefundLine,
+    State,
+    Totals,
+)
+from chalicelib.instants import DAY, Instant, parse
+from chalicelib.money import share, tax_within
+
+PAID_AT: Instant = parse("2026-11-27T19:00:00Z")
+NEXT_DAY: Instant = parse("2026-11-28T03:00:00Z")
+LONDON = "Europe/London"
+PERSONAL = ("Ada", "Byron", "ada@example.com", "12 St James's Square", "SW1Y 4JH")
+
+
+def a_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **changes: Any) -> Line:
+    standard: dict[str, Any] = {
+        "id": f"li_{number}",
+        "drop_id": f"drop-{number}",
+        "sku": f"2242{number}",
+        "title": "Regency cakestand",
+        "unit_price": unit_price,
+        "quantity": quantity,
+        "homes": 1,
+        "price_until": PAID_AT + DAY,
+        "creator_id": "ada-live",
+        "commission_bps": 1_000,
+        "tax": tax_within(unit_price * quantity, 2_000),
+        "tax_rate_bps": 2_000,
+    }
+    return Line(**{**standard, **changes})
+
+
+def an_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_line(),), **changes: Any) -> Purchase:
+    """A paid purchase for Britain, where prices include the tax."""
+    subtotal = sum(line.unit_price * line.quantity for line in lines)
+    tax = sum(line.tax for line in lines) + 66
+    totals = Totals(
+        subtotal=subtotal,
+        shipping=395,
+        shipping_tax=66,
+        shipping_tax_rate_bps=2_000,
+        tax=tax,
+        total=subtotal + 395,
+    )
+    standard: dict[str, Any] = {
+        "id": purchase_id,
+        "version": 4,
+        "state": State.PAID,
+        "platform": "web",
+        "channel": "own-site",
+        "show_id": "tonight",
+        "currency": "GBP",
+        "market": "GB",
+        "created_at": PAID_AT - 60_000,
+        "updated_at": PAID_AT,
+        "lines": lines,
+        "buyer": Buyer(first_name="Ada", last_name="Byron", email="ada@example.com"),
+        "destination": Destination(street_address="12 St James's Square", postal_code="SW1Y 4JH"),
+        "totals": totals,
+        "attempt": 1,
+        "placed_at": PAID_AT - 1_000,
+        "paid_at": PAID_AT,
+        "payment": Payment(
+            handler_id="sandbox", instrument_id="i1", provider_id="sbx_P1#1", charge_id="sbx_ch_P1#1", fee=64
+        ),
+    }
+    return Purchase(**{**standard, **changes})
+
+
+def taxed_on_top(purchase: Purchase) -> Purchase:
+    """The same purchase for a market where tax comes on top."""
+    lines = tuple(
+        line.model_copy(update={"tax": share(line.unit_price * line.quantity, 2_000)}) for line in purchase.lines
+    )
+    tax = sum(line.tax for line in lines) + 79
+    changes = {"shipping_tax": 79, "tax": tax, "tax_on_top": tax, "total": purchase.totals.subtotal + 395 + tax}
+    return purchase.model_copy(update={"lines": lines, "totals": purchase.totals.model_copy(update=changes)})
+
+
+def refunded(
+    purchase: Purchase, *parts: tuple[str, int], shipping: bool = False, done_at: Instant | None = PAID_AT + 60_000
+) -> Purchase:
+    """The purchase with one refund more of units by line, done at once unless told otherwise."""
+    lines = {line.id: line for line in purchase.lines}
+    on_top = purchase.totals.tax_on_top > 0
+    given = []
+    for line_id, quantity in parts:
+        line = lines[line_id]
+        before = sum(p.quantity for r in purchase.refunds for p in r.lines if p.line_id == line_id)
+        tax = line.tax * (before + quantity) // line.quantity - line.tax * before // line.quantity
+        goods = line.unit_price * quantity
+        given.append(RefundLine(line_id=line_id, quantity=quantity, goods=goods, tax=tax))
+    totals = purchase.totals
+    shipping_back, shipping_tax = (totals.shipping, totals.shipping_tax) if shipping else (0, 0)
+    tax_back = sum(part.tax for part in given) + shipping_tax if on_top else 0
+    number = len(purchase.refunds) + 1
+    refund = Refund(
+        id=f"rf_{number}",
+        key=f"key-{number}",
+        fingerprint="f",
+        lines=tuple(given),
+        amount=sum(part.goods for part in given) + shipping_back + tax_back,
+        shipping=shipping_back,
+        shipping_tax=shipping_tax,
+        restock=False,
+        requested_at=PAID_AT + 1_000,
+        done_at=done_at,
+        provider_id=f"re_{number}" if done_at is not None else None,
+    )
+    changes = {"version": purchase.version + 1, "refunds": (*purchase.refunds, refund)}
+    return purchase.model_copy(update=changes)
+
+
+def keep(store: PurchaseStore, *purchases: Purchase) -> None:
+    """Let purchases stand in the table as they are, over what was there."""
+    for purchase in purchases:
+        standing = store.read(purchase.id)
+        first = standing is None
+        version = 1 if standing is None else standing.version + 1
+        moved = purchase.model_copy(update={"version": version})
+        assert (store.create(moved) if first else store.replace(moved)) is None

@@ -1,0 +1,63 @@
+"""A bucket, an exports queue and finance's tools over them, in the in-process emulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from chalicelib.checkout import PurchaseStore
+from chalicelib.finance import Books, Closing, Exporter, Exports
+from chalicelib.finance.store import ExportQueue, Objects, RunStore
+from tests.conftest import Tables
+from tests.finance.builders import LONDON
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+BUCKET = "finance-test"
+
+
+@dataclass(frozen=True)
+class Office:
+    """Finance's tools, and what they stand on."""
+
+    tables: Tables
+    s3: S3Client
+    sqs: SQSClient
+    queue_url: str
+    purchases: PurchaseStore
+    books: Books
+    exporter: Exporter
+    closing: Closing
+    exports: Exports
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return self.exporter.objects.keys(prefix)
+
+    def contents(self, prefix: str) -> dict[str, bytes]:
+        return {key: self.exporter.objects.read(key) or b"" for key in self.keys(prefix)}
+
+    def messages(self) -> list[str]:
+        answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        return [message.get("Body", "") for message in answer.get("Messages", [])]
+
+
+def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str) -> Office:
+    purchases = PurchaseStore(tables.dynamodb, tables.commerce)
+    books = Books(Objects(s3, BUCKET))
+    exporter = Exporter(books, purchases, LONDON)
+    closing = Closing(exporter)
+    exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), closing)
+    return Office(tables, s3, sqs, queue_url, purchases, books, exporter, closing, exports)
+
+
+@pytest.fixture
+def office(tables: Tables) -> Office:
+    s3, sqs = boto3.client("s3"), boto3.client("sqs")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    queue_url = sqs.create_queue(QueueName="exports")["QueueUrl"]
+    return an_office(tables, s3, sqs, queue_url)
