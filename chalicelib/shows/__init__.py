@@ -18,7 +18,6 @@ from chalicelib.shows.model import (
     StockAdded,
 )
 from chalicelib.shows.reading import parse_cue
-from chalicelib.shows.store import ParkedCues
 from chalicelib.shows.windows import state, window
 from chalicelib.shows.wishes import DropWish, ShowWish
 
@@ -35,7 +34,6 @@ __all__ = [
     "LiveDrop",
     "LiveShow",
     "Offer",
-    "ParkedCues",
     "RefusedCue",
     "Show",
     "ShowWish",

@@ -27,7 +27,7 @@ from chalicelib.shows.picture import picture
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
 from chalicelib.shows.store import ShowStore
 from chalicelib.shows.wishes import MOST_ADDED, DropWish, ShowWish, check_id
-from chalicelib.stock import Stock, Summary, plan_sizes
+from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
 from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
@@ -227,11 +227,13 @@ class Shows:
         return _Watched(show, offers, picture(show, offers, now))
 
     def _completed(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
-        """An offer; a summary that is missing is made anew from the buckets."""
+        """An offer. Its summary is made anew where it is missing, or counts a hold that has lapsed: nobody told it."""
         if found is None:
             return None
         drop, summary = found
-        return Offer(drop, summary or self._stock.refresh(drop.layout, now))
+        if summary is None or a_lapse_is_due(summary, now):
+            summary = self._stock.refresh(drop.layout, now)
+        return Offer(drop, summary)
 
     def _forget(self, changed: Show | Drop) -> None:
         """Let this process see its own change at once; others see it within a second."""

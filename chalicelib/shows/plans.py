@@ -61,16 +61,12 @@ def _planned(record: DropRecord, quantity: int, key: str, actor: str, now: Insta
 
 def _finish(store: ShowStore, stock: Stock, record: DropRecord, plan: Plan, now: Instant) -> DropRecord | None:
     """Carry a recorded plan out and mark it done, with its key; None when someone else changed the drop meanwhile."""
-    layout = record.layout
-    if not stock.add_units(layout, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity):
+    if not stock.add_units(record.layout, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity):
         raise Contended(f"the buckets of drop {record.id} are too busy for more stock; repeat the request")
     changes = {"stock": record.stock + plan.quantity, "pending": None}
     done = record.model_copy(update=changes | _stamp(record, plan.by, now))
     once = added_item(record.id, plan.key, plan.quantity, plan.number)
-    if not store.commit(record, done, "stock added", once):
-        return None
-    stock.refresh(layout, now)
-    return done
+    return done if store.commit(record, done, "stock added", once) else None
 
 
 def _stamp(record: DropRecord, actor: str, now: Instant) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""Where shows and drops are kept: the commerce table, and the queue of cues that could not be read."""
+"""Where shows and drops are kept: the commerce table."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from chalicelib.stock import Summary, summary_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_sqs import SQSClient
 
 _REFUSALS_KEPT: Instant = 30 * DAY
 _REFUSALS_SHOWN = 100
@@ -206,19 +204,6 @@ class ShowStore:
         raise Contended("the drops of this show could not all be read")
 
 
-class ParkedCues:
-    """The queue of records from the cue stream that are no cues: kept with the reason, for a person to look at."""
-
-    def __init__(self, sqs: SQSClient, queue_url: str) -> None:
-        self._sqs = sqs
-        self._queue_url = queue_url
-
-    def park(self, record: Mapping[str, Any]) -> None:
-        """Put one record on the queue: one request."""
-        with _reaching():
-            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(record))
-
-
 class _Refused(Exception):
     """A write was refused by its condition or by a rival's transaction; nothing was written."""
 
@@ -249,9 +234,8 @@ def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None
     """A drop for sale and its summary; None for an unknown one and a draft."""
     if drop is None or drop.get("draft", {}).get("BOOL"):
         return None
-    return Drop.model_validate(from_item(drop)), None if live is None else summary_of(
-        live["pk"]["S"].removeprefix("DROP#"), from_item(live)
-    )
+    summary = None if live is None else summary_of(drop["id"]["S"], from_item(live))
+    return Drop.model_validate(from_item(drop)), summary
 
 
 def _changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from chalicelib.stock.model import (
     Taken,
 )
 from chalicelib.stock.stock import Stock
-from chalicelib.stock.summary import summary_of
+from chalicelib.stock.summary import a_lapse_is_due, summary_of
 
 __all__ = [
     "AllHeld",
@@ -46,6 +46,7 @@ __all__ = [
     "Superseded",
     "TakeAnswer",
     "Taken",
+    "a_lapse_is_due",
     "hold_id",
     "plan_extra",
     "plan_sizes",

@@ -1,0 +1,1 @@
+"""Handlers of the streams, queues and schedules."""

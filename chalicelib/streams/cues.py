@@ -1,0 +1,66 @@
+"""The cue stream: each record is a cue as a CloudEvent; the show moves by them.
+
+A record that is no cue is parked with its reason, and the rest goes on. A passing fault raises, so that the whole batch
+comes again: what was applied is then known again. Records are parked last, so that a batch that comes again parks none
+of them twice.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chalicelib.errors import BadInput
+from chalicelib.instants import Instant
+from chalicelib.shows import Cue, Shows, parse_cue
+from chalicelib.streams.store import Queue
+from chalicelib.telemetry import count, logger
+
+_MOST_KEPT: Final = 100_000
+"""Characters of a parked record that are kept: ten such messages fit into one call to the queue."""
+
+
+def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) -> None:
+    """Apply the cues of a batch in their order. ``Unavailable`` when the batch must come again."""
+    unreadable: list[dict[str, Any]] = []
+    answers: Counter[str] = Counter()
+    for record in event["Records"]:
+        try:
+            cue = _read(record)
+        except BadInput as fault:
+            unreadable.append(_parked(record, fault))
+            continue
+        answers[type(shows.apply_cue(cue, now)).__name__] += 1
+    if unreadable:
+        parked.send(unreadable)
+        count("cues_unreadable", len(unreadable))
+        logger.warning("cues parked", extra={"reasons": [message["reason"] for message in unreadable]})
+    logger.info("cues", extra={"records": len(event["Records"]), "answers": dict(answers)})
+
+
+def _read(record: Mapping[str, Any]) -> Cue:
+    try:
+        text = b64decode(record["kinesis"]["data"], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise BadInput("$: not base64 of UTF-8 text", field="$") from error
+    try:
+        return parse_cue(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadInput(f"$: not JSON: {error}", field="$") from error
+
+
+def _parked(record: Mapping[str, Any], fault: BadInput) -> dict[str, Any]:
+    kinesis = record["kinesis"]
+    return {
+        "reason": fault.detail,
+        "field": fault.field,
+        "event_id": record.get("eventID"),
+        "partition_key": kinesis.get("partitionKey"),
+        "sequence_number": kinesis.get("sequenceNumber"),
+        "data": kinesis["data"][:_MOST_KEPT],
+        "cut": len(kinesis["data"]) > _MOST_KEPT,
+    }
