@@ -124,7 +124,7 @@ class _Parser:
             return left
         sign = 1 if self.next() == "+" else -1
         right = self.operand()
-        return lambda scope: left(scope) + sign * right(scope)
+        return lambda scope: _sum(left(scope), sign, right(scope))
 
     def update(self) -> tuple[list[tuple[str, _Term]], list[str]]:
         sets: list[tuple[str, _Term]] = []
@@ -144,6 +144,12 @@ class _Parser:
                     break
                 self.next()
         return sets, removes
+
+
+def _sum(left: Any, sign: int, right: Any) -> Any:
+    if left is _ABSENT or right is _ABSENT:
+        raise NotDynamoDB("an operand does not exist")
+    return left + sign * right
 
 
 def _compare(sign: str, left: Any, right: Any) -> bool:
@@ -218,6 +224,9 @@ class Table:
         scope = _Scope(before or {}, ExpressionAttributeNames or {}, from_item(ExpressionAttributeValues))
         if not _condition(ConditionExpression)(scope):
             raise _refused("UpdateItem", before)
+        for placeholder in [*ExpressionAttributeValues, *(ExpressionAttributeNames or {})]:
+            if not re.search(rf"{placeholder}\b", f"{UpdateExpression} {ConditionExpression}"):
+                raise NotDynamoDB(f"{placeholder} is not used")
         sets, removes = _update(UpdateExpression)
         paths = [scope.parts(path) for path in [*(path for path, _ in sets), *removes]]
         _refuse_overlaps(paths)

@@ -81,6 +81,7 @@ def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
         ("SET h.#h = :x REMOVE h", "overlap"),
         ("SET g.#h = :x", "no map"),
         ("SET a = b", "does not exist"),
+        ("SET a = b + :x", "does not exist"),
     ],
 )
 def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
@@ -91,7 +92,7 @@ def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
             TableName="stock",
             Key={"pk": {"S": "d#0"}},
             UpdateExpression=update,
-            ConditionExpression="attribute_exists(pk)",
+            ConditionExpression="attribute_not_exists(h.#h) AND pk <> :x",
             ExpressionAttributeValues={":x": {"N": "1"}},
             ExpressionAttributeNames={"#h": "AAAAAAAAAAA"},
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -104,3 +105,17 @@ def test_a_refused_write_shows_the_item_that_stood_in_the_way() -> None:
     with pytest.raises(ClientError) as refusal:
         table.put_item(TableName="stock", Item={"pk": {"S": "d#0"}}, ConditionExpression="attribute_not_exists(pk)")
     assert refusal.value.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+def test_a_placeholder_that_is_not_used_is_refused() -> None:
+    table = Table()
+    table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
+    with pytest.raises(NotDynamoDB, match=":x is not used"):
+        table.update_item(
+            TableName="stock",
+            Key={"pk": {"S": "d#0"}},
+            UpdateExpression="REMOVE a",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":x": {"N": "1"}},
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
