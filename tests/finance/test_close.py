@@ -1,0 +1,206 @@
+"""Closing a day: once, for ever, and nothing is lost or doubled by what comes late."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import Conflict
+from chalicelib.finance import entries_of
+from chalicelib.finance.close import Closing, closed_prefix
+from chalicelib.finance.store import Objects
+from chalicelib.instants import DAY, HOUR
+from tests.finance.builders import LONDON, PAID_AT, an_order, keep, refunded
+from tests.finance.conftest import BUCKET, Office, an_office
+
+FRIDAY, SATURDAY, SUNDAY = date(2026, 11, 27), date(2026, 11, 28), date(2026, 11, 29)
+ON_SATURDAY = PAID_AT + 8 * HOUR
+ON_SUNDAY, ON_MONDAY = ON_SATURDAY + DAY, ON_SATURDAY + 2 * DAY
+
+
+def recorded(office: Office, *orders: Any) -> None:
+    keep(office.purchases, *orders)
+    for order in orders:
+        office.books.record(entries_of(order, LONDON))
+
+
+def ids(office: Office, day: date) -> list[str]:
+    """Entry ids in a closed day's ledger file."""
+    body = office.exporter.objects.read(closed_prefix(day) + "ledger.csv") or b""
+    return [row["id"] for row in csv.DictReader(io.StringIO(body.decode(), newline=""))]
+
+
+P1 = ["P1-001", "P1-002", "P1-003"]
+P2 = ["P2-001", "P2-002", "P2-003"]
+
+
+def test_a_closed_day_has_its_files_where_finance_looks(office: Office) -> None:
+    recorded(office, an_order())
+    manifest = office.closing.close_day(FRIDAY, ON_SATURDAY)
+    assert (manifest["kind"], manifest["date"], manifest["revision"]) == ("close", "2026-11-27", 1)
+    names = [key.removeprefix("exports/date=2026-11-27/revision=1/") for key in office.keys("exports/date=")]
+    assert names == ["ledger.csv", "lines.csv", "manifest.json", "orders.csv", "sources.txt"]
+    assert ids(office, FRIDAY) == P1
+
+
+def test_a_day_that_is_not_over_cannot_be_closed(office: Office) -> None:
+    with pytest.raises(Conflict) as refusal:
+        office.closing.close_day(FRIDAY, PAID_AT)
+    assert refusal.value.code == "day_not_over"
+    assert office.keys() == []
+
+
+def test_closed_files_never_change(office: Office) -> None:
+    recorded(office, an_order("P1"))
+    first = office.closing.close_day(FRIDAY, ON_SATURDAY)
+    before = office.contents("exports/")
+    recorded(office, an_order("P2"))
+    assert office.closing.close_day(FRIDAY, ON_SUNDAY) == first
+    assert office.contents("exports/") == before
+
+
+def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(office: Office) -> None:
+    recorded(office, an_order("P1"))
+    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    recorded(office, an_order("P2"))
+    saturday = office.closing.close_day(SATURDAY, ON_SUNDAY)
+    assert saturday["late_posted"] == {"count": 3, "dates": ["2026-11-27"]}
+    assert saturday["totals"]["GBP"]["sale"]["gross"] == 2_550
+    assert ids(office, SATURDAY) == P2
+    sunday = office.closing.close_day(SUNDAY, ON_MONDAY)
+    assert (sunday["late_posted"], ids(office, SUNDAY)) == ({"count": 0, "dates": []}, [])
+
+
+def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(office: Office) -> None:
+    recorded(office, an_order("P1"))
+    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    recorded(office, an_order("P2"))
+    office.closing.close_day(SATURDAY, ON_SUNDAY)
+    both = [*entries_of(an_order("P1"), LONDON), *entries_of(an_order("P2"), LONDON)]
+    office.books.record(both)
+    assert office.closing.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
+
+
+def test_late_entries_post_once_also_when_days_are_closed_out_of_order(office: Office) -> None:
+    recorded(office, an_order("P1"))
+    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    recorded(office, an_order("P2"))
+    office.closing.close_day(SUNDAY, ON_MONDAY)
+    office.closing.close_day(SATURDAY, ON_MONDAY)
+    assert (ids(office, SUNDAY), ids(office, SATURDAY)) == (P2, [])
+
+
+def test_a_refund_of_another_day_stands_in_its_own_day(office: Office) -> None:
+    recorded(office, an_order())
+    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    recorded(office, refunded(an_order(), ("li_1", 1), done_at=ON_SATURDAY))
+    saturday = office.closing.close_day(SATURDAY, ON_SUNDAY)
+    assert ids(office, SATURDAY) == ["P1-004"]
+    assert (saturday["differences"], saturday["late_posted"]["count"]) == ([], 0)
+
+
+def test_the_schedule_closes_yesterday_and_what_was_left_open_after_the_first_day(office: Office) -> None:
+    assert office.closing.due(ON_SATURDAY) == [FRIDAY]
+    recorded(office, an_order())
+    assert office.closing.due(ON_MONDAY) == [FRIDAY, SUNDAY]
+    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    assert office.closing.due(ON_MONDAY) == [SATURDAY, SUNDAY]
+    office.closing.close_day(SATURDAY, ON_MONDAY)
+    office.closing.close_day(SUNDAY, ON_MONDAY)
+    assert office.closing.due(ON_MONDAY) == []
+
+
+class DiedError(Exception):
+    """The process ended."""
+
+
+class DiesAfter:
+    """An S3 client whose process ends right after its n-th write took effect."""
+
+    def __init__(self, s3: Any, writes: int) -> None:
+        self._s3, self._left = s3, writes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def put_object(self, **arguments: Any) -> Any:
+        answer = self._s3.put_object(**arguments)
+        self._left -= 1
+        if self._left == 0:
+            raise DiedError(arguments["Key"])
+        return answer
+
+
+WRITES_OF_A_CLOSE = 11  # one repaired ledger object, five staged files, the log, four files and the manifest come last
+
+
+@pytest.mark.parametrize("writes", range(1, WRITES_OF_A_CLOSE + 1))
+def test_a_close_that_died_after_any_write_is_completed_by_the_next(office: Office, writes: int) -> None:
+    keep(office.purchases, an_order("P1"))
+    dying = an_office(office.tables, DiesAfter(office.s3, writes), office.sqs, office.queue_url)  # type: ignore[arg-type]
+    with pytest.raises(DiedError):
+        dying.closing.close_day(FRIDAY, ON_SATURDAY)
+    assert office.closing.manifest(FRIDAY) is None, "without a manifest nothing is closed"
+    recorded(office, an_order("P2"))
+    office.closing.close_day(SATURDAY, ON_SUNDAY)
+    friday = office.closing.close_day(FRIDAY, ON_SUNDAY)
+    assert sorted(ids(office, FRIDAY) + ids(office, SATURDAY)) == P1 + P2
+    for name, facts in friday["files"].items():
+        body = office.exporter.objects.read(facts["key"]) or b""
+        assert len(body) == facts["bytes"], name
+
+
+def test_a_close_that_died_after_its_manifest_is_closed(office: Office) -> None:
+    keep(office.purchases, an_order("P1"))
+    last = DiesAfter(office.s3, WRITES_OF_A_CLOSE + 1)
+    dying = an_office(office.tables, last, office.sqs, office.queue_url)  # type: ignore[arg-type]
+    with pytest.raises(DiedError, match=r"revision=1/manifest\.json"):
+        dying.closing.close_day(FRIDAY, ON_SATURDAY)
+    assert office.closing.close_day(FRIDAY, ON_SUNDAY)["created_at"] == "2026-11-28T03:00:00.000Z"
+
+
+class Rival:
+    """An S3 client that lets somebody else act right before a key is written."""
+
+    def __init__(self, s3: Any, key: str, act: Any) -> None:
+        self._s3, self._key, self._act = s3, key, act
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def put_object(self, **arguments: Any) -> Any:
+        act, self._act = self._act, None
+        if act is not None and arguments["Key"] == self._key:
+            act()
+        else:
+            self._act = act
+        return self._s3.put_object(**arguments)
+
+
+@pytest.mark.parametrize("rivals_day", [FRIDAY, SATURDAY])
+def test_of_two_closings_at_once_the_second_sees_all_that_the_first_took_in(office: Office, rivals_day: date) -> None:
+    recorded(office, an_order("P1"))
+    office.closing.close_day(date(2026, 11, 26), ON_SATURDAY)
+    late = an_order("P2", paid_at=PAID_AT - DAY)
+
+    def rival() -> None:
+        recorded(office, late)
+        office.closing.close_day(rivals_day, ON_SUNDAY)
+
+    s3 = Rival(office.s3, "exports/closes/000002.json", rival)
+    slow = Closing(an_office(office.tables, s3, office.sqs, office.queue_url).exporter)  # type: ignore[arg-type]
+    slow.close_day(FRIDAY, ON_SUNDAY)
+    closed = ids(office, FRIDAY) + ids(office, SATURDAY)
+    assert sorted(closed) == P1 + P2
+    assert set(P2) <= set(ids(office, rivals_day))
+
+
+def test_a_conditional_write_is_refused_when_the_object_is_there(office: Office) -> None:
+    objects = Objects(office.s3, BUCKET)
+    assert objects.put_once("k", b"1") is True
+    assert objects.put_once("k", b"2") is False
+    assert objects.read("k") == b"1"
