@@ -7,7 +7,6 @@ of them twice.
 
 from __future__ import annotations
 
-import binascii
 import json
 from base64 import b64decode
 from collections import Counter
@@ -45,12 +44,13 @@ def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) 
 def _read(record: Mapping[str, Any]) -> Cue:
     try:
         text = b64decode(record["kinesis"]["data"], validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BadInput("$: not base64 of UTF-8 text", field="$") from error
     try:
-        return parse_cue(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(f"$: not JSON: {error}", field="$") from error
+        event = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("$: not JSON", field="$") from error
+    return parse_cue(event)
 
 
 def _parked(record: Mapping[str, Any], fault: BadInput) -> dict[str, Any]:

@@ -1,0 +1,159 @@
+"""A show on stage: its tables in the emulator, valid wishes and cues with one argument for what a test is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from chalicelib.aws import from_item
+from chalicelib.instants import SECOND, Instant, rfc3339
+from chalicelib.shows import Cue, CueType, Drop, DropWish, LiveDrop, Shows, ShowWish
+from chalicelib.shows.records import DropRecord
+from chalicelib.stock import Stock
+from tests.conftest import Tables
+
+NOW: Instant = 1_800_000_000_000
+MAX_AGE_SECONDS = 30
+_numbers = count(1)
+
+
+def a_show(**changes: Any) -> ShowWish:
+    """The body of a show."""
+    return ShowWish.read({"title": "Friday live", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
+
+
+def a_drop(**changes: Any) -> DropWish:
+    """The body of a drop of three units that waits for its cue."""
+    body = {
+        "show_id": "s1",
+        "sku": "LAMP-1",
+        "title": "Lamp",
+        "unit_price": {"amount": 5_000, "currency": "GBP"},
+        "stock": 3,
+    }
+    return DropWish.read(body | changes)
+
+
+def a_cue(kind: CueType, at: Instant = NOW, **changes: Any) -> Cue:
+    """A cue said at an instant, each with an id of its own."""
+    return Cue.model_validate(
+        {"source": "/encoder", "id": f"cue-{next(_numbers)}", "type": kind, "subject": "d1", "time": at} | changes
+    )
+
+
+def a_record(**changes: Any) -> DropRecord:
+    """A drop's record, made long before the show."""
+    made = NOW - 3_600 * SECOND
+    given = {
+        "id": "d1",
+        "show_id": "s1",
+        "sku": "LAMP-1",
+        "title": "Lamp",
+        "unit_price": 5_000,
+        "currency": "GBP",
+        "stock": 3,
+        "first_stock": 3,
+        "homes": 1,
+        "made_by": "ann",
+        "made_at": made,
+        "changed_by": "ann",
+        "changed_at": made,
+    }
+    return DropRecord.model_validate(given | changes)
+
+
+@dataclass
+class Stage:
+    """A process with its own memory. ``client`` may be an interposed one."""
+
+    tables: Tables
+    client: Any = None
+    shows: Shows = field(init=False)
+    stock: Stock = field(init=False)
+
+    def __post_init__(self) -> None:
+        client = self.client or self.tables.dynamodb
+        self.stock = Stock(client, self.tables.stock, self.tables.commerce)
+        self.shows = Shows(client, self.tables.commerce, self.stock, MAX_AGE_SECONDS)
+
+    def set(self, **changes: Any) -> Stage:
+        """Show ``s1`` with the drop ``d1``."""
+        self.shows.put_show("s1", a_show(), "ann", NOW)
+        self.shows.put_drop("d1", a_drop(**changes), "ann", NOW)
+        return self
+
+    def drop(self) -> Drop:
+        """The drop ``d1`` as it stands."""
+        drop = self.shows.drop("d1")
+        assert drop is not None
+        return drop
+
+    def seen(self, now: Instant = NOW) -> LiveDrop:
+        """The drop ``d1`` as a watcher sees it who never looked before."""
+        live = Stage(self.tables).shows.live("s1", now)
+        assert live is not None
+        (drop,) = live.drops
+        return drop
+
+    def kept(self, pk: str) -> list[dict[str, Any]]:
+        """Every item of a partition of the commerce table, in order."""
+        answer = self.tables.dynamodb.query(
+            TableName=self.tables.commerce,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": pk}},
+        )
+        return [from_item(item) for item in answer["Items"]]
+
+    def everything(self) -> list[dict[str, Any]]:
+        """Every item of both tables."""
+        tables = (self.tables.commerce, self.tables.stock)
+        return [from_item(item) for table in tables for item in self.tables.dynamodb.scan(TableName=table)["Items"]]
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+@dataclass
+class Interposed:
+    """A DynamoDB client that calls ``before`` and ``after`` around every call, with its number and operation."""
+
+    client: Any
+    before: Callable[[int, str], None] = lambda number, operation: None
+    after: Callable[[int, str], None] = lambda number, operation: None
+    calls: int = 0
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**arguments: Any) -> Any:
+            self.calls += 1
+            number = self.calls
+            self.before(number, operation)
+            answer = getattr(self.client, operation)(**arguments)
+            self.after(number, operation)
+            return answer
+
+        return call
+
+
+def dying(at: int) -> Callable[[int, str], None]:
+    """Die at call number ``at`` and at every later one."""
+
+    def die(number: int, operation: str) -> None:
+        if number >= at:
+            raise Died(f"{operation}, call {number}")
+
+    return die
+
+
+def once_at(operation: str, act: Callable[[], object]) -> Callable[[int, str], None]:
+    """Do something at the first call of an operation."""
+    done: list[str] = []
+
+    def at(number: int, called: str) -> None:
+        if called == operation and not done:
+            done.append(called)
+            act()
+
+    return at

@@ -1,0 +1,47 @@
+"""The earlier price is the lowest of the 30 days before a change (directive 98/6/EC, article 6a)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.errors import Conflict
+from chalicelib.instants import DAY, Instant
+from chalicelib.shows.prices import MOST_KEPT, priced_anew
+from chalicelib.shows.records import DropRecord
+from tests.shows.builders import NOW, a_record
+
+
+def repriced(record: DropRecord, amount: int, now: Instant) -> DropRecord:
+    return record.model_copy(update=priced_anew(record, amount, now))
+
+
+def test_the_price_before_is_the_earlier_price() -> None:
+    record = repriced(a_record(unit_price=5_000), 4_000, NOW)
+    assert (record.unit_price, record.earlier_price) == (4_000, 5_000)
+
+
+def test_raising_a_price_before_a_sale_makes_no_better_bargain() -> None:
+    raised = repriced(a_record(unit_price=5_000), 9_000, NOW)
+    assert repriced(raised, 4_500, NOW + DAY).earlier_price == 5_000
+
+
+def test_a_lower_price_counts_until_thirty_days_after_it_ended() -> None:
+    raised = repriced(a_record(unit_price=5_000), 9_000, NOW)
+    assert repriced(raised, 4_000, NOW + 30 * DAY - 1).earlier_price == 5_000
+    assert repriced(raised, 4_000, NOW + 30 * DAY).earlier_price == 9_000
+
+
+def test_prices_that_can_never_be_the_lowest_are_forgotten() -> None:
+    record = a_record(unit_price=5_000)
+    for number, amount in enumerate([4_000, 3_000, 2_000]):
+        record = repriced(record, amount, NOW + number)
+    assert [price.amount for price in record.past_prices] == [3_000]
+
+
+def test_a_history_too_long_to_keep_is_refused_not_cut() -> None:
+    record = a_record(unit_price=100)
+    for number in range(MOST_KEPT):
+        record = repriced(record, 101 + number, NOW + number)
+    with pytest.raises(Conflict) as refusal:
+        repriced(record, 1_000, NOW + MOST_KEPT)
+    assert refusal.value.field == "$.unit_price.amount"

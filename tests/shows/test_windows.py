@@ -1,0 +1,61 @@
+"""A drop is open from ``opens_at`` until just before ``closes_at``, by the instant of the request alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.shows import DropState, state, window
+from chalicelib.shows.windows import turns_at
+from chalicelib.stock import Summary
+from tests.shows.builders import NOW, a_record
+
+
+def a_summary(sold: int) -> Summary:
+    return Summary("d1", 3, 3 - sold, 0, sold, (), None, None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("drop", "judged"),
+    [
+        ({}, DropState.SCHEDULED),
+        ({"opens_at": NOW + 1}, DropState.SCHEDULED),
+        ({"opens_at": NOW}, DropState.OPEN),
+        ({"opens_at": NOW - 1, "closes_at": NOW + 1}, DropState.OPEN),
+        ({"opens_at": NOW - 1, "closes_at": NOW}, DropState.CLOSED),
+        ({"closes_at": NOW - 1}, DropState.CLOSED),
+        ({"opens_at": NOW, "suspended": True}, DropState.SUSPENDED),
+        ({"opens_at": NOW + 1, "suspended": True}, DropState.SCHEDULED),
+        ({"opens_at": NOW - 1, "closes_at": NOW, "suspended": True}, DropState.CLOSED),
+    ],
+)
+def test_the_window_is_half_open(drop: dict[str, Any], judged: DropState) -> None:
+    assert window(a_record(**drop), NOW) is judged
+
+
+@pytest.mark.parametrize(
+    ("drop", "sold", "told"),
+    [
+        ({"opens_at": NOW}, 2, DropState.OPEN),
+        ({"opens_at": NOW}, 3, DropState.SOLD_OUT),
+        ({"opens_at": NOW, "suspended": True}, 3, DropState.SOLD_OUT),
+        ({"opens_at": NOW - 1, "closes_at": NOW}, 3, DropState.CLOSED),
+        ({}, 3, DropState.SCHEDULED),
+    ],
+)
+def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int, told: DropState) -> None:
+    assert state(a_record(**drop), a_summary(sold), NOW) is told
+
+
+@pytest.mark.parametrize(
+    ("drop", "turn"),
+    [
+        ({}, None),
+        ({"opens_at": NOW + 5, "closes_at": NOW + 9}, NOW + 5),
+        ({"opens_at": NOW, "closes_at": NOW + 9}, NOW + 9),
+        ({"opens_at": NOW + 5, "closes_at": NOW}, None),
+    ],
+)
+def test_a_window_turns_at_its_next_end(drop: dict[str, Any], turn: int | None) -> None:
+    assert turns_at(a_record(**drop), NOW) == turn
