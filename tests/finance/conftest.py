@@ -46,9 +46,9 @@ class Office:
         return [message.get("Body", "") for message in answer.get("Messages", [])]
 
 
-def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str) -> Office:
+def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET) -> Office:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    books = Books(Objects(s3, BUCKET))
+    books = Books(Objects(s3, bucket))
     exporter = Exporter(books, purchases, LONDON)
     closing = Closing(exporter)
     exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), closing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 
 from chalicelib.errors import Conflict
 from chalicelib.finance import entries_of
-from chalicelib.finance.close import Closing, closed_prefix
+from chalicelib.finance.close import closed_prefix
 from chalicelib.finance.store import Objects
 from chalicelib.instants import DAY, HOUR
+from tests.conftest import EngineAccount
 from tests.finance.builders import LONDON, PAID_AT, an_order, keep, refunded
 from tests.finance.conftest import BUCKET, Office, an_office
 
@@ -181,8 +183,8 @@ class Rival:
         return self._s3.put_object(**arguments)
 
 
-@pytest.mark.parametrize("rivals_day", [FRIDAY, SATURDAY])
-def test_of_two_closings_at_once_the_second_sees_all_that_the_first_took_in(office: Office, rivals_day: date) -> None:
+def closed_beside_a_rival(office: Office, s3: Any, rivals_day: date) -> list[str]:
+    """Ids of all closed entries after a rival closed a day right before Friday's closing was decided."""
     recorded(office, an_order("P1"))
     office.closing.close_day(date(2026, 11, 26), ON_SATURDAY)
     late = an_order("P2", paid_at=PAID_AT - DAY)
@@ -191,12 +193,51 @@ def test_of_two_closings_at_once_the_second_sees_all_that_the_first_took_in(offi
         recorded(office, late)
         office.closing.close_day(rivals_day, ON_SUNDAY)
 
-    s3 = Rival(office.s3, "exports/closes/000002.json", rival)
-    slow = Closing(an_office(office.tables, s3, office.sqs, office.queue_url).exporter)  # type: ignore[arg-type]
-    slow.close_day(FRIDAY, ON_SUNDAY)
-    closed = ids(office, FRIDAY) + ids(office, SATURDAY)
-    assert sorted(closed) == P1 + P2
-    assert set(P2) <= set(ids(office, rivals_day))
+    beside = Rival(s3, "exports/closes/000002.json", rival)
+    slow = an_office(office.tables, beside, office.sqs, office.queue_url)  # type: ignore[arg-type]
+    slow.closing.close_day(FRIDAY, ON_SUNDAY)
+    office.closing.close_day(SATURDAY, ON_SUNDAY)
+    office.closing.close_day(SUNDAY, ON_MONDAY)
+    return sorted(ids(office, FRIDAY) + ids(office, SATURDAY) + ids(office, SUNDAY))
+
+
+@pytest.mark.parametrize("rivals_day", [FRIDAY, SATURDAY])
+def test_of_two_closings_at_once_the_second_sees_all_that_the_first_took_in(office: Office, rivals_day: date) -> None:
+    assert closed_beside_a_rival(office, office.s3, rivals_day) == P1 + P2
+
+
+class Careless:
+    """The control: an S3 client that writes without the condition."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def put_object(self, **arguments: Any) -> Any:
+        return self._s3.put_object(**{name: value for name, value in arguments.items() if name != "IfNoneMatch"})
+
+
+def test_control_without_the_condition_late_entries_are_posted_twice(office: Office) -> None:
+    assert closed_beside_a_rival(office, Careless(office.s3), SATURDAY) == sorted(P1 + P2 + P2)
+
+
+@pytest.mark.engine
+def test_many_closings_at_once_lose_nothing_and_double_nothing(engine: EngineAccount) -> None:
+    s3, bucket = engine.client("s3"), f"finance-{engine.access_key}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    office = an_office(engine.tables(), s3, engine.client("sqs"), "unused", bucket)
+    recorded(office, an_order("P1"))
+    thursday = date(2026, 11, 26)
+    office.closing.close_day(thursday, ON_SATURDAY)
+    recorded(office, an_order("P2", paid_at=PAID_AT - DAY))
+    with ThreadPoolExecutor(8) as rivals:
+        days = [FRIDAY, SATURDAY] * 6
+        manifests = list(rivals.map(lambda day: office.closing.close_day(day, ON_SUNDAY), days))
+    assert sorted(ids(office, FRIDAY) + ids(office, SATURDAY)) == P1 + P2
+    assert [manifests[n] for n in (0, 1)] * 6 == manifests, "all closings of a day tell of the same files"
+    assert office.keys("exports/closes/") == [f"exports/closes/00000{n}.json" for n in (1, 2, 3)]
 
 
 def test_a_conditional_write_is_refused_when_the_object_is_there(office: Office) -> None:

@@ -1,0 +1,38 @@
+"""SQS batches: every message is tried, and exactly those that failed come again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from chalicelib.telemetry import count, logger
+
+Record = Mapping[str, Any]
+
+
+def each_message(event: Mapping[str, Any], name: str, act: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Act on each message of a batch by itself; answers which failed (``ReportBatchItemFailures``).
+
+    One bad message stops no other; it comes again until its queue gives it up to the dead-letter queue.
+    """
+    failed = []
+    for record in event["Records"]:
+        try:
+            act(json.loads(record["body"]))
+        except Exception:
+            failed.append(failure(record, name))
+    logger.info(name, extra={"messages": len(event["Records"]), "failed": len(failed)})
+    return failures(failed)
+
+
+def failure(record: Record, name: str) -> str:
+    """Log and count a message that failed, within its exception; returns its id."""
+    logger.exception(f"{name}: a message failed", extra={"message_id": record["messageId"]})
+    count(f"{name}_failed")
+    return str(record["messageId"])
+
+
+def failures(message_ids: Iterable[str]) -> dict[str, Any]:
+    """The answer that makes these messages come again."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}

@@ -1,0 +1,112 @@
+"""The books queue: ledger entries into S3, order events onto the bus. No personal data in either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chalicelib.checkout import Purchase, PurchaseStore
+from chalicelib.finance import Books, Entry, EntryType, entries_of, order_id_of
+from chalicelib.instants import rfc3339
+from chalicelib.streams.batch import failure, failures
+from chalicelib.streams.store import Bus
+from chalicelib.telemetry import logger
+
+_SOURCE = "/livedrop/orders"
+_TYPE = "dev.livedrop.order."
+
+
+def record(
+    event: Mapping[str, Any], purchases: PurchaseStore, books: Books, bus: Bus, time_zone: str
+) -> dict[str, Any]:
+    """Write down and publish what each message says changed, from the order as it now stands.
+
+    One consistent read a message, one object a batch and day, one PutEvents for each ten events. A message that cannot
+    be understood fails alone; when S3 or the bus fails, all come again. Entries and events keep their ids then.
+    """
+    entries: list[Entry] = []
+    events: list[dict[str, Any]] = []
+    failed = []
+    for message in event["Records"]:
+        try:
+            found, told = _work(json.loads(message["body"]), purchases, time_zone)
+        except Exception:
+            failed.append(failure(message, "books"))
+        else:
+            entries += found
+            events += told
+    books.record(entries)
+    bus.publish(events)
+    logger.info("books recorded", extra={"entries": len(entries), "events": len(events), "failed": len(failed)})
+    return failures(failed)
+
+
+def _work(
+    message: dict[str, Any], purchases: PurchaseStore, time_zone: str
+) -> tuple[list[Entry], list[dict[str, Any]]]:
+    """Entries to write and events to publish for one message. ``LookupError`` for an order that is not there."""
+    purchase = purchases.read(message["purchase_id"])
+    if purchase is None or purchase.version < message["version"]:
+        raise LookupError(f"no version {message['version']} of purchase {message['purchase_id']}")
+    refunds = {refund.id: refund for refund in purchase.refunds if refund.id in message["refunds"]}
+    if len(refunds) != len(message["refunds"]):
+        raise LookupError(f"purchase {purchase.id} lacks a refund of {message['refunds']}")
+    entries = list(_asked_for(purchase, message, time_zone))
+    return entries, list(_events(purchase, message, entries))
+
+
+def _asked_for(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[Entry]:
+    back = {EntryType.REFUND, EntryType.SHIPPING_REFUND}
+    for entry in entries_of(purchase, time_zone):
+        if entry.entry_type in back:
+            if entry.refund_id in message["refunds"]:
+                yield entry
+        elif message["paid"]:
+            yield entry
+
+
+def _events(purchase: Purchase, message: dict[str, Any], entries: list[Entry]) -> Iterator[dict[str, Any]]:
+    if message["paid"] and purchase.paid_at is not None:
+        yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid(purchase))
+    for refund in purchase.refunds:
+        if refund.id in message["refunds"] and refund.done_at is not None:
+            parts = [{"line_id": part.line_id, "quantity": part.quantity} for part in refund.lines]
+            data = {"refund_id": refund.id, "amount": refund.amount, "restocked": refund.restocked, "lines": parts}
+            yield _cloud_event(purchase, "refunded", refund.id, rfc3339(refund.done_at), data)
+    if message["cancelled"] and purchase.cancelled_at is not None:
+        yield _cloud_event(purchase, "cancelled", "cancelled", rfc3339(purchase.cancelled_at), {})
+
+
+def _paid(purchase: Purchase) -> dict[str, Any]:
+    lines = [
+        {
+            "line_id": line.id,
+            "drop_id": line.drop_id,
+            "sku": line.sku,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+        }
+        for line in purchase.lines
+    ]
+    return {"total": purchase.totals.total, "units": sum(line.quantity for line in purchase.lines), "lines": lines}
+
+
+def _cloud_event(purchase: Purchase, kind: str, ordinal: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A CloudEvents 1.0 event. Its id says what happened to which purchase, so a repeat is known as one."""
+    about = {
+        "order_id": order_id_of(purchase),
+        "show_id": purchase.show_id,
+        "channel": purchase.channel,
+        "currency": purchase.currency,
+    }
+    return {
+        "specversion": "1.0",
+        "id": f"{purchase.id}-{ordinal}",
+        "source": _SOURCE,
+        "type": _TYPE + kind,
+        "subject": order_id_of(purchase),
+        "time": time,
+        "datacontenttype": "application/json",
+        "data": about | data,
+    }

@@ -1,0 +1,49 @@
+"""Jobs of the queue and of the schedule: exports, closing days, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from chalicelib.checkout import Checkout
+from chalicelib.finance import Exporter, Exports
+from chalicelib.instants import Instant
+from chalicelib.streams.batch import each_message
+from chalicelib.streams.store import Queue
+from chalicelib.telemetry import count, logger
+
+
+def export(event: Mapping[str, Any], exports: Exports, now: Instant) -> dict[str, Any]:
+    """Carry out each run that was asked for. Runs that failed come again, alone."""
+
+    def carry_out(message: dict[str, Any]) -> None:
+        run = exports.carry_out(message["date"], message["run_id"], now)
+        if run is None:
+            raise LookupError(f"no export run {message['run_id']} of {message['date']}")
+        if run.differences:
+            count("export_differences", run.differences)
+            logger.error("an export differs from the orders", extra={"run": run.id, "differences": run.differences})
+
+    return each_message(event, "exports", carry_out)
+
+
+def close_day(exports: Exports, now: Instant) -> dict[str, Any]:
+    """Close yesterday and earlier days left open; answers the manifests' keys."""
+    runs = exports.close_due(now)
+    differences = sum(run.differences or 0 for run in runs)
+    if differences:
+        count("export_differences", differences)
+    logger.info("days closed", extra={"dates": [run.date for run in runs], "differences": differences})
+    return {"closed": [{"date": run.date, "manifest": run.manifest_key} for run in runs], "differences": differences}
+
+
+def repair(checkout: Checkout, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+    """Move on what lost messages left behind: overdue placed purchases, unfinished refunds, missing ledger entries."""
+
+    def enqueue(purchase_id: str, attempt: int) -> None:
+        capture_queue.send([{"purchase_id": purchase_id, "attempt": attempt}])
+
+    found = asdict(checkout.repair(enqueue, now)) | {"entries_recorded": exporter.repair(now)}
+    logger.info("repaired", extra=found)
+    return found

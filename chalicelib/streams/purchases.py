@@ -1,0 +1,75 @@
+"""The commerce stream: what changed of a purchase, relayed to the queues that act on it.
+
+It does little and raises when any of it failed: then the whole batch comes again, and everything behind the queues
+bears repetition. (The embedded engine ignores partial failures of stream batches, and on AWS this is simpler too.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.checkout import Purchase, State, purchase_from_item
+from chalicelib.streams.store import Queue
+from chalicelib.telemetry import logger
+
+_SORT_KEY = "PURCHASE"
+
+
+def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) -> None:
+    """Send what a batch of stream records asks for: one call to each queue for each ten messages.
+
+    - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again;
+    - to the books, ``{purchase_id, version, paid, refunds, cancelled}``: what of an order's books this version changed.
+    """
+    captures: list[dict[str, Any]] = []
+    bookings: list[dict[str, Any]] = []
+    for record in event["Records"]:
+        before, after = _images(record)
+        if after is None:
+            continue
+        if after.state is State.PLACED and (before is None or _attempt(before) != _attempt(after)):
+            captures.append({"purchase_id": after.id, "attempt": after.attempt})
+        booking = booking_of(before, after)
+        if booking is not None:
+            bookings.append(booking)
+    capture_queue.send(captures)
+    books_queue.send(bookings)
+    counts = {"records": len(event["Records"]), "captures": len(captures), "bookings": len(bookings)}
+    logger.info("purchases relayed", extra=counts)
+
+
+def _images(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None]:
+    """A purchase before and after; None where it was not there. Both None for another kind of item."""
+    change = record["dynamodb"]
+    if change["Keys"]["sk"]["S"] != _SORT_KEY:
+        return None, None
+    before, after = change.get("OldImage"), change.get("NewImage")
+    return (purchase_from_item(before) if before else None, purchase_from_item(after) if after else None)
+
+
+def _attempt(purchase: Purchase) -> tuple[State, int]:
+    return purchase.state, purchase.attempt
+
+
+def booking_of(before: Purchase | None, after: Purchase) -> dict[str, Any] | None:
+    """What a version of a purchase changed in its books; None when nothing."""
+    if after.paid_at is None:
+        return None
+    paid = before is None or before.paid_at is None
+    cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
+    known = _done(before) if before is not None else set[str]()
+    refunds = [refund.id for refund in after.refunds if refund.done_at is not None and refund.id not in known]
+    if not (paid or cancelled or refunds):
+        return None
+    return {
+        "purchase_id": after.id,
+        "version": after.version,
+        "paid": paid,
+        "refunds": refunds,
+        "cancelled": cancelled,
+    }
+
+
+def _done(purchase: Purchase) -> set[str]:
+    return {refund.id for refund in purchase.refunds if refund.done_at is not None}

@@ -1,0 +1,124 @@
+"""The books queue: entries into the ledger, events onto the bus."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from chalicelib.finance import entries_of
+from chalicelib.streams.books import record
+from chalicelib.streams.store import Bus, NotSentError
+from tests.finance.builders import LONDON, PAID_AT, PERSONAL, an_order, keep, refunded
+from tests.finance.conftest import Office
+from tests.streams.conftest import Post, a_batch
+
+FRIDAY = date(2026, 11, 27)
+
+
+def a_message(purchase_id: str = "P1", **changes: Any) -> dict[str, Any]:
+    standard = {"purchase_id": purchase_id, "version": 1, "paid": False, "refunds": [], "cancelled": False}
+    return {**standard, **changes}
+
+
+def run(office: Office, bus: Bus, *messages: Any) -> dict[str, Any]:
+    return record(a_batch(*messages), office.purchases, office.books, bus, LONDON)
+
+
+def ledger(office: Office) -> list[str]:
+    return sorted(office.books.read(office.books.keys(FRIDAY)).entries)
+
+
+NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
+
+
+def test_a_paid_order_is_written_down_and_told(office: Office, post: Post) -> None:
+    keep(office.purchases, an_order())
+    assert run(office, post.bus, a_message(paid=True)) == NONE_FAILED
+    assert tuple(office.books.read(office.books.keys(FRIDAY)).entries.values()) == entries_of(an_order(), LONDON)
+    (event,) = post.published()
+    assert event == {
+        "specversion": "1.0",
+        "id": "P1-paid",
+        "source": "/livedrop/orders",
+        "type": "dev.livedrop.order.paid",
+        "subject": "ord_P1",
+        "time": "2026-11-27T19:00:00.000Z",
+        "datacontenttype": "application/json",
+        "data": {
+            "order_id": "ord_P1",
+            "show_id": "tonight",
+            "channel": "own-site",
+            "currency": "GBP",
+            "total": 2_945,
+            "units": 2,
+            "lines": [{"line_id": "li_1", "drop_id": "drop-1", "sku": "22421", "quantity": 2, "unit_price": 1_275}],
+        },
+    }
+
+
+def test_a_refund_and_a_cancellation_write_and_tell_only_themselves(office: Office, post: Post) -> None:
+    order = refunded(refunded(an_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
+    keep(office.purchases, order.model_copy(update={"cancelled_at": PAID_AT + 60_000}))
+    run(office, post.bus, a_message(refunds=["rf_2"], cancelled=True))
+    assert ledger(office) == ["P1-005", "P1-006"]
+    refund, cancellation = post.published()
+    assert (refund["type"], refund["id"]) == ("dev.livedrop.order.refunded", "P1-rf_2")
+    assert (refund["data"]["amount"], refund["data"]["lines"]) == (1_670, [{"line_id": "li_1", "quantity": 1}])
+    assert (cancellation["type"], cancellation["id"]) == ("dev.livedrop.order.cancelled", "P1-cancelled")
+
+
+def test_a_batch_is_one_ledger_object(office: Office, post: Post) -> None:
+    keep(office.purchases, an_order("P1"), an_order("P2"))
+    run(office, post.bus, a_message("P1", paid=True), a_message("P2", paid=True))
+    assert len(office.keys("ledger/")) == 1
+    assert len(ledger(office)) == 6
+
+
+def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(office: Office, post: Post) -> None:
+    keep(office.purchases, an_order())
+    run(office, post.bus, a_message(paid=True))
+    before = office.contents("ledger/")
+    run(office, post.bus, a_message(paid=True))
+    assert office.contents("ledger/") == before
+    assert [event["id"] for event in post.published()] == ["P1-paid", "P1-paid"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "not json",
+        {},
+        a_message("GHOST", paid=True),
+        a_message("P1", version=99, paid=True),
+        a_message("P1", refunds=["rf_9"]),
+    ],
+)
+def test_a_message_that_cannot_be_understood_fails_alone(office: Office, post: Post, bad: Any) -> None:
+    keep(office.purchases, an_order("P1"), an_order("P2"))
+    answer = run(office, post.bus, bad, a_message("P2", paid=True))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert ledger(office) == ["P2-001", "P2-002", "P2-003"]
+    assert [event["id"] for event in post.published()] == ["P2-paid"]
+
+
+def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(office: Office, post: Post) -> None:
+    keep(office.purchases, an_order())
+    run(office, post.bus, a_message(paid=True))
+    text = str(post.published()) + str(office.contents("ledger/"))
+    assert [word for word in PERSONAL if word in text] == []
+
+
+class Refusing:
+    """A bus that refuses an event, as EventBridge reports it: in the answer, not as an error."""
+
+    def put_events(self, **_: Any) -> dict[str, Any]:
+        return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+
+
+def test_an_event_that_was_not_taken_makes_the_batch_come_again(office: Office, post: Post) -> None:
+    keep(office.purchases, an_order())
+    with pytest.raises(NotSentError, match="InternalFailure"):
+        run(office, Bus(Refusing(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
+    assert ledger(office) == ["P1-001", "P1-002", "P1-003"], "what was written stays, and is written again the same"

@@ -1,0 +1,71 @@
+"""Workers of queues and schedule."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from chalicelib.checkout import State
+from chalicelib.finance import RunState
+from chalicelib.instants import HOUR, MINUTE
+from chalicelib.streams.capture import capture
+from chalicelib.streams.jobs import close_day, export, repair
+from tests.checkout.builders import NOW as SHOW_TIME
+from tests.checkout.conftest import Shop, shop
+from tests.finance.builders import PAID_AT, an_order, keep
+from tests.finance.conftest import Office
+from tests.streams.conftest import Post, a_batch
+
+__all__ = ["shop"]
+
+FRIDAY = date(2026, 11, 27)
+
+
+def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    placed = shop.placed(("mug", 1), key="key-1")
+    lost = shop.placed(("mug", 1), key="key-2", token="timeout_before")
+    messages = [
+        "not json",
+        {"purchase_id": lost.id, "attempt": 1},
+        {"purchase_id": placed.id, "attempt": placed.attempt},
+    ]
+    answer = capture(a_batch(*messages), shop.checkout, SHOW_TIME)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]}
+    assert shop.read(placed.id).state is State.PAID
+    assert shop.read(lost.id).state is State.PLACED
+    again = capture(a_batch({"purchase_id": lost.id, "attempt": lost.attempt}), shop.checkout, SHOW_TIME)
+    assert again == {"batchItemFailures": []}
+    assert shop.read(lost.id).state is State.PAID
+
+
+def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(office: Office) -> None:
+    keep(office.purchases, an_order())
+    run = office.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
+    batch = a_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
+    answer = export(batch, office.exports, PAID_AT)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    (done,) = office.exports.exports_of(FRIDAY)
+    assert (done.state, done.orders) == (RunState.DONE, 1)
+
+
+def test_the_schedule_closes_yesterday(office: Office) -> None:
+    keep(office.purchases, an_order())
+    assert close_day(office.exports, PAID_AT + 8 * HOUR) == {
+        "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
+        "differences": 0,
+    }
+    assert close_day(office.exports, PAID_AT + 8 * HOUR) == {"closed": [], "differences": 0}
+
+
+def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
+    shop: Shop, office: Office, post: Post
+) -> None:
+    shop.drop("mug", stock=9)
+    paid = shop.paid(("mug", 1), key="key-1")
+    placed = shop.placed(("mug", 1), key="key-2")
+    found = repair(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
+    assert post.sent(post.captures) == [{"purchase_id": placed.id, "attempt": 1}]
+    assert (found["enqueued"], found["entries_recorded"]) == (1, 3)
+    assert f"{paid.id}-001" in office.books.read(office.books.keys(FRIDAY)).entries
+    again = repair(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
+    assert again["entries_recorded"] == 0

@@ -1,0 +1,119 @@
+"""The relay: what a change of a purchase sets going."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib import aws
+from chalicelib.checkout import Purchase, State
+from chalicelib.streams.purchases import relay
+from chalicelib.streams.store import NotSentError, Queue
+from tests.finance.builders import PAID_AT, an_order, refunded
+from tests.streams.conftest import Post
+
+OPEN = an_order(state=State.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
+PLACED = an_order(state=State.PLACED, version=2, paid_at=None)
+RAISED = PLACED.model_copy(update={"version": 3, "epoch": 1})
+PLACED_AGAIN = PLACED.model_copy(update={"version": 5, "attempt": 2})
+PAID = an_order(version=6)
+WAITING = refunded(PAID, ("li_1", 1), done_at=None)
+REFUNDED = refunded(PAID, ("li_1", 1)).model_copy(update={"version": 8})
+CANCELLED = REFUNDED.model_copy(update={"version": 9, "cancelled_at": PAID_AT + 90_000})
+ERASED = PAID.model_copy(update={"version": 7, "buyer": None, "destination": None})
+
+
+def image(purchase: Purchase) -> aws.Item:
+    record = purchase.model_dump(exclude_defaults=True, exclude_none=True)
+    return aws.to_item({"pk": f"PURCHASE#{purchase.id}", "sk": "PURCHASE", **record})
+
+
+def change(before: Purchase | None, after: Purchase | None) -> dict[str, Any]:
+    one: dict[str, Any] = {"Keys": {"pk": {"S": "PURCHASE#P1"}, "sk": {"S": "PURCHASE"}}}
+    if before is not None:
+        one["OldImage"] = image(before)
+    if after is not None:
+        one["NewImage"] = image(after)
+    return {"dynamodb": one}
+
+
+def relayed(post: Post, *changes: tuple[Purchase | None, Purchase | None]) -> tuple[list[Any], list[Any]]:
+    relay({"Records": [change(*one) for one in changes]}, post.captures, post.books)
+    return post.sent(post.captures), post.sent(post.books)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "attempt"),
+    [(OPEN, PLACED, 1), (None, PLACED, 1), (PLACED, PLACED_AGAIN, 2), (OPEN, PLACED_AGAIN, 2)],
+)
+def test_a_placed_attempt_is_sent_to_capture(
+    post: Post, before: Purchase | None, after: Purchase, attempt: int
+) -> None:
+    assert relayed(post, (before, after)) == ([{"purchase_id": "P1", "attempt": attempt}], [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(None, OPEN), (PLACED, RAISED), (PLACED, OPEN), (PAID, ERASED), (PAID, WAITING), (CANCELLED, None), (PAID, PAID)],
+)
+def test_other_changes_set_nothing_going(post: Post, before: Purchase | None, after: Purchase | None) -> None:
+    assert relayed(post, (before, after)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        (RAISED, PAID, {"version": 6, "paid": True, "refunds": [], "cancelled": False}),
+        (WAITING, REFUNDED, {"version": 8, "paid": False, "refunds": ["rf_1"], "cancelled": False}),
+        (REFUNDED, CANCELLED, {"version": 9, "paid": False, "refunds": [], "cancelled": True}),
+        (None, CANCELLED, {"version": 9, "paid": True, "refunds": ["rf_1"], "cancelled": True}),
+    ],
+)
+def test_what_changes_the_books_is_sent_to_them(
+    post: Post, before: Purchase | None, after: Purchase, changed: dict[str, Any]
+) -> None:
+    assert relayed(post, (before, after)) == ([], [{"purchase_id": "P1", **changed}])
+
+
+def test_a_cancelled_cart_was_never_an_order(post: Post) -> None:
+    gone = OPEN.model_copy(update={"version": 2, "state": State.CANCELLED, "cancelled_at": PAID_AT})
+    assert relayed(post, (OPEN, gone)) == ([], [])
+
+
+def test_items_of_other_kinds_are_passed_over(post: Post) -> None:
+    other = {"dynamodb": {"Keys": {"pk": {"S": "DROP#d"}, "sk": {"S": "LIVE"}}, "NewImage": {"n": {"N": "1"}}}}
+    relay({"Records": [other, change(OPEN, PLACED)]}, post.captures, post.books)
+    assert len(post.sent(post.captures)) == 1
+
+
+def test_more_than_ten_are_sent_in_several_calls(post: Post) -> None:
+    captures, _ = relayed(post, *[(OPEN, PLACED)] * 23)
+    assert len(captures) == 23
+
+
+def test_no_personal_data_goes_onto_a_queue(post: Post) -> None:
+    assert "Ada" not in str(relayed(post, (OPEN, PLACED), (RAISED, PAID), (None, CANCELLED)))
+
+
+class Refusing:
+    """A queue service that refuses one message of each batch, as SQS reports it."""
+
+    def send_message_batch(self, **_: Any) -> dict[str, Any]:
+        return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+
+
+def test_a_message_that_was_not_taken_makes_the_batch_come_again(post: Post) -> None:
+    refusing = Queue(Refusing(), "url")  # type: ignore[arg-type]
+    with pytest.raises(NotSentError, match="InternalError"):
+        relay({"Records": [change(OPEN, PLACED)]}, refusing, post.books)
+    with pytest.raises(NotSentError):
+        relay({"Records": [change(RAISED, PAID)]}, post.captures, refusing)
+
+
+def test_a_queue_that_is_gone_makes_the_batch_come_again(post: Post) -> None:
+    sqs = boto3.client("sqs")
+    sqs.delete_queue(QueueUrl=post.captures.url)
+    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
+        relay({"Records": [change(OPEN, PLACED)]}, post.captures, post.books)
