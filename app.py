@@ -1,65 +1,180 @@
-"""Lambda entry points: the Chalice app, and one thin function for each source of events."""
+"""Lambda entry points: the HTTP API, and one thin function for each source of events.
+
+Here alone the rooms are composed, the environment is read and the clock is asked.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from chalice.app import Chalice
+from chalice.app import ConvertToMiddleware
 
-from chalicelib.telemetry import logger
+from chalicelib import aws
+from chalicelib.api import ROUTES, Front, Secrets, Shop, read_secrets, serve
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.finance import open_books, open_exports
+from chalicelib.instants import clock
+from chalicelib.payments import SandboxGateway
+from chalicelib.settings import Settings
+from chalicelib.shows import Shows
+from chalicelib.stock import Stock
+from chalicelib.telemetry import flush, logger
 
-app = Chalice(app_name="livedrop", configure_logs=False)
+if TYPE_CHECKING:
+    from chalicelib.finance import Exports
+
+Event = dict[str, Any]
+
+app = Front(app_name="livedrop", configure_logs=False)
+app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context), "pure_lambda")
 
 
-@app.route("/health", methods=["GET"])
-def health() -> dict[str, str]:
-    """Whether this process serves."""
-    return {"status": "ok"}
+@app.middleware("pure_lambda")
+def _metrics_flushed(event: Any, answer: Callable[[Any], Any]) -> Any:
+    """What a function counted is written out, also when it failed."""
+    try:
+        return answer(event)
+    finally:
+        flush()
+
+
+@cache
+def settings() -> Settings:
+    """What the deployment tells this process."""
+    return Settings.from_environment(os.environ)
+
+
+@cache
+def secrets() -> Secrets:
+    """Keys and known platforms; only the HTTP function may read them."""
+    return read_secrets(settings().secrets_id)
+
+
+@cache
+def stock() -> Stock:
+    """Units."""
+    return Stock(aws.client("dynamodb"), settings().stock_table, settings().commerce_table)
+
+
+@cache
+def shows() -> Shows:
+    """Shows, drops and cues."""
+    here = settings()
+    return Shows(aws.client("dynamodb"), here.commerce_table, stock(), here.cue_max_age_seconds)
+
+
+def till(id_key: bytes = b"") -> Checkout:
+    """Purchases. Only the function that creates them is given the key of their ids."""
+    gateway = SandboxGateway(aws.client("dynamodb"), settings().sandbox_table)
+    return Checkout(purchases(), shows(), stock(), gateway, DEFAULT_MARKETS, id_key)
+
+
+@cache
+def checkout() -> Checkout:
+    """Purchases, as functions behind streams and queues move them."""
+    return till()
+
+
+@cache
+def purchases() -> PurchaseStore:
+    """Purchases as they are stored."""
+    return PurchaseStore(aws.client("dynamodb"), settings().commerce_table)
+
+
+@cache
+def exports() -> Exports:
+    """Exports and the close of days."""
+    here = settings()
+    return open_exports(
+        aws.client("s3"),
+        here.finance_bucket,
+        aws.client("dynamodb"),
+        here.commerce_table,
+        aws.client("sqs"),
+        here.exports_queue_url,
+        here.time_zone,
+    )
+
+
+@cache
+def shop() -> Shop:
+    """Everything that HTTP calls lead to."""
+    return Shop(settings(), secrets(), shows(), stock(), till(secrets().id_key), exports())
+
+
+serve(app, ROUTES, shop)
 
 
 @app.lambda_function(name="on_cue")
-def on_cue(event: dict[str, Any], context: Any) -> None:
+def on_cue(event: Event, context: Any) -> None:
     """The stream of cues: each opens, closes or changes a drop."""
-    logger.info("on_cue", extra={"records": len(event.get("Records", []))})
+    from chalicelib.streams import cues
+    from chalicelib.streams.store import Queue
+
+    cues.handle(event, shows(), Queue(aws.client("sqs"), settings().parked_cues_queue_url), clock())
 
 
 @app.lambda_function(name="on_stock")
-def on_stock(event: dict[str, Any], context: Any) -> None:
+def on_stock(event: Event, context: Any) -> None:
     """The stream of the stock table: live summaries follow the buckets."""
-    logger.info("on_stock", extra={"records": len(event.get("Records", []))})
+    from chalicelib.streams import stock as buckets
+
+    buckets.handle(event, shows(), stock(), clock())
 
 
 @app.lambda_function(name="on_purchase")
-def on_purchase(event: dict[str, Any], context: Any) -> None:
+def on_purchase(event: Event, context: Any) -> None:
     """The stream of the commerce table: the relay to the capture and books queues."""
-    logger.info("on_purchase", extra={"records": len(event.get("Records", []))})
+    from chalicelib.streams.purchases import relay
+    from chalicelib.streams.store import Queue
+
+    sqs, here = aws.client("sqs"), settings()
+    relay(event, Queue(sqs, here.capture_queue_url), Queue(sqs, here.books_queue_url))
 
 
 @app.lambda_function(name="capture")
-def capture(event: dict[str, Any], context: Any) -> None:
+def capture(event: Event, context: Any) -> Event:
     """The capture queue: goods, authorisation, money."""
-    logger.info("capture", extra={"records": len(event.get("Records", []))})
+    from chalicelib.streams import capture as worker
+
+    return worker.capture(event, checkout(), clock())
 
 
 @app.lambda_function(name="record")
-def record(event: dict[str, Any], context: Any) -> None:
+def record(event: Event, context: Any) -> Event:
     """The books queue: ledger entries and order events."""
-    logger.info("record", extra={"records": len(event.get("Records", []))})
+    from chalicelib.streams import books
+    from chalicelib.streams.store import Bus
+
+    here = settings()
+    ledger = open_books(aws.client("s3"), here.finance_bucket)
+    return books.record(event, purchases(), ledger, Bus(aws.client("events"), here.event_bus), here.time_zone)
 
 
 @app.lambda_function(name="export")
-def export(event: dict[str, Any], context: Any) -> None:
+def export(event: Event, context: Any) -> Event:
     """The exports queue: files for finance that someone asked for."""
-    logger.info("export", extra={"records": len(event.get("Records", []))})
+    from chalicelib.streams import jobs
+
+    return jobs.export(event, exports(), clock())
 
 
 @app.lambda_function(name="close_day")
-def close_day(event: dict[str, Any], context: Any) -> None:
+def close_day(event: Event, context: Any) -> Event:
     """The schedule, once a day: close the business day before."""
-    logger.info("close_day")
+    from chalicelib.streams import jobs
+
+    return jobs.close_day(exports(), clock())
 
 
 @app.lambda_function(name="repair")
-def repair(event: dict[str, Any], context: Any) -> None:
+def repair(event: Event, context: Any) -> Event:
     """The schedule, once a day, and by command: whatever a lost message left behind is taken up again."""
-    logger.info("repair")
+    from chalicelib.streams import jobs
+    from chalicelib.streams.store import Queue
+
+    capture_queue = Queue(aws.client("sqs"), settings().capture_queue_url)
+    return jobs.repair(checkout(), exports().closing.exporter, capture_queue, clock())

@@ -65,6 +65,13 @@ class TooLarge(LivedropError):
     code = "body_too_large"
 
 
+class UnsupportedMedia(LivedropError):
+    """The body is of another kind than this call reads."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
 class Unavailable(LivedropError):
     """AWS or a provider could not be reached. ``retry_after_seconds`` goes into the Retry-After header."""
 

@@ -30,6 +30,9 @@ class Settings:
     cors_origins: tuple[str, ...]
     cue_max_age_seconds: int
     """An *open* cue older than this is refused."""
+    terms_url: str = ""
+    """The shop's terms of service, shown with every checkout; empty: none is shown."""
+    privacy_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -53,4 +56,6 @@ class Settings:
             public_url=text("PUBLIC_URL"),
             cors_origins=tuple(origin.strip() for origin in text("CORS_ORIGINS").split(",") if origin.strip()),
             cue_max_age_seconds=int(text("CUE_MAX_AGE_SECONDS", "30")),
+            terms_url=text("TERMS_URL"),
+            privacy_url=text("PRIVACY_URL"),
         )

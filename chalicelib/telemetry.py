@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 logger = Logger(service="livedrop")
 metrics = Metrics(namespace="livedrop", service="livedrop")
+_one_at_a_time = Lock()  # the local HTTP front serves several requests in one process
 
 
 def count(name: str, value: int = 1) -> None:
     """Count something an operator watches: ``takes``, ``cues_refused``, ``captures``."""
-    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    with _one_at_a_time:
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def flush() -> None:
+    """Write out what was counted. Every entry point ends with it."""
+    with _one_at_a_time:
+        if metrics.metric_set:
+            metrics.flush_metrics()

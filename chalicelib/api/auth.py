@@ -1,0 +1,84 @@
+"""Who calls: bearer tokens of operators and finance, the profiles and keys of platforms, idempotency keys."""
+
+from __future__ import annotations
+
+import hmac
+import re
+
+from chalicelib.api.calls import Call
+from chalicelib.api.secrets import Platform
+from chalicelib.checkout import Caller
+from chalicelib.errors import BadInput, Forbidden, Unauthenticated
+
+PUBLIC = "public"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# RFC 8941, section 3.2: a dictionary with a member ``profile`` whose value is a string, parameters allowed.
+_PROFILE = re.compile(r'(?:^|,)[ \t]*profile="([^"\\]{1,2048})"[ \t]*(?:;[^,"]*)?(?=,|$)')
+_ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s]*")
+
+
+def actor_of(call: Call, scope: str) -> str:
+    """Who holds the call's bearer token (its ``sub``). ``Unauthenticated`` without a good token, ``Forbidden`` when it
+    lacks the scope. Tokens are JWTs (RFC 7519) signed by HS256 with the deployment's secret; they must expire."""
+    import jwt  # costs 40 ms, and buyers never need it
+
+    kind, _, token = call.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise Unauthenticated("A bearer token is needed.", field="Authorization")
+    try:
+        claims = jwt.decode(
+            token.strip(),
+            call.shop.secrets.jwt_secret,
+            algorithms=["HS256"],
+            options={"require": ["exp", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+        )
+        ends, begins = int(claims["exp"]) * 1000, int(claims.get("nbf", 0)) * 1000
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        raise Unauthenticated("The bearer token does not verify.", field="Authorization") from None
+    if not begins <= call.now < ends:
+        raise Unauthenticated("The bearer token is not valid at this time.", field="Authorization")
+    granted = claims.get("scope", "")
+    if scope not in (granted.split() if isinstance(granted, str) else granted if isinstance(granted, list) else ()):
+        raise Forbidden(f"The token lacks the scope {scope!r}.", field="Authorization")
+    return str(claims["sub"])[:128]
+
+
+def profile_of(call: Call) -> str:
+    """The address of the calling platform's profile, from ``UCP-Agent``. It is never fetched. ``BadInput`` without."""
+    found = _PROFILE.search(call.headers.get("ucp-agent", ""))
+    if not found or not _ADDRESS.fullmatch(found[1]):
+        detail = 'UCP-Agent must name the platform: profile="https://platform.example/profile".'
+        raise BadInput(detail, field="UCP-Agent", code="invalid_profile_url")
+    return found[1]
+
+
+def caller_of(call: Call) -> Caller:
+    """The calling platform and its channel; the public when its profile is not one of ours."""
+    platform = call.shop.secrets.platform_of(profile_of(call))
+    return Caller(platform.name, platform.channel) if platform else Caller(PUBLIC)
+
+
+def authenticated_platform(call: Call) -> Platform | None:
+    """The platform whose key the call carries in ``X-API-Key``; None for a wrong key. ``Unauthenticated`` without one.
+
+    Every configured key is compared, each in constant time.
+    """
+    given = call.headers.get("x-api-key", "")
+    if not given:
+        raise Unauthenticated("Orders are for platforms: an X-API-Key is needed.", field="X-API-Key")
+    matching = [
+        platform
+        for platform in call.shop.secrets.platforms
+        if hmac.compare_digest(given.encode("utf-8", "replace"), platform.api_key.encode())
+    ]
+    return matching[0] if matching else None
+
+
+def idempotency_key(call: Call) -> str:
+    """The request's ``Idempotency-Key``: 1 to 255 printable ASCII characters. ``BadInput`` when missing or other."""
+    key = call.headers.get("idempotency-key", "")
+    if not key:
+        raise BadInput("An Idempotency-Key is needed.", field="Idempotency-Key", code="idempotency_key_missing")
+    if not _KEY.fullmatch(key):
+        raise BadInput("An Idempotency-Key has 1 to 255 printable ASCII characters.", field="Idempotency-Key")
+    return key

@@ -1,0 +1,119 @@
+"""What a call is, what it is answered, and how its body is read: nothing here knows Chalice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from chalicelib.api.shop import Shop
+from chalicelib.errors import BadInput, TooLarge, UnsupportedMedia
+from chalicelib.instants import Instant
+
+BODY_LIMIT = 1_000_000
+_DEEPEST = 64
+_JSON_TYPES = re.compile(r"\s*application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
+
+Json = dict[str, Any]
+Manner = Literal["ucp", "show", "ours"]
+"""How a route speaks: UCP (errors as ``code`` and ``content``), a watcher's (CORS, problems), our own (problems)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer. ``body`` None: no content."""
+
+    status: int
+    body: Json | None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: where it goes, what it carries, and the instant at which it came. Header names are lower case."""
+
+    shop: Shop
+    now: Instant
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    base_url: str
+
+    def json(self) -> Json:
+        """The body as a JSON object. ``BadInput`` for anything else; ``UnsupportedMedia`` for another content type."""
+        kind = self.headers.get("content-type")
+        if kind and not _JSON_TYPES.fullmatch(kind):
+            raise UnsupportedMedia("The body must be application/json.", field="Content-Type")
+        return parse_object(self.body)
+
+    def optional_json(self) -> Json:
+        """Like :meth:`json`, and an empty body is an empty object."""
+        return self.json() if self.body.strip() else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of the API: what the app serves and what the OpenAPI document says come from the same row.
+
+    ``scope`` is what the bearer token must have; ``key`` whether an Idempotency-Key is required; ``request`` the model
+    of the body, for the document.
+    """
+
+    method: str
+    path: str
+    view: Callable[[Call], Reply]
+    manner: Manner
+    summary: str
+    statuses: tuple[int, ...]
+    request: type[BaseModel] | None = None
+    scope: str | None = None
+    key: bool = False
+
+
+def _not_a_number(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+def parse_object(body: bytes) -> Json:
+    """A JSON object (RFC 8259): UTF-8, no NaN or Infinity, at most 64 levels deep. ``BadInput`` for anything else."""
+    if len(body) > BODY_LIMIT:
+        raise TooLarge(f"The body may have {BODY_LIMIT} bytes at most.")
+    try:
+        value = json.loads(body.decode(), parse_constant=_not_a_number)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses lone surrogates and overflown floats
+    except (ValueError, RecursionError):
+        raise BadInput("The body is not well-formed JSON.", field="$", code="malformed_json") from None
+    if not isinstance(value, dict):
+        raise BadInput("The body must be a JSON object.", field="$")
+    if _deeper_than(value, _DEEPEST):
+        raise BadInput(f"The body may be nested {_DEEPEST} levels deep at most.", field="$")
+    return value
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper_than(part, levels - 1) for part in inner)
+
+
+def fingerprint(*parts: object) -> str:
+    """SHA-256 of values in canonical JSON: equal for equal content, whatever the order of keys and the white space."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validated(model: type[_Model], body: Json) -> _Model:
+    """The body as a model. ``BadInput`` names the first wrong field by its JSONPath (RFC 9535)."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+        raise BadInput(f"{where[:200]}: {fault['msg'].removeprefix('Value error, ')}", field=where[:200]) from None

@@ -1,0 +1,34 @@
+"""Cues by HTTP: a CloudEvent signed by Standard Webhooks headers (standardwebhooks.com), any of several secrets."""
+
+from __future__ import annotations
+
+from chalicelib.api.calls import Call, Reply, Route
+from chalicelib.errors import Conflict, Unauthenticated
+from chalicelib.shows import CueApplied, CueRefused, parse_cue
+
+
+def receive(call: Call) -> Reply:
+    """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
+    _verify(call)
+    cue = parse_cue(call.json())
+    answer = call.shop.shows.apply_cue(cue, call.now)
+    if isinstance(answer, CueRefused):
+        raise Conflict(answer.detail, code=answer.code)
+    applied = isinstance(answer, CueApplied)
+    return Reply(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
+
+
+def _verify(call: Call) -> None:
+    """``Unauthenticated`` unless one of the secrets signed this body less than five minutes ago."""
+    from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+    for secret in call.shop.secrets.cue_secrets:
+        try:
+            Webhook(secret).verify(call.body, dict(call.headers), json_parse=False)
+        except (WebhookVerificationError, ValueError):  # ValueError: what is not base64, not UTF-8, or lacks a comma
+            continue
+        return
+    raise Unauthenticated("The signature is missing, wrong or stale.", field="webhook-signature")
+
+
+ROUTES = (Route("POST", "/cues", receive, "ours", "Tell a cue", (200, 202, 400, 401, 409, 413, 415, 503)),)

@@ -1,0 +1,224 @@
+"""The way between Chalice and our calls: errors, cross-origin rules and one log line, the same for every route."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chalice.app import Chalice, Request, Response
+
+from chalicelib import aws, instants
+from chalicelib.api.auth import actor_of, idempotency_key
+from chalicelib.api.calls import BODY_LIMIT, Call, Json, Manner, Reply, Route
+from chalicelib.api.shop import Shop
+from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable
+from chalicelib.instants import Instant
+from chalicelib.telemetry import flush, logger
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_READABLE = "ETag, Retry-After"
+_ASKED = "Content-Type, Idempotency-Key, If-None-Match, Request-Id, UCP-Agent, X-API-Key"
+_TITLES = {
+    400: "The request is wrong",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Body too large",
+    415: "Unsupported media type",
+    500: "Internal error",
+    503: "Unavailable for the moment",
+}
+
+
+class Front(Chalice):
+    """Chalice, made safe for a server with several threads and for events that lack optional parts."""
+
+    _of_this_thread = threading.local()
+
+    @property
+    def current_request(self) -> Any:
+        """The request that this thread serves."""
+        return getattr(self._of_this_thread, "request", None)
+
+    @current_request.setter
+    def current_request(self, request: Any) -> None:
+        self._of_this_thread.request = request
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """One proxy event of API Gateway (REST), or of the local gateway."""
+        whole = {"multiValueQueryStringParameters": None, "stageVariables": None, "body": None} | event
+        whole["headers"] = event.get("headers") or {}
+        whole["pathParameters"] = event.get("pathParameters") or {}
+        answer: dict[str, Any] = super().__call__(whole, context)
+        return answer
+
+
+def serve(app: Front, routes: Sequence[Route], shop: Callable[[], Shop]) -> None:
+    """Put the routes on the app, and an OPTIONS beside each that a browser may call. ``shop`` is asked at each call."""
+    preflights: dict[str, list[str]] = {}
+    for route in routes:
+        _register(app, route.method, route.path, answering(app, route, shop))
+        if route.manner != "ours":
+            preflights.setdefault(route.path, []).append(route.method)
+    for path, methods in preflights.items():
+        _register(app, "OPTIONS", path, _preflight(app, methods, shop))
+    app.register_middleware(_as_problem, "http")
+
+
+def _register(app: Front, method: str, path: str, view: Callable[..., Response]) -> None:
+    name = re.sub(r"\W+", "_", f"{method.lower()}{path}")
+    app.route(path, methods=[method], name=name, content_types=["*/*"])(view)
+
+
+def answering(app: Front, route: Route, shop: Callable[[], Shop]) -> Callable[..., Response]:
+    """The view that Chalice calls: reads the request, guards it, answers, and turns every error into its answer."""
+
+    def view(**params: str) -> Response:
+        request, began = app.current_request, time.perf_counter()
+        headers = {name.lower(): value for name, value in request.headers.items() if isinstance(value, str)}
+        now, reason, allowed = instants.clock(), None, {}
+        try:
+            composed = shop()
+            allowed = _cross_origin(headers, composed.settings.cors_origins) if route.manner != "ours" else {}
+            reply = _guarded(route, composed, request, params, headers, now)
+        except LivedropError as error:
+            reply, reason = refusal(error, route.manner), error.code
+        except aws.UNREACHABLE as error:
+            logger.warning("aws did not answer", extra={"error": type(error).__name__})
+            reply, reason = refusal(Unavailable("A part of the shop cannot be reached."), route.manner), "unavailable"
+        except Exception:
+            logger.exception("a view failed")
+            reply, reason = refusal(LivedropError("Something went wrong on our side."), route.manner), "internal_error"
+        reply.headers.update(allowed)
+        _log(route, reply, reason, began)
+        flush()
+        return _response(reply)
+
+    return view
+
+
+def _guarded(
+    route: Route, shop: Shop, request: Request, params: Mapping[str, str], headers: Mapping[str, str], now: Instant
+) -> Reply:
+    """Size first, then who calls, then what identifies the request; only then is the view asked."""
+    call = Call(shop, now, params, headers, _body(request), _base_url(request, headers, shop.settings.public_url))
+    if route.scope:
+        actor_of(call, route.scope)
+    if route.key:
+        idempotency_key(call)
+    return route.view(call)
+
+
+def _body(request: Request) -> bytes:
+    """The raw body. ``TooLarge`` before anything of it is decoded."""
+    event = request.to_original_event()
+    sent = event.get("body")
+    if not sent:
+        return b""
+    encoded = bool(event.get("isBase64Encoded"))
+    if len(sent) > (BODY_LIMIT * 4 // 3 + 4 if encoded else BODY_LIMIT):
+        raise TooLarge(f"The body may have {BODY_LIMIT} bytes at most.")
+    try:
+        raw = sent if isinstance(sent, bytes) else sent.encode()
+        body: bytes = base64.b64decode(raw, validate=True) if encoded else raw
+    except (UnicodeEncodeError, binascii.Error):
+        raise BadInput("The body is not readable.", field="$", code="malformed_json") from None
+    if len(body) > BODY_LIMIT:
+        raise TooLarge(f"The body may have {BODY_LIMIT} bytes at most.")
+    return body
+
+
+def _base_url(request: Request, headers: Mapping[str, str], public_url: str) -> str:
+    """Where this API stands, for links: as configured, else as the caller reached it (with API Gateway's stage)."""
+    if public_url:
+        return public_url.rstrip("/")
+    context = request.context
+    host = str(context.get("domainName") or headers.get("host", ""))
+    if not _HOST.fullmatch(host):
+        host = "localhost"
+    scheme = "https" if headers.get("x-forwarded-proto") == "https" or context.get("domainName") else "http"
+    stage = f"/{context.get('stage')}"
+    return f"{scheme}://{host}" + (stage if str(context.get("path", "")).startswith(stage + "/") else "")
+
+
+def refusal(error: LivedropError, manner: Manner) -> Reply:
+    """An error as its kind of route tells it: UCP's ``code`` and ``content``, or a problem document (RFC 9457)."""
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if error.status == 401 and error.field == "Authorization":
+        headers["WWW-Authenticate"] = "Bearer"
+    if manner == "ucp":
+        body: Json = {"code": error.code, "content": error.detail}
+    else:
+        headers["Content-Type"] = "application/problem+json"
+        body = problem(error.status, error.code, error.detail)
+    if error.field:
+        body["field"] = error.field
+    return Reply(error.status, body, headers)
+
+
+def problem(status: int, code: str, detail: str) -> Json:
+    """A problem document (RFC 9457)."""
+    title = _TITLES.get(status, "Error")
+    return {"type": f"urn:livedrop:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+
+
+def _response(reply: Reply) -> Response:
+    text = "" if reply.body is None else json.dumps(reply.body, separators=(",", ":"))
+    headers: dict[str, str | list[str]] = {} if reply.body is None else {"Content-Type": "application/json"}
+    return Response(body=text, status_code=reply.status, headers={**headers, **reply.headers})
+
+
+def _cross_origin(headers: Mapping[str, str], origins: Sequence[str]) -> dict[str, str]:
+    """What lets a page of a configured origin read the answer (Fetch standard, CORS protocol)."""
+    if not origins:
+        return {}
+    origin = headers.get("origin", "")
+    if "*" in origins:
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _READABLE}
+    if origin not in origins:
+        return {"Vary": "Origin"}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _READABLE, "Vary": "Origin"}
+
+
+def _preflight(app: Front, methods: Sequence[str], shop: Callable[[], Shop]) -> Callable[..., Response]:
+    def view(**_: str) -> Response:
+        sent = {name.lower(): value for name, value in app.current_request.headers.items()}
+        try:
+            headers = _cross_origin(sent, shop().settings.cors_origins)
+        except aws.UNREACHABLE:
+            return _response(refusal(Unavailable("A part of the shop cannot be reached."), "show"))
+        if "Access-Control-Allow-Origin" in headers:
+            asked = {"Access-Control-Allow-Headers": _ASKED, "Access-Control-Max-Age": "600"}
+            headers |= asked | {"Access-Control-Allow-Methods": ", ".join(sorted(methods))}
+        return _response(Reply(204, None, headers | {"Allow": ", ".join(sorted([*methods, "OPTIONS"]))}))
+
+    return view
+
+
+def _as_problem(event: Any, answer: Callable[[Any], Response]) -> Response:
+    """What Chalice itself refuses (a method that a path does not have) becomes a problem document too."""
+    response = answer(event)
+    if isinstance(response.body, dict) and {"Code", "Message"} <= response.body.keys():
+        status = response.status_code
+        code = "method_not_allowed" if status == 405 else "internal_error"
+        body = problem(status, code, "This path does not have this method.")
+        headers = {name: value for name, value in response.headers.items() if isinstance(value, str)}
+        return _response(Reply(status, body, headers | {"Content-Type": "application/problem+json"}))
+    return response
+
+
+def _log(route: Route, reply: Reply, reason: str | None, began: float) -> None:
+    """One line a request. The path is the route's, so that no id and nothing personal stands in it."""
+    took_ms = round((time.perf_counter() - began) * 1000, 1)
+    said = {"method": route.method, "route": route.path, "status": reply.status, "took_ms": took_ms}
+    logger.info("request", extra=said | ({"reason": reason} if reason else {}))

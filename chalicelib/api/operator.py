@@ -1,0 +1,229 @@
+"""What operators and finance do: put shows and drops, add and audit stock, give money back, ask for exports."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from chalicelib.api.auth import actor_of, idempotency_key
+from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
+from chalicelib.api.ucp_views import order_id
+from chalicelib.checkout import Purchase, Refund, RefundWish, is_purchase_id
+from chalicelib.errors import BadInput, NotFound
+from chalicelib.finance import ExportRun, parse_day
+from chalicelib.instants import rfc3339
+from chalicelib.shows import Drop, DropWish, Show, ShowWish
+
+OPERATOR, FINANCE = "operator", "finance"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class _Exact(BaseModel):
+    """A body of ours: every field is known, each of its exact type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class StockBody(_Exact):
+    """``POST /drops/{id}/stock``."""
+
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class RefundLineBody(_Exact):
+    line_item_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class RefundBody(_Exact):
+    """``POST /orders/{id}/refunds``."""
+
+    lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)]
+    restock: bool
+
+
+class Nothing(_Exact):
+    """A body without fields; it may be left out."""
+
+
+class ExportBody(_Exact):
+    """``POST /exports``: an interim export of a day or one show of it; with ``close`` the day is closed."""
+
+    date: str
+    show_id: str | None = None
+    close: bool = False
+
+
+def put_show(call: Call) -> Reply:
+    """Make or change a show."""
+    actor, wish = actor_of(call, OPERATOR), ShowWish.read(call.json())
+    show, created = call.shop.shows.put_show(_path_id(call), wish, actor, call.now)
+    return _reply(201 if created else 200, _show(show))
+
+
+def put_drop(call: Call) -> Reply:
+    """Make or change a drop."""
+    actor, wish = actor_of(call, OPERATOR), DropWish.read(call.json())
+    drop, created = call.shop.shows.put_drop(_path_id(call), wish, actor, call.now)
+    return _reply(201 if created else 200, _drop(drop))
+
+
+def add_stock(call: Call) -> Reply:
+    """Add units to a drop, once for an idempotency key."""
+    actor, key = actor_of(call, OPERATOR), idempotency_key(call)
+    wish = validated(StockBody, call.json())
+    added = call.shop.shows.add_stock(_known_id(call), wish.quantity, key, actor, call.now)
+    return _reply(201, {"drop_id": added.drop.id, "quantity": added.quantity, "stock": added.drop.stock})
+
+
+def audit(call: Call) -> Reply:
+    """Compare every bucket of a drop with the rules of stock."""
+    drop = call.shop.shows.drop(_known_id(call))
+    if drop is None:
+        raise NotFound("There is no such drop.", field="id")
+    found = call.shop.stock.audit(drop.layout, drop.stock, call.now)
+    return _reply(200, {"drop_id": drop.id, "as_of": rfc3339(call.now)} | dataclasses.asdict(found))
+
+
+def refund(call: Call) -> Reply:
+    """Give back units of an order's lines."""
+    key, wish = idempotency_key(call), validated(RefundBody, call.json())
+    ours = _order(call)
+    lines = tuple((line.line_item_id, line.quantity) for line in wish.lines)
+    body = fingerprint("refund", ours, wish.model_dump())
+    done = call.shop.checkout.refund(ours, RefundWish(key, body, lines, wish.restock), call.now)
+    return _reply(201, _refund(*done))
+
+
+def cancel_order(call: Call) -> Reply:
+    """Give back all that is left of an order, and put its units back into stock."""
+    key = idempotency_key(call)
+    validated(Nothing, call.optional_json())
+    ours = _order(call)
+    done = call.shop.checkout.cancel_order(ours, key, fingerprint("cancel order", ours), call.now)
+    return _reply(201, _refund(*done))
+
+
+def request_export(call: Call) -> Reply:
+    """Ask for an export; a worker makes it."""
+    actor, key = actor_of(call, FINANCE), idempotency_key(call)
+    wish = validated(ExportBody, call.json())
+    day, exports = parse_day(wish.date, "$.date"), call.shop.exports
+    return _reply(202, _run(exports.request_export(day, wish.show_id, key, actor, call.now, close=wish.close)))
+
+
+def exports_of_day(call: Call) -> Reply:
+    """The exports of a day, latest first, each with its manifest once it is done."""
+    exports = call.shop.exports
+    runs = exports.exports_of(parse_day(call.params["date"]))
+    shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
+    return _reply(200, {"date": call.params["date"], "exports": shown})
+
+
+def _reply(status: int, body: Json) -> Reply:
+    return Reply(status, body, {"Cache-Control": "no-store"})
+
+
+def _path_id(call: Call) -> str:
+    if not _ID.fullmatch(call.params["id"]):
+        detail = "An id has 1 to 64 letters, digits or any of _.- and begins with a letter or digit."
+        raise BadInput(detail, field="id")
+    return call.params["id"]
+
+
+def _known_id(call: Call) -> str:
+    if not _ID.fullmatch(call.params["id"]):
+        raise NotFound("There is no such drop.", field="id")
+    return call.params["id"]
+
+
+def _order(call: Call) -> str:
+    bare = call.params["id"].removeprefix("ord_")
+    if bare == call.params["id"] or not is_purchase_id(bare):
+        raise NotFound("There is no such order.", field="id")
+    return bare
+
+
+def _times(record: Json, *names: str) -> Json:
+    return record | {name: rfc3339(record[name]) for name in names if record.get(name) is not None}
+
+
+def _show(show: Show) -> Json:
+    return _times({"show_id": show.id} | show.model_dump(exclude={"id"}), "starts_at", "started_at", "ended_at")
+
+
+def _drop(drop: Drop) -> Json:
+    shown = drop.model_dump(exclude={"id", "homes", "extra", "unit_price", "currency"})
+    price = {"amount": drop.unit_price, "currency": drop.currency}
+    return _times({"drop_id": drop.id, "unit_price": price} | shown, "opens_at", "closes_at")
+
+
+def _refund(purchase: Purchase, done: Refund) -> Json:
+    lines: list[dict[str, Any]] = [
+        {"line_item_id": part.line_id, "quantity": part.quantity, "goods": part.goods, "tax": part.tax}
+        for part in done.lines
+    ]
+    return {
+        "order_id": order_id(purchase.id),
+        "refund_id": done.id,
+        "status": "completed" if done.done_at is not None else "pending",
+        "amount": {"amount": done.amount, "currency": purchase.currency},
+        "shipping": done.shipping,
+        "restock": done.restock,
+        "lines": lines,
+    }
+
+
+def _run(run: ExportRun) -> Json:
+    shown = run.model_dump(mode="json")
+    return _times({"export_id": shown.pop("id")} | shown, "requested_at", "started_at", "finished_at")
+
+
+_GUARDED = (400, 401, 403, 409, 413, 415, 503)
+ROUTES = (
+    Route("PUT", "/shows/{id}", put_show, "ours", "Make or change a show", (200, 201, *_GUARDED), ShowWish, OPERATOR),
+    Route("PUT", "/drops/{id}", put_drop, "ours", "Make or change a drop", (200, 201, *_GUARDED), DropWish, OPERATOR),
+    Route(
+        "POST",
+        "/drops/{id}/stock",
+        add_stock,
+        "ours",
+        "Add units",
+        (201, 404, *_GUARDED),
+        StockBody,
+        OPERATOR,
+        key=True,
+    ),
+    Route("GET", "/drops/{id}/audit", audit, "ours", "Audit stock", (200, 401, 403, 404, 503), None, OPERATOR),
+    Route(
+        "POST",
+        "/orders/{id}/refunds",
+        refund,
+        "ours",
+        "Refund lines",
+        (201, 404, *_GUARDED),
+        RefundBody,
+        OPERATOR,
+        key=True,
+    ),
+    Route(
+        "POST",
+        "/orders/{id}/cancellation",
+        cancel_order,
+        "ours",
+        "Cancel an order",
+        (201, 404, *_GUARDED),
+        Nothing,
+        OPERATOR,
+        key=True,
+    ),
+    Route(
+        "POST", "/exports", request_export, "ours", "Ask for an export", (202, *_GUARDED), ExportBody, FINANCE, key=True
+    ),
+    Route(
+        "GET", "/exports/{date}", exports_of_day, "ours", "Exports of a day", (200, 400, 401, 403, 503), None, FINANCE
+    ),
+)

@@ -1,0 +1,29 @@
+"""About the service itself: whether it can work, and what it offers."""
+
+from __future__ import annotations
+
+from chalicelib.api import cues, openapi, operator, shows, ucp
+from chalicelib.api.calls import Call, Reply, Route
+from chalicelib.stock import HoldRef, Layout
+
+
+def health(call: Call) -> Reply:
+    """200 when both tables answer: one read each."""
+    call.shop.checkout.purchases.read("health")
+    call.shop.stock.look([(Layout("health", 1), HoldRef("health", 0, 0, 0))])
+    return Reply(200, {"status": "ok"}, {"Cache-Control": "no-store"})
+
+
+def document(call: Call) -> Reply:
+    """This document."""
+    return Reply(200, openapi.document(ROUTES, call.base_url), {"Cache-Control": "public, max-age=60"})
+
+
+ROUTES: tuple[Route, ...] = (
+    *ucp.ROUTES,
+    *shows.ROUTES,
+    *operator.ROUTES,
+    *cues.ROUTES,
+    Route("GET", "/health", health, "show", "Whether the service can work", (200, 503)),
+    Route("GET", "/openapi.json", document, "show", "The OpenAPI document", (200,)),
+)

@@ -1,0 +1,24 @@
+"""The rooms that HTTP calls lead to, composed once a process by the entry point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.api.secrets import Secrets
+from chalicelib.checkout import Checkout
+from chalicelib.finance import Exports
+from chalicelib.settings import Settings
+from chalicelib.shows import Shows
+from chalicelib.stock import Stock
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Everything a call may use."""
+
+    settings: Settings
+    secrets: Secrets
+    shows: Shows
+    stock: Stock
+    checkout: Checkout
+    exports: Exports

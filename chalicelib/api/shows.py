@@ -1,0 +1,76 @@
+"""What a show looks like to everyone who watches: one answer a second serves any number of viewers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from chalicelib.api.calls import Call, Json, Reply, Route
+from chalicelib.errors import NotFound
+from chalicelib.instants import Instant, rfc3339
+from chalicelib.shows import LiveDrop, LiveShow
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def show(call: Call) -> Reply:
+    """The show with its drops, all that may be shown of them."""
+    return _answer(call, call.shop.shows.show, whole=True)
+
+
+def live(call: Call) -> Reply:
+    """The state of each drop, at most one second old."""
+    return _answer(call, call.shop.shows.live, whole=False)
+
+
+def _answer(call: Call, seen: Callable[[str, Instant], LiveShow | None], *, whole: bool) -> Reply:
+    show_id = call.params["id"]
+    picture = seen(show_id, call.now) if _ID.fullmatch(show_id) else None
+    if picture is None:
+        raise NotFound("There is no such show.", field="id")
+    tag = f'"{picture.digest}"'
+    headers = {"Cache-Control": "public, max-age=1", "ETag": tag}
+    known = call.headers.get("if-none-match", "")
+    if known.strip() == "*" or tag in _TAG.findall(known):  # RFC 9110, section 13.1.2: weak comparison
+        return Reply(304, None, headers)
+    body = {"show_id": picture.show.id, "server_time": rfc3339(call.now)}
+    drops = [_drop(drop, whole=whole) for drop in picture.drops]
+    return Reply(200, body | (_about(picture) if whole else {}) | {"drops": drops}, headers)
+
+
+def _about(picture: LiveShow) -> Json:
+    shown = picture.show.model_dump(exclude={"id", "starts_at", "started_at", "ended_at"}, mode="json")
+    for name in ("starts_at", "started_at", "ended_at"):
+        shown[name] = _time(getattr(picture.show, name))
+    return shown
+
+
+def _drop(drop: LiveDrop, *, whole: bool) -> Json:
+    shown: Json = {
+        "drop_id": drop.drop_id,
+        "state": drop.state.value,
+        "opens_at": _time(drop.opens_at),
+        "closes_at": _time(drop.closes_at),
+        "unit_price": {"amount": drop.unit_price, "currency": drop.currency},
+        "available": drop.available,
+        "held": drop.held,
+        "sold": drop.sold,
+        "size": drop.size,
+        "next_lapse_at": _time(drop.next_lapse_at),
+    }
+    if whole:
+        earlier = drop.earlier_price
+        shown["earlier_price"] = None if earlier is None else {"amount": earlier, "currency": drop.currency}
+        shown |= {"sku": drop.sku, "title": drop.title, "image_url": drop.image_url}
+    return shown
+
+
+def _time(instant: Instant | None) -> str | None:
+    return None if instant is None else rfc3339(instant)
+
+
+ROUTES = (
+    Route("GET", "/shows/{id}", show, "show", "A show with its drops", (200, 304, 404, 503)),
+    Route("GET", "/shows/{id}/live", live, "show", "The live state of a show's drops", (200, 304, 404, 503)),
+)

@@ -1,0 +1,204 @@
+"""Buyers' calls: the Universal Commerce Protocol, release 2026-04-08, in REST."""
+
+from __future__ import annotations
+
+from chalicelib.api import catalog, ucp_views
+from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, profile_of
+from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
+from chalicelib.api.ucp_requests import CartBody, CheckoutBody, CompleteBody, LookupBody, could_be_a_drop
+from chalicelib.checkout import Answer, Change, Message, NoPurchase, State, is_purchase_id
+
+_UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id."),))
+_SPEC = f"https://ucp.dev/{ucp_views.VERSION}"
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def profile(call: Call) -> Reply:
+    """The business profile: services, capabilities and payment handlers."""
+    version = ucp_views.VERSION
+
+    def capability(page: str, schema: str, **more: object) -> list[Json]:
+        links = {"spec": f"{_SPEC}/specification/{page}", "schema": f"{_SPEC}/schemas/shopping/{schema}.json"}
+        return [{"version": version, **links, **more}]
+
+    one_destination = {"allows_multi_destination": {"shipping": False}}
+    service = {
+        "version": version,
+        "spec": f"{_SPEC}/specification/overview",
+        "transport": "rest",
+        "schema": f"{_SPEC}/services/shopping/rest.openapi.json",
+        "endpoint": call.base_url,
+    }
+    live = {"version": ucp_views.HANDLER_VERSION, "spec": f"{call.base_url}/openapi.json"}
+    extends_checkout = {"extends": ucp_views.CHECKOUT, "config": one_destination}
+    capabilities = {
+        ucp_views.CHECKOUT: capability("checkout", "checkout"),
+        ucp_views.CART: capability("cart", "cart"),
+        ucp_views.FULFILLMENT: capability("fulfillment", "fulfillment", **extends_checkout),
+        ucp_views.ORDER: capability("order", "order"),
+        ucp_views.LOOKUP: capability("catalog/lookup", "catalog_lookup"),
+        "dev.livedrop.shopping.live": [live],
+    }
+    ucp = {
+        "version": version,
+        "services": {"dev.ucp.shopping": [service]},
+        "capabilities": capabilities,
+        "payment_handlers": ucp_views.HANDLERS,
+    }
+    return Reply(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
+
+
+def create_cart(call: Call) -> Reply:
+    """Hold units for each line."""
+    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    change = validated(CartBody, body).change(caller, key, fingerprint("create cart", body))
+    return _cart(call, call.shop.checkout.create(change, call.now))
+
+
+def get_cart(call: Call) -> Reply:
+    """A cart as it stands."""
+    profile_of(call)
+    ours = _id(call, "cart_")
+    answer = call.shop.checkout.find(ours, call.now) if ours else _UNKNOWN
+    if isinstance(answer, Answer) and answer.purchase.state is State.CANCELLED:
+        answer = _UNKNOWN
+    return _cart(call, answer)
+
+
+def update_cart(call: Call) -> Reply:
+    """Replace the cart: quantities move holds up and down."""
+    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    change = validated(CartBody, body).change(caller, key, fingerprint("update cart", call.params["id"], body))
+    return _cart(call, _updated(call, "cart_", change))
+
+
+def cancel_cart(call: Call) -> Reply:
+    """Give the cart's units back; answers its last state."""
+    return _cart(call, _cancelled(call, "cart_"))
+
+
+def create_checkout(call: Call) -> Reply:
+    """Hold units, or turn a cart into a checkout session."""
+    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    wish = validated(CheckoutBody, body)
+    cart = _purchase_id(wish.cart_id, "cart_") if wish.cart_id is not None else None
+    if wish.cart_id is not None and cart is None:
+        return _checkout(call, _UNKNOWN)
+    change = wish.change(caller, key, fingerprint("create checkout", body), cart)
+    return _checkout(call, call.shop.checkout.create(change, call.now))
+
+
+def get_checkout(call: Call) -> Reply:
+    """A checkout session as it stands."""
+    profile_of(call)
+    ours = _id(call, "chk_")
+    return _checkout(call, call.shop.checkout.find(ours, call.now) if ours else _UNKNOWN)
+
+
+def update_checkout(call: Call) -> Reply:
+    """Replace the session's lines, buyer, destination or shipping option."""
+    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    wish = validated(CheckoutBody, body)
+    change = wish.change(caller, key, fingerprint("update checkout", call.params["id"], body))
+    return _checkout(call, _updated(call, "chk_", change))
+
+
+def complete_checkout(call: Call) -> Reply:
+    """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
+    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    wish = validated(CompleteBody, body).completion(caller, key, fingerprint("complete", call.params["id"], body))
+    ours = _id(call, "chk_")
+    return _checkout(call, call.shop.checkout.complete(ours, wish, call.now) if ours else _UNKNOWN)
+
+
+def cancel_checkout(call: Call) -> Reply:
+    """Give the session's units back."""
+    return _checkout(call, _cancelled(call, "chk_"))
+
+
+def get_order(call: Call) -> Reply:
+    """A paid order, for the platform that brought it."""
+    profile_of(call)
+    platform = authenticated_platform(call)
+    ours = _id(call, "ord_")
+    answer = call.shop.checkout.find(ours, call.now) if ours and platform else _UNKNOWN
+    if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
+        return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
+    if answer.purchase.state is not State.PAID:
+        return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
+    market = call.shop.checkout.markets.by_id(answer.purchase.market)
+    return Reply(200, ucp_views.order(answer.purchase, call.now, market, call.base_url), dict(_NO_STORE))
+
+
+def look_up(call: Call) -> Reply:
+    """Drops as products, with price and availability."""
+    profile_of(call)
+    wish, shows = validated(LookupBody, call.json()), call.shop.shows
+    asked = {one: shows.offer(one, call.now) if could_be_a_drop(one) else None for one in wish.drop_ids()}
+    return Reply(200, catalog.lookup(asked, call.now), dict(_NO_STORE))
+
+
+def _purchase_id(identifier: str, prefix: str) -> str | None:
+    bare = identifier.removeprefix(prefix)
+    return bare if bare != identifier and is_purchase_id(bare) else None
+
+
+def _id(call: Call, prefix: str) -> str | None:
+    return _purchase_id(call.params["id"], prefix)
+
+
+def _updated(call: Call, prefix: str, change: Change) -> Answer | NoPurchase:
+    ours = _id(call, prefix)
+    return call.shop.checkout.update(ours, change, call.now) if ours else _UNKNOWN
+
+
+def _cancelled(call: Call, prefix: str) -> Answer | NoPurchase:
+    caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
+    ours, print_ = _id(call, prefix), fingerprint("cancel", call.params["id"], body)
+    return call.shop.checkout.cancel(ours, caller, key, print_, call.now) if ours else _UNKNOWN
+
+
+def _cart(call: Call, answer: Answer | NoPurchase) -> Reply:
+    if isinstance(answer, NoPurchase):
+        return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
+    market = call.shop.checkout.markets.by_id(answer.purchase.market)
+    shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
+    return Reply(201 if answer.created else 200, shown, dict(_NO_STORE))
+
+
+def _checkout(call: Call, answer: Answer | NoPurchase) -> Reply:
+    if isinstance(answer, NoPurchase):
+        return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
+    market, settings = call.shop.checkout.markets.by_id(answer.purchase.market), call.shop.settings
+    pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
+    links = [{"type": kind, "url": url} for kind, url in pages if url]
+    shown = ucp_views.checkout(answer.purchase, answer.messages, call.now, market, call.base_url, links)
+    return Reply(201 if answer.created else 200, shown, dict(_NO_STORE))
+
+
+_CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)
+ROUTES = (
+    Route("GET", "/.well-known/ucp", profile, "show", "Business profile", (200,)),
+    Route("POST", "/carts", create_cart, "ucp", "Create a cart: holds units", _CREATED, CartBody, key=True),
+    Route("GET", "/carts/{id}", get_cart, "ucp", "Get a cart", _READ),
+    Route("PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartBody, key=True),
+    Route("POST", "/carts/{id}/cancel", cancel_cart, "ucp", "Cancel a cart", _CHANGED, key=True),
+    Route("POST", "/checkout-sessions", create_checkout, "ucp", "Create a session", _CREATED, CheckoutBody, key=True),
+    Route("GET", "/checkout-sessions/{id}", get_checkout, "ucp", "Get a session", _READ),
+    Route(
+        "PUT", "/checkout-sessions/{id}", update_checkout, "ucp", "Replace a session", _CHANGED, CheckoutBody, key=True
+    ),
+    Route(
+        "POST",
+        "/checkout-sessions/{id}/complete",
+        complete_checkout,
+        "ucp",
+        "Place the order",
+        _CHANGED,
+        CompleteBody,
+        key=True,
+    ),
+    Route("POST", "/checkout-sessions/{id}/cancel", cancel_checkout, "ucp", "Cancel a session", _CHANGED, key=True),
+    Route("GET", "/orders/{id}", get_order, "ucp", "Get an order, as its platform", (200, 400, 401, 503)),
+    Route("POST", "/catalog/lookup", look_up, "ucp", "Look up drops", (200, 400, 413, 415, 503), LookupBody),
+)

@@ -1,0 +1,234 @@
+"""UCP requests (release 2026-04-08) as JSON, and what they mean in our words.
+
+Objects are open: fields we do not use, and those that only responses have, are ignored. What we use has its type.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from chalicelib.checkout import Buyer, Caller, Change, Completion, Destination, Wish
+from chalicelib.errors import BadInput
+
+HANDLER_ID = "sandbox"
+_DROP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NO_DROP = "-"  # no drop can have this id: what cannot be an id is as unknown as any other
+
+Text = Annotated[str, StringConstraints(max_length=200)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+MOST_LINES = 100
+MOST_IDS = 100
+
+
+class Open(BaseModel):
+    """An object of a UCP request."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class ItemIn(Open):
+    id: Annotated[str, StringConstraints(max_length=500)]
+
+
+class LineIn(Open):
+    item: ItemIn
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    id: Annotated[str, StringConstraints(max_length=128)] | None = None
+
+    def wish(self) -> Wish:
+        """The line as a wish."""
+        drop_id = self.item.id if _DROP_ID.fullmatch(self.item.id) else _NO_DROP
+        return Wish(drop_id, self.quantity, self.id)
+
+
+class BuyerIn(Open):
+    first_name: Text | None = None
+    last_name: Text | None = None
+    email: Annotated[str, StringConstraints(max_length=254)] | None = None
+    phone_number: Annotated[str, StringConstraints(max_length=40)] | None = None
+
+
+class ContextIn(Open):
+    address_country: Text | None = None
+
+
+class DestinationIn(Open):
+    id: Name | None = None
+    first_name: Text | None = None
+    last_name: Text | None = None
+    phone_number: Text | None = None
+    street_address: Text | None = None
+    extended_address: Text | None = None
+    address_locality: Text | None = None
+    address_region: Text | None = None
+    postal_code: Text | None = None
+    address_country: Text | None = None
+
+
+class GroupIn(Open):
+    id: Name | None = None
+    selected_option_id: Name | None = None
+
+
+class MethodIn(Open):
+    id: Name | None = None
+    type: Annotated[str, StringConstraints(pattern=r"^(shipping|pickup)$")] = "shipping"
+    destinations: Annotated[list[DestinationIn], Field(max_length=20)] | None = None
+    selected_destination_id: Name | None = None
+    groups: Annotated[list[GroupIn], Field(max_length=20)] | None = None
+
+
+class FulfillmentIn(Open):
+    methods: Annotated[list[MethodIn], Field(max_length=10)] | None = None
+
+    def destination(self) -> Destination | None:
+        """The destination that applies: the selected one, or the sole one. None: not mentioned, or not selected yet."""
+        index, method = self._shipping()
+        sent = list(method.destinations or ()) if method else []
+        if method is None or not sent:
+            return None
+        chosen = method.selected_destination_id
+        if chosen is None:
+            return _destination(sent[0]) if len(sent) == 1 else None
+        found = next((one for one in sent if one.id == chosen), None)
+        if found is None:
+            where = f"$.fulfillment.methods[{index}].selected_destination_id"
+            raise BadInput(f"{where}: no destination has this id.", field=where)
+        return _destination(found)
+
+    def option(self) -> str | None:
+        """The shipping option that the client selected itself."""
+        _, method = self._shipping()
+        groups = (method.groups or []) if method else []
+        return next((group.selected_option_id for group in groups if group.selected_option_id), None)
+
+    def _shipping(self) -> tuple[int, MethodIn | None]:
+        """The first shipping method: we ship, nothing is picked up."""
+        methods = enumerate(self.methods or ())
+        return next(((index, one) for index, one in methods if one.type == "shipping"), (0, None))
+
+
+def _destination(sent: DestinationIn) -> Destination:
+    return Destination.model_validate(sent.model_dump(exclude_none=True))
+
+
+Attribution = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=500)],
+    ],
+    Field(max_length=30),
+]
+
+
+class _Purchase(Open):
+    buyer: BuyerIn | None = None
+    context: ContextIn | None = None
+    attribution: Attribution | None = None
+    signals: dict[str, Any] | None = None
+
+    def _change(self, caller: Caller, key: str, fingerprint: str, lines: list[LineIn], **more: Any) -> Change:
+        return Change(
+            caller=caller,
+            key=key,
+            fingerprint=fingerprint,
+            wishes=tuple(line.wish() for line in lines),
+            buyer=Buyer.model_validate(self.buyer.model_dump(exclude_none=True)) if self.buyer else None,
+            country_hint=self.context.address_country if self.context else None,
+            attribution=self.attribution,
+            **more,
+        )
+
+
+class CartBody(_Purchase):
+    """``POST /carts`` and ``PUT /carts/{id}``."""
+
+    line_items: Annotated[list[LineIn], Field(max_length=MOST_LINES)]
+
+    def change(self, caller: Caller, key: str, fingerprint: str) -> Change:
+        """The body as a change of a purchase."""
+        return self._change(caller, key, fingerprint, self.line_items, as_cart=True)
+
+
+class CheckoutBody(_Purchase):
+    """``POST /checkout-sessions`` and ``PUT /checkout-sessions/{id}``."""
+
+    line_items: Annotated[list[LineIn], Field(max_length=MOST_LINES)] | None = None
+    cart_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    fulfillment: FulfillmentIn | None = None
+
+    def change(self, caller: Caller, key: str, fingerprint: str, cart: str | None = None) -> Change:
+        """The body as a change of a purchase; ``cart`` is the id of the purchase that is to become a checkout."""
+        if self.line_items is None and cart is None:
+            raise BadInput("$.line_items: Field required", field="$.line_items")
+        return self._change(
+            caller,
+            key,
+            fingerprint,
+            [] if cart else self.line_items or [],
+            cart_id=cart,
+            destination=self.fulfillment.destination() if self.fulfillment else None,
+            shipping_option=self.fulfillment.option() if self.fulfillment else None,
+        )
+
+
+class CredentialIn(Open):
+    type: Annotated[str, StringConstraints(max_length=64)]
+    token: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(repr=False)
+
+
+class InstrumentIn(Open):
+    id: Name
+    handler_id: Name
+    type: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    credential: CredentialIn
+    selected: bool = False
+
+
+class PaymentIn(Open):
+    instruments: Annotated[list[InstrumentIn], Field(min_length=1, max_length=10)]
+
+
+class CompleteBody(Open):
+    """``POST /checkout-sessions/{id}/complete``."""
+
+    payment: PaymentIn
+    signals: dict[str, Any] | None = None
+
+    def completion(self, caller: Caller, key: str, fingerprint: str) -> Completion:
+        """Pay with the selected instrument, or the first. ``BadInput`` for a payment handler that we do not have."""
+        instruments = self.payment.instruments
+        index = next((number for number, one in enumerate(instruments) if one.selected), 0)
+        chosen = instruments[index]
+        if chosen.handler_id != HANDLER_ID:
+            where = f"$.payment.instruments[{index}].handler_id"
+            raise BadInput(f"{where}: there is no such payment handler here.", field=where)
+        return Completion(
+            caller=caller,
+            key=key,
+            fingerprint=fingerprint,
+            handler_id=chosen.handler_id,
+            instrument_id=chosen.id,
+            instrument_type=chosen.type,
+            token=chosen.credential.token,
+        )
+
+
+class LookupBody(Open):
+    """``POST /catalog/lookup``."""
+
+    ids: Annotated[list[Annotated[str, StringConstraints(max_length=500)]], Field(min_length=1)]
+
+    def drop_ids(self) -> list[str]:
+        """The ids asked for, each once, in order; at most 100 may be asked for."""
+        if len(self.ids) > MOST_IDS:
+            raise BadInput(f"$.ids: at most {MOST_IDS} ids at once.", field="$.ids", code="request_too_large")
+        return list(dict.fromkeys(self.ids))
+
+
+def could_be_a_drop(identifier: str) -> bool:
+    """Whether a text may be the id of a drop at all."""
+    return _DROP_ID.fullmatch(identifier) is not None

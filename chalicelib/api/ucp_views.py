@@ -1,0 +1,252 @@
+"""Purchases and drops as UCP (release 2026-04-08) shows them: pure, and exactly valid against its schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from chalicelib.checkout import (
+    Destination,
+    Line,
+    Market,
+    Message,
+    NoPurchase,
+    Purchase,
+    Refund,
+    State,
+    expires_at,
+    status_of,
+)
+from chalicelib.instants import Instant, rfc3339
+
+VERSION = "2026-04-08"
+HANDLER_VERSION = "2026-11-23"
+HANDLERS = {
+    "dev.livedrop.sandbox": [{"id": "sandbox", "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}]
+}
+CART, CHECKOUT, ORDER = "dev.ucp.shopping.cart", "dev.ucp.shopping.checkout", "dev.ucp.shopping.order"
+FULFILLMENT, LOOKUP = "dev.ucp.shopping.fulfillment", "dev.ucp.shopping.catalog.lookup"
+
+Json = dict[str, Any]
+
+
+def cart_id(purchase_id: str) -> str:
+    return f"cart_{purchase_id}"
+
+
+def checkout_id(purchase_id: str) -> str:
+    return f"chk_{purchase_id}"
+
+
+def order_id(purchase_id: str) -> str:
+    return f"ord_{purchase_id}"
+
+
+def envelope(*capabilities: str, status: str = "success") -> Json:
+    """The ``ucp`` object of an answer."""
+    return {
+        "version": VERSION,
+        "status": status,
+        "capabilities": {name: [{"version": VERSION}] for name in capabilities},
+    }
+
+
+def message(said: Message, *, severity: str | None = None) -> Json:
+    """One message. Fields of ours (``opens_at``, ``retry_after_ms``) stand beside UCP's, as messages are open."""
+    shown: Json = {"type": said.type, "code": said.code, "content": said.content}
+    if said.type == "error":
+        shown["severity"] = severity or said.severity
+    if said.path:
+        shown["path"] = said.path
+    return {**said.extra, **shown}
+
+
+def nothing(answer: NoPurchase, capability: str) -> Json:
+    """An answer without a resource: UCP's error response, whose messages are unrecoverable."""
+    said = answer.messages or (Message("missing", "Nothing was asked for.", path="$.line_items"),)
+    messages = [message(one, severity="unrecoverable") for one in said]
+    return {"ucp": envelope(capability, status="error"), "messages": messages}
+
+
+def checkout(
+    purchase: Purchase,
+    messages: Sequence[Message],
+    now: Instant,
+    market: Market,
+    base_url: str,
+    links: Sequence[Json],
+) -> Json:
+    """A purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
+    status, _ = status_of(purchase, now)
+    shown = _common(purchase, messages, now, market)
+    shown |= {
+        "ucp": envelope(CHECKOUT, FULFILLMENT, CART) | {"payment_handlers": HANDLERS},
+        "id": checkout_id(purchase.id),
+        "status": status,
+        "links": list(links),
+        "fulfillment": {"methods": [_method(purchase, market)]} if purchase.lines else {"methods": []},
+    }
+    if purchase.payment:
+        paid_by = purchase.payment
+        instrument = {"id": paid_by.instrument_id, "handler_id": paid_by.handler_id, "type": paid_by.instrument_type}
+        shown["payment"] = {"instruments": [instrument | {"selected": True}]}
+    if status == "requires_escalation":
+        shown["continue_url"] = f"{base_url}/checkout-sessions/{checkout_id(purchase.id)}"
+    if purchase.state is State.PAID:
+        shown["order"] = {"id": order_id(purchase.id), "permalink_url": _permalink(base_url, purchase)}
+    return shown
+
+
+def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:
+    """A purchase as a cart (``cart.json``). What only a checkout needs is not called missing here."""
+    told = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
+    return _common(purchase, told, now, market) | {"ucp": envelope(CART), "id": cart_id(purchase.id)}
+
+
+def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
+    """A paid purchase as an order (``order.json``): as it was bought, with what was refunded as adjustments."""
+    left = {line.id: line.quantity - _given_back(purchase, line.id) for line in purchase.lines}
+    return {
+        "ucp": envelope(ORDER),
+        "id": order_id(purchase.id),
+        "checkout_id": checkout_id(purchase.id),
+        "permalink_url": _permalink(base_url, purchase),
+        "line_items": [_order_line(line, left[line.id], purchase) for line in purchase.lines],
+        "fulfillment": {"expectations": _expectations(purchase, left), "events": []},
+        "adjustments": [_adjustment(one) for one in purchase.refunds],
+        "currency": purchase.currency,
+        "totals": totals(purchase, market),
+        "attribution": _attribution(purchase),
+        "server_time": rfc3339(now),
+    }
+
+
+def _given_back(purchase: Purchase, line_id: str) -> int:
+    return sum(part.quantity for one in purchase.refunds for part in one.lines if part.line_id == line_id)
+
+
+def _permalink(base_url: str, purchase: Purchase) -> str:
+    return f"{base_url}/orders/{order_id(purchase.id)}"
+
+
+def _attribution(purchase: Purchase) -> dict[str, str]:
+    return ({"channel": purchase.channel} if purchase.channel else {}) | purchase.attribution
+
+
+def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, market: Market) -> Json:
+    shown: Json = {
+        "line_items": [_line(line, purchase) for line in purchase.lines],
+        "currency": purchase.currency,
+        "totals": totals(purchase, market),
+        "messages": [message(one) for one in messages],
+        "server_time": rfc3339(now),
+    }
+    ends = expires_at(purchase)
+    if ends is not None:
+        shown["expires_at"] = rfc3339(ends)
+    if purchase.buyer:
+        shown["buyer"] = purchase.buyer.model_dump(exclude_none=True)
+    attribution = _attribution(purchase)
+    return shown | ({"attribution": attribution} if attribution else {})
+
+
+def _item(line: Line) -> Json:
+    shown: Json = {"id": line.drop_id, "title": line.title, "price": line.unit_price}
+    return shown | ({"image_url": line.image_url} if line.image_url else {})
+
+
+def _line(line: Line, purchase: Purchase) -> Json:
+    return {"id": line.id, "item": _item(line), "quantity": line.quantity, "totals": _line_totals(line, purchase)}
+
+
+def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
+    """A line's money. Tax that the price contains is no summand; tax on top is one."""
+    goods, on_top = line.unit_price * line.quantity, line.tax if purchase.totals.tax_on_top else 0
+    parts: list[Json] = [{"type": "subtotal", "amount": goods}]
+    if on_top:
+        parts.append({"type": "tax", "amount": on_top})
+    return [*parts, {"type": "total", "amount": goods + on_top}]
+
+
+def totals(purchase: Purchase, market: Market) -> list[Json]:
+    """What the purchase costs: all that stands before ``total`` adds up to it.
+
+    Where prices include tax, the ``tax`` added is 0, and the sub-lines of goods and shipping show what they contain.
+    """
+    sums = purchase.totals
+    shown = [
+        _with_contained_tax("subtotal", sums.subtotal, sums.tax - sums.shipping_tax, market),
+        _with_contained_tax("fulfillment", sums.shipping, sums.shipping_tax, market),
+        {
+            "type": "tax",
+            "amount": sums.tax_on_top,
+            "display_text": "Tax (included in prices)" if market.tax_included else "Tax",
+        },
+        {"type": "total", "amount": sums.total},
+    ]
+    return shown if purchase.destination else [part for part in shown if part["type"] != "fulfillment"]
+
+
+def _with_contained_tax(kind: str, amount: int, tax: int, market: Market) -> Json:
+    part: Json = {"type": kind, "amount": amount}
+    if market.tax_included and tax:
+        part["lines"] = [{"display_text": "Net", "amount": amount - tax}, {"display_text": "Tax", "amount": tax}]
+    return part
+
+
+def _method(purchase: Purchase, market: Market) -> Json:
+    line_ids = [line.id for line in purchase.lines]
+    method: Json = {"id": "shipping", "type": "shipping", "line_item_ids": line_ids}
+    destination = purchase.destination
+    if destination is None:
+        return method
+    method |= {"destinations": [_destination(destination)], "selected_destination_id": destination.id}
+    options = market.options(purchase.currency) if purchase.shipping_option else ()
+    if options:
+        shown = [
+            {
+                "id": option.id,
+                "title": option.title,
+                "totals": [{"type": "total", "amount": option.price[purchase.currency]}],
+            }
+            for option in options
+        ]
+        group = {"id": "package_1", "line_item_ids": line_ids, "options": shown}
+        method["groups"] = [group | {"selected_option_id": purchase.shipping_option}]
+    return method
+
+
+def _destination(destination: Destination) -> Json:
+    return destination.model_dump(exclude_none=True)
+
+
+def _order_line(line: Line, left: int, purchase: Purchase) -> Json:
+    return {
+        "id": line.id,
+        "item": _item(line),
+        "quantity": {"original": line.quantity, "total": left, "fulfilled": 0},
+        "totals": _line_totals(line, purchase),
+        "status": "processing" if left else "removed",
+    }
+
+
+def _expectations(purchase: Purchase, left: dict[str, int]) -> list[Json]:
+    """Where what is not refunded goes to. The address is empty once personal data was erased."""
+    lines = [{"id": line_id, "quantity": units} for line_id, units in left.items() if units]
+    if not lines:
+        return []
+    where = purchase.destination
+    address = where.model_dump(exclude_none=True, exclude={"id"}) if where else {}
+    return [{"id": "exp_1", "line_items": lines, "method_type": "shipping", "destination": address}]
+
+
+def _adjustment(refund: Refund) -> Json:
+    """Money and units given back: signed, as they reduce the order."""
+    return {
+        "id": refund.id,
+        "type": "refund",
+        "occurred_at": rfc3339(refund.done_at or refund.requested_at),
+        "status": "completed" if refund.done_at is not None else "pending",
+        "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines],
+        "totals": [{"type": "total", "amount": -refund.amount}],
+    }
