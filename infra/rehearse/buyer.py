@@ -104,7 +104,7 @@ class Buyer:
     async def _come_back(self, body: Body, lacking: Iterable[str]) -> None:
         """Wait as the messages say; a drop that is not open long after its cue gets it again."""
         messages = body.get("messages", [])
-        codes = {str(message.get("code")) for message in messages}
+        codes = {str(message.get("code")) for message in messages} - {"missing"}
         for code in codes:
             self._client.measures.count(f"answered {code}")
         if "drop_not_open" in codes:
@@ -205,7 +205,8 @@ _PAYMENT: Final[Body] = {
 
 def _refuse_unexpected(reply: Reply) -> None:
     """A 409 means that an earlier request of ours came through late: what stands is read next. The rest is a fault."""
-    if reply.status not in {200, 201, 409}:
+    lost = any(message.get("code") == "not_found" for message in reply.body.get("messages", []))
+    if lost or reply.status not in {200, 201, 409}:
         raise Stuck(f"answered {reply}")
 
 

@@ -89,6 +89,7 @@ class CueDesk:
 
     async def _post(self, drop_id: str) -> None:
         while True:
+            self._said[drop_id].at = time.monotonic()
             cue = self._cue(drop_id)
             name = str(cue["id"])
 

@@ -20,7 +20,7 @@ from infra.rehearse.progress import Progress
 
 OPERATORS: Final = 16
 """Operator calls in flight."""
-BUYERS: Final = 12
+BUYERS: Final = 8
 """Buyers in flight. Two cores serve everything, this client included."""
 HOLD_SECONDS: Final = 120
 """Long enough for a cart of 100 lines; short enough that what a killed process left held comes free in the run."""

@@ -12,7 +12,7 @@ from infra.rehearse.demand import Article, Demand, Invoice
 
 CURRENCY: Final = "GBP"
 LINES_A_PURCHASE: Final = 100
-LINES_A_STEP: Final = 20
+LINES_A_STEP: Final = 10
 """Lines that a buyer adds to a cart at once: a wave of cues opens their drops just before."""
 EXPRESS_LINES: Final = 10
 """Purchases of up to so many lines go, every second one, straight to the checkout without a cart."""
