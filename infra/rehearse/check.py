@@ -129,6 +129,9 @@ def judge_order(
         findings.differences.append(f"{name}: its subtotal is {subtotal}, the input's is {amount}")
     if (total := _total(reply.body, "total")) != order.total:
         findings.differences.append(f"{name}: its total is {total}, the buyer was shown {order.total}")
+    for refund in reply.body.get("adjustments", []):
+        if refund["status"] != "completed":
+            findings.differences.append(f"{name}: its refund {refund['id']} is {refund['status']}")
     if reply.body.get("checkout_id") != order.checkout_id:
         findings.differences.append(f"{name}: belongs to {reply.body.get('checkout_id')}, not {order.checkout_id}")
 

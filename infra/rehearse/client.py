@@ -22,8 +22,6 @@ PATIENCE_SECONDS: Final = 180
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _AWAY: Final = {429, 500, 502, 503, 504}
 
-_AGENT: Final = 'profile="https://rehearsal.example/.well-known/ucp"'
-
 
 class Stuck(Exception):
     """Something could not be brought to its end; the message says what."""
@@ -52,7 +50,7 @@ class Client:
         self._http = httpx.AsyncClient(base_url=facts.http, limits=limits, timeout=timeout, trust_env=False)
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
         self._patience_seconds = patience_seconds
-        self._buyer = {"UCP-Agent": _AGENT, "X-API-Key": facts.platform_key}
+        self._buyer = {"UCP-Agent": f'profile="{facts.platform_profile}"', "X-API-Key": facts.platform_key}
         self._operator = {"Authorization": f"Bearer {facts.operator_token}"}
         self._finance = {"Authorization": f"Bearer {facts.finance_token}"}
         self.measures = measures

@@ -95,13 +95,13 @@ async def _manifest_of(day: date, show_id: str, run_key: str, client: Client) ->
     reply = await client.as_finance("ask for export", "POST", "/exports", asked, run_key)
     if reply.status not in {200, 201, 202}:
         raise Stuck(f"POST /exports: {reply}")
-    run_id = reply.body["id"]
+    run_id = reply.body["export_id"]
     deadline = time.monotonic() + _WRITTEN_WITHIN_SECONDS
     while True:
         reply = await client.as_finance("look up exports", "GET", f"/exports/{day.isoformat()}")
         if reply.status != 200:
             raise Stuck(f"GET /exports/{day}: {reply}")
-        run = next((run for run in reply.body["exports"] if run["id"] == run_id), None)
+        run = next((run for run in reply.body["exports"] if run["export_id"] == run_id), None)
         if run and run["state"] == "done":
             manifest_key = str(run["manifest_key"])
             if show_id not in manifest_key:

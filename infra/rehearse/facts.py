@@ -24,6 +24,7 @@ class Facts:
     region: str
     operator_token: str
     finance_token: str
+    platform_profile: str
     platform_key: str
     cue_secret: str
     cue_stream: str

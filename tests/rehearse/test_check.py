@@ -113,6 +113,7 @@ NAME = "order ord_X of purchase 1.1 (invoice 578001)"
                 f"{NAME}: its total is 2644, the buyer was shown 2645",
             ],
         ),
+        (an_order(adjustments=[{"id": "rf_1", "status": "pending"}]), [f"{NAME}: its refund rf_1 is pending"]),
         (an_order(checkout_id="chk_Y"), [f"{NAME}: belongs to chk_Y, not chk_X"]),
         (Reply(200, {"messages": []}), [f'{NAME}: cannot be read: 200 {{"messages": []}}']),
         (

@@ -43,7 +43,9 @@ def talking(
     async def both() -> tuple[Reply, Measures]:
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            facts = Facts(f"http://127.0.0.1:{port}", "", "", "op", "fin", "key", "", "", "", "", "", "UTC")
+            facts = Facts(
+                f"http://127.0.0.1:{port}", "", "", "op", "fin", "https://p.example", "key", "", "", "", "", "", "UTC"
+            )
             async with Client(facts, Measures(), "seed", patience_seconds) as client:
                 return await talk(client), client.measures
 

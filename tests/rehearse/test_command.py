@@ -60,8 +60,8 @@ def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
 def test_facts_are_read_and_the_shops_time_zone_has_a_default(tmp_path: Path) -> None:
     local = tmp_path / "local.json"
     names = (
-        *("http", "aws_endpoint", "region", "operator_token", "finance_token", "platform_key", "cue_secret"),
-        *("cue_stream", "bucket", "aws_access_key_id", "aws_secret_access_key"),
+        *("http", "aws_endpoint", "region", "operator_token", "finance_token", "platform_profile", "platform_key"),
+        *("cue_secret", "cue_stream", "bucket", "aws_access_key_id", "aws_secret_access_key"),
     )
     local.write_text(json.dumps({name: name for name in (*names, "stock_table")}))
     facts = Facts.read(local)
