@@ -141,6 +141,8 @@ def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, 
     order, gone = order_of(purchase), set()
     for layout, hold in holds_of(purchase):
         if isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+            if not till.stock.mark_dead(layout, hold.id):
+                raise Contended("A hold that was gone has come back by a late take.")
             gone.add(hold.id)
     found = till.gateway.find(purchase.id, purchase.attempt, now=now)
     if isinstance(found, Captured):

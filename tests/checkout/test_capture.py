@@ -5,7 +5,7 @@ import pytest
 from chalicelib.checkout import Answer, NoPurchase, State
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND
-from chalicelib.payments import Captured, OutcomeUnknownError
+from chalicelib.payments import Captured, Declined, OutcomeUnknownError, PaymentOrder
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
 from tests.checkout.conftest import Shop
 
@@ -88,6 +88,21 @@ def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: Shop) -> Non
     shop.checkout.capture(placed.id, 1, NOW)
     assert shop.read(placed.id) == opened
     assert shop.counts("mug") == (0, 1, 0)
+
+
+def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    placed = shop.placed(("mug", 1), token="capture_refused")
+    shop.checkout.cancel(placed.id, PLATFORM, "too-late", "", NOW)
+    shop.checkout.capture(placed.id, 1, NOW)
+    again = shop.checkout.complete(placed.id, a_completion("declined", "pay-again"), NOW)
+    assert isinstance(again, Answer)
+    late = PaymentOrder(placed.id, 3, placed.totals.total, "GBP", "ok", {})
+    shop.gateway.authorise(late, now=NOW)
+    shop.checkout.capture(placed.id, 3, NOW)
+    found = shop.gateway.find(placed.id, 3, now=NOW)
+    assert isinstance(found, Declined)
+    assert found.code == "voided"
 
 
 def test_after_a_decline_the_units_lapse_by_themselves(shop: Shop) -> None:

@@ -98,9 +98,21 @@ class _Parser:
             self.next("AND")
             high = self.operand()
             return lambda scope: _compare(">=", left(scope), low(scope)) and _compare("<=", left(scope), high(scope))
+        if self.peek() == "IN":
+            return self._membership(left)
         sign = self.next()
         right = self.operand()
         return lambda scope: _compare(sign, left(scope), right(scope))
+
+    def _membership(self, left: _Term) -> _Term:
+        self.next("IN")
+        self.next("(")
+        among = [self.operand()]
+        while self.peek() == ",":
+            self.next()
+            among.append(self.operand())
+        self.next(")")
+        return lambda scope: any(_compare("=", left(scope), one(scope)) for one in among)
 
     def operand(self) -> _Term:
         token = self.next()
@@ -191,6 +203,18 @@ class Table:
             responses[table] = [to_item(item) for item in found if item is not None]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
+    def query(
+        self, *, TableName: str, KeyConditionExpression: str, ExpressionAttributeValues: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        values = from_item(ExpressionAttributeValues)
+        wanted = _condition(KeyConditionExpression)
+        found = [
+            item
+            for place, item in sorted(self.items.items())
+            if place[0] == TableName and wanted(_Scope(item, {}, values))
+        ]
+        return {"Items": [to_item(item) for item in found]}
+
     def put_item(
         self,
         *,
@@ -198,12 +222,13 @@ class Table:
         Item: Mapping[str, Any],
         ConditionExpression: str,
         ExpressionAttributeValues: Mapping[str, Any] | None = None,
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
         record = from_item(Item)
         place = _place(TableName, record)
-        before = self.items.get(place, {})
-        if not _condition(ConditionExpression)(_Scope(before, {}, from_item(ExpressionAttributeValues or {}))):
-            raise _refused("PutItem", None)
+        before = self.items.get(place)
+        if not _condition(ConditionExpression)(_Scope(before or {}, {}, from_item(ExpressionAttributeValues or {}))):
+            raise _refused("PutItem", before if ReturnValuesOnConditionCheckFailure == "ALL_OLD" else None)
         self.items[place] = record
         return {}
 
