@@ -1,0 +1,133 @@
+"""The whole API on the in-process emulator: requests go through Chalice's local gateway as proxy events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+from chalice.config import Config
+from chalice.local import LocalGateway
+
+from chalicelib.api import ROUTES, Front, Platform, Secrets, Shop, serve
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.finance import open_exports
+from chalicelib.payments import SandboxGateway
+from chalicelib.settings import Settings
+from chalicelib.shows import Shows
+from chalicelib.stock import Stock
+from tests.conftest import Tables
+
+AGENT = 'profile="https://platform.example/profile"'
+SECRETS = Secrets(
+    id_key=bytes(32),
+    jwt_secret="a secret of the tests, long enough for HS256",
+    cue_secrets=("whsec_b2xkIHNlY3JldCBvZiB0aGUgdGVzdHM=", "whsec_bmV3IHNlY3JldCBvZiB0aGUgdGVzdHM="),
+    platforms=(
+        Platform("lively", "https://platform.example/profile", "lively-app", "key-of-lively"),
+        Platform("other", "https://other.example/profile", None, "key-of-other"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+
+def token(*scopes: str, seconds: int = 300, secret: str = SECRETS.jwt_secret) -> str:
+    claims = {"sub": "ada", "scope": " ".join(scopes), "exp": int(time.time()) + seconds}
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+class Api:
+    """A client of the API."""
+
+    def __init__(self, app: Front, shop: Shop, tables: Tables) -> None:
+        self.shop, self.tables = shop, tables
+        self._gateway = LocalGateway(app, Config())
+        self._keys = count(1)
+
+    def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
+        """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` names ``UCP-Agent``."""
+        usual: dict[str, str | None] = {"host": "shop.example"}
+        if path.startswith(("/shows", "/drops", "/exports")) or path.endswith(("/refunds", "/cancellation")):
+            usual["authorization"] = "Bearer " + token("operator", "finance")
+        else:
+            usual["ucp-agent"] = AGENT
+        if method in ("POST", "PUT"):
+            usual |= {"idempotency-key": f"key-{next(self._keys)}", "content-type": "application/json"}
+        usual |= {name.replace("_", "-"): value for name, value in headers.items()}
+        raw = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        sent = {name: value for name, value in usual.items() if value is not None}
+        answer = self._gateway.handle_request(method, path, sent, raw)
+        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+    def snapshot(self) -> list[Any]:
+        """Every item of every table: what must not change when a request is refused."""
+        names = (self.tables.stock, self.tables.commerce, self.tables.sandbox)
+        items = [item for name in names for item in self.tables.dynamodb.scan(TableName=name)["Items"]]
+        return sorted(items, key=repr)
+
+    def an_open_drop(self, drop_id: str = "mug", stock: int = 3, **more: object) -> None:
+        show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z", "market": "GB"}
+        assert self.send("PUT", "/shows/s1", show).status in (200, 201)
+        drop = {
+            "show_id": "s1",
+            "sku": "M1",
+            "title": "Mug",
+            "unit_price": {"amount": 1250, "currency": "GBP"},
+            "stock": stock,
+            "opens_at": "2026-01-01T00:00:00Z",
+            **more,
+        }
+        assert self.send("PUT", f"/drops/{drop_id}", drop).status == 201
+
+
+def express(drop_id: str = "mug", quantity: int = 1) -> dict[str, Any]:
+    """All that a purchase needs, in one request."""
+    address = {"street_address": "1 High Street", "address_locality": "Leeds", "address_country": "GB"}
+    return {
+        "line_items": [{"item": {"id": drop_id}, "quantity": quantity}],
+        "buyer": {"email": "jane@example.com", "first_name": "Jane"},
+        "fulfillment": {"methods": [{"type": "shipping", "destinations": [address]}]},
+    }
+
+
+def paying(credential: str = "ok") -> dict[str, Any]:
+    instrument = {"id": "pi_1", "handler_id": "sandbox", "type": "card", "selected": True}
+    return {"payment": {"instruments": [instrument | {"credential": {"type": "token", "token": credential}}]}}
+
+
+@pytest.fixture
+def api(tables: Tables) -> Api:
+    boto3.client("s3").create_bucket(
+        Bucket="books-of-the-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    sqs = boto3.client("sqs")
+    queue = sqs.create_queue(QueueName="exports")["QueueUrl"]
+    settings = Settings.from_environment({"LIVEDROP_CORS_ORIGINS": "https://brand.example"})
+    stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
+    shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
+    purchases = PurchaseStore(tables.dynamodb, tables.commerce)
+    gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
+    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, SECRETS.id_key)
+    exports = open_exports(
+        boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
+    )
+    shop = Shop(settings, SECRETS, shows, stock, till, exports)
+    app = Front(app_name="livedrop", configure_logs=False)
+    serve(app, ROUTES, lambda: shop)
+    return Api(app, shop, tables)

@@ -1,0 +1,96 @@
+"""What watchers see, cues by HTTP, cross-origin rules, and the document of it all."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from chalicelib.api import ROUTES
+from chalicelib.instants import clock, rfc3339
+from tests.api.conftest import SECRETS, Answer, Api
+
+
+def cue(kind: str = "open", **more: object) -> bytes:
+    event = {"specversion": "1.0", "id": "c1", "source": "/encoder", "type": f"dev.livedrop.drop.{kind}"}
+    return json.dumps(event | {"subject": "mug", "time": rfc3339(clock())} | more).encode()
+
+
+def told(api: Api, body: bytes, secret: str = SECRETS.cue_secrets[0], minutes_ago: int = 0) -> Answer:
+    when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    signature = Webhook(secret).sign("msg_1", when, body.decode())
+    stamp = str(int(when.timestamp()))
+    return api.send("POST", "/cues", body, webhook_id="msg_1", webhook_timestamp=stamp, webhook_signature=signature)
+
+
+def test_a_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: Api) -> None:
+    api.an_open_drop(opens_at=None)
+    body = cue()
+    assert told(api, body).status == 202
+    assert told(api, body, SECRETS.cue_secrets[1]).status == 200
+    assert api.send("GET", "/shows/s1").body["drops"][0]["state"] == "open"
+
+
+def test_an_old_open_is_refused_with_its_reason(api: Api) -> None:
+    api.an_open_drop(opens_at=None)
+    answer = told(api, cue(time=rfc3339(clock() - 60_000)))
+    assert (answer.status, answer.headers["Content-Type"]) == (409, "application/problem+json")
+
+
+@pytest.mark.parametrize("signature", [None, "", "v1", "v1,", "v1,AAAA", "v1,\u00e9", "v2,AAAA", "a b,c,d"])
+def test_a_cue_without_a_good_signature_changes_nothing(api: Api, signature: str | None) -> None:
+    api.an_open_drop(opens_at=None)
+    before, now = api.snapshot(), str(clock() // 1000)
+    for stamp in (now, "nan", "1e400", "", None):
+        headers = {"webhook_id": "m", "webhook_timestamp": stamp, "webhook_signature": signature}
+        assert api.send("POST", "/cues", cue(), **headers).status == 401
+    assert told(api, cue(), minutes_ago=6).status == 401
+    assert told(api, cue(), "whsec_YW5vdGhlciBzZWNyZXQ=").status == 401
+    assert api.snapshot() == before
+
+
+def test_the_live_state_is_cacheable_and_unchanged_is_304(api: Api) -> None:
+    api.an_open_drop(stock=3)
+    first = api.send("GET", "/shows/s1/live")
+    assert (first.status, first.headers["Cache-Control"]) == (200, "public, max-age=1")
+    (drop,) = first.body["drops"]
+    assert (drop["state"], drop["available"], drop["held"], drop["sold"], drop["size"]) == ("open", 3, 0, 0, 3)
+    assert drop["unit_price"] == {"amount": 1250, "currency": "GBP"}
+    again = api.send("GET", "/shows/s1/live", if_none_match=f'W/"other", {first.headers["ETag"]}')
+    assert (again.status, again.text) == (304, "")
+
+
+def test_pages_of_configured_origins_may_call_the_buyer_api_and_no_others(api: Api) -> None:
+    asked = api.send("OPTIONS", "/carts", origin="https://brand.example")
+    assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (204, "https://brand.example")
+    assert asked.headers["Access-Control-Allow-Methods"] == "POST"
+    answered = api.send("GET", "/carts/none", origin="https://brand.example")
+    assert answered.headers["Access-Control-Allow-Origin"] == "https://brand.example"
+    assert "Access-Control-Allow-Origin" not in api.send("GET", "/carts/none", origin="https://x.example").headers
+
+
+def test_health_reads_the_tables(api: Api) -> None:
+    assert api.send("GET", "/health").body == {"status": "ok"}
+    api.tables.dynamodb.delete_table(TableName=api.tables.stock)
+    answer = api.send("GET", "/health")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_the_document_tells_of_every_route_and_of_nothing_else() -> None:
+    import app
+
+    served = {(path, method) for path, methods in app.app.routes.items() for method in methods if method != "OPTIONS"}
+    from chalicelib.api.openapi import document
+
+    told_of = document(ROUTES, "https://shop.example")["paths"]
+    assert {(path, method.upper()) for path, methods in told_of.items() for method in methods} == served
+
+
+def test_an_export_is_asked_for_once_and_listed(api: Api) -> None:
+    first = api.send("POST", "/exports", {"date": "2026-11-23"}, idempotency_key="e")
+    again = api.send("POST", "/exports", {"date": "2026-11-23"}, idempotency_key="e")
+    assert (first.status, again.body["export_id"]) == (202, first.body["export_id"])
+    listed = api.send("GET", "/exports/2026-11-23").body["exports"]
+    assert [one["export_id"] for one in listed] == [first.body["export_id"]]
