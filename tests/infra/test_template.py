@@ -114,8 +114,8 @@ def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
     assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "RepairRole"}
 
 
-def test_only_finance_writes_to_the_finance_bucket() -> None:
-    assert _who_may("FinanceBucket", "s3:PutObject") == {"RecordRole", "ExportRole", "CloseDayRole"}
+def test_only_finance_and_its_repair_write_to_the_finance_bucket() -> None:
+    assert _who_may("FinanceBucket", "s3:PutObject") == {"RecordRole", "ExportRole", "CloseDayRole", "RepairRole"}
 
 
 def test_nothing_deletes_what_is_kept() -> None:
