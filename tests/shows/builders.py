@@ -123,7 +123,7 @@ class Interposed:
     client: Any
     before: Callable[[int, str], None] = lambda number, operation: None
     after: Callable[[int, str], None] = lambda number, operation: None
-    calls: int = 0
+    calls: int = field(default=0, init=False)
 
     def __getattr__(self, operation: str) -> Any:
         def call(**arguments: Any) -> Any:

@@ -1,0 +1,120 @@
+"""The cue stream: good records are applied in order, unreadable ones parked, and a passing fault brings all back."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.errors import Unavailable
+from chalicelib.shows import DropState
+from chalicelib.streams.cues import handle
+from chalicelib.streams.store import Queue
+from tests.conftest import Tables
+from tests.shows.builders import NOW, Interposed, Stage
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+EVENT = json.loads((Path(__file__).parent.parent / "events" / "kinesis_cues.json").read_text())
+"""Eight records: a show starts, text, d1 opens, d9 opens, a wrong extension, stock for d1, bytes, d1 opens again."""
+
+
+@pytest.fixture
+def parked(tables: Tables) -> Queue:
+    """The queue of parked cues, empty."""
+    sqs: SQSClient = boto3.client("sqs")
+    return Queue(sqs, sqs.create_queue(QueueName="parked")["QueueUrl"])
+
+
+def messages(queue: Queue) -> list[dict[str, Any]]:
+    answer = queue.sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10)
+    return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+
+def a_batch(*texts: str) -> dict[str, Any]:
+    return {"Records": [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]}
+
+
+def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Queue) -> None:
+    stage = Stage(tables).set()
+    handle(EVENT, stage.shows, parked, NOW)
+    seen = stage.seen()
+    assert (seen.state, seen.opens_at, seen.closes_at, seen.size) == (DropState.OPEN, NOW, NOW + 300_000, 7)
+    assert [refused.id for refused in stage.shows.refused_cues(None)] == ["k3"]
+    live = stage.shows.live("s1", NOW)
+    assert live is not None
+    assert live.show.started_at == NOW
+
+
+def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, parked: Queue) -> None:
+    handle(EVENT, Stage(tables).set().shows, parked, NOW)
+    found = {message["sequence_number"][-1]: message for message in messages(parked)}
+    assert {number: (message["reason"], message["field"]) for number, message in found.items()} == {
+        "1": ("$: not JSON", "$"),
+        "4": (
+            "$.data.closes_at: must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z",
+            "$.data.closes_at",
+        ),
+        "6": ("$: not base64 of UTF-8 text", "$"),
+    }
+    assert found["1"]["data"] == EVENT["Records"][1]["kinesis"]["data"]
+    assert (found["1"]["cut"], found["1"]["partition_key"]) == (False, "s1")
+
+
+def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue) -> None:
+    stage = Stage(tables).set()
+    handle(EVENT, stage.shows, parked, NOW)
+    before = stage.everything()
+    handle(EVENT, stage.shows, parked, NOW)
+    assert stage.everything() == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        "1" * 5_000,
+        '{"specversion": "1.0", "id": "\\ud800"}',
+        '{"specversion": NaN}',
+    ],
+)
+def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue, text: str) -> None:
+    stage = Stage(tables).set()
+    before = stage.everything()
+    handle(a_batch(text), stage.shows, parked, NOW)
+    assert len(messages(parked)) == 1
+    assert stage.everything() == before
+
+
+def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
+    handle(a_batch("x" * 900_000), Stage(tables).set().shows, parked, NOW)
+    (message,) = messages(parked)
+    assert (len(message["data"]), message["cut"]) == (100_000, True)
+
+
+def test_a_passing_fault_brings_the_whole_batch_again_and_parks_nothing_yet(tables: Tables, parked: Queue) -> None:
+    stage = Stage(tables).set()
+
+    def fails_late(number: int, operation: str) -> None:
+        if number > 4:
+            error = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}
+            raise ClientError(error, operation)  # type: ignore[arg-type]
+
+    faulty = Stage(tables, Interposed(tables.dynamodb, before=fails_late))
+    with pytest.raises(Unavailable):
+        handle(EVENT, faulty.shows, parked, NOW)
+    assert messages(parked) == []
+    assert stage.seen().state is DropState.OPEN
+    handle(EVENT, stage.shows, parked, NOW)
+    assert len(messages(parked)) == 3
+    assert stage.seen().size == 7

@@ -1,0 +1,74 @@
+"""The stock stream: the live summary of each drop touched is made anew, once a batch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.shows import Shows
+from chalicelib.stock import hold_id
+from chalicelib.streams.stock import handle
+from tests.conftest import Tables
+from tests.shows.builders import MAX_AGE_SECONDS, NOW, Died, Interposed, Stage, a_drop, a_show, dying
+
+EVENT = json.loads((Path(__file__).parent.parent / "events" / "dynamodb_stock.json").read_text())
+"""Five records: three of bucket 0 of d1, one of d2, one of d9, which nobody knows."""
+
+
+def hold(stage: Stage) -> None:
+    stage.stock.take(stage.drop().layout, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
+
+
+def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> None:
+    stage = Stage(tables).set()
+    stage.shows.put_drop("d2", a_drop(), "ann", NOW)
+    hold(stage)
+    before = stage.stock.summary("d1")
+    handle(EVENT, stage.shows, stage.stock, NOW)
+    after = stage.stock.summary("d1")
+    assert before is not None
+    assert after is not None
+    assert (before.held, after.held, after.available) == (0, 2, 1)
+
+
+def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(tables: Tables) -> None:
+    stage = Stage(tables).set()
+    hold(stage)
+    calls: Counter[str] = Counter()
+
+    def note(number: int, operation: str) -> None:
+        calls[operation] += 1
+
+    counting = Stage(tables, Interposed(tables.dynamodb, before=note))
+    handle(EVENT, counting.shows, counting.stock, NOW)
+    assert calls == {"get_item": 4, "batch_get_item": 1, "put_item": 1}
+    assert stage.stock.summary("d9") is None
+
+
+def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -> None:
+    stage = Stage(tables)
+    stage.shows.put_show("s1", a_show(), "ann", NOW)
+    doomed = Stage(tables, Interposed(tables.dynamodb, before=dying(at=5)))
+    with pytest.raises(Died):
+        doomed.shows.put_drop("d1", a_drop(), "ann", NOW)
+    before = stage.everything()
+    handle(EVENT, stage.shows, stage.stock, NOW)
+    assert stage.everything() == before
+
+
+def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
+    stage = Stage(tables).set()
+    hold(stage)
+
+    def fails(number: int, operation: str) -> None:
+        error = {"Error": {"Code": "InternalServerError", "Message": ""}}
+        raise ClientError(error, operation)  # type: ignore[arg-type]
+
+    faulty = Stage(tables, Interposed(tables.dynamodb, before=fails))
+    shows = Shows(tables.dynamodb, tables.commerce, faulty.stock, MAX_AGE_SECONDS)
+    with pytest.raises(ClientError):
+        handle(EVENT, shows, faulty.stock, NOW)
