@@ -79,7 +79,7 @@ def complete_secret(secretsmanager: Any, secret_id: str) -> dict[str, Any]:
     made_up = {
         "id_key": secrets.token_hex(32),
         "cue_secrets": [new_cue_secret()],
-        "platforms": [],
+        "platforms": [own_site()],
     }
     whole = made_up | held
     if whole != held:
@@ -89,9 +89,13 @@ def complete_secret(secretsmanager: Any, secret_id: str) -> dict[str, Any]:
 
 def new_cue_secret() -> str:
     """A fresh signing key in the form of Standard Webhooks."""
-    import base64
-
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def own_site() -> dict[str, str]:
+    """The platform that every deployment knows at first: the shop's own pages, with a fresh key."""
+    profile = "https://shop.example/.well-known/ucp"
+    return {"name": "own-site", "profile": profile, "channel": "own-site", "api_key": secrets.token_urlsafe(32)}
 
 
 def _place(session: boto3.Session, bucket: str, package: Package, template: str) -> str:

@@ -26,8 +26,8 @@ from infra.local.processes import LOOPBACK, end, free_port, launch
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("engine-requirements.txt")
 REGION = "eu-west-1"
-ACCOUNT = "000000000001"
-"""The access key of the local stack; the engine takes a key of twelve digits as the account."""
+ACCOUNT = "000000000000"
+"""The access key of the local stack. The engine takes twelve digits as the account, and unsigned requests as this one."""
 
 _READY_SECONDS = 30
 

@@ -1,0 +1,301 @@
+"""``livedrop``: the command line. ``make`` targets only call it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import boto3
+import httpx
+import psutil
+import typer
+from rich.console import Console
+
+from infra import deploy as deployment
+from infra.local import engine as embedded
+from infra.local.home import Home
+from infra.local.processes import LOOPBACK, alive, children, kill_outright, launch
+from infra.local.stack import CannotStart, Stack, invoke_repair
+from infra.package import Architecture, native, package
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console(highlight=False)
+_DETACHED_SECONDS = 240
+_STOP_SECONDS = 60
+
+
+def main() -> None:
+    """The ``livedrop`` command."""
+    try:
+        app()
+    except (CannotStart, deployment.DeploymentFailed) as reason:
+        _fail(str(reason))
+
+
+@app.command()
+def run(
+    *,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what was kept since the last run.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready, and leave it running.")] = False,
+) -> None:
+    """Run everything on this machine, in the foreground, until interrupted."""
+    home = Home.from_environment()
+    if home.running("run") and home.running("run") != os.getpid():
+        _fail(f"it runs already (see {home.facts_file}); `livedrop stop` ends it")
+    if detach:
+        _detached(home, reset)
+        return
+    stack = Stack(home, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), say=console.print)
+    ended, engine_wanted_anew = threading.Event(), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _interrupt(ended))
+    signal.signal(signal.SIGHUP, lambda *_: engine_wanted_anew.set())
+    try:
+        stack.start(reset=reset)
+        home.note_part("run", os.getpid())
+        _welcome(home, stack)
+        while not ended.is_set():
+            if engine_wanted_anew.is_set():
+                engine_wanted_anew.clear()
+                stack.restart_engine()
+            stack.watch()
+            time.sleep(0.3)
+    except _Interrupted:
+        pass
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stack.stop()
+        console.print("stopped")
+
+
+@app.command()
+def stop() -> None:
+    """End what `livedrop run` started, also when that was killed."""
+    home = Home.from_environment()
+    runner = home.running("run")
+    if runner is not None:
+        os.kill(runner, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while alive(runner) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    ended = home.end_parts()
+    console.print("stopped" if runner or ended else "nothing was running")
+
+
+@app.command("restart-engine")
+def restart_engine() -> None:
+    """Stop and start the local AWS engine in order, while the HTTP front stays; then repair."""
+    home = Home.from_environment()
+    facts = _facts(home)
+    os.kill(facts["pid"]["run"], signal.SIGHUP)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline:
+        now = home.facts()
+        if now and now["pid"]["engine"] != facts["pid"]["engine"]:
+            console.print("the engine runs again")
+            return
+        time.sleep(0.1)
+    _fail("the engine did not come back; see engine.log")
+
+
+@app.command()
+def crash() -> None:
+    """Kill the HTTP front and the function workers outright, as a rehearsal for the worst."""
+    pids = _facts(Home.from_environment())["pid"]
+    family = children(pids["engine"]) + children(pids["front"]) + [psutil.Process(pids["front"])]
+    kill_outright(family)
+    console.print(f"killed {len(family)} processes")
+
+
+@app.command()
+def token(scope: Annotated[str, typer.Argument(help="operator or finance")]) -> None:
+    """Print a bearer token of the running local stack."""
+    facts = _facts(Home.from_environment())
+    if scope not in {"operator", "finance"}:
+        _fail("the scope is operator or finance")
+    print(facts[f"{scope}_token"])
+
+
+@app.command()
+def repair() -> None:
+    """Take up again whatever a lost message left behind."""
+    facts = _facts(Home.from_environment())
+    console.print(invoke_repair(_client(facts, "lambda"), facts["repair_function"]))
+
+
+@app.command()
+def redrive(queue: Annotated[str, typer.Argument(help="capture, books or exports")]) -> None:
+    """Put the messages of a dead-letter queue back to work."""
+    facts = _facts(Home.from_environment())
+    queues = facts["queues"]
+    dead, worked = f"{queue.capitalize()}DLQUrl", f"{queue.capitalize()}QueueUrl"
+    if dead not in queues:
+        _fail("the queue is capture, books or exports; a stream's lost batches are taken up by `livedrop repair`")
+    console.print(f"{_move(_client(facts, 'sqs'), queues[dead], queues[worked])} messages put back")
+
+
+@app.command()
+def audit(drop: str) -> None:
+    """Count every unit of a drop."""
+    facts = _facts(Home.from_environment())
+    _show(httpx.get(f"{facts['http']}/drops/{drop}/audit", headers=_bearer(facts, "operator"), timeout=60))
+
+
+@app.command()
+def export(
+    date: Annotated[str, typer.Argument(help="Business day, YYYY-MM-DD")],
+    show: Annotated[str | None, typer.Option(help="Only this show.")] = None,
+) -> None:
+    """Ask for an interim export of a business day; it closes nothing."""
+    facts = _facts(Home.from_environment())
+    wish = {"date": date} | ({"show_id": show} if show else {})
+    headers = _bearer(facts, "finance") | {"Idempotency-Key": f"cli-{time.time_ns()}"}
+    _show(httpx.post(f"{facts['http']}/exports", json=wish, headers=headers, timeout=60))
+
+
+@app.command("package")
+def package_() -> None:
+    """Package the application for AWS and say how large it is."""
+    targets: tuple[Architecture, ...] = ("arm64",) if native() == "arm64" else ("arm64", "x86_64")
+    for architecture in targets:
+        began = time.monotonic()
+        made, fresh = package(architecture)
+        unpacked = sum(path.stat().st_size for path in made.unpacked.rglob("*") if path.is_file())
+        how = f"{time.monotonic() - began:.1f} s" if fresh else "unchanged"
+        size = f"{made.code.stat().st_size / 1e6:.1f} MB zipped, {unpacked / 1e6:.1f} MB unpacked"
+        console.print(f"{architecture}: {made.code} ({size}; {how})")
+
+
+@app.command()
+def deploy(
+    *,
+    stack: Annotated[str, typer.Option(help="Name of the CloudFormation stack.")] = "livedrop",
+    code_bucket: Annotated[str | None, typer.Option(help="Bucket for the code; made when absent.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the template; repeatable.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Deploy to AWS, with the credentials and region of this shell."""
+    session = boto3.Session()
+    if not session.region_name:
+        _fail("no region: set AWS_REGION")
+    account = session.client("sts").get_caller_identity()["Account"]
+    bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
+    given = dict(pair.split("=", 1) for pair in parameter or [] if "=" in pair)
+    console.print(f"account {account}, {session.region_name}: stack {stack}, code in {bucket}, parameters {given}")
+    if not yes:
+        typer.confirm("Deploy?", abort=True)
+    made, _ = package("arm64")
+    for name, value in deployment.deploy(made, stack, bucket, given).items():
+        console.print(f"{name}: {value}")
+
+
+@app.command()
+def rehearse(
+    orders: Annotated[Path | None, typer.Argument(help="Orders as CSV; without, the sample.")] = None,
+) -> None:
+    """Play real orders through the running stack and check everything from outside; starts it when nothing runs."""
+    from infra.rehearse.command import rehearse as play
+
+    home = Home.from_environment()
+    local = home.facts_file
+    started = []
+
+    def start_stack() -> None:
+        started.append(True)
+        _detached(home, reset=False)
+
+    try:
+        code = play(orders, local, embedded.ROOT / "build", start_stack=start_stack, console=console)
+    finally:
+        if started:
+            stop()
+    raise typer.Exit(code)
+
+
+class _Interrupted(Exception):
+    """SIGINT or SIGTERM, at whatever point."""
+
+
+def _interrupt(ended: threading.Event) -> None:
+    ended.set()
+    raise _Interrupted
+
+
+def _detached(home: Home, reset: bool) -> None:
+    log = home.folder / "run.log"
+    command = [sys.executable, "-m", "infra.cli", "run", *(["--reset"] if reset else [])]
+    process = launch(command, environment=os.environ, log=log, folder=embedded.ROOT)
+    deadline = time.monotonic() + _DETACHED_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if home.facts():
+            console.print(f"running; log in {log}")
+            return
+        time.sleep(0.2)
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+    raise CannotStart(f"it did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _welcome(home: Home, stack: Stack) -> None:
+    console.print(f"\nready: {stack.http}   AWS: {LOOPBACK}:{stack.aws_port}   all of it: {home.facts_file}")
+    console.print(f"try:   curl -s {stack.http}/shows/tonight/live\nstop:  Ctrl-C\n", soft_wrap=True)
+
+
+def _move(sqs: Any, source: str, target: str) -> int:
+    moved = 0
+    while messages := sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
+            sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
+            moved += 1
+    return moved
+
+
+def _facts(home: Home) -> dict[str, Any]:
+    facts = home.facts()
+    if not facts:
+        _fail("nothing runs here: start it with `make run`")
+    return facts
+
+
+def _client(facts: dict[str, Any], service: Any) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=facts["aws_endpoint"],
+        region_name=facts["region"],
+        aws_access_key_id=facts["aws_access_key_id"],
+        aws_secret_access_key=facts["aws_secret_access_key"],
+    )
+
+
+def _bearer(facts: dict[str, Any], scope: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {facts[f'{scope}_token']}"}
+
+
+def _show(answer: httpx.Response) -> None:
+    console.print_json(answer.text)
+    if answer.is_error:
+        raise typer.Exit(1)
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "")
+    if text and not text.isdigit():
+        _fail(f"{variable} is a port number, not {text!r}")
+    return int(text or default)
+
+
+def _fail(reason: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"livedrop: {reason}", style="red", markup=False)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

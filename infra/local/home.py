@@ -1,0 +1,86 @@
+"""Where a local stack keeps its things, and how others find it: ``.livedrop/``."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.local.engine import ROOT
+from infra.local.processes import alive, born, end
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of one local stack (``LIVEDROP_HOME``, else ``.livedrop`` in the project)."""
+
+    folder: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The home that commands of this shell mean."""
+        return cls(Path(os.environ.get("LIVEDROP_HOME") or ROOT / ".livedrop").resolve())
+
+    @property
+    def facts_file(self) -> Path:
+        """What scripts need, while the stack is healthy."""
+        return self.folder / "local.json"
+
+    @property
+    def engine_folder(self) -> Path:
+        """The engine's log and state."""
+        return self.folder / "aws"
+
+    @property
+    def _parts_file(self) -> Path:
+        return self.folder / "parts.json"
+
+    def facts(self) -> dict[str, Any]:
+        """What ``local.json`` says; empty when the stack does not run."""
+        try:
+            known: dict[str, Any] = json.loads(self.facts_file.read_text())
+        except FileNotFoundError:
+            return {}
+        return known
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
+        """Write ``local.json`` in one step, for its owner's eyes only: it holds keys."""
+        draft = self.facts_file.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(json.dumps(facts, indent=2) + "\n")
+        draft.replace(self.facts_file)
+
+    def note_part(self, name: str, pid: int) -> None:
+        """Remember a started process, so that it can be ended even when its supervisor was killed."""
+        parts = self._parts() | {name: {"pid": pid, "born": born(pid)}}
+        self._parts_file.write_text(json.dumps(parts))
+
+    def running(self, name: str) -> int | None:
+        """The id of a noted process, when it still runs."""
+        part = self._parts().get(name)
+        if part is None or born(part["pid"]) != part["born"] or not alive(part["pid"]):
+            return None
+        pid: int = part["pid"]
+        return pid
+
+    def end_parts(self) -> list[str]:
+        """End whatever was noted and still runs, the front before the engine. Returns their names."""
+        ended = []
+        for name in ("front", "engine"):
+            pid = self.running(name)
+            if pid is not None:
+                end(pid)
+                ended.append(name)
+        self.facts_file.unlink(missing_ok=True)
+        self._parts_file.unlink(missing_ok=True)
+        return ended
+
+    def _parts(self) -> dict[str, Any]:
+        try:
+            parts: dict[str, Any] = json.loads(self._parts_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return parts
