@@ -61,7 +61,7 @@ class Api:
         self._keys = count(1)
 
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
-        """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` names ``UCP-Agent``."""
+        """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         usual: dict[str, str | None] = {"host": "shop.example"}
         if path.startswith(("/shows", "/drops", "/exports")) or path.endswith(("/refunds", "/cancellation")):
             usual["authorization"] = "Bearer " + token("operator", "finance")
