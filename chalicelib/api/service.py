@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.api import cues, openapi, operator, shows, ucp
 from chalicelib.api.calls import Call, Reply, Route
-from chalicelib.stock import HoldRef, Layout, hold_id
+from chalicelib.stock import HoldRef, Layout
 
 
 def health(call: Call) -> Reply:
