@@ -8,10 +8,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import boto3
-import httpx
 import psutil
 import typer
 from rich.console import Console
@@ -20,10 +19,13 @@ from infra import deploy as deployment
 from infra.local import engine as embedded
 from infra.local.home import Home
 from infra.local.processes import LOOPBACK, alive, children, kill_outright, launch
-from infra.local.stack import CannotStart, Stack, invoke_repair
+from infra.local.stack import CannotStart, Stack
+from infra.operate import app as operations
+from infra.operate import facts_of, fail
 from infra.package import Architecture, native, package
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(operations)
 console = Console(highlight=False)
 _DETACHED_SECONDS = 240
 _STOP_SECONDS = 60
@@ -34,7 +36,7 @@ def main() -> None:
     try:
         app()
     except (CannotStart, deployment.DeploymentFailed) as reason:
-        _fail(str(reason))
+        fail(str(reason))
 
 
 @app.command()
@@ -46,7 +48,7 @@ def run(
     """Run everything on this machine, in the foreground, until interrupted."""
     home = Home.from_environment()
     if home.running("run") and home.running("run") != os.getpid():
-        _fail(f"it runs already (see {home.facts_file}); `livedrop stop` ends it")
+        fail(f"it runs already (see {home.facts_file}); `livedrop stop` ends it")
     if detach:
         _detached(home, reset)
         return
@@ -92,7 +94,7 @@ def stop() -> None:
 def restart_engine() -> None:
     """Stop and start the local AWS engine in order, while the HTTP front stays; then repair."""
     home = Home.from_environment()
-    facts = _facts(home)
+    facts = facts_of(home)
     os.kill(facts["pid"]["run"], signal.SIGHUP)
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
@@ -101,62 +103,16 @@ def restart_engine() -> None:
             console.print("the engine runs again")
             return
         time.sleep(0.1)
-    _fail("the engine did not come back; see engine.log")
+    fail("the engine did not come back; see engine.log")
 
 
 @app.command()
 def crash() -> None:
     """Kill the HTTP front and the function workers outright, as a rehearsal for the worst."""
-    pids = _facts(Home.from_environment())["pid"]
+    pids = facts_of(Home.from_environment())["pid"]
     family = children(pids["engine"]) + children(pids["front"]) + [psutil.Process(pids["front"])]
     kill_outright(family)
     console.print(f"killed {len(family)} processes")
-
-
-@app.command()
-def token(scope: Annotated[str, typer.Argument(help="operator or finance")]) -> None:
-    """Print a bearer token of the running local stack."""
-    facts = _facts(Home.from_environment())
-    if scope not in {"operator", "finance"}:
-        _fail("the scope is operator or finance")
-    print(facts[f"{scope}_token"])
-
-
-@app.command()
-def repair() -> None:
-    """Take up again whatever a lost message left behind."""
-    facts = _facts(Home.from_environment())
-    console.print(invoke_repair(_client(facts, "lambda"), facts["repair_function"]))
-
-
-@app.command()
-def redrive(queue: Annotated[str, typer.Argument(help="capture, books or exports")]) -> None:
-    """Put the messages of a dead-letter queue back to work."""
-    facts = _facts(Home.from_environment())
-    queues = facts["queues"]
-    dead, worked = f"{queue.capitalize()}DLQUrl", f"{queue.capitalize()}QueueUrl"
-    if dead not in queues:
-        _fail("the queue is capture, books or exports; a stream's lost batches are taken up by `livedrop repair`")
-    console.print(f"{_move(_client(facts, 'sqs'), queues[dead], queues[worked])} messages put back")
-
-
-@app.command()
-def audit(drop: str) -> None:
-    """Count every unit of a drop."""
-    facts = _facts(Home.from_environment())
-    _show(httpx.get(f"{facts['http']}/drops/{drop}/audit", headers=_bearer(facts, "operator"), timeout=60))
-
-
-@app.command()
-def export(
-    date: Annotated[str, typer.Argument(help="Business day, YYYY-MM-DD")],
-    show: Annotated[str | None, typer.Option(help="Only this show.")] = None,
-) -> None:
-    """Ask for an interim export of a business day; it closes nothing."""
-    facts = _facts(Home.from_environment())
-    wish = {"date": date} | ({"show_id": show} if show else {})
-    headers = _bearer(facts, "finance") | {"Idempotency-Key": f"cli-{time.time_ns()}"}
-    _show(httpx.post(f"{facts['http']}/exports", json=wish, headers=headers, timeout=60))
 
 
 @app.command("package")
@@ -183,7 +139,7 @@ def deploy(
     """Deploy to AWS, with the credentials and region of this shell."""
     session = boto3.Session()
     if not session.region_name:
-        _fail("no region: set AWS_REGION")
+        fail("no region: set AWS_REGION")
     account = session.client("sts").get_caller_identity()["Account"]
     bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
     given = dict(pair.split("=", 1) for pair in parameter or [] if "=" in pair)
@@ -248,53 +204,11 @@ def _welcome(home: Home, stack: Stack) -> None:
     console.print(f"try:   curl -s {stack.http}/shows/tonight/live\nstop:  Ctrl-C\n", soft_wrap=True)
 
 
-def _move(sqs: Any, source: str, target: str) -> int:
-    moved = 0
-    while messages := sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10).get("Messages"):
-        for message in messages:
-            sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
-            sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
-            moved += 1
-    return moved
-
-
-def _facts(home: Home) -> dict[str, Any]:
-    facts = home.facts()
-    if not facts:
-        _fail("nothing runs here: start it with `make run`")
-    return facts
-
-
-def _client(facts: dict[str, Any], service: Any) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=facts["aws_endpoint"],
-        region_name=facts["region"],
-        aws_access_key_id=facts["aws_access_key_id"],
-        aws_secret_access_key=facts["aws_secret_access_key"],
-    )
-
-
-def _bearer(facts: dict[str, Any], scope: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {facts[f'{scope}_token']}"}
-
-
-def _show(answer: httpx.Response) -> None:
-    console.print_json(answer.text)
-    if answer.is_error:
-        raise typer.Exit(1)
-
-
 def _port(variable: str, default: int) -> int:
     text = os.environ.get(variable, "")
     if text and not text.isdigit():
-        _fail(f"{variable} is a port number, not {text!r}")
+        fail(f"{variable} is a port number, not {text!r}")
     return int(text or default)
-
-
-def _fail(reason: str) -> NoReturn:
-    Console(stderr=True, highlight=False).print(f"livedrop: {reason}", style="red", markup=False)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from infra.local import engine as embedded
+from infra.local.processes import free_port
 from tests.tables import make_tables
 
 if TYPE_CHECKING:
@@ -108,3 +113,27 @@ _accounts = count(100_000_000_001)
 def engine(engine_process: embedded.Engine) -> EngineAccount:
     """The embedded engine, whose conditional writes are atomic, with an empty account for this test."""
     return EngineAccount(engine_process.endpoint, str(next(_accounts)))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The whole local stack, started as `livedrop run` does, on free ports: what ``local.json`` says, and its ``home``.
+
+    One for all e2e tests; mark them ``e2e``, which also keeps them in one test process.
+    """
+    home = tmp_path_factory.mktemp("livedrop")
+    ports = {"LIVEDROP_HTTP_PORT": str(free_port()), "LIVEDROP_AWS_PORT": str(free_port())}
+    variables = os.environ | {"LIVEDROP_HOME": str(home)} | ports
+    command = [sys.executable, "-m", "infra.cli"]
+    try:
+        subprocess.run([*command, "run", "--detach"], check=True, env=variables, cwd=embedded.ROOT)
+        yield json.loads((home / "local.json").read_text()) | {"home": str(home)}
+    finally:
+        subprocess.run([*command, "stop"], check=True, env=variables, cwd=embedded.ROOT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All e2e tests share one stack, so they stay in one test process."""
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.xdist_group("stack"))

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("engine-requirements.txt")
 REGION = "eu-west-1"
 ACCOUNT = "000000000000"
-"""The access key of the local stack. The engine takes twelve digits as the account, and unsigned requests as this one."""
+"""The access key of the local stack. The engine takes twelve digits as the account; unsigned calls are of this one."""
 
 _READY_SECONDS = 30
 

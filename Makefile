@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+ORDERS ?=
+
+.PHONY: help run stop test lint rehearse package lock clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/ready: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
+	@touch $@
+
+run: .venv/ready ## Run everything on this machine, until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
+	@exec $(BIN)/livedrop run
+
+stop: .venv/ready ## End whatever `make run` left running
+	@$(BIN)/livedrop stop
+
+test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
+	@$(BIN)/coverage report --skip-covered --show-missing \
+		--include='chalicelib/stock/*,chalicelib/shows/*,chalicelib/checkout/*,chalicelib/payments/*,chalicelib/finance/*'
+
+lint: .venv/ready ## Formatter, linter, strict types, import arrows
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary app.py chalicelib infra tests
+	@$(BIN)/lint-imports --no-logo > .import-arrows || { cat .import-arrows; rm -f .import-arrows; exit 1; }
+	@rm -f .import-arrows
+
+rehearse: .venv/ready ## Play real orders through the running stack and check everything (ORDERS=FILE.csv)
+	@exec $(BIN)/livedrop rehearse $(ORDERS)
+
+package: .venv/ready ## Package for AWS and say how large it is
+	@$(BIN)/livedrop package
+
+lock: .venv/ready ## Choose versions anew: requirements.txt is deployed, constraints.txt is what tests use
+	@$(BIN)/pip-compile $(LOCK) -o requirements.txt pyproject.toml
+	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o constraints.txt pyproject.toml
+
+LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+clean: ## Forget builds and environments
+	@rm -rf .venv .livedrop build

@@ -1,0 +1,56 @@
+"""The deployed local stack, from outside."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from infra.local.seed import SHOW
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_started_stack_is_healthy_and_has_its_show_live(stack: dict[str, Any]) -> None:
+    assert httpx.get(f"{stack['http']}/health", timeout=10).json() == {"status": "ok"}
+    live = httpx.get(f"{stack['http']}/shows/tonight/live", timeout=10).json()
+    seeded = {drop["drop_id"]: drop["stock"] for drop in json.loads(SHOW.read_text())["drops"]}
+    assert {drop["drop_id"]: drop["available"] for drop in live["drops"]} == seeded
+    assert {drop["state"] for drop in live["drops"]} == {"open"}
+
+
+def test_the_facts_are_for_their_owner_alone(stack: dict[str, Any]) -> None:
+    assert stat.S_IMODE(Path(stack["home"], "local.json").stat().st_mode) == 0o600
+
+
+def test_api_gateway_of_the_engine_serves_the_same_application(stack: dict[str, Any]) -> None:
+    gateway = boto3.client(
+        "apigateway",
+        endpoint_url=stack["aws_endpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["aws_access_key_id"],
+        aws_secret_access_key=stack["aws_secret_access_key"],
+    )
+    (api,) = gateway.get_rest_apis()["items"]
+    deployed = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_"
+    by_gateway = httpx.get(f"{deployed}/shows/tonight", timeout=30).json()
+    by_front = httpx.get(f"{stack['http']}/shows/tonight", timeout=10).json()
+    assert _without_time(by_gateway) == _without_time(by_front)
+
+
+def test_a_body_over_the_limit_is_refused_unread_and_a_head_has_no_body(stack: dict[str, Any]) -> None:
+    headers = {"UCP-Agent": 'profile="https://a.example/p"', "Idempotency-Key": "large"}
+    refused = httpx.post(f"{stack['http']}/carts", content=b"0" * 1_000_001, headers=headers, timeout=10)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    head = httpx.head(f"{stack['http']}/shows/tonight/live", timeout=10)
+    assert (head.status_code, head.content) == (200, b"")
+    assert httpx.get(f"{stack['http']}/nowhere", timeout=10).status_code == 404
+
+
+def _without_time(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != "server_time"}
