@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -36,9 +37,15 @@ class DrivenOrder:
 
 
 class Buyer:
-    """Drives one planned purchase. Every change has its own Idempotency-Key, so nothing is done twice."""
+    """Drives one planned purchase. Every change has its own Idempotency-Key, so nothing is done twice.
 
-    def __init__(self, client: Client, cues: CueDesk, show_id: str, purchase: PlannedPurchase) -> None:
+    ``counter`` bounds how many buyers act at once; who only waits for the payment has left it.
+    """
+
+    def __init__(
+        self, client: Client, cues: CueDesk, show_id: str, purchase: PlannedPurchase, counter: asyncio.Semaphore
+    ) -> None:
+        self._counter = counter
         self._client = client
         self._cues = cues
         self._purchase = purchase
@@ -49,10 +56,12 @@ class Buyer:
     async def buy(self) -> DrivenOrder:
         """From the first hold to the paid order. :class:`Stuck` says where it ended otherwise."""
         try:
-            held = await self._hold_all()
-            if not self._purchase.express:
-                held = await self._to_checkout(held)
-            return await self._pay(held["id"])
+            async with self._counter:
+                held = await self._hold_all()
+                if not self._purchase.express:
+                    held = await self._to_checkout(held)
+                placed = await self._complete(held["id"])
+            return await self._pay(held["id"], placed)
         except Stuck as stuck:
             raise Stuck(f"{self._purchase}: {stuck}") from None
 
@@ -70,6 +79,7 @@ class Buyer:
     async def _hold(self, path: str, wanted: Mapping[str, int], resource: str | None) -> Body:
         """Ask until everything wanted is held. Nothing held at all leaves no resource: then it is created again."""
         last = time.monotonic()
+        pause = _SOON
         first_key = self._key()
         while True:
             if resource is None:
@@ -88,7 +98,8 @@ class Buyer:
                 return reply.body
             if time.monotonic() - last > _GIVE_UP_SECONDS:
                 raise Stuck(f"could not hold {', '.join(lacking)}: {_messages(reply.body)}")
-            await self._come_back(reply.body, lacking)
+            pause = min(pause * 1.5, 1.0)
+            await self._come_back(reply.body, lacking, pause)
 
     def _note(self, body: Body) -> bool:
         """Take over what an answer says is held; whether that is more than before."""
@@ -101,15 +112,15 @@ class Buyer:
         self._have = have
         return grown
 
-    async def _come_back(self, body: Body, lacking: Iterable[str]) -> None:
-        """Wait as the messages say; a drop that is not open long after its cue gets it again."""
+    async def _come_back(self, body: Body, lacking: Iterable[str], pause: float) -> None:
+        """Wait as the messages say, ``pause`` where they do not; a drop not open long after its cue gets it again."""
         messages = body.get("messages", [])
         codes = {str(message.get("code")) for message in messages} - {"missing"}
         for code in codes:
             self._client.measures.count(f"answered {code}")
         if "drop_not_open" in codes:
             await self._cues.open_again(lacking)
-        await self._client.pause(max((_pause_of(message) for message in messages), default=_USUAL_PAUSE))
+        await self._client.pause(max((_pause_of(message) for message in messages), default=0) or pause)
 
     async def _to_checkout(self, cart: Body) -> Body:
         body = {"cart_id": cart["id"], "line_items": []} | self._person()
@@ -119,24 +130,29 @@ class Buyer:
             raise Stuck(f"no checkout session: {_messages(reply.body)}")
         return reply.body
 
-    async def _pay(self, checkout_id: str) -> DrivenOrder:
-        """Complete, and follow until paid. Where units were lost meanwhile, take them anew and complete again."""
-        deadline = time.monotonic() + _GIVE_UP_SECONDS
+    async def _complete(self, checkout_id: str) -> Body:
+        path = f"/checkout-sessions/{checkout_id}/complete"
+        reply = await self._client.as_buyer("complete", "POST", path, _PAYMENT, self._key())
+        _refuse_unexpected(reply)
+        return reply.body
+
+    async def _pay(self, checkout_id: str, placed: Body) -> DrivenOrder:
+        """Follow until paid. Where units were lost meanwhile, take them anew and complete again."""
+        begun = time.monotonic()
         path = f"/checkout-sessions/{checkout_id}"
         while True:
-            begun = time.monotonic()
-            reply = await self._client.as_buyer("complete", "POST", f"{path}/complete", _PAYMENT, self._key())
-            _refuse_unexpected(reply)
-            body = await self._followed(path, reply.body)
+            body = await self._followed(path, placed)
             if body.get("status") == "completed":
-                self._client.measures.took("complete to paid", time.monotonic() - begun)
+                self._client.measures.took("placed to paid", time.monotonic() - begun)
                 return self._order(checkout_id, body)
             for message in body.get("messages", []):
                 self._client.measures.count(f"answered {message.get('code')}")
-            if time.monotonic() > deadline:
+            if time.monotonic() > begun + _GIVE_UP_SECONDS:
                 raise Stuck(f"could not be paid: {body.get('status')}, {_messages(body)}")
             await self._client.pause(_USUAL_PAUSE)
-            await self._hold("/checkout-sessions", self._purchase.units, checkout_id)
+            async with self._counter:
+                await self._hold("/checkout-sessions", self._purchase.units, checkout_id)
+                placed = await self._complete(checkout_id)
 
     async def _followed(self, path: str, body: Body) -> Body:
         """The session once its attempt has ended, either way."""
@@ -146,7 +162,7 @@ class Buyer:
             if time.monotonic() > deadline:
                 raise Stuck(f"placed, but not paid in {_PAID_WITHIN_SECONDS} s")
             await self._client.pause(pause)
-            pause = min(pause * 1.5, 1.0)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
             reply = await self._client.as_buyer("follow", "GET", path)
             _refuse_unexpected(reply)
             body = reply.body
@@ -216,7 +232,7 @@ def _pause_of(message: Mapping[str, Any]) -> float:
     if "next_lapse_at" in message:
         lapse = datetime.fromisoformat(str(message["next_lapse_at"]))
         return min(max((lapse - datetime.now(UTC)).total_seconds(), _USUAL_PAUSE), _LONGEST_PAUSE)
-    return 2 * _SOON if message.get("code") == "drop_not_open" else _USUAL_PAUSE
+    return 0
 
 
 def _messages(body: Body) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
 OPEN: Final = "dev.livedrop.drop.open"
-SEND_AGAIN_SECONDS: Final = 10
+SEND_AGAIN_SECONDS: Final = 20
 """After so long without an open drop its cue is taken for lost or refused as late, and said again."""
 _RECORDS_A_CALL: Final = 500
 _LATE: Final = "stale_open"

@@ -20,8 +20,10 @@ from infra.rehearse.progress import Progress
 
 OPERATORS: Final = 16
 """Operator calls in flight."""
-BUYERS: Final = 8
-"""Buyers in flight. Two cores serve everything, this client included."""
+AT_THE_COUNTER: Final = 8
+"""Buyers who hold, check out or place at once. Two cores serve everything, this client included."""
+BUYERS: Final = 24
+"""Buyers in flight, those who wait for their payment included."""
 HOLD_SECONDS: Final = 120
 """Long enough for a cart of 100 lines; short enough that what a killed process left held comes free in the run."""
 
@@ -108,7 +110,8 @@ def _drop_wish(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
 async def _sell(plan: Plan, facts: Facts, client: Client, driven: Driven, progress: Progress) -> None:
     begun = time.monotonic()
     cues = CueDesk(facts, client, plan)
-    buyers = [Buyer(client, cues, plan.show_id, purchase) for purchase in plan.purchases]
+    counter = asyncio.Semaphore(AT_THE_COUNTER)
+    buyers = [Buyer(client, cues, plan.show_id, purchase, counter) for purchase in plan.purchases]
 
     async def buy(buyer: Buyer) -> None:
         driven.orders.append(await buyer.buy())
