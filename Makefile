@@ -9,15 +9,23 @@ ORDERS ?=
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/local: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
+	@echo "installing what it takes to run ..."
+	@$(BIN)/python -m pip install $(QUIET) -c constraints.txt -e '.[local]'
 	@touch $@
 
-run: .venv/ready ## Run everything on this machine, until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
+.venv/ready: .venv/local
+	@echo "installing what it takes to test ..."
+	@$(BIN)/python -m pip install $(QUIET) -c constraints.txt -e '.[local,dev]'
+	@touch $@
+
+QUIET := -qq --disable-pip-version-check
+
+run: .venv/local ## Run everything on this machine, until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
 	@exec $(BIN)/livedrop run
 
-stop: .venv/ready ## End whatever `make run` left running
+stop: .venv/local ## End whatever `make run` left running
 	@$(BIN)/livedrop stop
 
 test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
@@ -32,10 +40,10 @@ lint: .venv/ready ## Formatter, linter, strict types, import arrows
 	@$(BIN)/lint-imports --no-logo > .import-arrows || { cat .import-arrows; rm -f .import-arrows; exit 1; }
 	@rm -f .import-arrows
 
-rehearse: .venv/ready ## Play real orders through the running stack and check everything (ORDERS=FILE.csv)
+rehearse: .venv/local ## Play real orders through the running stack and check everything (ORDERS=FILE.csv)
 	@exec $(BIN)/livedrop rehearse $(ORDERS)
 
-package: .venv/ready ## Package for AWS and say how large it is
+package: .venv/local ## Package for AWS and say how large it is
 	@$(BIN)/livedrop package
 
 lock: .venv/ready ## Choose versions anew: requirements.txt is deployed, constraints.txt is what tests use
