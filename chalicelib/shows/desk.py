@@ -25,7 +25,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.picture import picture
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
-from chalicelib.shows.store import ShowStore
+from chalicelib.shows.store import ShowStore, member_item
 from chalicelib.shows.wishes import MOST_ADDED, DropWish, ShowWish, check_id
 from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
 from chalicelib.telemetry import count, logger
@@ -79,26 +79,27 @@ class Shows:
     def put_drop(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> tuple[Drop, bool]:
         """Make or change a drop; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
 
-        A new drop is first a draft that nobody is sold. Its record decides how many buckets it has; then they are laid
-        out, the show lists it, and the draft mark goes. A repeat goes on wherever a dead process stopped.
+        A new drop is first a draft that nobody is sold. Its record decides how many buckets it has; they are laid out;
+        then the draft mark goes, and the show lists it. A repeat goes on wherever a dead process stopped.
         """
         check_id(drop_id, "drop_id")
         putting.check_window(wish)
-        made = False
+        new = False
         for _ in range(_TRIES):
             before = self._store.drop(drop_id)
             if before is None:
-                self._store.commit(None, self._draft(drop_id, wish, actor, now), "put")
+                made = self._make(drop_id, wish, actor, now)
+                if made is not None:
+                    return made, True
                 continue
             if before.draft:
-                made = self._finish_draft(before, actor, now) or made
-                continue
-            after = putting.changed_drop(before, wish, actor, now)
-            if after is before:
-                return after, made
-            if self._store.commit(before, after, "put"):
-                self._forget(after)
-                return after, made
+                finished = self._finish_draft(before, actor, now)
+                if finished is None:
+                    continue
+                new, before = True, finished
+            after = self._change(before, wish, actor, now)
+            if after is not None:
+                return after, new
         raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
 
     def add_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdded:
@@ -163,22 +164,36 @@ class Shows:
         record = self._store.drop(drop_id)
         return None if record is None or record.draft else record
 
-    def _draft(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> DropRecord:
+    def _make(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> DropRecord | None:
+        """A new drop, ready for sale; None when someone else was faster."""
         show = self._store.show(wish.show_id)
         if show is None:
             raise BadInput(f"$.show_id: no show {wish.show_id}", field="$.show_id", code="unknown_show")
         homes = len(plan_sizes(wish.stock, wish.usual_quantity))
-        return putting.new_drop(drop_id, wish, show, homes, actor, now)
+        draft = putting.new_drop(drop_id, wish, show, homes, actor, now)
+        if not self._store.commit(None, draft, "put"):
+            return None
+        return self._finish_draft(draft, actor, now)
 
-    def _finish_draft(self, draft: DropRecord, actor: str, now: Instant) -> bool:
-        """Lay out what the draft's record says and show the drop. False when someone else changed the record."""
+    def _finish_draft(self, draft: DropRecord, actor: str, now: Instant) -> DropRecord | None:
+        """Lay out what the draft's record says, then show the drop. None when someone else changed the record."""
         self._stock.lay_out(draft.id, plan_sizes(draft.first_stock, draft.usual_quantity), now)
-        self._store.put_member(draft.show_id, draft.id)
         stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
-        if not self._store.commit(draft, draft.model_copy(update={"draft": False, **stamp}), "laid out"):
-            return False
-        self._forget(draft)
-        return True
+        ready = draft.model_copy(update={"draft": False, **stamp})
+        if not self._store.commit(draft, ready, "laid out", along=member_item(draft.show_id, draft.id)):
+            return None
+        self._forget(ready)
+        return ready
+
+    def _change(self, before: DropRecord, wish: DropWish, actor: str, now: Instant) -> DropRecord | None:
+        """The drop as the body wants it; None when someone else changed the record."""
+        after = putting.changed_drop(before, wish, actor, now)
+        if after is before:
+            return after
+        if not self._store.commit(before, after, "put"):
+            return None
+        self._forget(after)
+        return after
 
     def _judge(
         self, cue: Cue, now: Instant

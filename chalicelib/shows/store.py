@@ -54,26 +54,22 @@ class ShowStore:
         before: ShowRecord | DropRecord | None,
         after: ShowRecord | DropRecord,
         did: str,
-        once: Mapping[str, Any] | None = None,
+        along: Mapping[str, Any] | None = None,
     ) -> bool:
         """Write ``after`` IF the record still is at the revision of ``before`` (or none is), with its audit item.
 
-        ``once``: a further item, put along. False when the record has moved on; then nothing was written. One
-        transaction: 2 WCU an item of up to 1 KB.
+        ``along``: a further item. All in one transaction: 2 WCU an item of up to 1 KB. False when the record has moved
+        on; then nothing was written.
         """
         writes = [self._put_record(before, after), self._put_audit(before, after, did)]
-        if once is not None:
-            writes.append({"Put": {"TableName": self._table, "Item": to_item(once)}})
+        if along is not None:
+            writes.append({"Put": {"TableName": self._table, "Item": to_item(along)}})
         try:
             with _reaching():
                 self._dynamodb.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
         except _Refused:
             return False
         return True
-
-    def put_member(self, show_id: str, drop_id: str) -> None:
-        """List a drop in its show. Repeatable; 1 WCU."""
-        self._put({"pk": f"SHOW#{show_id}", "sk": f"DROP#{drop_id}", "drop_id": drop_id})
 
     def added(self, drop_id: str, key: str) -> int | None:
         """The quantity that was added under this key; None when nothing was. A strong read (1 RCU)."""
@@ -223,6 +219,11 @@ def _reaching() -> Iterator[None]:
 
 def _added_sk(key: str) -> str:
     return f"ADDED#{key}"
+
+
+def member_item(show_id: str, drop_id: str) -> dict[str, Any]:
+    """What lists a drop in its show."""
+    return {"pk": f"SHOW#{show_id}", "sk": f"DROP#{drop_id}", "drop_id": drop_id}
 
 
 def added_item(drop_id: str, key: str, quantity: int, plan: int) -> dict[str, Any]:

@@ -49,10 +49,10 @@ def test_an_offer_costs_one_query_a_second(tables: Tables) -> None:
 
 def test_a_show_costs_one_query_and_one_batch_for_fifty_drops_a_second(tables: Tables) -> None:
     setting = Stage(tables).set()
-    for number in range(60):
+    for number in range(51):
         setting.shows.put_drop(f"more-{number:02}", a_drop(), "ann", NOW)
     stage, calls = counted(tables)
-    assert len(live(stage).drops) == 61
+    assert len(live(stage).drops) == 52
     live(stage, NOW + 999)
     assert calls == {"query": 1, "batch_get_item": 2}
 
