@@ -20,7 +20,7 @@ def test_a_started_stack_is_healthy_and_has_its_show_live(stack: dict[str, Any])
     assert httpx.get(f"{stack['http']}/health", timeout=10).json() == {"status": "ok"}
     live = httpx.get(f"{stack['http']}/shows/tonight/live", timeout=10).json()
     seeded = {drop["drop_id"]: drop["stock"] for drop in json.loads(SHOW.read_text())["drops"]}
-    assert {drop["drop_id"]: drop["available"] for drop in live["drops"]} == seeded
+    assert {drop["drop_id"]: drop["size"] for drop in live["drops"]} == seeded
     assert {drop["state"] for drop in live["drops"]} == {"open"}
 
 

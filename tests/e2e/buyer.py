@@ -1,0 +1,65 @@
+"""A buyer on the deployed stack, over HTTP alone; and AWS clients of its account, to disturb it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import boto3
+import httpx
+
+AGENT = {"UCP-Agent": 'profile="https://shop.example/.well-known/ucp"'}
+SESSION = {
+    "buyer": {"first_name": "Ada", "email": "ada@example.com"},
+    "fulfillment": {
+        "methods": [
+            {"type": "shipping", "destinations": [{"street_address": "1 High Street", "address_country": "GB"}]}
+        ]
+    },
+}
+
+
+def client(stack: dict[str, Any], service: str) -> Any:
+    """An AWS client of the stack's account."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=stack["aws_endpoint"],
+        region_name=stack["region"],
+        aws_access_key_id=stack["aws_access_key_id"],
+        aws_secret_access_key=stack["aws_secret_access_key"],
+    )
+
+
+def placed(stack: dict[str, Any], drop_id: str) -> str:
+    """Hold one unit and complete; the session's id. The order is being placed then."""
+    with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
+        body = {"line_items": [{"item": {"id": drop_id}, "quantity": 1}], **SESSION}
+        created = http.post("/checkout-sessions", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+        session = created.json()
+        assert (created.status_code, session["status"]) == (201, "ready_for_complete"), session
+        credential = {"type": "token", "token": "ok"}
+        card = {"id": "card", "handler_id": "sandbox", "type": "card", "selected": True, "credential": credential}
+        completed = http.post(
+            f"/checkout-sessions/{session['id']}/complete",
+            json={"payment": {"instruments": [card]}},
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+        )
+        assert completed.json()["status"] == "complete_in_progress", completed.json()
+        return str(session["id"])
+
+
+def status(stack: dict[str, Any], session_id: str) -> str:
+    """UCP's status of a session now."""
+    found = httpx.get(f"{stack['http']}/checkout-sessions/{session_id}", headers=AGENT, timeout=30)
+    return str(found.json()["status"])
+
+
+def completed_within(stack: dict[str, Any], session_ids: list[str], seconds: float) -> bool:
+    """Whether all sessions are completed before so many seconds have passed."""
+    deadline = time.monotonic() + seconds
+    waiting = set(session_ids)
+    while waiting and time.monotonic() < deadline:
+        waiting = {one for one in waiting if status(stack, one) != "completed"}
+        time.sleep(0.2)
+    return not waiting
