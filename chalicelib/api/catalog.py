@@ -60,8 +60,8 @@ def _variant(offer: Offer, price: Json, now: Instant) -> Json:
         "availability": {"available": available, "status": status},
         "inputs": [{"id": drop.id, "match": "exact"}],
     }
-    if drop.earlier_price is not None and drop.earlier_price > drop.unit_price:
-        shown["list_price"] = {"amount": drop.earlier_price, "currency": drop.currency}
+    if drop.price_reduced_from is not None:
+        shown["list_price"] = {"amount": drop.price_reduced_from, "currency": drop.currency}
     return shown
 
 

@@ -66,7 +66,13 @@ class Drop(Frozen):
     tax_category: str | None = None
     market: str | None = None
     earlier_price: int | None = None
-    """The lowest price of this SKU in the 30 days before the present price (directive 98/6/EC, article 6a)."""
+    """The lowest price of this drop in the 30 days before the present price began."""
+
+    @property
+    def price_reduced_from(self) -> int | None:
+        """The earlier price, where the present one is a reduction of it: only then may it be shown (98/6/EC, 6a)."""
+        earlier = self.earlier_price
+        return earlier if earlier is not None and earlier > self.unit_price else None
 
     @property
     def layout(self) -> Layout:

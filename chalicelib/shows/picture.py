@@ -30,7 +30,7 @@ def _seen(offer: Offer, now: Instant) -> LiveDrop:
         opens_at=drop.opens_at,
         closes_at=drop.closes_at,
         unit_price=drop.unit_price,
-        earlier_price=drop.earlier_price,
+        earlier_price=drop.price_reduced_from,
         currency=drop.currency,
         available=summary.available,
         held=summary.held,

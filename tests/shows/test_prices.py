@@ -45,3 +45,10 @@ def test_a_history_too_long_to_keep_is_refused_not_cut() -> None:
     with pytest.raises(Conflict) as refusal:
         repriced(record, 1_000, NOW + MOST_KEPT)
     assert refusal.value.field == "$.unit_price.amount"
+
+
+def test_an_earlier_price_is_shown_beside_a_reduction_only() -> None:
+    raised = repriced(a_record(unit_price=5_000), 9_000, NOW)
+    assert raised.price_reduced_from is None
+    assert repriced(raised, 4_500, NOW + DAY).price_reduced_from == 5_000
+    assert repriced(raised, 5_000, NOW + DAY).price_reduced_from is None
