@@ -53,14 +53,21 @@ class Stock:
         self._summaries = Summaries(store)
 
     def lay_out(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
-        """Put the buckets that are missing, then a first summary. Repeatable; changes no bucket that exists."""
-        layout = Layout(drop_id, len(sizes))
-        there = self._store.look_at((drop_id, number) for number in range(layout.homes))
-        for number, size in enumerate(sizes):
-            if (drop_id, number) not in there:
-                self._store.put_bucket(drop_id, number, size)
-        if self._store.summary_record(drop_id, strong=True) is None:
-            self._summaries.refresh(layout, now)
+        """Put the buckets that are missing, then a first summary: 1 WCU each. Changes no bucket that exists.
+
+        A repeat reads what is there first, so it costs reads and not refused writes.
+        """
+        missing = dict(enumerate(sizes))
+        anew = self._store.put_bucket(drop_id, 0, missing.pop(0))
+        if not anew:
+            there = self._store.look_at((drop_id, number) for number in missing)
+            missing = {number: size for number, size in missing.items() if (drop_id, number) not in there}
+        for number, size in missing.items():
+            self._store.put_bucket(drop_id, number, size)
+        if anew:
+            self._summaries.begin(drop_id, sizes, now)
+        elif self._store.summary_record(drop_id, strong=True) is None:
+            self._summaries.refresh(Layout(drop_id, len(sizes)), now)
 
     def take(
         self,

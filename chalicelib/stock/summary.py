@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.instants import SECOND, Instant
@@ -138,6 +138,13 @@ class Summaries:
                 if summary is not None and abs(now - summary.as_of) <= FRESH_FOR and not a_lapse_is_due(summary, now):
                     return summary
             return self.refresh(layout, now)
+
+    def begin(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
+        """Write the first summary of buckets that were just laid out, unread, unless there is one. 1 WCU."""
+        buckets = [Bucket(number, size, size) for number, size in enumerate(sizes)]
+        first = summarise(drop_id, buckets, None, now)
+        if self._store.put_summary(drop_id, record_of_summary(first, len(buckets)), seen_as_of=None):
+            self._made[drop_id] = first
 
     def refresh(self, layout: Layout, now: Instant) -> Summary:
         """Make it from strong reads, and write it over the one that was read *before* them, if it differs.
