@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -27,9 +28,17 @@ from infra.tokens import token
 
 NAME = "livedrop"
 CODE_BUCKET = "livedrop-local-code"
-PARAMETERS = {"CaptureRetrySeconds": "20", "CaptureConcurrency": "0"}
-"""Where the local stack differs: a killed worker's message comes again soon, and the engine limits itself."""
+PARAMETERS = {
+    "CaptureRetrySeconds": "20",
+    "CaptureConcurrency": "0",
+    "StockBatch": "20",
+    "PurchaseBatch": "1000",
+}
+"""Where the local stack differs: a killed worker's message comes again soon, and the engine limits itself. One poller
+thread serves cues and both tables' streams by turns, so summing up drops takes short turns and the relay keeps up."""
 _FRONT_SECONDS = 60
+_OVERDUE_SECONDS = 65
+"""After so long ``repair`` sees as overdue whatever was placed just before the engine stopped."""
 
 
 class CannotStart(RuntimeError):
@@ -48,6 +57,8 @@ class Stack:
     front: subprocess.Popen[bytes] | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     secret: dict[str, Any] = field(default_factory=dict)
+    repair_again_at: float = math.inf
+    """Monotonic seconds. Stream records that nobody had read are lost with an engine, also the latest purchases'."""
 
     def start(self, *, reset: bool) -> None:
         """Start everything, seed a show, and describe it in ``local.json``, last. Ends what it began when it fails."""
@@ -94,7 +105,10 @@ class Stack:
         raise CannotStart(f"the HTTP front did not come up:\n{log.read_text(errors='replace')[-2000:]}")
 
     def restart_engine(self) -> None:
-        """Stop and start the engine in order while the front stays: stream mappings remade, then ``repair``."""
+        """Stop and start the engine in order while the front stays: stream mappings remade, then ``repair``.
+
+        ``watch`` repairs once more when what was placed just before has become overdue.
+        """
         assert self.engine is not None
         self.engine.stop()
         self._start_engine()
@@ -115,6 +129,9 @@ class Stack:
             self.say("the HTTP front ended by itself; starting it again")
             end(self.front.pid)
             self.start_front()
+        if time.monotonic() >= self.repair_again_at:
+            self.repair_again_at = math.inf
+            self.repair()
         if self.home.facts().get("pid") != self._pids():
             self.home.write_facts(self._facts())
 
@@ -146,6 +163,7 @@ class Stack:
         self.home.note_part("engine", self.engine.pid)
         os.environ.update(embedded.environment(self.engine.endpoint))
         boto3.setup_default_session()
+        self.repair_again_at = time.monotonic() + _OVERDUE_SECONDS
         remake_stream_mappings(boto3.client("lambda"))
 
     def _deploy(self, made: Package) -> None:

@@ -34,13 +34,15 @@ class Findings:
     differences: list[str] = field(default_factory=list)
 
 
-async def check(plan: Plan, driven: Driven, facts: Facts, progress: Progress) -> Findings:
+async def check(
+    plan: Plan, driven: Driven, facts: Facts, progress: Progress, *, books_patience_seconds: float
+) -> Findings:
     """Compare what the stack says now with what was asked of it. Reads only, but for asking for an interim export."""
     findings = Findings(differences=list(driven.failures), refunds=len(driven.refunded_rows))
     async with Client(facts, driven.measures, f"{plan.show_id}/check") as client:
         await _check_drops(plan, client, findings, progress)
         await _check_orders(plan, driven, client, findings, progress)
-        await _check_export(plan, driven, facts, client, findings)
+        await _check_export(plan, driven, facts, client, findings, books_patience_seconds)
     return findings
 
 
@@ -169,14 +171,18 @@ def _doubles(orders: Sequence[DrivenOrder]) -> Iterator[str]:
         seen[order.order_id] = order.purchase
 
 
-async def _check_export(plan: Plan, driven: Driven, facts: Facts, client: Client, findings: Findings) -> None:
+async def _check_export(
+    plan: Plan, driven: Driven, facts: Facts, client: Client, findings: Findings, patience_seconds: float
+) -> None:
     """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
 
     def differences(exported: Exported) -> list[str]:
         return [*export_differences(plan, driven, exported), *exported.finance_differences()]
 
     try:
-        exported = await exported_until(lambda one: not differences(one), plan.show_id, driven, facts, client)
+        exported = await exported_until(
+            lambda one: not differences(one), plan.show_id, driven, facts, client, patience_seconds
+        )
     except Stuck as stuck:
         findings.differences.append(f"export: {stuck}")
         return

@@ -17,6 +17,7 @@ from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
 from infra.rehearse.drive import Driven, drive
+from infra.rehearse.exported import AGREES_WITHIN_SECONDS
 from infra.rehearse.facts import Facts, NotRunning
 from infra.rehearse.orders import BadOrdersFile, load
 from infra.rehearse.plan import Plan, plan
@@ -51,10 +52,13 @@ class Rehearsal:
         (self.build / _DRIVEN).write_text(json.dumps(driven.record()) + "\n")
         return driven
 
-    def verify(self, driven: Driven, console: Console) -> dict[str, Any]:
-        """Check from outside, write and print the report; returns it."""
+    def verify(
+        self, driven: Driven, console: Console, *, books_patience_seconds: float = AGREES_WITHIN_SECONDS
+    ) -> dict[str, Any]:
+        """Check from outside, write and print the report; returns it. The books may lag behind by their patience."""
         with Progress(console) as progress:
-            findings = asyncio.run(check(self.plan, driven, self.facts, progress))
+            checking = check(self.plan, driven, self.facts, progress, books_patience_seconds=books_patience_seconds)
+            findings = asyncio.run(checking)
         result = report.report_of(self.demand, self.plan, driven, findings)
         report.show(result, console)
         console.print(f"report: {report.write(result, self.build)}")

@@ -59,9 +59,18 @@ def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: P
     ]
     goods = 15 * 165 + 2 * 65 + 145 + 7 * 415
     wanted = {
-        "read": 8, "accepted": 6, "orders": 4, "units_sold": 25, "refunds": 1, "ok": True,
-        "goods_amount": goods, "goods_amount_exported": goods, "refund_amount_exported": 4 * 165,
-        "differences": 0, "oversold": 0, "stranded": 0,
+        "read": 8,
+        "accepted": 6,
+        "orders": 4,
+        "units_sold": 25,
+        "refunds": 1,
+        "ok": True,
+        "goods_amount": goods,
+        "goods_amount_exported": goods,
+        "refund_amount_exported": 4 * 165,
+        "differences": 0,
+        "oversold": 0,
+        "stranded": 0,
     }
     assert {name: report[name] for name in wanted} == wanted
     assert all(report["show"] in key for key in report["exports"])
