@@ -24,6 +24,7 @@ from typing import Any, Literal
 from chalice.package import YAMLTemplateSerializer
 
 from infra.alarms import add_alarms
+from infra.local.processes import locked
 
 Architecture = Literal["x86_64", "arm64"]
 
@@ -60,9 +61,16 @@ def native() -> Architecture:
 def package(architecture: Architecture, folder: Path | None = None) -> tuple[Package, bool]:
     """Package the application for an architecture; also says whether that was needed.
 
-    ``RuntimeError`` when the result cannot be imported by itself (checked where this machine can run it).
+    One process packages, others wait for it. ``RuntimeError`` when the result cannot be imported by itself (checked
+    where this machine can run it).
     """
     folder = folder or ROOT / "build" / "package" / architecture
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        return _package(folder, architecture)
+
+
+def _package(folder: Path, architecture: Architecture) -> tuple[Package, bool]:
     made = Package(folder / "template.json", folder / "code.zip", folder / "code", architecture)
     stamp = folder / "stamp"
     wanted = _fingerprint()

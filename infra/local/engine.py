@@ -6,7 +6,6 @@ server. It must be ended by SIGTERM: its state is written while it shuts down.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from infra.local.processes import LOOPBACK, end, free_port, launch
+from infra.local.processes import LOOPBACK, end, free_port, launch, locked
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("engine-requirements.txt")
@@ -83,7 +82,7 @@ def prepare(folder: Path | None = None) -> Path:
     stamp = folder / "stamp"
     wanted = sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if stamp.exists() and stamp.read_text() == wanted and python.exists():
             return python
         shutil.rmtree(folder, ignore_errors=True)
@@ -173,10 +172,3 @@ def _wait_until_ready(engine: Engine) -> None:
             time.sleep(0.05)
     tail = engine.log.read_text(errors="replace")[-2000:]
     raise RuntimeError(f"the AWS engine did not come up on port {engine.port}:\n{tail}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
