@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chalicelib.checkout.identity import purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
-from chalicelib.checkout.model import Answer, Caller, Change, Message, NoPurchase, Purchase, State
-from chalicelib.checkout.status import status_of
+from chalicelib.checkout.model import Answer, Caller, Change, NoPurchase, Purchase, State
+from chalicelib.checkout.status import as_it_stands, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
     Till,
@@ -35,7 +35,7 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     if not basket.lines or basket.currency is None:
         standing = till.purchases.read(ours)
         if standing and seen(standing, change.key, change.fingerprint):
-            return _as_it_stands(standing, now, created=True)
+            return as_it_stands(standing, now, created=True)
         return NoPurchase(tuple(basket.messages))
     purchase = till.priced(_begun(till, change, basket, now))
     try:
@@ -45,11 +45,11 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
         raise
     standing = till.purchases.create(purchase)
     if standing is None:
-        return _answer(purchase, basket.messages, now, created=True)
+        return as_it_stands(purchase, now, *basket.messages, created=True)
     give_back_unnamed(till.stock, basket.taken, standing)
     if not seen(standing, change.key, change.fingerprint):
         raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
-    return _as_it_stands(standing, now, created=True)
+    return as_it_stands(standing, now, created=True)
 
 
 def update(till: Till, ours: str, change: Change, now: Instant) -> Answer | NoPurchase:
@@ -62,16 +62,16 @@ def update(till: Till, ours: str, change: Change, now: Instant) -> Answer | NoPu
     if purchase is None:
         return UNKNOWN
     if seen(purchase, change.key, change.fingerprint):
-        return _as_it_stands(purchase, now)
+        return as_it_stands(purchase, now)
     if purchase.state is not State.OPEN:
-        return _no_longer_open(purchase, now)
+        return no_longer_open(purchase, now)
     return _changed(till, purchase, change, now)
 
 
 def find(till: Till, ours: str, now: Instant) -> Answer | NoPurchase:
     """A purchase as it stands: one consistent read."""
     purchase = till.purchases.read(ours)
-    return UNKNOWN if purchase is None else _as_it_stands(purchase, now)
+    return UNKNOWN if purchase is None else as_it_stands(purchase, now)
 
 
 def cancel(till: Till, ours: str, caller: Caller, key: str, fingerprint: str, now: Instant) -> Answer | NoPurchase:
@@ -80,15 +80,15 @@ def cancel(till: Till, ours: str, caller: Caller, key: str, fingerprint: str, no
     if purchase is None:
         return UNKNOWN
     if seen(purchase, key, fingerprint) or purchase.state is State.CANCELLED:
-        return _as_it_stands(purchase, now)
+        return as_it_stands(purchase, now)
     if purchase.state is not State.OPEN:
-        return _no_longer_open(purchase, now)
+        return no_longer_open(purchase, now)
     keys = remembered(purchase.keys, key, fingerprint)
     cancelled = next_version(purchase, now, state=State.CANCELLED, cancelled_at=now, keys=keys)
     _write(till, cancelled, [])
     for layout, hold in holds_of(purchase):
         till.stock.release(layout, hold, order_of(purchase) if purchase.attempt else None)
-    return _answer(cancelled, [], now)
+    return as_it_stands(cancelled, now)
 
 
 def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase:
@@ -120,9 +120,9 @@ def _from_cart(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     if purchase is None:
         return UNKNOWN
     if seen(purchase, change.key, change.fingerprint):
-        return _as_it_stands(purchase, now, created=True)
+        return as_it_stands(purchase, now, created=True)
     if purchase.state is not State.OPEN:
-        return _no_longer_open(purchase, now)
+        return no_longer_open(purchase, now)
     taken_over = Change(
         caller=change.caller,
         key=change.key,
@@ -165,14 +165,14 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
         raise
     won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
     if won is not None:
-        return _as_it_stands(won, now)
+        return as_it_stands(won, now)
     order = order_of(purchase) if purchase.attempt else None
     for layout, hold, kept in given_up(purchase.lines, changed.lines):
         if kept:
             till.stock.shrink(layout, hold, kept)
         else:
             till.stock.release(layout, hold, order)
-    return _answer(changed, basket.messages, now)
+    return as_it_stands(changed, now, *basket.messages)
 
 
 def _write(
@@ -196,22 +196,3 @@ def _check_option(purchase: Purchase, change: Change) -> None:
     if known and change.shipping_option not in (None, purchase.shipping_option):
         where = "$.fulfillment.methods[0].groups[0].selected_option_id"
         raise BadInput("There is no such shipping option for this destination.", field=where)
-
-
-def _answer(purchase: Purchase, messages: list[Message], now: Instant, *, created: bool = False) -> Answer:
-    return Answer(purchase, (*messages, *status_of(purchase, now)[1]), created=created)
-
-
-def _as_it_stands(purchase: Purchase, now: Instant, *, created: bool = False) -> Answer:
-    return _answer(purchase, [], now, created=created)
-
-
-def _no_longer_open(purchase: Purchase, now: Instant) -> Answer:
-    said = {
-        State.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
-        State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
-        State.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
-        State.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
-    }
-    code, content = said[purchase.state]
-    return _answer(purchase, [Message(code, content)], now)

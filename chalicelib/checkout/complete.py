@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib import aws
 from chalicelib.checkout.lines import Basket, not_open, take_units
 from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
-from chalicelib.checkout.status import missing_of, status_of
+from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
     Till,
@@ -33,11 +33,11 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     if purchase is None:
         return UNKNOWN
     if seen(purchase, wish.key, wish.fingerprint):
-        return Answer(purchase, status_of(purchase, now)[1])
+        return as_it_stands(purchase, now)
     if purchase.state is not State.OPEN:
-        return _not_open_any_more(purchase, now)
+        return no_longer_open(purchase, now)
     if missing_of(purchase):
-        return Answer(purchase, status_of(purchase, now)[1])
+        return as_it_stands(purchase, now)
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(till, purchase, basket, now):
         give_back_unnamed(till.stock, basket.taken, purchase)
@@ -60,10 +60,10 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     if standing is not None:
         give_back_unnamed(till.stock, basket.taken, standing)
         if seen(standing, wish.key, wish.fingerprint):
-            return Answer(standing, status_of(standing, now)[1])
+            return as_it_stands(standing, now)
         raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
     _sell(till, frozen)
-    return Answer(frozen, status_of(frozen, now)[1])
+    return as_it_stands(frozen, now)
 
 
 _HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
@@ -143,15 +143,4 @@ def _new_total(till: Till, repriced: Purchase, basket: Basket, now: Instant) -> 
         raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
     content = "The total has changed since it was last shown; nothing was placed. Complete again to accept it."
     message = Message("totals_changed", content, path="$.totals")
-    return Answer(repriced, (message, *status_of(repriced, now)[1]))
-
-
-def _not_open_any_more(purchase: Purchase, now: Instant) -> Answer:
-    said = {
-        State.PLACED: ("complete_in_progress", "The order is being placed already."),
-        State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer."),
-        State.PAID: ("already_completed", "The order is placed and paid already."),
-        State.CANCELLED: ("already_canceled", "This purchase was canceled."),
-    }
-    code, content = said[purchase.state]
-    return Answer(purchase, (Message(code, content), *status_of(purchase, now)[1]))
+    return as_it_stands(repriced, now, message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout.model import Message, Purchase, State
+from chalicelib.checkout.model import Answer, Message, Purchase, State
 from chalicelib.instants import Instant, rfc3339
 
 _STATUS = {
@@ -20,6 +20,23 @@ def status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...
     missing = missing_of(purchase)
     status = "incomplete" if missing else "ready_for_complete"
     return status, (*missing, *_failure(purchase), *_lapsed(purchase, now))
+
+
+def as_it_stands(purchase: Purchase, now: Instant, *said: Message, created: bool = False) -> Answer:
+    """The purchase with what is to be said of this request, and of how it stands."""
+    return Answer(purchase, (*said, *status_of(purchase, now)[1]), created=created)
+
+
+def no_longer_open(purchase: Purchase, now: Instant) -> Answer:
+    """The answer to a change that comes after the purchase was placed or cancelled: nothing was changed, and why."""
+    said = {
+        State.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
+        State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
+        State.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
+        State.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
+    }
+    code, content = said[purchase.state]
+    return as_it_stands(purchase, now, Message(code, content))
 
 
 def expires_at(purchase: Purchase) -> Instant | None:
