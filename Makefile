@@ -29,7 +29,7 @@ stop: .venv/local ## End whatever `make run` left running
 	@$(BIN)/livedrop stop
 
 test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
+	@$(BIN)/python -m pytest -n 2 --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --show-missing \
 		--include='chalicelib/stock/*,chalicelib/shows/*,chalicelib/checkout/*,chalicelib/payments/*,chalicelib/finance/*'
 
