@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -158,6 +159,10 @@ class Shows:
     def refused_cues(self, show_id: str | None) -> tuple[RefusedCue, ...]:
         """The newest hundred refused cues of a show (None: whose subject is unknown), newest first. For operators."""
         return self._store.refusals(show_id)
+
+    def drops(self, drop_ids: Sequence[str]) -> list[Drop]:
+        """Drops as they stand, by strong reads, a hundred a call (1 RCU each); unknown ones are left out."""
+        return self._store.drops(drop_ids)
 
     def drop(self, drop_id: str) -> Drop | None:
         """The drop as it stands, by a strong read (1 RCU): for operators and audits."""

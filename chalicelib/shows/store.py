@@ -104,6 +104,16 @@ class ShowStore:
         )
         return [offer for offer in offered if offer is not None]
 
+    def drops(self, drop_ids: Sequence[str]) -> list[Drop]:
+        """Drops by strong reads, in batches (1 RCU each); unknown ones and drafts are left out."""
+        keys = [{"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "DROP"}} for drop_id in drop_ids]
+        found = (
+            _offered(item, None)
+            for start in range(0, len(keys), 2 * _BATCH)
+            for item in self._batch(keys[start : start + 2 * _BATCH], strong=True)
+        )
+        return [offered[0] for offered in found if offered is not None]
+
     def put_refusal(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> None:
         """Keep a refused cue in the show's record for thirty days. A repeat of the cue replaces it; 1 WCU."""
         refused = RefusedCue(
@@ -188,8 +198,8 @@ class ShowStore:
                 return
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def _batch(self, keys: list[dict[str, Any]]) -> Iterator[Item]:
-        wanted: Any = {self._table: {"Keys": keys}}
+    def _batch(self, keys: list[dict[str, Any]], *, strong: bool = False) -> Iterator[Item]:
+        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": strong}}
         for _ in range(_BATCH_TRIES):
             with _reaching():
                 answer = self._dynamodb.batch_get_item(RequestItems=wanted)

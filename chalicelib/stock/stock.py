@@ -134,6 +134,10 @@ class Stock:
         """Recompute the summary from the buckets (1 RCU each), and write it if it changed (1 WCU)."""
         return self._summaries.refresh(layout, now)
 
+    def refresh_all(self, layouts: Sequence[Layout], now: Instant) -> None:
+        """Refresh the summaries of many drops: the same units, in a fraction of the calls."""
+        self._summaries.refresh_all(layouts, now)
+
     def add_units(self, layout: Layout, plan: int, quantity: int, now: Instant, *, usual_quantity: int = 1) -> bool:
         """Carry out stock plan number ``plan``: at most 1 WCU a bucket, each bucket once.
 

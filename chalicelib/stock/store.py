@@ -39,22 +39,22 @@ class StockStore:
     def look_at(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
         """Many buckets, strongly, 100 a call: 1 RCU each. Those that do not exist are left out."""
         found: dict[tuple[str, int], Bucket] = {}
-        wanted = list(dict.fromkeys(places))
-        for start in range(0, len(wanted), _KEYS_A_BATCH):
-            for item in self._batch(wanted[start : start + _KEYS_A_BATCH]):
-                bucket = bucket_of(from_item(item))
-                found[item[KEY]["S"].rpartition("#")[0], bucket.number] = bucket
+        keys = [_key(drop_id, number) for drop_id, number in dict.fromkeys(places)]
+        for item in self._batches(self._stock_table, keys):
+            bucket = bucket_of(from_item(item))
+            found[item[KEY]["S"].rpartition("#")[0], bucket.number] = bucket
         return found
 
-    def _batch(self, places: Sequence[tuple[str, int]]) -> Iterator[Mapping[str, Any]]:
-        keys: list[Any] = [_key(drop_id, number) for drop_id, number in places]
+    def _batches(self, table: str, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+        for start in range(0, len(keys), _KEYS_A_BATCH):
+            yield from self._batch(table, keys[start : start + _KEYS_A_BATCH])
+
+    def _batch(self, table: str, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
         for _ in range(_BATCH_ATTEMPTS):
-            answer = self._dynamodb.batch_get_item(
-                RequestItems={self._stock_table: {"Keys": keys, "ConsistentRead": True}}
-            )
-            yield from answer["Responses"].get(self._stock_table, [])
+            answer = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
+            yield from answer["Responses"].get(table, [])
             left: Any = answer.get("UnprocessedKeys", {})
-            keys = left.get(self._stock_table, {}).get("Keys", [])
+            keys = left.get(table, {}).get("Keys", [])
             if not keys:
                 return
         raise Unavailable("stock is read faster than the table allows")
@@ -98,6 +98,12 @@ class StockStore:
             TableName=self._commerce_table, Key=to_item(_live_key(drop_id)), ConsistentRead=strong
         )
         return from_item(answer["Item"]) if "Item" in answer else None
+
+    def summary_records(self, drop_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The live summaries' items of many drops, strongly, 100 a call; those without one are left out."""
+        keys = [to_item(_live_key(drop_id)) for drop_id in dict.fromkeys(drop_ids)]
+        items = self._batches(self._commerce_table, keys)
+        return {item["pk"]["S"].removeprefix("DROP#"): from_item(item) for item in items}
 
     def put_summary(self, drop_id: str, record: Mapping[str, Any], *, seen_as_of: int | None) -> bool:
         """Put a summary whose buckets were read after the one ``seen``. False when another was put since. 1 WCU."""

@@ -45,7 +45,7 @@ def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(table
 
     counting = Stage(tables, Interposed(tables.dynamodb, before=note))
     handle(EVENT, counting.shows, counting.stock, NOW)
-    assert calls == {"get_item": 4, "batch_get_item": 1, "put_item": 1}
+    assert calls == {"batch_get_item": 3, "put_item": 1}
     assert stage.stock.summary("d9") is None
 
 
