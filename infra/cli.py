@@ -44,13 +44,14 @@ def run(
     *,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was kept since the last run.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready, and leave it running.")] = False,
+    owner: Annotated[int | None, typer.Option(help="End when the process with this id has ended.")] = None,
 ) -> None:
     """Run everything on this machine, in the foreground, until interrupted."""
     home = Home.from_environment()
     if home.running("run") and home.running("run") != os.getpid():
         fail(f"it runs already (see {home.facts_file}); `livedrop stop` ends it")
     if detach:
-        _detached(home, reset)
+        _detached(home, reset=reset, owner=owner)
         return
     stack = Stack(home, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), say=console.print)
     ended, engine_wanted_anew = threading.Event(), threading.Event()
@@ -61,7 +62,7 @@ def run(
         stack.start(reset=reset)
         home.note_part("run", os.getpid())
         _welcome(home, stack)
-        while not ended.is_set():
+        while not ended.is_set() and (owner is None or alive(owner)):
             if engine_wanted_anew.is_set():
                 engine_wanted_anew.clear()
                 stack.restart_engine()
@@ -183,9 +184,10 @@ def _interrupt(ended: threading.Event) -> None:
     raise _Interrupted
 
 
-def _detached(home: Home, reset: bool) -> None:
+def _detached(home: Home, *, reset: bool, owner: int | None = None) -> None:
     log = home.folder / "run.log"
     command = [sys.executable, "-m", "infra.cli", "run", *(["--reset"] if reset else [])]
+    command += ["--owner", str(owner)] if owner else []
     process = launch(command, environment=os.environ, log=log, folder=embedded.ROOT)
     deadline = time.monotonic() + _DETACHED_SECONDS
     while time.monotonic() < deadline and process.poll() is None:

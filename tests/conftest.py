@@ -127,7 +127,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     variables = os.environ | {"LIVEDROP_HOME": str(home)} | ports
     command = [sys.executable, "-m", "infra.cli"]
     try:
-        subprocess.run([*command, "run", "--detach"], check=True, env=variables, cwd=embedded.ROOT)
+        subprocess.run(
+            [*command, "run", "--detach", "--owner", str(os.getpid())], check=True, env=variables, cwd=embedded.ROOT
+        )
         yield json.loads((home / "local.json").read_text()) | {"home": str(home)}
     finally:
         subprocess.run([*command, "stop"], check=True, env=variables, cwd=embedded.ROOT)
