@@ -25,8 +25,8 @@ QUIET := -qq --disable-pip-version-check
 run: .venv/local ## Run everything on this machine, until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
 	@exec $(BIN)/livedrop run
 
-stop: .venv/local ## End whatever `make run` left running
-	@$(BIN)/livedrop stop
+stop: ## End whatever `make run` left running
+	@test ! -x $(BIN)/livedrop || $(BIN)/livedrop stop
 
 test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=

@@ -55,12 +55,13 @@ def run(
         return
     stack = Stack(home, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), say=console.print)
     ended, engine_wanted_anew = threading.Event(), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: _interrupt(ended))
-    signal.signal(signal.SIGHUP, lambda *_: engine_wanted_anew.set())
+    signal.signal(signal.SIGUSR1, lambda *_: engine_wanted_anew.set())
+    home.folder.mkdir(parents=True, exist_ok=True)
+    home.note_part("run", os.getpid())
     try:
         stack.start(reset=reset)
-        home.note_part("run", os.getpid())
         _welcome(home, stack)
         while not ended.is_set() and (owner is None or alive(owner)):
             if engine_wanted_anew.is_set():
@@ -71,7 +72,7 @@ def run(
     except _Interrupted:
         pass
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         stack.stop()
         console.print("stopped")
@@ -96,7 +97,7 @@ def restart_engine() -> None:
     """Stop and start the local AWS engine in order, while the HTTP front stays; then repair."""
     home = Home.from_environment()
     facts = facts_of(home)
-    os.kill(facts["pid"]["run"], signal.SIGHUP)
+    os.kill(facts["pid"]["run"], signal.SIGUSR1)
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
         now = home.facts()
@@ -143,7 +144,10 @@ def deploy(
         fail("no region: set AWS_REGION")
     account = session.client("sts").get_caller_identity()["Account"]
     bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
-    given = dict(pair.split("=", 1) for pair in parameter or [] if "=" in pair)
+    unreadable = [pair for pair in parameter or [] if "=" not in pair]
+    if unreadable:
+        fail(f"a parameter is NAME=VALUE, not {unreadable[0]}")
+    given = dict(pair.split("=", 1) for pair in parameter or [])
     console.print(f"account {account}, {session.region_name}: stack {stack}, code in {bucket}, parameters {given}")
     if not yes:
         typer.confirm("Deploy?", abort=True)

@@ -75,7 +75,10 @@ class Home:
                 end(pid)
                 ended.append(name)
         self.facts_file.unlink(missing_ok=True)
+        supervisor = {name: part for name, part in self._parts().items() if name == "run" and self.running(name)}
         self._parts_file.unlink(missing_ok=True)
+        if supervisor:
+            self._parts_file.write_text(json.dumps(supervisor))
         return ended
 
     def _parts(self) -> dict[str, Any]:

@@ -32,14 +32,26 @@ class Meter:
         return {**params, "ReturnConsumedCapacity": "TOTAL"}
 
     def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        used = parsed.get("ConsumedCapacity")
-        if model.name in ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems") and isinstance(used, dict):
-            self.writes.append((model.name, self.names[used["TableName"]], used["CapacityUnits"]))
+        if model.name in ("GetItem", "BatchGetItem", "Query", "Scan"):
+            return
+        used = parsed.get("ConsumedCapacity", {"TableName": "", "CapacityUnits": 1.0})  # refused: billed all the same
+        for one in used if isinstance(used, list) else [used]:
+            self.writes.append((model.name, self.names.get(one["TableName"], "refused"), one["CapacityUnits"]))
 
     @contextmanager
     def measured(self) -> Iterator[list[Write]]:
         self.writes = []
         yield self.writes
+
+
+def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    meter = Meter(shop)
+    with meter.measured() as writes:
+        shop.drop("mug", stock=24)
+        shop.stock.lay_out("mug", [24], NOW)
+    assert ("TransactWriteItems", "commerce") in [(operation, table) for operation, table, _ in writes]
+    assert ("PutItem", "refused", 1.0) in writes
 
 
 def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) -> None:

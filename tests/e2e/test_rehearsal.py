@@ -90,8 +90,10 @@ def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven
     less = first.model_copy(update={"quantity": first.quantity - 1})
     changed = purchase.model_copy(update={"lines": (less, *purchase.lines[1:]), "version": purchase.version + 1})
     assert purchases.replace(changed) is None
-    yield order.order_id
-    assert purchases.replace(purchase.model_copy(update={"version": purchase.version + 2})) is None
+    try:
+        yield order.order_id
+    finally:
+        assert purchases.replace(purchase.model_copy(update={"version": purchase.version + 2})) is None
 
 
 @contextmanager
@@ -108,8 +110,10 @@ def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven
         )
 
     add("1")
-    yield drop_id
-    add("-1")
+    try:
+        yield drop_id
+    finally:
+        add("-1")
 
 
 @pytest.mark.parametrize("tampering", [an_order_changed, a_bucket_changed])
@@ -118,6 +122,8 @@ def test_what_is_changed_between_run_and_check_is_found_and_named(
 ) -> None:
     rehearsal = Rehearsal.of(orders, Path(stack["home"], "local.json"), tmp_path / "build", new_show_id())
     driven = rehearsal.play(quiet())
+    # Once all is recorded; before, the ledger would write down what was tampered with.
+    assert rehearsal.verify(driven, quiet())["difference_details"] == []
     with tampering(stack, rehearsal, driven) as name:
         report = rehearsal.verify(driven, quiet(), books_patience_seconds=0)
     assert report["ok"] is False

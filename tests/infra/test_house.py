@@ -28,6 +28,10 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            inside = ROOT.joinpath(*node.module.split("."))
+            yield from (
+                f"{node.module}.{alias.name}" for alias in node.names if (inside / f"{alias.name}.py").is_file()
+            )
 
 
 def _files() -> list[Path]:
