@@ -90,20 +90,20 @@ def audit(call: Call) -> Reply:
 
 def refund(call: Call) -> Reply:
     """Give back units of an order's lines."""
-    key, wish = idempotency_key(call), validated(RefundBody, call.json())
+    actor, key, wish = actor_of(call, OPERATOR), idempotency_key(call), validated(RefundBody, call.json())
     ours = _order(call)
     lines = tuple((line.line_item_id, line.quantity) for line in wish.lines)
     body = fingerprint("refund", ours, wish.model_dump())
-    done = call.shop.checkout.refund(ours, RefundWish(key, body, lines, wish.restock), call.now)
+    done = call.shop.checkout.refund(ours, RefundWish(key, body, lines, wish.restock, actor), call.now)
     return _reply(201, _refund(*done))
 
 
 def cancel_order(call: Call) -> Reply:
     """Give back all that is left of an order, and put its units back into stock."""
-    key = idempotency_key(call)
+    actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     validated(Nothing, call.optional_json())
     ours = _order(call)
-    done = call.shop.checkout.cancel_order(ours, key, fingerprint("cancel order", ours), call.now)
+    done = call.shop.checkout.cancel_order(ours, key, fingerprint("cancel order", ours), actor, call.now)
     return _reply(201, _refund(*done))
 
 
@@ -152,11 +152,17 @@ def _times(record: Json, *names: str) -> Json:
 
 
 def _show(show: Show) -> Json:
-    return _times({"show_id": show.id} | show.model_dump(exclude={"id"}), "starts_at", "started_at", "ended_at")
+    return _times(
+        {"show_id": show.id} | show.model_dump(include=set(Show.model_fields) - {"id"}),
+        "starts_at",
+        "started_at",
+        "ended_at",
+    )
 
 
 def _drop(drop: Drop) -> Json:
-    shown = drop.model_dump(exclude={"id", "homes", "extra", "unit_price", "currency"})
+    inner = {"id", "homes", "extra", "unit_price", "currency"}
+    shown = drop.model_dump(include=set(Drop.model_fields) - inner)
     price = {"amount": drop.unit_price, "currency": drop.currency}
     return _times({"drop_id": drop.id, "unit_price": price} | shown, "opens_at", "closes_at")
 

@@ -128,6 +128,8 @@ class Refund(_Frozen):
     shipping: int = 0
     shipping_tax: int = 0
     restock: bool
+    by: str | None = None
+    """Who asked for it. Kept here alone: it goes into no event and no export."""
     requested_at: Instant
     done_at: Instant | None = None
     restocked: bool = False
@@ -277,3 +279,4 @@ class RefundWish:
     fingerprint: str
     lines: tuple[tuple[str, int], ...]
     restock: bool
+    actor: str

@@ -29,10 +29,12 @@ def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purch
     return _carried_out(till, purchase, wish, wanted, now, whole=False)
 
 
-def cancel_order(till: Till, ours: str, key: str, fingerprint: str, now: Instant) -> tuple[Purchase, Refund]:
+def cancel_order(
+    till: Till, ours: str, key: str, fingerprint: str, actor: str, now: Instant
+) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
     purchase = _paid(till, ours)
-    wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True)
+    wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor)
     left = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
     wanted = {line_id: count for line_id, count in left.items() if count}
     return _carried_out(till, purchase, wish, wanted, now, whole=True)
@@ -120,6 +122,7 @@ def _recorded(purchase: Purchase, wish: RefundWish, wanted: dict[str, int], now:
         shipping=shipping,
         shipping_tax=shipping_tax,
         restock=wish.restock,
+        by=wish.actor,
         requested_at=now,
     )
     changes: dict[str, object] = {"refunds": (*purchase.refunds, refund_)}

@@ -100,7 +100,7 @@ def _refuse_what_is_fixed(record: DropRecord, wish: DropWish) -> None:
         raise Conflict("$.unit_price.currency: fixed when the drop was made", field="$.unit_price.currency")
     if wish.stock not in (record.first_stock, record.stock):
         raise Conflict(
-            f"$.stock: {record.stock} units are offered; more are added by POST /drops/{record.id}/stock",
+            f"$.stock: {record.stock} units are offered; PUT leaves that, add by POST /drops/{record.id}/stock",
             field="$.stock",
         )
 

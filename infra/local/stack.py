@@ -168,7 +168,8 @@ class Stack:
 
     def _deploy(self, made: Package) -> None:
         self.say("deploying the template")
-        self.outputs = deploy.deploy(made, NAME, CODE_BUCKET, PARAMETERS, poll_seconds=0.2)
+        pages = {"CorsOrigins": os.environ.get("LIVEDROP_CORS_ORIGINS", "http://localhost:3000")}
+        self.outputs = deploy.deploy(made, NAME, CODE_BUCKET, PARAMETERS | pages, poll_seconds=0.2)
         self.secret = deploy.complete_secret(boto3.client("secretsmanager"), self.outputs["SecretsId"])
 
     def _deployed_api(self) -> str:

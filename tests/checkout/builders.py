@@ -77,4 +77,4 @@ def a_completion(token: str = "ok", key: str = "pay-1") -> Completion:
 
 
 def a_refund(*lines: tuple[str, int], key: str = "refund-1", restock: bool = False) -> RefundWish:
-    return RefundWish(key=key, fingerprint=f"{lines} {restock}", lines=lines, restock=restock)
+    return RefundWish(key=key, fingerprint=f"{lines} {restock}", lines=lines, restock=restock, actor="ann")

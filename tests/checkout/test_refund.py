@@ -57,14 +57,14 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: Shop) -> No
     paid = shop.paid(("mug", 7))
     line = paid.lines[0].id
     shop.checkout.refund(paid.id, a_refund((line, 3)), NOW)
-    after, _ = shop.checkout.cancel_order(paid.id, "cancel", "", NOW)
+    after, _ = shop.checkout.cancel_order(paid.id, "cancel", "", "bob", NOW)
     assert sum(one.amount for one in after.refunds) == paid.totals.total
     taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
     assert taxes == paid.totals.tax
-    assert after.cancelled_at == NOW
+    assert (after.cancelled_at, [one.by for one in after.refunds]) == (NOW, ["ann", "bob"])
     assert shop.counts("mug") == (4, 0, 3)
     with pytest.raises(Conflict) as refusal:
-        shop.checkout.cancel_order(paid.id, "cancel-2", "", NOW)
+        shop.checkout.cancel_order(paid.id, "cancel-2", "", "bob", NOW)
     assert refusal.value.code == "nothing_left"
 
 

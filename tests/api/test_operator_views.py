@@ -1,0 +1,21 @@
+"""What an operator is told of a show and a drop: what was asked for and how it stands, no bookkeeping of ours."""
+
+from __future__ import annotations
+
+from chalicelib.api.operator import _drop, _show
+from chalicelib.shows.putting import new_show
+from tests.shows.builders import NOW, a_record, a_show
+
+SHOW = {
+    "show_id", "title", "currency", "starts_at", "host", "channels", "time_zone", "market", "started_at", "ended_at",
+}  # fmt: skip
+DROP = {
+    "drop_id", "show_id", "sku", "title", "unit_price", "stock", "usual_quantity", "hold_seconds", "max_quantity",
+    "limit_per_buyer", "opens_at", "closes_at", "suspended", "image_url", "creator_id", "commission_bps",
+    "tax_category", "market", "earlier_price",
+}  # fmt: skip
+
+
+def test_no_bookkeeping_leaves_the_house() -> None:
+    assert set(_show(new_show("s1", a_show(), "ann", NOW))) == SHOW
+    assert set(_drop(a_record())) == DROP
