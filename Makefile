@@ -9,15 +9,15 @@ ORDERS ?=
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-.venv/local: pyproject.toml constraints.txt
+.venv/local: pyproject.toml infra/constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing what it takes to run ..."
-	@$(BIN)/python -m pip install $(QUIET) -c constraints.txt -e '.[local]'
+	@$(BIN)/python -m pip install $(QUIET) -c infra/constraints.txt -e '.[local]'
 	@touch $@
 
 .venv/ready: .venv/local
 	@echo "installing what it takes to test ..."
-	@$(BIN)/python -m pip install $(QUIET) -c constraints.txt -e '.[local,dev]'
+	@$(BIN)/python -m pip install $(QUIET) -c infra/constraints.txt -e '.[local,dev]'
 	@touch $@
 
 QUIET := -qq --disable-pip-version-check
@@ -46,9 +46,9 @@ rehearse: .venv/local ## Play real orders through the running stack and check ev
 package: .venv/local ## Package for AWS and say how large it is
 	@$(BIN)/livedrop package
 
-lock: .venv/ready ## Choose versions anew: requirements.txt is deployed, constraints.txt is what tests use
+lock: .venv/ready ## Choose versions anew: requirements.txt is deployed, infra/constraints.txt is what tests use
 	@$(BIN)/pip-compile $(LOCK) -o requirements.txt pyproject.toml
-	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o constraints.txt pyproject.toml
+	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o infra/constraints.txt pyproject.toml
 
 LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
