@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.errors import BadInput, Conflict, Contended, NotFound
-from chalicelib.instants import Instant
+from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import cues, plans, putting
 from chalicelib.shows.memory import Memory
 from chalicelib.shows.model import (
@@ -18,6 +18,7 @@ from chalicelib.shows.model import (
     CueRepeated,
     CueType,
     Drop,
+    DropState,
     LiveShow,
     Offer,
     RefusedCue,
@@ -27,6 +28,7 @@ from chalicelib.shows.model import (
 from chalicelib.shows.picture import picture
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
 from chalicelib.shows.store import ShowStore, member_item
+from chalicelib.shows.windows import window
 from chalicelib.shows.wishes import MOST_ADDED, DropWish, ShowWish, check_id
 from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
 from chalicelib.telemetry import count, logger
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 _TRIES: Final = 10
 _DROPS_REMEMBERED: Final = 5_000
 _SHOWS_REMEMBERED: Final = 100
+_WAITING_LASTS: Final[Instant] = 200
+"""How long a drop that waits for its cue is remembered (ms): the crowd before it is answered from five reads a second."""
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ class Shows:
         self._store = ShowStore(dynamodb, commerce_table)
         self._stock = stock
         self._cue_max_age_seconds = cue_max_age_seconds
-        self._offers: Memory[Offer] = Memory(_DROPS_REMEMBERED)
+        self._offers: Memory[Offer] = Memory(_DROPS_REMEMBERED, _lasts)
         self._watched: Memory[_Watched] = Memory(_SHOWS_REMEMBERED)
 
     def put_show(self, show_id: str, wish: ShowWish, actor: str, now: Instant) -> tuple[Show, bool]:
@@ -136,7 +140,10 @@ class Shows:
         raise Contended(f"{cue.subject} is being changed by others; send the cue again")
 
     def offer(self, drop_id: str, now: Instant) -> Offer | None:
-        """What a buyer is offered; None for an unknown drop. At most one query a second a process (0.5 RCU)."""
+        """What a buyer is offered; None for an unknown drop.
+
+        At most one query a second a process (0.5 RCU); five while only a cue can open the drop, so that it is felt.
+        """
         return self._offers.recall(drop_id, now, lambda: self._completed(self._store.offer(drop_id), now))
 
     def live(self, show_id: str, now: Instant) -> LiveShow | None:
@@ -262,6 +269,11 @@ class Shows:
             self._watched.forget(changed.show_id)
         else:
             self._watched.forget(changed.id)
+
+
+def _lasts(offer: Offer, now: Instant) -> Instant:
+    waiting = window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED)
+    return _WAITING_LASTS if waiting else SECOND
 
 
 def _unknown(cue: Cue) -> CueRefused:

@@ -24,11 +24,13 @@ class _Flight(Generic[Value]):
 class Memory(Generic[Value]):
     """Values at most one second old, by key; the least recently used are forgotten beyond ``capacity``.
 
-    Safe between threads. What does not exist is not remembered, so that it is seen as soon as it does.
+    ``lasts`` says of a value how long it is remembered (ms). Safe between threads. What does not exist is not
+    remembered, so that it is seen as soon as it does.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, lasts: Callable[[Value, Instant], Instant] | None = None) -> None:
         self._capacity = capacity
+        self._lasts = lasts
         self._lock = Lock()
         self._values: OrderedDict[str, tuple[Instant, Value]] = OrderedDict()
         self._flights: dict[str, _Flight[Value]] = {}
@@ -37,7 +39,7 @@ class Memory(Generic[Value]):
         """The value of a key, from memory or by ``read``. Its age counts from the ``now`` of who made it be read."""
         with self._lock:
             known = self._values.get(key)
-            if known is not None and abs(now - known[0]) < SECOND:
+            if known is not None and abs(now - known[0]) < self._lasting(known[1], now):
                 self._values.move_to_end(key)
                 return known[1]
             flight = self._flights.get(key)
@@ -56,6 +58,9 @@ class Memory(Generic[Value]):
         with self._lock:
             self._values.pop(key, None)
             self._flights.pop(key, None)
+
+    def _lasting(self, value: Value, now: Instant) -> Instant:
+        return SECOND if self._lasts is None else min(SECOND, self._lasts(value, now))
 
     def _fly(self, key: str, now: Instant, read: Callable[[], Value | None], flight: _Flight[Value]) -> None:
         try:

@@ -40,11 +40,25 @@ def test_nothing_is_known_of_what_does_not_exist(tables: Tables) -> None:
 
 
 def test_an_offer_costs_one_query_a_second(tables: Tables) -> None:
-    Stage(tables).set()
+    Stage(tables).set(opens_at=rfc3339(NOW))
     stage, calls = counted(tables)
     offers = [stage.shows.offer("d1", NOW + after) for after in (0, 1, 999, 1_000)]
     assert calls == {"query": 2}
     assert [(offer.drop.id, offer.summary.available) for offer in offers if offer] == [("d1", 3)] * 4
+
+
+def test_a_drop_that_waits_for_its_cue_is_read_five_times_a_second(tables: Tables) -> None:
+    Stage(tables).set()
+    stage, calls = counted(tables)
+    opened: list[int | None] = []
+    for after in range(0, 1_000, 50):
+        if after == 400:
+            Stage(tables).shows.apply_cue(a_cue(CueType.OPEN), NOW)  # in another process
+        offer = stage.shows.offer("d1", NOW + after)
+        assert offer is not None
+        opened.append(offer.drop.opens_at)
+    assert opened == [None] * 8 + [NOW] * 12
+    assert calls == {"query": 3}
 
 
 def test_a_show_costs_one_query_and_one_batch_for_fifty_drops_a_second(tables: Tables) -> None:
