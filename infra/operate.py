@@ -6,12 +6,11 @@ import sys
 import time
 from typing import Annotated, Any, NoReturn
 
-import boto3
 import httpx
 import typer
 from rich.console import Console
 
-from infra.local.home import Home
+from infra.local.home import Home, aws_client
 from infra.local.stack import invoke_repair
 
 app = typer.Typer()
@@ -31,7 +30,7 @@ def token(scope: Annotated[str, typer.Argument(help="operator or finance")]) -> 
 def repair() -> None:
     """Take up again whatever a lost message left behind."""
     facts = facts_of(Home.from_environment())
-    console.print(invoke_repair(_client(facts, "lambda"), facts["repair_function"]))
+    console.print(invoke_repair(aws_client(facts, "lambda"), facts["repair_function"]))
 
 
 @app.command()
@@ -42,7 +41,7 @@ def redrive(queue: Annotated[str, typer.Argument(help="capture, books or exports
     dead, worked = f"{queue.capitalize()}DLQUrl", f"{queue.capitalize()}QueueUrl"
     if dead not in queues:
         fail("the queue is capture, books or exports; a stream's lost batches are taken up by `livedrop repair`")
-    console.print(f"{_move(_client(facts, 'sqs'), queues[dead], queues[worked])} messages put back")
+    console.print(f"{_move(aws_client(facts, 'sqs'), queues[dead], queues[worked])} messages put back")
 
 
 @app.command()
@@ -70,16 +69,6 @@ def facts_of(home: Home) -> dict[str, Any]:
     if not facts:
         fail("nothing runs here: start it with `make run`")
     return facts
-
-
-def _client(facts: dict[str, Any], service: Any) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=facts["aws_endpoint"],
-        region_name=facts["region"],
-        aws_access_key_id=facts["aws_access_key_id"],
-        aws_secret_access_key=facts["aws_secret_access_key"],
-    )
 
 
 def _bearer(facts: dict[str, Any], scope: str) -> dict[str, str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from chalicelib.api.calls import Json
 from chalicelib.api.ucp_views import LOOKUP, envelope
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, state
@@ -15,8 +14,6 @@ _AVAILABILITY = {
     DropState.SOLD_OUT: "out_of_stock",
     DropState.CLOSED: "closed",
 }
-
-Json = dict[str, Any]
 
 
 def lookup(asked: dict[str, Offer | None], now: Instant) -> Json:

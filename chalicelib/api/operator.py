@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -12,13 +11,12 @@ from chalicelib.api.auth import actor_of, idempotency_key
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
 from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase, Refund, RefundWish, is_purchase_id
-from chalicelib.errors import BadInput, NotFound
+from chalicelib.errors import NotFound
 from chalicelib.finance import ExportRun, parse_day
 from chalicelib.instants import rfc3339
-from chalicelib.shows import Drop, DropWish, Show, ShowWish
+from chalicelib.shows import Drop, DropWish, Show, ShowWish, is_id
 
 OPERATOR, FINANCE = "operator", "finance"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class _Exact(BaseModel):
@@ -60,14 +58,14 @@ class ExportBody(_Exact):
 def put_show(call: Call) -> Reply:
     """Make or change a show."""
     actor, wish = actor_of(call, OPERATOR), ShowWish.read(call.json())
-    show, created = call.shop.shows.put_show(_path_id(call), wish, actor, call.now)
+    show, created = call.shop.shows.put_show(call.params["id"], wish, actor, call.now)
     return _reply(201 if created else 200, _show(show))
 
 
 def put_drop(call: Call) -> Reply:
     """Make or change a drop."""
     actor, wish = actor_of(call, OPERATOR), DropWish.read(call.json())
-    drop, created = call.shop.shows.put_drop(_path_id(call), wish, actor, call.now)
+    drop, created = call.shop.shows.put_drop(call.params["id"], wish, actor, call.now)
     return _reply(201 if created else 200, _drop(drop))
 
 
@@ -127,15 +125,8 @@ def _reply(status: int, body: Json) -> Reply:
     return Reply(status, body, {"Cache-Control": "no-store"})
 
 
-def _path_id(call: Call) -> str:
-    if not _ID.fullmatch(call.params["id"]):
-        detail = "An id has 1 to 64 letters, digits or any of _.- and begins with a letter or digit."
-        raise BadInput(detail, field="id")
-    return call.params["id"]
-
-
 def _known_id(call: Call) -> str:
-    if not _ID.fullmatch(call.params["id"]):
+    if not is_id(call.params["id"]):
         raise NotFound("There is no such drop.", field="id")
     return call.params["id"]
 

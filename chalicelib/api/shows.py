@@ -8,9 +8,8 @@ from collections.abc import Callable
 from chalicelib.api.calls import Call, Json, Reply, Route
 from chalicelib.errors import NotFound
 from chalicelib.instants import Instant, rfc3339
-from chalicelib.shows import LiveDrop, LiveShow
+from chalicelib.shows import LiveDrop, LiveShow, is_id
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -26,7 +25,7 @@ def live(call: Call) -> Reply:
 
 def _answer(call: Call, seen: Callable[[str, Instant], LiveShow | None], *, whole: bool) -> Reply:
     show_id = call.params["id"]
-    picture = seen(show_id, call.now) if _ID.fullmatch(show_id) else None
+    picture = seen(show_id, call.now) if is_id(show_id) else None
     if picture is None:
         raise NotFound("There is no such show.", field="id")
     tag = f'"{picture.digest}"'

@@ -5,8 +5,9 @@ from __future__ import annotations
 from chalicelib.api import catalog, ucp_views
 from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, profile_of
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
-from chalicelib.api.ucp_requests import CartBody, CheckoutBody, CompleteBody, LookupBody, could_be_a_drop
+from chalicelib.api.ucp_requests import CartBody, CheckoutBody, CompleteBody, LookupBody
 from chalicelib.checkout import Answer, Change, Message, NoPurchase, State, is_purchase_id
+from chalicelib.shows import is_id
 
 _UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id."),))
 _SPEC = f"https://ucp.dev/{ucp_views.VERSION}"
@@ -134,7 +135,7 @@ def look_up(call: Call) -> Reply:
     """Drops as products, with price and availability."""
     profile_of(call)
     wish, shows = validated(LookupBody, call.json()), call.shop.shows
-    asked = {one: shows.offer(one, call.now) if could_be_a_drop(one) else None for one in wish.drop_ids()}
+    asked = {one: shows.offer(one, call.now) if is_id(one) else None for one in wish.drop_ids()}
     return Reply(200, catalog.lookup(asked, call.now), dict(_NO_STORE))
 
 

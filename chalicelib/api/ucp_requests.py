@@ -5,16 +5,15 @@ Objects are open: fields we do not use, and those that only responses have, are 
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.checkout import Buyer, Caller, Change, Completion, Destination, Wish
 from chalicelib.errors import BadInput
+from chalicelib.shows import is_id
 
 HANDLER_ID = "sandbox"
-_DROP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _NO_DROP = "-"  # no drop can have this id: what cannot be an id is as unknown as any other
 
 Text = Annotated[str, StringConstraints(max_length=200)]
@@ -40,7 +39,7 @@ class LineIn(Open):
 
     def wish(self) -> Wish:
         """The line as a wish."""
-        drop_id = self.item.id if _DROP_ID.fullmatch(self.item.id) else _NO_DROP
+        drop_id = self.item.id if is_id(self.item.id) else _NO_DROP
         return Wish(drop_id, self.quantity, self.id)
 
 
@@ -227,8 +226,3 @@ class LookupBody(Open):
         if len(self.ids) > MOST_IDS:
             raise BadInput(f"$.ids: at most {MOST_IDS} ids at once.", field="$.ids", code="request_too_large")
         return list(dict.fromkeys(self.ids))
-
-
-def could_be_a_drop(identifier: str) -> bool:
-    """Whether a text may be the id of a drop at all."""
-    return _DROP_ID.fullmatch(identifier) is not None

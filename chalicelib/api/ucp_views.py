@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from chalicelib.api.calls import Json
 from chalicelib.checkout import (
     Destination,
     Line,
@@ -26,8 +26,6 @@ HANDLERS = {
 }
 CART, CHECKOUT, ORDER = "dev.ucp.shopping.cart", "dev.ucp.shopping.checkout", "dev.ucp.shopping.order"
 FULFILLMENT, LOOKUP = "dev.ucp.shopping.fulfillment", "dev.ucp.shopping.catalog.lookup"
-
-Json = dict[str, Any]
 
 
 def cart_id(purchase_id: str) -> str:

@@ -10,12 +10,14 @@ from chalicelib.shows.model import (
     CueType,
     Drop,
     DropState,
+    Id,
     LiveDrop,
     LiveShow,
     Offer,
     RefusedCue,
     Show,
     StockAdded,
+    is_id,
 )
 from chalicelib.shows.reading import parse_cue
 from chalicelib.shows.windows import state, window
@@ -31,6 +33,7 @@ __all__ = [
     "Drop",
     "DropState",
     "DropWish",
+    "Id",
     "LiveDrop",
     "LiveShow",
     "Offer",
@@ -39,6 +42,7 @@ __all__ = [
     "ShowWish",
     "Shows",
     "StockAdded",
+    "is_id",
     "parse_cue",
     "state",
     "window",

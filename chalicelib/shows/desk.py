@@ -67,7 +67,7 @@ class Shows:
 
     def put_show(self, show_id: str, wish: ShowWish, actor: str, now: Instant) -> tuple[Show, bool]:
         """Make or change a show; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
-        check_id(show_id, "show_id")
+        check_id(show_id)
         for _ in range(_TRIES):
             before = self._store.show(show_id)
             if before is None:
@@ -87,7 +87,7 @@ class Shows:
         A new drop is first a draft that nobody is sold. Its record decides how many buckets it has; they are laid out;
         then the draft mark goes, and the show lists it. A repeat goes on wherever a dead process stopped.
         """
-        check_id(drop_id, "drop_id")
+        check_id(drop_id)
         putting.check_window(wish)
         new = False
         for _ in range(_TRIES):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.instants import Instant
 from chalicelib.stock import Layout, Summary
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be the id of a show or drop at all."""
+    return re.fullmatch(_ID, text) is not None
 
 
 class Frozen(BaseModel):
@@ -198,5 +205,3 @@ class RefusedCue(Frozen):
 
 
 CueAnswer = CueApplied | CueRepeated | CueRefused
-
-JsonObject = dict[str, Any]

@@ -11,11 +11,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from chalicelib import instants
 from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
-from chalicelib.shows.model import Currency, Id
+from chalicelib.shows.model import Currency, Id, is_id
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})")
 _EARLIEST, _LATEST = instants.parse("2000-01-01T00:00:00Z"), instants.parse("2200-01-01T00:00:00Z")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def when(value: object) -> Instant:
@@ -105,9 +104,8 @@ def named(error: ValidationError, root: str = "$") -> BadInput:
     return BadInput(f"{field}: {reason}", field=field)
 
 
-def check_id(identifier: str, name: str) -> None:
-    """``BadInput`` naming ``name`` unless this may be the id of a show or drop."""
-    if not _ID.fullmatch(identifier):
-        raise BadInput(
-            f"{name}: letters, digits, dot, dash and underscore, 64 at most, the first a letter or digit", field=name
-        )
+def check_id(identifier: str) -> None:
+    """``BadInput`` unless this may be the id of a show or drop."""
+    if not is_id(identifier):
+        detail = "An id has 1 to 64 letters, digits or any of _.- and begins with a letter or digit."
+        raise BadInput(detail, field="id")

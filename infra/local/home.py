@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 from infra.local.engine import ROOT
 from infra.local.processes import alive, born, end
@@ -87,3 +90,14 @@ class Home:
         except (FileNotFoundError, ValueError):
             return {}
         return parts
+
+
+def aws_client(facts: Mapping[str, Any], service: Any) -> Any:
+    """A client of an AWS service of the stack that these facts describe."""
+    return boto3.client(
+        service,
+        endpoint_url=facts["aws_endpoint"],
+        region_name=facts["region"],
+        aws_access_key_id=facts["aws_access_key_id"],
+        aws_secret_access_key=facts["aws_secret_access_key"],
+    )

@@ -142,3 +142,14 @@ def test_a_method_that_a_path_does_not_have_is_a_problem(api: Api) -> None:
     for method in ("PATCH", "DELETE", "HEAD"):
         answer = api.send(method, "/carts")
         assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
+
+
+def test_nothing_is_put_under_what_is_no_id(api: Api) -> None:
+    api.an_open_drop()
+    before = api.snapshot()
+    show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
+    drop = {"show_id": "s1", "sku": "M", "title": "M", "unit_price": {"amount": 1, "currency": "GBP"}, "stock": 1}
+    for identifier in ("-a", "a b", "x" * 65, "mug%0a"):
+        for answer in (api.send("PUT", f"/shows/{identifier}", show), api.send("PUT", f"/drops/{identifier}", drop)):
+            assert (answer.status, answer.body["field"]) == (400, "id")
+    assert api.snapshot() == before

@@ -1,4 +1,4 @@
-"""A buyer on the deployed stack, over HTTP alone; and AWS clients of its account, to disturb it."""
+"""A buyer on the deployed stack, over HTTP alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 import uuid
 from typing import Any
 
-import boto3
 import httpx
 
 AGENT = {"UCP-Agent": 'profile="https://shop.example/.well-known/ucp"'}
@@ -18,17 +17,6 @@ SESSION = {
         ]
     },
 }
-
-
-def client(stack: dict[str, Any], service: str) -> Any:
-    """An AWS client of the stack's account."""
-    return boto3.client(
-        service,  # type: ignore[call-overload]
-        endpoint_url=stack["aws_endpoint"],
-        region_name=stack["region"],
-        aws_access_key_id=stack["aws_access_key_id"],
-        aws_secret_access_key=stack["aws_secret_access_key"],
-    )
 
 
 def placed(stack: dict[str, Any], drop_id: str) -> str:

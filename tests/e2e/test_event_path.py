@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
+from infra.local.home import aws_client
 from infra.local.mappings import pause_mappings
 from infra.local.stack import invoke_repair
-from tests.e2e.buyer import client, completed_within, placed, status
+from tests.e2e.buyer import completed_within, placed, status
 
 pytestmark = pytest.mark.e2e
 
 
 def test_without_the_event_mappings_no_order_is_paid_and_with_them_all_are(stack: dict[str, Any]) -> None:
-    functions = client(stack, "lambda")
+    functions = aws_client(stack, "lambda")
     pause_mappings(functions, paused=True)
     try:
         orders = [placed(stack, "scissor") for _ in range(5)]
@@ -27,7 +28,7 @@ def test_without_the_event_mappings_no_order_is_paid_and_with_them_all_are(stack
 
 
 def test_an_order_whose_message_was_lost_is_paid_after_a_repair(stack: dict[str, Any]) -> None:
-    functions, queue = client(stack, "lambda"), client(stack, "sqs")
+    functions, queue = aws_client(stack, "lambda"), aws_client(stack, "sqs")
     pause_mappings(functions, paused=True)
     try:
         order = placed(stack, "scissor")
@@ -59,7 +60,7 @@ def _until_the_message_is_there(queue: Any, url: str) -> None:
 def _let_a_minute_have_passed(stack: dict[str, Any], session_id: str) -> None:
     """As if the order had been placed two minutes ago: its instant is moved through the AWS API."""
     key = {"pk": {"S": f"PURCHASE#{session_id.removeprefix('chk_')}"}, "sk": {"S": "PURCHASE"}}
-    client(stack, "dynamodb").update_item(
+    aws_client(stack, "dynamodb").update_item(
         TableName=stack["commerce_table"],
         Key=key,
         UpdateExpression="SET placed_at = placed_at - :two_minutes",

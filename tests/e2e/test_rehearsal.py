@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from rich.console import Console
 
 from chalicelib.checkout import PurchaseStore
 from infra.local.engine import ROOT
+from infra.local.home import aws_client
 from infra.rehearse import rehearse
 from infra.rehearse.command import Rehearsal, new_show_id
 from infra.rehearse.drive import Driven
@@ -82,7 +82,7 @@ def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: P
 @contextmanager
 def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven) -> Iterator[str]:
     """One unit less in one line of one order."""
-    purchases = PurchaseStore(_client(stack, "dynamodb"), stack["commerce_table"])
+    purchases = PurchaseStore(aws_client(stack, "dynamodb"), stack["commerce_table"])
     order = next(order for order in driven.orders if order.purchase == "1.1")
     purchase = purchases.read(order.order_id.removeprefix("ord_"))
     assert purchase is not None
@@ -102,7 +102,7 @@ def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven
     drop_id = next(iter(rehearsal.plan.drops))
 
     def add(units: str) -> None:
-        _client(stack, "dynamodb").update_item(
+        aws_client(stack, "dynamodb").update_item(
             TableName=stack["stock_table"],
             Key={"pk": {"S": f"{drop_id}#0"}},
             UpdateExpression="ADD a :units",
@@ -182,13 +182,3 @@ def test_a_rehearsal_in_which_everything_is_killed_ends_right(stack: dict[str, A
 def _livedrop(stack: dict[str, Any], *words: str) -> None:
     variables = os.environ | {"LIVEDROP_HOME": stack["home"]}
     subprocess.run([sys.executable, "-m", "infra.cli", *words], check=True, env=variables, cwd=ROOT)
-
-
-def _client(stack: dict[str, Any], service: Any) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=stack["aws_endpoint"],
-        region_name=stack["region"],
-        aws_access_key_id=stack["aws_access_key_id"],
-        aws_secret_access_key=stack["aws_secret_access_key"],
-    )

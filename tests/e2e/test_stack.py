@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
+from infra.local.home import aws_client
 from infra.local.seed import SHOW
 
 pytestmark = pytest.mark.e2e
@@ -29,14 +29,7 @@ def test_the_facts_are_for_their_owner_alone(stack: dict[str, Any]) -> None:
 
 
 def test_api_gateway_of_the_engine_serves_the_same_application(stack: dict[str, Any]) -> None:
-    gateway = boto3.client(
-        "apigateway",
-        endpoint_url=stack["aws_endpoint"],
-        region_name=stack["region"],
-        aws_access_key_id=stack["aws_access_key_id"],
-        aws_secret_access_key=stack["aws_secret_access_key"],
-    )
-    (api,) = gateway.get_rest_apis()["items"]
+    (api,) = aws_client(stack, "apigateway").get_rest_apis()["items"]
     deployed = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_"
     by_gateway = httpx.get(f"{deployed}/shows/tonight", timeout=30).json()
     by_front = httpx.get(f"{stack['http']}/shows/tonight", timeout=10).json()

@@ -113,7 +113,7 @@ def test_a_drop_must_fit_its_show(tables: Tables, change: dict[str, Any], field:
 def test_a_bad_id_is_refused(tables: Tables, bad: str) -> None:
     with pytest.raises(BadInput) as refusal:
         Stage(tables).shows.put_show(bad, a_show(), "ann", NOW)
-    assert refusal.value.field == "show_id"
+    assert refusal.value.field == "id"
 
 
 def test_repeating_a_body_undoes_no_cue(tables: Tables) -> None:
