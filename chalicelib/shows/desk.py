@@ -40,7 +40,7 @@ _TRIES: Final = 10
 _DROPS_REMEMBERED: Final = 5_000
 _SHOWS_REMEMBERED: Final = 100
 _WAITING_LASTS: Final[Instant] = 200
-"""How long a drop that waits for its cue is remembered (ms): the crowd before it is answered from five reads a second."""
+"""How long a drop that waits for its cue is remembered (ms): its crowd is answered from five reads a second."""
 
 
 @dataclass(slots=True)
