@@ -159,7 +159,7 @@ def export(event: Event, context: Any) -> Event:
     """The exports queue: files for finance that someone asked for."""
     from chalicelib.streams import jobs
 
-    return jobs.export(event, exports(), clock())
+    return jobs.export(event, exports(), clock)
 
 
 @app.lambda_function(name="close_day")
@@ -167,7 +167,7 @@ def close_day(event: Event, context: Any) -> Event:
     """The schedule, once a day: close the business day before."""
     from chalicelib.streams import jobs
 
-    return jobs.close_day(exports(), clock())
+    return jobs.close_day(exports(), clock)
 
 
 @app.lambda_function(name="repair")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 Instant = int
 """Milliseconds since 1970-01-01T00:00:00Z."""
+Clock = Callable[[], Instant]
+"""For work that lasts, and is to say when it began and when it ended."""
 
 SECOND: Instant = 1_000
 MINUTE: Instant = 60 * SECOND

@@ -17,7 +17,7 @@ from chalicelib.errors import BadInput, Conflict, LivedropError, Unavailable
 from chalicelib.finance.check import Scope
 from chalicelib.finance.close import Closing
 from chalicelib.finance.store import ExportQueue, RunStore
-from chalicelib.instants import Instant, business_day
+from chalicelib.instants import Clock, Instant, business_day
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHOW = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -132,8 +132,8 @@ class Exports:
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest
 
-    def carry_out(self, day: str, run_id: str, now: Instant) -> ExportRun | None:
-        """The worker: make the export and note what came of it. Safe to repeat, also beside another worker.
+    def carry_out(self, day: str, run_id: str, clock: Clock) -> ExportRun | None:
+        """The worker: make the export and note when and what came of it. Safe to repeat, also beside another worker.
 
         None for a run nobody asked for. Raises when it must be tried again; then the run says ``failed`` and why.
         """
@@ -144,6 +144,7 @@ class Exports:
         if run.state is RunState.DONE:
             return run
         run = self._moved(run, state=RunState.RUNNING, started_at=now, error=None)
+        now = clock()
         try:
             manifest = self._manifest(run, now)
         except Exception as error:
@@ -153,20 +154,20 @@ class Exports:
         return self._moved(
             run,
             state=RunState.DONE,
-            finished_at=now,
+            finished_at=clock(),
             manifest_key=manifest["files"]["ledger.csv"]["key"].replace("ledger.csv", "manifest.json"),
             orders=manifest["counts"]["orders"],
             entries=manifest["counts"]["entries"],
             differences=manifest["differences_count"],
         )
 
-    def close_due(self, now: Instant) -> list[ExportRun]:
+    def close_due(self, clock: Clock) -> list[ExportRun]:
         """Close yesterday, and up to a week of days before it that were left open, in order. Repeatable."""
-        done = []
+        done, now = [], clock()
         for day in self.closing.due(now):
             run = ExportRun(id=SCHEDULE, date=day.isoformat(), close=True, requested_by=SCHEDULE, requested_at=now)
             self.runs.create(run.model_dump())
-            carried_out = self.carry_out(run.date, run.id, now)
+            carried_out = self.carry_out(run.date, run.id, clock)
             if carried_out is not None:
                 done.append(carried_out)
         return done

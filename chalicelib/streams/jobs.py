@@ -8,17 +8,17 @@ from typing import Any
 
 from chalicelib.checkout import Checkout
 from chalicelib.finance import Exporter, Exports
-from chalicelib.instants import Instant
+from chalicelib.instants import Clock, Instant
 from chalicelib.streams.batch import each_message
 from chalicelib.streams.store import Queue
 from chalicelib.telemetry import count, logger
 
 
-def export(event: Mapping[str, Any], exports: Exports, now: Instant) -> dict[str, Any]:
+def export(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str, Any]:
     """Carry out each run that was asked for. Runs that failed come again, alone."""
 
     def carry_out(message: dict[str, Any]) -> None:
-        run = exports.carry_out(message["date"], message["run_id"], now)
+        run = exports.carry_out(message["date"], message["run_id"], clock)
         if run is None:
             raise LookupError(f"no export run {message['run_id']} of {message['date']}")
         if run.differences:
@@ -28,9 +28,9 @@ def export(event: Mapping[str, Any], exports: Exports, now: Instant) -> dict[str
     return each_message(event, "exports", carry_out)
 
 
-def close_day(exports: Exports, now: Instant) -> dict[str, Any]:
+def close_day(exports: Exports, clock: Clock) -> dict[str, Any]:
     """Close yesterday and earlier days left open; answers the manifests' keys."""
-    runs = exports.close_due(now)
+    runs = exports.close_due(clock)
     differences = sum(run.differences or 0 for run in runs)
     if differences:
         count("export_differences", differences)

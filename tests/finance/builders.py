@@ -16,13 +16,19 @@ from chalicelib.checkout import (
     State,
     Totals,
 )
-from chalicelib.instants import DAY, Instant, parse
+from chalicelib.instants import DAY, Clock, Instant, parse
 from chalicelib.money import share, tax_within
 
 PAID_AT: Instant = parse("2026-11-27T19:00:00Z")
 NEXT_DAY: Instant = parse("2026-11-28T03:00:00Z")
 LONDON = "Europe/London"
 PERSONAL = ("Ada", "Byron", "ada@example.com", "12 St James's Square", "SW1Y 4JH")
+
+
+def at(*instants: Instant) -> Clock:
+    """A clock that shows each instant once, and stands still at the last."""
+    left = list(instants)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
 def a_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **changes: Any) -> Line:

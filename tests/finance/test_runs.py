@@ -35,7 +35,7 @@ def test_the_same_key_asks_for_one_run_and_enqueues_it_again_while_it_is_not_don
     first = asked(office)
     assert asked(office) == first
     assert len(office.messages()) == 2
-    done = office.exports.carry_out(first.date, first.id, NOW)
+    done = office.exports.carry_out(first.date, first.id, at(NOW))
     assert asked(office) == done
     assert office.messages() == []
     assert office.exports.exports_of(FRIDAY) == [done]
@@ -58,20 +58,28 @@ def test_two_people_may_use_the_same_key(office: Office) -> None:
 
 def test_a_done_run_names_its_manifest_and_what_is_in_it(office: Office) -> None:
     keep(office.purchases, an_order())
-    run = office.exports.carry_out("2026-11-27", asked(office).id, NOW)
+    run = office.exports.carry_out("2026-11-27", asked(office).id, at(NOW))
     assert run is not None
     assert (run.state, run.orders, run.entries, run.differences) == (RunState.DONE, 1, 3, 0)
     assert run.manifest_key == f"exports/date=2026-11-27/interim/show=all/run={run.id}/manifest.json"
     manifest = office.exports.manifest_of(run)
     assert manifest is not None
     assert manifest["units"] == {"sold": 2, "refunded": 0}
-    assert office.exports.carry_out(run.date, run.id, NOW + 1) == run
+    assert office.exports.carry_out(run.date, run.id, at(NOW + 1)) == run
+
+
+def test_a_run_says_when_it_really_began_and_finished(office: Office) -> None:
+    run = asked(office)
+    done = office.exports.carry_out(run.date, run.id, at(NOW + MINUTE, NOW + 3 * MINUTE))
+    assert done is not None
+    assert (done.requested_at, done.started_at, done.finished_at) == (NOW, NOW + MINUTE, NOW + 3 * MINUTE)
+    assert office.exports.exports_of(FRIDAY) == [done]
 
 
 def test_a_day_is_closed_by_request(office: Office) -> None:
     office.books.record(entries_of(an_order(), LONDON))
     keep(office.purchases, an_order())
-    run = office.exports.carry_out("2026-11-27", asked(office, close=True).id, ON_SATURDAY)
+    run = office.exports.carry_out("2026-11-27", asked(office, close=True).id, at(ON_SATURDAY))
     assert run is not None
     assert run.manifest_key == "exports/date=2026-11-27/revision=1/manifest.json"
 
@@ -103,10 +111,10 @@ def test_a_date_is_a_calendar_day(text: str) -> None:
 def test_a_run_that_failed_says_why_and_can_be_carried_out_again(office: Office) -> None:
     run = asked(office, close=True)
     with pytest.raises(Conflict):
-        office.exports.carry_out(run.date, run.id, PAID_AT)
+        office.exports.carry_out(run.date, run.id, at(PAID_AT))
     (failed,) = office.exports.exports_of(FRIDAY)
     assert (failed.state, failed.error) == (RunState.FAILED, "day_not_over")
-    done = office.exports.carry_out(run.date, run.id, ON_SATURDAY)
+    done = office.exports.carry_out(run.date, run.id, at(ON_SATURDAY))
     assert done is not None
     assert (done.state, done.error) == (RunState.DONE, None)
 
@@ -115,13 +123,13 @@ def test_a_run_whose_worker_died_is_carried_out_by_the_next(office: Office) -> N
     run = asked(office)
     running = run.model_copy(update={"state": RunState.RUNNING, "started_at": NOW})
     assert office.exports.runs.update(running.model_dump(), "requested")
-    done = office.exports.carry_out(run.date, run.id, NOW)
+    done = office.exports.carry_out(run.date, run.id, at(NOW))
     assert done is not None
     assert done.state is RunState.DONE
 
 
 def test_a_run_nobody_asked_for_is_none(office: Office) -> None:
-    assert office.exports.carry_out("2026-11-27", "ghost", NOW) is None
+    assert office.exports.carry_out("2026-11-27", "ghost", at(NOW)) is None
 
 
 def test_a_lost_message_is_made_up_for_by_the_same_request(office: Office) -> None:
@@ -139,7 +147,7 @@ def test_a_lost_message_is_made_up_for_by_the_same_request(office: Office) -> No
 
 def test_the_schedule_closes_what_is_due_and_a_repeat_nothing(office: Office) -> None:
     keep(office.purchases, an_order())
-    (run,) = office.exports.close_due(ON_SATURDAY)
+    (run,) = office.exports.close_due(at(ON_SATURDAY))
     assert (run.date, run.state, run.requested_by, run.orders) == ("2026-11-27", RunState.DONE, "schedule", 1)
-    assert office.exports.close_due(ON_SATURDAY) == []
+    assert office.exports.close_due(at(ON_SATURDAY)) == []
     assert office.exports.exports_of(FRIDAY) == [run]

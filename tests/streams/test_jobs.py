@@ -11,7 +11,7 @@ from chalicelib.streams.capture import capture
 from chalicelib.streams.jobs import close_day, export, repair
 from tests.checkout.builders import NOW as SHOW_TIME
 from tests.checkout.conftest import Shop, shop
-from tests.finance.builders import PAID_AT, an_order, keep
+from tests.finance.builders import PAID_AT, an_order, at, keep
 from tests.finance.conftest import Office
 from tests.streams.conftest import Post, a_batch
 
@@ -42,7 +42,7 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(offic
     keep(office.purchases, an_order())
     run = office.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
     batch = a_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
-    answer = export(batch, office.exports, PAID_AT)
+    answer = export(batch, office.exports, at(PAID_AT))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     (done,) = office.exports.exports_of(FRIDAY)
     assert (done.state, done.orders) == (RunState.DONE, 1)
@@ -50,11 +50,11 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(offic
 
 def test_the_schedule_closes_yesterday(office: Office) -> None:
     keep(office.purchases, an_order())
-    assert close_day(office.exports, PAID_AT + 8 * HOUR) == {
+    assert close_day(office.exports, at(PAID_AT + 8 * HOUR)) == {
         "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
         "differences": 0,
     }
-    assert close_day(office.exports, PAID_AT + 8 * HOUR) == {"closed": [], "differences": 0}
+    assert close_day(office.exports, at(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
 
 
 def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
