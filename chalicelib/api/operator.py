@@ -14,7 +14,7 @@ from chalicelib.checkout import Purchase, Refund, RefundWish, is_purchase_id
 from chalicelib.errors import NotFound
 from chalicelib.finance import ExportRun, parse_day
 from chalicelib.instants import rfc3339
-from chalicelib.shows import Drop, DropWish, Show, ShowWish, is_id
+from chalicelib.shows import Drop, DropWish, Id, Show, ShowWish, is_id
 
 OPERATOR, FINANCE = "operator", "finance"
 
@@ -51,7 +51,7 @@ class ExportBody(_Exact):
     """``POST /exports``: an interim export of a day or one show of it; with ``close`` the day is closed."""
 
     date: str
-    show_id: str | None = None
+    show_id: Id | None = None
     close: bool = False
 
 
@@ -110,7 +110,12 @@ def request_export(call: Call) -> Reply:
     actor, key = actor_of(call, FINANCE), idempotency_key(call)
     wish = validated(ExportBody, call.json())
     day, exports = parse_day(wish.date, "$.date"), call.shop.exports
-    return _reply(202, _run(exports.request_export(day, wish.show_id, key, actor, call.now, close=wish.close)))
+    if wish.show_id is not None and call.shop.shows.show(wish.show_id) is None:
+        raise NotFound(f"There is no show {wish.show_id}.", field="$.show_id", code="unknown_show")
+    run = exports.request_export(day, wish.show_id, key, actor, call.now, close=wish.close)
+    shown = _reply(202, _run(run))
+    shown.headers["Location"] = f"{call.base_url}/exports/{run.date}"
+    return shown
 
 
 def exports_of_day(call: Call) -> Reply:
@@ -218,7 +223,15 @@ ROUTES = (
         key=True,
     ),
     Route(
-        "POST", "/exports", request_export, "ours", "Ask for an export", (202, *_GUARDED), ExportBody, FINANCE, key=True
+        "POST",
+        "/exports",
+        request_export,
+        "ours",
+        "Ask for an export",
+        (202, 404, *_GUARDED),
+        ExportBody,
+        FINANCE,
+        key=True,
     ),
     Route(
         "GET", "/exports/{date}", exports_of_day, "ours", "Exports of a day", (200, 400, 401, 403, 503), None, FINANCE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from chalicelib.api.calls import Call, Json, Reply, Route
 from chalicelib.errors import NotFound
@@ -15,17 +14,17 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 def show(call: Call) -> Reply:
     """The show with its drops, all that may be shown of them."""
-    return _answer(call, call.shop.shows.show, whole=True)
+    return _answer(call, whole=True)
 
 
 def live(call: Call) -> Reply:
     """The state of each drop, at most one second old."""
-    return _answer(call, call.shop.shows.live, whole=False)
+    return _answer(call, whole=False)
 
 
-def _answer(call: Call, seen: Callable[[str, Instant], LiveShow | None], *, whole: bool) -> Reply:
+def _answer(call: Call, *, whole: bool) -> Reply:
     show_id = call.params["id"]
-    picture = seen(show_id, call.now) if is_id(show_id) else None
+    picture = call.shop.shows.live(show_id, call.now) if is_id(show_id) else None
     if picture is None:
         raise NotFound("There is no such show.", field="id")
     tag = f'"{picture.digest}"'

@@ -20,7 +20,6 @@ from chalicelib.finance.store import ExportQueue, RunStore
 from chalicelib.instants import Clock, Instant, business_day
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SHOW = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SCHEDULE = "schedule"
 
 
@@ -79,14 +78,16 @@ class Exports:
         """Ask for an export, once for each idempotency key of an actor; the worker carries it out.
 
         A repeat answers the run as it now stands, and enqueues it again while it is not done: its message may be lost.
-        ``Conflict``: the key was used for another export; or the day to be closed is not over. Three writes at most.
+        ``Conflict``: the key was used for another export; the day has not begun; or it is to be closed and is not over.
+        Three writes at most.
         """
         if close and show_id is not None:
-            raise BadInput("A day is closed whole, not one show of it.", field="show_id")
-        if show_id is not None and not _SHOW.fullmatch(show_id):
-            raise BadInput("A show id has 1 to 64 letters, digits or any of _.-", field="show_id")
-        if close and business_day(now, self.closing.exporter.time_zone) <= day:
-            raise Conflict(f"{day} is not over yet.", field="date", code="day_not_over")
+            raise BadInput("A day is closed whole, not one show of it.", field="$.show_id")
+        today = business_day(now, self.closing.exporter.time_zone)
+        if today < day:
+            raise Conflict(f"{day} has not begun yet.", field="$.date", code="day_not_begun")
+        if close and today == day:
+            raise Conflict(f"{day} is not over yet.", field="$.date", code="day_not_over")
         run = ExportRun(
             id=_digest(actor, key)[:16],
             date=day.isoformat(),
@@ -143,8 +144,8 @@ class Exports:
         run = ExportRun.model_validate(record)
         if run.state is RunState.DONE:
             return run
-        run = self._moved(run, state=RunState.RUNNING, started_at=now, error=None)
         now = clock()
+        run = self._moved(run, state=RunState.RUNNING, started_at=now, error=None)
         try:
             manifest = self._manifest(run, now)
         except Exception as error:

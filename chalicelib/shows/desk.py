@@ -159,9 +159,9 @@ class Shows:
             watched.seen = picture(watched.show, watched.offers, now)
         return watched.seen
 
-    def show(self, show_id: str, now: Instant) -> LiveShow | None:
-        """The same picture as :meth:`live`: it holds everything that either address shows."""
-        return self.live(show_id, now)
+    def show(self, show_id: str) -> Show | None:
+        """The show as it stands, by a strong read (1 RCU); None for an unknown one."""
+        return self._store.show(show_id)
 
     def refused_cues(self, show_id: str | None) -> tuple[RefusedCue, ...]:
         """The newest hundred refused cues of a show (None: whose subject is unknown), newest first. For operators."""

@@ -86,11 +86,3 @@ def test_the_document_tells_of_every_route_and_of_nothing_else() -> None:
 
     told_of = document(ROUTES, "https://shop.example")["paths"]
     assert {(path, method.upper()) for path, methods in told_of.items() for method in methods} == served
-
-
-def test_an_export_is_asked_for_once_and_listed(api: Api) -> None:
-    first = api.send("POST", "/exports", {"date": "2026-11-23"}, idempotency_key="e")
-    again = api.send("POST", "/exports", {"date": "2026-11-23"}, idempotency_key="e")
-    assert (first.status, again.body["export_id"]) == (202, first.body["export_id"])
-    listed = api.send("GET", "/exports/2026-11-23").body["exports"]
-    assert [one["export_id"] for one in listed] == [first.body["export_id"]]
