@@ -17,7 +17,7 @@ from chalicelib import aws, instants
 from chalicelib.api.auth import actor_of, idempotency_key
 from chalicelib.api.calls import BODY_LIMIT, Call, Json, Manner, Reply, Route
 from chalicelib.api.shop import Shop
-from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable
+from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable, UnsupportedMedia
 from chalicelib.instants import Instant
 from chalicelib.telemetry import flush, logger
 
@@ -37,6 +37,8 @@ _TITLES = {
     503: "Unavailable for the moment",
 }
 
+_CODES = {400: BadInput.code, 405: "method_not_allowed", 415: UnsupportedMedia.code}
+"""Of what Chalice refuses by itself; all else is an internal error."""
 
 class Front(Chalice):
     """Chalice, made safe for a server with several threads and for events that lack optional parts."""
@@ -206,12 +208,11 @@ def _preflight(app: Front, methods: Sequence[str], shop: Callable[[], Shop]) -> 
 
 
 def _as_problem(event: Any, answer: Callable[[Any], Response]) -> Response:
-    """What Chalice itself refuses (a method that a path does not have) becomes a problem document too."""
+    """What Chalice itself refuses, such as a method that a path does not have, becomes a problem document too."""
     response = answer(event)
     if isinstance(response.body, dict) and {"Code", "Message"} <= response.body.keys():
         status = response.status_code
-        code = "method_not_allowed" if status == 405 else "internal_error"
-        body = problem(status, code, "This path does not have this method.")
+        body = problem(status, _CODES.get(status, LivedropError.code), response.body["Message"])
         headers = {name: value for name, value in response.headers.items() if isinstance(value, str)}
         return _response(Reply(status, body, headers | {"Content-Type": "application/problem+json"}))
     return response

@@ -56,7 +56,7 @@ class Api:
     """A client of the API."""
 
     def __init__(self, app: Front, shop: Shop, tables: Tables) -> None:
-        self.shop, self.tables = shop, tables
+        self.app, self.shop, self.tables = app, shop, tables
         self._gateway = LocalGateway(app, Config())
         self._keys = count(1)
 

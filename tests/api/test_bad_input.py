@@ -142,6 +142,14 @@ def test_a_method_that_a_path_does_not_have_is_a_problem(api: Api) -> None:
     for method in ("PATCH", "DELETE", "HEAD"):
         answer = api.send(method, "/carts")
         assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
+        assert answer.body["detail"] == f"Unsupported method: {method}"
+        assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+def test_an_event_that_is_no_request_is_a_problem_of_its_own(api: Api) -> None:
+    answer = api.app({"requestContext": {}}, None)
+    told = json.loads(answer["body"])
+    assert (answer["statusCode"], told["code"], told["detail"]) == (500, "internal_error", "Unknown request.")
 
 
 def test_nothing_is_put_under_what_is_no_id(api: Api) -> None:
