@@ -20,8 +20,8 @@ _DEEPEST = 64
 _JSON_TYPES = re.compile(r"\s*application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
 
 Json = dict[str, Any]
-Manner = Literal["ucp", "show", "ours"]
-"""How a route speaks: UCP (errors as ``code`` and ``content``), a watcher's (CORS, problems), our own (problems)."""
+Manner = Literal["ucp", "ours"]
+"""How a route tells errors: as UCP does (``code`` and ``content``), or as problem documents (RFC 9457)."""
 
 
 @dataclass(frozen=True, slots=True)

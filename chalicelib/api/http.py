@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from chalice.app import Chalice, Request, Response
@@ -22,8 +23,8 @@ from chalicelib.instants import Instant
 from chalicelib.telemetry import flush, logger
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
-_READABLE = "ETag, Retry-After"
-_ASKED = "Content-Type, Idempotency-Key, If-None-Match, Request-Id, UCP-Agent, X-API-Key"
+_READABLE = "ETag, Location, Retry-After"
+_ASKED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Request-Id, UCP-Agent, X-API-Key"
 _TITLES = {
     400: "The request is wrong",
     401: "Not authenticated",
@@ -36,9 +37,9 @@ _TITLES = {
     500: "Internal error",
     503: "Unavailable for the moment",
 }
-
 _CODES = {400: BadInput.code, 405: "method_not_allowed", 415: UnsupportedMedia.code}
 """Of what Chalice refuses by itself; all else is an internal error."""
+
 
 class Front(Chalice):
     """Chalice, made safe for a server with several threads and for events that lack optional parts."""
@@ -64,14 +65,17 @@ class Front(Chalice):
 
 
 def serve(app: Front, routes: Sequence[Route], shop: Callable[[], Shop]) -> None:
-    """Put the routes on the app, and an OPTIONS beside each that a browser may call. ``shop`` is asked at each call."""
-    preflights: dict[str, list[str]] = {}
-    for route in routes:
+    """Put the routes on the app, a HEAD beside each GET, an OPTIONS on each path. ``shop`` is asked at each call.
+
+    API Gateway knows the methods it is told of and no others: HEAD has to be a route of its own there.
+    """
+    methods: dict[str, list[str]] = {}
+    heads = [replace(route, method="HEAD") for route in routes if route.method == "GET"]
+    for route in [*routes, *heads]:
         _register(app, route.method, route.path, answering(app, route, shop))
-        if route.manner != "ours":
-            preflights.setdefault(route.path, []).append(route.method)
-    for path, methods in preflights.items():
-        _register(app, "OPTIONS", path, _preflight(app, methods, shop))
+        methods.setdefault(route.path, []).append(route.method)
+    for path, known in methods.items():
+        _register(app, "OPTIONS", path, _preflight(app, known, shop))
     app.register_middleware(_as_problem, "http")
 
 
@@ -89,7 +93,7 @@ def answering(app: Front, route: Route, shop: Callable[[], Shop]) -> Callable[..
         now, reason, allowed = instants.clock(), None, {}
         try:
             composed = shop()
-            allowed = _cross_origin(headers, composed.settings.cors_origins) if route.manner != "ours" else {}
+            allowed = _cross_origin(headers, composed.settings.cors_origins)
             reply = _guarded(route, composed, request, params, headers, now)
         except LivedropError as error:
             reply, reason = refusal(error, route.manner), error.code
@@ -102,7 +106,10 @@ def answering(app: Front, route: Route, shop: Callable[[], Shop]) -> Callable[..
         reply.headers.update(allowed)
         _log(route, reply, reason, began)
         flush()
-        return _response(reply)
+        response = _response(reply)
+        if route.method == "HEAD":
+            response.body = ""
+        return response
 
     return view
 
@@ -198,7 +205,7 @@ def _preflight(app: Front, methods: Sequence[str], shop: Callable[[], Shop]) -> 
         try:
             headers = _cross_origin(sent, shop().settings.cors_origins)
         except aws.UNREACHABLE:
-            return _response(refusal(Unavailable("A part of the shop cannot be reached."), "show"))
+            return _response(refusal(Unavailable("A part of the shop cannot be reached."), "ours"))
         if "Access-Control-Allow-Origin" in headers:
             asked = {"Access-Control-Allow-Headers": _ASKED, "Access-Control-Max-Age": "600"}
             headers |= asked | {"Access-Control-Allow-Methods": ", ".join(sorted(methods))}

@@ -24,6 +24,6 @@ ROUTES: tuple[Route, ...] = (
     *shows.ROUTES,
     *operator.ROUTES,
     *cues.ROUTES,
-    Route("GET", "/health", health, "show", "Whether the service can work", (200, 503)),
-    Route("GET", "/openapi.json", document, "show", "The OpenAPI document", (200,)),
+    Route("GET", "/health", health, "ours", "Whether the service can work", (200, 503)),
+    Route("GET", "/openapi.json", document, "ours", "The OpenAPI document", (200,)),
 )

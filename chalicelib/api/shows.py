@@ -69,6 +69,6 @@ def _time(instant: Instant | None) -> str | None:
 
 
 ROUTES = (
-    Route("GET", "/shows/{id}", show, "show", "A show with its drops", (200, 304, 404, 503)),
-    Route("GET", "/shows/{id}/live", live, "show", "The live state of a show's drops", (200, 304, 404, 503)),
+    Route("GET", "/shows/{id}", show, "ours", "A show with its drops", (200, 304, 404, 503)),
+    Route("GET", "/shows/{id}/live", live, "ours", "The live state of a show's drops", (200, 304, 404, 503)),
 )

@@ -179,7 +179,7 @@ def _checkout(call: Call, answer: Answer | NoPurchase) -> Reply:
 
 _CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)
 ROUTES = (
-    Route("GET", "/.well-known/ucp", profile, "show", "Business profile", (200,)),
+    Route("GET", "/.well-known/ucp", profile, "ours", "Business profile", (200,)),
     Route("POST", "/carts", create_cart, "ucp", "Create a cart: holds units", _CREATED, CartBody, key=True),
     Route("GET", "/carts/{id}", get_cart, "ucp", "Get a cart", _READ),
     Route("PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartBody, key=True),

@@ -38,7 +38,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
     query = environ.get("QUERY_STRING", "")
     try:
         response = _gateway.handle_request(
-            "GET" if method == "HEAD" else method,
+            method,
             f"{path}?{query}" if query else path,
             _headers(environ),
             _body(environ),
@@ -50,10 +50,12 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
             "body": json.dumps(_NO_ROUTE | {"detail": "There is nothing at this address."}),
         }
     body = _content(response)
-    headers = [*_response_headers(response), ("Content-Length", str(len(body)))]
+    headers = _response_headers(response)
+    if method != "HEAD":  # whose answer says nothing of the length that the body of a GET would have
+        headers.append(("Content-Length", str(len(body))))
     status = response["statusCode"]
     start_response(f"{status} {responses.get(status, '')}", headers)
-    return [] if method == "HEAD" else [body]
+    return [body]
 
 
 def _headers(environ: Environ) -> dict[str, str]:

@@ -6,11 +6,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from chalice.deploy.swagger import TemplatedSwaggerGenerator
 from standardwebhooks.webhooks import Webhook
 
 from chalicelib.api import ROUTES
 from chalicelib.instants import clock, rfc3339
 from tests.api.conftest import SECRETS, Answer, Api
+from tests.api.test_bad_input import path_of
 
 
 def cue(kind: str = "open", **more: object) -> bytes:
@@ -62,13 +64,41 @@ def test_the_live_state_is_cacheable_and_unchanged_is_304(api: Api) -> None:
     assert (again.status, again.text) == (304, "")
 
 
-def test_pages_of_configured_origins_may_call_the_buyer_api_and_no_others(api: Api) -> None:
+def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api: Api) -> None:
     asked = api.send("OPTIONS", "/carts", origin="https://brand.example")
     assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (204, "https://brand.example")
     assert asked.headers["Access-Control-Allow-Methods"] == "POST"
-    answered = api.send("GET", "/carts/none", origin="https://brand.example")
-    assert answered.headers["Access-Control-Allow-Origin"] == "https://brand.example"
-    assert "Access-Control-Allow-Origin" not in api.send("GET", "/carts/none", origin="https://x.example").headers
+    for route in ROUTES:
+        path = path_of(route.path)
+        asked = api.send("OPTIONS", path, origin="https://brand.example")
+        assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (204, "https://brand.example"), path
+        assert route.method in asked.headers["Access-Control-Allow-Methods"].split(", "), path
+        assert {"Authorization", "Idempotency-Key"} <= set(asked.headers["Access-Control-Allow-Headers"].split(", "))
+        answered = api.send(route.method, path, origin="https://brand.example")
+        assert answered.headers["Access-Control-Allow-Origin"] == "https://brand.example", path
+        for method in ("OPTIONS", route.method):
+            other = api.send(method, path, origin="https://x.example")
+            assert "Access-Control-Allow-Origin" not in other.headers, path
+            assert other.headers["Vary"] == "Origin", path
+
+
+def test_every_get_answers_head_with_the_same_headers_and_no_body(api: Api) -> None:
+    api.an_open_drop()
+    paths = [path_of(route.path) for route in ROUTES if route.method == "GET"]
+    assert len(paths) == 10
+    for path in [*paths, "/shows/s1", "/shows/s1/live", "/drops/mug/audit"]:
+        got, head = api.send("GET", path), api.send("HEAD", path)
+        assert (head.status, head.headers, head.text) == (got.status, got.headers, ""), path
+    tag = api.send("GET", "/shows/s1/live").headers["ETag"]
+    assert api.send("HEAD", "/shows/s1/live", if_none_match=tag).status == 304
+
+
+def test_api_gateway_is_told_of_head_and_options_too() -> None:
+    import app
+
+    for path, methods in TemplatedSwaggerGenerator().generate_swagger(app.app)["paths"].items():
+        assert "options" in methods, path
+        assert ("head" in methods) == ("get" in methods), path
 
 
 def test_health_reads_the_tables(api: Api) -> None:
@@ -81,8 +111,9 @@ def test_health_reads_the_tables(api: Api) -> None:
 def test_the_document_tells_of_every_route_and_of_nothing_else() -> None:
     import app
 
-    served = {(path, method) for path, methods in app.app.routes.items() for method in methods if method != "OPTIONS"}
+    served = {(path, method) for path, methods in app.app.routes.items() for method in methods}
     from chalicelib.api.openapi import document
 
     told_of = document(ROUTES, "https://shop.example")["paths"]
-    assert {(path, method.upper()) for path, methods in told_of.items() for method in methods} == served
+    told = {(path, method.upper()) for path, methods in told_of.items() for method in methods}
+    assert {(path, method) for path, method in served if method not in ("HEAD", "OPTIONS")} == told

@@ -34,6 +34,12 @@ def test_api_gateway_of_the_engine_serves_the_same_application(stack: dict[str, 
     by_gateway = httpx.get(f"{deployed}/shows/tonight", timeout=30).json()
     by_front = httpx.get(f"{stack['http']}/shows/tonight", timeout=10).json()
     assert _without_time(by_gateway) == _without_time(by_front)
+    for base in (deployed, stack["http"]):
+        head = httpx.head(f"{base}/shows/tonight", timeout=30)
+        assert (head.status_code, head.content, head.headers["Cache-Control"]) == (200, b"", "public, max-age=1")
+        asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+        preflight = httpx.options(f"{base}/exports", headers=asked, timeout=30)
+        assert preflight.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
 
 def test_a_body_over_the_limit_is_refused_unread_and_a_head_has_no_body(stack: dict[str, Any]) -> None:
