@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from infra.local import engine as embedded
+from infra.local.processes import children
 from tests.conftest import EngineAccount
 
 
@@ -42,7 +46,25 @@ def test_every_test_has_an_account_of_its_own(engine: EngineAccount) -> None:
 @pytest.mark.engine
 def test_an_engine_ends_with_everything_it_started() -> None:
     with embedded.temporary() as running:
-        assert psutil.pid_exists(running.pid)
-        home = running.log.parent
+        account = EngineAccount(running.endpoint, "100000000001")
+        worker = psutil.Process(_invoked(account.client("lambda")))
+        home, family = running.log.parent, children(running.pid)
+        assert worker in family
+    assert [process for process in family if process.is_running()] == []
     assert not psutil.pid_exists(running.pid)
     assert not home.exists()
+
+
+def _invoked(functions: Any) -> int:
+    """Make a function and invoke it; the id of the process that served it, which waits for the next call."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("index.py", "import os\n\ndef handler(event, context):\n    return os.getpid()\n")
+    functions.create_function(
+        FunctionName="who",
+        Runtime="python3.11",
+        Handler="index.handler",
+        Role="arn:aws:iam::100000000001:role/who",
+        Code={"ZipFile": code.getvalue()},
+    )
+    return int(functions.invoke(FunctionName="who")["Payload"].read())
