@@ -35,10 +35,17 @@ def test_a_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: Api) -> None:
     assert api.send("GET", "/shows/s1").body["drops"][0]["state"] == "open"
 
 
-def test_an_old_open_is_refused_with_its_reason(api: Api) -> None:
+def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: Api) -> None:
     api.an_open_drop(opens_at=None)
+    before = api.snapshot()
     answer = told(api, cue(time=rfc3339(clock() - 60_000)))
     assert (answer.status, answer.headers["Content-Type"]) == (409, "application/problem+json")
+    assert answer.body["code"] == "stale_open"
+    assert answer.body["detail"].endswith("s ago; the limit is 30 s")
+    (kept,) = (item for item in api.snapshot() if item not in before)
+    assert (kept["id"], kept["code"]) == ({"S": "c1"}, {"S": "stale_open"})
+    assert [item for item in api.snapshot() if item != kept] == before
+    assert api.send("GET", "/shows/s1/live").body["drops"][0]["state"] == "scheduled"
 
 
 @pytest.mark.parametrize("signature", [None, "", "v1", "v1,", "v1,AAAA", "v1,\u00e9", "v2,AAAA", "a b,c,d"])
@@ -62,6 +69,12 @@ def test_the_live_state_is_cacheable_and_unchanged_is_304(api: Api) -> None:
     assert drop["unit_price"] == {"amount": 1250, "currency": "GBP"}
     again = api.send("GET", "/shows/s1/live", if_none_match=f'W/"other", {first.headers["ETag"]}')
     assert (again.status, again.text) == (304, "")
+    api.send("POST", "/drops/mug/stock", {"quantity": 2})
+    changed = api.send("GET", "/shows/s1/live", if_none_match=first.headers["ETag"])
+    assert (changed.status, changed.body["drops"][0]["size"]) == (200, 5)
+    assert changed.headers["ETag"] != first.headers["ETag"]
+    never_seen = api.send("GET", "/shows/s1/live", if_none_match='"never seen"')
+    assert (never_seen.status, never_seen.headers["ETag"]) == (200, changed.headers["ETag"])
 
 
 def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api: Api) -> None:
