@@ -36,6 +36,12 @@ PARAMETERS = {
 }
 """Where the local stack differs: a killed worker's message comes again soon, and the engine limits itself. One poller
 thread serves cues and both tables' streams by turns, so summing up drops takes short turns and the relay keeps up."""
+_PAGES = {
+    "CorsOrigins": ("LIVEDROP_CORS_ORIGINS", "http://localhost:3000"),
+    "TermsUrl": ("LIVEDROP_TERMS_URL", ""),
+    "PrivacyUrl": ("LIVEDROP_PRIVACY_URL", ""),
+}
+"""Parameters that the shell may set: the variable, and what holds without it."""
 _FRONT_SECONDS = 60
 _OVERDUE_SECONDS = 65
 """After so long ``repair`` sees as overdue whatever was placed just before the engine stopped."""
@@ -168,7 +174,7 @@ class Stack:
 
     def _deploy(self, made: Package) -> None:
         self.say("deploying the template")
-        pages = {"CorsOrigins": os.environ.get("LIVEDROP_CORS_ORIGINS", "http://localhost:3000")}
+        pages = {name: os.environ.get(variable, default) for name, (variable, default) in _PAGES.items()}
         self.outputs = deploy.deploy(made, NAME, CODE_BUCKET, PARAMETERS | pages, poll_seconds=0.2)
         self.secret = deploy.complete_secret(boto3.client("secretsmanager"), self.outputs["SecretsId"])
 

@@ -118,7 +118,13 @@ def api(tables: Tables) -> Api:
     )
     sqs = boto3.client("sqs")
     queue = sqs.create_queue(QueueName="exports")["QueueUrl"]
-    settings = Settings.from_environment({"LIVEDROP_CORS_ORIGINS": "https://brand.example"})
+    settings = Settings.from_environment(
+        {
+            "LIVEDROP_CORS_ORIGINS": "https://brand.example",
+            "LIVEDROP_TERMS_URL": "https://brand.example/terms",
+            "LIVEDROP_PRIVACY_URL": "https://brand.example/privacy",
+        }
+    )
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)

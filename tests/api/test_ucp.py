@@ -123,3 +123,11 @@ def test_a_cart_becomes_a_checkout_session(api: Api) -> None:
     assert (made.status, made.body["id"]) == (201, cart.body["id"].replace("cart_", "chk_"))
     assert made.body["line_items"][0]["quantity"] == 1
     assert_valid(CHECKOUT, made.body)
+
+
+def test_a_checkout_links_to_the_pages_of_the_shop(api: Api) -> None:
+    api.an_open_drop()
+    assert api.send("POST", "/checkout-sessions", express()).body["links"] == [
+        {"type": "terms_of_service", "url": "https://brand.example/terms"},
+        {"type": "privacy_policy", "url": "https://brand.example/privacy"},
+    ]

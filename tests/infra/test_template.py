@@ -110,6 +110,20 @@ def test_no_role_reaches_every_resource_or_every_action() -> None:
                     assert not resource.get("Fn::Sub", "").startswith("*")
 
 
+def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
+    variables = _functions()["APIHandler"]["Environment"]["Variables"]
+    choices = {
+        "LIVEDROP_TIME_ZONE": "TimeZone",
+        "LIVEDROP_PUBLIC_URL": "PublicUrl",
+        "LIVEDROP_CORS_ORIGINS": "CorsOrigins",
+        "LIVEDROP_TERMS_URL": "TermsUrl",
+        "LIVEDROP_PRIVACY_URL": "PrivacyUrl",
+        "LIVEDROP_CUE_MAX_AGE_SECONDS": "CueMaxAgeSeconds",
+    }
+    assert {name: variables[name] for name in choices} == {name: {"Ref": choice} for name, choice in choices.items()}
+    assert set(choices.values()) <= set(_template()["Parameters"])
+
+
 def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
     assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "RepairRole"}
 
