@@ -33,15 +33,28 @@ def repair() -> None:
     console.print(invoke_repair(aws_client(facts, "lambda"), facts["repair_function"]))
 
 
-@app.command()
-def redrive(queue: Annotated[str, typer.Argument(help="capture, books or exports")]) -> None:
-    """Put the messages of a dead-letter queue back to work."""
+REDRIVEN = ("capture", "books", "exports")
+INSTEAD = {
+    "purchase-stream": "it says where lost records stood, not what they were; run `livedrop repair`",
+    "stock-stream": "it says where lost records stood, not what they were; the next change of a drop sums it up anew",
+    "cue-stream": "it says where lost cues stood, and they are too old by now; tell the cue again, by POST /cues",
+    "parked-cues": "what nobody could read stays unreadable; each message has its reason: mend the sender",
+    "schedules": "run `livedrop repair`; a day left open is closed the next night, or by POST /exports with close",
+}
+"""Dead-letter queues that hold no work, and what to do in place of putting them back."""
+
+
+@app.command(
+    help=f"Put the messages of a dead-letter queue ({', '.join(REDRIVEN)}) back to work.\n\nOthers hold none:\n\n"
+    + "\n\n".join(f"{queue}: {remedy}." for queue, remedy in INSTEAD.items())
+)
+def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")]) -> None:
+    """Put the messages of a dead-letter queue back to work; of one that holds no work, say what to do."""
+    if queue not in REDRIVEN:
+        fail(INSTEAD.get(queue, f"the queue is one of {', '.join(REDRIVEN)}"))
     facts = facts_of(Home.from_environment())
-    queues = facts["queues"]
-    dead, worked = f"{queue.capitalize()}DLQUrl", f"{queue.capitalize()}QueueUrl"
-    if dead not in queues:
-        fail("the queue is capture, books or exports; a stream's lost batches are taken up by `livedrop repair`")
-    console.print(f"{_move(aws_client(facts, 'sqs'), queues[dead], queues[worked])} messages put back")
+    dead, worked = (facts["queues"][f"{queue.capitalize()}{kind}Url"] for kind in ("DLQ", "Queue"))
+    console.print(f"{_move(aws_client(facts, 'sqs'), dead, worked)} messages put back")
 
 
 @app.command()

@@ -1,0 +1,56 @@
+"""Commands of operators, on queues of the embedded engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.local.engine import REGION
+from infra.local.home import Home
+from infra.operate import INSTEAD, REDRIVEN, app
+from tests.conftest import EngineAccount
+from tests.tables import template
+
+
+def redrive(queue: str) -> tuple[int, str]:
+    outcome = CliRunner().invoke(app, ["redrive", queue])
+    return outcome.exit_code, " ".join(outcome.output.split())
+
+
+def test_of_every_dead_letter_queue_it_is_said_whether_it_can_be_put_back() -> None:
+    dead = {name.removesuffix("DLQ") for name in template()["Resources"] if name.endswith("DLQ")}
+    assert {re.sub(r"\B(?=[A-Z])", "-", name).lower() for name in dead} == {*REDRIVEN, *INSTEAD}
+    told = " ".join(re.sub(r"[│╭╮╰╯─]", " ", CliRunner().invoke(app, ["redrive", "--help"]).output).split())
+    assert all(f"{queue}: {remedy}." in told for queue, remedy in INSTEAD.items())
+
+
+def test_a_queue_without_work_answers_with_its_remedy() -> None:
+    for queue, remedy in INSTEAD.items():
+        assert redrive(queue) == (1, f"livedrop: {remedy}")
+    assert redrive("nonsense") == (1, "livedrop: the queue is one of capture, books, exports")
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("queue", REDRIVEN)
+def test_dead_letters_are_put_back_to_work_each_once(
+    engine: EngineAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
+    sqs = engine.client("sqs")
+    names = [f"{one.capitalize()}{kind}Url" for one in REDRIVEN for kind in ("DLQ", "Queue")]
+    queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
+    keys = {"aws_access_key_id": engine.access_key, "aws_secret_access_key": "local"}
+    Home(tmp_path).write_facts({"aws_endpoint": engine.endpoint, "region": REGION, "queues": queues, **keys})
+    monkeypatch.setenv("LIVEDROP_HOME", str(tmp_path))
+    for number in range(12):
+        sqs.send_message(QueueUrl=queues[f"{queue.capitalize()}DLQUrl"], MessageBody=str(number))
+    assert redrive(queue) == (0, "12 messages put back")
+    assert redrive(queue) == (0, "0 messages put back")
+    counted = {
+        name: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+        for name, url in queues.items()
+    }
+    waiting = {name: int(found["ApproximateNumberOfMessages"]) for name, found in counted.items()}
+    assert waiting == {name: 12 if name == f"{queue.capitalize()}QueueUrl" else 0 for name in names}
