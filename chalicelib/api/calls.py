@@ -61,7 +61,7 @@ class Route:
     """One operation of the API: what the app serves and what the OpenAPI document says come from the same row.
 
     ``scope`` is what the bearer token must have; ``key`` whether an Idempotency-Key is required; ``request`` the model
-    of the body, for the document.
+    of the body and ``answer`` the type of a good answer's body, for the document.
     """
 
     method: str
@@ -73,6 +73,7 @@ class Route:
     request: type[BaseModel] | None = None
     scope: str | None = None
     key: bool = False
+    answer: type | None = None
 
 
 def _not_a_number(text: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.api import answers
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.shows import CueApplied, CueRefused, parse_cue
@@ -31,4 +32,6 @@ def _verify(call: Call) -> None:
     raise Unauthenticated("The signature is missing, wrong or stale.", field="webhook-signature")
 
 
-ROUTES = (Route("POST", "/cues", receive, "ours", "Tell a cue", (200, 202, 400, 401, 409, 413, 415, 503)),)
+ROUTES = (
+    Route("POST", "/cues", receive, "ours", "Tell a cue", (200, 202, 400, 401, 409, 413, 415, 503), answer=answers.Cue),
+)

@@ -6,8 +6,19 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.api.calls import Json, Route
+from pydantic import TypeAdapter
 
+from chalicelib.api.calls import Json, Route
+from chalicelib.api.ucp_views import VERSION
+
+_UCP_SCHEMAS = f"https://ucp.dev/{VERSION}/schemas/shopping"
+_UCP_ANSWERS = {
+    "carts": "cart.json",
+    "checkout-sessions": "fulfillment.json#/$defs/dev.ucp.shopping.checkout",
+    "orders": "order.json",
+    "catalog": "catalog_lookup.json#/$defs/lookup_response",
+}
+_REF = "#/components/schemas/{model}"
 _HEADERS = {
     "UCP-Agent": 'The calling platform (RFC 8941 dictionary): profile="https://platform.example/profile"',
     "X-API-Key": "The platform's key",
@@ -80,16 +91,13 @@ def _operation(route: Route, schemas: Json) -> Json:
         "summary": route.summary,
         "description": route.view.__doc__ or route.summary,
         "parameters": [*_in_path(route), *(_header(name) for name in _headers(route))],
-        "responses": {str(status): _response(route, status) for status in route.statuses},
+        "responses": {str(status): _response(route, status, schemas) for status in route.statuses},
     }
     if route.scope:
         said["security"] = [{"bearer": [route.scope]}]
     if route.request:
-        name = route.request.__name__
-        schema = route.request.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas[name] = schema
-        said["requestBody"] = {"required": True, "content": _json({"$ref": f"#/components/schemas/{name}"})}
+        body = _named(route.request.__name__, route.request.model_json_schema(ref_template=_REF), schemas)
+        said["requestBody"] = {"required": True, "content": _json(body)}
     elif route.path == "/cues":
         event = {"type": "object", "description": "A CloudEvents 1.0 JSON event"}
         said["requestBody"] = {"required": True, "content": _json(event, "application/cloudevents+json")}
@@ -123,15 +131,31 @@ def _header(name: str) -> Json:
     }
 
 
-def _response(route: Route, status: int) -> Json:
+def _response(route: Route, status: int, schemas: Json) -> Json:
     said: Json = {"description": _MEANINGS[status]}
     if status >= 400:
         ucp = route.manner == "ucp"
         reference = {"$ref": f"#/components/schemas/{'UcpError' if ucp else 'Problem'}"}
         said["content"] = _json(reference, "application/json" if ucp else "application/problem+json")
     elif status != 304:
-        said["content"] = _json({"type": "object"})
+        said["content"] = _json(_answer(route, schemas))
     return said
+
+
+def _answer(route: Route, schemas: Json) -> Json:
+    if route.manner == "ucp":
+        named = _UCP_ANSWERS[route.path.split("/")[1]]
+        return {"anyOf": [{"$ref": f"{_UCP_SCHEMAS}/{name}"} for name in (named, "types/error_response.json")]}
+    if route.answer is None:
+        return {"type": "object"}
+    return _named(route.answer.__name__, TypeAdapter(route.answer).json_schema(ref_template=_REF), schemas)
+
+
+def _named(name: str, schema: Json, schemas: Json) -> Json:
+    """Put a schema and those it refers to among the document's; answers the reference to it."""
+    schemas |= schema.pop("$defs", {})
+    schemas[name] = schema
+    return {"$ref": _REF.format(model=name)}
 
 
 def _json(schema: Json, kind: str = "application/json") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from chalicelib.api import answers
 from chalicelib.api.auth import actor_of, idempotency_key
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
 from chalicelib.api.ucp_views import order_id
@@ -186,8 +187,28 @@ def _run(run: ExportRun) -> Json:
 
 _GUARDED = (400, 401, 403, 409, 413, 415, 503)
 ROUTES = (
-    Route("PUT", "/shows/{id}", put_show, "ours", "Make or change a show", (200, 201, *_GUARDED), ShowWish, OPERATOR),
-    Route("PUT", "/drops/{id}", put_drop, "ours", "Make or change a drop", (200, 201, *_GUARDED), DropWish, OPERATOR),
+    Route(
+        "PUT",
+        "/shows/{id}",
+        put_show,
+        "ours",
+        "Make or change a show",
+        (200, 201, *_GUARDED),
+        ShowWish,
+        OPERATOR,
+        answer=answers.Show,
+    ),
+    Route(
+        "PUT",
+        "/drops/{id}",
+        put_drop,
+        "ours",
+        "Make or change a drop",
+        (200, 201, *_GUARDED),
+        DropWish,
+        OPERATOR,
+        answer=answers.Drop,
+    ),
     Route(
         "POST",
         "/drops/{id}/stock",
@@ -198,8 +219,19 @@ ROUTES = (
         StockBody,
         OPERATOR,
         key=True,
+        answer=answers.StockAdded,
     ),
-    Route("GET", "/drops/{id}/audit", audit, "ours", "Audit stock", (200, 401, 403, 404, 503), None, OPERATOR),
+    Route(
+        "GET",
+        "/drops/{id}/audit",
+        audit,
+        "ours",
+        "Audit stock",
+        (200, 401, 403, 404, 503),
+        None,
+        OPERATOR,
+        answer=answers.Audit,
+    ),
     Route(
         "POST",
         "/orders/{id}/refunds",
@@ -210,6 +242,7 @@ ROUTES = (
         RefundBody,
         OPERATOR,
         key=True,
+        answer=answers.Refund,
     ),
     Route(
         "POST",
@@ -221,6 +254,7 @@ ROUTES = (
         Nothing,
         OPERATOR,
         key=True,
+        answer=answers.Refund,
     ),
     Route(
         "POST",
@@ -232,8 +266,17 @@ ROUTES = (
         ExportBody,
         FINANCE,
         key=True,
+        answer=answers.Export,
     ),
     Route(
-        "GET", "/exports/{date}", exports_of_day, "ours", "Exports of a day", (200, 400, 401, 403, 503), None, FINANCE
+        "GET",
+        "/exports/{date}",
+        exports_of_day,
+        "ours",
+        "Exports of a day",
+        (200, 400, 401, 403, 503),
+        None,
+        FINANCE,
+        answer=answers.ExportsOfDay,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api import cues, openapi, operator, shows, ucp
+from chalicelib.api import answers, cues, openapi, operator, shows, ucp
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.stock import HoldRef, Layout
 
@@ -24,6 +24,6 @@ ROUTES: tuple[Route, ...] = (
     *shows.ROUTES,
     *operator.ROUTES,
     *cues.ROUTES,
-    Route("GET", "/health", health, "ours", "Whether the service can work", (200, 503)),
+    Route("GET", "/health", health, "ours", "Whether the service can work", (200, 503), answer=answers.Health),
     Route("GET", "/openapi.json", document, "ours", "The OpenAPI document", (200,)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from chalicelib.api import answers
 from chalicelib.api.calls import Call, Json, Reply, Route
 from chalicelib.errors import NotFound
 from chalicelib.instants import Instant, rfc3339
@@ -68,7 +69,8 @@ def _time(instant: Instant | None) -> str | None:
     return None if instant is None else rfc3339(instant)
 
 
+_WATCHED = (200, 304, 404, 503)
 ROUTES = (
-    Route("GET", "/shows/{id}", show, "ours", "A show with its drops", (200, 304, 404, 503)),
-    Route("GET", "/shows/{id}/live", live, "ours", "The live state of a show's drops", (200, 304, 404, 503)),
+    Route("GET", "/shows/{id}", show, "ours", "A show with its drops", _WATCHED, answer=answers.ShownShow),
+    Route("GET", "/shows/{id}/live", live, "ours", "The live state of a show's drops", _WATCHED, answer=answers.Live),
 )

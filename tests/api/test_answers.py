@@ -1,0 +1,94 @@
+"""Every answer of our own routes has exactly the fields that the OpenAPI document tells of."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from chalicelib.api import ROUTES
+from chalicelib.api.openapi import document
+from chalicelib.checkout import Purchase
+from chalicelib.instants import business_day, clock
+from tests.api.conftest import Answer, Api, express, paying
+from tests.api.test_service import cue, told
+
+
+def closed(schema: Any) -> Any:
+    """A schema that allows no other field than those it tells of."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {name: closed(part) for name, part in schema.items()}
+    return inner | ({"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {})
+
+
+def assert_as_told(answer: Answer, method: str, path: str) -> None:
+    whole = closed(document(ROUTES, "https://shop.example"))
+    content = whole["paths"][path][method]["responses"][str(answer.status)]["content"]["application/json"]
+    errors = Draft202012Validator(whole | content["schema"]).iter_errors(answer.body)
+    assert [f"{path} {error.json_path}: {error.message}" for error in errors] == []
+
+
+def paid(api: Api) -> tuple[str, str]:
+    """An order that is paid, and the id of its line."""
+    session = api.send("POST", "/checkout-sessions", express()).body["id"]
+    assert api.send("POST", f"/checkout-sessions/{session}/complete", paying()).status == 200
+    purchase_id = session.removeprefix("chk_")
+    placed = api.shop.checkout.purchases.read(purchase_id)
+    assert isinstance(placed, Purchase)
+    api.shop.checkout.capture(purchase_id, placed.attempt, clock())
+    return f"ord_{purchase_id}", placed.lines[0].id
+
+
+def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api) -> None:
+    api.an_open_drop()
+    show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
+    price = {"amount": 5, "currency": "GBP"}
+    drop = {"show_id": "s2", "sku": "M", "title": "M", "unit_price": price, "stock": 9}
+    today = business_day(clock(), "Europe/London").isoformat()
+    (order, line), (other, _) = paid(api), paid(api)
+    back = {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True}
+    asked: list[tuple[str, str, str, object]] = [
+        ("PUT", "/shows/{id}", "/shows/s2", show),
+        ("PUT", "/shows/{id}", "/shows/s2", show),
+        ("PUT", "/drops/{id}", "/drops/new", drop),
+        ("POST", "/drops/{id}/stock", "/drops/mug/stock", {"quantity": 1}),
+        ("GET", "/drops/{id}/audit", "/drops/mug/audit", None),
+        ("GET", "/shows/{id}", "/shows/s1", None),
+        ("GET", "/shows/{id}/live", "/shows/s1/live", None),
+        ("POST", "/orders/{id}/refunds", f"/orders/{order}/refunds", back),
+        ("POST", "/orders/{id}/cancellation", f"/orders/{other}/cancellation", {}),
+        ("POST", "/exports", "/exports", {"date": today, "show_id": "s1"}),
+        ("GET", "/exports/{date}", f"/exports/{today}", None),
+        ("GET", "/health", "/health", None),
+    ]
+    for method, path, address, body in asked:
+        answer = api.send(method, address, body)
+        assert answer.status < 300, answer.text
+        assert_as_told(answer, method.lower(), path)
+    waiting = api.send("PUT", "/drops/waiting", drop)
+    assert_as_told(waiting, "put", "/drops/{id}")
+    assert_as_told(told(api, cue(subject="waiting")), "post", "/cues")
+    ours = {(route.method, route.path) for route in ROUTES if isinstance(route.answer, type)}
+    assert ours == {(method, path) for method, path, _, _ in asked} | {("POST", "/cues")}
+
+
+def test_a_field_that_the_document_does_not_tell_of_is_seen(api: Api) -> None:
+    health = api.send("GET", "/health")
+    for body in ({"status": "ok", "more": 1}, {"status": "fine"}, {}):
+        with pytest.raises(AssertionError):
+            assert_as_told(Answer(200, health.headers, json.dumps(body)), "get", "/health")
+
+
+def test_every_answer_to_buyers_is_told_by_a_schema_of_the_protocol() -> None:
+    paths = document(ROUTES, "https://shop.example")["paths"]
+    for route in ROUTES:
+        if route.manner == "ucp":
+            told_of = paths[route.path][route.method.lower()]["responses"]["200"]["content"]["application/json"]
+            ours, error = (one["$ref"] for one in told_of["schema"]["anyOf"])
+            assert ours.startswith("https://ucp.dev/2026-04-08/schemas/shopping/"), route.path
+            assert error == "https://ucp.dev/2026-04-08/schemas/shopping/types/error_response.json"
