@@ -128,6 +128,12 @@ def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
     assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "RepairRole"}
 
 
+def test_only_the_http_function_reads_keys() -> None:
+    assert _who_may("Secret") == {"APIRole"}
+    told = {name for name, function in _functions().items() if "LIVEDROP_SECRETS_ID" in str(function["Environment"])}
+    assert told == {"APIHandler"}
+
+
 def test_only_finance_and_its_repair_write_to_the_finance_bucket() -> None:
     assert _who_may("FinanceBucket", "s3:PutObject") == {"RecordRole", "ExportRole", "CloseDayRole", "RepairRole"}
 
@@ -175,6 +181,6 @@ def _who_may(target: str, action: str | None = None) -> set[str]:
 def _names(resource: Any, target: str) -> bool:
     if isinstance(resource, list):
         return any(_names(part, target) for part in resource)
-    if "Fn::GetAtt" in resource:
-        return bool(resource["Fn::GetAtt"] == [target, "Arn"])
+    if resource in ({"Ref": target}, {"Fn::GetAtt": [target, "Arn"]}):
+        return True
     return f"${{{target}." in resource.get("Fn::Sub", "")
