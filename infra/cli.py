@@ -164,7 +164,6 @@ def rehearse(
     from infra.rehearse.command import rehearse as play
 
     home = Home.from_environment()
-    local = home.facts_file
     started = []
 
     def start_stack() -> None:
@@ -172,7 +171,7 @@ def rehearse(
         _detached(home, reset=False)
 
     try:
-        code = play(orders, local, embedded.ROOT / "build", start_stack=start_stack, console=console)
+        code = play(orders, home, embedded.ROOT / "build", start_stack=start_stack, console=console)
     finally:
         if started:
             stop()

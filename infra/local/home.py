@@ -15,6 +15,10 @@ from infra.local.engine import ROOT
 from infra.local.processes import alive, born, end
 
 
+class NotRunning(Exception):
+    """No stack runs on this machine; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """The folder of one local stack (``LIVEDROP_HOME``, else ``.livedrop`` in the project)."""
@@ -41,25 +45,30 @@ class Home:
         return self.folder / "parts.json"
 
     def facts(self) -> dict[str, Any]:
-        """What ``local.json`` says; empty when the stack does not run."""
+        """What ``local.json`` says; empty when the stack does not run, also when it was killed and left its file."""
         try:
             known: dict[str, Any] = json.loads(self.facts_file.read_text())
-        except FileNotFoundError:
+            supervisor = known["pid"]["run"]
+        except (FileNotFoundError, ValueError, KeyError):
             return {}
-        return known
+        return known if supervisor == self.running("run") else {}
+
+    def facts_of_running(self) -> dict[str, Any]:
+        """What the running stack says of itself; :class:`NotRunning` when there is none."""
+        facts = self.facts()
+        if not facts:
+            killed = self.facts_file.exists()
+            what = "what ran here was killed: start it again" if killed else "nothing runs here: start it"
+            raise NotRunning(f"{what} with `make run`")
+        return facts
 
     def write_facts(self, facts: dict[str, Any]) -> None:
-        """Write ``local.json`` in one step, for its owner's eyes only: it holds keys."""
-        draft = self.facts_file.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(json.dumps(facts, indent=2) + "\n")
-        draft.replace(self.facts_file)
+        """Write ``local.json``."""
+        _write(self.facts_file, facts)
 
     def note_part(self, name: str, pid: int) -> None:
         """Remember a started process, so that it can be ended even when its supervisor was killed."""
-        parts = self._parts() | {name: {"pid": pid, "born": born(pid)}}
-        self._parts_file.write_text(json.dumps(parts))
+        _write(self._parts_file, self._parts() | {name: {"pid": pid, "born": born(pid)}})
 
     def running(self, name: str) -> int | None:
         """The id of a noted process, when it still runs."""
@@ -81,7 +90,7 @@ class Home:
         supervisor = {name: part for name, part in self._parts().items() if name == "run" and self.running(name)}
         self._parts_file.unlink(missing_ok=True)
         if supervisor:
-            self._parts_file.write_text(json.dumps(supervisor))
+            _write(self._parts_file, supervisor)
         return ended
 
     def _parts(self) -> dict[str, Any]:
@@ -101,3 +110,12 @@ def aws_client(facts: Mapping[str, Any], service: Any) -> Any:
         aws_access_key_id=facts["aws_access_key_id"],
         aws_secret_access_key=facts["aws_secret_access_key"],
     )
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write a file in one step, so that nobody reads half of it, and for its owner's eyes only: it may hold keys."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+        handle.write(json.dumps(content, indent=2) + "\n")
+    draft.replace(path)

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from infra.local.home import Home, NotRunning
 from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
 from infra.rehearse.drive import Driven, drive
 from infra.rehearse.exported import AGREES_WITHIN_SECONDS
-from infra.rehearse.facts import Facts, NotRunning
+from infra.rehearse.facts import Facts
 from infra.rehearse.orders import BadOrdersFile, load
 from infra.rehearse.plan import Plan, plan
 from infra.rehearse.progress import Progress
@@ -39,10 +40,10 @@ class Rehearsal:
     build: Path
 
     @classmethod
-    def of(cls, orders: Path | None, local: Path, build: Path, show_id: str) -> Rehearsal:
+    def of(cls, orders: Path | None, home: Home, build: Path, show_id: str) -> Rehearsal:
         """:class:`BadOrdersFile` or :class:`NotRunning` when it cannot take place."""
         wanted = playable(orders or SAMPLE)
-        return cls(wanted, plan(wanted, show_id), Facts.read(local), build)
+        return cls(wanted, plan(wanted, show_id), Facts.read(home), build)
 
     def play(self, console: Console) -> Driven:
         """Drive the stack. What was done also stands in the build folder, should the check be made apart."""
@@ -67,23 +68,23 @@ class Rehearsal:
 
 def rehearse(
     orders: Path | None,
-    local: Path,
+    home: Home,
     build: Path,
     *,
     start_stack: Callable[[], None] | None = None,
     show_id: str | None = None,
     console: Console | None = None,
 ) -> int:
-    """Rehearse a file of orders (None: the sample) with the stack that ``local`` describes; returns the exit code.
+    """Rehearse a file of orders (None: the sample) with the stack that runs in ``home``; returns the exit code.
 
-    ``start_stack`` is called when no stack is described there; a bad file is told before anything is started.
+    ``start_stack`` is called when none runs there; a bad file is told before anything is started.
     """
     console = console or Console()
     try:
         playable(orders or SAMPLE)
-        if start_stack is not None and not local.exists():
+        if start_stack is not None and not home.facts():
             start_stack()
-        rehearsal = Rehearsal.of(orders, local, build, show_id or new_show_id())
+        rehearsal = Rehearsal.of(orders, home, build, show_id or new_show_id())
     except (BadOrdersFile, NotRunning) as reason:
         console.print(f"cannot rehearse: {reason}", style="red", markup=False, highlight=False)
         return UNUSABLE

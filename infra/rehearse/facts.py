@@ -1,18 +1,14 @@
-"""Where the running stack is and how to talk to it: ``.livedrop/local.json``, which ``livedrop run`` writes."""
+"""Where the running stack is and how to talk to it: what ``livedrop run`` wrote into its home."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from infra.local.home import Home, NotRunning
 
 _SHOP_TIME_ZONE: Final = "Europe/London"
 """The product's default, for a file that names none."""
-
-
-class NotRunning(Exception):
-    """There is no running stack to rehearse with; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +31,11 @@ class Facts:
     """Where the shop's business days begin and end (IANA)."""
 
     @classmethod
-    def read(cls, path: Path) -> Facts:
-        """The facts in a file. :class:`NotRunning` when it is missing or lacks something."""
+    def read(cls, home: Home) -> Facts:
+        """The facts of the stack that runs there. :class:`NotRunning` when none does, or its file lacks something."""
         try:
-            known: dict[str, Any] = json.loads(path.read_text())
+            known = home.facts_of_running()
             facts = {one.name: known[one.name] for one in fields(cls) if one.name != "time_zone"}
-        except FileNotFoundError:
-            raise NotRunning(f"{path} is missing: start the stack with 'make run'") from None
-        except (ValueError, KeyError) as error:
-            raise NotRunning(f"{path} is not what 'make run' writes: {error!r}") from None
+        except KeyError as error:
+            raise NotRunning(f"{home.facts_file} is not what 'make run' writes: {error!r}") from None
         return cls(**facts, time_zone=known.get("time_zone", _SHOP_TIME_ZONE))

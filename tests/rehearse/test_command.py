@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import io
-import json
+import os
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from infra.local.home import Home, NotRunning
 from infra.rehearse import rehearse
-from infra.rehearse.facts import Facts, NotRunning
+from infra.rehearse.facts import Facts
+from tests.infra.test_home import a_home, a_killed_home
 from tests.rehearse.test_orders import HEADER, a_line
 
 
-def said(orders: Path | None, local: Path, build: Path) -> tuple[int, str]:
+def said(orders: Path | None, home: Path, build: Path) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=500)
-    code = rehearse(orders, local, build, console=console)
+    code = rehearse(orders, Home(home), build, console=console)
     assert isinstance(console.file, io.StringIO)
     return code, console.file.getvalue()
 
@@ -35,7 +37,7 @@ def test_a_file_without_orders_ends_with_its_reason_and_exit_code_2(
 ) -> None:
     orders = tmp_path / "orders.csv"
     orders.write_text(content)
-    assert said(orders, tmp_path / "local.json", tmp_path / "build") == (2, f"cannot rehearse: {orders}: {complaint}\n")
+    assert said(orders, tmp_path, tmp_path / "build") == (2, f"cannot rehearse: {orders}: {complaint}\n")
     assert not (tmp_path / "build").exists()
 
 
@@ -43,7 +45,7 @@ def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
     started: list[str] = []
     code = rehearse(
         tmp_path / "nowhere.csv",
-        tmp_path / "local.json",
+        Home(tmp_path),
         tmp_path,
         start_stack=lambda: started.append("stack"),
         console=Console(file=io.StringIO()),
@@ -52,20 +54,26 @@ def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
 
 
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
-    local = tmp_path / "local.json"
-    code, text = said(None, local, tmp_path / "build")
-    assert (code, text) == (2, f"cannot rehearse: {local} is missing: start the stack with 'make run'\n")
+    told = "cannot rehearse: nothing runs here: start it with `make run`\n"
+    assert said(None, tmp_path, tmp_path / "build") == (2, told)
+
+
+def test_a_stack_that_was_killed_is_started_again(tmp_path: Path) -> None:
+    home, started = a_killed_home(tmp_path), []
+
+    def start_stack() -> None:
+        started.append("stack")
+
+    code = rehearse(None, home, tmp_path / "build", start_stack=start_stack, console=Console(file=io.StringIO()))
+    assert (code, started) == (2, ["stack"])  # what was started here is no stack, and the facts stay stale
 
 
 def test_facts_are_read_and_the_shops_time_zone_has_a_default(tmp_path: Path) -> None:
-    local = tmp_path / "local.json"
     names = (
         *("http", "aws_endpoint", "region", "operator_token", "finance_token", "platform_profile", "platform_key"),
         *("cue_secret", "cue_stream", "bucket", "aws_access_key_id", "aws_secret_access_key"),
     )
-    local.write_text(json.dumps({name: name for name in (*names, "stock_table")}))
-    facts = Facts.read(local)
+    facts = Facts.read(a_home(tmp_path, run=os.getpid(), **{name: name for name in (*names, "stock_table")}))
     assert (facts.http, facts.cue_stream, facts.time_zone) == ("http", "cue_stream", "Europe/London")
-    local.write_text(json.dumps({name: name for name in names[1:]}))
-    with pytest.raises(NotRunning):
-        Facts.read(local)
+    with pytest.raises(NotRunning, match=r"local\.json is not what 'make run' writes: KeyError\('http'\)"):
+        Facts.read(a_home(tmp_path, run=os.getpid(), **{name: name for name in names[1:]}))
