@@ -13,16 +13,18 @@ from typing import Annotated
 import boto3
 import psutil
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from infra import deploy as deployment
 from infra.local import engine as embedded
-from infra.local.home import Home
+from infra.local.home import Home, NotRunning
 from infra.local.processes import LOOPBACK, alive, children, kill_outright, launch
 from infra.local.stack import CannotStart, Stack
 from infra.operate import app as operations
-from infra.operate import facts_of, fail
+from infra.operate import fail
 from infra.package import Architecture, native, package
+from infra.place import NoSuchStack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(operations)
@@ -35,7 +37,7 @@ def main() -> None:
     """The ``livedrop`` command."""
     try:
         app()
-    except (CannotStart, deployment.DeploymentFailed) as reason:
+    except (CannotStart, NotRunning, NoSuchStack, deployment.DeploymentFailed, BotoCoreError, ClientError) as reason:
         fail(str(reason))
 
 
@@ -96,7 +98,7 @@ def stop() -> None:
 def restart_engine() -> None:
     """Stop and start the local AWS engine in order, while the HTTP front stays; then repair."""
     home = Home.from_environment()
-    facts = facts_of(home)
+    facts = home.facts_of_running()
     os.kill(facts["pid"]["run"], signal.SIGUSR1)
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
@@ -111,7 +113,7 @@ def restart_engine() -> None:
 @app.command()
 def crash() -> None:
     """Kill the HTTP front and the function workers outright, as a rehearsal for the worst."""
-    pids = facts_of(Home.from_environment())["pid"]
+    pids = Home.from_environment().facts_of_running()["pid"]
     family = children(pids["engine"]) + children(pids["front"]) + [psutil.Process(pids["front"])]
     kill_outright(family)
     console.print(f"killed {len(family)} processes")
@@ -133,7 +135,7 @@ def package_() -> None:
 @app.command()
 def deploy(
     *,
-    stack: Annotated[str, typer.Option(help="Name of the CloudFormation stack.")] = "livedrop",
+    stack: Annotated[str, typer.Option(envvar="LIVEDROP_STACK", help="Name of the CloudFormation stack.")] = "livedrop",
     code_bucket: Annotated[str | None, typer.Option(help="Bucket for the code; made when absent.")] = None,
     parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the template; repeatable.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

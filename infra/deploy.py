@@ -66,10 +66,7 @@ def deploy(
 
 def outputs_of(cloudformation: Any, stack: str) -> Outputs:
     """A stack's outputs by name; empty when there is no such stack."""
-    try:
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError:
-        return {}
+    found = _stands(cloudformation, stack) or {}
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
@@ -141,7 +138,9 @@ def _apply(
 def _stands(cloudformation: Any, stack: str) -> dict[str, Any] | None:
     try:
         (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError:
+    except ClientError as refusal:
+        if "does not exist" not in str(refusal):
+            raise
         return None
     found_: dict[str, Any] = found
     return None if found_["StackStatus"] == "DELETE_COMPLETE" else found_

@@ -1,36 +1,45 @@
-"""Commands that work on the running local stack: tokens, repair, redrive, audit, export."""
+"""Commands that work on a stack, here or on AWS: tokens, repair, redrive, audit, export."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import httpx
 import typer
 from rich.console import Console
 
-from infra.local.home import Home, aws_client
-from infra.local.stack import invoke_repair
+from infra.local.stack import RepairFailed, invoke_repair
+from infra.place import Named, Place
+from infra.tokens import Scope
 
 app = typer.Typer()
 console = Console(highlight=False)
+_WEEK_HOURS: Final = 7 * 24
+_ONE_CALL_SECONDS: Final = 300
 
 
 @app.command()
-def token(scope: Annotated[str, typer.Argument(help="operator or finance")]) -> None:
-    """Print a bearer token of the running local stack."""
-    facts = facts_of(Home.from_environment())
-    if scope not in {"operator", "finance"}:
-        fail("the scope is operator or finance")
-    print(facts[f"{scope}_token"])
+def token(
+    scope: Annotated[Scope, typer.Argument(help="What it allows.")],
+    *,
+    subject: Annotated[str | None, typer.Option(help="Whom it is for; without, you, as AWS knows you.")] = None,
+    hours: Annotated[int, typer.Option(min=1, max=_WEEK_HOURS, help="How long it is good for.")] = _WEEK_HOURS,
+    stack: Named = None,
+) -> None:
+    """Print a bearer token."""
+    print(Place.of(stack).token(scope, subject, hours * 3600))
 
 
 @app.command()
-def repair() -> None:
+def repair(*, stack: Named = None) -> None:
     """Take up again whatever a lost message left behind."""
-    facts = facts_of(Home.from_environment())
-    console.print(invoke_repair(aws_client(facts, "lambda"), facts["repair_function"]))
+    place = Place.of(stack)
+    try:
+        console.print(invoke_repair(place.client("lambda"), place.outputs["RepairFunction"]))
+    except RepairFailed as failure:
+        fail(str(failure))
 
 
 REDRIVEN = ("capture", "books", "exports")
@@ -48,61 +57,59 @@ INSTEAD = {
     help=f"Put the messages of a dead-letter queue ({', '.join(REDRIVEN)}) back to work.\n\nOthers hold none:\n\n"
     + "\n\n".join(f"{queue}: {remedy}." for queue, remedy in INSTEAD.items())
 )
-def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")]) -> None:
+def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")], *, stack: Named = None) -> None:
     """Put the messages of a dead-letter queue back to work; of one that holds no work, say what to do."""
     if queue not in REDRIVEN:
         fail(INSTEAD.get(queue, f"the queue is one of {', '.join(REDRIVEN)}"))
-    facts = facts_of(Home.from_environment())
-    dead, worked = (facts["queues"][f"{queue.capitalize()}{kind}Url"] for kind in ("DLQ", "Queue"))
-    console.print(f"{_move(aws_client(facts, 'sqs'), dead, worked)} messages put back")
+    place = Place.of(stack)
+    dead, worked = (place.outputs[f"{queue.capitalize()}{kind}Url"] for kind in ("DLQ", "Queue"))
+    console.print(f"{_move(place.client('sqs'), dead, worked)} messages put back")
 
 
 @app.command()
-def audit(drop: str) -> None:
+def audit(drop: str, *, stack: Named = None) -> None:
     """Count every unit of a drop."""
-    facts = facts_of(Home.from_environment())
-    _show(httpx.get(f"{facts['http']}/drops/{drop}/audit", headers=_bearer(facts, "operator"), timeout=60))
+    _ask(Place.of(stack), "operator", "GET", f"/drops/{drop}/audit")
 
 
 @app.command()
 def export(
     date: Annotated[str, typer.Argument(help="Business day, YYYY-MM-DD")],
+    *,
     show: Annotated[str | None, typer.Option(help="Only this show.")] = None,
+    stack: Named = None,
 ) -> None:
     """Ask for an interim export of a business day; it closes nothing."""
-    facts = facts_of(Home.from_environment())
     wish = {"date": date} | ({"show_id": show} if show else {})
-    headers = _bearer(facts, "finance") | {"Idempotency-Key": f"cli-{time.time_ns()}"}
-    _show(httpx.post(f"{facts['http']}/exports", json=wish, headers=headers, timeout=60))
-
-
-def facts_of(home: Home) -> dict[str, Any]:
-    """What the running stack says of itself; ends the command when nothing runs."""
-    facts = home.facts()
-    if not facts:
-        fail("nothing runs here: start it with `make run`")
-    return facts
-
-
-def _bearer(facts: dict[str, Any], scope: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {facts[f'{scope}_token']}"}
-
-
-def _show(answer: httpx.Response) -> None:
-    console.print_json(answer.text)
-    if answer.is_error:
-        raise typer.Exit(1)
+    _ask(Place.of(stack), "finance", "POST", "/exports", json=wish)
 
 
 def fail(reason: str) -> NoReturn:
     """End the command with a reason."""
-    Console(stderr=True, highlight=False).print(f"livedrop: {reason}", style="red", markup=False)
+    Console(stderr=True, highlight=False).print(f"livedrop: {reason}", style="red", markup=False, soft_wrap=True)
     sys.exit(1)
 
 
+def _ask(place: Place, scope: Scope, method: str, path: str, **body: Any) -> None:
+    """Call the API in the caller's own name, show its answer, and fail when it is an error."""
+    bearer = place.token(scope, lifetime_seconds=_ONE_CALL_SECONDS)
+    headers = {"Authorization": f"Bearer {bearer}", "Idempotency-Key": f"cli-{time.time_ns()}"}
+    try:
+        answer = httpx.request(method, f"{place.http}{path}", headers=headers, timeout=60, **body)
+    except httpx.HTTPError as failure:
+        fail(f"no answer from {place.http}: {failure!r}")
+    try:
+        console.print_json(answer.text)
+    except ValueError:
+        fail(f"{place.http} was answered {answer.status_code}, and not by livedrop")
+    if answer.is_error:
+        raise typer.Exit(1)
+
+
 def _move(sqs: Any, source: str, target: str) -> int:
+    """Move all messages, each sent before it is deleted. Short polls may overlook what is there, so these wait."""
     moved = 0
-    while messages := sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10).get("Messages"):
+    while messages := sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
         for message in messages:
             sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
             sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])

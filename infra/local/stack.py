@@ -51,6 +51,10 @@ class CannotStart(RuntimeError):
     """The stack cannot start; the message says what to do."""
 
 
+class RepairFailed(RuntimeError):
+    """The repair function ended with an error, which the message tells."""
+
+
 @dataclass(slots=True)
 class Stack:
     """A running local stack."""
@@ -175,7 +179,8 @@ class Stack:
     def _deploy(self, made: Package) -> None:
         self.say("deploying the template")
         pages = {name: os.environ.get(variable, default) for name, (variable, default) in _PAGES.items()}
-        self.outputs = deploy.deploy(made, NAME, CODE_BUCKET, PARAMETERS | pages, poll_seconds=0.2)
+        given = PARAMETERS | pages | {"PublicUrl": self.http}
+        self.outputs = deploy.deploy(made, NAME, CODE_BUCKET, given, poll_seconds=0.2)
         self.secret = deploy.complete_secret(boto3.client("secretsmanager"), self.outputs["SecretsId"])
 
     def _deployed_api(self) -> str:
@@ -221,9 +226,9 @@ class Stack:
 
 
 def invoke_repair(functions: Any, name: str) -> Any:
-    """Run the repair function (``functions``: a Lambda client). ``RuntimeError`` when it fails."""
+    """Run the repair function (``functions``: a Lambda client). :class:`RepairFailed` when it fails."""
     answer = functions.invoke(FunctionName=name, Payload=b"{}")
     told = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer:
-        raise RuntimeError(f"repair failed: {told}")
+        raise RepairFailed(f"repair failed: {told}")
     return told

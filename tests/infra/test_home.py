@@ -48,3 +48,14 @@ def test_half_a_file_is_no_running_stack(tmp_path: Path) -> None:
     home = a_home(tmp_path, run=os.getpid())
     home.facts_file.write_text('{"pid"')
     assert home.facts() == {}
+
+
+@pytest.mark.parametrize("command", ["token operator", "audit scissor", "redrive books", "repair", "export 2026-11-23"])
+def test_a_command_says_that_what_it_needs_was_killed(tmp_path: Path, command: str) -> None:
+    a_killed_home(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli", *command.split()],
+        env=os.environ | {"LIVEDROP_HOME": str(tmp_path)}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "livedrop: what ran here was killed: start it again with `make run`\n"

@@ -1,0 +1,102 @@
+"""Operating a deployed stack by its name: the same commands, found through CloudFormation and not on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from infra.local import engine as embedded
+from infra.local.stack import NAME
+from tests.e2e.buyer import client, completed_within, placed
+
+pytestmark = pytest.mark.e2e
+
+Livedrop = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(params=["by its name", "by its variable", "on this machine"])
+def livedrop(request: pytest.FixtureRequest, stack: dict[str, Any], tmp_path: Path) -> Livedrop:
+    """The command line, led to the stack in each way; only the last finds it in its home."""
+    by_name = ["--stack", NAME] if request.param == "by its name" else []
+    variables = without_a_place()
+    if request.param == "on this machine":
+        variables |= {"LIVEDROP_HOME": stack["home"]}
+    else:
+        variables |= {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
+    if request.param == "by its variable":
+        variables |= {"LIVEDROP_STACK": NAME}
+    return lambda *words: run(variables, *words, *by_name)
+
+
+def without_a_place() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in {"LIVEDROP_STACK", "LIVEDROP_HOME"}}
+
+
+def run(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "infra.cli", *words]
+    return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, cwd=embedded.ROOT)
+
+
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_minted_token_opens_what_it_is_for_and_names_its_holder(stack: dict[str, Any], livedrop: Livedrop) -> None:
+    def status(bearer: str) -> int:
+        headers = {"Authorization": f"Bearer {bearer}"}
+        return httpx.get(f"{stack['http']}/drops/scissor/audit", headers=headers, timeout=30).status_code
+
+    operator = output(livedrop("token", "operator", "--subject", "anna", "--hours", "2")).strip()
+    claims = jwt.decode(operator, options={"verify_signature": False})
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("anna", 7200)
+    assert (status(operator), status(output(livedrop("token", "finance")).strip())) == (200, 403)
+
+
+def test_a_token_without_a_subject_names_whoever_made_it(livedrop: Livedrop) -> None:
+    claims = jwt.decode(output(livedrop("token", "operator")).strip(), options={"verify_signature": False})
+    assert claims["sub"] == "root"
+
+
+def test_an_audit_counts_the_drop(livedrop: Livedrop) -> None:
+    found = json.loads(output(livedrop("audit", "scissor")))
+    assert (found["drop_id"], found["mismatches"]) == ("scissor", [])
+    refused = livedrop("audit", "nothing-of-that-name")
+    assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, "not_found")
+
+
+def test_a_message_in_a_dead_letter_queue_is_put_back_to_work(stack: dict[str, Any], livedrop: Livedrop) -> None:
+    order = placed(stack, "scissor")
+    assert completed_within(stack, [order], seconds=60)
+    sqs, dead = client(stack, "sqs"), stack["queues"]["CaptureDLQUrl"]
+    message = json.dumps({"purchase_id": order.removeprefix("chk_"), "attempt": 1})
+    sqs.send_message(QueueUrl=dead, MessageBody=message)
+    assert output(livedrop("redrive", "capture")) == "1 messages put back\n"
+    assert "Messages" not in sqs.receive_message(QueueUrl=dead)
+    assert output(livedrop("redrive", "capture")) == "0 messages put back\n"
+
+
+def test_a_repair_tells_what_it_found(livedrop: Livedrop) -> None:
+    assert "'failed': 0" in output(livedrop("repair"))
+
+
+def test_an_export_is_asked_for(livedrop: Livedrop) -> None:
+    asked = json.loads(output(livedrop("export", "2026-11-20", "--show", "tonight")))
+    assert (asked["date"], asked["show_id"]) == ("2026-11-20", "tonight")
+
+
+def test_a_stack_that_is_not_there_is_told_in_one_line(stack: dict[str, Any], tmp_path: Path) -> None:
+    variables = without_a_place() | {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
+    for words in ("token operator", "audit scissor", "redrive books", "repair", "export 2026-11-20"):
+        done = run(variables, *words.split(), "--stack", "nowhere")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "livedrop: there is no livedrop stack 'nowhere' in eu-west-1\n"
