@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from infra import deploy as deployment
+from infra.keys import app as keys
 from infra.local import engine as embedded
 from infra.local.home import Home, NotRunning
 from infra.local.processes import LOOPBACK, alive, children, kill_outright, launch
@@ -28,6 +29,7 @@ from infra.place import NoSuchStack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(operations)
+app.add_typer(keys)
 console = Console(highlight=False)
 _DETACHED_SECONDS = 240
 _STOP_SECONDS = 60

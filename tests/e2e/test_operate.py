@@ -14,6 +14,7 @@ import httpx
 import jwt
 import pytest
 
+from infra.keys import start_anew
 from infra.local import engine as embedded
 from infra.local.stack import NAME
 from tests.e2e.buyer import client, completed_within, placed
@@ -94,9 +95,56 @@ def test_an_export_is_asked_for(livedrop: Livedrop) -> None:
     assert (asked["date"], asked["show_id"]) == ("2026-11-20", "tonight")
 
 
+def test_platforms_and_show_control_are_told_their_keys_and_no_others(
+    stack: dict[str, Any], livedrop: Livedrop
+) -> None:
+    told = json.loads(output(livedrop("keys")))
+    assert set(told) == {"http", "region", "cue_stream", "cue_secrets", "platforms"}
+    assert (told["http"], told["cue_stream"], told["cue_secrets"]) == (
+        stack["http"], stack["cue_stream"], [stack["cue_secret"]],
+    )  # fmt: skip
+    assert [platform["api_key"] for platform in told["platforms"]] == [stack["platform_key"]]
+
+
 def test_a_stack_that_is_not_there_is_told_in_one_line(stack: dict[str, Any], tmp_path: Path) -> None:
     variables = without_a_place() | {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
-    for words in ("token operator", "audit scissor", "redrive books", "repair", "export 2026-11-20"):
+    for words in ("token operator", "audit scissor", "redrive books", "repair", "export 2026-11-20", "rotate tokens"):
         done = run(variables, *words.split(), "--stack", "nowhere")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "livedrop: there is no livedrop stack 'nowhere' in eu-west-1\n"
+
+
+def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str, Any], tmp_path: Path) -> None:
+    """As the deployed function sees it; the front of this machine reads keys when the stack starts."""
+    variables = without_a_place() | {"LIVEDROP_STACK": NAME} | embedded.environment(stack["aws_endpoint"])
+    (api,) = client(stack, "apigateway").get_rest_apis()["items"]
+    address = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_/drops/scissor/audit"
+
+    def status(bearer: str) -> int:
+        return httpx.get(address, headers={"Authorization": f"Bearer {bearer}"}, timeout=30).status_code
+
+    secrets = client(stack, "secretsmanager")
+    (name,) = (one["Name"] for one in secrets.list_secrets()["SecretList"])
+    before = secrets.get_secret_value(SecretId=name)["SecretString"]
+    assert status(stack["operator_token"]) == 200
+    try:
+        output(run(variables, "rotate", "tokens"))
+        assert status(stack["operator_token"]) == 401
+        assert status(output(run(variables, "token", "operator")).strip()) == 200
+        output(run(variables, "rotate", "cues"))
+        key = output(run(variables, "platform", "feed", "https://feed.example/ucp")).strip()
+        told = json.loads(output(run(variables, "keys")))
+        assert told["cue_secrets"][1:] == [stack["cue_secret"]]
+        assert told["platforms"][1:] == [
+            {"name": "feed", "profile": "https://feed.example/ucp", "channel": "feed", "api_key": key}
+        ]
+    finally:
+        secrets.put_secret_value(SecretId=name, SecretString=before)
+        _start_anew(stack)
+    assert status(stack["operator_token"]) == 200
+
+
+def _start_anew(stack: dict[str, Any]) -> None:
+    functions = client(stack, "lambda")
+    names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
+    start_anew(functions, next(name for name in names if "APIHandler" in name), "as before")
