@@ -12,7 +12,7 @@ TERMINAL = "DLQ"
 STREAMS = {"Kinesis", "DynamoDB"}
 
 
-def _template() -> dict[str, Any]:
+def packaged() -> dict[str, Any]:
     template = load(ROOT / "infra" / "template.yaml")
     for resource in template["Resources"].values():
         resource.setdefault("Type", "AWS::Serverless::Function" if "Role" in resource["Properties"] else "")
@@ -21,7 +21,7 @@ def _template() -> dict[str, Any]:
 
 
 def _of(kind: str) -> dict[str, Any]:
-    return {name: found["Properties"] for name, found in _template()["Resources"].items() if found["Type"] == kind}
+    return {name: found["Properties"] for name, found in packaged()["Resources"].items() if found["Type"] == kind}
 
 
 def _functions() -> dict[str, Any]:
@@ -88,7 +88,7 @@ def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
         if kind == "SQS":
             seconds = queues[event["Queue"]["Fn::GetAtt"][0]]["VisibilityTimeout"]
             if isinstance(seconds, dict):
-                seconds = _template()["Parameters"][seconds["Ref"]]["MinValue"]
+                seconds = packaged()["Parameters"][seconds["Ref"]]["MinValue"]
             assert seconds >= _functions()[name]["Timeout"]
 
 

@@ -1,0 +1,58 @@
+"""What the README tells operators of AWS to type exists: commands with their options, parameters, alarms."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from infra.cli import app
+from infra.package import ROOT
+from tests.infra.intrinsics import load
+from tests.infra.test_template import packaged
+
+SECTION = (ROOT / "README.md").read_text().partition("## Operating it on AWS")[2].partition("\n## ")[0]
+BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL))
+COMMANDS = re.findall(r"^livedrop .*$", BLOCKS.replace("\\\n", " "), flags=re.MULTILINE)
+COMMANDS += [found for found in re.findall(r"`(livedrop [^`]+)`", SECTION) if found != "livedrop platform"]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_exists_with_its_options(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVEDROP_STACK", "shop")
+    understand(line)
+
+
+def test_an_option_that_does_not_exist_is_noticed() -> None:
+    with pytest.raises(Exception, match="No such option: --all"):
+        understand("livedrop redrive capture --all")
+
+
+def understand(line: str) -> None:
+    """Read a command line as the command would, without running it."""
+    name, *words = shlex.split(line, comments=True)[1:]
+    commands = get_command(app)
+    assert isinstance(commands, TyperGroup)
+    commands.commands[name].make_context(name, words)
+
+
+def test_every_parameter_is_one_of_the_template() -> None:
+    told = set(re.findall(r"--parameter (\w+)=", SECTION))
+    assert told <= set(load(ROOT / "infra" / "template.yaml")["Parameters"])
+    assert "WarmWritesPerSecond" in told
+
+
+def test_every_alarm_is_told_with_what_to_do() -> None:
+    told = {
+        name for row in re.findall(r"^\|([^|]*)\|", SECTION, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    rung = {
+        name.removesuffix("Alarm")
+        for name, found in packaged()["Resources"].items()
+        if found["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert {name for name in rung if name not in told and not name.endswith(("Throttled", "Behind"))} == set()
+    assert told - {"Throttled", "Behind"} <= rung
