@@ -145,7 +145,7 @@ def deploy(
     """Deploy to AWS, with the credentials and region of this shell."""
     session = boto3.Session()
     if not session.region_name:
-        fail("no region: set AWS_REGION")
+        fail("no region: set AWS_DEFAULT_REGION")
     account = session.client("sts").get_caller_identity()["Account"]
     bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
     unreadable = [pair for pair in parameter or [] if "=" not in pair]
