@@ -61,9 +61,13 @@ def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")], *, stack: Na
     """Put the messages of a dead-letter queue back to work; of one that holds no work, say what to do."""
     if queue not in REDRIVEN:
         fail(INSTEAD.get(queue, f"the queue is one of {', '.join(REDRIVEN)}"))
-    place = Place.of(stack)
+    console.print(f"{put_back(Place.of(stack), queue)} messages put back")
+
+
+def put_back(place: Place, queue: str) -> int:
+    """Move the messages of a dead-letter queue to the queue that they were dropped from; how many there were."""
     dead, worked = (place.outputs[f"{queue.capitalize()}{kind}Url"] for kind in ("DLQ", "Queue"))
-    console.print(f"{_move(place.client('sqs'), dead, worked)} messages put back")
+    return _move(place.client("sqs"), dead, worked)
 
 
 @app.command()

@@ -16,8 +16,9 @@ import pytest
 
 from infra.keys import start_anew
 from infra.local import engine as embedded
+from infra.local.home import aws_client
 from infra.local.stack import NAME
-from tests.e2e.buyer import client, completed_within, placed
+from tests.e2e.buyer import completed_within, placed
 
 pytestmark = pytest.mark.e2e
 
@@ -78,7 +79,7 @@ def test_an_audit_counts_the_drop(livedrop: Livedrop) -> None:
 def test_a_message_in_a_dead_letter_queue_is_put_back_to_work(stack: dict[str, Any], livedrop: Livedrop) -> None:
     order = placed(stack, "scissor")
     assert completed_within(stack, [order], seconds=60)
-    sqs, dead = client(stack, "sqs"), stack["queues"]["CaptureDLQUrl"]
+    sqs, dead = aws_client(stack, "sqs"), stack["queues"]["CaptureDLQUrl"]
     message = json.dumps({"purchase_id": order.removeprefix("chk_"), "attempt": 1})
     sqs.send_message(QueueUrl=dead, MessageBody=message)
     assert output(livedrop("redrive", "capture")) == "1 messages put back\n"
@@ -117,13 +118,13 @@ def test_a_stack_that_is_not_there_is_told_in_one_line(stack: dict[str, Any], tm
 def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str, Any], tmp_path: Path) -> None:
     """As the deployed function sees it; the front of this machine reads keys when the stack starts."""
     variables = without_a_place() | {"LIVEDROP_STACK": NAME} | embedded.environment(stack["aws_endpoint"])
-    (api,) = client(stack, "apigateway").get_rest_apis()["items"]
+    (api,) = aws_client(stack, "apigateway").get_rest_apis()["items"]
     address = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_/drops/scissor/audit"
 
     def status(bearer: str) -> int:
         return httpx.get(address, headers={"Authorization": f"Bearer {bearer}"}, timeout=30).status_code
 
-    secrets = client(stack, "secretsmanager")
+    secrets = aws_client(stack, "secretsmanager")
     (name,) = (one["Name"] for one in secrets.list_secrets()["SecretList"])
     before = secrets.get_secret_value(SecretId=name)["SecretString"]
     assert status(stack["operator_token"]) == 200
@@ -145,6 +146,6 @@ def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str,
 
 
 def _start_anew(stack: dict[str, Any]) -> None:
-    functions = client(stack, "lambda")
+    functions = aws_client(stack, "lambda")
     names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
     start_anew(functions, next(name for name in names if "APIHandler" in name), "as before")

@@ -18,8 +18,7 @@ from rich.console import Console
 
 from chalicelib.checkout import PurchaseStore
 from infra.local.engine import ROOT
-from infra.local.home import aws_client
-from infra.local.home import Home
+from infra.local.home import Home, aws_client
 from infra.rehearse import rehearse
 from infra.rehearse.command import Rehearsal, new_show_id
 from infra.rehearse.drive import Driven

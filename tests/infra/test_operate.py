@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+import boto3
 import pytest
 from typer.testing import CliRunner
 
 from infra.local.engine import REGION
-from infra.local.home import Home
-from infra.operate import INSTEAD, REDRIVEN, app
+from infra.operate import INSTEAD, REDRIVEN, app, put_back
+from infra.place import Place
 from tests.conftest import EngineAccount
 from tests.tables import template
 
@@ -35,19 +35,16 @@ def test_a_queue_without_work_answers_with_its_remedy() -> None:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("queue", REDRIVEN)
-def test_dead_letters_are_put_back_to_work_each_once(
-    engine: EngineAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: str
-) -> None:
+def test_dead_letters_are_put_back_to_work_each_once(engine: EngineAccount, queue: str) -> None:
     sqs = engine.client("sqs")
     names = [f"{one.capitalize()}{kind}Url" for one in REDRIVEN for kind in ("DLQ", "Queue")]
     queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
-    keys = {"aws_access_key_id": engine.access_key, "aws_secret_access_key": "local"}
-    Home(tmp_path).write_facts({"aws_endpoint": engine.endpoint, "region": REGION, "queues": queues, **keys})
-    monkeypatch.setenv("LIVEDROP_HOME", str(tmp_path))
+    session = boto3.Session(engine.access_key, "local", region_name=REGION)
+    place = Place(session, engine.endpoint, queues)
     for number in range(12):
         sqs.send_message(QueueUrl=queues[f"{queue.capitalize()}DLQUrl"], MessageBody=str(number))
-    assert redrive(queue) == (0, "12 messages put back")
-    assert redrive(queue) == (0, "0 messages put back")
+    assert put_back(place, queue) == 12
+    assert put_back(place, queue) == 0
     counted = {
         name: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
         for name, url in queues.items()

@@ -121,7 +121,7 @@ def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
         "LIVEDROP_CUE_MAX_AGE_SECONDS": "CueMaxAgeSeconds",
     }
     assert {name: variables[name] for name in choices} == {name: {"Ref": choice} for name, choice in choices.items()}
-    assert set(choices.values()) <= set(_template()["Parameters"])
+    assert set(choices.values()) <= set(packaged()["Parameters"])
 
 
 def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
