@@ -94,11 +94,12 @@ class Drop(TypedDict):
     earlier_price: int | None
 
 
-class StockAdded(TypedDict):
-    """Units added by the request, and the drop's stock with them."""
+class StockChanged(TypedDict):
+    """Units that the request adds or takes away, what of them was moved, and the drop's stock with them."""
 
     drop_id: str
     quantity: int
+    moved: int
     stock: int
 
 

@@ -27,9 +27,9 @@ class _Exact(BaseModel):
 
 
 class StockBody(_Exact):
-    """``POST /drops/{id}/stock``."""
+    """``POST /drops/{id}/stock``: units to add, or to take away where negative."""
 
-    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    quantity: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 
 
 class RefundLineBody(_Exact):
@@ -70,12 +70,13 @@ def put_drop(call: Call) -> Reply:
     return _reply(201 if created else 200, _drop(drop))
 
 
-def add_stock(call: Call) -> Reply:
-    """Add units to a drop, once for an idempotency key."""
+def change_stock(call: Call) -> Reply:
+    """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     wish = validated(StockBody, call.json())
-    added = call.shop.shows.add_stock(_known_id(call), wish.quantity, key, actor, call.now)
-    return _reply(201, {"drop_id": added.drop.id, "quantity": added.quantity, "stock": added.drop.stock})
+    done = call.shop.shows.change_stock(_known_id(call), wish.quantity, key, actor, call.now)
+    answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
+    return _reply(201, answer)
 
 
 def audit(call: Call) -> Reply:
@@ -158,7 +159,7 @@ def _show(show: Show) -> Json:
 
 
 def _drop(drop: Drop) -> Json:
-    inner = {"id", "homes", "extra", "unit_price", "currency"}
+    inner = {"id", "homes", "unit_price", "currency"}
     shown = drop.model_dump(include=set(Drop.model_fields) - inner)
     price = {"amount": drop.unit_price, "currency": drop.currency}
     return _times({"drop_id": drop.id, "unit_price": price} | shown, "opens_at", "closes_at")
@@ -212,14 +213,14 @@ ROUTES = (
     Route(
         "POST",
         "/drops/{id}/stock",
-        add_stock,
+        change_stock,
         "ours",
         "Add units",
         (201, 404, *_GUARDED),
         StockBody,
         OPERATOR,
         key=True,
-        answer=answers.StockAdded,
+        answer=answers.StockChanged,
     ),
     Route(
         "GET",

@@ -166,7 +166,6 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         unit_price=drop.unit_price,
         quantity=hold.quantity,
         homes=drop.homes,
-        extra=drop.extra,
         holds=(hold,),
         price_until=price_until,
         tax_category=drop.tax_category,

@@ -37,7 +37,6 @@ class Line(_Frozen):
     quantity: int
     homes: int
     """Home buckets of the drop: what it takes to find a hold without reading the drop."""
-    extra: int = 0
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant
     """Until when the price is honoured; afterwards the line must be taken anew."""

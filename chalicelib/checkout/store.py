@@ -22,7 +22,7 @@ _PREFIX = "PURCHASE#"
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
 _SHORT: Final = {
     "amount": "am", "attempt": "at", "charge_id": "ch", "commission_bps": "cb", "creator_id": "cr", "done_at": "da",
-    "drop_id": "d", "epoch": "e", "extra": "x", "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi",
+    "drop_id": "d", "epoch": "e", "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi",
     "holds": "h", "homes": "hm", "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k",
     "line_id": "li", "lines": "l", "price_until": "pu", "provider": "pr", "provider_id": "pi", "quantity": "q",
     "requested_at": "ra", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",

@@ -51,7 +51,7 @@ class Till:
 
 def layout_of(line: Line) -> Layout:
     """Where a line's drop has its units."""
-    return Layout(line.drop_id, line.homes, line.extra)
+    return Layout(line.drop_id, line.homes)
 
 
 def order_of(purchase: Purchase) -> OrderRef:

@@ -16,7 +16,7 @@ from chalicelib.shows.model import (
     Offer,
     RefusedCue,
     Show,
-    StockAdded,
+    StockChanged,
     is_id,
 )
 from chalicelib.shows.reading import parse_cue
@@ -41,7 +41,7 @@ __all__ = [
     "Show",
     "ShowWish",
     "Shows",
-    "StockAdded",
+    "StockChanged",
     "is_id",
     "parse_cue",
     "state",

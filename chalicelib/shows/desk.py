@@ -23,7 +23,7 @@ from chalicelib.shows.model import (
     Offer,
     RefusedCue,
     Show,
-    StockAdded,
+    StockChanged,
 )
 from chalicelib.shows.picture import picture
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
@@ -107,15 +107,21 @@ class Shows:
                 return after, new
         raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
 
-    def add_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdded:
-        """Add units once for an idempotency key. ``NotFound``; ``Conflict`` when the key came with another quantity."""
-        if not 1 <= quantity <= MOST_ADDED:
-            raise BadInput(f"$.quantity: must be between 1 and {MOST_ADDED}", field="$.quantity")
-        answer = plans.add(self._store, self._stock, drop_id, quantity, key_of("request", key), actor, now)
+    def change_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockChanged:
+        """Add units, or take them away (negative), once for an idempotency key.
+
+        ``NotFound``; ``Conflict`` when the key came with another quantity.
+        """
+        if not 1 <= abs(quantity) <= MOST_ADDED:
+            wanted = f"must be between 1 and {MOST_ADDED}, or as much below 0"
+            raise BadInput(f"$.quantity: {wanted}", field="$.quantity")
+        answer = plans.change(self._store, self._stock, drop_id, quantity, key_of("request", key), actor, now)
         self._forget(answer.drop)
         if answer.quantity != quantity:
             raise Conflict(
-                f"this key added {answer.quantity} units before", field="Idempotency-Key", code="idempotency_conflict"
+                f"this key changed the stock by {answer.quantity} units before",
+                field="Idempotency-Key",
+                code="idempotency_conflict",
             )
         return answer
 
@@ -225,7 +231,7 @@ class Shows:
             return self._refuse(None, cue, CueRefused("no_quantity", "the cue says no quantity"), now)
         actor = f"cue {cue.source} {cue.id}"
         try:
-            added = plans.add(self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now)
+            added = plans.change(self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now)
         except NotFound:
             return self._refuse(None, cue, _unknown(cue), now)
         except BadInput as error:

@@ -59,7 +59,6 @@ class Drop(Frozen):
     """Units offered, stock added later included."""
     homes: int
     """Number of home buckets, fixed for the drop's life."""
-    extra: int = 0
     usual_quantity: int = 1
     hold_seconds: int = 300
     max_quantity: int | None = None
@@ -83,7 +82,7 @@ class Drop(Frozen):
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.id, self.homes, self.extra)
+        return Layout(self.id, self.homes)
 
 
 class DropState(StrEnum):
@@ -139,11 +138,15 @@ class LiveShow:
 
 
 @dataclass(frozen=True, slots=True)
-class StockAdded:
-    """Units were added to a drop, by this request or an earlier one with the same key (``repeated``)."""
+class StockChanged:
+    """Units were added to a drop or taken away, by this request or an earlier one with the same key (``repeated``).
+
+    ``moved`` is what of ``quantity`` there was to move: held and sold units cannot be taken away.
+    """
 
     drop: Drop
     quantity: int
+    moved: int
     repeated: bool
 
 

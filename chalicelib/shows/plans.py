@@ -1,4 +1,4 @@
-"""Adding stock by numbered plans: recorded first, then carried out in the buckets, then marked done.
+"""Adding stock and taking it away by numbered plans: recorded first, then carried out in the buckets, then marked done.
 
 Whoever comes next finishes a plan that a dead process left, so units are never lost; each bucket refuses a plan twice,
 and a key is written down in the same transaction that marks its plan done, so they are never counted twice.
@@ -10,28 +10,32 @@ from typing import Any, Final
 
 from chalicelib.errors import BadInput, Contended, NotFound
 from chalicelib.instants import Instant
-from chalicelib.shows.model import StockAdded
+from chalicelib.shows.model import StockChanged
 from chalicelib.shows.records import DropRecord, Plan
-from chalicelib.shows.store import ShowStore, added_item
-from chalicelib.stock import Stock, plan_extra
+from chalicelib.shows.store import ShowStore, changed_item
+from chalicelib.stock import Stock, most_units
 
 MOST_UNITS: Final = 10_000_000
 _TRIES: Final = 10
 
 
-def add(store: ShowStore, stock: Stock, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdded:
-    """Add ``quantity`` units to a drop, once for ``key``. Some 3 reads and 12 WCU, and 1 WCU a bucket.
+def change(
+    store: ShowStore, stock: Stock, drop_id: str, quantity: int, key: str, actor: str, now: Instant
+) -> StockChanged:
+    """Add ``quantity`` units to a drop, or take them away (negative), once for ``key``.
 
-    ``BadInput`` beyond ten million units; ``NotFound``; ``Contended`` when it was not finished: repeat it.
+    Some 3 reads and 12 WCU, and 1 WCU a bucket. What is held or sold cannot be taken away: fewer units go then.
+    ``BadInput`` beyond what the drop's buckets can bear; ``NotFound``; ``Contended`` when not finished: repeat it.
     """
     mine = False
     for _ in range(_TRIES):
         record = settled(store, stock, drop_id, now)
-        done = store.added(drop_id, key)
+        done = store.changed(drop_id, key)
         if done is not None:
-            return StockAdded(drop=record, quantity=done, repeated=not mine)
-        if record.stock + quantity > MOST_UNITS:
-            raise BadInput(f"$.quantity: a drop has {MOST_UNITS} units at most", field="$.quantity")
+            return StockChanged(drop=record, quantity=done.quantity, moved=done.moved, repeated=not mine)
+        most = min(MOST_UNITS, most_units(record.layout, record.usual_quantity))
+        if record.stock + quantity > most:
+            raise BadInput(f"$.quantity: this drop may grow to {most} units; put another one", field="$.quantity")
         # If anything was recorded since the key was looked up, the revision differs and this is refused.
         mine = store.commit(record, _planned(record, quantity, key, actor, now), "stock planned")
     raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
@@ -52,21 +56,25 @@ def settled(store: ShowStore, stock: Stock, drop_id: str, now: Instant) -> DropR
 
 
 def _planned(record: DropRecord, quantity: int, key: str, actor: str, now: Instant) -> DropRecord:
-    """The drop with a plan recorded. Its extra buckets are known from here on, so that every repeat sees the same."""
+    """The drop with a plan recorded."""
     plan = Plan(number=record.plans + 1, quantity=quantity, key=key, by=actor)
-    extra = plan_extra(record.layout, record.stock + quantity, record.usual_quantity)
-    changes = {"plans": plan.number, "pending": plan, "extra": extra}
-    return record.model_copy(update=changes | _stamp(record, actor, now))
+    return record.model_copy(update={"plans": plan.number, "pending": plan} | _stamp(record, actor, now))
 
 
 def _finish(store: ShowStore, stock: Stock, record: DropRecord, plan: Plan, now: Instant) -> DropRecord | None:
     """Carry a recorded plan out and mark it done, with its key; None when someone else changed the drop meanwhile."""
-    if not stock.add_units(record.layout, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity):
-        raise Contended(f"the buckets of drop {record.id} are too busy for more stock; repeat the request")
-    changes = {"stock": record.stock + plan.quantity, "pending": None}
-    done = record.model_copy(update=changes | _stamp(record, plan.by, now))
-    once = added_item(record.id, plan.key, plan.quantity, plan.number)
-    return done if store.commit(record, done, "stock added", once) else None
+    if plan.quantity >= 0:
+        stock.add_units(record.layout, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity)
+        moved = plan.quantity
+    else:
+        taken = stock.withdraw_units(record.layout, plan.number, -plan.quantity, now)
+        if taken is None:
+            return None
+        moved = -taken
+    done = record.model_copy(update={"stock": record.stock + moved, "pending": None} | _stamp(record, plan.by, now))
+    once = changed_item(record.id, plan, moved)
+    did = "stock added" if plan.quantity >= 0 else "stock taken away"
+    return done if store.commit(record, done, did, once) else None
 
 
 def _stamp(record: DropRecord, actor: str, now: Instant) -> dict[str, Any]:

@@ -43,14 +43,14 @@ class _Extend(Wish):
     closes_at: When
 
 
-class _StockAdded(Wish):
+class _StockChanged(Wish):
     quantity: Units
 
 
 _DATA: Mapping[CueType, type[Wish]] = {
     CueType.OPEN: _Open,
     CueType.EXTEND: _Extend,
-    CueType.STOCK_ADDED: _StockAdded,
+    CueType.STOCK_ADDED: _StockChanged,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -12,7 +12,7 @@ from chalicelib.aws import UNREACHABLE, Item, from_item, to_item, wrap
 from chalicelib.errors import Contended, Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.shows.model import Cue, CueRefused, Drop, RefusedCue, Show
-from chalicelib.shows.records import BOOKKEEPING, DropRecord, ShowRecord, cue_key
+from chalicelib.shows.records import BOOKKEEPING, DropRecord, Plan, ShowRecord, cue_key
 from chalicelib.stock import Summary, summary_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ _REFUSALS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 """Reasons for which a transaction is cancelled because someone else was faster."""
 _NO_SHOW = "-"
 """Stands for the show of a cue whose subject is unknown; no show can have it as its id."""
+
+
+class Moved(NamedTuple):
+    """Units that a plan was to move, and those that it moved; negative: taken away."""
+
+    quantity: int
+    moved: int
 
 
 class ShowStore:
@@ -71,10 +78,10 @@ class ShowStore:
             return False
         return True
 
-    def added(self, drop_id: str, key: str) -> int | None:
-        """The quantity that was added under this key; None when nothing was. A strong read (1 RCU)."""
-        item = self._get(f"DROP#{drop_id}", _added_sk(key))
-        return None if item is None else int(from_item(item)["quantity"])
+    def changed(self, drop_id: str, key: str) -> Moved | None:
+        """What a plan with this key moved; None when there was none. A strong read (1 RCU)."""
+        item = self._get(f"DROP#{drop_id}", _plan_sk(key))
+        return None if item is None else Moved(int(item["quantity"]["N"]), int(item["moved"]["N"]))
 
     def offer(self, drop_id: str) -> tuple[Drop, Summary | None] | None:
         """A drop and its summary in one query (0.5 RCU up to 4 KB); None when it is unknown or a draft."""
@@ -227,8 +234,8 @@ def _reaching() -> Iterator[None]:
         raise Unavailable("the shop's records cannot be reached at the moment") from error
 
 
-def _added_sk(key: str) -> str:
-    return f"ADDED#{key}"
+def _plan_sk(key: str) -> str:
+    return f"PLAN#{key}"
 
 
 def member_item(show_id: str, drop_id: str) -> dict[str, Any]:
@@ -236,9 +243,10 @@ def member_item(show_id: str, drop_id: str) -> dict[str, Any]:
     return {"pk": f"SHOW#{show_id}", "sk": f"DROP#{drop_id}", "drop_id": drop_id}
 
 
-def added_item(drop_id: str, key: str, quantity: int, plan: int) -> dict[str, Any]:
+def changed_item(drop_id: str, plan: Plan, moved: int) -> dict[str, Any]:
     """What is written down along with a finished plan, so that its key is never counted again."""
-    return {"pk": f"DROP#{drop_id}", "sk": _added_sk(key), "quantity": quantity, "plan": plan}
+    asked = {"plan": plan.number, "quantity": plan.quantity, "moved": moved}
+    return {"pk": f"DROP#{drop_id}", "sk": _plan_sk(plan.key), **asked}
 
 
 def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None] | None:

@@ -1,6 +1,6 @@
 """Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
 
-from chalicelib.stock.layout import hold_id, plan_extra, plan_sizes
+from chalicelib.stock.layout import hold_id, most_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
     Audit,
@@ -48,7 +48,7 @@ __all__ = [
     "Taken",
     "a_lapse_is_due",
     "hold_id",
-    "plan_extra",
+    "most_units",
     "plan_sizes",
     "summary_of",
 ]

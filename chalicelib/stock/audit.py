@@ -40,12 +40,12 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant) -> Audit:
 
 
 def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
-    places = [(layout.drop_id, number) for number in range(layout.buckets)]
+    places = [(layout.drop_id, number) for number in range(layout.homes)]
     return {number: bucket for (_, number), bucket in store.look_at(places).items()}
 
 
 def _mismatches(layout: Layout, buckets: Mapping[int, Bucket], size: int) -> Iterator[str]:
-    missing = sorted(set(range(layout.buckets)) - set(buckets))
+    missing = sorted(set(range(layout.homes)) - set(buckets))
     if missing:
         yield f"buckets {missing} do not exist"
     for number, bucket in sorted(buckets.items()):

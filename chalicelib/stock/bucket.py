@@ -15,10 +15,10 @@ FENCE_SECONDS: Final = 60
 """How long a bucket that was left stays closed to the hold: longer than any function and its SDK calls live."""
 
 ROOM_FOR_POINTERS: Final = 60
-"""Entries up to which a bucket accepts a pointer or a fence; beyond, its strays are told to come back."""
+"""Entries up to which a bucket accepts a pointer without a sweep: those of holds that are over go first (2 KB)."""
 
 ROOM_FOR_HOLDS: Final = 8_000
-"""Entries up to which a bucket accepts holds: sold ones of 33 bytes stay under DynamoDB's 400 KB."""
+"""Entries that a bucket accepts at all: sold ones of 33 bytes stay under DynamoDB's 400 KB."""
 
 _RECLAIMS_A_WRITE: Final = 75
 """Lapsed holds that one write may take over: 2 operators each, of 300 that an expression may have."""
@@ -69,10 +69,19 @@ class Bucket:
     holds: Mapping[str, Entry] = field(default_factory=dict)
     plan: int | None = None
     """The last stock plan that reached it."""
+    withdrawn: int = 0
+    """Units that this plan took away, if it is one that takes away."""
+    moved_in: int = 0
+    """Units that came from other buckets, less those that left for them: 0 over all buckets of a drop."""
 
     def obtainable(self, now: EpochSeconds) -> int:
         """Units that a take could have: available ones and those of lapsed holds."""
         return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.lapsed(now))
+
+    def obtainable_at_once(self, now: EpochSeconds) -> int:
+        """Units that one write could have: it can take over so many lapsed holds and no more."""
+        lapsed = sorted((e.quantity for e in self.holds.values() if e.is_held and e.lapsed(now)), reverse=True)
+        return self.available + sum(lapsed[:_RECLAIMS_A_WRITE])
 
 
 # What a bucket means for a take of one hold.
@@ -134,14 +143,16 @@ def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, l
             return Fenced()
     if own is None and len(bucket.holds) >= ROOM_FOR_HOLDS:
         return Short(0)
-    reclaim = _reclaim(bucket, quantity - bucket.available, now)
+    reclaim = to_reclaim(bucket, quantity, now)
     if reclaim is None:
         return Short(min(bucket.obtainable(now), quantity - 1))
     return Room(reclaim, replacing=own)
 
 
-def _reclaim(bucket: Bucket, missing: int, now: EpochSeconds) -> dict[str, Entry] | None:
-    """The lapsed holds to take over, oldest first, biggest first where one write cannot take so many; None: too few."""
+def to_reclaim(bucket: Bucket, units: int, now: EpochSeconds) -> dict[str, Entry] | None:
+    """The lapsed holds that one write has to take over to have ``units``: oldest first, or biggest first where it could
+    not take so many. None: it cannot have them."""
+    missing = units - bucket.available
     if missing <= 0:
         return {}
     lapsed = [(hold, entry) for hold, entry in bucket.holds.items() if entry.is_held and entry.lapsed(now)]

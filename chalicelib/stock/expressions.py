@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chalicelib.stock.bucket import ROOM_FOR_HOLDS, ROOM_FOR_POINTERS, Bucket, Entry, Room
+from chalicelib.stock.bucket import ROOM_FOR_HOLDS, Bucket, Entry, Room
 from chalicelib.stock.model import EpochSeconds, OrderRef
 
 KEY: Final = "pk"
@@ -19,6 +19,8 @@ AVAILABLE: Final = "a"
 SIZE: Final = "s"
 HOLDS: Final = "h"
 PLAN: Final = "p"
+WITHDRAWN: Final = "w"
+MOVED_IN: Final = "m"
 # ... and of an entry in its holds.
 QUANTITY: Final = "q"
 UNTIL: Final = "u"
@@ -39,6 +41,7 @@ _ORDER_AT_EPOCH = f"{_OWN}.{ORDER} = :order"
 _QUANTITY_AS_SEEN = f"{_OWN}.{QUANTITY} = :quantity"
 _ROOM = f"size({HOLDS}) < :room"
 _ENOUGH = f"{AVAILABLE} >= :needed"
+_NOT_YET = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
 _ZERO: Final = {":zero": 0}
 
 
@@ -63,7 +66,8 @@ def bucket_of(record: Mapping[str, Any]) -> Bucket:
     """A bucket's record as it was read."""
     holds = {hold_id: _entry(entry) for hold_id, entry in record[HOLDS].items()}
     number = int(record[KEY].rpartition("#")[2])
-    return Bucket(number, record[SIZE], record[AVAILABLE], holds, record.get(PLAN))
+    size, available, get = record[SIZE], record[AVAILABLE], record.get
+    return Bucket(number, size, available, holds, get(PLAN), get(WITHDRAWN, 0), get(MOVED_IN, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,43 +80,86 @@ class Write:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
-def add_units(plan: int, units: int, *, extra: bool) -> Write:
-    """Add units by a numbered plan, once. An ``extra`` bucket is made if it does not exist."""
-    not_yet = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
+def add_units(plan: int, units: int) -> Write:
+    """Add units by a numbered plan, once."""
     return Write(
-        f"SET {AVAILABLE} = if_not_exists({AVAILABLE}, :zero) + :units, "
-        f"{SIZE} = if_not_exists({SIZE}, :zero) + :units, {HOLDS} = if_not_exists({HOLDS}, :none), {PLAN} = :plan",
-        not_yet if extra else f"attribute_exists({KEY}) AND {not_yet}",
-        {":units": units, ":plan": plan, ":none": {}, **_ZERO},
+        f"SET {AVAILABLE} = {AVAILABLE} + :units, {SIZE} = {SIZE} + :units, {PLAN} = :plan",
+        f"attribute_exists({KEY}) AND {_NOT_YET}",
+        {":units": units, ":plan": plan},
+    )
+
+
+def withdraw(plan: int, units: int, reclaim: Mapping[str, Entry]) -> Write:
+    """Take units out of a bucket by a numbered plan, once, and write down how many: whoever repeats it has to know."""
+    lapsed = _TakingOver(reclaim)
+    return Write(
+        f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, {PLAN} = :plan, {WITHDRAWN} = :units"
+        f"{lapsed.removal}",
+        " AND ".join([_ENOUGH, _NOT_YET, *lapsed.conditions]),
+        {":units": units, ":plan": plan, **lapsed.sums(units), **lapsed.values},
+        lapsed.names,
+    )
+
+
+# Raking: both in one transaction.
+
+
+def move_out(units: int, reclaim: Mapping[str, Entry]) -> Write:
+    """Units leave for another bucket."""
+    lapsed = _TakingOver(reclaim)
+    return Write(
+        f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, "
+        f"{MOVED_IN} = if_not_exists({MOVED_IN}, :zero) - :units{lapsed.removal}",
+        " AND ".join([_ENOUGH, *lapsed.conditions]),
+        {":units": units, **_ZERO, **lapsed.sums(units), **lapsed.values},
+        lapsed.names,
+    )
+
+
+def move_in(units: int) -> Write:
+    """Units arrive from other buckets."""
+    return Write(
+        f"SET {AVAILABLE} = {AVAILABLE} + :units, {SIZE} = {SIZE} + :units, "
+        f"{MOVED_IN} = if_not_exists({MOVED_IN}, :zero) + :units",
+        f"attribute_exists({KEY})",
+        {":units": units, **_ZERO},
     )
 
 
 # Taking.
 
 
-def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
-    """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry.
+class _TakingOver:
+    """The part of a write that takes lapsed holds over: each is compared whole, so that one sold, renewed or taken anew
+    in between refuses the write."""
 
-    Each hold taken over is compared whole: one sold, renewed or taken anew in between refuses the write.
-    """
-    freed = sum(entry.quantity for entry in room.reclaim.values())
-    values = {":net": freed - hold.quantity, ":needed": hold.quantity - freed, ":hold": record_of(hold)}
+    def __init__(self, reclaim: Mapping[str, Entry]) -> None:
+        self.names = {f"#e{i}": hold_id for i, hold_id in enumerate(reclaim)}
+        self.values = {f":e{i}": record_of(entry) for i, entry in enumerate(reclaim.values())}
+        self.conditions = [f"{HOLDS}.#e{i} = :e{i}" for i in range(len(reclaim))]
+        self.removal = " REMOVE " + ", ".join(f"{HOLDS}.{name}" for name in self.names) if reclaim else ""
+        self._freed = sum(entry.quantity for entry in reclaim.values())
+
+    def sums(self, units: int) -> dict[str, int]:
+        """What becomes available beyond what goes, and what has to be there before."""
+        return {":net": self._freed - units, ":needed": units - self._freed}
+
+
+def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
+    """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry."""
+    lapsed = _TakingOver(room.reclaim)
+    values = {":hold": record_of(hold), **lapsed.sums(hold.quantity), **lapsed.values}
     if room.replacing is None:
-        conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM]
+        conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM, *lapsed.conditions]
         values[":room"] = ROOM_FOR_HOLDS
     else:
-        conditions = [_ENOUGH, _AS_SEEN]
+        conditions = [_ENOUGH, _AS_SEEN, *lapsed.conditions]
         values[":seen"] = record_of(room.replacing)
-    lapsed = {f"#e{i}": other for i, other in enumerate(room.reclaim)}
-    for i, entry in enumerate(room.reclaim.values()):
-        conditions.append(f"{HOLDS}.#e{i} = :e{i}")
-        values[f":e{i}"] = record_of(entry)
-    remove = " REMOVE " + ", ".join(f"{HOLDS}.{name}" for name in lapsed) if lapsed else ""
     return Write(
-        f"SET {AVAILABLE} = {AVAILABLE} + :net, {_OWN} = :hold{remove}",
+        f"SET {AVAILABLE} = {AVAILABLE} + :net, {_OWN} = :hold{lapsed.removal}",
         " AND ".join(conditions),
         values,
-        {"#h": hold_id, **lapsed},
+        {"#h": hold_id, **lapsed.names},
     )
 
 
@@ -124,17 +171,23 @@ def exchange(hold_id: str, seen: Entry | None, entry: Entry) -> Write:
     return Write(f"SET {_OWN} = :entry", _NOTHING_OF_OURS if seen is None else _AS_SEEN, values, {"#h": hold_id})
 
 
-def point(hold_id: str, pointer: Entry) -> Write:
-    """Leave home: forbid a take there and name the only other bucket, in one write."""
-    values = {":pointer": record_of(pointer), ":room": ROOM_FOR_POINTERS}
+def point(hold_id: str, pointer: Entry, room: int) -> Write:
+    """Leave home: forbid a take there and name the only other bucket, in one write, while it has less than ``room``."""
+    values = {":pointer": record_of(pointer), ":room": room}
     return Write(f"SET {_OWN} = :pointer", f"{_NOTHING_OF_OURS} AND {_ROOM}", values, {"#h": hold_id})
 
 
 def fence(hold_id: str, until: EpochSeconds) -> Write:
     """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
-    values = {":fence": record_of(Entry(0, until)), ":room": ROOM_FOR_POINTERS, **_ZERO}
+    values = {":fence": record_of(Entry(0, until)), ":room": ROOM_FOR_HOLDS, **_ZERO}
     condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_END})"
     return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
+
+
+def forget(over: Mapping[str, Entry]) -> Write:
+    """Remove entries without units, each compared whole."""
+    gone = _TakingOver(over)
+    return Write(gone.removal.strip(), " AND ".join(gone.conditions), gone.values, gone.names)
 
 
 # Verbs on a hold.

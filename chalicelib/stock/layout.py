@@ -11,6 +11,9 @@ from chalicelib.stock.model import Layout
 HOLDS_A_BUCKET: Final = 24
 """Under 1,024 bytes with room for nine pointers; divisible by 2, 3 and 4, so equal buyers leave no crumbs."""
 
+_MOST_HOLDS: Final = 1_000
+"""Holds that a bucket may come to have by stock that is added."""
+
 _FULLEST: Final = 28
 """Holds that a bucket may be planned for to keep a drop within one summary read; sold, 30 of them fit into 1 KB."""
 
@@ -33,13 +36,10 @@ def plan_sizes(stock: int, usual_quantity: int) -> list[int]:
     return _deal(stock, _buckets_for(stock, usual_quantity), usual_quantity)
 
 
-def plan_extra(layout: Layout, stock_after: int, usual_quantity: int) -> int:
-    """How many extra buckets a drop should have in all once it offers ``stock_after`` units.
-
-    Only strays reach an extra bucket and each leaves a pointer at its home, so there are never more than homes.
-    """
-    wanted = _buckets_for(stock_after, usual_quantity) - layout.homes
-    return max(layout.extra, min(wanted, layout.homes))
+def most_units(layout: Layout, usual_quantity: int) -> int:
+    """Units up to which a drop may grow. Every hold is written to its home, so stock that is added later makes homes
+    bigger and each hold dearer: 33 write units at this bound. Beyond it, a second drop is the better one."""
+    return layout.homes * _MOST_HOLDS * usual_quantity
 
 
 def plan_additions(layout: Layout, plan: int, quantity: int, usual_quantity: int) -> list[int]:
@@ -47,8 +47,8 @@ def plan_additions(layout: Layout, plan: int, quantity: int, usual_quantity: int
 
     Successive plans begin at different buckets: small additions do not all land in one.
     """
-    shares = _deal(quantity, layout.buckets, usual_quantity)
-    turn = plan % layout.buckets
+    shares = _deal(quantity, layout.homes, usual_quantity)
+    turn = plan % layout.homes
     return shares[-turn:] + shares[:-turn] if turn else shares
 
 

@@ -14,18 +14,10 @@ LAST_EPOCH = 999
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a drop's units stand: buckets 0 to ``homes - 1`` are homes, ``extra`` more are reached by strays only.
-
-    ``homes`` never changes in a drop's life: a hold's home is a hash modulo it.
-    """
+    """Where a drop's units stand: buckets 0 to ``homes - 1``. Never changes: a hold's home is a hash modulo it."""
 
     drop_id: str
     homes: int
-    extra: int = 0
-
-    @property
-    def buckets(self) -> int:
-        return self.homes + self.extra
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _KEYS_A_BATCH = 100
 _BATCH_ATTEMPTS = 10
+_WRITES_A_TRANSACTION = 100
+_SOMEBODY_WAS_FASTER = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
+_NEW = "attribute_not_exists(pk)"
+_SEGMENT = "LIVE#"
 
 
 class StockStore:
@@ -59,28 +63,31 @@ class StockStore:
                 return
         raise Unavailable("stock is read faster than the table allows")
 
-    def put_bucket(self, drop_id: str, number: int, size: int) -> bool:
-        """Put a new bucket, all of it available. False when it exists; then nothing is changed. 1 WCU."""
-        item = {KEY: f"{drop_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}}
-        return self._put(self._stock_table, item, "attribute_not_exists(pk)", {})
+    def put_buckets(self, drop_id: str, sizes: Mapping[int, int]) -> bool:
+        """Put new buckets, all of them available: 1 WCU for one, 2 each for more, up to a hundred a call.
+
+        False when one of them exists; the others may or may not have been put then, and none that exists is changed.
+        """
+        items = [{KEY: f"{drop_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}} for number, size in sizes.items()]
+        if len(items) == 1:
+            return self._put(self._stock_table, items[0], _NEW, {})
+        for start in range(0, len(items), _WRITES_A_TRANSACTION):
+            puts = [
+                {"Put": {"TableName": self._stock_table, "Item": to_item(item), "ConditionExpression": _NEW}}
+                for item in items[start : start + _WRITES_A_TRANSACTION]
+            ]
+            if not self._all_or_none(puts):
+                return False
+        return True
 
     def write(self, drop_id: str, number: int, write: Write) -> Bucket | None:
         """Do it: None. Refused by its condition: the bucket that stood in the way, at no further cost; nothing changed.
 
         ``Unavailable`` when there is no such bucket.
         """
-        call: Any = {
-            "TableName": self._stock_table,
-            "Key": _key(drop_id, number),
-            "UpdateExpression": write.update,
-            "ConditionExpression": write.condition,
-            "ExpressionAttributeValues": to_item(write.values),
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        if write.names:
-            call["ExpressionAttributeNames"] = write.names
+        call = self._update(drop_id, number, write)
         try:
-            self._dynamodb.update_item(**call)
+            self._dynamodb.update_item(**call, ReturnValuesOnConditionCheckFailure="ALL_OLD")
         except ClientError as error:
             if not refused(error):
                 raise
@@ -90,13 +97,38 @@ class StockStore:
             return bucket_of(from_item(stood))
         return None
 
+    def write_together(self, drop_id: str, writes: Mapping[int, Write]) -> bool:
+        """Do all of them, on different buckets, or none: 2 WCU each, also when refused. False: nothing was changed."""
+        return self._all_or_none([{"Update": self._update(drop_id, number, write)} for number, write in writes.items()])
+
+    def _update(self, drop_id: str, number: int, write: Write) -> Any:
+        call: dict[str, Any] = {
+            "TableName": self._stock_table,
+            "Key": _key(drop_id, number),
+            "UpdateExpression": write.update,
+            "ConditionExpression": write.condition,
+            "ExpressionAttributeValues": to_item(write.values),
+        }
+        if write.names:
+            call["ExpressionAttributeNames"] = write.names
+        return call
+
+    def _all_or_none(self, writes: list[Any]) -> bool:
+        try:
+            self._dynamodb.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            if reasons and reasons <= _SOMEBODY_WAS_FASTER:
+                return False
+            raise
+        return True
+
     # Live summaries.
 
-    def summary_record(self, drop_id: str, *, strong: bool) -> dict[str, Any] | None:
-        """The live summary's item, if there is one."""
-        answer = self._dynamodb.get_item(
-            TableName=self._commerce_table, Key=to_item(_live_key(drop_id)), ConsistentRead=strong
-        )
+    def summary_record(self, drop_id: str, *, strong: bool, segment: int | None = None) -> dict[str, Any] | None:
+        """The item of the live summary, or of one segment of it, if there is one."""
+        key = to_item(_live_key(drop_id, segment))
+        answer = self._dynamodb.get_item(TableName=self._commerce_table, Key=key, ConsistentRead=strong)
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def summary_records(self, drop_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -105,11 +137,19 @@ class StockStore:
         items = self._batches(self._commerce_table, keys)
         return {item["pk"]["S"].removeprefix("DROP#"): from_item(item) for item in items}
 
-    def put_summary(self, drop_id: str, record: Mapping[str, Any], *, seen_as_of: int | None) -> bool:
+    def segment_records(self, drop_id: str, segments: int) -> dict[int, dict[str, Any]]:
+        """The items of a summary's segments, strongly, 100 a call (1 RCU each); those not made yet are left out."""
+        keys = [to_item(_live_key(drop_id, segment)) for segment in range(segments)]
+        items = self._batches(self._commerce_table, keys)
+        return {int(item["sk"]["S"].removeprefix(_SEGMENT)): from_item(item) for item in items}
+
+    def put_summary(
+        self, drop_id: str, record: Mapping[str, Any], *, seen_as_of: int | None, segment: int | None = None
+    ) -> bool:
         """Put a summary whose buckets were read after the one ``seen``. False when another was put since. 1 WCU."""
-        item = {**_live_key(drop_id), **record}
+        item = {**_live_key(drop_id, segment), **record}
         if seen_as_of is None:
-            return self._put(self._commerce_table, item, "attribute_not_exists(pk)", {})
+            return self._put(self._commerce_table, item, _NEW, {})
         return self._put(self._commerce_table, item, "as_of = :seen", {":seen": seen_as_of})
 
     def _put(self, table: str, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> bool:
@@ -129,8 +169,8 @@ def _key(drop_id: str, number: int) -> dict[str, Any]:
     return {KEY: {"S": f"{drop_id}#{number}"}}
 
 
-def _live_key(drop_id: str) -> dict[str, str]:
-    return {"pk": f"DROP#{drop_id}", "sk": "LIVE"}
+def _live_key(drop_id: str, segment: int | None = None) -> dict[str, str]:
+    return {"pk": f"DROP#{drop_id}", "sk": "LIVE" if segment is None else f"{_SEGMENT}{segment:04d}"}
 
 
 def _missing(drop_id: str, number: int) -> Unavailable:

@@ -1,22 +1,22 @@
-"""The live summary of a drop: derived from its buckets, never incremented."""
+"""The live summary of a drop: derived from its buckets, never incremented. Pure."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock.bucket import CLOCK_MARGIN_SECONDS, Bucket, Entry
-from chalicelib.stock.model import AllHeld, Busy, EpochSeconds, Fewer, Layout, SoldOut, Summary
-from chalicelib.stock.store import StockStore
-
-FRESH_FOR: Instant = 1 * SECOND
-"""How old a summary may be that a refusal rests on."""
+from chalicelib.stock.model import AllHeld, Busy, EpochSeconds, Fewer, SoldOut, Summary
 
 
 def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
-    """What buckets read from ``now`` on add up to. The sold-out instant is kept while the drop stays sold out."""
+    """What buckets read from ``now`` on add up to. The sold-out instant is kept while the drop stays sold out.
+
+    The size is exact although no reading of several buckets is a snapshot: units on the move between two of them are
+    counted where they belong, so that "sold out" cannot come of a torn reading.
+    """
     seconds = now // SECOND
     size = available = held = sold = largest = 0
     largest_in: int | None = None
@@ -25,7 +25,7 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
     for bucket in buckets:
         obtainable = bucket.obtainable(seconds)
         living = [entry for entry in bucket.holds.values() if entry.is_held and not entry.lapsed(seconds)]
-        size += bucket.size
+        size += bucket.size - bucket.moved_in
         available += obtainable
         held += sum(entry.quantity for entry in living)
         sold += sum(entry.quantity for entry in bucket.holds.values() if entry.is_sold)
@@ -49,6 +49,27 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
     )
 
 
+def added_up(parts: Collection[Summary], before: Summary | None, now: Instant) -> Summary:
+    """The summary of a drop from those of its segments, in their order."""
+    first, *others = parts
+    largest = max(parts, key=lambda part: part.largest or 0)
+    ends = [part.next_lapse_at for part in parts if part.next_lapse_at is not None]
+    size, sold = sum(part.size for part in parts), sum(part.sold for part in parts)
+    return replace(
+        first,
+        size=size,
+        available=sum(part.available for part in parts),
+        held=sum(part.held for part in parts),
+        sold=sold,
+        open_buckets=sum((part.open_buckets for part in others), first.open_buckets),
+        next_lapse_at=min(ends, default=None),
+        sold_out_at=_sold_out_at(size, sold, before, now),
+        as_of=now,
+        largest=largest.largest,
+        largest_in=largest.largest_in,
+    )
+
+
 def _sold_out_at(size: int, sold: int, before: Summary | None, now: Instant) -> Instant | None:
     if size == 0 or sold != size:
         return None
@@ -57,14 +78,14 @@ def _sold_out_at(size: int, sold: int, before: Summary | None, now: Instant) -> 
 
 def summary_of(drop_id: str, record: Mapping[str, Any]) -> Summary:
     """A summary from the record that :func:`record_of_summary` made (the ``LIVE`` item of the drop)."""
-    bits = int.from_bytes(record["open"], "little")
+    bits, first = int.from_bytes(record["open"], "little"), record.get("first") or 0
     return Summary(
         drop_id=drop_id,
         size=record["size"],
         available=record["available"],
         held=record["held"],
         sold=record["sold"],
-        open_buckets=tuple(number for number in range(bits.bit_length()) if bits >> number & 1),
+        open_buckets=tuple(first + number for number in range(bits.bit_length()) if bits >> number & 1),
         next_lapse_at=record.get("next_lapse_at"),
         sold_out_at=record.get("sold_out_at"),
         as_of=record["as_of"],
@@ -73,16 +94,16 @@ def summary_of(drop_id: str, record: Mapping[str, Any]) -> Summary:
     )
 
 
-def record_of_summary(summary: Summary, buckets: int) -> dict[str, Any]:
-    """A summary as a record, with the number of buckets it was made of. Open buckets are a bitmap: 50 bytes at 400."""
-    bits = sum(1 << number for number in summary.open_buckets)
+def record_of_summary(summary: Summary, first: int = 0) -> dict[str, Any]:
+    """A summary as a record. Open buckets are a bitmap from the ``first`` bucket on: 50 bytes for 400."""
+    bits = sum(1 << number - first for number in summary.open_buckets)
     return {
         "size": summary.size,
         "available": summary.available,
         "held": summary.held,
         "sold": summary.sold,
         "open": bits.to_bytes(max(1, (bits.bit_length() + 7) // 8), "little"),
-        "buckets": buckets,
+        "first": first or None,
         "next_lapse_at": summary.next_lapse_at,
         "sold_out_at": summary.sold_out_at,
         "as_of": summary.as_of,
@@ -115,88 +136,3 @@ def refusal(
     if summary.largest is not None and 0 < summary.largest < quantity:
         return Fewer(summary.largest)
     return None
-
-
-class Summaries:
-    """Reads and makes summaries. In a process, one thread at a time makes the summary of a drop; the others wait."""
-
-    def __init__(self, store: StockStore) -> None:
-        self._store = store
-        self._made: dict[str, Summary] = {}
-        self._locks: dict[str, threading.Lock] = {}
-
-    def known(self, drop_id: str) -> Summary | None:
-        """As last written: 0.5 RCU."""
-        record = self._store.summary_record(drop_id, strong=False)
-        return None if record is None else summary_of(drop_id, record)
-
-    def fresh(self, layout: Layout, now: Instant) -> Summary:
-        """One at most a second old: what this process made, else what is written, else made anew."""
-        with self._locks.setdefault(layout.drop_id, threading.Lock()):
-            for candidate in (self._made.get, self.known):
-                summary = candidate(layout.drop_id)
-                if summary is not None and abs(now - summary.as_of) <= FRESH_FOR and not a_lapse_is_due(summary, now):
-                    return summary
-            return self.refresh(layout, now)
-
-    def begin(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
-        """Write the first summary of buckets that were just laid out, unread, unless there is one. 1 WCU."""
-        buckets = [Bucket(number, size, size) for number, size in enumerate(sizes)]
-        first = summarise(drop_id, buckets, None, now)
-        if self._store.put_summary(drop_id, record_of_summary(first, len(buckets)), seen_as_of=None):
-            self._made[drop_id] = first
-
-    def refresh(self, layout: Layout, now: Instant) -> Summary:
-        """Make it from strong reads, and write it over the one that was read *before* them, if it differs.
-
-        No clock decides which of two summaries is newer. A write refused twice is left to whoever won: the second
-        winner began to read after this call did, so it has seen whatever this call was made for.
-        """
-        summary = self._make(layout, now)
-        self._made[layout.drop_id] = summary
-        return summary
-
-    def refresh_all(self, layouts: Sequence[Layout], now: Instant) -> None:
-        """Refresh many at once: the same reads, a hundred a call. One that a rival wrote meanwhile is made alone."""
-        records = self._store.summary_records([layout.drop_id for layout in layouts])
-        numbers = {layout: _buckets_of(layout, records.get(layout.drop_id)) for layout in layouts}
-        found = self._store.look_at((layout.drop_id, n) for layout, count in numbers.items() for n in range(count))
-        for layout in layouts:
-            places = ((layout.drop_id, number) for number in range(numbers[layout]))
-            buckets = [found[place] for place in places if place in found]
-            if self._written(layout, records.get(layout.drop_id), buckets, now) is None:
-                self.refresh(layout, now)
-
-    def _make(self, layout: Layout, now: Instant) -> Summary:
-        for _ in range(2):
-            record = self._store.summary_record(layout.drop_id, strong=True)
-            count = _buckets_of(layout, record)
-            found = self._store.look_at((layout.drop_id, number) for number in range(count))
-            made = self._written(layout, record, found.values(), now)
-            if made is not None:
-                return made
-        return summarise(layout.drop_id, found.values(), None, now)
-
-    def _written(
-        self, layout: Layout, record: Mapping[str, Any] | None, buckets: Iterable[Bucket], now: Instant
-    ) -> Summary | None:
-        """The summary of buckets read after ``record``, put over it if it differs. None: a rival put one since."""
-        before = None if record is None else summary_of(layout.drop_id, record)
-        summary = summarise(layout.drop_id, buckets, before, now)
-        if before is not None and _same(summary, before):
-            return summary
-        written = record_of_summary(summary, _buckets_of(layout, record))
-        if before is not None:
-            written["as_of"] = max(now, before.as_of + 1)
-        seen_as_of = None if before is None else before.as_of
-        return summary if self._store.put_summary(layout.drop_id, written, seen_as_of=seen_as_of) else None
-
-
-def _buckets_of(layout: Layout, record: Mapping[str, Any] | None) -> int:
-    """How many buckets to read: a caller's layout may be older than the summary, or the other way round."""
-    return max(layout.buckets, 0 if record is None else record["buckets"])
-
-
-def _same(one: Summary, other: Summary) -> bool:
-    """Whether two summaries say the same, whenever they were made."""
-    return record_of_summary(one, 0) | {"as_of": 0} == record_of_summary(other, 0) | {"as_of": 0}

@@ -7,13 +7,17 @@ pointer leaves it. Simpler ways lose a unit or hold two; see the decision record
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Final
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import (
     FENCE_SECONDS,
+    ROOM_FOR_HOLDS,
+    ROOM_FOR_POINTERS,
     Bucket,
     Dead,
     Entry,
@@ -25,9 +29,12 @@ from chalicelib.stock.bucket import (
     meaning,
 )
 from chalicelib.stock.layout import home_of, number_of
+from chalicelib.stock.live import Summaries
 from chalicelib.stock.model import Busy, EpochSeconds, Fewer, HoldRef, Layout, Summary, TakeAnswer, Taken
+from chalicelib.stock.pointers import clear_away
+from chalicelib.stock.rake import Rake
 from chalicelib.stock.store import StockStore
-from chalicelib.stock.summary import Summaries, refusal
+from chalicelib.stock.summary import refusal
 
 PROBES: Final = 4
 """Eventually consistent reads of other buckets that one take may make: half a read unit each, a tenth of a write."""
@@ -42,6 +49,7 @@ class Take:
         self,
         store: StockStore,
         summaries: Summaries,
+        rake: Rake,
         layout: Layout,
         hold_id: str,
         quantity: int,
@@ -50,6 +58,7 @@ class Take:
     ) -> None:
         self._store = store
         self._summaries = summaries
+        self._rake = rake
         self._layout = layout
         self._hold_id = hold_id
         self._quantity = quantity
@@ -67,6 +76,8 @@ class Take:
         """Take the units. ``known`` None means that an earlier try may have taken them already."""
         if known is not None:
             refused = refusal(known, self._quantity, self._now, self._pause_ms())
+            if isinstance(refused, Fewer):
+                return self._gather(known) or refused
             if refused is not None:
                 return refused
         believed = known if known is not None else self._summaries.known(self._layout.drop_id)
@@ -75,19 +86,19 @@ class Take:
             answer = self._stray(believed)
         if answer is not None:
             return answer
-        fresh = self._summaries.fresh(self._layout, self._now)
-        return self._home_anew(fresh) or self._stray(fresh) or self._refuse(fresh)
+        fresh = self._summaries.fresh(self._layout, self._home, self._now)
+        return self._home_anew(fresh) or self._stray(fresh) or self._gather(fresh) or self._refuse(fresh)
 
     def _begin(self, believed: Summary | None, *, first_try: bool) -> TakeAnswer | None:
         """Ask home: by the write itself where it seems to have units, by a strong read where a hold may stand there."""
-        if believed is None or self._home in believed.open_buckets:
+        if believed is None or _has(believed.open_buckets, self._home):
             return self._take_at(self._home, None)
         if first_try:
             return None
         return self._take_at(self._home, self._store.look(self._layout.drop_id, self._home, strong=True))
 
     def _home_anew(self, fresh: Summary) -> TakeAnswer | None:
-        if self._pointer is None and self._home not in self._asked and self._home in fresh.open_buckets:
+        if self._pointer is None and self._home not in self._asked and _has(fresh.open_buckets, self._home):
             return self._take_at(self._home, None)
         return None
 
@@ -109,22 +120,37 @@ class Take:
         return None
 
     def _candidates(self, summary: Summary) -> list[int]:
-        """Buckets with units, in an order of the hold's own; the fullest is asked at the latest with the last read."""
-        start = number_of(self._hold_id) // self._layout.homes % self._layout.buckets
-        numbers = sorted(summary.open_buckets, key=lambda number: (number < start, number))
-        candidates = [number for number in numbers if number not in self._asked and number != self._at]
+        """Buckets to read, in an order of the hold's own; the fullest is asked at the latest with the last read."""
+        numbers, closed = summary.open_buckets, {*self._asked, self._at}
+        turn = bisect_left(numbers, self._start)
+        others = (n for n in chain(islice(numbers, turn, None), islice(numbers, turn)) if n not in closed)
+        candidates = list(islice(others, PROBES))
         fullest = summary.largest_in
-        if self._quantity > 1 and fullest is not None and fullest in candidates[PROBES:]:
-            candidates.remove(fullest)
+        if self._quantity > 1 and fullest is not None and fullest not in closed.union(candidates):
             candidates.insert(PROBES - 1, fullest)
         return candidates
+
+    def _gather(self, summary: Summary) -> TakeAnswer | None:
+        """Have crumbs raked together in one bucket, and take there."""
+        number = self._rake.gather(self._layout, summary, self._quantity, self._start, self._now)
+        if number is None:
+            return None
+        bucket = self._store.look(self._layout.drop_id, number, strong=True)
+        return self._take_at(number, bucket) if number == self._at else self._go(number, bucket)
+
+    @property
+    def _start(self) -> int:
+        return number_of(self._hold_id) // self._layout.homes % self._layout.homes
 
     def _go(self, number: int, bucket: Bucket) -> TakeAnswer | None:
         """Leave the bucket where the hold may be taken now for ``number``, then take there."""
         drop_id, hold_id = self._layout.drop_id, self._hold_id
         pointer = Entry(0, points_to=number, version=self._now)
         if self._pointer is None:
-            stood = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer))
+            stood = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_POINTERS))
+            if stood is not None and hold_id not in stood.holds:
+                clear_away(self._store, self._layout, stood, self._now)
+                stood = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_HOLDS))
         else:
             answer = self._fence()
             if answer is not None:
@@ -211,3 +237,9 @@ class Take:
     def _pause_ms(self) -> int:
         """Between 250 and 1,250 ms, by hold, so that those refused together do not come back together."""
         return 250 + number_of(self._hold_id) // self._layout.homes % 1_000
+
+
+def _has(numbers: tuple[int, ...], number: int) -> bool:
+    """Whether an ordered tuple has a number: 4,200 buckets are not searched one by one."""
+    at = bisect_left(numbers, number)
+    return at < len(numbers) and numbers[at] == number

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.instants import Instant
+from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
 from chalicelib.telemetry import logger
@@ -18,13 +19,11 @@ def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -
     batches of a hundred; each summary that changed is one write. A fault raises, so that the whole batch comes again; a
     summary made twice is the same.
     """
-    touched = list(dict.fromkeys(_drop_id(record) for record in event["Records"]))
-    drops = shows.drops(touched)
-    stock.refresh_all([drop.layout for drop in drops], now)
+    touched: defaultdict[str, dict[int, Instant]] = defaultdict(dict)
+    for record in event["Records"]:
+        drop_id, _, number = record["dynamodb"]["Keys"]["pk"]["S"].rpartition("#")
+        changed_at = record["dynamodb"].get("ApproximateCreationDateTime")
+        touched[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
+    drops = shows.drops(list(touched))
+    stock.refresh_all({drop.layout: touched[drop.id] for drop in drops}, now)
     logger.info("summaries", extra={"records": len(event["Records"]), "drops": len(drops)})
-
-
-def _drop_id(record: Mapping[str, Any]) -> str:
-    """The drop of a bucket's key ``{drop}#{n}``."""
-    pk: str = record["dynamodb"]["Keys"]["pk"]["S"]
-    return pk.rpartition("#")[0]

@@ -162,5 +162,8 @@ class _Client:
     def put_item(self, **call: Any) -> Any:
         return self._stage.call(lambda: self._stage.table.put_item(**call), writes=True)
 
+    def transact_write_items(self, **call: Any) -> Any:
+        return self._stage.call(lambda: self._stage.table.transact_write_items(**call), writes=True)
+
     def update_item(self, **call: Any) -> Any:
         return self._stage.call(lambda: self._stage.table.update_item(**call), writes=True)

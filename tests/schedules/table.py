@@ -224,11 +224,11 @@ class Table:
         ExpressionAttributeValues: Mapping[str, Any] | None = None,
         ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
-        record = from_item(Item)
-        place = _place(TableName, record)
-        before = self.items.get(place)
-        if not _condition(ConditionExpression)(_Scope(before or {}, {}, from_item(ExpressionAttributeValues or {}))):
-            raise _refused("PutItem", before if ReturnValuesOnConditionCheckFailure == "ALL_OLD" else None)
+        call = {"TableName": TableName, "Item": Item, "ConditionExpression": ConditionExpression}
+        place, record = self._put(call | {"ExpressionAttributeValues": ExpressionAttributeValues or {}})
+        if record is None:
+            all_old = ReturnValuesOnConditionCheckFailure == "ALL_OLD"
+            raise _refused("PutItem", self.items.get(place) if all_old else None)
         self.items[place] = record
         return {}
 
@@ -243,18 +243,52 @@ class Table:
         ReturnValuesOnConditionCheckFailure: str,
         ExpressionAttributeNames: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        key = from_item(Key)
-        place = _place(TableName, key)
+        call = {
+            "TableName": TableName,
+            "Key": Key,
+            "UpdateExpression": UpdateExpression,
+            "ConditionExpression": ConditionExpression,
+            "ExpressionAttributeValues": ExpressionAttributeValues,
+            "ExpressionAttributeNames": ExpressionAttributeNames or {},
+        }
+        place, after = self._updated(call)
+        if after is None:
+            raise _refused("UpdateItem", self.items.get(place))
+        self.items[place] = after
+        return {}
+
+    def transact_write_items(self, *, TransactItems: list[dict[str, Any]]) -> dict[str, Any]:
+        results = [
+            self._updated(write["Update"]) if "Update" in write else self._put(write["Put"]) for write in TransactItems
+        ]
+        places = [place for place, _ in results]
+        if len(set(places)) < len(places):
+            raise NotDynamoDB("a transaction cannot have several operations on one item")
+        if any(after is None for _, after in results):
+            raise _cancelled([after is None for _, after in results])
+        self.items |= {place: after for place, after in results if after is not None}
+        return {}
+
+    def _put(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+        record = from_item(call["Item"])
+        place = _place(call["TableName"], record)
+        values = from_item(call.get("ExpressionAttributeValues", {}))
+        fits = _condition(call["ConditionExpression"])(_Scope(self.items.get(place) or {}, {}, values))
+        return place, record if fits else None
+
+    def _updated(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+        """Where an update writes, and the item that it leaves; None: its condition refuses it."""
+        key, names = from_item(call["Key"]), call.get("ExpressionAttributeNames", {})
+        place = _place(call["TableName"], key)
         before = self.items.get(place)
-        scope = _Scope(before or {}, ExpressionAttributeNames or {}, from_item(ExpressionAttributeValues))
-        if not _condition(ConditionExpression)(scope):
-            raise _refused("UpdateItem", before)
-        for placeholder in [*ExpressionAttributeValues, *(ExpressionAttributeNames or {})]:
-            if not re.search(rf"{placeholder}\b", f"{UpdateExpression} {ConditionExpression}"):
+        scope = _Scope(before or {}, names, from_item(call["ExpressionAttributeValues"]))
+        if not _condition(call["ConditionExpression"])(scope):
+            return place, None
+        for placeholder in [*call["ExpressionAttributeValues"], *names]:
+            if not re.search(rf"{placeholder}\b", f"{call['UpdateExpression']} {call['ConditionExpression']}"):
                 raise NotDynamoDB(f"{placeholder} is not used")
-        sets, removes = _update(UpdateExpression)
-        paths = [scope.parts(path) for path in [*(path for path, _ in sets), *removes]]
-        _refuse_overlaps(paths)
+        sets, removes = _update(call["UpdateExpression"])
+        _refuse_overlaps([scope.parts(path) for path in [*(path for path, _ in sets), *removes]])
         after = deepcopy(before) if before is not None else dict(key)
         for path, value in [(scope.parts(path), term(scope)) for path, term in sets]:
             if value is _ABSENT:
@@ -263,8 +297,7 @@ class Table:
         for name in removes:
             path = scope.parts(name)
             _parent(after, path).pop(path[-1], None)
-        self.items[place] = after
-        return {}
+        return place, after
 
 
 def _refuse_overlaps(paths: list[tuple[str, ...]]) -> None:
@@ -292,3 +325,10 @@ def _refused(operation: str, item: Mapping[str, Any] | None) -> ClientError:
     if item is not None:
         response["Item"] = to_item(item)
     return ClientError(response, operation)
+
+
+def _cancelled(refused: list[bool]) -> ClientError:
+    reasons = [{"Code": "ConditionalCheckFailed" if one else "None"} for one in refused]
+    error = {"Code": "TransactionCanceledException", "Message": "Transaction cancelled"}
+    response: Any = {"Error": error, "CancellationReasons": reasons}
+    return ClientError(response, "TransactWriteItems")

@@ -43,16 +43,44 @@ def any_write(random: Random) -> Write:
             expressions.put_hold(name, units, Room({other: any_entry(random)})),
             expressions.put_hold(name, units, Room({other: Entry(1, 10)}, replacing=seen)),
             expressions.exchange(name, random.choice([None, seen]), entry),
-            expressions.point(name, Entry(0, points_to=1, version=1)),
+            expressions.point(name, Entry(0, points_to=1, version=1), random.choice([1, 60])),
             expressions.fence(name, 10),
             expressions.sell(name, seen, 1, order),
             expressions.hold_again(name, order, 20),
             expressions.release(name, random.choice([None, order])),
             expressions.shrink(name, 2, 1, random.choice([None, 10])),
             expressions.give_back(name, order, random.choice([1, 2]), random.choice([0, 1])),
-            expressions.add_units(random.choice([1, 2]), 1, extra=random.choice([True, False])),
+            expressions.add_units(random.choice([1, 2]), 1),
+            expressions.withdraw(random.choice([1, 2, 3]), 1, random.choice([{}, {other: Entry(1, 10)}])),
+            expressions.forget({name: random.choice([Entry(0, 10), Entry(0, points_to=1, version=1)])}),
         ]
     )
+
+
+def any_moves(random: Random) -> dict[int, Write]:
+    units = random.choice([1, 2])
+    reclaim = random.choice([{}, {}, {NAMES[0]: Entry(1, 10)}])
+    one, other = random.sample([0, 1, 2], 2)
+    return {one: expressions.move_out(units, reclaim), other: expressions.move_in(units)}
+
+
+def test_both_tables_do_all_of_a_transaction_or_none(tables: Tables) -> None:
+    random = Random(7)
+    ours = StockStore(Table(), "stock", "commerce")  # type: ignore[arg-type]
+    theirs = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    sizes = {0: 4, 1: 2, 2: 3}
+    assert ours.put_buckets("d", sizes) is theirs.put_buckets("d", sizes) is True
+    assert ours.put_buckets("d", {3: 1, 1: 9}) is theirs.put_buckets("d", {3: 1, 1: 9}) is False
+    places = [("d", number) for number in range(4)]
+    outcomes = []
+    for _ in range(60):
+        moves = any_moves(random)
+        outcomes.append(ours.write_together("d", moves))
+        assert theirs.write_together("d", moves) is outcomes[-1]
+        assert ours.look_at(places) == theirs.look_at(places)
+    buckets = ours.look_at(places).values()
+    assert 10 < sum(outcomes) < 50
+    assert (sum(bucket.size for bucket in buckets), sum(bucket.moved_in for bucket in buckets)) == (9, 0)
 
 
 def outcome(store: StockStore, number: int, write: Write) -> Any:
@@ -65,7 +93,7 @@ def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
     theirs = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     landed = 0
     for number in range(12):
-        assert ours.put_bucket("d", number, 4) is theirs.put_bucket("d", number, 4) is True
+        assert ours.put_buckets("d", {number: 4}) is theirs.put_buckets("d", {number: 4}) is True
         for _ in range(40):
             write = any_write(random)
             mine = outcome(ours, number, write)

@@ -7,6 +7,7 @@ import pytest
 from chalicelib.errors import BadInput, Conflict, NotFound
 from chalicelib.instants import SECOND
 from chalicelib.shows import CueApplied, CueRefused, CueRepeated, CueType
+from chalicelib.stock import OrderRef, SoldOut, Taken, hold_id
 from tests.conftest import Tables
 from tests.shows.builders import NOW, Died, Interposed, Stage, a_cue, dying, once_at
 
@@ -21,38 +22,38 @@ def audited(stage: Stage) -> tuple[int, int, tuple[str, ...]]:
 
 def test_added_units_are_offered_at_once(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    answer = stage.shows.add_stock("d1", 7, "key-1", "ann", NOW)
-    assert (answer.quantity, answer.drop.stock, answer.repeated) == (7, 10, False)
+    answer = stage.shows.change_stock("d1", 7, "key-1", "ann", NOW)
+    assert (answer.quantity, answer.moved, answer.drop.stock, answer.repeated) == (7, 7, 10, False)
     assert audited(stage) == (10, 10, ())
     assert (stage.seen().size, stage.seen().available) == (10, 10)
 
 
 def test_a_key_counts_once(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    answers = [stage.shows.add_stock("d1", 7, "key-1", "ann", NOW).repeated for _ in range(3)]
+    answers = [stage.shows.change_stock("d1", 7, "key-1", "ann", NOW).repeated for _ in range(3)]
     assert (answers, audited(stage)) == ([False, True, True], (10, 10, ()))
 
 
 def test_a_key_with_another_quantity_is_refused(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    stage.shows.add_stock("d1", 7, "key-1", "ann", NOW)
+    stage.shows.change_stock("d1", 7, "key-1", "ann", NOW)
     with pytest.raises(Conflict) as refusal:
-        stage.shows.add_stock("d1", 8, "key-1", "ann", NOW)
+        stage.shows.change_stock("d1", 8, "key-1", "ann", NOW)
     assert refusal.value.code == "idempotency_conflict"
     assert audited(stage) == (10, 10, ())
 
 
 def test_an_unknown_drop_gets_none(tables: Tables) -> None:
     with pytest.raises(NotFound):
-        Stage(tables).set().shows.add_stock("d9", 7, "key-1", "ann", NOW)
+        Stage(tables).set().shows.change_stock("d9", 7, "key-1", "ann", NOW)
 
 
-@pytest.mark.parametrize("quantity", [0, -1, 1_000_001])
+@pytest.mark.parametrize("quantity", [0, -1_000_001, 1_000_001])
 def test_a_quantity_has_bounds(tables: Tables, quantity: int) -> None:
     stage = Stage(tables).set()
     before = stage.everything()
     with pytest.raises(BadInput) as refusal:
-        stage.shows.add_stock("d1", quantity, "key-1", "ann", NOW)
+        stage.shows.change_stock("d1", quantity, "key-1", "ann", NOW)
     assert refusal.value.field == "$.quantity"
     assert stage.everything() == before
 
@@ -71,11 +72,28 @@ def test_a_cue_for_an_unknown_drop_is_refused(tables: Tables) -> None:
     assert [refused.code for refused in stage.shows.refused_cues(None)] == ["unknown_subject"]
 
 
-def test_units_that_need_more_buckets_get_them(tables: Tables) -> None:
+def test_a_drop_grows_in_the_buckets_it_has(tables: Tables) -> None:
     stage = Stage(tables).set(stock=24)
-    stage.shows.add_stock("d1", 24, "key-1", "ann", NOW)
-    assert (stage.drop().homes, stage.drop().extra) == (1, 1)
-    assert audited(stage) == (48, 48, ())
+    stage.shows.change_stock("d1", 976, "key-1", "ann", NOW)
+    with pytest.raises(BadInput, match="may grow to 1000 units"):
+        stage.shows.change_stock("d1", 1, "key-2", "ann", NOW)
+    assert stage.drop().homes == 1
+    assert audited(stage) == (1_000, 1_000, ())
+
+
+def test_added_units_are_sold_to_the_last(tables: Tables) -> None:
+    stage = Stage(tables).set(stock=60)
+    stage.shows.change_stock("d1", 240, "key-1", "ann", NOW)
+    drop, sold = stage.drop(), 0
+    for turn in range(900):
+        now = NOW + 1_100 * turn
+        answer = stage.stock.take(drop.layout, hold_id(f"p{turn}", "d1", 1, 1), 1, now // 1000 + 60, None, now=now)
+        if isinstance(answer, Taken):
+            stage.stock.sell(drop.layout, answer.hold, 1, OrderRef(f"order-{turn:03}", 1))
+            sold += 1
+        elif isinstance(answer, SoldOut):
+            break
+    assert sold == 300
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -87,12 +105,12 @@ def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, mo
         key = f"key-{call}"
         client = Interposed(tables.dynamodb, **{moment: dying(at=call)})
         try:
-            Stage(tables, client).shows.add_stock("d1", 30, key, "ann", NOW)
+            Stage(tables, client).shows.change_stock("d1", 30, key, "ann", NOW)
         except Died:
             if successor == "another request":
-                stage.shows.add_stock("d1", 1, f"{key}-other", "bob", LATER)
+                stage.shows.change_stock("d1", 1, f"{key}-other", "bob", LATER)
                 expected += 1
-            stage.shows.add_stock("d1", 30, key, "ann", LATER)
+            stage.shows.change_stock("d1", 30, key, "ann", LATER)
         else:
             break
         expected += 30
@@ -106,8 +124,67 @@ def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, mo
 def test_two_at_once_count_each_key_once(tables: Tables, operation: str, moment: str, same_key: bool) -> None:
     stage = Stage(tables).set(stock=3)
     key = "key-1" if same_key else "key-2"
-    hook = once_at(operation, lambda: stage.shows.add_stock("d1", 7, key, "bob", NOW))
+    hook = once_at(operation, lambda: stage.shows.change_stock("d1", 7, key, "bob", NOW))
     client = Interposed(tables.dynamodb, **{moment: hook})
-    Stage(tables, client).shows.add_stock("d1", 7, "key-1", "ann", NOW)
+    Stage(tables, client).shows.change_stock("d1", 7, "key-1", "ann", NOW)
     total = 10 if same_key else 17
     assert audited(stage) == (total, total, ())
+
+
+def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None:
+    stage = Stage(tables).set(stock=60)
+    drop, taken = stage.drop(), 0
+    for number in range(20):
+        name = hold_id(f"p{number}", "d1", 1, 1)
+        answer = stage.stock.take(drop.layout, name, 1, LATER // 1000 + 60, None, now=NOW)
+        assert isinstance(answer, Taken)
+        taken += 1
+        if number % 2:
+            stage.stock.sell(drop.layout, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
+    first = stage.shows.change_stock("d1", -15, "key-1", "ann", NOW)
+    assert (first.quantity, first.moved, first.drop.stock, first.repeated) == (-15, -15, 45, False)
+    assert audited(stage) == (45, 45 - taken, ())
+    rest = stage.shows.change_stock("d1", -100, "key-2", "ann", NOW)
+    assert (rest.quantity, rest.moved, rest.drop.stock) == (-100, taken - 45, taken)
+    again = stage.shows.change_stock("d1", -15, "key-1", "ann", NOW)
+    assert (again.moved, again.drop.stock, again.repeated) == (-15, taken, True)
+    assert audited(stage) == (taken, 0, ())
+    assert (stage.seen().size, stage.seen().available) == (taken, 0)
+
+
+def test_lapsed_holds_are_taken_away_too(tables: Tables) -> None:
+    stage = Stage(tables).set(stock=3)
+    stage.stock.take(stage.drop().layout, hold_id("p", "d1", 1, 2), 2, NOW // 1000 - 60, None, now=NOW)
+    assert stage.shows.change_stock("d1", -3, "key-1", "ann", NOW).moved == -3
+    assert audited(stage) == (0, 0, ())
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_units_are_taken_away_once_wherever_the_process_died(tables: Tables, moment: str) -> None:
+    stage = Stage(tables).set(stock=100)
+    for call in range(1, 100):
+        key = f"key-{call}"
+        before = stage.drop().stock
+        client = Interposed(tables.dynamodb, **{moment: dying(at=call)})
+        try:
+            Stage(tables, client).shows.change_stock("d1", -3, key, "ann", NOW)
+        except Died:
+            stage.shows.change_stock("d1", 1, f"{key}-other", "bob", LATER)
+            stage.shows.change_stock("d1", -3, key, "ann", LATER)
+            assert audited(stage) == (before - 2, before - 2, ())
+        else:
+            break
+    assert 5 < call < 40
+
+
+def test_two_who_take_the_same_units_away_at_once_take_them_once(tables: Tables) -> None:
+    for operation in ("update_item", "transact_write_items", "get_item"):
+        stage, key = Stage(tables), f"key-{operation}"
+        stage.set(stock=60)
+        before = stage.drop().stock
+        hook = once_at(operation, lambda: Stage(tables).shows.change_stock("d1", -7, key, "bob", NOW))  # noqa: B023
+        client = Interposed(tables.dynamodb, before=hook)
+        assert Stage(tables, client).shows.change_stock("d1", -7, key, "ann", NOW).moved == -7
+        assert audited(stage)[0] == before - 7
+        assert audited(stage)[2] == ()
+        stage.shows.change_stock("d1", 7, f"{key}-back", "ann", NOW)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.stock import Layout, OrderRef, hold_id, plan_extra, plan_sizes
+from chalicelib.stock import Layout, OrderRef, hold_id, most_units, plan_sizes
 from chalicelib.stock.layout import home_of, number_of, plan_additions
 
 
@@ -39,7 +39,7 @@ def test_sizes_add_up_and_are_multiples_of_the_usual_quantity_but_for_one(stock:
 
 @given(quantity=st.integers(1, 5_000), plan=st.integers(1, 50), usual=st.integers(1, 20))
 def test_an_addition_adds_up_and_follows_from_its_number(quantity: int, plan: int, usual: int) -> None:
-    shares = plan_additions(Layout("d", 7, 2), plan, quantity, usual)
+    shares = plan_additions(Layout("d", 9), plan, quantity, usual)
     assert len(shares) == 9
     assert sum(shares) == quantity
 
@@ -49,10 +49,8 @@ def test_small_additions_begin_at_different_buckets() -> None:
     assert plan_additions(Layout("d", 3), 2, 5, 1) == [0, 5, 0]
 
 
-def test_extra_buckets_never_outnumber_homes_nor_shrink() -> None:
-    assert plan_extra(Layout("d", 1), 48, 1) == 1
-    assert plan_extra(Layout("d", 1), 4_800, 1) == 1
-    assert plan_extra(Layout("d", 9, extra=2), 200, 1) == 2
+def test_a_drop_may_grow_to_a_thousand_holds_a_bucket() -> None:
+    assert [most_units(Layout("d", 1), 1), most_units(Layout("d", 9), 12)] == [1_000, 108_000]
 
 
 def test_a_hold_id_is_eleven_characters_that_follow_from_the_request() -> None:
@@ -62,9 +60,9 @@ def test_a_hold_id_is_eleven_characters_that_follow_from_the_request() -> None:
     assert all(len(name) == 11 for name in others)
 
 
-def test_a_home_does_not_depend_on_extra_buckets() -> None:
+def test_a_home_follows_from_the_hold_alone() -> None:
     name = hold_id("purchase", "d", 1, 2)
-    assert home_of(name, Layout("d", 5)) == home_of(name, Layout("d", 5, extra=4)) == number_of(name) % 5
+    assert home_of(name, Layout("d", 5)) == number_of(name) % 5
 
 
 @pytest.mark.parametrize("text", ["", "short", "not a hold!", "AAAAAAAAAAAAAAAA"])

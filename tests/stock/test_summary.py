@@ -70,31 +70,23 @@ def test_a_process_with_a_slow_clock_still_writes_what_it_saw_later(tables: Tabl
 
 def test_a_summary_survives_its_record() -> None:
     summary = Summary("d", 900, 3, 4, 893, (0, 7, 8, 399), UNTIL, None, NOW, 2, 399)
-    record = record_of_summary(summary, 400)
+    record = record_of_summary(summary)
     assert len(record["open"]) == 50
     assert summary_of("d", record) == summary
 
 
-def test_a_numbered_plan_adds_its_units_once_and_makes_extra_buckets(tables: Tables) -> None:
+def test_a_numbered_plan_adds_its_units_once(tables: Tables) -> None:
     shelf = Shelf(tables, [12, 12])
-    wider = Layout("d", 2, extra=1)
     for _ in range(2):
-        assert shelf.stock.add_units(wider, 1, 36, NOW + 1) is True
-        assert [shelf.bucket(n) for n in range(3)] == [
+        shelf.stock.add_units(shelf.layout, 1, 36, NOW + 1)
+        assert [shelf.bucket(n) for n in range(2)] == [
             {"a": 24, "s": 24, "h": {}, "p": 1},
-            {"a": 24, "s": 24, "h": {}, "p": 1},
-            {"a": 12, "s": 12, "h": {}, "p": 1},
+            {"a": 36, "s": 36, "h": {}, "p": 1},
         ]
     summary = shelf.stock.summary("d")
     assert summary is not None
-    assert (summary.size, summary.available, summary.open_buckets) == (60, 60, (0, 1, 2))
-    assert shelf.stock.audit(wider, 60, NOW).mismatches == ()
-
-
-def test_a_caller_that_does_not_know_the_extra_buckets_yet_summarises_them_too(tables: Tables) -> None:
-    shelf = Shelf(tables, [12, 12])
-    shelf.stock.add_units(Layout("d", 2, extra=1), 1, 36, NOW + 1)
-    assert shelf.stock.refresh(shelf.layout, NOW + 2).size == 60
+    assert (summary.size, summary.available, summary.open_buckets) == (60, 60, (0, 1))
+    assert shelf.stock.audit(shelf.layout, 60, NOW).mismatches == ()
 
 
 def test_a_plan_that_died_halfway_goes_on(tables: Tables) -> None:
@@ -103,7 +95,7 @@ def test_a_plan_that_died_halfway_goes_on(tables: Tables) -> None:
     with pytest.raises(Unavailable):
         shelf.stock.add_units(unfinished, 1, 36, NOW)
     shelf.stock.lay_out("d", [12, 12, 12], NOW)
-    assert shelf.stock.add_units(unfinished, 1, 36, NOW) is True
+    shelf.stock.add_units(unfinished, 1, 36, NOW)
     assert shelf.stock.audit(unfinished, 72, NOW).mismatches == ()
 
 
@@ -128,7 +120,7 @@ def test_the_audit_sees_what_tampering_breaks(tables: Tables) -> None:
         ExpressionAttributeNames={"#h": name},
         ExpressionAttributeValues={":one": {"M": {"q": {"N": "1"}, "u": {"N": str(UNTIL)}}}},
     )
-    assert shelf.stock.audit(Layout("d", 2, extra=1), 5, NOW).mismatches == (
+    assert shelf.stock.audit(Layout("d", 3), 5, NOW).mismatches == (
         "buckets [2] do not exist",
         "bucket 1: 2 available and 1 in holds are not 2",
         "buckets hold 4 units, the drop offers 5",

@@ -1,0 +1,46 @@
+"""Making room in a bucket that is full of pointers and fences."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import expressions
+from chalicelib.stock.bucket import FENCE_SECONDS, Bucket, Entry
+from chalicelib.stock.model import Layout
+from chalicelib.stock.store import StockStore
+
+_AT_ONCE: Final = 10
+"""Pointers that one sweep takes away: a write at each one's bucket, and one at home for all."""
+
+
+def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) -> None:
+    """Remove fences that have lapsed, and pointers of holds that are over, where there are any.
+
+    A pointer may only go as a hold may go home: the bucket it names, which has nothing of the hold, is fenced first.
+    Those younger than a fence lives belong to takes that may still be on their way, and stay.
+    """
+    seconds = now // SECOND
+    over = {name: entry for name, entry in home.holds.items() if not entry.has_units and entry.lapsed(seconds)}
+    pointers = [
+        (entry.version or 0, name, entry)
+        for name, entry in home.holds.items()
+        if entry.points_to is not None and (entry.version or 0) + FENCE_SECONDS * SECOND < now
+    ]
+    oldest = sorted(pointers, key=lambda pointer: pointer[:2])[:_AT_ONCE]
+    there = store.look_at((layout.drop_id, entry.points_to) for _, _, entry in oldest if entry.points_to is not None)
+    for _, name, entry in oldest:
+        assert entry.points_to is not None
+        bucket = there.get((layout.drop_id, entry.points_to))
+        if bucket is None or not _nothing(bucket.holds.get(name)):
+            continue
+        fence = expressions.fence(name, seconds + FENCE_SECONDS)
+        if store.write(layout.drop_id, entry.points_to, fence) is None:
+            over[name] = entry
+    if over:
+        store.write(layout.drop_id, home.number, expressions.forget(over))
+
+
+def _nothing(entry: Entry | None) -> bool:
+    """Nothing of the hold, or the fence that it left."""
+    return entry is None or (not entry.has_units and entry.until is not None)

@@ -1,0 +1,47 @@
+"""Taking stock away while a drop runs: only what nobody holds or bought, and each unit once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.errors import Contended
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import expressions
+from chalicelib.stock.bucket import Bucket, to_reclaim
+from chalicelib.stock.model import Layout
+from chalicelib.stock.store import StockStore
+
+_TRIES: Final = 10
+
+
+def withdraw(store: StockStore, layout: Layout, plan: int, quantity: int, now: Instant) -> int | None:
+    """Take up to ``quantity`` units out of the buckets by a numbered plan; how many it took in all. None: overtaken.
+
+    Every process that carries out the plan visits the buckets in the same order, and each bucket keeps what the plan
+    took there: so all of them agree on what is left to take at the next bucket, whoever wrote.
+    """
+    left, turn = quantity, plan % layout.homes
+    for number in (*range(turn, layout.homes), *range(turn)):
+        if left == 0:
+            break
+        taken = _withdraw_at(store, layout.drop_id, number, plan, left, now)
+        if taken is None:
+            return None
+        left -= taken
+    return quantity - left
+
+
+def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted: int, now: Instant) -> int | None:
+    """What the plan takes, or took, out of one bucket."""
+    bucket: Bucket | None = store.look(drop_id, number, strong=True)
+    for _ in range(_TRIES):
+        assert bucket is not None
+        if bucket.plan is not None and bucket.plan >= plan:
+            return bucket.withdrawn if bucket.plan == plan else None
+        units = min(wanted, bucket.obtainable_at_once(now // SECOND))
+        reclaim = to_reclaim(bucket, units, now // SECOND)
+        assert reclaim is not None
+        bucket = store.write(drop_id, number, expressions.withdraw(plan, units, reclaim))
+        if bucket is None:
+            return units
+    raise Contended(f"bucket {number} of drop {drop_id} is too busy; repeat the request")
