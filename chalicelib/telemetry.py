@@ -18,6 +18,12 @@ def count(name: str, value: int = 1) -> None:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
+def measure(name: str, milliseconds: int) -> None:
+    """Note how long something took or how old it is: ``summary_age``."""
+    with _one_at_a_time:
+        metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
 def flush() -> None:
     """Write out what was counted. Every entry point ends with it."""
     with _one_at_a_time:

@@ -7,6 +7,14 @@ from typing import Any
 
 Resource = dict[str, Any]
 
+NAMESPACE = "livedrop"
+SERVICE = "livedrop"
+"""Where the functions' own metrics stand (``chalicelib/telemetry.py``)."""
+
+_GRAVE = {
+    "export_differences": "An export differs from the orders",
+}
+"""Metrics of ours that are 0 for ever where all is well."""
 _OLDEST_MESSAGE_SECONDS = 300
 _STREAM_BEHIND_MS = 60_000
 
@@ -21,6 +29,10 @@ def add_alarms(template: dict[str, Any]) -> None:
     for logical_id, resource in list(resources.items()):
         for name, properties in _alarms(logical_id, resource):
             resources[f"{logical_id}{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+    for metric, words in _GRAVE.items():
+        properties = _alarm(NAMESPACE, metric, {"service": SERVICE}, "Sum", 0, words)
+        name = "".join(part.capitalize() for part in metric.split("_"))
+        resources[f"{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
 
 
 def _alarms(logical_id: str, resource: Resource) -> Iterator[tuple[str, Resource]]:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from chalice.package import YAMLTemplateSerializer
 
 from infra.alarms import add_alarms
+from infra.dashboard import add_dashboard
 from infra.local.processes import locked
 
 Architecture = Literal["x86_64", "arm64"]
@@ -153,6 +154,7 @@ def _template(merged: Path) -> dict[str, Any]:
             for name in common:
                 resource["Properties"].pop(name, None)
     add_alarms(loaded)
+    add_dashboard(loaded)
     return loaded
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
-from chalicelib.telemetry import logger
+from chalicelib.telemetry import logger, measure
 
 
 def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -> None:
@@ -17,13 +17,16 @@ def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -
 
     The layout is read strongly (1 RCU a drop): a summary must not miss buckets that were just added. All is read in
     batches of a hundred; each summary that changed is one write. A fault raises, so that the whole batch comes again; a
-    summary made twice is the same.
+    summary made twice is the same. ``summary_age`` is how long the batch's first change had to wait (ms).
     """
     touched: defaultdict[str, dict[int, Instant]] = defaultdict(dict)
+    oldest = now
     for record in event["Records"]:
         drop_id, _, number = record["dynamodb"]["Keys"]["pk"]["S"].rpartition("#")
         changed_at = record["dynamodb"].get("ApproximateCreationDateTime")
         touched[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
+        oldest = min(oldest, touched[drop_id][int(number)])
     drops = shows.drops(list(touched))
     stock.refresh_all({drop.layout: touched[drop.id] for drop in drops}, now)
+    measure("summary_age", now - oldest)
     logger.info("summaries", extra={"records": len(event["Records"]), "drops": len(drops)})

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from chalicelib.shows import Shows
 from chalicelib.stock import hold_id
 from chalicelib.streams.stock import handle
+from chalicelib.telemetry import flush
 from tests.conftest import Tables
 from tests.shows.builders import MAX_AGE_SECONDS, NOW, Died, Interposed, Stage, a_drop, a_show, dying
 
@@ -72,3 +73,16 @@ def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
     shows = Shows(tables.dynamodb, tables.commerce, faulty.stock, MAX_AGE_SECONDS)
     with pytest.raises(ClientError):
         handle(EVENT, shows, faulty.stock, NOW)
+
+
+def test_how_long_a_change_waited_for_its_summary_is_measured(
+    tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage(tables).set()
+    changed_at = min(record["dynamodb"]["ApproximateCreationDateTime"] for record in EVENT["Records"])
+    flush()
+    capsys.readouterr()
+    handle(EVENT, stage.shows, stage.stock, changed_at * 1_000 + 700)
+    flush()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "summary_age" in line and "_aws" in line]
+    assert json.loads(line)["summary_age"] == [700.0]

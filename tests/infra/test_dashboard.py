@@ -1,0 +1,58 @@
+"""The dashboard and the alarms show metrics that the code really counts."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from infra.alarms import NAMESPACE, add_alarms
+from infra.dashboard import add_dashboard
+from infra.local.engine import ROOT
+from tests.tables import template
+
+
+def told() -> set[str]:
+    """Every text in the code of the application: a metric's name stands there in one piece."""
+    sources = [path.read_text() for path in (ROOT / "chalicelib").rglob("*.py")]
+    nodes = (node for source in sources for node in ast.walk(ast.parse(source)))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def metrics_of(body: Any) -> Iterator[list[Any]]:
+    for widget in body["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            if isinstance(metric[0], str):
+                yield metric
+
+
+def dashboard() -> Any:
+    shop = template()
+    add_dashboard(shop)
+    return json.loads(shop["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+
+
+def test_every_metric_of_ours_on_the_dashboard_is_counted_somewhere() -> None:
+    ours = {metric[1] for metric in metrics_of(dashboard()) if metric[0] == NAMESPACE}
+    assert len(ours) > 10
+    assert ours - told() == set()
+
+
+def test_every_formula_uses_metrics_that_are_there() -> None:
+    for widget in dashboard()["widgets"]:
+        metrics = widget["properties"]["metrics"]
+        named = {metric[-1].get("id") for metric in metrics if isinstance(metric[-1], dict)}
+        for metric in metrics:
+            if "expression" in metric[0]:
+                words = set(metric[0]["expression"].replace("(", " ").replace(")", " ").split())
+                assert words - {"/", "+"} <= named
+
+
+def test_every_alarm_on_a_metric_of_ours_watches_one_that_is_counted() -> None:
+    shop = template()
+    add_alarms(shop)
+    alarms = [one["Properties"] for one in shop["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    ours = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == NAMESPACE}
+    assert ours
+    assert ours - told() == set()
