@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from infra.alarms import NAMESPACE, add_alarms
-from infra.dashboard import add_dashboard
+from infra.alarms import NAMESPACE
 from infra.local.engine import ROOT
-from tests.tables import template
+from tests.infra.packaged import packaged
 
 
 def told() -> set[str]:
@@ -28,9 +27,7 @@ def metrics_of(body: Any) -> Iterator[list[Any]]:
 
 
 def dashboard() -> Any:
-    shop = template()
-    add_dashboard(shop)
-    return json.loads(shop["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    return json.loads(packaged()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
 
 
 def test_every_metric_of_ours_on_the_dashboard_is_counted_somewhere() -> None:
@@ -50,9 +47,7 @@ def test_every_formula_uses_metrics_that_are_there() -> None:
 
 
 def test_every_alarm_on_a_metric_of_ours_watches_one_that_is_counted() -> None:
-    shop = template()
-    add_alarms(shop)
-    alarms = [one["Properties"] for one in shop["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    alarms = [one["Properties"] for one in packaged()["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     ours = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == NAMESPACE}
     assert ours
     assert ours - told() == set()

@@ -12,7 +12,7 @@ from typer.main import get_command
 from infra.cli import app
 from infra.package import ROOT
 from tests.infra.intrinsics import load
-from tests.infra.test_template import packaged
+from tests.infra.packaged import packaged
 
 SECTION = (ROOT / "README.md").read_text().partition("## Operating it on AWS")[2].partition("\n## ")[0]
 BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL))

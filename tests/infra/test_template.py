@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.alarms import add_alarms
-from infra.package import ROOT
-from tests.infra.intrinsics import load
+from tests.infra.packaged import packaged
 
 TERMINAL = "DLQ"
 STREAMS = {"Kinesis", "DynamoDB"}
-
-
-def packaged() -> dict[str, Any]:
-    template = load(ROOT / "infra" / "template.yaml")
-    for resource in template["Resources"].values():
-        resource.setdefault("Type", "AWS::Serverless::Function" if "Role" in resource["Properties"] else "")
-    add_alarms(template)
-    return template
 
 
 def _of(kind: str) -> dict[str, Any]:

@@ -1,0 +1,19 @@
+"""The template as packaging leaves it, without packaging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.alarms import add_alarms
+from infra.dashboard import add_dashboard
+from infra.package import ROOT
+from tests.infra.intrinsics import load
+
+
+def packaged() -> dict[str, Any]:
+    template = load(ROOT / "infra" / "template.yaml")
+    for resource in template["Resources"].values():
+        resource.setdefault("Type", "AWS::Serverless::Function" if "Role" in resource["Properties"] else "")
+    add_alarms(template)
+    add_dashboard(template)
+    return template
