@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.checkout.identity import purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
-from chalicelib.checkout.model import Answer, Caller, Change, NoPurchase, Purchase, State
+from chalicelib.checkout.model import Answer, Caller, Change, Destination, NoPurchase, Purchase, State
 from chalicelib.checkout.status import as_it_stands, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
@@ -30,26 +30,24 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     if change.cart_id is not None:
         return _from_cart(till, change, now)
     ours = purchase_id(till.id_key, change.caller.platform, change.key)
+    try:
+        _check_option(till, change.shipping_option, change.destination, _places(till, change, now))
+    except BadInput:
+        standing = till.purchases.read(ours)
+        if standing is None:
+            raise
+        return _created_before(standing, change, now)
     basket = Basket(purchase_id=ours, version=1)
     fill(till, basket, change.wishes or (), (), now)
     if not basket.lines or basket.currency is None:
         standing = till.purchases.read(ours)
-        if standing and seen(standing, change.key, change.fingerprint):
-            return as_it_stands(standing, now, created=True)
-        return NoPurchase(tuple(basket.messages))
+        return _created_before(standing, change, now) if standing else NoPurchase(tuple(basket.messages))
     purchase = till.priced(_begun(till, change, basket, now))
-    try:
-        _check_option(purchase, change)
-    except BadInput:
-        give_back_unnamed(till.stock, basket.taken, None)
-        raise
     standing = till.purchases.create(purchase)
     if standing is None:
         return as_it_stands(purchase, now, *basket.messages, created=True)
     give_back_unnamed(till.stock, basket.taken, standing)
-    if not seen(standing, change.key, change.fingerprint):
-        raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
-    return as_it_stands(standing, now, created=True)
+    return _created_before(standing, change, now)
 
 
 def update(till: Till, ours: str, change: Change, now: Instant) -> Answer | NoPurchase:
@@ -89,6 +87,13 @@ def cancel(till: Till, ours: str, caller: Caller, key: str, fingerprint: str, no
     for layout, hold in holds_of(purchase):
         till.stock.release(layout, hold, order_of(purchase) if purchase.attempt else None)
     return as_it_stands(cancelled, now)
+
+
+def _created_before(standing: Purchase, change: Change, now: Instant) -> Answer:
+    """What a repeat of a create is told. ``Conflict`` when the key was used with another body."""
+    if not seen(standing, change.key, change.fingerprint):
+        raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
+    return as_it_stands(standing, now, created=True)
 
 
 def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase:
@@ -140,6 +145,8 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
     basket = Basket(
         purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
     )
+    destination = change.destination or purchase.destination
+    _check_option(till, change.shipping_option, destination, {(purchase.market, purchase.currency)})
     if change.wishes is not None:
         basket.lines = []
         fill(till, basket, change.wishes, purchase.lines, now)
@@ -158,11 +165,6 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
             **mentioned,
         )
     )
-    try:
-        _check_option(changed, change)
-    except BadInput:
-        give_back_unnamed(till.stock, basket.taken, purchase)
-        raise
     won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
     if won is not None:
         return as_it_stands(won, now)
@@ -191,8 +193,20 @@ def _write(
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _check_option(purchase: Purchase, change: Change) -> None:
-    known = purchase.destination is not None and purchase.destination.address_country is not None
-    if known and change.shipping_option not in (None, purchase.shipping_option):
-        where = "$.fulfillment.methods[0].groups[0].selected_option_id"
-        raise BadInput("There is no such shipping option for this destination.", field=where)
+def _places(till: Till, change: Change, now: Instant) -> set[tuple[str, str]]:
+    """Market and currency of every drop wished for: what the purchase to be may be sold in."""
+    hinted = till.markets.of_country(change.country_hint)
+    offers = [till.shows.offer(wish.drop_id, now) for wish in change.wishes or ()]
+    return {(hinted.id if hinted else one.drop.market or "", one.drop.currency) for one in offers if one}
+
+
+def _check_option(
+    till: Till, chosen: str | None, destination: Destination | None, places: set[tuple[str, str]]
+) -> None:
+    """``BadInput`` unless goods can go there in the chosen way. Asked before any unit is taken, so none goes back."""
+    if chosen is None or destination is None or destination.address_country is None:
+        return
+    for market, currency in places:
+        if chosen not in {option.id for option in till.shipping(destination, market, currency)[1]}:
+            where = "$.fulfillment.methods[0].groups[0].selected_option_id"
+            raise BadInput("There is no such shipping option for this destination.", field=where)

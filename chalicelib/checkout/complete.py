@@ -10,6 +10,7 @@ from chalicelib.checkout.till import (
     UNKNOWN,
     Till,
     give_back_unnamed,
+    give_up,
     holds_of,
     next_version,
     order_of,
@@ -32,16 +33,15 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     purchase = till.purchases.read(ours)
     if purchase is None:
         return UNKNOWN
-    if seen(purchase, wish.key, wish.fingerprint):
-        return as_it_stands(purchase, now)
-    if purchase.state is not State.OPEN:
-        return no_longer_open(purchase, now)
+    met = _met(purchase, wish, now)
+    if met:
+        return met
     if missing_of(purchase):
         return as_it_stands(purchase, now)
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(till, purchase, basket, now):
-        give_back_unnamed(till.stock, basket.taken, purchase)
-        return Answer(purchase, (*basket.messages, _HOLD_LAPSED))
+        purchase = give_up(till, purchase, basket.taken, now)
+        return _met(purchase, wish, now) or Answer(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if frozen.totals != purchase.totals:
         return _new_total(till, frozen, basket, now)
@@ -67,6 +67,13 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
 
 
 _HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
+
+
+def _met(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
+    """What a repeat or a late request is told; None for a new one that finds the purchase open."""
+    if seen(purchase, wish.key, wish.fingerprint):
+        return as_it_stands(purchase, now)
+    return None if purchase.state is State.OPEN else no_longer_open(purchase, now)
 
 
 def _payment(wish: Completion, provider: str) -> Payment:

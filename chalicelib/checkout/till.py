@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.checkout.identity import short_digest
-from chalicelib.checkout.markets import Markets
-from chalicelib.checkout.model import Line, Message, NoPurchase, Purchase, UsedKey
+from chalicelib.checkout.markets import Market, Markets, ShippingOption
+from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Purchase, UsedKey
 from chalicelib.checkout.store import PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
@@ -34,9 +34,7 @@ class Till:
 
     def priced(self, purchase: Purchase) -> Purchase:
         """The purchase with market, shipping option, tax and totals as its destination and lines now ask for."""
-        country = purchase.destination.address_country if purchase.destination else None
-        market = self.markets.of_country(country) or self.markets.by_id(purchase.market)
-        options = market.options(purchase.currency) if country else ()
+        market, options = self.shipping(purchase.destination, purchase.market, purchase.currency)
         option = next((one for one in options if one.id == purchase.shipping_option), next(iter(options), None))
         lines = tuple(taxed(line, market) for line in purchase.lines)
         return purchase.model_copy(
@@ -47,6 +45,14 @@ class Till:
                 "totals": totals_of(lines, market, option, purchase.currency),
             }
         )
+
+    def shipping(
+        self, destination: Destination | None, market_id: str, currency: str
+    ) -> tuple[Market, tuple[ShippingOption, ...]]:
+        """The market of a destination and the ways to ship there; none while its country is unknown."""
+        country = destination.address_country if destination else None
+        market = self.markets.of_country(country) or self.markets.by_id(market_id)
+        return market, market.options(currency) if country else ()
 
 
 def layout_of(line: Line) -> Layout:
@@ -87,14 +93,28 @@ def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchas
     return purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
 
 
-def give_back_unnamed(
-    stock: Stock, taken: list[tuple[Layout, HoldRef]], standing: Purchase | None, order: OrderRef | None = None
-) -> None:
+def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standing: Purchase) -> None:
     """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
 
-    The same request may have won on another thread, and then the holds are its own.
+    ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
+    own. Nobody can name them later: a hold belongs to one version, and a version is written once.
     """
-    named = {hold.id for _, hold in holds_of(standing)} if standing else set()
+    named = {hold.id for _, hold in holds_of(standing)}
     for layout, hold in taken:
         if hold.id not in named:
-            stock.release(layout, hold, order)
+            stock.release(layout, hold)
+
+
+def give_up(till: Till, purchase: Purchase, taken: list[tuple[Layout, HoldRef]], now: Instant) -> Purchase:
+    """Give back what a request took before it gave up *without* a write; answers the purchase as it now stands.
+
+    A twin of the request has the same holds and may be about to name them. So their version is used up first, by a
+    write that changes nothing else: who comes later is refused. One write, and one a hold; only a read if none was
+    taken.
+    """
+    if not taken:
+        return till.purchases.read(purchase.id) or purchase
+    used_up = next_version(purchase, now)
+    standing = till.purchases.replace(used_up) or used_up
+    give_back_unnamed(till.stock, taken, standing)
+    return standing

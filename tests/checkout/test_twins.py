@@ -1,0 +1,128 @@
+"""Requests sent twice, and requests that meet a rival between two of their steps: units go to whoever is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.instants import SECOND
+from chalicelib.stock import Stock
+from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.conftest import Shop, shop_on
+
+LAPSED = NOW + 70 * SECOND  # for drops whose units are held for a minute
+LATER = LAPSED + 3 * SECOND
+
+
+def said(answer: Answer | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def once(
+    monkeypatch: pytest.MonkeyPatch, room: type, verb: str, *, before: Callable[[], Any] = int, after: Any = int
+) -> None:
+    """Let a rival run whole right before, or right after, the next call of a room's verb."""
+    real = getattr(room, verb)
+
+    def raced(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(room, verb, real)
+        before()
+        answer = real(*arguments, **named)
+        after()
+        return answer
+
+    monkeypatch.setattr(room, verb, raced)
+
+
+def dies(*_: object, **__: object) -> None:
+    raise SystemExit
+
+
+def a_lapsed_purchase(shop: Shop) -> Purchase:
+    """A plate and the only bowl, reclaimed by somebody who then left: two plates and a bowl are free."""
+    shop.drop("plate", stock=2, hold_seconds=60)
+    shop.drop("bowl", stock=1, hold_seconds=60)
+    purchase = shop.open_purchase(("plate", 1), ("bowl", 1))
+    other = shop.open_purchase(("plate", 2), ("bowl", 1), key="other", now=LAPSED)
+    shop.checkout.cancel(other.id, PLATFORM, "cancel", "", LAPSED)
+    return purchase
+
+
+def refresh(shop: Shop, now: int) -> None:
+    for drop_id in ("plate", "bowl"):
+        drop = shop.shows.drop(drop_id)
+        assert drop is not None
+        shop.stock.refresh(drop.layout, now)
+
+
+def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    first = shop.open_purchase(("mug", 1))
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.create(a_change(("mug", 1), shipping_option="teleport"), NOW + 1)
+    assert refusal.value.code == "idempotency_conflict"
+    assert shop.read(first.id) == first
+    assert shop.counts("mug") == (0, 1, 0)
+
+
+def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.drop("mug", stock=2)
+    purchase = shop.open_purchase(("mug", 1))
+    good, bad = a_change(("mug", 2), key="good"), a_change(("mug", 2), key="bad", shipping_option="teleport")
+    once(monkeypatch, PurchaseStore, "read", after=lambda: shop.checkout.update(purchase.id, good, NOW))
+    with pytest.raises(BadInput):
+        shop.checkout.update(purchase.id, bad, NOW)
+    assert shop.read(purchase.id).lines[0].quantity == 2
+    assert shop.counts("mug") == (0, 2, 0)
+
+
+def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tells_how_it_stands(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = a_lapsed_purchase(shop)
+    elsewhere = shop_on(shop.tables)
+
+    def twin_dies_before_it_sells() -> None:
+        with monkeypatch.context() as dying:
+            dying.setattr(Stock, "sell", dies)
+            with pytest.raises(SystemExit):
+                shop.checkout.complete(purchase.id, a_completion(), LATER)
+        refresh(shop, LATER)
+
+    once(monkeypatch, PurchaseStore, "read", after=twin_dies_before_it_sells)
+    answer = elsewhere.checkout.complete(purchase.id, a_completion(), LATER)
+    assert isinstance(answer, Answer)
+    assert (answer.purchase.state, answer.purchase.attempt, said(answer)) == (State.PLACED, 1, [])
+    assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 1, 0), (0, 1, 0))
+    shop.checkout.capture(purchase.id, 1, LATER)
+    assert shop.read(purchase.id).state is State.PAID
+
+
+def test_a_completion_that_gives_up_takes_no_unit_from_a_twin_about_to_freeze(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = a_lapsed_purchase(shop)
+    elsewhere = shop_on(shop.tables)
+
+    def twin_gives_up() -> None:
+        refresh(shop, LATER)
+        answer = elsewhere.checkout.complete(purchase.id, a_completion(), LATER)
+        assert said(answer) == ["all_held", "hold_lapsed"]
+
+    once(monkeypatch, PurchaseStore, "replace", before=twin_gives_up)
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.complete(purchase.id, a_completion(), LATER)
+    assert refusal.value.code == "changed"
+    assert shop.read(purchase.id).lines == purchase.lines
+    assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((2, 0, 0), (1, 0, 0))
+    refresh(shop, LATER + SECOND)
+    again = shop.checkout.complete(purchase.id, a_completion(), LATER + 2 * SECOND)
+    assert isinstance(again, Answer)
+    assert again.purchase.state is State.PLACED
+    assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 0, 1), (0, 0, 1))
