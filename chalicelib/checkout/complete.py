@@ -44,7 +44,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
         return _met(purchase, wish, now) or Answer(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if frozen.totals != purchase.totals:
-        return _new_total(till, frozen, basket, now)
+        return _new_total(till, frozen, basket, wish, now)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -58,22 +58,40 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     )
     standing = till.purchases.replace(frozen)
     if standing is not None:
-        give_back_unnamed(till.stock, basket.taken, standing)
-        if seen(standing, wish.key, wish.fingerprint):
-            return as_it_stands(standing, now)
-        raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
+        return _overtaken(till, standing, basket, wish, now)
     _sell(till, frozen)
     return as_it_stands(frozen, now)
 
 
 _HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
+_TOTALS_CHANGED = Message(
+    "totals_changed",
+    "The total has changed since it was last shown; nothing was placed. To accept it, complete under a new key.",
+    path="$.totals",
+)
 
 
 def _met(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
     """What a repeat or a late request is told; None for a new one that finds the purchase open."""
-    if seen(purchase, wish.key, wish.fingerprint):
-        return as_it_stands(purchase, now)
-    return None if purchase.state is State.OPEN else no_longer_open(purchase, now)
+    repeated = _repeated(purchase, wish, now)
+    return repeated or (None if purchase.state is State.OPEN else no_longer_open(purchase, now))
+
+
+def _repeated(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
+    used = seen(purchase, wish.key, wish.fingerprint)
+    if used is None:
+        return None
+    placed_nothing = used.repriced and purchase.state is State.OPEN
+    return as_it_stands(purchase, now, *((_TOTALS_CHANGED,) if placed_nothing else ()))
+
+
+def _overtaken(till: Till, standing: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
+    """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
+    give_back_unnamed(till.stock, basket.taken, standing)
+    repeated = _repeated(standing, wish, now)
+    if repeated:
+        return repeated
+    raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
 def _payment(wish: Completion, provider: str) -> Payment:
@@ -143,11 +161,11 @@ def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant) -> Li
     return line.model_copy(update={"holds": (*line.holds, hold)})
 
 
-def _new_total(till: Till, repriced: Purchase, basket: Basket, now: Instant) -> Answer:
+def _new_total(till: Till, repriced: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
+    """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
+    keys = remembered(repriced.keys, wish.key, wish.fingerprint, repriced=True)
+    repriced = repriced.model_copy(update={"keys": keys})
     standing = till.purchases.replace(repriced)
     if standing is not None:
-        give_back_unnamed(till.stock, basket.taken, standing)
-        raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
-    content = "The total has changed since it was last shown; nothing was placed. Complete again to accept it."
-    message = Message("totals_changed", content, path="$.totals")
-    return as_it_stands(repriced, now, message)
+        return _overtaken(till, standing, basket, wish, now)
+    return as_it_stands(repriced, now, _TOTALS_CHANGED)

@@ -141,6 +141,8 @@ class UsedKey(_Frozen):
     key: str
     fingerprint: str
     attempt: int = 0
+    repriced: bool = False
+    """A completion that placed nothing: it was answered with a new total, to which its repeat is no consent."""
 
 
 class Purchase(_Frozen):
@@ -267,7 +269,6 @@ class Completion:
     instrument_id: str
     instrument_type: str
     token: str
-    expected_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

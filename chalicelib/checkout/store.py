@@ -25,7 +25,7 @@ _SHORT: Final = {
     "drop_id": "d", "epoch": "e", "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi",
     "holds": "h", "homes": "hm", "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k",
     "line_id": "li", "lines": "l", "price_until": "pu", "provider": "pr", "provider_id": "pi", "quantity": "q",
-    "requested_at": "ra", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",
+    "repriced": "rp", "requested_at": "ra", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",
     "shipping_tax_rate_bps": "sr", "sku": "sk", "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to",
     "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt", "unit_price": "p", "bucket": "b", "until": "u",
 }  # fmt: skip

@@ -15,7 +15,7 @@ from chalicelib.payments import Gateway
 from chalicelib.shows import Shows
 from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 
-_KEPT_KEYS = 8  # of updates; the first one and those that began an attempt are kept for ever
+_KEPT_KEYS = 8  # of updates; the first one and those of completions are kept for ever
 
 UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
 
@@ -70,22 +70,23 @@ def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     return [(layout_of(line), hold) for line in purchase.lines for hold in line.holds]
 
 
-def seen(purchase: Purchase, key: str, fingerprint: str) -> bool:
-    """Whether a request with this idempotency key has been carried out. ``Conflict`` when it had another body."""
+def seen(purchase: Purchase, key: str, fingerprint: str) -> UsedKey | None:
+    """What is known of a request carried out with this idempotency key. ``Conflict`` when it had another body."""
     used = next((one for one in purchase.keys if one.key == short_digest(key)), None)
-    if used is None:
-        return False
-    if used.fingerprint != short_digest(fingerprint):
+    if used and used.fingerprint != short_digest(fingerprint):
         detail = "This Idempotency-Key was used with another body."
         raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
-    return True
+    return used
 
 
-def remembered(keys: tuple[UsedKey, ...], key: str, fingerprint: str, attempt: int = 0) -> tuple[UsedKey, ...]:
+def remembered(
+    keys: tuple[UsedKey, ...], key: str, fingerprint: str, attempt: int = 0, *, repriced: bool = False
+) -> tuple[UsedKey, ...]:
     """The keys with one more. Old keys of plain updates are forgotten; creation's and completions' never."""
-    kept = [one for one in keys[1:] if not one.attempt][-(_KEPT_KEYS - 1) :]
-    stays = tuple(one for index, one in enumerate(keys) if index == 0 or one.attempt or one in kept)
-    return (*stays, UsedKey(key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt))
+    kept = [one for one in keys[1:] if not (one.attempt or one.repriced)][-(_KEPT_KEYS - 1) :]
+    stays = (one for index, one in enumerate(keys) if index == 0 or one.attempt or one.repriced or one in kept)
+    one_more = UsedKey(key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt, repriced=repriced)
+    return (*stays, one_more)
 
 
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,22 @@ def shop_on(tables: Tables) -> Shop:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32)
     return Shop(tables, stock, shows, checkout, gateway)
+
+
+def once(
+    monkeypatch: pytest.MonkeyPatch, room: type, verb: str, *, before: Callable[[], Any] = int, after: Any = int
+) -> None:
+    """Let a rival run whole right before, or right after, the next call of a room's verb."""
+    real = getattr(room, verb)
+
+    def raced(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(room, verb, real)
+        before()
+        answer = real(*arguments, **named)
+        after()
+        return answer
+
+    monkeypatch.setattr(room, verb, raced)
 
 
 @pytest.fixture

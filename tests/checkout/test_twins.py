@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
@@ -12,7 +9,7 @@ from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import SECOND
 from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
-from tests.checkout.conftest import Shop, shop_on
+from tests.checkout.conftest import Shop, once, shop_on
 
 LAPSED = NOW + 70 * SECOND  # for drops whose units are held for a minute
 LATER = LAPSED + 3 * SECOND
@@ -20,22 +17,6 @@ LATER = LAPSED + 3 * SECOND
 
 def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
-
-
-def once(
-    monkeypatch: pytest.MonkeyPatch, room: type, verb: str, *, before: Callable[[], Any] = int, after: Any = int
-) -> None:
-    """Let a rival run whole right before, or right after, the next call of a room's verb."""
-    real = getattr(room, verb)
-
-    def raced(*arguments: Any, **named: Any) -> Any:
-        monkeypatch.setattr(room, verb, real)
-        before()
-        answer = real(*arguments, **named)
-        after()
-        return answer
-
-    monkeypatch.setattr(room, verb, raced)
 
 
 def dies(*_: object, **__: object) -> None:
