@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
-from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Purchase, UsedKey
+from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Purchase, State, UsedKey
 from chalicelib.checkout.store import PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
@@ -98,9 +98,10 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standin
     """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
 
     ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
-    own. Nobody can name them later: a hold belongs to one version, and a version is written once.
+    own. Nobody can name them later: a hold belongs to one version, and a version is written once. A cancelled purchase
+    names none: its holds were given back, and what a late repeat takes is taken for nobody.
     """
-    named = {hold.id for _, hold in holds_of(standing)}
+    named = {hold.id for _, hold in holds_of(standing)} if standing.state is not State.CANCELLED else set()
     for layout, hold in taken:
         if hold.id not in named:
             stock.release(layout, hold)

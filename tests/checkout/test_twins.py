@@ -50,6 +50,16 @@ def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase
     assert shop.counts("mug") == (0, 1, 0)
 
 
+def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
+    late = shop.checkout.create(a_change(("mug", 1)), NOW + 2 * SECOND)
+    assert isinstance(late, Answer)
+    assert late.purchase.state is State.CANCELLED
+    assert shop.counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
+
+
 def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
