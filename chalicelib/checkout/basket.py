@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from chalicelib.checkout.identity import purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
-from chalicelib.checkout.model import Answer, Caller, Change, Destination, NoPurchase, Purchase, State
+from chalicelib.checkout.model import Answer, Caller, Change, Destination, Line, NoPurchase, Purchase, State
 from chalicelib.checkout.status import as_it_stands, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
     Till,
     give_back_unnamed,
-    holds_of,
     next_version,
     order_of,
     remembered,
@@ -73,20 +72,24 @@ def find(till: Till, ours: str, now: Instant) -> Answer | NoPurchase:
 
 
 def cancel(till: Till, ours: str, caller: Caller, key: str, fingerprint: str, now: Instant) -> Answer | NoPurchase:
-    """Give an open purchase up and its units back. A placed one answers that it is in progress."""
+    """Give an open purchase up and its units back. A placed one answers that it is in progress.
+
+    A repeat gives the units back again (one write a hold, refused where they are back): whoever cancelled may have died
+    before it did.
+    """
     purchase = till.purchases.read(ours)
     if purchase is None:
         return UNKNOWN
-    if seen(purchase, key, fingerprint) or purchase.state is State.CANCELLED:
-        return as_it_stands(purchase, now)
-    if purchase.state is not State.OPEN:
+    repeated = seen(purchase, key, fingerprint)
+    if purchase.state is State.OPEN and not repeated:
+        keys = remembered(purchase.keys, key, fingerprint)
+        cancelled = next_version(purchase, now, state=State.CANCELLED, cancelled_at=now, keys=keys)
+        purchase = _write(till, cancelled, [], (key, fingerprint)) or cancelled
+    if purchase.state is State.CANCELLED:
+        _let_go(till, purchase, ())
+    elif not repeated:
         return no_longer_open(purchase, now)
-    keys = remembered(purchase.keys, key, fingerprint)
-    cancelled = next_version(purchase, now, state=State.CANCELLED, cancelled_at=now, keys=keys)
-    _write(till, cancelled, [])
-    for layout, hold in holds_of(purchase):
-        till.stock.release(layout, hold, order_of(purchase) if purchase.attempt else None)
-    return as_it_stands(cancelled, now)
+    return as_it_stands(purchase, now)
 
 
 def _created_before(standing: Purchase, change: Change, now: Instant) -> Answer:
@@ -166,29 +169,32 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
         )
     )
     won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
-    if won is not None:
-        return as_it_stands(won, now)
+    _let_go(till, purchase, (won or changed).lines)
+    return as_it_stands(won, now) if won else as_it_stands(changed, now, *basket.messages)
+
+
+def _let_go(till: Till, purchase: Purchase, kept: tuple[Line, ...]) -> None:
+    """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
     order = order_of(purchase) if purchase.attempt else None
-    for layout, hold, kept in given_up(purchase.lines, changed.lines):
-        if kept:
-            till.stock.shrink(layout, hold, kept)
+    for layout, hold, units in given_up(purchase.lines, kept):
+        if units:
+            till.stock.shrink(layout, hold, units)
         else:
             till.stock.release(layout, hold, order)
-    return as_it_stands(changed, now, *basket.messages)
 
 
 def _write(
     till: Till,
     purchase: Purchase,
     taken: list[tuple[Layout, HoldRef]],
-    repeat_of: tuple[str, str] | None = None,
+    repeat_of: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""
     standing = till.purchases.replace(purchase)
     if standing is None:
         return None
     give_back_unnamed(till.stock, taken, standing)
-    if repeat_of and seen(standing, *repeat_of):
+    if seen(standing, *repeat_of):
         return standing
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 

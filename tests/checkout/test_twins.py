@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
@@ -58,6 +60,53 @@ def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: 
     assert isinstance(late, Answer)
     assert late.purchase.state is State.CANCELLED
     assert shop.counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
+
+
+def test_whoever_repeats_a_cancellation_gives_the_units_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=1)
+    for key in ("cancel", "cancel-again"):
+        purchase = shop.open_purchase(("mug", 1), key=f"for {key}")
+        with monkeypatch.context() as dying:
+            dying.setattr(Stock, "release", dies)
+            with pytest.raises(SystemExit):
+                shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
+        assert shop.counts("mug") == (0, 1, 0)
+        answer = shop.checkout.cancel(purchase.id, PLATFORM, key, "", NOW)
+        assert isinstance(answer, Answer)
+        assert answer.purchase.state is State.CANCELLED
+        assert shop.counts("mug") == (1, 0, 0)
+
+
+def test_a_change_that_its_twin_wrote_still_gives_its_units_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the first try of a write landed and only its answer was lost: the second is refused by the first."""
+    shop.drop("mug", stock=3)
+    shop.drop("bowl", stock=1)
+    purchase = shop.open_purchase(("mug", 3), ("bowl", 1))
+    fewer = a_change(("mug", 1), key="fewer")
+
+    def died_after_writing(request: Callable[[], object]) -> Callable[[], None]:
+        def twin() -> None:
+            with monkeypatch.context() as dying:
+                dying.setattr(Stock, "release", dies)
+                dying.setattr(Stock, "shrink", dies)
+                with pytest.raises(SystemExit):
+                    request()
+
+        return twin
+
+    def update() -> Answer | NoPurchase:
+        return shop.checkout.update(purchase.id, fewer, NOW)
+
+    def cancel() -> Answer | NoPurchase:
+        return shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
+
+    once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(update))
+    assert said(update()) == []
+    assert (shop.counts("mug"), shop.counts("bowl")) == ((2, 1, 0), (1, 0, 0))
+    once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(cancel))
+    assert said(cancel()) == []
+    assert shop.read(purchase.id).state is State.CANCELLED
+    assert (shop.counts("mug"), shop.counts("bowl")) == ((3, 0, 0), (1, 0, 0))
 
 
 def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
