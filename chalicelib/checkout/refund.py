@@ -23,10 +23,9 @@ def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purch
     Two writes, one provider call, and one write for each hold that gives units back.
     """
     purchase = _paid(till, ours)
-    wanted = dict(wish.lines)
-    if len(wanted) != len(wish.lines):
+    if len(dict(wish.lines)) != len(wish.lines):
         raise BadInput("A line may be named once.", field="$.lines")
-    return _carried_out(till, purchase, wish, wanted, now, whole=False)
+    return _carried_out(till, purchase, wish, now, whole=False)
 
 
 def cancel_order(
@@ -35,9 +34,7 @@ def cancel_order(
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
     purchase = _paid(till, ours)
     wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor)
-    left = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
-    wanted = {line_id: count for line_id, count in left.items() if count}
-    return _carried_out(till, purchase, wish, wanted, now, whole=True)
+    return _carried_out(till, purchase, wish, now, whole=True)
 
 
 def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
@@ -73,7 +70,7 @@ def _paid(till: Till, ours: str) -> Purchase:
 
 
 def _carried_out(
-    till: Till, purchase: Purchase, wish: RefundWish, wanted: dict[str, int], now: Instant, *, whole: bool
+    till: Till, purchase: Purchase, wish: RefundWish, now: Instant, *, whole: bool
 ) -> tuple[Purchase, Refund]:
     for _ in range(_TRIES):
         known = next((one for one in purchase.refunds if one.key == short_digest(wish.key)), None)
@@ -82,7 +79,7 @@ def _carried_out(
                 detail = "This Idempotency-Key was used with another body."
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
-        recorded = _recorded(purchase, wish, wanted, now, whole=whole)
+        recorded = _recorded(purchase, wish, now, whole=whole)
         standing = till.purchases.replace(recorded)
         if standing is None:
             purchase = recorded
@@ -94,8 +91,12 @@ def _carried_out(
     return purchase, next(one for one in purchase.refunds if one.key == short_digest(wish.key))
 
 
-def _recorded(purchase: Purchase, wish: RefundWish, wanted: dict[str, int], now: Instant, *, whole: bool) -> Purchase:
-    """The purchase with one refund more, not carried out yet. ``BadInput`` naming what asks for too much."""
+def _recorded(purchase: Purchase, wish: RefundWish, now: Instant, *, whole: bool) -> Purchase:
+    """The purchase with one refund more, not carried out yet. ``BadInput`` naming what asks for too much.
+
+    ``whole``: all that this version of the purchase has left, whatever the wish's lines.
+    """
+    wanted = _rest(purchase) if whole else dict(wish.lines)
     lines = {line.id: line for line in purchase.lines}
     parts = []
     for index, (line_id, quantity) in enumerate(wanted.items()):
@@ -129,6 +130,11 @@ def _recorded(purchase: Purchase, wish: RefundWish, wanted: dict[str, int], now:
     if whole:
         changes["cancelled_at"] = purchase.cancelled_at or now
     return next_version(purchase, now, **changes)
+
+
+def _rest(purchase: Purchase) -> dict[str, int]:
+    left = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
+    return {line_id: units for line_id, units in left.items() if units}
 
 
 def _shipping_back(purchase: Purchase) -> bool:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import State
+from chalicelib.checkout import PurchaseStore, State
 from chalicelib.errors import BadInput, Conflict, NotFound
 from chalicelib.instants import MINUTE
 from tests.checkout.builders import NOW, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import Shop, once
 
 
 def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: Shop) -> None:
@@ -66,6 +66,20 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: Shop) -> No
     with pytest.raises(Conflict) as refusal:
         shop.checkout.cancel_order(paid.id, "cancel-2", "", "bob", NOW)
     assert refusal.value.code == "nothing_left"
+
+
+def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 3))
+
+    def rival() -> None:
+        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+
+    once(monkeypatch, PurchaseStore, "replace", before=rival)
+    after, refund = shop.checkout.cancel_order(paid.id, "cancel", "", "bob", NOW)
+    assert [part.quantity for part in refund.lines] == [2]
+    assert sum(one.amount for one in after.refunds) == paid.totals.total
+    assert (after.cancelled_at, shop.counts("mug")) == (NOW, (2, 0, 1))
 
 
 def test_a_refund_that_stopped_halfway_is_finished_by_repair(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
