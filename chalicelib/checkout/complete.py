@@ -22,12 +22,16 @@ from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, Standing
 from chalicelib.telemetry import logger
 
+MOST_ATTEMPTS = 20
+"""Attempts to pay that a purchase gets. Its epoch, which rises with each and sometimes in between, has three digits."""
+
 
 def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
+    After ``MOST_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
     ``Conflict`` when another change came in between, or the key was used with another body.
     """
     purchase = till.purchases.read(ours)
@@ -38,6 +42,8 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
         return met
     if missing_of(purchase):
         return as_it_stands(purchase, now)
+    if purchase.attempt >= MOST_ATTEMPTS:
+        return Answer(purchase, (_TRIED_ENOUGH,))
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(till, purchase, basket, now):
         purchase = give_up(till, purchase, basket.taken, now)
@@ -64,6 +70,11 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
 
 
 _HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
+_TRIED_ENOUGH = Message(
+    "payment_failed",
+    "The payment failed too often; nothing was charged. Begin a new purchase to try again.",
+    severity="unrecoverable",
+)
 _TOTALS_CHANGED = Message(
     "totals_changed",
     "The total has changed since it was last shown; nothing was placed. To accept it, complete under a new key.",

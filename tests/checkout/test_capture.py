@@ -80,6 +80,21 @@ def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: Shop) -> N
     assert shop.counts("mug") == (0, 0, 1)
 
 
+def test_attempts_to_pay_are_bounded(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    for attempt in range(1, 21):
+        shop.checkout.complete(purchase.id, a_completion("declined", f"pay-{attempt}"), NOW)
+        shop.checkout.capture(purchase.id, attempt, NOW)
+    before = shop.read(purchase.id)
+    assert (before.state, before.attempt) == (State.OPEN, 20)
+    answer = shop.checkout.complete(purchase.id, a_completion("ok", "once more"), NOW)
+    assert [(one.code, one.severity) for one in answer.messages] == [("payment_failed", "unrecoverable")]
+    assert shop.read(purchase.id) == before
+    shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
+    assert shop.counts("mug") == (1, 0, 0)
+
+
 def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: Shop) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
