@@ -53,6 +53,7 @@ def fill(till: Till, basket: Basket, wishes: Iterable[Wish], current: tuple[Line
     """Bring the basket's lines to the wished quantities. One write a line that grows; nothing is given back here.
 
     A line that cannot grow stays as it was; a new line that gets nothing is left out. Each such case has a message.
+    A line has one price: where the drop's has risen it does not grow, where it has fallen all its units get the new.
     """
     standing = {line.drop_id: line for line in current}
     for index, (drop_id, quantity) in enumerate(merged(wishes).items()):
@@ -80,11 +81,17 @@ def _grow(
     allowed = _allowed(basket, drop, quantity, path)
     if allowed <= have:
         return line
+    if line and drop.unit_price > line.unit_price:
+        content = "The price has risen since these units were taken; more of them need a purchase of their own."
+        basket.messages.append(Message("price_changed", content, path=path))
+        return line
     hold = take_units(till, basket, offer, allowed - have, path, now)
     if hold is None:
         return line
     basket.show_id, basket.currency = drop.show_id, drop.currency
     basket.market = basket.market or drop.market
+    if line:
+        line = line.model_copy(update={"unit_price": drop.unit_price})
     return _with(line, drop, hold, basket)
 
 

@@ -186,6 +186,28 @@ def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: Shop) -> None:
     assert answer.purchase.lines[0].quantity == 2
 
 
+def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: Shop) -> None:
+    shop.drop("mug", stock=5)
+    purchase = shop.open_purchase(("mug", 1))
+    shop.drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
+    answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
+    assert isinstance(answer, Answer)
+    assert [(one.code, one.path) for one in answer.messages] == [("price_changed", "$.line_items[0]")]
+    assert answer.purchase.lines == purchase.lines
+    assert shop.counts("mug") == (4, 1, 0)
+
+
+def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: Shop) -> None:
+    shop.drop("mug", stock=5)
+    purchase = shop.open_purchase(("mug", 1))
+    shop.drop("mug", stock=5, unit_price={"amount": 900, "currency": "GBP"})
+    answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
+    assert isinstance(answer, Answer)
+    assert said(answer) == []
+    assert (answer.purchase.lines[0].unit_price, answer.purchase.totals.subtotal) == (900, 3 * 900)
+    assert shop.counts("mug") == (2, 3, 0)
+
+
 def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: Shop) -> None:
     shop.drop("mug", stock=2)
     with pytest.raises(BadInput) as refusal:
