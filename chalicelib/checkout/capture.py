@@ -46,10 +46,18 @@ def _void_leftover(till: Till, purchase: Purchase, attempt: int, now: Instant) -
     if purchase.state is State.PAID and purchase.attempt == attempt:
         return
     found = till.gateway.find(purchase.id, attempt, now=now)
+    if isinstance(found, Captured):
+        logger.error("captured without an order", extra={"purchase": purchase.id, "attempt": attempt})
+        count("captures_without_order")
     if isinstance(found, Authorised):
-        till.gateway.void(found.provider_id, attempt=attempt, now=now)
+        _void(till, found, attempt, now)
         logger.warning("voided a left-over authorisation", extra={"purchase": purchase.id, "attempt": attempt})
         count("authorisations_voided")
+
+
+def _void(till: Till, authorised: Authorised, attempt: int, now: Instant) -> None:
+    if not till.gateway.void(authorised.provider_id, attempt=attempt, now=now):
+        raise Contended("The attempt was captured by another worker.")
 
 
 def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
@@ -148,7 +156,7 @@ def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, 
     if isinstance(found, Captured):
         raise Contended("The attempt was captured by another worker.")
     if isinstance(found, Authorised):
-        till.gateway.void(found.provider_id, attempt=purchase.attempt, now=now)
+        _void(till, found, purchase.attempt, now)
     payment = purchase.payment
     if payment is not None:
         payment = payment.model_copy(update={"token": None, "provider_id": provider_id, "failure": failure})

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
-from chalicelib.errors import Conflict
+from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State, capture
+from chalicelib.errors import Conflict, Contended
 from chalicelib.instants import MINUTE, SECOND
-from chalicelib.payments import Captured, Declined, OutcomeUnknownError, PaymentOrder
+from chalicelib.payments import Authorised, Captured, Declined, OutcomeUnknownError, PaymentOrder, SandboxGateway
+from chalicelib.stock import Gone, Stock
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
 from tests.checkout.conftest import Shop, once
 
@@ -118,6 +119,46 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
     found = shop.gateway.find(placed.id, 3, now=NOW)
     assert isinstance(found, Declined)
     assert found.code == "voided"
+
+
+def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}), now=NOW)
+    assert isinstance(found, Authorised)
+    counted: list[str] = []
+    monkeypatch.setattr(capture, "count", counted.append)
+
+    def rival() -> None:
+        shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)
+
+    once(monkeypatch, SandboxGateway, "void", before=rival)
+    with pytest.raises(Contended):
+        shop.checkout.capture(purchase.id, 1, NOW)
+    assert counted == []
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert counted == ["captures_without_order"]
+    assert shop.read(purchase.id) == purchase
+
+
+def test_an_attempt_captured_by_another_worker_is_not_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    monkeypatch.setattr(Stock, "sell", lambda *_: Gone())
+    placed = shop.checkout.complete(purchase.id, a_completion(), NOW)
+    assert isinstance(placed, Answer)
+    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}), now=NOW)
+    assert isinstance(found, Authorised)
+
+    def rival() -> None:
+        shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)
+
+    once(monkeypatch, SandboxGateway, "void", before=rival)
+    with pytest.raises(Contended):
+        shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id) == placed.purchase
 
 
 def test_after_a_decline_the_units_lapse_by_themselves(shop: Shop) -> None:
