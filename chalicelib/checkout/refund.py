@@ -171,8 +171,18 @@ def _units_back(till: Till, purchase: Purchase, index: int) -> None:
         before = refunded_units(earlier, line.id, restocked_only=True)
         after = refunded_units(through, line.id, restocked_only=True)
         for layout, hold, expected, left in _targets(line, before, after):
-            if not till.stock.give_back(layout, hold, order, expected, left):
+            given = till.stock.give_back(layout, hold, order, expected, left)
+            if not given and not _is_lower(till, layout, hold, order, left):
                 raise Contended("Units of an earlier refund are still on their way back.")
+
+
+def _is_lower(till: Till, layout: Layout, hold: HoldRef, order: OrderRef, left: int) -> bool:
+    """Whether a later refund has passed: it gives back only what the earlier ones left, so theirs are done.
+
+    None stands where the last unit went back.
+    """
+    standing = till.stock.look([(layout, hold)])[0]
+    return standing is None or (standing.until is None and standing.order == str(order) and standing.quantity <= left)
 
 
 def _targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:

@@ -5,6 +5,7 @@ import pytest
 from chalicelib.checkout import PurchaseStore, State
 from chalicelib.errors import BadInput, Conflict, NotFound
 from chalicelib.instants import MINUTE
+from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, a_refund
 from tests.checkout.conftest import Shop, once
 
@@ -80,6 +81,24 @@ def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(shop: Shop, monk
     assert [part.quantity for part in refund.lines] == [2]
     assert sum(one.amount for one in after.refunds) == paid.totals.total
     assert (after.cancelled_at, shop.counts("mug")) == (NOW, (2, 0, 1))
+
+
+@pytest.mark.parametrize("later", [1, 2])
+def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 3))
+    line = paid.lines[0].id
+
+    def rival() -> None:
+        shop.checkout.refund(paid.id, a_refund((line, later), key="refund-2", restock=True), NOW)
+
+    once(monkeypatch, Stock, "give_back", before=rival)
+    after, refund = shop.checkout.refund(paid.id, a_refund((line, 1), restock=True), NOW)
+    assert (refund.done_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
+    assert shop.read(paid.id) == after
+    assert shop.counts("mug") == (1 + later, 0, 2 - later)
 
 
 def test_a_refund_that_stopped_halfway_is_finished_by_repair(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
