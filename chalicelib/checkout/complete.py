@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib import aws
+from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, not_open, take_units
 from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
@@ -17,7 +18,7 @@ from chalicelib.checkout.till import (
     remembered,
     seen,
 )
-from chalicelib.errors import Conflict
+from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, Standing
 from chalicelib.telemetry import logger
@@ -29,6 +30,7 @@ MOST_ATTEMPTS = 20
 def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
+    Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else.
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
     After ``MOST_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
@@ -51,6 +53,9 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if frozen.totals != purchase.totals:
         return _new_total(till, frozen, basket, wish, now)
+    exceeded = _counted(till, frozen, basket, now)
+    if exceeded is not None:
+        return as_it_stands(purchase, now, exceeded)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -103,6 +108,20 @@ def _overtaken(till: Till, standing: Purchase, basket: Basket, wish: Completion,
     if repeated:
         return repeated
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
+
+
+def _counted(till: Till, frozen: Purchase, basket: Basket, now: Instant) -> Message | None:
+    """Count limited units for the buyer. Where they may not be had, what this request took goes back, and only that."""
+    refused: Message | LivedropError | None
+    try:
+        refused = count_units(till, frozen, now)
+    except LivedropError as error:
+        refused = error
+    if refused is not None and basket.taken:
+        give_back_unnamed(till.stock, basket.taken, till.purchases.read(frozen.id))
+    if isinstance(refused, LivedropError):
+        raise refused
+    return refused
 
 
 def _payment(wish: Completion, provider: str) -> Payment:

@@ -19,6 +19,19 @@ def purchase_id(key: bytes, platform: str, idempotency_key: str) -> str:
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
+def buyer_hash(key: bytes, email: str) -> str:
+    """Who a limit counts for: 22 characters, 128 bits of HMAC-SHA-256 over the e-mail address, trimmed and casefolded.
+
+    Under a key derived from the shop's for this purpose alone, so that it is never a purchase's id. Without the key
+    nobody can tell which address a hash stands for, nor try addresses out.
+    """
+    if not key:
+        raise ValueError("a buyer's hash needs the shop's key")
+    own_key = hmac.digest(key, b"limit per buyer", hashlib.sha256)
+    digest = hmac.digest(own_key, email.strip().casefold().encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
+
 def is_purchase_id(text: str) -> bool:
     """Whether a text could be a purchase's id at all."""
     return _ID.fullmatch(text) is not None

@@ -164,7 +164,8 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
     price_until = (hold.until + drop.hold_seconds) * 1000
     if line:
         holds = (*line.holds, hold)
-        return line.model_copy(update={"quantity": line.quantity + hold.quantity, "holds": holds})
+        grown = {"quantity": line.quantity + hold.quantity, "holds": holds, "limit_per_buyer": drop.limit_per_buyer}
+        return line.model_copy(update=grown)
     return Line(
         id=f"li_{basket.version}_{len(basket.lines) + 1}",
         drop_id=drop.id,
@@ -175,6 +176,7 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         homes=drop.homes,
         holds=(hold,),
         price_until=price_until,
+        limit_per_buyer=drop.limit_per_buyer,
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,
         commission_bps=drop.commission_bps,

@@ -40,6 +40,8 @@ class Line(_Frozen):
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant
     """Until when the price is honoured; afterwards the line must be taken anew."""
+    limit_per_buyer: int | None = None
+    """How many units one buyer may have over all purchases. Fixed at the take, as the price is."""
     tax_category: str | None = None
     creator_id: str | None = None
     commission_bps: int = 0
@@ -178,6 +180,12 @@ class Purchase(_Frozen):
     paid_at: Instant | None = None
     refunds: tuple[Refund, ...] = ()
     cancelled_at: Instant | None = None
+
+    @property
+    def email(self) -> str | None:
+        """The buyer's e-mail address as it was given; None when there is none, or a blank one."""
+        given = self.buyer.email if self.buyer else None
+        return given if given and given.strip() else None
 
     @property
     def order_ref(self) -> str:

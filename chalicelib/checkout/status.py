@@ -56,7 +56,7 @@ def missing_of(purchase: Purchase) -> tuple[Message, ...]:
     found = []
     if not purchase.lines:
         found.append(missing("$.line_items", "There is nothing in this purchase."))
-    if purchase.buyer is None or not purchase.buyer.email:
+    if purchase.email is None:
         found.append(missing("$.buyer.email", "An e-mail address is needed for the confirmation."))
     destination, where = purchase.destination, "$.fulfillment.methods[0].destinations[0]"
     if destination is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
 from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Purchase, State, UsedKey
-from chalicelib.checkout.store import PurchaseStore
+from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
@@ -30,7 +30,12 @@ class Till:
     gateway: Gateway
     markets: Markets
     id_key: bytes = b""
-    """Secret of ids; only the function that creates purchases has it."""
+    """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
+
+    @property
+    def limits(self) -> LimitStore:
+        """What buyers have of limited drops; it stands beside the purchases."""
+        return LimitStore(self.purchases.dynamodb, self.purchases.commerce_table)
 
     def priced(self, purchase: Purchase) -> Purchase:
         """The purchase with market, shipping option, tax and totals as its destination and lines now ask for."""

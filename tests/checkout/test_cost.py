@@ -71,6 +71,43 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
     assert ours == [("PutItem", "commerce", 1.0)]
 
 
+def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200, limit_per_buyer=2)
+    meter = Meter(shop)
+    with meter.measured() as whole:
+        purchase = shop.open_purchase(("mug", 1))
+        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+    ours = [write for write in whole if write[1] != "sandbox"]
+    assert ours == [
+        ("UpdateItem", "stock", 1.0),
+        ("PutItem", "commerce", 1.0),
+        ("PutItem", "commerce", 1.0),  # the limit
+        ("PutItem", "commerce", 1.0),
+        ("UpdateItem", "stock", 1.0),
+        ("PutItem", "commerce", 1.0),
+    ]
+
+
+def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_where_there_is_no_room(
+    engine: EngineAccount,
+) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200, limit_per_buyer=2)
+    shop.placed(("mug", 1), key="first")
+    second, third = (shop.open_purchase(("mug", 1), key=key) for key in ("second", "third"))
+    meter = Meter(shop)
+    with meter.measured() as counted:
+        shop.checkout.complete(second.id, a_completion(), NOW)
+    assert counted[:2] == [("PutItem", "refused", 1.0), ("UpdateItem", "commerce", 1.0)]
+    with meter.measured() as refused:
+        answer = shop.checkout.complete(third.id, a_completion(), NOW)
+    assert [message.code for message in answer.messages] == ["limit_exceeded"]
+    assert refused == [("PutItem", "refused", 1.0)]
+
+
 def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) -> None:
     shop = shop_on(engine.tables())
     shop.drop("mug", stock=1)

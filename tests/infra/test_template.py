@@ -124,6 +124,12 @@ def test_only_the_http_function_reads_keys() -> None:
     assert told == {"APIHandler"}
 
 
+def test_the_http_function_may_count_what_buyers_have_and_look_their_other_orders_up() -> None:
+    for action in ("PutItem", "UpdateItem", "BatchGetItem"):
+        assert "APIRole" in _who_may("CommerceTable", f"dynamodb:{action}")
+    assert "CaptureRole" not in _who_may("CommerceTable", "dynamodb:BatchGetItem")
+
+
 def test_only_finance_and_its_repair_write_to_the_finance_bucket() -> None:
     assert _who_may("FinanceBucket", "s3:PutObject") == {"RecordRole", "ExportRole", "CloseDayRole", "RepairRole"}
 

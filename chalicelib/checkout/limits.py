@@ -1,0 +1,113 @@
+"""Limits per buyer, across purchases: units are counted before the freeze, in one write a limited line.
+
+Only what is dead is forgotten, and only where there would be no room otherwise. An entry that a completion relies on
+is never forgotten under it: a young entry of a purchase that can still be placed stands whatever the purchase looks
+like, a completion makes an entry that is no longer young young again, and what is forgotten is compared whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from chalicelib.checkout.identity import buyer_hash
+from chalicelib.checkout.model import Line, Message, Purchase, State
+from chalicelib.checkout.store import Counted, Tally
+from chalicelib.checkout.till import Till
+from chalicelib.errors import Conflict, Contended
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import EpochSeconds
+
+LIFETIME_SECONDS: Final = 60
+"""Longer than any function and its SDK's calls live, as a fence is: a completion that began is over by then."""
+
+CLOCK_MARGIN_SECONDS: Final = 2
+
+_TRIES: Final = 10
+"""Writes before the buyer's tally is called contended: each refusal means that another write of theirs landed."""
+
+
+def count_units(till: Till, frozen: Purchase, now: Instant) -> Message | None:
+    """Count every limited line for the buyer before ``frozen`` is written. A refusal says how many may still be had.
+
+    Costs 1 WCU a limited line; 2 where the buyer has other purchases of the drop, or comes again after a decline;
+    where there is no room, 1 RCU for each of those. Dying afterwards leaves an entry that counts until it is dead.
+    """
+    for index, line in enumerate(frozen.lines):
+        if line.limit_per_buyer is None:
+            continue
+        left = _count(till, frozen, line, line.limit_per_buyer, now // SECOND)
+        if left is not None:
+            content = f"At most {line.limit_per_buyer} of this a buyer, all orders together; {left} may still be had."
+            extra = {"limit_per_buyer": line.limit_per_buyer, "may_still_have": left}
+            return Message("limit_exceeded", content, path=f"$.line_items[{index}].quantity", extra=extra)
+    return None
+
+
+def _count(till: Till, frozen: Purchase, line: Line, limit: int, now: EpochSeconds) -> int | None:
+    """None when the line's units are counted; else how many this purchase could have."""
+    buyer = buyer_hash(till.id_key, frozen.email or "")
+    entry = Counted(line.quantity, frozen.version, now)
+    stood: Tally | None = {}
+    for _ in range(_TRIES):
+        if not stood:
+            stood = till.limits.begin(buyer, line.drop_id, frozen.id, entry)
+        else:
+            own = stood.get(frozen.id)
+            if own is not None and own.version > entry.version:
+                raise Conflict("The purchase was changed by another request meanwhile; read it.", code="changed")
+            if own is not None and own.version == entry.version and now <= own.at + LIFETIME_SECONDS:
+                return None
+            others = {one: counted for one, counted in stood.items() if one != frozen.id}
+            if entry.units <= limit - _units(others):
+                stood = till.limits.add(buyer, line.drop_id, frozen.id, entry, own, limit)
+            else:
+                others = _alive(till, buyer, line.drop_id, others, now)
+                left = limit - _units(others)
+                if entry.units > left:
+                    return max(left, 0)
+                stood = till.limits.exchange(buyer, line.drop_id, stood, {**others, frozen.id: entry}, now)
+        if stood is None:
+            return None
+    raise Contended("Many orders of this buyer are being placed at once.")
+
+
+def _units(tally: Tally) -> int:
+    return sum(entry.units for entry in tally.values())
+
+
+def _alive(till: Till, buyer: str, drop_id: str, tally: Tally, now: EpochSeconds) -> Tally:
+    """The entries that still count, with the units that still do."""
+    purchases = till.purchases.read_all(tally)
+    alive = {}
+    for one, entry in tally.items():
+        purchase = purchases.get(one)
+        units = entry.units if purchase is None else _still(till, purchase, buyer, drop_id, entry, now)
+        if units:
+            alive[one] = replace(entry, units=units)
+    return alive
+
+
+def _still(till: Till, purchase: Purchase, buyer: str, drop_id: str, entry: Counted, now: EpochSeconds) -> int:
+    """How many of an entry's units its purchase has, or may still be placed with by a request that is under way."""
+    if purchase.state is State.CANCELLED:
+        return 0
+    over = entry.at + 2 * LIFETIME_SECONDS + CLOCK_MARGIN_SECONDS < now
+    if not over and purchase.state is not State.PAID:
+        return entry.units
+    if purchase.email is not None and buyer_hash(till.id_key, purchase.email) != buyer:
+        return 0
+    line = next((line for line in purchase.lines if line.drop_id == drop_id), None)
+    if line is None or (purchase.state is State.OPEN and _lapsed(line, now)):
+        return 0
+    return min(entry.units, line.quantity - _given_back(purchase, line))
+
+
+def _lapsed(line: Line, now: EpochSeconds) -> bool:
+    return all(hold.until + CLOCK_MARGIN_SECONDS < now for hold in line.holds)
+
+
+def _given_back(purchase: Purchase, line: Line) -> int:
+    """Units that refunds have put back into stock. What was refunded without that, the buyer still has."""
+    back = [part for one in purchase.refunds if one.restocked for part in one.lines]
+    return sum(part.quantity for part in back if part.line_id == line.id)

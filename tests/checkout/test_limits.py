@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.aws import from_item
+from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
+from chalicelib.checkout.identity import buyer_hash, purchase_id
+from chalicelib.instants import DAY, MINUTE, SECOND, Instant
+from tests.checkout.builders import BUYER, LONDON, NOW, PLATFORM, a_change, a_completion, a_refund
+from tests.checkout.conftest import Shop
+
+
+def said(answer: Answer | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def completed(shop: Shop, purchase: Purchase, key: str = "pay", now: Instant = NOW, token: str = "ok") -> Any:
+    return shop.checkout.complete(purchase.id, a_completion(token, key), now)
+
+
+def left_of(answer: Answer) -> int:
+    """How many the buyer may still have, as the refusal says it."""
+    assert said(answer)[0] == "limit_exceeded"
+    left: int = answer.messages[0].extra["may_still_have"]
+    return left
+
+
+def tally(shop: Shop, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
+    """The buyer's item: the sum, and units by purchase."""
+    key = {"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, email)}"}, "sk": {"S": f"DROP#{drop_id}"}}
+    item = from_item(shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"])
+    assert item["units"] == sum(entry["q"] for entry in item["entries"].values())
+    return item
+
+
+def dies_at_the_freeze(shop: Shop, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW) -> None:
+    """Complete with a process that dies right after it has counted the units."""
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(shop.checkout.purchases), "replace", dies)
+        with pytest.raises(SystemExit):
+            completed(shop, purchase, "pay-dying", now)
+
+
+def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=3)
+    shop.paid(("mug", 2), key="first")
+    second = shop.open_purchase(("mug", 2), key="second")
+    answer = completed(shop, second)
+    assert left_of(answer) == 1
+    assert (answer.purchase, answer.messages[0].path) == (second, "$.line_items[0].quantity")
+    assert shop.read(second.id) == second
+    assert shop.counts("mug") == (5, 2, 2)
+    assert shop.gateway.find(second.id, 1, now=NOW) is None
+    fewer = shop.checkout.update(second.id, a_change(("mug", 1), key="fewer"), NOW)
+    assert isinstance(fewer, Answer)
+    assert completed(shop, second, "pay-fewer").purchase.state is State.PLACED
+    assert left_of(completed(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
+
+
+def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_together(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    shop.drop("bowl", stock=9, limit_per_buyer=1)
+    shop.drop("cup", stock=9)
+    shop.paid(("mug", 1), ("bowl", 1), ("cup", 3), key="first")
+    shop.paid(("cup", 3), key="second")
+    other = shop.open_purchase(("mug", 1), key="other", buyer=Buyer(email="grace@example.com"))
+    assert completed(shop, other).purchase.state is State.PLACED
+
+
+@pytest.mark.parametrize("spelling", ["ADA@Example.com", "  ada@example.com\n"])
+def test_an_address_spelt_otherwise_is_the_same_buyer(shop: Shop, spelling: str) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    shop.paid(("mug", 1), key="first")
+    second = shop.open_purchase(("mug", 1), key="second", buyer=Buyer(email=spelling))
+    assert left_of(completed(shop, second)) == 0
+
+
+@pytest.mark.parametrize("email", [None, "", "  "])
+def test_without_an_address_a_limited_line_is_not_placed(shop: Shop, email: str | None) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    purchase = shop.open_purchase(("mug", 1), buyer=Buyer(email=email))
+    answer = completed(shop, purchase)
+    assert [(one.code, one.path) for one in answer.messages] == [("missing", "$.buyer.email")]
+    assert shop.read(purchase.id) == purchase
+
+
+def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=2)
+    purchase = shop.placed(("mug", 2), token="declined")
+    completed(shop, purchase, "pay-key-1", token="declined")
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert completed(shop, purchase, "pay-again", NOW + SECOND).purchase.state is State.PLACED
+    assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {purchase.id: 2}
+
+
+def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=3)
+    purchase = shop.placed(("mug", 1), token="declined")
+    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW)
+    completed(shop, purchase, "pay-3", token="declined")
+    assert tally(shop)["units"] == 3
+    shop.checkout.capture(purchase.id, 2, NOW)
+    shop.checkout.update(purchase.id, a_change(("mug", 2), key="fewer"), NOW)
+    completed(shop, purchase, "pay-2")
+    assert tally(shop)["units"] == 2
+
+
+def test_a_cancelled_purchase_counts_no_more(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=2)
+    first = shop.placed(("mug", 2), token="declined", key="first")
+    shop.checkout.capture(first.id, 1, NOW)
+    second = shop.open_purchase(("mug", 2), key="second")
+    assert left_of(completed(shop, second)) == 0
+    shop.checkout.cancel(first.id, PLATFORM, "cancel", "", NOW)
+    assert completed(shop, second, "pay-again").purchase.state is State.PLACED
+    assert list(tally(shop)["entries"]) == [second.id]
+
+
+def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_holds_lapse(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=2)
+    first = shop.open_purchase(("mug", 2), key="first")
+    dies_at_the_freeze(shop, first, monkeypatch)
+    assert tally(shop)["units"] == 2
+    end = (first.lines[0].holds[0].until + 2) * SECOND
+    second = shop.open_purchase(("mug", 1), key="second", now=end)
+    assert left_of(completed(shop, second, now=end)) == 0
+    assert completed(shop, second, "pay-again", end + SECOND).purchase.state is State.PLACED
+    assert list(tally(shop)["entries"]) == [second.id]
+    assert left_of(completed(shop, first, now=end + SECOND)) == 1
+
+
+def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lapsed hold still buys, so a completion of it may be between counting and freezing for as long as one lives."""
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.open_purchase(("mug", 1), key="first")
+    later = NOW + 6 * MINUTE
+    second = shop.open_purchase(("mug", 1), key="second", now=later)
+    dies_at_the_freeze(shop, first, monkeypatch, later)
+    assert left_of(completed(shop, second, now=later + 122 * SECOND)) == 0
+    assert completed(shop, second, "pay-again", later + 123 * SECOND).purchase.state is State.PLACED
+
+
+def test_a_completion_that_relies_on_an_old_entry_makes_it_young(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.open_purchase(("mug", 1), key="first")
+    dies_at_the_freeze(shop, first, monkeypatch)
+    for later in (60, 61):
+        dies_at_the_freeze(shop, first, monkeypatch, NOW + later * SECOND)
+    assert tally(shop)["entries"][first.id] == {"q": 1, "v": 2, "t": NOW // SECOND + 61}
+
+
+def test_what_is_sold_counts_less_what_went_back_into_stock(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=3)
+    paid = shop.paid(("mug", 3), key="first")
+    second = shop.open_purchase(("mug", 2), key="second")
+    line = paid.lines[0].id
+    shop.checkout.refund(paid.id, a_refund((line, 1)), NOW)
+    assert left_of(completed(shop, second)) == 0
+    shop.checkout.refund(paid.id, a_refund((line, 1), key="restocked", restock=True), NOW)
+    assert left_of(completed(shop, second)) == 1
+    shop.checkout.cancel_order(paid.id, "cancel", "", "ann", NOW)
+    assert completed(shop, second, "pay-again").purchase.state is State.PLACED
+    assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
+
+
+def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.placed(("mug", 1), token="declined", key="first")
+    shop.checkout.capture(first.id, 1, NOW)
+    grace = BUYER.model_copy(update={"email": "grace@example.com"})
+    shop.checkout.update(first.id, a_change(key="gift", buyer=grace, destination=LONDON), NOW)
+    assert completed(shop, first, "pay-again").purchase.state is State.PLACED
+    shop.checkout.capture(first.id, 2, NOW)
+    second = shop.open_purchase(("mug", 1), key="second")
+    assert completed(shop, second).purchase.state is State.PLACED
+    third = shop.open_purchase(("mug", 1), key="third", buyer=grace)
+    assert left_of(completed(shop, third)) == 0
+
+
+def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on_it(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    shop.drop("bowl", stock=9)
+    first = shop.placed(("mug", 1), ("bowl", 1), token="declined", key="first")
+    shop.checkout.capture(first.id, 1, NOW)
+    shop.checkout.update(first.id, a_change(("bowl", 1), key="without"), NOW)
+    second = shop.open_purchase(("mug", 1), key="second")
+    assert left_of(completed(shop, second)) == 0
+    later = NOW + 123 * SECOND
+    assert completed(shop, second, "pay-again", later).purchase.state is State.PLACED
+
+
+def test_a_refused_completion_gives_back_what_it_took_anew(shop: Shop) -> None:
+    shop.drop("mug", stock=2, limit_per_buyer=1)
+    shop.drop("bowl", stock=1)
+    shop.paid(("mug", 1), key="first")
+    second = shop.open_purchase(("mug", 1), ("bowl", 1), key="second")
+    later = NOW + 6 * MINUTE
+    grace = Buyer(email="grace@example.com")
+    taker = shop.open_purchase(("bowl", 1), ("mug", 1), key="taker", now=later, buyer=grace)
+    shop.checkout.cancel(taker.id, PLATFORM, "cancel", "", later)
+    answer = completed(shop, second, now=later + 2 * SECOND)
+    assert "limit_exceeded" in said(answer)
+    assert shop.counts("bowl", later) == (1, 0, 0)
+    assert shop.counts("mug", later) == (1, 0, 1)
+
+
+def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=3)
+    first = shop.open_purchase(("mug", 3), key="first")
+    shop.drop("mug", stock=9, limit_per_buyer=1, now=NOW - MINUTE)
+    later = NOW + 2 * SECOND
+    assert completed(shop, first, now=later).purchase.state is State.PLACED
+    second = shop.open_purchase(("mug", 1), key="second", now=later)
+    assert left_of(completed(shop, second, now=later)) == 0
+
+
+def test_a_tally_names_no_address_and_expires(shop: Shop) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=3)
+    placed = shop.placed(("mug", 2))
+    item = tally(shop)
+    assert "ada" not in repr(item).casefold()
+    assert item["expires_at"] == (NOW + 90 * DAY) // SECOND
+    assert item["entries"] == {placed.id: {"q": 2, "v": 2, "t": NOW // SECOND}}
+
+
+def test_a_tally_that_has_expired_is_begun_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=9, limit_per_buyer=2)
+    shop.placed(("mug", 1), key="first")
+    second = shop.open_purchase(("mug", 1), key="second")
+    store = type(shop.checkout.limits)
+    real, item = store.add, tally(shop)
+
+    def expires_first(*arguments: Any) -> Any:
+        key = {name: {"S": item[name]} for name in ("pk", "sk")}
+        shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
+        return real(*arguments)
+
+    monkeypatch.setattr(store, "add", expires_first)
+    assert completed(shop, second).purchase.state is State.PLACED
+    assert list(tally(shop)["entries"]) == [second.id]
+
+
+def test_a_buyers_hash_is_nobodys_id_and_needs_the_key() -> None:
+    key = b"k" * 32
+    assert buyer_hash(key, "Ada@example.com ") == buyer_hash(key, "ada@example.com")
+    assert len({buyer_hash(key, "a@b"), buyer_hash(b"j" * 32, "a@b"), purchase_id(key, "limit", "a@b")}) == 3
+    with pytest.raises(ValueError, match="key"):
+        buyer_hash(b"", "ada@example.com")

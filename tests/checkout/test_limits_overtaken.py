@@ -1,0 +1,85 @@
+"""Rivals put at the very point between counting a buyer's units and freezing the purchase; each with its control."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Purchase, State, limits
+from chalicelib.checkout.store import Counted
+from chalicelib.errors import Conflict
+from chalicelib.instants import MINUTE, SECOND, Instant
+from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.conftest import Shop
+
+
+def completed(shop: Shop, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
+    return shop.checkout.complete(purchase.id, a_completion("ok", key), now)
+
+
+def units_had_when_overtaken(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A completion of one unit waits before it counts; meanwhile the same purchase is raised to two and placed."""
+    shop.drop("mug", stock=9, limit_per_buyer=2)
+    purchase = shop.open_purchase(("mug", 1), key="first")
+    real = limits.count_units
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr("chalicelib.checkout.complete.count_units", real)
+        shop.checkout.update(purchase.id, a_change(("mug", 2), key="more"), NOW)
+        assert completed(shop, purchase, "pay-later").purchase.state is State.PLACED
+        return real(*arguments)
+
+    monkeypatch.setattr("chalicelib.checkout.complete.count_units", overtaken)
+    with pytest.raises(Conflict):
+        completed(shop, purchase, "pay-early")
+    completed(shop, shop.open_purchase(("mug", 1), key="second"), "pay-second")
+    return shop.counts("mug")[2]
+
+
+def test_a_completion_that_was_overtaken_does_not_lower_what_the_later_one_counted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert units_had_when_overtaken(shop, monkeypatch) == 2
+
+
+def test_control_without_versions_an_overtaken_completion_lowers_the_count(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = count(1)
+    monkeypatch.setattr(limits, "Counted", lambda units, version, at: Counted(units, next(newer), at))
+    assert units_had_when_overtaken(shop, monkeypatch) == 3
+
+
+def units_had_while_one_is_between_counting_and_freezing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, seconds: int
+) -> int:
+    """A lapsed hold still buys: its completion has counted; ``seconds`` later, before it freezes, another comes."""
+    shop.drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.open_purchase(("mug", 1), key="first")
+    later = NOW + 6 * MINUTE
+    second = shop.open_purchase(("mug", 1), key="second", now=later)
+    store = type(shop.checkout.purchases)
+    real = store.replace
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(store, "replace", real)
+        completed(shop, second, "pay-second", later + seconds * SECOND)
+        return real(*arguments)
+
+    monkeypatch.setattr(store, "replace", overtaken)
+    completed(shop, first, "pay-first", later)
+    return shop.counts("mug", later)[2]
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 59, 122])
+def test_an_entry_that_a_completion_relies_on_is_not_forgotten(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=seconds) == 1
+
+
+def test_control_forgetting_young_entries_lets_both_be_placed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIFETIME_SECONDS", -1)
+    assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=1) == 2

@@ -1,0 +1,117 @@
+"""One buyer completes many purchases at once on the embedded engine; with a control that reads, then writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from threading import Barrier
+
+import pytest
+
+from chalicelib.aws import to_item
+from chalicelib.checkout import Answer, Purchase, PurchaseStore, State
+from chalicelib.checkout.store import Counted, LimitStore, Tally, _limit_key, _limit_values
+from chalicelib.errors import Contended
+from chalicelib.instants import MINUTE, SECOND, Instant
+from tests.checkout.builders import NOW, PLATFORM, a_completion, a_refund
+from tests.checkout.conftest import Shop, shop_on
+from tests.conftest import EngineAccount
+
+pytestmark = pytest.mark.engine
+
+LIMIT, PURCHASES, THREADS = 2, 24, 16
+
+
+def opened(engine: EngineAccount, quantities: list[int]) -> tuple[Shop, list[Purchase]]:
+    """A shop on the engine, and purchases of one buyer, whose units are all held."""
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200, limit_per_buyer=LIMIT)
+    return shop, [shop.open_purchase(("mug", units), key=f"p{index}") for index, units in enumerate(quantities)]
+
+
+def all_at_once(step: Callable[[Purchase], object], purchases: list[Purchase]) -> None:
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(step, purchases))
+
+
+def complete(shop: Shop, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
+    for _ in range(20):
+        try:
+            assert isinstance(shop.checkout.complete(purchase.id, a_completion("ok", key), now), Answer)
+        except Contended:
+            continue
+        return
+    raise AssertionError("contended for good")
+
+
+def units_placed(shop: Shop, purchases: list[Purchase]) -> int:
+    """Units of the orders that there are, from the purchases themselves."""
+    standing = [shop.read(purchase.id) for purchase in purchases]
+    ordered = [one for one in standing if one.state in (State.PLACED, State.PAID)]
+    back = sum(part.quantity for one in ordered for refund in one.refunds for part in refund.lines)
+    return sum(line.quantity for one in ordered for line in one.lines) - back
+
+
+def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(engine: EngineAccount) -> None:
+    shop, purchases = opened(engine, [1] * PURCHASES)
+    all_at_once(lambda purchase: complete(shop, purchase), purchases)
+    assert units_placed(shop, purchases) == LIMIT
+    (paid,) = [one for one in purchases if shop.read(one.id).state is State.PLACED][:1]
+    shop.checkout.capture(paid.id, 1, NOW)
+    shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
+    all_at_once(lambda purchase: complete(shop, purchase, "pay-again"), purchases)
+    assert units_placed(shop, purchases) == LIMIT
+
+
+def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_rest(
+    engine: EngineAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some processes die after they counted, some purchases are cancelled; once all has lapsed, there is room again."""
+    shop, purchases = opened(engine, [Random(index).choice([1, 1, 2]) for index in range(PURCHASES)])
+    dying = {purchase.id for index, purchase in enumerate(purchases) if index % 3 == 0}
+    real = PurchaseStore.replace
+
+    def replace(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+        if purchase.state is State.PLACED and purchase.id in dying:
+            raise SystemExit
+        return real(self, purchase)
+
+    def step(purchase: Purchase) -> None:
+        chance = Random(purchase.id)
+        try:
+            if chance.random() < 0.2:
+                shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
+            complete(shop, purchase)
+        except SystemExit:
+            return
+
+    monkeypatch.setattr(PurchaseStore, "replace", replace)
+    all_at_once(step, purchases * 2)
+    assert units_placed(shop, purchases) <= LIMIT
+    monkeypatch.setattr(PurchaseStore, "replace", real)
+    later = NOW + 10 * MINUTE
+    fresh = [shop.open_purchase(("mug", 1), key=f"late{index}", now=later) for index in range(THREADS)]
+    all_at_once(lambda purchase: complete(shop, purchase, "late", later), fresh)
+    assert units_placed(shop, [*purchases, *fresh]) == LIMIT
+
+
+def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
+    engine: EngineAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, purchases = opened(engine, [1] * THREADS)
+    all_have_read = Barrier(THREADS)
+
+    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
+        """The wrong way: read what the buyer has, decide, write it back with one entry more."""
+        key = to_item(_limit_key(buyer, drop_id))
+        item = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True).get("Item")
+        all_have_read.wait(timeout=30)
+        assert item is None
+        values = to_item(_limit_values({purchase_id: entry}, NOW // SECOND))
+        self.dynamodb.put_item(TableName=self.commerce_table, Item={**key, **values})
+        return None
+
+    monkeypatch.setattr(LimitStore, "begin", begin)
+    all_at_once(lambda purchase: complete(shop, purchase), purchases)
+    assert units_placed(shop, purchases) > LIMIT

@@ -1,0 +1,204 @@
+"""No interleaving of one buyer's completions, cuts and late writes places more units than the drop's limit.
+
+The product's own code on the stage, in acts between which holds lapse. ``LIVEDROP_SCHEDULES`` is the number of
+schedules a fault class. In each, when all is quiet and everything has lapsed, what the limit leaves can be had.
+(Being overtaken between counting and freezing is too narrow for a search: tests/checkout/test_limits.py puts the rival
+at the very point, with its controls.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.aws import to_item
+from chalicelib.checkout import (
+    DEFAULT_MARKETS,
+    Answer,
+    Buyer,
+    Caller,
+    Change,
+    Checkout,
+    Completion,
+    Destination,
+    Purchase,
+    PurchaseStore,
+    State,
+    Wish,
+    limits,
+)
+from chalicelib.checkout.store import Counted, LimitStore, Tally
+from chalicelib.errors import LivedropError
+from chalicelib.instants import SECOND
+from chalicelib.payments import SandboxGateway
+from chalicelib.shows import Drop, Shows
+from chalicelib.stock import Stock
+from tests.schedules.stage import Stage
+from tests.schedules.table import Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SCHEDULES = int(os.environ.get("LIVEDROP_SCHEDULES", "120"))
+FAULTS = {"doubled": (0.0, 0.0), "cut": (0.12, 0.0), "cut_and_late": (0.1, 0.06)}
+PAUSES = (1_000, 25_000, 33_000, 50_000, 70_000, 130_000)
+LEAPS = (1_000, 4_000)
+SIZES, LIMIT, PURCHASES, ACTS = [8, 8], 2, 2, 3
+FAILS = (BotoCoreError, LivedropError)
+
+
+class World:
+    """Plenty of units of one drop, purchases of one buyer, and the limit that must hold after every write."""
+
+    def __init__(self, seed: int) -> None:
+        self.stage = Stage(seed, self.check)
+        self.random = Random(seed)
+        self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
+        drop = Drop(
+            id="mug", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=sum(SIZES), homes=2,
+            hold_seconds=30, limit_per_buyer=LIMIT, opens_at=0,
+        )  # fmt: skip
+        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
+        self.stage.table.put_item(
+            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
+        )
+        self.till = self.process()
+        self.till.stock.lay_out("mug", SIZES, self.stage.now)
+        self.ids = [self.begun(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)]
+
+    def process(self) -> Checkout:
+        """What another process has: the same tables, a memory of its own."""
+        client = self.stage.client
+        stock = Stock(client, "stock", "commerce")
+        shows = Shows(client, "commerce", stock, 30)
+        return Checkout(PurchaseStore(client, "commerce"), shows, stock, self.bank, DEFAULT_MARKETS, b"k" * 32)
+
+    def check(self) -> None:
+        assert self.placed() <= LIMIT
+
+    def placed(self) -> int:
+        """Units of the orders that there are."""
+        return sum(
+            line["q"]
+            for place, item in self.stage.table.items.items()
+            if place[-1] == "PURCHASE" and item["state"] in ("placed", "paid")
+            for line in item["lines"]
+        )
+
+    def change(self, key: str, quantity: int) -> Change:
+        return Change(
+            Caller("web"), key, f"{key} {quantity}", (Wish("mug", quantity),), buyer=Buyer(email="a@example.com"),
+            destination=Destination(street_address="1 High Street", address_country="GB"),
+        )  # fmt: skip
+
+    def begun(self, key: str, quantity: int) -> str:
+        answer = self.till.create(self.change(key, quantity), self.stage.now)
+        assert isinstance(answer, Answer)
+        return answer.purchase.id
+
+    def complete(self, till: Checkout, ours: str, key: str, token: str) -> Answer:
+        wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
+        answer = till.complete(ours, wish, self.stage.now)
+        assert isinstance(answer, Answer)
+        return answer
+
+    def buyer(self, name: str) -> Callable[[], None]:
+        """One of the buyer's windows: completes purchases, changes some, gives some up; its worker may decline."""
+        till, random = self.process(), Random(f"{name}{self.random.random()}")
+
+        def step(turn: int) -> None:
+            ours, what = random.choice(self.ids), random.random()
+            if what < 0.25:
+                till.update(ours, self.change(f"{name}{turn}", random.choice([1, 2])), self.stage.now)
+            elif what < 0.27:
+                till.cancel(ours, Caller("web"), f"{name}{turn}", "", self.stage.now)
+            elif what < 0.4:
+                till.capture(ours, random.choice([1, 2]), self.stage.now)
+            else:
+                self.complete(till, ours, f"{name}{turn}", random.choice(["ok", "declined"]))
+
+        def play() -> None:
+            for turn in range(4):
+                try:
+                    step(turn)
+                except FAILS:
+                    continue
+
+        return play
+
+    def rest(self) -> None:
+        """All is quiet, attempts have ended, holds have lapsed: the room that orders leave is had, and not one more."""
+        self.stage.running = None
+        for pause in (61 * SECOND, 10_000 * SECOND):
+            self.stage.pass_time(pause)
+            for purchase in self.purchases():
+                if purchase.state is State.PLACED:
+                    self.till.capture(purchase.id, purchase.attempt, self.stage.now)
+        room = LIMIT - self.placed()
+        for late in range(room + 1):
+            answer = self.complete(self.till, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
+            assert (answer.purchase.state is State.PLACED) == (late < room)
+
+    def purchases(self) -> list[Purchase]:
+        found = [self.till.purchases.read(ours) for ours in self.ids]
+        return [purchase for purchase in found if purchase is not None]
+
+
+def play(seed: int, faults: str) -> World:
+    world = World(seed)
+    cut, late = FAULTS[faults]
+    for act in range(ACTS):
+        for window in range(3):
+            world.stage.actor(world.buyer(f"a{act}w{window}"), cut=cut, late=late)
+        world.stage.play(LEAPS)
+        world.stage.running = None
+        world.stage.pass_time(world.random.choice(PAUSES))
+    world.rest()
+    return world
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(faults: str) -> None:
+    for seed in range(SCHEDULES):
+        try:
+            play(seed, faults)
+        except AssertionError as error:
+            raise AssertionError(f"{faults}, seed {seed}") from error
+
+
+def caught_in(schedules: int, faults: str) -> int:
+    caught = 0
+    for seed in range(schedules):
+        try:
+            play(seed, faults)
+        except AssertionError:
+            caught += 1
+    return caught
+
+
+def test_the_search_catches_reading_then_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
+        item = self.dynamodb.get_item(
+            TableName=self.commerce_table, Key={"pk": {"S": f"LIMIT#{buyer}"}, "sk": {"S": f"DROP#{drop_id}"}}
+        ).get("Item")
+        if item is None:
+            values = {purchase_id: {"q": entry.units, "v": entry.version, "t": entry.at}}
+            record = {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{drop_id}", "entries": values, "units": entry.units}
+            anyway = "attribute_not_exists(pk) OR attribute_exists(pk)"
+            self.dynamodb.put_item(TableName=self.commerce_table, Item=to_item(record), ConditionExpression=anyway)
+            return None
+        return real(self, buyer, drop_id, purchase_id, entry)
+
+    real = LimitStore.begin
+    monkeypatch.setattr(LimitStore, "begin", begin)
+    assert caught_in(100, "doubled") >= 1
+
+
+def test_the_search_catches_entries_that_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_alive", lambda till, buyer, drop_id, tally, now: tally)
+    assert caught_in(100, "doubled") >= 1
