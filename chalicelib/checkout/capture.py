@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.checkout.model import Payment, Purchase, State
-from chalicelib.checkout.till import Till, holds_of, next_version, order_of
+from chalicelib.checkout.model import Line, Payment, Purchase, State
+from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of
 from chalicelib.errors import Contended
 from chalicelib.instants import Instant
 from chalicelib.payments import Authorised, Captured, CaptureRefused, Declined, PaymentOrder
@@ -145,13 +145,7 @@ def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, 
 
     In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
     """
-    until = now // 1000 + AFTER_DECLINE_SECONDS
-    order, gone = order_of(purchase), set()
-    for layout, hold in holds_of(purchase):
-        if isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
-            if not till.stock.mark_dead(layout, hold.id):
-                raise Contended("A hold that was gone has come back by a late take.")
-            gone.add(hold.id)
+    lines = tuple(_held_again(till, purchase, line, now) for line in purchase.lines)
     found = till.gateway.find(purchase.id, purchase.attempt, now=now)
     if isinstance(found, Captured):
         raise Contended("The attempt was captured by another worker.")
@@ -160,17 +154,20 @@ def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, 
     payment = purchase.payment
     if payment is not None:
         payment = payment.model_copy(update={"token": None, "provider_id": provider_id, "failure": failure})
-    lines = tuple(
-        line.model_copy(
-            update={
-                "holds": tuple(replace(hold, until=until) for hold in line.holds if hold.id not in gone),
-                "price_until": max(line.price_until, until * 1000),
-            }
-        )
-        for line in purchase.lines
-    )
     _write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines))
     logger.info("attempt ended", extra={"purchase": purchase.id, "attempt": purchase.attempt, "failure": failure})
+
+
+def _held_again(till: Till, purchase: Purchase, line: Line, now: Instant) -> Line:
+    """The line with its units held for another try, never beyond what it may hold; those that are gone are left out."""
+    until = min(now // 1000 + AFTER_DECLINE_SECONDS, line.no_hold_beyond)
+    order, layout, holds = order_of(purchase), layout_of(line), []
+    for hold in line.holds:
+        if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+            holds.append(replace(hold, until=until))
+        elif not till.stock.mark_dead(layout, hold.id):
+            raise Contended("A hold that was gone has come back by a late take.")
+    return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, until * 1000)})
 
 
 def _write(till: Till, purchase: Purchase) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib import aws
 from chalicelib.checkout.limits import count_units
-from chalicelib.checkout.lines import Basket, not_open, take_units
+from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
@@ -34,6 +34,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
     After ``MOST_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
+    A line that has held units for as long as it may takes none anew, and after a decline is not tried again.
     ``Conflict`` when another change came in between, or the key was used with another body.
     """
     purchase = till.purchases.read(ours)
@@ -153,7 +154,7 @@ def _restored(till: Till, purchase: Purchase, basket: Basket, now: Instant) -> b
     for index, line in enumerate(purchase.lines):
         path = f"$.line_items[{index}]"
         kept = line.model_copy(update={"holds": tuple(h for h in line.holds if _stands(standings, h))})
-        restored = _anew(till, basket, kept, path, now)
+        restored = _anew(till, basket, kept, path, now, tried=purchase.attempt > 0)
         basket.lines.append(restored or line)
         whole = whole and restored is not None
     return whole
@@ -171,9 +172,16 @@ def _stands(standings: dict[str, Standing | None], hold: HoldRef) -> bool:
     return standing is not None and standing.quantity >= hold.quantity
 
 
-def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant) -> Line | None:
-    """The line whole again, at its price while that is honoured, else at the drop's present one. None: not possible."""
+def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant, *, tried: bool) -> Line | None:
+    """The line whole again, at its price while that is honoured, else at the drop's present one. None: not possible.
+
+    ``tried``: an attempt to pay has ended without money. Else trying again and again would keep its units from others.
+    """
     lacking = line.quantity - sum(hold.quantity for hold in line.holds)
+    over = held_long_enough(line, path, now)
+    if over and (lacking or tried):
+        basket.messages.append(over)
+        return None
     if not lacking and now <= line.price_until:
         return line
     offer = till.shows.offer(line.drop_id, now)
@@ -185,7 +193,7 @@ def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant) -> Li
         line = line.model_copy(update={"unit_price": drop.unit_price, "price_until": price_until})
     if not lacking:
         return line
-    hold = take_units(till, basket, offer, lacking, path, now)
+    hold = take_units(till, basket, offer, lacking, line, path, now)
     if hold is None or hold.quantity < lacking:
         return None
     return line.model_copy(update={"holds": (*line.holds, hold)})

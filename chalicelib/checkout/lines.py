@@ -14,6 +14,9 @@ from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, Tak
 _OFFERS_OF_FEWER = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
 _BUSY_RETRY_MS = 250
 
+HOLDS_A_LINE = 4
+"""A line may hold units for so many times its drop's ``hold_seconds`` from its first take, however it renews them."""
+
 
 @dataclass(slots=True)
 class Basket:
@@ -73,9 +76,9 @@ def _grow(
     if offer is None or (basket.show_id or offer.drop.show_id) != offer.drop.show_id:
         basket.messages.append(Message("item_unavailable", "This item is not on offer here.", path=path))
         return line
-    closed = not_open(offer.drop, path, now)
-    if closed:
-        basket.messages.append(closed)
+    refused = not_open(offer.drop, path, now) or held_long_enough(line, path, now)
+    if refused:
+        basket.messages.append(refused)
         return line
     drop, have = offer.drop, line.quantity if line else 0
     allowed = _allowed(basket, drop, quantity, path)
@@ -85,7 +88,7 @@ def _grow(
         content = "The price has risen since these units were taken; more of them need a purchase of their own."
         basket.messages.append(Message("price_changed", content, path=path))
         return line
-    hold = take_units(till, basket, offer, allowed - have, path, now)
+    hold = take_units(till, basket, offer, allowed - have, line, path, now)
     if hold is None:
         return line
     basket.show_id, basket.currency = drop.show_id, drop.currency
@@ -121,13 +124,27 @@ def _allowed(basket: Basket, drop: Drop, quantity: int, path: str) -> int:
     return quantity
 
 
-def take_units(till: Till, basket: Basket, offer: Offer, quantity: int, path: str, now: Instant) -> HoldRef | None:
+def held_long_enough(line: Line | None, path: str, now: Instant) -> Message | None:
+    """Why a line takes no more units; None while it may."""
+    if line is None or now < line.no_hold_beyond * 1000:
+        return None
+    content = "This was held for as long as it may be. Take it out and put it in anew."
+    return Message("hold_lapsed", content, path=path)
+
+
+def take_units(
+    till: Till, basket: Basket, offer: Offer, quantity: int, line: Line | None, path: str, now: Instant
+) -> HoldRef | None:
     """Hold units for the basket's purchase: as many as asked, or the largest that one bucket has, or none with a word.
+
+    A hold for a line that there is ends when the line's time does.
 
     Costs one write in the common case, none when the offer's summary shows nothing.
     """
     drop, wanted = offer.drop, quantity
     until = now // 1000 + drop.hold_seconds
+    if line:
+        until = min(until, line.no_hold_beyond)
     answer: TakeAnswer = Busy(_BUSY_RETRY_MS)
     for _ in range(_OFFERS_OF_FEWER):
         name = hold_id(basket.purchase_id, drop.id, basket.version, wanted)
@@ -136,7 +153,8 @@ def take_units(till: Till, basket: Basket, offer: Offer, quantity: int, path: st
             break
         wanted = answer.quantity
     if isinstance(answer, Taken):
-        basket.taken.append((drop.layout, answer.hold))
+        if not answer.sold:
+            basket.taken.append((drop.layout, answer.hold))
         if answer.hold.quantity < quantity:
             content = f"Only {answer.hold.quantity} of {quantity} were left."
             basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
@@ -161,10 +179,13 @@ def _refusal(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Message:
 
 
 def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
-    price_until = (hold.until + drop.hold_seconds) * 1000
     if line:
-        holds = (*line.holds, hold)
-        grown = {"quantity": line.quantity + hold.quantity, "holds": holds, "limit_per_buyer": drop.limit_per_buyer}
+        grown = {
+            "quantity": line.quantity + hold.quantity,
+            "holds": (*line.holds, hold),
+            "price_until": max(line.price_until, hold.until * 1000),
+            "limit_per_buyer": drop.limit_per_buyer,
+        }
         return line.model_copy(update=grown)
     return Line(
         id=f"li_{basket.version}_{len(basket.lines) + 1}",
@@ -175,7 +196,8 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         quantity=hold.quantity,
         homes=drop.homes,
         holds=(hold,),
-        price_until=price_until,
+        price_until=(hold.until + drop.hold_seconds) * 1000,
+        no_hold_beyond=hold.until + (HOLDS_A_LINE - 1) * drop.hold_seconds,
         limit_per_buyer=drop.limit_per_buyer,
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,

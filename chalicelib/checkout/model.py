@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.instants import Instant
-from chalicelib.stock import HoldRef
+from chalicelib.stock import EpochSeconds, HoldRef
 
 
 class _Frozen(BaseModel):
@@ -40,6 +40,8 @@ class Line(_Frozen):
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant
     """Until when the price is honoured; afterwards the line must be taken anew."""
+    no_hold_beyond: EpochSeconds
+    """No hold of this line ends later: afterwards its units are to be given up and taken anew, as by everybody."""
     limit_per_buyer: int | None = None
     """How many units one buyer may have over all purchases. Fixed at the take, as the price is."""
     tax_category: str | None = None

@@ -29,7 +29,7 @@ _SHORT: Final = {
     "amount": "am", "attempt": "at", "charge_id": "ch", "commission_bps": "cb", "creator_id": "cr", "done_at": "da",
     "drop_id": "d", "epoch": "e", "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi",
     "holds": "h", "homes": "hm", "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k",
-    "limit_per_buyer": "lb",
+    "limit_per_buyer": "lb", "no_hold_beyond": "nb",
     "line_id": "li", "lines": "l", "price_until": "pu", "provider": "pr", "provider_id": "pi", "quantity": "q",
     "repriced": "rp", "requested_at": "ra", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",
     "shipping_tax_rate_bps": "sr", "sku": "sk", "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to",

@@ -104,11 +104,13 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standin
 
     ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
     own. Nobody can name them later: a hold belongs to one version, and a version is written once. A cancelled purchase
-    names none: its holds were given back, and what a late repeat takes is taken for nobody.
+    names none: its holds were given back, and what a late repeat takes is taken for nobody. A hold that it names with
+    another end is one that had lapsed and was taken, and that a repeat took again: a repeat renews nothing.
     """
-    named = {hold.id for _, hold in holds_of(standing)} if standing.state is not State.CANCELLED else set()
+    cancelled = standing.state is State.CANCELLED
+    named = set() if cancelled else {(hold.id, hold.until) for _, hold in holds_of(standing)}
     for layout, hold in taken:
-        if hold.id not in named:
+        if (hold.id, hold.until) not in named:
             stock.release(layout, hold)
 
 

@@ -8,7 +8,6 @@ pointer leaves it. Simpler ways lose a unit or hold two; see the decision record
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import replace
 from itertools import chain, islice
 from typing import Final
 
@@ -192,9 +191,6 @@ class Take:
         for _ in range(_WRITES_AT_A_BUCKET):
             found = self._meaning(bucket)
             match found:
-                case Ours(entry) if entry.order is None and entry.until is not None and entry.until <= self._seconds:
-                    renewed = replace(entry, until=self._until)
-                    write = expressions.exchange(self._hold_id, entry, renewed)
                 case Ours(entry):
                     return self._taken(number, entry)
                 case Moved(pointer):
@@ -211,7 +207,7 @@ class Take:
             bucket = self._store.write(self._layout.drop_id, number, write)
             if bucket is None:
                 hold = HoldRef(self._hold_id, number, self._quantity, self._until)
-                return Taken(hold, replay=isinstance(found, Ours))
+                return Taken(hold)
         return None
 
     def _meaning(self, bucket: Bucket | None) -> Ours | Moved | Fenced | Dead | Short | Room:

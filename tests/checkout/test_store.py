@@ -21,6 +21,7 @@ PAID = a_purchase(
             tax_rate_bps=2_000,
             creator_id="creator-1",
             commission_bps=1_000,
+            limit_per_buyer=2,
         ),
     ),
     totals=Totals(subtotal=1_275, shipping=395, shipping_tax=66, shipping_tax_rate_bps=2_000, tax=279, total=1_670),

@@ -56,12 +56,12 @@ def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
     assert shelf.take(hold.id, 2) == Taken(hold, replay=True, sold=True)
 
 
-def test_a_repeated_take_renews_its_lapsed_hold(tables: Tables) -> None:
+def test_a_repeated_take_of_a_lapsed_hold_meets_it_and_renews_nothing(tables: Tables) -> None:
     shelf = Shelf(tables, [1])
     name = next(shelf.ids(0))
-    shelf.hold(name, until=SECONDS)
-    assert shelf.take(name) == Taken(HoldRef(name, 0, 1, UNTIL), replay=True)
-    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": UNTIL}}}
+    shelf.hold(name, until=SECONDS - 10)
+    assert shelf.take(name) == Taken(HoldRef(name, 0, 1, SECONDS - 10), replay=True)
+    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": SECONDS - 10}}}
 
 
 def test_a_take_reclaims_lapsed_holds_in_its_second_write(tables: Tables) -> None:
