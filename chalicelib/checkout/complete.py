@@ -54,9 +54,14 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if frozen.totals != purchase.totals:
         return _new_total(till, frozen, basket, wish, now)
-    exceeded = _counted(till, frozen, basket, now)
+    try:
+        exceeded = count_units(till, frozen, now)
+    except LivedropError:
+        give_up(till, purchase, basket.taken, now)
+        raise
     if exceeded is not None:
-        return as_it_stands(purchase, now, exceeded)
+        purchase = give_up(till, purchase, basket.taken, now)
+        return _met(purchase, wish, now) or as_it_stands(purchase, now, exceeded)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -109,20 +114,6 @@ def _overtaken(till: Till, standing: Purchase, basket: Basket, wish: Completion,
     if repeated:
         return repeated
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
-
-
-def _counted(till: Till, frozen: Purchase, basket: Basket, now: Instant) -> Message | None:
-    """Count limited units for the buyer. Where they may not be had, what this request took goes back, and only that."""
-    refused: Message | LivedropError | None
-    try:
-        refused = count_units(till, frozen, now)
-    except LivedropError as error:
-        refused = error
-    if refused is not None and basket.taken:
-        give_back_unnamed(till.stock, basket.taken, till.purchases.read(frozen.id))
-    if isinstance(refused, LivedropError):
-        raise refused
-    return refused
 
 
 def _payment(wish: Completion, provider: str) -> Payment:
