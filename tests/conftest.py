@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from infra.local import engine as embedded
 from infra.local.processes import free_port
+from tests.crashes.summary import pytest_terminal_summary  # noqa: F401 - a hook
 from tests.tables import make_tables
 
 if TYPE_CHECKING:

@@ -1,0 +1,201 @@
+"""What buyers, operators, finance and the platform do: each one request, one delivery, or time that passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.checkout import Answer, Caller, Purchase
+from chalicelib.checkout.identity import purchase_id
+from chalicelib.finance import parse_day
+from chalicelib.instants import MINUTE, rfc3339
+from chalicelib.shows import DropWish, ShowWish, parse_cue
+from tests.checkout.builders import NOW, a_change, a_completion, a_refund
+from tests.crashes.world import ID_KEY, Act, Process, World, business_date
+
+SHOW = "tonight"
+DROPS: Mapping[str, int] = {"mug": 3, "lamp": 60, "pen": 26}
+"""Units on offer: in one bucket, in three, and in two of which one is small."""
+
+
+def open_shop(world: World) -> None:
+    """A show with its drops, open for an hour."""
+    shows = world.process().shows
+    shows.put_show(SHOW, a_show(), "ann", NOW - 60 * MINUTE)
+    for drop, stock in DROPS.items():
+        shows.put_drop(drop, a_drop(drop, stock), "ann", NOW - 60 * MINUTE)
+    world.deliver()
+
+
+def a_show(**changes: Any) -> ShowWish:
+    return ShowWish.read({"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
+
+
+def a_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> DropWish:
+    body = {"show_id": SHOW, "sku": f"sku-{drop}", "title": drop, "stock": stock}
+    body |= {"unit_price": {"amount": price, "currency": "GBP"}, "opens_at": rfc3339(NOW - 60 * MINUTE)}
+    return DropWish.read(body | changes)
+
+
+# Acts: buyers.
+
+
+def key_of(buyer: str) -> str:
+    return purchase_id(ID_KEY, "web", buyer)
+
+
+def takes(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:
+    return lambda world, process: process.checkout.create(a_change(*wishes, key=buyer, **changes), world.now)
+
+
+def updates(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:
+    change = a_change(*wishes, key=f"{buyer}-update", **changes)
+    return lambda world, process: process.checkout.update(key_of(buyer), change, world.now)
+
+
+def completes(buyer: str, token: str = "ok", key: str = "pay") -> Act:
+    wish = a_completion(token, f"{buyer}-{key}")
+    return lambda world, process: process.checkout.complete(key_of(buyer), wish, world.now)
+
+
+def cancels(buyer: str) -> Act:
+    caller = Caller("web", "own-site")
+    return lambda world, process: process.checkout.cancel(key_of(buyer), caller, f"{buyer}-cancel", "", world.now)
+
+
+def captures(buyer: str, attempt: int = 1) -> Act:
+    body = f'{{"purchase_id": "{key_of(buyer)}", "attempt": {attempt}}}'
+    return lambda world, process: process.on_message("captures", [body], world.now)
+
+
+def placed(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Act, ...]:
+    """A purchase that waits for the worker; nothing was relayed yet."""
+    return takes(buyer, *wishes), completes(buyer, token)
+
+
+def paid(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Act, ...]:
+    return *placed(buyer, *wishes, token=token), delivered
+
+
+# Acts: operators, finance, the platform.
+
+
+def refunds(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: bool = False) -> Act:
+    """Parts are (line number, quantity)."""
+
+    def act(world: World, process: Process) -> None:
+        lines = purchase(process, buyer).lines
+        wish = a_refund(*((lines[number].id, quantity) for number, quantity in parts), key=key, restock=restock)
+        process.checkout.refund(key_of(buyer), wish, world.now)
+
+    return act
+
+
+def cancels_order(buyer: str) -> Act:
+    return lambda world, process: process.checkout.cancel_order(key_of(buyer), "cancel", "", "ann", world.now)
+
+
+def purchase(process: Process, buyer: str) -> Purchase:
+    answer = process.checkout.find(key_of(buyer), NOW)
+    assert isinstance(answer, Answer)
+    return answer.purchase
+
+
+def puts_show(**changes: Any) -> Act:
+    return lambda world, process: process.shows.put_show(SHOW, a_show(**changes), "ann", world.now)
+
+
+def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Act:
+    wish = a_drop(drop, stock, price, **changes)
+    return lambda world, process: process.shows.put_drop(drop, wish, "ann", world.now)
+
+
+def adds(drop: str, quantity: int, key: str = "more") -> Act:
+    return lambda world, process: process.shows.add_stock(drop, quantity, key, "ann", world.now)
+
+
+def a_cue(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, Any]:
+    """As the encoder sends it: said at NOW."""
+    event = {"specversion": "1.0", "id": f"cue-{number}", "source": "/encoder", "type": f"dev.livedrop.{kind}"}
+    return event | {"subject": subject, "time": rfc3339(NOW)} | ({"data": data} if data else {})
+
+
+def cues(*events: Any) -> Act:
+    """A batch of the cue stream."""
+    return lambda world, process: process.on_cues(list(events), world.now)
+
+
+def posts_cue(event: dict[str, Any]) -> Act:
+    """One cue by HTTP."""
+    return lambda world, process: process.shows.apply_cue(parse_cue(event), world.now)
+
+
+def requests_export(*, close: bool = False) -> Act:
+    def act(world: World, process: Process) -> None:
+        day = parse_day(business_date(NOW))
+        process.exports.request_export(day, None, "export", "fin", world.now, close=close)
+
+    return act
+
+
+def delivered(world: World, process: Process) -> None:
+    world.deliver()
+
+
+def later(milliseconds: int) -> Act:
+    return lambda world, process: world.pass_time(milliseconds)
+
+
+def night(world: World, process: Process) -> None:
+    world.night()
+
+
+def until_three(world: World, process: Process) -> None:
+    """Three in the morning; nothing has closed the day yet."""
+    world.pass_time(8 * 60 * MINUTE)
+
+
+def relays(world: World, process: Process) -> None:
+    """The stream of purchases from its beginning: the batch comes again until it was handled."""
+    process.on_purchase(recorded(world))
+
+
+def recorded(world: World) -> list[Any]:
+    """The stream records of purchases as they stand; they stay until the platform delivers them."""
+    return list(world.cloud.streams["commerce"])
+
+
+def summarises(world: World, process: Process) -> None:
+    process.on_stock(list(world.cloud.streams["stock"]), world.now)
+
+
+def handles(queue: str) -> Act:
+    """The queue's messages as one batch; they stay until the platform delivers them."""
+    return lambda world, process: process.on_message(queue, list(world.cloud.queues[queue]), world.now)
+
+
+def waits(*queues: str) -> Act:
+    """Streams are relayed; what ``queues`` have stays there."""
+
+    def act(world: World, process: Process) -> None:
+        process.on_purchase(world.cloud.streams["commerce"])
+        world.cloud.streams["commerce"].clear()
+        if "captures" not in queues:
+            for body in world.cloud.queues.pop("captures", []):
+                process.on_message("captures", [body], world.now)
+            process.on_purchase(world.cloud.streams["commerce"])
+            world.cloud.streams["commerce"].clear()
+
+    return act
+
+
+def loses_everything(world: World, process: Process) -> None:
+    world.lose_what_is_under_way()
+
+
+def closes_day(world: World, process: Process) -> None:
+    process.close_day(world.now)
+
+
+def repairs(world: World, process: Process) -> None:
+    process.repair(world.now)

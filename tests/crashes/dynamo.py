@@ -1,0 +1,87 @@
+"""The schedule search's table with what whole functions ask of DynamoDB besides: transactions, scans, pages."""
+
+# ruff: noqa: N803 - the arguments are named as boto3 names them.
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.schedules.table import NotDynamoDB, Table
+
+_ALWAYS = "attribute_exists(pk) OR attribute_not_exists(pk)"
+
+
+class Pages:
+    """All there is, as one page."""
+
+    def __init__(self, operation: Callable[..., dict[str, Any]]) -> None:
+        self._operation = operation
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        yield self._operation(**arguments)
+
+
+class Dynamo(Table):
+    """DynamoDB in memory."""
+
+    def put_item(
+        self,
+        *,
+        ConditionExpression: str = _ALWAYS,
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        **call: Any,
+    ) -> dict[str, Any]:
+        condition = ConditionExpression
+        for placeholder, name in (ExpressionAttributeNames or {}).items():
+            condition = condition.replace(placeholder, name)
+        return super().put_item(ConditionExpression=condition, **call)
+
+    def query(
+        self, *, ScanIndexForward: bool = True, Limit: int | None = None, ConsistentRead: bool = False, **call: Any
+    ) -> dict[str, Any]:
+        found = super().query(**call)["Items"]
+        return {"Items": (found if ScanIndexForward else found[::-1])[:Limit]}
+
+    def scan(
+        self,
+        *,
+        TableName: str,
+        FilterExpression: str = _ALWAYS,
+        ExpressionAttributeValues: Mapping[str, Any] | None = None,
+        ConsistentRead: bool = False,
+    ) -> dict[str, Any]:
+        return super().query(
+            TableName=TableName,
+            KeyConditionExpression=FilterExpression,
+            ExpressionAttributeValues=ExpressionAttributeValues or {},
+        )
+
+    def get_paginator(self, operation: str) -> Pages:
+        return Pages(getattr(self, operation))
+
+    def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """All or nothing. Who is refused is told why, item by item."""
+        before = dict(self.items)
+        reasons = [self._attempt(item) for item in TransactItems]
+        changed = [place for place in self.items if self.items[place] is not before.get(place)]
+        if any(reason["Code"] != "None" for reason in reasons):
+            self.items = before
+            response: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+            raise ClientError(response, "TransactWriteItems")
+        if len(changed) < len(TransactItems):
+            raise NotDynamoDB("a transaction names an item twice")
+        return {}
+
+    def _attempt(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        ((verb, call),) = item.items()
+        try:
+            if verb == "Put":
+                self.put_item(**call)
+            else:
+                self.update_item(**{"ReturnValuesOnConditionCheckFailure": "NONE", **call})
+        except ClientError as error:
+            standing: Any = error.response
+            return {"Code": "ConditionalCheckFailed", **({"Item": standing["Item"]} if "Item" in standing else {})}
+        return {"Code": "None"}

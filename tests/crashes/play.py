@@ -1,0 +1,134 @@
+"""Playing a use case with one fault at one call, and what comes after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tests.crashes.acts import DROPS, completes, takes
+from tests.crashes.faults import Fault, Line
+from tests.crashes.rules import AtAnyInstant, check_everything, outcome
+from tests.crashes.rules_of_books import posted
+from tests.crashes.state import read
+from tests.crashes.use_cases import UseCase
+from tests.crashes.world import LATER, World, repeated, tried
+
+_MOST_NIGHTS = 3
+"""So many days are closed until all that was written down stands in a closed file."""
+
+
+class Aftermath(StrEnum):
+    """What happens after the fault."""
+
+    REPEATED = "repeated"  # the same request or message comes again at once, and once more
+    LATE = "late"  # everything lapses, others take what they can get, and then it comes again
+    ABANDONED = "abandoned"  # nobody asks again and what was under way is lost: repair is all there is
+
+
+class Broken(AssertionError):
+    """Rules that do not hold."""
+
+
+@dataclass
+class Tally:
+    """What was enumerated: calls of the act, crash points played, distinct states they left, and what came after."""
+
+    calls: list[str] = field(default_factory=list)
+    points: int = 0
+    states: int = 0
+    aftermaths: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Enumeration:
+    """A use case with all its crash points, each played from the same fresh start.
+
+    Once its process has ended, what comes depends on the cloud alone: of points that left it the same, one goes on.
+    """
+
+    case: UseCase
+    fresh: Callable[[], World]
+    every: int = 1
+    """Only each so-manieth crash point."""
+    watching: bool = True
+    """Rules that hold at any instant are checked after every write, too."""
+
+    def explore(self) -> Tally:
+        """Play all crash points. Rules that broke are listed in the tally."""
+        tally, seen = Tally(), set[int]()
+        tally.calls, undisturbed = self.undisturbed()
+        faults = [(at, fault) for at in range(1, len(tally.calls) + 1) for fault in Fault]
+        for at, fault in faults[:: self.every]:
+            tally.points += 1
+            left = self._played(at, fault).cloud.fingerprint()
+            if left in seen:
+                continue
+            seen.add(left)
+            tally.states += 1
+            for aftermath in Aftermath:
+                tally.aftermaths += 1
+                broken = self._broken_after(self._played(at, fault), aftermath, undisturbed)
+                about = f"{self.case.name}, call {at} ({tally.calls[at - 1]}) {fault}, {aftermath}"
+                tally.broken += [f"{about}: {rule}" for rule in broken]
+        return tally
+
+    def undisturbed(self) -> tuple[list[str], dict[str, Any]]:
+        """The calls of the act, and the outcome when nothing fails and the act comes three times. ``Broken``."""
+        world, line = self._watched(), Line()
+        tried(world, self.case.act, world.process(line))
+        broken = self._after(world, Aftermath.REPEATED, None)
+        if broken:
+            raise Broken(f"{self.case.name}, undisturbed: {broken}")
+        return line.called, outcome(world)
+
+    def _watched(self) -> World:
+        world = self.fresh()
+        if self.watching:
+            world.watch(AtAnyInstant())
+        return world
+
+    def _played(self, at: int, fault: Fault) -> World:
+        world = self._watched()
+        tried(world, self.case.act, world.process(Line(fault, at)))
+        return world
+
+    def _broken_after(self, world: World, aftermath: Aftermath, undisturbed: dict[str, Any]) -> list[str]:
+        try:
+            return self._after(world, aftermath, undisturbed)
+        except Exception as error:  # whatever it is: a client would see a fault, or a queue never come to rest
+            return [repr(error)]
+
+    def _after(self, world: World, aftermath: Aftermath, undisturbed: dict[str, Any] | None) -> list[str]:
+        if aftermath is Aftermath.LATE:
+            world.pass_time(LATER)
+            others_come(world)
+        if aftermath is Aftermath.ABANDONED:
+            world.lose_what_is_under_way()
+        else:
+            repeated(world, self.case.act)
+            repeated(world, self.case.act)
+        world.rest()
+        for _ in range(_MOST_NIGHTS):
+            state = read(world.cloud)
+            if len(posted(state)) == len(state.entries()):
+                break
+            world.night()
+        broken = world.broken + check_everything(world)
+        if aftermath is Aftermath.REPEATED and undisturbed is not None:
+            broken += list(differences(undisturbed, outcome(world)))
+        return list(dict.fromkeys(broken))
+
+
+def others_come(world: World) -> None:
+    """Buyers who take what they can get; one of them pays."""
+    for drop in DROPS:
+        takes(f"rival-{drop}", (drop, 3))(world, world.process())
+    completes("rival-mug")(world, world.process())
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """What two outcomes do not agree on."""
+    return [f"{name} is {other[name]}, undisturbed {one[name]}" for name in one if one[name] != other[name]]

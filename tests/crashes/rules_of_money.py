@@ -1,0 +1,80 @@
+"""Invariants 4 and 5: each intent once, and never money without goods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chalicelib.checkout import Purchase
+from chalicelib.checkout import State as Stage
+from tests.crashes.rules_of_stock import kept
+from tests.crashes.state import State
+
+
+def purchases(state: State) -> Iterator[str]:
+    for purchase in state.purchases.values():
+        about = f"{purchase.id} ({purchase.state})"
+        if purchase.state not in {Stage.OPEN, Stage.PAID, Stage.CANCELLED}:
+            yield f"{about} is not at rest"
+        totals = purchase.totals
+        if totals.subtotal != sum(line.unit_price * line.quantity for line in purchase.lines):
+            yield f"{about} has a wrong subtotal"
+        if totals.total != totals.subtotal + totals.shipping + totals.tax_on_top:
+            yield f"{about} has a wrong total"
+        if purchase.state is Stage.PAID:
+            for line in purchase.lines:
+                if sum(hold.quantity for hold in line.holds) != line.quantity:
+                    yield f"{about}: its holds are not the {line.quantity} units of {line.id}"
+        yield from _refunds(purchase, about)
+
+
+def _refunds(purchase: Purchase, about: str) -> Iterator[str]:
+    back = Counter({line.id: -line.quantity for line in purchase.lines})
+    for refund in purchase.refunds:
+        if refund.done_at is None or refund.restocked != refund.restock:
+            yield f"{about}: {refund.id} is not carried out"
+        back.update({part.line_id: part.quantity for part in refund.lines})
+    if max(back.values(), default=0) > 0 or refunded(purchase) > purchase.totals.total:
+        yield f"{about}: more was refunded than bought"
+
+
+def refunded(purchase: Purchase) -> int:
+    return sum(refund.amount for refund in purchase.refunds if refund.done_at is not None)
+
+
+def goods_before_money(state: State) -> Iterator[str]:
+    """Whatever was captured, the units are sold to the purchase at that instant."""
+    for payment_id, payment in state.payments.items():
+        if payment["status"] != "captured":
+            continue
+        purchase = state.purchases.get(payment_id.partition("#")[0])
+        if purchase is None:
+            yield f"{payment_id} was captured for no purchase"
+        elif not purchase.refunds and {d: sum(h.values()) for d, h in state.sold_to(purchase).items()} != kept(
+            purchase
+        ):
+            yield f"{payment_id} was captured without its goods"
+
+
+def payments(state: State) -> Iterator[str]:
+    captured: Counter[str] = Counter()
+    for payment_id, payment in state.payments.items():
+        ours, _, attempt = payment_id.partition("#")
+        purchase = state.purchases.get(ours)
+        if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
+            yield f"{payment_id} is for no attempt"
+            continue
+        if payment["status"] == "authorised":
+            yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
+        if payment["status"] != "captured":
+            continue
+        captured[ours] += 1
+        if purchase.state is not Stage.PAID or int(attempt) != purchase.attempt:
+            yield f"{payment_id} was captured, and its purchase is {purchase.state} at attempt {purchase.attempt}"
+        if payment["captured"] != purchase.totals.total:
+            yield f"{payment_id}: {payment['captured']} captured of {purchase.totals.total}"
+        if payment["left"] != purchase.totals.total - refunded(purchase):
+            yield f"{payment_id}: {payment['left']} left after refunds of {refunded(purchase)}"
+    for purchase in state.purchases.values():
+        if purchase.state is Stage.PAID and captured[purchase.id] != 1:
+            yield f"{purchase.id} is paid and was captured {captured[purchase.id]} times"

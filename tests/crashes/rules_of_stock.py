@@ -1,0 +1,105 @@
+"""Invariants 1 and 2: units. None is lost, none is there twice, none is sold or held for nobody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chalicelib.checkout import Purchase
+from chalicelib.checkout import State as Stage
+from tests.crashes.cloud import Record
+from tests.crashes.state import State, is_held, is_sold
+
+MARGIN_SECONDS = 2
+"""Others take a hold this long after its end (DESIGN §4)."""
+
+
+def buckets(state: State) -> Iterator[str]:
+    for drop, buckets in state.buckets.items():
+        places: Counter[str] = Counter()
+        for number, bucket in buckets.items():
+            units = [entry["q"] for entry in bucket["h"].values()]
+            if bucket["a"] < 0 or min(units, default=0) < 0 or bucket["a"] + sum(units) != bucket["s"]:
+                yield f"bucket {drop}#{number}: {bucket['a']} available and {units} in holds are not {bucket['s']}"
+            places.update(hold for hold, entry in bucket["h"].items() if entry["q"] > 0)
+        yield from (
+            f"hold {hold} of {drop} has units in {count} buckets" for hold, count in places.items() if count > 1
+        )
+
+
+def drops(state: State) -> Iterator[str]:
+    for drop, record in state.drops.items():
+        listed = (record["show_id"], drop) in state.listed
+        if record.get("draft"):
+            if listed:
+                yield f"the draft {drop} is listed"
+            continue
+        if not listed:
+            yield f"{drop} is not listed in its show"
+        numbers = set(range(record["homes"] + record.get("extra", 0)))
+        made = set(state.buckets[drop])
+        if made != numbers and not (record.get("pending") and set(range(record["homes"])) <= made < numbers):
+            yield f"{drop} has buckets {sorted(made)}, not {sorted(numbers)}"
+        yield from _offered(state, drop, record)
+    for subject, revision in state.revisions.items():
+        if sorted(state.audits[subject]) != list(range(1, revision + 1)):
+            yield f"{subject} is at revision {revision} and has audits of {sorted(state.audits[subject])}"
+
+
+def _offered(state: State, drop: str, record: Record) -> Iterator[str]:
+    """Units in the buckets are the units offered: the first ones and each addition once."""
+    laid_out = sum(bucket["s"] for bucket in state.buckets[drop].values())
+    added = sum(one["quantity"] for one in state.added[drop])
+    if record["stock"] != record["first_stock"] + added:
+        yield f"{drop} offers {record['stock']}: first {record['first_stock']}, then {added}"
+    if len(state.added[drop]) != record.get("plans", 0) - ("pending" in record):
+        yield f"{drop} has had {record.get('plans', 0)} plans, of which {len(state.added[drop])} are done"
+    under_way = record["pending"]["quantity"] if "pending" in record else 0
+    if not record["stock"] <= laid_out <= record["stock"] + under_way:
+        yield f"{drop} offers {record['stock']} units and has {laid_out}"
+
+
+def units(state: State, now_seconds: int) -> Iterator[str]:
+    """Every unit is sold to an order that names it, or can be had: no strays."""
+    by_ref = {purchase.order_ref: purchase for purchase in state.purchases.values()}
+    for drop, buckets in state.buckets.items():
+        for number, bucket in buckets.items():
+            for hold, entry in bucket["h"].items():
+                if is_held(entry) and entry["u"] + MARGIN_SECONDS >= now_seconds:
+                    yield f"{entry['q']} units of {drop}#{number} are still held, by {hold}"
+                owner = by_ref.get(entry.get("o", "")[:9])
+                if is_sold(entry) and (owner is None or owner.state is not Stage.PAID):
+                    yield f"{entry['q']} units of {drop}#{number} are sold to nobody, by {hold}"
+    for purchase in state.purchases.values():
+        sold = state.sold_to(purchase)
+        if purchase.state is Stage.PAID and {drop: sum(holds.values()) for drop, holds in sold.items()} != kept(
+            purchase
+        ):
+            yield f"{purchase.id} has {sold} of {kept(purchase)}"
+        named = {(line.drop_id, hold.id) for line in purchase.lines for hold in line.holds}
+        foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
+        if foreign:
+            yield f"{purchase.id} was sold {foreign}, which it does not name"
+
+
+def kept(purchase: Purchase) -> dict[str, int]:
+    """Units by drop that an order has, without those that went back into stock."""
+    units: Counter[str] = Counter()
+    drops = {line.id: line.drop_id for line in purchase.lines}
+    for line in purchase.lines:
+        units[line.drop_id] += line.quantity
+    for refund in purchase.refunds:
+        for part in refund.lines:
+            units[drops[part.line_id]] -= part.quantity if refund.restock else 0
+    return {drop: count for drop, count in units.items() if count}
+
+
+def counted(buckets: dict[int, Record], now_seconds: int) -> dict[str, int]:
+    count: Counter[str] = Counter(available=0, held=0, sold=0, size=0)
+    for bucket in buckets.values():
+        count["size"] += bucket["s"]
+        count["available"] += bucket["a"]
+        for entry in bucket["h"].values():
+            lapsed = is_held(entry) and entry["u"] + MARGIN_SECONDS < now_seconds
+            count["available" if lapsed else "held" if is_held(entry) else "sold"] += entry["q"]
+    return dict(count)

@@ -1,0 +1,87 @@
+"""Everything that stands outside processes, read raw and sorted by what it is about."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+
+from chalicelib.aws import to_item
+from chalicelib.checkout import Purchase, purchase_from_item
+from tests.crashes.cloud import Cloud, Record
+
+
+@dataclass(frozen=True)
+class State:
+    """Raw tables and objects."""
+
+    buckets: dict[str, dict[int, Record]]
+    """By drop and number."""
+    drops: dict[str, Record]
+    listed: set[tuple[str, str]]
+    """Which show lists which drop."""
+    added: dict[str, list[Record]]
+    """What was written down with each finished plan, by drop."""
+    audits: dict[str, list[int]]
+    """Revisions of each show and drop that have an audit item."""
+    revisions: dict[str, int]
+    purchases: dict[str, Purchase]
+    payments: dict[str, Record]
+    objects: dict[str, bytes]
+    events: list[Record]
+
+    def sold_to(self, purchase: Purchase) -> dict[str, dict[str, int]]:
+        """Units sold to a purchase, by drop and hold."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for drop, buckets in self.buckets.items():
+            for bucket in buckets.values():
+                for hold, entry in bucket["h"].items():
+                    if is_sold(entry) and entry.get("o", "")[:9] == purchase.order_ref:
+                        found[drop][hold] = entry["q"]
+        return found
+
+    def entries(self) -> dict[str, list[Record]]:
+        """Rows of the ledger by their id."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for key, body in sorted(self.objects.items()):
+            if key.startswith("ledger/"):
+                for line in body.decode().splitlines():
+                    row = json.loads(line)
+                    assert f"date={row['business_date']}/" in key
+                    found[row["id"]].append(row)
+        return found
+
+
+def is_sold(entry: Record) -> bool:
+    return entry["q"] > 0 and "u" not in entry
+
+
+def is_held(entry: Record) -> bool:
+    return entry["q"] > 0 and "u" in entry
+
+
+def read(cloud: Cloud) -> State:
+    buckets: dict[str, dict[int, Record]] = defaultdict(dict)
+    for bucket in cloud.records("stock"):
+        drop, _, number = bucket["pk"].rpartition("#")
+        buckets[drop][int(number)] = bucket
+    state = State(buckets, {}, set(), defaultdict(list), defaultdict(list), {}, {}, {}, cloud.objects(), cloud.events)
+    for record in cloud.records("commerce"):
+        sort_key = record["sk"]
+        if sort_key == "PURCHASE":
+            purchase = purchase_from_item(to_item(record))
+            state.purchases[purchase.id] = purchase
+            continue
+        subject = record["pk"].partition("#")[2]
+        if sort_key in {"DROP", "SHOW"}:
+            state.revisions[subject] = record["revision"]
+        if sort_key == "DROP":
+            state.drops[subject] = record
+        elif sort_key.startswith("DROP#"):
+            state.listed.add((subject, record["drop_id"]))
+        elif sort_key.startswith("ADDED#"):
+            state.added[subject].append(record)
+        elif sort_key.startswith("AUDIT#"):
+            state.audits[record["subject"]].append(int(sort_key.rpartition("#")[2]))
+    state.payments.update((record["pk"], record) for record in cloud.records("sandbox"))
+    return state

@@ -1,0 +1,102 @@
+"""Deliberately wrong variants, each right as long as nothing dies: the same enumeration must catch every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Purchase, Refund, capture, complete, refund
+from chalicelib.checkout.till import Till, holds_of, order_of
+from chalicelib.finance import Exporter
+from chalicelib.finance.export import MANIFEST
+from chalicelib.stock import expressions
+from tests.crashes.play import Enumeration
+from tests.crashes.test_crashes import in_memory_from, quiet_and_in_order
+from tests.crashes.use_cases import USE_CASES
+
+__all__ = ["quiet_and_in_order"]
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def goods_after_money(patch: pytest.MonkeyPatch) -> None:
+    """Units are sold once the purchase is paid."""
+    paid = capture._paid
+
+    def then_sell(till: Till, purchase: Purchase, *others: Any) -> None:
+        paid(till, purchase, *others)
+        for layout, hold in holds_of(purchase):
+            till.stock.sell(layout, hold, hold.quantity, order_of(purchase))
+
+    patch.setattr(complete, "_sell", lambda till, frozen: None)
+    patch.setattr(capture, "_goods", lambda till, purchase, now: (purchase, True))
+    patch.setattr(capture, "_paid", then_sell)
+
+
+def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
+    """A bucket adds units as often as it is told."""
+    numbered = expressions.add_units
+    unconditional = "a >= :zero OR attribute_not_exists(a)"
+    patch.setattr(
+        expressions,
+        "add_units",
+        lambda *arguments, **named: replace(numbered(*arguments, **named), condition=unconditional),
+    )
+
+
+def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
+    """Each call to the provider is a refund of its own."""
+    numbers = count()
+
+    def money_back(till: Till, purchase: Purchase, one: Refund, now: int) -> str | None:
+        assert purchase.payment is not None
+        assert purchase.payment.provider_id is not None
+        refund_id = f"{purchase.id}-{next(numbers)}"
+        till.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
+        return None
+
+    patch.setattr(refund, "_money_back", money_back)
+
+
+def manifest_first(patch: pytest.MonkeyPatch) -> None:
+    """A day's manifest is published before its files."""
+    publish = Exporter.publish
+
+    def too_early(self: Exporter, stage: str, prefix: str) -> dict[str, Any]:
+        self.objects.put(prefix + MANIFEST, self.objects.read(stage + MANIFEST) or b"")
+        return publish(self, stage, prefix)
+
+    patch.setattr(Exporter, "publish", too_early)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        (goods_after_money, "capture: ok"),
+        (plans_without_numbers, "add stock to three buckets"),
+        (refunds_without_ids, "refund"),
+        (manifest_first, "close of day"),
+    ],
+)
+def test_the_enumeration_catches_what_no_undisturbed_run_shows(
+    wrong: Patch, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = next(case for case in USE_CASES if case.name == name)
+    wrong(monkeypatch)
+    enumeration = Enumeration(case, in_memory_from(case), watching=False, every=3)
+    enumeration.undisturbed()
+    assert enumeration.explore().broken != []
+
+
+@pytest.mark.parametrize(("wrong", "name"), [(goods_after_money, "capture: ok"), (manifest_first, "close of day")])
+def test_watching_every_write_catches_them_even_undisturbed(
+    wrong: Patch, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = next(case for case in USE_CASES if case.name == name)
+    wrong(monkeypatch)
+    with pytest.raises(AssertionError, match=r"without its goods|does not describe"):
+        Enumeration(case, in_memory_from(case)).undisturbed()

@@ -1,0 +1,206 @@
+"""A shop on a cloud: processes that may die, and the platform that delivers, repeats and repairs."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from chalicelib import aws
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.errors import Conflict, Unavailable
+from chalicelib.finance import Exports, open_books, open_exports
+from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
+from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
+from chalicelib.shows import Shows
+from chalicelib.stock import Stock
+from chalicelib.streams import books, cues, jobs, purchases, stock
+from chalicelib.streams import capture as captures
+from chalicelib.streams.store import Bus, NotSentError, Queue
+from tests.checkout.builders import NOW
+from tests.crashes.cloud import Cloud
+from tests.crashes.faults import Client, Died, Line, Provider
+
+TIME_ZONE = "Europe/London"
+ID_KEY = b"k" * 32
+_MOST_DELIVERIES = 12
+LATER: Instant = 11 * MINUTE
+"""Long enough for any hold and any hold again to have lapsed."""
+
+
+class ComesAgainError(Exception):
+    """A message failed, and stays in its queue."""
+
+
+FAILS = (*aws.UNREACHABLE, Unavailable, OutcomeUnknownError, NotSentError, ComesAgainError, Died)
+"""After these the caller asks again with the same key, or the platform delivers again. Anything else is a fault."""
+
+
+class Process:
+    """What one function's container has: clients at the end of a line, the rooms over them, memory of its own."""
+
+    def __init__(self, cloud: Cloud, line: Line) -> None:
+        def client(service: str) -> Any:
+            return Client(cloud, service, line)
+
+        dynamodb, tables, urls = client("dynamodb"), cloud.tables, cloud.queue_urls
+        # The provider is another house: its own table is not behind our line, each call to it is.
+        bank = SandboxGateway(cast("Any", Client(cloud, "dynamodb", Line())), tables["sandbox"])
+        gateway = cast("Gateway", Provider(bank, line))
+        self.line = line
+        self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
+        self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
+        self.purchases = PurchaseStore(dynamodb, tables["commerce"])
+        self.checkout = Checkout(self.purchases, self.shows, self.stock, gateway, DEFAULT_MARKETS, ID_KEY)
+        self.books = open_books(client("s3"), cloud.bucket)
+        self.exports: Exports = open_exports(
+            client("s3"), cloud.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
+        )
+        self.queues = {name: Queue(client("sqs"), url) for name, url in urls.items()}
+        self.bus = Bus(client("events"), cloud.bus)
+
+    def on_purchase(self, records: list[Any]) -> None:
+        purchases.relay({"Records": records}, self.queues["captures"], self.queues["books"])
+
+    def on_stock(self, records: list[Any], now: Instant) -> None:
+        stock.handle({"Records": records}, self.shows, self.stock, now)
+
+    def on_cues(self, events: list[Any], now: Instant) -> None:
+        """Kinesis records: CloudEvents, or text that is none."""
+        texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+        records = [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]
+        cues.handle({"Records": records}, self.shows, self.queues["parked"], now)
+
+    def on_message(self, queue: str, bodies: list[str], now: Instant) -> None:
+        """A batch of a queue's messages. ``ComesAgainError`` when one failed."""
+        event = {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+        answer = {
+            "captures": lambda: captures.capture(event, self.checkout, now),
+            "books": lambda: books.record(event, self.purchases, self.books, self.bus, TIME_ZONE),
+            "exports": lambda: jobs.export(event, self.exports, now),
+        }[queue]()
+        if answer["batchItemFailures"]:
+            raise ComesAgainError
+
+    def repair(self, now: Instant) -> None:
+        jobs.repair(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
+
+    def close_day(self, now: Instant) -> None:
+        jobs.close_day(self.exports, now)
+
+
+@dataclass
+class World:
+    """A shop, and what time it is."""
+
+    cloud: Cloud
+    now: Instant = NOW
+    broken: list[str] = field(default_factory=list)
+    """Rules that were broken at some instant."""
+
+    def watch(self, rules: Callable[[Cloud, str], Iterable[str]]) -> None:
+        """Check rules after every write from now on. What breaks is kept, as product code may catch exceptions."""
+        self.cloud.after_write = lambda written: self.broken.extend(rules(self.cloud, written))
+
+    def process(self, line: Line | None = None) -> Process:
+        """A new container."""
+        return Process(self.cloud, line or Line())
+
+    def pass_time(self, milliseconds: Instant) -> None:
+        self.now += milliseconds
+
+    # The platform.
+
+    def deliver(self) -> None:
+        """Streams and queues until nothing is left, everything at least twice, as they may."""
+        for delivery in range(_MOST_DELIVERIES):
+            if self.cloud.at_rest():
+                return
+            self._twice("stream of purchases", self.cloud.streams["commerce"], lambda it: it[0].on_purchase(it[1]))
+            self._twice("stream of stock", self.cloud.streams["stock"], lambda it: it[0].on_stock(it[1], self.now))
+            for queue in ("captures", "books", "exports"):
+                for body in self._drained(queue):
+                    self._message(queue, body)
+            self.cloud.queues.pop("parked", None)
+            if delivery:
+                self.pass_time(2 * MINUTE)
+        raise AssertionError(f"no rest: {self.cloud.queues}")
+
+    def _twice(self, name: str, waiting: list[Any], handle: Callable[[tuple[Process, list[Any]]], None]) -> None:
+        batch = list(waiting)
+        del waiting[:]
+        if batch:
+            process = self.process()
+            handle((process, batch))
+            handle((process, batch))
+
+    def _drained(self, queue: str) -> list[str]:
+        bodies = self.cloud.queues.get(queue, [])
+        self.cloud.queues[queue] = []
+        return list(dict.fromkeys(bodies))
+
+    def _message(self, queue: str, body: str) -> None:
+        process = self.process()
+        try:
+            process.on_message(queue, [body], self.now)
+            process.on_message(queue, [body], self.now)
+        except ComesAgainError:
+            self.cloud.queues[queue].append(body)
+
+    def lose_what_is_under_way(self) -> None:
+        """A gap in the stream of purchases, and messages that were given up."""
+        self.cloud.streams["commerce"].clear()
+        self.cloud.queues.clear()
+
+    def repair(self) -> None:
+        self.process().repair(self.now)
+        self.deliver()
+
+    def night(self) -> None:
+        """On to three in the morning: repair, then the day is closed."""
+        midnight = (self.now // DAY + 1) * DAY
+        self.now = midnight + 3 * HOUR
+        self.repair()
+        self.process().close_day(self.now)
+        self.deliver()
+
+    def rest(self) -> None:
+        """Everything is delivered, everything lapses, everything is repaired, and the day is closed."""
+        self.deliver()
+        self.pass_time(2 * MINUTE)
+        self.repair()
+        self.pass_time(2 * HOUR)
+        self.deliver()
+        self.night()
+
+
+def business_date(now: Instant) -> str:
+    return business_day(now, TIME_ZONE).isoformat()
+
+
+Act = Callable[[World, Process], object]
+
+
+def tried(world: World, act: Act, process: Process) -> bool:
+    """Whether the act came to its end, whatever that was, in this process."""
+    try:
+        act(world, process)
+    except FAILS:
+        return False
+    except Conflict as conflict:
+        if conflict.code != "changed":  # "read it and try again"
+            raise
+        return False
+    return True
+
+
+def repeated(world: World, act: Act, process: Process | None = None) -> None:
+    """The act again, in the same process while that lives, until it came to its end."""
+    for _ in range(_MOST_DELIVERIES):
+        process = world.process() if process is None or process.line.dead else process
+        if tried(world, act, process):
+            return
+        process = None
+    raise AssertionError("the act never comes to its end")
