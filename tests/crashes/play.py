@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -42,6 +42,10 @@ class Tally:
     broken: list[str] = field(default_factory=list)
 
 
+Path = tuple[tuple[int, Fault], ...]
+"""At which call which fault happened, try by try."""
+
+
 @dataclass
 class Enumeration:
     """A use case with all its crash points, each played from the same fresh start.
@@ -53,6 +57,8 @@ class Enumeration:
     fresh: Callable[[], World]
     every: int = 1
     """Only each so-manieth crash point."""
+    depth: int = 1
+    """How many faults one after another: with 2, the repeat of what died may die too."""
     watching: bool = True
     """Rules that hold at any instant are checked after every write, too."""
 
@@ -60,20 +66,30 @@ class Enumeration:
         """Play all crash points. Rules that broke are listed in the tally."""
         tally, seen = Tally(), set[int]()
         tally.calls, undisturbed = self.undisturbed()
-        faults = [(at, fault) for at in range(1, len(tally.calls) + 1) for fault in Fault]
+        paths: list[Path] = [()]
+        for _ in range(self.depth):
+            paths = [path for before in paths for path in self._once_more(before, tally, seen, undisturbed)]
+        return tally
+
+    def _once_more(self, before: Path, tally: Tally, seen: set[int], undisturbed: dict[str, Any]) -> Iterator[Path]:
+        """Paths with one fault more that left the cloud as none did before. What comes after each is played."""
+        line, world = Line(), self._played(before)
+        tried(world, self.case.act, world.process(line))
+        faults = [(at, fault) for at in range(1, len(line.called) + 1) for fault in Fault]
         for at, fault in faults[:: self.every]:
             tally.points += 1
-            left = self._played(at, fault).cloud.fingerprint()
+            path = (*before, (at, fault))
+            left = self._played(path).cloud.fingerprint()
             if left in seen:
                 continue
             seen.add(left)
             tally.states += 1
             for aftermath in Aftermath:
                 tally.aftermaths += 1
-                broken = self._broken_after(self._played(at, fault), aftermath, undisturbed)
-                about = f"{self.case.name}, call {at} ({tally.calls[at - 1]}) {fault}, {aftermath}"
+                broken = self._broken_after(self._played(path), aftermath, undisturbed)
+                about = f"{self.case.name}, {_told(path)} ({line.called[at - 1]}), {aftermath}"
                 tally.broken += [f"{about}: {rule}" for rule in broken]
-        return tally
+            yield path
 
     def undisturbed(self) -> tuple[list[str], dict[str, Any]]:
         """The calls of the act, and the outcome when nothing fails and the act comes three times. ``Broken``."""
@@ -90,9 +106,10 @@ class Enumeration:
             world.watch(AtAnyInstant())
         return world
 
-    def _played(self, at: int, fault: Fault) -> World:
+    def _played(self, path: Path) -> World:
         world = self._watched()
-        tried(world, self.case.act, world.process(Line(fault, at)))
+        for at, fault in path:
+            tried(world, self.case.act, world.process(Line(fault, at)))
         return world
 
     def _broken_after(self, world: World, aftermath: Aftermath, undisturbed: dict[str, Any]) -> list[str]:
@@ -120,6 +137,10 @@ class Enumeration:
         if aftermath is Aftermath.REPEATED and undisturbed is not None:
             broken += list(differences(undisturbed, outcome(world)))
         return list(dict.fromkeys(broken))
+
+
+def _told(path: Path) -> str:
+    return ", then ".join(f"call {at} {fault}" for at, fault in path)
 
 
 def others_come(world: World) -> None:

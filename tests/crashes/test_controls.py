@@ -87,7 +87,7 @@ def test_the_enumeration_catches_what_no_undisturbed_run_shows(
 ) -> None:
     case = next(case for case in USE_CASES if case.name == name)
     wrong(monkeypatch)
-    enumeration = Enumeration(case, in_memory_from(case), watching=False, every=3)
+    enumeration = Enumeration(case, in_memory_from(case), watching=False, every=5)
     enumeration.undisturbed()
     assert enumeration.explore().broken != []
 
