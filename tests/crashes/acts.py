@@ -110,8 +110,8 @@ def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Act:
     return lambda world, process: process.shows.put_drop(drop, wish, "ann", world.now)
 
 
-def adds(drop: str, quantity: int, key: str = "more") -> Act:
-    return lambda world, process: process.shows.add_stock(drop, quantity, key, "ann", world.now)
+def changes_stock(drop: str, quantity: int, key: str = "more") -> Act:
+    return lambda world, process: process.shows.change_stock(drop, quantity, key, "ann", world.now)
 
 
 def a_cue(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, Any]:

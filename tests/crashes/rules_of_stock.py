@@ -36,10 +36,8 @@ def drops(state: State) -> Iterator[str]:
             continue
         if not listed:
             yield f"{drop} is not listed in its show"
-        numbers = set(range(record["homes"] + record.get("extra", 0)))
-        made = set(state.buckets[drop])
-        if made != numbers and not (record.get("pending") and set(range(record["homes"])) <= made < numbers):
-            yield f"{drop} has buckets {sorted(made)}, not {sorted(numbers)}"
+        if set(state.buckets[drop]) != set(range(record["homes"])):
+            yield f"{drop} has buckets {sorted(state.buckets[drop])}, not {record['homes']}"
         yield from _offered(state, drop, record)
     for subject, revision in state.revisions.items():
         if sorted(state.audits[subject]) != list(range(1, revision + 1)):
@@ -47,16 +45,19 @@ def drops(state: State) -> Iterator[str]:
 
 
 def _offered(state: State, drop: str, record: Record) -> Iterator[str]:
-    """Units in the buckets are the units offered: the first ones and each addition once."""
-    laid_out = sum(bucket["s"] for bucket in state.buckets[drop].values())
-    added = sum(one["quantity"] for one in state.added[drop])
-    if record["stock"] != record["first_stock"] + added:
-        yield f"{drop} offers {record['stock']}: first {record['first_stock']}, then {added}"
-    if len(state.added[drop]) != record.get("plans", 0) - ("pending" in record):
-        yield f"{drop} has had {record.get('plans', 0)} plans, of which {len(state.added[drop])} are done"
+    """Units in the buckets are the units offered: the first ones, and what each plan moved, once."""
+    laid_out, done = sum(bucket["s"] for bucket in state.buckets[drop].values()), state.plans[drop]
+    moved = sum(plan["moved"] for plan in done)
+    if record["stock"] != record["first_stock"] + moved:
+        yield f"{drop} offers {record['stock']}: first {record['first_stock']}, then {moved}"
+    if sorted(plan["plan"] for plan in done) != list(range(1, record.get("plans", 0) + ("pending" not in record))):
+        yield f"{drop} has had {record.get('plans', 0)} plans, of which these are done: {done}"
     under_way = record["pending"]["quantity"] if "pending" in record else 0
-    if not record["stock"] <= laid_out <= record["stock"] + under_way:
+    least, most = sorted([record["stock"], record["stock"] + under_way])
+    if not least <= laid_out <= most:
         yield f"{drop} offers {record['stock']} units and has {laid_out}"
+    if sum(bucket.get("m", 0) for bucket in state.buckets[drop].values()):
+        yield f"{drop}: what was raked out of its buckets is not what was raked in"
 
 
 def units(state: State, now_seconds: int) -> Iterator[str]:

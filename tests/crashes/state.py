@@ -20,8 +20,8 @@ class State:
     drops: dict[str, Record]
     listed: set[tuple[str, str]]
     """Which show lists which drop."""
-    added: dict[str, list[Record]]
-    """What was written down with each finished plan, by drop."""
+    plans: dict[str, list[Record]]
+    """What was written down with each finished plan to add or take away stock, by drop."""
     audits: dict[str, list[int]]
     """Revisions of each show and drop that have an audit item."""
     revisions: dict[str, int]
@@ -79,8 +79,8 @@ def read(cloud: Cloud) -> State:
             state.drops[subject] = record
         elif sort_key.startswith("DROP#"):
             state.listed.add((subject, record["drop_id"]))
-        elif sort_key.startswith("ADDED#"):
-            state.added[subject].append(record)
+        elif sort_key.startswith("PLAN#"):
+            state.plans[subject].append(record)
         elif sort_key.startswith("AUDIT#"):
             state.audits[record["subject"]].append(int(sort_key.rpartition("#")[2]))
     state.payments.update((record["pk"], record) for record in cloud.records("sandbox"))

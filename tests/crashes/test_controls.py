@@ -40,7 +40,7 @@ def goods_after_money(patch: pytest.MonkeyPatch) -> None:
 def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
     """A bucket adds units as often as it is told."""
     numbered = expressions.add_units
-    unconditional = "a >= :zero OR attribute_not_exists(a)"
+    unconditional = "attribute_exists(pk)"
     patch.setattr(
         expressions,
         "add_units",

@@ -13,10 +13,10 @@ from tests.crashes.acts import (
     SHOW,
     a_cue,
     a_show,
-    adds,
     cancels,
     cancels_order,
     captures,
+    changes_stock,
     closes_day,
     completes,
     cues,
@@ -77,6 +77,8 @@ def case(name: str, *acts: Act) -> None:
 
 ADA, BOB = "ada", "bob"
 FIRST = at_home("pen", 2, 0, 12)
+HALF = at_home("pen", 2, 0, 11)
+OTHER_HALF = at_home("pen", 2, 1, 13)
 STRAY = at_home("pen", 2, 0, first=100)
 
 case("take one line", takes(ADA, ("mug", 1)))
@@ -85,6 +87,11 @@ case("take fewer than asked", takes(ADA, ("mug", 5)))
 case("take the last units", takes(ADA, ("mug", 3)))
 case("take away from home", takes(FIRST, ("pen", 12)), delivered, takes(STRAY, ("pen", 1)))
 case("take a lapsed hold", takes(BOB, ("mug", 3)), delivered, later(11 * MINUTE), takes(ADA, ("mug", 2)))
+case(
+    "take crumbs raked together",
+    *(takes(HALF, ("pen", 11)), takes(OTHER_HALF, ("pen", 13))),
+    *(delivered, later(2_000), takes(ADA, ("pen", 2))),
+)
 case("make a cart", takes(ADA, ("mug", 1), as_cart=True))
 case(
     "cart to checkout",
@@ -141,10 +148,13 @@ case("put a new show", lambda world, process: process.shows.put_show("gala", a_s
 case("change a show", puts_show(title="Later tonight"))
 case("put a new drop", puts_drop("bag", 60))
 case("change a drop", puts_drop("mug", 3, 990, title="A mug"))
-case("add stock", adds("mug", 2))
-case("add stock to three buckets", adds("lamp", 50))
-case("add stock in extra buckets", adds("pen", 700))
-case("add stock again", adds("mug", 2), adds("mug", 3, "even-more"))
+case("add stock", changes_stock("mug", 2))
+case("add stock to three buckets", changes_stock("lamp", 50))
+case("add stock again", changes_stock("mug", 2), changes_stock("mug", 3, "even-more"))
+case("take stock away", changes_stock("mug", -2))
+case("take stock away from three buckets", changes_stock("lamp", -50))
+case("take away more than is free", takes(ADA, ("mug", 1)), *paid(BOB, ("mug", 1)), changes_stock("mug", -3))
+case("take away what has lapsed", takes(ADA, ("mug", 2)), delivered, later(11 * MINUTE), changes_stock("mug", -3))
 
 for cue in (
     a_cue("drop.open", "mug"),

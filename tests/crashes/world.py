@@ -79,7 +79,7 @@ class Process:
         answer = {
             "captures": lambda: captures.capture(event, self.checkout, now),
             "books": lambda: books.record(event, self.purchases, self.books, self.bus, TIME_ZONE),
-            "exports": lambda: jobs.export(event, self.exports, now),
+            "exports": lambda: jobs.export(event, self.exports, lambda: now),
         }[queue]()
         if answer["batchItemFailures"]:
             raise ComesAgainError
@@ -88,7 +88,7 @@ class Process:
         jobs.repair(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
 
     def close_day(self, now: Instant) -> None:
-        jobs.close_day(self.exports, now)
+        jobs.close_day(self.exports, lambda: now)
 
 
 @dataclass
