@@ -1,1 +1,1 @@
-"""Races on the embedded engine, each with a control that must fail."""
+"""Races of many threads and processes, each with a control that must be caught."""

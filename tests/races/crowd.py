@@ -1,0 +1,66 @@
+"""A crowd: many buyers, each a generator that yields where others may come in between, on a few threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Final, TypeVar
+
+from chalicelib.aws import UNREACHABLE
+from chalicelib.errors import Contended, Unavailable
+from chalicelib.payments import OutcomeUnknownError
+from tests.races.clock import Clock
+from tests.races.network import Died
+
+Answer = TypeVar("Answer")
+Buyer = Iterator[None]
+
+NO_ANSWER: Final = (*UNREACHABLE, Contended, Unavailable, OutcomeUnknownError)
+"""What a request may end with that tells nothing of its effect; whoever sent it sends it again."""
+
+_TRIES: Final = 8
+
+
+def play(buyers: Sequence[Buyer], clock: Clock, seed: str, *, threads: int, step_ms: int) -> list[str]:
+    """Until every buyer is done or dead. Between two steps up to ``step_ms`` pass. What else was raised is returned."""
+    shares = [list(buyers[thread::threads]) for thread in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        played = [
+            pool.submit(_play, share, clock, Random(f"{seed}/{thread}"), step_ms) for thread, share in enumerate(shares)
+        ]
+    return [error for one in played for error in one.result()]
+
+
+def _play(buyers: list[Buyer], clock: Clock, random: Random, step_ms: int) -> list[str]:
+    errors = []
+    while buyers:
+        buyer = random.choice(buyers)
+        try:
+            next(buyer)
+        except (StopIteration, Died):
+            buyers.remove(buyer)
+        except Exception as error:  # a control may raise anything
+            errors.append(repr(error))
+            buyers.remove(buyer)
+        clock.let_pass(random.randrange(step_ms))
+    return errors
+
+
+def asked(step: Callable[[], Answer]) -> Answer | None:
+    """What a request answers, sent again while its outcome is unknown; None: it stays unknown."""
+    for _ in range(_TRIES):
+        try:
+            return step()
+        except NO_ANSWER:
+            continue
+    return None
+
+
+def at_once(*steps: Callable[[], Answer]) -> list[Answer | None]:
+    """Several requests at the same moment, each sent again while its outcome is unknown; in a crash all end first."""
+    if len(steps) == 1:
+        return [asked(steps[0])]
+    with ThreadPoolExecutor(len(steps)) as pool:
+        sent = [pool.submit(asked, step) for step in steps]
+    return [one.result() for one in sent]

@@ -1,0 +1,114 @@
+"""What stands between us and the engine in a race: lost calls, lost answers, death before a write; and a watcher.
+
+Every bucket that passes by is checked, the one after each write included, so that each rule of a bucket is checked at
+every instant and not only at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from chalicelib.aws import from_item, refused_item
+from tests.schedules.table import Table
+
+_READS: Final = {"get_item", "batch_get_item", "query"}
+_WRITES: Final = {"put_item", "update_item", "transact_write_items"}
+
+
+class Died(BaseException):
+    """The process of this request is gone; nothing in it may handle that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Shares of calls: ``lost`` have no effect, ``unanswered`` have theirs, and before ``died`` the process is gone."""
+
+    lost: float = 0.0
+    unanswered: float = 0.0
+    died: float = 0.0
+
+
+NO_FAULTS: Final = Faults()
+FAULTS: Final = Faults(lost=0.03, unanswered=0.05, died=0.02)
+
+
+class Network:
+    """A DynamoDB client as far as our stores go. ``apart``: the control, which reads, decides, and then writes."""
+
+    def __init__(self, client: Any, stock_table: str, faults: Faults, seed: str, *, apart: bool = False) -> None:
+        self._client, self._stock_table = client, stock_table
+        self._faults, self._random, self._apart = faults, Random(seed), apart
+        self.figures: Counter[str] = Counter()
+        """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over. ``faults``."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _READS | _WRITES:
+            return partial(self._call, name)
+        return getattr(self._client, name)
+
+    def _call(self, name: str, **call: Any) -> Any:
+        fate, faults = self._random.random(), self._faults
+        writes = name in _WRITES
+        if writes and fate > 1 - faults.died:
+            self.figures["faults"] += 1
+            raise Died
+        if fate < faults.lost:
+            self.figures["faults"] += 1
+            raise ConnectTimeoutError(endpoint_url="race")
+        answer = self._done(name, call)
+        if fate < faults.lost + faults.unanswered:
+            self.figures["faults"] += 1
+            raise ReadTimeoutError(endpoint_url="race")
+        return answer
+
+    def _done(self, name: str, call: dict[str, Any]) -> Any:
+        try:
+            answer = self._taken_apart(name, call) if self._apart else self._at_once(name, call)
+        except ClientError as error:
+            self._see(call.get("TableName"), refused_item(error))
+            raise
+        if name == "update_item":
+            taken_over = [one for one in call.get("ExpressionAttributeNames", {}) if one.startswith("#e")]
+            self.figures["reclaims"] += len(taken_over)
+        self._see(call.get("TableName"), answer.get("Item") or answer.pop("Attributes", None))
+        for table, items in answer.get("Responses", {}).items():
+            for item in items:
+                self._see(table, item)
+        return answer
+
+    def _at_once(self, name: str, call: dict[str, Any]) -> Any:
+        if name == "update_item":
+            return self._client.update_item(ReturnValues="ALL_NEW", **call)
+        return getattr(self._client, name)(**call)
+
+    def _taken_apart(self, name: str, call: dict[str, Any]) -> Any:
+        """The deliberately wrong way: read what is there, decide here, write what comes of it."""
+        if name not in {"put_item", "update_item"} or "ConditionExpression" not in call:
+            return self._at_once(name, call)
+        table: str = call["TableName"]
+        key = call.get("Key") or {part: call["Item"][part] for part in ("pk", "sk") if part in call["Item"]}
+        seen = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        desk = Table()
+        if seen is not None:
+            desk.put_item(TableName=table, Item=seen, ConditionExpression="attribute_not_exists(pk)")
+        getattr(desk, name)(**call)
+        after = desk.get_item(TableName=table, Key=key)["Item"]
+        self._client.put_item(TableName=table, Item=after)
+        return {"Attributes": after} if name == "update_item" else {}
+
+    def _see(self, table: str | None, item: Mapping[str, Any] | None) -> None:
+        if item is not None and table == self._stock_table and not adds_up(from_item(item)):
+            self.figures["broken"] += 1
+
+
+def adds_up(bucket: Mapping[str, Any]) -> bool:
+    """Whether a bucket's units are all there: available and held ones make its size, and none is negative."""
+    held = [entry["q"] for entry in bucket["h"].values()]
+    return bucket["a"] >= 0 and min(held, default=0) >= 0 and bucket["a"] + sum(held) == bucket["s"]
