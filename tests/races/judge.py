@@ -1,4 +1,4 @@
-"""What must be true of a drop when a race is over, told from its buckets, without any of the product's own judgement."""
+"""What must be true of a drop when a race is over, told from its buckets, not by the product's own judgement."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wrongs(figures: Mapping[str, int]) -> dict[str, int]:
 
 
 def read_buckets(client: Any, stock_table: str, layout: Layout) -> list[Bucket]:
-    """Every bucket of a drop that there is, by strong reads. (Not a snapshot: no two buckets need be of one instant.)"""
+    """Every bucket of a drop that there is, by strong reads. No snapshot: two buckets may be of different instants."""
     keys = [{"pk": {"S": f"{layout.drop_id}#{number}"}} for number in range(layout.buckets)]
     answer = client.batch_get_item(RequestItems={stock_table: {"Keys": keys, "ConsistentRead": True}})
     return [from_item(item) for item in answer["Responses"][stock_table]]

@@ -133,11 +133,12 @@ class _Buyer:
         for attempt in range(1, _ATTEMPTS + 1):
             wanted = self._wanted(attempt)
             hold = self._taken(attempt, wanted)
-            yield
             if hold is not None:
                 break
+            for _ in range(3):  # it comes back in a moment
+                yield
         if hold is not None:
-            for _ in range(self._random.choice([0, 1, 1, 2])):
+            for _ in range(self._random.choice([0, 1, 2, 4, 6])):
                 yield
             yield from self._fate(hold)
 
