@@ -29,7 +29,7 @@ CONTROL_ROUNDS: Final = 25
 MANY: Final = 20
 """Rounds after which everything that can happen in a race has happened."""
 
-UNMISTAKABLE: Final = {"oversold", "lost_sales", "ghost_sales", "double_holds", "refused_for_good"}
+UNMISTAKABLE: Final = frozenset(WRONGS) - {"broken", "early_losses", "wrong_sold_out", "undersold", "errors"}
 """What a control must be caught by: wrongs to buyers and shop, not mere errors."""
 
 _clock: Clock | None = None

@@ -22,7 +22,9 @@ WRONGS: Final = (
     "oversold",  # units told to buyers beyond those there are
     "undersold",  # units that late buyers could not get
     "refused_for_good",  # buyers who got less than they wanted although there was enough for all
+    "forked",  # versions of a purchase of which different contents were told
     "money",  # orders paid but not captured, captured twice or without an order, or left with money reserved
+    "not_linearizable",  # histories that no order of their events explains
     "errors",  # requests that ended in any other way than they may
 )
 

@@ -6,6 +6,7 @@ every instant and not only at the end.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from tests.schedules.table import Table
 
 _READS: Final = {"get_item", "batch_get_item", "query"}
 _WRITES: Final = {"put_item", "update_item", "transact_write_items"}
+
+_A_MOMENT: Final = 0.003
+"""How long the control thinks between reading and writing: others get in between in every round, not now and then."""
 
 
 class Died(BaseException):
@@ -44,7 +48,7 @@ class Network:
 
     def __init__(self, client: Any, stock_table: str, faults: Faults, seed: str, *, apart: bool = False) -> None:
         self._client, self._stock_table = client, stock_table
-        self._faults, self._random, self._apart = faults, Random(seed), apart
+        self.faults, self._random, self._apart = faults, Random(seed), apart
         self.figures: Counter[str] = Counter()
         """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over. ``faults``."""
 
@@ -54,7 +58,7 @@ class Network:
         return getattr(self._client, name)
 
     def _call(self, name: str, **call: Any) -> Any:
-        fate, faults = self._random.random(), self._faults
+        fate, faults = self._random.random(), self.faults
         writes = name in _WRITES
         if writes and fate > 1 - faults.died:
             self.figures["faults"] += 1
@@ -100,6 +104,7 @@ class Network:
             desk.put_item(TableName=table, Item=seen, ConditionExpression="attribute_not_exists(pk)")
         getattr(desk, name)(**call)
         after = desk.get_item(TableName=table, Key=key)["Item"]
+        time.sleep(_A_MOMENT)
         self._client.put_item(TableName=table, Item=after)
         return {"Attributes": after} if name == "update_item" else {}
 

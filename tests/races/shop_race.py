@@ -39,7 +39,7 @@ from tests.races.clock import Clock
 from tests.races.crowd import asked, at_once
 from tests.races.judge import judged, read_buckets
 from tests.races.network import FAULTS, NO_FAULTS, Died, Faults, Network
-from tests.races.stock_race import QUANTITIES, client_of
+from tests.races.stock_race import GIVES_UP, QUANTITIES, client_of
 
 NOW: Final = 1_800_000_000_000
 HOLD_SECONDS: Final = 10
@@ -84,6 +84,7 @@ class Process:
     faults: Faults
     figures: Counter[str] = field(default_factory=Counter)
     told_paid: set[str] = field(default_factory=set)
+    versions: dict[tuple[str, int], Purchase] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         race = self.race
@@ -115,6 +116,13 @@ class Process:
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )  # fmt: skip
 
+    def note(self, purchase: Purchase) -> None:
+        """What a buyer was told: of one version always the same, and paid remains paid."""
+        same = self.versions.setdefault((purchase.id, purchase.version), purchase) == purchase
+        self.figures["forked"] += not same
+        if purchase.state is State.PAID:
+            self.told_paid.add(purchase.id)
+
     def outcome(self) -> tuple[Counter[str], set[str]]:
         return self.figures + self.network.figures, self.told_paid
 
@@ -134,13 +142,12 @@ class _Buyer:
         return f"{self._number}-{self._keys}"
 
     def _send(self, *requests: Callable[[], object]) -> list[object]:
-        """Requests at the same moment. Whoever is told that the order is paid may rely on it."""
+        """Requests at the same moment. They are all about this buyer's one purchase."""
         answers = at_once(*requests)
         for answer in answers:
             if isinstance(answer, Answer):
                 self._ours = answer.purchase.id
-                if answer.purchase.state is State.PAID:
-                    self._process.told_paid.add(self._ours)
+                self._process.note(answer.purchase)
         return answers
 
     def _create(self, key: str, wishes: dict[str, int], copies: int = 1) -> list[object]:
@@ -242,7 +249,7 @@ class _Patient(_Buyer):
     def play(self) -> Iterator[None]:
         ((drop_id, _),) = self._process.race.drops
         wishes, key = {drop_id: self._process.race.wanted[self._number]}, self._key()
-        for _ in range(300):
+        for _ in range(120):
             purchase = self._found()
             if purchase is None:
                 self._surviving(lambda: self._create(key, wishes))
@@ -339,16 +346,20 @@ def _settle(process: Process) -> None:
 
 def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
     """Late buyers of one drop, one after another, until they are told that it is sold out."""
-    random = Random(f"{process.race.seed}/{drop_id}")
+    random, refused = Random(f"{process.race.seed}/{drop_id}"), 0
     for late in range(20 * units):
+        if refused == GIVES_UP:
+            return
         buyer = _Buyer(process, 1_000_000 + late)
         wishes = {drop_id: random.choice(QUANTITIES)}
         (answer,) = buyer._create(f"late-{drop_id}-{late}", wishes)
         if isinstance(answer, NoPurchase):
             if answer.messages[0].code == "out_of_stock":
                 return
+            refused += 1
             process.clock.let_pass(1_500)
         elif isinstance(answer, Answer):
+            refused = 0
             buyer._send(buyer._complete("ok"))
             buyer._capture()
 

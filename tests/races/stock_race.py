@@ -44,6 +44,9 @@ STEP_MS: Final = 160
 
 THREADS: Final = 8
 QUANTITIES: Final = (1, 1, 1, 2, 2, 3, 4, 5)
+GIVES_UP: Final = 12
+"""Refusals in a row, all holds having lapsed, after which late buyers stop asking: what is left is stranded."""
+
 _ATTEMPTS: Final = 5
 
 
@@ -294,8 +297,10 @@ def finish(race: Race, clock: Clock, told: dict[str, set[int]]) -> Counter[str]:
     process = Process(race, clock, "late", NO_FAULTS)
     process.told = told
     clock.let_pass(1_000 * HOLD_SECONDS * 20)
-    random, wanted = Random(race.seed), 1
+    random, wanted, refused = Random(race.seed), 1, 0
     for late in range(20 * race.units):
+        if refused == GIVES_UP:
+            break
         wanted = wanted or random.choice(QUANTITIES)
         hold = hold_id(f"{race.drop_id}/late/{late}", race.drop_id, 1, wanted)
         answer = asked(process.take(hold, wanted, None))
@@ -307,8 +312,10 @@ def finish(race: Race, clock: Clock, told: dict[str, set[int]]) -> Counter[str]:
             case Fewer(quantity):
                 wanted = quantity
             case AllHeld() | Busy():
+                refused += 1
                 clock.let_pass(1_500)
             case Taken(taken):
+                refused = 0
                 order = OrderRef(f"L{late:08d}", 1)
                 sold = asked(partial(process.stock.sell, race.layout, taken, taken.quantity, order))
                 process.told[order.order] = {sold.quantity if isinstance(sold, Sold) else 0}

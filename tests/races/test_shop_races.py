@@ -13,7 +13,7 @@ from tests.races.shop_race import NOW, Race, shares_of
 
 pytestmark = pytest.mark.engine
 
-RESTLESS = 20
+RESTLESS = 18
 MUGS, CUPS = (4, 3, 3), (3, 3)
 EXACTLY = (6, 5, 4, 7)
 
