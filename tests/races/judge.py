@@ -38,7 +38,7 @@ def wrongs(figures: Mapping[str, int]) -> dict[str, int]:
 
 def read_buckets(client: Any, stock_table: str, layout: Layout) -> list[Bucket]:
     """Every bucket of a drop that there is, by strong reads. No snapshot: two buckets may be of different instants."""
-    keys = [{"pk": {"S": f"{layout.drop_id}#{number}"}} for number in range(layout.buckets)]
+    keys = [{"pk": {"S": f"{layout.drop_id}#{number}"}} for number in range(layout.homes)]
     answer = client.batch_get_item(RequestItems={stock_table: {"Keys": keys, "ConsistentRead": True}})
     return [from_item(item) for item in answer["Responses"][stock_table]]
 

@@ -50,7 +50,7 @@ class Network:
         self._client, self._stock_table = client, stock_table
         self.faults, self._random, self._apart = faults, Random(seed), apart
         self.figures: Counter[str] = Counter()
-        """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over. ``faults``."""
+        """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over. ``rakings``. ``faults``."""
 
     def __getattr__(self, name: str) -> Any:
         if name in _READS | _WRITES:
@@ -81,6 +81,9 @@ class Network:
         if name == "update_item":
             taken_over = [one for one in call.get("ExpressionAttributeNames", {}) if one.startswith("#e")]
             self.figures["reclaims"] += len(taken_over)
+        if name == "transact_write_items":
+            updates = [write["Update"]["TableName"] for write in call["TransactItems"] if "Update" in write]
+            self.figures["rakings"] += self._stock_table in updates
         self._see(call.get("TableName"), answer.get("Item") or answer.pop("Attributes", None))
         for table, items in answer.get("Responses", {}).items():
             for item in items:

@@ -249,7 +249,7 @@ class _Patient(_Buyer):
     def play(self) -> Iterator[None]:
         ((drop_id, _),) = self._process.race.drops
         wishes, key = {drop_id: self._process.race.wanted[self._number]}, self._key()
-        for _ in range(120):
+        for _ in range(100):
             purchase = self._found()
             if purchase is None:
                 self._surviving(lambda: self._create(key, wishes))
