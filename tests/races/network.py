@@ -50,7 +50,7 @@ class Network:
         self._client, self._stock_table = client, stock_table
         self.faults, self._random, self._apart = faults, Random(seed), apart
         self.figures: Counter[str] = Counter()
-        """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over. ``rakings``. ``faults``."""
+        """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over."""
 
     def __getattr__(self, name: str) -> Any:
         if name in _READS | _WRITES:

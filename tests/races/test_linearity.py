@@ -24,7 +24,7 @@ NOW = 1_800_000_000_000
 SECONDS = NOW // 1000
 HOLD_SECONDS = 8
 THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
-HISTORIES = 6 * ROUNDS
+HISTORIES = 4 * ROUNDS
 FAULTS = Faults(lost=0.02, unanswered=0.04)
 
 VERBS = ("take",) * 5 + ("sell",) * 4 + ("release",) * 2 + ("hold_again", "shrink", "give_back", "mark_dead", "add")

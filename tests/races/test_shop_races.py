@@ -6,25 +6,25 @@ from collections import Counter
 
 import pytest
 
-from tests.races import shop_race
+from tests.races import shop_books, shop_buyers, shop_race
 from tests.races.arena import MANY, Arena, caught, report, rounds, total, until_caught
 from tests.races.judge import wrongs
 from tests.races.shop_race import NOW, Race, shares_of
 
 pytestmark = pytest.mark.engine
 
-RESTLESS = 18
-MUGS, CUPS = (4, 3, 3), (3, 3)
-EXACTLY = (6, 5, 4, 7)
+RESTLESS = 14
+MUGS, CUPS = (3, 3, 2), (2, 2)
+EXACTLY = (5, 3, 4)
 
 
 def raced(arena: Arena, race: Race) -> Counter[str]:
     shop_race.lay_out(race)
-    shares = arena.race(shop_race.run, race, NOW)
+    shares = arena.race(shop_buyers.run, race, NOW)
     told_paid = {ours for _, share in shares for ours in share}
     played = [figures for figures, _ in shares]
     return total(
-        [*played, shop_race.finish(race, arena.clock, told_paid), Counter(units=race.units, buyers=race.buyers)]
+        [*played, shop_books.finish(race, arena.clock, told_paid), Counter(units=race.units, buyers=race.buyers)]
     )
 
 

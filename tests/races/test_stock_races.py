@@ -10,15 +10,15 @@ from collections import Counter
 
 import pytest
 
-from tests.races import stock_race
+from tests.races import stock_buyers, stock_race
 from tests.races.arena import MANY, Arena, caught, report, rounds, total, until_caught
 from tests.races.judge import wrongs
 from tests.races.stock_race import NOW, Race
 
 pytestmark = pytest.mark.engine
 
-SIZES = (6, 5, 4, 7)
-BUYERS = 40
+SIZES = (5, 4, 3, 6)
+BUYERS = 32
 
 
 def a_round(arena: Arena, number: int, *, undoing: bool, apart: bool = False) -> Counter[str]:
@@ -27,7 +27,7 @@ def a_round(arena: Arena, number: int, *, undoing: bool, apart: bool = False) ->
     drop_id = f"drop-{'undoing' if undoing else 'final'}-{number}"
     race = Race(arena.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart)
     stock_race.lay_out(race)
-    shares = arena.race(stock_race.run, race, NOW)
+    shares = arena.race(stock_buyers.run, race, NOW)
     told = {order: units for _, share in shares for order, units in share.items()}
     played = [figures for figures, _ in shares]
     return total([*played, stock_race.finish(race, arena.clock, told), Counter(units=race.units, buyers=BUYERS)])

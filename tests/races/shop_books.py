@@ -1,0 +1,106 @@
+"""The end of a race of purchases: what is left is delivered, late buyers come, and the books are opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from chalicelib.checkout import Answer, NoPurchase, Purchase, State
+from chalicelib.payments import Authorised, Captured
+from chalicelib.stock import Layout
+from tests.races.clock import Clock
+from tests.races.crowd import asked
+from tests.races.judge import judged, read_buckets
+from tests.races.network import NO_FAULTS
+from tests.races.shop_buyers import Buyer
+from tests.races.shop_race import Process, Race
+from tests.races.stock_race import GIVES_UP, QUANTITIES, client_of
+
+
+def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
+    """Deliver what is left as the platform would, let all holds lapse, let late buyers come, then open the books."""
+    process = Process(race, clock, "late", NO_FAULTS)
+    _settle(process)
+    clock.let_pass(1_000_000)
+    for drop_id, sizes in race.drops:  # the stream of the stock table does it within a second of quiet
+        process.till.stock.refresh(Layout(drop_id, len(sizes)), clock.now())
+    if not race.wanted:
+        for drop_id, sizes in race.drops:
+            _sell_the_rest(process, drop_id, sum(sizes))
+    purchases = {purchase.id: purchase for purchase in _purchases(process)}
+    found = process.outcome()[0]
+    for purchase in purchases.values():
+        found["money"] += not _money_is_right(process, purchase)
+        found[f"purchases_{purchase.state}"] += 1
+    found["lost_sales"] += sum(purchases[ours].state is not State.PAID for ours in told_paid if ours in purchases)
+    found["lost_sales"] += len(told_paid - purchases.keys())
+    for drop_id, sizes in race.drops:
+        told = {purchase.order_ref: {_sold(purchase, drop_id)} for purchase in purchases.values()}
+        buckets = read_buckets(client_of(race.account), race.stock_table, Layout(drop_id, len(sizes)))
+        found.update(judged(buckets, sum(sizes), told))
+    if race.wanted:
+        got = Counter(_sold(purchase, race.drops[0][0]) for purchase in purchases.values())
+        found["refused_for_good"] += (Counter(race.wanted) - got).total()
+    return found
+
+
+def _purchases(process: Process) -> list[Purchase]:
+    return [one for one in process.till.purchases.scan() if _is_ours(process.race, one)]
+
+
+def _is_ours(race: Race, purchase: Purchase) -> bool:
+    drops = {drop_id for drop_id, _ in race.drops}
+    return any(line.drop_id in drops for line in purchase.lines)
+
+
+def _settle(process: Process) -> None:
+    """Redeliver every message and repair, with nothing failing any more, until every attempt has ended."""
+    till, clock = process.till, process.clock
+    for _ in range(4):
+        clock.let_pass(61_000)
+        for purchase in _purchases(process):
+            for attempt in range(1, purchase.attempt + 1):
+                asked(process.request(till.capture, purchase.id, attempt))
+        till.repair(lambda ours, attempt: None, clock.now())
+
+
+def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
+    """Late buyers of one drop, one after another, until they are told that it is sold out."""
+    random, refused = Random(f"{process.race.seed}/{drop_id}"), 0
+    for late in range(20 * units):
+        if refused == GIVES_UP:
+            return
+        buyer = Buyer(process, 1_000_000 + late)
+        wishes = {drop_id: random.choice(QUANTITIES)}
+        (answer,) = buyer.create(f"late-{drop_id}-{late}", wishes)
+        if isinstance(answer, NoPurchase):
+            if answer.messages[0].code == "out_of_stock":
+                return
+            refused += 1
+            process.clock.let_pass(1_500)
+        elif isinstance(answer, Answer):
+            refused = 0
+            buyer.send(buyer.complete("ok"))
+            buyer.capture()
+
+
+def _sold(purchase: Purchase, drop_id: str) -> int:
+    """Units of a drop that a purchase has: paid for, less those that a refund gave back to stock."""
+    if purchase.state is not State.PAID:
+        return 0
+    lines = {line.id: line.quantity for line in purchase.lines if line.drop_id == drop_id}
+    returned = [part for refund in purchase.refunds if refund.restock for part in refund.lines if part.line_id in lines]
+    return sum(lines.values()) - sum(part.quantity for part in returned)
+
+
+def _money_is_right(process: Process, purchase: Purchase) -> bool:
+    """Paid: captured by its last attempt alone. Not paid: by none. Nothing reserved, no attempt unended."""
+    captured = []
+    for attempt in range(1, purchase.attempt + 1):
+        found = process.bank.find(purchase.id, attempt, now=process.clock.now())
+        if isinstance(found, Authorised):
+            return False
+        if isinstance(found, Captured):
+            captured.append(attempt)
+    paid = purchase.state is State.PAID
+    return captured == ([purchase.attempt] if paid else []) and purchase.state is not State.PLACED

@@ -1,0 +1,177 @@
+"""The buyers of a race of purchases: restless ones who do everything at once, patient ones who come back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from random import Random
+from typing import Final
+
+from chalicelib.checkout import Answer, Completion, NoPurchase, Purchase, RefundWish, State
+from tests.races import crowd
+from tests.races.clock import Clock
+from tests.races.crowd import at_once
+from tests.races.network import FAULTS, Died
+from tests.races.shop_race import CALLER, Process, Race
+from tests.races.stock_race import QUANTITIES
+
+STEP_MS: Final = 300
+THREADS: Final = 6
+TOKENS: Final = ("ok", "ok", "ok", "declined", "timeout", "capture_timeout", "captured_late", "capture_refused")
+
+
+class Buyer:
+    """One buyer with one purchase."""
+
+    def __init__(self, process: Process, number: int) -> None:
+        self._process, self._till, self._number = process, process.till, number
+        self._random = Random(f"{process.race.seed}/{number}")
+        self._keys = 0
+        self._wishes: dict[str, int] = {}
+        self._ours = ""
+
+    def _key(self) -> str:
+        self._keys += 1
+        return f"{self._number}-{self._keys}"
+
+    def send(self, *requests: Callable[[], object]) -> list[object]:
+        """Requests at the same moment. They are all about this buyer's one purchase."""
+        answers = at_once(*requests)
+        for answer in answers:
+            if isinstance(answer, Answer):
+                self._ours = answer.purchase.id
+                self._process.note(answer.purchase)
+        return answers
+
+    def create(self, key: str, wishes: dict[str, int], copies: int = 1) -> list[object]:
+        change = self._process.change(key, wishes)
+        return self.send(*[self._process.request(self._till.create, change)] * copies)
+
+    def _update(self, wishes: dict[str, int]) -> Callable[[], object]:
+        change = self._process.change(self._key(), wishes)
+        return self._process.request(self._till.update, self._ours, change)
+
+    def complete(self, token: str) -> Callable[[], object]:
+        wish = Completion(CALLER, self._key(), token, "sandbox", "i", "card", token)
+        return self._process.request(self._till.complete, self._ours, wish)
+
+    def _cancel(self) -> Callable[[], object]:
+        key = self._key()
+        return self._process.request(partial(self._till.cancel, self._ours, CALLER, key, key))
+
+    def _find(self) -> Purchase | None:
+        (found,) = self.send(self._process.request(self._till.find, self._ours))
+        return found.purchase if isinstance(found, Answer) else None
+
+    def capture(self) -> None:
+        """The message of each attempt there may be, perhaps to two workers at once."""
+        purchase = self._find()
+        if purchase is not None and purchase.state is State.PLACED:
+            work = self._process.request(self._till.capture, self._ours, purchase.attempt)
+            at_once(*[work] * self._random.choice([1, 1, 2]))
+
+
+class _Restless(Buyer):
+    """Does all that a buyer may do, much of it twice or at the wrong moment."""
+
+    def play(self) -> Iterator[None]:
+        some, key = self._random, self._key()
+        drops = [drop_id for drop_id, _ in self._process.race.drops]
+        chosen = some.sample(drops, some.choice([1, 1, len(drops)]))
+        wishes = {drop_id: some.choice(QUANTITIES) for drop_id in chosen}
+        for _ in range(4):
+            answers = self.create(key, wishes, copies=some.choice([1, 1, 2]))
+            self._note(answers)
+            yield
+            if self._ours:
+                break
+            yield
+        if not self._ours:
+            return
+        if some.random() < 0.7:
+            self.send(*self._tangle(wishes))
+            yield
+            self.capture()
+        for _ in range(some.choice([0, 2, 5])):
+            yield
+        for _ in range(3):
+            self.send(*[self.complete(some.choice(TOKENS))] * some.choice([1, 2]))
+            yield
+            self.capture()
+            yield
+        purchase = self._find()
+        if purchase is not None and purchase.state is State.PAID and some.random() < 0.3:
+            at_once(*[self._refund(purchase)] * some.choice([1, 2]))
+            self._process.figures["refunds"] += 1
+
+    def _note(self, answers: list[object]) -> None:
+        created = {answer.purchase.id for answer in answers if isinstance(answer, Answer)}
+        self._process.figures["double_holds"] += len(created) > 1
+        self._process.figures["replays"] += sum(isinstance(answer, Answer) for answer in answers) > 1
+        refused = [answer for answer in answers if isinstance(answer, NoPurchase)]
+        for answer in refused:
+            self._process.figures[f"refused_{answer.messages[0].code}"] += 1
+
+    def _tangle(self, wishes: dict[str, int]) -> list[Callable[[], object]]:
+        """Requests that contradict one another."""
+        other = {drop_id: self._random.choice(QUANTITIES) for drop_id in wishes}
+        update, complete = self._update(other), self.complete("ok")
+        return self._random.choice(
+            [
+                [update, self._update(wishes)],
+                [update, update],
+                [update, complete],
+                [update, complete, complete],
+                [complete, self.complete("ok")],
+                [self._cancel(), complete],
+            ]
+        )
+
+    def _refund(self, purchase: Purchase) -> Callable[[], object]:
+        till, key = self._till, self._key()
+        if self._random.random() < 0.5:
+            return self._process.request(partial(till.cancel_order, self._ours, key, key, "ann"))
+        line = purchase.lines[0]
+        lines = ((line.id, self._random.randint(1, line.quantity)),)
+        return self._process.request(till.refund, self._ours, RefundWish(key, key, lines, True, "ann"))
+
+
+class _Patient(Buyer):
+    """Wants so many and comes back until it has them, whatever is lost or dies on the way."""
+
+    def play(self) -> Iterator[None]:
+        ((drop_id, _),) = self._process.race.drops
+        wishes, key = {drop_id: self._process.race.wanted[self._number]}, self._key()
+        for _ in range(100):
+            purchase = self._found()
+            if purchase is None:
+                self._surviving(lambda: self.create(key, wishes))
+            elif purchase.state is State.PLACED:
+                self._surviving(self.capture)
+            elif purchase.state is State.PAID:
+                return
+            elif [line.quantity for line in purchase.lines] == [*wishes.values()]:
+                self._surviving(lambda: self.send(self.complete("ok")))
+            else:
+                self._surviving(lambda: self.send(self._update(wishes)))
+            yield
+
+    def _found(self) -> Purchase | None:
+        return self._find() if self._ours else None
+
+    def _surviving(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Died:
+            self._process.figures["deaths"] += 1
+
+
+def run(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], set[str]]:
+    """One process's share of the buyers, to their ends."""
+    process = Process(race, clock, str(part), FAULTS)
+    kind = _Patient if race.wanted else _Restless
+    buyers = [kind(process, number).play() for number in range(part, race.buyers, parts)]
+    errors = crowd.play(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
+    process.figures["errors"] += len(errors)
+    return process.outcome()

@@ -1,0 +1,183 @@
+"""The buyers of a race for one drop's units: what each does with its hold, and what it may say of it afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import Final
+
+from chalicelib.stock import Fewer, Gone, HeldAgain, HoldRef, OrderRef, Sold, Taken, hold_id
+from tests.races import crowd
+from tests.races.clock import Clock
+from tests.races.crowd import asked, at_once
+from tests.races.judge import places_of
+from tests.races.network import FAULTS
+from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, Process, Race
+
+STEP_MS: Final = 160
+"""So that buyers come back to their holds anywhere between at once and after their end."""
+
+THREADS: Final = 8
+_ATTEMPTS: Final = 5
+
+
+class Buyer:
+    """One buyer of a process: one order, one hold at a time."""
+
+    def __init__(self, process: Process, number: int) -> None:
+        self._process, self._number = process, number
+        self._stock, self._layout, self._clock = process.stock, process.race.layout, process.clock
+        self._random = Random(f"{process.race.seed}/{number}")
+        self._reference = f"{number:09d}"
+        self._may_have = process.told.setdefault(self._reference, {0})
+
+    def play(self) -> Iterator[None]:
+        hold: HoldRef | None = None
+        for attempt in range(1, _ATTEMPTS + 1):
+            wanted = self._wanted(attempt)
+            hold = self._taken(attempt, wanted)
+            if hold is not None:
+                break
+            for _ in range(3):  # it comes back in a moment
+                yield
+        if hold is not None:
+            for _ in range(self._random.choice([0, 1, 2, 4, 6])):
+                yield
+            yield from self._fate(hold)
+
+    def _wanted(self, attempt: int) -> int:
+        wanted = QUANTITIES[self._number % len(QUANTITIES)]
+        return wanted if attempt == 1 else min(wanted, self._fewer)
+
+    _fewer = max(QUANTITIES)
+
+    def _taken(self, attempt: int, wanted: int) -> HoldRef | None:
+        process, drop_id = self._process, self._layout.drop_id
+        name = hold_id(f"{drop_id}/{self._number}", drop_id, attempt, wanted)
+        known = asked(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
+        copies = self._random.choice([1, 1, 1, 2, 3])
+        answers = at_once(*[process.take(name, wanted, known) for _ in range(copies)])
+        for answer in answers:
+            process.note(answer)
+        taken = [answer.hold for answer in answers if isinstance(answer, Taken)]
+        if copies > 1:
+            self._look_for_doubles(name, taken)
+        self._fewer = min((answer.quantity for answer in answers if isinstance(answer, Fewer)), default=self._fewer)
+        return taken[0] if taken else None
+
+    def _look_for_doubles(self, name: str, taken: list[HoldRef]) -> None:
+        """All copies of a request are over: its units stand in one bucket, and those who were told, were told of it."""
+        living = {hold.bucket for hold in taken if not self._ended(hold)}
+        twice = places_of(self._process.buckets())[name] > 1 or len(living) > 1
+        self._process.figures["double_holds"] += twice
+
+    def _fate(self, hold: HoldRef) -> Iterator[None]:
+        """What becomes of a hold; every other buyer simply buys, some walk away."""
+        fates: list[Callable[[HoldRef], Iterator[None]]] = [
+            *[self._buys] * 5, self._buys_fewer, self._shrinks, self._releases, self._wavers, self._walks_away,
+        ]  # fmt: skip
+        if self._process.race.undoing:
+            fates += [self._is_declined, self._is_declined, self._returns, self._returns]
+        yield from self._random.choice(fates)(hold)
+
+    def _buys(self, hold: HoldRef) -> Iterator[None]:
+        self._sell(hold, hold.quantity, 1, copies=self._random.choice([1, 1, 2]))
+        yield
+
+    def _buys_fewer(self, hold: HoldRef) -> Iterator[None]:
+        self._sell(hold, self._random.randint(1, hold.quantity), 1)
+        yield
+
+    def _shrinks(self, hold: HoldRef) -> Iterator[None]:
+        keep = self._random.randint(1, hold.quantity)
+        shrunk = asked(lambda: self._stock.shrink(self._layout, hold, keep))
+        yield
+        self._sell(replace(hold, quantity=keep) if shrunk else hold, keep, 1)
+
+    def _releases(self, hold: HoldRef) -> Iterator[None]:
+        at_once(*[lambda: self._stock.release(self._layout, hold)] * self._random.choice([1, 2]))
+        yield
+
+    def _wavers(self, hold: HoldRef) -> Iterator[None]:
+        """Sell and release at the same moment: one of them wins."""
+        self._may_have.add(hold.quantity)
+        sold, released = at_once(
+            partial(self._stock.sell, self._layout, hold, hold.quantity, OrderRef(self._reference, 1)),
+            partial(self._stock.release, self._layout, hold),
+        )
+        if sold == Sold(hold.quantity):
+            self._was_told(hold.quantity)
+        elif sold is not None and released is not None:
+            self._was_told(0)
+        yield
+
+    def _walks_away(self, hold: HoldRef) -> Iterator[None]:
+        yield
+
+    def _is_declined(self, hold: HoldRef) -> Iterator[None]:
+        """Sold, then held again (perhaps both at the same moment), then sold at the next epoch, or left to lapse."""
+        order, until = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
+        sell = partial(self._stock.sell, self._layout, hold, hold.quantity, order)
+        again = partial(self._stock.hold_again, self._layout, hold, order, until)
+        if self._random.random() < 0.5:
+            self._may_have.add(hold.quantity)
+            answers: list[object] = [*at_once(sell, again)]
+        else:
+            self._sell(hold, hold.quantity, 1)
+            yield
+            self._may_have.add(0)
+            answers = [*at_once(again)]
+            if answers == [Gone()] and self._may_have == {hold.quantity}:
+                self._process.figures["early_losses"] += 1
+        if HeldAgain(until) in answers and None not in answers:
+            self._was_told(0)
+        yield
+        if HeldAgain(until) in answers and self._random.random() < 0.6:
+            self._sell(replace(hold, until=until), hold.quantity, 2)
+
+    def _returns(self, hold: HoldRef) -> Iterator[None]:
+        """Bought, then some or all of it given back, perhaps asked twice at once."""
+        self._sell(hold, hold.quantity, 1)
+        yield
+        if self._may_have != {hold.quantity}:
+            return
+        left = self._random.randrange(hold.quantity)
+        self._may_have.add(left)
+        order = OrderRef(self._reference, 1)
+        give_back = partial(self._stock.give_back, self._layout, hold, order, hold.quantity, left)
+        answers = at_once(*[give_back] * self._random.choice([1, 2]))
+        if True in answers:
+            self._was_told(left)
+        elif False in answers:
+            self._process.figures["early_losses"] += 1
+
+    def _sell(self, hold: HoldRef, keep: int, epoch: int, *, copies: int = 1) -> None:
+        self._may_have.add(keep)
+        sell = partial(self._stock.sell, self._layout, hold, keep, OrderRef(self._reference, epoch))
+        answers = at_once(*[sell] * copies)
+        if Sold(keep) in answers:
+            self._was_told(keep)
+        elif None not in answers:
+            self._was_told(0)
+            self._process.figures["gone"] += 1
+            self._process.figures["early_losses"] += not self._ended(hold)
+
+    def _was_told(self, units: int) -> None:
+        self._may_have.clear()
+        self._may_have.add(units)
+
+    def _ended(self, hold: HoldRef) -> bool:
+        """Whether anybody may have taken the hold's units over by now."""
+        return self._clock.now() > hold.until * 1000
+
+
+def run(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], dict[str, set[int]]]:
+    """One process's share of the buyers, to their ends."""
+    process = Process(race, clock, str(part), FAULTS)
+    buyers = [Buyer(process, number).play() for number in range(part, race.buyers, parts)]
+    errors = crowd.play(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
+    process.figures["errors"] += len(errors)
+    return process.outcome()
