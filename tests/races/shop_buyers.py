@@ -138,7 +138,7 @@ class _Restless(Buyer):
 
 
 class _Patient(Buyer):
-    """Wants so many and comes back until it has them, whatever is lost or dies on the way."""
+    """Wants so many and comes back until it has them, whatever is lost or dies; pays with two cards at once."""
 
     def play(self) -> Iterator[None]:
         ((drop_id, _),) = self._process.race.drops
@@ -152,7 +152,7 @@ class _Patient(Buyer):
             elif purchase.state is State.PAID:
                 return
             elif [line.quantity for line in purchase.lines] == [*wishes.values()]:
-                self._surviving(lambda: self.send(self.complete("ok")))
+                self._surviving(lambda: self.send(self.complete("ok"), self.complete("ok")))
             else:
                 self._surviving(lambda: self.send(self._update(wishes)))
             yield

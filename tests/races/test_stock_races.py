@@ -10,10 +10,13 @@ from collections import Counter
 
 import pytest
 
+from chalicelib.stock import Taken, hold_id
+from chalicelib.stock.bucket import Entry
 from tests.races import stock_buyers, stock_race
 from tests.races.arena import MANY, Arena, caught, report, rounds, total, until_caught
 from tests.races.judge import wrongs
-from tests.races.stock_race import NOW, Race
+from tests.races.network import NO_FAULTS
+from tests.races.stock_race import NOW, Process, Race
 
 pytestmark = pytest.mark.engine
 
@@ -44,3 +47,18 @@ def test_a_crowd_buys_every_unit_and_none_twice(arena: Arena, undoing: bool) -> 
     assert caught(control), "reading, then writing, was not caught"
     if figures["rounds"] >= MANY:
         assert min(figures[name] for name in ("reclaims", "strays", "replays", "gone")) > 0
+
+
+@pytest.mark.parametrize("lapse", [True, False], ids=["lapsing", "the control: held for ever"])
+def test_late_buyers_get_what_was_left_lying(arena: Arena, monkeypatch: pytest.MonkeyPatch, lapse: bool) -> None:
+    tables, drop_id = arena.tables("race"), f"left-{lapse}"
+    race = Race(arena.account, tables.stock, tables.commerce, drop_id, SIZES, 0, drop_id)
+    stock_race.lay_out(race)
+    arena.clock.begin(NOW)
+    process = Process(race, arena.clock, "left", NO_FAULTS)
+    assert isinstance(process.take(hold_id("p", drop_id, 1, 3), 3, None)(), Taken)
+    if not lapse:
+        monkeypatch.setattr(Entry, "lapsed", lambda self, now: False)
+    found = stock_race.finish(race, arena.clock, {})
+    assert found["undersold"] == (0 if lapse else 3)
+    assert found["sold"] == race.units - found["undersold"]
