@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 ORDERS ?=
 
-.PHONY: help run stop test lint rehearse package lock clean
+.PHONY: help run stop test lint rehearse bench package lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ lint: .venv/ready ## Formatter, linter, strict types, import arrows
 
 rehearse: .venv/local ## Play real orders through the running stack and check everything (ORDERS=FILE.csv)
 	@exec $(BIN)/livedrop rehearse $(ORDERS)
+
+bench: .venv/local ## Measure the speed and cost of stock (some ten minutes)
+	@exec $(BIN)/livedrop bench
 
 package: .venv/local ## Package for AWS and say how large it is
 	@$(BIN)/livedrop package

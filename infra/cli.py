@@ -182,6 +182,16 @@ def rehearse(
     raise typer.Exit(code)
 
 
+@app.command()
+def bench(
+    *, short: Annotated[bool, typer.Option("--short", help="A minute's worth, to see that it works.")] = False
+) -> None:
+    """Measure the speed and cost of stock on an engine of its own; build/bench.json."""
+    from infra.bench.command import bench as measure
+
+    measure(embedded.ROOT / "build", short=short)
+
+
 class _Interrupted(Exception):
     """SIGINT or SIGTERM, at whatever point."""
 

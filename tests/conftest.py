@@ -21,8 +21,8 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from infra.local import engine as embedded
 from infra.local.processes import free_port
+from infra.local.tables import make_tables
 from tests.crashes.summary import pytest_terminal_summary  # noqa: F401 - a hook
-from tests.tables import make_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,0 +1,127 @@
+"""Write units a take and a refused buyer, at several demands: counted, and the same in every run.
+
+Buyers ask one after another at instants that are given, so neither threads nor a clock have a say. Each container has
+a memory of its own, at most a second old, and so knows less than the table does; that is what refused writes come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import OrderRef, SoldOut, Taken
+from chalicelib.streams import stock as stock_stream
+from infra.bench.ground import Ground, another_client
+from infra.bench.meter import Meter
+from infra.bench.ways import take_once
+
+BEGINNING: Final[Instant] = 1_795_424_400_000
+"""2026-11-23T09:00:00Z."""
+
+_FOLLOWS_EVERY: Final[Instant] = 250
+"""How often the stock stream's function is called at most: Lambda polls a shard four times a second."""
+
+_LATE_BUYERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """``units`` of a drop, wanted by ``times`` as many buyers, evenly over ``seconds``, at ``containers`` in turn."""
+
+    units: int
+    times: int
+    containers: int
+    seconds: int = 10
+
+    @property
+    def buyers(self) -> int:
+        return self.units * self.times
+
+
+def counted(demands: Sequence[Demand]) -> dict[str, Any]:
+    """What takes and refused buyers cost at each demand."""
+    one = demands[0]
+    return {
+        "how": f"{one.units} units, first tries evenly over {one.seconds} s at {one.containers} containers in turn; "
+        f"the stream's function at most every {_FOLLOWS_EVERY} ms",
+        "demands": [Counted(demand).play() for demand in demands],
+    }
+
+
+class Counted:
+    """A drop of its own, containers that sell it, and the stream's function, which follows."""
+
+    def __init__(self, demand: Demand) -> None:
+        self._demand = demand
+        buying, following = another_client(), another_client()
+        self._meter, self._stream_meter = Meter(buying), Meter(following)
+        self._containers = [Ground.of(buying) for _ in range(demand.containers)]
+        self._stream = Ground.of(following)
+        self._drop = f"cost-{demand.times}-{demand.units}"
+        self._layout = self._stream.put_drop(self._drop, demand.units, BEGINNING)
+        self._follows_at = BEGINNING + _FOLLOWS_EVERY
+        self._bucket_writes = 0
+
+    def play(self) -> dict[str, Any]:
+        """Everybody asks once; then all is sold, and more buyers come."""
+        demand = self._demand
+        by_takers = by_refused = 0.0
+        taken: list[Taken] = []
+        self._bucket_writes = 0
+        bill, stream_bill = self._meter.new_bill(), self._stream_meter.new_bill()
+        for buyer in range(demand.buyers):
+            now = BEGINNING + buyer * demand.seconds * SECOND // demand.buyers
+            self._follow(now)
+            before = bill.writes
+            answer = take_once(self._containers[buyer % demand.containers], self._drop, buyer, now)
+            if isinstance(answer, Taken):
+                taken.append(answer)
+                by_takers += bill.writes - before
+            else:
+                by_refused += bill.writes - before
+        refused = demand.buyers - len(taken)
+        return {
+            "demand": demand.times,
+            "buyers": demand.buyers,
+            "taken": len(taken),
+            "refused": refused,
+            "writes_a_take": round(by_takers / len(taken), 3),
+            "writes_a_refused_buyer": round(by_refused / refused, 4) if refused else None,
+            "writes_a_unit_taken": round((by_takers + by_refused) / len(taken), 3),
+            "of_buyers": bill.record(),
+            "of_stream": stream_bill.record(),
+            "writes_after_sold_out": self._sell_out(taken),
+        }
+
+    def _follow(self, now: Instant) -> None:
+        """Call the stream's function with the buckets that were written since it was last called."""
+        if now < self._follows_at:
+            return
+        self._follows_at = now + _FOLLOWS_EVERY
+        keys = self._meter.bill.written[self._bucket_writes :]
+        self._bucket_writes += len(keys)
+        records = [
+            {"dynamodb": {"Keys": {"pk": {"S": key}}, "ApproximateCreationDateTime": now / SECOND}} for key in keys
+        ]
+        if records:
+            stock_stream.handle({"Records": records}, self._stream.shows, self._stream.stock, now)
+
+    def _sell_out(self, taken: list[Taken]) -> float:
+        """Sell every unit, what first tries left included; then the writes of buyers who come a second later."""
+        later, buyer = BEGINNING + (self._demand.seconds + 5) * SECOND, self._demand.buyers
+        while len(taken) < self._demand.units:
+            self._follow(later)
+            answer = take_once(self._containers[0], self._drop, buyer, later)
+            taken += [answer] if isinstance(answer, Taken) else []
+            buyer, later = buyer + 1, later + 50
+        for number, one in enumerate(taken):
+            self._stream.stock.sell(self._layout, one.hold, 1, OrderRef(f"{number:09d}", 1))
+        self._stream.stock.refresh(self._layout, later)
+        bill = self._meter.new_bill()
+        for late in range(_LATE_BUYERS):
+            container = self._containers[late % self._demand.containers]
+            if not isinstance(take_once(container, self._drop, buyer + late, later + 2 * SECOND), SoldOut):
+                raise AssertionError("every unit is sold, and a buyer was told otherwise")
+        return bill.writes

@@ -1,0 +1,73 @@
+"""The stock stream's function at work: the product's own handler, fed from the engine's stream as by AWS Lambda."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+
+from chalicelib.instants import SECOND, clock
+from chalicelib.streams import stock as stock_stream
+from infra.bench.ground import STOCK, Ground
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+
+POLL_SECONDS: Final = 0.25
+"""Lambda polls a stream's shard four times a second (AWS Lambda developer guide, "Using Lambda with DynamoDB")."""
+
+BATCH: Final = 1_000
+"""``StockBatch`` in the template."""
+
+
+@contextmanager
+def followed(ground: Ground) -> Iterator[None]:
+    """Live summaries follow the stock table while this lasts."""
+    streams = boto3.client("dynamodbstreams")
+    iterator = _newest(streams)
+    over = threading.Event()
+    faults: list[BaseException] = []
+
+    def follow() -> None:
+        try:
+            _follow(ground, streams, iterator, over)
+        except BaseException as fault:
+            faults.append(fault)
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        yield
+    finally:
+        over.set()
+        follower.join()
+    if faults:
+        raise faults[0]
+
+
+def _follow(ground: Ground, streams: DynamoDBStreamsClient, iterator: str, over: threading.Event) -> None:
+    while not over.wait(POLL_SECONDS):
+        answer = streams.get_records(ShardIterator=iterator, Limit=BATCH)
+        iterator = answer["NextShardIterator"]
+        if answer["Records"]:
+            records = [_as_lambda_has_it(record) for record in answer["Records"]]
+            stock_stream.handle({"Records": records}, ground.shows, ground.stock, clock())
+
+
+def _newest(streams: DynamoDBStreamsClient) -> str:
+    (stream,) = streams.list_streams(TableName=STOCK)["Streams"]
+    shards = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
+    answer = streams.get_shard_iterator(
+        StreamArn=stream["StreamArn"], ShardId=shards[-1]["ShardId"], ShardIteratorType="LATEST"
+    )
+    return answer["ShardIterator"]
+
+
+def _as_lambda_has_it(record: Any) -> dict[str, Any]:
+    """The SDK makes a date of what an event has as seconds."""
+    created = record["dynamodb"].get("ApproximateCreationDateTime")
+    seconds = clock() / SECOND if created is None else created.timestamp()
+    return {"dynamodb": {"Keys": record["dynamodb"]["Keys"], "ApproximateCreationDateTime": seconds}}

@@ -1,0 +1,77 @@
+"""What a benchmark stands on: an embedded engine with the template's tables, and the product bound to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+import boto3
+
+from chalicelib.aws import client
+from chalicelib.instants import DAY, Instant, rfc3339
+from chalicelib.shows import DropWish, Shows, ShowWish
+from chalicelib.stock import Layout, Stock
+from infra.local import engine as embedded
+from infra.local.tables import make_tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+STOCK: Final = "bench-StockTable"
+COMMERCE: Final = "bench-CommerceTable"
+_SHOW: Final = "bench"
+_CUE_MAX_AGE_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One process of the product: a client, and the rooms that a take needs, with their memory of the last second."""
+
+    dynamodb: DynamoDBClient
+    stock: Stock
+    shows: Shows
+
+    @classmethod
+    def of(cls, dynamodb: DynamoDBClient) -> Self:
+        """The rooms on a client."""
+        stock = Stock(dynamodb, STOCK, COMMERCE)
+        return cls(dynamodb, stock, Shows(dynamodb, COMMERCE, stock, _CUE_MAX_AGE_SECONDS))
+
+    def put_drop(self, drop_id: str, units: int, now: Instant) -> Layout:
+        """A drop that is open, laid out as the product does."""
+        self.shows.put_show(_SHOW, _show(now), "bench", now)
+        wish = {"show_id": _SHOW, "sku": "MUG", "title": "Mug", "stock": units, "opens_at": rfc3339(now - 1_000)}
+        price = {"unit_price": {"amount": 1200, "currency": "GBP"}}
+        drop, _ = self.shows.put_drop(drop_id, DropWish.read(wish | price), "bench", now)
+        return drop.layout
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an engine is, for any process."""
+
+    engine: embedded.Engine
+    environment: dict[str, str]
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """An engine of its own with the template's tables; this process's AWS clients are pointed at it."""
+    with embedded.temporary() as engine:
+        variables = embedded.environment(engine.endpoint)
+        os.environ.update(variables)
+        make_tables(client("dynamodb"), "bench-")
+        yield Site(engine, variables)
+
+
+def another_client() -> DynamoDBClient:
+    """A client of its own, as the product configures its."""
+    return boto3.client("dynamodb", config=client("dynamodb").meta.config)
+
+
+def _show(now: Instant) -> ShowWish:
+    starts_at = rfc3339(now // DAY * DAY)
+    return ShowWish.read({"title": "Benchmark", "currency": "GBP", "starts_at": starts_at})

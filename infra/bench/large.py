@@ -1,0 +1,78 @@
+"""A drop of 100,000 units beside drops of 200: laying out, the summary, takes per second."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Final
+
+from chalicelib.aws import client
+from chalicelib.instants import SECOND, clock
+from chalicelib.streams import stock as stock_stream
+from infra.bench.crowd import Crowd, crowd
+from infra.bench.ground import Ground, Site, another_client
+from infra.bench.meter import Meter
+
+SMALL_UNITS: Final = 200
+_TAKEN_OF_SMALL: Final = 0.6
+"""Of each small drop, so that it is the takes that are compared and not their last units."""
+
+_AT_A_TIME: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """``units`` in one drop, beside ``small_drops``; both kinds are played ``rounds`` times."""
+
+    units: int
+    rounds: int
+    small_drops: int = 5
+
+
+def large(site: Site, extent: Large) -> dict[str, Any]:
+    """What a large drop costs to lay out and to sum up, and its takes per second as a share of small drops'."""
+    metered = another_client()
+    meter, here = Meter(metered), Ground.of(metered)
+    began, bill = time.perf_counter(), meter.new_bill()
+    layout = here.put_drop("large", extent.units, clock())
+    laid_out = {"seconds": round(time.perf_counter() - began, 2), "write_units": bill.writes}
+
+    began, bill = time.perf_counter(), meter.new_bill()
+    here.stock.refresh(layout, clock())
+    whole = {"seconds": round(time.perf_counter() - began, 2), "read_units": bill.reads, "write_units": bill.writes}
+
+    began, bill = time.perf_counter(), meter.new_bill()
+    now = clock()
+    changed = {"Keys": {"pk": {"S": "large#0"}}, "ApproximateCreationDateTime": now / SECOND}
+    stock_stream.handle({"Records": [{"dynamodb": changed}]}, here.shows, here.stock, now)
+    one = {"seconds": round(time.perf_counter() - began, 2), "read_units": bill.reads, "write_units": bill.writes}
+
+    with crowd(site, _AT_A_TIME) as buyers:
+        rates = [_rates(buyers, extent, number) for number in range(extent.rounds)]
+    shares = [of_large / of_small for of_large, of_small in rates]
+    return {
+        "units": extent.units,
+        "buckets": layout.homes,
+        "laid_out": laid_out,
+        "summary_whole": whole,
+        "summary_after_one_bucket_changed": one,
+        "takes_a_second": round(median(of_large for of_large, _ in rates), 1),
+        "takes_a_second_of_small": round(median(of_small for _, of_small in rates), 1),
+        "of_small": round(median(shares), 3),
+        "of_small_by_round": [round(share, 3) for share in shares],
+    }
+
+
+def _rates(buyers: Crowd, extent: Large, number: int) -> tuple[float, float]:
+    """Takes per second of the large drop and of small ones, which go first in turn."""
+    here = Ground.of(client("dynamodb"))
+    small = tuple(f"small-{number}-{drop}" for drop in range(extent.small_drops))
+    for drop in small:
+        here.put_drop(drop, SMALL_UNITS, clock())
+    takes = round(SMALL_UNITS * extent.small_drops * _TAKEN_OF_SMALL)
+    rates = {}
+    for drops in (("large",), small) if number % 2 else (small, ("large",)):
+        played = buyers.play("take", drops, takes)
+        rates[drops] = len(played.taken) / played.seconds
+    return rates["large",], rates[small]

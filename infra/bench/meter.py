@@ -1,0 +1,127 @@
+"""What DynamoDB bills for: a client's calls, in units by kind.
+
+By the rules of the Amazon DynamoDB developer guide, "Read and write operations": a write costs a unit a begun KB of the
+item, a refused conditional write as much as one that is done, a part of a transaction twice; a read costs a unit a
+begun 4 KB, half of it when it is eventually consistent. What the engine counts is taken from it; it counts neither
+refusals nor batch reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.bench.ground import STOCK
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_WRITE_BYTES: Final = 1_024
+_READ_BYTES: Final = 4_096
+
+
+@dataclass(slots=True)
+class Bill:
+    """Units and calls by kind (``bucket write``, ``summary write``, ``bucket read`` ...), and the buckets written."""
+
+    units: dict[str, float] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    written: list[str] = field(default_factory=list)
+
+    @property
+    def writes(self) -> float:
+        return sum(units for kind, units in self.units.items() if "write" in kind)
+
+    @property
+    def reads(self) -> float:
+        return sum(units for kind, units in self.units.items() if "read" in kind)
+
+    def record(self) -> dict[str, float]:
+        return {kind: round(units, 1) for kind, units in sorted(self.units.items())}
+
+
+class Meter:
+    """Writes what a client's calls cost onto the present bill."""
+
+    def __init__(self, dynamodb: DynamoDBClient) -> None:
+        self.bill = Bill()
+        self._lock = Lock()
+        dynamodb.meta.events.register("provide-client-params.dynamodb", self._ask)  # type: ignore[arg-type]
+        dynamodb.meta.events.register("after-call.dynamodb", self._note)
+
+    def new_bill(self) -> Bill:
+        """From here on, another bill."""
+        with self._lock:
+            self.bill = Bill()
+            return self.bill
+
+    def _ask(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
+        context["asked"] = params
+        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+
+    def _note(self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        kind, units = cost(model.name, context["asked"], parsed)
+        with self._lock:
+            self.bill.units[kind] = self.bill.units.get(kind, 0) + units
+            self.bill.calls[kind] += 1
+            if kind == "bucket write":
+                asked = context["asked"]
+                self.bill.written.append(asked.get("Key", asked.get("Item"))["pk"]["S"])
+
+
+def cost(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, float]:
+    """The kind of a call, and its units."""
+    if operation == "BatchGetItem":
+        ((table, wanted),) = asked["RequestItems"].items()
+        items = answer["Responses"].get(table, [])
+        whole = sum(_reads(item) for item in items) + len(wanted["Keys"]) - len(items)
+        return f"{_what(table)} read", whole if wanted.get("ConsistentRead") else whole / 2
+    if operation == "TransactWriteItems":
+        if "Error" in answer:
+            return "transaction write, refused", 2.0 * len(asked["TransactItems"])
+        return "transaction write", sum(used["CapacityUnits"] for used in answer["ConsumedCapacity"])
+    what = _what(asked["TableName"])
+    if operation in ("GetItem", "Query"):
+        items = answer.get("Items", [answer["Item"]] if "Item" in answer else [])
+        whole = max(1, -(-sum(size_of(item) for item in items) // _READ_BYTES))
+        return f"{what} read", whole if asked.get("ConsistentRead") else whole / 2
+    if operation in ("UpdateItem", "PutItem"):
+        if "Error" in answer:
+            return f"{what} write, refused", -(-max(1, size_of(answer.get("Item", {}))) // _WRITE_BYTES)
+        return f"{what} write", answer["ConsumedCapacity"]["CapacityUnits"]
+    raise ValueError(f"no rule for what {operation} costs")
+
+
+def size_of(item: Mapping[str, Any]) -> int:
+    """Bytes of an item as DynamoDB counts them ("DynamoDB item sizes and formats"): names and values."""
+    return sum(len(name.encode()) + _bytes(value) for name, value in item.items())
+
+
+def _bytes(value: Mapping[str, Any]) -> int:
+    kind: str
+    content: Any
+    ((kind, content),) = value.items()
+    match kind:
+        case "S":
+            return len(str(content).encode())
+        case "B":
+            return len(bytes(content))
+        case "N":
+            digits = str(content).lstrip("-")
+            return -(-len(digits) // 2) + (1 if digits == content else 2)
+        case "M":
+            return 3 + sum(1 + len(name.encode()) + _bytes(part) for name, part in content.items())
+        case "L":
+            return 3 + sum(1 + _bytes(part) for part in content)
+    return 1
+
+
+def _reads(item: Mapping[str, Any]) -> int:
+    return -(-size_of(item) // _READ_BYTES)
+
+
+def _what(table: str) -> str:
+    return "bucket" if table == STOCK else "summary"

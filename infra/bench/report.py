@@ -1,0 +1,149 @@
+"""What a benchmark showed: tables for a person, ``build/bench.json`` for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+REPORT: Final = "bench.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and its bound. ``at_least`` says which side is good."""
+
+    name: str
+    figure: float
+    bound: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        return self.figure >= self.bound if self.at_least else self.figure <= self.bound
+
+    def record(self) -> dict[str, Any]:
+        sign = ">=" if self.at_least else "<="
+        return {"goal": f"{self.name} {sign} {self.bound}", "figure": self.figure, "met": self.met}
+
+
+def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The goals of what was measured, each with its figure."""
+    return [goal.record() for goal in _goals(found)]
+
+
+def _goals(found: Mapping[str, Any]) -> Iterator[Goal]:
+    for one in found.get("rates", []):
+        least = 0.9 if one["demand"] == 1 else 3
+        name = f"takes/s, {one['buyers_at_a_time']} at a time, {one['demand']}x, of the bare counter's"
+        yield Goal(name, one["ways"]["take"]["of_the_counter"], least, at_least=True)
+    if "cpu" in found:
+        yield Goal("CPU a take, of the bare call's", found["cpu"]["ratio"], 1.15)
+    for one in found.get("cost", {}).get("demands", []):
+        yield Goal(f"write units a take, {one['demand']}x", one["writes_a_take"], 1.2)
+        if one["demand"] == 10:
+            yield Goal("write units a refused buyer, 10x", one["writes_a_refused_buyer"], 0.02)
+        yield Goal(f"writes of buyers after sold out, {one['demand']}x", one["writes_after_sold_out"], 0)
+    if "large" in found:
+        yield Goal("takes/s of the large drop, of small ones'", found["large"]["of_small"], 0.9, at_least=True)
+
+
+def write(found: Mapping[str, Any], build: Path) -> Path:
+    """Write ``bench.json``; returns where it stands."""
+    build.mkdir(parents=True, exist_ok=True)
+    target = build / REPORT
+    target.write_text(json.dumps(found, indent=1) + "\n")
+    return target
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Print it."""
+    console.rule("Stock: speed and cost")
+    if "rates" in found:
+        console.print(_rates(found["rates"]))
+    if "cost" in found:
+        console.print(_costs(found["cost"]["demands"]))
+        console.print(f"  {found['cost']['how']}")
+    for name in ("cpu", "large"):
+        if name in found:
+            console.print(_facts(name, found[name]))
+    if "simulation" in found:
+        _simulated(found["simulation"], console)
+    table = Table("goal", "figure", "", title="Goals", title_justify="left")
+    for goal in found["goals"]:
+        table.add_row(goal["goal"], str(goal["figure"]), "met" if goal["met"] else "[bold red]missed[/bold red]")
+    console.print(table)
+
+
+def _rates(races: list[dict[str, Any]]) -> Table:
+    title = "Takes: one unit each, in rounds in turn on one engine (ms: of those who got a unit)"
+    columns = ("at a time", "demand", "way", "takes/s", "of counter", "p50 ms", "p99 ms", "CPU ms", "engine ms")
+    table = Table(*columns, title=title, title_justify="left")
+    for race in races:
+        for way, one in race["ways"].items():
+            table.add_row(
+                str(race["buyers_at_a_time"]),
+                f"{race['demand']}x",
+                way,
+                f"{one['takes_a_second']:,.0f}",
+                f"{one['of_the_counter']:.2f}",
+                f"{one['take_ms']['p50']:.1f}",
+                f"{one['take_ms']['p99']:.1f}",
+                f"{one['buyers_cpu_ms_a_take']:.2f}",
+                f"{one['engine_cpu_ms_a_take']:.2f}",
+            )
+        table.add_section()
+    return table
+
+
+def _costs(demands: list[dict[str, Any]]) -> Table:
+    columns = ("demand", "taken", "refused", "a take", "a refused buyer", "a unit taken", "summary, by stream")
+    table = Table(*columns, title="Write units", title_justify="left")
+    for one in demands:
+        table.add_row(
+            f"{one['demand']}x",
+            f"{one['taken']:,}",
+            f"{one['refused']:,}",
+            f"{one['writes_a_take']:.3f}",
+            "" if one["writes_a_refused_buyer"] is None else f"{one['writes_a_refused_buyer']:.4f}",
+            f"{one['writes_a_unit_taken']:.3f}",
+            f"{one['of_stream'].get('summary write', 0):.0f}",
+        )
+    return table
+
+
+def _facts(title: str, facts: Mapping[str, Any]) -> Table:
+    table = Table("", "", title=title, title_justify="left", show_header=False)
+    for name, value in facts.items():
+        shown = ", ".join(f"{part} {what}" for part, what in value.items()) if isinstance(value, dict) else str(value)
+        table.add_row(name.replace("_", " "), shown.replace("_", " "))
+    return table
+
+
+def _simulated(simulation: Mapping[str, Any], console: Console) -> None:
+    columns = (
+        "scenario",
+        "taken after s (half, 99 %, all)",
+        "throttled",
+        "write units",
+        "USD",
+        "success by tenth of arrival, %",
+    )
+    table = Table(*columns, title="Simulated on DynamoDB's limits", title_justify="left")
+    for one in simulation["scenarios"]:
+        table.add_row(
+            one["name"],
+            ", ".join("-" if at is None else f"{at:.2f}" for at in one["seconds_until_taken"].values()),
+            f"{one['throttled_calls']:,}",
+            f"{one['write_units']:,.0f}",
+            f"{one['usd']:.2f}",
+            " ".join(f"{share * 100:.2f}" for share in one["success_by_tenth_of_arrival"]),
+        )
+    console.print(table)
+    for assumption in simulation["assumptions"]:
+        console.print(f"  · {assumption}")

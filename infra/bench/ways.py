@@ -1,0 +1,94 @@
+"""Three ways to take one unit: the product's, one counter row, and a counter with a hold beside it in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from chalicelib.aws import refused, to_item
+from chalicelib.instants import SECOND, Instant, clock
+from chalicelib.stock import TakeAnswer, Taken, hold_id
+from infra.bench.ground import STOCK, Ground
+
+Attempt = Callable[[str, int], bool]
+"""``(drop, buyer)``: whether this buyer's one try took a unit."""
+
+HOLD_SECONDS: Final = 300
+
+
+def ours(ground: Ground) -> Attempt:
+    """A first try of ``Stock.take``, with the drop and its summary as the process remembers them: at most 1 s old."""
+
+    def attempt(drop: str, buyer: int) -> bool:
+        return isinstance(take_once(ground, drop, buyer, clock()), Taken)
+
+    return attempt
+
+
+def take_once(ground: Ground, drop: str, buyer: int, now: Instant) -> TakeAnswer:
+    """What a request does about stock on a buyer's first try, at an instant."""
+    offer = ground.shows.offer(drop, now)
+    if offer is None:
+        raise LookupError(f"no drop {drop}")
+    hold = hold_id(f"buyer-{buyer}", drop, 1, 1)
+    until = now // SECOND + HOLD_SECONDS
+    return ground.stock.take(offer.drop.layout, hold, 1, until, offer.summary, now=now)
+
+
+def counter(ground: Ground) -> Attempt:
+    """One row, one conditional write: nothing says who has the unit, and a retry after a lost answer takes another."""
+
+    def attempt(drop: str, buyer: int) -> bool:
+        try:
+            ground.dynamodb.update_item(**_count_down(drop))
+        except ClientError as error:
+            if refused(error):
+                return False
+            raise
+        return True
+
+    return attempt
+
+
+def counter_and_hold(ground: Ground) -> Attempt:
+    """The row and a hold of its own, in one transaction: both or neither, at four write units."""
+
+    def attempt(drop: str, buyer: int) -> bool:
+        hold = {"pk": f"{drop}#hold#{buyer}", "q": 1, "u": clock() // SECOND + HOLD_SECONDS}
+        put: Any = {"TableName": STOCK, "Item": to_item(hold), "ConditionExpression": "attribute_not_exists(pk)"}
+        try:
+            ground.dynamodb.transact_write_items(TransactItems=[{"Update": _count_down(drop)}, {"Put": put}])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "TransactionCanceledException":
+                return False
+            raise
+        return True
+
+    return attempt
+
+
+def _count_down(drop: str) -> Any:
+    return {
+        "TableName": STOCK,
+        "Key": {"pk": {"S": f"{drop}#0"}},
+        "UpdateExpression": "SET a = a - :q",
+        "ConditionExpression": "a >= :q",
+        "ExpressionAttributeValues": {":q": {"N": "1"}},
+    }
+
+
+WAYS: Final[Mapping[str, Callable[[Ground], Attempt]]] = {
+    "take": ours,
+    "counter": counter,
+    "counter + hold": counter_and_hold,
+}
+
+
+def lay_out(ground: Ground, way: str, drop: str, units: int) -> None:
+    """Stock for a way: the product's drop, or a counter row."""
+    if way == "take":
+        ground.put_drop(drop, units, clock())
+    else:
+        ground.dynamodb.put_item(TableName=STOCK, Item=to_item({"pk": f"{drop}#0", "a": units}))

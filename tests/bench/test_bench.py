@@ -1,0 +1,66 @@
+"""The benchmark works: it ends by itself, says what it should, and counts right. No test here is about speed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.bench.command import bench
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    build = tmp_path_factory.mktemp("build")
+    bench(build, short=True)
+    return json.loads((Path(build) / "bench.json").read_text())
+
+
+def test_no_way_takes_more_than_there_is_and_a_counter_takes_all_of_it(found: Any) -> None:
+    for race in found["rates"]:
+        units, buyers = race["units"] * race["rounds"], race["units"] * race["demand"] * race["rounds"]
+        for way, one in race["ways"].items():
+            assert one["taken"] + one["refused"] == buyers
+            assert one["taken"] <= units
+            assert one["taken"] == units or way == "take"
+            assert one["take_ms"]["p50"] <= one["take_ms"]["p99"]
+        assert race["ways"]["counter"]["of_the_counter"] == 1
+
+
+def test_the_cost_of_takes_is_counted_and_the_same_in_every_run(found: Any) -> None:
+    same, tenfold = found["cost"]["demands"]
+    assert (same["demand"], same["taken"] + same["refused"]) == (1, 48)
+    assert (tenfold["demand"], tenfold["taken"] + tenfold["refused"]) == (10, 480)
+    assert same["of_buyers"] == {
+        "bucket read": 0.5,
+        "bucket write": 49,  # 48 takes, one pointer
+        "bucket write, refused": 1,
+        "summary read": 8,
+    }
+    assert (same["writes_a_take"], same["writes_a_unit_taken"]) == (1.042, 1.042)
+    assert tenfold["of_buyers"] == {
+        "bucket read": 3,
+        "bucket write": 54,  # 48 takes, six pointers
+        "bucket write, refused": 6,
+        "summary read": 10,
+    }
+    assert (tenfold["writes_a_take"], tenfold["writes_a_refused_buyer"]) == (1.25, 0)
+
+
+def test_a_buyer_who_comes_after_sold_out_writes_nothing(found: Any) -> None:
+    assert [one["writes_after_sold_out"] for one in found["cost"]["demands"]] == [0, 0]
+
+
+def test_a_large_drop_is_laid_out_at_a_write_a_bucket_and_few_more(found: Any) -> None:
+    large = found["large"]
+    assert large["buckets"] == 100
+    assert large["summary_whole"]["read_units"] == large["buckets"] + 1
+
+
+def test_every_goal_stands_beside_its_figure(found: Any) -> None:
+    assert len(found["goals"]) == 2 + 1 + 2 * 2 + 1 + 1
+    assert all(set(goal) == {"goal", "figure", "met"} for goal in found["goals"])
