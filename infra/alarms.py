@@ -12,9 +12,11 @@ SERVICE = "livedrop"
 """Where the functions' own metrics stand (``chalicelib/telemetry.py``)."""
 
 _GRAVE = {
+    "captures_without_order": "Money was taken that no order stands for",
+    "cues_refused": "A cue was refused",
     "export_differences": "An export differs from the orders",
 }
-"""Metrics of ours that are 0 for ever where all is well."""
+"""Metrics of ours that stay 0 where all is well."""
 _OLDEST_MESSAGE_SECONDS = 300
 _STREAM_BEHIND_MS = 60_000
 

@@ -17,13 +17,13 @@ from typing import Any, Self
 import pytest
 
 from chalicelib.finance import store
+from infra.local.tables import make_tables
 from tests.conftest import Tables
 from tests.crashes.cloud import in_emulator, in_memory
 from tests.crashes.play import Enumeration, Tally
 from tests.crashes.summary import PROPERTY
 from tests.crashes.use_cases import USE_CASES, UseCase
 from tests.crashes.world import World
-from tests.tables import make_tables
 
 ALL = os.environ.get("LIVEDROP_CRASHES") == "all"
 LONG_JOB = 20

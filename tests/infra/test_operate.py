@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from infra.local.engine import REGION
+from infra.local.tables import template
 from infra.operate import INSTEAD, REDRIVEN, app, put_back
 from infra.place import Place
 from tests.conftest import EngineAccount
-from tests.tables import template
 
 
 def redrive(queue: str) -> tuple[int, str]:

@@ -1,0 +1,313 @@
+"""Least power, measured: every function plays its part with just the variables that the template gives it, each AWS
+call it makes must be allowed by its role, and whatever its role allows must be used.
+
+(The emulators check no permission: a call that a role lacks would fail on AWS only.)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+from botocore.client import BaseClient
+from chalice.config import Config
+from chalice.local import LocalGateway
+
+from chalicelib import aws
+from infra.deploy import complete_secret
+from tests.api.conftest import AGENT, express, paying
+from tests.conftest import Tables
+from tests.infra.packaged import packaged
+
+TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+FOR_THE_PLATFORM = (
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    "kinesis:",
+    "logs:",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+)
+"""What Lambda itself does in a function's name."""
+CONTEXT = SimpleNamespace(
+    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:::f", aws_request_id="1"
+)
+_STRAY = "a hold that was taken elsewhere than at its home is looked up"
+_LEDGER = "an entry that a lost message left out"
+_REFUND = "a refund that stopped halfway"
+UNUSED = {
+    ("APIHandler", "dynamodb:GetItem", "StockTable"): _STRAY,
+    ("APIHandler", "s3:ListBucket", "FinanceBucket"): "a manifest that is not there yet is 404, not 403",
+    ("Capture", "dynamodb:GetItem", "StockTable"): _STRAY,
+    ("CloseDay", "s3:GetObject", "FinanceBucket/ledger/*"): "a day that has entries",
+    ("CloseDay", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
+    ("Export", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
+    ("OnCue", "dynamodb:BatchGetItem", "CommerceTable"): "stock for a drop with more than 400 buckets",
+    ("OnCue", "dynamodb:GetItem", "StockTable"): "a plan to take stock away that stopped halfway",
+    ("OnStock", "dynamodb:GetItem", "CommerceTable"): "a summary that a rival wrote meanwhile",
+    ("Repair", "dynamodb:BatchGetItem", "StockTable"): _REFUND,
+    ("Repair", "dynamodb:GetItem", "CommerceTable"): _REFUND,
+    ("Repair", "dynamodb:GetItem", "SandboxTable"): _REFUND,
+    ("Repair", "dynamodb:GetItem", "StockTable"): _REFUND,
+    ("Repair", "dynamodb:PutItem", "CommerceTable"): _REFUND,
+    ("Repair", "dynamodb:UpdateItem", "SandboxTable"): _REFUND,
+    ("Repair", "dynamodb:UpdateItem", "StockTable"): _REFUND,
+    ("Repair", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
+}
+"""What a role allows for a case that this play does not come to, and the case."""
+
+
+@dataclass
+class Deployment:
+    """The template's resources in the emulator, and what was called in which function's name."""
+
+    tables: Tables
+    names: dict[str, str] = field(default_factory=dict)
+    calls: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    function: str | None = None
+
+    def make(self) -> None:
+        names = {"StockTable": self.tables.stock, "CommerceTable": self.tables.commerce}
+        self.names = names | {"SandboxTable": self.tables.sandbox, "FinanceBucket": "finance", "TimeZone": "UTC"}
+        where: Any = {"LocationConstraint": "eu-west-1"}
+        boto3.client("s3").create_bucket(Bucket="finance", CreateBucketConfiguration=where)
+        for name in _of("AWS::SQS::Queue"):
+            self.names[name] = boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+        for name in _of("AWS::Events::EventBus"):
+            boto3.client("events").create_event_bus(Name=name)
+            self.names[name] = name
+        secrets = boto3.client("secretsmanager")
+        secret = secrets.create_secret(Name="Secret", SecretString=json.dumps({"jwt_secret": 64 * "s"}))
+        self.names["Secret"] = secret["ARN"]
+        self.secret = complete_secret(secrets, secret["ARN"])
+
+    def note(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+        if self.function is not None:
+            self.calls[self.function] |= set(self._actions(service, operation, parameters))
+
+    def _actions(self, service: str, operation: str, call: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        match operation:
+            case "TransactWriteItems":
+                writes = [(TRANSACTED[kind], one) for write in call["TransactItems"] for kind, one in write.items()]
+                yield from ((f"dynamodb:{action}", self.logical(one["TableName"])) for action, one in writes)
+            case "BatchGetItem":
+                yield from (("dynamodb:BatchGetItem", self.logical(table)) for table in call["RequestItems"])
+            case "ListObjectsV2":
+                yield "s3:ListBucket", "FinanceBucket"
+            case "GetObject" | "HeadObject":
+                yield "s3:GetObject", f"FinanceBucket/{call['Key']}"
+            case "PutObject":
+                yield "s3:PutObject", f"FinanceBucket/{call['Key']}"
+            case "SendMessage" | "SendMessageBatch":
+                yield "sqs:SendMessage", self.logical(call["QueueUrl"])
+            case _:
+                name = call.get("TableName") or call.get("SecretId") or call["Entries"][0]["EventBusName"]
+                yield f"{service}:{operation}", self.logical(name)
+
+    def logical(self, name: str) -> str:
+        (logical,) = [logical for logical, physical in self.names.items() if physical == name]
+        return logical
+
+    @contextmanager
+    def running(self, function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+        """The application as a fresh process of this function."""
+        shared = packaged()["Globals"]["Function"].get("Environment", {}).get("Variables", {})
+        own = _of("AWS::Serverless::Function")[function].get("Environment", {}).get("Variables", {})
+        with monkeypatch.context() as patched:
+            for name, value in (shared | own).items():
+                if name.startswith("LIVEDROP_"):
+                    given = self.names.get(value["Ref"]) if isinstance(value, dict) else value
+                    default = packaged()["Parameters"].get(value["Ref"], {}) if isinstance(value, dict) else {}
+                    patched.setenv(name, str(default.get("Default", "") if given is None else given))
+            patched.delitem(sys.modules, "app", raising=False)
+            patched.setattr(aws, "client", boto3.client)
+            import app
+
+            self.function = function
+            yield app
+            self.function = None
+
+
+def _of(kind: str) -> dict[str, Any]:
+    return {name: found["Properties"] for name, found in packaged()["Resources"].items() if found["Type"] == kind}
+
+
+def granted(function: str) -> set[tuple[str, str]]:
+    """Action and resource of all that a function's role allows, but for what Lambda does in its name."""
+    role = _of("AWS::Serverless::Function")[function]["Role"]["Fn::GetAtt"][0]
+    (policy,) = _of("AWS::IAM::Role")[role]["Policies"]
+    return {
+        (action, _resource(resource))
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+        if not action.startswith(FOR_THE_PLATFORM)
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _resource(resource: dict[str, Any]) -> str:
+    if "Fn::Sub" in resource:
+        return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    return str(resource["Fn::GetAtt"][0] if "Fn::GetAtt" in resource else resource["Ref"])
+
+
+@pytest.fixture
+def deployment(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    made = Deployment(tables)
+    made.make()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noted(self: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        made.note(self.meta.service_model.service_name, operation, parameters)
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    return made
+
+
+class Play:
+    """A small show, every function doing its part."""
+
+    def __init__(self, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.deployment, self.monkeypatch = deployment, monkeypatch
+        self.keys = 0
+
+    def http(self, method: str, path: str, body: object = None) -> Any:
+        self.keys += 1
+        claims = {"sub": "ada", "scope": "operator finance", "exp": int(time.time()) + 300}
+        headers = {
+            "host": "shop.example",
+            "ucp-agent": AGENT,
+            "authorization": f"Bearer {jwt.encode(claims, self.deployment.secret['jwt_secret'])}",
+            "idempotency-key": f"key-{self.keys}",
+            "content-type": "application/json",
+        }
+        if path.startswith("/orders/") and method == "GET":
+            headers["x-api-key"] = self.deployment.secret["platforms"][0]["api_key"]
+        with self.deployment.running("APIHandler", self.monkeypatch) as app:
+            sent = None if body is None else json.dumps(body).encode()
+            answer = LocalGateway(app.app, Config()).handle_request(method, path, headers, sent)
+        assert answer["statusCode"] < 300, answer
+        return json.loads(answer["body"] or "{}")
+
+    def function(self, name: str, event: dict[str, Any]) -> Any:
+        with self.deployment.running(name, self.monkeypatch) as app:
+            snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+            return getattr(app, snake)(event, CONTEXT)
+
+    def cue(self, kind: str, subject: str, **data: object) -> None:
+        self.keys += 1
+        said = {"specversion": "1.0", "id": f"cue-{self.keys}", "source": "/studio", "subject": subject, "data": data}
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        said |= {"type": f"dev.livedrop.{kind}", "time": moment}
+        self.function("OnCue", _kinesis(json.dumps(said)))
+
+    def streams(self) -> None:
+        """All items as new records of the two streams, and the queues worked off."""
+        tables = self.deployment.tables
+        for name, table in (("OnStock", tables.stock), ("OnPurchase", tables.commerce)):
+            items = tables.dynamodb.scan(TableName=table)["Items"]
+            records = [
+                {"dynamodb": {"Keys": {key: item[key] for key in ("pk", "sk") if key in item}, "NewImage": item}}
+                for item in items
+            ]
+            self.function(name, {"Records": records})
+        for name, queue in (("Capture", "CaptureQueue"), ("Record", "BooksQueue"), ("Export", "ExportsQueue")):
+            self.queue(name, self.deployment.names[queue])
+
+    def queue(self, function: str, url: str) -> None:
+        sqs = boto3.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            records = [{"messageId": one["MessageId"], "body": one["Body"]} for one in messages]
+            assert self.function(function, {"Records": records})["batchItemFailures"] == []
+            for one in messages:
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+
+    def buy(self, credential: str) -> str:
+        session = self.http("POST", "/checkout-sessions", express("d1"))
+        self.http("POST", f"/checkout-sessions/{session['id']}/complete", paying(credential))
+        self.streams()
+        return str(session["id"])
+
+
+def _kinesis(text: str) -> dict[str, Any]:
+    return {"Records": [{"eventID": "1", "kinesis": {"partitionKey": "p", "sequenceNumber": "1", "data": _b64(text)}}]}
+
+
+def _b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def play(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Play(deployment, monkeypatch)
+    scene.http("PUT", "/shows/s1", {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"})
+    price = {"amount": 1250, "currency": "GBP"}
+    drop = {"show_id": "s1", "sku": "M", "title": "Mug", "unit_price": price, "stock": 30, "limit_per_buyer": 9}
+    scene.http("PUT", "/drops/d1", drop)
+    scene.http("POST", "/drops/d1/stock", {"quantity": 6})
+    scene.cue("drop.open", "d1")
+    scene.cue("drop.stock_added", "d1", quantity=5)
+    scene.cue("drop.open", "unknown")
+    scene.cue("show.started", "s1")
+    scene.function("OnCue", _kinesis("no cue"))
+    for path in ("/shows/s1", "/shows/s1/live", "/drops/d1/audit", "/health", "/.well-known/ucp"):
+        scene.http("GET", path)
+    scene.http("POST", "/catalog/lookup", {"ids": ["d1"]})
+    paid = scene.buy("ok")
+    scene.buy("declined")
+    line = scene.http("GET", f"/checkout-sessions/{paid}")["line_items"][0]["id"]
+    order = paid.replace("chk_", "ord_")
+    scene.http("POST", f"/orders/{order}/refunds", {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True})
+    scene.streams()
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    scene.http("POST", "/exports", {"date": today, "show_id": "s1"})
+    scene.streams()
+    scene.http("GET", f"/exports/{today}")
+    cart = scene.http("POST", "/carts", {"line_items": [{"item": {"id": "d1"}, "quantity": 1}]})
+    scene.http("PUT", f"/carts/{cart['id']}", {"line_items": [{"item": {"id": "d1"}, "quantity": 2}]})
+    scene.http("POST", f"/carts/{cart['id']}/cancel")
+    scene.function("CloseDay", {})
+    lost = scene.http("POST", "/checkout-sessions", express("d1"))
+    scene.http("POST", f"/checkout-sessions/{lost['id']}/complete", paying("ok"))
+    later = time.time_ns() + 120 * 10**9
+    with monkeypatch.context() as patched:
+        patched.setattr("time.time_ns", lambda: later)
+        scene.function("Repair", {})
+
+
+def test_every_call_is_allowed_and_whatever_is_allowed_is_used(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(deployment, monkeypatch)
+    functions = _of("AWS::Serverless::Function")
+    assert set(deployment.calls) == set(functions)
+    lacking, idle = set(), set()
+    for function in functions:
+        calls, grants = deployment.calls[function], granted(function)
+        lacking |= {(function, *call) for call in calls if not any(_covers(grant, call) for grant in grants)}
+        idle |= {(function, *grant) for grant in grants if not any(_covers(grant, call) for call in calls)}
+    assert lacking == set()
+    assert {one for one in idle if not one[2].endswith("DLQ")} == set(UNUSED)
+
+
+def _covers(grant: tuple[str, str], call: tuple[str, str]) -> bool:
+    return grant[0] == call[0] and fnmatch(call[1], grant[1])
