@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _KEYS_A_BATCH = 100
 _BATCH_ATTEMPTS = 10
 _WRITES_A_TRANSACTION = 100
+_CONFLICTS = 5
 _SOMEBODY_WAS_FASTER = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
 _NEW = "attribute_not_exists(pk)"
 _SEGMENT = "LIVE#"
@@ -86,16 +87,20 @@ class StockStore:
         ``Unavailable`` when there is no such bucket.
         """
         call = self._update(drop_id, number, write)
-        try:
-            self._dynamodb.update_item(**call, ReturnValuesOnConditionCheckFailure="ALL_OLD")
-        except ClientError as error:
-            if not refused(error):
-                raise
-            stood = refused_item(error)
-            if stood is None:
-                raise _missing(drop_id, number) from error
-            return bucket_of(from_item(stood))
-        return None
+        for _ in range(_CONFLICTS):
+            try:
+                self._dynamodb.update_item(**call, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "TransactionConflictException":
+                    continue  # units are on the move here, for some milliseconds; nothing was changed
+                if not refused(error):
+                    raise
+                stood = refused_item(error)
+                if stood is None:
+                    raise _missing(drop_id, number) from error
+                return bucket_of(from_item(stood))
+            return None
+        raise Unavailable(f"bucket {number} of drop {drop_id} is in other hands")
 
     def write_together(self, drop_id: str, writes: Mapping[int, Write]) -> bool:
         """Do all of them, on different buckets, or none: 2 WCU each, also when refused. False: nothing was changed."""

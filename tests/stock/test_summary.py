@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.errors import Unavailable
 from chalicelib.stock import Layout, SoldOut, Summary, summary_of
@@ -97,6 +101,26 @@ def test_a_plan_that_died_halfway_goes_on(tables: Tables) -> None:
     shelf.stock.lay_out("d", [12, 12, 12], NOW)
     shelf.stock.add_units(unfinished, 1, 36, NOW)
     assert shelf.stock.audit(unfinished, 72, NOW).mismatches == ()
+
+
+def test_a_plan_that_is_repeated_writes_only_what_is_left(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(tables, [12] * 5)
+    update = tables.dynamodb.update_item
+    written: list[str] = []
+
+    def twice_then_die(**call: Any) -> Any:
+        if len(written) == 2:
+            raise ReadTimeoutError(endpoint_url="here")
+        written.append(call["Key"]["pk"]["S"])
+        return update(**call)
+
+    monkeypatch.setattr(tables.dynamodb, "update_item", twice_then_die)
+    for tries in (2, 2, 1):
+        with suppress(ReadTimeoutError):
+            shelf.stock.add_units(shelf.layout, 1, 60, NOW)
+        assert len(written) == tries
+        written.clear()
+    assert [shelf.bucket(number)["a"] for number in range(5)] == [24] * 5
 
 
 def test_the_audit_adds_up_and_names_orders(tables: Tables) -> None:

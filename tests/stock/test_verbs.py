@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.errors import Unavailable
 from chalicelib.stock import Gone, HeldAgain, Layout, Sold, Standing, Superseded, Taken
@@ -215,3 +218,22 @@ def test_selling_or_shrinking_to_what_is_not_there_is_a_mistake(
 def test_a_bucket_that_was_never_laid_out_is_never_sold_out(tables: Tables, shelf: Shelf, name: str) -> None:
     with pytest.raises(Unavailable):
         shelf.stock.take(Layout("unknown", 1), name, 1, UNTIL, None, now=NOW)
+
+
+def test_a_write_that_meets_units_on_the_move_is_made_again(
+    shelf: Shelf, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, update = shelf.hold(name, 3), shelf.tables.dynamodb.update_item
+    conflicts = iter([True, True])
+
+    def conflicting(**call: Any) -> Any:
+        if next(conflicts, False):
+            raise ClientError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, "UpdateItem")
+        return update(**call)
+
+    monkeypatch.setattr(shelf.tables.dynamodb, "update_item", conflicting)
+    assert shelf.stock.sell(shelf.layout, hold, 3, ORDER) == Sold(3)
+    conflicts = iter([True] * 5)
+    with pytest.raises(Unavailable):
+        shelf.stock.release(shelf.layout, hold, ORDER)
+    assert shelf.stock.release(shelf.layout, hold, ORDER) is True
