@@ -28,7 +28,6 @@ class Buyer:
         self._process, self._till, self._number = process, process.till, number
         self._random = Random(f"{process.race.seed}/{number}")
         self._keys = 0
-        self._wishes: dict[str, int] = {}
         self._ours = ""
 
     def _key(self) -> str:
@@ -65,7 +64,7 @@ class Buyer:
         return found.purchase if isinstance(found, Answer) else None
 
     def capture(self) -> None:
-        """The message of each attempt there may be, perhaps to two workers at once."""
+        """The message of the attempt that is placed, perhaps to two workers at once."""
         purchase = self._find()
         if purchase is not None and purchase.state is State.PLACED:
             work = self._process.request(self._till.capture, self._ours, purchase.attempt)

@@ -31,14 +31,13 @@ class Buyer:
         self._process, self._number = process, number
         self._stock, self._layout, self._clock = process.stock, process.race.layout, process.clock
         self._random = Random(f"{process.race.seed}/{number}")
-        self._reference = f"{number:09d}"
+        self._reference, self._wanted = f"{number:09d}", QUANTITIES[number % len(QUANTITIES)]
         self._may_have = process.told.setdefault(self._reference, {0})
 
     def play(self) -> Iterator[None]:
         hold: HoldRef | None = None
         for attempt in range(1, _ATTEMPTS + 1):
-            wanted = self._wanted(attempt)
-            hold = self._taken(attempt, wanted)
+            hold = self._taken(attempt)
             if hold is not None:
                 break
             for _ in range(3):  # it comes back in a moment
@@ -48,14 +47,8 @@ class Buyer:
                 yield
             yield from self._fate(hold)
 
-    def _wanted(self, attempt: int) -> int:
-        wanted = QUANTITIES[self._number % len(QUANTITIES)]
-        return wanted if attempt == 1 else min(wanted, self._fewer)
-
-    _fewer = max(QUANTITIES)
-
-    def _taken(self, attempt: int, wanted: int) -> HoldRef | None:
-        process, drop_id = self._process, self._layout.drop_id
+    def _taken(self, attempt: int) -> HoldRef | None:
+        process, drop_id, wanted = self._process, self._layout.drop_id, self._wanted
         name = hold_id(f"{drop_id}/{self._number}", drop_id, attempt, wanted)
         known = asked(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
         copies = self._random.choice([1, 1, 1, 2, 3])
@@ -65,7 +58,7 @@ class Buyer:
         taken = [answer.hold for answer in answers if isinstance(answer, Taken)]
         if copies > 1:
             self._look_for_doubles(name, taken)
-        self._fewer = min((answer.quantity for answer in answers if isinstance(answer, Fewer)), default=self._fewer)
+        self._wanted = min((answer.quantity for answer in answers if isinstance(answer, Fewer)), default=wanted)
         return taken[0] if taken else None
 
     def _look_for_doubles(self, name: str, taken: list[HoldRef]) -> None:
