@@ -43,7 +43,7 @@ lint: .venv/ready ## Formatter, linter, strict types, import arrows
 rehearse: .venv/local ## Play real orders through the running stack and check everything (ORDERS=FILE.csv)
 	@exec $(BIN)/livedrop rehearse $(ORDERS)
 
-bench: .venv/local ## Measure the speed and cost of stock (some ten minutes)
+bench: .venv/ready ## Measure the speed and cost of stock (some ten minutes)
 	@exec $(BIN)/livedrop bench
 
 package: .venv/local ## Package for AWS and say how large it is

@@ -189,6 +189,7 @@ def bench(
     """Measure the speed and cost of stock on an engine of its own; build/bench.json."""
     from infra.bench.command import bench as measure
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the engine ends too
     measure(embedded.ROOT / "build", short=short)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,8 @@ from infra.bench.cpu import own_cpu
 from infra.bench.ground import Site, site
 from infra.bench.large import Large, large
 from infra.bench.rates import Race, race
+from infra.bench.scenarios import ASSUMPTIONS, SCENARIOS, Scenario, Times
+from infra.bench.simulation import simulate
 from infra.local.engine import REQUIREMENTS
 
 
@@ -33,6 +35,7 @@ class Extent:
     cpu_takes: int
     demands: tuple[Demand, ...]
     large: Large
+    scenarios: tuple[Scenario, ...]
 
 
 FULL: Final = Extent(
@@ -44,12 +47,14 @@ FULL: Final = Extent(
     cpu_takes=4_800,
     demands=tuple(Demand(480, times, containers=8) for times in (1, 3, 10, 100)),
     large=Large(100_000, rounds=7),
+    scenarios=SCENARIOS,
 )
 SHORT: Final = Extent(
     races=(Race(8, 1, 96, 1), Race(8, 10, 24, 1)),
     cpu_takes=80,
     demands=(Demand(48, 1, containers=2), Demand(48, 10, containers=2)),
     large=Large(2_400, rounds=1, small_drops=1),
+    scenarios=(Scenario("a thousandth", partitions=1, containers=10, units=48, buyers=1_000, seconds=1),),
 )
 
 
@@ -63,6 +68,9 @@ def bench(build: Path, *, short: bool) -> dict[str, Any]:
                 began = time.monotonic()
                 found[name] = part()
                 console.print(f"{name}: {time.monotonic() - began:.0f} s")
+        began = time.monotonic()
+        found["simulation"] = _simulation(extent, found)
+        console.print(f"simulation: {time.monotonic() - began:.0f} s")
         found["goals"] = report.goals(found)
         report.show(found, console)
         console.print(f"all of it: {report.write(found, build)}")
@@ -75,6 +83,31 @@ def _parts(here: Site, extent: Extent) -> dict[str, Callable[[], Any]]:
         "cpu": lambda: own_cpu(extent.cpu_takes),
         "cost": lambda: counted(extent.demands),
         "large": lambda: large(here, extent.large),
+    }
+
+
+def _simulation(extent: Extent, found: dict[str, Any]) -> dict[str, Any]:
+    """The scenarios, with times as measured in this run; and what the model bills where the product was counted."""
+    times = Times(
+        call_cpu=found["cpu"]["take_cpu_ms"] / 1e3,
+        sum_up_a_bucket=found["large"]["summary_whole"]["seconds"] / found["large"]["buckets"],
+    )
+    counted = next(one for one in found["cost"]["demands"] if one["demand"] == 10)
+    as_counted = Scenario(
+        "as counted", partitions=1_000, containers=100, units=counted["units"], buyers=counted["buyers"], tries=1
+    )
+    modelled = simulate(as_counted, times)
+    return {
+        "assumptions": ASSUMPTIONS,
+        "times_seconds": asdict(times),
+        "held_against_the_product": {
+            "demand": counted["demand"],
+            "write_units_of_the_product": counted["write_units"],
+            "write_units_of_the_model": modelled["writes_of_buyers"],
+            "taken_of_the_product": counted["taken"],
+            "taken_of_the_model": modelled["taken"],
+        },
+        "scenarios": [simulate(scenario, times) for scenario in extent.scenarios],
     }
 
 
@@ -99,7 +132,7 @@ def _metrics_elsewhere() -> Iterator[Console]:
     os.dup2(nowhere, 1)
     os.close(nowhere)
     try:
-        with os.fdopen(os.dup(kept), "w") as out:
+        with os.fdopen(os.dup(kept), "w", buffering=1) as out:
             yield Console(file=out, highlight=False)
     finally:
         sys.stdout.flush()

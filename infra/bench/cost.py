@@ -84,12 +84,14 @@ class Counted:
         refused = demand.buyers - len(taken)
         return {
             "demand": demand.times,
+            "units": demand.units,
             "buyers": demand.buyers,
             "taken": len(taken),
             "refused": refused,
             "writes_a_take": round(by_takers / len(taken), 3),
             "writes_a_refused_buyer": round(by_refused / refused, 4) if refused else None,
             "writes_a_unit_taken": round((by_takers + by_refused) / len(taken), 3),
+            "write_units": by_takers + by_refused,
             "of_buyers": bill.record(),
             "of_stream": stream_bill.record(),
             "writes_after_sold_out": self._sell_out(taken),

@@ -40,13 +40,13 @@ def large(site: Site, extent: Large) -> dict[str, Any]:
 
     began, bill = time.perf_counter(), meter.new_bill()
     here.stock.refresh(layout, clock())
-    whole = {"seconds": round(time.perf_counter() - began, 2), "read_units": bill.reads, "write_units": bill.writes}
+    whole = {"seconds": round(time.perf_counter() - began, 3), "read_units": bill.reads, "write_units": bill.writes}
 
     began, bill = time.perf_counter(), meter.new_bill()
     now = clock()
     changed = {"Keys": {"pk": {"S": "large#0"}}, "ApproximateCreationDateTime": now / SECOND}
     stock_stream.handle({"Records": [{"dynamodb": changed}]}, here.shows, here.stock, now)
-    one = {"seconds": round(time.perf_counter() - began, 2), "read_units": bill.reads, "write_units": bill.writes}
+    one = {"seconds": round(time.perf_counter() - began, 3), "read_units": bill.reads, "write_units": bill.writes}
 
     with crowd(site, _AT_A_TIME) as buyers:
         rates = [_rates(buyers, extent, number) for number in range(extent.rounds)]

@@ -126,24 +126,32 @@ def _facts(title: str, facts: Mapping[str, Any]) -> Table:
 
 
 def _simulated(simulation: Mapping[str, Any], console: Console) -> None:
-    columns = (
-        "scenario",
-        "taken after s (half, 99 %, all)",
-        "throttled",
-        "write units",
-        "USD",
-        "success by tenth of arrival, %",
-    )
+    columns = ("scenario", "half, 99 %, all after s", "throttled", "429", "write units", "USD", "to first comers")
     table = Table(*columns, title="Simulated on DynamoDB's limits", title_justify="left")
     for one in simulation["scenarios"]:
         table.add_row(
             one["name"],
             ", ".join("-" if at is None else f"{at:.2f}" for at in one["seconds_until_taken"].values()),
             f"{one['throttled_calls']:,}",
+            f"{one['told_429']:,}",
             f"{one['write_units']:,.0f}",
             f"{one['usd']:.2f}",
-            " ".join(f"{share * 100:.2f}" for share in one["success_by_tenth_of_arrival"]),
+            f"{one['units_to_the_first_who_came'] * 100:.0f} %",
         )
     console.print(table)
+    for one in simulation["scenarios"]:
+        console.print(
+            f"  {one['name']}: success by tenth of arrival, %: {_percents(one['success_by_tenth_of_arrival'])};"
+        )
+        console.print(f"    of the first tenth: {_percents(one['success_by_tenth_of_the_first_tenth'])}")
+    held = simulation["held_against_the_product"]
+    ours, its = held["write_units_of_the_product"], held["write_units_of_the_model"]
+    console.print(
+        f"The model held against the product, {held['demand']}x: {ours:.0f} write units counted, {its:.0f} modelled"
+    )
     for assumption in simulation["assumptions"]:
         console.print(f"  · {assumption}")
+
+
+def _percents(shares: list[float]) -> str:
+    return " ".join(f"{share * 100:.1f}" for share in shares)

@@ -61,6 +61,22 @@ def test_a_large_drop_is_laid_out_at_a_write_a_bucket_and_few_more(found: Any) -
     assert large["summary_whole"]["read_units"] == large["buckets"] + 1
 
 
+def test_the_model_takes_no_more_than_there_is_and_says_what_it_assumes(found: Any) -> None:
+    simulation = found["simulation"]
+    assert len(simulation["assumptions"]) == 7
+    (one,) = simulation["scenarios"]
+    assert one["taken"] == one["units"] == 48
+    assert one["told_none_left"] == one["buyers"] - 48
+    assert one["writes_of_buyers"] >= one["taken"] + one["of_these_refused"]
+    assert sum(one["success_by_tenth_of_arrival"]) * 100 == pytest.approx(48, abs=0.1)
+
+
+def test_the_model_bills_about_what_the_product_did(found: Any) -> None:
+    held = found["simulation"]["held_against_the_product"]
+    assert held["taken_of_the_model"] == held["taken_of_the_product"] == 48
+    assert held["write_units_of_the_model"] == pytest.approx(held["write_units_of_the_product"], rel=0.25)
+
+
 def test_every_goal_stands_beside_its_figure(found: Any) -> None:
     assert len(found["goals"]) == 2 + 1 + 2 * 2 + 1 + 1
     assert all(set(goal) == {"goal", "figure", "met"} for goal in found["goals"])

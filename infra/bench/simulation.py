@@ -1,0 +1,295 @@
+"""A drop of 10,000 units and a million buyers in ten seconds, on DynamoDB's and Lambda's documented limits: simulated.
+
+No machine at hand has these limits, and a local engine has none. So the take protocol is played by a model of it, with
+times that were measured here where they are ours, and assumed where they are the cloud's; ``scenarios`` says which.
+The model is held against the product: at a demand that was also counted, both have to bill about the same.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from itertools import chain, islice
+from typing import Any, Final
+
+import simpy
+
+from chalicelib.stock import plan_sizes
+from chalicelib.stock.take import PROBES
+from infra.bench.limits import (
+    READS_A_PARTITION,
+    RETRY_COST,
+    RETRY_TOKENS,
+    SDK_ATTEMPTS,
+    USD_A_MILLION_READS,
+    USD_A_MILLION_WRITES,
+    WRITES_A_PARTITION,
+    Capacity,
+    Throttled,
+)
+from infra.bench.scenarios import Scenario, Times
+
+_TICK: Final = 0.001
+
+Steps = Generator[simpy.Event, None, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    as_of: float
+    open: tuple[int, ...]
+    known: frozenset[int]
+
+    @classmethod
+    def of(cls, as_of: float, free: list[int]) -> _Summary:
+        numbers = tuple(number for number, units in enumerate(free) if units)
+        return cls(as_of, numbers, frozenset(numbers))
+
+
+@dataclass(slots=True)
+class _Container:
+    summary: _Summary
+    read_at: float = -1.0
+    retry_tokens: int = RETRY_TOKENS
+    empty: set[int] = field(default_factory=set)
+    """Buckets that its summary shows open, and that it has found empty since."""
+
+
+@dataclass(slots=True)
+class _Buyer:
+    number: int
+    home: int
+    start: int
+    tries: int = 0
+
+
+class _Drop:
+    """The simulated world of one scenario."""
+
+    def __init__(self, scenario: Scenario, times: Times, seed: int) -> None:
+        self.scenario, self.times = scenario, times
+        self.random = random.Random(seed)  # noqa: S311 - a simulation
+        self.env = simpy.Environment()
+        self.free = plan_sizes(scenario.units, 1)
+        homes = len(self.free)
+        self.partition_of = [self.random.randrange(scenario.partitions) for _ in range(homes)]
+        self.writes = [Capacity(WRITES_A_PARTITION) for _ in range(scenario.partitions)]
+        self.reads = [Capacity(READS_A_PARTITION) for _ in range(scenario.partitions)]
+        self.live_reads = Capacity(READS_A_PARTITION)
+        self.live = _Summary.of(0.0, self.free)
+        self.idle = [_Container(self.live) for _ in range(scenario.containers)]
+        self.takes: list[tuple[float, int]] = []
+        self.bill = {"writes": 0.0, "writes_refused": 0.0, "reads": 0.0, "summary_reads": 0.0, "summary_writes": 0.0}
+        self.counts = {"throttled_calls": 0, "told_503": 0, "told_429": 0, "told_busy": 0, "told_none_left": 0}
+        self.under_way = scenario.buyers
+        self.released: defaultdict[int, list[_Container]] = defaultdict(list)
+        self.returning: defaultdict[int, list[_Buyer]] = defaultdict(list)
+
+    def run(self) -> None:
+        """Until every buyer has a unit or has stopped asking."""
+        self.env.process(self._follow())
+        self.env.run(until=self.env.process(self._tick()))
+
+    def _tick(self) -> Generator[simpy.Event, None, None]:
+        """Each millisecond: containers that are free again, buyers who come back, and those who come, evenly."""
+        scenario, come = self.scenario, 0
+        while self.under_way:
+            tick = round(self.env.now / _TICK)
+            self.idle += self.released.pop(tick, ())
+            for buyer in self.returning.pop(tick, ()):
+                self._ask(buyer)
+            due = min(scenario.buyers, round((tick + 1) * _TICK / scenario.seconds * scenario.buyers))
+            while come < due:
+                self._ask(_Buyer(come, self.random.randrange(len(self.free)), self.random.randrange(len(self.free))))
+                come += 1
+            yield self.env.timeout(_TICK)
+
+    def _follow(self) -> Generator[simpy.Event, None, None]:
+        """The stock stream's function: four times a second at most, as long as summing up takes."""
+        while self.under_way:
+            yield self.env.timeout(0.25)
+            as_of, before = self.env.now, sum(self.free)
+            yield self.env.timeout(self.times.sum_up_a_bucket * len(self.free))
+            self.bill["summary_reads"] += len(self.free) + 1
+            self.bill["summary_writes"] += 1
+            self.live = _Summary.of(as_of, self.free)
+            if not before:
+                return
+
+    # A buyer.
+
+    def _ask(self, buyer: _Buyer) -> None:
+        """One request. Most are answered at once from what a container remembers, and need no process of their own."""
+        buyer.tries += 1
+        if not self.idle:
+            self.counts["told_429"] += 1
+            self._come_back(buyer, 0.5 + self.random.random())
+            return
+        at = self.random.randrange(len(self.idle))
+        self.idle[at], self.idle[-1] = self.idle[-1], self.idle[at]
+        container = self.idle.pop()
+        remembered = self.env.now - container.read_at < 1
+        if not remembered or self._may_be_had(container):
+            self.env.process(self._serve(buyer, container))
+            return
+        self._refuse(buyer, container.summary)
+        self.released[self._tick_in(self.times.request)].append(container)
+
+    def _serve(self, buyer: _Buyer, container: _Container) -> Generator[simpy.Event, None, None]:
+        yield self.env.timeout(self.times.request)
+        try:
+            taken = yield from self._take(buyer, container)
+        except Throttled:
+            self.counts["told_503"] += 1
+            self._come_back(buyer, 1 + self.random.random())
+        else:
+            if taken:
+                self.takes.append((self.env.now, buyer.number))
+                self.under_way -= 1
+            else:
+                self._refuse(buyer, self.live)
+        self.idle.append(container)
+
+    def _refuse(self, buyer: _Buyer, summary: _Summary) -> None:
+        """Nothing is left: all is held, for longer than is simulated, and the buyer goes. Else: come back."""
+        if not summary.open:
+            self.counts["told_none_left"] += 1
+            self.under_way -= 1
+            return
+        self.counts["told_busy"] += 1
+        self._come_back(buyer, 0.25 + self.random.random())
+
+    def _come_back(self, buyer: _Buyer, seconds: float) -> None:
+        if buyer.tries >= self.scenario.tries:
+            self.under_way -= 1
+        else:
+            self.returning[self._tick_in(seconds)].append(buyer)
+
+    def _tick_in(self, seconds: float) -> int:
+        return int((self.env.now + seconds) / _TICK) + 1
+
+    # The take of one unit, as chalicelib.stock.take has it.
+
+    def _take(self, buyer: _Buyer, container: _Container) -> Steps:
+        if self.env.now - container.read_at >= 1:
+            yield from self._read(self.live_reads, container)
+            container.summary, container.read_at = self.live, self.env.now
+            container.empty.clear()
+        if not self._may_be_had(container):
+            return False
+        asked: set[int] = set()
+        if (yield from self._at_home(buyer, container, container.summary, asked)):
+            return True
+        probes = yield from self._elsewhere(buyer, container, container.summary, asked, PROBES)
+        if probes is None:
+            return True
+        yield from self._read(self.live_reads, container)
+        fresh = self.live
+        if (yield from self._at_home(buyer, container, fresh, asked)):
+            return True
+        return (yield from self._elsewhere(buyer, container, fresh, asked, probes)) is None
+
+    def _at_home(self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int]) -> Steps:
+        if buyer.home in asked or not self._seems_open(container, summary, buyer.home):
+            return False
+        asked.add(buyer.home)
+        return (yield from self._write(buyer.home, container, taking=buyer.home))
+
+    def _elsewhere(
+        self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int], probes: int
+    ) -> Generator[simpy.Event, None, int | None]:
+        """Read others that seem to have units, then point and take. None: taken; else the probes that are left."""
+        turn = bisect_left(summary.open, buyer.start)
+        for number in chain(islice(summary.open, turn, None), islice(summary.open, turn)):
+            if not probes:
+                break
+            if number in asked or not self._seems_open(container, summary, number):
+                continue
+            asked.add(number)
+            probes -= 1
+            yield from self._read(self.reads[self.partition_of[number]], container)
+            if not self.free[number]:
+                container.empty.add(number)
+                continue
+            yield from self._write(buyer.home, container, taking=None)
+            if (yield from self._write(number, container, taking=number)):
+                return None
+        return probes
+
+    def _may_be_had(self, container: _Container) -> bool:
+        known_empty = len(container.empty) if self.scenario.remembers_empty else 0
+        return len(container.summary.open) > known_empty
+
+    def _seems_open(self, container: _Container, summary: _Summary, bucket: int) -> bool:
+        return bucket in summary.known and not (self.scenario.remembers_empty and bucket in container.empty)
+
+    # DynamoDB, through the SDK.
+
+    def _write(self, bucket: int, container: _Container, *, taking: int | None) -> Generator[simpy.Event, None, bool]:
+        """A conditional write on a bucket: a take, or a pointer, which is never refused here."""
+        yield from self._call(self.writes[self.partition_of[bucket]], 1, container)
+        if taking is None or self.free[taking]:
+            self.bill["writes"] += 1
+            if taking is not None:
+                self.free[taking] -= 1
+            return True
+        self.bill["writes_refused"] += 1
+        if taking in container.summary.known:
+            container.empty.add(taking)
+        return False
+
+    def _read(self, capacity: Capacity, container: _Container) -> Generator[simpy.Event, None, None]:
+        yield from self._call(capacity, 0.5, container)
+        self.bill["reads"] += 0.5
+
+    def _call(self, capacity: Capacity, units: float, container: _Container) -> Generator[simpy.Event, None, None]:
+        """A call, repeated by the SDK's standard mode where it is throttled. Throttled calls are not billed."""
+        for attempt in range(SDK_ATTEMPTS):
+            yield self.env.timeout(self.times.call + self.times.call_cpu)
+            if capacity.admit(units, self.env.now):
+                container.retry_tokens = min(RETRY_TOKENS, container.retry_tokens + (RETRY_COST if attempt else 1))
+                return
+            self.counts["throttled_calls"] += 1
+            if attempt + 1 == SDK_ATTEMPTS or container.retry_tokens < RETRY_COST:
+                break
+            container.retry_tokens -= RETRY_COST
+            yield self.env.timeout(self.random.random() * 2**attempt)
+        raise Throttled
+
+
+def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
+    """How a scenario goes: when units were taken, what was throttled and billed, and whose arrival paid off."""
+    drop = _Drop(scenario, times, seed)
+    drop.run()
+    at = [when for when, _ in drop.takes]
+    first_come = sum(number < scenario.units for _, number in drop.takes)
+    writes = drop.bill["writes"] + drop.bill["writes_refused"]
+    reads = drop.bill["reads"]
+    all_writes, all_reads = writes + drop.bill["summary_writes"], reads + drop.bill["summary_reads"]
+    return {
+        **asdict(scenario),
+        "taken": len(at),
+        "seconds_until_taken": {
+            share: round(at[need - 1], 2) if (need := -(-scenario.units * part // 100)) <= len(at) else None
+            for share, part in (("half", 50), ("99 %", 99), ("all", 100))
+        },
+        **drop.counts,
+        "writes_of_buyers": writes,
+        "of_these_refused": drop.bill["writes_refused"],
+        "reads_of_buyers": reads,
+        "write_units": all_writes,
+        "read_units": all_reads,
+        "usd": round((all_writes * USD_A_MILLION_WRITES + all_reads * USD_A_MILLION_READS) / 1e6, 4),
+        "units_to_the_first_who_came": round(first_come / len(at), 4),
+        "success_by_tenth_of_arrival": _success(drop.takes, scenario.buyers, scenario.buyers, 10),
+        "success_by_tenth_of_the_first_tenth": _success(drop.takes, scenario.buyers // 10, scenario.buyers, 10),
+    }
+
+
+def _success(takes: list[tuple[float, int]], first: int, buyers: int, parts: int) -> list[float]:
+    """The share of buyers with a unit, in equal parts of the ``first`` who came."""
+    counts = Counter(number * parts // first for _, number in takes if number < first)
+    return [round(counts[part] * parts / first, 5) for part in range(parts)]
