@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 ORDERS ?=
 
-.PHONY: help run stop test lint rehearse bench package lock clean
+.PHONY: help run stop test prove lint rehearse bench package lock clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --show-missing \
 		--include='chalicelib/stock/*,chalicelib/shows/*,chalicelib/checkout/*,chalicelib/payments/*,chalicelib/finance/*'
+
+prove: .venv/ready ## The long forms of races (two engines; Java), crashes, schedules: an hour or two
+	@LIVEDROP_SCHEDULES=20000 LIVEDROP_CRASHES=all LIVEDROP_RACES=20 LIVEDROP_SECOND_ENGINE=1 LIVEDROP_STEPS=20000 \
+		$(BIN)/python -m pytest -n 2 tests/schedules tests/crashes tests/races -k "not moto"
 
 lint: .venv/ready ## Formatter, linter, strict types, import arrows
 	@$(BIN)/ruff format --check --quiet .

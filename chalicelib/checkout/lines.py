@@ -139,7 +139,8 @@ def take_units(
 
     A hold for a line that there is ends when the line's time does.
 
-    Costs one write in the common case, none when the offer's summary shows nothing.
+    Costs one write in the common case, none when the offer's summary shows nothing: then one read, as this may be the
+    repeat of a request that holds the very units which the summary misses. Nothing at all once the drop is sold out.
     """
     drop, wanted = offer.drop, quantity
     until = now // 1000 + drop.hold_seconds
@@ -149,6 +150,8 @@ def take_units(
     for _ in range(_OFFERS_OF_FEWER):
         name = hold_id(basket.purchase_id, drop.id, basket.version, wanted)
         answer = till.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
+        if not isinstance(answer, Taken | SoldOut):
+            answer = till.stock.find(drop.layout, name) or answer
         if not isinstance(answer, Fewer):
             break
         wanted = answer.quantity

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.instants import Instant
 from chalicelib.stock import expressions, verbs, withdrawal
 from chalicelib.stock.audit import audit
-from chalicelib.stock.layout import plan_additions
+from chalicelib.stock.layout import home_of, plan_additions
 from chalicelib.stock.live import Changes, Summaries
 from chalicelib.stock.model import (
     AllHeld,
@@ -92,6 +92,14 @@ class Stock:
         if attempt.probes:
             count("take_probes", attempt.probes)
         return answer
+
+    def find(self, layout: Layout, hold_id: str) -> Taken | None:
+        """A hold as an earlier try took it, by a strong read of its home (1 RCU; one more where home points on)."""
+        (standing,) = verbs.look(self._store, [(layout, HoldRef(hold_id, home_of(hold_id, layout), 0, 0))])
+        if standing is None:
+            return None
+        hold = HoldRef(hold_id, standing.bucket, standing.quantity, standing.until or 0)
+        return Taken(hold, replay=True, sold=standing.until is None)
 
     def look(self, refs: Sequence[tuple[Layout, HoldRef]]) -> list[Standing | None]:
         """How each hold stands, by strong reads (1 RCU a bucket, in batches of 100); None when it is gone."""

@@ -112,6 +112,8 @@ class Take:
             match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
                 case Short(obtainable):
                     self._fewer = max(self._fewer, obtainable)
+                case Ours():
+                    return self._take_at(self._home, None)  # it is known there, or points here
                 case Room():
                     answer = self._go(number, bucket)
                     if answer is not None:

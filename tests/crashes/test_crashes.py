@@ -59,16 +59,9 @@ def in_memory_from(case: UseCase) -> Callable[[], World]:
     return lambda: World(begun.cloud.fork(), begun.now)
 
 
-KNOWN = {
-    "take away from home",
-    "take crumbs raked together",
-    "take fewer than asked",
-    "take the last units",
-    "take a lapsed hold",
-    "complete with units taken anew",
-}
-"""Found, not mended yet: a take was done and its answer lost; the repeat counts as a first try, the summary says that
-nothing can be had (or not so much), and the buyer is refused what it holds itself. It lapses; no rule is broken."""
+KNOWN = {"take fewer than asked"}
+"""Found, not mended yet: fewer units than asked were taken and the answer lost; the repeat asks for all of them again, is
+told that they are held, and does not look for the smaller hold of its own. It lapses; no rule is broken."""
 
 
 def is_known(case: UseCase, rule: str) -> bool:

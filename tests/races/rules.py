@@ -85,8 +85,6 @@ def _take(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
                 for name, hold in over:
                     after = after.put(name, None, hold.quantity)
                 yield held, after.put(asked.name, Hold(asked.quantity, asked.until), -asked.quantity)
-    elif own.quantity and own.until is not None and own.order is None and own.until <= asked.now:
-        yield (own.quantity, asked.until, False), shelf.put(asked.name, replace(own, until=asked.until), 0)
     elif own.quantity:
         until = asked.until if own.until is None else own.until
         yield (own.quantity, until, own.until is None), shelf

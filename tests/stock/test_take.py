@@ -49,6 +49,32 @@ def test_a_repeated_take_meets_its_own_hold(tables: Tables) -> None:
     assert shelf.bucket(0) == before
 
 
+def test_a_repeated_take_meets_its_own_hold_away_from_home(tables: Tables) -> None:
+    shelf = Shelf(tables, [1, 2])
+    ids = shelf.ids(0)
+    shelf.hold(next(ids))
+    name = next(ids)
+    answers = [shelf.take(name, known=shelf.stock.refresh(shelf.layout, NOW)) for _ in range(2)]
+    hold = HoldRef(name, 1, 1, UNTIL)
+    assert answers == [Taken(hold), Taken(hold, replay=True)]
+
+
+def test_a_hold_is_found_wherever_it_stands(tables: Tables) -> None:
+    shelf = Shelf(tables, [1, 2])
+    ids = shelf.ids(0)
+    at_home, away, never = next(ids), next(ids), next(ids)
+    holds = [shelf.hold(at_home), shelf.hold(away)]
+    assert [hold.bucket for hold in holds] == [0, 1]
+    assert [shelf.stock.find(shelf.layout, name) for name in (at_home, away, never)] == [
+        *(Taken(hold, replay=True) for hold in holds),
+        None,
+    ]
+    shelf.stock.sell(shelf.layout, holds[1], 1, ORDER)
+    found = shelf.stock.find(shelf.layout, away)
+    assert found is not None
+    assert found.sold
+
+
 def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
     shelf = Shelf(tables, [2])
     hold = shelf.hold(next(shelf.ids(0)), 2)
