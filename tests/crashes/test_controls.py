@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -38,14 +37,14 @@ def goods_after_money(patch: pytest.MonkeyPatch) -> None:
 
 
 def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
-    """A bucket adds units as often as it is told."""
+    """A bucket adds units as often as it is told, and knows no plan."""
     numbered = expressions.add_units
-    unconditional = "attribute_exists(pk)"
-    patch.setattr(
-        expressions,
-        "add_units",
-        lambda *arguments, **named: replace(numbered(*arguments, **named), condition=unconditional),
-    )
+
+    def unnumbered(plan: int, units: int) -> expressions.Write:
+        update = numbered(plan, units).update.removesuffix(f", {expressions.PLAN} = :plan")
+        return expressions.Write(update, "attribute_exists(pk)", {":units": units})
+
+    patch.setattr(expressions, "add_units", unnumbered)
 
 
 def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:

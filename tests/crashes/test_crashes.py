@@ -60,8 +60,8 @@ def in_memory_from(case: UseCase) -> Callable[[], World]:
 
 
 KNOWN = {"take fewer than asked"}
-"""Found, not mended yet: fewer units than asked were taken and the answer lost; the repeat asks for all of them again, is
-told that they are held, and does not look for the smaller hold of its own. It lapses; no rule is broken."""
+"""Found, not mended yet: fewer units than asked were taken and the answer lost; the repeat asks for all of them again,
+is told that they are held, and does not look for the smaller hold of its own. It lapses; no rule is broken."""
 
 
 def is_known(case: UseCase, rule: str) -> bool:
