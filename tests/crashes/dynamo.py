@@ -8,7 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.schedules.table import NotDynamoDB, Table
+from tests.schedules.grammar import NotDynamoDB
+from tests.schedules.table import Table
 
 _ALWAYS = "attribute_exists(pk) OR attribute_not_exists(pk)"
 

@@ -13,7 +13,8 @@ from chalicelib.stock.bucket import Entry, Room
 from chalicelib.stock.expressions import Write
 from chalicelib.stock.store import StockStore
 from tests.conftest import Tables
-from tests.schedules.table import NotDynamoDB, Table
+from tests.schedules.grammar import NotDynamoDB
+from tests.schedules.table import Table
 
 NAMES = ("AAAAAAAAAAA", "-BBBBBBBBBB", "_CCCCCCCCCC")
 

@@ -1,0 +1,89 @@
+"""Completing when holds were reclaimed: units are taken anew, and a new total needs a new consent."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
+from chalicelib.errors import Conflict
+from chalicelib.instants import MINUTE, SECOND
+from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.conftest import Shop, once
+
+
+def said(answer: Answer | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    later = NOW + 8 * MINUTE
+    taker = shop.open_purchase(("mug", 1), key="other", now=later)
+    shop.checkout.cancel(taker.id, PLATFORM, "cancel", "", later)
+    answer = shop.checkout.complete(purchase.id, a_completion(), later + SECOND)
+    assert isinstance(answer, Answer)
+    assert answer.purchase.state is State.PLACED
+    assert shop.counts("mug", later) == (0, 0, 1)
+
+
+def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    later = NOW + 8 * MINUTE
+    shop.open_purchase(("mug", 1), key="other", now=later)
+    answer = shop.checkout.complete(purchase.id, a_completion(), later + 2 * SECOND)
+    assert said(answer) == ["all_held", "hold_lapsed"]
+    assert shop.read(purchase.id) == purchase
+
+
+def a_purchase_at_another_price(shop: Shop) -> Purchase:
+    """Taken at 12.75; the drop has since gone to 99.00, and ten minutes later the old price is honoured no more."""
+    shop.drop("mug", stock=3)
+    purchase = shop.open_purchase(("mug", 1))
+    shop.drop("mug", stock=3, unit_price={"amount": 9_900, "currency": "GBP"})
+    return purchase
+
+
+def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Shop) -> None:
+    purchase = a_purchase_at_another_price(shop)
+    late = NOW + 11 * MINUTE
+    for again in range(3):
+        answer = shop.checkout.complete(purchase.id, a_completion(), late + again * SECOND)
+        assert isinstance(answer, Answer)
+        assert said(answer) == ["totals_changed", "hold_lapsed"]
+        assert (answer.purchase.state, answer.purchase.version) == (State.OPEN, 2)
+        assert answer.purchase.totals.total == 9_900 + 395
+    assert shop.counts("mug", late)[2] == 0
+    with pytest.raises(Conflict):
+        shop.checkout.complete(purchase.id, a_completion("declined"), late)
+    accepted = shop.checkout.complete(purchase.id, a_completion(key="agreed"), late)
+    assert isinstance(accepted, Answer)
+    assert (accepted.purchase.state, accepted.purchase.totals.total) == (State.PLACED, 9_900 + 395)
+    repeat = shop.checkout.complete(purchase.id, a_completion(), late)
+    assert said(repeat) == []
+    assert shop.read(purchase.id) == accepted.purchase
+
+
+def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: Shop) -> None:
+    purchase = a_purchase_at_another_price(shop)
+    late = NOW + 11 * MINUTE
+    shop.checkout.complete(purchase.id, a_completion(), late)
+    for change in range(9):
+        shop.checkout.update(purchase.id, a_change(key=f"update-{change}"), late)
+    before = shop.read(purchase.id)
+    assert said(shop.checkout.complete(purchase.id, a_completion(), late)) == ["totals_changed", "hold_lapsed"]
+    assert shop.read(purchase.id) == before
+
+
+def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    purchase = a_purchase_at_another_price(shop)
+    late = NOW + 11 * MINUTE
+
+    def twin() -> None:
+        shop.checkout.complete(purchase.id, a_completion(), late)
+
+    once(monkeypatch, PurchaseStore, "replace", before=twin)
+    answer = shop.checkout.complete(purchase.id, a_completion(), late)
+    assert said(answer) == ["totals_changed", "hold_lapsed"]
+    assert (shop.read(purchase.id).state, shop.read(purchase.id).version) == (State.OPEN, 2)

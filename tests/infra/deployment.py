@@ -1,0 +1,131 @@
+"""The template's resources in the in-process emulator, and every AWS call told by the function that made it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib import aws
+from infra.deploy import complete_secret
+from tests.conftest import Tables
+from tests.infra.packaged import packaged
+
+TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+FOR_THE_PLATFORM = (
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    "kinesis:",
+    "logs:",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+)
+"""What Lambda itself does in a function's name."""
+
+
+@dataclass
+class Deployment:
+    """The template's resources in the emulator, and what was called in which function's name."""
+
+    tables: Tables
+    names: dict[str, str] = field(default_factory=dict)
+    calls: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    function: str | None = None
+
+    def make(self) -> None:
+        names = {"StockTable": self.tables.stock, "CommerceTable": self.tables.commerce}
+        self.names = names | {"SandboxTable": self.tables.sandbox, "FinanceBucket": "finance", "TimeZone": "UTC"}
+        where: Any = {"LocationConstraint": "eu-west-1"}
+        boto3.client("s3").create_bucket(Bucket="finance", CreateBucketConfiguration=where)
+        for name in of_type("AWS::SQS::Queue"):
+            self.names[name] = boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+        for name in of_type("AWS::Events::EventBus"):
+            boto3.client("events").create_event_bus(Name=name)
+            self.names[name] = name
+        secrets = boto3.client("secretsmanager")
+        secret = secrets.create_secret(Name="Secret", SecretString=json.dumps({"jwt_secret": 64 * "s"}))
+        self.names["Secret"] = secret["ARN"]
+        self.secret = complete_secret(secrets, secret["ARN"])
+
+    def note(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+        if self.function is not None:
+            self.calls[self.function] |= set(self._actions(service, operation, parameters))
+
+    def _actions(self, service: str, operation: str, call: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        match operation:
+            case "TransactWriteItems":
+                writes = [(TRANSACTED[kind], one) for write in call["TransactItems"] for kind, one in write.items()]
+                yield from ((f"dynamodb:{action}", self.logical(one["TableName"])) for action, one in writes)
+            case "BatchGetItem":
+                yield from (("dynamodb:BatchGetItem", self.logical(table)) for table in call["RequestItems"])
+            case "ListObjectsV2":
+                yield "s3:ListBucket", "FinanceBucket"
+            case "GetObject" | "HeadObject":
+                yield "s3:GetObject", f"FinanceBucket/{call['Key']}"
+            case "PutObject":
+                yield "s3:PutObject", f"FinanceBucket/{call['Key']}"
+            case "SendMessage" | "SendMessageBatch":
+                yield "sqs:SendMessage", self.logical(call["QueueUrl"])
+            case _:
+                name = call.get("TableName") or call.get("SecretId") or call["Entries"][0]["EventBusName"]
+                yield f"{service}:{operation}", self.logical(name)
+
+    def logical(self, name: str) -> str:
+        (logical,) = [logical for logical, physical in self.names.items() if physical == name]
+        return logical
+
+    @contextmanager
+    def running(self, function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+        """The application as a fresh process of this function."""
+        shared = packaged()["Globals"]["Function"].get("Environment", {}).get("Variables", {})
+        own = of_type("AWS::Serverless::Function")[function].get("Environment", {}).get("Variables", {})
+        with monkeypatch.context() as patched:
+            for name, value in (shared | own).items():
+                if name.startswith("LIVEDROP_"):
+                    given = self.names.get(value["Ref"]) if isinstance(value, dict) else value
+                    default = packaged()["Parameters"].get(value["Ref"], {}) if isinstance(value, dict) else {}
+                    patched.setenv(name, str(default.get("Default", "") if given is None else given))
+            patched.delitem(sys.modules, "app", raising=False)
+            patched.setattr(aws, "client", boto3.client)
+            import app
+
+            self.function = function
+            yield app
+            self.function = None
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: found["Properties"] for name, found in packaged()["Resources"].items() if found["Type"] == kind}
+
+
+def granted(function: str) -> set[tuple[str, str]]:
+    """Action and resource of all that a function's role allows, but for what Lambda does in its name."""
+    role = of_type("AWS::Serverless::Function")[function]["Role"]["Fn::GetAtt"][0]
+    (policy,) = of_type("AWS::IAM::Role")[role]["Policies"]
+    return {
+        (action, _resource(resource))
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+        if not action.startswith(FOR_THE_PLATFORM)
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _resource(resource: dict[str, Any]) -> str:
+    if "Fn::Sub" in resource:
+        return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    return str(resource["Fn::GetAtt"][0] if "Fn::GetAtt" in resource else resource["Ref"])
