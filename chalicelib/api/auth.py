@@ -59,13 +59,18 @@ def caller_of(call: Call) -> Caller:
 
 
 def authenticated_platform(call: Call) -> Platform | None:
-    """The platform whose key the call carries in ``X-API-Key``; None for a wrong key. ``Unauthenticated`` without one.
+    """The platform whose key the call carries; None for a wrong key. ``Unauthenticated`` without one."""
+    if not call.headers.get("x-api-key"):
+        raise Unauthenticated("Orders are for platforms: an X-API-Key is needed.", field="X-API-Key")
+    return platform_by_key(call)
+
+
+def platform_by_key(call: Call) -> Platform | None:
+    """The platform whose key the call carries in ``X-API-Key``; None for a wrong key, or none.
 
     Every configured key is compared, each in constant time.
     """
     given = call.headers.get("x-api-key", "")
-    if not given:
-        raise Unauthenticated("Orders are for platforms: an X-API-Key is needed.", field="X-API-Key")
     matching = [
         platform
         for platform in call.shop.secrets.platforms

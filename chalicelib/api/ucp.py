@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chalicelib.api import catalog, ucp_views
-from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, profile_of
+from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, platform_by_key, profile_of
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
 from chalicelib.api.ucp_requests import CartBody, CheckoutBody, CompleteBody, LookupBody
-from chalicelib.checkout import Answer, Change, Message, NoPurchase, State, is_purchase_id
+from chalicelib.checkout import Answer, Change, Message, NoPurchase, Purchase, State, is_purchase_id
 from chalicelib.shows import is_id
 
 _UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id."),))
@@ -164,7 +164,7 @@ def _cart(call: Call, answer: Answer | NoPurchase) -> Reply:
         return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
     market = call.shop.checkout.markets.by_id(answer.purchase.market)
     shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
-    return Reply(201 if answer.created else 200, shown, dict(_NO_STORE))
+    return Reply(201 if answer.created else 200, _for_caller(call, answer, shown), dict(_NO_STORE))
 
 
 def _checkout(call: Call, answer: Answer | NoPurchase) -> Reply:
@@ -174,7 +174,23 @@ def _checkout(call: Call, answer: Answer | NoPurchase) -> Reply:
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(answer.purchase, answer.messages, call.now, market, call.base_url, links)
-    return Reply(201 if answer.created else 200, shown, dict(_NO_STORE))
+    return Reply(201 if answer.created else 200, _for_caller(call, answer, shown), dict(_NO_STORE))
+
+
+def _for_caller(call: Call, answer: Answer, shown: Json) -> Json:
+    """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
+
+    An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
+    is for the platform with its key.
+    """
+    if answer.purchase.state is State.OPEN or _is_its_platform(call, answer.purchase):
+        return shown
+    return ucp_views.without_address(ucp_views.without_buyer(shown))
+
+
+def _is_its_platform(call: Call, purchase: Purchase) -> bool:
+    platform = platform_by_key(call)
+    return platform is not None and platform.name == purchase.platform
 
 
 _CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)

@@ -101,6 +101,27 @@ def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: 
     return _common(purchase, told, now, market) | {"ucp": envelope(CART), "id": cart_id(purchase.id)}
 
 
+def without_buyer(shown: Json) -> Json:
+    """A cart or session without the person who buys."""
+    return {name: part for name, part in shown.items() if name != "buyer"}
+
+
+def without_address(shown: Json) -> Json:
+    """A session with no more of its destination than id and country: what was selected, and whose tax applies."""
+    if "fulfillment" not in shown:
+        return shown
+    return shown | {"fulfillment": {"methods": [_told_little(method) for method in shown["fulfillment"]["methods"]]}}
+
+
+def _told_little(method: Json) -> Json:
+    if "destinations" not in method:
+        return method
+    kept = ("id", "address_country")
+    return method | {
+        "destinations": [{name: one[name] for name in kept if name in one} for one in method["destinations"]]
+    }
+
+
 def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
     """A paid purchase as an order (``order.json``): as it was bought, with what was refunded as adjustments."""
     left = {line.id: line.quantity - _given_back(purchase, line.id) for line in purchase.lines}

@@ -1,7 +1,7 @@
 """Checkout: the purchase and what moves it, from the first hold to the last refund."""
 
 from chalicelib.checkout.checkout import Checkout
-from chalicelib.checkout.identity import is_purchase_id
+from chalicelib.checkout.identity import is_purchase_id, reference
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
 from chalicelib.checkout.model import (
     Answer,
@@ -56,5 +56,6 @@ __all__ = [
     "expires_at",
     "is_purchase_id",
     "purchase_from_item",
+    "reference",
     "status_of",
 ]

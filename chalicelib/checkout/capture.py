@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Line, Payment, Purchase, State
 from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of
 from chalicelib.errors import Contended
@@ -29,7 +30,7 @@ def capture(till: Till, ours: str, attempt: int, now: Instant) -> None:
     """
     purchase = till.purchases.read(ours)
     if purchase is None:
-        logger.error("no such purchase", extra={"purchase": ours})
+        logger.error("no such purchase", extra={"purchase": reference(ours)})
         return
     if purchase.state is not State.PLACED or purchase.attempt != attempt:
         _void_leftover(till, purchase, attempt, now)
@@ -47,11 +48,13 @@ def _void_leftover(till: Till, purchase: Purchase, attempt: int, now: Instant) -
         return
     found = till.gateway.find(purchase.id, attempt, now=now)
     if isinstance(found, Captured):
-        logger.error("captured without an order", extra={"purchase": purchase.id, "attempt": attempt})
+        logger.error("captured without an order", extra={"purchase": reference(purchase.id), "attempt": attempt})
         count("captures_without_order")
     if isinstance(found, Authorised):
         _void(till, found, attempt, now)
-        logger.warning("voided a left-over authorisation", extra={"purchase": purchase.id, "attempt": attempt})
+        logger.warning(
+            "voided a left-over authorisation", extra={"purchase": reference(purchase.id), "attempt": attempt}
+        )
         count("authorisations_voided")
 
 
@@ -121,7 +124,8 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> None:
 
 def _metadata(purchase: Purchase) -> dict[str, str]:
     """What the provider keeps beside a payment: ids only, so that it can be found again and told apart."""
-    named = {"purchase": purchase.id, "show": purchase.show_id, "channel": purchase.channel}
+    about = {"show": purchase.show_id, "channel": purchase.channel}
+    named = {"purchase": purchase.id, "reference": reference(purchase.id), **about}
     return {name: value for name, value in named.items() if value}
 
 
@@ -137,7 +141,7 @@ def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured, 
     )
     _write(till, next_version(purchase, now, state=State.PAID, payment=settled, paid_at=now))
     count("orders_paid")
-    logger.info("order paid", extra={"purchase": purchase.id, "attempt": purchase.attempt})
+    logger.info("order paid", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt})
 
 
 def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: Instant) -> None:
@@ -155,7 +159,9 @@ def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, 
     if payment is not None:
         payment = payment.model_copy(update={"token": None, "provider_id": provider_id, "failure": failure})
     _write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines))
-    logger.info("attempt ended", extra={"purchase": purchase.id, "attempt": purchase.attempt, "failure": failure})
+    logger.info(
+        "attempt ended", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
+    )
 
 
 def _held_again(till: Till, purchase: Purchase, line: Line, now: Instant) -> Line:

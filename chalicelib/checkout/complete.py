@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib import aws
+from chalicelib.checkout.identity import reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
@@ -132,7 +133,7 @@ def _sell(till: Till, frozen: Purchase) -> None:
         for layout, hold in holds_of(frozen):
             till.stock.sell(layout, hold, hold.quantity, order_of(frozen))
     except aws.UNREACHABLE:
-        logger.warning("units are left for the worker to sell", extra={"purchase": frozen.id})
+        logger.warning("units are left for the worker to sell", extra={"purchase": reference(frozen.id)})
 
 
 def _restored(till: Till, purchase: Purchase, basket: Basket, now: Instant) -> bool:

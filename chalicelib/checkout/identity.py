@@ -37,6 +37,11 @@ def is_purchase_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def reference(purchase_id: str) -> str:
+    """What logs call a purchase: eleven characters of a hash. Whoever reads them cannot ask for the purchase by it."""
+    return short_digest(purchase_id)
+
+
 def short_digest(text: str) -> str:
     """Eleven characters (64 bits) of SHA-256: enough to tell a purchase's few keys and bodies apart."""
     return urlsafe_b64encode(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]).decode().rstrip("=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import finish_refunds
 from chalicelib.checkout.till import Till
@@ -35,7 +36,7 @@ def repair(till: Till, enqueue_capture: Callable[[str, int], None], now: Instant
             _one(till, purchase, enqueue_capture, found, now)
         except LivedropError as error:
             found.failed += 1
-            logger.warning("not repaired", extra={"purchase": purchase.id, "reason": error.code})
+            logger.warning("not repaired", extra={"purchase": reference(purchase.id), "reason": error.code})
     return found
 
 

@@ -94,7 +94,7 @@ class SandboxGateway:
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _answer(payment, found=False)
         if standing.amount and (standing.amount, standing.currency) != (order.amount, order.currency):
-            raise ValueError(f"attempt {payment.id} was begun with another amount")
+            raise ValueError("this attempt was begun with another amount")
         if standing.status is Status.LOST:
             standing = self._store.authorise_after_all(payment.id)
             if standing is None:
@@ -130,7 +130,7 @@ class SandboxGateway:
         """Give up an attempt's authorisation, and forbid one that would come late. False: the money was captured."""
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
-            raise ValueError(f"{provider_id} is no payment of attempt {attempt}")
+            raise ValueError(f"this is no payment of attempt {attempt}")
         standing = self._store.void(payment_id, now)
         return standing is None or standing.status is not Status.CAPTURED
 
@@ -186,5 +186,5 @@ def _captured(payment_id: str, fee: int) -> Captured:
 
 def _payment_id(provider_id: str) -> str:
     if not provider_id.startswith(_PREFIX):
-        raise ValueError(f"not a sandbox payment: {provider_id}")
+        raise ValueError("not a payment of the sandbox")
     return provider_id.removeprefix(_PREFIX)
