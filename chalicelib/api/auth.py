@@ -53,9 +53,18 @@ def profile_of(call: Call) -> str:
 
 
 def caller_of(call: Call) -> Caller:
-    """The calling platform and its channel; the public when its profile is not one of ours."""
-    platform = call.shop.secrets.platform_of(profile_of(call))
-    return Caller(platform.name, platform.channel) if platform else Caller(PUBLIC)
+    """The calling platform and its channel; the public when its profile is not one of ours.
+
+    A profile is but a claim. So who has no key of that platform shares idempotency keys with those alone who claim the
+    same: an equal key elsewhere is another purchase.
+    """
+    profile = profile_of(call)
+    claimed = call.shop.secrets.platform_of(profile)
+    namespace = f"{PUBLIC}\0{profile}"
+    if claimed is None:
+        return Caller(PUBLIC, namespace=namespace)
+    proven = platform_by_key(call)
+    return Caller(claimed.name, claimed.channel, None if proven == claimed else namespace)
 
 
 def authenticated_platform(call: Call) -> Platform | None:

@@ -53,7 +53,7 @@ def create_cart(call: Call) -> Reply:
     """Hold units for each line."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
     change = validated(CartBody, body).change(caller, key, fingerprint("create cart", body))
-    return _cart(call, call.shop.checkout.create(change, call.now))
+    return _cart(call, call.shop.checkout.create(change, call.now), change)
 
 
 def get_cart(call: Call) -> Reply:
@@ -86,7 +86,8 @@ def create_checkout(call: Call) -> Reply:
     if wish.cart_id is not None and cart is None:
         return _checkout(call, _UNKNOWN)
     change = wish.change(caller, key, fingerprint("create checkout", body), cart)
-    return _checkout(call, call.shop.checkout.create(change, call.now))
+    # Who names a cart knows its id, and may read it anyway.
+    return _checkout(call, call.shop.checkout.create(change, call.now), None if cart else change)
 
 
 def get_checkout(call: Call) -> Reply:
@@ -159,33 +160,39 @@ def _cancelled(call: Call, prefix: str) -> Answer | NoPurchase:
     return call.shop.checkout.cancel(ours, caller, key, print_, call.now) if ours else _UNKNOWN
 
 
-def _cart(call: Call, answer: Answer | NoPurchase) -> Reply:
+def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
     market = call.shop.checkout.markets.by_id(answer.purchase.market)
     shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
-    return Reply(201 if answer.created else 200, _for_caller(call, answer, shown), dict(_NO_STORE))
+    return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
 
 
-def _checkout(call: Call, answer: Answer | NoPurchase) -> Reply:
+def _checkout(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
     market, settings = call.shop.checkout.markets.by_id(answer.purchase.market), call.shop.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(answer.purchase, answer.messages, call.now, market, call.base_url, links)
-    return Reply(201 if answer.created else 200, _for_caller(call, answer, shown), dict(_NO_STORE))
+    return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
 
 
-def _for_caller(call: Call, answer: Answer, shown: Json) -> Json:
+def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: Change | None) -> Json:
     """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
 
     An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
-    is for the platform with its key.
+    is for the platform with its key. ``asked`` is what a create asked for: its key may be somebody else's too, so of
+    what was changed since then it is told no more than it said itself.
     """
-    if answer.purchase.state is State.OPEN or _is_its_platform(call, answer.purchase):
+    if _is_its_platform(call, purchase):
         return shown
-    return ucp_views.without_address(ucp_views.without_buyer(shown))
+    placed = purchase.state is not State.OPEN
+    if placed or (asked is not None and asked.buyer != purchase.buyer):
+        shown = ucp_views.without_buyer(shown)
+    if placed or (asked is not None and asked.destination != purchase.destination):
+        shown = ucp_views.without_address(shown)
+    return shown
 
 
 def _is_its_platform(call: Call, purchase: Purchase) -> bool:

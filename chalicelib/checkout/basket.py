@@ -28,7 +28,7 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     """
     if change.cart_id is not None:
         return _from_cart(till, change, now)
-    ours = purchase_id(till.id_key, change.caller.platform, change.key)
+    ours = purchase_id(till.id_key, change.caller.namespace or change.caller.platform, change.key)
     try:
         _check_option(till, change.shipping_option, change.destination, _places(till, change, now))
     except BadInput:

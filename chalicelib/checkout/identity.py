@@ -10,12 +10,12 @@ from base64 import urlsafe_b64encode
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
-def purchase_id(key: bytes, platform: str, idempotency_key: str) -> str:
-    """The purchase a create request is about: 22 characters, 128 bits of HMAC-SHA-256 over platform and key.
+def purchase_id(key: bytes, namespace: str, idempotency_key: str) -> str:
+    """The purchase a create request is about: 22 characters, 128 bits of HMAC-SHA-256 over who asks and their key.
 
     The same request sent twice means the same purchase, before anything is read.
     """
-    digest = hmac.digest(key, f"{platform}\0{idempotency_key}".encode(), hashlib.sha256)
+    digest = hmac.digest(key, f"{namespace}\0{idempotency_key}".encode(), hashlib.sha256)
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 

@@ -245,6 +245,8 @@ class Caller:
 
     platform: str
     channel: str | None = None
+    namespace: str | None = None
+    """Among whose idempotency keys this caller's are; None: the platform's own, for a caller that has its key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,3 +91,67 @@ def test_no_log_line_has_what_opens_a_purchase(api: Api, caplog: pytest.LogCaptu
     assert len(set(named)) == 4, "orders paid and attempts ended are logged, each under a name of its own"
     for bare in [*ids, "x" * 22]:
         assert bare[:9] not in str(lines)
+
+
+STRANGER = 'profile="https://stranger.example/profile"'
+NEIGHBOUR = 'profile="https://neighbour.example/profile"'
+
+
+def created(api: Api, **headers: str) -> str:
+    made = api.send("POST", "/checkout-sessions", a_purchase(), idempotency_key="key-1", **headers)
+    assert made.status == 201
+    return str(made.body["id"])
+
+
+def test_a_weak_key_of_one_caller_is_not_anothers(api: Api) -> None:
+    api.an_open_drop(stock=9)
+    callers: list[dict[str, str]] = [
+        {"ucp_agent": STRANGER},
+        {"ucp_agent": NEIGHBOUR},
+        {},
+        {"x_api_key": "key-of-lively"},
+    ]
+    ids = [created(api, **headers) for headers in callers]
+    assert len(set(ids)) == len(callers)
+    assert [created(api, **headers) for headers in callers] == ids
+    assert created(api, x_api_key="wrong") == created(api, x_api_key="key-of-other") == created(api)
+
+
+def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: Api) -> None:
+    api.an_open_drop()
+    bare = a_placed_one(api)
+    api.shop.checkout.capture(bare, 1, clock())
+    order = api.send("GET", f"/orders/ord_{bare}", x_api_key="key-of-lively")
+    assert (order.body["id"], order.body["attribution"]) == (f"ord_{bare}", {"channel": "lively-app"})
+
+
+def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: Api) -> None:
+    api.an_open_drop()
+    wish = {"line_items": a_purchase()["line_items"]}
+    key = {"idempotency_key": "key-1"}
+    made = api.send("POST", "/checkout-sessions", wish, **key)
+    assert api.send("PUT", f"/checkout-sessions/{made.body['id']}", a_purchase()).body["buyer"]["first_name"] == "Jane"
+    again = api.send("POST", "/checkout-sessions", wish, **key)
+    assert_valid(CHECKOUT, again.body)
+    assert (again.status, again.body["id"], again.body["status"]) == (201, made.body["id"], "ready_for_complete")
+    assert not [word for word in PERSONAL if word in again.text.lower()], again.text
+
+
+def test_a_repeated_create_is_told_what_it_said_itself(api: Api) -> None:
+    api.an_open_drop()
+    first, again = (
+        api.send("POST", "/checkout-sessions", a_purchase(), idempotency_key="key-1", ucp_agent=STRANGER).body
+        for _ in range(2)
+    )
+    assert again["buyer"] == first["buyer"] == a_purchase()["buyer"]
+    assert again["fulfillment"]["methods"][0]["destinations"] == [HOME]
+
+
+def test_the_platform_with_its_key_is_told_all_when_it_repeats(api: Api) -> None:
+    api.an_open_drop()
+    wish, headers = {"line_items": a_purchase()["line_items"]}, {"x_api_key": "key-of-lively"}
+    cart = api.send("POST", "/carts", wish, idempotency_key="key-1", **headers)
+    api.send("PUT", f"/carts/{cart.body['id']}", wish | {"buyer": {"first_name": "Jane"}}, **headers)
+    again = api.send("POST", "/carts", wish, idempotency_key="key-1", **headers)
+    assert (again.body["id"], again.body["buyer"]) == (cart.body["id"], {"first_name": "Jane"})
+    assert_valid(CART, again.body)
