@@ -40,6 +40,8 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_iana)]
 WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/]\S*$")]
 MOST_ADDED = 1_000_000
+LONGEST_PATH = 200
+"""Characters of a field's JSONPath that an error tells: names in it are the sender's, and may have any length."""
 Units = Annotated[int, Field(ge=1, le=MOST_ADDED)]
 
 
@@ -99,7 +101,8 @@ class DropWish(Wish):
 def named(error: ValidationError, root: str = "$") -> BadInput:
     """The first of a body's faults as an error that names the field by its JSONPath."""
     fault = error.errors(include_url=False, include_input=False)[0]
-    field = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    field = path[:LONGEST_PATH]
     reason = "must be a JSON object" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
     return BadInput(f"{field}: {reason}", field=field)
 

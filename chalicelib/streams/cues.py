@@ -20,7 +20,10 @@ from chalicelib.streams.store import Queue
 from chalicelib.telemetry import count, logger
 
 _MOST_KEPT: Final = 100_000
-"""Characters of a parked record that are kept: ten such messages fit into one call to the queue."""
+"""Characters of a parked record that are kept: a message has room for no more than a quarter of a megabyte."""
+
+_LONGEST_REASON: Final = 500
+_MOST_REASONS: Final = 10  # in the log; all of them stand in the queue
 
 
 def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) -> None:
@@ -37,7 +40,7 @@ def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) 
     if unreadable:
         parked.send(unreadable)
         count("cues_unreadable", len(unreadable))
-        logger.warning("cues parked", extra={"reasons": [message["reason"] for message in unreadable]})
+        logger.warning("cues parked", extra={"reasons": [message["reason"] for message in unreadable[:_MOST_REASONS]]})
     logger.info("cues", extra={"records": len(event["Records"]), "answers": dict(answers)})
 
 
@@ -56,8 +59,8 @@ def _read(record: Mapping[str, Any]) -> Cue:
 def _parked(record: Mapping[str, Any], fault: BadInput) -> dict[str, Any]:
     kinesis = record["kinesis"]
     return {
-        "reason": fault.detail,
-        "field": fault.field,
+        "reason": fault.detail[:_LONGEST_REASON],
+        "field": fault.field and fault.field[:_LONGEST_REASON],
         "event_id": record.get("eventID"),
         "partition_key": kinesis.get("partitionKey"),
         "sequence_number": kinesis.get("sequenceNumber"),

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sqs import SQSClient
 
-_BATCH = 10  # what SendMessageBatch and PutEvents take at once
+_MOST_AT_ONCE = 10
+_MOST_BYTES = 256 * 1024
+"""What SendMessageBatch and PutEvents take at once: so many entries, and so much in all of them together."""
+_Entry = TypeVar("_Entry")
 
 
 class NotSentError(Exception):
     """Some of a batch did not go out. The caller's batch must come again; what did go out then goes twice."""
 
 
-def _batches(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(things), _BATCH):
-        yield things[start : start + _BATCH]
+def _batches(entries: Iterable[_Entry], size: Callable[[_Entry], int]) -> Iterator[list[_Entry]]:
+    """The entries in their order, as many at once as one call takes. One that is too large by itself goes alone."""
+    batch: list[_Entry] = []
+    room = _MOST_BYTES
+    for entry in entries:
+        if batch and (len(batch) == _MOST_AT_ONCE or size(entry) > room):
+            yield batch
+            batch, room = [], _MOST_BYTES
+        batch.append(entry)
+        room -= size(entry)
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +43,11 @@ class Queue:
     url: str
 
     def send(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Send messages, ten a call. ``NotSentError`` when the queue refused any of them."""
-        for batch in _batches(messages):
+        """Send messages, up to ten a call. ``NotSentError`` when the queue refused any of them."""
+        for batch in _batches(map(json.dumps, messages), len):  # JSON is ASCII here: a character is a byte
             answer = self.sqs.send_message_batch(
                 QueueUrl=self.url,
-                Entries=[{"Id": str(index), "MessageBody": json.dumps(message)} for index, message in enumerate(batch)],
+                Entries=[{"Id": str(index), "MessageBody": body} for index, body in enumerate(batch)],
             )
             if answer.get("Failed"):
                 raise NotSentError(f"{len(answer['Failed'])} messages: {answer['Failed'][0].get('Code')}")
@@ -50,7 +62,7 @@ class Bus:
 
     def publish(self, cloud_events: Sequence[Mapping[str, Any]]) -> None:
         """Publish CloudEvents, ten a call. ``NotSentError`` when the bus refused any of them."""
-        for batch in _batches(cloud_events):
+        for batch in _batches(cloud_events, lambda _: 0):
             answer = self.events.put_events(
                 Entries=[
                     {

@@ -78,6 +78,14 @@ def test_a_wrong_field_is_named(change: dict[str, Any], field: str) -> None:
     assert refusal.value.field == field
 
 
+@pytest.mark.parametrize("change", [{"A" * 500_000: 1}, {"data": {"A" * 500_000: 1}}])
+def test_a_name_of_any_length_is_named_in_short(change: dict[str, Any]) -> None:
+    with pytest.raises(BadInput) as refusal:
+        parse_cue(EVENT | change)
+    assert len(refusal.value.field or "") == 200
+    assert len(refusal.value.detail) < 300
+
+
 @pytest.mark.parametrize("missing", list(EVENT))
 def test_a_cue_has_all_its_attributes(missing: str) -> None:
     with pytest.raises(BadInput) as refusal:

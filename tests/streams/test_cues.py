@@ -102,6 +102,34 @@ def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
     assert (len(message["data"]), message["cut"]) == (100_000, True)
 
 
+def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
+    names = ["x" * 500_000, "é" * 250_000, "\x00" * 80_000]
+    handle(a_batch(*(json.dumps({name: 1}) for name in names)), Stage(tables).set().shows, parked, NOW)
+    found = messages(parked)
+    assert len(found) == 3
+    for message in found:
+        assert message["field"] in {("$." + name)[:200] for name in names}
+        assert message["reason"] == f"{message['field']}: not an attribute of a CloudEvent with JSON data"
+
+
+def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables: Tables, parked: Queue) -> None:
+    batches: list[int] = []
+    send = parked.sqs.send_message_batch
+
+    class Measuring:
+        def send_message_batch(self, **call: Any) -> Any:
+            batches.append(sum(len(entry["MessageBody"].encode()) for entry in call["Entries"]))
+            return send(**call)
+
+    queue = Queue(Measuring(), parked.url)  # type: ignore[arg-type]
+    handle(a_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]), Stage(tables).set().shows, queue, NOW)
+    assert [message["data"][:4] for message in messages(parked)] == [
+        b64encode(f"{number}xx".encode()).decode() for number in range(7)
+    ]
+    assert len(batches) == 4
+    assert max(batches) <= 256 * 1024
+
+
 def test_a_passing_fault_brings_the_whole_batch_again_and_parks_nothing_yet(tables: Tables, parked: Queue) -> None:
     stage = Stage(tables).set()
 
