@@ -122,3 +122,24 @@ def test_an_event_that_was_not_taken_makes_the_batch_come_again(office: Office, 
     with pytest.raises(NotSentError, match="InternalFailure"):
         run(office, Bus(Refusing(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
     assert ledger(office) == ["P1-001", "P1-002", "P1-003"], "what was written stays, and is written again the same"
+
+
+class Measuring:
+    """A bus that takes what it is sent, and notes the size of each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - as boto3 names it
+        self.calls.append([len((one["Source"] + one["DetailType"] + one["Detail"]).encode()) for one in Entries])
+        return {"FailedEntryCount": 0, "Entries": []}
+
+
+def test_events_go_out_in_calls_that_the_bus_takes() -> None:
+    bus = Measuring()
+    large = [{"type": "dev.livedrop.order.paid", "data": "é" * (1_000 * number)} for number in range(14)]
+    small = [{"type": "dev.livedrop.order.paid"} for _ in range(25)]
+    Bus(bus, "orders").publish(large + small)  # type: ignore[arg-type]
+    assert sum(len(call) for call in bus.calls) == 14 + 25
+    assert max(sum(call) for call in bus.calls) <= 256 * 1024
+    assert max(len(call) for call in bus.calls) == 10
