@@ -25,7 +25,7 @@ MOST_IDS = 100
 class Open(BaseModel):
     """An object of a UCP request."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
 
 class ItemIn(Open):

@@ -13,7 +13,8 @@ from chalicelib.stock import EpochSeconds, HoldRef
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # An exception's text goes into the log; what stands in a broken item may be personal.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class State(StrEnum):
@@ -57,7 +58,7 @@ class Line(_Frozen):
 class Buyer(_Frozen):
     """Who buys. Personal: stands only in the purchase, erasable."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
     first_name: str | None = None
     last_name: str | None = None
     email: str | None = None
@@ -67,7 +68,7 @@ class Buyer(_Frozen):
 class Destination(_Frozen):
     """Where it goes: UCP's postal address. Personal: stands only in the purchase, erasable."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
     id: str = "dest_1"
     first_name: str | None = None
     last_name: str | None = None

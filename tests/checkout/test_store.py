@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from chalicelib.checkout import Payment, Purchase, PurchaseStore, Refund, RefundLine, State, Totals, UsedKey
 from chalicelib.checkout.store import _LONG, _SHORT, purchase_from_item
 from chalicelib.stock import HoldRef
@@ -98,3 +101,23 @@ def test_a_version_is_replaced_by_the_very_next_only(tables: Tables) -> None:
     following = PAID.model_copy(update={"version": 4})
     assert store.replace(following) is None
     assert store.replace(following) == following
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "a buyer that is no map": {"buyer": {"S": "ada@example.com"}},
+    "a name that is a number": {"buyer": {"M": {"email": {"S": "ada@example.com"}, "first_name": {"N": "7"}}}},
+    "an address in a list": {"destination": {"L": [{"S": "12 St James's Square"}, {"S": "London"}]}},
+    "an attribute nobody knows": {"note": {"S": "ring at Byron's"}},
+    "a state nobody knows": {"state": {"S": "London"}},
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_the_error_of_a_broken_item_tells_nothing_personal(tables: Tables, fault: str) -> None:
+    PurchaseStore(tables.dynamodb, tables.commerce).create(a_purchase())
+    item = stored(tables, a_purchase()) | BROKEN[fault]
+    with pytest.raises(ValidationError) as error:
+        purchase_from_item(item)
+    text = str(error.value)
+    assert "validation error for Purchase" in text
+    assert [word for word in ("ada@", "Byron", "James", "London", "SW1Y") if word in text] == []
