@@ -32,15 +32,18 @@ def actor_of(call: Call, scope: str) -> str:
             algorithms=["HS256"],
             options={"require": ["exp", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
-        ends, begins = int(claims["exp"]) * 1000, int(claims.get("nbf", 0)) * 1000
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise Unauthenticated("The bearer token does not verify.", field="Authorization") from None
-    if not begins <= call.now < ends:
+    who, ends, begins = claims["sub"], claims["exp"], claims.get("nbf", 0)
+    if not (isinstance(who, str) and who.strip() and type(ends) is int and type(begins) is int):
+        detail = "The bearer token must name who holds it (sub), and when it ends (exp) in whole seconds."
+        raise Unauthenticated(detail, field="Authorization")
+    if not begins * 1000 <= call.now < ends * 1000:
         raise Unauthenticated("The bearer token is not valid at this time.", field="Authorization")
     granted = claims.get("scope", "")
     if scope not in (granted.split() if isinstance(granted, str) else granted if isinstance(granted, list) else ()):
         raise Forbidden(f"The token lacks the scope {scope!r}.", field="Authorization")
-    return str(claims["sub"])[:128]
+    return who[:128]
 
 
 def profile_of(call: Call) -> str:

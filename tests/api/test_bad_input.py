@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jwt
 import pytest
 
 from chalicelib.api import ROUTES
-from tests.api.conftest import Api, express, paying, token
+from tests.api.conftest import SECRETS, Api, express, paying, token
 
 CHANGES = [
     route for route in ROUTES if route.method in ("POST", "PUT") and route.path != "/cues"
@@ -123,6 +124,25 @@ def test_operators_and_finance_need_their_own_scope(api: Api) -> None:
             answer = api.send(route.method, path_of(route.path), {}, authorization="Bearer " + token(other))
             assert answer.status == 403, route.path
     assert api.snapshot() == before
+
+
+CLAIMS: list[dict[str, object]] = [
+    {"sub": ""}, {"sub": " "}, {"sub": None}, {"sub": 7}, {"sub": ["ada"]},
+    {"exp": None}, {"exp": ""}, {"exp": "9999999999"}, {"exp": 9_999_999_999.5}, {"exp": 1e300}, {"exp": True},
+    {"exp": [9_999_999_999]}, {"nbf": "0"}, {"nbf": 0.5}, {"nbf": 9_999_999_999},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("claims", CLAIMS, ids=str)
+def test_a_token_says_who_holds_it_and_when_it_ends(api: Api, claims: dict[str, object]) -> None:
+    before = api.snapshot()
+    good = {"sub": "ada", "exp": 9_999_999_999, "scope": "operator finance"}
+    show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
+    bearer = "Bearer " + jwt.encode(good | claims, SECRETS.jwt_secret, algorithm="HS256")
+    assert api.send("PUT", "/shows/s1", show, authorization=bearer).status == 401
+    assert api.snapshot() == before
+    bearer = "Bearer " + jwt.encode(good, SECRETS.jwt_secret, algorithm="HS256")
+    assert api.send("PUT", "/shows/s1", show, authorization=bearer).status == 201
 
 
 @pytest.mark.parametrize("identifier", ["unknown", "chk_" + SOME, "a%00b", "%ff", "x" * 3000, "..", "cart_"])
