@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from infra.local.processes import LOOPBACK, alive, children, kill_outright, laun
 from infra.local.stack import CannotStart, Stack
 from infra.operate import app as operations
 from infra.operate import fail
-from infra.package import Architecture, native, package
+from infra.package import AWS, native, package
 from infra.place import NoSuchStack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -124,14 +125,17 @@ def crash() -> None:
 @app.command("package")
 def package_() -> None:
     """Package the application for AWS and say how large it is."""
-    targets: tuple[Architecture, ...] = ("arm64",) if native() == "arm64" else ("arm64", "x86_64")
-    for architecture in targets:
+    for target in (AWS, replace(AWS, architecture=native())) if native() != AWS.architecture else (AWS,):
         began = time.monotonic()
-        made, fresh = package(architecture)
+        made, fresh = package(target)
         unpacked = sum(path.stat().st_size for path in made.unpacked.rglob("*") if path.is_file())
         how = f"{time.monotonic() - began:.1f} s" if fresh else "unchanged"
         size = f"{made.code.stat().st_size / 1e6:.1f} MB zipped, {unpacked / 1e6:.1f} MB unpacked"
-        console.print(f"{architecture}: {made.code} ({size}; {how})")
+        console.print(f"{target.runtime}, {target.architecture}: {made.code} ({size}; {how})")
+    if AWS.interpreter() is None:
+        console.print(
+            f"without bytecode, so that cold starts take longer: there is no {AWS.runtime} here to compile it"
+        )
 
 
 @app.command()
@@ -155,7 +159,7 @@ def deploy(
     console.print(f"account {account}, {session.region_name}: stack {stack}, code in {bucket}, parameters {given}")
     if not yes:
         typer.confirm("Deploy?", abort=True)
-    made, _ = package("arm64")
+    made, _ = package(AWS)
     for name, value in deployment.deploy(made, stack, bucket, given).items():
         console.print(f"{name}: {value}")
 

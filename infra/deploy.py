@@ -48,7 +48,12 @@ def deploy(
     session = boto3.Session()
     region = session.region_name or "eu-west-1"
     upload(session.client("s3"), code_bucket, package, region)
-    given = {"CodeBucket": code_bucket, "CodeKey": package.key, "Architecture": package.architecture, **parameters}
+    given = {
+        "CodeBucket": code_bucket,
+        "CodeKey": package.key,
+        "Architecture": package.target.architecture,
+        **parameters,
+    }
     template = package.template.read_text()
     cloudformation = session.client("cloudformation")
     _apply(

@@ -1,15 +1,15 @@
 """Packaging: what ``chalice package`` makes of the application, with our template merged, trimmed and reproducible.
 
-The same code and template make the same zip, byte for byte; unchanged input is not packaged again.
+A package is for one Python and one architecture: AWS ends runtimes on dates of its own, and the local stack runs
+functions in the Python that runs it. The same code, template and compiler make the same zip, byte for byte; unchanged
+input is not packaged again.
 """
 
 from __future__ import annotations
 
-import compileall
 import json
 import os
 import platform
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -34,8 +34,35 @@ STAGE = "live"
 AWS_SERVICES = frozenset({"dynamodb", "events", "s3", "secretsmanager", "sqs"})
 """Services the deployed code calls: the only service descriptions of botocore that are packaged."""
 
+_MACHINES: dict[Architecture, tuple[str, int]] = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}
+"""What compiled modules call an architecture: in their names, and in their headers (``e_machine`` of ELF)."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NEVER_IMPORTED = ("boto3/examples/", "bin/")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a package is made to run on."""
+
+    python: str
+    """Version, as ``3.13``."""
+    architecture: Architecture
+
+    @property
+    def runtime(self) -> str:
+        """Lambda's name for it."""
+        return f"python{self.python}"
+
+    def interpreter(self) -> str | None:
+        """A Python of this version on this machine, if there is one."""
+        if self.python == _running():
+            return sys.executable
+        found = shutil.which(self.runtime)
+        return found if found and _version(found).startswith(f"{self.python}.") else None
+
+
+AWS = Target("3.13", "arm64")
+"""What ``livedrop deploy`` makes. Its Python must be one in which AWS still lets functions be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +73,7 @@ class Package:
     code: Path
     unpacked: Path
     """The code's files, as Lambda would lay them out."""
-    architecture: Architecture
+    target: Target
 
     @property
     def key(self) -> str:
@@ -55,40 +82,66 @@ class Package:
 
 
 def native() -> Architecture:
-    """The architecture of this machine, for the local stack."""
+    """The architecture of this machine."""
     return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
-def package(architecture: Architecture, folder: Path | None = None) -> tuple[Package, bool]:
-    """Package the application for an architecture; also says whether that was needed.
+def local() -> Target:
+    """This machine and the Python that runs here: for the local stack."""
+    return Target(_running(), native())
 
-    One process packages, others wait for it. ``RuntimeError`` when the result cannot be imported by itself (checked
-    where this machine can run it).
+
+def package(target: Target, folder: Path | None = None) -> tuple[Package, bool]:
+    """Package the application for a target; also says whether that was needed.
+
+    One process packages, others wait for it. ``RuntimeError`` when something compiled in it is for another target, or
+    when it cannot be imported by itself (checked where this machine can run it).
     """
-    folder = folder or ROOT / "build" / "package" / architecture
+    folder = folder or ROOT / "build" / "package" / f"{target.runtime}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):
-        return _package(folder, architecture)
+        return _package(folder, target)
 
 
-def _package(folder: Path, architecture: Architecture) -> tuple[Package, bool]:
-    made = Package(folder / "template.json", folder / "code.zip", folder / "code", architecture)
+def _package(folder: Path, target: Target) -> tuple[Package, bool]:
+    made = Package(folder / "template.json", folder / "code.zip", folder / "code", target)
     stamp = folder / "stamp"
-    wanted = _fingerprint()
+    interpreter = target.interpreter()
+    wanted = _fingerprint(_version(interpreter) if interpreter else "")
     if stamp.exists() and stamp.read_text() == wanted:
         return made, False
     stamp.unlink(missing_ok=True)
-    built = _chalice_package(folder, architecture)
+    built = _chalice_package(folder, target)
     _unpack(built / "deployment.zip", made.unpacked)
+    if strangers := foreign(made.unpacked, target):
+        raise RuntimeError(f"the package has modules that {target} cannot load: {', '.join(strangers)}")
+    if interpreter:
+        _compile(made.unpacked, interpreter)
     _zip(made.unpacked, made.code)
-    made.template.write_text(json.dumps(_template(built / "sam.yaml"), indent=1, sort_keys=True) + "\n")
-    if sys.platform == "linux" and architecture == native():
-        check_imports(made)
+    made.template.write_text(json.dumps(_template(built / "sam.yaml", target), indent=1, sort_keys=True) + "\n")
+    if interpreter and sys.platform == "linux" and target.architecture == native():
+        check_imports(made, interpreter)
     stamp.write_text(wanted)
     return made, True
 
 
-def check_imports(made: Package) -> None:
+def compiled(folder: Path) -> list[Path]:
+    """The machine code in a folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF")
+
+
+def foreign(folder: Path, target: Target) -> list[str]:
+    """Compiled files that the target cannot load: for another Python by their names, or another machine inside."""
+    machine, number = _MACHINES[target.architecture]
+    suffixes = (f".cpython-{target.python.replace('.', '')}-{machine}-linux-gnu.so", ".abi3.so")
+    return [
+        str(path.relative_to(folder))
+        for path in compiled(folder)
+        if not path.name.endswith(suffixes) or int.from_bytes(path.read_bytes()[18:20], "little") != number
+    ]
+
+
+def check_imports(made: Package, interpreter: str) -> None:
     """Import every module of ours from the zip alone, in an interpreter that sees nothing else."""
     with tempfile.TemporaryDirectory() as empty:
         with zipfile.ZipFile(made.code) as archive:
@@ -102,7 +155,7 @@ def check_imports(made: Package) -> None:
             "[importlib.import_module(name) for name in sys.argv[2:]]"
         )
         clean = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-1", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-I", "-S", "-c", script, empty, "app", *ours]
+        command = [interpreter, "-I", "-S", "-c", script, empty, "app", *ours]
         outcome = subprocess.run(command, env=clean, cwd=empty, capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise RuntimeError(f"the package does not import by itself:\n{outcome.stderr}")
@@ -114,18 +167,29 @@ def _inputs() -> Iterator[Path]:
     yield from (ROOT / "infra" / name for name in ("template.yaml", "package.py", "alarms.py"))
 
 
-def _fingerprint() -> str:
-    digest = sha256(sys.version.encode())
+def _running() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _version(interpreter: str) -> str:
+    """What ``sys.version`` is there; empty for a command that is no Python after all."""
+    command = [interpreter, "-I", "-c", "import sys; print(sys.version)"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _fingerprint(compiler: str) -> str:
+    digest = sha256((sys.version + compiler).encode())
     for path in _inputs():
         content = path.read_bytes()
         digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
-def _chalice_package(folder: Path, architecture: Architecture) -> Path:
-    """Run ``chalice package`` on a copy, so that neither the repository nor another architecture's cache is touched.
+def _chalice_package(folder: Path, target: Target) -> Path:
+    """Run ``chalice package`` on a copy, so that neither the repository nor another target's cache is touched.
 
-    Chalice keeps the dependencies it packaged there and takes them again while requirements.txt is unchanged.
+    Chalice keeps the dependencies it packaged there and takes them again while requirements.txt is unchanged. It would
+    package for the Python that runs it: both it and the pip that it calls are told the target's.
     """
     source, built = folder / "source", folder / "chalice"
     for path in (source / "chalicelib", built):
@@ -135,20 +199,26 @@ def _chalice_package(folder: Path, architecture: Architecture) -> Path:
     for name in ("app.py", "requirements.txt"):
         shutil.copy(ROOT / name, source / name)
     config = json.loads((ROOT / ".chalice" / "config.json").read_text())
-    (source / ".chalice" / "config.json").write_text(json.dumps(config | {"lambda_architecture": architecture}))
-    command = [sys.executable, "-c", "from chalice.cli import main; main()", "package", "--stage", STAGE]
+    (source / ".chalice" / "config.json").write_text(json.dumps(config | {"lambda_architecture": target.architecture}))
+    script = (
+        "from chalice.cli import main; from chalice.config import Config; "
+        f"Config.lambda_python_version = {target.runtime!r}; main()"
+    )
+    command = [sys.executable, "-c", script, "package", "--stage", STAGE]
     command += ["--merge-template", str(ROOT / "infra" / "template.yaml"), str(built)]
-    environment = os.environ | {"AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "eu-west-1")}
+    environment = {"AWS_DEFAULT_REGION": "eu-west-1"} | os.environ
+    environment |= {"PIP_PYTHON_VERSION": target.python, "PIP_ONLY_BINARY": ":all:"}
     outcome = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
     if outcome.returncode or "Could not install dependencies" in outcome.stderr:
         raise RuntimeError(f"chalice package failed:\n{outcome.stdout}{outcome.stderr}")
     return built
 
 
-def _template(merged: Path) -> dict[str, Any]:
-    """The merged template, in JSON's terms: with alarms, and without what each function repeats of the globals."""
+def _template(merged: Path, target: Target) -> dict[str, Any]:
+    """The merged template, in JSON's terms: with runtime and alarms, without what functions repeat of the globals."""
     loaded: dict[str, Any] = YAMLTemplateSerializer().load_template(merged.read_text(), str(merged))
     common = loaded["Globals"]["Function"]
+    common["Runtime"] = target.runtime
     for resource in loaded["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             for name in common:
@@ -159,16 +229,16 @@ def _template(merged: Path) -> dict[str, Any]:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Lay out what is deployed, with bytecode: Lambda could not keep what it compiles at each cold start."""
+    """Lay out what is deployed."""
     shutil.rmtree(folder, ignore_errors=True)
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder, [name for name in packed.namelist() if _deployed(name)])
-    compileall.compile_dir(
-        folder,
-        quiet=1,
-        stripdir=str(folder),
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-    )
+
+
+def _compile(folder: Path, interpreter: str) -> None:
+    """Add bytecode: Lambda could not keep what it compiles at each cold start. Another Python's would be ignored."""
+    command = [interpreter, "-I", "-m", "compileall", "-q", "-s", str(folder), "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([*command, str(folder)], check=True, capture_output=True)
 
 
 def _deployed(name: str) -> bool:

@@ -23,7 +23,7 @@ from infra.local.home import Home
 from infra.local.mappings import remake_stream_mappings
 from infra.local.processes import LOOPBACK, end, launch, taken
 from infra.local.seed import seed
-from infra.package import Package, native, package
+from infra.package import Package, local, package
 from infra.tokens import token
 
 NAME = "livedrop"
@@ -164,7 +164,7 @@ class Stack:
         self.say("preparing the engine and packaging the application (the first time takes a minute)")
         with ThreadPoolExecutor(1) as pool:
             ready = pool.submit(embedded.prepare)
-            made, _ = package(native())
+            made, _ = package(local())
             ready.result()
         return made
 

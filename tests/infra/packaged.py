@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.alarms import add_alarms
 from infra.dashboard import add_dashboard
-from infra.package import ROOT
+from infra.package import AWS, ROOT
 from tests.infra.intrinsics import load
 
 
@@ -14,6 +14,7 @@ def packaged() -> dict[str, Any]:
     template = load(ROOT / "infra" / "template.yaml")
     for resource in template["Resources"].values():
         resource.setdefault("Type", "AWS::Serverless::Function" if "Role" in resource["Properties"] else "")
+    template["Globals"]["Function"]["Runtime"] = AWS.runtime
     add_alarms(template)
     add_dashboard(template)
     return template

@@ -1,0 +1,94 @@
+"""What goes to AWS is built for the Python and the machine that run it there, whatever runs here."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from infra.package import AWS, Package, Target, compiled, foreign, local, package
+
+ELF_MACHINES = {"arm64": 183, "x86_64": 62}
+
+
+@pytest.fixture(scope="module")
+def for_aws() -> Package:
+    return package(AWS)[0]
+
+
+def test_every_compiled_module_for_aws_is_for_its_python_and_its_machine(for_aws: Package) -> None:
+    modules = compiled(for_aws.unpacked)
+    assert [path.name for path in modules] == ["_pydantic_core.cpython-313-aarch64-linux-gnu.so"]
+    assert {path.name for path in modules} == {path.name for path in for_aws.unpacked.rglob("*.so")}
+    assert foreign(for_aws.unpacked, AWS) == []
+
+
+def test_the_same_package_is_noticed_on_any_other_target(for_aws: Package) -> None:
+    for other in (Target("3.11", "arm64"), Target("3.14", "arm64"), Target("3.13", "x86_64")):
+        assert foreign(for_aws.unpacked, other) == ["pydantic_core/_pydantic_core.cpython-313-aarch64-linux-gnu.so"]
+
+
+def test_every_function_for_aws_runs_on_the_runtime_the_code_was_built_for(for_aws: Package) -> None:
+    template = json.loads(for_aws.template.read_text())
+    assert template["Globals"]["Function"]["Runtime"] == AWS.runtime == "python3.13"
+    functions = [one for one in template["Resources"].values() if one["Type"] == "AWS::Serverless::Function"]
+    assert functions
+    assert not [function for function in functions if "Runtime" in function["Properties"]]
+
+
+def test_bytecode_for_aws_is_of_its_python_or_absent(for_aws: Package) -> None:
+    tags = {path.suffixes[-2] for path in for_aws.unpacked.rglob("*.pyc")}
+    assert tags == ({".cpython-313"} if AWS.interpreter() else set())
+
+
+def test_the_lock_holds_all_that_the_python_on_aws_requires(for_aws: Package) -> None:
+    """The lock is chosen by another Python: a requirement under a marker might be missing from it."""
+    there = {"python_version": AWS.python, "python_full_version": f"{AWS.python}.0", "extra": ""}
+    there |= {"platform_machine": "aarch64", "sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
+    about = [HeaderParser().parsestr(path.read_text()) for path in for_aws.unpacked.glob("*.dist-info/METADATA")]
+    versions = {canonicalize_name(one["Name"]): one["Version"] for one in about}
+    wanted = [Requirement(line) for one in about for line in one.get_all("Requires-Dist", [])]
+    wanted = [one for one in wanted if one.marker is None or one.marker.evaluate(there)]
+    assert len(wanted) > 5
+    unmet = [str(one) for one in wanted if not one.specifier.contains(versions.get(canonicalize_name(one.name), "0"))]
+    assert unmet == []
+
+
+def test_the_local_stack_keeps_to_the_python_and_the_machine_that_run_it() -> None:
+    machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+    assert local() == Target("{}.{}".format(*sys.version_info), machine)  # type: ignore[arg-type]
+    assert local().interpreter() == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "accepted"),
+    [
+        ("a.cpython-313-aarch64-linux-gnu.so", "arm64", True),
+        ("a.abi3.so", "arm64", True),
+        ("a.cpython-311-aarch64-linux-gnu.so", "arm64", False),
+        ("a.cpython-313-x86_64-linux-gnu.so", "x86_64", False),
+        ("a.cpython-313-aarch64-linux-gnu.so", "x86_64", False),
+        ("a.abi3.so", "x86_64", False),
+        ("tool", "arm64", False),
+    ],
+)
+def test_a_module_is_judged_by_its_name_and_its_header(tmp_path: Path, name: str, machine: str, accepted: bool) -> None:
+    (tmp_path / name).write_bytes(b"\x7fELF".ljust(18, b"\0") + ELF_MACHINES[machine].to_bytes(2, "little"))
+    assert foreign(tmp_path, Target("3.13", "arm64")) == ([] if accepted else [name])
+
+
+def test_a_command_of_another_version_is_not_taken_for_the_targets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = tmp_path / "python3.99"
+    for version, found in (("3.99.1 (main)", str(stand_in)), ("3.9.9 (main)", None)):
+        stand_in.write_text(f"#!/bin/sh\necho '{version}'\n")
+        stand_in.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        assert Target("3.99", "arm64").interpreter() == found
