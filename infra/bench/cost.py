@@ -68,17 +68,19 @@ class Counted:
         """Everybody asks once; then all is sold, and more buyers come."""
         demand = self._demand
         by_takers = by_refused = 0.0
+        calls = 0
         taken: list[Taken] = []
         self._bucket_writes = 0
         bill, stream_bill = self._meter.new_bill(), self._stream_meter.new_bill()
         for buyer in range(demand.buyers):
             now = BEGINNING + buyer * demand.seconds * SECOND // demand.buyers
             self._follow(now)
-            before = bill.writes
+            before, calls_before = bill.writes, bill.calls.total()
             answer = take_once(self._containers[buyer % demand.containers], self._drop, buyer, now)
             if isinstance(answer, Taken):
                 taken.append(answer)
                 by_takers += bill.writes - before
+                calls += bill.calls.total() - calls_before
             else:
                 by_refused += bill.writes - before
         refused = demand.buyers - len(taken)
@@ -91,6 +93,7 @@ class Counted:
             "writes_a_take": round(by_takers / len(taken), 3),
             "writes_a_refused_buyer": round(by_refused / refused, 4) if refused else None,
             "writes_a_unit_taken": round((by_takers + by_refused) / len(taken), 3),
+            "calls_a_take": round(calls / len(taken), 3),
             "write_units": by_takers + by_refused,
             "of_buyers": bill.record(),
             "of_stream": stream_bill.record(),

@@ -48,12 +48,13 @@ class _Lane:
         self.cpu_seconds += played.cpu_seconds
         self.engine_seconds += engine_seconds
 
-    def record(self, bare: _Lane) -> dict[str, Any]:
-        ratios = [mine / its for mine, its in zip(self.rates, bare.rates, strict=True)]
+    def record(self, bare: _Lane, large: _Lane) -> dict[str, Any]:
+        ratios = self._of(bare)
         return {
             "takes_a_second": round(median(self.rates), 1),
             "of_the_counter": round(median(ratios), 3),
             "of_the_counter_by_round": [round(ratio, 3) for ratio in ratios],
+            "of_the_large_counter": round(median(self._of(large)), 3),
             "taken": len(self.took),
             "refused": len(self.refused),
             "take_ms": _percentiles_ms(self.took),
@@ -61,6 +62,9 @@ class _Lane:
             "buyers_cpu_ms_a_take": round(self.cpu_seconds / len(self.took) * 1e3, 3),
             "engine_cpu_ms_a_take": round(self.engine_seconds / len(self.took) * 1e3, 3),
         }
+
+    def _of(self, other: _Lane) -> list[float]:
+        return [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
 
 
 def race(site: Site, races: Sequence[Race]) -> list[dict[str, Any]]:
@@ -95,7 +99,7 @@ def _run(site: Site, buyers: Crowd, one: Race) -> dict[str, Any]:
         "demand": one.times,
         "units": one.units,
         "rounds": len(lanes[BARE].rates),
-        "ways": {way: lane.record(lanes[BARE]) for way, lane in lanes.items()},
+        "ways": {way: lane.record(lanes[BARE], lanes["large counter"]) for way, lane in lanes.items()},
     }
 
 

@@ -82,7 +82,18 @@ def show(found: Mapping[str, Any], console: Console) -> None:
 
 def _rates(races: list[dict[str, Any]]) -> Table:
     title = "Takes: one unit each, in rounds in turn on one engine (ms: of those who got a unit)"
-    columns = ("at a time", "demand", "way", "takes/s", "of counter", "p50 ms", "p99 ms", "CPU ms", "engine ms")
+    columns = (
+        "at a time",
+        "demand",
+        "way",
+        "takes/s",
+        "of counter",
+        "of large",
+        "p50 ms",
+        "p99 ms",
+        "CPU ms",
+        "engine ms",
+    )
     table = Table(*columns, title=title, title_justify="left")
     for race in races:
         for way, one in race["ways"].items():
@@ -92,6 +103,7 @@ def _rates(races: list[dict[str, Any]]) -> Table:
                 way,
                 f"{one['takes_a_second']:,.0f}",
                 f"{one['of_the_counter']:.2f}",
+                f"{one['of_the_large_counter']:.2f}",
                 f"{one['take_ms']['p50']:.1f}",
                 f"{one['take_ms']['p99']:.1f}",
                 f"{one['buyers_cpu_ms_a_take']:.2f}",
@@ -102,7 +114,16 @@ def _rates(races: list[dict[str, Any]]) -> Table:
 
 
 def _costs(demands: list[dict[str, Any]]) -> Table:
-    columns = ("demand", "taken", "refused", "a take", "a refused buyer", "a unit taken", "summary, by stream")
+    columns = (
+        "demand",
+        "taken",
+        "refused",
+        "a take",
+        "a refused buyer",
+        "a unit taken",
+        "calls a take",
+        "summary, by stream",
+    )
     table = Table(*columns, title="Write units", title_justify="left")
     for one in demands:
         table.add_row(
@@ -112,6 +133,7 @@ def _costs(demands: list[dict[str, Any]]) -> Table:
             f"{one['writes_a_take']:.3f}",
             "" if one["writes_a_refused_buyer"] is None else f"{one['writes_a_refused_buyer']:.4f}",
             f"{one['writes_a_unit_taken']:.3f}",
+            f"{one['calls_a_take']:.2f}",
             f"{one['of_stream'].get('summary write', 0):.0f}",
         )
     return table
