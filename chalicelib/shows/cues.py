@@ -110,3 +110,8 @@ _RULES: Final[Mapping[CueType, Callable[[DropRecord, Cue, Instant], _Changes | C
     CueType.SUSPEND: _suspend,
     CueType.RESUME: _resume,
 }
+
+
+def unknown(cue: Cue) -> CueRefused:
+    """The refusal of a cue about nothing that is known."""
+    return CueRefused("unknown_subject", f"nothing is known as {cue.subject}")

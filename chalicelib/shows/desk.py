@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from chalicelib.shows.model import (
     DropState,
     LiveShow,
     Offer,
+    OnRecord,
     RefusedCue,
     Show,
     StockChanged,
@@ -182,6 +183,19 @@ class Shows:
         record = self._store.drop(drop_id)
         return None if record is None or record.draft else record
 
+    def on_record(self, drop_id: str) -> OnRecord | None:
+        """The drop with the stock plan that is under way, by a strong read (1 RCU): for audits."""
+        record = self._store.drop(drop_id)
+        return None if record is None or record.draft else record.on_record
+
+    def finish_plan(self, drop_id: str, now: Instant) -> None:
+        """Carry out a stock plan that was left behind, or is under way: both are safe. ``NotFound``; ``Contended``."""
+        self._forget(plans.settled(self._store, self._stock, drop_id, now))
+
+    def unfinished_plans(self) -> Iterator[str]:
+        """Drops with a stock plan under way, or left behind: a scan of the whole table."""
+        return self._store.unfinished()
+
     def _make(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> DropRecord | None:
         """A new drop, ready for sale; None when someone else was faster."""
         show = self._store.show(wish.show_id)
@@ -219,10 +233,10 @@ class Shows:
         """The record that a cue is about, and what becomes of it."""
         if cue.type in cues.SHOW_CUES:
             show = self._store.show(cue.subject)
-            return show, _unknown(cue) if show is None else cues.judge_show(show, cue, now)
+            return show, cues.unknown(cue) if show is None else cues.judge_show(show, cue, now)
         drop = self._store.drop(cue.subject)
         if drop is None or drop.draft:
-            return drop, _unknown(cue)
+            return drop, cues.unknown(cue)
         return drop, cues.judge_drop(drop, cue, now, self._cue_max_age_seconds)
 
     def _add_by_cue(self, cue: Cue, now: Instant) -> CueAnswer:
@@ -233,7 +247,7 @@ class Shows:
         try:
             added = plans.change(self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now)
         except NotFound:
-            return self._refuse(None, cue, _unknown(cue), now)
+            return self._refuse(None, cue, cues.unknown(cue), now)
         except BadInput as error:
             return self._refuse(_show_of(self._store.drop(cue.subject)), cue, CueRefused("too_many", error.detail), now)
         self._forget(added.drop)
@@ -280,10 +294,6 @@ class Shows:
 def _lasts(offer: Offer, now: Instant) -> Instant:
     waiting = window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED)
     return _WAITING_LASTS if waiting else SECOND
-
-
-def _unknown(cue: Cue) -> CueRefused:
-    return CueRefused("unknown_subject", f"nothing is known as {cue.subject}")
 
 
 def _show_of(record: ShowRecord | DropRecord | None) -> str | None:

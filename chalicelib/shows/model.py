@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.instants import Instant
-from chalicelib.stock import Layout, Summary
+from chalicelib.stock import Layout, StockPlan, Summary
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
@@ -101,6 +101,15 @@ class Offer:
 
     drop: Drop
     summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """A drop as its record has it: ``drop.stock`` is without the ``plan`` that is under way, if there is one."""
+
+    drop: Drop
+    plan: StockPlan | None
+    changed_at: Instant
 
 
 @dataclass(frozen=True, slots=True)

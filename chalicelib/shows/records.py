@@ -7,7 +7,8 @@ import json
 from base64 import urlsafe_b64encode
 
 from chalicelib.instants import Instant
-from chalicelib.shows.model import Cue, Drop, Frozen, Show
+from chalicelib.shows.model import Cue, Drop, Frozen, OnRecord, Show
+from chalicelib.stock import StockPlan
 
 REMEMBERED_CUES = 16
 """So many applied cues are known again by their id; an older repeat is refused as superseded."""
@@ -62,6 +63,13 @@ class DropRecord(Drop, _Kept):
     plans: int = 0
     """Plans of added stock recorded so far; the last is ``pending`` or done."""
     pending: Plan | None = None
+
+    @property
+    def on_record(self) -> OnRecord:
+        """The drop, the plan under way, and when the record was last written."""
+        pending = self.pending
+        plan = None if pending is None else StockPlan(pending.number, pending.quantity, self.usual_quantity)
+        return OnRecord(self, plan, self.changed_at)
 
 
 BOOKKEEPING = frozenset({"revision", "made_by", "made_at", "changed_by", "changed_at", "applied", "past_prices"})

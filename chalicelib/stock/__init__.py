@@ -1,9 +1,9 @@
 """Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
 
+from chalicelib.stock.audit import Audit, BucketSums, StockPlan
 from chalicelib.stock.layout import hold_id, most_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
-    Audit,
     Busy,
     EpochSeconds,
     Fewer,
@@ -28,6 +28,7 @@ from chalicelib.stock.summary import a_lapse_is_due, summary_of
 __all__ = [
     "AllHeld",
     "Audit",
+    "BucketSums",
     "Busy",
     "EpochSeconds",
     "Fewer",
@@ -42,6 +43,7 @@ __all__ = [
     "SoldOut",
     "Standing",
     "Stock",
+    "StockPlan",
     "Summary",
     "Superseded",
     "TakeAnswer",

@@ -1,42 +1,114 @@
-"""Comparing every bucket of a drop with the rules of stock."""
+"""Comparing every bucket of a drop with the rules of stock, and freeing units that were found to be nobody's."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, Entry
-from chalicelib.stock.layout import home_of
-from chalicelib.stock.model import ORDER_WIDTH, Audit, Layout
+from chalicelib.stock.layout import home_of, plan_additions
+from chalicelib.stock.model import ORDER_WIDTH, EpochSeconds, Layout, Standing, Summary
 from chalicelib.stock.store import StockStore
-from chalicelib.stock.summary import summarise
+from chalicelib.stock.summary import summarise, summary_of
+
+_READINGS: Final = 3
+"""How often a mismatch has to be read to count: no reading of several buckets is a snapshot."""
 
 
-def audit(store: StockStore, layout: Layout, size: int, now: Instant) -> Audit:
-    """What strong reads show. A mismatch counts if a second reading has it too: no reading is a snapshot."""
+@dataclass(frozen=True, slots=True)
+class StockPlan:
+    """A numbered stock plan that has been recorded and not been marked done: some buckets may have had it."""
+
+    number: int
+    quantity: int
+    usual_quantity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSums:
+    """One bucket's units. ``lapsed`` ones stand in holds that are over; they count as available, as in the summary."""
+
+    bucket: int
+    size: int
+    available: int
+    held: int
+    sold: int
+    lapsed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What strong reads of every bucket show. ``available`` counts lapsed holds, as in the summary.
+
+    ``mismatches`` are sentences for an operator; empty when every rule of stock holds. ``sold_by_order`` is units by
+    short order reference. ``lapsed_at_risk`` are units of lapsed holds that nobody has taken yet. ``standings`` are all
+    holds with units, by bucket and id; ``live`` is the summary as it was written, read before them.
+    """
+
+    size: int
+    available: int
+    held: int
+    sold: int
+    buckets: tuple[BucketSums, ...]
+    mismatches: tuple[str, ...]
+    sold_by_order: Mapping[str, int]
+    lapsed_at_risk: int
+    standings: tuple[tuple[str, Standing], ...]
+    live: Summary | None
+
+
+def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: StockPlan | None = None) -> Audit:
+    """What strong reads show. ``size`` is what the drop offers by its record, without the ``plan`` that is under way.
+
+    A mismatch counts if three readings have it; there is one reading where there is none.
+    """
+    record = store.summary_record(layout.drop_id, strong=True)
     first = _read(store, layout)
-    mismatches = list(_mismatches(layout, first, size))
-    if mismatches:
-        again = set(_mismatches(layout, _read(store, layout), size))
-        mismatches = [mismatch for mismatch in mismatches if mismatch in again]
+    mismatches = list(_mismatches(layout, first, size, plan))
+    for _ in range(_READINGS - 1):
+        if mismatches:
+            again = set(_mismatches(layout, _read(store, layout), size, plan))
+            mismatches = [mismatch for mismatch in mismatches if mismatch in again]
     seconds = now // SECOND
     sums = summarise(layout.drop_id, first.values(), None, now)
-    entries = [entry for bucket in first.values() for entry in bucket.holds.values()]
+    buckets = tuple(_sums(bucket, seconds) for _, bucket in sorted(first.items()))
+    standings = tuple(
+        (hold_id, Standing(number, entry.quantity, entry.until, entry.order))
+        for number, bucket in sorted(first.items())
+        for hold_id, entry in sorted(bucket.holds.items())
+        if entry.has_units
+    )
     sold: Counter[str] = Counter()
-    for entry in entries:
-        if entry.is_sold and entry.order is not None:
-            sold[entry.order[:ORDER_WIDTH]] += entry.quantity
+    for _, standing in standings:
+        if standing.until is None and standing.order is not None:
+            sold[standing.order[:ORDER_WIDTH]] += standing.quantity
     return Audit(
         size=sums.size,
         available=sums.available,
         held=sums.held,
         sold=sums.sold,
-        buckets=len(first),
+        buckets=buckets,
         mismatches=tuple(mismatches),
         sold_by_order=dict(sold),
-        lapsed_at_risk=sum(entry.quantity for entry in entries if entry.is_held and entry.lapsed(seconds)),
+        lapsed_at_risk=sum(bucket.lapsed for bucket in buckets),
+        standings=standings,
+        live=None if record is None else summary_of(layout.drop_id, record),
     )
+
+
+def free(store: StockStore, layout: Layout, hold_id: str, seen: Standing) -> bool:
+    """Make a hold's units available, if it is, whole, what was ``seen``: renewed, sold or moved meanwhile, it stays.
+
+    Units that an order had leave a dead mark: were the hold only removed, a late take could bring it back, and a late
+    sell of that order could then sell it.
+    """
+    entry = Entry(seen.quantity, seen.until, seen.order)
+    write = expressions.free(hold_id, entry, for_good=seen.order is not None)
+    return store.write(layout.drop_id, seen.bucket, write) is None
 
 
 def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
@@ -44,15 +116,33 @@ def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
     return {number: bucket for (_, number), bucket in store.look_at(places).items()}
 
 
-def _mismatches(layout: Layout, buckets: Mapping[int, Bucket], size: int) -> Iterator[str]:
+def _sums(bucket: Bucket, seconds: EpochSeconds) -> BucketSums:
+    held = [entry for entry in bucket.holds.values() if entry.is_held]
+    lapsed = sum(entry.quantity for entry in held if entry.lapsed(seconds))
+    return BucketSums(
+        bucket=bucket.number,
+        size=bucket.size,
+        available=bucket.available + lapsed,
+        held=sum(entry.quantity for entry in held) - lapsed,
+        sold=sum(entry.quantity for entry in bucket.holds.values() if entry.is_sold),
+        lapsed=lapsed,
+    )
+
+
+def _mismatches(layout: Layout, buckets: Mapping[int, Bucket], size: int, plan: StockPlan | None) -> Iterator[str]:
     missing = sorted(set(range(layout.homes)) - set(buckets))
     if missing:
         yield f"buckets {missing} do not exist"
     for number, bucket in sorted(buckets.items()):
         yield from _within(number, bucket)
-    laid_out = sum(bucket.size for bucket in buckets.values())
-    if laid_out != size:
-        yield f"buckets hold {laid_out} units, the drop offers {size}"
+    # Without what moved between buckets the sum is exact, even while units move.
+    moved_in = sum(bucket.moved_in for bucket in buckets.values())
+    laid_out = sum(bucket.size for bucket in buckets.values()) - moved_in
+    offered = size + (_moved_by(plan, layout, buckets) if plan is not None else 0)
+    if laid_out != offered:
+        yield f"buckets hold {laid_out} units, the drop offers {offered}"
+    if moved_in:
+        yield f"{moved_in} more units came into buckets than left others"
     places: defaultdict[str, list[int]] = defaultdict(list)
     for number, bucket in sorted(buckets.items()):
         for hold_id, entry in bucket.holds.items():
@@ -71,6 +161,15 @@ def _within(number: int, bucket: Bucket) -> Iterator[str]:
         yield f"bucket {number} has a negative number of units"
     if bucket.available + units != bucket.size:
         yield f"bucket {number}: {bucket.available} available and {units} in holds are not {bucket.size}"
+
+
+def _moved_by(plan: StockPlan, layout: Layout, buckets: Mapping[int, Bucket]) -> int:
+    """Units that a plan under way has brought to these buckets, or taken out of them (negative)."""
+    reached = [bucket for bucket in buckets.values() if bucket.plan == plan.number]
+    if plan.quantity < 0:
+        return -sum(bucket.withdrawn for bucket in reached)
+    shares = plan_additions(layout, plan.number, plan.quantity, plan.usual_quantity)
+    return sum(shares[bucket.number] for bucket in reached)
 
 
 def _named_by_home(layout: Layout, buckets: Mapping[int, Bucket], hold_id: str) -> int:

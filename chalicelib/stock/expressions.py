@@ -229,6 +229,18 @@ def release(hold_id: str, order: OrderRef | None) -> Write:
     )
 
 
+def free(hold_id: str, seen: Entry, *, for_good: bool) -> Write:
+    """Units back, if the hold is, whole, what was ``seen``; ``for_good`` leaves a dead mark."""
+    values: dict[str, Any] = {":seen": record_of(seen), ":back": seen.quantity}
+    update = f"SET {AVAILABLE} = {AVAILABLE} + :back"
+    if for_good:
+        update += f", {_OWN} = :dead"
+        values[":dead"] = record_of(Entry(0))
+    else:
+        update += f" REMOVE {_OWN}"
+    return Write(update, _AS_SEEN, values, {"#h": hold_id})
+
+
 def shrink(hold_id: str, seen: int, keep: int, until: EpochSeconds | None) -> Write:
     """Units of a hold back, so that ``keep`` are left."""
     values = {":back": seen - keep, ":keep": keep, ":quantity": seen}

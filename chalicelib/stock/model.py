@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 EpochSeconds = int
@@ -155,21 +154,3 @@ class Summary:
     @property
     def sold_out(self) -> bool:
         return self.size > 0 and self.sold == self.size
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What strong reads of every bucket show. ``available`` counts lapsed holds, as in the summary.
-
-    ``mismatches`` are sentences for an operator; empty when every rule of stock holds. ``sold_by_order`` is units by
-    short order reference. ``lapsed_at_risk`` are units of lapsed holds that nobody has taken yet.
-    """
-
-    size: int
-    available: int
-    held: int
-    sold: int
-    buckets: int
-    mismatches: tuple[str, ...]
-    sold_by_order: Mapping[str, int]
-    lapsed_at_risk: int

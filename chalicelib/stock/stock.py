@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
 from chalicelib.stock import expressions, verbs, withdrawal
-from chalicelib.stock.audit import audit
+from chalicelib.stock.audit import Audit, StockPlan, audit, free
 from chalicelib.stock.layout import home_of, plan_additions
 from chalicelib.stock.live import Changes, Summaries
 from chalicelib.stock.model import (
     AllHeld,
-    Audit,
     Busy,
     EpochSeconds,
     Fewer,
@@ -175,6 +174,10 @@ class Stock:
         self._summaries.refresh(layout, now)
         return taken
 
-    def audit(self, layout: Layout, size: int, now: Instant) -> Audit:
-        """Compare every bucket with the rules of stock, by strong reads (1 RCU a bucket)."""
-        return audit(self._store, layout, size, now)
+    def audit(self, layout: Layout, size: int, now: Instant, plan: StockPlan | None = None) -> Audit:
+        """Compare every bucket with the rules of stock, by strong reads (1 RCU a bucket; three where one is broken)."""
+        return audit(self._store, layout, size, now, plan)
+
+    def free(self, layout: Layout, hold_id: str, seen: Standing) -> bool:
+        """Make units available that were found to be nobody's. 1 WCU; False when the hold is not as it was ``seen``."""
+        return free(self._store, layout, hold_id, seen)
