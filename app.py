@@ -102,7 +102,11 @@ def exports() -> Exports:
 @cache
 def shop() -> Shop:
     """Everything that HTTP calls lead to."""
-    return Shop(settings(), secrets(), shows(), stock(), till(secrets().id_key), exports())
+    from chalicelib.streams.jobs import to_capture
+    from chalicelib.streams.store import Queue
+
+    captures = to_capture(Queue(aws.client("sqs"), settings().capture_queue_url))
+    return Shop(settings(), secrets(), shows(), stock(), till(secrets().id_key), exports(), captures)
 
 
 serve(app, ROUTES, shop)
@@ -172,9 +176,12 @@ def close_day(event: Event, context: Any) -> Event:
 
 @app.lambda_function(name="repair")
 def repair(event: Event, context: Any) -> Event:
-    """The schedule, once a day, and by command: whatever a lost message left behind is taken up again."""
+    """The schedule, once a day, and by command: whatever a lost message left behind is taken up again. By command also
+    the audit of a drop."""
     from chalicelib.streams import jobs
     from chalicelib.streams.store import Queue
 
     capture_queue = Queue(aws.client("sqs"), settings().capture_queue_url)
+    if "audit" in event:
+        return jobs.audit(event["audit"], checkout(), capture_queue, clock())
     return jobs.repair(checkout(), exports().closing.exporter, capture_queue, clock())

@@ -71,9 +71,24 @@ def put_back(place: Place, queue: str) -> int:
 
 
 @app.command()
-def audit(drop: str, *, stack: Named = None) -> None:
-    """Count every unit of a drop."""
-    _ask(Place.of(stack), "operator", "GET", f"/drops/{drop}/audit")
+def audit(
+    drop: Annotated[str, typer.Argument(help="Id of the drop.")],
+    *,
+    mend: Annotated[bool, typer.Option("--repair", help="Mend what is found; safe during a sale.")] = False,
+    detail: Annotated[int, typer.Option(min=0, help="Entries of each list; counts are of all.")] = 100,
+    from_bucket: Annotated[int, typer.Option(min=0, help="The bucket at which buckets and holds begin.")] = 0,
+    stack: Named = None,
+) -> None:
+    """Count every unit of a drop, name its purchase, and say what does not match."""
+    place = Place.of(stack)
+    wish = {"drop_id": drop, "repair": mend, "detail": detail, "from_bucket": from_bucket}
+    try:
+        found = invoke_repair(place.client("lambda"), place.outputs["RepairFunction"], {"audit": wish})
+    except RepairFailed as failure:
+        fail(str(failure))
+    console.print_json(data=found)
+    if "code" in found:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from chalicelib.checkout import Mended, State
 from chalicelib.finance import RunState
 from chalicelib.shows import DropState
+from chalicelib.stock import BucketSums
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -103,8 +105,77 @@ class StockChanged(TypedDict):
     stock: int
 
 
+class Hold(TypedDict):
+    """Units under one hold id. ``order`` is the short reference and epoch that they are sold to, or held for."""
+
+    hold_id: str
+    bucket: int
+    quantity: int
+    state: Literal["held", "lapsed", "sold"]
+    until: Time | None
+    order: str | None
+
+
+class OwnedHold(Hold):
+    """``purchase_id`` is null while no purchase is known to name it."""
+
+    purchase_id: str | None
+
+
+class UnnamedHold(OwnedHold):
+    """Units that no purchase claims."""
+
+    reason: Literal["unnamed", "no_order", "given_up", "sold_to_open", "surplus"]
+    purchase_state: State | None
+
+
+class MissingHold(TypedDict):
+    """Units that a purchase claims: ``quantity`` of them, ``found`` of which stand in the bucket."""
+
+    hold_id: str
+    bucket: int
+    quantity: int
+    found: int
+    until: Time
+    reason: Literal["gone", "unsold", "paid_unsold", "paid_gone"]
+    purchase_id: str
+    purchase_state: State
+
+
+class AuditCounts(TypedDict):
+    """How many there are of each, however many are listed."""
+
+    buckets: int
+    holds: int
+    orders: int
+    purchases: int
+    mismatches: int
+    unnamed_holds: int
+    missing_holds: int
+    by_reason: dict[str, int]
+
+
+class AuditedSummary(TypedDict):
+    """The live summary as it was written; in a sale it follows the buckets within a second."""
+
+    size: int
+    available: int
+    held: int
+    sold: int
+    as_of: Time
+    differs: bool
+
+
+class PlanUnderWay(TypedDict):
+    number: int
+    quantity: int
+
+
 class Audit(TypedDict):
-    """Where every unit is; ``mismatches`` is empty when every rule of stock holds."""
+    """Where every unit is; ``mismatches`` is empty when every rule of stock holds.
+
+    ``complete``: every purchase was read; else no unit is called unnamed. Lists have their first ``detail`` entries.
+    """
 
     drop_id: str
     as_of: Time
@@ -112,10 +183,23 @@ class Audit(TypedDict):
     available: int
     held: int
     sold: int
-    buckets: int
-    mismatches: list[str]
-    sold_by_order: dict[str, int]
     lapsed_at_risk: int
+    complete: bool
+    mismatches: list[str]
+    counts: AuditCounts
+    sold_by_order: dict[str, int]
+    buckets: list[BucketSums]
+    holds: list[OwnedHold]
+    unnamed_holds: list[UnnamedHold]
+    missing_holds: list[MissingHold]
+    summary: AuditedSummary | None
+    plan: PlanUnderWay | None
+
+
+class Repair(Audit):
+    """What was found before, and what was done about it."""
+
+    repaired: Mended
 
 
 class RefundLine(TypedDict):

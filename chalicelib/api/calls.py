@@ -43,6 +43,7 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     base_url: str
+    query: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Json:
         """The body as a JSON object. ``BadInput`` for anything else; ``UnsupportedMedia`` for another content type."""
@@ -61,7 +62,7 @@ class Route:
     """One operation of the API: what the app serves and what the OpenAPI document says come from the same row.
 
     ``scope`` is what the bearer token must have; ``key`` whether an Idempotency-Key is required; ``request`` the model
-    of the body and ``answer`` the type of a good answer's body, for the document.
+    of the body and ``answer`` the type of a good answer's body, for the document; ``query`` the model of the query.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Route:
     scope: str | None = None
     key: bool = False
     answer: type | None = None
+    query: type[BaseModel] | None = None
 
 
 def _not_a_number(text: str) -> NoReturn:

@@ -118,7 +118,8 @@ def _guarded(
     route: Route, shop: Shop, request: Request, params: Mapping[str, str], headers: Mapping[str, str], now: Instant
 ) -> Reply:
     """Size first, then who calls, then what identifies the request; only then is the view asked."""
-    call = Call(shop, now, params, headers, _body(request), _base_url(request, headers, shop.settings.public_url))
+    base_url = _base_url(request, headers, shop.settings.public_url)
+    call = Call(shop, now, params, headers, _body(request), base_url, request.query_params or {})
     if route.scope:
         actor_of(call, route.scope)
     if route.key:

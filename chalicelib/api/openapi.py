@@ -90,7 +90,7 @@ def _operation(route: Route, schemas: Json) -> Json:
         "operationId": route.view.__name__,
         "summary": route.summary,
         "description": route.view.__doc__ or route.summary,
-        "parameters": [*_in_path(route), *(_header(name) for name in _headers(route))],
+        "parameters": [*_in_path(route), *_in_query(route), *(_header(name) for name in _headers(route))],
         "responses": {str(status): _response(route, status, schemas) for status in route.statuses},
     }
     if route.scope:
@@ -107,6 +107,14 @@ def _operation(route: Route, schemas: Json) -> Json:
 def _in_path(route: Route) -> list[Json]:
     names = re.findall(r"\{(\w+)\}", route.path)
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _in_query(route: Route) -> list[Json]:
+    known: Json = {} if route.query is None else route.query.model_json_schema()["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
+        for name, schema in known.items()
+    ]
 
 
 def _headers(route: Route) -> list[str]:

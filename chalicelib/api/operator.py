@@ -1,8 +1,7 @@
-"""What operators and finance do: put shows and drops, add and audit stock, give money back, ask for exports."""
+"""What operators and finance do: put shows and drops, change stock, give money back, ask for exports."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -18,6 +17,7 @@ from chalicelib.instants import rfc3339
 from chalicelib.shows import Drop, DropWish, Id, Show, ShowWish, is_id
 
 OPERATOR, FINANCE = "operator", "finance"
+GUARDED = (400, 401, 403, 409, 413, 415, 503)
 
 
 class _Exact(BaseModel):
@@ -60,32 +60,23 @@ def put_show(call: Call) -> Reply:
     """Make or change a show."""
     actor, wish = actor_of(call, OPERATOR), ShowWish.read(call.json())
     show, created = call.shop.shows.put_show(call.params["id"], wish, actor, call.now)
-    return _reply(201 if created else 200, _show(show))
+    return reply(201 if created else 200, _show(show))
 
 
 def put_drop(call: Call) -> Reply:
     """Make or change a drop."""
     actor, wish = actor_of(call, OPERATOR), DropWish.read(call.json())
     drop, created = call.shop.shows.put_drop(call.params["id"], wish, actor, call.now)
-    return _reply(201 if created else 200, _drop(drop))
+    return reply(201 if created else 200, _drop(drop))
 
 
 def change_stock(call: Call) -> Reply:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     wish = validated(StockBody, call.json())
-    done = call.shop.shows.change_stock(_known_id(call), wish.quantity, key, actor, call.now)
+    done = call.shop.shows.change_stock(known_drop(call), wish.quantity, key, actor, call.now)
     answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
-    return _reply(201, answer)
-
-
-def audit(call: Call) -> Reply:
-    """Compare every bucket of a drop with the rules of stock."""
-    drop = call.shop.shows.drop(_known_id(call))
-    if drop is None:
-        raise NotFound("There is no such drop.", field="id")
-    found = call.shop.stock.audit(drop.layout, drop.stock, call.now)
-    return _reply(200, {"drop_id": drop.id, "as_of": rfc3339(call.now)} | dataclasses.asdict(found))
+    return reply(201, answer)
 
 
 def refund(call: Call) -> Reply:
@@ -95,7 +86,7 @@ def refund(call: Call) -> Reply:
     lines = tuple((line.line_item_id, line.quantity) for line in wish.lines)
     body = fingerprint("refund", ours, wish.model_dump())
     done = call.shop.checkout.refund(ours, RefundWish(key, body, lines, wish.restock, actor), call.now)
-    return _reply(201, _refund(*done))
+    return reply(201, _refund(*done))
 
 
 def cancel_order(call: Call) -> Reply:
@@ -104,7 +95,7 @@ def cancel_order(call: Call) -> Reply:
     validated(Nothing, call.optional_json())
     ours = _order(call)
     done = call.shop.checkout.cancel_order(ours, key, fingerprint("cancel order", ours), actor, call.now)
-    return _reply(201, _refund(*done))
+    return reply(201, _refund(*done))
 
 
 def request_export(call: Call) -> Reply:
@@ -115,7 +106,7 @@ def request_export(call: Call) -> Reply:
     if wish.show_id is not None and call.shop.shows.show(wish.show_id) is None:
         raise NotFound(f"There is no show {wish.show_id}.", field="$.show_id", code="unknown_show")
     run = exports.request_export(day, wish.show_id, key, actor, call.now, close=wish.close)
-    shown = _reply(202, _run(run))
+    shown = reply(202, _run(run))
     shown.headers["Location"] = f"{call.base_url}/exports/{run.date}"
     return shown
 
@@ -125,14 +116,14 @@ def exports_of_day(call: Call) -> Reply:
     exports = call.shop.exports
     runs = exports.exports_of(parse_day(call.params["date"]))
     shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
-    return _reply(200, {"date": call.params["date"], "exports": shown})
+    return reply(200, {"date": call.params["date"], "exports": shown})
 
 
-def _reply(status: int, body: Json) -> Reply:
+def reply(status: int, body: Json) -> Reply:
     return Reply(status, body, {"Cache-Control": "no-store"})
 
 
-def _known_id(call: Call) -> str:
+def known_drop(call: Call) -> str:
     if not is_id(call.params["id"]):
         raise NotFound("There is no such drop.", field="id")
     return call.params["id"]
@@ -186,7 +177,6 @@ def _run(run: ExportRun) -> Json:
     return _times({"export_id": shown.pop("id")} | shown, "requested_at", "started_at", "finished_at")
 
 
-_GUARDED = (400, 401, 403, 409, 413, 415, 503)
 ROUTES = (
     Route(
         "PUT",
@@ -194,7 +184,7 @@ ROUTES = (
         put_show,
         "ours",
         "Make or change a show",
-        (200, 201, *_GUARDED),
+        (200, 201, *GUARDED),
         ShowWish,
         OPERATOR,
         answer=answers.Show,
@@ -205,7 +195,7 @@ ROUTES = (
         put_drop,
         "ours",
         "Make or change a drop",
-        (200, 201, *_GUARDED),
+        (200, 201, *GUARDED),
         DropWish,
         OPERATOR,
         answer=answers.Drop,
@@ -216,22 +206,11 @@ ROUTES = (
         change_stock,
         "ours",
         "Add units",
-        (201, 404, *_GUARDED),
+        (201, 404, *GUARDED),
         StockBody,
         OPERATOR,
         key=True,
         answer=answers.StockChanged,
-    ),
-    Route(
-        "GET",
-        "/drops/{id}/audit",
-        audit,
-        "ours",
-        "Audit stock",
-        (200, 401, 403, 404, 503),
-        None,
-        OPERATOR,
-        answer=answers.Audit,
     ),
     Route(
         "POST",
@@ -239,7 +218,7 @@ ROUTES = (
         refund,
         "ours",
         "Refund lines",
-        (201, 404, *_GUARDED),
+        (201, 404, *GUARDED),
         RefundBody,
         OPERATOR,
         key=True,
@@ -251,7 +230,7 @@ ROUTES = (
         cancel_order,
         "ours",
         "Cancel an order",
-        (201, 404, *_GUARDED),
+        (201, 404, *GUARDED),
         Nothing,
         OPERATOR,
         key=True,
@@ -263,7 +242,7 @@ ROUTES = (
         request_export,
         "ours",
         "Ask for an export",
-        (202, 404, *_GUARDED),
+        (202, 404, *GUARDED),
         ExportBody,
         FINANCE,
         key=True,

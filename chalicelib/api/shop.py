@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.api.secrets import Secrets
-from chalicelib.checkout import Checkout
+from chalicelib.checkout import Checkout, EnqueueCapture
 from chalicelib.finance import Exports
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
@@ -22,3 +22,4 @@ class Shop:
     stock: Stock
     checkout: Checkout
     exports: Exports
+    enqueue_capture: EnqueueCapture

@@ -1,8 +1,12 @@
 """Checkout: the purchase and what moves it, from the first hold to the last refund."""
 
+from chalicelib.checkout.audit import DropAudit, Enough
+from chalicelib.checkout.audited import MOST_DETAIL, audit_report
 from chalicelib.checkout.checkout import Checkout
+from chalicelib.checkout.claims import Fault
 from chalicelib.checkout.identity import is_purchase_id, reference
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
+from chalicelib.checkout.mend import EnqueueCapture, Mended
 from chalicelib.checkout.model import (
     Answer,
     Buyer,
@@ -29,6 +33,7 @@ from chalicelib.checkout.store import PurchaseStore, purchase_from_item
 
 __all__ = [
     "DEFAULT_MARKETS",
+    "MOST_DETAIL",
     "Answer",
     "Buyer",
     "Caller",
@@ -36,9 +41,14 @@ __all__ = [
     "Checkout",
     "Completion",
     "Destination",
+    "DropAudit",
+    "Enough",
+    "EnqueueCapture",
+    "Fault",
     "Line",
     "Market",
     "Markets",
+    "Mended",
     "Message",
     "NoPurchase",
     "Payment",
@@ -53,6 +63,7 @@ __all__ = [
     "Totals",
     "UsedKey",
     "Wish",
+    "audit_report",
     "expires_at",
     "is_purchase_id",
     "purchase_from_item",

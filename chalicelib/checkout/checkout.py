@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from chalicelib.checkout import audit as _audit
 from chalicelib.checkout import basket as _basket
 from chalicelib.checkout import capture as _capture
 from chalicelib.checkout import complete as _complete
+from chalicelib.checkout import mend as _mend
 from chalicelib.checkout import refund as _refund
 from chalicelib.checkout import repair as _repair
 from chalicelib.checkout.till import Till
@@ -24,3 +26,5 @@ class Checkout(Till):
     refund = _refund.refund
     cancel_order = _refund.cancel_order
     repair = _repair.repair
+    audit = _audit.audit
+    mend = _mend.mend

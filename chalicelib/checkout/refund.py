@@ -187,13 +187,19 @@ def _is_lower(till: Till, layout: Layout, hold: HoldRef, order: OrderRef, left: 
 
 def _targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:
     """For each hold that changes: what it has after ``before`` units went back, and after ``after`` did. Last first."""
-    passed = 0
+    expected, left = left_in_holds(line, before), left_in_holds(line, after)
     for hold in reversed(line.holds):
-        expected = hold.quantity - min(max(before - passed, 0), hold.quantity)
-        left = hold.quantity - min(max(after - passed, 0), hold.quantity)
-        passed += hold.quantity
-        if left < expected:
-            yield layout_of(line), hold, expected, left
+        if left[hold.id] < expected[hold.id]:
+            yield layout_of(line), hold, expected[hold.id], left[hold.id]
+
+
+def left_in_holds(line: Line, back: int) -> dict[str, int]:
+    """Units that each hold of a line has after ``back`` of them went back into stock: the last hold's go first."""
+    left = {}
+    for hold in reversed(line.holds):
+        left[hold.id] = max(hold.quantity - back, 0)
+        back = max(back - hold.quantity, 0)
+    return left
 
 
 def _done(till: Till, purchase: Purchase, refund_id: str, provider_id: str | None, now: Instant) -> Purchase:

@@ -269,8 +269,7 @@ class Shows:
         if listed is None:
             return None
         show, drop_ids = listed
-        read = [self._completed(found, now) for found in self._store.offers(drop_ids)]
-        offers = [offer for offer in read if offer is not None]
+        offers = [offer for one in self._store.offers(drop_ids) if (offer := self._completed(one, now)) is not None]
         return _Watched(show, offers, picture(show, offers, now))
 
     def _completed(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
@@ -292,8 +291,7 @@ class Shows:
 
 
 def _lasts(offer: Offer, now: Instant) -> Instant:
-    waiting = window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED)
-    return _WAITING_LASTS if waiting else SECOND
+    return _WAITING_LASTS if window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED) else SECOND
 
 
 def _show_of(record: ShowRecord | DropRecord | None) -> str | None:

@@ -143,6 +143,10 @@ def _mismatches(layout: Layout, buckets: Mapping[int, Bucket], size: int, plan: 
         yield f"buckets hold {laid_out} units, the drop offers {offered}"
     if moved_in:
         yield f"{moved_in} more units came into buckets than left others"
+    yield from _misplaced(layout, buckets)
+
+
+def _misplaced(layout: Layout, buckets: Mapping[int, Bucket]) -> Iterator[str]:
     places: defaultdict[str, list[int]] = defaultdict(list)
     for number, bucket in sorted(buckets.items()):
         for hold_id, entry in bucket.holds.items():

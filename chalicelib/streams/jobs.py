@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.checkout import Checkout
+from chalicelib.checkout import MOST_DETAIL, Checkout, EnqueueCapture, audit_report
+from chalicelib.errors import LivedropError
 from chalicelib.finance import Exporter, Exports
 from chalicelib.instants import Clock, Instant
 from chalicelib.streams.batch import each_message
@@ -40,10 +41,30 @@ def close_day(exports: Exports, clock: Clock) -> dict[str, Any]:
 
 def repair(checkout: Checkout, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
     """Move on what lost messages left behind: overdue placed purchases, unfinished refunds, missing ledger entries."""
-
-    def enqueue(purchase_id: str, attempt: int) -> None:
-        capture_queue.send([{"purchase_id": purchase_id, "attempt": attempt}])
-
-    found = asdict(checkout.repair(enqueue, now)) | {"entries_recorded": exporter.repair(now)}
+    found = asdict(checkout.repair(to_capture(capture_queue), now)) | {"entries_recorded": exporter.repair(now)}
     logger.info("repaired", extra=found)
     return found
+
+
+def audit(wish: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+    """Audit a drop whole, however long it takes, and with ``repair`` mend it; a problem's ``code`` when that cannot be.
+
+    For ``livedrop audit``: an HTTP call has not the time to read every purchase of a big shop.
+    """
+    lists = {"detail": min(wish["detail"], MOST_DETAIL), "from_bucket": wish["from_bucket"]}
+    try:
+        if not wish["repair"]:
+            return audit_report(checkout.audit(wish["drop_id"], now, _never), **lists)
+        found, mended = checkout.mend(wish["drop_id"], to_capture(capture_queue), now, _never)
+    except LivedropError as error:
+        return {"code": error.code, "detail": error.detail}
+    return audit_report(found, **lists, mended=mended)
+
+
+def to_capture(queue: Queue) -> EnqueueCapture:
+    """What tells the capture worker of an attempt again."""
+    return lambda purchase_id, attempt: queue.send([{"purchase_id": purchase_id, "attempt": attempt}])
+
+
+def _never() -> bool:
+    return False

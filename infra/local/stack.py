@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -225,9 +225,9 @@ class Stack:
         }
 
 
-def invoke_repair(functions: Any, name: str) -> Any:
+def invoke_repair(functions: Any, name: str, wish: Mapping[str, Any] | None = None) -> Any:
     """Run the repair function (``functions``: a Lambda client). :class:`RepairFailed` when it fails."""
-    answer = functions.invoke(FunctionName=name, Payload=b"{}")
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps(wish or {}).encode())
     told = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer:
         raise RepairFailed(f"repair failed: {told}")

@@ -55,8 +55,8 @@ def token(*scopes: str, seconds: int = 300, secret: str = SECRETS.jwt_secret) ->
 class Api:
     """A client of the API."""
 
-    def __init__(self, app: Front, shop: Shop, tables: Tables) -> None:
-        self.app, self.shop, self.tables = app, shop, tables
+    def __init__(self, app: Front, shop: Shop, tables: Tables, captures: list[tuple[str, int]]) -> None:
+        self.app, self.shop, self.tables, self.captures = app, shop, tables, captures
         self._gateway = LocalGateway(app, Config())
         self._keys = count(1)
 
@@ -133,7 +133,8 @@ def api(tables: Tables) -> Api:
     exports = open_exports(
         boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )
-    shop = Shop(settings, SECRETS, shows, stock, till, exports)
+    captures: list[tuple[str, int]] = []
+    shop = Shop(settings, SECRETS, shows, stock, till, exports, lambda *told: captures.append(told))
     app = Front(app_name="livedrop", configure_logs=False)
     serve(app, ROUTES, lambda: shop)
-    return Api(app, shop, tables)
+    return Api(app, shop, tables, captures)

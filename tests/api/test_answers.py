@@ -58,6 +58,7 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("PUT", "/drops/{id}", "/drops/new", drop),
         ("POST", "/drops/{id}/stock", "/drops/mug/stock", {"quantity": 1}),
         ("GET", "/drops/{id}/audit", "/drops/mug/audit", None),
+        ("POST", "/drops/{id}/repair", "/drops/mug/repair", {}),
         ("GET", "/shows/{id}", "/shows/s1", None),
         ("GET", "/shows/{id}/live", "/shows/s1/live", None),
         ("POST", "/orders/{id}/refunds", f"/orders/{order}/refunds", back),

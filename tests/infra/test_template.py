@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chalicelib.checkout.store import AUDITED
 from tests.infra.packaged import packaged
 
 TERMINAL = "DLQ"
@@ -116,6 +117,17 @@ def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
 
 def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
     assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "RepairRole"}
+
+
+def test_the_http_function_scans_nothing_personal() -> None:
+    statements = _of("AWS::IAM::Role")["APIRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+    (scan,) = (one for one in statements if "dynamodb:Scan" in one["Action"])
+    assert scan["Action"] == "dynamodb:Scan"
+    assert scan["Condition"] == {
+        "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(AUDITED)},
+    }
+    assert not {"buyer", "destination", "keys", "payment", "attribution"} & set(AUDITED)
 
 
 def test_only_the_http_function_reads_keys() -> None:

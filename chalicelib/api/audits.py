@@ -1,0 +1,77 @@
+"""What operators ask of a drop's units: where each of them is, and that what does not match be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chalicelib.api import answers
+from chalicelib.api.auth import actor_of
+from chalicelib.api.calls import Call, Reply, Route, validated
+from chalicelib.api.operator import GUARDED, OPERATOR, Nothing, known_drop, reply
+from chalicelib.checkout import MOST_DETAIL, audit_report
+from chalicelib.instants import SECOND, Instant, clock
+from chalicelib.telemetry import logger
+
+_DETAIL: Final = 100
+_READS_FOR: Final[Instant] = 10 * SECOND
+"""An audit ends its reading then, and says so: the function has 20 seconds, API Gateway waits 29."""
+
+
+class AuditQuery(BaseModel):
+    """What of an audit is shown, and whether purchases are read at all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    detail: Annotated[int, Field(ge=0, le=MOST_DETAIL, description="Entries of each list; counts are of all")] = _DETAIL
+    from_bucket: Annotated[int, Field(ge=0, description="The bucket at which buckets and holds begin")] = 0
+    purchases: Annotated[bool, Field(description="Read every purchase; without, only buckets are counted")] = True
+
+
+def audit(call: Call) -> Reply:
+    """Compare every bucket of a drop with the rules of stock, and every unit with the purchases. Changes nothing."""
+    wish = validated(AuditQuery, dict(call.query))
+    found = call.shop.checkout.audit(known_drop(call), call.now, _enough(call), purchases=wish.purchases)
+    return reply(200, audit_report(found, detail=wish.detail, from_bucket=wish.from_bucket))
+
+
+def repair(call: Call) -> Reply:
+    """Audit a drop and mend what was found: safe during a sale, and to repeat. Answers what was found before."""
+    actor = actor_of(call, OPERATOR)
+    validated(Nothing, call.optional_json())
+    drop_id = known_drop(call)
+    found, mended = call.shop.checkout.mend(drop_id, call.shop.enqueue_capture, call.now, _enough(call))
+    logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
+    return reply(200, audit_report(found, detail=_DETAIL, mended=mended))
+
+
+def _enough(call: Call) -> Callable[[], bool]:
+    return lambda: clock() > call.now + _READS_FOR
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/drops/{id}/audit",
+        audit,
+        "ours",
+        "Audit stock",
+        (200, 400, 401, 403, 404, 503),
+        None,
+        OPERATOR,
+        answer=answers.Audit,
+        query=AuditQuery,
+    ),
+    Route(
+        "POST",
+        "/drops/{id}/repair",
+        repair,
+        "ours",
+        "Audit stock and mend it",
+        (200, 404, *GUARDED),
+        Nothing,
+        OPERATOR,
+        answer=answers.Repair,
+    ),
+)

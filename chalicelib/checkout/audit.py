@@ -1,0 +1,235 @@
+"""Audit: every unit of a drop against the purchases, and everything that does not match. It writes nothing.
+
+Nothing is called wrong because it was read at two times: buckets are read before purchases, as every unit is sold or
+held for longer than a minute only after its purchase was written; what was written within the last minute is let be;
+and each fault counts only when a second strong reading of the bucket and of the purchase still shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claims_of, judge, short_ref
+from chalicelib.checkout.model import State
+from chalicelib.checkout.till import Till
+from chalicelib.errors import Contended, NotFound
+from chalicelib.instants import Instant
+from chalicelib.shows import Drop, OnRecord
+from chalicelib.stock import Audit, HoldRef, Standing, StockPlan, Summary, a_lapse_is_due
+from chalicelib.telemetry import count, logger
+
+_TRIES = 10
+_UNNAMED_SIDE = frozenset({Fault.UNNAMED, Fault.NO_ORDER, Fault.GIVEN_UP, Fault.SOLD_TO_OPEN, Fault.SURPLUS})
+
+Enough = Callable[[], bool]
+"""Whether the time that a call may take is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fault of one hold: how it stands (None: gone), and what the purchase says (None: there is none)."""
+
+    fault: Fault
+    hold_id: str
+    standing: Standing | None
+    claim: Claim | None
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether units stand in a bucket that no purchase claims; else a purchase claims units that do not stand."""
+        return self.fault in _UNNAMED_SIDE
+
+    @property
+    def sentence(self) -> str | None:
+        """For an operator, where it does not mend itself: sold units that nobody bought, paid ones not to be had."""
+        stands, claim = self.standing, self.claim
+        if stands is not None and self.unnamed and stands.until is None:
+            whose = "an order that does not exist" if claim is None else f"{claim.state} purchase {claim.purchase_id}"
+            where = f"hold {self.hold_id}: {stands.quantity} units in bucket {stands.bucket}"
+            return f"{where} are sold to {whose} ({self.fault})"
+        if claim is not None and claim.state is State.PAID:
+            units = 0 if stands is None else stands.quantity
+            where = f"hold {self.hold_id}: {units} of {claim.most} units"
+            return f"{where} of paid purchase {claim.purchase_id} ({self.fault})"
+        return None
+
+
+@dataclass(slots=True)
+class DropAudit:
+    """What an audit of a drop found. ``complete``: all purchases were read; else nothing is called unnamed."""
+
+    drop: Drop
+    now: Instant
+    stock: Audit
+    plan: StockPlan | None
+    complete: bool
+    purchases: int = 0
+    """Purchases with units of the drop."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Purchase ids by hold id."""
+    found: list[Found] = field(default_factory=list)
+    mismatches: tuple[str, ...] = ()
+
+    @property
+    def summary_differs(self) -> bool:
+        """Whether the live summary says something else than the buckets. In a sale it follows within a second."""
+        live = self.stock.live
+        return live is None or _sums(live) != _sums(self.stock)
+
+
+@dataclass(slots=True)
+class _Names:
+    """What purchases claim: by hold id, and by the reference of those orders that buckets name."""
+
+    by_hold: dict[str, Claim] = field(default_factory=dict)
+    by_order: dict[str, Claim] = field(default_factory=dict)
+    purchases: int = 0
+    latest: Instant = 0
+    """When a purchase of the show was last written."""
+    complete: bool = True
+
+    def of(self, hold_id: str, standing: Standing | None) -> Claim | None:
+        order = None if standing is None or standing.order is None else short_ref(standing.order)
+        return self.by_hold.get(hold_id) or (None if order is None else self.by_order.get(order))
+
+
+def audit(till: Till, drop_id: str, now: Instant, enough: Enough, *, purchases: bool = True) -> DropAudit:
+    """Compare a drop's buckets with its record, its purchases and its summary. ``NotFound``; writes nothing.
+
+    Costs 1 RCU a bucket and a scan of the whole commerce table (1 RCU for each 4 KB of it), which ends early, with
+    ``complete`` False, when ``enough`` says so; without ``purchases`` only the buckets. What seems wrong is read again:
+    1 RCU a bucket and a purchase of it, and the scan once more where units seem to be nobody's.
+    """
+    record, stock = _counted(till, drop_id, now)
+    drop = record.drop
+    found = DropAudit(drop, now, stock, record.plan, complete=False, mismatches=stock.mismatches)
+    if not purchases:
+        return found
+    standings = dict(stock.standings)
+    names = _names(till, drop, standings.values(), enough)
+    found.purchases = names.purchases
+    found.owners = {hold: claim.purchase_id for hold in standings if (claim := names.of(hold, standings[hold]))}
+    patience = Patience(now, drop.hold_seconds, record.changed_at)
+    suspects = _judged(standings.keys() | names.by_hold.keys(), standings, names, patience)
+    found.found = _confirmed(till, drop, suspects, names, patience, enough)
+    found.complete = names.complete
+    _tell_what_is_gone(found)
+    sentences = [one.sentence for one in found.found]
+    found.mismatches += tuple(sentence for sentence in sentences if sentence is not None)
+    found.mismatches += tuple(_of_the_drop(till, found, record, names.latest, patience))
+    return found
+
+
+def _tell_what_is_gone(found: DropAudit) -> None:
+    """Paid units that are gone cannot be mended: whoever operates the shop has to hear of them."""
+    for one in found.found:
+        if one.fault is Fault.PAID_GONE and one.claim is not None:
+            count("paid_units_gone", one.claim.least - (one.standing.quantity if one.standing else 0))
+            extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": one.claim.purchase_id}
+            logger.error("units of a paid order are gone", extra=extra)
+
+
+def _counted(till: Till, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
+    """The record and the buckets, read while the record stayed as it was: a plan changes both."""
+    record = till.shows.on_record(drop_id)
+    for _ in range(_TRIES):
+        if record is None:
+            raise NotFound("There is no such drop.", field="id")
+        counted = till.stock.audit(record.drop.layout, record.drop.stock, now, record.plan)
+        after = till.shows.on_record(drop_id)
+        if after == record or not counted.mismatches:
+            return record, counted
+        record = after
+    raise Contended("The drop is being changed by others again and again.")
+
+
+def _names(till: Till, drop: Drop, standings: Iterable[Standing], enough: Enough) -> _Names:
+    """What the purchases of the drop's show claim of it, as far as there is time."""
+    orders = {short_ref(one.order) for one in standings if one.order is not None}
+    names = _Names()
+    for page in till.purchases.of_show(drop.show_id):
+        if enough():
+            names.complete = False
+            break
+        for purchase in page:
+            names.latest = max(names.latest, purchase.updated_at)
+            claims = {claim.hold.id: claim for claim in claims_of(purchase, drop.id) if claim.hold is not None}
+            names.purchases += bool(claims)
+            names.by_hold |= claims
+            if purchase.order_ref in orders:
+                names.by_order[purchase.order_ref] = bare_claim(purchase)
+    return names
+
+
+def _judged(holds: Iterable[str], standings: dict[str, Standing], names: _Names, patience: Patience) -> list[Found]:
+    found = []
+    for hold_id in sorted(holds):
+        standing = standings.get(hold_id)
+        claim = names.of(hold_id, standing)
+        fault = judge(standing, claim, patience) if claim is not None or names.complete else None
+        if fault is not None:
+            found.append(Found(fault, hold_id, standing, claim))
+    return found
+
+
+def _confirmed(
+    till: Till, drop: Drop, suspects: list[Found], names: _Names, patience: Patience, enough: Enough
+) -> list[Found]:
+    """Those of the suspects that a second reading of both sides shows too. Cut short, ``names`` are not complete."""
+    if not suspects:
+        return []
+    refs = [(drop.layout, _ref(one)) for one in suspects]
+    seen = {one.hold_id: standing for one, standing in zip(suspects, till.stock.look(refs), strict=True)}
+    standings = {hold_id: standing for hold_id, standing in seen.items() if standing is not None}
+    nobodys = any(one.claim is None and one.hold_id in standings for one in suspects)
+    again = _names(till, drop, standings.values(), enough) if nobodys else _Names()
+    for purchase_id in sorted({one.claim.purchase_id for one in suspects if one.claim is not None}):
+        if enough():
+            again.complete = False
+            break
+        purchase = till.purchases.read(purchase_id)
+        if purchase is not None:
+            again.by_order[purchase.order_ref] = bare_claim(purchase)
+            again.by_hold |= {claim.hold.id: claim for claim in claims_of(purchase, drop.id) if claim.hold is not None}
+    names.complete = names.complete and again.complete
+    first = {one.hold_id: one.fault for one in suspects}
+    return [one for one in _judged(first, standings, again, patience) if one.fault is first[one.hold_id]]
+
+
+def _ref(one: Found) -> HoldRef:
+    """Where to look for a hold."""
+    if one.standing is not None:
+        return HoldRef(one.hold_id, one.standing.bucket, one.standing.quantity, one.standing.until or 0)
+    assert one.claim is not None
+    assert one.claim.hold is not None
+    return one.claim.hold
+
+
+def _of_the_drop(
+    till: Till, found: DropAudit, record: OnRecord, latest: Instant, patience: Patience
+) -> Collection[str]:
+    """A plan that nobody carries out, and a summary that is behind although nothing has happened for a minute."""
+    sentences = []
+    if record.plan is not None and not patience.leaves(record.changed_at):
+        sentences.append(f"stock plan {record.plan.number} of {record.plan.quantity} units was not carried out")
+    young = any(one.until is not None and patience.leaves_hold(one) for _, one in found.stock.standings)
+    quiet = found.complete and not young and not patience.leaves(latest) and not patience.leaves(record.changed_at)
+    if quiet and _behind(found.stock, patience):
+        again = till.stock.audit(record.drop.layout, record.drop.stock, patience.now, record.plan)
+        if _behind(again, patience):
+            sentences.append("the live summary is not what the buckets add up to, and nothing changed for a minute")
+    return sentences
+
+
+def _behind(stock: Audit, patience: Patience) -> bool:
+    live = stock.live
+    if live is None:
+        return True
+    if patience.leaves(live.as_of) or a_lapse_is_due(live, patience.now):
+        return False
+    return _sums(live) != _sums(stock)
+
+
+def _sums(one: Summary | Audit) -> tuple[int, int, int, int]:
+    return one.size, one.available, one.held, one.sold

@@ -1,0 +1,114 @@
+"""An audit as an operator is shown it, by HTTP and by the command line: sums whole, lists bounded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from chalicelib.checkout.audit import DropAudit, Found
+from chalicelib.checkout.mend import Mended
+from chalicelib.instants import SECOND, rfc3339
+from chalicelib.stock import EpochSeconds, Standing
+
+MOST_DETAIL = 5_000
+"""Entries a list may have: some 1 MB of each, and API Gateway and Lambda answer 6 MB at most."""
+
+
+def audit_report(
+    found: DropAudit, *, detail: int, from_bucket: int = 0, mended: Mended | None = None
+) -> dict[str, Any]:
+    """The audit as JSON. Each list has its first ``detail`` entries; ``counts`` says how many there are of each.
+
+    ``buckets`` and ``holds`` begin at ``from_bucket``: a big drop is read on from the last bucket that was shown.
+    """
+    stock, seconds = found.stock, found.now // SECOND
+    buckets = [asdict(one) for one in stock.buckets if one.bucket >= from_bucket]
+    units = [pair for pair in stock.standings if pair[1].bucket >= from_bucket]
+    holds = [
+        _unit(hold, standing, seconds) | {"purchase_id": found.owners.get(hold)}
+        for hold, standing in islice(units, detail)
+    ]
+    unnamed = [one for one in found.found if one.unnamed]
+    missing = [one for one in found.found if not one.unnamed]
+    plan = found.plan
+    report: dict[str, Any] = {
+        "drop_id": found.drop.id,
+        "as_of": rfc3339(found.now),
+        "size": stock.size,
+        "available": stock.available,
+        "held": stock.held,
+        "sold": stock.sold,
+        "lapsed_at_risk": stock.lapsed_at_risk,
+        "complete": found.complete,
+        "mismatches": list(found.mismatches[:detail]),
+        "counts": {
+            "buckets": len(stock.buckets),
+            "holds": len(stock.standings),
+            "orders": len(stock.sold_by_order),
+            "purchases": found.purchases,
+            "mismatches": len(found.mismatches),
+            "unnamed_holds": len(unnamed),
+            "missing_holds": len(missing),
+            "by_reason": dict(sorted(Counter(one.fault.value for one in found.found).items())),
+        },
+        "sold_by_order": dict(islice(sorted(stock.sold_by_order.items()), detail)),
+        "buckets": buckets[:detail],
+        "holds": holds,
+        "unnamed_holds": [_unnamed(one, seconds) for one in islice(unnamed, detail)],
+        "missing_holds": [_missing(one) for one in islice(missing, detail)],
+        "summary": _summary(found),
+        "plan": None if plan is None else {"number": plan.number, "quantity": plan.quantity},
+    }
+    return report if mended is None else report | {"repaired": asdict(mended)}
+
+
+def _unit(hold_id: str, standing: Standing, seconds: EpochSeconds) -> dict[str, Any]:
+    until = standing.until
+    return {
+        "hold_id": hold_id,
+        "bucket": standing.bucket,
+        "quantity": standing.quantity,
+        "state": "sold" if until is None else "held" if until > seconds else "lapsed",
+        "until": _time(until),
+        "order": standing.order,
+    }
+
+
+def _unnamed(one: Found, seconds: EpochSeconds) -> dict[str, Any]:
+    assert one.standing is not None
+    claim = one.claim
+    return _unit(one.hold_id, one.standing, seconds) | {
+        "reason": one.fault.value,
+        "purchase_id": None if claim is None else claim.purchase_id,
+        "purchase_state": None if claim is None else claim.state.value,
+    }
+
+
+def _missing(one: Found) -> dict[str, Any]:
+    claim, standing = one.claim, one.standing
+    assert claim is not None
+    assert claim.hold is not None
+    return {
+        "hold_id": one.hold_id,
+        "bucket": claim.hold.bucket if standing is None else standing.bucket,
+        "quantity": claim.most,
+        "found": 0 if standing is None else standing.quantity,
+        "until": _time(claim.hold.until),
+        "reason": one.fault.value,
+        "purchase_id": claim.purchase_id,
+        "purchase_state": claim.state.value,
+    }
+
+
+def _summary(found: DropAudit) -> dict[str, Any] | None:
+    live = found.stock.live
+    if live is None:
+        return None
+    sums = {name: getattr(live, name) for name in ("size", "available", "held", "sold")}
+    return sums | {"as_of": rfc3339(live.as_of), "differs": found.summary_differs}
+
+
+def _time(until: EpochSeconds | None) -> str | None:
+    return None if until is None else rfc3339(until * SECOND)

@@ -1,0 +1,175 @@
+"""What a purchase claims of a drop's units, and what is wrong where the buckets have something else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.checkout.model import Line, Purchase, State
+from chalicelib.checkout.refund import left_in_holds, refunded_units
+from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.stock import HoldRef, OrderRef, Standing
+
+AT_WORK: Instant = MINUTE
+"""So long after its last write a purchase may be moved by a request or a worker that is still alive: it is let be."""
+
+
+class Fault(StrEnum):
+    """What may be wrong with units of a drop."""
+
+    UNNAMED = "unnamed"
+    """Held for no purchase: its request died before it wrote one. They lapse by themselves."""
+    NO_ORDER = "no_order"
+    """Sold to, or held for, an order that does not exist."""
+    GIVEN_UP = "given_up"
+    """Units of a purchase that is cancelled, or does not name them any more."""
+    SOLD_TO_OPEN = "sold_to_open"
+    """Sold to an order whose attempt has ended without money."""
+    SURPLUS = "surplus"
+    """More units than the purchase claims: a shrink or a return was cut off."""
+    GONE = "gone"
+    """An open purchase's hold is gone, or has too few units, before its end."""
+    UNSOLD = "unsold"
+    """A purchase was placed more than a minute ago and these units are not sold to it."""
+    PAID_UNSOLD = "paid_unsold"
+    """A paid order's units are held for it, or sold at an earlier epoch: they may still be lost."""
+    PAID_GONE = "paid_gone"
+    """A paid order's units are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """How a purchase stands, and one hold as it names it. ``hold`` None: it does not name the one in question.
+
+    ``least`` and ``most`` units it counts on: they differ while a refund with restock is carried out.
+    """
+
+    purchase_id: str
+    state: State
+    epoch: int
+    attempt: int
+    updated_at: Instant
+    placed_at: Instant | None
+    hold: HoldRef | None = None
+    least: int = 0
+    most: int = 0
+
+    @property
+    def order(self) -> OrderRef:
+        """Who its units are sold to, at its present epoch."""
+        return OrderRef(short_ref(self.purchase_id), self.epoch)
+
+
+def short_ref(purchase_id: str) -> str:
+    """The reference of a purchase inside buckets."""
+    return purchase_id[:9]
+
+
+def claims_of(purchase: Purchase, drop_id: str) -> Iterator[Claim]:
+    """What a purchase claims of a drop, hold by hold."""
+    bare = bare_claim(purchase)
+    for line in purchase.lines:
+        if line.drop_id == drop_id:
+            yield from _of_line(purchase, line, bare)
+
+
+def bare_claim(purchase: Purchase) -> Claim:
+    """How a purchase stands, for a hold that it does not name."""
+    return Claim(
+        purchase_id=purchase.id,
+        state=purchase.state,
+        epoch=purchase.epoch,
+        attempt=purchase.attempt,
+        updated_at=purchase.updated_at,
+        placed_at=purchase.placed_at,
+    )
+
+
+def _of_line(purchase: Purchase, line: Line, bare: Claim) -> Iterator[Claim]:
+    finished = purchase.model_copy(update={"refunds": tuple(one for one in purchase.refunds if one.restocked)})
+    most = left_in_holds(line, refunded_units(finished, line.id, restocked_only=True))
+    least = left_in_holds(line, refunded_units(purchase, line.id, restocked_only=True))
+    for hold in line.holds:
+        yield Claim(
+            bare.purchase_id, bare.state, bare.epoch, bare.attempt, bare.updated_at, bare.placed_at,
+            hold, least[hold.id], most[hold.id],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The instant of an audit, and what at that instant is too young to be judged."""
+
+    now: Instant
+    hold_seconds: int
+    drop_changed_at: Instant
+
+    def leaves(self, instant: Instant) -> bool:
+        """Whether what was written then may still be going on."""
+        return instant + AT_WORK > self.now
+
+    def leaves_hold(self, standing: Standing) -> bool:
+        """Whether a hold may have been taken within the last minute: its purchase is yet to be written.
+
+        A take gives it ``hold_seconds``, which may be changed: for a minute after any change of the drop (and the two
+        seconds in which it may not be known everywhere) no hold is old enough.
+        """
+        taken = (standing.until or 0) - self.hold_seconds
+        return self.leaves(taken * SECOND) or self.leaves(self.drop_changed_at + 2 * SECOND)
+
+
+def judge(standing: Standing | None, claim: Claim | None, patience: Patience) -> Fault | None:
+    """What is wrong with a hold, if anything is. ``claim`` None: no purchase names it, and none has its order's ref."""
+    if claim is None:
+        return _unclaimed(standing, patience)
+    if patience.leaves(claim.updated_at):
+        return None
+    if claim.hold is None or claim.state is State.CANCELLED:
+        return None if standing is None else Fault.GIVEN_UP
+    if standing is not None and standing.order is not None and not standing.order.startswith(claim.order.order):
+        standing = None  # it is another order's now
+    match claim.state:
+        case State.OPEN:
+            return _open(standing, claim.hold, patience)
+        case State.PLACED:
+            return _placed(standing, claim, patience)
+        case State.PAID:
+            return _paid(standing, claim)
+    return None
+
+
+def _unclaimed(standing: Standing | None, patience: Patience) -> Fault | None:
+    if standing is None:
+        return None
+    if standing.order is not None:
+        return Fault.NO_ORDER
+    return None if patience.leaves_hold(standing) else Fault.UNNAMED
+
+
+def _open(standing: Standing | None, hold: HoldRef, patience: Patience) -> Fault | None:
+    if standing is None or standing.quantity < hold.quantity:
+        return Fault.GONE if hold.until * SECOND > patience.now else None
+    if standing.until is None:
+        return Fault.SOLD_TO_OPEN
+    return Fault.SURPLUS if standing.quantity > hold.quantity else None
+
+
+def _placed(standing: Standing | None, claim: Claim, patience: Patience) -> Fault | None:
+    if claim.placed_at is None or patience.leaves(claim.placed_at):
+        return None
+    whole = standing is not None and standing.quantity == claim.most
+    return None if whole and _sold_to(standing, claim) else Fault.UNSOLD
+
+
+def _paid(standing: Standing | None, claim: Claim) -> Fault | None:
+    units = 0 if standing is None else standing.quantity
+    if units < claim.least:
+        return Fault.PAID_GONE
+    if units and not _sold_to(standing, claim):
+        return Fault.PAID_UNSOLD
+    return Fault.SURPLUS if units > claim.most else None
+
+
+def _sold_to(standing: Standing | None, claim: Claim) -> bool:
+    return standing is not None and standing.until is None and standing.order == str(claim.order)

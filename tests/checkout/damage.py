@@ -1,0 +1,121 @@
+"""Damage to a drop, made through the AWS API as no verb of ours makes it; and the audit's answers in short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.aws import from_item, to_item, wrap
+from chalicelib.checkout import DropAudit, Fault, Mended, Purchase
+from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
+from chalicelib.shows import DropWish
+from chalicelib.stock import HoldRef, Taken, hold_id
+from tests.checkout.builders import NOW
+from tests.checkout.conftest import Shop
+
+LATER: Instant = NOW + 2 * MINUTE
+MUCH_LATER: Instant = NOW + 4 * MINUTE
+"""Holds of five minutes have not lapsed yet."""
+
+
+def never() -> bool:
+    return False
+
+
+def audited(shop: Shop, now: Instant = LATER) -> DropAudit:
+    """An audit, once the stream has brought the live summary up to date."""
+    follow(shop, now)
+    return unfollowed(shop, now)
+
+
+def follow(shop: Shop, now: Instant) -> None:
+    """What the stream of the stock table does within a second."""
+    record = shop.shows.on_record("mug")
+    assert record is not None
+    shop.stock.refresh(record.drop.layout, now)
+
+
+def unfollowed(shop: Shop, now: Instant = LATER) -> DropAudit:
+    """An audit, though the stream may have fallen behind."""
+    return shop.checkout.audit("mug", now, never)
+
+
+def faults(shop: Shop, now: Instant = LATER) -> list[Fault]:
+    return [one.fault for one in audited(shop, now).found]
+
+
+def clean(shop: Shop, now: Instant = LATER) -> bool:
+    found = audited(shop, now)
+    return found.complete and not found.found and not found.mismatches
+
+
+def mended(shop: Shop, now: Instant = LATER) -> tuple[DropAudit, Mended, list[tuple[str, int]]]:
+    """A repair, once the stream has brought the live summary up to date, and what the capture worker was told."""
+    follow(shop, now)
+    told: list[tuple[str, int]] = []
+    found, done = shop.checkout.mend("mug", lambda *one: told.append(one), now, never)
+    return found, done, told
+
+
+def bucket(shop: Shop, number: int = 0) -> dict[str, Any]:
+    item = shop.tables.dynamodb.get_item(
+        TableName=shop.tables.stock, Key={"pk": {"S": f"mug#{number}"}}, ConsistentRead=True
+    )["Item"]
+    return from_item(item)
+
+
+def put_bucket(shop: Shop, record: dict[str, Any]) -> None:
+    shop.tables.dynamodb.put_item(TableName=shop.tables.stock, Item=to_item(record))
+
+
+def entry(shop: Shop, hold: str) -> dict[str, Any]:
+    found: dict[str, Any] = bucket(shop)["h"][hold]
+    return found
+
+
+def put_entry(shop: Shop, hold: str, record: dict[str, Any]) -> None:
+    """Put an entry in place of another; bucket's units are counted anew, so that only purchases are contradicted."""
+    whole = bucket(shop)
+    before = whole["h"].get(hold, {"q": 0})["q"]
+    whole["h"][hold] = record
+    whole["a"] += before - record["q"]
+    put_bucket(shop, whole)
+
+
+def drop_entry(shop: Shop, hold: str) -> None:
+    whole = bucket(shop)
+    whole["a"] += whole["h"].pop(hold)["q"]
+    put_bucket(shop, whole)
+
+
+def set_in(shop: Shop, purchase: Purchase, **changes: Any) -> None:
+    """Change attributes of a purchase's item."""
+    shop.tables.dynamodb.update_item(
+        TableName=shop.tables.commerce,
+        Key={"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}},
+        UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+        ExpressionAttributeNames={f"#{name}": name for name in changes},
+        ExpressionAttributeValues={f":{name}": wrap(value) for name, value in changes.items()},
+    )
+
+
+def hold_of(purchase: Purchase) -> HoldRef:
+    return purchase.lines[0].holds[0]
+
+
+def taken_by_a_request_that_died(shop: Shop, quantity: int = 1, now: Instant = NOW) -> HoldRef:
+    offer = shop.shows.offer("mug", now)
+    assert offer is not None
+    name = hold_id("x" * 22, "mug", 1, quantity)
+    until = now // SECOND + offer.drop.hold_seconds
+    answer = shop.stock.take(offer.drop.layout, name, quantity, until, None, now=now)
+    assert isinstance(answer, Taken)
+    return answer.hold
+
+
+def a_mug(**changes: Any) -> DropWish:
+    return DropWish.model_validate(
+        {
+            "show_id": "tonight", "sku": "sku-mug", "title": "The mug", "stock": 9,
+            "unit_price": {"amount": 1_275, "currency": "GBP"}, "opens_at": rfc3339(NOW - 5 * MINUTE), **changes,
+        }
+    )  # fmt: skip

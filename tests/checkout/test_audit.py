@@ -1,0 +1,224 @@
+"""The audit: what it tells of a drop, and that a sale, a plan or a refund under way is no mismatch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import State, audit_report
+from chalicelib.errors import NotFound, Unavailable
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.shows.plans import _planned
+from chalicelib.stock.store import StockStore
+from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion, a_refund
+from tests.checkout.conftest import Shop
+from tests.checkout.damage import (
+    LATER,
+    audited,
+    bucket,
+    clean,
+    follow,
+    hold_of,
+    mended,
+    never,
+    put_bucket,
+    taken_by_a_request_that_died,
+    unfollowed,
+)
+
+
+@pytest.fixture(autouse=True)
+def _a_drop(shop: Shop) -> None:
+    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
+
+
+def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: Shop) -> None:
+    assert clean(shop, NOW)
+    purchase = shop.open_purchase(("mug", 2))
+    for now in (NOW, LATER, NOW + 10 * MINUTE):
+        assert clean(shop, now)
+    shop.checkout.complete(purchase.id, a_completion("ok", "pay"), NOW)
+    placed = shop.read(purchase.id)
+    assert clean(shop, NOW)
+    shop.checkout.capture(placed.id, placed.attempt, NOW)
+    for now in (NOW, LATER, NOW + 10 * MINUTE):
+        assert clean(shop, now)
+    line = placed.lines[0].id
+    shop.checkout.refund(placed.id, a_refund((line, 1), restock=True), NOW)
+    assert clean(shop, NOW + 10 * MINUTE)
+    shop.checkout.cancel_order(placed.id, "c", "c", "ann", NOW)
+    assert clean(shop, NOW + 10 * MINUTE)
+    assert audited(shop).stock.sold == 0
+
+
+def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: Shop) -> None:
+    declined = shop.placed(("mug", 2), token="declined", key="a")
+    shop.checkout.capture(declined.id, 1, NOW)
+    assert shop.read(declined.id).state is State.OPEN
+    assert clean(shop)
+    shop.checkout.update(declined.id, a_change(("mug", 1), key="b"), NOW)
+    assert clean(shop)
+    shop.checkout.cancel(declined.id, PLATFORM, "c", "c", NOW)
+    given_up = shop.open_purchase(("mug", 3), key="d")
+    shop.checkout.cancel(given_up.id, PLATFORM, "e", "e", NOW)
+    assert clean(shop)
+    assert audited(shop).stock.available == 9
+
+
+def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+
+    def audited_before(room: Any, verb: str) -> None:
+        does = getattr(type(room), verb)
+
+        def first_an_audit(self: Any, *arguments: Any, **named: Any) -> Any:
+            found.append(clean(shop, NOW))
+            return does(self, *arguments, **named)
+
+        monkeypatch.setattr(type(room), verb, first_an_audit)
+
+    audited_before(shop.checkout.purchases, "create")
+    audited_before(shop.checkout.purchases, "replace")
+    audited_before(shop.stock, "sell")
+    shop.paid(("mug", 2))
+    assert found == [True] * 4
+
+
+def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: Shop) -> None:
+    paid, held = shop.paid(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
+    follow(shop, NOW)
+    report = audit_report(audited(shop), detail=100)
+    until = "2026-11-27T19:05:00.000Z"
+    holds = sorted(report.pop("holds"), key=lambda one: one["state"])
+    assert holds == [
+        {"hold_id": hold_of(held).id, "bucket": 0, "quantity": 1, "state": "held", "until": until, "order": None,
+         "purchase_id": held.id},
+        {"hold_id": hold_of(paid).id, "bucket": 0, "quantity": 2, "state": "sold", "until": None,
+         "order": f"{paid.order_ref}001", "purchase_id": paid.id},
+    ]  # fmt: skip
+    assert report == {
+        "drop_id": "mug", "as_of": "2026-11-27T19:02:00.000Z", "size": 9, "available": 6, "held": 1, "sold": 2,
+        "lapsed_at_risk": 0, "complete": True, "mismatches": [], "sold_by_order": {paid.order_ref: 2},
+        "counts": {"buckets": 1, "holds": 2, "orders": 1, "purchases": 2, "mismatches": 0, "unnamed_holds": 0,
+                   "missing_holds": 0, "by_reason": {}},
+        "buckets": [{"bucket": 0, "size": 9, "available": 6, "held": 1, "sold": 2, "lapsed": 0}],
+        "unnamed_holds": [], "missing_holds": [], "plan": None,
+        "summary": {"size": 9, "available": 6, "held": 1, "sold": 2, "as_of": "2026-11-27T19:00:00.000Z",
+                    "differs": False},
+    }  # fmt: skip
+
+
+def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: Shop) -> None:
+    shop.drop("big", stock=72)
+    purchases = [shop.open_purchase(("big", 1), key=f"k{n}") for n in range(8)]
+    found = shop.checkout.audit("big", NOW, never)
+    short = audit_report(found, detail=2)
+    assert (len(short["holds"]), len(short["buckets"])) == (2, 2)
+    assert (short["counts"]["holds"], short["counts"]["buckets"], short["held"]) == (8, 3, 8)
+    rest = audit_report(found, detail=100, from_bucket=2)
+    assert [one["bucket"] for one in rest["buckets"]] == [2]
+    there = {hold_of(one).id for one in purchases if hold_of(one).bucket == 2}
+    assert {one["hold_id"] for one in rest["holds"]} == there != set()
+
+
+def test_an_unknown_drop_is_not_found(shop: Shop) -> None:
+    with pytest.raises(NotFound):
+        shop.checkout.audit("nothing", NOW, never)
+    with pytest.raises(NotFound):
+        shop.checkout.mend("nothing", lambda *_: None, NOW, never)
+
+
+def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: Shop) -> None:
+    taken_by_a_request_that_died(shop)
+    cut = shop.checkout.audit("mug", LATER, lambda: True)
+    assert (cut.complete, cut.found, cut.stock.held) == (False, [], 1)
+    counted = shop.checkout.audit("mug", LATER, never, purchases=False)
+    assert (counted.complete, counted.found, counted.stock.held) == (False, [], 1)
+
+
+def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: Shop) -> None:
+    left_behind(shop, 6)
+    assert audited(shop, NOW + 59 * SECOND).mismatches == ()
+    found = audited(shop)
+    assert found.mismatches == ("stock plan 1 of 6 units was not carried out",)
+    found, done, _ = mended(shop)
+    assert (done.plan_finished, found.mismatches, found.stock.size) == (True, (), 15)
+    assert clean(shop)
+
+
+@pytest.mark.parametrize("quantity", [144, -48])
+def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
+    shop: Shop, quantity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.drop("mug-2", stock=144, now=NOW - 5 * MINUTE)
+    for dies_at in (1, 2, 3):
+        left_behind(shop, quantity, "mug-2", key=f"key-{dies_at}")
+        with monkeypatch.context() as patch:
+            patch.setattr(StockStore, "write", dying(dies_at))
+            with pytest.raises(Unavailable):
+                shop.shows.finish_plan("mug-2", NOW)
+        found = shop.checkout.audit("mug-2", NOW, never)
+        assert (found.mismatches, found.plan is not None) == ((), True)
+        assert shop.checkout.mend("mug-2", lambda *_: None, NOW, never)[1].plan_finished
+        after = shop.checkout.audit("mug-2", NOW, never)
+        assert (after.mismatches, after.plan) == ((), None)
+
+
+def dying(at: int) -> Callable[..., Any]:
+    """A write that the process does not live to make, after ``at - 1`` that it made."""
+    left, write = [at], StockStore.write
+
+    def first(*arguments: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            raise Unavailable("died")
+        return write(*arguments)
+
+    return first
+
+
+def left_behind(shop: Shop, quantity: int, drop_id: str = "mug", key: str = "key") -> None:
+    """A plan that a process recorded before it died."""
+    store = shop.shows._store
+    record = store.drop(drop_id)
+    assert record is not None
+    assert store.commit(record, _planned(record, quantity, key, "ann", NOW), "stock planned")
+
+
+def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: Shop) -> None:
+    left_behind(shop, 6)
+    done = shop.checkout.repair(lambda *_: None, LATER)
+    assert (done.plans_finished, done.failed) == (1, 0)
+    assert audited(shop).stock.size == 15
+    assert shop.checkout.repair(lambda *_: None, LATER).plans_finished == 0
+
+
+def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(shop: Shop) -> None:
+    shop.open_purchase(("mug", 2))
+    found = unfollowed(shop, NOW + SECOND)
+    assert (found.summary_differs, found.mismatches) == (True, ())
+    assert unfollowed(shop).mismatches == (
+        "the live summary is not what the buckets add up to, and nothing changed for a minute",
+    )
+    assert shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
+    after = unfollowed(shop)
+    assert (after.summary_differs, after.mismatches) == (False, ())
+    assert not shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
+
+
+def test_a_summary_that_is_missing_is_made(shop: Shop) -> None:
+    shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key={"pk": {"S": "DROP#mug"}, "sk": {"S": "LIVE"}})
+    assert len(unfollowed(shop).mismatches) == 1
+    assert shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
+    assert clean(shop)
+
+
+def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: Shop) -> None:
+    put_bucket(shop, bucket(shop) | {"a": 11})
+    found, _, _ = mended(shop)
+    assert found.mismatches[0] == "bucket 0: 11 available and 0 in holds are not 9"
+    assert bucket(shop)["a"] == 11

@@ -1,0 +1,273 @@
+"""Each kind of damage is found by its name, mended, and gone; whoever else moves the units is not harmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Fault, Mended, Purchase, State
+from chalicelib.checkout.till import order_of
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.stock import HoldRef, hold_id
+from tests.checkout.builders import NOW, a_completion, a_refund
+from tests.checkout.conftest import Shop
+from tests.checkout.damage import (
+    LATER,
+    MUCH_LATER,
+    a_mug,
+    audited,
+    bucket,
+    clean,
+    drop_entry,
+    entry,
+    faults,
+    hold_of,
+    mended,
+    never,
+    put_entry,
+    set_in,
+    taken_by_a_request_that_died,
+)
+
+
+@pytest.fixture(autouse=True)
+def _a_drop(shop: Shop) -> None:
+    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
+
+
+def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: Shop) -> None:
+    hold = taken_by_a_request_that_died(shop, 2)
+    assert faults(shop, NOW + 59 * SECOND) == []
+    found, done, _ = mended(shop, NOW + 61 * SECOND)
+    assert [(one.fault, one.hold_id) for one in found.found] == [(Fault.UNNAMED, hold.id)]
+    assert found.mismatches == ()
+    assert (done.freed, done.left, bucket(shop)["h"], bucket(shop)["a"]) == (1, 0, {}, 9)
+    assert clean(shop)
+    assert isinstance(shop.open_purchase(("mug", 9), key="all"), Purchase)
+
+
+def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(shop: Shop) -> None:
+    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, hold_seconds=3_600)
+    taken_by_a_request_that_died(shop)
+    shop.shows.put_drop("mug", a_mug(hold_seconds=5), "ann", LATER)
+    shop.shows.put_drop("mug", a_mug(hold_seconds=3_600), "ann", LATER)
+    taken = taken_by_a_request_that_died(shop, 2, now=LATER)
+    put_entry(shop, taken.id, {"q": 2, "u": LATER // SECOND + 5})
+    assert faults(shop, LATER + MINUTE) == []
+    assert faults(shop, LATER + MINUTE + 3 * SECOND) == [Fault.UNNAMED, Fault.UNNAMED]
+
+
+def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: Shop) -> None:
+    name = hold_id("ghost", "mug", 1, 2)
+    put_entry(shop, name, {"q": 2, "o": "ghost0000001"})
+    found, done, _ = mended(shop)
+    assert found.mismatches == (
+        f"hold {name}: 2 units in bucket 0 are sold to an order that does not exist (no_order)",
+    )
+    assert (done.freed, bucket(shop)["a"], entry(shop, name)) == (1, 9, {"q": 0})
+    assert clean(shop)
+
+
+def test_units_of_a_cancelled_purchase_are_freed(shop: Shop) -> None:
+    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.placed(("mug", 3), key="b")
+    for one in (held, sold):
+        set_in(shop, one, state="cancelled")
+    found, done, _ = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.GIVEN_UP] * 2
+    assert found.mismatches == (
+        f"hold {hold_of(sold).id}: 3 units in bucket 0 are sold to cancelled purchase {sold.id} (given_up)",
+    )
+    assert (done.freed, bucket(shop)["a"], bucket(shop)["h"]) == (2, 9, {hold_of(sold).id: {"q": 0}})
+    assert clean(shop)
+
+
+def test_units_that_their_order_does_not_name_any_more_are_freed(shop: Shop) -> None:
+    paid = shop.paid(("mug", 2))
+    other = hold_id(paid.id, "mug", 77, 3)
+    put_entry(shop, other, {"q": 3, "o": f"{paid.order_ref}001"})
+    found, done, _ = mended(shop)
+    assert [(one.fault, one.hold_id) for one in found.found] == [(Fault.GIVEN_UP, other)]
+    assert (done.freed, shop.counts("mug", LATER)) == (1, (7, 0, 2))
+    assert clean(shop)
+
+
+def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: Shop) -> None:
+    purchase = shop.placed(("mug", 2), token="declined")
+    shop.checkout.capture(purchase.id, 1, NOW)
+    hold = hold_of(shop.read(purchase.id))
+    put_entry(shop, hold.id, {"q": 2, "o": f"{purchase.order_ref}001"})
+    found, done, _ = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.SOLD_TO_OPEN]
+    assert len(found.mismatches) == 1
+    assert done.held_again == 1
+    assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.until}
+    assert clean(shop)
+    assert shop.counts("mug", (hold.until + 3) * SECOND) == (9, 0, 0)
+    shop.checkout.complete(purchase.id, a_completion("ok", "again"), MUCH_LATER)
+    shop.checkout.capture(purchase.id, 2, MUCH_LATER)
+    assert shop.read(purchase.id).state is State.PAID
+
+
+def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: Shop) -> None:
+    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 2), key="b")
+    line = sold.lines[0].id
+    shop.checkout.refund(sold.id, a_refund((line, 1), restock=True), NOW)
+    put_entry(shop, hold_of(held).id, {"q": 4, "u": hold_of(held).until})
+    put_entry(shop, hold_of(sold).id, {"q": 2, "o": f"{sold.order_ref}001"})
+    found, done, _ = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.SURPLUS] * 2
+    assert len(found.mismatches) == 1
+    assert (done.shrunk, shop.counts("mug", LATER)) == (2, (6, 2, 1))
+    assert clean(shop)
+
+
+def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: Shop) -> None:
+    purchase = shop.open_purchase(("mug", 2))
+    drop_entry(shop, hold_of(purchase).id)
+    found, done, _ = mended(shop)
+    assert [(one.fault, one.unnamed) for one in found.found] == [(Fault.GONE, False)]
+    assert (found.mismatches, done.left) == ((), 0)
+    assert clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
+    answer = shop.checkout.complete(purchase.id, a_completion("ok", "late"), NOW + 6 * MINUTE)
+    shop.checkout.capture(purchase.id, 1, NOW + 6 * MINUTE)
+    assert (type(answer).__name__, shop.read(purchase.id).state) == ("Answer", State.PAID)
+
+
+def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.checkout.complete._sell", lambda till, frozen: None)
+    placed = shop.placed(("mug", 2))
+    assert faults(shop, NOW + 59 * SECOND) == []
+    found, done, told = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.UNSOLD]
+    assert (found.mismatches, done.enqueued, told) == ((), 1, [(placed.id, 1)])
+    shop.checkout.capture(*told[0], LATER)
+    assert shop.read(placed.id).state is State.PAID
+    assert clean(shop, MUCH_LATER)
+
+
+@pytest.mark.parametrize("order", [None, "000", "001"], ids=["held", "held at an earlier epoch", "held at its epoch"])
+def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Shop, order: str | None) -> None:
+    shop.drop("cup", stock=5, now=NOW - 5 * MINUTE)
+    paid = shop.paid(("mug", 2), ("cup", 1))
+    until = NOW // SECOND + 200
+    ref = {} if order is None else {"o": paid.order_ref + order}
+    put_entry(shop, hold_of(paid).id, {"q": 2, "u": until, **ref})
+    found, done, _ = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.PAID_UNSOLD]
+    assert found.mismatches == (f"hold {hold_of(paid).id}: 2 of 2 units of paid purchase {paid.id} (paid_unsold)",)
+    assert (done.sold_again, done.left) == (1, 0)
+    assert shop.counts("mug", LATER) == (7, 0, 2)
+    epoch = shop.read(paid.id).epoch
+    assert epoch == (2 if order == "001" else 1)
+    assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}{epoch:03d}"}
+    assert clean(shop, MUCH_LATER)
+    assert shop.checkout.audit("cup", MUCH_LATER, never).found == []
+    shop.checkout.cancel_order(paid.id, "c", "c", "ann", MUCH_LATER)
+    assert (shop.counts("mug", MUCH_LATER), shop.counts("cup", MUCH_LATER)) == ((9, 0, 0), (5, 0, 0))
+
+
+def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
+    shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, int]] = []
+    monkeypatch.setattr("chalicelib.checkout.audit.count", lambda *one: counted.append(one))
+    paid = shop.paid(("mug", 2))
+    drop_entry(shop, hold_of(paid).id)
+    before = bucket(shop)
+    found, done, told = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.PAID_GONE]
+    assert found.mismatches == (f"hold {hold_of(paid).id}: 0 of 2 units of paid purchase {paid.id} (paid_gone)",)
+    assert counted == [("paid_units_gone", 2)]
+    assert [one.levelname for one in caplog.records if one.message == "units of a paid order are gone"] == ["ERROR"]
+    assert (done, told, bucket(shop)) == (Mended(paid_gone=1), [], before)
+    assert faults(shop) == [Fault.PAID_GONE]
+
+
+def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: Shop) -> None:
+    paid = shop.paid(("mug", 2))
+    put_entry(shop, hold_of(paid).id, {"q": 2, "o": "another00001"})
+    found, _, _ = mended(shop)
+    assert [one.fault for one in found.found] == [Fault.PAID_GONE]
+    assert entry(shop, hold_of(paid).id) == {"q": 2, "o": "another00001"}
+
+
+# Beside others.
+
+
+DIED = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
+MOVES: dict[str, Callable[[Shop, Purchase], object]] = {
+    "renewed": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "u": DIED.until + 100}),
+    "sold": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "o": "another00001"}),
+    "taken by another": lambda shop, _: drop_entry(shop, DIED.id),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: Shop, move: str) -> None:
+    assert taken_by_a_request_that_died(shop, 2) == DIED
+    purchase = shop.open_purchase(("mug", 1))
+    (found,) = audited(shop).found
+    assert found.standing is not None
+    MOVES[move](shop, purchase)
+    before = bucket(shop)
+    assert not shop.stock.free(audited(shop).drop.layout, found.hold_id, found.standing)
+    assert bucket(shop) == before
+
+
+def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that asks again after its server died: it is shown its old hold, and then its purchase is written."""
+    purchase = shop.open_purchase(("mug", 2))
+    key = {"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}}
+    item = shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"]
+    shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
+    look = type(shop.stock).look
+
+    def written_before(self: Any, refs: Any) -> Any:
+        shop.tables.dynamodb.put_item(TableName=shop.tables.commerce, Item=item)
+        return look(self, refs)
+
+    assert faults(shop) == [Fault.UNNAMED]
+    monkeypatch.setattr(type(shop.stock), "look", written_before)
+    assert faults(shop) == []
+
+
+def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: Shop) -> None:
+    purchase = shop.open_purchase(("mug", 9))
+    assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _standing(shop, purchase))
+    rival = shop.paid(("mug", 9), key="rival")
+    shop.checkout.complete(purchase.id, a_completion("ok", "pay"), LATER)
+    shop.checkout.capture(purchase.id, 1, LATER)
+    after = shop.read(purchase.id)
+    assert (after.state, after.payment and after.payment.failure) == (State.OPEN, "out_of_stock")
+    assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), State.PAID)
+
+
+def _standing(shop: Shop, purchase: Purchase) -> Any:
+    (standing,) = shop.stock.look([(audited(shop).drop.layout, hold_of(purchase))])
+    return standing
+
+
+def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: Shop) -> None:
+    sold = shop.placed(("mug", 2))
+    set_in(shop, sold, state="cancelled")
+    mended(shop)
+    layout, order = audited(shop).drop.layout, order_of(sold)
+    assert type(shop.stock.sell(layout, hold_of(sold), 2, order)).__name__ == "Gone"
+    late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
+    assert type(late).__name__ == "Busy"
+    assert shop.counts("mug", LATER) == (9, 0, 0)
+
+
+def test_a_repair_twice_does_everything_once(shop: Shop) -> None:
+    taken_by_a_request_that_died(shop)
+    put_entry(shop, hold_id("ghost", "mug", 1, 2), {"q": 2, "o": "ghost0000001"})
+    assert mended(shop)[1].freed == 2
+    before = bucket(shop)
+    assert mended(shop)[1] == Mended()
+    assert bucket(shop) == before
