@@ -23,12 +23,6 @@ _KEYS_A_BATCH = 100
 _BATCH_ATTEMPTS = 10
 _LIMITS_KEPT: Instant = 90 * DAY
 
-AUDITED: Final = (
-    "pk", "sk", "version", "state", "platform", "show_id", "currency", "market", "created_at", "updated_at", "lines",
-    "attempt", "epoch", "placed_at", "refunds",
-)  # fmt: skip
-"""What an audit reads of a purchase: nothing personal. The HTTP function may scan no other attributes."""
-
 # Names inside lines, totals, payment and refunds, which no condition uses: a line in 170 bytes in place of 270, so that
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
 _SHORT: Final = {
@@ -153,24 +147,6 @@ class PurchaseStore:
         for page in pages:
             for item in page["Items"]:
                 yield purchase_from_item(item)
-
-    def of_show(self, show_id: str) -> Iterator[Iterator[Purchase]]:
-        """A show's purchases without their personal parts, page by page: for audits, never to be written back.
-
-        There is no index by show or drop: a page is 1 MB of the whole table, strongly read (256 RCU), whatever of it
-        belongs to the show. A purchase that existed before the first page was asked for is in one of them.
-        """
-        pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.commerce_table,
-            Select="SPECIFIC_ATTRIBUTES",
-            ProjectionExpression=", ".join(f"#{name}" for name in AUDITED),
-            ExpressionAttributeNames={f"#{name}": name for name in AUDITED},
-            FilterExpression="#sk = :purchase AND #show_id = :show",
-            ExpressionAttributeValues={":purchase": {"S": _SORT_KEY}, ":show": {"S": show_id}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield (purchase_from_item(item) for item in page["Items"])
 
 
 @dataclass(frozen=True, slots=True)

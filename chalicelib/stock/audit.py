@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
@@ -17,6 +17,13 @@ from chalicelib.stock.summary import summarise, summary_of
 
 _READINGS: Final = 3
 """How often a mismatch has to be read to count: no reading of several buckets is a snapshot."""
+
+
+class _Mismatch(NamedTuple):
+    """What is wrong, and what else of it was seen that has to be alike when it is read again."""
+
+    sentence: str
+    seen: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +75,11 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
     """
     record = store.summary_record(layout.drop_id, strong=True)
     first = _read(store, layout)
-    mismatches = list(_mismatches(layout, first, size, plan))
+    suspected = list(_mismatches(layout, first, size, plan))
     for _ in range(_READINGS - 1):
-        if mismatches:
+        if suspected:
             again = set(_mismatches(layout, _read(store, layout), size, plan))
-            mismatches = [mismatch for mismatch in mismatches if mismatch in again]
+            suspected = [mismatch for mismatch in suspected if mismatch in again]
     seconds = now // SECOND
     sums = summarise(layout.drop_id, first.values(), None, now)
     buckets = tuple(_sums(bucket, seconds) for _, bucket in sorted(first.items()))
@@ -92,7 +99,7 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
         held=sums.held,
         sold=sums.sold,
         buckets=buckets,
-        mismatches=tuple(mismatches),
+        mismatches=tuple(mismatch.sentence for mismatch in suspected),
         sold_by_order=dict(sold),
         lapsed_at_risk=sum(bucket.lapsed for bucket in buckets),
         standings=standings,
@@ -129,24 +136,28 @@ def _sums(bucket: Bucket, seconds: EpochSeconds) -> BucketSums:
     )
 
 
-def _mismatches(layout: Layout, buckets: Mapping[int, Bucket], size: int, plan: StockPlan | None) -> Iterator[str]:
+def _mismatches(
+    layout: Layout, buckets: Mapping[int, Bucket], size: int, plan: StockPlan | None
+) -> Iterator[_Mismatch]:
     missing = sorted(set(range(layout.homes)) - set(buckets))
     if missing:
-        yield f"buckets {missing} do not exist"
+        yield _Mismatch(f"buckets {missing} do not exist")
     for number, bucket in sorted(buckets.items()):
         yield from _within(number, bucket)
     # Without what moved between buckets the sum is exact, even while units move.
-    moved_in = sum(bucket.moved_in for bucket in buckets.values())
+    moved = frozenset((number, bucket.moved_in) for number, bucket in buckets.items() if bucket.moved_in)
+    moved_in = sum(units for _, units in moved)
     laid_out = sum(bucket.size for bucket in buckets.values()) - moved_in
     offered = size + (_moved_by(plan, layout, buckets) if plan is not None else 0)
     if laid_out != offered:
-        yield f"buckets hold {laid_out} units, the drop offers {offered}"
+        yield _Mismatch(f"buckets hold {laid_out} units, the drop offers {offered}")
     if moved_in:
-        yield f"{moved_in} more units came into buckets than left others"
+        # Units on the move can tear each reading alike: it counts where none moved between the readings.
+        yield _Mismatch(f"{moved_in} more units came into buckets than left others", moved)
     yield from _misplaced(layout, buckets)
 
 
-def _misplaced(layout: Layout, buckets: Mapping[int, Bucket]) -> Iterator[str]:
+def _misplaced(layout: Layout, buckets: Mapping[int, Bucket]) -> Iterator[_Mismatch]:
     places: defaultdict[str, list[int]] = defaultdict(list)
     for number, bucket in sorted(buckets.items()):
         for hold_id, entry in bucket.holds.items():
@@ -154,17 +165,17 @@ def _misplaced(layout: Layout, buckets: Mapping[int, Bucket]) -> Iterator[str]:
                 places[hold_id].append(number)
     for hold_id, numbers in sorted(places.items()):
         if len(numbers) > 1:
-            yield f"hold {hold_id} has units in buckets {numbers}"
+            yield _Mismatch(f"hold {hold_id} has units in buckets {numbers}")
         elif _named_by_home(layout, buckets, hold_id) != numbers[0]:
-            yield f"hold {hold_id} stands in bucket {numbers[0]}, which its home does not name"
+            yield _Mismatch(f"hold {hold_id} stands in bucket {numbers[0]}, which its home does not name")
 
 
-def _within(number: int, bucket: Bucket) -> Iterator[str]:
+def _within(number: int, bucket: Bucket) -> Iterator[_Mismatch]:
     units = sum(entry.quantity for entry in bucket.holds.values())
     if bucket.available < 0 or min((entry.quantity for entry in bucket.holds.values()), default=0) < 0:
-        yield f"bucket {number} has a negative number of units"
+        yield _Mismatch(f"bucket {number} has a negative number of units")
     if bucket.available + units != bucket.size:
-        yield f"bucket {number}: {bucket.available} available and {units} in holds are not {bucket.size}"
+        yield _Mismatch(f"bucket {number}: {bucket.available} available and {units} in holds are not {bucket.size}")
 
 
 def _moved_by(plan: StockPlan, layout: Layout, buckets: Mapping[int, Bucket]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.stock import Fewer, Layout, OrderRef, SoldOut, Taken, expressions, hold_id
+from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.store import StockStore
 from tests.conftest import Tables
 from tests.stock.builders import NOW, SECONDS, UNTIL, Shelf
@@ -114,3 +116,29 @@ def test_a_reading_torn_by_a_raking_does_not_say_sold_out(tables: Tables) -> Non
     assert (summary.size, summary.sold, summary.sold_out) == (4, 3, False)
     assert not isinstance(shelf.take(hold_id("p", "d", 1, 1), known=replace(summary, as_of=NOW)), SoldOut)
     assert shelf.stock.audit(Layout("d", 2), 4, NOW).mismatches == ()
+
+
+@pytest.mark.parametrize("moving", [True, False], ids=["units on the move", "units lost on the way"])
+def test_an_audit_whose_readings_are_all_torn_alike_tells_nothing(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, moving: bool
+) -> None:
+    """Each reading misses the unit that leaves bucket 1 while bucket 0 has been read; lost for good, it is told."""
+    shelf = Shelf(tables, [9, 9])
+    rakes = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    if not moving:
+        assert rakes.write("d", 1, expressions.move_out(1, {})) is None
+        assert shelf.stock.audit(shelf.layout, 18, NOW).mismatches == (
+            "-1 more units came into buckets than left others",
+        )
+        return
+    look = StockStore.look_at
+
+    def torn(self: StockStore, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
+        first = look(self, [("d", 0)])
+        assert rakes.write_together("d", {0: expressions.move_in(1), 1: expressions.move_out(1, {})})
+        return first | look(self, [("d", 1)])
+
+    monkeypatch.setattr(StockStore, "look_at", torn)
+    found = [sum(bucket.moved_in for bucket in torn(rakes, []).values()) for _ in range(3)]
+    assert found == [-1, -1, -1]
+    assert shelf.stock.audit(shelf.layout, 18, NOW).mismatches == ()
