@@ -117,16 +117,17 @@ class Hold(TypedDict):
 
 
 class OwnedHold(Hold):
-    """``purchase_id`` is null while no purchase is known to name it."""
+    """``purchase`` is a reference, as in logs; null while no purchase is known to name it. An order has its id, too."""
 
-    purchase_id: str | None
+    purchase: str | None
+    purchase_state: State | None
+    order_id: str | None
 
 
 class UnnamedHold(OwnedHold):
-    """Units that no purchase claims."""
+    """Units that no purchase claims, or another one than it should be."""
 
-    reason: Literal["unnamed", "no_order", "given_up", "sold_to_open", "surplus"]
-    purchase_state: State | None
+    reason: Literal["unnamed", "no_order", "given_up", "sold_to_open", "surplus", "foreign"]
 
 
 class MissingHold(TypedDict):
@@ -138,8 +139,9 @@ class MissingHold(TypedDict):
     found: int
     until: Time
     reason: Literal["gone", "unsold", "paid_unsold", "paid_gone"]
-    purchase_id: str
+    purchase: str
     purchase_state: State
+    order_id: str | None
 
 
 class AuditCounts(TypedDict):
@@ -149,9 +151,11 @@ class AuditCounts(TypedDict):
     holds: int
     orders: int
     purchases: int
+    buyers: int
     mismatches: int
     unnamed_holds: int
     missing_holds: int
+    miscounts: int
     by_reason: dict[str, int]
 
 

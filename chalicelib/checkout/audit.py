@@ -1,26 +1,32 @@
 """Audit: every unit of a drop against the purchases, and everything that does not match. It writes nothing.
 
 Nothing is called wrong because it was read at two times: buckets are read before purchases, as every unit is sold or
-held for longer than a minute only after its purchase was written; what was written within the last minute is let be;
-and each fault counts only when a second strong reading of the bucket and of the purchase still shows it.
+held for longer than a minute only after its purchase was written; what was written within the last minute is let be,
+so that all purchases which are judged stood at the audit's beginning as they were read; and each fault of a hold counts
+only when a second strong reading of the bucket, and of the purchases of all shows, still has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from chalicelib.checkout.audit_store import Tallied, pages
 from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claims_of, judge, short_ref
-from chalicelib.checkout.model import State
+from chalicelib.checkout.identity import reference
+from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.tallies import Bought, Miscount, bought, judge_tallies
 from chalicelib.checkout.till import Till
 from chalicelib.errors import Contended, NotFound
 from chalicelib.instants import Instant
 from chalicelib.shows import Drop, OnRecord
-from chalicelib.stock import Audit, HoldRef, Standing, StockPlan, Summary, a_lapse_is_due
+from chalicelib.stock import Audit, EpochSeconds, HoldRef, Standing, StockPlan, Summary, a_lapse_is_due
 from chalicelib.telemetry import count, logger
 
 _TRIES = 10
-_UNNAMED_SIDE = frozenset({Fault.UNNAMED, Fault.NO_ORDER, Fault.GIVEN_UP, Fault.SOLD_TO_OPEN, Fault.SURPLUS})
+_UNNAMED_SIDE = frozenset(
+    {Fault.UNNAMED, Fault.NO_ORDER, Fault.GIVEN_UP, Fault.SOLD_TO_OPEN, Fault.SURPLUS, Fault.FOREIGN}
+)
 
 Enough = Callable[[], bool]
 """Whether the time that a call may take is used up."""
@@ -44,14 +50,16 @@ class Found:
     def sentence(self) -> str | None:
         """For an operator, where it does not mend itself: sold units that nobody bought, paid ones not to be had."""
         stands, claim = self.standing, self.claim
-        if stands is not None and self.unnamed and stands.until is None:
-            whose = "an order that does not exist" if claim is None else f"{claim.state} purchase {claim.purchase_id}"
+        if stands is not None and self.unnamed and (stands.until is None or self.fault is Fault.FOREIGN):
+            whose = "an order that does not exist" if claim is None else claim.told
+            if self.fault is Fault.FOREIGN:
+                whose = f"order {stands.order}, not to {whose}"
             where = f"hold {self.hold_id}: {stands.quantity} units in bucket {stands.bucket}"
             return f"{where} are sold to {whose} ({self.fault})"
         if claim is not None and claim.state is State.PAID:
             units = 0 if stands is None else stands.quantity
             where = f"hold {self.hold_id}: {units} of {claim.most} units"
-            return f"{where} of paid purchase {claim.purchase_id} ({self.fault})"
+            return f"{where} of {claim.told} ({self.fault})"
         return None
 
 
@@ -66,9 +74,12 @@ class DropAudit:
     complete: bool
     purchases: int = 0
     """Purchases with units of the drop."""
-    owners: dict[str, str] = field(default_factory=dict)
-    """Purchase ids by hold id."""
+    owners: dict[str, Claim] = field(default_factory=dict)
+    """Who has a hold, by its id."""
     found: list[Found] = field(default_factory=list)
+    buyers: int = 0
+    """Buyers for whom units of the drop are counted, where it has a limit."""
+    miscounts: list[Miscount] = field(default_factory=list)
     mismatches: tuple[str, ...] = ()
 
     @property
@@ -84,6 +95,9 @@ class _Names:
 
     by_hold: dict[str, Claim] = field(default_factory=dict)
     by_order: dict[str, Claim] = field(default_factory=dict)
+    bounds: set[EpochSeconds] = field(default_factory=set)
+    bought: dict[str, Bought | None] = field(default_factory=dict)
+    tallies: list[Tallied] = field(default_factory=list)
     purchases: int = 0
     latest: Instant = 0
     """When a purchase of the show was last written."""
@@ -92,6 +106,14 @@ class _Names:
     def of(self, hold_id: str, standing: Standing | None) -> Claim | None:
         order = None if standing is None or standing.order is None else short_ref(standing.order)
         return self.by_hold.get(hold_id) or (None if order is None else self.by_order.get(order))
+
+    def learn(self, purchase: Purchase, drop_id: str | None) -> bool:
+        """Take a purchase in; whether it claims something of the drop (None: of any)."""
+        claims = {claim.hold.id: claim for claim in claims_of(purchase, drop_id) if claim.hold is not None}
+        self.by_hold |= claims
+        self.bounds |= {line.no_hold_beyond for line in purchase.lines if drop_id in {None, line.drop_id}}
+        self.latest = max(self.latest, purchase.updated_at)
+        return bool(claims)
 
 
 def audit(till: Till, drop_id: str, now: Instant, enough: Enough, *, purchases: bool = True) -> DropAudit:
@@ -109,13 +131,15 @@ def audit(till: Till, drop_id: str, now: Instant, enough: Enough, *, purchases: 
     standings = dict(stock.standings)
     names = _names(till, drop, standings.values(), enough)
     found.purchases = names.purchases
-    found.owners = {hold: claim.purchase_id for hold in standings if (claim := names.of(hold, standings[hold]))}
-    patience = Patience(now, drop.hold_seconds, record.changed_at)
+    found.owners = {hold: claim for hold in standings if (claim := names.of(hold, standings[hold]))}
+    patience = Patience(now, drop.hold_seconds, record.changed_at, frozenset(names.bounds))
     suspects = _judged(standings.keys() | names.by_hold.keys(), standings, names, patience)
     found.found = _confirmed(till, drop, suspects, names, patience, enough)
     found.complete = names.complete
+    found.buyers = len(names.tallies)
+    found.miscounts = judge_tallies(names.tallies, names.bought, now, complete=names.complete)
     _tell_what_is_gone(found)
-    sentences = [one.sentence for one in found.found]
+    sentences = [one.sentence for one in found.found] + [one.sentence for one in found.miscounts]
     found.mismatches += tuple(sentence for sentence in sentences if sentence is not None)
     found.mismatches += tuple(_of_the_drop(till, found, record, names.latest, patience))
     return found
@@ -126,7 +150,7 @@ def _tell_what_is_gone(found: DropAudit) -> None:
     for one in found.found:
         if one.fault is Fault.PAID_GONE and one.claim is not None:
             count("paid_units_gone", one.claim.least - (one.standing.quantity if one.standing else 0))
-            extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": one.claim.purchase_id}
+            extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": reference(one.claim.purchase_id)}
             logger.error("units of a paid order are gone", extra=extra)
 
 
@@ -144,19 +168,21 @@ def _counted(till: Till, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
     raise Contended("The drop is being changed by others again and again.")
 
 
-def _names(till: Till, drop: Drop, standings: Iterable[Standing], enough: Enough) -> _Names:
-    """What the purchases of the drop's show claim of it, as far as there is time."""
+def _names(till: Till, drop: Drop, standings: Iterable[Standing], enough: Enough, *, all_shows: bool = False) -> _Names:
+    """What the purchases of the drop's show claim of it, as far as there is time.
+
+    Of ``all_shows``: whatever any purchase claims, so that nothing is called nobody's that somebody names anywhere.
+    """
     orders = {short_ref(one.order) for one in standings if one.order is not None}
     names = _Names()
-    for page in till.purchases.of_show(drop.show_id):
+    for page in pages(till.purchases, drop.id, None if all_shows else drop.show_id):
         if enough():
             names.complete = False
             break
-        for purchase in page:
-            names.latest = max(names.latest, purchase.updated_at)
-            claims = {claim.hold.id: claim for claim in claims_of(purchase, drop.id) if claim.hold is not None}
-            names.purchases += bool(claims)
-            names.by_hold |= claims
+        names.tallies += page.tallies
+        for purchase in page.purchases:
+            names.purchases += names.learn(purchase, None if all_shows else drop.id)
+            names.bought |= bought(purchase, drop.id)
             if purchase.order_ref in orders:
                 names.by_order[purchase.order_ref] = bare_claim(purchase)
     return names
@@ -183,7 +209,7 @@ def _confirmed(
     seen = {one.hold_id: standing for one, standing in zip(suspects, till.stock.look(refs), strict=True)}
     standings = {hold_id: standing for hold_id, standing in seen.items() if standing is not None}
     nobodys = any(one.claim is None and one.hold_id in standings for one in suspects)
-    again = _names(till, drop, standings.values(), enough) if nobodys else _Names()
+    again = _names(till, drop, standings.values(), enough, all_shows=True) if nobodys else _Names()
     for purchase_id in sorted({one.claim.purchase_id for one in suspects if one.claim is not None}):
         if enough():
             again.complete = False
@@ -191,8 +217,9 @@ def _confirmed(
         purchase = till.purchases.read(purchase_id)
         if purchase is not None:
             again.by_order[purchase.order_ref] = bare_claim(purchase)
-            again.by_hold |= {claim.hold.id: claim for claim in claims_of(purchase, drop.id) if claim.hold is not None}
+            again.learn(purchase, drop.id)
     names.complete = names.complete and again.complete
+    patience = replace(patience, bounds=patience.bounds | again.bounds)
     first = {one.hold_id: one.fault for one in suspects}
     return [one for one in _judged(first, standings, again, patience) if one.fault is first[one.hold_id]]
 

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import Any
 
 from chalicelib.checkout.audit import DropAudit, Found
+from chalicelib.checkout.claims import Claim
+from chalicelib.checkout.identity import reference
 from chalicelib.checkout.mend import Mended
 from chalicelib.instants import SECOND, rfc3339
 from chalicelib.stock import EpochSeconds, Standing
@@ -27,11 +29,11 @@ def audit_report(
     buckets = [asdict(one) for one in stock.buckets if one.bucket >= from_bucket]
     units = [pair for pair in stock.standings if pair[1].bucket >= from_bucket]
     holds = [
-        _unit(hold, standing, seconds) | {"purchase_id": found.owners.get(hold)}
-        for hold, standing in islice(units, detail)
+        _unit(hold, standing, seconds) | _owner(found.owners.get(hold)) for hold, standing in islice(units, detail)
     ]
     unnamed = [one for one in found.found if one.unnamed]
     missing = [one for one in found.found if not one.unnamed]
+    reasons = [one.fault.value for one in found.found] + [one.fault.value for one in found.miscounts]
     plan = found.plan
     report: dict[str, Any] = {
         "drop_id": found.drop.id,
@@ -48,10 +50,12 @@ def audit_report(
             "holds": len(stock.standings),
             "orders": len(stock.sold_by_order),
             "purchases": found.purchases,
+            "buyers": found.buyers,
             "mismatches": len(found.mismatches),
             "unnamed_holds": len(unnamed),
             "missing_holds": len(missing),
-            "by_reason": dict(sorted(Counter(one.fault.value for one in found.found).items())),
+            "miscounts": len(found.miscounts),
+            "by_reason": dict(sorted(Counter(reasons).items())),
         },
         "sold_by_order": dict(islice(sorted(stock.sold_by_order.items()), detail)),
         "buckets": buckets[:detail],
@@ -78,12 +82,15 @@ def _unit(hold_id: str, standing: Standing, seconds: EpochSeconds) -> dict[str, 
 
 def _unnamed(one: Found, seconds: EpochSeconds) -> dict[str, Any]:
     assert one.standing is not None
-    claim = one.claim
-    return _unit(one.hold_id, one.standing, seconds) | {
-        "reason": one.fault.value,
-        "purchase_id": None if claim is None else claim.purchase_id,
-        "purchase_state": None if claim is None else claim.state.value,
-    }
+    return _unit(one.hold_id, one.standing, seconds) | {"reason": one.fault.value} | _owner(one.claim)
+
+
+def _owner(claim: Claim | None) -> dict[str, Any]:
+    """A purchase is told by its reference, as in logs; an order by its id too."""
+    if claim is None:
+        return {"purchase": None, "purchase_state": None, "order_id": None}
+    told = reference(claim.purchase_id)
+    return {"purchase": told, "purchase_state": claim.state.value, "order_id": claim.order_id}
 
 
 def _missing(one: Found) -> dict[str, Any]:
@@ -97,9 +104,7 @@ def _missing(one: Found) -> dict[str, Any]:
         "found": 0 if standing is None else standing.quantity,
         "until": _time(claim.hold.until),
         "reason": one.fault.value,
-        "purchase_id": claim.purchase_id,
-        "purchase_state": claim.state.value,
-    }
+    } | _owner(claim)
 
 
 def _summary(found: DropAudit) -> dict[str, Any] | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Line, Purchase, State
 from chalicelib.checkout.refund import left_in_holds, refunded_units
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.stock import HoldRef, OrderRef, Standing
+from chalicelib.stock import EpochSeconds, HoldRef, OrderRef, Standing
 
 AT_WORK: Instant = MINUTE
 """So long after its last write a purchase may be moved by a request or a worker that is still alive: it is let be."""
@@ -36,6 +37,8 @@ class Fault(StrEnum):
     """A paid order's units are held for it, or sold at an earlier epoch: they may still be lost."""
     PAID_GONE = "paid_gone"
     """A paid order's units are gone."""
+    FOREIGN = "foreign"
+    """Sold to, or held for, another order than the purchase that names the hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +63,27 @@ class Claim:
         """Who its units are sold to, at its present epoch."""
         return OrderRef(short_ref(self.purchase_id), self.epoch)
 
+    @property
+    def order_id(self) -> str | None:
+        """The order's public id, once there is an order: the id of an open purchase opens who buys."""
+        return f"ord_{self.purchase_id}" if self.state in {State.PLACED, State.AWAITING_BUYER, State.PAID} else None
+
+    @property
+    def told(self) -> str:
+        """For an operator, in a sentence."""
+        return f"{self.state} purchase {reference(self.purchase_id)}"
+
 
 def short_ref(purchase_id: str) -> str:
     """The reference of a purchase inside buckets."""
     return purchase_id[:9]
 
 
-def claims_of(purchase: Purchase, drop_id: str) -> Iterator[Claim]:
-    """What a purchase claims of a drop, hold by hold."""
+def claims_of(purchase: Purchase, drop_id: str | None) -> Iterator[Claim]:
+    """What a purchase claims of a drop (None: of any), hold by hold."""
     bare = bare_claim(purchase)
     for line in purchase.lines:
-        if line.drop_id == drop_id:
+        if drop_id in {None, line.drop_id}:
             yield from _of_line(purchase, line, bare)
 
 
@@ -104,6 +117,8 @@ class Patience:
     now: Instant
     hold_seconds: int
     drop_changed_at: Instant
+    bounds: frozenset[EpochSeconds] = frozenset()
+    """Beyond which lines of the drop may hold nothing."""
 
     def leaves(self, instant: Instant) -> bool:
         """Whether what was written then may still be going on."""
@@ -113,9 +128,10 @@ class Patience:
         """Whether a hold may have been taken within the last minute: its purchase is yet to be written.
 
         A take gives it ``hold_seconds``, which may be changed: for a minute after any change of the drop (and the two
-        seconds in which it may not be known everywhere) no hold is old enough.
+        seconds in which it may not be known everywhere) no hold is old enough. A hold for a line that there is ends
+        with the line's time, however late it was taken; taken it was before its end.
         """
-        taken = (standing.until or 0) - self.hold_seconds
+        taken = (standing.until or 0) - (0 if standing.until in self.bounds else self.hold_seconds)
         return self.leaves(taken * SECOND) or self.leaves(self.drop_changed_at + 2 * SECOND)
 
 
@@ -125,10 +141,14 @@ def judge(standing: Standing | None, claim: Claim | None, patience: Patience) ->
         return _unclaimed(standing, patience)
     if patience.leaves(claim.updated_at):
         return None
+    foreign = standing is not None and standing.order is not None and not standing.order.startswith(claim.order.order)
+    fault = _claimed(None if foreign else standing, claim, patience)
+    return Fault.FOREIGN if foreign and fault is None else fault
+
+
+def _claimed(standing: Standing | None, claim: Claim, patience: Patience) -> Fault | None:
     if claim.hold is None or claim.state is State.CANCELLED:
         return None if standing is None else Fault.GIVEN_UP
-    if standing is not None and standing.order is not None and not standing.order.startswith(claim.order.order):
-        standing = None  # it is another order's now
     match claim.state:
         case State.OPEN:
             return _open(standing, claim.hold, patience)

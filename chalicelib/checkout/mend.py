@@ -16,17 +16,22 @@ Why each step harms nobody, whoever else is at work on the same units:
 - *paid, unsold*: sold to the order again; where a hold stands at the very epoch, the epoch is raised in the purchase
   first, over exactly the version that was read, as the capture worker does it. Whoever dies in between leaves units
   sold at an earlier epoch, which the next repair sells again.
-- *paid, gone*: not mended. The audit has told it, by a metric and an error in the log.
+- *paid, gone*, and *foreign* ones: not mended. The audit has told them; paid ones by a metric and an error in the log.
+- *miscounts* of limits: the sum is written anew, and entries of purchases that do not exist leave, over exactly the
+  entries that were seen. What a purchase that was freed here still counts for its buyer is forgotten as any dead entry
+  is, by the completion that needs the room. A unit that nobody counts, or one too many, is told and let be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from chalicelib.checkout.audit import DropAudit, Enough, Found, audit
 from chalicelib.checkout.claims import Claim, Fault, claims_of
 from chalicelib.checkout.model import State
+from chalicelib.checkout.tallies import Miscount, without_ghosts
 from chalicelib.checkout.till import Till, layout_of, next_version, order_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
@@ -35,11 +40,15 @@ from chalicelib.telemetry import logger
 
 EnqueueCapture = Callable[[str, int], None]
 _NOBODYS = frozenset({Fault.UNNAMED, Fault.NO_ORDER, Fault.GIVEN_UP})
+_FOR_PEOPLE = frozenset({Fault.PAID_GONE, Fault.FOREIGN})
 
 
 @dataclass(slots=True)
 class Mended:
-    """What a repair did. ``left`` was changed by others meanwhile, or not reached in time: look again."""
+    """What a repair did. ``left`` was changed by others meanwhile, or not reached in time: look again.
+
+    ``not_mended`` is for people: paid units that are gone, units under another's name, limits that did not hold.
+    """
 
     plan_finished: bool = False
     summary_refreshed: bool = False
@@ -48,7 +57,8 @@ class Mended:
     shrunk: int = 0
     sold_again: int = 0
     enqueued: int = 0
-    paid_gone: int = 0
+    counted_anew: int = 0
+    not_mended: int = 0
     left: int = 0
 
 
@@ -66,16 +76,18 @@ def mend(
         till.shows.finish_plan(drop_id, now)
     found = audit(till, drop_id, now, enough)
     mending = _Mending(till, found.drop.layout, enqueue_capture, now, Mended(plan_finished=planned))
-    for one in found.found:
+    steps: list[tuple[str, Callable[[], bool]]] = [(one.fault, partial(mending.one, one)) for one in found.found]
+    steps += [(one.fault, partial(mending.tally, one)) for one in found.miscounts]
+    for fault, step in steps:
         try:
-            done = not enough() and mending.one(one)
+            done = not enough() and step()
         except LivedropError as error:
-            logger.warning("not mended", extra={"hold": one.hold_id, "fault": one.fault, "reason": error.code})
+            logger.warning("not mended", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
         mending.done.left += not done
     live, fresh = found.stock.live, till.stock.refresh(found.drop.layout, now)
     mending.done.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
-    logger.info("drop mended", extra={"drop": drop_id, "found": len(found.found), "left": mending.done.left})
+    logger.info("drop mended", extra={"drop": drop_id, "found": len(steps), "left": mending.done.left})
     return found, mending.done
 
 
@@ -95,8 +107,8 @@ class _Mending:
         standing, claim = found.standing, found.claim
         if found.fault is Fault.GONE:
             return True  # its buyer takes anew, or is told so, when completing
-        if found.fault is Fault.PAID_GONE:
-            self.done.paid_gone += 1
+        if found.fault in _FOR_PEOPLE:
+            self.done.not_mended += 1
             return True
         if standing is not None and found.fault in _NOBODYS:
             freed = self.till.stock.free(self.layout, found.hold_id, standing)
@@ -108,6 +120,18 @@ class _Mending:
         assert standing is not None
         ref = _ref(found.hold_id, standing)
         return self._hold_again(ref, claim) if found.fault is Fault.SOLD_TO_OPEN else self._shrink(ref, claim)
+
+    def tally(self, found: Miscount) -> bool:
+        if not found.mendable:
+            self.done.not_mended += 1
+            return True
+        seen = found.tallied
+        ghosts = set(found.purchases) - self.till.purchases.read_all(found.purchases).keys()
+        kept = without_ghosts(seen.tally, ghosts)
+        limits, at = self.till.limits, self.now // SECOND
+        counted = limits.exchange(seen.buyer, self.layout.drop_id, seen.tally, kept, at) is None
+        self.done.counted_anew += counted
+        return counted
 
     def _as_a_whole(self, fault: Fault, claim: Claim) -> bool:
         if claim.purchase_id in self.seen_to:
@@ -147,7 +171,7 @@ def _sell_again(till: Till, purchase_id: str, now: Instant) -> bool:
     if purchase is None or purchase.state is not State.PAID:
         return False
     claims = [(layout_of(line), claim) for line in purchase.lines for claim in claims_of(purchase, line.drop_id)]
-    named = [(layout, claim.hold, claim.most) for layout, claim in claims if claim.hold is not None and claim.most]
+    named = [(layout, claim.hold, claim) for layout, claim in claims if claim.hold is not None and claim.most]
     standings = till.stock.look([(layout, hold) for layout, hold, _ in named])
     order = order_of(purchase)
     if any(one is not None and one.until is not None and one.order == str(order) for one in standings):
@@ -156,9 +180,10 @@ def _sell_again(till: Till, purchase_id: str, now: Instant) -> bool:
             return False
         order = order_of(raised)
     whole = True
-    for (layout, hold, keep), standing in zip(named, standings, strict=True):
-        if standing is None or standing.quantity < keep:
+    for (layout, hold, claim), standing in zip(named, standings, strict=True):
+        if standing is None or standing.quantity < claim.least:
             continue  # gone: told as such
+        keep = min(claim.most, standing.quantity)  # a refund that is not done may have given units back
         answer = till.stock.sell(layout, _ref(hold.id, standing), keep, order)
         whole = whole and isinstance(answer, Sold)
     return whole

@@ -21,7 +21,7 @@ _SORT_KEY = "PURCHASE"
 _PREFIX = "PURCHASE#"
 _KEYS_A_BATCH = 100
 _BATCH_ATTEMPTS = 10
-_LIMITS_KEPT: Instant = 90 * DAY
+LIMITS_KEPT: Instant = 90 * DAY
 
 # Names inside lines, totals, payment and refunds, which no condition uses: a line in 170 bytes in place of 270, so that
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
@@ -179,8 +179,12 @@ class LimitStore:
     def begin(self, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
         """Put a first entry where there is none for this buyer and drop."""
         item = {**_limit_key(buyer, drop_id), **_limit_values({purchase_id: entry}, entry.at)}
-        condition = "attribute_not_exists(pk)"
-        return self._write(self.dynamodb.put_item, Item=aws.to_item(item), ConditionExpression=condition)
+        return self._write(
+            self.dynamodb.put_item,
+            Item=aws.to_item(item),
+            ConditionExpression="attribute_not_exists(pk) OR entries = :none",
+            ExpressionAttributeValues=aws.to_item({":none": {}}),
+        )
 
     def add(
         self, buyer: str, drop_id: str, purchase_id: str, entry: Counted, seen: Counted | None, limit: int
@@ -231,9 +235,13 @@ class LimitStore:
         except ClientError as error:
             if not aws.refused(error):
                 raise
-            stood = aws.from_item(aws.refused_item(error) or {})
-            return {one: Counted(part["q"], part["v"], part["t"]) for one, part in stood.get("entries", {}).items()}
+            return tally_of(aws.from_item(aws.refused_item(error) or {}))
         return None
+
+
+def tally_of(record: Mapping[str, Any]) -> Tally:
+    """The tally of a record as it was read; empty where there is none."""
+    return {one: Counted(part["q"], part["v"], part["t"]) for one, part in record.get("entries", {}).items()}
 
 
 def _limit_key(buyer: str, drop_id: str) -> dict[str, str]:
@@ -250,4 +258,4 @@ def _wired(entry: Counted) -> dict[str, int]:
 
 
 def _ends(at: EpochSeconds) -> EpochSeconds:
-    return at + _LIMITS_KEPT // SECOND
+    return at + LIMITS_KEPT // SECOND

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import State, audit_report
+from chalicelib.checkout import State, audit_report, reference
 from chalicelib.errors import NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.shows.plans import _planned
@@ -96,15 +96,16 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: Shop) -> 
     holds = sorted(report.pop("holds"), key=lambda one: one["state"])
     assert holds == [
         {"hold_id": hold_of(held).id, "bucket": 0, "quantity": 1, "state": "held", "until": until, "order": None,
-         "purchase_id": held.id},
+         "purchase": reference(held.id), "purchase_state": "open", "order_id": None},
         {"hold_id": hold_of(paid).id, "bucket": 0, "quantity": 2, "state": "sold", "until": None,
-         "order": f"{paid.order_ref}001", "purchase_id": paid.id},
+         "order": f"{paid.order_ref}001", "purchase": reference(paid.id), "purchase_state": "paid",
+         "order_id": f"ord_{paid.id}"},
     ]  # fmt: skip
     assert report == {
         "drop_id": "mug", "as_of": "2026-11-27T19:02:00.000Z", "size": 9, "available": 6, "held": 1, "sold": 2,
         "lapsed_at_risk": 0, "complete": True, "mismatches": [], "sold_by_order": {paid.order_ref: 2},
-        "counts": {"buckets": 1, "holds": 2, "orders": 1, "purchases": 2, "mismatches": 0, "unnamed_holds": 0,
-                   "missing_holds": 0, "by_reason": {}},
+        "counts": {"buckets": 1, "holds": 2, "orders": 1, "purchases": 2, "buyers": 0, "mismatches": 0,
+                   "unnamed_holds": 0, "missing_holds": 0, "miscounts": 0, "by_reason": {}},
         "buckets": [{"bucket": 0, "size": 9, "available": 6, "held": 1, "sold": 2, "lapsed": 0}],
         "unnamed_holds": [], "missing_holds": [], "plan": None,
         "summary": {"size": 9, "available": 6, "held": 1, "sold": 2, "as_of": "2026-11-27T19:00:00.000Z",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.checkout.store import AUDITED
+from chalicelib.checkout.audit_store import AUDITED
 from tests.infra.packaged import packaged
 
 TERMINAL = "DLQ"

@@ -1,0 +1,145 @@
+"""The audit and what limits count: each kind of damage is told, what is clear is mended, and a sale is no mismatch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.aws import wrap
+from chalicelib.checkout import reference
+from chalicelib.checkout.identity import buyer_hash
+from chalicelib.instants import DAY, MINUTE, SECOND
+from tests.checkout.builders import BUYER, NOW, a_completion, a_refund
+from tests.checkout.conftest import Shop
+from tests.checkout.damage import LATER, MUCH_LATER, audited, clean, mended, set_in
+from tests.checkout.test_limits import dies_at_the_freeze, left_of, tally
+
+
+@pytest.fixture(autouse=True)
+def _a_drop(shop: Shop) -> None:
+    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, limit_per_buyer=3)
+
+
+def damage(shop: Shop, **changes: Any) -> None:
+    """Change attributes of the buyer's tally."""
+    names = {f"#{name}": name for name in changes}
+    shop.tables.dynamodb.update_item(
+        TableName=shop.tables.commerce,
+        Key={"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, BUYER.email or '')}"}, "sk": {"S": "DROP#mug"}},
+        UpdateExpression="SET " + ", ".join(f"{short} = :{name}" for short, name in names.items()),
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues={f":{name}": wrap(value) for name, value in changes.items()},
+    )
+
+
+def entry(units: int, version: int = 2, at: int = NOW) -> dict[str, int]:
+    return {"q": units, "v": version, "t": at // SECOND}
+
+
+def reasons(shop: Shop, now: int = LATER) -> list[str]:
+    return [one.fault.value for one in audited(shop, now).miscounts]
+
+
+def test_sales_refunds_cancellations_and_deaths_are_no_miscount(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    paid = shop.paid(("mug", 2), key="a")
+    assert clean(shop, MUCH_LATER)
+    shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
+    assert clean(shop, MUCH_LATER)
+    dying = shop.open_purchase(("mug", 1), key="b")
+    dies_at_the_freeze(shop, dying, monkeypatch)
+    declined = shop.placed(("mug", 1), token="declined", key="c", now=MUCH_LATER)
+    shop.checkout.capture(declined.id, 1, MUCH_LATER)
+    for now in (LATER, MUCH_LATER, NOW + 30 * MINUTE):
+        assert reasons(shop, now) == []
+    found = audited(shop, MUCH_LATER)
+    assert (found.buyers, found.purchases) == (1, 3)
+
+
+def test_an_attempt_under_another_address_counts_where_it_was_last(shop: Shop) -> None:
+    """Ada's declined attempt still stands in her tally when Bob pays for it; she may have three more."""
+    shared = shop.placed(("mug", 3), token="declined", key="a")
+    shop.checkout.capture(shared.id, 1, NOW)
+    bob = BUYER.model_copy(update={"email": "bob@example.com"})
+    set_in(shop, shared, buyer=bob.model_dump(exclude_none=True))
+    shop.checkout.complete(shared.id, a_completion("ok", "again"), NOW)
+    shop.checkout.capture(shared.id, 2, NOW)
+    late = NOW + 10 * MINUTE
+    shop.paid(("mug", 3), key="b", now=late)
+    assert (reasons(shop, late + 2 * MINUTE), audited(shop, late).buyers) == ([], 2)
+
+
+def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: Shop) -> None:
+    shop.paid(("mug", 2))
+    damage(shop, units=1)
+    found, done, _ = mended(shop)
+    assert found.mismatches == ("1 units are counted for a buyer, in entries of 2",)
+    assert (done.counted_anew, tally(shop)["units"]) == (1, 2)
+    assert clean(shop)
+
+
+def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: Shop) -> None:
+    paid = shop.paid(("mug", 1))
+    damage(shop, units=3, entries={paid.id: entry(1), "g" * 22: entry(2)})
+    assert left_of(_tries(shop, 2, "before")) == 0
+    assert reasons(shop, NOW + 2 * MINUTE) == []
+    found, done, _ = mended(shop, MUCH_LATER)
+    assert found.mismatches == ("a buyer's units are counted for 1 purchases that do not exist",)
+    assert (done.counted_anew, set(tally(shop)["entries"]), tally(shop)["units"]) == (1, {paid.id}, 1)
+    assert clean(shop, MUCH_LATER)
+    assert shop.paid(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
+
+
+def test_a_tally_without_entries_keeps_nobody_from_buying(shop: Shop) -> None:
+    paid = shop.paid(("mug", 1))
+    shop.checkout.cancel_order(paid.id, "c", "c", "ann", NOW)
+    damage(shop, units=2, entries={"g" * 22: entry(2)})
+    assert mended(shop, MUCH_LATER)[1].counted_anew == 1
+    assert (tally(shop)["entries"], tally(shop)["units"]) == ({}, 0)
+    assert shop.paid(("mug", 3), key="after", now=MUCH_LATER).state.value == "paid"
+    assert tally(shop)["units"] == 3
+    assert clean(shop, MUCH_LATER)
+
+
+def _tries(shop: Shop, quantity: int, key: str) -> Any:
+    purchase = shop.open_purchase(("mug", quantity), key=key)
+    answer = shop.checkout.complete(purchase.id, a_completion("ok", f"pay-{key}"), NOW)
+    shop.checkout.cancel(purchase.id, a_completion().caller, f"cancel-{key}", "", NOW)
+    return answer
+
+
+def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    paid = shop.paid(("mug", 1))
+    damage(shop, units=2, entries={paid.id: entry(1)})
+    store = type(shop.checkout.limits)
+    exchange = store.exchange
+
+    def after_another(self: Any, *arguments: Any) -> Any:
+        damage(shop, units=3, entries={paid.id: entry(1), "n" * 22: entry(2, at=LATER)})
+        return exchange(self, *arguments)
+
+    monkeypatch.setattr(store, "exchange", after_another)
+    _, done, _ = mended(shop)
+    assert (done.counted_anew, done.left, tally(shop)["units"]) == (0, 1, 3)
+
+
+@pytest.mark.parametrize("units", [0, 1])
+def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: Shop, units: int) -> None:
+    paid = shop.paid(("mug", 2))
+    damage(shop, units=units, entries={paid.id: entry(units)} if units else {})
+    found, done, _ = mended(shop)
+    assert found.mismatches == (f"{units} of 2 units of order {reference(paid.id)} count for a buyer",)
+    assert (done.counted_anew, done.not_mended) == (0, 1)
+    assert reasons(shop, NOW + 59 * SECOND) == []
+    assert reasons(shop, NOW + 90 * DAY) == []  # its tally may have expired
+
+
+def test_a_buyer_who_has_more_than_the_limit_is_told(shop: Shop) -> None:
+    first = shop.paid(("mug", 2), key="a")
+    damage(shop, units=0, entries={})
+    second = shop.paid(("mug", 3), key="b")
+    damage(shop, units=5, entries={first.id: entry(2), second.id: entry(3)})
+    found, done, _ = mended(shop)
+    told = ", ".join(reference(one) for one in sorted((first.id, second.id)))
+    assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {told}",)
+    assert done.not_mended == 1

@@ -1,0 +1,190 @@
+"""What a repair must not touch: units that are somebody's, or may be; and whoever else moves them meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Fault, Mended, Purchase, State, audit_report, reference
+from chalicelib.checkout.till import order_of
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.stock import HoldRef, hold_id
+from tests.checkout.builders import NOW, PLATFORM, a_completion, a_refund
+from tests.checkout.conftest import Shop
+from tests.checkout.damage import (
+    LATER,
+    MUCH_LATER,
+    audited,
+    bucket,
+    clean,
+    drop_entry,
+    entry,
+    faults,
+    hold_of,
+    mended,
+    put_entry,
+    set_in,
+    taken_by_a_request_that_died,
+)
+
+
+@pytest.fixture(autouse=True)
+def _a_drop(shop: Shop) -> None:
+    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
+
+
+def test_units_under_another_orders_name_are_told_and_let_be(shop: Shop) -> None:
+    cancelled = shop.open_purchase(("mug", 2), key="a")
+    shop.checkout.cancel(cancelled.id, PLATFORM, "c", "c", NOW)
+    ended = shop.open_purchase(("mug", 1), key="b")
+    names = (hold_of(cancelled).id, hold_of(ended).id)
+    for name in names:
+        put_entry(shop, name, {"q": 1, "o": "another00001"})
+    late = NOW + 6 * MINUTE
+    found, done, _ = mended(shop, late)
+    assert {one.hold_id: one.fault for one in found.found} == dict.fromkeys(names, Fault.FOREIGN)
+    assert sorted(found.mismatches) == sorted(
+        f"hold {name}: 1 units in bucket 0 are sold to order another00001, not to {state} purchase "
+        f"{reference(one.id)} (foreign)"
+        for name, state, one in ((names[0], "cancelled", cancelled), (names[1], "open", ended))
+    )
+    assert (done, [entry(shop, name)["q"] for name in names]) == (Mended(not_mended=2), [1, 1])
+
+
+def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: Shop) -> None:
+    """No use case comes to this; whatever did, a repair takes nothing from anybody."""
+    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
+    for one in (held, sold):
+        set_in(shop, one, show_id="elsewhere")
+    before = bucket(shop)
+    found, done, _ = mended(shop)
+    assert ([one.fault for one in found.found], done, bucket(shop)) == ([], Mended(), before)
+
+
+def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: Shop) -> None:
+    line = shop.open_purchase(("mug", 1), key="a").lines[0]
+    taken = taken_by_a_request_that_died(shop, 2)
+    late = line.no_hold_beyond * SECOND - 30 * SECOND
+    put_entry(shop, taken.id, {"q": 2, "u": line.no_hold_beyond})
+    assert faults(shop, late) == []
+    assert faults(shop, line.no_hold_beyond * SECOND + 59 * SECOND) == []
+    assert faults(shop, line.no_hold_beyond * SECOND + 60 * SECOND) == [Fault.UNNAMED]
+    put_entry(shop, taken.id, {"q": 2, "u": line.no_hold_beyond + 1})
+    assert faults(shop, late) == [Fault.UNNAMED]
+
+
+def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = shop.paid(("mug", 3))
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chalicelib.checkout.refund._done", dies)
+        with pytest.raises(SystemExit):
+            shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
+    put_entry(shop, hold_of(paid).id, {"q": 2, "o": f"{paid.order_ref}001", "u": NOW // SECOND + 300})
+    found, done, _ = mended(shop)
+    assert ([one.fault for one in found.found], done.sold_again) == ([Fault.PAID_UNSOLD], 1)
+    assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}002"}
+    shop.checkout.repair(lambda *_: None, LATER)
+    assert (shop.read(paid.id).refunds[0].restocked, shop.counts("mug", LATER)) == (True, (7, 0, 2))
+    assert clean(shop, MUCH_LATER)
+
+
+def test_no_log_line_and_no_report_opens_a_purchase(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    held, paid = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
+    set_in(shop, held, state="cancelled")
+    drop_entry(shop, hold_of(paid).id)
+    found, done, _ = mended(shop)
+    report = json.dumps(audit_report(found, detail=100, mended=done))
+    assert held.id not in report
+    assert reference(held.id) in report
+    assert f"ord_{paid.id}" in report
+    logged = " ".join(str(vars(one)) for one in caplog.records if one.name == "livedrop")
+    assert reference(paid.id) in logged
+    assert not any(one.id in logged for one in (held, paid))
+
+
+# Beside others.
+
+
+DIED = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
+MOVES: dict[str, Callable[[Shop, Purchase], object]] = {
+    "renewed": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "u": DIED.until + 100}),
+    "sold": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "o": "another00001"}),
+    "taken by another": lambda shop, _: drop_entry(shop, DIED.id),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: Shop, move: str) -> None:
+    assert taken_by_a_request_that_died(shop, 2) == DIED
+    purchase = shop.open_purchase(("mug", 1))
+    (found,) = audited(shop).found
+    assert found.standing is not None
+    MOVES[move](shop, purchase)
+    before = bucket(shop)
+    assert not shop.stock.free(audited(shop).drop.layout, found.hold_id, found.standing)
+    assert bucket(shop) == before
+
+
+def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that asks again after its server died: it is shown its old hold, and then its purchase is written."""
+    purchase = shop.open_purchase(("mug", 2))
+    key = {"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}}
+    item = shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"]
+    shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
+    look = type(shop.stock).look
+
+    def written_before(self: Any, refs: Any) -> Any:
+        shop.tables.dynamodb.put_item(TableName=shop.tables.commerce, Item=item)
+        return look(self, refs)
+
+    assert faults(shop) == [Fault.UNNAMED]
+    monkeypatch.setattr(type(shop.stock), "look", written_before)
+    assert faults(shop) == []
+
+
+def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: Shop) -> None:
+    purchase = shop.open_purchase(("mug", 9))
+    assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _standing(shop, purchase))
+    rival = shop.paid(("mug", 9), key="rival")
+    shop.checkout.complete(purchase.id, a_completion("ok", "pay"), LATER)
+    shop.checkout.capture(purchase.id, 1, LATER)
+    after = shop.read(purchase.id)
+    assert (after.state, after.payment and after.payment.failure) == (State.OPEN, "out_of_stock")
+    assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), State.PAID)
+
+
+def _standing(shop: Shop, purchase: Purchase) -> Any:
+    (standing,) = shop.stock.look([(audited(shop).drop.layout, hold_of(purchase))])
+    return standing
+
+
+def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: Shop) -> None:
+    sold = shop.placed(("mug", 2))
+    set_in(shop, sold, state="cancelled")
+    mended(shop)
+    layout, order = audited(shop).drop.layout, order_of(sold)
+    assert type(shop.stock.sell(layout, hold_of(sold), 2, order)).__name__ == "Gone"
+    late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
+    assert type(late).__name__ == "Busy"
+    assert shop.counts("mug", LATER) == (9, 0, 0)
+
+
+def test_a_repair_twice_does_everything_once(shop: Shop) -> None:
+    taken_by_a_request_that_died(shop)
+    put_entry(shop, hold_id("ghost", "mug", 1, 2), {"q": 2, "o": "ghost0000001"})
+    assert mended(shop)[1].freed == 2
+    before = bucket(shop)
+    assert mended(shop)[1] == Mended()
+    assert bucket(shop) == before
