@@ -11,7 +11,8 @@ from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
 from chalicelib.shows import DropWish, ShowWish, parse_cue
 from tests.checkout.builders import NOW, a_change, a_completion, a_refund
-from tests.crashes.world import ID_KEY, Act, Process, World, business_date
+from tests.crashes.faults import DyingAt
+from tests.crashes.world import ID_KEY, Act, Process, World, business_date, tried
 
 SHOW = "tonight"
 DROPS: Mapping[str, int] = {"mug": 3, "lamp": 60, "pen": 26}
@@ -191,6 +192,21 @@ def waits(*queues: str) -> Act:
 
 def loses_everything(world: World, process: Process) -> None:
     world.lose_what_is_under_way()
+
+
+def mends(drop: str) -> Act:
+    return lambda world, process: process.mend(drop, world.now)
+
+
+def dies(act: Act, operation: str, nth: int = 1) -> Act:
+    """An act whose process dies right before its ``nth`` call of an operation."""
+
+    def half(world: World, process: Process) -> None:
+        line = DyingAt(operation=operation, nth=nth)
+        assert not tried(world, act, world.process(line))
+        assert line.dead
+
+    return half
 
 
 def closes_day(world: World, process: Process) -> None:

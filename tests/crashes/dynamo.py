@@ -14,6 +14,13 @@ from tests.schedules.table import Table
 _ALWAYS = "attribute_exists(pk) OR attribute_not_exists(pk)"
 
 
+def _named(expression: str, names: Mapping[str, str] | None) -> str:
+    """The expression with its placeholders' names, the longest first: one may begin another."""
+    for placeholder in sorted(names or {}, key=len, reverse=True):
+        expression = expression.replace(placeholder, (names or {})[placeholder])
+    return expression
+
+
 class Pages:
     """All there is, as one page."""
 
@@ -34,10 +41,7 @@ class Dynamo(Table):
         ExpressionAttributeNames: Mapping[str, str] | None = None,
         **call: Any,
     ) -> dict[str, Any]:
-        condition = ConditionExpression
-        for placeholder, name in (ExpressionAttributeNames or {}).items():
-            condition = condition.replace(placeholder, name)
-        return super().put_item(ConditionExpression=condition, **call)
+        return super().put_item(ConditionExpression=_named(ConditionExpression, ExpressionAttributeNames), **call)
 
     def query(
         self, *, ScanIndexForward: bool = True, Limit: int | None = None, ConsistentRead: bool = False, **call: Any
@@ -51,13 +55,20 @@ class Dynamo(Table):
         TableName: str,
         FilterExpression: str = _ALWAYS,
         ExpressionAttributeValues: Mapping[str, Any] | None = None,
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ProjectionExpression: str | None = None,
+        Select: str = "ALL_ATTRIBUTES",
         ConsistentRead: bool = False,
     ) -> dict[str, Any]:
-        return super().query(
+        found = super().query(
             TableName=TableName,
-            KeyConditionExpression=FilterExpression,
+            KeyConditionExpression=_named(FilterExpression, ExpressionAttributeNames),
             ExpressionAttributeValues=ExpressionAttributeValues or {},
         )
+        if ProjectionExpression is None:
+            return found
+        shown = set(_named(ProjectionExpression, ExpressionAttributeNames).split(", "))
+        return {"Items": [{name: item[name] for name in shown & item.keys()} for item in found["Items"]]}
 
     def get_paginator(self, operation: str) -> Pages:
         return Pages(getattr(self, operation))

@@ -59,6 +59,33 @@ class Line:
         raise lost(self.fault)
 
 
+@dataclass
+class DyingAt(Line):
+    """A process that dies right before it makes its ``nth`` call of an operation."""
+
+    operation: str = ""
+    nth: int = 1
+
+    def call(self, operation: str, perform: Callable[[], Any], lost: Callable[[Fault], Exception]) -> Any:
+        if operation == self.operation and self.called.count(operation) + 1 == self.nth:
+            self.dead = True
+            raise Died
+        return super().call(operation, perform, lost)
+
+
+@dataclass
+class Interrupted(Line):
+    """A process between whose calls others act: ``meanwhile`` before its call number ``before``."""
+
+    before: int = 0
+    meanwhile: Callable[[], object] = int
+
+    def call(self, operation: str, perform: Callable[[], Any], lost: Callable[[Fault], Exception]) -> Any:
+        if len(self.called) + 1 == self.before:
+            self.meanwhile()
+        return super().call(operation, perform, lost)
+
+
 def _unheard(perform: Callable[[], Any]) -> None:
     """The effect without the answer; a refusal is an answer too."""
     try:

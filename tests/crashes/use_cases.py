@@ -21,10 +21,12 @@ from tests.crashes.acts import (
     completes,
     cues,
     delivered,
+    dies,
     handles,
     key_of,
     later,
     loses_everything,
+    mends,
     night,
     open_shop,
     paid,
@@ -214,4 +216,30 @@ case(
     loses_everything,
     later(2 * MINUTE),
     repairs,
+)
+case(
+    "repair a drop that is well",
+    *paid(ADA, ("mug", 1)),
+    takes(BOB, ("mug", 1)),
+    delivered,
+    later(2 * MINUTE),
+    mends("mug"),
+)
+case(
+    "repair a drop: a hold of nobody, and an order that was not sold its units",
+    dies(takes("cyd", ("lamp", 2)), "put_item"),
+    takes(ADA, ("lamp", 1)),
+    dies(completes(ADA), "update_item"),
+    *placed(BOB, ("lamp", 3)),
+    loses_everything,
+    later(2 * MINUTE),
+    mends("lamp"),
+)
+case(
+    "repair a drop: a plan, a shrink and a cancellation that stopped halfway",
+    *(takes(ADA, ("lamp", 3)), dies(updates(ADA, ("lamp", 1)), "update_item")),
+    *(takes(BOB, ("lamp", 2)), dies(cancels(BOB), "update_item")),
+    dies(changes_stock("lamp", 50), "update_item", 2),
+    later(2 * MINUTE),
+    mends("lamp"),
 )

@@ -87,6 +87,11 @@ class Process:
     def repair(self, now: Instant) -> None:
         jobs.repair(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
 
+    def mend(self, drop: str, now: Instant) -> dict[str, Any]:
+        """The repair of one drop; what was found before it."""
+        wish = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
+        return jobs.audit(wish, self.checkout, self.queues["captures"], now)
+
     def close_day(self, now: Instant) -> None:
         jobs.close_day(self.exports, lambda: now)
 

@@ -1,0 +1,189 @@
+"""A repair of a drop, run whole between any two calls of a sale, and a sale between any two calls of a repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import claims
+from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.stock import expressions
+from tests.crashes.acts import (
+    cancels,
+    captures,
+    changes_stock,
+    completes,
+    later,
+    mends,
+    paid,
+    refunds,
+    takes,
+    updates,
+)
+from tests.crashes.cloud import TABLES
+from tests.crashes.faults import Interrupted
+from tests.crashes.rules import AtAnyInstant, check_everything
+from tests.crashes.test_crashes import in_memory_from, quiet_and_in_order
+from tests.crashes.use_cases import USE_CASES, UseCase
+from tests.crashes.world import Act, Process, World, repeated, tried
+
+__all__ = ["quiet_and_in_order"]
+
+ADA, BOB, CYD = "ada", "bob", "cyd"
+BEHIND: Instant = 57 * SECOND
+"""A request may be as old as this when a repair comes: no function lives longer, and clocks differ by two seconds."""
+
+
+def whole(*acts: Act) -> Act:
+    def act(world: World, process: Process) -> None:
+        for one in acts:
+            one(world, process)
+
+    return act
+
+
+SALES = [
+    UseCase("bought", (), whole(takes(ADA, ("mug", 1), ("lamp", 2)), completes(ADA), captures(ADA))),
+    UseCase(
+        "changed, declined and paid",
+        (takes(ADA, ("lamp", 3)), later(20 * SECOND)),
+        whole(
+            *(updates(ADA, ("lamp", 1), ("mug", 2)), completes(ADA, "declined"), captures(ADA)),
+            *(completes(ADA, "ok", "again"), captures(ADA, 2)),
+        ),
+    ),
+    UseCase("grown late", (takes(ADA, ("lamp", 1)), later(19 * MINUTE)), updates(ADA, ("lamp", 2))),
+    UseCase("cancelled", (takes(ADA, ("lamp", 2)), later(2 * MINUTE)), cancels(ADA)),
+    UseCase(
+        "taken from a lapsed hold",
+        (takes(BOB, ("mug", 3)), later(11 * MINUTE)),
+        whole(takes(ADA, ("mug", 3)), completes(ADA), captures(ADA)),
+    ),
+    UseCase("refunded", (*paid(ADA, ("lamp", 3)), later(2 * MINUTE)), refunds(ADA, (0, 2), restock=True)),
+]
+
+
+def repaired(world: World) -> None:
+    for drop in ("mug", "lamp"):
+        world.process().mend(drop, world.now + BEHIND)
+
+
+def stands(world: World) -> list[list[str]]:
+    """All buckets, purchases and payments; what a repair may make anew, live summaries, is not compared."""
+    kept = [record for table in TABLES for record in world.cloud.records(table) if record.get("sk") != "LIVE"]
+    return [sorted(map(repr, kept)), sorted(map(repr, world.cloud.queues.items()))]
+
+
+def repaired_at_each_call(sale: UseCase) -> tuple[int, list[str]]:
+    """How many calls the sale has, and where a repair before one of them changed what stands in the end."""
+    fresh = in_memory_from(sale)
+    line, alone = Interrupted(), fresh()
+    assert tried(alone, sale.act, alone.process(line))
+    changed = []
+    for before in range(1, len(line.called) + 1):
+        world = fresh()
+        world.watch(AtAnyInstant())
+        tried(world, sale.act, world.process(Interrupted(before=before, meanwhile=partial(repaired, world))))
+        if stands(world) != stands(alone) or world.broken:
+            changed.append(f"{before}: {line.called[before - 1]}")
+    return len(line.called), changed
+
+
+@pytest.mark.parametrize("sale", SALES, ids=lambda sale: sale.name)
+def test_a_repair_at_any_instant_of_a_sale_changes_nothing(sale: UseCase) -> None:
+    calls, changed = repaired_at_each_call(sale)
+    assert calls >= 3
+    assert changed == []
+
+
+def impatient(patch: pytest.MonkeyPatch) -> None:
+    """What was written just now is judged."""
+    patch.setattr(claims, "AT_WORK", 0)
+
+
+def boundless(patch: pytest.MonkeyPatch) -> None:
+    """A hold's age follows from its end, also where the line's time cut it short."""
+    real = claims.Patience.leaves_hold
+
+    def leaves_hold(self: claims.Patience, standing: Any) -> bool:
+        return real(claims.Patience(self.now, self.hold_seconds, self.drop_changed_at), standing)
+
+    patch.setattr(claims.Patience, "leaves_hold", leaves_hold)
+
+
+@pytest.mark.parametrize(("wrong", "name"), [(impatient, "bought"), (boundless, "grown late")])
+def test_repairs_that_harm_a_sale_are_caught(
+    wrong: Callable[[pytest.MonkeyPatch], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong(monkeypatch)
+    (sale,) = (sale for sale in SALES if sale.name == name)
+    assert repaired_at_each_call(sale)[1] != []
+
+
+# A sale between any two calls of a repair.
+
+DAMAGED = [case for case in USE_CASES if case.name.startswith("repair a drop: ")]
+FOUND = {
+    "repair a drop: a hold of nobody, and an order that was not sold its units": {"unnamed": 1, "unsold": 1},
+    "repair a drop: a plan, a shrink and a cancellation that stopped halfway": {"given_up": 1, "surplus": 1},
+}
+MEANWHILE: dict[str, Act] = {
+    "the buyer who died asks again": takes(CYD, ("lamp", 2)),
+    "and pays": whole(takes(CYD, ("lamp", 2)), completes(CYD), captures(CYD)),
+    "the others go on": whole(captures(ADA), captures(BOB), cancels(BOB), completes(ADA), captures(ADA)),
+    "somebody takes what there is": whole(
+        takes("dan", ("lamp", 20)), takes("eve", ("lamp", 20)), completes("dan"), captures("dan")
+    ),
+    "an operator takes stock away": changes_stock("lamp", -12, "less"),
+    "another repair": mends("lamp"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
+def test_the_repairs_find_what_they_are_to_mend(case: UseCase) -> None:
+    world = in_memory_from(case)()
+    found = world.process().mend("lamp", world.now)
+    assert found["counts"]["by_reason"] == FOUND[case.name]
+    world.deliver()
+    again = world.process().mend("lamp", world.now + 2 * MINUTE)
+    assert (again["mismatches"], again["counts"]["by_reason"]) == ([], {})
+
+
+def sold_at_each_call(case: UseCase, act: Act) -> tuple[int, list[str]]:
+    """How many calls the repair has, and which rules broke where the act came before one of them."""
+    fresh = in_memory_from(case)
+    line, alone = Interrupted(), fresh()
+    assert tried(alone, case.act, alone.process(line))
+    broken = []
+    for before in range(1, len(line.called) + 1):
+        world = fresh()
+        world.watch(AtAnyInstant())
+        meanwhile = partial(tried, world, act, world.process())
+        tried(world, case.act, world.process(Interrupted(before=before, meanwhile=meanwhile)))
+        repeated(world, act)
+        world.rest()
+        broken += [f"{before}, {line.called[before - 1]}: {rule}" for rule in world.broken + check_everything(world)]
+    return len(line.called), broken
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
+def test_a_sale_at_any_instant_of_a_repair_is_not_harmed(case: UseCase, meanwhile: str) -> None:
+    calls, broken = sold_at_each_call(case, MEANWHILE[meanwhile])
+    assert calls >= 10
+    assert broken == []
+
+
+def test_a_repair_that_frees_what_it_has_not_seen_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    careful = expressions.free
+
+    def careless(hold_id: str, seen: Any, *, for_good: bool) -> expressions.Write:
+        write = careful(hold_id, seen, for_good=for_good)
+        values = {name: value for name, value in write.values.items() if name != ":seen"}
+        return expressions.Write(write.update, f"attribute_exists({expressions.HOLDS}.#h)", values, write.names)
+
+    monkeypatch.setattr(expressions, "free", careless)
+    assert sold_at_each_call(DAMAGED[0], MEANWHILE["and pays"])[1] != []
