@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
 from chalicelib.checkout import State, audit_report, reference
 from chalicelib.errors import NotFound, Unavailable
@@ -223,3 +224,29 @@ def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: Shop) -> None:
     found, _, _ = mended(shop)
     assert found.mismatches[0] == "bucket 0: 11 available and 0 in holds are not 9"
     assert bucket(shop)["a"] == 11
+
+
+def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_seem_nobodys(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.paid(("mug", 2))
+    follow(shop, NOW)
+    called: list[str] = []
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noted(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        called.append(operation)
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    unfollowed(shop)
+    well = ["GetItem", "GetItem", "BatchGetItem", "GetItem", "Scan"]  # record, summary, buckets, record; purchases
+    assert called == well
+    taken_by_a_request_that_died(shop)
+    follow(shop, NOW)
+    called.clear()
+    assert len(unfollowed(shop).found) == 1
+    assert called == [*well, "BatchGetItem", "Scan"]
+    called.clear()
+    shop.checkout.audit("mug", LATER, never, purchases=False)
+    assert called == well[:-1]
