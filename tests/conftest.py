@@ -22,7 +22,8 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from infra.local import engine as embedded
 from infra.local.processes import free_port
 from infra.local.tables import make_tables
-from tests.crashes.summary import pytest_terminal_summary  # noqa: F401 - a hook
+from tests.crashes import summary as crashes
+from tests.schedules import search as schedules
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -144,6 +145,12 @@ class OneProcessForTheStack(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         return "e2e" if nodeid.startswith("tests/e2e/") else nodeid
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What crashes and schedules tell at the end of a run."""
+    for told in (crashes, schedules):
+        config.pluginmanager.register(told)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""A deterministic stage: actors are threads of which one runs at a time, and each AWS call is a place to switch.
+"""A deterministic stage: actors are coroutines of which one runs at a time, and each AWS call is a place to switch.
 
 The same seed gives the same play: which actor goes on, which call is cut (lost, or done with its answer lost), which
 write lands late. Time is the stage's; an actor or late write older than a function can live is gone.
@@ -6,12 +6,14 @@ write lands late. Time is the stage's; an actor or late write older than a funct
 
 from __future__ import annotations
 
-import threading
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from greenlet import greenlet
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import OutcomeUnknownError
@@ -21,65 +23,75 @@ LIFETIME: Instant = 55 * SECOND
 """How long a function and its SDK's calls live at most: less than a fence."""
 
 
-class _Ended(BaseException):
-    """The actor's process is gone; nothing in it may handle that."""
+@dataclass(frozen=True)
+class Faults:
+    """The share of an actor's calls that are cut (lost, or done with the answer lost), and of writes that land late."""
+
+    cut: float = 0.0
+    late: float = 0.0
+
+
+FAULTS: Final = {
+    "doubled": Faults(),
+    "doubled and cut": Faults(cut=0.15),
+    "doubled and late": Faults(late=0.1),
+    "doubled, cut and late": Faults(cut=0.12, late=0.07),
+}
 
 
 class Actor:
-    """One process doing ``play``. ``cut`` and ``late``: the share of its calls that fail, and of writes that lag."""
+    """One process doing ``play``, whose calls have ``faults``.
 
-    def __init__(self, stage: Stage, play: Callable[[], None], cut: float, late: float) -> None:
-        self.cut, self.late, self.born = cut, late, stage.now
-        self.done, self.ended = False, False
-        self.error: BaseException | None = None
-        self.turn = threading.Lock()
-        self.turn.acquire()
-        self._stage, self._play = stage, play
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+    Give each a client and a Stock of its own: a lock that two of them share would never be let go.
+    """
 
-    def _run(self) -> None:
-        self.turn.acquire()
-        try:
-            if not self.ended:
-                self._play()
-        except _Ended:
-            pass
-        except BaseException as error:
-            self.error = error
-        self.done = True
-        self._stage.back.release()
+    def __init__(self, stage: Stage, play: Callable[[], None], faults: Faults) -> None:
+        self.faults, self.born = faults, stage.now
+        self._stage = stage
+        self._greenlet = greenlet(play)
+
+    @property
+    def done(self) -> bool:
+        return self._greenlet.dead
 
     def go_on(self) -> None:
-        """Let it run to its next call, or to its end."""
+        """Let it run to its next call, or to its end. What it raises is raised here."""
         self._stage.running = self
-        self.turn.release()
-        if not self._stage.back.acquire(timeout=30):
-            raise RuntimeError(
-                "an actor waits for another: give each a process, that is a client and a Stock, of its own"
-            )
-        if self.done:
-            self._thread.join()
+        self._greenlet.switch()
+        self._stage.running = None
+
+    def wait(self) -> None:
+        """To be called by the actor itself: the stage goes on."""
+        assert self._greenlet.parent is not None
+        self._greenlet.parent.switch()
+
+    def end(self) -> None:
+        """Its process is gone, wherever it stood."""
+        self._greenlet.throw()
+        self._stage.running = None
 
 
 class Stage:
-    """The table, the clock, the actors, and what is still under way to the table. ``check`` runs after every write."""
+    """The table, the clock, the actors, and what is still under way to the table. ``check`` runs after every write.
+
+    ``happened`` counts what befell the calls, so that a run can show that it met what it is about.
+    """
 
     def __init__(self, seed: int, check: Callable[[], None]) -> None:
         self.random = Random(seed)
         self.table = Table()
         self.now: Instant = 1_800_000_000_000
-        self.back = threading.Lock()
-        self.back.acquire()
         self.running: Actor | None = None
         self.client: Any = _Client(self)
+        self.happened: Counter[str] = Counter()
         self._check = check
         self._actors: list[Actor] = []
         self._under_way: list[tuple[Instant, Callable[[], Any]]] = []
 
-    def actor(self, play: Callable[[], None], *, cut: float = 0.0, late: float = 0.0) -> None:
+    def actor(self, play: Callable[[], None], faults: Faults = Faults()) -> Actor:
         """Bring an actor on. It does nothing before its first turn."""
-        self._actors.append(Actor(self, play, cut, late))
+        self._actors.append(Actor(self, play, faults))
+        return self._actors[-1]
 
     def pass_time(self, milliseconds: Instant) -> None:
         """Time goes on; what is older than a function can live ends, with its writes."""
@@ -87,56 +99,64 @@ class Stage:
         self._under_way = [(born, write) for born, write in self._under_way if born + LIFETIME > self.now]
         for actor in self._actors:
             if not actor.done and actor.born + LIFETIME <= self.now:
-                actor.ended = True
-                actor.go_on()
+                actor.end()
+                self.happened["processes died"] += 1
 
     def play(self, leaps: tuple[Instant, ...] = ()) -> None:
-        """Until all actors are done. At each step perhaps a late write lands, or time leaps by one of ``leaps``."""
+        """Until all actors are done. At each step perhaps a late write lands, or time leaps by one of ``leaps``.
+
+        In some plays often, so that most processes die; in others seldom or never, so that much goes on at once.
+        """
+        leaping = self.random.choice([0.0, 0.01, 0.05]) if leaps else 0.0
         try:
             while alive := [actor for actor in self._actors if not actor.done]:
                 if self._under_way and self.random.random() < 0.2:
                     self._land(self.random.randrange(len(self._under_way)))
-                if leaps and self.random.random() < 0.05:
+                if self.random.random() < leaping:
                     self.pass_time(self.random.choice(leaps))
                     continue
                 self.random.choice(alive).go_on()
             while self._under_way:
                 self._land(self.random.randrange(len(self._under_way)))
         finally:
+            self.running = None
             for actor in self._actors:
                 if not actor.done:
-                    actor.ended = True
-                    actor.go_on()
-        for actor in self._actors:
-            if actor.error is not None:
-                raise actor.error
+                    actor.end()
+            self._actors = []
 
     def call(self, perform: Callable[[], Any], *, writes: bool) -> Any:
         """A call of the running actor. Outside the play (no actor runs) it is simply done."""
         actor = self.running
         if actor is None:
             return perform()
-        self.running = None
-        self.back.release()
-        actor.turn.acquire()
-        if actor.ended:
-            raise _Ended
-        fate = self.random.random()
-        if writes and fate < actor.late:
+        self.let_others()
+        fate, faults = self.random.random(), actor.faults
+        if writes and fate < faults.late:
             self._under_way.append((actor.born, perform))
             raise ReadTimeoutError(endpoint_url="stage")
-        if fate < actor.late + actor.cut:
-            if self.random.random() < 0.5:
+        if fate < faults.late + faults.cut:
+            done = writes and self.random.random() < 0.5
+            self.happened["answers lost" if done else "calls lost"] += 1
+            if done:
                 self._do(perform)
             raise ReadTimeoutError(endpoint_url="stage")
-        return self._do(perform)
+        return self._do(perform) if writes else perform()
+
+    def let_others(self, turns: int = 1) -> None:
+        """The running actor waits while others go on, perhaps; outside the play nobody waits."""
+        if self.running is not None:
+            for _ in range(turns):
+                self.running.wait()
 
     def _land(self, index: int) -> None:
         _, perform = self._under_way.pop(index)
         try:
             self._do(perform)
         except (ClientError, OutcomeUnknownError):
-            return  # nobody is left to hear of it
+            self.happened["late writes refused"] += 1  # nobody is left to hear of it
+        else:
+            self.happened["late writes landed"] += 1
 
     def _do(self, perform: Callable[[], Any]) -> Any:
         answer = perform()

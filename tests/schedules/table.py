@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -19,20 +19,21 @@ from tests.schedules.grammar import ABSENT, NotDynamoDB, Scope, condition_of, up
 
 
 class Table:
-    """The calls that our stores make, on items kept by table and key."""
+    """The calls that our stores make, on items kept by table and key. A write replaces an item and changes none."""
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._wired: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def get_item(self, *, TableName: str, Key: Mapping[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
-        item = self.items.get(_place(TableName, from_item(Key)))
-        return {} if item is None else {"Item": to_item(item)}
+        item = self._wire(_place(TableName, from_item(Key)))
+        return {} if item is None else {"Item": item}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         responses = {}
         for table, request in RequestItems.items():
-            found = [self.items.get(_place(table, from_item(key))) for key in request["Keys"]]
-            responses[table] = [to_item(item) for item in found if item is not None]
+            found = [self._wire(_place(table, from_item(key))) for key in request["Keys"]]
+            responses[table] = [item for item in found if item is not None]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(
@@ -41,11 +42,11 @@ class Table:
         values = from_item(ExpressionAttributeValues)
         wanted = condition_of(KeyConditionExpression)
         found = [
-            item
+            self._wire(place)
             for place, item in sorted(self.items.items())
             if place[0] == TableName and wanted(Scope(item, {}, values))
         ]
-        return {"Items": [to_item(item) for item in found]}
+        return {"Items": found}
 
     def put_item(
         self,
@@ -60,7 +61,7 @@ class Table:
         place, record = self._put(call | {"ExpressionAttributeValues": ExpressionAttributeValues or {}})
         if record is None:
             all_old = ReturnValuesOnConditionCheckFailure == "ALL_OLD"
-            raise _refused("PutItem", self.items.get(place) if all_old else None)
+            raise _refused("PutItem", self._wire(place) if all_old else None)
         self.items[place] = record
         return {}
 
@@ -85,7 +86,7 @@ class Table:
         }
         place, after = self._updated(call)
         if after is None:
-            raise _refused("UpdateItem", self.items.get(place))
+            raise _refused("UpdateItem", self._wire(place))
         self.items[place] = after
         return {}
 
@@ -101,11 +102,26 @@ class Table:
         self.items |= {place: after for place, after in results if after is not None}
         return {}
 
+    def _wire(self, place: tuple[str, ...]) -> dict[str, Any] | None:
+        """An item in the wire format, made once: items are read more often than written."""
+        item = self.items.get(place)
+        if item is None:
+            return None
+        made_of, wired = self._wired.get(place, (None, {}))
+        if made_of is not item:
+            wired = to_item(item)
+            self._wired[place] = (item, wired)
+        return wired
+
     def _put(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+        """Where a put writes, and its item; None: its condition refuses it."""
         record = from_item(call["Item"])
         place = _place(call["TableName"], record)
+        if "ConditionExpression" not in call:
+            return place, record
+        names = call.get("ExpressionAttributeNames", {})
         values = from_item(call.get("ExpressionAttributeValues", {}))
-        fits = condition_of(call["ConditionExpression"])(Scope(self.items.get(place) or {}, {}, values))
+        fits = condition_of(call["ConditionExpression"])(Scope(self.items.get(place) or {}, names, values))
         return place, record if fits else None
 
     def _updated(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
@@ -116,20 +132,26 @@ class Table:
         scope = Scope(before or {}, names, from_item(call["ExpressionAttributeValues"]))
         if not condition_of(call["ConditionExpression"])(scope):
             return place, None
+        used = _placeholders(call["UpdateExpression"], call["ConditionExpression"])
         for placeholder in [*call["ExpressionAttributeValues"], *names]:
-            if not re.search(rf"{placeholder}\b", f"{call['UpdateExpression']} {call['ConditionExpression']}"):
+            if placeholder not in used:
                 raise NotDynamoDB(f"{placeholder} is not used")
         sets, removes = update_of(call["UpdateExpression"])
         _refuse_overlaps([scope.parts(path) for path in [*(path for path, _ in sets), *removes]])
-        after = deepcopy(before) if before is not None else dict(key)
+        after = dict(key if before is None else before)
         for path, value in [(scope.parts(path), term(scope)) for path, term in sets]:
             if value is ABSENT:
                 raise NotDynamoDB(f"{path} is set from an attribute that does not exist")
-            _parent(after, path)[path[-1]] = deepcopy(value)
+            _parent(after, path)[path[-1]] = value
         for name in removes:
             path = scope.parts(name)
             _parent(after, path).pop(path[-1], None)
         return place, after
+
+
+@cache
+def _placeholders(*expressions: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[:#]\w+", " ".join(expressions)))
 
 
 def _refuse_overlaps(paths: list[tuple[str, ...]]) -> None:
@@ -141,9 +163,11 @@ def _refuse_overlaps(paths: list[tuple[str, ...]]) -> None:
 
 
 def _parent(item: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """The map that a path ends in, copied on the way: what stood before the write stays as it was."""
     for part in path[:-1]:
         if not isinstance(item.get(part), dict):
             raise NotDynamoDB(f"no map to put {path} into")
+        item[part] = dict(item[part])
         item = item[part]
     return item
 
@@ -155,7 +179,7 @@ def _place(table: str, record: Mapping[str, Any]) -> tuple[str, ...]:
 def _refused(operation: str, item: Mapping[str, Any] | None) -> ClientError:
     response: Any = {"Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"}}
     if item is not None:
-        response["Item"] = to_item(item)
+        response["Item"] = item
     return ClientError(response, operation)
 
 

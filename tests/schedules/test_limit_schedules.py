@@ -1,14 +1,14 @@
 """No interleaving of one buyer's completions, cuts and late writes places more units than the drop's limit.
 
-The product's own code on the stage, in acts between which holds lapse. ``LIVEDROP_SCHEDULES`` is the number of
-schedules a fault class. In each, when all is quiet and everything has lapsed, what the limit leaves can be had.
+The product's own code on the stage, in acts between which holds lapse. In each schedule, when all is quiet and
+everything has lapsed, what the limit leaves can be had.
 (Being overtaken between counting and freezing is too narrow for a search: tests/checkout/test_limits.py puts the rival
 at the very point, with its controls.)
 """
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, cast
@@ -38,14 +38,13 @@ from chalicelib.instants import SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
-from tests.schedules.stage import Stage
+from tests.schedules.search import Search, in_parts
+from tests.schedules.stage import FAULTS, Stage
 from tests.schedules.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SCHEDULES = int(os.environ.get("LIVEDROP_SCHEDULES", "120"))
-FAULTS = {"doubled": (0.0, 0.0), "cut": (0.12, 0.0), "cut_and_late": (0.1, 0.06)}
 PAUSES = (1_000, 25_000, 33_000, 50_000, 70_000, 130_000)
 LEAPS = (1_000, 4_000)
 SIZES, LIMIT, PURCHASES, ACTS = [8, 8], 2, 2, 3
@@ -133,13 +132,13 @@ class World:
 
     def rest(self) -> None:
         """All is quiet, attempts have ended, holds have lapsed: the room that orders leave is had, and not one more."""
-        self.stage.running = None
         for pause in (61 * SECOND, 10_000 * SECOND):
             self.stage.pass_time(pause)
             for purchase in self.purchases():
                 if purchase.state is State.PLACED:
                     self.till.capture(purchase.id, purchase.attempt, self.stage.now)
         room = LIMIT - self.placed()
+        self.stage.happened["room left" if room else "no room left"] += 1
         for late in range(room + 1):
             answer = self.complete(self.till, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
             assert (answer.purchase.state is State.PLACED) == (late < room)
@@ -149,39 +148,25 @@ class World:
         return [purchase for purchase in found if purchase is not None]
 
 
-def play(seed: int, faults: str) -> World:
+def play(seed: int, faults: str) -> Counter[str]:
     world = World(seed)
-    cut, late = FAULTS[faults]
     for act in range(ACTS):
         for window in range(3):
-            world.stage.actor(world.buyer(f"a{act}w{window}"), cut=cut, late=late)
+            world.stage.actor(world.buyer(f"a{act}w{window}"), FAULTS[faults])
         world.stage.play(LEAPS)
-        world.stage.running = None
         world.stage.pass_time(world.random.choice(PAUSES))
     world.rest()
-    return world
+    return world.stage.happened
 
 
+@in_parts(40)
 @pytest.mark.parametrize("faults", FAULTS)
-def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(faults: str) -> None:
-    for seed in range(SCHEDULES):
-        try:
-            play(seed, faults)
-        except AssertionError as error:
-            raise AssertionError(f"{faults}, seed {seed}") from error
+def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(search: Search, faults: str, seeds: range) -> None:
+    met = ["room left", "no room left"]
+    search.finds_nothing(f"limit, {faults}", seeds, lambda seed: play(seed, faults), met=met)
 
 
-def caught_in(schedules: int, faults: str) -> int:
-    caught = 0
-    for seed in range(schedules):
-        try:
-            play(seed, faults)
-        except AssertionError:
-            caught += 1
-    return caught
-
-
-def test_the_search_catches_reading_then_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_reading_then_writing(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
         item = self.dynamodb.get_item(
             TableName=self.commerce_table, Key={"pk": {"S": f"LIMIT#{buyer}"}, "sk": {"S": f"DROP#{drop_id}"}}
@@ -196,9 +181,9 @@ def test_the_search_catches_reading_then_writing(monkeypatch: pytest.MonkeyPatch
 
     real = LimitStore.begin
     monkeypatch.setattr(LimitStore, "begin", begin)
-    assert caught_in(100, "doubled") >= 1
+    search.catches("reading, then writing the limit", 1_000, lambda seed: play(seed, "doubled"))
 
 
-def test_the_search_catches_entries_that_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_entries_that_are_never_forgotten(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_alive", lambda till, buyer, drop_id, tally, now: tally)
-    assert caught_in(100, "doubled") >= 1
+    search.catches("limit entries that are never forgotten", 1_000, lambda seed: play(seed, "doubled"))

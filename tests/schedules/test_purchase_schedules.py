@@ -1,12 +1,11 @@
 """No interleaving of buyers, workers, cuts and late writes charges without goods, strands a unit or leaves money held.
 
-The purchase's own code, the real stock, and the sandbox provider, on a stage. ``LIVEDROP_SCHEDULES`` is the number of
-schedules a fault class.
+The purchase's own code, the real stock, and the sandbox provider, on a stage.
 """
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -35,14 +34,13 @@ from chalicelib.errors import LivedropError
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import HeldAgain, Layout, Stock
-from tests.schedules.stage import Stage
+from tests.schedules.search import Search, in_parts
+from tests.schedules.stage import FAULTS, Stage
 from tests.schedules.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SCHEDULES = int(os.environ.get("LIVEDROP_SCHEDULES", "120"))
-FAULTS = {"doubled": (0.0, 0.0), "cut": (0.12, 0.0), "cut_and_late": (0.1, 0.06)}
 LEAPS = (1_000, 4_000, 40_000, 61_000)
 HOLD_SECONDS = 30
 LAYOUT = Layout("mug", 2)
@@ -163,7 +161,6 @@ class World:
 
     def settle(self) -> list[Purchase]:
         """Redeliver as the platform does, with nothing failing any more, until every attempt has ended."""
-        self.stage.running = None
         self.stage.pass_time(61_000)
         for _ in range(6):
             for purchase in self.purchases():
@@ -186,6 +183,8 @@ class World:
         for purchase in purchases:
             assert purchase.state is not State.PLACED
             charges = self._charges(purchase)
+            failed = purchase.state is State.OPEN and purchase.attempt > 0
+            self.stage.happened["open after a failed attempt" if failed else purchase.state.value] += 1
             if purchase.state is State.PAID:
                 assert charges == [purchase.attempt]
                 sold_to[purchase.order_ref] = sum(line.quantity for line in purchase.lines)
@@ -209,45 +208,33 @@ class World:
         return captured
 
 
-def play(seed: int, faults: str) -> World:
+def play(seed: int, faults: str) -> Counter[str]:
     world = World(seed)
-    cut, late = FAULTS[faults]
     for name in ("ada", "bob", "cy"):
-        world.stage.actor(world.buyer(name), cut=cut, late=late)
+        world.stage.actor(world.buyer(name), FAULTS[faults])
     for _ in range(3):
-        world.stage.actor(world.worker(), cut=cut, late=late)
+        world.stage.actor(world.worker(), FAULTS[faults])
     world.stage.play(LEAPS)
-    return world
+    world.judge()
+    return world.stage.happened
 
 
+@in_parts(60)
 @pytest.mark.parametrize("faults", FAULTS)
-def test_no_schedule_charges_without_goods_or_strands_anything(faults: str) -> None:
-    paid = 0
-    for seed in range(SCHEDULES):
-        try:
-            world = play(seed, faults)
-            world.judge()
-        except AssertionError as error:
-            raise AssertionError(f"{faults}, seed {seed}") from error
-        paid += sum(purchase.state is State.PAID for purchase in world.purchases())
-    assert paid > SCHEDULES / 2
+def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, faults: str, seeds: range) -> None:
+    met = ["paid", "open after a failed attempt", "processes died"]
+    search.finds_nothing(f"purchase, {faults}", seeds, lambda seed: play(seed, faults), met=met)
 
 
-def caught_in(schedules: int, faults: str) -> int:
-    caught = 0
-    for seed in range(schedules):
-        try:
-            play(seed, faults).judge()
-        except AssertionError:
-            caught += 1
-    return caught
-
-
-def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(capture, "_goods", lambda till, purchase, now: (purchase, True))
-    assert caught_in(100, "cut_and_late") >= 1
+    search.catches("a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late"))
 
 
-def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Stock, "hold_again", lambda self, layout, ref, order, until: HeldAgain(until))
-    assert caught_in(100, "doubled") >= 1
+    search.catches("an attempt ended before its units are held again", 500, lambda seed: play(seed, "doubled"))

@@ -1,0 +1,131 @@
+"""Three small buckets of one drop on a stage: the rules that hold after every write, and buyers who take from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from botocore.exceptions import ReadTimeoutError
+
+from chalicelib.stock import Layout, SoldOut, Stock, Summary, TakeAnswer, Taken, hold_id
+from tests.schedules.stage import Stage
+
+LEAPS = (1_000, 4_000, 7_000, 61_000)
+HOLD_SECONDS = 5
+LAYOUT = Layout("d", 3)
+Taker = Callable[[Stock, str], TakeAnswer]
+
+
+class TwoHolds(AssertionError):
+    """One hold has units in two buckets."""
+
+
+class Buckets:
+    """``rules`` are checked after every write, beside those of buckets. ``one_place``: no hold ever stands in two."""
+
+    def __init__(self, seed: int, sizes: Sequence[int] = (1, 1, 2)) -> None:
+        self.stage = Stage(seed, self.check)
+        self.random = Random(seed)
+        self.sizes = [self.random.choice(sizes) for _ in range(LAYOUT.homes)]
+        self.offered = range(sum(self.sizes), sum(self.sizes) + 1)
+        self.stock = self.process()
+        self.stock.lay_out("d", self.sizes, self.stage.now)
+        self.rules: list[Callable[[], None]] = []
+        self.one_place = True
+
+    def process(self) -> Stock:
+        """What another process has: the same tables, memory of its own."""
+        return Stock(self.stage.client, "stock", "commerce")
+
+    @property
+    def seconds(self) -> int:
+        return self.stage.now // 1000
+
+    @property
+    def buckets(self) -> list[dict[str, Any]]:
+        return [self.stage.table.items["stock", f"d#{number}"] for number in range(LAYOUT.homes)]
+
+    @property
+    def size(self) -> int:
+        return sum(bucket["s"] for bucket in self.buckets)
+
+    def places(self, hold: str) -> list[int]:
+        """Where the hold has units."""
+        return [number for number, bucket in enumerate(self.buckets) if bucket["h"].get(hold, {"q": 0})["q"] > 0]
+
+    def check(self) -> None:
+        seen: set[str] = set()
+        buckets = self.buckets
+        for bucket in buckets:
+            units = 0
+            for name, entry in bucket["h"].items():
+                if entry["q"] == 0:
+                    continue
+                units += entry["q"]
+                if name in seen and self.one_place:
+                    raise TwoHolds(name)
+                seen.add(name)
+            assert bucket["a"] >= 0
+            assert bucket["a"] + units == bucket["s"]
+        assert self.size in self.offered
+        assert sum(bucket.get("m", 0) for bucket in buckets) == 0
+        for rule in self.rules:
+            rule()
+
+    def believed(self) -> Summary | None:
+        """What a caller may believe: nothing, or any buckets to be open, true or not."""
+        if self.random.random() < 0.4:
+            return None
+        opened = tuple(n for n in range(LAYOUT.homes) if self.random.random() < 0.6)
+        size = sum(self.sizes)
+        return Summary("d", size, len(opened), size - len(opened), 0, opened, self.seconds, None, self.stage.now)
+
+    def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeAnswer:
+        until = self.seconds + HOLD_SECONDS
+        answer = stock.take(LAYOUT, hold, quantity, until, self.believed(), now=self.stage.now)
+        if isinstance(answer, SoldOut):
+            assert self.unsold() == 0, "called sold out while there are units"
+        return answer
+
+    def unsold(self) -> int:
+        """Units that are available or held."""
+        sold: int = sum(e["q"] for bucket in self.buckets for e in bucket["h"].values() if "u" not in e)
+        return self.size - sold
+
+    def buyer(self, hold: str, taker: Taker, tries: int) -> Callable[[], None]:
+        """Tries for a hold until it is taken; a call that got no answer is repeated after a while."""
+        stock = self.process()
+
+        def play() -> None:
+            for _ in range(tries):
+                try:
+                    if isinstance(taker(stock, hold), Taken):
+                        return
+                except ReadTimeoutError:
+                    self.stage.let_others(self.random.randrange(8))
+
+        return play
+
+    def rival(self, name: str) -> Callable[[], None]:
+        """Another buyer, who takes and gives back, or lets it lapse."""
+        stock = self.process()
+
+        def play() -> None:
+            for turn in range(3):
+                answer = self.take(stock, hold_id(name, "d", turn, 1))
+                if isinstance(answer, Taken) and self.random.random() < 0.7:
+                    stock.release(LAYOUT, answer.hold)
+
+        return play
+
+    def leave_nothing_stranded(self) -> None:
+        """When every hold has lapsed and every fence, new buyers get every unit that is not sold."""
+        self.stage.pass_time(200_000)
+        size = self.size
+        for turn in range(4 * size):
+            self.stock.take(LAYOUT, hold_id("late", "d", turn, 1), 1, self.seconds + 900, None, now=self.stage.now)
+        left = self.stock.refresh(LAYOUT, self.stage.now)
+        assert left.available == 0
+        assert left.held + left.sold == size
+        assert self.stock.audit(LAYOUT, size, self.stage.now).mismatches == ()

@@ -1,0 +1,60 @@
+"""The three ways to take that were tried and refused (DESIGN §4), as controls: over our own expressions and stores.
+
+Each takes a hold by the same conditional writes as the product and knows a hold of its own when it meets one. What they
+lack is the pointer at home. ``believed`` are the buckets that the caller believes to have units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.checkout import PurchaseStore
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import Busy, HoldRef, Layout, Stock, TakeAnswer, Taken, expressions
+from chalicelib.stock.bucket import Entry, Ours, Room, meaning
+from chalicelib.stock.layout import home_of
+from chalicelib.stock.store import StockStore
+from tests.checkout.builders import a_line, a_purchase
+
+HOLD_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A process that takes one unit of a drop."""
+
+    client: Any
+    stock: Stock
+    layout: Layout
+
+    def in_the_summarys_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeAnswer:
+        """Any bucket that is believed to have units, in the order believed."""
+        store = StockStore(self.client, "stock", "commerce")
+        for number in believed:
+            held = Entry(1, now // SECOND + HOLD_SECONDS)
+            stood = store.write(self.layout.drop_id, number, expressions.put_hold(hold, held, Room()))
+            if stood is None or isinstance(meaning(stood, hold, 1, now // SECOND), Ours):
+                return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
+        return Busy(1)
+
+    def in_a_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeAnswer:
+        """Every bucket, whatever is believed, in an order that follows from the hold alone."""
+        first = home_of(hold, self.layout)
+        order = [(first + turn) % self.layout.homes for turn in range(self.layout.homes)]
+        return self.in_the_summarys_order(hold, order, now)
+
+    def the_purchase_decides(self, hold: str, believed: Iterable[int], now: Instant) -> TakeAnswer:
+        """Take anywhere, then put the purchase that names the hold; who loses releases what it took."""
+        taken = self.in_the_summarys_order(hold, believed, now)
+        if not isinstance(taken, Taken):
+            return taken
+        purchase = a_purchase(lines=(a_line(drop_id=self.layout.drop_id, holds=(taken.hold,)),))
+        standing = PurchaseStore(self.client, "commerce").create(purchase)
+        if standing is None:
+            return taken
+        (named,) = standing.lines[0].holds
+        if named.bucket != taken.hold.bucket:
+            self.stock.release(self.layout, taken.hold)
+        return Taken(named, replay=True)

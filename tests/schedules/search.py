@@ -1,0 +1,111 @@
+"""Playing schedules and counting them: what was played and which controls were caught, for the end of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import pytest
+
+from infra.local.engine import ROOT
+from tests.schedules.grammar import NotDynamoDB
+
+_PROPERTY: Final = "schedules"
+_PARTS: Final = 2
+"""Each class is played in so many parts, for as many test processes."""
+
+Play = Callable[[int], Mapping[str, int]]
+"""Plays a seed and counts what happened. Raises ``AssertionError`` where it finds a rule broken."""
+
+
+def in_parts(short: int) -> pytest.MarkDecorator:
+    """The ``seeds`` of a fault class: so many, or ``LIVEDROP_SCHEDULES`` in the long form."""
+    count = int(os.environ.get("LIVEDROP_SCHEDULES", short))
+    parts = [range(first, count, _PARTS) for first in range(_PARTS)]
+    return pytest.mark.parametrize("seeds", parts, ids=lambda seeds: f"part{seeds.start + 1}")
+
+
+class Search:
+    """Plays seeds and keeps count."""
+
+    def __init__(self, record: Callable[[str, object], None]) -> None:
+        self._record = record
+
+    def finds_nothing(self, fault_class: str, seeds: range, play: Play, *, met: Iterable[str] = ()) -> None:
+        """Every rule holds in all schedules. A failure names its seed, from which it can be played again.
+
+        ``met`` is what must have happened at least once: a search that never gets there shows nothing.
+        """
+        happened: Counter[str] = Counter()
+        broken = None
+        try:
+            for played, seed in enumerate(seeds, 1):
+                happened["played"] = played
+                happened.update(play(seed))
+        except AssertionError as error:
+            broken = f"{fault_class}, seed {seed}: {type(error).__name__} {error}"
+            raise AssertionError(broken) from error
+        finally:
+            self._record(_PROPERTY, {"class": fault_class, "broken": broken, "happened": dict(happened)})
+        missed = [one for one in met if not happened[one]]
+        assert not missed, f"{fault_class}: {missed} never happened in {len(seeds)} schedules"
+
+    def catches(self, control: str, most: int, play: Play, *, times: int = 2) -> None:
+        """The wrong variant breaks a rule in so many of at most ``most`` schedules; no more are played then."""
+        caught = seed = 0
+        while seed < most and caught < times:
+            caught += self.broken(seed, play)
+            seed += 1
+        self._record(_PROPERTY, {"control": control, "played": seed, "caught": caught})
+        assert caught == times, f"{control}: caught in {caught} of {seed} schedules"
+
+    def broken(self, seed: int, play: Play) -> bool:
+        """Whether a rule is broken in the play of this seed. An expression that DynamoDB would refuse is no play."""
+        try:
+            play(seed)
+        except NotDynamoDB:
+            raise
+        except AssertionError:
+            return True
+        return False
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A line a class and ``build/schedules.json``; the processes of xdist send what they recorded with each report."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    entries = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == _PROPERTY
+    ]
+    if not entries:
+        return
+    classes = _added_up([entry for entry in entries if "class" in entry])
+    controls = {entry["control"]: entry for entry in entries if "control" in entry}
+    played = sum(found["happened"]["played"] for found in classes.values())
+    broken = [one for found in classes.values() for one in found["broken"]]
+    caught = sum(control["caught"] > 0 for control in controls.values())
+    told = {"schedules": played, "broken": broken, "classes": classes, "controls": controls}
+    (ROOT / "build").mkdir(exist_ok=True)
+    (ROOT / "build" / "schedules.json").write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+    terminalreporter.write_line(
+        f"schedules: {played} in {len(classes)} fault classes, {len(broken)} rules broken; "
+        f"{caught} of {len(controls)} controls caught"
+    )
+    for name, found in sorted(classes.items()):
+        terminalreporter.write_line(f"  {found['happened']['played']:>6} {name}")
+
+
+def _added_up(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the parts of each class played, together."""
+    classes: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        found = classes.setdefault(entry["class"], {"broken": [], "happened": Counter()})
+        found["broken"] += [entry["broken"]] if entry["broken"] else []
+        found["happened"].update(entry["happened"])
+    return classes
