@@ -1,0 +1,229 @@
+"""Takes and sales while crumbs are raked, stock is added and taken away, pointers are swept and summaries are made.
+
+No schedule has a rule of buckets broken, an order's units lost, a plan carried out twice or by halves, "sold out" said
+while there are units, or a unit stranded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.aws import to_item
+from chalicelib.errors import LivedropError
+from chalicelib.instants import Instant
+from chalicelib.shows import Shows
+from chalicelib.shows.records import DropRecord
+from chalicelib.stock import OrderRef, Sold, Stock, Summary, TakeAnswer, Taken, expressions, hold_id, take
+from chalicelib.stock.bucket import Bucket
+from chalicelib.stock.model import Layout
+from chalicelib.stock.store import StockStore
+from tests.schedules.buckets import LAYOUT, Buckets
+from tests.schedules.search import Play, Search, in_parts
+from tests.schedules.stage import FAULTS
+
+COMPANY: Final = ("raking", "plans", "sweeps", "summaries")
+LEAPS = (1_000, 1_000, 4_000, 7_000)
+PAUSES = (1_000, 62_000, 130_000)
+FAILS = (BotoCoreError, LivedropError)
+CHANGES = {"more": 2, "less": -2, "few": -1}
+
+
+class Drop(Buckets):
+    """Buyers take, release, sell and let lapse; beside them goes on what ``company`` names."""
+
+    def __init__(self, seed: int, company: tuple[str, ...]) -> None:
+        super().__init__(seed, (2, 3) if "raking" in company else (1, 2, 2))
+        self.seed, self.company = seed, company
+        self.pointers: set[tuple[int, str]] = set()
+        self.sold: dict[str, tuple[int, OrderRef]] = {}
+        self.moved: dict[str, int] = {}
+        self.rules += [self.what_is_sold_stays_sold, self.count_sweeps]
+        if "plans" in company:
+            self.offered = range(self.size - 3, self.size + 3)
+            self.record()
+
+    def record(self) -> None:
+        record = DropRecord(
+            id="d", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=self.size, homes=3,
+            made_by="ann", made_at=0, changed_by="ann", changed_at=0, first_stock=self.size,
+        )  # fmt: skip
+        item = {"pk": "DROP#d", "sk": "DROP", **record.model_dump()}
+        self.stage.table.put_item(
+            TableName="commerce", Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
+        )
+
+    def what_is_sold_stays_sold(self) -> None:
+        for hold, (quantity, order) in self.sold.items():
+            (place,) = self.places(hold)
+            assert self.buckets[place]["h"][hold] == {"q": quantity, "o": str(order)}
+
+    def count_sweeps(self) -> None:
+        standing = {(n, hold) for n, bucket in enumerate(self.buckets) for hold, e in bucket["h"].items() if "f" in e}
+        gone = [hold for number, hold in self.pointers - standing if hold not in self.buckets[number]["h"]]
+        self.stage.happened["pointers swept"] += len(gone)
+        self.pointers = standing
+
+    def believed(self) -> Summary | None:
+        """Nothing, as on a repeat, or the live summary."""
+        return self.stock.summary("d") if self.random.random() < 0.5 else None
+
+    def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeAnswer:
+        if "plans" not in self.company:
+            return super().take(stock, hold, quantity)
+        return stock.take(LAYOUT, hold, quantity, self.seconds + 5, self.believed(), now=self.stage.now)
+
+    def tried(self, step: Callable[[], Any], tries: int = 4) -> Any:
+        for _ in range(tries):
+            try:
+                return step()
+            except FAILS:
+                self.stage.let_others(self.random.randrange(4))
+        return None
+
+    def shopper(self, name: str, turns: int) -> Callable[[], None]:
+        """Takes, then sells, gives back, or lets it lapse. Twins have one name: each step is theirs together."""
+        stock = self.process()
+
+        def play() -> None:
+            for turn in range(turns):
+                quantity = 1 + (turn + len(name)) % 3 if "raking" in self.company else 1
+                hold, order = hold_id(name, "d", turn, quantity), OrderRef(f"{name}-{turn}".ljust(9, "-"), 1)
+                answer = self.tried(partial(self.take, stock, hold, quantity))
+                self.stage.happened[f"{type(answer).__name__}"] += 1
+                if not isinstance(answer, Taken):
+                    continue
+                what = (self.seed + turn) % 4  # the same for twins
+                if what < 2:
+                    self.sell(stock, answer, order)
+                elif what == 2:
+                    self.tried(partial(stock.release, LAYOUT, answer.hold))
+
+        return play
+
+    def sell(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
+        units = taken.hold.quantity
+        answer = self.tried(lambda: stock.sell(LAYOUT, taken.hold, units, order))
+        if answer == Sold(units):
+            self.sold[taken.hold.id] = units, order
+
+    def planner(self) -> Callable[[], None]:
+        """Repeats changes of stock until each is answered; twins do the same ones."""
+        shows = Shows(self.stage.client, "commerce", self.process(), 30)
+
+        def play() -> None:
+            for key in sorted(CHANGES, key=lambda key: hold_id(key, "d", self.seed, 1)):
+                self.tried(partial(self.change, shows, key))
+
+        return play
+
+    def change(self, shows: Shows, key: str) -> None:
+        answer = shows.change_stock("d", CHANGES[key], key, "ann", self.stage.now)
+        assert self.moved.setdefault(key, answer.moved) == answer.moved
+
+    def refresher(self) -> Callable[[], None]:
+        """The stream's function, delivered again and again."""
+        stock = self.process()
+
+        def play() -> None:
+            for _ in range(4):
+                self.tried(lambda: stock.refresh(LAYOUT, self.stage.now))
+
+        return play
+
+    def settle(self) -> None:
+        """What was not answered is repeated, with nothing failing any more; then everything adds up."""
+        if "plans" in self.company:
+            shows = Shows(self.stage.client, "commerce", self.process(), 30)
+            for key in CHANGES:
+                self.change(shows, key)
+            record = self.stage.table.items["commerce", "DROP#d", "DROP"]
+            assert "pending" not in record
+            assert record["stock"] == self.size == sum(self.sizes) + sum(self.moved.values())
+        assert self.stock.audit(LAYOUT, self.size, self.stage.now).mismatches == ()
+
+
+def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
+    """Two acts, between which perhaps so much time goes by that pointers may be swept; then all comes to rest."""
+    world = Drop(seed, company)
+    for cast in (("ada", "ada", "bob", "cy"), ("ada", "dee", "dee")):
+        for name in cast:
+            world.stage.actor(world.shopper(name, 3), FAULTS[faults])
+        for _ in range(2):
+            if "plans" in company:
+                world.stage.actor(world.planner(), FAULTS[faults])
+            if "summaries" in company:
+                world.stage.actor(world.refresher(), FAULTS[faults])
+        world.stage.play(LEAPS)
+        world.stage.pass_time(world.random.choice(PAUSES))
+    world.settle()
+    happened = world.stage.happened
+    happened["raked"] += any(bucket.get("m") for bucket in world.buckets)
+    happened["sold"] += len(world.sold)
+    for key, moved in world.moved.items():
+        happened[f"stock {key}: {moved}"] += 1
+    world.leave_nothing_stranded()
+    return happened
+
+
+def played(company: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Pointers are swept only where there is room for few."""
+    if "sweeps" in company:
+        monkeypatch.setattr(take, "ROOM_FOR_POINTERS", 1)
+    return lambda seed: play(seed, company, faults)
+
+
+MET = {
+    "raking": ["raked"],
+    "plans": ["stock more: 2", "stock less: -2", "stock less: -1", "stock less: 0"],
+    "sweeps": ["pointers swept"],
+    "summaries": [],
+}
+
+
+@in_parts(60)
+@pytest.mark.parametrize("kind", COMPANY)
+def test_no_schedule_breaks_anything_in_company(
+    search: Search, monkeypatch: pytest.MonkeyPatch, kind: str, seeds: range
+) -> None:
+    faults = "doubled, cut and late"
+    search.finds_nothing(
+        f"{kind} beside, {faults}", seeds, played((kind,), faults, monkeypatch), met=["sold", *MET[kind]]
+    )
+
+
+@in_parts(60)
+@pytest.mark.parametrize("faults", FAULTS)
+def test_no_schedule_breaks_anything_in_all_company(
+    search: Search, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
+) -> None:
+    search.finds_nothing(f"all of it beside, {faults}", seeds, played(COMPANY, faults, monkeypatch), met=["sold"])
+
+
+def test_the_search_catches_units_moved_by_two_writes(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(self: StockStore, drop_id: str, writes: Mapping[int, expressions.Write]) -> bool:
+        return all(self.write(drop_id, number, write) is None for number, write in writes.items())
+
+    monkeypatch.setattr(StockStore, "write_together", one_by_one)
+    search.catches("units moved by two writes", 500, played(("raking",), "doubled", monkeypatch))
+
+
+def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expressions, "_NOT_YET", "attribute_exists(pk)")
+    search.catches("plans whose number no bucket asks for", 500, played(("plans",), "doubled", monkeypatch))
+
+
+def test_the_search_catches_pointers_swept_without_a_fence(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) -> None:
+        over = {name: entry for name, entry in home.holds.items() if not entry.has_units}
+        if over:
+            store.write(layout.drop_id, home.number, expressions.forget(over))
+
+    monkeypatch.setattr(take, "clear_away", clear_away)
+    search.catches("pointers swept without a fence", 500, played(("sweeps",), "doubled", monkeypatch))
