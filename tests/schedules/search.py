@@ -50,8 +50,12 @@ class Search:
             raise AssertionError(broken) from error
         finally:
             self._record(_PROPERTY, {"class": fault_class, "broken": broken, "happened": dict(happened)})
-        missed = [one for one in met if not happened[one]]
-        assert not missed, f"{fault_class}: {missed} never happened in {len(seeds)} schedules"
+        _assert_met(happened, met)
+
+    def took(self, happened: Counter[str], *, met: Iterable[str]) -> None:
+        """So many ``steps`` were taken against a model, and none was other than the model says."""
+        self._record(_PROPERTY, {"model": dict(happened)})
+        _assert_met(happened, met)
 
     def catches(self, control: str, most: int, play: Play, *, times: int = 2) -> None:
         """The wrong variant breaks a rule in so many of at most ``most`` schedules; no more are played then."""
@@ -73,6 +77,11 @@ class Search:
         return False
 
 
+def _assert_met(happened: Counter[str], met: Iterable[str]) -> None:
+    missed = [one for one in met if not happened[one]]
+    assert not missed, f"{missed} never happened"
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A line a class and ``build/schedules.json``; the processes of xdist send what they recorded with each report."""
     reports = [report for found in terminalreporter.stats.values() for report in found]
@@ -90,12 +99,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     played = sum(found["happened"]["played"] for found in classes.values())
     broken = [one for found in classes.values() for one in found["broken"]]
     caught = sum(control["caught"] > 0 for control in controls.values())
-    told = {"schedules": played, "broken": broken, "classes": classes, "controls": controls}
+    model = sum((Counter(entry["model"]) for entry in entries if "model" in entry), Counter[str]())
+    told = {"schedules": played, "broken": broken, "classes": classes, "controls": controls, "model": model}
     (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "schedules.json").write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
     terminalreporter.write_line(
         f"schedules: {played} in {len(classes)} fault classes, {len(broken)} rules broken; "
-        f"{caught} of {len(controls)} controls caught"
+        f"{caught} of {len(controls)} controls caught; {model['steps']} steps as the model says"
     )
     for name, found in sorted(classes.items()):
         terminalreporter.write_line(f"  {found['happened']['played']:>6} {name}")

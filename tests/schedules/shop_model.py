@@ -1,0 +1,178 @@
+"""A shop beside a model of it: units, what each purchase holds and until when, and what each buyer has bought."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from botocore.exceptions import ReadTimeoutError
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from chalicelib.checkout import (
+    DEFAULT_MARKETS,
+    Caller,
+    Checkout,
+    Purchase,
+    PurchaseStore,
+    State,
+)
+from chalicelib.errors import LivedropError
+from chalicelib.instants import SECOND, Instant
+from chalicelib.payments import SandboxGateway
+from chalicelib.shows import Shows
+from chalicelib.shows.records import DropRecord
+from chalicelib.stock import Layout, Stock
+from chalicelib.stock.expressions import bucket_of
+from tests.schedules.table import Table
+
+LAYOUT, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
+DROP = DropRecord(
+    id="mug", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=sum(SIZES), homes=3,
+    hold_seconds=HOLD_SECONDS, limit_per_buyer=LIMIT, opens_at=0, first_stock=sum(SIZES), made_by="ann", made_at=0,
+    changed_by="ann", changed_at=0,
+)  # fmt: skip
+WEB = Caller("web")
+BUYERS = ("ada", "bob")
+KEPT_KEYS = 7
+"""Updates whose repeats a purchase knows again."""
+NAMES = ("p1", "p2", "p3", "p4", "p5")
+Send = Callable[[Checkout], Any]
+
+
+class CutOnce:
+    """A client whose n-th call is lost, or done with its answer lost."""
+
+    def __init__(self, client: Any, at: int, done: bool) -> None:
+        self._client, self._left, self._done = client, at, done
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**named: Any) -> Any:
+            self._left -= 1
+            if self._left == 0:
+                if self._done:
+                    getattr(self._client, operation)(**named)
+                raise ReadTimeoutError(endpoint_url="cut")
+            return getattr(self._client, operation)(**named)
+
+        return call
+
+
+@dataclass
+class Bought:
+    """What the model knows of one purchase. ``holds``: units and their end; ``sold`` units have none."""
+
+    buyer: str
+    id: str
+    state: State = State.OPEN
+    attempt: int = 0
+    token: str = ""
+    holds: list[tuple[int, int]] = field(default_factory=list)
+    sold: int = 0
+    tried: bool = False
+    updates: int = 0
+
+    @property
+    def quantity(self) -> int:
+        return self.sold + sum(units for units, _ in self.holds)
+
+
+class Modelled(RuleBasedStateMachine):
+    """The shop with its model; ``steps`` counts those that are taken, and what came of them."""
+
+    steps: Counter[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now: Instant = 1_800_000_000_000
+        self.table = Table()
+        self.bank = SandboxGateway(cast("Any", Table()), "sandbox")
+        self.table.items["commerce", "DROP#mug", "DROP"] = {
+            "pk": "DROP#mug", "sk": "DROP", **DROP.model_dump(exclude_none=True),
+        }  # fmt: skip
+        self.till = self.process(self.table)
+        self.till.stock.lay_out("mug", SIZES, self.now)
+        self.size = sum(SIZES)
+        self.bought: dict[str, Bought] = {}
+        self.sent: list[Callable[[], None]] = []
+        self.used: set[str] = set()
+        self.told_since_change = True
+        self.steps["steps"] -= 1  # the invariants are asked once before the first
+
+    def process(self, client: Any) -> Checkout:
+        """What another process has: the same tables, a memory of its own."""
+        stock = Stock(client, "stock", "commerce")
+        shows = Shows(client, "commerce", stock, 30)
+        return Checkout(PurchaseStore(client, "commerce"), shows, stock, self.bank, DEFAULT_MARKETS, b"k" * 32)
+
+    # The model.
+
+    @property
+    def seconds(self) -> int:
+        return self.now // SECOND
+
+    def held(self) -> int:
+        """Units that others may not take: those of a hold that has ended are free two seconds later."""
+        holds = (hold for one in self.bought.values() for hold in one.holds)
+        return sum(units for units, until in holds if until + 2 >= self.seconds)
+
+    def sold(self) -> int:
+        return sum(one.sold for one in self.bought.values())
+
+    def free(self) -> int:
+        return self.size - self.held() - self.sold()
+
+    @invariant()
+    def the_buckets_are_as_the_model_says(self) -> None:
+        self.steps["steps"] += 1
+        audit = self.till.stock.audit(LAYOUT, self.size, self.now)
+        found = (audit.available, audit.held, audit.sold, audit.mismatches)
+        assert found == (self.free(), self.held(), self.sold(), ()), "the buckets are not as the model says"
+
+    @invariant()
+    def no_buyer_has_more_than_the_limit(self) -> None:
+        for buyer in BUYERS:
+            assert sum(one.sold for one in self.bought.values() if one.buyer == buyer) <= LIMIT
+
+    # Requests.
+
+    def send(self, what: str, request: Send, cut: tuple[int, bool] | None = None) -> Any:
+        """Send it; with ``cut``, to a process whose n-th call fails, and then again."""
+        self.told_since_change = False
+        if cut is not None:
+            self.till.stock.refresh(LAYOUT, self.now)
+            try:
+                request(self.process(CutOnce(self.table, *cut)))
+            except (ReadTimeoutError, LivedropError):
+                self.steps[f"{what}, cut"] += 1
+        return request(self.process(self.table))
+
+    def first(self, deliver: Callable[[], None], late: bool) -> None:
+        """Deliver a request now; or only later, when it is drawn to be delivered again."""
+        self.sent.append(deliver)
+        if not late:
+            deliver()
+
+    def drawn(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.bought)))
+
+    def largest(self) -> int:
+        """The most units that one bucket has."""
+        items = [item for place, item in self.table.items.items() if place[0] == "stock"]
+        return max(bucket_of(item).obtainable(self.seconds) for item in items)
+
+    def see(self, name: str, purchase: Purchase) -> None:
+        """The holds that a purchase names now are what the model counts."""
+        (line,) = purchase.lines
+        one = self.bought[name]
+        one.holds = [(hold.quantity, hold.until) for hold in line.holds]
+        assert one.quantity == line.quantity
+        assert all(until <= line.no_hold_beyond for _, until in one.holds)
+
+    def as_before(self, name: str, answer: Any) -> None:
+        """A repeat, or a request that came too late, is told how the purchase stands and changes nothing."""
+        one = self.bought[name]
+        assert (answer.purchase.id, answer.purchase.state) == (one.id, one.state)
+        self.steps["told as before"] += 1

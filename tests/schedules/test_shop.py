@@ -1,0 +1,84 @@
+"""The shop does what its model says, in every order of requests that hypothesis comes to; wrong variants do not.
+
+``LIVEDROP_STEPS`` is the number of steps in all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from chalicelib.stock import OrderRef, expressions
+from chalicelib.stock.bucket import Entry
+from tests.schedules.search import Search
+from tests.schedules.shop import Shop
+
+STEPS_IN_ALL = int(os.environ.get("LIVEDROP_STEPS", "4000"))
+PARTS = 2
+CAUGHT = "the buckets are not as the model says"
+MET = [
+    "created",
+    "created, as must be",
+    "create refused",
+    "updated",
+    "placed",
+    "not placed",
+    "captured: ok",
+    "captured: declined",
+]
+MET += ["cancelled", "order cancelled", "stock changed", "delivered again or late", "told as before"]
+
+
+def play(round_: int, examples: int = 10) -> Counter[str]:
+    """Some examples of up to fifty steps each, the same for the same round; what happened in them."""
+
+    happened: Counter[str] = Counter()
+
+    class Counted(Shop):
+        steps = happened
+
+    without_database = settings(
+        max_examples=examples, stateful_step_count=50, derandomize=True, deadline=None, database=None,
+        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    run_state_machine_as_test(seed(round_)(Counted), settings=without_database)
+    return happened
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_shop_does_what_its_model_says(search: Search, part: int) -> None:
+    happened: Counter[str] = Counter()
+    for round_ in count(part, PARTS):
+        happened += play(round_)
+        if happened["steps"] >= STEPS_IN_ALL / PARTS:
+            break
+    search.took(happened, met=MET)
+
+
+def test_the_model_catches_a_take_of_units_that_are_still_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Entry, "lapsed", lambda self, now: self.until is not None)
+    with pytest.raises(AssertionError, match=CAUGHT):
+        play(0, examples=30)
+
+
+def test_the_model_catches_a_release_that_forgets_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def release(hold: str, order: OrderRef | None) -> expressions.Write:
+        write = real(hold, order)
+        values = {**write.values, ":one": 1}
+        return expressions.Write("SET a = a + :one REMOVE h.#h", write.condition, values, write.names)
+
+    real = expressions.release
+    monkeypatch.setattr(expressions, "release", release)
+    with pytest.raises(AssertionError, match=CAUGHT):
+        play(0, examples=30)
+
+
+def test_the_model_catches_a_repeat_that_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expressions, "_NOTHING_OF_OURS", "attribute_exists(pk)")
+    with pytest.raises(AssertionError, match=CAUGHT):
+        play(0, examples=30)
