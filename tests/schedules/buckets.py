@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -77,8 +77,11 @@ class Buckets:
         """What a caller may believe: nothing, or any buckets to be open, true or not."""
         if self.random.random() < 0.4:
             return None
-        opened = tuple(n for n in range(LAYOUT.homes) if self.random.random() < 0.6)
-        size = sum(self.sizes)
+        return self.believing(n for n in range(LAYOUT.homes) if self.random.random() < 0.6)
+
+    def believing(self, open_buckets: Iterable[int]) -> Summary:
+        """A summary by which these buckets have units, and every other unit is held."""
+        opened, size = tuple(open_buckets), sum(self.sizes)
         return Summary("d", size, len(opened), size - len(opened), 0, opened, self.seconds, None, self.stage.now)
 
     def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeAnswer:

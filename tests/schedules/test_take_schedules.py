@@ -61,7 +61,7 @@ def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[i
     return world
 
 
-@in_parts(150)
+@in_parts(80)
 @pytest.mark.parametrize("fault_class", CLASSES)
 def test_no_schedule_gives_one_buyer_two_holds(search: Search, fault_class: str, seeds: range) -> None:
     def played(seed: int) -> Mapping[str, int]:
@@ -70,7 +70,7 @@ def test_no_schedule_gives_one_buyer_two_holds(search: Search, fault_class: str,
     search.finds_nothing(f"take, {fault_class}", seeds, played, met=["taken"])
 
 
-@in_parts(150)
+@in_parts(80)
 def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(search: Search, seeds: range) -> None:
     def judged(seed: int) -> Mapping[str, int]:
         world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=LEAPS)
