@@ -1,4 +1,4 @@
-"""Keeping live summaries: made from strong reads of the buckets, written where they changed.
+"""Keeping live summaries: made from strong reads of the buckets, written over what was read before.
 
 Up to 400 buckets are summarised whole. Beyond, each hundred is a segment with a summary of its own, made anew when one
 of its buckets changed or a hold in it lapsed, and the drop's summary adds the segments up: a drop of 100,000 units
@@ -150,10 +150,11 @@ class Summaries:
         return self._store.look_at((drop_id, number) for number in numbers).values()
 
     def _settled(self, summary: Summary, record: Mapping[str, int] | None, segment: int | None = None) -> bool:
-        """Put a summary over the record that was read before its buckets, if it differs. False: a rival put one."""
+        """Put a summary over the record that was read before its buckets. False: a rival put one.
+
+        Also one that says the same: a slower rival with an older reading of the buckets is refused only by a put.
+        """
         before = _summary(summary.drop_id, record)
-        if before is not None and _same(summary, before):
-            return True
         written = record_of_summary(summary, 0 if segment is None else segment * SEGMENT)
         if before is not None:
             written["as_of"] = max(summary.as_of, before.as_of + 1)
@@ -167,8 +168,3 @@ def _segments(count: int) -> list[range]:
 
 def _summary(drop_id: str, record: Mapping[str, int] | None) -> Summary | None:
     return None if record is None else summary_of(drop_id, record)
-
-
-def _same(one: Summary, other: Summary) -> bool:
-    """Whether two summaries say the same, whenever they were made."""
-    return record_of_summary(one) | {"as_of": 0} == record_of_summary(other) | {"as_of": 0}
