@@ -109,7 +109,7 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: Shop) -> 
                    "unnamed_holds": 0, "missing_holds": 0, "miscounts": 0, "by_reason": {}},
         "buckets": [{"bucket": 0, "size": 9, "available": 6, "held": 1, "sold": 2, "lapsed": 0}],
         "unnamed_holds": [], "missing_holds": [], "plan": None,
-        "summary": {"size": 9, "available": 6, "held": 1, "sold": 2, "as_of": "2026-11-27T19:00:00.000Z",
+        "summary": {"size": 9, "available": 6, "held": 1, "sold": 2, "as_of": "2026-11-27T19:02:00.000Z",
                     "differs": False},
     }  # fmt: skip
 

@@ -43,7 +43,6 @@ UNUSED = {
     ("OnStock", "dynamodb:GetItem", "CommerceTable"): "a summary that a rival wrote meanwhile",
     ("Repair", "dynamodb:GetItem", "SandboxTable"): _REFUND,
     ("Repair", "dynamodb:GetItem", "StockTable"): _REFUND,
-    ("Repair", "dynamodb:PutItem", "CommerceTable"): _REFUND,
     ("Repair", "dynamodb:UpdateItem", "SandboxTable"): _REFUND,
     ("Repair", "dynamodb:UpdateItem", "StockTable"): _REFUND,
     ("Repair", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
