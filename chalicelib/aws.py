@@ -99,6 +99,12 @@ def refused(error: ClientError) -> bool:
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
+def too_large(error: ClientError) -> bool:
+    """Whether a write was refused as the item would have more than 400 KB (so that it certainly changed nothing)."""
+    said = error.response["Error"]
+    return said["Code"] == "ValidationException" and "Item size has exceeded" in said.get("Message", "")
+
+
 def refused_item(error: ClientError) -> Item | None:
     """The item that stood in the way (``ALL_OLD`` on refusal); None when there is no item."""
     return error.response.get("Item")  # type: ignore[return-value]

@@ -10,6 +10,7 @@ from chalicelib.checkout.till import (
     UNKNOWN,
     Till,
     give_back_unnamed,
+    give_up,
     next_version,
     order_of,
     remembered,
@@ -42,7 +43,11 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
         standing = till.purchases.read(ours)
         return _created_before(standing, change, now) if standing else NoPurchase(tuple(basket.messages))
     purchase = till.priced(_begun(till, change, basket, now))
-    standing = till.purchases.create(purchase)
+    try:
+        standing = till.purchases.create(purchase)
+    except BadInput:
+        _let_all_go(till, basket)
+        raise
     if standing is None:
         return as_it_stands(purchase, now, *basket.messages, created=True)
     give_back_unnamed(till.stock, basket.taken, standing)
@@ -97,6 +102,16 @@ def _created_before(standing: Purchase, change: Change, now: Instant) -> Answer:
     if not seen(standing, change.key, change.fingerprint):
         raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
     return as_it_stands(standing, now, created=True)
+
+
+def _let_all_go(till: Till, basket: Basket) -> None:
+    """Give back what a create took that can never be written; what a twin wrote with less keeps what it names."""
+    standing = till.purchases.read(basket.purchase_id)
+    if standing is not None:
+        give_back_unnamed(till.stock, basket.taken, standing)
+        return
+    for layout, hold in basket.taken:
+        till.stock.release(layout, hold)
 
 
 def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase:
@@ -168,7 +183,11 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
             **mentioned,
         )
     )
-    won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
+    try:
+        won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
+    except BadInput:
+        give_up(till, purchase, basket.taken, now)
+        raise
     _let_go(till, purchase, (won or changed).lines)
     return as_it_stands(won, now) if won else as_it_stands(changed, now, *basket.messages)
 

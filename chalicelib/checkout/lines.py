@@ -13,6 +13,12 @@ from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, Tak
 
 _OFFERS_OF_FEWER = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
 _BUSY_RETRY_MS = 250
+_LONGEST_IMAGE_URL = 512
+"""Bytes of an image's address that a line keeps. A longer one is shown with the drop alone: a hundred lines have to fit
+into one item of 400 KB."""
+
+MOST_HOLDS = 400
+"""Holds in all of a purchase's lines, beyond which none of them grows."""
 
 HOLDS_A_LINE = 4
 """A line may hold units for so many times its drop's ``hold_seconds`` from its first take, however it renews them."""
@@ -59,10 +65,16 @@ def fill(till: Till, basket: Basket, wishes: Iterable[Wish], current: tuple[Line
     A line has one price: where the drop's has risen it does not grow, where it has fallen all its units get the new.
     """
     standing = {line.drop_id: line for line in current}
+    holds = sum(len(line.holds) for line in current)
     for index, (drop_id, quantity) in enumerate(merged(wishes).items()):
         line, path = standing.get(drop_id), f"$.line_items[{index}]"
         if line and quantity <= line.quantity:
             basket.lines.append(reduced(line, quantity))
+            continue
+        if line and holds + len(basket.taken) >= MOST_HOLDS:
+            content = "These units were asked for in too many portions; more of them need a purchase of their own."
+            basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+            basket.lines.append(line)
             continue
         grown = _grow(till, basket, drop_id, quantity, line, path, now)
         if grown:
@@ -205,8 +217,12 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,
         commission_bps=drop.commission_bps,
-        image_url=drop.image_url,
+        image_url=_kept(drop.image_url),
     )
+
+
+def _kept(image_url: str | None) -> str | None:
+    return image_url if image_url and len(image_url.encode()) <= _LONGEST_IMAGE_URL else None
 
 
 def given_up(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Layout, HoldRef, int]]:

@@ -15,6 +15,10 @@ from chalicelib.stock import HoldRef, Layout, OrderRef
 
 _TRIES = 5
 
+MOST_REFUNDS = 100
+MOST_REFUND_LINES = 1_000
+"""Of an order, cancelling it aside, which is always possible: its refunds have to fit into its item."""
+
 
 def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
     """Give back units of an order's lines: recorded first, then money, then (with ``restock``) the units, then done.
@@ -94,9 +98,14 @@ def _carried_out(
 def _recorded(purchase: Purchase, wish: RefundWish, now: Instant, *, whole: bool) -> Purchase:
     """The purchase with one refund more, not carried out yet. ``BadInput`` naming what asks for too much.
 
+    ``Conflict`` when there would be too many refunds for one item, or nothing is left.
+
     ``whole``: all that this version of the purchase has left, whatever the wish's lines.
     """
     wanted = _rest(purchase) if whole else dict(wish.lines)
+    parts_before = sum(len(one.lines) for one in purchase.refunds)
+    if not whole and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + len(wanted) > MOST_REFUND_LINES):
+        raise Conflict("The order has too many refunds; cancel what is left of it.", code="too_many_refunds")
     lines = {line.id: line for line in purchase.lines}
     parts = []
     for index, (line_id, quantity) in enumerate(wanted.items()):

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib import aws
 from chalicelib.checkout.model import Purchase
-from chalicelib.errors import Unavailable
+from chalicelib.errors import BadInput, Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.stock import EpochSeconds
 
@@ -70,7 +70,8 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 class PurchaseStore:
     """Purchases by id. Every write is conditional; what stood in the way of a refused one comes back with the refusal.
 
-    An item of up to 1 KB (about one line) costs one write unit a write.
+    An item of up to 1 KB (about one line) costs one write unit a write. ``BadInput`` for one of more than 400 KB, which
+    the bounds of lines, holds and refunds leave no way to.
     """
 
     dynamodb: DynamoDBClient
@@ -130,6 +131,9 @@ class PurchaseStore:
         try:
             self.dynamodb.put_item(**request)
         except ClientError as error:
+            if aws.too_large(error):
+                detail = "There is more in this purchase than one can have."
+                raise BadInput(detail, field="$.line_items", code="purchase_too_large") from None
             standing = aws.refused_item(error)
             if not aws.refused(error) or standing is None:
                 raise

@@ -1,0 +1,130 @@
+"""A purchase is one item, and none may have more than 400 KB: bounds keep it below, and a refusal holds nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.checkout import Buyer, Destination, Payment, PurchaseStore, Refund, RefundLine, State, UsedKey
+from chalicelib.checkout.lines import MOST_HOLDS
+from chalicelib.checkout.refund import MOST_REFUND_LINES, MOST_REFUNDS
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.stock import HoldRef
+from tests.checkout.builders import NOW, a_change, a_line, a_purchase, a_refund
+from tests.checkout.conftest import Shop
+from tests.checkout.test_basket import said
+from tests.checkout.test_store import size_of, stored
+from tests.conftest import Tables
+
+WIDE = "\N{GRINNING FACE}"  # a character of four bytes
+LINES = 100
+
+
+def a_fat_refund(number: int, parts: int) -> Refund:
+    part = RefundLine(line_id="li_1000_100", quantity=1_000_000, goods=10**12, tax=10**12)
+    return Refund(
+        id=f"rf_{number}",
+        key="k" * 11,
+        fingerprint="f" * 11,
+        lines=(part,) * parts,
+        amount=10**15,
+        shipping=10**8,
+        shipping_tax=10**8,
+        restock=True,
+        restocked=True,
+        by="b" * 128,
+        requested_at=NOW,
+        done_at=NOW,
+        provider_id="p" * 60,
+    )
+
+
+def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Tables) -> None:
+    hold = HoldRef("h" * 11, 100_000, 1_000_000, NOW)
+    line = a_line(
+        id="li_1000_100",
+        drop_id="d" * 64,
+        sku=WIDE * 64,
+        title=WIDE * 200,
+        unit_price=10**8,
+        quantity=10**6,
+        homes=10**5,
+        holds=(hold,) * ((MOST_HOLDS + LINES) // LINES),
+        limit_per_buyer=10**6,
+        tax_category="t" * 64,
+        creator_id="c" * 64,
+        commission_bps=10_000,
+        image_url="i" * 512,
+        tax=10**12,
+        tax_rate_bps=10_000,
+    )
+    texts = ("first_name", "last_name", "street_address", "extended_address", "address_locality", "address_region")
+    used = [UsedKey(key="k" * 11, fingerprint="f" * 11, attempt=number) for number in range(50)]
+    parts = MOST_REFUND_LINES // MOST_REFUNDS
+    largest = a_purchase(
+        state=State.PAID,
+        lines=(line,) * LINES,
+        attribution={f"{number:02}" + WIDE * 62: WIDE * 500 for number in range(30)},
+        buyer=Buyer(first_name=WIDE * 200, last_name=WIDE * 200, email=WIDE * 254, phone_number=WIDE * 40),
+        destination=Destination(id=WIDE * 128, phone_number=WIDE * 200, **dict.fromkeys(texts, WIDE * 200)),
+        keys=tuple(used),
+        payment=Payment(handler_id="sandbox", instrument_id="i" * 128, instrument_type="t" * 64, token="t" * 512),
+        refunds=(*(a_fat_refund(number, parts) for number in range(MOST_REFUNDS)), a_fat_refund(101, LINES)),
+    )
+    PurchaseStore(tables.dynamodb, tables.commerce).create(largest)
+    size = sum(len(name) + size_of(value) for name, value in stored(tables, largest).items())
+    assert 300_000 < size < 400 * 1024
+
+
+def test_a_line_keeps_no_image_address_beyond_its_room(shop: Shop) -> None:
+    short, long = "https://i.example/" + "a" * 494, "https://i.example/" + "a" * 495
+    shop.drop("mug", image_url=short)
+    shop.drop("jug", image_url=long)
+    shop.drop("cup", image_url="https://i.example/" + "\u00e9" * 248)
+    lines = shop.open_purchase(("mug", 1), ("jug", 1), ("cup", 1)).lines
+    assert [line.image_url for line in lines] == [short, None, None]
+
+
+def test_a_purchase_of_too_many_holds_grows_no_further(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.checkout.lines.MOST_HOLDS", 3)
+    shop.drop("mug", stock=9)
+    purchase = shop.open_purchase(("mug", 1))
+    answers = [shop.checkout.update(purchase.id, a_change(("mug", n), key=f"k{n}"), NOW) for n in (2, 3, 4)]
+    assert [said(answer) for answer in answers] == [[], [], ["quantity_adjusted"]]
+    assert shop.read(purchase.id).lines[0].quantity == 3
+    assert shop.counts("mug") == (6, 3, 0)
+
+
+def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 3))
+    done = tuple(a_fat_refund(number, 0) for number in range(MOST_REFUNDS))
+    shop.checkout.purchases.replace(paid.model_copy(update={"version": paid.version + 1, "refunds": done}))
+    before = shop.read(paid.id)
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    assert refusal.value.code == "too_many_refunds"
+    assert shop.read(paid.id) == before
+    _, last = shop.checkout.cancel_order(paid.id, "cancel-1", "body", "ann", NOW)
+    assert (last.lines[0].quantity, last.restocked) == (3, True)
+    assert shop.counts("mug") == (3, 0, 0)
+
+
+def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.drop("jug", stock=3)
+    too_much = {"note": "x" * 420_000}
+    with pytest.raises(BadInput) as refusal:
+        shop.checkout.create(a_change(("mug", 2), ("jug", 1), attribution=too_much), NOW)
+    assert (refusal.value.code, refusal.value.field) == ("purchase_too_large", "$.line_items")
+    assert (shop.counts("mug"), shop.counts("jug")) == ((3, 0, 0), (3, 0, 0))
+
+
+def test_a_change_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    purchase = shop.open_purchase(("mug", 1))
+    with pytest.raises(BadInput) as refusal:
+        shop.checkout.update(purchase.id, a_change(("mug", 3), key="k2", attribution={"note": "x" * 420_000}), NOW)
+    assert refusal.value.code == "purchase_too_large"
+    assert shop.counts("mug") == (2, 1, 0)
+    after = shop.read(purchase.id)
+    assert (after.lines, after.attribution) == (purchase.lines, {})
