@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws
-from chalicelib.api import ROUTES, Front, Secrets, Shop, read_secrets, serve
+from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
@@ -48,9 +48,9 @@ def settings() -> Settings:
 
 
 @cache
-def secrets() -> Secrets:
+def keyring() -> Keyring:
     """Keys and known platforms; only the HTTP function may read them."""
-    return read_secrets(settings().secrets_id)
+    return Keyring(lambda: read_secrets(settings().secrets_id))
 
 
 @cache
@@ -99,14 +99,19 @@ def exports() -> Exports:
     )
 
 
-@cache
 def shop() -> Shop:
-    """Everything that HTTP calls lead to."""
+    """Everything that HTTP calls lead to, by the keys of the moment."""
+    return shop_with(keyring().at(clock()))
+
+
+@lru_cache(maxsize=1)
+def shop_with(secrets: Secrets) -> Shop:
+    """Everything that HTTP calls lead to, by these keys."""
     from chalicelib.streams.jobs import to_capture
     from chalicelib.streams.store import Queue
 
     captures = to_capture(Queue(aws.client("sqs"), settings().capture_queue_url))
-    return Shop(settings(), secrets(), shows(), stock(), till(secrets().id_key), exports(), captures)
+    return Shop(settings(), secrets, shows(), stock(), till(secrets.id_key), exports(), captures)
 
 
 serve(app, ROUTES, shop)

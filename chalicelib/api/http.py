@@ -205,6 +205,8 @@ def _preflight(app: Front, methods: Sequence[str], shop: Callable[[], Shop]) -> 
         sent = {name.lower(): value for name, value in app.current_request.headers.items()}
         try:
             headers = _cross_origin(sent, shop().settings.cors_origins)
+        except LivedropError as error:
+            return _response(refusal(error, "ours"))
         except aws.UNREACHABLE:
             return _response(refusal(Unavailable("A part of the shop cannot be reached."), "ours"))
         if "Access-Control-Allow-Origin" in headers:

@@ -1,13 +1,22 @@
-"""The deployment's secret: keys and known platforms, read from Secrets Manager once a process."""
+"""The deployment's secret: keys and known platforms, read from Secrets Manager and known for some minutes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib import aws
+from chalicelib.errors import Unavailable
+from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
+from chalicelib.telemetry import logger
+
+FRESH: Instant = 5 * MINUTE
+"""How long keys are known before they are read anew."""
+LONGEST: Instant = HOUR
+"""How long they count where they cannot be read anew: a show goes on while Secrets Manager is away."""
+TRY_AGAIN: Instant = 30 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +40,23 @@ class Secrets:
 
     @classmethod
     def from_json(cls, text: str) -> Secrets:
-        """The secret's JSON as it is stored. ``KeyError`` or ``ValueError`` when it is not of our form."""
-        stored: Mapping[str, Any] = json.loads(text)
-        return cls(
-            id_key=bytes.fromhex(stored["id_key"]),
-            jwt_secret=stored["jwt_secret"],
-            cue_secrets=tuple(stored["cue_secrets"]),
-            platforms=tuple(
-                Platform(one["name"], one["profile"], one.get("channel"), one["api_key"]) for one in stored["platforms"]
-            ),
-        )
+        """The secret's JSON as it is stored. ``Unavailable`` when a key is missing, or it is not of our form."""
+        try:
+            stored: Mapping[str, Any] = json.loads(text)
+            read = cls(
+                id_key=bytes.fromhex(stored["id_key"]),
+                jwt_secret=stored["jwt_secret"],
+                cue_secrets=tuple(stored["cue_secrets"]),
+                platforms=tuple(
+                    Platform(one["name"], one["profile"], one.get("channel"), one["api_key"])
+                    for one in stored["platforms"]
+                ),
+            )
+        except (KeyError, ValueError, TypeError, AttributeError):
+            raise _incomplete() from None
+        if not all((read.id_key, read.jwt_secret, *(one.api_key for one in read.platforms))):
+            raise _incomplete()
+        return read
 
     def platform_of(self, profile: str) -> Platform | None:
         """The platform with this profile address; None for the public."""
@@ -48,6 +64,35 @@ class Secrets:
 
 
 def read_secrets(secrets_id: str) -> Secrets:
-    """The deployment's secret: one call. Whoever composes the process keeps the answer."""
+    """The deployment's secret: one call. ``Unavailable`` when it is not complete."""
     answer = aws.client("secretsmanager").get_secret_value(SecretId=secrets_id)
     return Secrets.from_json(answer["SecretString"])
+
+
+def _incomplete() -> Unavailable:
+    return Unavailable("The shop's keys are not complete.", retry_after_seconds=TRY_AGAIN // SECOND)
+
+
+class Keyring:
+    """The secret as a process knows it: read at first use, and anew when what is known is five minutes old."""
+
+    def __init__(self, read: Callable[[], Secrets]) -> None:
+        self._read = read
+        self._known: Secrets | None = None
+        self._next: Instant = 0
+        self._end: Instant = 0
+
+    def at(self, now: Instant) -> Secrets:
+        """The keys at an instant. Raises what reading them raises, when none are known that still count."""
+        if self._known is not None and now < min(self._next, self._end):
+            return self._known
+        self._next = now + TRY_AGAIN  # meanwhile other threads use what is known
+        try:
+            self._known = self._read()
+        except (Unavailable, *aws.UNREACHABLE) as error:
+            if self._known is None or now >= self._end:
+                raise
+            logger.warning("keys could not be read anew", extra={"error": type(error).__name__})
+        else:
+            self._next, self._end = now + FRESH, now + LONGEST
+        return self._known

@@ -1,0 +1,112 @@
+"""Keys are known for a while, not for the life of a process; without them the shop is unavailable, not broken."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from chalice.config import Config
+from chalice.local import LocalGateway
+
+from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, serve
+from chalicelib.api.secrets import FRESH, LONGEST, TRY_AGAIN
+from chalicelib.errors import Unavailable
+from tests.api.conftest import SECRETS
+
+STORED: dict[str, Any] = {
+    "id_key": "00" * 32,
+    "jwt_secret": "a secret",
+    "cue_secrets": ["whsec_b2xk"],
+    "platforms": [{"name": "lively", "profile": "https://platform.example/profile", "api_key": "key"}],
+}
+NOW = 1_000_000
+
+
+class Manager:
+    """Secrets Manager, which holds one secret and can be away."""
+
+    def __init__(self) -> None:
+        self.holds, self.away, self.asked = SECRETS, False, 0
+
+    def read(self) -> Secrets:
+        self.asked += 1
+        if self.away:
+            raise EndpointConnectionError(endpoint_url="https://secretsmanager.example")
+        return self.holds
+
+
+def test_keys_are_read_once_and_anew_after_five_minutes() -> None:
+    manager = Manager()
+    keyring = Keyring(manager.read)
+    assert [keyring.at(NOW + later) for later in (0, 1, FRESH - 1)] == [SECRETS] * 3
+    assert manager.asked == 1
+    manager.holds = replace(SECRETS, jwt_secret="another secret")
+    assert keyring.at(NOW + FRESH - 1) == SECRETS
+    assert keyring.at(NOW + FRESH) == manager.holds
+    assert manager.asked == 2
+
+
+def test_what_is_known_counts_for_an_hour_while_keys_cannot_be_read() -> None:
+    manager = Manager()
+    keyring = Keyring(manager.read)
+    keyring.at(NOW)
+    manager.away = True
+    assert [keyring.at(NOW + later) for later in (FRESH, FRESH + TRY_AGAIN - 1, FRESH + TRY_AGAIN)] == [SECRETS] * 3
+    assert manager.asked == 3
+    assert keyring.at(NOW + LONGEST - 1) == SECRETS
+    with pytest.raises(EndpointConnectionError):
+        keyring.at(NOW + LONGEST)
+    with pytest.raises(EndpointConnectionError):
+        keyring.at(NOW + LONGEST + 1)
+    manager.away = False
+    assert keyring.at(NOW + LONGEST + 2) == SECRETS
+
+
+def test_keys_that_were_never_read_are_asked_for_each_time() -> None:
+    manager = Manager()
+    manager.away, keyring = True, Keyring(manager.read)
+    for _ in range(2):
+        with pytest.raises(EndpointConnectionError):
+            keyring.at(NOW)
+    assert manager.asked == 2
+
+
+def test_a_complete_secret_is_read() -> None:
+    read = Secrets.from_json(json.dumps(STORED))
+    assert (read.id_key, read.jwt_secret, read.cue_secrets) == (bytes(32), "a secret", ("whsec_b2xk",))
+    assert [(one.name, one.channel, one.api_key) for one in read.platforms] == [("lively", None, "key")]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"id_key": 7}'])
+def test_what_is_no_secret_of_ours_is_unavailable(text: str) -> None:
+    with pytest.raises(Unavailable):
+        Secrets.from_json(text)
+
+
+FAULTS: list[dict[str, Any]] = [
+    *({name: None} for name in STORED), {"id_key": ""}, {"id_key": "xyz"}, {"jwt_secret": ""}, {"platforms": [{}]},
+    {"platforms": [STORED["platforms"][0] | {"api_key": ""}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_secret_without_one_of_its_keys_is_unavailable(fault: dict[str, Any]) -> None:
+    with pytest.raises(Unavailable) as error:
+        Secrets.from_json(json.dumps(STORED | fault))
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_a_shop_without_its_keys_answers_that_it_is_unavailable(method: str) -> None:
+    def no_shop() -> Shop:
+        Secrets.from_json("{}")
+        raise AssertionError
+
+    app = Front(app_name="livedrop", configure_logs=False)
+    serve(app, ROUTES, no_shop)
+    answer = LocalGateway(app, Config()).handle_request(method, "/shows/s1/live", {"host": "shop.example"}, None)
+    assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "30")
+    assert json.loads(answer["body"])["code"] == "unavailable"
