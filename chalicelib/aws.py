@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 """A DynamoDB item in the wire format: ``{"version": {"N": "3"}}``."""
 
+TRIES, CONNECT_SECONDS, READ_SECONDS = 3, 1, 4
+"""Of one call. With the pauses between tries 18 s at most: its function (20 s) is there to answer that it failed."""
+
 _CONFIG = Config(
     max_pool_connections=64,
     parameter_validation=False,  # 7 to 10 % of a call's CPU; our own types hold what it would check
     user_agent="livedrop",  # else botocore spells out system and features twice a call: 12 % of its CPU
-    retries={"mode": "standard", "total_max_attempts": 3},
-    connect_timeout=2,
-    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": TRIES},
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
     tcp_keepalive=True,
 )
 

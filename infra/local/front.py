@@ -23,7 +23,9 @@ BODY_LIMIT = 1_000_000
 _DISCARD_LIMIT = 32_000_000
 _CHUNK = 65_536
 
+_NOWHERE = "There is nothing at this address."
 _NO_ROUTE = {"type": "urn:livedrop:problem:not_found", "title": "Not found", "status": 404, "code": "not_found"}
+_NO_ROUTE |= {"detail": _NOWHERE, "content": _NOWHERE}
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -47,7 +49,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
         response = {
             "statusCode": 404,
             "headers": {"Content-Type": "application/problem+json"},
-            "body": json.dumps(_NO_ROUTE | {"detail": "There is nothing at this address."}),
+            "body": json.dumps(_NO_ROUTE),
         }
     body = _content(response)
     headers = _response_headers(response)

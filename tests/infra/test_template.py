@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from chalicelib import aws
 from chalicelib.checkout.audit_store import AUDITED
+from infra.package import ROOT
 from tests.infra.packaged import packaged
 
 TERMINAL = "DLQ"
@@ -81,6 +84,29 @@ def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
             if isinstance(seconds, dict):
                 seconds = packaged()["Parameters"][seconds["Ref"]]["MinValue"]
             assert seconds >= _functions()[name]["Timeout"]
+
+
+def test_a_call_that_fails_says_so_before_its_function_ends() -> None:
+    pauses = sum(2**number for number in range(aws.TRIES - 1))  # botocore's standard mode, throttled: up to 1 s, 2 s
+    longest = aws.TRIES * (aws.CONNECT_SECONDS + aws.READ_SECONDS) + pauses
+    default = json.loads((ROOT / ".chalice" / "config.json").read_text())["lambda_timeout"]
+    seconds = {name: function.get("Timeout", default) for name, function in _functions().items()}
+    assert all(longest + 1 < limit for limit in seconds.values())
+    assert seconds["APIHandler"] < 29, "API Gateway ends sooner"
+
+
+def test_what_api_gateway_says_itself_is_in_the_form_of_our_answers() -> None:
+    answers = packaged()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED"} <= set(answers)
+    for kind, answer in answers.items():
+        text = answer["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"as it says"')
+        body, headers = json.loads(text), answer["ResponseParameters"]["Headers"]
+        assert body["type"] == f"urn:livedrop:problem:{body['code']}"
+        assert body["detail"] == body["content"]
+        assert body.get("status") == answer.get("StatusCode")
+        assert headers["Access-Control-Allow-Origin"] == "'*'"
+        assert headers["Content-Type"] == "'application/problem+json'"
+        assert ("Retry-After" in headers) == (kind in {"THROTTLED", "DEFAULT_5XX"})
 
 
 def test_every_function_has_a_role_of_its_own() -> None:
