@@ -159,8 +159,8 @@ def take_units(
     if line:
         until = min(until, line.no_hold_beyond)
     answer: TakeAnswer = Busy(_BUSY_RETRY_MS)
+    name = hold_id(basket.purchase_id, drop.id, basket.version, quantity)  # the same for fewer: a repeat finds them
     for _ in range(_OFFERS_OF_FEWER):
-        name = hold_id(basket.purchase_id, drop.id, basket.version, wanted)
         answer = till.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
             answer = till.stock.find(drop.layout, name) or answer

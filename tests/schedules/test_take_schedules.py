@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from chalicelib.stock import Stock, TakeAnswer, hold_id, take
+from chalicelib.stock import Fewer, Stock, TakeAnswer, hold_id, take
 from tests.schedules.buckets import LAYOUT, LEAPS, Buckets, Taker, TwoHolds
 from tests.schedules.refused import Refused
 from tests.schedules.search import Search, in_parts
@@ -78,6 +78,50 @@ def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(searc
         return world.stage.happened
 
     search.finds_nothing("take, lapses and deaths", seeds, judged, met=["processes died", "late writes landed"])
+
+
+def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
+    """Copies of one request for three units, which takes fewer where it is offered fewer: the hold ids it may use."""
+    world = Buckets(seed, sizes=(1, 2, 3))
+    ids = {quantity: hold_id(f"purchase{seed}", "d", 1, quantity if id_by_quantity else 3) for quantity in (1, 2, 3)}
+
+    def taker(stock: Stock, _: str) -> TakeAnswer:
+        answer, wanted = world.take(stock, ids[3], 3), 3
+        while isinstance(answer, Fewer) and answer.quantity < wanted:
+            wanted = answer.quantity
+            answer = world.take(stock, ids[wanted], wanted)
+        return answer
+
+    def one_place() -> None:
+        if sum(len(world.places(hold)) for hold in set(ids.values())) > 1:
+            raise TwoHolds(ids[3])
+
+    world.rules.append(one_place)
+    copies, tries, faults = list(CLASSES.values())[seed % len(CLASSES)]
+    for _ in range(copies):
+        world.stage.actor(world.buyer(ids[3], taker, tries), faults)
+    for name in ("ada", "bob"):
+        world.stage.actor(world.rival(name))
+    world.stage.play()
+    left = [bucket["h"][ids[3]]["q"] for bucket in world.buckets if bucket["h"].get(ids[3], {"q": 0})["q"]]
+    world.stage.happened["fewer taken"] += any(quantity < 3 for quantity in left)
+    world.stage.happened["all taken"] += 3 in left
+    return world
+
+
+@in_parts(80)
+def test_no_schedule_in_which_fewer_are_offered_gives_one_buyer_two_holds(search: Search, seeds: range) -> None:
+    def played(seed: int) -> Mapping[str, int]:
+        return play_fewer(seed).stage.happened
+
+    search.finds_nothing("take, fewer offered", seeds, played, met=["fewer taken", "all taken"])
+
+
+def test_the_search_catches_an_id_for_each_quantity(search: Search) -> None:
+    def played(seed: int) -> Mapping[str, int]:
+        return play_fewer(seed, id_by_quantity=True).stage.happened
+
+    search.catches("an id for each quantity", 3_000, played)
 
 
 @pytest.mark.parametrize("fault_class", CLASSES)
