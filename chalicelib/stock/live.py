@@ -8,6 +8,7 @@ costs 100 RCU a touched segment and one for each of its 42 segments, not 4,200.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -36,8 +37,25 @@ class Summaries:
 
     def __init__(self, store: StockStore) -> None:
         self._store = store
-        self._made: dict[str, Summary] = {}
+        self._latest: dict[str, Summary] = {}
         self._locks: dict[str, threading.Lock] = {}
+        self._empty: dict[tuple[str, int], Instant] = {}
+
+    def note_empty(self, drop_id: str, number: int, now: Instant) -> None:
+        """A take has seen nothing to be had in a bucket."""
+        self._empty[drop_id, number] = now
+
+    def seems_open(self, summary: Summary, number: int, now: Instant) -> bool:
+        """Whether a bucket has units, as the summary has it, and no take of this process saw it empty since.
+
+        For a second at most: nothing tells a process of units that come back. What seems closed is not asked, no more:
+        that nothing is left is never said on this ground. It spares the refused write of everybody who comes between a
+        bucket's end and the summary that shows it.
+        """
+        at = bisect_left(summary.open_buckets, number)
+        if at == len(summary.open_buckets) or summary.open_buckets[at] != number:
+            return False
+        return self._empty.get((summary.drop_id, number), 0) <= max(summary.as_of, now - FRESH_FOR)
 
     def known(self, drop_id: str) -> Summary | None:
         """As last written: 0.5 RCU."""
@@ -45,14 +63,15 @@ class Summaries:
         return None if record is None else summary_of(drop_id, record)
 
     def fresh(self, layout: Layout, bucket: int, now: Instant) -> Summary:
-        """One at most a second old: what this process made, else what is written, else made anew.
+        """One at most a second old: what this process had last, else what is written, else made anew.
 
         Of a drop with segments, the one of ``bucket`` is made anew, and any in which a lapse is due.
         """
         with self._locks.setdefault(layout.drop_id, threading.Lock()):
-            for candidate in (self._made.get, self.known):
+            for candidate in (self._latest.get, self.known):
                 summary = candidate(layout.drop_id)
                 if summary is not None and abs(now - summary.as_of) <= FRESH_FOR and not a_lapse_is_due(summary, now):
+                    self._latest[layout.drop_id] = summary
                     return summary
             return self.refresh(layout, now, {bucket: now})
 
@@ -69,7 +88,7 @@ class Summaries:
                 self._store.put_summary(drop_id, record, seen_as_of=None, segment=segment)
         first = summarise(drop_id, buckets, None, now)
         if self._store.put_summary(drop_id, record_of_summary(first), seen_as_of=None):
-            self._made[drop_id] = first
+            self._latest[drop_id] = first
 
     def refresh(self, layout: Layout, now: Instant, changes: Changes | None = None) -> Summary:
         """Make it from strong reads, and write it over the one that was read *before* them, if it differs.
@@ -80,7 +99,7 @@ class Summaries:
         winner began to read after this call did, so it has seen whatever this call was made for.
         """
         summary = self._make(layout, now, changes)
-        self._made[layout.drop_id] = summary
+        self._latest[layout.drop_id] = summary
         return summary
 
     def refresh_all(self, changes: Mapping[Layout, Changes], now: Instant) -> None:

@@ -90,14 +90,14 @@ class Take:
 
     def _begin(self, believed: Summary | None, *, first_try: bool) -> TakeAnswer | None:
         """Ask home: by the write itself where it seems to have units, by a strong read where a hold may stand there."""
-        if believed is None or _has(believed.open_buckets, self._home):
+        if believed is None or self._seems_open(believed, self._home):
             return self._take_at(self._home, None)
         if first_try:
             return None
         return self._take_at(self._home, self._store.look(self._layout.drop_id, self._home, strong=True))
 
     def _home_anew(self, fresh: Summary) -> TakeAnswer | None:
-        if self._pointer is None and self._home not in self._asked and _has(fresh.open_buckets, self._home):
+        if self._pointer is None and self._home not in self._asked and self._seems_open(fresh, self._home):
             return self._take_at(self._home, None)
         return None
 
@@ -111,7 +111,7 @@ class Take:
             bucket = self._store.look(self._layout.drop_id, number, strong=False)
             match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
                 case Short(obtainable):
-                    self._fewer = max(self._fewer, obtainable)
+                    self._fell_short(number, obtainable)
                 case Ours():
                     return self._take_at(self._home, None)  # it is known there, or points here
                 case Room():
@@ -125,7 +125,7 @@ class Take:
         numbers, closed = summary.open_buckets, {*self._asked, self._at}
         turn = bisect_left(numbers, self._start)
         others = (n for n in chain(islice(numbers, turn, None), islice(numbers, turn)) if n not in closed)
-        candidates = list(islice(others, PROBES))
+        candidates = list(islice((n for n in others if self._seems_open(summary, n)), PROBES))
         fullest = summary.largest_in
         if self._quantity > 1 and fullest is not None and fullest not in closed.union(candidates):
             candidates.insert(PROBES - 1, fullest)
@@ -202,7 +202,7 @@ class Take:
                 case Fenced():
                     return None
                 case Short(obtainable):
-                    self._fewer = max(self._fewer, obtainable)
+                    self._fell_short(number, obtainable)
                     return None
                 case Room():
                     write = expressions.put_hold(self._hold_id, Entry(self._quantity, self._until), found)
@@ -211,6 +211,14 @@ class Take:
                 hold = HoldRef(self._hold_id, number, self._quantity, self._until)
                 return Taken(hold)
         return None
+
+    def _seems_open(self, summary: Summary, number: int) -> bool:
+        return self._summaries.seems_open(summary, number, self._now)
+
+    def _fell_short(self, number: int, obtainable: int) -> None:
+        self._fewer = max(self._fewer, obtainable)
+        if not obtainable:
+            self._summaries.note_empty(self._layout.drop_id, number, self._now)
 
     def _meaning(self, bucket: Bucket | None) -> Ours | Moved | Fenced | Dead | Short | Room:
         if bucket is None:
@@ -235,9 +243,3 @@ class Take:
     def _pause_ms(self) -> int:
         """Between 250 and 1,250 ms, by hold, so that those refused together do not come back together."""
         return 250 + number_of(self._hold_id) // self._layout.homes % 1_000
-
-
-def _has(numbers: tuple[int, ...], number: int) -> bool:
-    """Whether an ordered tuple has a number: 4,200 buckets are not searched one by one."""
-    at = bisect_left(numbers, number)
-    return at < len(numbers) and numbers[at] == number

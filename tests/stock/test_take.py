@@ -173,6 +173,23 @@ def test_a_take_reads_at_most_four_other_buckets(tables: Tables) -> None:
     assert calls == ["GetItem"] * 4
 
 
+def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newer_summary(tables: Tables) -> None:
+    shelf = Shelf(tables, [0, 9])
+    ids, known = shelf.ids(0), shelf.believes(0, 1)
+    elsewhere = ["GetItem", "UpdateItem", "UpdateItem"]  # a look, the pointer at home, the take
+    for later, summary, asked_at_home in [
+        (1, known, True),
+        (2, known, False),
+        (1_000, known, False),
+        (1_001, known, True),
+        (1_100, known, False),
+        (1_200, replace(known, as_of=NOW + 1_101), True),
+    ]:
+        with calls_of(shelf) as calls:
+            assert isinstance(shelf.take(next(ids), known=summary, now=NOW + later), Taken)
+        assert calls == ["UpdateItem"] * asked_at_home + elsewhere
+
+
 def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Tables) -> None:
     shelf = Shelf(tables, [0, 1, 1, 1, 1, 1, 1, 1, 5])
     known = replace(shelf.believes(1, 2, 3, 4, 5, 6, 7, 8), largest=5, largest_in=8)
