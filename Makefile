@@ -36,7 +36,7 @@ test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the
 
 SEARCHES := tests/schedules tests/crashes
 
-prove: .venv/ready ## The long forms of races (two engines; Java), crashes, schedules: an hour or two
+prove: .venv/ready ## The long forms of races (two engines; Java), crashes, schedules: two to three hours
 	@LIVEDROP_SCHEDULES=20000 LIVEDROP_CRASHES=all LIVEDROP_RACES=20 LIVEDROP_SECOND_ENGINE=1 LIVEDROP_STEPS=20000 \
 		$(BIN)/python -m pytest -n 2 $(SEARCHES) tests/races -k "not moto"
 
