@@ -101,6 +101,8 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> None:
         currency=purchase.currency,
         token=payment.token,
         metadata=_metadata(purchase),
+        asked_at=purchase.placed_at or purchase.updated_at,
+        provider_id=payment.provider_id,
     )
     authorised = till.gateway.authorise(order, now=now)
     if isinstance(authorised, Declined):

@@ -70,7 +70,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
             "placed_at": now,
-            "payment": _payment(wish, till.gateway.name),
+            "payment": _payment(wish, till.gateway.name, purchase.payment),
             "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
         }
     )
@@ -117,13 +117,15 @@ def _overtaken(till: Till, standing: Purchase, basket: Basket, wish: Completion,
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _payment(wish: Completion, provider: str) -> Payment:
+def _payment(wish: Completion, provider: str, earlier: Payment | None) -> Payment:
+    """A new attempt's; an earlier attempt's payment is handed to the provider again."""
     return Payment(
         handler_id=wish.handler_id,
         instrument_id=wish.instrument_id,
         instrument_type=wish.instrument_type,
         token=wish.token,
         provider=provider,
+        provider_id=earlier.provider_id if earlier and earlier.provider == provider else None,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from chalicelib.instants import Instant
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrder:
@@ -16,6 +18,10 @@ class PaymentOrder:
     currency: str
     token: str
     metadata: dict[str, str]
+    asked_at: Instant
+    """When the buyer asked for this attempt."""
+    provider_id: str | None = None
+    """The payment of an earlier attempt that ended without money, to be confirmed again where the provider can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
     shop.checkout.capture(placed.id, 1, NOW)
     again = shop.checkout.complete(placed.id, a_completion("declined", "pay-again"), NOW)
     assert isinstance(again, Answer)
-    late = PaymentOrder(placed.id, 3, placed.totals.total, "GBP", "ok", {})
+    late = PaymentOrder(placed.id, 3, placed.totals.total, "GBP", "ok", {}, NOW)
     shop.gateway.authorise(late, now=NOW)
     shop.checkout.capture(placed.id, 3, NOW)
     found = shop.gateway.find(placed.id, 3, now=NOW)
@@ -126,7 +126,7 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
 ) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
-    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}), now=NOW)
+    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
     counted: list[str] = []
     monkeypatch.setattr(capture, "count", counted.append)
@@ -149,7 +149,7 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: Shop, monkeypa
     monkeypatch.setattr(Stock, "sell", lambda *_: Gone())
     placed = shop.checkout.complete(purchase.id, a_completion(), NOW)
     assert isinstance(placed, Answer)
-    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}), now=NOW)
+    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
 
     def rival() -> None:

@@ -24,7 +24,7 @@ PAYMENT = "sbx_p1#1"
 
 
 def an_order(token: str = "ok", *, attempt: int = 1, amount: int = 1_000) -> PaymentOrder:
-    return PaymentOrder("p1", attempt, amount, "GBP", token, {"purchase": "p1"})
+    return PaymentOrder("p1", attempt, amount, "GBP", token, {"purchase": "p1"}, NOW)
 
 
 @pytest.fixture

@@ -1,0 +1,234 @@
+"""Stripe by its official SDK: one payment intent for a purchase while it can be confirmed again, captured by us, once.
+
+The only file that knows ``stripe``. Which attempt an intent is for stands in its metadata; a void or a capture in the
+name of another attempt is refused. Calls carry idempotency keys made of purchase and attempt; Stripe remembers those
+for a day (https://docs.stripe.com/api/idempotent_requests), so that beyond :data:`KEY_MEMORY` an attempt is looked up,
+never begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import stripe
+
+from chalicelib.instants import HOUR, Instant
+from chalicelib.payments.model import (
+    Authorised,
+    Captured,
+    CaptureRefused,
+    Declined,
+    OutcomeUnknownError,
+    PaymentOrder,
+    Refunded,
+)
+from chalicelib.telemetry import logger
+
+KEY_MEMORY: Final[Instant] = 23 * HOUR
+"""How long a call may be repeated under its key: an hour less than Stripe promises."""
+
+CONNECT_SECONDS: Final = 2
+ANSWER_SECONDS: Final = 8
+
+_CONFIRMED_AGAIN: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+_TOKENS: Final = {"ctoken_": "confirmation_token", "pm_": "payment_method"}
+_UNKNOWN: Final = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, stripe.AuthenticationError)
+
+
+def stripe_client(api_key: str, address: str | None = None) -> stripe.StripeClient:
+    """The SDK's client, which tries once and waits ten seconds at most: what is tried again is decided by our queue."""
+    return stripe.StripeClient(
+        api_key,
+        base_addresses={"api": address} if address else {},
+        max_network_retries=0,
+        http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, ANSWER_SECONDS)),
+    )
+
+
+class StripeGateway:
+    """A gateway over payment intents with manual capture."""
+
+    name = "stripe"
+
+    def __init__(self, client: stripe.StripeClient) -> None:
+        self._intents = client.v1.payment_intents
+        self._refunds = client.v1.refunds
+
+    def authorise(self, order: PaymentOrder, *, now: Instant) -> Authorised | Declined:
+        """Reserve the money: create and confirm an intent, or confirm the purchase's own again. One call, or three."""
+        if now - order.asked_at > KEY_MEMORY:
+            found = self.find(order.purchase_id, order.attempt, now=now)
+            return Authorised(found.provider_id, found=True) if isinstance(found, Captured) else found or _too_late()
+        instrument = next((name for prefix, name in _TOKENS.items() if order.token.startswith(prefix)), None)
+        if instrument is None:
+            return Declined(order.provider_id, "invalid_token")
+        try:
+            with _outcome():
+                return self._confirmed(order, {instrument: order.token})
+        except stripe.CardError as error:
+            return Declined(_id_in(error), _code(error))
+        except stripe.InvalidRequestError as error:
+            if error.param in _TOKENS.values():
+                return Declined(order.provider_id, "invalid_token")
+            raise ValueError(f"stripe refused the payment: {error.code}") from error
+
+    def _confirmed(self, order: PaymentOrder, instrument: dict[str, str]) -> Authorised | Declined:
+        metadata = {**order.metadata, "purchase": order.purchase_id, "attempt": str(order.attempt)}
+        known = self._intents.retrieve(order.provider_id) if order.provider_id else None
+        if known is not None and known.status in {"requires_capture", "succeeded"}:
+            if _attempt(known) == order.attempt:
+                return Authorised(known.id, found=True)
+            if known.status == "succeeded":
+                raise ValueError("an earlier attempt of this purchase was captured")
+            self._intents.cancel(known.id)
+            known = None
+        if known is None or known.status not in _CONFIRMED_AGAIN:
+            created = self._intents.create(
+                {
+                    "amount": order.amount,
+                    "currency": order.currency.lower(),
+                    "capture_method": "manual",
+                    "confirm": True,
+                    "payment_method_types": ["card"],
+                    "metadata": metadata,
+                    **instrument,  # type: ignore[typeddict-item]
+                },
+                {"idempotency_key": _key(order, "create")},
+            )
+            return _answer(created)
+        self._intents.update(
+            known.id, {"amount": order.amount, "metadata": metadata}, {"idempotency_key": _key(order, "update")}
+        )
+        confirmed = self._intents.confirm(known.id, instrument, {"idempotency_key": _key(order, "confirm")})  # type: ignore[arg-type]
+        return _answer(confirmed)
+
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureRefused:
+        """Take what was authorised, once, and the whole of it: a part leaves goods without money. Two calls."""
+        with _outcome():
+            intent = self._intents.retrieve(provider_id)
+            if _attempt(intent) != attempt:
+                return CaptureRefused(provider_id, "wrong_attempt")
+            if intent.status == "requires_capture" and intent.amount_capturable != amount:
+                return CaptureRefused(provider_id, "wrong_amount")
+            try:
+                captured = self._intents.capture(
+                    provider_id,
+                    {"amount_to_capture": amount, "expand": ["latest_charge.balance_transaction"]},
+                    {"idempotency_key": f"{provider_id}:{attempt}:capture"},
+                )
+            except stripe.InvalidRequestError as error:
+                if error.code != "payment_intent_unexpected_state":
+                    raise
+                return self._met_another_state(provider_id, amount)
+        return _captured(captured)
+
+    def _met_another_state(self, provider_id: str, amount: int) -> Captured | CaptureRefused:
+        intent = self._intents.retrieve(provider_id, {"expand": ["latest_charge.balance_transaction"]})
+        if intent.status == "succeeded" and intent.amount_received == amount:
+            return _captured(intent)
+        return CaptureRefused(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
+
+    def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
+        """Cancel an intent that will not be captured. False: it was captured. ``ValueError``: of another attempt."""
+        with _outcome():
+            intent = self._intents.retrieve(provider_id)
+            if _attempt(intent) != attempt:
+                raise ValueError(f"this is no payment of attempt {attempt}")
+            if intent.status == "canceled":
+                return True
+            try:
+                self._intents.cancel(provider_id, {}, {"idempotency_key": f"{provider_id}:{attempt}:cancel"})
+            except stripe.InvalidRequestError as error:
+                if error.code != "payment_intent_unexpected_state":
+                    raise
+                return self._intents.retrieve(provider_id).status == "canceled"
+        return True
+
+    def find(self, purchase_id: str, attempt: int, *, now: Instant) -> Authorised | Captured | Declined | None:
+        """What became of an attempt, by metadata. Stripe's search lags by up to a minute: None may be too early."""
+        with _outcome():
+            query = f"metadata['purchase']:'{purchase_id}' AND metadata['attempt']:'{attempt}'"
+            found = self._intents.search({"query": query, "expand": ["data.latest_charge.balance_transaction"]})
+            intents = sorted(found.data, key=lambda intent: intent.created)
+        if not intents:
+            return None
+        intent = intents[-1]
+        return _captured(intent) if intent.status == "succeeded" else _standing(intent)
+
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded:
+        """Give money back, once for each refund id, however old. ``ValueError`` for more than is left. Two calls."""
+        with _outcome():
+            for made in self._refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter():
+                if getattr(made.metadata, "refund", None) == refund_id and made.status != "failed":
+                    if made.amount != amount:
+                        raise ValueError("this refund was made with another amount")
+                    return Refunded(made.id)
+            try:
+                made = self._refunds.create(
+                    {"payment_intent": provider_id, "amount": amount, "metadata": {"refund": refund_id}},
+                    {"idempotency_key": f"{provider_id}:refund:{refund_id}"},
+                )
+            except stripe.InvalidRequestError as error:
+                raise ValueError(f"{amount} cannot be refunded: {error.code}") from error
+        return Refunded(made.id)
+
+
+@contextmanager
+def _outcome() -> Iterator[None]:
+    """What Stripe did not say, or said about itself or our key, leaves the outcome open."""
+    try:
+        yield
+    except (stripe.CardError, stripe.InvalidRequestError):
+        raise
+    except _UNKNOWN as error:
+        logger.warning("stripe gave no outcome", extra={"error": type(error).__name__, "status": error.http_status})
+        raise OutcomeUnknownError(type(error).__name__) from error
+
+
+def _key(order: PaymentOrder, call: str) -> str:
+    return f"{order.purchase_id}:{order.attempt}:{call}"
+
+
+def _attempt(intent: Any) -> int | None:
+    attempt = getattr(intent.metadata, "attempt", None)
+    return int(attempt) if attempt else None
+
+
+def _answer(intent: Any) -> Authorised | Declined:
+    """A confirmed intent. Stripe says in a header that it repeats the answer to an earlier call."""
+    repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
+    standing = _standing(intent)
+    return Authorised(standing.provider_id, found=repeated) if isinstance(standing, Authorised) else standing
+
+
+def _standing(intent: Any) -> Authorised | Declined:
+    match intent.status:
+        case "requires_capture":
+            return Authorised(intent.id, found=True)
+        case "requires_action":
+            return Declined(intent.id, "authentication_required")
+        case "canceled":
+            return Declined(intent.id, "voided")
+        case "processing":
+            raise OutcomeUnknownError("stripe is still at it")
+    error = intent.last_payment_error
+    return Declined(intent.id, getattr(error, "decline_code", None) or getattr(error, "code", None) or "card_declined")
+
+
+def _captured(intent: Any) -> Captured:
+    charge = intent.latest_charge
+    return Captured(intent.id, charge.id, charge.balance_transaction.fee if charge.balance_transaction else 0)
+
+
+def _id_in(error: stripe.CardError) -> str | None:
+    return getattr(getattr(error.error, "payment_intent", None), "id", None)
+
+
+def _code(error: stripe.CardError) -> str:
+    return getattr(error.error, "decline_code", None) or error.code or "card_declined"
+
+
+def _too_late() -> Declined:
+    return Declined(None, "attempt_expired")

@@ -1,0 +1,264 @@
+"""Stripe as a server: payment intents, refunds, idempotency keys, search and faults, by https://docs.stripe.com/api.
+
+``localstripe`` lacks separate confirmation, confirmation tokens, idempotency keys and decline reasons; all of them are
+what money hangs on. State is in memory; nothing is random: ids are counted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+FEE_BPS, FEE_FIXED = 150, 20
+_DECLINES = {
+    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
+    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
+    "pm_card_chargeDeclinedExpiredCard": ("expired_card", None),
+}
+_GOOD = {"pm_card_visa", "pm_card_mastercard"}
+_ASKS = "pm_card_authenticationRequired"
+_OPEN = {"requires_payment_method", "requires_confirmation", "requires_action"}
+
+
+class Refused(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, **error: Any) -> None:
+        super().__init__(error.get("code"))
+        self.status, self.error = status, {"type": "invalid_request_error", "message": "refused", **error}
+
+
+@dataclass
+class Stripe:
+    """The provider's state. ``faults`` befall the next calls, one each: none, ``before``, ``after``, ``garbage``, or a
+    status."""
+
+    intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: deque[str | int | None] = field(default_factory=deque)
+    asked: list[str] = field(default_factory=list)
+    remembers_keys: bool = True
+    search_lags: bool = False
+    _answers: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def captured(self) -> int:
+        """Minor units taken, less what was given back."""
+        taken: int = sum(one["amount_received"] for one in self.intents.values())
+        given: int = sum(one["amount"] for one in self.refunds.values())
+        return taken - given
+
+    def answer(self, method: str, path: str, sent: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any], bool]:
+        """Status, body, and whether it repeats what was answered to the same key."""
+        with self._lock:
+            asked = json.dumps([method, path, sent], sort_keys=True)
+            known = self._answers.get(key) if key and self.remembers_keys else None
+            if known is not None:
+                if known[0] != asked:
+                    error = {
+                        "type": "idempotency_error",
+                        "code": "idempotency_key_in_use",
+                        "message": "other parameters",
+                    }
+                    return 400, {"error": error}, False
+                return known[1], known[2], True
+            try:
+                status, body = 200, json.loads(json.dumps(self._route(method, path, sent)))
+            except Refused as error:
+                status, body = error.status, {"error": error.error}
+            if key:
+                self._answers[key] = asked, status, body
+            return status, body, False
+
+    def _route(self, method: str, path: str, sent: dict[str, Any]) -> dict[str, Any]:
+        match method, path.strip("/").split("/")[1:]:
+            case "POST", ["payment_intents"]:
+                return self._create(sent)
+            case "GET", ["payment_intents", "search"]:
+                return self._search(sent)
+            case "GET", ["payment_intents", name]:
+                return self._shown(self._intent(name))
+            case "POST", ["payment_intents", name]:
+                intent = self._in_state(name, _OPEN)
+                intent.update({part: int(sent[part]) for part in ("amount",) if part in sent})
+                intent["metadata"].update(sent.get("metadata", {}))
+                return self._shown(intent)
+            case "POST", ["payment_intents", name, "confirm"]:
+                return self._confirm(self._in_state(name, _OPEN), sent)
+            case "POST", ["payment_intents", name, "capture"]:
+                return self._capture(self._in_state(name, {"requires_capture"}), sent)
+            case "POST", ["payment_intents", name, "cancel"]:
+                intent = self._in_state(name, _OPEN | {"requires_capture"})
+                intent.update(status="canceled", amount_capturable=0)
+                return self._shown(intent)
+            case "POST", ["refunds"]:
+                return self._refund(sent)
+            case "GET", ["refunds"]:
+                made = [one for one in self.refunds.values() if one["payment_intent"] == sent["payment_intent"]]
+                return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": made}
+        raise Refused(404, code="url_invalid")
+
+    def _intent(self, name: str) -> dict[str, Any]:
+        if name not in self.intents:
+            raise Refused(404, code="resource_missing", param="intent")
+        return self.intents[name]
+
+    def _in_state(self, name: str, states: set[str]) -> dict[str, Any]:
+        intent = self._intent(name)
+        if intent["status"] not in states:
+            raise Refused(400, code="payment_intent_unexpected_state", payment_intent=self._shown(intent))
+        return intent
+
+    def _create(self, sent: dict[str, Any]) -> dict[str, Any]:
+        assert sent["capture_method"] == "manual"
+        self._instrument(sent)
+        intent = {
+            "id": f"pi_{next(self._numbers)}",
+            "object": "payment_intent",
+            "amount": int(sent["amount"]),
+            "amount_capturable": 0,
+            "amount_received": 0,
+            "currency": sent["currency"],
+            "created": next(self._numbers),
+            "status": "requires_payment_method",
+            "metadata": dict(sent.get("metadata", {})),
+            "last_payment_error": None,
+            "latest_charge": None,
+        }
+        self.intents[intent["id"]] = intent
+        return self._confirm(intent, sent) if sent.get("confirm") == "true" else self._shown(intent)
+
+    def _instrument(self, sent: dict[str, Any]) -> str:
+        given = [name for name in ("payment_method", "confirmation_token") if name in sent]
+        if len(given) != 1:
+            raise Refused(400, code="parameter_missing", param="payment_method")
+        token = str(sent[given[0]]).replace("ctoken_", "pm_card_")
+        if token not in _GOOD | {_ASKS} | _DECLINES.keys():
+            raise Refused(400, code="resource_missing", param=given[0])
+        return token
+
+    def _confirm(self, intent: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+        token = self._instrument(sent)
+        if token in _DECLINES:
+            code, reason = _DECLINES[token]
+            error = {"type": "card_error", "code": code, "message": "The card was declined."}
+            error |= {"decline_code": reason} if reason else {}
+            intent.update(status="requires_payment_method", last_payment_error=error)
+            raise Refused(402, **error, payment_intent=self._shown(intent))
+        if token == _ASKS:
+            intent.update(status="requires_action", next_action={"type": "use_stripe_sdk"})
+        else:
+            charge = {"id": f"ch_{next(self._numbers)}", "object": "charge", "balance_transaction": None}
+            intent.update(status="requires_capture", amount_capturable=intent["amount"], latest_charge=charge)
+        return self._shown(intent)
+
+    def _capture(self, intent: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+        amount = int(sent.get("amount_to_capture", intent["amount"]))
+        if amount > intent["amount_capturable"]:
+            raise Refused(400, code="amount_too_large", param="amount_to_capture")
+        fee = amount * FEE_BPS // 10_000 + FEE_FIXED
+        intent["latest_charge"]["balance_transaction"] = {"id": "txn", "object": "balance_transaction", "fee": fee}
+        intent.update(status="succeeded", amount_capturable=0, amount_received=amount)
+        return self._shown(intent)
+
+    def _refund(self, sent: dict[str, Any]) -> dict[str, Any]:
+        intent, amount = self._intent(sent["payment_intent"]), int(sent["amount"])
+        given = sum(one["amount"] for one in self.refunds.values() if one["payment_intent"] == intent["id"])
+        if amount > intent["amount_received"] - given:
+            raise Refused(400, code="charge_already_refunded" if given else "amount_too_large", param="amount")
+        name = f"re_{next(self._numbers)}"
+        self.refunds[name] = {
+            "id": name,
+            "object": "refund",
+            "amount": amount,
+            "payment_intent": intent["id"],
+            "status": "succeeded",
+            "metadata": dict(sent.get("metadata", {})),
+        }
+        return self.refunds[name]
+
+    def _search(self, sent: dict[str, Any]) -> dict[str, Any]:
+        wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", sent["query"]))
+        fitting = [one for one in self.intents.values() if wanted.items() <= one["metadata"].items()]
+        data = [] if self.search_lags else [self._shown(one) for one in fitting]
+        return {"object": "search_result", "url": "/v1/payment_intents/search", "has_more": False, "data": data}
+
+    def _shown(self, intent: dict[str, Any]) -> dict[str, Any]:
+        return dict(intent)
+
+
+def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Stripe's form encoding: ``metadata[show]=x`` is a member of a map, ``expand[0]`` is left out."""
+    sent: dict[str, Any] = {}
+    for name, value in pairs:
+        outer, _, inner = name.partition("[")
+        if not inner:
+            sent[outer] = value
+        elif not inner.startswith(("]", "0", "1")):
+            sent.setdefault(outer, {})[inner.rstrip("]")] = value
+    return sent
+
+
+@contextmanager
+def served(stripe: Stripe) -> Iterator[str]:
+    """Its address while it is served on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing is written."""
+
+        def do_GET(self) -> None:
+            self._serve(urlsplit(self.path).query)
+
+        def do_POST(self) -> None:
+            self._serve(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
+
+        def _serve(self, form: str) -> None:
+            path = urlsplit(self.path).path
+            stripe.asked.append(f"{self.command} {path}")
+            fault = stripe.faults.popleft() if stripe.faults else None
+            if fault == "before":
+                self.close_connection = True
+                return
+            if isinstance(fault, int):
+                self._send(fault, json.dumps({"error": {"type": "api_error", "message": "no"}}), repeated=False)
+                return
+            key = self.headers.get("Idempotency-Key") if self.command == "POST" else None
+            status, body, repeated = stripe.answer(self.command, path, _nested(parse_qsl(form)), key)
+            if fault == "after":
+                self.close_connection = True
+                return
+            self._send(status, "<html>" if fault == "garbage" else json.dumps(body), repeated=repeated)
+
+        def _send(self, status: int, text: str, *, repeated: bool) -> None:
+            body = text.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            if repeated:
+                self.send_header("Idempotent-Replayed", "true")
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

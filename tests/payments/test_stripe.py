@@ -1,0 +1,199 @@
+"""The Stripe gateway, by the unmodified SDK, against a server that behaves as Stripe's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chalicelib.payments import (
+    Authorised,
+    Captured,
+    CaptureRefused,
+    Declined,
+    OutcomeUnknownError,
+    PaymentOrder,
+    Refunded,
+)
+from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway, stripe_client
+from tests.payments.stripe_double import Stripe, served
+
+NOW = 1_795_000_000_000
+OK, NO, POOR, ASKS = (
+    f"pm_card_{name}"
+    for name in ("visa", "chargeDeclined", "chargeDeclinedInsufficientFunds", "authenticationRequired")
+)
+
+
+@pytest.fixture
+def stripe() -> Stripe:
+    return Stripe()
+
+
+@pytest.fixture
+def gateway(stripe: Stripe) -> Iterator[StripeGateway]:
+    with served(stripe) as address:
+        yield StripeGateway(stripe_client("sk_test_1", address))
+
+
+def an_order(token: str = OK, attempt: int = 1, provider_id: str | None = None, amount: int = 1_000) -> PaymentOrder:
+    return PaymentOrder("p1", attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
+
+
+def authorised(gateway: StripeGateway, order: PaymentOrder | None = None) -> str:
+    answer = gateway.authorise(order or an_order(), now=NOW)
+    assert isinstance(answer, Authorised)
+    return answer.provider_id
+
+
+def captured(gateway: StripeGateway) -> str:
+    provider_id = authorised(gateway)
+    assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
+    return provider_id
+
+
+@pytest.mark.parametrize("token", [OK, "ctoken_visa"])
+def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, stripe: Stripe, token: str) -> None:
+    provider_id = authorised(gateway, an_order(token))
+    assert stripe.captured == 0
+    answers = [gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) for _ in range(2)]
+    assert answers[0] == answers[1] == Captured(provider_id, "ch_3", 35)
+    assert stripe.captured == 1_000
+    (intent,) = stripe.intents.values()
+    assert intent["metadata"] == {"show": "s1", "purchase": "p1", "attempt": "1"}
+    assert intent["currency"] == "gbp"
+
+
+def test_an_authorisation_asked_for_again_is_found(gateway: StripeGateway, stripe: Stripe) -> None:
+    provider_id = authorised(gateway)
+    assert gateway.authorise(an_order(), now=NOW) == Authorised(provider_id, found=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, found=True)
+    assert gateway.find("p1", 2, now=NOW) is None
+    assert len(stripe.intents) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [(NO, "generic_decline"), (POOR, "insufficient_funds"), ("pm_card_chargeDeclinedExpiredCard", "expired_card")],
+)
+def test_a_decline_says_why_and_says_it_again(gateway: StripeGateway, token: str, code: str) -> None:
+    declined = [gateway.authorise(an_order(token), now=NOW) for _ in range(2)]
+    assert declined == [Declined("pi_1", code)] * 2
+    assert gateway.find("p1", 1, now=NOW) == Declined("pi_1", code)
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "pm_card_unheardOf", "ctoken_", ""])
+def test_a_token_that_is_none_is_declined(gateway: StripeGateway, stripe: Stripe, token: str) -> None:
+    assert gateway.authorise(an_order(token), now=NOW) == Declined(None, "invalid_token")
+    assert stripe.intents == {}
+
+
+def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stripe: Stripe) -> None:
+    declined = gateway.authorise(an_order(NO), now=NOW)
+    assert isinstance(declined, Declined)
+    second = an_order(OK, attempt=2, provider_id=declined.provider_id, amount=1_200)
+    assert gateway.authorise(second, now=NOW) == Authorised("pi_1")
+    assert gateway.authorise(second, now=NOW) == Authorised("pi_1", found=True)
+    assert gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW) == CaptureRefused("pi_1", "wrong_attempt")
+    assert isinstance(gateway.capture("pi_1", attempt=2, amount=1_200, now=NOW), Captured)
+    assert (len(stripe.intents), stripe.captured) == (1, 1_200)
+
+
+def test_a_voided_intent_is_replaced(gateway: StripeGateway, stripe: Stripe) -> None:
+    provider_id = authorised(gateway)
+    assert gateway.void(provider_id, attempt=1, now=NOW)
+    assert gateway.void(provider_id, attempt=1, now=NOW)
+    assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureRefused(provider_id, "voided")
+    assert gateway.find("p1", 1, now=NOW) == Declined(provider_id, "voided")
+    second = authorised(gateway, an_order(attempt=2, provider_id=provider_id))
+    assert second != provider_id
+    assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
+
+
+def test_another_attempts_authorisation_is_neither_captured_nor_voided_but_replaced(
+    gateway: StripeGateway, stripe: Stripe
+) -> None:
+    first = authorised(gateway)
+    with pytest.raises(ValueError, match="attempt 2"):
+        gateway.void(first, attempt=2, now=NOW)
+    assert gateway.capture(first, attempt=2, amount=1_000, now=NOW) == CaptureRefused(first, "wrong_attempt")
+    second = authorised(gateway, an_order(attempt=2, provider_id=first))
+    assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
+    assert isinstance(gateway.capture(second, attempt=2, amount=1_000, now=NOW), Captured)
+
+
+def test_what_was_captured_is_not_voided(gateway: StripeGateway, stripe: Stripe) -> None:
+    provider_id = captured(gateway)
+    assert not gateway.void(provider_id, attempt=1, now=NOW)
+    assert gateway.find("p1", 1, now=NOW) == Captured(provider_id, "ch_3", 35)
+    assert gateway.authorise(an_order(), now=NOW) == Authorised(provider_id, found=True)
+    assert stripe.captured == 1_000
+
+
+@pytest.mark.parametrize("amount", [999, 1_001])
+def test_a_part_is_not_captured_nor_more_than_all(gateway: StripeGateway, stripe: Stripe, amount: int) -> None:
+    provider_id = authorised(gateway)
+    refused = gateway.capture(provider_id, attempt=1, amount=amount, now=NOW)
+    assert refused == CaptureRefused(provider_id, "wrong_amount")
+    assert stripe.captured == 0
+
+
+def test_a_buyer_who_has_to_prove_who_they_are_is_told_so(gateway: StripeGateway) -> None:
+    assert gateway.authorise(an_order(ASKS), now=NOW) == Declined("pi_1", "authentication_required")
+
+
+CALLS = ("create", "retrieve", "capture", "list refunds", "refund")
+
+
+@pytest.mark.parametrize("call", range(len(CALLS)), ids=CALLS.__getitem__)
+@pytest.mark.parametrize("fault", ["before", "after", "garbage", 429, 503])
+def test_an_answer_that_is_none_leaves_the_outcome_open_and_asking_again_settles_it(
+    gateway: StripeGateway, stripe: Stripe, fault: str | int, call: int
+) -> None:
+    def pay() -> None:
+        provider_id = authorised(gateway)
+        assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
+        assert isinstance(gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW), Refunded)
+
+    stripe.faults.extend([*[None] * call, fault])
+    with pytest.raises(OutcomeUnknownError):
+        pay()
+    assert len(stripe.asked) == call + 1
+    pay()
+    assert (len(stripe.intents), len(stripe.refunds), stripe.captured) == (1, 1, 600)
+
+
+def test_refunds_give_back_once_each_and_never_more_than_is_left(gateway: StripeGateway, stripe: Stripe) -> None:
+    provider_id = captured(gateway)
+    first = gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)
+    assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) == first
+    stripe.remembers_keys = False
+    assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) == first
+    with pytest.raises(ValueError, match="another amount"):
+        gateway.refund(provider_id, refund_id="r1", amount=401, now=NOW)
+    with pytest.raises(ValueError, match="cannot be refunded"):
+        gateway.refund(provider_id, refund_id="r2", amount=601, now=NOW)
+    assert gateway.refund(provider_id, refund_id="r2", amount=600, now=NOW) != first
+    assert stripe.captured == 0
+
+
+def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
+    gateway: StripeGateway, stripe: Stripe
+) -> None:
+    provider_id = authorised(gateway)
+    stripe.remembers_keys = False
+    late = NOW + KEY_MEMORY + 1
+    assert gateway.authorise(an_order(), now=late) == Authorised(provider_id, found=True)
+    assert gateway.authorise(an_order(attempt=2), now=late) == Declined(None, "attempt_expired")
+    assert len(stripe.intents) == 1
+
+
+def test_many_workers_of_one_attempt_reserve_and_take_once(gateway: StripeGateway, stripe: Stripe) -> None:
+    def work(_: int) -> object:
+        return gateway.capture(authorised(gateway), attempt=1, amount=1_000, now=NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(work, range(16)))
+    assert answers == {Captured("pi_1", "ch_3", 35)}
+    assert (len(stripe.intents), stripe.captured) == (1, 1_000)
