@@ -180,7 +180,7 @@ def _line(line: Line, purchase: Purchase) -> Json:
 
 def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
     """A line's money. Tax that the price contains is no summand; tax on top is one."""
-    goods, on_top = line.unit_price * line.quantity, line.tax if purchase.totals.tax_on_top else 0
+    goods, on_top = line.price, line.tax if purchase.totals.tax_on_top else 0
     parts: list[Json] = [{"type": "subtotal", "amount": goods}]
     if on_top:
         parts.append({"type": "tax", "amount": on_top})

@@ -50,9 +50,21 @@ class Line(_Frozen):
     commission_bps: int = 0
     image_url: str | None = None
     # Frozen at placing, so that books never depend on a table that changes:
+    discount: int = 0
+    """Minor units taken off the whole line, before tax."""
     tax: int = 0
     """Tax of the whole line: contained in the price where the market is tax-inclusive, on top where it is not."""
     tax_rate_bps: int = 0
+
+    @property
+    def gross(self) -> int:
+        """Unit price times quantity."""
+        return self.unit_price * self.quantity
+
+    @property
+    def price(self) -> int:
+        """What the line costs, its discount taken off, without tax on top."""
+        return self.gross - self.discount
 
 
 class Buyer(_Frozen):
@@ -82,12 +94,14 @@ class Destination(_Frozen):
 
 
 class Totals(_Frozen):
-    """Money of a purchase in minor units. ``total = subtotal + shipping + tax_on_top``.
+    """Money of a purchase in minor units. ``total = subtotal - discount + shipping + tax_on_top``.
 
     ``tax`` is all tax; where prices include it, ``tax_on_top`` is 0 and ``tax`` is contained in the others.
     """
 
     subtotal: int = 0
+    """Prices times quantities, before discounts."""
+    discount: int = 0
     shipping: int = 0
     shipping_tax: int = 0
     shipping_tax_rate_bps: int = 0

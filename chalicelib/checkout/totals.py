@@ -17,25 +17,26 @@ def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
 def taxed(line: Line, market: Market) -> Line:
     """The line with its tax, rounded once for the whole line."""
     rate_bps = market.rate_bps(line.tax_category)
-    tax = tax_on(line.unit_price * line.quantity, rate_bps, included=market.tax_included)
+    tax = tax_on(line.price, rate_bps, included=market.tax_included)
     return line.model_copy(update={"tax": tax, "tax_rate_bps": rate_bps})
 
 
 def totals_of(lines: Sequence[Line], market: Market, option: ShippingOption | None, currency: str) -> Totals:
     """Totals of taxed lines and a shipping option (None: no destination yet, so no shipping is counted)."""
-    subtotal = sum(line.unit_price * line.quantity for line in lines)
+    subtotal, discount = sum(line.gross for line in lines), sum(line.discount for line in lines)
     shipping = option.price[currency] if option and lines else 0
     shipping_tax = tax_on(shipping, market.standard_rate_bps, included=market.tax_included)
     tax = sum(line.tax for line in lines) + shipping_tax
     on_top = 0 if market.tax_included else tax
     return Totals(
         subtotal=subtotal,
+        discount=discount,
         shipping=shipping,
         shipping_tax=shipping_tax,
         shipping_tax_rate_bps=market.standard_rate_bps if shipping else 0,
         tax=tax,
         tax_on_top=on_top,
-        total=subtotal + shipping + on_top,
+        total=subtotal - discount + shipping + on_top,
     )
 
 

@@ -144,8 +144,8 @@ class _Rows:
         return gross - tax if self._included else gross
 
     def _sale(self, line: Line) -> dict[str, Any]:
-        net = self._net(line.unit_price * line.quantity, line.tax)
-        return self._goods(EntryType.SALE, line, line.quantity, line.unit_price * line.quantity, line.tax) | {
+        net = self._net(line.price, line.tax)
+        return self._goods(EntryType.SALE, line, line.quantity, line.gross, line.tax) | {
             "commission": share(net, line.commission_bps),
         }
 
