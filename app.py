@@ -148,8 +148,9 @@ def on_purchase(event: Event, context: Any) -> None:
 def capture(event: Event, context: Any) -> Event:
     """The capture queue: goods, authorisation, money."""
     from chalicelib.streams import capture as worker
+    from chalicelib.streams.store import Queue
 
-    return worker.capture(event, checkout(), clock())
+    return worker.capture(event, checkout(), Queue(aws.client("sqs"), settings().capture_queue_url), clock())
 
 
 @app.lambda_function(name="record")

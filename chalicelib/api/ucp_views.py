@@ -89,10 +89,18 @@ def checkout(
         instrument = {"id": paid_by.instrument_id, "handler_id": paid_by.handler_id, "type": paid_by.instrument_type}
         shown["payment"] = {"instruments": [instrument | {"selected": True}]}
     if status == "requires_escalation":
-        shown["continue_url"] = f"{base_url}/checkout-sessions/{checkout_id(purchase.id)}"
+        shown["continue_url"] = _continue_url(purchase, base_url)
     if purchase.state is State.PAID:
         shown["order"] = {"id": order_id(purchase.id), "permalink_url": _permalink(base_url, purchase)}
     return shown
+
+
+def _continue_url(purchase: Purchase, base_url: str) -> str:
+    """Where the buyer confirms the payment; the session itself, where the shop's own page asks them."""
+    page = purchase.payment.action_url if purchase.payment else None
+    if page is None:
+        return f"{base_url}/checkout-sessions/{checkout_id(purchase.id)}"
+    return page if "://" in page else base_url + page
 
 
 def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:

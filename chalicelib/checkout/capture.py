@@ -1,5 +1,7 @@
 """Capture: the worker that makes sure of the goods, asks for the money, and marks the purchase paid.
 
+Where the provider wants to hear from the buyer first (3-D Secure), the units are held again until a deadline, which
+lapses by itself, and the purchase waits at the next epoch: whatever was sent for it before is refused from then on.
 It may run twice at once, late, or after dying anywhere; the end is that of one run. The order of its steps is the
 outcome of a schedule search (DESIGN §5): goods before money, units held again before an attempt is ended, an
 authorisation found means an earlier run of this attempt, so the units are sold anew at a higher epoch before capture.
@@ -7,60 +9,94 @@ authorisation found means an earlier run of this attempt, so the units are sold 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, payment_of, void_leftover, write
+from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
-from chalicelib.checkout.model import Line, Payment, Purchase, State
-from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of
+from chalicelib.checkout.model import Payment, Purchase, State
+from chalicelib.checkout.till import Till, holds_of, next_version, order_of
 from chalicelib.errors import Contended
-from chalicelib.instants import Instant
-from chalicelib.payments import Authorised, Captured, CaptureRefused, Declined, PaymentOrder
+from chalicelib.instants import SECOND, Instant
+from chalicelib.payments import ActionNeeded, Authorised, Captured, CaptureRefused, Declined, PaymentOrder
 from chalicelib.stock import Gone, Sold
 from chalicelib.telemetry import count, logger
 
-AFTER_DECLINE_SECONDS = 300
-"""How long units stay held for another try after an attempt ended without money."""
+CHALLENGE_SECONDS = 600
+"""How long a buyer has to prove who they are, their units held meanwhile."""
+SHORTEST_CHALLENGE_SECONDS = 60
+"""Where units may not be held for that long any more, the attempt is declined instead."""
+LOOK_AGAIN_SECONDS = 30
+"""How often the provider is asked about a buyer from whom no webhook tells."""
 
 
-def capture(till: Till, ours: str, attempt: int, now: Instant) -> None:
+def capture(till: Till, ours: str, attempt: int, now: Instant, provider_id: str | None = None) -> int | None:
     """Bring one attempt to its end: paid, or open again with the reason. Nothing to do when it has ended.
 
-    Plain path: one read of the purchase, a batched read of its buckets, authorise, capture, one write.
+    ``provider_id`` is the payment that a webhook was about, which spares a search that lags.
+
+    Plain path: one read of the purchase, a batched read of its buckets, authorise, capture, one write. Answers in how
+    many seconds to come again, when the attempt waits for the buyer.
     Raises when it must be tried again: the provider's outcome is unknown, or another worker came in between.
     """
     purchase = till.purchases.read(ours)
     if purchase is None:
         logger.error("no such purchase", extra={"purchase": reference(ours)})
-        return
-    if purchase.state is not State.PLACED or purchase.attempt != attempt:
-        _void_leftover(till, purchase, attempt, now)
-        return
+    elif purchase.attempt != attempt:
+        void_leftover(till, purchase, attempt, provider_id, now)
+    elif purchase.state is State.PLACED:
+        return _placed(till, purchase, now)
+    elif purchase.state is State.AWAITING_BUYER:
+        return _awaited(till, purchase, now)
+    elif purchase.state is State.HELD:
+        _held(till, purchase, now)
+    else:
+        void_leftover(till, purchase, attempt, provider_id, now)
+    return None
+
+
+def _placed(till: Till, purchase: Purchase, now: Instant) -> int | None:
     purchase, all_sold = _goods(till, purchase, now)
     if not all_sold:
-        _end(till, purchase, "out_of_stock", None, now)
-        return
-    _money(till, purchase, now)
+        end_attempt(till, purchase, "out_of_stock", None, now)
+        return None
+    return _money(till, purchase, now)
 
 
-def _void_leftover(till: Till, purchase: Purchase, attempt: int, now: Instant) -> None:
-    """An attempt that is not the purchase's to pay any more must leave no authorisation standing."""
-    if purchase.state is State.PAID and purchase.attempt == attempt:
-        return
-    found = till.gateway.find(purchase.id, attempt, now=now)
-    if isinstance(found, Captured):
-        logger.error("captured without an order", extra={"purchase": reference(purchase.id), "attempt": attempt})
-        count("captures_without_order")
-    if isinstance(found, Authorised):
-        _void(till, found, attempt, now)
-        logger.warning(
-            "voided a left-over authorisation", extra={"purchase": reference(purchase.id), "attempt": attempt}
-        )
-        count("authorisations_voided")
+def _awaited(till: Till, purchase: Purchase, now: Instant) -> int | None:
+    """Look what became of the buyer's part: go on, end it, or come again. A success after the deadline is voided."""
+    payment = purchase.payment
+    if payment is None or payment.answer_by is None:
+        raise Contended("A purchase that waits for its buyer without a payment cannot go on.")
+    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+    late = now >= payment.answer_by
+    if isinstance(found, Declined):
+        count("payments_declined")
+        end_attempt(till, purchase, found.code, found.provider_id, now)
+    elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
+        purchase, all_sold = _goods(till, purchase, now)
+        if not all_sold:
+            end_attempt(till, purchase, "out_of_stock", found.provider_id, now)
+            return None
+        _take(till, purchase, payment, found.provider_id, now)
+    elif late:
+        count("challenges_not_answered")
+        end_attempt(till, purchase, "authentication_expired", payment.provider_id, now)
+    else:
+        left = (payment.answer_by - now + SECOND - 1) // SECOND
+        return min(left, LOOK_AGAIN_SECONDS)
+    return None
 
 
-def _void(till: Till, authorised: Authorised, attempt: int, now: Instant) -> None:
-    if not till.gateway.void(authorised.provider_id, attempt=attempt, now=now):
-        raise Contended("The attempt was captured by another worker.")
+def _held(till: Till, purchase: Purchase, now: Instant) -> None:
+    """Held: a capture that was under way makes it an order all the same; past its time it is given up."""
+    payment = purchase.payment
+    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
+    if payment is not None and isinstance(found, Captured):
+        purchase, all_sold = _goods(till, purchase, now)
+        if not all_sold:
+            raise Contended("Units of a held order are not there.")
+        _paid(till, purchase, payment, found, now)
+    elif payment is None or payment.answer_by is None or now >= payment.answer_by:
+        give_up_held(till, purchase, now)
 
 
 def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
@@ -86,14 +122,19 @@ def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool
 def _raised(till: Till, purchase: Purchase, now: Instant) -> Purchase:
     """The purchase one epoch on: what an older worker still sends for it is refused from here on."""
     raised = next_version(purchase, now, epoch=purchase.epoch + 1)
-    _write(till, raised)
+    write(till, raised)
     return raised
 
 
-def _money(till: Till, purchase: Purchase, now: Instant) -> None:
+def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
     payment = purchase.payment
     if payment is None or payment.token is None:
         raise Contended("A placed purchase without an instrument cannot be paid.")
+    if payment.released_by is not None:
+        found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+        if isinstance(found, Authorised | Captured):
+            _take(till, purchase, payment, found.provider_id, now)
+            return None
     order = PaymentOrder(
         purchase_id=purchase.id,
         attempt=purchase.attempt,
@@ -107,19 +148,55 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> None:
     authorised = till.gateway.authorise(order, now=now)
     if isinstance(authorised, Declined):
         count("payments_declined")
-        _end(till, purchase, authorised.code, authorised.provider_id, now)
-        return
+        end_attempt(till, purchase, authorised.code, authorised.provider_id, now)
+        return None
+    if isinstance(authorised, ActionNeeded):
+        return _await(till, purchase, authorised, now)
     if authorised.found:
         purchase = _raised(till, purchase, now)
         purchase, all_sold = _goods(till, purchase, now)
         if not all_sold:
-            _end(till, purchase, "out_of_stock", authorised.provider_id, now)
-            return
-    captured = till.gateway.capture(
-        authorised.provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now
+            end_attempt(till, purchase, "out_of_stock", authorised.provider_id, now)
+            return None
+    _take(till, purchase, payment, authorised.provider_id, now)
+    return None
+
+
+def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
+    """Wait for the buyer: units held again until a deadline first, then the purchase written, at the next epoch."""
+    ends = min([now // SECOND + CHALLENGE_SECONDS, *(line.no_hold_beyond for line in purchase.lines)])
+    if ends < now // SECOND + SHORTEST_CHALLENGE_SECONDS or purchase.payment is None:
+        end_attempt(till, purchase, "authentication_required", action.provider_id, now)
+        return None
+    lines = tuple(held_again(till, purchase, line, ends) for line in purchase.lines)
+    if sum(hold.quantity for line in lines for hold in line.holds) != sum(line.quantity for line in lines):
+        end_attempt(till, purchase, "out_of_stock", action.provider_id, now)
+        return None
+    waiting = purchase.payment.model_copy(
+        update={
+            "token": None,
+            "provider_id": action.provider_id,
+            "action_url": action.url,
+            "answer_by": ends * SECOND,
+            "failure": None,
+        }
     )
+    changes = {"state": State.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting, "lines": lines}
+    write(till, next_version(purchase, now, **changes))
+    count("challenges")
+    return LOOK_AGAIN_SECONDS
+
+
+def _take(till: Till, purchase: Purchase, payment: Payment, provider_id: str, now: Instant) -> None:
+    """Capture what is authorised, the units being sold, and mark the purchase paid; or hold it, if its channel is."""
+    if purchase.channel in till.held_channels and payment.released_by is None:
+        noted = purchase.model_copy(update={"payment": payment.model_copy(update={"provider_id": provider_id})})
+        write(till, held_version(noted, "channel", now))
+        count("orders_held")
+        return
+    captured = till.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureRefused):
-        _end(till, purchase, captured.code, captured.provider_id, now)
+        end_attempt(till, purchase, captured.code, captured.provider_id, now)
         return
     _paid(till, purchase, payment, captured, now)
 
@@ -139,46 +216,10 @@ def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured, 
             "charge_id": captured.charge_id,
             "fee": captured.fee,
             "failure": None,
+            "action_url": None,
+            "answer_by": None,
         }
     )
-    _write(till, next_version(purchase, now, state=State.PAID, payment=settled, paid_at=now))
+    write(till, next_version(purchase, now, state=State.PAID, payment=settled, paid_at=now))
     count("orders_paid")
     logger.info("order paid", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt})
-
-
-def _end(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: Instant) -> None:
-    """End an attempt without money: units held again for a while, nothing left reserved, and the purchase open again.
-
-    In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
-    """
-    lines = tuple(_held_again(till, purchase, line, now) for line in purchase.lines)
-    found = till.gateway.find(purchase.id, purchase.attempt, now=now)
-    if isinstance(found, Captured):
-        raise Contended("The attempt was captured by another worker.")
-    if isinstance(found, Authorised):
-        _void(till, found, purchase.attempt, now)
-    payment = purchase.payment
-    if payment is not None:
-        payment = payment.model_copy(update={"token": None, "provider_id": provider_id, "failure": failure})
-    _write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines))
-    logger.info(
-        "attempt ended", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
-    )
-
-
-def _held_again(till: Till, purchase: Purchase, line: Line, now: Instant) -> Line:
-    """The line with its units held for another try, never beyond what it may hold; those that are gone are left out."""
-    until = min(now // 1000 + AFTER_DECLINE_SECONDS, line.no_hold_beyond)
-    order, layout, holds = order_of(purchase), layout_of(line), []
-    for hold in line.holds:
-        if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
-            holds.append(replace(hold, until=until))
-        elif not till.stock.mark_dead(layout, hold.id):
-            raise Contended("A hold that was gone has come back by a late take.")
-    return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, until * 1000)})
-
-
-def _write(till: Till, purchase: Purchase) -> None:
-    standing = till.purchases.replace(purchase)
-    if standing is not None:
-        raise Contended("Another worker moved this purchase.")

@@ -6,6 +6,7 @@ from chalicelib.checkout import audit as _audit
 from chalicelib.checkout import basket as _basket
 from chalicelib.checkout import capture as _capture
 from chalicelib.checkout import complete as _complete
+from chalicelib.checkout import holding as _holding
 from chalicelib.checkout import mend as _mend
 from chalicelib.checkout import refund as _refund
 from chalicelib.checkout import repair as _repair
@@ -25,6 +26,8 @@ class Checkout(Till):
     capture = _capture.capture
     refund = _refund.refund
     cancel_order = _refund.cancel_order
+    hold_order = _holding.hold_order
+    release_order = _holding.release_order
     repair = _repair.repair
     audit = _audit.audit
     mend = _mend.mend

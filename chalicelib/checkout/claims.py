@@ -66,7 +66,7 @@ class Claim:
     @property
     def order_id(self) -> str | None:
         """The order's public id, once there is an order: the id of an open purchase opens who buys."""
-        return f"ord_{self.purchase_id}" if self.state in {State.PLACED, State.AWAITING_BUYER, State.PAID} else None
+        return None if self.state in {State.OPEN, State.CANCELLED} else f"ord_{self.purchase_id}"
 
     @property
     def told(self) -> str:
@@ -152,11 +152,12 @@ def _claimed(standing: Standing | None, claim: Claim, patience: Patience) -> Fau
     match claim.state:
         case State.OPEN:
             return _open(standing, claim.hold, patience)
-        case State.PLACED:
+        case State.PLACED | State.HELD:
             return _placed(standing, claim, patience)
+        case State.AWAITING_BUYER:
+            return _awaited(standing, claim.hold, patience)
         case State.PAID:
             return _paid(standing, claim)
-    return None
 
 
 def _unclaimed(standing: Standing | None, patience: Patience) -> Fault | None:
@@ -173,6 +174,12 @@ def _open(standing: Standing | None, hold: HoldRef, patience: Patience) -> Fault
     if standing.until is None:
         return Fault.SOLD_TO_OPEN
     return Fault.SURPLUS if standing.quantity > hold.quantity else None
+
+
+def _awaited(standing: Standing | None, hold: HoldRef, patience: Patience) -> Fault | None:
+    """Held until the deadline; sold already when the worker goes on at this moment."""
+    there = standing is not None and standing.quantity >= hold.quantity
+    return None if there or hold.until * SECOND <= patience.now else Fault.GONE
 
 
 def _placed(standing: Standing | None, claim: Claim, patience: Patience) -> Fault | None:

@@ -7,6 +7,7 @@ from chalicelib.checkout.identity import reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
+from chalicelib.checkout.states import check_move
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
@@ -74,6 +75,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
             "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
         }
     )
+    check_move(purchase, frozen)
     standing = till.purchases.replace(frozen)
     if standing is not None:
         return _overtaken(till, standing, basket, wish, now)

@@ -23,6 +23,7 @@ class State(StrEnum):
     OPEN = "open"
     PLACED = "placed"
     AWAITING_BUYER = "awaiting_buyer"
+    HELD = "held"
     PAID = "paid"
     CANCELLED = "cancelled"
 
@@ -122,6 +123,13 @@ class Payment(_Frozen):
     """The provider's payment (Stripe: payment intent)."""
     charge_id: str | None = None
     fee: int = 0
+    action_url: str | None = None
+    """Where the buyer proves who they are while the purchase waits for that."""
+    answer_by: Instant | None = None
+    """Until when the purchase waits: for the buyer, or, held, for its release."""
+    held_by: str | None = None
+    """Who had the order held: an operator, or ``channel``."""
+    released_by: str | None = None
     failure: str | None = None
     """Why the latest attempt ended without money: the provider's code, or ``out_of_stock``."""
 

@@ -51,10 +51,18 @@ def repair(till: Till, enqueue_capture: Callable[[str, int], None], now: Instant
     return found
 
 
+def is_overdue(purchase: Purchase, now: Instant) -> bool:
+    """Whether a purchase has stood in a state for longer than it would if its message had not been lost."""
+    if purchase.state is State.PLACED:
+        return purchase.placed_at is not None and now - purchase.placed_at > OVERDUE
+    ends = purchase.payment.answer_by if purchase.payment else None
+    return purchase.state in {State.AWAITING_BUYER, State.HELD} and ends is not None and now - ends > OVERDUE
+
+
 def _one(
     till: Till, purchase: Purchase, enqueue_capture: Callable[[str, int], None], found: Repaired, now: Instant
 ) -> None:
-    if purchase.state is State.PLACED and purchase.placed_at is not None and now - purchase.placed_at > OVERDUE:
+    if is_overdue(purchase, now):
         enqueue_capture(purchase.id, purchase.attempt)
         found.enqueued += 1
     if any(one.done_at is None and now - one.requested_at > OVERDUE for one in purchase.refunds):

@@ -8,6 +8,7 @@ from chalicelib.instants import Instant, rfc3339
 _STATUS = {
     State.PLACED: "complete_in_progress",
     State.AWAITING_BUYER: "requires_escalation",
+    State.HELD: "complete_in_progress",
     State.PAID: "completed",
     State.CANCELLED: "canceled",
 }
@@ -16,7 +17,7 @@ _STATUS = {
 def status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...]]:
     """UCP's checkout status, and messages for what is missing, what failed, or what has lapsed."""
     if purchase.state is not State.OPEN:
-        return _STATUS[purchase.state], ()
+        return _STATUS[purchase.state], _asked(purchase)
     missing = missing_of(purchase)
     status = "incomplete" if missing else "ready_for_complete"
     return status, (*missing, *_failure(purchase), *_lapsed(purchase, now))
@@ -32,6 +33,7 @@ def no_longer_open(purchase: Purchase, now: Instant) -> Answer:
     said = {
         State.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
         State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
+        State.HELD: ("complete_in_progress", "The order is being looked at; nothing was changed."),
         State.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
         State.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
     }
@@ -69,6 +71,15 @@ def missing_of(purchase: Purchase) -> tuple[Message, ...]:
         if destination.address_country and purchase.shipping_option is None:
             found.append(Message("address_undeliverable", "We do not ship there.", path=f"{where}.address_country"))
     return tuple(found)
+
+
+def _asked(purchase: Purchase) -> tuple[Message, ...]:
+    """What the buyer has to do before a placed order is paid."""
+    if purchase.state is not State.AWAITING_BUYER or purchase.payment is None or purchase.payment.answer_by is None:
+        return ()
+    content = "The buyer has to confirm this payment at continue_url; the units are held for them until then."
+    extra = {"answer_by": rfc3339(purchase.payment.answer_by)}
+    return (Message("authentication_required", content, severity="requires_buyer_review", extra=extra),)
 
 
 def _failure(purchase: Purchase) -> tuple[Message, ...]:

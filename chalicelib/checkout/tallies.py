@@ -64,7 +64,7 @@ class Miscount:
 
 def bought(purchase: Purchase, drop_id: str) -> dict[str, Bought | None]:
     """A purchase by its id, with what it has of a limited line if it is an order."""
-    if purchase.state not in {State.PLACED, State.PAID}:
+    if purchase.state in {State.OPEN, State.CANCELLED}:
         return {purchase.id: None}
     for line in purchase.lines:
         if line.drop_id == drop_id and line.limit_per_buyer is not None:

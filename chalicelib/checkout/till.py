@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
 from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Purchase, State, UsedKey
+from chalicelib.checkout.states import check_move
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
@@ -31,6 +32,8 @@ class Till:
     markets: Markets
     id_key: bytes = b""
     """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
+    held_channels: frozenset[str] = frozenset()
+    """Channels whose orders are held until an operator releases them."""
 
     @property
     def limits(self) -> LimitStore:
@@ -95,8 +98,10 @@ def remembered(
 
 
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:
-    """The purchase one version on, changed as given."""
-    return purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
+    """The purchase one version on, changed as given. ``ImpossibleMoveError`` for a move that no table row has."""
+    changed = purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
+    check_move(purchase, changed)
+    return changed
 
 
 def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standing: Purchase) -> None:

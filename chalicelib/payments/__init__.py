@@ -1,6 +1,8 @@
 """Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
 
 from chalicelib.payments.model import (
+    ActionNeeded,
+    Authorisation,
     Authorised,
     Captured,
     CaptureRefused,
@@ -13,6 +15,8 @@ from chalicelib.payments.model import (
 from chalicelib.payments.sandbox import SandboxGateway, fee_of
 
 __all__ = [
+    "ActionNeeded",
+    "Authorisation",
     "Authorised",
     "CaptureRefused",
     "Captured",

@@ -22,6 +22,10 @@ class PaymentOrder:
     """When the buyer asked for this attempt."""
     provider_id: str | None = None
     """The payment of an earlier attempt that ended without money, to be confirmed again where the provider can."""
+    step_up: bool = False
+    """Have the buyer authenticated (3-D Secure), whatever the provider thinks of the risk."""
+    return_url: str = ""
+    """Where the buyer comes back to from the provider's page; empty: the provider asks for nothing that needs one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,14 @@ class Declined:
 
     provider_id: str | None
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionNeeded:
+    """The buyer has to prove who they are (3-D Secure) before the money is reserved. ``url``: where, if at a page."""
+
+    provider_id: str
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,10 @@ class Refunded:
     refund_id: str
 
 
+Authorisation = Authorised | Declined | ActionNeeded
+"""What a provider answers to an order."""
+
+
 class OutcomeUnknownError(Exception):
     """The provider did not answer, or said something unreadable: the effect may or may not have happened. Ask again."""
 
@@ -77,8 +93,8 @@ class Gateway(Protocol):
 
     name: str
 
-    def authorise(self, order: PaymentOrder, *, now: int) -> Authorised | Declined:
-        """Reserve the money of one attempt."""
+    def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
+        """Reserve the money of one attempt, or say what the buyer has to do first."""
         ...
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureRefused:
@@ -86,11 +102,16 @@ class Gateway(Protocol):
         ...
 
     def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
-        """Give up an authorisation that will not be captured. True: nothing is reserved any more; False: captured."""
+        """Give up an authorisation that will not be captured, or one that still waits for the buyer.
+
+        True: nothing is reserved any more, and nothing will be; False: captured.
+        """
         ...
 
-    def find(self, purchase_id: str, attempt: int, *, now: int) -> Authorised | Captured | Declined | None:
-        """What the provider knows of an attempt."""
+    def find(
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None
+    ) -> Authorisation | Captured | None:
+        """What the provider knows of an attempt; ``provider_id``, where it is known, spares a search that may lag."""
         ...
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:

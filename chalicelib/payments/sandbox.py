@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.money import share
 from chalicelib.payments.model import (
+    ActionNeeded,
+    Authorisation,
     Authorised,
     Captured,
     CaptureRefused,
@@ -26,7 +28,6 @@ FEE_FIXED: Final = 20
 _DECLINES: Final = {
     "declined": "card_declined",
     "insufficient_funds": "insufficient_funds",
-    "requires_action": "authentication_required",
     "invalid_token": "invalid_token",
 }
 _BEHAVIOURS: Final = (
@@ -41,7 +42,11 @@ _BEHAVIOURS: Final = (
     "capture_refused",
     "refund_timeout",
 )
+_FIRST: Final = {"timeout_before": Status.LOST, "requires_action": Status.ASKING}
 _PREFIX: Final = "sbx_"
+
+CHALLENGES: Final = "/sandbox/challenges"
+"""Where a buyer answers the sandbox, under the address of the shop's API: ``{CHALLENGES}/{purchase}/{attempt}``."""
 
 
 def behaviour_of(token: str) -> str:
@@ -68,7 +73,7 @@ class SandboxGateway:
     ok                  authorised, captured
     declined            declined with ``card_declined``
     insufficient_funds  declined with ``insufficient_funds``
-    requires_action     declined with ``authentication_required``; the 3-D Secure path comes with "Money"
+    requires_action     asks the buyer to prove who they are, at :data:`CHALLENGES`; authorised when they did
     timeout             authorised, but the first answer is lost; asking again finds it
     timeout_before      the first request is lost, with no effect; asking again authorises
     capture_timeout     authorised; the first capture is lost, with no effect
@@ -84,9 +89,11 @@ class SandboxGateway:
     def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str) -> None:
         self._store = SandboxStore(dynamodb, sandbox_table)
 
-    def authorise(self, order: PaymentOrder, *, now: int) -> Authorised | Declined:
+    def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
         """Reserve the money of one attempt. ``ValueError`` when the attempt is known with another amount."""
         behaviour = behaviour_of(order.token)
+        if order.step_up and behaviour not in _DECLINES:
+            behaviour = "requires_action"
         payment = _new_payment(order, behaviour)
         standing = self._store.begin(payment, now)
         if standing is None:
@@ -134,7 +141,13 @@ class SandboxGateway:
         standing = self._store.void(payment_id, now)
         return standing is None or standing.status is not Status.CAPTURED
 
-    def find(self, purchase_id: str, attempt: int, *, now: int) -> Authorised | Captured | Declined | None:
+    def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
+        """What the buyer proved at the sandbox's page. False: nothing is asked of them, or not any more."""
+        return self._store.answer_challenge(f"{purchase_id}#{attempt}", proved=proved) is None
+
+    def find(
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None
+    ) -> Authorisation | Captured | None:
         """What became of an attempt. One consistent read."""
         standing = self._store.read(f"{purchase_id}#{attempt}")
         if standing is None or standing.status is Status.LOST:
@@ -161,7 +174,7 @@ class SandboxGateway:
 
 def _new_payment(order: PaymentOrder, behaviour: str) -> SandboxPayment:
     code = _DECLINES.get(behaviour)
-    status = Status.DECLINED if code else Status.LOST if behaviour == "timeout_before" else Status.AUTHORISED
+    status = Status.DECLINED if code else _FIRST.get(behaviour, Status.AUTHORISED)
     return SandboxPayment(
         id=f"{order.purchase_id}#{order.attempt}",
         status=status,
@@ -172,7 +185,9 @@ def _new_payment(order: PaymentOrder, behaviour: str) -> SandboxPayment:
     )
 
 
-def _answer(payment: SandboxPayment, *, found: bool) -> Authorised | Declined:
+def _answer(payment: SandboxPayment, *, found: bool) -> Authorisation:
+    if payment.status is Status.ASKING:
+        return ActionNeeded(_named(payment.id), f"{CHALLENGES}/{payment.id.replace('#', '/')}")
     if payment.status is Status.DECLINED:
         return Declined(_named(payment.id), payment.code or "card_declined")
     if payment.status is Status.VOIDED:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """Where a sandbox payment stands. ``LOST``: a first request came and, as its token wanted, had no effect."""
+    """Where a sandbox payment stands. ``LOST``: a first request came and, as its token wanted, had no effect.
+    ``ASKING``: the buyer has to prove who they are first."""
 
     LOST = "lost"
+    ASKING = "asking"
     AUTHORISED = "authorised"
     DECLINED = "declined"
     CAPTURED = "captured"
@@ -81,6 +83,17 @@ class SandboxStore:
         """Give a lost request its effect. None when done, else what stands there."""
         return self._move(payment_id, "SET #status = :authorised", "#status = :lost", {})
 
+    def answer_challenge(self, payment_id: str, *, proved: bool) -> SandboxPayment | None:
+        """What the buyer proved, once. None when this call told it, else what stands there."""
+        if proved:
+            return self._move(payment_id, "SET #status = :authorised", "#status = :asking", {})
+        return self._move(
+            payment_id,
+            "SET #status = :declined, code = :code",
+            "#status = :asking",
+            {":code": "authentication_failed"},
+        )
+
     def stumble(self, payment_id: str) -> bool:
         """Whether this call is the first that a failing token lets fail before it has an effect."""
         values: dict[str, Any] = {":true": True}
@@ -102,7 +115,7 @@ class SandboxStore:
         return self._move(
             payment_id,
             "SET #status = :voided, voided_at = :now",
-            "attribute_not_exists(pk) OR #status IN (:authorised, :lost)",
+            "attribute_not_exists(pk) OR #status IN (:authorised, :lost, :asking)",
             {":now": now},
         )
 

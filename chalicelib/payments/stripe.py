@@ -16,6 +16,8 @@ import stripe
 
 from chalicelib.instants import HOUR, Instant
 from chalicelib.payments.model import (
+    ActionNeeded,
+    Authorisation,
     Authorised,
     Captured,
     CaptureRefused,
@@ -33,6 +35,7 @@ CONNECT_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 8
 
 _CONFIRMED_AGAIN: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+_WITH_CHARGE: Final[Any] = {"expand": ["latest_charge.balance_transaction"]}
 _TOKENS: Final = {"ctoken_": "confirmation_token", "pm_": "payment_method"}
 _UNKNOWN: Final = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, stripe.AuthenticationError)
 
@@ -56,7 +59,7 @@ class StripeGateway:
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
 
-    def authorise(self, order: PaymentOrder, *, now: Instant) -> Authorised | Declined:
+    def authorise(self, order: PaymentOrder, *, now: Instant) -> Authorisation:
         """Reserve the money: create and confirm an intent, or confirm the purchase's own again. One call, or three."""
         if now - order.asked_at > KEY_MEMORY:
             found = self.find(order.purchase_id, order.attempt, now=now)
@@ -74,8 +77,11 @@ class StripeGateway:
                 return Declined(order.provider_id, "invalid_token")
             raise ValueError(f"stripe refused the payment: {error.code}") from error
 
-    def _confirmed(self, order: PaymentOrder, instrument: dict[str, str]) -> Authorised | Declined:
+    def _confirmed(self, order: PaymentOrder, instrument: dict[str, str]) -> Authorisation:
         metadata = {**order.metadata, "purchase": order.purchase_id, "attempt": str(order.attempt)}
+        confirmation: dict[str, Any] = {**instrument, **({"return_url": order.return_url} if order.return_url else {})}
+        if order.step_up:
+            confirmation["payment_method_options"] = {"card": {"request_three_d_secure": "challenge"}}
         known = self._intents.retrieve(order.provider_id) if order.provider_id else None
         if known is not None and known.status in {"requires_capture", "succeeded"}:
             if _attempt(known) == order.attempt:
@@ -93,7 +99,7 @@ class StripeGateway:
                     "confirm": True,
                     "payment_method_types": ["card"],
                     "metadata": metadata,
-                    **instrument,  # type: ignore[typeddict-item]
+                    **confirmation,  # type: ignore[typeddict-item]
                 },
                 {"idempotency_key": _key(order, "create")},
             )
@@ -101,7 +107,7 @@ class StripeGateway:
         self._intents.update(
             known.id, {"amount": order.amount, "metadata": metadata}, {"idempotency_key": _key(order, "update")}
         )
-        confirmed = self._intents.confirm(known.id, instrument, {"idempotency_key": _key(order, "confirm")})  # type: ignore[arg-type]
+        confirmed = self._intents.confirm(known.id, confirmation, {"idempotency_key": _key(order, "confirm")})  # type: ignore[arg-type]
         return _answer(confirmed)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureRefused:
@@ -125,7 +131,7 @@ class StripeGateway:
         return _captured(captured)
 
     def _met_another_state(self, provider_id: str, amount: int) -> Captured | CaptureRefused:
-        intent = self._intents.retrieve(provider_id, {"expand": ["latest_charge.balance_transaction"]})
+        intent = self._intents.retrieve(provider_id, _WITH_CHARGE)
         if intent.status == "succeeded" and intent.amount_received == amount:
             return _captured(intent)
         return CaptureRefused(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
@@ -146,16 +152,24 @@ class StripeGateway:
                 return self._intents.retrieve(provider_id).status == "canceled"
         return True
 
-    def find(self, purchase_id: str, attempt: int, *, now: Instant) -> Authorised | Captured | Declined | None:
-        """What became of an attempt, by metadata. Stripe's search lags by up to a minute: None may be too early."""
+    def find(
+        self, purchase_id: str, attempt: int, *, now: Instant, provider_id: str | None = None
+    ) -> Authorisation | Captured | None:
+        """What became of an attempt, by its payment or by metadata.
+
+        Stripe's search lags by up to a minute: None may be too early.
+        """
         with _outcome():
+            if provider_id is not None:
+                known = self._intents.retrieve(provider_id, _WITH_CHARGE)
+                if _attempt(known) == attempt:
+                    return _found(known)
             query = f"metadata['purchase']:'{purchase_id}' AND metadata['attempt']:'{attempt}'"
             found = self._intents.search({"query": query, "expand": ["data.latest_charge.balance_transaction"]})
             intents = sorted(found.data, key=lambda intent: intent.created)
         if not intents:
             return None
-        intent = intents[-1]
-        return _captured(intent) if intent.status == "succeeded" else _standing(intent)
+        return _found(intents[-1])
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded:
         """Give money back, once for each refund id, however old. ``ValueError`` for more than is left. Two calls."""
@@ -196,25 +210,35 @@ def _attempt(intent: Any) -> int | None:
     return int(attempt) if attempt else None
 
 
-def _answer(intent: Any) -> Authorised | Declined:
+def _answer(intent: Any) -> Authorisation:
     """A confirmed intent. Stripe says in a header that it repeats the answer to an earlier call."""
     repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
     standing = _standing(intent)
     return Authorised(standing.provider_id, found=repeated) if isinstance(standing, Authorised) else standing
 
 
-def _standing(intent: Any) -> Authorised | Declined:
+def _found(intent: Any) -> Authorisation | Captured:
+    return _captured(intent) if intent.status == "succeeded" else _standing(intent)
+
+
+def _standing(intent: Any) -> Authorisation:
     match intent.status:
         case "requires_capture":
             return Authorised(intent.id, found=True)
         case "requires_action":
-            return Declined(intent.id, "authentication_required")
+            return ActionNeeded(intent.id, _page(intent))
         case "canceled":
             return Declined(intent.id, "voided")
         case "processing":
             raise OutcomeUnknownError("stripe is still at it")
     error = intent.last_payment_error
     return Declined(intent.id, getattr(error, "decline_code", None) or getattr(error, "code", None) or "card_declined")
+
+
+def _page(intent: Any) -> str | None:
+    """Where the buyer authenticates, when that is a page; else the shop's own page does it by Stripe's script."""
+    redirect = getattr(intent.next_action, "redirect_to_url", None)
+    return redirect.url if redirect else None
 
 
 def _captured(intent: Any) -> Captured:

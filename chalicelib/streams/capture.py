@@ -8,12 +8,18 @@ from typing import Any
 from chalicelib.checkout import Checkout
 from chalicelib.instants import Instant
 from chalicelib.streams.batch import each_message
+from chalicelib.streams.store import Queue
 
 
-def capture(event: Mapping[str, Any], checkout: Checkout, now: Instant) -> dict[str, Any]:
-    """Bring each message's attempt to its end: paid, or open again. Messages that failed come again, alone."""
+def capture(event: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+    """Bring each message's attempt to its end: paid, or open again. Messages that failed come again, alone.
+
+    Of an attempt that waits for its buyer, a message comes again later, of its own.
+    """
 
     def pay(message: dict[str, Any]) -> None:
-        checkout.capture(message["purchase_id"], message["attempt"], now)
+        wait = checkout.capture(message["purchase_id"], message["attempt"], now)
+        if wait is not None:
+            capture_queue.send([message], delay_seconds=wait)
 
     return each_message(event, "captures", pay)

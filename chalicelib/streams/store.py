@@ -44,12 +44,18 @@ class Queue:
     sqs: SQSClient
     url: str
 
-    def send(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Send messages, up to ten a call. ``NotSentError`` when the queue refused any of them."""
+    def send(self, messages: Sequence[Mapping[str, Any]], delay_seconds: int = 0) -> None:
+        """Send messages, up to ten a call, to come after a delay (0 to 900 s).
+
+        ``NotSentError`` when the queue refused any of them.
+        """
         for batch in _batches(map(json.dumps, messages), len):  # JSON is ASCII here: a character is a byte
             answer = self.sqs.send_message_batch(
                 QueueUrl=self.url,
-                Entries=[{"Id": str(index), "MessageBody": body} for index, body in enumerate(batch)],
+                Entries=[
+                    {"Id": str(index), "MessageBody": body, "DelaySeconds": delay_seconds}
+                    for index, body in enumerate(batch)
+                ],
             )
             if answer.get("Failed"):
                 raise NotSentError(f"{len(answer['Failed'])} messages: {answer['Failed'][0].get('Code')}")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Answer, NoPurchase, State, capture
+from chalicelib.checkout import Answer, NoPurchase, State, ending
 from chalicelib.errors import Conflict, Contended
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, OutcomeUnknownError, PaymentOrder, SandboxGateway
@@ -129,7 +129,7 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
     found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
     counted: list[str] = []
-    monkeypatch.setattr(capture, "count", counted.append)
+    monkeypatch.setattr(ending, "count", counted.append)
 
     def rival() -> None:
         shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)

@@ -9,6 +9,7 @@ from chalicelib.checkout import Answer, Caller, Purchase
 from chalicelib.checkout.identity import purchase_id
 from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
+from chalicelib.payments import SandboxGateway
 from chalicelib.shows import DropWish, ShowWish, parse_cue
 from tests.checkout.builders import NOW, a_change, a_completion, a_refund
 from tests.crashes.faults import DyingAt
@@ -67,6 +68,16 @@ def cancels(buyer: str) -> Act:
 def captures(buyer: str, attempt: int = 1) -> Act:
     body = f'{{"purchase_id": "{key_of(buyer)}", "attempt": {attempt}}}'
     return lambda world, process: process.on_message("captures", [body], world.now)
+
+
+def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Act:
+    """The buyer at the provider's page: nothing of ours is asked."""
+
+    def act(world: World, process: Process) -> None:
+        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
+        assert bank.answer_challenge(key_of(buyer), attempt, proved=proved)
+
+    return act
 
 
 def placed(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Act, ...]:

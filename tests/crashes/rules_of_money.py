@@ -64,7 +64,7 @@ def payments(state: State) -> Iterator[str]:
         if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
             yield f"{payment_id} is for no attempt"
             continue
-        if payment["status"] == "authorised":
+        if payment["status"] in {"authorised", "asking"}:
             yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
         if payment["status"] != "captured":
             continue

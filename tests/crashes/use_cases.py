@@ -32,6 +32,7 @@ from tests.crashes.acts import (
     paid,
     placed,
     posts_cue,
+    proves,
     puts_drop,
     puts_show,
     refunds,
@@ -134,6 +135,30 @@ case(
     completes(ADA, "ok", "again"),
     captures(ADA, 2),
 )
+
+ASKED = (*placed(ADA, ("mug", 1), token="requires_action"), captures(ADA))
+case("3-D Secure: asked", *ASKED)
+case("3-D Secure: proved", *ASKED, proves(ADA), captures(ADA))
+case(
+    "3-D Secure: two lines proved",
+    *placed(ADA, ("mug", 1), ("lamp", 2), token="requires_action"),
+    captures(ADA),
+    proves(ADA),
+    captures(ADA),
+)
+case("3-D Secure: refused", *ASKED, proves(ADA, proved=False), captures(ADA))
+case("3-D Secure: proved too late", *ASKED, later(11 * MINUTE), proves(ADA), captures(ADA))
+case("3-D Secure: units lapsed and taken", *ASKED, later(11 * MINUTE), takes(BOB, ("mug", 3)), captures(ADA))
+case("3-D Secure: never answered", *ASKED, later(11 * MINUTE), captures(ADA))
+case(
+    "3-D Secure: another attempt",
+    *ASKED,
+    later(11 * MINUTE),
+    delivered,
+    completes(ADA, "ok", "again"),
+    captures(ADA, 2),
+)
+case("3-D Secure: message lost", *ASKED, loses_everything, later(12 * MINUTE), repairs)
 
 case("refund", *paid(ADA, ("lamp", 3)), refunds(ADA, (0, 2)))
 case("refund with restock", *paid(ADA, ("lamp", 3), ("mug", 1)), refunds(ADA, (0, 2), (1, 1), restock=True))

@@ -77,7 +77,7 @@ class Process:
         """A batch of a queue's messages. ``ComesAgainError`` when one failed."""
         event = {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
         answer = {
-            "captures": lambda: captures.capture(event, self.checkout, now),
+            "captures": lambda: captures.capture(event, self.checkout, self.queues["captures"], now),
             "books": lambda: books.record(event, self.purchases, self.books, self.bus, TIME_ZONE),
             "exports": lambda: jobs.export(event, self.exports, lambda: now),
         }[queue]()

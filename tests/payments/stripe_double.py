@@ -156,12 +156,27 @@ class Stripe:
             error |= {"decline_code": reason} if reason else {}
             intent.update(status="requires_payment_method", last_payment_error=error)
             raise Refused(402, **error, payment_intent=self._shown(intent))
-        if token == _ASKS:
-            intent.update(status="requires_action", next_action={"type": "use_stripe_sdk"})
+        if token == _ASKS or "payment_method_options" in sent:
+            page = f"https://hooks.stripe.test/{intent['id']}"
+            action = {"type": "redirect_to_url", "redirect_to_url": {"url": page, "return_url": sent.get("return_url")}}
+            intent.update(status="requires_action", next_action=action)
         else:
-            charge = {"id": f"ch_{next(self._numbers)}", "object": "charge", "balance_transaction": None}
-            intent.update(status="requires_capture", amount_capturable=intent["amount"], latest_charge=charge)
+            self._reserve(intent)
         return self._shown(intent)
+
+    def prove(self, name: str, *, proved: bool = True) -> None:
+        """The buyer at the provider's page."""
+        with self._lock:
+            intent = self._in_state(name, {"requires_action"})
+            if proved:
+                self._reserve(intent)
+            else:
+                error = {"type": "card_error", "code": "payment_intent_authentication_failure"}
+                intent.update(status="requires_payment_method", last_payment_error=error)
+
+    def _reserve(self, intent: dict[str, Any]) -> None:
+        charge = {"id": f"ch_{next(self._numbers)}", "object": "charge", "balance_transaction": None}
+        intent.update(status="requires_capture", amount_capturable=intent["amount"], latest_charge=charge)
 
     def _capture(self, intent: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         amount = int(sent.get("amount_to_capture", intent["amount"]))

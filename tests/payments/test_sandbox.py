@@ -61,7 +61,6 @@ def test_an_attempt_cannot_change_its_amount(gateway: SandboxGateway) -> None:
     [
         ("declined", "card_declined"),
         ("insufficient_funds", "insufficient_funds"),
-        ("requires_action", "authentication_required"),
         ("nonsense", "invalid_token"),
         ("", "invalid_token"),
     ],

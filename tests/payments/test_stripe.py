@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.payments import (
+    ActionNeeded,
     Authorised,
     Captured,
     CaptureRefused,
@@ -140,7 +141,9 @@ def test_a_part_is_not_captured_nor_more_than_all(gateway: StripeGateway, stripe
 
 
 def test_a_buyer_who_has_to_prove_who_they_are_is_told_so(gateway: StripeGateway) -> None:
-    assert gateway.authorise(an_order(ASKS), now=NOW) == Declined("pi_1", "authentication_required")
+    asked = ActionNeeded("pi_1", "https://hooks.stripe.test/pi_1")
+    assert gateway.authorise(an_order(ASKS), now=NOW) == asked
+    assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == asked
 
 
 CALLS = ("create", "retrieve", "capture", "list refunds", "refund")

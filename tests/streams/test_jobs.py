@@ -20,7 +20,7 @@ __all__ = ["shop"]
 FRIDAY = date(2026, 11, 27)
 
 
-def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: Shop) -> None:
+def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: Shop, post: Post) -> None:
     shop.drop("mug", stock=9)
     placed = shop.placed(("mug", 1), key="key-1")
     lost = shop.placed(("mug", 1), key="key-2", token="timeout_before")
@@ -29,13 +29,27 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: Shop) -> 
         {"purchase_id": lost.id, "attempt": 1},
         {"purchase_id": placed.id, "attempt": placed.attempt},
     ]
-    answer = capture(a_batch(*messages), shop.checkout, SHOW_TIME)
+    answer = capture(a_batch(*messages), shop.checkout, post.captures, SHOW_TIME)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]}
     assert shop.read(placed.id).state is State.PAID
     assert shop.read(lost.id).state is State.PLACED
-    again = capture(a_batch({"purchase_id": lost.id, "attempt": lost.attempt}), shop.checkout, SHOW_TIME)
+    message = {"purchase_id": lost.id, "attempt": lost.attempt}
+    again = capture(a_batch(message), shop.checkout, post.captures, SHOW_TIME)
     assert again == {"batchItemFailures": []}
     assert shop.read(lost.id).state is State.PAID
+    assert post.sent(post.captures) == []
+
+
+def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: Shop, post: Post) -> None:
+    shop.drop("mug")
+    placed = shop.placed(("mug", 1), token="requires_action")
+    message = {"purchase_id": placed.id, "attempt": 1}
+    assert capture(a_batch(message), shop.checkout, post.captures, SHOW_TIME) == {"batchItemFailures": []}
+    assert shop.read(placed.id).state is State.AWAITING_BUYER
+    waiting = post.sqs.get_queue_attributes(
+        QueueUrl=post.captures.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+    )
+    assert waiting["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
 
 
 def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(office: Office) -> None:

@@ -1,0 +1,109 @@
+"""How an attempt ends without money: units held again first, nothing left reserved, and only then the purchase written.
+
+In the other order, a doubled worker could sell units for an attempt that has ended, and strand them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.checkout.identity import reference
+from chalicelib.checkout.model import Line, Payment, Purchase, State
+from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of
+from chalicelib.errors import Contended
+from chalicelib.instants import SECOND, Instant
+from chalicelib.payments import ActionNeeded, Authorised, Captured
+from chalicelib.stock import EpochSeconds, Gone
+from chalicelib.telemetry import count, logger
+
+AFTER_DECLINE_SECONDS = 300
+"""How long units stay held for another try after an attempt ended without money."""
+
+
+def end_attempt(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: Instant) -> None:
+    """End an attempt without money: units held again for a while, nothing left reserved, and the purchase open again.
+
+    In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
+    """
+    until = now // SECOND + AFTER_DECLINE_SECONDS
+    lines = tuple(held_again(till, purchase, line, until) for line in purchase.lines)
+    _nothing_reserved(till, purchase, provider_id, now)
+    payment = _ended(purchase, failure, provider_id)
+    write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines))
+    logger.info(
+        "attempt ended", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
+    )
+
+
+def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
+    """Cancel a held order: its units lapse at once, its authorisation is voided, then it is written. Repeatable."""
+    for line in purchase.lines:
+        held_again(till, purchase, line, now // SECOND)
+    _nothing_reserved(till, purchase, payment_of(purchase), now)
+    cancelled = next_version(
+        purchase, now, state=State.CANCELLED, cancelled_at=now, payment=_ended(purchase, "given_up")
+    )
+    write(till, cancelled)
+    for layout, hold in holds_of(purchase):
+        till.stock.release(layout, hold, order_of(purchase))
+    count("held_orders_given_up")
+    return cancelled
+
+
+def void_leftover(till: Till, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant) -> None:
+    """An attempt that is not the purchase's to pay any more must leave no authorisation standing."""
+    if purchase.state is State.PAID and purchase.attempt == attempt:
+        return
+    found = till.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
+    if isinstance(found, Captured):
+        logger.error("captured without an order", extra={"purchase": reference(purchase.id), "attempt": attempt})
+        count("captures_without_order")
+    if isinstance(found, Authorised | ActionNeeded):
+        _void(till, found.provider_id, attempt, now)
+        logger.warning(
+            "voided a left-over authorisation", extra={"purchase": reference(purchase.id), "attempt": attempt}
+        )
+        count("authorisations_voided")
+
+
+def held_again(till: Till, purchase: Purchase, line: Line, until: EpochSeconds) -> Line:
+    """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
+    until = min(until, line.no_hold_beyond)
+    order, layout, holds = order_of(purchase), layout_of(line), []
+    for hold in line.holds:
+        if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+            holds.append(replace(hold, until=until))
+        elif not till.stock.mark_dead(layout, hold.id):
+            raise Contended("A hold that was gone has come back by a late take.")
+    return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, until * SECOND)})
+
+
+def write(till: Till, purchase: Purchase) -> None:
+    """Put the next version. ``Contended`` when another worker was first."""
+    standing = till.purchases.replace(purchase)
+    if standing is not None:
+        raise Contended("Another worker moved this purchase.")
+
+
+def payment_of(purchase: Purchase) -> str | None:
+    """The provider's payment of the purchase, if it is known."""
+    return purchase.payment.provider_id if purchase.payment else None
+
+
+def _nothing_reserved(till: Till, purchase: Purchase, provider_id: str | None, now: Instant) -> None:
+    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id)
+    if isinstance(found, Captured):
+        raise Contended("The attempt was captured by another worker.")
+    if isinstance(found, Authorised | ActionNeeded):
+        _void(till, found.provider_id, purchase.attempt, now)
+
+
+def _void(till: Till, provider_id: str, attempt: int, now: Instant) -> None:
+    if not till.gateway.void(provider_id, attempt=attempt, now=now):
+        raise Contended("The attempt was captured by another worker.")
+
+
+def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:
+    """The payment of an attempt that ended without money."""
+    ended = {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "answer_by": None}
+    return purchase.payment.model_copy(update=ended) if purchase.payment else None

@@ -1,0 +1,67 @@
+"""Orders held back, by an operator or by the rule of a channel: nothing is captured until they are released.
+
+What is authorised lapses at the provider (cards: seven days), so that a held order is given up a day before that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.till import Till, next_version
+from chalicelib.errors import Conflict, Contended, NotFound
+from chalicelib.instants import DAY, Instant
+
+LONGEST: Final[Instant] = 6 * DAY
+"""How long an order may be held."""
+
+_TRIES: Final = 5
+
+
+def hold_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
+    """Hold an order that is being placed: one write. A repeat finds it held.
+
+    ``Conflict`` when it is paid or waits for its buyer. A capture that is under way already is not stopped: then the
+    order becomes paid, since what was captured must have its goods.
+    """
+    for _ in range(_TRIES):
+        purchase = _ordered(till, ours)
+        if purchase.state is State.HELD:
+            return purchase
+        if purchase.state is not State.PLACED:
+            raise Conflict("Only an order that is being placed can be held.", code="not_being_placed")
+        held = held_version(purchase, actor, now)
+        if till.purchases.replace(held) is None:
+            return held
+    raise Contended("The order is being changed by others.")
+
+
+def release_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
+    """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released."""
+    for _ in range(_TRIES):
+        purchase = _ordered(till, ours)
+        if purchase.state is not State.HELD or purchase.payment is None:
+            if purchase.payment is not None and purchase.payment.released_by is not None:
+                return purchase
+            raise Conflict("The order is not held.", code="not_held")
+        payment = purchase.payment.model_copy(update={"released_by": actor, "answer_by": None})
+        released = next_version(purchase, now, state=State.PLACED, payment=payment)
+        if till.purchases.replace(released) is None:
+            return released
+    raise Contended("The order is being changed by others.")
+
+
+def held_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
+    """The purchase held until its payment is about to lapse."""
+    if purchase.payment is None:
+        raise Contended("A placed purchase without a payment cannot be held.")
+    since = purchase.placed_at or now
+    held = {"held_by": by, "released_by": None, "answer_by": since + LONGEST}
+    return next_version(purchase, now, state=State.HELD, payment=purchase.payment.model_copy(update=held))
+
+
+def _ordered(till: Till, ours: str) -> Purchase:
+    purchase = till.purchases.read(ours)
+    if purchase is None or purchase.state in {State.OPEN, State.CANCELLED}:
+        raise NotFound("There is no such order.", field="id")
+    return purchase

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from chalicelib.checkout import State
+from chalicelib.checkout.states import MOVES, ImpossibleMoveError, Standing, as_table, check_move, standing_of
+from chalicelib.checkout.till import next_version
+from tests.checkout.builders import NOW
+from tests.checkout.conftest import Shop
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_readme_shows_the_table_as_the_code_has_it() -> None:
+    assert as_table() in README.read_text(), f"put this into README.md:\n{as_table()}"
+
+
+def test_every_state_is_reached_and_left_as_the_table_says() -> None:
+    assert {one for move in MOVES for one in move.before | move.after} == set(Standing)
+    final = set(Standing) - {one for move in MOVES for one in move.before}
+    assert final == {Standing.CANCELLED}
+
+
+def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 1))
+    assert standing_of(paid) is Standing.PAID
+    for state in set(State) - {State.PAID}:
+        with pytest.raises(ImpossibleMoveError):
+            next_version(paid, NOW, state=state)
+    cancelled = paid.model_copy(update={"state": State.CANCELLED})
+    for state in State:
+        with pytest.raises(ImpossibleMoveError):
+            check_move(cancelled, paid.model_copy(update={"state": state}))
+
+
+def test_what_the_table_lacks_is_refused(shop: Shop) -> None:
+    shop.drop("mug")
+    placed = shop.placed(("mug", 1))
+    had = {(was, after) for move in MOVES for was in move.before for after in move.after or {was}}
+    for before, after in product(State, State):
+        purchases = [placed.model_copy(update={"state": state}) for state in (before, after)]
+        pair = (standing_of(purchases[0]), standing_of(purchases[1]))
+        if pair in had:
+            check_move(*purchases)
+        else:
+            with pytest.raises(ImpossibleMoveError):
+                check_move(*purchases)
