@@ -17,7 +17,7 @@ from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, 
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
-from chalicelib.payments import SandboxGateway
+from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -48,7 +48,7 @@ def settings() -> Settings:
 
 
 @cache
-def keyring() -> Keyring:
+def keyring() -> Keyring[Secrets]:
     """Keys and known platforms; only the HTTP function may read them."""
     return Keyring(lambda: read_secrets(settings().secrets_id))
 
@@ -66,10 +66,37 @@ def shows() -> Shows:
     return Shows(aws.client("dynamodb"), here.commerce_table, stock(), here.cue_max_age_seconds)
 
 
+@cache
+def provider_keys() -> Keyring[ProviderKeys]:
+    """The payment provider's keys."""
+    return Keyring(lambda: read_provider_keys(settings().payment_secrets_id))
+
+
+@cache
+def gateway() -> Gateway:
+    """Who takes the money. A process keeps the provider's key that it began with."""
+    here = settings()
+    if here.payments != "stripe":
+        return SandboxGateway(aws.client("dynamodb"), here.sandbox_table)
+    from chalicelib.payments.stripe import StripeGateway, stripe_client
+
+    return StripeGateway(stripe_client(provider_keys().at(clock()).api_key, here.stripe_url or None))
+
+
 def till(id_key: bytes = b"") -> Checkout:
     """Purchases. Only the function that creates them is given the key of their ids."""
-    gateway = SandboxGateway(aws.client("dynamodb"), settings().sandbox_table)
-    return Checkout(purchases(), shows(), stock(), gateway, DEFAULT_MARKETS, id_key)
+    here = settings()
+    held = frozenset(here.held_channels)
+    return Checkout(
+        purchases(),
+        shows(),
+        stock(),
+        gateway(),
+        DEFAULT_MARKETS,
+        id_key,
+        held_channels=held,
+        return_url=here.return_url,
+    )
 
 
 @cache
@@ -111,7 +138,7 @@ def shop_with(secrets: Secrets) -> Shop:
     from chalicelib.streams.store import Queue
 
     captures = to_capture(Queue(aws.client("sqs"), settings().capture_queue_url))
-    return Shop(settings(), secrets, shows(), stock(), till(secrets.id_key), exports(), captures)
+    return Shop(settings(), secrets, shows(), stock(), till(secrets.id_key), exports(), captures, provider_keys())
 
 
 serve(app, ROUTES, shop)

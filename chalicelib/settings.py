@@ -30,6 +30,16 @@ class Settings:
     cors_origins: tuple[str, ...]
     cue_max_age_seconds: int
     """An *open* cue older than this is refused."""
+    payments: str = "sandbox"
+    """Who takes the money: ``sandbox`` or ``stripe``."""
+    payment_secrets_id: str = ""
+    """Name or ARN of the secret that holds the provider's keys."""
+    stripe_url: str = ""
+    """Another address for Stripe's API: a double, for rehearsals. Empty: Stripe's own."""
+    return_url: str = ""
+    """The shop's page that a buyer comes back to from the provider's; ``{checkout}`` in it is the session's id."""
+    held_channels: tuple[str, ...] = ()
+    """Channels whose orders are held until an operator releases them."""
     terms_url: str = ""
     """The shop's terms of service, shown with every checkout; empty: none is shown."""
     privacy_url: str = ""
@@ -40,6 +50,9 @@ class Settings:
 
         def text(name: str, default: str = "") -> str:
             return environment.get(_PREFIX + name, default)
+
+        def listed(name: str) -> tuple[str, ...]:
+            return tuple(one.strip() for one in text(name).split(",") if one.strip())
 
         return cls(
             stock_table=text("STOCK_TABLE"),
@@ -54,8 +67,13 @@ class Settings:
             secrets_id=text("SECRETS_ID"),
             time_zone=text("TIME_ZONE", "Europe/London"),
             public_url=text("PUBLIC_URL"),
-            cors_origins=tuple(origin.strip() for origin in text("CORS_ORIGINS").split(",") if origin.strip()),
+            cors_origins=listed("CORS_ORIGINS"),
             cue_max_age_seconds=int(text("CUE_MAX_AGE_SECONDS", "30")),
+            payments=text("PAYMENTS", "sandbox"),
+            payment_secrets_id=text("PAYMENT_SECRETS_ID"),
+            stripe_url=text("STRIPE_URL"),
+            return_url=text("RETURN_URL"),
+            held_channels=listed("HELD_CHANNELS"),
             terms_url=text("TERMS_URL"),
             privacy_url=text("PRIVACY_URL"),
         )

@@ -210,6 +210,7 @@ class RefundLine(TypedDict):
     line_item_id: str
     quantity: int
     goods: int
+    discount: int
     tax: int
 
 
@@ -223,6 +224,22 @@ class Refund(TypedDict):
     shipping: int
     restock: bool
     lines: list[RefundLine]
+
+
+class Held(TypedDict):
+    """An order that was held, released or given up."""
+
+    order_id: str
+    state: str
+    held_by: str | None
+    released_by: str | None
+
+
+class EventKept(TypedDict):
+    """``stored`` for the worker; ``repeated``; ``known``: the order says as much already; ``ignored``: not for us."""
+
+    id: str
+    status: Literal["stored", "repeated", "known", "ignored"]
 
 
 class Export(TypedDict):

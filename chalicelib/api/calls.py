@@ -26,10 +26,10 @@ Manner = Literal["ucp", "ours"]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. ``body`` None: no content."""
+    """An answer. ``body`` None: no content; text: as it is, its type among the headers."""
 
     status: int
-    body: Json | None
+    body: Json | str | None
     headers: dict[str, str] = field(default_factory=dict)
 
 

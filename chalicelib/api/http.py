@@ -183,8 +183,9 @@ def problem(status: int, code: str, detail: str) -> Json:
 
 
 def _response(reply: Reply) -> Response:
-    text = "" if reply.body is None else json.dumps(reply.body, separators=(",", ":"))
-    headers: dict[str, str | list[str]] = {} if reply.body is None else {"Content-Type": "application/json"}
+    as_it_is = reply.body is None or isinstance(reply.body, str)
+    text = (reply.body or "") if as_it_is else json.dumps(reply.body, separators=(",", ":"))
+    headers: dict[str, str | list[str]] = {} if as_it_is else {"Content-Type": "application/json"}
     return Response(body=text, status_code=reply.status, headers={**headers, **reply.headers})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chalicelib.api import answers
 from chalicelib.api.auth import actor_of, idempotency_key
@@ -38,10 +38,25 @@ class RefundLineBody(_Exact):
 
 
 class RefundBody(_Exact):
-    """``POST /orders/{id}/refunds``."""
+    """``POST /orders/{id}/refunds``: units of lines (and with ``shipping`` what is left of that), shipping alone, or an
+    amount in minor units, which gives money back without units. ``restock`` is said wherever units are."""
 
-    lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)]
-    restock: bool
+    lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)] | None = None
+    amount: Annotated[int, Field(ge=1, le=1_000_000_000_000)] | None = None
+    shipping: bool = False
+    restock: bool | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> RefundBody:
+        if self.amount is not None and (self.lines is not None or self.shipping or self.restock):
+            raise ValueError("amount stands alone: it gives back neither units nor shipping by themselves")
+        if self.amount is None and self.lines is None and not self.shipping:
+            raise ValueError("lines, amount or shipping must say what to give back")
+        if self.lines is not None and self.restock is None:
+            raise ValueError("restock must say whether the units of lines go back into stock")
+        if self.lines is None and self.restock:
+            raise ValueError("restock is about units, and lines names none")
+        return self
 
 
 class Nothing(_Exact):
@@ -80,20 +95,20 @@ def change_stock(call: Call) -> Reply:
 
 
 def refund(call: Call) -> Reply:
-    """Give back units of an order's lines."""
+    """Give back units of an order's lines, its shipping, or an amount."""
     actor, key, wish = actor_of(call, OPERATOR), idempotency_key(call), validated(RefundBody, call.json())
-    ours = _order(call)
-    lines = tuple((line.line_item_id, line.quantity) for line in wish.lines)
-    body = fingerprint("refund", ours, wish.model_dump())
-    done = call.shop.checkout.refund(ours, RefundWish(key, body, lines, wish.restock, actor), call.now)
-    return reply(201, _refund(*done))
+    ours = order_of_call(call)
+    lines = tuple((line.line_item_id, line.quantity) for line in wish.lines or ())
+    body = fingerprint("refund", ours, wish.model_dump(exclude_defaults=True))
+    asked = RefundWish(key, body, lines, bool(wish.restock), actor, wish.amount, wish.shipping)
+    return reply(201, _refund(*call.shop.checkout.refund(ours, asked, call.now)))
 
 
 def cancel_order(call: Call) -> Reply:
     """Give back all that is left of an order, and put its units back into stock."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     validated(Nothing, call.optional_json())
-    ours = _order(call)
+    ours = order_of_call(call)
     done = call.shop.checkout.cancel_order(ours, key, fingerprint("cancel order", ours), actor, call.now)
     return reply(201, _refund(*done))
 
@@ -129,7 +144,7 @@ def known_drop(call: Call) -> str:
     return call.params["id"]
 
 
-def _order(call: Call) -> str:
+def order_of_call(call: Call) -> str:
     bare = call.params["id"].removeprefix("ord_")
     if bare == call.params["id"] or not is_purchase_id(bare):
         raise NotFound("There is no such order.", field="id")
@@ -158,7 +173,13 @@ def _drop(drop: Drop) -> Json:
 
 def _refund(purchase: Purchase, done: Refund) -> Json:
     lines: list[dict[str, Any]] = [
-        {"line_item_id": part.line_id, "quantity": part.quantity, "goods": part.goods, "tax": part.tax}
+        {
+            "line_item_id": part.line_id,
+            "quantity": part.quantity,
+            "goods": part.goods,
+            "discount": part.discount,
+            "tax": part.tax,
+        }
         for part in done.lines
     ]
     return {

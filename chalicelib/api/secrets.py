@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from chalicelib import aws
 from chalicelib.errors import Unavailable
@@ -73,16 +73,19 @@ def _incomplete() -> Unavailable:
     return Unavailable("The shop's keys are not complete.", retry_after_seconds=TRY_AGAIN // SECOND)
 
 
-class Keyring:
-    """The secret as a process knows it: read at first use, and anew when what is known is five minutes old."""
+_Keys = TypeVar("_Keys")
 
-    def __init__(self, read: Callable[[], Secrets]) -> None:
+
+class Keyring(Generic[_Keys]):
+    """A secret as a process knows it: read at first use, and anew when what is known is five minutes old."""
+
+    def __init__(self, read: Callable[[], _Keys]) -> None:
         self._read = read
-        self._known: Secrets | None = None
+        self._known: _Keys | None = None
         self._next: Instant = 0
         self._end: Instant = 0
 
-    def at(self, now: Instant) -> Secrets:
+    def at(self, now: Instant) -> _Keys:
         """The keys at an instant. Raises what reading them raises, when none are known that still count."""
         if self._known is not None and now < min(self._next, self._end):
             return self._known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers, audits, cues, openapi, operator, shows, ucp
+from chalicelib.api import answers, audits, cues, held, openapi, operator, sandbox, shows, ucp, webhooks
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.stock import HoldRef, Layout
 
@@ -23,8 +23,11 @@ ROUTES: tuple[Route, ...] = (
     *ucp.ROUTES,
     *shows.ROUTES,
     *operator.ROUTES,
+    *held.ROUTES,
     *audits.ROUTES,
     *cues.ROUTES,
+    *webhooks.ROUTES,
+    *sandbox.ROUTES,
     Route("GET", "/health", health, "ours", "Whether the service can work", (200, 503), answer=answers.Health),
     Route("GET", "/openapi.json", document, "ours", "The OpenAPI document", (200,)),
 )

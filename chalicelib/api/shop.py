@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.api.secrets import Secrets
+from chalicelib.api.secrets import Keyring, Secrets
 from chalicelib.checkout import Checkout, EnqueueCapture
 from chalicelib.finance import Exports
+from chalicelib.payments import ProviderKeys
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -23,3 +24,4 @@ class Shop:
     checkout: Checkout
     exports: Exports
     enqueue_capture: EnqueueCapture
+    provider_keys: Keyring[ProviderKeys]

@@ -274,6 +274,6 @@ def _adjustment(refund: Refund) -> Json:
         "type": "refund",
         "occurred_at": rfc3339(refund.done_at or refund.requested_at),
         "status": "completed" if refund.done_at is not None else "pending",
-        "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines],
+        "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines if part.quantity],
         "totals": [{"type": "total", "amount": -refund.amount}],
     }

@@ -4,28 +4,21 @@ from chalicelib.checkout.audit import DropAudit, Enough
 from chalicelib.checkout.audited import MOST_DETAIL, audit_report
 from chalicelib.checkout.checkout import Checkout
 from chalicelib.checkout.claims import Fault
+from chalicelib.checkout.exchange import Answer, Caller, Change, Completion, Message, NoPurchase, RefundWish, Wish
 from chalicelib.checkout.identity import is_purchase_id, reference
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
 from chalicelib.checkout.mend import EnqueueCapture, Mended
 from chalicelib.checkout.model import (
-    Answer,
     Buyer,
-    Caller,
-    Change,
-    Completion,
     Destination,
     Line,
-    Message,
-    NoPurchase,
     Payment,
     Purchase,
     Refund,
     RefundLine,
-    RefundWish,
     State,
     Totals,
     UsedKey,
-    Wish,
 )
 from chalicelib.checkout.repair import Repaired
 from chalicelib.checkout.status import expires_at, status_of

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from chalicelib.checkout.exchange import Answer, Caller, Change, NoPurchase
 from chalicelib.checkout.identity import purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
-from chalicelib.checkout.model import Answer, Caller, Change, Destination, Line, NoPurchase, Purchase, State
+from chalicelib.checkout.model import Destination, Line, Purchase, State
 from chalicelib.checkout.status import as_it_stands, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,

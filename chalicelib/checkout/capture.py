@@ -144,6 +144,7 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         metadata=_metadata(purchase),
         asked_at=purchase.placed_at or purchase.updated_at,
         provider_id=payment.provider_id,
+        return_url=till.return_url.replace("{checkout}", f"chk_{purchase.id}"),
     )
     authorised = till.gateway.authorise(order, now=now)
     if isinstance(authorised, Declined):

@@ -6,6 +6,8 @@ from chalicelib.checkout import audit as _audit
 from chalicelib.checkout import basket as _basket
 from chalicelib.checkout import capture as _capture
 from chalicelib.checkout import complete as _complete
+from chalicelib.checkout import ending as _ending
+from chalicelib.checkout import events as _events
 from chalicelib.checkout import holding as _holding
 from chalicelib.checkout import mend as _mend
 from chalicelib.checkout import refund as _refund
@@ -26,8 +28,11 @@ class Checkout(Till):
     capture = _capture.capture
     refund = _refund.refund
     cancel_order = _refund.cancel_order
+    note_event = _events.note_event
+    act_on_event = _events.act_on_event
     hold_order = _holding.hold_order
     release_order = _holding.release_order
+    give_up_order = _ending.give_up_order
     repair = _repair.repair
     audit = _audit.audit
     mend = _mend.mend

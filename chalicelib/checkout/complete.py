@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from chalicelib import aws
+from chalicelib.checkout.exchange import Answer, Completion, Message, NoPurchase
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
-from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
+from chalicelib.checkout.model import Line, Payment, Purchase, State
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (

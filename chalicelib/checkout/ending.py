@@ -10,9 +10,9 @@ from dataclasses import replace
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Line, Payment, Purchase, State
 from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of
-from chalicelib.errors import Contended
+from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import SECOND, Instant
-from chalicelib.payments import ActionNeeded, Authorised, Captured
+from chalicelib.payments import ActionNeeded, Authorised, Captured, OutcomeUnknownError
 from chalicelib.stock import EpochSeconds, Gone
 from chalicelib.telemetry import count, logger
 
@@ -48,6 +48,21 @@ def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
         till.stock.release(layout, hold, order_of(purchase))
     count("held_orders_given_up")
     return cancelled
+
+
+def give_up_order(till: Till, ours: str, now: Instant) -> Purchase:
+    """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held."""
+    purchase = till.purchases.read(ours)
+    if purchase is None or purchase.state is State.OPEN:
+        raise NotFound("There is no such order.", field="id")
+    if purchase.state is State.CANCELLED:
+        return purchase
+    if purchase.state is not State.HELD:
+        raise Conflict("The order is not held.", code="not_held")
+    try:
+        return give_up_held(till, purchase, now)
+    except OutcomeUnknownError as error:
+        raise Unavailable("The payment provider did not answer; ask again.") from error
 
 
 def void_leftover(till: Till, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant) -> None:

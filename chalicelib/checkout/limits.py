@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.identity import buyer_hash
-from chalicelib.checkout.model import Line, Message, Purchase, State
+from chalicelib.checkout.model import Line, Purchase, State
 from chalicelib.checkout.store import Counted, Tally
 from chalicelib.checkout.till import Till
 from chalicelib.errors import Conflict, Contended

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chalicelib.checkout.model import Line, Message, Wish
+from chalicelib.checkout.exchange import Message, Wish
+from chalicelib.checkout.model import Line
 from chalicelib.checkout.till import Till, layout_of
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, window

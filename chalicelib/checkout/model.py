@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -135,11 +133,15 @@ class Payment(_Frozen):
 
 
 class RefundLine(_Frozen):
+    """What a refund gives back of a line; ``quantity`` 0 where it is money without units."""
+
     line_id: str
-    quantity: int
-    goods: int
-    """Minor units given back for goods, without tax on top."""
-    tax: int
+    quantity: int = 0
+    goods: int = 0
+    """Minor units given back for goods, discount taken off, without tax on top."""
+    discount: int = 0
+    """The share of the line's discount that goes with them."""
+    tax: int = 0
 
 
 class Refund(_Frozen):
@@ -216,102 +218,3 @@ class Purchase(_Frozen):
     def order_ref(self) -> str:
         """Nine characters that name this purchase inside buckets (54 bits)."""
         return self.id[:9]
-
-
-# What a use case answers: the purchase as it now stands, with messages; or messages alone.
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A UCP message in our terms. ``extra`` are fields of ours: ``opens_at``, ``retry_after_ms``, ``next_lapse_at``…"""
-
-    code: str
-    content: str
-    path: str | None = None
-    type: str = "error"
-    """``error``, ``warning`` or ``info``."""
-    severity: str = "recoverable"
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A purchase and what is to be said of it. ``created``: by this request or the one it repeats."""
-
-    purchase: Purchase
-    messages: tuple[Message, ...] = ()
-    created: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NoPurchase:
-    """No purchase exists for this request: nothing was taken, or the id is unknown."""
-
-    messages: tuple[Message, ...]
-
-
-# What a use case is asked.
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """One line a buyer asks for, as sent. ``line_id`` names the line it replaces, if the client says."""
-
-    drop_id: str
-    quantity: int
-    line_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: the platform (``public`` when it is not one of ours) and its channel."""
-
-    platform: str
-    channel: str | None = None
-    namespace: str | None = None
-    """Among whose idempotency keys this caller's are; None: the platform's own, for a caller that has its key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A create or update as UCP has it. None means *not mentioned*: an update leaves that part as it is.
-
-    ``key`` is the Idempotency-Key; ``fingerprint`` a digest of the canonical body.
-    """
-
-    caller: Caller
-    key: str
-    fingerprint: str
-    wishes: tuple[Wish, ...] | None = None
-    cart_id: str | None = None
-    """Purchase id of a cart to turn into a checkout session (create only)."""
-    buyer: Buyer | None = None
-    destination: Destination | None = None
-    shipping_option: str | None = None
-    country_hint: str | None = None
-    attribution: dict[str, str] | None = None
-    as_cart: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """Place the order: pay with this instrument. ``token`` is the credential's; never logged, never echoed."""
-
-    caller: Caller
-    key: str
-    fingerprint: str
-    handler_id: str
-    instrument_id: str
-    instrument_type: str
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefundWish:
-    """Give back: quantities by line, to stock or not. Idempotent by ``key``."""
-
-    key: str
-    fingerprint: str
-    lines: tuple[tuple[str, int], ...]
-    restock: bool
-    actor: str

@@ -1,17 +1,22 @@
-"""Refund and cancel an order: never more than was captured, to the unit and to the minor unit."""
+"""Refund and cancel an order: never more than was captured, to the unit and to the minor unit.
+
+The provider's fee is not given back: it stays in the books as it was taken.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chalicelib.checkout.exchange import RefundWish
+from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
 from chalicelib.checkout.identity import short_digest
-from chalicelib.checkout.model import Line, Purchase, Refund, RefundLine, RefundWish, State
+from chalicelib.checkout.model import Line, Purchase, Refund, State
 from chalicelib.checkout.till import Till, layout_of, next_version
-from chalicelib.checkout.totals import tax_of_units
 from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.stock import HoldRef, Layout, OrderRef
+from chalicelib.telemetry import count
 
 _TRIES = 5
 
@@ -21,7 +26,7 @@ MOST_REFUND_LINES = 1_000
 
 
 def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
-    """Give back units of an order's lines: recorded first, then money, then (with ``restock``) the units, then done.
+    """Give back units, shipping or an amount: recorded first, then money, then (with ``restock``) the units, then done.
 
     Dying anywhere leaves a recorded refund that a repeat of the same key, the next refund, or ``repair`` finishes.
     Two writes, one provider call, and one write for each hold that gives units back.
@@ -29,7 +34,9 @@ def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purch
     purchase = _paid(till, ours)
     if len(dict(wish.lines)) != len(wish.lines):
         raise BadInput("A line may be named once.", field="$.lines")
-    return _carried_out(till, purchase, wish, now, whole=False)
+    if wish.amount is not None and wish.amount < 1:
+        raise BadInput("A refund gives back at least one minor unit.", field="$.amount")
+    return _carried_out(till, purchase, wish, now)
 
 
 def cancel_order(
@@ -37,8 +44,8 @@ def cancel_order(
 ) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
     purchase = _paid(till, ours)
-    wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor)
-    return _carried_out(till, purchase, wish, now, whole=True)
+    wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, whole=True)
+    return _carried_out(till, purchase, wish, now)
 
 
 def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
@@ -73,9 +80,7 @@ def _paid(till: Till, ours: str) -> Purchase:
     return purchase
 
 
-def _carried_out(
-    till: Till, purchase: Purchase, wish: RefundWish, now: Instant, *, whole: bool
-) -> tuple[Purchase, Refund]:
+def _carried_out(till: Till, purchase: Purchase, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
     for _ in range(_TRIES):
         known = next((one for one in purchase.refunds if one.key == short_digest(wish.key)), None)
         if known is not None:
@@ -83,7 +88,7 @@ def _carried_out(
                 detail = "This Idempotency-Key was used with another body."
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
-        recorded = _recorded(purchase, wish, now, whole=whole)
+        recorded = _recorded(purchase, wish, now)
         standing = till.purchases.replace(recorded)
         if standing is None:
             purchase = recorded
@@ -95,65 +100,58 @@ def _carried_out(
     return purchase, next(one for one in purchase.refunds if one.key == short_digest(wish.key))
 
 
-def _recorded(purchase: Purchase, wish: RefundWish, now: Instant, *, whole: bool) -> Purchase:
-    """The purchase with one refund more, not carried out yet. ``BadInput`` naming what asks for too much.
+def _recorded(purchase: Purchase, wish: RefundWish, now: Instant) -> Purchase:
+    """The purchase with one refund more, not carried out yet. Raises what :func:`back_of` raises.
 
-    ``Conflict`` when there would be too many refunds for one item, or nothing is left.
-
-    ``whole``: all that this version of the purchase has left, whatever the wish's lines.
+    ``Conflict`` when there would be too many refunds for one item.
     """
-    wanted = _rest(purchase) if whole else dict(wish.lines)
     parts_before = sum(len(one.lines) for one in purchase.refunds)
-    if not whole and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + len(wanted) > MOST_REFUND_LINES):
+    most_parts = len(wish.lines) if wish.amount is None else len(purchase.lines)
+    if not wish.whole and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + most_parts > MOST_REFUND_LINES):
         raise Conflict("The order has too many refunds; cancel what is left of it.", code="too_many_refunds")
-    lines = {line.id: line for line in purchase.lines}
-    parts = []
-    for index, (line_id, quantity) in enumerate(wanted.items()):
-        if line_id not in lines:
-            raise BadInput("The order has no such line.", field=f"$.lines[{index}].line_item_id")
-        left = lines[line_id].quantity - refunded_units(purchase, line_id)
-        if quantity > left:
-            detail = f"Only {left} of this line can still be refunded."
-            raise BadInput(detail, field=f"$.lines[{index}].quantity", code="refund_exceeds_rest")
-        parts.append(_part(purchase, lines[line_id], quantity))
-    totals, included = purchase.totals, purchase.totals.tax_on_top == 0
-    shipping, shipping_tax = (
-        (totals.shipping, totals.shipping_tax) if whole and not _shipping_back(purchase) else (0, 0)
-    )
-    if not parts and not shipping:
-        raise Conflict("Nothing of this order is left to refund.", code="nothing_left")
-    on_top = 0 if included else sum(part.tax for part in parts) + shipping_tax
+    recorded = _with_refund(purchase, wish, back_of(purchase, wish), now)
+    return recorded.model_copy(update={"cancelled_at": purchase.cancelled_at or now}) if wish.whole else recorded
+
+
+def _with_refund(purchase: Purchase, wish: RefundWish, back: Back, now: Instant, **done: object) -> Purchase:
     refund_ = Refund(
         id=f"rf_{len(purchase.refunds) + 1}",
         key=short_digest(wish.key),
         fingerprint=short_digest(wish.fingerprint),
-        lines=tuple(parts),
-        amount=sum(part.goods for part in parts) + shipping + on_top,
-        shipping=shipping,
-        shipping_tax=shipping_tax,
+        lines=back.lines,
+        amount=back.amount,
+        shipping=back.shipping,
+        shipping_tax=back.shipping_tax,
         restock=wish.restock,
         by=wish.actor,
         requested_at=now,
-    )
-    changes: dict[str, object] = {"refunds": (*purchase.refunds, refund_)}
-    if whole:
-        changes["cancelled_at"] = purchase.cancelled_at or now
-    return next_version(purchase, now, **changes)
+    ).model_copy(update=done)
+    return next_version(purchase, now, refunds=(*purchase.refunds, refund_))
 
 
-def _rest(purchase: Purchase) -> dict[str, int]:
-    left = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
-    return {line_id: units for line_id, units in left.items() if units}
+def note_refund(
+    till: Till, ours: str, provider_refund_id: str, amount: int, refund_id: str | None, now: Instant
+) -> bool:
+    """Record a refund that was made in the provider's console: money without units, spread over what is left.
 
-
-def _shipping_back(purchase: Purchase) -> bool:
-    return any(one.shipping for one in purchase.refunds)
-
-
-def _part(purchase: Purchase, line: Line, quantity: int) -> RefundLine:
-    before = refunded_units(purchase, line.id)
-    tax = tax_of_units(line, before, quantity)
-    return RefundLine(line_id=line.id, quantity=quantity, goods=line.unit_price * quantity, tax=tax)
+    False when it is known, by the provider's id or, ``refund_id``, by ours. ``Conflict`` when there is no such order,
+    or it has less left. One read and one write; the provider is not called.
+    """
+    for _ in range(_TRIES):
+        purchase = till.purchases.read(ours)
+        if purchase is None or purchase.state is not State.PAID:
+            raise Conflict("There is no paid order to refund.", code="not_paid")
+        if any(one.provider_id == provider_refund_id or refund_id == f"{ours}-{one.id}" for one in purchase.refunds):
+            return False
+        rest = rest_of(purchase)
+        if amount > rest.amount:
+            raise Conflict(f"Only {rest.amount} of the order was left.", code="refund_exceeds_rest")
+        wish = RefundWish(f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount)
+        done = {"done_at": now, "provider_id": provider_refund_id}
+        if till.purchases.replace(_with_refund(purchase, wish, amount_of(rest, amount), now, **done)) is None:
+            count("refunds_by_provider")
+            return True
+    raise Contended("Too many changes of this order at once.")
 
 
 def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout.model import Answer, Message, Purchase, State
+from chalicelib.checkout.exchange import Answer, Message
+from chalicelib.checkout.model import Purchase, State
 from chalicelib.instants import Instant, rfc3339
 
 _STATUS = {

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.checkout.exchange import Message, NoPurchase
 from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
-from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Purchase, State, UsedKey
+from chalicelib.checkout.model import Destination, Line, Purchase, State, UsedKey
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
-from chalicelib.payments import Gateway
+from chalicelib.payments import EventStore, Gateway
 from chalicelib.shows import Shows
 from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 
@@ -34,11 +35,18 @@ class Till:
     """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
     held_channels: frozenset[str] = frozenset()
     """Channels whose orders are held until an operator releases them."""
+    return_url: str = ""
+    """The shop's page for buyers who come back from the provider's; ``{checkout}`` in it is the session's id."""
 
     @property
     def limits(self) -> LimitStore:
         """What buyers have of limited drops; it stands beside the purchases."""
         return LimitStore(self.purchases.dynamodb, self.purchases.commerce_table)
+
+    @property
+    def events(self) -> EventStore:
+        """What the provider told; it stands beside the purchases."""
+        return EventStore(self.purchases.dynamodb, self.purchases.commerce_table)
 
     def priced(self, purchase: Purchase) -> Purchase:
         """The purchase with market, shipping option, tax and totals as its destination and lines now ask for."""

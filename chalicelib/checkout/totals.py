@@ -38,15 +38,3 @@ def totals_of(lines: Sequence[Line], market: Market, option: ShippingOption | No
         tax_on_top=on_top,
         total=subtotal - discount + shipping + on_top,
     )
-
-
-def tax_of_units(line: Line, first: int, count: int) -> int:
-    """The share of a line's tax that its units ``first`` to ``first + count - 1`` carry.
-
-    Cumulative rounding: however a line is refunded, the parts add up to exactly its tax.
-    """
-
-    def up_to(units: int) -> int:
-        return (2 * line.tax * units + line.quantity) // (2 * line.quantity)
-
-    return up_to(first + count) - up_to(first)

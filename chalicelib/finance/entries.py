@@ -35,7 +35,8 @@ class EntryType(StrEnum):
 class Entry:
     """One row of the ledger. Money in minor units of ``currency``; rates in basis points. No personal data.
 
-    ``gross`` is unit price × quantity whatever the tax mode; ``net`` is without tax, ``discount`` taken off already.
+    ``gross`` is unit price × quantity whatever the tax mode, or of a refund the share of it that it gives back;
+    ``discount`` (signed as ``gross``) is what was taken off it; ``net`` is without tax, the discount taken off already.
     ``business_date`` is the day of ``occurred_at`` in the shop's time zone.
     """
 
@@ -145,7 +146,7 @@ class _Rows:
 
     def _sale(self, line: Line) -> dict[str, Any]:
         net = self._net(line.price, line.tax)
-        return self._goods(EntryType.SALE, line, line.quantity, line.gross, line.tax) | {
+        return self._goods(EntryType.SALE, line, line.quantity, net, line.discount, line.tax) | {
             "commission": share(net, line.commission_bps),
         }
 
@@ -155,9 +156,14 @@ class _Rows:
         before = net_back.get(line.id, 0)
         after = net_back[line.id] = before + self._net(part.goods, part.tax)
         commission = share(after, line.commission_bps) - share(before, line.commission_bps)
-        return self._goods(EntryType.REFUND, line, -part.quantity, -part.goods, -part.tax) | {"commission": -commission}
+        net, taken_off = self._net(part.goods, part.tax), part.discount
+        return self._goods(EntryType.REFUND, line, -part.quantity, -net, -taken_off, -part.tax) | {
+            "commission": -commission
+        }
 
-    def _goods(self, entry_type: EntryType, line: Line, quantity: int, gross: int, tax: int) -> dict[str, Any]:
+    def _goods(
+        self, entry_type: EntryType, line: Line, quantity: int, net: int, discount: int, tax: int
+    ) -> dict[str, Any]:
         return {
             "entry_type": entry_type,
             "line_id": line.id,
@@ -166,8 +172,9 @@ class _Rows:
             "creator_id": label(line.creator_id or self._purchase.attribution.get("creator")),
             "quantity": quantity,
             "unit_price": line.unit_price,
-            "gross": gross,
-            "net": self._net(gross, tax),
+            "gross": net + (tax if self._included else 0) + discount,
+            "discount": discount,
+            "net": net,
             "tax": tax,
             "tax_rate_bps": line.tax_rate_bps,
             "commission_bps": line.commission_bps,

@@ -1,5 +1,7 @@
 """Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
 
+from chalicelib.payments.events import EventKind, EventStore, ProviderEvent, stripe_event
+from chalicelib.payments.keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.model import (
     ActionNeeded,
     Authorisation,
@@ -21,10 +23,16 @@ __all__ = [
     "CaptureRefused",
     "Captured",
     "Declined",
+    "EventKind",
+    "EventStore",
     "Gateway",
     "OutcomeUnknownError",
     "PaymentOrder",
+    "ProviderEvent",
+    "ProviderKeys",
     "Refunded",
     "SandboxGateway",
     "fee_of",
+    "read_provider_keys",
+    "stripe_event",
 ]

@@ -114,6 +114,10 @@ class Gateway(Protocol):
         """What the provider knows of an attempt; ``provider_id``, where it is known, spares a search that may lag."""
         ...
 
+    def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
+        """Purchase and attempt that a payment of the provider is for; None when it is none of ours."""
+        ...
+
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:
         """Give back part or all of what was captured. ``ValueError`` for more than is left."""
         ...

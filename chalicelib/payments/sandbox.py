@@ -156,6 +156,11 @@ class SandboxGateway:
             return _captured(standing.id, standing.fee)
         return _answer(standing, found=True)
 
+    def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
+        """Purchase and attempt, as they stand in the payment's id. No call."""
+        ours, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
+        return (ours, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
+
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:
         """Give money back, once for each refund id. ``ValueError`` for more than is left, or an id used otherwise."""
         if amount <= 0:

@@ -8,13 +8,14 @@ never begun.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import stripe
 
-from chalicelib.instants import HOUR, Instant
+from chalicelib.instants import HOUR, SECOND, Instant
 from chalicelib.payments.model import (
     ActionNeeded,
     Authorisation,
@@ -30,6 +31,9 @@ from chalicelib.telemetry import logger
 
 KEY_MEMORY: Final[Instant] = 23 * HOUR
 """How long a call may be repeated under its key: an hour less than Stripe promises."""
+
+TOLERANCE_SECONDS: Final = 300
+"""How old a webhook's signature may be."""
 
 CONNECT_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 8
@@ -171,6 +175,16 @@ class StripeGateway:
             return None
         return _found(intents[-1])
 
+    def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
+        """Purchase and attempt, from the intent's metadata. One call."""
+        with _outcome():
+            try:
+                intent = self._intents.retrieve(provider_id)
+            except stripe.InvalidRequestError:
+                return None
+        ours, attempt = getattr(intent.metadata, "purchase", None), _attempt(intent)
+        return (ours, attempt) if ours and attempt else None
+
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded:
         """Give money back, once for each refund id, however old. ``ValueError`` for more than is left. Two calls."""
         with _outcome():
@@ -187,6 +201,23 @@ class StripeGateway:
             except stripe.InvalidRequestError as error:
                 raise ValueError(f"{amount} cannot be refunded: {error.code}") from error
         return Refunded(made.id)
+
+
+def is_signed(body: bytes, header: str, secrets: Iterable[str], now: Instant) -> bool:
+    """Whether one of the secrets signed this webhook less than five minutes ago (docs.stripe.com/webhooks/signature).
+
+    The instant is judged by our clock and the signature by the SDK, which is told to leave its own clock alone.
+    """
+    said = re.search(r"(?:^|,)t=(\d{1,12})(?:,|$)", header)
+    if said is None or abs(now // SECOND - int(said[1])) > TOLERANCE_SECONDS:
+        return False
+    for secret in secrets:
+        try:
+            stripe.WebhookSignature.verify_header(body, header, secret)
+        except (stripe.SignatureVerificationError, ValueError):  # ValueError: what is not UTF-8
+            continue
+        return True
+    return False
 
 
 @contextmanager

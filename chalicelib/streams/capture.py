@@ -14,11 +14,14 @@ from chalicelib.streams.store import Queue
 def capture(event: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
     """Bring each message's attempt to its end: paid, or open again. Messages that failed come again, alone.
 
-    Of an attempt that waits for its buyer, a message comes again later, of its own.
+    Of an attempt that waits for its buyer, a message comes again later. A provider's events are looked at here, too.
     """
 
     def pay(message: dict[str, Any]) -> None:
-        wait = checkout.capture(message["purchase_id"], message["attempt"], now)
+        if "event_id" in message:
+            wait = checkout.act_on_event(message["provider"], message["event_id"], now)
+        else:
+            wait = checkout.capture(message["purchase_id"], message["attempt"], now)
         if wait is not None:
             capture_queue.send([message], delay_seconds=wait)
 

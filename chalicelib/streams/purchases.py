@@ -19,12 +19,16 @@ _SORT_KEY = "PURCHASE"
 def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) -> None:
     """Send what a batch of stream records asks for: one call to each queue for each ten messages.
 
-    - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again;
+    - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again; ``{provider, event_id}``: a
+      provider told something;
     - to the books, ``{purchase_id, version, paid, refunds, cancelled}``: what of an order's books this version changed.
     """
     captures: list[dict[str, Any]] = []
     bookings: list[dict[str, Any]] = []
     for record in event["Records"]:
+        told = record["dynamodb"].get("NewImage", {})
+        if record["eventName"] == "INSERT" and told.get("sk") == {"S": "EVENT"}:
+            captures.append({"provider": told["provider"]["S"], "event_id": told["id"]["S"]})
         before, after = _images(record)
         if after is None:
             continue

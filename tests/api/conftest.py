@@ -15,10 +15,10 @@ import pytest
 from chalice.config import Config
 from chalice.local import LocalGateway
 
-from chalicelib.api import ROUTES, Front, Platform, Secrets, Shop, serve
+from chalicelib.api import ROUTES, Front, Keyring, Platform, Secrets, Shop, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
 from chalicelib.finance import open_exports
-from chalicelib.payments import SandboxGateway
+from chalicelib.payments import ProviderKeys, SandboxGateway
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -63,7 +63,9 @@ class Api:
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         usual: dict[str, str | None] = {"host": "shop.example"}
-        if path.startswith(("/shows", "/drops", "/exports")) or path.endswith(("/refunds", "/cancellation")):
+        if path.startswith(("/shows", "/drops", "/exports")) or path.endswith(
+            ("/refunds", "/cancellation", "/hold", "/release", "/giving-up")
+        ):
             usual["authorization"] = "Bearer " + token("operator", "finance")
         else:
             usual["ucp-agent"] = AGENT
@@ -94,6 +96,9 @@ class Api:
             **more,
         }
         assert self.send("PUT", f"/drops/{drop_id}", drop).status == 201
+
+
+PROVIDER = Keyring(lambda: ProviderKeys("sk_test_1", ("whsec_new", "whsec_old")))
 
 
 def express(drop_id: str = "mug", quantity: int = 1) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def api(tables: Tables) -> Api:
         boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )
     captures: list[tuple[str, int]] = []
-    shop = Shop(settings, SECRETS, shows, stock, till, exports, lambda *told: captures.append(told))
+    shop = Shop(settings, SECRETS, shows, stock, till, exports, lambda *told: captures.append(told), PROVIDER)
     app = Front(app_name="livedrop", configure_logs=False)
     serve(app, ROUTES, lambda: shop)
     return Api(app, shop, tables, captures)

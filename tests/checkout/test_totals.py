@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chalicelib.checkout import DEFAULT_MARKETS, Totals
-from chalicelib.checkout.totals import tax_of_units, taxed, totals_of
+from chalicelib.checkout.totals import taxed, totals_of
 from tests.checkout.builders import a_line
 
 GB = DEFAULT_MARKETS.by_country["GB"]
@@ -52,14 +50,3 @@ def test_the_destination_decides_the_market(country: str, market: str) -> None:
 @pytest.mark.parametrize("country", [None, "", "uk", "GBR", "G8"])
 def test_what_is_no_country_code_has_no_market(country: str | None) -> None:
     assert DEFAULT_MARKETS.of_country(country) is None
-
-
-@given(st.integers(1, 50), st.integers(0, 100_000), st.data())
-def test_refunded_tax_adds_up_however_units_come_back(quantity: int, tax: int, data: st.DataObject) -> None:
-    line = a_line(quantity=quantity, tax=tax)
-    given_back = first = 0
-    while first < quantity:
-        count = data.draw(st.integers(1, quantity - first))
-        given_back += tax_of_units(line, first, count)
-        first += count
-    assert given_back == tax

@@ -1,0 +1,72 @@
+"""Operators hold orders back, release them, and give them up."""
+
+from __future__ import annotations
+
+from chalicelib.api import answers
+from chalicelib.api.auth import actor_of
+from chalicelib.api.calls import Call, Reply, Route, validated
+from chalicelib.api.operator import GUARDED, OPERATOR, Nothing, order_of_call, reply
+from chalicelib.api.ucp_views import order_id
+from chalicelib.checkout import Purchase
+
+
+def hold(call: Call) -> Reply:
+    """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
+    actor = actor_of(call, OPERATOR)
+    validated(Nothing, call.optional_json())
+    return _shown(call.shop.checkout.hold_order(order_of_call(call), actor, call.now))
+
+
+def release(call: Call) -> Reply:
+    """Let a held order be captured. A repeat finds it released."""
+    actor = actor_of(call, OPERATOR)
+    validated(Nothing, call.optional_json())
+    return _shown(call.shop.checkout.release_order(order_of_call(call), actor, call.now))
+
+
+def give_up(call: Call) -> Reply:
+    """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
+    actor_of(call, OPERATOR)
+    validated(Nothing, call.optional_json())
+    return _shown(call.shop.checkout.give_up_order(order_of_call(call), call.now))
+
+
+def _shown(purchase: Purchase) -> Reply:
+    payment = purchase.payment
+    told = {
+        "order_id": order_id(purchase.id),
+        "state": purchase.state.value,
+        "held_by": payment.held_by if payment else None,
+        "released_by": payment.released_by if payment else None,
+    }
+    return reply(200, told)
+
+
+_STATUSES = (200, 404, *GUARDED)
+ROUTES = (
+    Route(
+        "POST", "/orders/{id}/hold", hold, "ours", "Hold an order", _STATUSES, Nothing, OPERATOR, answer=answers.Held
+    ),
+    Route(
+        "POST",
+        "/orders/{id}/release",
+        release,
+        "ours",
+        "Release a held order",
+        _STATUSES,
+        Nothing,
+        OPERATOR,
+        answer=answers.Held,
+    ),
+    Route(
+        "POST",
+        "/orders/{id}/giving-up",
+        give_up,
+        "ours",
+        "Give a held order up",
+        _STATUSES,
+        Nothing,
+        OPERATOR,
+        answer=answers.Held,
+    ),
+)

@@ -1,0 +1,66 @@
+"""The sandbox provider's page, at which a buyer proves who they are, or does not. It is there with the sandbox only."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.api.calls import Call, Reply, Route, validated
+from chalicelib.checkout import is_purchase_id
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.payments import ActionNeeded, EventKind, ProviderEvent, SandboxGateway
+
+_HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Confirm your payment</title><body><main><h1>{title}</h1><p>{text}</p>{rest}</main></body></html>"""
+_BUTTON = '<form method="post" action="?outcome={outcome}"><button>{words}</button></form>'
+
+
+class Outcome(BaseModel):
+    """What the buyer did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    outcome: Literal["authenticated", "refused"]
+
+
+def ask(call: Call) -> Reply:
+    """The page: two buttons, or that nothing is asked any more."""
+    gateway, ours, attempt = _asked(call)
+    if not isinstance(gateway.find(ours, attempt, now=call.now), ActionNeeded):
+        return _page(200, "Nothing to confirm", "This payment does not wait for you any more.")
+    buttons = _BUTTON.format(outcome="authenticated", words="It is me") + _BUTTON.format(
+        outcome="refused", words="It is not me"
+    )
+    return _page(200, "Confirm your payment", "The sandbox plays your bank. Is it you who pays?", buttons)
+
+
+def answer(call: Call) -> Reply:
+    """What the buyer says. The shop hears of it as by any provider's webhook."""
+    gateway, ours, attempt = _asked(call)
+    proved = validated(Outcome, dict(call.query)).outcome == "authenticated"
+    if not gateway.answer_challenge(ours, attempt, proved=proved):
+        raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
+    told = "authenticated" if proved else "refused"
+    event = ProviderEvent(f"{ours}-{attempt}", "sandbox", EventKind.PAYMENT, told, purchase_id=ours, attempt=attempt)
+    call.shop.checkout.note_event(event, call.now)
+    return _page(200, "Thank you", "You may go back to the shop.")
+
+
+def _page(status: int, title: str, text: str, rest: str = "") -> Reply:
+    return Reply(status, _PAGE.format(title=title, text=text, rest=rest), dict(_HTML))
+
+
+def _asked(call: Call) -> tuple[SandboxGateway, str, int]:
+    gateway, ours, attempt = call.shop.checkout.gateway, call.params["id"], call.params["attempt"]
+    known = is_purchase_id(ours) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
+    if not isinstance(gateway, SandboxGateway) or not known:
+        raise NotFound("There is nothing at this address.", code="not_found")
+    return gateway, ours, int(attempt)
+
+
+_PATH = "/sandbox/challenges/{id}/{attempt}"
+ROUTES = (
+    Route("GET", _PATH, ask, "ours", "The sandbox's page for a buyer", (200, 404, 503)),
+    Route("POST", _PATH, answer, "ours", "Answer the sandbox", (200, 400, 404, 409, 413, 503), query=Outcome),
+)

@@ -1,0 +1,34 @@
+"""What payment providers tell: signed, kept before it is acted on, acknowledged when it is kept."""
+
+from __future__ import annotations
+
+from chalicelib.api import answers
+from chalicelib.api.calls import Call, Reply, Route
+from chalicelib.errors import NotFound, Unauthenticated
+from chalicelib.payments import stripe_event
+
+
+def from_stripe(call: Call) -> Reply:
+    """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
+    if call.shop.settings.payments != "stripe":
+        raise NotFound("There is nothing at this address.", code="not_found")
+    from chalicelib.payments.stripe import is_signed
+
+    secrets = call.shop.provider_keys.at(call.now).webhook_secrets
+    if not is_signed(call.body, call.headers.get("stripe-signature", ""), secrets, call.now):
+        raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
+    event = stripe_event(call.json())
+    return Reply(200, {"id": event.id, "status": call.shop.checkout.note_event(event, call.now)})
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/webhooks/stripe",
+        from_stripe,
+        "ours",
+        "Tell what happened to a payment",
+        (200, 400, 401, 404, 413, 415, 503),
+        answer=answers.EventKept,
+    ),
+)

@@ -1,0 +1,95 @@
+"""A provider's events: what they are about is looked at anew, whatever they say. So their order does not matter."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.checkout.capture import capture
+from chalicelib.checkout.identity import reference
+from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.refund import note_refund
+from chalicelib.checkout.till import Till
+from chalicelib.errors import Conflict
+from chalicelib.instants import MINUTE, Instant
+from chalicelib.payments import EventKind, ProviderEvent
+from chalicelib.telemetry import count, logger
+
+AT_WORK_SECONDS: Final = 15
+"""When to come again for an attempt that a worker is paying for at this moment."""
+
+
+def note_event(till: Till, event: ProviderEvent, now: Instant) -> str:
+    """Keep an event for the worker: ``stored``, ``repeated``, or ``known`` where the order says as much already.
+
+    1 WCU, and one read of an order that is named; an event that tells nothing new of a paid order costs the read alone.
+    """
+    if event.kind is EventKind.OTHER:
+        count("payment_events_ignored")
+        return "ignored"
+    purchase = till.purchases.read(event.purchase_id) if event.purchase_id else None
+    if event.kind is EventKind.PAYMENT and purchase is not None and _says_it(purchase, event):
+        return "known"
+    return "stored" if till.events.add(event, now) else "repeated"
+
+
+def _says_it(purchase: Purchase, event: ProviderEvent) -> bool:
+    payment = purchase.payment
+    paid = purchase.state is State.PAID and purchase.attempt == event.attempt
+    return paid and payment is not None and payment.provider_id == event.payment_id and not _differs(purchase, event)
+
+
+def act_on_event(till: Till, provider: str, event_id: str, now: Instant) -> int | None:
+    """Do what a stored event asks for. Safe to repeat. Answers in how many seconds to come again, if at all."""
+    event = till.events.read(provider, event_id)
+    if event is None:
+        logger.error("no such event", extra={"event": event_id})
+        return None
+    about = {"event": event.id, "told": event.told}
+    match event.kind:
+        case EventKind.PAYMENT:
+            return _look_at_attempt(till, event, now)
+        case EventKind.DISPUTE:
+            count("disputes")
+            logger.error("a payment is disputed", extra=about)
+        case EventKind.REFUND_FAILED:
+            count("refunds_failed")
+            logger.error("a refund failed at the provider", extra=about)
+        case EventKind.REFUND:
+            _note_refund(till, event, now)
+    return None
+
+
+def _look_at_attempt(till: Till, event: ProviderEvent, now: Instant) -> int | None:
+    purchase = till.purchases.read(event.purchase_id) if event.purchase_id else None
+    if purchase is None or event.attempt is None:
+        count("payment_events_of_no_order")
+        logger.error("an event of no order of ours", extra={"event": event.id, "told": event.told})
+        return None
+    if purchase.attempt == event.attempt and _differs(purchase, event):
+        count("payment_events_differing")
+        logger.error("an event differs from its order", extra={"event": event.id, "purchase": reference(purchase.id)})
+        return None
+    at_work = purchase.state is State.PLACED and purchase.attempt == event.attempt
+    if at_work and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
+        return AT_WORK_SECONDS
+    return capture(till, purchase.id, event.attempt, now, event.payment_id)
+
+
+def _differs(purchase: Purchase, event: ProviderEvent) -> bool:
+    """Whether an event tells of another amount or currency than the order's."""
+    said = (event.amount, event.currency)
+    return said not in {(None, None), (purchase.totals.total, purchase.currency)}
+
+
+def _note_refund(till: Till, event: ProviderEvent, now: Instant) -> None:
+    """A refund that was made: in the provider's console, if it is none of ours."""
+    known = till.gateway.purchase_of(event.payment_id) if event.payment_id else None
+    if known is None or event.provider_refund_id is None or event.amount is None:
+        count("payment_events_of_no_order")
+        logger.error("a refund of no order of ours", extra={"event": event.id})
+        return
+    try:
+        note_refund(till, known[0], event.provider_refund_id, event.amount, event.refund_id, now)
+    except Conflict as error:
+        count("refunds_without_order")
+        logger.error("a refund that no order has room for", extra={"event": event.id, "reason": error.code})

@@ -1,0 +1,210 @@
+"""What a provider tells: kept once, looked at whenever it comes, in whatever order."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Purchase, State
+from chalicelib.checkout.capture import CHALLENGE_SECONDS
+from chalicelib.checkout.events import AT_WORK_SECONDS
+from chalicelib.errors import BadInput
+from chalicelib.instants import DAY, MINUTE, SECOND
+from chalicelib.payments import Declined, EventKind, ProviderEvent, stripe_event
+from tests.checkout.builders import NOW, a_refund
+from tests.checkout.conftest import Shop
+
+MONTH = 30 * DAY
+
+
+def told(purchase: Purchase, what: str = "authorised", **changes: Any) -> ProviderEvent:
+    standard = {
+        "payment_id": f"sbx_{purchase.id}#1",
+        "purchase_id": purchase.id,
+        "attempt": 1,
+        "amount": purchase.totals.total,
+        "currency": purchase.currency,
+    }
+    return ProviderEvent(f"evt_{what}", "sandbox", EventKind.PAYMENT, what, **{**standard, **changes})
+
+
+def a_refund_made(paid: Purchase, amount: int, name: str = "re_1", refund_id: str | None = None) -> ProviderEvent:
+    return ProviderEvent(
+        f"evt_{name}",
+        "sandbox",
+        EventKind.REFUND,
+        "refund.created",
+        payment_id=f"sbx_{paid.id}#1",
+        amount=amount,
+        currency="GBP",
+        provider_refund_id=name,
+        refund_id=refund_id,
+    )
+
+
+def hears(shop: Shop, event: ProviderEvent, now: int = NOW) -> int | None:
+    shop.checkout.note_event(event, now)
+    return shop.checkout.act_on_event(event.provider, event.id, now)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+    for room in ("events", "refund", "ending"):
+        monkeypatch.setattr(f"chalicelib.checkout.{room}.count", names.append)
+    return names
+
+
+def waiting(shop: Shop) -> Purchase:
+    shop.drop("mug")
+    placed = shop.placed(("mug", 1), token="requires_action")
+    shop.checkout.capture(placed.id, 1, NOW)
+    assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
+    return shop.read(placed.id)
+
+
+def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: Shop) -> None:
+    purchase = waiting(shop)
+    event = told(purchase)
+    assert [shop.checkout.note_event(event, NOW) for _ in range(2)] == ["stored", "repeated"]
+    for _ in range(2):
+        assert shop.checkout.act_on_event("sandbox", event.id, NOW) is None
+    assert shop.read(purchase.id).state is State.PAID
+    assert shop.counts("mug") == (2, 0, 1)
+
+
+def test_what_a_paid_order_says_already_is_not_even_stored(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 1))
+    assert shop.checkout.note_event(told(paid, "captured"), NOW) == "known"
+    assert shop.checkout.events.read("sandbox", "evt_captured") is None
+
+
+def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: Shop) -> None:
+    shop.drop("mug")
+    placed = shop.placed(("mug", 1))
+    assert hears(shop, told(placed)) == AT_WORK_SECONDS
+    assert shop.read(placed.id) == placed
+    assert shop.checkout.act_on_event("sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
+    assert shop.read(placed.id).state is State.PAID
+
+
+def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: Shop) -> None:
+    purchase = waiting(shop)
+    late = NOW + CHALLENGE_SECONDS * SECOND
+    hears(shop, told(purchase), late)
+    assert shop.read(purchase.id).state is State.OPEN
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=late), Declined)
+
+
+@pytest.mark.parametrize("changes", [{"amount": 1}, {"currency": "USD"}])
+def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
+    shop: Shop, counted: list[str], changes: dict[str, Any]
+) -> None:
+    purchase = waiting(shop)
+    assert hears(shop, told(purchase, **changes)) is None
+    assert shop.read(purchase.id) == purchase
+    assert counted == ["payment_events_differing"]
+
+
+def test_an_event_of_no_order_changes_nothing_and_is_told(shop: Shop, counted: list[str]) -> None:
+    purchase = waiting(shop)
+    for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
+        hears(shop, told(purchase, f"of {changes}", **changes))
+    hears(shop, a_refund_made(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
+    assert counted == ["payment_events_of_no_order"] * 4
+    assert shop.read(purchase.id) == purchase
+    assert shop.checkout.act_on_event("sandbox", "unheard", NOW) is None
+
+
+def test_events_replayed_after_a_month_change_nothing(shop: Shop) -> None:
+    purchase = waiting(shop)
+    hears(shop, told(purchase))
+    paid = shop.read(purchase.id)
+    assert shop.checkout.note_event(told(purchase, attempt=9), NOW + MONTH) == "repeated"
+    shop.checkout.act_on_event("sandbox", "evt_authorised", NOW + MONTH)
+    assert shop.read(purchase.id) == paid
+
+
+def test_events_in_any_order_have_one_end(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    ends = set()
+    for number, order in enumerate(permutations(range(3))):
+        placed = shop.placed(("mug", 1), token="requires_action", key=f"key-{number}")
+        shop.checkout.capture(placed.id, 1, NOW)
+        assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
+        events = [told(placed, f"{what}-{number}") for what in ("authorised", "captured", "asked")]
+        for index in order:
+            hears(shop, events[index])
+        ends.add(shop.read(placed.id).state)
+    assert ends == {State.PAID}
+    assert shop.counts("mug") == (3, 0, 6)
+
+
+def test_a_refund_of_the_providers_console_is_recorded_once(shop: Shop, counted: list[str]) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 2))
+    for name in ("evt_a", "evt_b"):
+        event = a_refund_made(paid, 700)
+        hears(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
+    after = shop.read(paid.id)
+    (refund,) = after.refunds
+    assert (refund.amount, refund.provider_id, refund.by, refund.restock) == (700, "re_1", "provider", False)
+    assert all(part.quantity == 0 for part in refund.lines)
+    assert counted == ["refunds_by_provider"]
+    hears(shop, a_refund_made(paid, paid.totals.total, "re_2"))
+    assert shop.read(paid.id) == after
+    assert counted == ["refunds_by_provider", "refunds_without_order"]
+
+
+def test_our_own_refund_told_back_is_not_recorded_again(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 2))
+    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    hears(shop, a_refund_made(paid, refund.amount, refund.provider_id or ""))
+    hears(shop, a_refund_made(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
+    assert shop.read(paid.id) == after
+
+
+def test_stripes_events_are_read(shop: Shop) -> None:
+    intent = {
+        "id": "pi_1",
+        "amount": 1_670,
+        "currency": "gbp",
+        "metadata": {"purchase": "p1", "attempt": "2"},
+    }
+    body = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
+    assert stripe_event(body) == ProviderEvent(
+        "evt_1", "stripe", EventKind.PAYMENT, "payment_intent.succeeded", "pi_1", "p1", 2, 1_670, "GBP"
+    )
+    refund = {"id": "re_1", "payment_intent": "pi_1", "amount": 5, "currency": "gbp", "status": "succeeded"}
+    read = stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}})
+    assert (read.kind, read.payment_id, read.provider_refund_id, read.amount) == (EventKind.REFUND, "pi_1", "re_1", 5)
+    failed = {"id": "evt_3", "type": "refund.updated", "data": {"object": refund | {"status": "failed"}}}
+    assert stripe_event(failed).kind is EventKind.REFUND_FAILED
+    assert stripe_event({"id": "evt_4", "type": "customer.created"}).kind is EventKind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "$.id"),
+        ({"id": "evt_1"}, "$.type"),
+        ({"id": 1, "type": "x"}, "$.id"),
+        ({"id": "evt_1", "type": "payment_intent.succeeded"}, "$.data.object"),
+        ({"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {}}}, "$.id"),
+        ({"id": "evt_1", "type": "refund.created", "data": {"object": []}}, "$.data.object"),
+    ],
+)
+def test_an_event_that_is_none_names_what_is_wrong(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        stripe_event(body)
+    assert refusal.value.field == field
+
+
+def test_metadata_of_strange_types_is_of_no_order() -> None:
+    intent = {"id": "pi_1", "amount": "5", "currency": 7, "metadata": ["purchase"]}
+    event = stripe_event({"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}})
+    assert (event.purchase_id, event.attempt, event.amount) == (None, None, None)

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.checkout import Line, Purchase, Refund, RefundLine, RefundWish, Totals
+from chalicelib.checkout.giving_back import Back, back_of, rest_of
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.finance.entries import entries_of
+from chalicelib.money import share, tax_within
+from tests.finance.builders import PAID_AT, a_line, an_order
+
+COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "commission", "amount")
+
+
+def sold(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
+    """A paid order of these lines, taxed at 20 %."""
+    taxed = [
+        line.model_copy(update={"tax": share(line.price, 2_000) if on_top else tax_within(line.price, 2_000)})
+        for line in lines
+    ]
+    shipping_tax = share(shipping, 2_000) if on_top else tax_within(shipping, 2_000)
+    tax = sum(line.tax for line in taxed) + shipping_tax
+    goods = sum(line.price for line in taxed)
+    totals = Totals(
+        subtotal=sum(line.gross for line in taxed),
+        discount=sum(line.discount for line in taxed),
+        shipping=shipping,
+        shipping_tax=shipping_tax,
+        shipping_tax_rate_bps=2_000,
+        tax=tax,
+        tax_on_top=tax if on_top else 0,
+        total=goods + shipping + (tax if on_top else 0),
+    )
+    return an_order(lines=tuple(taxed), totals=totals)
+
+
+def a_wish(**said: object) -> RefundWish:
+    return RefundWish("key", "", said.pop("lines", ()), False, "ann", **said)  # type: ignore[arg-type]
+
+
+def given_back(purchase: Purchase, back: Back) -> Purchase:
+    number = len(purchase.refunds) + 1
+    refund = Refund(
+        id=f"rf_{number}",
+        key=str(number),
+        fingerprint="",
+        lines=back.lines,
+        amount=back.amount,
+        shipping=back.shipping,
+        shipping_tax=back.shipping_tax,
+        restock=False,
+        requested_at=PAID_AT,
+        done_at=PAID_AT + number,
+    )
+    return purchase.model_copy(update={"refunds": (*purchase.refunds, refund)})
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Purchase:
+    lines = []
+    for number in range(draw(st.integers(1, 4))):
+        line = a_line(
+            id=f"li_{number}",
+            unit_price=draw(st.integers(0, 5_000)),
+            quantity=draw(st.integers(1, 9)),
+            commission_bps=850,
+        )
+        lines.append(line.model_copy(update={"discount": draw(st.integers(0, line.gross))}))
+    return sold(lines, draw(st.sampled_from([0, 1, 395])), on_top=draw(st.booleans()))
+
+
+@given(orders(), st.data())
+def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
+    order: Purchase, data: st.DataObject
+) -> None:
+    for _ in range(data.draw(st.integers(0, 6))):
+        left = rest_of(order)
+        kinds: list[tuple[str, RefundLine | None]] = [("shipping", None)] if left.shipping else []
+        kinds += [("amount", None)] if left.amount else []
+        kinds += [("units", part) for part in left.lines if part.quantity]
+        if not kinds:
+            break
+        kind, part = data.draw(st.sampled_from(kinds))
+        if kind == "units":
+            assert part is not None
+            wish = a_wish(lines=((part.line_id, data.draw(st.integers(1, part.quantity))),))
+        elif kind == "amount":
+            wish = a_wish(amount=data.draw(st.integers(1, left.amount)))
+        else:
+            wish = a_wish(shipping=True)
+        back = back_of(order, wish)
+        if wish.amount is not None:
+            assert back.amount == wish.amount
+            assert all(part.quantity == 0 for part in back.lines)
+        order = given_back(order, back)
+        rest = rest_of(order)
+        assert min(rest.amount, rest.shipping, rest.shipping_tax) >= 0
+        assert all(min(part.quantity, part.goods, part.tax, part.discount) >= 0 for part in rest.lines)
+    try:
+        order = given_back(order, back_of(order, a_wish(whole=True)))
+    except Conflict:
+        assert rest_of(order).amount == 0
+    assert sum(one.amount for one in order.refunds) == order.totals.total
+    entries = [entry for entry in entries_of(order, "Europe/London") if entry.entry_type != "fee"]
+    assert {column: sum(getattr(entry, column) for entry in entries) for column in COLUMNS} == dict.fromkeys(COLUMNS, 0)
+
+
+def test_units_after_an_amount_give_back_what_is_left_of_their_line() -> None:
+    order = sold([a_line(unit_price=1_000, quantity=2)], 0, on_top=False)
+    order = given_back(order, back_of(order, a_wish(amount=500)))
+    (line,) = back_of(order, a_wish(lines=(("li_1", 1),))).lines
+    assert (line.quantity, line.goods) == (1, 750)
+
+
+def test_an_amount_is_spread_by_what_is_left() -> None:
+    order = sold(
+        [a_line(id="a", unit_price=300, quantity=1), a_line(id="b", unit_price=100, quantity=1)], 100, on_top=False
+    )
+    back = back_of(order, a_wish(amount=50))
+    assert [(part.line_id, part.goods) for part in back.lines] == [("a", 30), ("b", 10)]
+    assert (back.shipping, back.amount) == (10, 50)
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        (a_wish(amount=10_000_000), "$.amount"),
+        (a_wish(lines=(("li_9", 1),)), "$.lines[0].line_item_id"),
+        (a_wish(lines=(("li_1", 99),)), "$.lines[0].quantity"),
+    ],
+)
+def test_more_than_is_left_is_refused_and_named(wish: RefundWish, field: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        back_of(an_order(), wish)
+    assert refusal.value.field == field
+
+
+def test_nothing_left_is_a_conflict() -> None:
+    order = an_order()
+    order = given_back(order, back_of(order, a_wish(whole=True)))
+    for wish in (a_wish(whole=True), a_wish(shipping=True)):
+        with pytest.raises(Conflict) as refusal:
+            back_of(order, wish)
+        assert refusal.value.code == "nothing_left"

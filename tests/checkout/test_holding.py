@@ -1,0 +1,125 @@
+"""Orders held back by an operator or by the rule of a channel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.checkout import Answer, State
+from chalicelib.checkout.holding import LONGEST
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.instants import MINUTE
+from chalicelib.payments import Authorised, Captured, Declined
+from tests.checkout.builders import NOW, a_completion
+from tests.checkout.conftest import Shop
+
+
+@pytest.fixture
+def shop(shop: Shop) -> Shop:
+    """Orders of the channel "market" are held."""
+    checkout = type(shop.checkout)(
+        shop.checkout.purchases,
+        shop.shows,
+        shop.stock,
+        shop.gateway,
+        shop.checkout.markets,
+        shop.checkout.id_key,
+        held_channels=frozenset({"market"}),
+    )
+    held = replace(shop, checkout=checkout)
+    held.drop("mug")
+    return held
+
+
+def placed(shop: Shop, token: str = "ok") -> str:
+    purchase = shop.open_purchase(("mug", 2), attribution={"channel": "market"})
+    assert isinstance(shop.checkout.complete(purchase.id, a_completion(token, "pay"), NOW), Answer)
+    return purchase.id
+
+
+def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: Shop) -> None:
+    ours = placed(shop)
+    for _ in range(2):
+        shop.checkout.capture(ours, 1, NOW)
+    held = shop.read(ours)
+    assert held.state is State.HELD
+    assert held.payment is not None
+    assert (held.payment.held_by, held.payment.answer_by) == ("channel", NOW + LONGEST)
+    assert isinstance(shop.gateway.find(ours, 1, now=NOW), Authorised)
+    assert shop.counts("mug") == (1, 0, 2)
+
+
+def test_a_released_order_is_captured_once(shop: Shop) -> None:
+    ours = placed(shop)
+    shop.checkout.capture(ours, 1, NOW)
+    released = shop.checkout.release_order(ours, "ann", NOW + MINUTE)
+    assert released.state is State.PLACED
+    assert shop.checkout.release_order(ours, "bob", NOW + MINUTE) == released
+    for _ in range(2):
+        shop.checkout.capture(ours, 1, NOW + MINUTE)
+    paid = shop.read(ours)
+    assert paid.state is State.PAID
+    assert paid.payment is not None
+    assert (paid.payment.held_by, paid.payment.released_by) == ("channel", "ann")
+    assert shop.counts("mug") == (1, 0, 2)
+
+
+def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: Shop) -> None:
+    ours = placed(shop)
+    shop.checkout.capture(ours, 1, NOW)
+    given_up = shop.checkout.give_up_order(ours, NOW + MINUTE)
+    assert shop.checkout.give_up_order(ours, NOW + MINUTE) == given_up
+    assert given_up.state is State.CANCELLED
+    assert shop.gateway.find(ours, 1, now=NOW) == Declined(f"sbx_{ours}#1", "voided")
+    assert shop.counts("mug") == (3, 0, 0)
+
+
+def test_an_order_held_too_long_is_given_up_by_itself(shop: Shop) -> None:
+    ours = placed(shop)
+    shop.checkout.capture(ours, 1, NOW)
+    late = NOW + LONGEST + 2 * MINUTE
+    enqueued: list[tuple[str, int]] = []
+    shop.checkout.repair(lambda *told: enqueued.append(told), late)
+    assert enqueued == [(ours, 1)]
+    shop.checkout.capture(*enqueued[0], late)
+    assert shop.read(ours).state is State.CANCELLED
+    assert shop.counts("mug", late) == (3, 0, 0)
+
+
+def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: Shop) -> None:
+    purchase = shop.placed(("mug", 1), key="other")
+    held = shop.checkout.hold_order(purchase.id, "ann", NOW)
+    assert shop.checkout.hold_order(purchase.id, "bob", NOW) == held
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id) == held
+    assert shop.gateway.find(purchase.id, 1, now=NOW) is None
+    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+
+
+def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: Shop) -> None:
+    purchase = shop.placed(("mug", 1), key="other")
+    shop.checkout.hold_order(purchase.id, "ann", NOW)
+    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    paid = shop.read(purchase.id)
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
+    # As if "paid" had not been written before an operator held it:
+    behind = paid.model_copy(update={"version": paid.version + 1, "state": State.HELD, "paid_at": None})
+    assert shop.checkout.purchases.replace(behind) is None
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+
+
+def test_what_cannot_be_held_or_released_says_so(shop: Shop) -> None:
+    paid = shop.paid(("mug", 1), key="other")
+    for refused in (shop.checkout.hold_order, shop.checkout.release_order):
+        with pytest.raises(Conflict):
+            refused(paid.id, "ann", NOW)
+        with pytest.raises(NotFound):
+            refused("x" * 22, "ann", NOW)
+    with pytest.raises(Conflict):
+        shop.checkout.give_up_order(paid.id, NOW)
+    assert shop.read(paid.id) == paid
