@@ -68,7 +68,7 @@ def test_a_failed_message_does_not_bring_back_its_neighbours() -> None:
 
 def test_a_schedule_that_fails_is_kept_in_a_dead_letter_queue() -> None:
     scheduled = [(name, event) for name, kind, event in _events() if kind == "ScheduleV2"]
-    assert [name for name, _ in scheduled] == ["CloseDay", "Repair"]
+    assert [name for name, _ in scheduled] == ["CloseDay", "Repair", "Repair"]
     for name, event in scheduled:
         assert event["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0].endswith(TERMINAL)
         assert event["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
