@@ -37,6 +37,7 @@ CONNECT_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 8
 
 _CONFIRMED_AGAIN: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+_NO_AMOUNTS: Final = frozenset({"amount_too_small", "amount_too_large"})
 _WITH_CHARGE: Final[Any] = {"expand": ["latest_charge.balance_transaction"]}
 _TOKENS: Final = {"ctoken_": "confirmation_token", "pm_": "payment_method"}
 _UNKNOWN: Final = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, stripe.AuthenticationError)
@@ -77,6 +78,8 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if error.param in _TOKENS.values():
                 return Declined(order.provider_id, "invalid_token")
+            if error.code in _NO_AMOUNTS:
+                return Declined(order.provider_id, error.code)
             raise ValueError(f"stripe refused the payment: {error.code}") from error
 
     def _confirmed(self, order: PaymentOrder, instrument: dict[str, str]) -> Authorisation:

@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 FEE_BPS, FEE_FIXED = 150, 20
+LEAST, MOST = 30, 99_999_999
+"""What Stripe charges at least and at most, of GBP (docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
 _DECLINES = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
     "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
@@ -132,6 +134,8 @@ class Stripe:
     def _create(self, sent: dict[str, Any]) -> dict[str, Any]:
         assert sent["capture_method"] == "manual"
         self._instrument(sent)
+        if not LEAST <= int(sent["amount"]) <= MOST:
+            raise Refused(400, code=f"amount_too_{'small' if int(sent['amount']) < LEAST else 'large'}", param="amount")
         intent = {
             "id": f"pi_{next(self._numbers)}",
             "object": "payment_intent",
