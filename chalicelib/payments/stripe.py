@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import stripe
 
@@ -184,7 +184,7 @@ class StripeGateway:
                 ours, attempt = getattr(intent.metadata, "purchase", None), _attempt(intent)
                 if ours is None and intent.status not in {"requires_capture", "succeeded"}:
                     continue
-                taken, charge = intent.status == "succeeded", _charge(intent)
+                taken, charge = intent.status == "succeeded", cast("Any", intent.latest_charge)
                 refunded = taken and getattr(charge, "amount_refunded", 0) > 0
                 yield PaymentMade(
                     intent.id,
@@ -255,10 +255,6 @@ def _answer(intent: Any) -> Authorisation:
     repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
     standing = _standing(intent)
     return Authorised(standing.provider_id, found=repeated) if isinstance(standing, Authorised) else standing
-
-
-def _charge(intent: Any) -> Any:
-    return intent.latest_charge
 
 
 def _found(intent: Any) -> Authorisation | Captured:

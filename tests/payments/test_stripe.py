@@ -20,7 +20,8 @@ from chalicelib.payments import (
     RefundMade,
 )
 from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway, stripe_client
-from tests.payments.stripe_double import Stripe, served
+from tests.payments.stripe_double import Stripe
+from tests.payments.stripe_server import served
 
 NOW = 1_795_000_000_000
 OK, NO, POOR, ASKS = (
