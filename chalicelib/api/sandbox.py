@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.api.calls import Call, Reply, Route, validated
 from chalicelib.checkout import is_purchase_id
@@ -21,7 +21,7 @@ class Outcome(BaseModel):
     """What the buyer did."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    outcome: Literal["authenticated", "refused"]
+    outcome: Annotated[Literal["authenticated", "refused"], Field(description="What the buyer says")]
 
 
 def ask(call: Call) -> Reply:
