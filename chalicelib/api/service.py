@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers, audits, cues, held, openapi, operator, sandbox, shows, ucp, webhooks
+from chalicelib.api import answers, audits, cues, held, markets, openapi, operator, sandbox, shows, ucp, webhooks
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.stock import HoldRef, Layout
 
@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *shows.ROUTES,
     *operator.ROUTES,
     *held.ROUTES,
+    *markets.ROUTES,
     *audits.ROUTES,
     *cues.ROUTES,
     *webhooks.ROUTES,

@@ -55,7 +55,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
         purchase = give_up(till, purchase, basket.taken, now)
         return _met(purchase, wish, now) or Answer(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
-    if frozen.totals != purchase.totals:
+    if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
         return _new_total(till, frozen, basket, wish, now)
     try:
         exceeded = count_units(till, frozen, now)

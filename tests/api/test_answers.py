@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from chalicelib.api import ROUTES
 from chalicelib.api.openapi import document
-from chalicelib.checkout import Purchase
+from chalicelib.checkout import DEFAULT_MARKETS, Purchase
 from chalicelib.instants import business_day, clock
 from tests.api.conftest import Answer, Api, express, paying
 from tests.api.test_service import cue, told
@@ -65,6 +65,8 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("POST", "/orders/{id}/cancellation", f"/orders/{other}/cancellation", {}),
         ("POST", "/exports", "/exports", {"date": today, "show_id": "s1"}),
         ("GET", "/exports/{date}", f"/exports/{today}", None),
+        ("PUT", "/markets", "/markets", DEFAULT_MARKETS.model_dump(mode="json")),
+        ("GET", "/markets", "/markets", None),
         ("GET", "/health", "/health", None),
     ]
     for method, path, address, body in asked:
