@@ -18,6 +18,7 @@ from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, Purchase
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
 from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys
+from chalicelib.risk import RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -103,6 +104,7 @@ def till(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
         held_channels=held,
         return_url=here.return_url,
         market_table=markets,
+        risk_rules=RiskRules.read(here.decline_limits, here.step_up),
     )
 
 

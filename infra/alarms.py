@@ -17,6 +17,7 @@ _GRAVE = {
     "impossible_moves": "An order was to make a move that its states do not have",
     "payment_events_differing": "The provider tells of another amount or currency than an order has",
     "payment_events_of_no_order": "The provider tells of a payment that is no order's",
+    "step_ups": "Card testing: a drop asks its buyers to authenticate",
     "refunds_failed": "A refund failed at the provider",
     "refunds_without_order": "A refund was made at the provider that its order has no room for",
     "cues_refused": "A cue was refused",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from chalicelib.checkout import Market, Mended, State
+from chalicelib.checkout import Mended, State
 from chalicelib.finance import RunState
 from chalicelib.shows import DropState
 from chalicelib.stock import BucketSums
@@ -224,27 +224,6 @@ class Refund(TypedDict):
     shipping: int
     restock: bool
     lines: list[RefundLine]
-
-
-class Put(TypedDict):
-    """Who put a revision of the markets; number 0 is the product's own table."""
-
-    revision: int
-    put_by: str | None
-    put_at: Time | None
-
-
-class MarketsPut(Put):
-    """The table of markets that holds."""
-
-    markets: list[Market]
-    elsewhere: Market
-
-
-class MarketsHeld(MarketsPut):
-    """With its newest revisions."""
-
-    revisions: list[Put]
 
 
 class Held(TypedDict):

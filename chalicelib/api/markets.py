@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.api import answers
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+from chalicelib.api.answers import Time
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Json, Reply, Route, validated
 from chalicelib.api.operator import GUARDED, OPERATOR, reply
-from chalicelib.checkout import Markets, Revision
+from chalicelib.checkout import Market, Markets, Revision
 from chalicelib.instants import rfc3339
 
 _SHOWN: Final = 20
+
+
+class Put(TypedDict):
+    """Who put a revision of the markets; number 0 is the product's own table."""
+
+    revision: int
+    put_by: str | None
+    put_at: Time | None
+
+
+class MarketsPut(Put):
+    """The table of markets that holds."""
+
+    markets: list[Market]
+    elsewhere: Market
+
+
+class MarketsHeld(MarketsPut):
+    """With its newest revisions."""
+
+    revisions: list[Put]
 
 
 def markets(call: Call) -> Reply:
@@ -46,7 +69,7 @@ ROUTES = (
         (200, 401, 403, 503),
         None,
         OPERATOR,
-        answer=answers.MarketsHeld,
+        answer=MarketsHeld,
     ),
     Route(
         "PUT",
@@ -57,6 +80,6 @@ ROUTES = (
         (200, 201, *GUARDED),
         Markets,
         OPERATOR,
-        answer=answers.MarketsPut,
+        answer=MarketsPut,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chalicelib.checkout.exchange import Message, NoPurchase
 from chalicelib.checkout.identity import short_digest
@@ -15,9 +15,11 @@ from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
-from chalicelib.shows import Shows
+from chalicelib.risk import NOTHING_LIMITED, DropRisk, Risk, RiskRules
+from chalicelib.shows import Memory, Shows
 from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 
+_DROPS_REMEMBERED = 5_000
 _KEPT_KEYS = 8  # of updates; the first one and those of completions are kept for ever
 
 UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
@@ -42,6 +44,15 @@ class Till:
 
     market_table: MarketTable | None = None
     """Only the function that prices purchases has it: what is placed keeps its rates and totals."""
+
+    risk_rules: RiskRules = NOTHING_LIMITED
+    """How many declines are too many; by default none are."""
+    risk_memory: Memory[DropRisk] = field(default_factory=lambda: Memory(_DROPS_REMEMBERED), repr=False, compare=False)
+
+    @property
+    def risk(self) -> Risk:
+        """Declines and what follows from them; they stand beside the purchases."""
+        return Risk(self.purchases.dynamodb, self.purchases.commerce_table, self.risk_rules, self.risk_memory)
 
     @property
     def limits(self) -> LimitStore:

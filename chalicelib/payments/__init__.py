@@ -1,6 +1,7 @@
 """Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
 
 from chalicelib.payments.events import EventKind, EventStore, ProviderEvent, stripe_event
+from chalicelib.payments.instruments import instrument_of
 from chalicelib.payments.keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.model import (
     ActionNeeded,
@@ -33,6 +34,7 @@ __all__ = [
     "Refunded",
     "SandboxGateway",
     "fee_of",
+    "instrument_of",
     "read_provider_keys",
     "stripe_event",
 ]

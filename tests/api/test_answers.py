@@ -67,6 +67,7 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("GET", "/exports/{date}", f"/exports/{today}", None),
         ("PUT", "/markets", "/markets", DEFAULT_MARKETS.model_dump(mode="json")),
         ("GET", "/markets", "/markets", None),
+        ("GET", "/drops/{id}/risk", "/drops/mug/risk", None),
         ("GET", "/health", "/health", None),
     ]
     for method, path, address, body in asked:
@@ -77,7 +78,8 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
     assert_as_told(waiting, "put", "/drops/{id}")
     assert_as_told(told(api, cue(subject="waiting")), "post", "/cues")
     ours = {(route.method, route.path) for route in ROUTES if isinstance(route.answer, type)}
-    assert ours == {(method, path) for method, path, _, _ in asked} | {("POST", "/cues")}
+    stepping_up = ("PUT", "/drops/{id}/risk")
+    assert ours == {(method, path) for method, path, _, _ in asked} | {("POST", "/cues"), stepping_up}
 
 
 def test_a_field_that_the_document_does_not_tell_of_is_seen(api: Api) -> None:
