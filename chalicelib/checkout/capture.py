@@ -9,7 +9,7 @@ authorisation found means an earlier run of this attempt, so the units are sold 
 
 from __future__ import annotations
 
-from chalicelib.checkout.declines import note_decline, note_decline_of_drops, over_limit
+from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
 from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, payment_of, void_leftover, write
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
@@ -168,9 +168,11 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
 
 def _declined(till: Till, purchase: Purchase, said: Declined, now: Instant) -> None:
     count("payments_declined")
-    note_decline(till, purchase, now)
+    if is_by_provider(said):
+        note_decline(till, purchase, now)
     end_attempt(till, purchase, said.code, said.provider_id, now)
-    note_decline_of_drops(till, purchase, now)
+    if is_by_provider(said):
+        note_decline_of_drops(till, purchase, now)
 
 
 def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:

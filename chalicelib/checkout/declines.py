@@ -12,11 +12,12 @@ from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Destination, Purchase
 from chalicelib.checkout.till import Till
 from chalicelib.instants import Instant
-from chalicelib.payments import instrument_of
+from chalicelib.payments import Declined, instrument_of
 from chalicelib.risk import Kind, Mark, mark
 
 MOST_DROPS: Final = 5
 """Drops of a purchase, its first ones, that its declines count for and whose step-up it heeds."""
+_OURS: Final = frozenset({"voided", "attempt_expired"})
 
 
 def marks_of(till: Till, purchase: Purchase, token: str) -> tuple[Mark, ...]:
@@ -61,18 +62,27 @@ def over_limit(till: Till, purchase: Purchase, now: Instant) -> bool:
     return till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is None
 
 
+def is_by_provider(said: Declined) -> bool:
+    """Whether the provider declined an attempt. One that we voided, or came too late with, is told as declined, too."""
+    return said.code not in _OURS
+
+
 def note_decline(till: Till, purchase: Purchase, now: Instant) -> None:
     """Count a declined attempt for who tried. Before the attempt is ended; repeatable."""
     if purchase.payment is not None:
-        till.risk.note_decline(purchase.payment.marks, f"{reference(purchase.id)}.{purchase.attempt}", now)
+        till.risk.note_decline(purchase.payment.marks, _attempt(purchase), now)
 
 
 def note_decline_of_drops(till: Till, purchase: Purchase, now: Instant) -> None:
     """Count a declined attempt for its drops. After it was ended, by who ended it: dying before, it is not counted."""
     for line in purchase.lines[:MOST_DROPS]:
-        till.risk.note_decline_of_drop(line.drop_id, line.quantity, now)
+        till.risk.note_decline_of_drop(line.drop_id, _attempt(purchase), line.quantity, now)
 
 
 def step_up_for(till: Till, purchase: Purchase, now: Instant) -> bool:
     """Whether the buyer is to authenticate, as one of the drops is under attack: as it was at most a second ago."""
     return any(till.risk.steps_up(line.drop_id, now) for line in purchase.lines[:MOST_DROPS])
+
+
+def _attempt(purchase: Purchase) -> str:
+    return f"{reference(purchase.id)}.{purchase.attempt}"

@@ -57,16 +57,16 @@ class Risk:
             stale = [name for name, at in attempts.items() if at <= now - window and name != attempt]
             self._store.add(one, attempt, now, stale[:_MOST_FORGOTTEN], now + window)
 
-    def note_decline_of_drop(self, drop_id: str, units: int, now: Instant) -> None:
+    def note_decline_of_drop(self, drop_id: str, attempt: str, units: int, now: Instant) -> None:
         """Count a declined attempt for a drop; the one that makes it look like card testing begins the step-up.
 
-        1 WCU and 0.5 RCU. Told twice, it is counted twice.
+        1 WCU and 0.5 RCU. Told again after others, it is counted again.
         """
         rule = self.rules.step_up
         if not rule.declines:
             return
         sold = self._store.sold(drop_id)
-        risk = self._store.count(drop_id, now - now % rule.window, units, sold, now)
+        risk = self._store.count(drop_id, attempt, units, now - now % rule.window, sold, now)
         if risk is None or risk.step_up_until > now:
             return
         sold_since = sold - risk.sold_before

@@ -25,9 +25,9 @@ _NOT_DECLINES: Final = frozenset({"pk", "sk", "expires_at"})
 _TRIES: Final = 5
 _RISK: Final = {
     "#began": "window_began", "#declines": "declines", "#units": "declined_units", "#sold": "sold_before",
-    "#ends": "expires_at",
+    "#last": "last_attempt", "#e": "expires_at",
 }  # fmt: skip
-_STEP_UP: Final = {"#until": "step_up_until", "#since": "step_up_since", "#by": "step_up_by", "#ends": "expires_at"}
+_STEP_UP: Final = {"#until": "step_up_until", "#since": "step_up_since", "#by": "step_up_by", "#e": "expires_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,54 +75,55 @@ class RiskStore:
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key)
         return int(aws.from_item(answer["Item"])["sold"]) if "Item" in answer else 0
 
-    def count(self, drop_id: str, began: Instant, units: int, sold: int, now: Instant) -> DropRisk | None:
-        """Count a decline of so many units in the window that ``began`` then, or in a later one that is there already.
+    def count(self, drop_id: str, attempt: str, units: int, began: Instant, sold: int, now: Instant) -> DropRisk | None:
+        """Count a declined attempt in the window that ``began`` then, or in a later one that is there already.
 
-        1 WCU, 2 for the first of a window. None: too many at once, and this one is not counted.
+        1 WCU, 2 for the first of a window. The attempt that was counted last is not counted again, so that a repeat of
+        the very call is none. None: too many at once, and this one is not counted.
         """
-        values = {":one": 1, ":units": units, ":ends": (now + DAY) // SECOND}
+        key, values = _risk_key(drop_id), {":attempt": attempt, ":units": units, ":one": 1, ":began": began}
+        values |= {":ends": (now + DAY) // SECOND}
         for _ in range(_TRIES):
-            counted = self._update(
-                _risk_key(drop_id),
-                "SET #declines = #declines + :one, #units = #units + :units, #ends = :ends",
-                "#began >= :began",
-                {**values, ":began": began},
-                {name: _RISK[name] for name in ("#began", "#declines", "#units", "#ends")},
-            ) or self._update(
-                _risk_key(drop_id),
-                "SET #began = :began, #declines = :one, #units = :units, #sold = :sold, #ends = :ends",
+            done, item = self._update(
+                key,
+                "SET #declines = #declines + :one, #units = #units + :units, #last = :attempt, #e = :ends",
+                "#began >= :began AND #last <> :attempt",
+                values,
+                {name: path for name, path in _RISK.items() if name != "#sold"},
+            )
+            if done or item.get("last_attempt") == {"S": attempt}:
+                return _risk(item)
+            done, item = self._update(
+                key,
+                "SET #began = :began, #sold = :sold, #declines = :one, #units = :units, #last = :attempt, #e = :ends",
                 "attribute_not_exists(#began) OR #began < :began",
-                {**values, ":began": began, ":sold": sold},
+                {**values, ":sold": sold},
                 _RISK,
             )
-            if counted is not None:
-                return _risk(counted)
+            if done:
+                return _risk(item)
         return None
 
     def step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> bool:
         """Begin a step-up where none is on; whether this call did. 1 WCU."""
-        begun = self._set_step_up(drop_id, until, by, now, "attribute_not_exists(#until) OR #until <= :now")
-        return begun is not None
+        return self._set_step_up(drop_id, until, by, now, "attribute_not_exists(#until) OR #until <= :now")[0]
 
     def set_step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> DropRisk:
         """Begin, change or end (``until`` now) a step-up, whatever stands. 1 WCU."""
         anyway = "attribute_not_exists(#until) OR attribute_exists(#until)"
-        return _risk(self._set_step_up(drop_id, until, by, now, anyway) or {})
+        return _risk(self._set_step_up(drop_id, until, by, now, anyway)[1])
 
-    def _set_step_up(self, drop_id: str, until: Instant, by: str, now: Instant, condition: str) -> aws.Item | None:
+    def _set_step_up(
+        self, drop_id: str, until: Instant, by: str, now: Instant, condition: str
+    ) -> tuple[bool, Mapping[str, Any]]:
         values = {":until": until, ":now": now, ":by": by, ":ends": (max(until, now) + DAY) // SECOND}
-        return self._update(
-            _risk_key(drop_id),
-            "SET #until = :until, #since = :now, #by = :by, #ends = :ends",
-            condition,
-            values,
-            _STEP_UP,
-        )
+        update = "SET #until = :until, #since = :now, #by = :by, #e = :ends"
+        return self._update(_risk_key(drop_id), update, condition, values, _STEP_UP)
 
     def _update(
         self, key: aws.Item, update: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str]
-    ) -> aws.Item | None:
-        """The item as it is then; None when the condition refused it."""
+    ) -> tuple[bool, Mapping[str, Any]]:
+        """Whether it was done, and the item as it is then; or, refused, as it stood in the way."""
         try:
             answer = self.dynamodb.update_item(
                 TableName=self.commerce_table,
@@ -132,13 +133,13 @@ class RiskStore:
                 ExpressionAttributeValues=aws.to_item(values),
                 ExpressionAttributeNames=names,
                 ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="NONE",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
             if not aws.refused(error):
                 raise
-            return None
-        return answer["Attributes"]
+            return False, aws.refused_item(error) or {}
+        return True, answer["Attributes"]
 
 
 def _key(one: Mark) -> aws.Item:

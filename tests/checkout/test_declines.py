@@ -134,6 +134,17 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: Shop) -> None:
     assert velocity(shop) == []
 
 
+def test_an_attempt_that_we_voided_is_no_decline(shop: Shop) -> None:
+    placed = shop.placed(("mug", 1))
+    shop.gateway.void(f"sbx_{placed.id}#1", attempt=1, now=NOW)
+    shop.checkout.capture(placed.id, 1, NOW)
+    ended = shop.read(placed.id)
+    assert ended.payment is not None
+    assert (ended.state, ended.payment.failure) == (State.OPEN, "voided")
+    assert velocity(shop) == []
+    assert shop.checkout.risk.of_drop("mug").declines == 0
+
+
 def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: Shop) -> None:
     placed = shop.placed(("mug", 1), token="declined_4242")
     assert placed.payment is not None

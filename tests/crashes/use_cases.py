@@ -136,6 +136,28 @@ case(
     captures(ADA, 2),
 )
 
+CARD = "declined_4242"
+case(
+    "capture: a decline that makes a drop step up",
+    *paid(BOB, ("lamp", 1), token=CARD),
+    *placed(ADA, ("lamp", 1), token=CARD),
+    captures(ADA),
+)
+case(
+    "capture: one decline too many, by other purchases",
+    *(
+        *placed(BOB, ("mug", 1), token=CARD),
+        *placed("cyd", ("lamp", 1), token=CARD),
+        *placed(ADA, ("mug", 1), token=CARD),
+    ),
+    *(captures(BOB), captures("cyd"), captures(ADA)),
+)
+case(
+    "capture: while its drop steps up",
+    *(*paid(BOB, ("lamp", 1), token=CARD), *paid("cyd", ("lamp", 1), token=CARD)),
+    *(*placed(ADA, ("lamp", 1)), captures(ADA)),
+)
+
 ASKED = (*placed(ADA, ("mug", 1), token="requires_action"), captures(ADA))
 case("3-D Secure: asked", *ASKED)
 case("3-D Secure: proved", *ASKED, proves(ADA), captures(ADA))

@@ -88,7 +88,7 @@ def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, mon
     tables.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
     assert off.refusal((), NOW, strong=True) is None
     off.note_decline((), "p1.1", NOW)
-    off.note_decline_of_drop("mug", 1, NOW)
+    off.note_decline_of_drop("mug", "p0.1", 1, NOW)
     assert not off.steps_up("mug", NOW)
     assert calls == []
 
@@ -96,12 +96,12 @@ def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, mon
 def test_the_decline_that_is_one_too_many_begins_one_step_up(tables: Tables, risk: Risk, counted: list[str]) -> None:
     sold(tables, 100)
     for number in range(3):
-        risk.note_decline_of_drop("mug", 1, NOW + number)
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
         assert not risk.steps_up("mug", NOW + number)
-    risk.note_decline_of_drop("mug", 1, NOW + 3)
+    risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
     assert risk.steps_up("mug", NOW + 3)
     assert not risk.steps_up("lamp", NOW + 3)
-    risk.note_decline_of_drop("mug", 2, NOW + 4)
+    risk.note_decline_of_drop("mug", "py.1", 2, NOW + 4)
     assert counted == ["step_ups"]
     assert risk.of_drop("mug") == DropRisk(NOW, 5, 6, 100, NOW + 3 + 30 * MINUTE, NOW + 3, "declines")
     assert kept(tables)["DROP#mug"]["expires_at"] > (NOW + 30 * MINUTE) // SECOND
@@ -110,28 +110,28 @@ def test_the_decline_that_is_one_too_many_begins_one_step_up(tables: Tables, ris
 
 def test_declines_among_many_sales_are_a_bad_day_and_no_attack(tables: Tables, risk: Risk, counted: list[str]) -> None:
     sold(tables, 100)
-    risk.note_decline_of_drop("mug", 1, NOW)
+    risk.note_decline_of_drop("mug", "p0.1", 1, NOW)
     sold(tables, 106)
-    for number in range(5):
-        risk.note_decline_of_drop("mug", 1, NOW + number)
+    for number in range(1, 6):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     assert risk.steps_up("mug", NOW + 5)  # 6 of 12: half
     other = a_desk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
-    other.note_decline_of_drop("lamp", 1, NOW)
+    other.note_decline_of_drop("lamp", "p0.1", 1, NOW)
     record = {"pk": "DROP#lamp", "sk": "LIVE", "sold": 6}
     tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
-    for number in range(5):
-        other.note_decline_of_drop("lamp", 1, NOW + number)
+    for number in range(1, 6):
+        other.note_decline_of_drop("lamp", f"p{number}.1", 1, NOW + number)
     assert not other.steps_up("lamp", NOW + 5)
     assert counted == ["step_ups"]
 
 
 def test_declines_of_another_window_are_counted_from_the_start(tables: Tables, risk: Risk) -> None:
     for number in range(3):
-        risk.note_decline_of_drop("mug", 1, NOW + number)
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     sold(tables, 7)
-    risk.note_decline_of_drop("mug", 1, NOW + 5 * MINUTE)
+    risk.note_decline_of_drop("mug", "px.1", 1, NOW + 5 * MINUTE)
     assert risk.of_drop("mug") == DropRisk(NOW + 5 * MINUTE, 1, 1, 7)
-    risk.note_decline_of_drop("mug", 1, NOW)  # a clock that is behind
+    risk.note_decline_of_drop("mug", "p0.1", 1, NOW)  # a clock that is behind
     assert risk.of_drop("mug") == DropRisk(NOW + 5 * MINUTE, 2, 2, 7)
 
 
@@ -141,13 +141,13 @@ def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_t
     other = a_desk(tables)
     assert not other.steps_up("mug", NOW)
     for number in range(4):
-        risk.note_decline_of_drop("mug", 1, NOW + number)
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     assert not other.steps_up("mug", NOW + 999)
     assert other.steps_up("mug", NOW + SECOND)
     again = NOW + 31 * MINUTE
     assert not other.steps_up("mug", again)
     for number in range(4):
-        risk.note_decline_of_drop("mug", 1, again + number)
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, again + number)
     assert other.steps_up("mug", again + SECOND)
     assert counted == ["step_ups", "step_ups"]
 
@@ -165,15 +165,23 @@ def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
     tables: Tables, risk: Risk, counted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
-        risk.note_decline_of_drop("mug", 1, NOW + number)
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     step_up: Callable[..., bool] = RiskStore.step_up
 
     def raced(self: RiskStore, *asked: Any) -> bool:
         monkeypatch.setattr(RiskStore, "step_up", step_up)
-        a_desk(tables).note_decline_of_drop("mug", 1, NOW + 3)
+        a_desk(tables).note_decline_of_drop("mug", "py.1", 1, NOW + 3)
         return step_up(self, *asked)
 
     monkeypatch.setattr(RiskStore, "step_up", raced)
-    risk.note_decline_of_drop("mug", 1, NOW + 3)
+    risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
     assert counted == ["step_ups"]
     assert risk.of_drop("mug").declines == 5
+
+
+def test_a_repeat_of_the_very_call_counts_no_second_time(risk: Risk) -> None:
+    for now in (NOW, NOW, NOW + 5 * MINUTE, NOW + 5 * MINUTE):
+        risk.note_decline_of_drop("mug", f"p{now}.1", 1, now)
+    assert risk.of_drop("mug").declines == 1
+    risk.note_decline_of_drop("mug", "other.1", 1, NOW + 5 * MINUTE)
+    assert risk.of_drop("mug").declines == 2
