@@ -17,7 +17,7 @@ from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, 
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
-from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys
+from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
 from chalicelib.risk import RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
@@ -79,9 +79,7 @@ def gateway() -> Gateway:
     here = settings()
     if here.payments != "stripe":
         return SandboxGateway(aws.client("dynamodb"), here.sandbox_table)
-    from chalicelib.payments.stripe import StripeGateway, stripe_client
-
-    return StripeGateway(stripe_client(provider_keys().at(clock()).api_key, here.stripe_url or None))
+    return stripe_gateway(provider_keys().at(clock()).api_key, here.stripe_url or None)
 
 
 @cache
@@ -220,11 +218,13 @@ def close_day(event: Event, context: Any) -> Event:
 @app.lambda_function(name="repair")
 def repair(event: Event, context: Any) -> Event:
     """The schedule, once a day, and by command: whatever a lost message left behind is taken up again. By command also
-    the audit of a drop."""
+    the audit of a drop, and the comparison of payments with the provider."""
     from chalicelib.streams import jobs
     from chalicelib.streams.store import Queue
 
     capture_queue = Queue(aws.client("sqs"), settings().capture_queue_url)
     if "audit" in event:
         return jobs.audit(event["audit"], checkout(), capture_queue, clock())
+    if "reconcile" in event:
+        return jobs.reconcile(event["reconcile"], checkout(), capture_queue, clock())
     return jobs.repair(checkout(), exports().closing.exporter, capture_queue, clock())

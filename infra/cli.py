@@ -26,11 +26,13 @@ from infra.local.stack import CannotStart, Stack
 from infra.operate import app as operations
 from infra.operate import fail
 from infra.package import AWS, native, package
+from infra.payments import app as payments
 from infra.place import NoSuchStack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(operations)
 app.add_typer(keys)
+app.add_typer(payments, name="payments")
 console = Console(highlight=False)
 _DETACHED_SECONDS = 240
 _STOP_SECONDS = 60

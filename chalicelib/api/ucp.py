@@ -44,7 +44,7 @@ def profile(call: Call) -> Reply:
         "version": version,
         "services": {"dev.ucp.shopping": [service]},
         "capabilities": capabilities,
-        "payment_handlers": ucp_views.HANDLERS,
+        "payment_handlers": ucp_views.handlers(call.shop.settings.payments),
     }
     return Reply(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
 
@@ -108,7 +108,8 @@ def update_checkout(call: Call) -> Reply:
 def complete_checkout(call: Call) -> Reply:
     """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    wish = validated(CompleteBody, body).completion(caller, key, fingerprint("complete", call.params["id"], body))
+    print_, provider = fingerprint("complete", call.params["id"], body), call.shop.settings.payments
+    wish = validated(CompleteBody, body).completion(caller, key, print_, provider)
     ours = _id(call, "chk_")
     return _checkout(call, call.shop.checkout.complete(ours, wish, call.now) if ours else _UNKNOWN)
 
@@ -174,7 +175,9 @@ def _checkout(call: Call, answer: Answer | NoPurchase, asked: Change | None = No
     market, settings = _market_of(call, answer.purchase), call.shop.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
-    shown = ucp_views.checkout(answer.purchase, answer.messages, call.now, market, call.base_url, links)
+    shown = ucp_views.checkout(
+        answer.purchase, answer.messages, call.now, market, call.base_url, links, settings.payments
+    )
     return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
 
 

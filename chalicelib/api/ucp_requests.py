@@ -13,7 +13,6 @@ from chalicelib.checkout import Buyer, Caller, Change, Completion, Destination, 
 from chalicelib.errors import BadInput
 from chalicelib.shows import is_id
 
-HANDLER_ID = "sandbox"
 _NO_DROP = "-"  # no drop can have this id: what cannot be an id is as unknown as any other
 
 Text = Annotated[str, StringConstraints(max_length=200)]
@@ -197,12 +196,12 @@ class CompleteBody(Open):
     payment: PaymentIn
     signals: dict[str, Any] | None = None
 
-    def completion(self, caller: Caller, key: str, fingerprint: str) -> Completion:
+    def completion(self, caller: Caller, key: str, fingerprint: str, handler_id: str) -> Completion:
         """Pay with the selected instrument, or the first. ``BadInput`` for a payment handler that we do not have."""
         instruments = self.payment.instruments
         index = next((number for number, one in enumerate(instruments) if one.selected), 0)
         chosen = instruments[index]
-        if chosen.handler_id != HANDLER_ID:
+        if chosen.handler_id != handler_id:
             where = f"$.payment.instruments[{index}].handler_id"
             raise BadInput(f"{where}: there is no such payment handler here.", field=where)
         return Completion(

@@ -21,11 +21,14 @@ from chalicelib.instants import Instant, rfc3339
 
 VERSION = "2026-04-08"
 HANDLER_VERSION = "2026-11-23"
-HANDLERS = {
-    "dev.livedrop.sandbox": [{"id": "sandbox", "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}]
-}
 CART, CHECKOUT, ORDER = "dev.ucp.shopping.cart", "dev.ucp.shopping.checkout", "dev.ucp.shopping.order"
 FULFILLMENT, LOOKUP = "dev.ucp.shopping.fulfillment", "dev.ucp.shopping.catalog.lookup"
+
+
+def handlers(provider: str) -> Json:
+    """The payment handlers of a deployment: the one of the provider that takes its money."""
+    known = {"id": provider, "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}
+    return {f"dev.livedrop.{provider}": [known]}
 
 
 def cart_id(purchase_id: str) -> str:
@@ -73,12 +76,13 @@ def checkout(
     market: Market,
     base_url: str,
     links: Sequence[Json],
+    provider: str,
 ) -> Json:
     """A purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
     status, _ = status_of(purchase, now)
     shown = _common(purchase, messages, now, market)
     shown |= {
-        "ucp": envelope(CHECKOUT, FULFILLMENT, CART) | {"payment_handlers": HANDLERS},
+        "ucp": envelope(CHECKOUT, FULFILLMENT, CART) | {"payment_handlers": handlers(provider)},
         "id": checkout_id(purchase.id),
         "status": status,
         "links": list(links),

@@ -10,6 +10,7 @@ from chalicelib.checkout import ending as _ending
 from chalicelib.checkout import events as _events
 from chalicelib.checkout import holding as _holding
 from chalicelib.checkout import mend as _mend
+from chalicelib.checkout import reconcile as _reconcile
 from chalicelib.checkout import refund as _refund
 from chalicelib.checkout import repair as _repair
 from chalicelib.checkout.till import Till
@@ -33,6 +34,7 @@ class Checkout(Till):
     hold_order = _holding.hold_order
     release_order = _holding.release_order
     give_up_order = _ending.give_up_order
+    reconcile = _reconcile.reconcile
     repair = _repair.repair
     audit = _audit.audit
     mend = _mend.mend

@@ -51,7 +51,10 @@ def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
 
 
 def give_up_order(till: Till, ours: str, now: Instant) -> Purchase:
-    """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held."""
+    """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held.
+
+    Its time ends first, by a write, so that who dies afterwards leaves an order that is past it, which ``repair`` ends.
+    """
     purchase = till.purchases.read(ours)
     if purchase is None or purchase.state is State.OPEN:
         raise NotFound("There is no such order.", field="id")
@@ -59,6 +62,9 @@ def give_up_order(till: Till, ours: str, now: Instant) -> Purchase:
         return purchase
     if purchase.state is not State.HELD:
         raise Conflict("The order is not held.", code="not_held")
+    if purchase.payment and purchase.payment.answer_by and purchase.payment.answer_by > now:
+        purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"answer_by": now}))
+        write(till, purchase)
     try:
         return give_up_held(till, purchase, now)
     except OutcomeUnknownError as error:

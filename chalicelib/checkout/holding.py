@@ -44,6 +44,8 @@ def release_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
             raise Conflict("The order is not held.", code="not_held")
+        if purchase.payment.answer_by is not None and purchase.payment.answer_by <= now:
+            raise Conflict("The order is being given up.", code="given_up")
         payment = purchase.payment.model_copy(update={"released_by": actor, "answer_by": None})
         released = next_version(purchase, now, state=State.PLACED, payment=payment)
         if till.purchases.replace(released) is None:

@@ -1,6 +1,7 @@
 """Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
 
-from chalicelib.payments.events import EventKind, EventStore, ProviderEvent, stripe_event
+from chalicelib.payments.doors import is_signed_by_stripe, stripe_gateway
+from chalicelib.payments.events import EventKind, ProviderEvent, stripe_event
 from chalicelib.payments.instruments import instrument_of
 from chalicelib.payments.keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.model import (
@@ -12,10 +13,13 @@ from chalicelib.payments.model import (
     Declined,
     Gateway,
     OutcomeUnknownError,
+    PaymentMade,
     PaymentOrder,
     Refunded,
+    RefundMade,
 )
 from chalicelib.payments.sandbox import SandboxGateway, fee_of
+from chalicelib.payments.store import EventStore
 
 __all__ = [
     "ActionNeeded",
@@ -28,13 +32,17 @@ __all__ = [
     "EventStore",
     "Gateway",
     "OutcomeUnknownError",
+    "PaymentMade",
     "PaymentOrder",
     "ProviderEvent",
     "ProviderKeys",
+    "RefundMade",
     "Refunded",
     "SandboxGateway",
     "fee_of",
     "instrument_of",
+    "is_signed_by_stripe",
     "read_provider_keys",
     "stripe_event",
+    "stripe_gateway",
 ]

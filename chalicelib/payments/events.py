@@ -6,21 +6,11 @@ So events may come twice, late, in any order or not at all: the end is the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from chalicelib import aws
 from chalicelib.errors import BadInput
-from chalicelib.instants import DAY, SECOND, Instant
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-EVENTS_KEPT: Final[Instant] = 90 * DAY
-"""How long an event is remembered by its id; the table's time to live forgets it."""
 
 
 class EventKind(StrEnum):
@@ -98,37 +88,3 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= 255:
         raise BadInput(f"An event has its {name}, a text.", field=f"$.{name}")
     return value
-
-
-@dataclass(frozen=True, slots=True)
-class EventStore:
-    """Events by provider and id, each stored before it is acted on: 1 WCU. The table's stream brings it on."""
-
-    dynamodb: DynamoDBClient
-    commerce_table: str
-
-    def add(self, event: ProviderEvent, now: Instant) -> bool:
-        """Store an event. False: it is there already."""
-        record = {name: value for name, value in asdict(event).items() if value is not None}
-        key = f"EVENT#{event.provider}#{event.id}"
-        item = {"pk": key, "sk": "EVENT", **record, "received_at": now, "expires_at": (now + EVENTS_KEPT) // SECOND}
-        try:
-            self.dynamodb.put_item(
-                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except ClientError as error:
-            if not aws.refused(error):
-                raise
-            return False
-        return True
-
-    def read(self, provider: str, event_id: str) -> ProviderEvent | None:
-        """An event that was stored. One consistent read."""
-        key = {"pk": {"S": f"EVENT#{provider}#{event_id}"}, "sk": {"S": "EVENT"}}
-        answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True)
-        return _event(aws.from_item(answer["Item"])) if "Item" in answer else None
-
-
-def _event(record: Mapping[str, Any]) -> ProviderEvent:
-    known = {name: record[name] for name in ProviderEvent.__slots__ if name in record}
-    return ProviderEvent(**known | {"kind": EventKind(record["kind"])})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,8 +78,30 @@ class Refunded:
     refund_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class RefundMade:
+    """A refund as the provider has it. ``refund_id`` is ours, where we made it."""
+
+    provider_refund_id: str
+    amount: int
+    refund_id: str | None = None
+
+
 Authorisation = Authorised | Declined | ActionNeeded
 """What a provider answers to an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMade:
+    """A payment as the provider has it, to be compared with our orders. Money in minor units."""
+
+    provider_id: str
+    purchase_id: str | None
+    attempt: int | None
+    standing: Authorisation | Captured
+    amount: int
+    currency: str
+    refunds: tuple[RefundMade, ...] = ()
 
 
 class OutcomeUnknownError(Exception):
@@ -112,6 +135,10 @@ class Gateway(Protocol):
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None
     ) -> Authorisation | Captured | None:
         """What the provider knows of an attempt; ``provider_id``, where it is known, spares a search that may lag."""
+        ...
+
+    def payments(self, since: Instant) -> Iterator[PaymentMade]:
+        """Every payment that was begun since then, whatever became of it."""
         ...
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from chalicelib.instants import Instant
 from chalicelib.money import share
 from chalicelib.payments.model import (
     ActionNeeded,
@@ -13,8 +15,10 @@ from chalicelib.payments.model import (
     CaptureRefused,
     Declined,
     OutcomeUnknownError,
+    PaymentMade,
     PaymentOrder,
     Refunded,
+    RefundMade,
 )
 from chalicelib.payments.store import SandboxPayment, SandboxStore, Status
 
@@ -155,6 +159,24 @@ class SandboxGateway:
         if standing.status is Status.CAPTURED:
             return _captured(standing.id, standing.fee)
         return _answer(standing, found=True)
+
+    def payments(self, since: Instant) -> Iterator[PaymentMade]:
+        """Every payment begun since then; lost requests had no effect and are none."""
+        for payment in self._store.since(since):
+            if payment.status is Status.LOST:
+                continue
+            captured = payment.status is Status.CAPTURED
+            ours, _, attempt = payment.id.partition("#")
+            name = _named(payment.id)
+            yield PaymentMade(
+                name,
+                ours,
+                int(attempt),
+                _captured(payment.id, payment.fee) if captured else _answer(payment, found=True),
+                payment.captured if captured else payment.amount,
+                payment.currency,
+                tuple(RefundMade(f"{name}-{one}", amount, one) for one, amount in payment.refunds.items()),
+            )
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Purchase and attempt, as they stand in the payment's id. No call."""

@@ -1,19 +1,25 @@
-"""The sandbox provider's own records: one item for each payment. The only file here that knows DynamoDB."""
+"""The sandbox provider's own records, one item a payment, and what providers told. Here alone DynamoDB is known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from chalicelib import aws
-from chalicelib.instants import Instant
+from chalicelib.instants import DAY, SECOND, Instant
+from chalicelib.payments.events import EventKind, ProviderEvent
 from chalicelib.payments.model import OutcomeUnknownError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+EVENTS_KEPT: Final[Instant] = 90 * DAY
+"""How long a provider's event is remembered by its id; the table's time to live forgets it."""
 
 
 class Status(StrEnum):
@@ -78,6 +84,13 @@ class SandboxStore:
         except aws.UNREACHABLE as error:
             raise OutcomeUnknownError from error
         return _payment(answer["Item"]) if "Item" in answer else None
+
+    def since(self, instant: Instant) -> Iterator[SandboxPayment]:
+        """Payments that were begun since then: a scan of the table."""
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
+            for item in page["Items"]:
+                if int(item.get("created_at", {}).get("N", "0")) >= instant:
+                    yield _payment(item)
 
     def authorise_after_all(self, payment_id: str) -> SandboxPayment | None:
         """Give a lost request its effect. None when done, else what stands there."""
@@ -156,3 +169,37 @@ class SandboxStore:
         except aws.UNREACHABLE as error:
             raise OutcomeUnknownError from error
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class EventStore:
+    """Events by provider and id, each stored before it is acted on: 1 WCU. The table's stream brings it on."""
+
+    dynamodb: DynamoDBClient
+    commerce_table: str
+
+    def add(self, event: ProviderEvent, now: Instant) -> bool:
+        """Store an event. False: it is there already."""
+        record = {name: value for name, value in asdict(event).items() if value is not None}
+        key = f"EVENT#{event.provider}#{event.id}"
+        item = {"pk": key, "sk": "EVENT", **record, "received_at": now, "expires_at": (now + EVENTS_KEPT) // SECOND}
+        try:
+            self.dynamodb.put_item(
+                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            if not aws.refused(error):
+                raise
+            return False
+        return True
+
+    def read(self, provider: str, event_id: str) -> ProviderEvent | None:
+        """An event that was stored. One consistent read."""
+        key = {"pk": {"S": f"EVENT#{provider}#{event_id}"}, "sk": {"S": "EVENT"}}
+        answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True)
+        return _event(aws.from_item(answer["Item"])) if "Item" in answer else None
+
+
+def _event(record: Mapping[str, Any]) -> ProviderEvent:
+    known = {name: record[name] for name in ProviderEvent.__slots__ if name in record}
+    return ProviderEvent(**known | {"kind": EventKind(record["kind"])})

@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.checkout import MOST_DETAIL, Checkout, EnqueueCapture, audit_report
 from chalicelib.errors import LivedropError
 from chalicelib.finance import Exporter, Exports
-from chalicelib.instants import Clock, Instant
+from chalicelib.instants import HOUR, Clock, Instant
 from chalicelib.streams.batch import each_message
 from chalicelib.streams.store import Queue
 from chalicelib.telemetry import count, logger
@@ -59,6 +59,13 @@ def audit(wish: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now
     except LivedropError as error:
         return {"code": error.code, "detail": error.detail}
     return audit_report(found, **lists, mended=mended)
+
+
+def reconcile(wish: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+    """For ``livedrop payments reconcile``: compare the provider's payments of the last hours with our orders."""
+    found = asdict(checkout.reconcile(to_capture(capture_queue), now - wish["hours"] * HOUR, now))
+    logger.info("reconciled", extra=found | {"differences": len(found["differences"])})
+    return found
 
 
 def to_capture(queue: Queue) -> EnqueueCapture:

@@ -27,7 +27,7 @@ def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) ->
     bookings: list[dict[str, Any]] = []
     for record in event["Records"]:
         told = record["dynamodb"].get("NewImage", {})
-        if record["eventName"] == "INSERT" and told.get("sk") == {"S": "EVENT"}:
+        if told.get("sk") == {"S": "EVENT"} and "OldImage" not in record["dynamodb"]:
             captures.append({"provider": told["provider"]["S"], "event_id": told["id"]["S"]})
         before, after = _images(record)
         if after is None:

@@ -40,6 +40,10 @@ _PAGES = {
     "CorsOrigins": ("LIVEDROP_CORS_ORIGINS", "http://localhost:3000"),
     "TermsUrl": ("LIVEDROP_TERMS_URL", ""),
     "PrivacyUrl": ("LIVEDROP_PRIVACY_URL", ""),
+    "Payments": ("LIVEDROP_PAYMENTS", "sandbox"),
+    "StripeUrl": ("LIVEDROP_STRIPE_URL", ""),
+    "ReturnUrl": ("LIVEDROP_RETURN_URL", ""),
+    "HeldChannels": ("LIVEDROP_HELD_CHANNELS", ""),
 }
 """Parameters that the shell may set: the variable, and what holds without it."""
 _FRONT_SECONDS = 60

@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from tests.crashes.acts import DROPS, completes, takes
+from tests.crashes.cases import UseCase
 from tests.crashes.faults import Fault, Line
 from tests.crashes.rules import AtAnyInstant, check_everything, outcome
 from tests.crashes.rules_of_books import posted
 from tests.crashes.state import read
-from tests.crashes.use_cases import UseCase
 from tests.crashes.world import LATER, World, repeated, tried
 
 _MOST_NIGHTS = 3

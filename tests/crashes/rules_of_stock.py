@@ -10,6 +10,9 @@ from chalicelib.checkout import State as Stage
 from tests.crashes.cloud import Record
 from tests.crashes.state import State, is_held, is_sold
 
+ORDERED = frozenset({Stage.PAID, Stage.HELD})
+"""An order that is held back has its units, too."""
+
 MARGIN_SECONDS = 2
 """Others take a hold this long after its end (DESIGN §4)."""
 
@@ -69,13 +72,11 @@ def units(state: State, now_seconds: int) -> Iterator[str]:
                 if is_held(entry) and entry["u"] + MARGIN_SECONDS >= now_seconds:
                     yield f"{entry['q']} units of {drop}#{number} are still held, by {hold}"
                 owner = by_ref.get(entry.get("o", "")[:9])
-                if is_sold(entry) and (owner is None or owner.state is not Stage.PAID):
+                if is_sold(entry) and (owner is None or owner.state not in ORDERED):
                     yield f"{entry['q']} units of {drop}#{number} are sold to nobody, by {hold}"
     for purchase in state.purchases.values():
         sold = state.sold_to(purchase)
-        if purchase.state is Stage.PAID and {drop: sum(holds.values()) for drop, holds in sold.items()} != kept(
-            purchase
-        ):
+        if purchase.state in ORDERED and {drop: sum(holds.values()) for drop, holds in sold.items()} != kept(purchase):
             yield f"{purchase.id} has {sold} of {kept(purchase)}"
         named = {(line.drop_id, hold.id) for line in purchase.lines for hold in line.holds}
         foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named

@@ -19,10 +19,11 @@ import pytest
 from chalicelib.finance import store
 from infra.local.tables import make_tables
 from tests.conftest import Tables
+from tests.crashes.cases import UseCase
 from tests.crashes.cloud import in_emulator, in_memory
 from tests.crashes.play import Enumeration, Tally
 from tests.crashes.summary import PROPERTY
-from tests.crashes.use_cases import USE_CASES, UseCase
+from tests.crashes.use_cases import USE_CASES
 from tests.crashes.world import World
 
 ALL = os.environ.get("LIVEDROP_CRASHES") == "all"

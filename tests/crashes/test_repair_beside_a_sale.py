@@ -23,11 +23,12 @@ from tests.crashes.acts import (
     takes,
     updates,
 )
+from tests.crashes.cases import UseCase
 from tests.crashes.cloud import TABLES
 from tests.crashes.faults import Interrupted
 from tests.crashes.rules import AtAnyInstant, check_everything
 from tests.crashes.test_crashes import in_memory_from, quiet_and_in_order
-from tests.crashes.use_cases import USE_CASES, UseCase
+from tests.crashes.use_cases import USE_CASES
 from tests.crashes.world import Act, Process, World, repeated, tried
 
 __all__ = ["quiet_and_in_order"]

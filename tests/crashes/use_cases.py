@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 
 from chalicelib.instants import MINUTE, rfc3339
@@ -28,11 +27,9 @@ from tests.crashes.acts import (
     loses_everything,
     mends,
     night,
-    open_shop,
     paid,
     placed,
     posts_cue,
-    proves,
     puts_drop,
     puts_show,
     refunds,
@@ -45,22 +42,9 @@ from tests.crashes.acts import (
     updates,
     waits,
 )
-from tests.crashes.world import Act, World
-
-
-@dataclass(frozen=True)
-class UseCase:
-    """``given`` happens undisturbed; ``act`` is what dies."""
-
-    name: str
-    given: tuple[Act, ...]
-    act: Act
-
-    def begin(self, world: World) -> World:
-        open_shop(world)
-        for act in self.given:
-            act(world, world.process())
-        return world
+from tests.crashes.cases import ADA, BOB, UseCase, a_case
+from tests.crashes.payment_cases import PAYMENT_CASES
+from tests.crashes.world import Act
 
 
 def at_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
@@ -70,15 +54,14 @@ def at_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int =
     return next(name for name in names if home_of(hold_id(key_of(name), drop, 1, quantity), layout) == home)
 
 
-USE_CASES: list[UseCase] = []
+USE_CASES: list[UseCase] = list(PAYMENT_CASES)
 
 
 def case(name: str, *acts: Act) -> None:
     """A use case: its last act is the one that dies."""
-    USE_CASES.append(UseCase(name, acts[:-1], acts[-1]))
+    USE_CASES.append(a_case(name, *acts))
 
 
-ADA, BOB = "ada", "bob"
 FIRST = at_home("pen", 2, 0, 12)
 HALF = at_home("pen", 2, 0, 11)
 OTHER_HALF = at_home("pen", 2, 1, 13)
@@ -135,52 +118,6 @@ case(
     completes(ADA, "ok", "again"),
     captures(ADA, 2),
 )
-
-CARD = "declined_4242"
-case(
-    "capture: a decline that makes a drop step up",
-    *paid(BOB, ("lamp", 1), token=CARD),
-    *placed(ADA, ("lamp", 1), token=CARD),
-    captures(ADA),
-)
-case(
-    "capture: one decline too many, by other purchases",
-    *(
-        *placed(BOB, ("mug", 1), token=CARD),
-        *placed("cyd", ("lamp", 1), token=CARD),
-        *placed(ADA, ("mug", 1), token=CARD),
-    ),
-    *(captures(BOB), captures("cyd"), captures(ADA)),
-)
-case(
-    "capture: while its drop steps up",
-    *(*paid(BOB, ("lamp", 1), token=CARD), *paid("cyd", ("lamp", 1), token=CARD)),
-    *(*placed(ADA, ("lamp", 1)), captures(ADA)),
-)
-
-ASKED = (*placed(ADA, ("mug", 1), token="requires_action"), captures(ADA))
-case("3-D Secure: asked", *ASKED)
-case("3-D Secure: proved", *ASKED, proves(ADA), captures(ADA))
-case(
-    "3-D Secure: two lines proved",
-    *placed(ADA, ("mug", 1), ("lamp", 2), token="requires_action"),
-    captures(ADA),
-    proves(ADA),
-    captures(ADA),
-)
-case("3-D Secure: refused", *ASKED, proves(ADA, proved=False), captures(ADA))
-case("3-D Secure: proved too late", *ASKED, later(11 * MINUTE), proves(ADA), captures(ADA))
-case("3-D Secure: units lapsed and taken", *ASKED, later(11 * MINUTE), takes(BOB, ("mug", 3)), captures(ADA))
-case("3-D Secure: never answered", *ASKED, later(11 * MINUTE), captures(ADA))
-case(
-    "3-D Secure: another attempt",
-    *ASKED,
-    later(11 * MINUTE),
-    delivered,
-    completes(ADA, "ok", "again"),
-    captures(ADA, 2),
-)
-case("3-D Secure: message lost", *ASKED, loses_everything, later(12 * MINUTE), repairs)
 
 case("refund", *paid(ADA, ("lamp", 3)), refunds(ADA, (0, 2)))
 case("refund with restock", *paid(ADA, ("lamp", 3), ("mug", 1)), refunds(ADA, (0, 2), (1, 1), restock=True))

@@ -97,6 +97,9 @@ class Process:
         wish = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
         return jobs.audit(wish, self.checkout, self.queues["captures"], now)
 
+    def reconcile(self, now: Instant) -> None:
+        jobs.reconcile({"hours": 48}, self.checkout, self.queues["captures"], now)
+
     def close_day(self, now: Instant) -> None:
         jobs.close_day(self.exports, lambda: now)
 
@@ -172,10 +175,12 @@ class World:
         self.deliver()
 
     def night(self) -> None:
-        """On to three in the morning: repair, then the day is closed."""
+        """On to three in the morning: repair, payments compared with the provider's, then the day is closed."""
         midnight = (self.now // DAY + 1) * DAY
         self.now = midnight + 3 * HOUR
         self.repair()
+        self.process().reconcile(self.now)
+        self.deliver()
         self.process().close_day(self.now)
         self.deliver()
 

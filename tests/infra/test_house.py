@@ -48,6 +48,15 @@ def test_only_stores_and_aws_know_boto() -> None:
     assert "aws.py" in knowing
 
 
+def test_only_its_adapter_knows_stripe() -> None:
+    knowing = {
+        str(path.relative_to(LIBRARY))
+        for path in _files()
+        if any(name.split(".")[0] == "stripe" for name in _imports(path))
+    }
+    assert knowing == {"payments/stripe.py", "payments/stripe_signature.py"}
+
+
 def test_a_room_is_entered_by_its_front_door() -> None:
     around = [
         f"{path.relative_to(ROOT)} imports {name}"

@@ -82,13 +82,12 @@ class Stripe:
             return status, body, False
 
     def _route(self, method: str, path: str, sent: dict[str, Any]) -> dict[str, Any]:
-        match method, path.strip("/").split("/")[1:]:
+        parts = path.strip("/").split("/")[1:]
+        if method == "GET":
+            return self._read(parts, sent)
+        match method, parts:
             case "POST", ["payment_intents"]:
                 return self._create(sent)
-            case "GET", ["payment_intents", "search"]:
-                return self._search(sent)
-            case "GET", ["payment_intents", name]:
-                return self._shown(self._intent(name))
             case "POST", ["payment_intents", name]:
                 intent = self._in_state(name, _OPEN)
                 intent.update({part: int(sent[part]) for part in ("amount",) if part in sent})
@@ -104,9 +103,19 @@ class Stripe:
                 return self._shown(intent)
             case "POST", ["refunds"]:
                 return self._refund(sent)
-            case "GET", ["refunds"]:
+        raise Refused(404, code="url_invalid")
+
+    def _read(self, parts: list[str], sent: dict[str, Any]) -> dict[str, Any]:
+        match parts:
+            case ["payment_intents", "search"]:
+                return self._search(sent)
+            case ["payment_intents"]:
+                return self._list(sent)
+            case ["payment_intents", name]:
+                return self._shown(self._intent(name))
+            case ["refunds"]:
                 made = [one for one in self.refunds.values() if one["payment_intent"] == sent["payment_intent"]]
-                return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": made}
+                return _listed("refunds", made)
         raise Refused(404, code="url_invalid")
 
     def _intent(self, name: str) -> dict[str, Any]:
@@ -193,6 +202,8 @@ class Stripe:
         if amount > intent["amount_received"] - given:
             raise Refused(400, code="charge_already_refunded" if given else "amount_too_large", param="amount")
         name = f"re_{next(self._numbers)}"
+        charge = intent["latest_charge"]
+        charge["amount_refunded"] = charge.get("amount_refunded", 0) + amount
         self.refunds[name] = {
             "id": name,
             "object": "refund",
@@ -203,6 +214,12 @@ class Stripe:
         }
         return self.refunds[name]
 
+    def _list(self, sent: dict[str, Any]) -> dict[str, Any]:
+        since = int(sent.get("created", {}).get("gte", 0))
+        return _listed(
+            "payment_intents", [self._shown(one) for one in self.intents.values() if one["created"] >= since]
+        )
+
     def _search(self, sent: dict[str, Any]) -> dict[str, Any]:
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", sent["query"]))
         fitting = [one for one in self.intents.values() if wanted.items() <= one["metadata"].items()]
@@ -211,6 +228,10 @@ class Stripe:
 
     def _shown(self, intent: dict[str, Any]) -> dict[str, Any]:
         return dict(intent)
+
+
+def _listed(name: str, data: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"object": "list", "url": f"/v1/{name}", "has_more": False, "data": data}
 
 
 def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from chalicelib.payments import (
     OutcomeUnknownError,
     PaymentOrder,
     Refunded,
+    RefundMade,
 )
 from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway, stripe_client
 from tests.payments.stripe_double import Stripe, served
@@ -38,8 +40,14 @@ def gateway(stripe: Stripe) -> Iterator[StripeGateway]:
         yield StripeGateway(stripe_client("sk_test_1", address))
 
 
-def an_order(token: str = OK, attempt: int = 1, provider_id: str | None = None, amount: int = 1_000) -> PaymentOrder:
-    return PaymentOrder("p1", attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
+def an_order(
+    token: str = OK,
+    attempt: int = 1,
+    provider_id: str | None = None,
+    amount: int = 1_000,
+    purchase_id: str = "p1",
+) -> PaymentOrder:
+    return PaymentOrder(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
 
 
 def authorised(gateway: StripeGateway, order: PaymentOrder | None = None) -> str:
@@ -200,3 +208,49 @@ def test_many_workers_of_one_attempt_reserve_and_take_once(gateway: StripeGatewa
         answers = set(pool.map(work, range(16)))
     assert answers == {Captured("pi_1", "ch_3", 35)}
     assert (len(stripe.intents), stripe.captured) == (1, 1_000)
+
+
+def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, stripe: Stripe) -> None:
+    paid = captured(gateway)
+    ours = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
+    gateway.authorise(an_order(NO, purchase_id="p2"), now=NOW)
+    standing = authorised(gateway, an_order(purchase_id="p3"))
+    listed = {one.provider_id: one for one in gateway.payments(0)}
+    assert len(listed) == 3
+    assert listed[paid].standing == Captured(paid, "ch_3", 0)
+    assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
+    assert listed[paid].refunds == (RefundMade(ours.refund_id, 400, "r1"),)
+    assert listed[standing].standing == Authorised(standing, found=True)
+    assert [one.purchase_id for one in gateway.payments(10**12)] == []
+
+
+def test_a_payments_purchase_is_looked_up(gateway: StripeGateway) -> None:
+    assert gateway.purchase_of(authorised(gateway)) == ("p1", 1)
+    assert gateway.purchase_of("pi_unheard") is None
+
+
+def test_who_proved_it_is_found_authorised_and_captured_once(gateway: StripeGateway, stripe: Stripe) -> None:
+    asked = gateway.authorise(an_order(ASKS), now=NOW)
+    assert isinstance(asked, ActionNeeded)
+    stripe.prove(asked.provider_id)
+    assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == Authorised("pi_1", found=True)
+    assert isinstance(gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW), Captured)
+    assert stripe.captured == 1_000
+
+
+def test_who_refused_is_declined_and_who_waits_too_long_is_cancelled(gateway: StripeGateway, stripe: Stripe) -> None:
+    gateway.authorise(an_order(ASKS), now=NOW)
+    stripe.prove("pi_1", proved=False)
+    declined = gateway.find("p1", 1, now=NOW, provider_id="pi_1")
+    assert declined == Declined("pi_1", "payment_intent_authentication_failure")
+    second = gateway.authorise(an_order(ASKS, attempt=2, provider_id="pi_1"), now=NOW)
+    assert isinstance(second, ActionNeeded)
+    assert gateway.void("pi_1", attempt=2, now=NOW)
+    assert gateway.find("p1", 2, now=NOW, provider_id="pi_1") == Declined("pi_1", "voided")
+
+
+def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stripe: Stripe) -> None:
+    assert isinstance(gateway.authorise(replace(an_order(OK), step_up=True), now=NOW), ActionNeeded)
+    page = "https://shop.example/done"
+    gateway.authorise(replace(an_order(ASKS, purchase_id="p2"), return_url=page), now=NOW)
+    assert stripe.intents["pi_3"]["next_action"]["redirect_to_url"]["return_url"] == page

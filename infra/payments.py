@@ -1,0 +1,59 @@
+"""Commands for money: compare the provider's payments with the orders, and give the provider's keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from infra.local.stack import RepairFailed, invoke_repair
+from infra.operate import fail
+from infra.place import Named, Place
+
+app = typer.Typer(help="Compare payments with the provider; give its keys.", no_args_is_help=True)
+console = Console(highlight=False)
+
+
+@app.command()
+def reconcile(
+    *,
+    hours: Annotated[int, typer.Option(min=1, max=24 * 30, help="Payments of how many hours back.")] = 48,
+    stack: Named = None,
+) -> None:
+    """Compare every payment at the provider with its order; mend what lost webhooks left open, and tell the rest.
+
+    Ends with 1 when something differs that a person has to look at.
+    """
+    place = Place.of(stack)
+    try:
+        found = invoke_repair(place.client("lambda"), place.outputs["RepairFunction"], {"reconcile": {"hours": hours}})
+    except RepairFailed as failure:
+        fail(str(failure))
+    console.print_json(data=found)
+    if found["differences"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def keys(
+    *,
+    api_key: Annotated[str, typer.Option(prompt=True, hide_input=True, help="The provider's secret API key.")],
+    webhook_secret: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, help="Signing secret of the webhook to /webhooks/stripe.")
+    ],
+    stack: Named = None,
+) -> None:
+    """Store the provider's keys. The webhook secret before stays good, until the next time."""
+    place = Place.of(stack)
+    secrets, name = place.client("secretsmanager"), place.outputs["PaymentSecretsId"]
+    held = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
+    secrets.put_secret_value(SecretId=name, SecretString=json.dumps(with_keys(held, api_key, webhook_secret)))
+    console.print("stored; known everywhere within five minutes, the API key in new processes")
+
+
+def with_keys(held: dict[str, Any], api_key: str, webhook_secret: str) -> dict[str, Any]:
+    """The secret with these keys, and the webhook secret that was the newest before, if it is another."""
+    before = [one for one in held.get("webhook_secrets", []) if one != webhook_secret]
+    return held | {"api_key": api_key, "webhook_secrets": [webhook_secret, *before[:1]]}

@@ -1,0 +1,128 @@
+"""What the provider has, compared with our orders: mended where a message was lost, told where a person must look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import State
+from chalicelib.checkout.reconcile import Reconciled
+from chalicelib.instants import HOUR, MINUTE
+from chalicelib.payments import Authorised, Declined, PaymentOrder
+from tests.checkout.builders import NOW, a_refund
+from tests.checkout.conftest import Shop
+
+LATER = NOW + 2 * MINUTE
+
+
+def reconciled(shop: Shop, now: int = LATER) -> Reconciled:
+    """One comparison, the worker doing what it is told."""
+    told: list[tuple[str, int]] = []
+    found = shop.checkout.reconcile(lambda *attempt: told.append(attempt), NOW - HOUR, now)
+    for attempt in told:
+        shop.checkout.capture(*attempt, now)
+    assert found.enqueued == len(told)
+    return found
+
+
+def test_where_all_is_well_nothing_is_done(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    shop.paid(("mug", 1))
+    declined = shop.placed(("mug", 1), token="declined", key="other")
+    shop.checkout.capture(declined.id, 1, NOW)
+    waiting = shop.placed(("mug", 1), token="requires_action", key="third")
+    shop.checkout.capture(waiting.id, 1, NOW)
+    assert reconciled(shop) == Reconciled(payments=3, orders=1)
+
+
+def test_what_is_older_than_asked_for_is_left_out(shop: Shop) -> None:
+    shop.drop("mug")
+    shop.paid(("mug", 1))
+    assert shop.checkout.reconcile(lambda *_: None, LATER, LATER) == Reconciled()
+
+
+def test_an_authorisation_that_lost_its_worker_is_captured(shop: Shop) -> None:
+    shop.drop("mug")
+    placed = shop.placed(("mug", 1))
+    total = placed.totals.total
+    shop.gateway.authorise(PaymentOrder(placed.id, 1, total, "GBP", "ok", {}, NOW), now=NOW)
+    assert reconciled(shop, NOW + MINUTE // 2).enqueued == 0
+    assert reconciled(shop).enqueued == 1
+    assert shop.read(placed.id).state is State.PAID
+    assert reconciled(shop) == Reconciled(payments=1, orders=1)
+
+
+def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: Shop) -> None:
+    shop.drop("mug")
+    purchase = shop.open_purchase(("mug", 1))
+    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
+    assert isinstance(found, Authorised)
+    assert reconciled(shop).enqueued == 1
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Declined)
+
+
+def test_a_refund_whose_webhook_was_lost_is_recorded(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 1))
+    shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="in-the-console", amount=300, now=NOW)
+    found = reconciled(shop)
+    assert (found.refunds_recorded, found.differences) == (1, [])
+    assert [(one.amount, one.by) for one in shop.read(paid.id).refunds] == [(300, "provider")]
+    assert reconciled(shop) == Reconciled(payments=1, orders=1)
+
+
+def test_refunds_of_ours_are_not_recorded_again(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 2))
+    after, _ = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    assert reconciled(shop) == Reconciled(payments=1, orders=1)
+    assert shop.read(paid.id) == after
+
+
+def test_money_without_an_order_is_told(shop: Shop) -> None:
+    shop.gateway.authorise(PaymentOrder("unheard", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
+    assert reconciled(shop).differences == [("no_order", "sbx_unheard#1", "")]
+
+
+def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: Shop) -> None:
+    shop.drop("mug")
+    purchase = shop.open_purchase(("mug", 1))
+    shop.gateway.authorise(PaymentOrder(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
+    shop.gateway.capture(f"sbx_{purchase.id}#1", attempt=1, amount=500, now=NOW)
+    assert reconciled(shop).differences == [("captured_without_order", f"sbx_{purchase.id}#1", f"ord_{purchase.id}")]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("SET captured = :n", "amount"),
+        ("SET currency = :s", "amount"),
+        ("REMOVE refunds.#r", "refund"),
+        ("SET refunds.#r = :n", "refund"),
+    ],
+)
+def test_another_amount_at_the_provider_is_told(shop: Shop, damage: str, told: str) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 2))
+    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    values: dict[str, Any] = {":n": {"N": "1"}, ":s": {"S": "USD"}}
+    call: dict[str, Any] = {
+        "TableName": shop.tables.sandbox,
+        "Key": {"pk": {"S": f"{paid.id}#1"}},
+        "UpdateExpression": damage,
+        "ExpressionAttributeNames": {"#r": f"{paid.id}-{refund.id}"},
+        "ExpressionAttributeValues": values,
+    }
+    call["ExpressionAttributeNames"] = {k: v for k, v in call["ExpressionAttributeNames"].items() if k in damage}
+    call["ExpressionAttributeValues"] = {k: v for k, v in values.items() if k in damage}
+    shop.tables.dynamodb.update_item(**{name: value for name, value in call.items() if value})
+    assert [what for what, _, _ in reconciled(shop).differences] == [told]
+    assert shop.read(paid.id) == after
+
+
+def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 1))
+    shop.tables.dynamodb.delete_item(TableName=shop.tables.sandbox, Key={"pk": {"S": f"{paid.id}#1"}})
+    assert reconciled(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
