@@ -14,9 +14,15 @@ from chalicelib.checkout.till import Till
 from chalicelib.instants import Instant
 from chalicelib.payments import Declined, instrument_of
 from chalicelib.risk import Kind, Mark, mark
+from chalicelib.telemetry import count
 
 MOST_DROPS: Final = 5
 """Drops of a purchase, its first ones, that its declines count for and whose step-up it heeds."""
+_REFUSED: Final = {
+    Kind.INSTRUMENT: "attempts_refused_instrument",
+    Kind.EMAIL: "attempts_refused_email",
+    Kind.ADDRESS: "attempts_refused_address",
+}
 _OURS: Final = frozenset({"voided", "attempt_expired"})
 
 
@@ -46,6 +52,7 @@ def refused(till: Till, marks: tuple[Mark, ...], now: Instant) -> Message | None
     found = till.risk.refusal(marks, now, strong=False)
     if found is None:
         return None
+    count(_REFUSED[found.kind])
     content = "Too many payments were declined; nothing was charged. Try again later."
     extra = {"retry_after_ms": found.retry_after}
     return Message("too_many_attempts", content, path="$.payment.instruments[0]", extra=extra)
@@ -57,9 +64,13 @@ def over_limit(till: Till, purchase: Purchase, now: Instant) -> bool:
     An attempt that the provider knows is none to be stopped: it is brought to its end. One strong read.
     """
     payment = purchase.payment
-    if payment is None or till.risk.refusal(payment.marks, now, strong=True) is None:
+    found = till.risk.refusal(payment.marks, now, strong=True) if payment else None
+    if payment is None or found is None:
         return False
-    return till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is None
+    if till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is not None:
+        return False
+    count(_REFUSED[found.kind])
+    return True
 
 
 def is_by_provider(said: Declined) -> bool:

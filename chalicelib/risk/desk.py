@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
-from chalicelib.risk.model import DropRisk, Kind, Mark, RiskRules, TooMany, too_many
+from chalicelib.risk.model import DropRisk, Mark, RiskRules, TooMany, too_many
 from chalicelib.risk.store import RiskStore
 from chalicelib.shows import Memory
 from chalicelib.telemetry import count, logger
@@ -15,11 +15,6 @@ from chalicelib.telemetry import count, logger
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_REFUSED: Final = {
-    Kind.INSTRUMENT: "attempts_refused_instrument",
-    Kind.EMAIL: "attempts_refused_email",
-    Kind.ADDRESS: "attempts_refused_address",
-}
 _MOST_FORGOTTEN: Final = 50
 """Stale attempts that one write forgets."""
 
@@ -42,11 +37,7 @@ class Risk:
         if not marks:
             return None
         declines = self._store.declines(marks, strong=strong)
-        found = too_many(self.rules.limits, {one: at.values() for one, at in declines.items()}, now)
-        if found is not None:
-            count("attempts_refused")
-            count(_REFUSED[found.kind])
-        return found
+        return too_many(self.rules.limits, {one: at.values() for one, at in declines.items()}, now)
 
     def note_decline(self, marks: Sequence[Mark], attempt: str, now: Instant) -> None:
         """Count a declined attempt for each of its marks, once however often it is told. 1 WCU a mark and one read."""

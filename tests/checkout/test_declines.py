@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item
-from chalicelib.checkout import Answer, Buyer, Destination, Purchase, PurchaseStore, State
+from chalicelib.checkout import Answer, Buyer, Destination, Purchase, PurchaseStore, State, declines
 from chalicelib.errors import Contended
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway, instrument_of
@@ -177,8 +177,11 @@ def placed_together(shop: Shop, times: int, token: str = "declined") -> list[Pur
     return [shop.placed(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
 
 
-def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(shop: Shop) -> None:
-    together = placed_together(shop, 6)
+def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, counted = placed_together(shop, 6), list[str]()
+    monkeypatch.setattr(declines, "count", counted.append)
     for one in together:
         shop.checkout.capture(one.id, 1, NOW)
     ended = [shop.read(one.id) for one in together]
@@ -189,6 +192,7 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(shop:
     assert {name.partition("#")[0] for name in asked} >= {one.id for one in together[:3]}
     assert all(shop.gateway.find(one.id, 1, now=NOW) is None for one in together[3:])
     assert shop.counts("mug") == (34, 6, 0)
+    assert counted == ["attempts_refused_email"] * 3
     assert shop.checkout.risk.of_drop("mug").declines == 3
 
 
