@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import stripe
 
@@ -37,6 +37,7 @@ CONNECT_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 8
 
 _CONFIRMED_AGAIN: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+_NO_AMOUNTS: Final = frozenset({"amount_too_small", "amount_too_large"})
 _WITH_CHARGE: Final[Any] = {"expand": ["latest_charge.balance_transaction"]}
 _TOKENS: Final = {"ctoken_": "confirmation_token", "pm_": "payment_method"}
 _UNKNOWN: Final = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, stripe.AuthenticationError)
@@ -77,6 +78,8 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if error.param in _TOKENS.values():
                 return Declined(order.provider_id, "invalid_token")
+            if error.code in _NO_AMOUNTS:
+                return Declined(order.provider_id, error.code)
             raise ValueError(f"stripe refused the payment: {error.code}") from error
 
     def _confirmed(self, order: PaymentOrder, instrument: dict[str, str]) -> Authorisation:
@@ -181,7 +184,7 @@ class StripeGateway:
                 ours, attempt = getattr(intent.metadata, "purchase", None), _attempt(intent)
                 if ours is None and intent.status not in {"requires_capture", "succeeded"}:
                     continue
-                taken, charge = intent.status == "succeeded", _charge(intent)
+                taken, charge = intent.status == "succeeded", cast("Any", intent.latest_charge)
                 refunded = taken and getattr(charge, "amount_refunded", 0) > 0
                 yield PaymentMade(
                     intent.id,
@@ -252,10 +255,6 @@ def _answer(intent: Any) -> Authorisation:
     repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
     standing = _standing(intent)
     return Authorised(standing.provider_id, found=repeated) if isinstance(standing, Authorised) else standing
-
-
-def _charge(intent: Any) -> Any:
-    return intent.latest_charge
 
 
 def _found(intent: Any) -> Authorisation | Captured:

@@ -19,14 +19,14 @@ SESSION = {
 }
 
 
-def placed(stack: dict[str, Any], drop_id: str) -> str:
+def placed(stack: dict[str, Any], drop_id: str, token: str = "ok") -> str:
     """Hold one unit and complete; the session's id. The order is being placed then."""
     with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
         body = {"line_items": [{"item": {"id": drop_id}, "quantity": 1}], **SESSION}
         created = http.post("/checkout-sessions", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
         session = created.json()
         assert (created.status_code, session["status"]) == (201, "ready_for_complete"), session
-        credential = {"type": "token", "token": "ok"}
+        credential = {"type": "token", "token": token}
         card = {"id": "card", "handler_id": "sandbox", "type": "card", "selected": True, "credential": credential}
         completed = http.post(
             f"/checkout-sessions/{session['id']}/complete",

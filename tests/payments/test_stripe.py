@@ -20,7 +20,8 @@ from chalicelib.payments import (
     RefundMade,
 )
 from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway, stripe_client
-from tests.payments.stripe_double import Stripe, served
+from tests.payments.stripe_double import Stripe
+from tests.payments.stripe_server import served
 
 NOW = 1_795_000_000_000
 OK, NO, POOR, ASKS = (
@@ -254,3 +255,13 @@ def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stri
     page = "https://shop.example/done"
     gateway.authorise(replace(an_order(ASKS, purchase_id="p2"), return_url=page), now=NOW)
     assert stripe.intents["pi_3"]["next_action"]["redirect_to_url"]["return_url"] == page
+
+
+@pytest.mark.parametrize(
+    ("amount", "code"), [(0, "amount_too_small"), (29, "amount_too_small"), (10**8, "amount_too_large")]
+)
+def test_an_amount_that_stripe_does_not_charge_is_declined(
+    gateway: StripeGateway, stripe: Stripe, amount: int, code: str
+) -> None:
+    assert gateway.authorise(an_order(amount=amount), now=NOW) == Declined(None, code)
+    assert stripe.intents == {}

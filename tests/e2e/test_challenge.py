@@ -1,0 +1,54 @@
+"""3-D Secure on the deployed stack: the buyer is asked at a page, and the order moves on by what the page tells."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local import engine as embedded
+from tests.e2e.buyer import AGENT, completed_within, placed
+
+pytestmark = pytest.mark.e2e
+
+
+def asked_within(stack: dict[str, Any], session_id: str, seconds: float) -> str:
+    """Where the buyer is asked to confirm, once they are."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        session = httpx.get(f"{stack['http']}/checkout-sessions/{session_id}", headers=AGENT, timeout=30).json()
+        if session["status"] == "requires_escalation":
+            return str(session["continue_url"])
+        time.sleep(0.1)
+    raise AssertionError(f"nobody was asked: {session}")
+
+
+def test_a_buyer_who_confirms_at_the_page_is_paid_for(stack: dict[str, Any]) -> None:
+    session = placed(stack, "scissor", token="requires_action")
+    page = asked_within(stack, session, seconds=30)
+    assert "It is me" in httpx.get(page, timeout=30).text
+    assert not completed_within(stack, [session], seconds=1)
+    assert httpx.post(f"{page}?outcome=authenticated", timeout=30).status_code == 200
+    assert completed_within(stack, [session], seconds=20)
+
+
+def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
+    session = placed(stack, "scissor")
+    assert completed_within(stack, [session], seconds=30)
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli", "payments", "reconcile", "--hours", "1"],
+        env=os.environ | {"LIVEDROP_HOME": stack["home"]},
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=embedded.ROOT,
+    )
+    found = json.loads(done.stdout)
+    assert found["payments"] >= found["orders"] >= 1
+    assert found["differences"] == []
