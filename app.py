@@ -14,10 +14,11 @@ from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws
 from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, serve
-from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
 from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
+from chalicelib.risk import RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -81,8 +82,14 @@ def gateway() -> Gateway:
     return stripe_gateway(provider_keys().at(clock()).api_key, here.stripe_url or None)
 
 
-def till(id_key: bytes = b"") -> Checkout:
-    """Purchases. Only the function that creates them is given the key of their ids."""
+@cache
+def market_table() -> MarketTable:
+    """Tax and shipping by market, as the shop put them."""
+    return MarketTable(aws.client("dynamodb"), settings().commerce_table, DEFAULT_MARKETS)
+
+
+def till(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
+    """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
     here = settings()
     held = frozenset(here.held_channels)
     return Checkout(
@@ -94,6 +101,8 @@ def till(id_key: bytes = b"") -> Checkout:
         id_key,
         held_channels=held,
         return_url=here.return_url,
+        market_table=markets,
+        risk_rules=RiskRules.read(here.decline_limits, here.step_up),
     )
 
 
@@ -136,7 +145,8 @@ def shop_with(secrets: Secrets) -> Shop:
     from chalicelib.streams.store import Queue
 
     captures = to_capture(Queue(aws.client("sqs"), settings().capture_queue_url))
-    return Shop(settings(), secrets, shows(), stock(), till(secrets.id_key), exports(), captures, provider_keys())
+    checkout = till(secrets.id_key, market_table())
+    return Shop(settings(), secrets, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table())
 
 
 serve(app, ROUTES, shop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -100,6 +100,17 @@ def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
 def refused(error: ClientError) -> bool:
     """Whether a write was refused by its condition (so that it certainly changed nothing)."""
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+def carried_out(write: Callable[..., object], **call: Any) -> bool:
+    """Do a conditional write. False: its condition refused it, so that it certainly changed nothing."""
+    try:
+        write(**call)
+    except ClientError as error:
+        if not refused(error):
+            raise
+        return False
+    return True
 
 
 def too_large(error: ClientError) -> bool:

@@ -40,6 +40,10 @@ class Settings:
     """The shop's page that a buyer comes back to from the provider's; ``{checkout}`` in it is the session's id."""
     held_channels: tuple[str, ...] = ()
     """Channels whose orders are held until an operator releases them."""
+    decline_limits: str = ""
+    """How many declined payments end the tries of an instrument, e-mail or address; empty: none does."""
+    step_up: str = ""
+    """When a drop with many declined payments asks its buyers to authenticate; empty: never."""
     terms_url: str = ""
     """The shop's terms of service, shown with every checkout; empty: none is shown."""
     privacy_url: str = ""
@@ -74,6 +78,8 @@ class Settings:
             stripe_url=text("STRIPE_URL"),
             return_url=text("RETURN_URL"),
             held_channels=listed("HELD_CHANNELS"),
+            decline_limits=text("DECLINE_LIMITS"),
+            step_up=text("STEP_UP"),
             terms_url=text("TERMS_URL"),
             privacy_url=text("PRIVACY_URL"),
         )

@@ -18,6 +18,7 @@ _GRAVE = {
     "payment_differences": "Payments at the provider and orders differ",
     "payment_events_differing": "The provider tells of another amount or currency than an order has",
     "payment_events_of_no_order": "The provider tells of a payment that is no order's",
+    "step_ups": "Card testing: a drop asks its buyers to authenticate",
     "refunds_failed": "A refund failed at the provider",
     "refunds_without_order": "A refund was made at the provider that its order has no room for",
     "cues_refused": "A cue was refused",

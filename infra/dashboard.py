@@ -46,6 +46,15 @@ def _widgets() -> list[Widget]:
             [[*_ours("summary_age"), {"stat": statistic}] for statistic in ("p50", "p99", "Maximum")],
         ),
         _graph("Orders", [_counted("orders_paid"), _counted("payments_declined"), _counted("authorisations_voided")]),
+        _graph(
+            "Declined payments: who was refused another try, and drops that step up",
+            [
+                *(_counted(f"attempts_refused_{kind}") for kind in ("instrument", "email", "address")),
+                _counted("payments_declined"),
+                _counted("challenges"),
+                _counted("step_ups"),
+            ],
+        ),
         _graph("Cues", [_counted("cues_applied"), _counted("cues_refused"), _counted("cues_unreadable")]),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers, audits, cues, held, openapi, operator, sandbox, shows, ucp, webhooks
+from chalicelib.api import answers, audits, cues, held, markets, openapi, operator, risk, sandbox, shows, ucp, webhooks
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.stock import HoldRef, Layout
 
@@ -24,6 +24,8 @@ ROUTES: tuple[Route, ...] = (
     *shows.ROUTES,
     *operator.ROUTES,
     *held.ROUTES,
+    *markets.ROUTES,
+    *risk.ROUTES,
     *audits.ROUTES,
     *cues.ROUTES,
     *webhooks.ROUTES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.api.secrets import Keyring, Secrets
-from chalicelib.checkout import Checkout, EnqueueCapture
+from chalicelib.checkout import Checkout, EnqueueCapture, MarketTable
 from chalicelib.finance import Exports
 from chalicelib.payments import ProviderKeys
 from chalicelib.settings import Settings
@@ -25,3 +25,4 @@ class Shop:
     exports: Exports
     enqueue_capture: EnqueueCapture
     provider_keys: Keyring[ProviderKeys]
+    market_table: MarketTable

@@ -6,7 +6,7 @@ from chalicelib.api import catalog, ucp_views
 from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, platform_by_key, profile_of
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
 from chalicelib.api.ucp_requests import CartBody, CheckoutBody, CompleteBody, LookupBody
-from chalicelib.checkout import Answer, Change, Message, NoPurchase, Purchase, State, is_purchase_id
+from chalicelib.checkout import Answer, Change, Market, Message, NoPurchase, Purchase, State, is_purchase_id
 from chalicelib.shows import is_id
 
 _UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id."),))
@@ -129,7 +129,7 @@ def get_order(call: Call) -> Reply:
         return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     if answer.purchase.state is not State.PAID:
         return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
-    market = call.shop.checkout.markets.by_id(answer.purchase.market)
+    market = _market_of(call, answer.purchase)
     return Reply(200, ucp_views.order(answer.purchase, call.now, market, call.base_url), dict(_NO_STORE))
 
 
@@ -164,7 +164,7 @@ def _cancelled(call: Call, prefix: str) -> Answer | NoPurchase:
 def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
-    market = call.shop.checkout.markets.by_id(answer.purchase.market)
+    market = _market_of(call, answer.purchase)
     shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
     return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
 
@@ -172,13 +172,19 @@ def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) 
 def _checkout(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
-    market, settings = call.shop.checkout.markets.by_id(answer.purchase.market), call.shop.settings
+    market, settings = _market_of(call, answer.purchase), call.shop.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(
         answer.purchase, answer.messages, call.now, market, call.base_url, links, settings.payments
     )
     return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
+
+
+def _market_of(call: Call, purchase: Purchase) -> Market:
+    """The market a purchase was priced in. Whether prices include tax is as in its totals, whatever holds by now."""
+    market, sums = call.shop.checkout.markets_at(call.now).by_id(purchase.market), purchase.totals
+    return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 
 def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: Change | None) -> Json:

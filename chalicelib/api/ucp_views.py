@@ -232,19 +232,28 @@ def _method(purchase: Purchase, market: Market) -> Json:
     if destination is None:
         return method
     method |= {"destinations": [_destination(destination)], "selected_destination_id": destination.id}
-    options = market.options(purchase.currency) if purchase.shipping_option else ()
-    if options:
-        shown = [
-            {
-                "id": option.id,
-                "title": option.title,
-                "totals": [{"type": "total", "amount": option.price[purchase.currency]}],
-            }
-            for option in options
-        ]
-        group = {"id": "package_1", "line_item_ids": line_ids, "options": shown}
+    if purchase.shipping_option:
+        group = {"id": "package_1", "line_item_ids": line_ids, "options": _options(purchase, market)}
         method["groups"] = [group | {"selected_option_id": purchase.shipping_option}]
     return method
+
+
+def _options(purchase: Purchase, market: Market) -> list[Json]:
+    """The ways to ship; of a placed purchase its own alone. The selected one costs what the totals say of it."""
+    chosen, sums = purchase.shipping_option or "", purchase.totals
+    offered = {one.id: one for one in market.options(purchase.currency)}
+    ids = [*offered, *([] if chosen in offered else [chosen])] if purchase.state is State.OPEN else [chosen]
+
+    def shown(option_id: str) -> Json:
+        option = offered.get(option_id)
+        if option is None or option_id == chosen:
+            cost = sums.shipping
+        else:
+            cost = option.cost(purchase.currency, sums.subtotal - sums.discount)
+        title = option.title if option else option_id
+        return {"id": option_id, "title": title, "totals": [{"type": "total", "amount": cost}]}
+
+    return [shown(option_id) for option_id in ids]
 
 
 def _destination(destination: Destination) -> Json:

@@ -6,6 +6,7 @@ from chalicelib.checkout.checkout import Checkout
 from chalicelib.checkout.claims import Fault
 from chalicelib.checkout.exchange import Answer, Caller, Change, Completion, Message, NoPurchase, RefundWish, Wish
 from chalicelib.checkout.identity import is_purchase_id, reference
+from chalicelib.checkout.market_table import MarketTable, Revision
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
 from chalicelib.checkout.mend import EnqueueCapture, Mended
 from chalicelib.checkout.model import (
@@ -40,6 +41,7 @@ __all__ = [
     "Fault",
     "Line",
     "Market",
+    "MarketTable",
     "Markets",
     "Mended",
     "Message",
@@ -51,6 +53,7 @@ __all__ = [
     "RefundLine",
     "RefundWish",
     "Repaired",
+    "Revision",
     "ShippingOption",
     "State",
     "Totals",

@@ -32,7 +32,7 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
         return _from_cart(till, change, now)
     ours = purchase_id(till.id_key, change.caller.namespace or change.caller.platform, change.key)
     try:
-        _check_option(till, change.shipping_option, change.destination, _places(till, change, now))
+        _check_option(till, change.shipping_option, change.destination, _places(till, change, now), now)
     except BadInput:
         standing = till.purchases.read(ours)
         if standing is None:
@@ -116,7 +116,7 @@ def _let_all_go(till: Till, basket: Basket) -> None:
 
 
 def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase:
-    hinted = till.markets.of_country(change.country_hint)
+    hinted = till.markets_at(now).of_country(change.country_hint)
     return Purchase(
         id=basket.purchase_id,
         version=1,
@@ -165,7 +165,7 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
         purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
     )
     destination = change.destination or purchase.destination
-    _check_option(till, change.shipping_option, destination, {(purchase.market, purchase.currency)})
+    _check_option(till, change.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
     if change.wishes is not None:
         basket.lines = []
         fill(till, basket, change.wishes, purchase.lines, now)
@@ -221,18 +221,18 @@ def _write(
 
 def _places(till: Till, change: Change, now: Instant) -> set[tuple[str, str]]:
     """Market and currency of every drop wished for: what the purchase to be may be sold in."""
-    hinted = till.markets.of_country(change.country_hint)
+    hinted = till.markets_at(now).of_country(change.country_hint)
     offers = [till.shows.offer(wish.drop_id, now) for wish in change.wishes or ()]
     return {(hinted.id if hinted else one.drop.market or "", one.drop.currency) for one in offers if one}
 
 
 def _check_option(
-    till: Till, chosen: str | None, destination: Destination | None, places: set[tuple[str, str]]
+    till: Till, chosen: str | None, destination: Destination | None, places: set[tuple[str, str]], now: Instant
 ) -> None:
     """``BadInput`` unless goods can go there in the chosen way. Asked before any unit is taken, so none goes back."""
     if chosen is None or destination is None or destination.address_country is None:
         return
     for market, currency in places:
-        if chosen not in {option.id for option in till.shipping(destination, market, currency)[1]}:
+        if chosen not in {option.id for option in till.shipping(destination, market, currency, now)[1]}:
             where = "$.fulfillment.methods[0].groups[0].selected_option_id"
             raise BadInput("There is no such shipping option for this destination.", field=where)

@@ -9,6 +9,7 @@ authorisation found means an earlier run of this attempt, so the units are sold 
 
 from __future__ import annotations
 
+from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
 from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, payment_of, void_leftover, write
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
@@ -69,8 +70,7 @@ def _awaited(till: Till, purchase: Purchase, now: Instant) -> int | None:
     found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
     late = now >= payment.answer_by
     if isinstance(found, Declined):
-        count("payments_declined")
-        end_attempt(till, purchase, found.code, found.provider_id, now)
+        _declined(till, purchase, found, now)
     elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
         purchase, all_sold = _goods(till, purchase, now)
         if not all_sold:
@@ -135,6 +135,9 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         if isinstance(found, Authorised | Captured):
             _take(till, purchase, payment, found.provider_id, now)
             return None
+    elif over_limit(till, purchase, now):
+        end_attempt(till, purchase, "too_many_attempts", payment.provider_id, now)
+        return None
     order = PaymentOrder(
         purchase_id=purchase.id,
         attempt=purchase.attempt,
@@ -144,12 +147,12 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         metadata=_metadata(purchase),
         asked_at=purchase.placed_at or purchase.updated_at,
         provider_id=payment.provider_id,
+        step_up=payment.step_up,
         return_url=till.return_url.replace("{checkout}", f"chk_{purchase.id}"),
     )
     authorised = till.gateway.authorise(order, now=now)
     if isinstance(authorised, Declined):
-        count("payments_declined")
-        end_attempt(till, purchase, authorised.code, authorised.provider_id, now)
+        _declined(till, purchase, authorised, now)
         return None
     if isinstance(authorised, ActionNeeded):
         return _await(till, purchase, authorised, now)
@@ -161,6 +164,15 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
             return None
     _take(till, purchase, payment, authorised.provider_id, now)
     return None
+
+
+def _declined(till: Till, purchase: Purchase, said: Declined, now: Instant) -> None:
+    count("payments_declined")
+    if is_by_provider(said):
+        note_decline(till, purchase, now)
+    end_attempt(till, purchase, said.code, said.provider_id, now)
+    if is_by_provider(said):
+        note_decline_of_drops(till, purchase, now)
 
 
 def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
@@ -213,6 +225,7 @@ def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured, 
     settled = payment.model_copy(
         update={
             "token": None,
+            "marks": (),
             "provider_id": captured.provider_id,
             "charge_id": captured.charge_id,
             "fee": captured.fee,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib import aws
+from chalicelib.checkout.declines import marks_of, refused, step_up_for
 from chalicelib.checkout.exchange import Answer, Completion, Message, NoPurchase
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.limits import count_units
@@ -23,6 +24,7 @@ from chalicelib.checkout.till import (
 )
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
+from chalicelib.risk import Mark
 from chalicelib.stock import HoldRef, Standing
 from chalicelib.telemetry import logger
 
@@ -36,6 +38,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else.
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
+    Who was declined too often of late is told ``too_many_attempts``, and when to come again: nothing is changed.
     After ``MOST_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
     A line that has held units for as long as it may takes none anew, and after a decline is not tried again.
     ``Conflict`` when another change came in between, or the key was used with another body.
@@ -48,14 +51,16 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
         return met
     if missing_of(purchase):
         return as_it_stands(purchase, now)
-    if purchase.attempt >= MOST_ATTEMPTS:
-        return Answer(purchase, (_TRIED_ENOUGH,))
+    marks = marks_of(till, purchase, wish.token)
+    stopped = _stopped(till, purchase, marks, now)
+    if stopped:
+        return stopped
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(till, purchase, basket, now):
         purchase = give_up(till, purchase, basket.taken, now)
         return _met(purchase, wish, now) or Answer(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
-    if frozen.totals != purchase.totals:
+    if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
         return _new_total(till, frozen, basket, wish, now)
     try:
         exceeded = count_units(till, frozen, now)
@@ -72,7 +77,9 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
             "placed_at": now,
-            "payment": _payment(wish, till.gateway.name, purchase.payment),
+            "payment": _payment(
+                wish, till.gateway.name, purchase.payment, marks, step_up=step_up_for(till, purchase, now)
+            ),
             "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
         }
     )
@@ -95,6 +102,14 @@ _TOTALS_CHANGED = Message(
     "The total has changed since it was last shown; nothing was placed. To accept it, complete under a new key.",
     path="$.totals",
 )
+
+
+def _stopped(till: Till, purchase: Purchase, marks: tuple[Mark, ...], now: Instant) -> Answer | None:
+    """Why there is no further attempt: the purchase has had its number, or who tries was declined too often."""
+    if purchase.attempt >= MOST_ATTEMPTS:
+        return Answer(purchase, (_TRIED_ENOUGH,))
+    too_many = refused(till, marks, now)
+    return as_it_stands(purchase, now, too_many) if too_many else None
 
 
 def _met(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
@@ -120,7 +135,9 @@ def _overtaken(till: Till, standing: Purchase, basket: Basket, wish: Completion,
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _payment(wish: Completion, provider: str, earlier: Payment | None) -> Payment:
+def _payment(
+    wish: Completion, provider: str, earlier: Payment | None, marks: tuple[Mark, ...], *, step_up: bool
+) -> Payment:
     """A new attempt's; an earlier attempt's payment is handed to the provider again."""
     return Payment(
         handler_id=wish.handler_id,
@@ -129,6 +146,8 @@ def _payment(wish: Completion, provider: str, earlier: Payment | None) -> Paymen
         token=wish.token,
         provider=provider,
         provider_id=earlier.provider_id if earlier and earlier.provider == provider else None,
+        marks=marks,
+        step_up=step_up,
     )
 
 

@@ -126,5 +126,6 @@ def _void(till: Till, provider_id: str, attempt: int, now: Instant) -> None:
 
 def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:
     """The payment of an attempt that ended without money."""
-    ended = {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "answer_by": None}
+    ended: dict[str, object] = {"marks": (), "step_up": False}
+    ended |= {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "answer_by": None}
     return purchase.payment.model_copy(update=ended) if purchase.payment else None

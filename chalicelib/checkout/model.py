@@ -125,6 +125,10 @@ class Payment(_Frozen):
     """Where the buyer proves who they are while the purchase waits for that."""
     answer_by: Instant | None = None
     """Until when the purchase waits: for the buyer, or, held, for its release."""
+    marks: tuple[str, ...] = ()
+    """By what a decline is counted: keyed hashes, kept until the attempt ends."""
+    step_up: bool = False
+    """The buyer is to authenticate: decided at placing, so that every run of the attempt asks for the same."""
     held_by: str | None = None
     """Who had the order held: an operator, or ``channel``."""
     released_by: str | None = None

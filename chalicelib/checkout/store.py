@@ -30,10 +30,10 @@ _SHORT: Final = {
     "commission_bps": "cb", "creator_id": "cr", "discount": "di", "done_at": "da", "drop_id": "d", "epoch": "e",
     "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi", "held_by": "hb", "holds": "h",
     "homes": "hm", "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k",
-    "limit_per_buyer": "lb", "line_id": "li", "lines": "l", "no_hold_beyond": "nb", "price_until": "pu",
+    "limit_per_buyer": "lb", "line_id": "li", "lines": "l", "marks": "mk", "no_hold_beyond": "nb", "price_until": "pu",
     "provider": "pr", "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp",
     "requested_at": "ra", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",
-    "shipping_tax_rate_bps": "sr", "sku": "sk", "subtotal": "su", "tax": "t", "tax_category": "tc",
+    "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t", "tax_category": "tc",
     "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt", "unit_price": "p",
     "until": "u",
 }  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chalicelib.checkout.exchange import Message, NoPurchase
 from chalicelib.checkout.identity import short_digest
+from chalicelib.checkout.market_table import MarketTable
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
 from chalicelib.checkout.model import Destination, Line, Purchase, State, UsedKey
 from chalicelib.checkout.states import check_move
@@ -14,9 +15,11 @@ from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
-from chalicelib.shows import Shows
+from chalicelib.risk import NOTHING_LIMITED, DropRisk, Risk, RiskRules
+from chalicelib.shows import Memory, Shows
 from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 
+_DROPS_REMEMBERED = 5_000
 _KEPT_KEYS = 8  # of updates; the first one and those of completions are kept for ever
 
 UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
@@ -31,12 +34,25 @@ class Till:
     stock: Stock
     gateway: Gateway
     markets: Markets
+    """The markets that hold where there is no table of the shop's."""
     id_key: bytes = b""
     """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
     held_channels: frozenset[str] = frozenset()
     """Channels whose orders are held until an operator releases them."""
     return_url: str = ""
     """The shop's page for buyers who come back from the provider's; ``{checkout}`` in it is the session's id."""
+
+    market_table: MarketTable | None = None
+    """Only the function that prices purchases has it: what is placed keeps its rates and totals."""
+
+    risk_rules: RiskRules = NOTHING_LIMITED
+    """How many declines are too many; by default none are."""
+    risk_memory: Memory[DropRisk] = field(default_factory=lambda: Memory(_DROPS_REMEMBERED), repr=False, compare=False)
+
+    @property
+    def risk(self) -> Risk:
+        """Declines and what follows from them; they stand beside the purchases."""
+        return Risk(self.purchases.dynamodb, self.purchases.commerce_table, self.risk_rules, self.risk_memory)
 
     @property
     def limits(self) -> LimitStore:
@@ -48,9 +64,14 @@ class Till:
         """What the provider told; it stands beside the purchases."""
         return EventStore(self.purchases.dynamodb, self.purchases.commerce_table)
 
+    def markets_at(self, now: Instant) -> Markets:
+        """The shop's markets, at most a second old."""
+        return self.markets if self.market_table is None else self.market_table.at(now)
+
     def priced(self, purchase: Purchase) -> Purchase:
-        """The purchase with market, shipping option, tax and totals as its destination and lines now ask for."""
-        market, options = self.shipping(purchase.destination, purchase.market, purchase.currency)
+        """The purchase with market, shipping option, tax and totals as it asks for at its last change."""
+        where = purchase.destination, purchase.market, purchase.currency
+        market, options = self.shipping(*where, purchase.updated_at)
         option = next((one for one in options if one.id == purchase.shipping_option), next(iter(options), None))
         lines = tuple(taxed(line, market) for line in purchase.lines)
         return purchase.model_copy(
@@ -63,11 +84,12 @@ class Till:
         )
 
     def shipping(
-        self, destination: Destination | None, market_id: str, currency: str
+        self, destination: Destination | None, market_id: str, currency: str, now: Instant
     ) -> tuple[Market, tuple[ShippingOption, ...]]:
         """The market of a destination and the ways to ship there; none while its country is unknown."""
         country = destination.address_country if destination else None
-        market = self.markets.of_country(country) or self.markets.by_id(market_id)
+        markets = self.markets_at(now)
+        market = markets.of_country(country) or markets.by_id(market_id)
         return market, market.options(currency) if country else ()
 
 

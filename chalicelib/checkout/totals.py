@@ -24,7 +24,7 @@ def taxed(line: Line, market: Market) -> Line:
 def totals_of(lines: Sequence[Line], market: Market, option: ShippingOption | None, currency: str) -> Totals:
     """Totals of taxed lines and a shipping option (None: no destination yet, so no shipping is counted)."""
     subtotal, discount = sum(line.gross for line in lines), sum(line.discount for line in lines)
-    shipping = option.price[currency] if option and lines else 0
+    shipping = option.cost(currency, subtotal - discount) if option and lines else 0
     shipping_tax = tax_on(shipping, market.standard_rate_bps, included=market.tax_included)
     tax = sum(line.tax for line in lines) + shipping_tax
     on_top = 0 if market.tax_included else tax

@@ -2,6 +2,7 @@
 
 from chalicelib.payments.doors import is_signed_by_stripe, stripe_gateway
 from chalicelib.payments.events import EventKind, ProviderEvent, stripe_event
+from chalicelib.payments.instruments import instrument_of
 from chalicelib.payments.keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.model import (
     ActionNeeded,
@@ -39,6 +40,7 @@ __all__ = [
     "Refunded",
     "SandboxGateway",
     "fee_of",
+    "instrument_of",
     "is_signed_by_stripe",
     "read_provider_keys",
     "stripe_event",

@@ -1,6 +1,7 @@
 """Shows: broadcasts, their drops and windows, and the cues that move them."""
 
 from chalicelib.shows.desk import Shows
+from chalicelib.shows.memory import Memory
 from chalicelib.shows.model import (
     Cue,
     CueAnswer,
@@ -8,6 +9,7 @@ from chalicelib.shows.model import (
     CueRefused,
     CueRepeated,
     CueType,
+    Currency,
     Drop,
     DropState,
     Id,
@@ -22,7 +24,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.reading import parse_cue
 from chalicelib.shows.windows import state, window
-from chalicelib.shows.wishes import DropWish, ShowWish
+from chalicelib.shows.wishes import DropWish, ShowWish, Text
 
 __all__ = [
     "Cue",
@@ -31,12 +33,14 @@ __all__ = [
     "CueRefused",
     "CueRepeated",
     "CueType",
+    "Currency",
     "Drop",
     "DropState",
     "DropWish",
     "Id",
     "LiveDrop",
     "LiveShow",
+    "Memory",
     "Offer",
     "OnRecord",
     "RefusedCue",
@@ -44,6 +48,7 @@ __all__ = [
     "ShowWish",
     "Shows",
     "StockChanged",
+    "Text",
     "is_id",
     "parse_cue",
     "state",

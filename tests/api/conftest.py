@@ -16,7 +16,7 @@ from chalice.config import Config
 from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, Front, Keyring, Platform, Secrets, Shop, serve
-from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.finance import open_exports
 from chalicelib.payments import ProviderKeys, SandboxGateway
 from chalicelib.settings import Settings
@@ -63,7 +63,7 @@ class Api:
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         usual: dict[str, str | None] = {"host": "shop.example"}
-        if path.startswith(("/shows", "/drops", "/exports")) or path.endswith(
+        if path.startswith(("/shows", "/drops", "/exports", "/markets")) or path.endswith(
             ("/refunds", "/cancellation", "/hold", "/release", "/giving-up")
         ):
             usual["authorization"] = "Bearer " + token("operator", "finance")
@@ -134,12 +134,13 @@ def api(tables: Tables) -> Api:
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
-    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, SECRETS.id_key)
+    markets = MarketTable(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
+    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, SECRETS.id_key, market_table=markets)
     exports = open_exports(
         boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )
     captures: list[tuple[str, int]] = []
-    shop = Shop(settings, SECRETS, shows, stock, till, exports, lambda *told: captures.append(told), PROVIDER)
+    shop = Shop(settings, SECRETS, shows, stock, till, exports, lambda *told: captures.append(told), PROVIDER, markets)
     app = Front(app_name="livedrop", configure_logs=False)
     serve(app, ROUTES, lambda: shop)
     return Api(app, shop, tables, captures)

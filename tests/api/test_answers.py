@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from chalicelib.api import ROUTES
 from chalicelib.api.openapi import document
-from chalicelib.checkout import Purchase
+from chalicelib.checkout import DEFAULT_MARKETS, Purchase
 from chalicelib.instants import business_day, clock
 from tests.api.conftest import Answer, Api, express, paying
 from tests.api.test_service import cue, told
@@ -76,6 +76,9 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("POST", "/orders/{id}/giving-up", f"/orders/{held}/giving-up", {}),
         ("POST", "/exports", "/exports", {"date": today, "show_id": "s1"}),
         ("GET", "/exports/{date}", f"/exports/{today}", None),
+        ("PUT", "/markets", "/markets", DEFAULT_MARKETS.model_dump(mode="json")),
+        ("GET", "/markets", "/markets", None),
+        ("GET", "/drops/{id}/risk", "/drops/mug/risk", None),
         ("GET", "/health", "/health", None),
     ]
     for method, path, address, body in asked:
@@ -86,7 +89,7 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
     assert_as_told(waiting, "put", "/drops/{id}")
     assert_as_told(told(api, cue(subject="waiting")), "post", "/cues")
     ours = {(route.method, route.path) for route in ROUTES if isinstance(route.answer, type)}
-    elsewhere = {("POST", "/cues"), ("POST", "/webhooks/stripe")}
+    elsewhere = {("POST", "/cues"), ("POST", "/webhooks/stripe"), ("PUT", "/drops/{id}/risk")}
     assert ours == {(method, path) for method, path, _, _ in asked} | elsewhere
 
 

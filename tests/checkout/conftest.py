@@ -76,15 +76,15 @@ class Shop:
         return purchase
 
 
-def shop_on(tables: Tables) -> Shop:
-    """The real rooms over these tables, with a show on air."""
+def shop_on(tables: Tables, **more: Any) -> Shop:
+    """The real rooms over these tables, with a show on air. ``more`` is for the till."""
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
     shows.put_show(SHOW, ShowWish.model_validate(show), "test", NOW - 10 * MINUTE)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32)
+    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32, **more)
     return Shop(tables, stock, shows, checkout, gateway)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import State
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_change, a_completion
 from tests.checkout.conftest import Shop, shop_on
 from tests.conftest import EngineAccount
@@ -55,14 +56,15 @@ def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -
 
 
 def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
+    everything = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
+    shop = shop_on(engine.tables(), risk_rules=everything)
     shop.drop("mug", stock=200)
     meter = Meter(shop)
     with meter.measured() as creating:
         purchase = shop.open_purchase(("mug", 1))
     assert creating == [("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)]
     with meter.measured() as completing:
-        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.complete(purchase.id, a_completion("ok_4242"), NOW)
     assert completing == [("PutItem", "commerce", 1.0), ("UpdateItem", "stock", 1.0)]
     with meter.measured() as capturing:
         shop.checkout.capture(purchase.id, 1, NOW)
@@ -106,6 +108,26 @@ def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_
         answer = shop.checkout.complete(third.id, a_completion(), NOW)
     assert [message.code for message in answer.messages] == ["limit_exceeded"]
     assert refused == [("PutItem", "refused", 1.0)]
+
+
+def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(engine: EngineAccount) -> None:
+    rules = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
+    shop = shop_on(engine.tables(), risk_rules=rules)
+    shop.drop("mug", stock=200)
+    meter = Meter(shop)
+    for key, of_the_drop in (("first", ["refused", "commerce"]), ("second", ["commerce"])):
+        placed = shop.placed(("mug", 1), token="declined_4242", key=key)
+        with meter.measured() as declining:
+            shop.checkout.capture(placed.id, 1, NOW)
+        ours = [write for write in declining if write[1] != "sandbox"]
+        assert ours == [
+            ("UpdateItem", "commerce", 1.0),  # instrument
+            ("UpdateItem", "commerce", 1.0),  # e-mail
+            ("UpdateItem", "commerce", 1.0),  # address
+            ("UpdateItem", "stock", 1.0),  # held again
+            ("PutItem", "commerce", 1.0),  # open again
+            *[("UpdateItem", table, 1.0) for table in of_the_drop],
+        ]
 
 
 def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import pytest
+from fractions import Fraction
 
-from chalicelib.checkout import DEFAULT_MARKETS, Totals
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.checkout import DEFAULT_MARKETS, Line, Market, ShippingOption, Totals
 from chalicelib.checkout.totals import taxed, totals_of
 from tests.checkout.builders import a_line
 
@@ -50,3 +54,83 @@ def test_the_destination_decides_the_market(country: str, market: str) -> None:
 @pytest.mark.parametrize("country", [None, "", "uk", "GBR", "G8"])
 def test_what_is_no_country_code_has_no_market(country: str | None) -> None:
     assert DEFAULT_MARKETS.of_country(country) is None
+
+
+# Any market, any lines.
+
+RATES = st.integers(0, 10_000)
+AMOUNTS = st.integers(0, 100_000)
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> Market:
+    free_from = draw(st.none() | st.integers(0, 300_000))
+    option = ShippingOption(
+        id="post",
+        title="By post",
+        price={"GBP": draw(AMOUNTS)},
+        free_from={} if free_from is None else {"GBP": free_from},
+    )
+    categories = draw(st.dictionaries(st.sampled_from(["books", "food"]), RATES))
+    return Market(
+        id="XX",
+        tax_included=draw(st.booleans()),
+        standard_rate_bps=draw(RATES),
+        categories=categories,
+        shipping=(option,),
+    )
+
+
+@st.composite
+def bare_lines(draw: st.DrawFn) -> Line:
+    price, quantity = draw(st.integers(1, 50_000)), draw(st.integers(1, 9))
+    discount = draw(st.integers(0, price * quantity))
+    category = draw(st.sampled_from([None, "books", "food", "unheard-of"]))
+    return a_line(unit_price=price, quantity=quantity, discount=discount, tax_category=category)
+
+
+@given(markets(), st.lists(bare_lines(), min_size=1, max_size=5))
+def test_totals_add_up_in_both_modes(market: Market, bare: list[Line]) -> None:
+    lines = [taxed(line, market) for line in bare]
+    sums = totals_of(lines, market, market.shipping[0], "GBP")
+    goods = sum(line.unit_price * line.quantity - line.discount for line in lines)
+    assert sums.subtotal - sums.discount == goods
+    assert sums.tax == sum(line.tax for line in lines) + sums.shipping_tax
+    assert sums.tax_on_top == (0 if market.tax_included else sums.tax)
+    assert sums.total == goods + sums.shipping + sums.tax_on_top
+    assert 0 <= sums.tax <= sums.total
+
+
+@given(markets(), bare_lines())
+def test_tax_is_rounded_once_for_a_line_and_half_away_from_zero(market: Market, bare: Line) -> None:
+    line = taxed(bare, market)
+    rate = market.categories.get(bare.tax_category or "", market.standard_rate_bps)
+    base = 10_000 + rate if market.tax_included else 10_000
+    exact = Fraction(bare.price * rate, base)
+    assert line.tax_rate_bps == rate
+    assert -Fraction(1, 2) < exact - line.tax < Fraction(1, 2) or line.tax - exact == Fraction(1, 2)
+
+
+def test_three_units_are_rounded_as_one_line_and_not_each() -> None:
+    market = Market(id="XX", tax_included=False, standard_rate_bps=1_000, shipping=US.shipping)
+    assert taxed(a_line(unit_price=33, quantity=3), market).tax == 10
+    assert taxed(a_line(unit_price=33), market).tax * 3 == 9
+
+
+@given(markets(), st.lists(bare_lines(), min_size=1, max_size=5))
+def test_shipping_is_free_from_the_threshold_on_discounts_taken_off(market: Market, bare: list[Line]) -> None:
+    (option,) = market.shipping
+    sums = totals_of([taxed(line, market) for line in bare], market, option, "GBP")
+    free = "GBP" in option.free_from and sum(line.price for line in bare) >= option.free_from["GBP"]
+    assert sums.shipping == (0 if free else option.price["GBP"])
+    assert (sums.shipping_tax_rate_bps == market.standard_rate_bps) or sums.shipping == 0
+
+
+def test_at_the_threshold_itself_shipping_is_free_and_a_penny_below_it_is_not() -> None:
+    option = ShippingOption(id="post", title="By post", price={"GBP": 395}, free_from={"GBP": 2_500})
+    costs = [
+        totals_of([taxed(a_line(unit_price=2_600, discount=off), GB)], GB, option, "GBP").shipping
+        for off in (99, 100, 101)
+    ]
+    assert costs == [0, 0, 395]
+    assert option.cost("GBP", 2_499) == 395

@@ -28,6 +28,7 @@ from tests.crashes.acts import (
 from tests.crashes.cases import ADA, BOB, a_case
 
 ASKED = (*placed(ADA, ("mug", 1), token="requires_action"), captures(ADA))
+CARD = "declined_4242"
 HELD = (*placed(ADA, ("mug", 1), ("lamp", 2)), holds_order(ADA))
 
 PAYMENT_CASES = (
@@ -81,4 +82,18 @@ PAYMENT_CASES = (
         refunds(ADA, (0, 2), restock=True),
     ),
     a_case("refund an amount, then cancel", *paid(ADA, ("lamp", 3)), refunds_amount(ADA, 700), cancels_order(ADA)),
+    a_case(
+        "declined: its drop steps up",
+        *(*paid(BOB, ("lamp", 1), token=CARD), *placed(ADA, ("lamp", 1), token=CARD), captures(ADA)),
+    ),
+    a_case(
+        "declined: one too many by other purchases",
+        *(*placed(BOB, ("mug", 1), token=CARD), *placed("cyd", ("lamp", 1), token=CARD)),
+        *(*placed(ADA, ("mug", 1), token=CARD), captures(BOB), captures("cyd"), captures(ADA)),
+    ),
+    a_case(
+        "declined: others, and the drop steps up",
+        *(*paid(BOB, ("lamp", 1), token=CARD), *paid("cyd", ("lamp", 1), token=CARD)),
+        *(*placed(ADA, ("lamp", 1)), captures(ADA)),
+    ),
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.instants import SECOND
-from tests.crashes import rules_of_books, rules_of_money, rules_of_stock
+from tests.crashes import rules_of_books, rules_of_money, rules_of_risk, rules_of_stock
 from tests.crashes.cloud import Cloud
 from tests.crashes.rules_of_books import published_whole
 from tests.crashes.rules_of_money import goods_before_money
@@ -51,6 +51,7 @@ def check_everything(world: World) -> list[str]:
         *rules_of_money.purchases(state),
         *goods_before_money(state),
         *rules_of_money.payments(state),
+        *rules_of_risk.declines(state),
         *rules_of_books.ledger(state),
         *published_whole(state.objects),
         *rules_of_books.closed_days(state),

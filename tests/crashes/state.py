@@ -26,6 +26,10 @@ class State:
     """Revisions of each show and drop that have an audit item."""
     revisions: dict[str, int]
     purchases: dict[str, Purchase]
+    declines: dict[str, Record]
+    """Counted declines by mark."""
+    risks: dict[str, Record]
+    """By drop."""
     payments: dict[str, Record]
     objects: dict[str, bytes]
     events: list[Record]
@@ -65,7 +69,9 @@ def read(cloud: Cloud) -> State:
     for bucket in cloud.records("stock"):
         drop, _, number = bucket["pk"].rpartition("#")
         buckets[drop][int(number)] = bucket
-    state = State(buckets, {}, set(), defaultdict(list), defaultdict(list), {}, {}, {}, cloud.objects(), cloud.events)
+    state = State(
+        buckets, {}, set(), defaultdict(list), defaultdict(list), {}, {}, {}, {}, {}, cloud.objects(), cloud.events
+    )
     for record in cloud.records("commerce"):
         sort_key = record["sk"]
         if sort_key == "PURCHASE":
@@ -73,6 +79,8 @@ def read(cloud: Cloud) -> State:
             state.purchases[purchase.id] = purchase
             continue
         subject = record["pk"].partition("#")[2]
+        counted = {"DECLINES": state.declines, "RISK": state.risks}.get(sort_key, {})
+        counted[subject] = record
         if sort_key in {"DROP", "SHOW"}:
             state.revisions[subject] = record["revision"]
         if sort_key == "DROP":

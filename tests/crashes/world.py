@@ -14,6 +14,7 @@ from chalicelib.errors import Conflict, Unavailable
 from chalicelib.finance import Exports, open_books, open_exports
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
 from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
 from chalicelib.streams import books, cues, jobs, purchases, stock
@@ -25,6 +26,8 @@ from tests.crashes.faults import Client, Died, Line, Provider
 
 TIME_ZONE = "Europe/London"
 ID_KEY = b"k" * 32
+RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
+"""Windows so long that nothing that was declined is forgotten in between."""
 _MOST_DELIVERIES = 12
 LATER: Instant = 11 * MINUTE
 """Long enough for any hold and any hold again to have lapsed."""
@@ -53,7 +56,9 @@ class Process:
         self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
         self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
         self.purchases = PurchaseStore(dynamodb, tables["commerce"])
-        self.checkout = Checkout(self.purchases, self.shows, self.stock, gateway, DEFAULT_MARKETS, ID_KEY)
+        self.checkout = Checkout(
+            self.purchases, self.shows, self.stock, gateway, DEFAULT_MARKETS, ID_KEY, risk_rules=RULES
+        )
         self.books = open_books(client("s3"), cloud.bucket)
         self.exports: Exports = open_exports(
             client("s3"), cloud.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from chalicelib import aws
 from chalicelib.checkout.audit_store import AUDITED
+from chalicelib.instants import HOUR, MINUTE
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from infra.package import ROOT
 from tests.infra.packaged import packaged
 
@@ -165,7 +168,26 @@ def test_only_the_http_function_reads_keys() -> None:
 def test_the_http_function_may_count_what_buyers_have_and_look_their_other_orders_up() -> None:
     for action in ("PutItem", "UpdateItem", "BatchGetItem"):
         assert "APIRole" in _who_may("CommerceTable", f"dynamodb:{action}")
-    assert "CaptureRole" not in _who_may("CommerceTable", "dynamodb:BatchGetItem")
+
+
+def test_the_capture_worker_counts_declines_and_reads_no_limits_of_buyers() -> None:
+    statements = _of("AWS::IAM::Role")["CaptureRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+    (counts,) = (one for one in statements if "BatchGetItem" in str(one) and _names(one["Resource"], "CommerceTable"))
+    assert counts["Action"] == ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
+    assert counts["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["VELOCITY#*", "DROP#*"]}}
+
+
+def test_what_is_configured_by_default_can_be_read_and_a_wrong_text_is_refused_at_deploy() -> None:
+    parameters = packaged()["Parameters"]
+    texts = [parameters[name]["Default"] for name in ("DeclineLimits", "StepUp")]
+    rules = RiskRules.read(*texts)
+    assert (rules.limits, rules.step_up) == (DeclineLimits(3, 5, 10, HOUR), StepUpRule(30, 40, 5 * MINUTE, 30 * MINUTE))
+    for name, text in zip(("DeclineLimits", "StepUp"), texts, strict=True):
+        pattern = re.compile(parameters[name]["AllowedPattern"])
+        assert pattern.search(text)
+        assert pattern.search("")
+        for wrong in ("5", text + ",more=1", text.replace("minutes=", "hours="), text.replace("=", ":"), " " + text):
+            assert not pattern.search(wrong), wrong
 
 
 def test_only_finance_and_its_repair_write_to_the_finance_bucket() -> None:

@@ -75,6 +75,7 @@ class Table:
         ExpressionAttributeValues: Mapping[str, Any],
         ReturnValuesOnConditionCheckFailure: str,
         ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ReturnValues: str = "NONE",
     ) -> dict[str, Any]:
         call = {
             "TableName": TableName,
@@ -88,7 +89,7 @@ class Table:
         if after is None:
             raise _refused("UpdateItem", self._wire(place))
         self.items[place] = after
-        return {}
+        return {"Attributes": self._wire(place)} if ReturnValues == "ALL_NEW" else {}
 
     def transact_write_items(self, *, TransactItems: list[dict[str, Any]]) -> dict[str, Any]:
         results = [

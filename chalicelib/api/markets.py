@@ -1,0 +1,85 @@
+"""The shop's table of markets: tax and shipping by where goods go."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+from chalicelib.api.answers import Time
+from chalicelib.api.auth import actor_of
+from chalicelib.api.calls import Call, Json, Reply, Route, validated
+from chalicelib.api.operator import GUARDED, OPERATOR, reply
+from chalicelib.checkout import Market, Markets, Revision
+from chalicelib.instants import rfc3339
+
+_SHOWN: Final = 20
+
+
+class Put(TypedDict):
+    """Who put a revision of the markets; number 0 is the product's own table."""
+
+    revision: int
+    put_by: str | None
+    put_at: Time | None
+
+
+class MarketsPut(Put):
+    """The table of markets that holds."""
+
+    markets: list[Market]
+    elsewhere: Market
+
+
+class MarketsHeld(MarketsPut):
+    """With its newest revisions."""
+
+    revisions: list[Put]
+
+
+def markets(call: Call) -> Reply:
+    """The table that holds, who put it and when, and who put those before it."""
+    newest = call.shop.market_table.newest(_SHOWN)
+    return reply(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
+
+
+def put_markets(call: Call) -> Reply:
+    """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
+    actor, wish = actor_of(call, OPERATOR), validated(Markets, call.json())
+    revision, new = call.shop.market_table.put(wish, actor, call.now)
+    return reply(201 if new else 200, _shown(revision))
+
+
+def _shown(revision: Revision) -> Json:
+    return _put(revision) | revision.table.model_dump(mode="json")
+
+
+def _put(revision: Revision) -> Json:
+    put_at = None if revision.put_at is None else rfc3339(revision.put_at)
+    return {"revision": revision.number, "put_by": revision.put_by, "put_at": put_at}
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/markets",
+        markets,
+        "ours",
+        "The markets that hold",
+        (200, 401, 403, 503),
+        None,
+        OPERATOR,
+        answer=MarketsHeld,
+    ),
+    Route(
+        "PUT",
+        "/markets",
+        put_markets,
+        "ours",
+        "Change tax and shipping by market",
+        (200, 201, *GUARDED),
+        Markets,
+        OPERATOR,
+        answer=MarketsPut,
+    ),
+)

@@ -1,0 +1,102 @@
+"""What operators see of a drop's declined payments, and the step-up that they may begin and end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+from chalicelib.api.answers import Time
+from chalicelib.api.auth import actor_of
+from chalicelib.api.calls import Call, Reply, Route, validated
+from chalicelib.api.operator import GUARDED, OPERATOR, known_drop, reply
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.instants import MINUTE, Instant, rfc3339
+from chalicelib.risk import DropRisk
+
+
+class StepUpBody(BaseModel):
+    """``PUT /drops/{id}/risk``: for how long the drop asks its buyers to authenticate; 0 ends it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    step_up_minutes: Annotated[int, Field(ge=0, le=1_440)]
+
+
+class Risk(TypedDict):
+    """Declined payments of a drop; null: never yet."""
+
+    drop_id: str
+    as_of: Time
+    window_began: Time | None
+    declines: int
+    step_up: bool
+    step_up_since: Time | None
+    step_up_until: Time | None
+    step_up_by: str | None
+
+
+def risk(call: Call) -> Reply:
+    """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
+    drop_id = _existing(call)
+    return _shown(drop_id, call.shop.checkout.risk.of_drop(drop_id), call.now)
+
+
+def put_risk(call: Call) -> Reply:
+    """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
+    actor, wish = actor_of(call, OPERATOR), validated(StepUpBody, call.json())
+    drop_id, desk = _existing(call), call.shop.checkout.risk
+    if not desk.rules.step_up.declines:
+        raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
+    until = call.now + wish.step_up_minutes * MINUTE
+    return _shown(drop_id, desk.set_step_up(drop_id, until, actor, call.now), call.now)
+
+
+def _existing(call: Call) -> str:
+    drop_id = known_drop(call)
+    if call.shop.shows.drop(drop_id) is None:
+        raise NotFound("There is no such drop.", field="id")
+    return drop_id
+
+
+def _shown(drop_id: str, risk: DropRisk, now: Instant) -> Reply:
+    def when(instant: Instant) -> str | None:
+        return rfc3339(instant) if instant else None
+
+    told = {
+        "drop_id": drop_id,
+        "as_of": rfc3339(now),
+        "window_began": when(risk.window_began),
+        "declines": risk.declines,
+        "step_up": risk.step_up_until > now,
+        "step_up_since": when(risk.step_up_since),
+        "step_up_until": when(risk.step_up_until),
+        "step_up_by": risk.step_up_by,
+    }
+    return reply(200, told)
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/drops/{id}/risk",
+        risk,
+        "ours",
+        "Declined payments",
+        (200, 401, 403, 404, 503),
+        None,
+        OPERATOR,
+        answer=Risk,
+    ),
+    Route(
+        "PUT",
+        "/drops/{id}/risk",
+        put_risk,
+        "ours",
+        "Begin or end a step-up",
+        (200, 404, *GUARDED),
+        StepUpBody,
+        OPERATOR,
+        answer=Risk,
+    ),
+)

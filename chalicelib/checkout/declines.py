@@ -1,0 +1,99 @@
+"""Declines: who tried too often is refused before anything is taken, and a drop under attack asks for 3-D Secure.
+
+Nothing is written where all goes well: declines are counted by the worker, as an attempt ends without money.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib.checkout.exchange import Message
+from chalicelib.checkout.identity import reference
+from chalicelib.checkout.model import Destination, Purchase
+from chalicelib.checkout.till import Till
+from chalicelib.instants import Instant
+from chalicelib.payments import Declined, instrument_of
+from chalicelib.risk import Kind, Mark, mark
+from chalicelib.telemetry import count
+
+MOST_DROPS: Final = 5
+"""Drops of a purchase, its first ones, that its declines count for and whose step-up it heeds."""
+_REFUSED: Final = {
+    Kind.INSTRUMENT: "attempts_refused_instrument",
+    Kind.EMAIL: "attempts_refused_email",
+    Kind.ADDRESS: "attempts_refused_address",
+}
+_OURS: Final = frozenset({"voided", "attempt_expired"})
+
+
+def marks_of(till: Till, purchase: Purchase, token: str) -> tuple[Mark, ...]:
+    """What a declined attempt would be counted by: instrument, e-mail and address, as far as the shop limits them."""
+    texts = {
+        Kind.INSTRUMENT: instrument_of(till.gateway.name, token),
+        Kind.EMAIL: (purchase.email or "").strip().casefold(),
+        Kind.ADDRESS: _address(purchase.destination),
+    }
+    limits = till.risk_rules.limits
+    return tuple(mark(till.id_key, kind, text) for kind, text in texts.items() if text and limits.of(kind))
+
+
+def _address(destination: Destination | None) -> str | None:
+    """Street, post code (else town) and country, by letters and digits alone. The flat is left out: it costs nothing to
+    make one up."""
+    if destination is None or not destination.street_address:
+        return None
+    town = destination.postal_code or destination.address_locality
+    parts = (destination.street_address, town, destination.address_country)
+    return "\0".join("".join(filter(str.isalnum, (part or "").casefold())) for part in parts)
+
+
+def refused(till: Till, marks: tuple[Mark, ...], now: Instant) -> Message | None:
+    """Why another attempt is not made yet; None when it may be. One read, no write."""
+    found = till.risk.refusal(marks, now, strong=False)
+    if found is None:
+        return None
+    count(_REFUSED[found.kind])
+    content = "Too many payments were declined; nothing was charged. Try again later."
+    extra = {"retry_after_ms": found.retry_after}
+    return Message("too_many_attempts", content, path="$.payment.instruments[0]", extra=extra)
+
+
+def over_limit(till: Till, purchase: Purchase, now: Instant) -> bool:
+    """Whether an attempt that is about to be made is one too many, by what other workers have counted meanwhile.
+
+    An attempt that the provider knows is none to be stopped: it is brought to its end. One strong read.
+    """
+    payment = purchase.payment
+    found = till.risk.refusal(payment.marks, now, strong=True) if payment else None
+    if payment is None or found is None:
+        return False
+    if till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is not None:
+        return False
+    count(_REFUSED[found.kind])
+    return True
+
+
+def is_by_provider(said: Declined) -> bool:
+    """Whether the provider declined an attempt. One that we voided, or came too late with, is told as declined, too."""
+    return said.code not in _OURS
+
+
+def note_decline(till: Till, purchase: Purchase, now: Instant) -> None:
+    """Count a declined attempt for who tried. Before the attempt is ended; repeatable."""
+    if purchase.payment is not None:
+        till.risk.note_decline(purchase.payment.marks, _attempt(purchase), now)
+
+
+def note_decline_of_drops(till: Till, purchase: Purchase, now: Instant) -> None:
+    """Count a declined attempt for its drops. After it was ended, by who ended it: dying before, it is not counted."""
+    for line in purchase.lines[:MOST_DROPS]:
+        till.risk.note_decline_of_drop(line.drop_id, _attempt(purchase), line.quantity, now)
+
+
+def step_up_for(till: Till, purchase: Purchase, now: Instant) -> bool:
+    """Whether the buyer is to authenticate, as one of the drops is under attack: as it was at most a second ago."""
+    return any(till.risk.steps_up(line.drop_id, now) for line in purchase.lines[:MOST_DROPS])
+
+
+def _attempt(purchase: Purchase) -> str:
+    return f"{reference(purchase.id)}.{purchase.attempt}"

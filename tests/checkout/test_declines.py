@@ -1,0 +1,256 @@
+"""Who is declined too often of late is refused, by instrument, e-mail and address; a drop under attack steps up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.aws import from_item
+from chalicelib.checkout import Answer, Buyer, Destination, Purchase, PurchaseStore, State, declines
+from chalicelib.errors import Contended
+from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
+from chalicelib.payments import SandboxGateway, instrument_of
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from tests.checkout.builders import NEW_YORK, NOW, a_completion
+from tests.checkout.conftest import Shop, once, shop_on
+from tests.checkout.test_basket import said
+from tests.conftest import Tables
+
+LIMITS = DeclineLimits(instrument=2, email=3, address=4, window=HOUR)
+RULES = RiskRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, lasts=30 * MINUTE))
+
+
+@pytest.fixture
+def shop(tables: Tables) -> Shop:
+    shop = shop_on(tables, risk_rules=RULES)
+    shop.drop("mug", stock=40)
+    return shop
+
+
+def somebody(number: int) -> dict[str, Any]:
+    """Another person at another address."""
+    place = Destination(street_address=f"{number} High Street", postal_code="LS1", address_country="GB")
+    return {"buyer": Buyer(email=f"buyer-{number}@example.com"), "destination": place}
+
+
+def tried(shop: Shop, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
+    """One attempt by a purchase of its own, brought to its end."""
+    purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
+    answer = shop.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
+    assert isinstance(answer, Answer)
+    assert answer.purchase.state is State.PLACED, said(answer)
+    shop.checkout.capture(purchase.id, answer.purchase.attempt, now)
+    return shop.read(purchase.id)
+
+
+def completed(shop: Shop, key: str, token: str = "ok", now: Instant = NOW, **who: Any) -> Answer:
+    purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
+    answer = shop.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def snapshot(shop: Shop) -> list[Any]:
+    names = (shop.tables.stock, shop.tables.commerce, shop.tables.sandbox)
+    return sorted((item for name in names for item in shop.tables.dynamodb.scan(TableName=name)["Items"]), key=repr)
+
+
+def velocity(shop: Shop) -> list[dict[str, Any]]:
+    items = (from_item(item) for item in shop.tables.dynamodb.scan(TableName=shop.tables.commerce)["Items"])
+    return [item for item in items if item["pk"].startswith("VELOCITY#")]
+
+
+def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop: Shop) -> None:
+    for number in range(3):
+        tried(shop, f"k{number}", now=NOW + number)
+    purchase = shop.open_purchase(("mug", 1), key="again")
+    before = snapshot(shop)
+    answer = shop.checkout.complete(purchase.id, a_completion("ok", "pay-again"), NOW + 3)
+    assert isinstance(answer, Answer)
+    assert (answer.purchase, said(answer)) == (purchase, ["too_many_attempts"])
+    assert answer.messages[0].extra == {"retry_after_ms": HOUR - 3}
+    assert answer.messages[0].severity == "recoverable"
+    assert snapshot(shop) == before
+    later = NOW + HOUR
+    assert said(completed(shop, "later", now=later)) == []
+    placed = shop.checkout.complete(purchase.id, a_completion("ok", "pay-again"), later)
+    assert isinstance(placed, Answer)
+    assert (placed.purchase.state, said(placed)) == (State.PLACED, [])
+
+
+def test_each_kind_is_counted_by_itself(shop: Shop) -> None:
+    for number in range(2):
+        tried(shop, f"card-{number}", "declined_4242", **somebody(number))
+    assert said(completed(shop, "a", "ok_4242", **somebody(9))) == []  # another token, as far as anybody can tell
+    assert said(completed(shop, "b", "declined_4242", **somebody(8))) == ["too_many_attempts"]
+    for number in range(3):
+        tried(shop, f"mail-{number}", **somebody(20 + number) | {"buyer": Buyer(email=" Eve@Example.com ")})
+    assert said(completed(shop, "c", **somebody(30) | {"buyer": Buyer(email="eve@example.com")})) == [
+        "too_many_attempts"
+    ]
+    for number in range(4):
+        home = Destination(
+            street_address="1 High St.", extended_address=f"Flat {number}", postal_code="LS1 1AA", address_country="GB"
+        )
+        tried(shop, f"home-{number}", **somebody(40 + number) | {"destination": home})
+    same = Destination(street_address="1 HIGH ST", postal_code="ls11aa", address_country="GB")
+    assert said(completed(shop, "d", **somebody(50) | {"destination": same})) == ["too_many_attempts"]
+    abroad = same.model_copy(update={"address_country": "FR"})
+    assert said(completed(shop, "e", **somebody(51) | {"destination": abroad})) == []
+
+
+def test_somebody_else_is_not_refused(shop: Shop) -> None:
+    for number in range(3):
+        tried(shop, f"k{number}")
+    assert said(completed(shop, "other", buyer=Buyer(email="bob@example.com"), destination=NEW_YORK)) == []
+
+
+def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: Shop) -> None:
+    paid = [tried(shop, f"k{number}", "ok_4242") for number in range(6)]
+    assert {one.state for one in paid} == {State.PAID}
+    assert velocity(shop) == []
+    assert {one.payment.marks for one in paid if one.payment} == {()}
+
+
+def test_goods_that_are_gone_are_nobodys_decline(shop: Shop) -> None:
+    shop.drop("jug", stock=1)
+    purchase = shop.open_purchase(("jug", 1))
+    shop.checkout.complete(purchase.id, a_completion(), NOW)
+    placed = shop.read(purchase.id)
+    drop = shop.shows.drop("jug")
+    assert drop is not None
+    order_hold = placed.lines[0].holds[0]
+    shop.tables.dynamodb.update_item(
+        TableName=shop.tables.stock,
+        Key={"pk": {"S": f"jug#{order_hold.bucket}"}},
+        UpdateExpression="REMOVE h.#hold",
+        ExpressionAttributeNames={"#hold": order_hold.id},
+    )
+    shop.checkout.capture(purchase.id, 1, NOW)
+    ended = shop.read(purchase.id)
+    assert ended.payment is not None
+    assert (ended.state, ended.payment.failure) == (State.OPEN, "out_of_stock")
+    assert velocity(shop) == []
+
+
+def test_an_attempt_that_we_voided_is_no_decline(shop: Shop) -> None:
+    placed = shop.placed(("mug", 1))
+    shop.gateway.void(f"sbx_{placed.id}#1", attempt=1, now=NOW)
+    shop.checkout.capture(placed.id, 1, NOW)
+    ended = shop.read(placed.id)
+    assert ended.payment is not None
+    assert (ended.state, ended.payment.failure) == (State.OPEN, "voided")
+    assert velocity(shop) == []
+    assert shop.checkout.risk.of_drop("mug").declines == 0
+
+
+def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: Shop) -> None:
+    placed = shop.placed(("mug", 1), token="declined_4242")
+    assert placed.payment is not None
+    assert {one[0] for one in placed.payment.marks} == {"i", "e", "a"}
+    shop.checkout.capture(placed.id, 1, NOW)
+    ended = shop.read(placed.id)
+    assert ended.payment is not None
+    assert (ended.payment.marks, ended.payment.step_up) == ((), False)
+    found = velocity(shop)
+    assert {item["pk"] for item in found} == {f"VELOCITY#{one}" for one in placed.payment.marks}
+    text = repr(found).casefold()
+    assert not [word for word in ("ada", "james", "sw1y", "4242", placed.id.casefold()) if word in text]
+    assert {item["expires_at"] for item in found} == {(NOW + HOUR) // SECOND}
+
+
+def test_a_worker_that_comes_twice_counts_a_decline_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = shop.placed(("mug", 1), token="declined")
+    once(monkeypatch, SandboxGateway, "authorise", before=lambda: shop.checkout.capture(placed.id, 1, NOW))
+    with pytest.raises(Contended):
+        shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.capture(placed.id, 1, NOW)
+    assert [len(item.keys() - {"pk", "sk", "expires_at"}) for item in velocity(shop)] == [1, 1]
+    assert shop.checkout.risk.of_drop("mug").declines == 1
+
+
+# The worker looks again: what counts is what was declined when the provider would be asked.
+
+
+def placed_together(shop: Shop, times: int, token: str = "declined") -> list[Purchase]:
+    return [shop.placed(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
+
+
+def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, counted = placed_together(shop, 6), list[str]()
+    monkeypatch.setattr(declines, "count", counted.append)
+    for one in together:
+        shop.checkout.capture(one.id, 1, NOW)
+    ended = [shop.read(one.id) for one in together]
+    failures = [one.payment.failure for one in ended if one.payment]
+    assert failures == ["card_declined"] * 3 + ["too_many_attempts"] * 3
+    assert {one.state for one in ended} == {State.OPEN}
+    asked = {item["pk"]["S"] for item in shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]}
+    assert {name.partition("#")[0] for name in asked} >= {one.id for one in together[:3]}
+    assert all(shop.gateway.find(one.id, 1, now=NOW) is None for one in together[3:])
+    assert shop.counts("mug") == (34, 6, 0)
+    assert counted == ["attempts_refused_email"] * 3
+    assert shop.checkout.risk.of_drop("mug").declines == 3
+
+
+def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_is_declined(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, *others = placed_together(shop, 4, "ok")
+    replace = PurchaseStore.replace
+
+    def dies(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+        if purchase.state is State.PAID:
+            raise Contended("the worker dies after the capture")
+        return replace(self, purchase)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PurchaseStore, "replace", dies)
+        with pytest.raises(Contended):
+            shop.checkout.capture(lost.id, 1, NOW)
+    for number in range(3):
+        tried(shop, f"d{number}", destination=NEW_YORK)
+    shop.checkout.capture(lost.id, 1, NOW)
+    assert shop.read(lost.id).state is State.PAID
+    shop.checkout.capture(others[0].id, 1, NOW)
+    stopped = shop.read(others[0].id)
+    assert stopped.payment is not None
+    assert (stopped.state, stopped.payment.failure) == (State.OPEN, "too_many_attempts")
+
+
+def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = placed_together(shop, 3)
+    for one in together[:2]:
+        shop.checkout.capture(one.id, 1, NOW)
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise Contended("the worker dies after counting")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("chalicelib.checkout.capture.end_attempt", dies)
+        with pytest.raises(Contended):
+            shop.checkout.capture(together[2].id, 1, NOW)
+    shop.checkout.capture(together[2].id, 1, NOW)
+    last = shop.read(together[2].id)
+    assert last.payment is not None
+    assert last.payment.failure == "card_declined"
+
+
+@pytest.mark.parametrize(
+    ("provider", "token", "named"),
+    [
+        ("sandbox", "ok", None),
+        ("sandbox", "insufficient_funds", None),
+        ("sandbox", "captured_late", None),
+        ("sandbox", "declined_4242", "declined_4242"),
+        ("stripe", "pm_1abc", "pm_1abc"),
+        ("stripe", "ctoken_1abc", None),
+    ],
+)
+def test_a_token_names_an_instrument_where_it_may_come_again(provider: str, token: str, named: str | None) -> None:
+    assert instrument_of(provider, token) == named

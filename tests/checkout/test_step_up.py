@@ -1,0 +1,85 @@
+"""A drop whose payments are declined in great numbers asks its buyers to authenticate, for a while."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Answer, State
+from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.payments import SandboxGateway
+from chalicelib.risk import RiskRules, StepUpRule
+from tests.checkout.builders import NOW, a_completion
+from tests.checkout.conftest import Shop, shop_on
+from tests.checkout.test_declines import completed, somebody, tried
+from tests.conftest import Tables
+
+
+@pytest.fixture
+def shop(tables: Tables) -> Shop:
+    shop = shop_on(tables, risk_rules=RiskRules(step_up=StepUpRule(3, 50, 5 * MINUTE, 30 * MINUTE)))
+    shop.drop("mug", stock=40)
+    return shop
+
+
+def attacked(shop: Shop, now: Instant = NOW) -> None:
+    for number in range(3):
+        tried(shop, f"attack-{number}-{now}", now=now, **somebody(100 + number))
+
+
+def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_does(shop: Shop) -> None:
+    shop.drop("lamp", stock=3)
+    attacked(shop)
+    placed = completed(shop, "honest", now=NOW + SECOND, **somebody(1)).purchase
+    assert placed.payment is not None
+    assert placed.payment.step_up
+    shop.checkout.capture(placed.id, 1, NOW + SECOND)
+    assert shop.read(placed.id).state is State.AWAITING_BUYER
+    shop.gateway.answer_challenge(placed.id, 1, proved=True)
+    shop.checkout.capture(placed.id, 1, NOW + 2 * SECOND)
+    assert shop.read(placed.id).state is State.PAID
+    lamp = shop.open_purchase(("lamp", 1), key="lamp", **somebody(2))
+    elsewhere = shop.checkout.complete(lamp.id, a_completion(), NOW + SECOND)
+    assert isinstance(elsewhere, Answer)
+    assert elsewhere.purchase.payment is not None
+    assert not elsewhere.purchase.payment.step_up
+
+
+def test_a_step_up_ends_by_itself(shop: Shop) -> None:
+    attacked(shop)
+    after = NOW + 31 * MINUTE
+    placed = completed(shop, "after", now=after, **somebody(1)).purchase
+    assert placed.payment is not None
+    assert not placed.payment.step_up
+
+
+def test_every_run_of_an_attempt_asks_the_provider_for_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = completed(shop, "before", **somebody(1)).purchase
+    attacked(shop)
+    asked: list[bool] = []
+    authorise = SandboxGateway.authorise
+
+    def noted(self: SandboxGateway, order: Any, **more: Any) -> Any:
+        asked.append(order.step_up)
+        return authorise(self, order, **more)
+
+    monkeypatch.setattr(SandboxGateway, "authorise", noted)
+    shop.checkout.capture(before.id, 1, NOW + SECOND)
+    assert (shop.read(before.id).state, asked) == (State.PAID, [False])
+
+
+@pytest.mark.parametrize(("percent", "step_up"), [(50, True), (51, False)])
+def test_declines_beside_as_many_sales_are_half_of_what_was_tried(tables: Tables, percent: int, step_up: bool) -> None:
+    shop = shop_on(tables, risk_rules=RiskRules(step_up=StepUpRule(4, percent)))
+    shop.drop("mug", stock=9)
+    drop = shop.shows.drop("mug")
+    assert drop is not None
+    tried(shop, "bad")
+    for number in range(4):
+        tried(shop, f"good-{number}", "ok")
+        shop.stock.refresh(drop.layout, now=NOW + number)
+    for number in range(3):
+        assert not shop.checkout.risk.steps_up("mug", NOW + number * SECOND)
+        tried(shop, f"bad-{number}")
+    assert shop.checkout.risk.steps_up("mug", NOW + 3 * SECOND) is step_up  # 4 declined, 4 sold

@@ -1,0 +1,31 @@
+"""Declines are counted once each, by who tried; by drop they may be missed, and are never counted twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chalicelib.checkout import reference
+from tests.crashes.state import State
+
+
+def declines(state: State) -> Iterator[str]:
+    """For a world at rest, whose buyers all have an e-mail and an address."""
+    attempts, by_drop = set[str](), Counter[str]()
+    for payment_id, payment in state.payments.items():
+        if payment["status"] == "declined":
+            ours, _, attempt = payment_id.partition("#")
+            attempts.add(f"{reference(ours)}.{attempt}")
+            by_drop.update(line.drop_id for line in state.purchases[ours].lines)
+    for kind in ("e", "a"):
+        counted = {
+            name for mark, item in state.declines.items() if mark[0] == kind for name in item.keys() - _NO_ATTEMPTS
+        }
+        if counted != attempts:
+            yield f"declines of {kind}: {sorted(counted)} are counted, {sorted(attempts)} are the provider's"
+    for drop, risk in state.risks.items():
+        if risk["declines"] > by_drop[drop]:
+            yield f"{drop} counts {risk['declines']} declines of {by_drop[drop]}"
+
+
+_NO_ATTEMPTS = {"pk", "sk", "expires_at"}

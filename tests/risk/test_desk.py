@@ -1,0 +1,186 @@
+"""Declines as they are kept: once each, for their window; and the step-up of a drop, begun by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib.aws import from_item, to_item
+from chalicelib.instants import HOUR, MINUTE, SECOND
+from chalicelib.risk import DeclineLimits, DropRisk, Kind, Risk, RiskRules, StepUpRule, desk
+from chalicelib.risk.store import RiskStore
+from chalicelib.shows import Memory
+from tests.conftest import Tables
+
+NOW = 1_800_000_000_000 // (5 * MINUTE) * 5 * MINUTE
+RULES = RiskRules(DeclineLimits(instrument=2, email=3, address=9), StepUpRule(4, 50, 5 * MINUTE, 30 * MINUTE))
+MARKS = ("i#card", "e#mail")
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of what was counted for operators."""
+    names: list[str] = []
+    monkeypatch.setattr(desk, "count", names.append)
+    return names
+
+
+def a_desk(tables: Tables, rules: RiskRules = RULES) -> Risk:
+    return Risk(tables.dynamodb, tables.commerce, rules, Memory(9))
+
+
+@pytest.fixture
+def risk(tables: Tables) -> Risk:
+    return a_desk(tables)
+
+
+def kept(tables: Tables) -> dict[str, Any]:
+    items = (from_item(item) for item in tables.dynamodb.scan(TableName=tables.commerce)["Items"])
+    return {item["pk"]: item for item in items}
+
+
+def sold(tables: Tables, units: int) -> None:
+    record = {"pk": "DROP#mug", "sk": "LIVE", "sold": units}
+    tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
+
+
+def test_a_decline_counts_once_for_each_mark_however_often_it_is_told(tables: Tables, risk: Risk) -> None:
+    for now in (NOW, NOW + SECOND):
+        risk.note_decline(MARKS, "p1.1", now)
+    risk.note_decline(MARKS, "p1.2", NOW + SECOND)
+    found = kept(tables)
+    assert found.keys() == {"VELOCITY#i#card", "VELOCITY#e#mail"}
+    assert found["VELOCITY#i#card"] == {
+        "pk": "VELOCITY#i#card",
+        "sk": "DECLINES",
+        "p1.1": NOW,
+        "p1.2": NOW + SECOND,
+        "expires_at": (NOW + SECOND + HOUR) // SECOND,
+    }
+
+
+def test_who_was_declined_too_often_is_refused_until_the_window_is_over(risk: Risk) -> None:
+    for number in range(2):
+        assert risk.refusal(MARKS, NOW, strong=True) is None
+        risk.note_decline(MARKS, f"p{number}.1", NOW + number)
+    found = risk.refusal(MARKS, NOW + 1, strong=True)
+    assert found is not None
+    assert (found.kind, found.retry_after) == (Kind.INSTRUMENT, HOUR - 1)
+    assert risk.refusal(("e#mail", "a#home"), NOW + 1, strong=True) is None
+    assert risk.refusal(MARKS, NOW + HOUR, strong=True) is None
+
+
+def test_what_is_past_its_window_is_forgotten_with_the_next_decline(tables: Tables, risk: Risk) -> None:
+    risk.note_decline(("e#mail",), "p1.1", NOW)
+    risk.note_decline(("e#mail",), "p2.1", NOW + 1)
+    risk.note_decline(("e#mail",), "p3.1", NOW + HOUR)
+    assert kept(tables)["VELOCITY#e#mail"].keys() == {"pk", "sk", "expires_at", "p2.1", "p3.1"}
+    risk.note_decline(("e#mail",), "p3.1", NOW + 3 * HOUR)
+    assert kept(tables)["VELOCITY#e#mail"]["p3.1"] == NOW + HOUR
+
+
+def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    off = a_desk(tables, RiskRules())
+    tables.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
+    assert off.refusal((), NOW, strong=True) is None
+    off.note_decline((), "p1.1", NOW)
+    off.note_decline_of_drop("mug", "p0.1", 1, NOW)
+    assert not off.steps_up("mug", NOW)
+    assert calls == []
+
+
+def test_the_decline_that_is_one_too_many_begins_one_step_up(tables: Tables, risk: Risk, counted: list[str]) -> None:
+    sold(tables, 100)
+    for number in range(3):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
+        assert not risk.steps_up("mug", NOW + number)
+    risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
+    assert risk.steps_up("mug", NOW + 3)
+    assert not risk.steps_up("lamp", NOW + 3)
+    risk.note_decline_of_drop("mug", "py.1", 2, NOW + 4)
+    assert counted == ["step_ups"]
+    assert risk.of_drop("mug") == DropRisk(NOW, 5, 6, 100, NOW + 3 + 30 * MINUTE, NOW + 3, "declines")
+    assert kept(tables)["DROP#mug"]["expires_at"] > (NOW + 30 * MINUTE) // SECOND
+    assert not risk.steps_up("mug", NOW + 3 + 30 * MINUTE)
+
+
+def test_declines_among_many_sales_are_a_bad_day_and_no_attack(tables: Tables, risk: Risk, counted: list[str]) -> None:
+    sold(tables, 100)
+    risk.note_decline_of_drop("mug", "p0.1", 1, NOW)
+    sold(tables, 106)
+    for number in range(1, 6):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
+    assert risk.steps_up("mug", NOW + 5)  # 6 of 12: half
+    other = a_desk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
+    other.note_decline_of_drop("lamp", "p0.1", 1, NOW)
+    record = {"pk": "DROP#lamp", "sk": "LIVE", "sold": 6}
+    tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
+    for number in range(1, 6):
+        other.note_decline_of_drop("lamp", f"p{number}.1", 1, NOW + number)
+    assert not other.steps_up("lamp", NOW + 5)
+    assert counted == ["step_ups"]
+
+
+def test_declines_of_another_window_are_counted_from_the_start(tables: Tables, risk: Risk) -> None:
+    for number in range(3):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
+    sold(tables, 7)
+    risk.note_decline_of_drop("mug", "px.1", 1, NOW + 5 * MINUTE)
+    assert risk.of_drop("mug") == DropRisk(NOW + 5 * MINUTE, 1, 1, 7)
+    risk.note_decline_of_drop("mug", "p0.1", 1, NOW)  # a clock that is behind
+    assert risk.of_drop("mug") == DropRisk(NOW + 5 * MINUTE, 2, 2, 7)
+
+
+def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_the_attack_does(
+    tables: Tables, risk: Risk, counted: list[str]
+) -> None:
+    other = a_desk(tables)
+    assert not other.steps_up("mug", NOW)
+    for number in range(4):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
+    assert not other.steps_up("mug", NOW + 999)
+    assert other.steps_up("mug", NOW + SECOND)
+    again = NOW + 31 * MINUTE
+    assert not other.steps_up("mug", again)
+    for number in range(4):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, again + number)
+    assert other.steps_up("mug", again + SECOND)
+    assert counted == ["step_ups", "step_ups"]
+
+
+def test_an_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
+    assert risk.set_step_up("mug", NOW + MINUTE, "ann", NOW) == DropRisk(
+        step_up_until=NOW + MINUTE, step_up_since=NOW, step_up_by="ann"
+    )
+    assert risk.steps_up("mug", NOW)
+    risk.set_step_up("mug", NOW + 1, "bob", NOW + 1)
+    assert not risk.steps_up("mug", NOW + 1)
+
+
+def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
+    tables: Tables, risk: Risk, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
+    step_up: Callable[..., bool] = RiskStore.step_up
+
+    def raced(self: RiskStore, *asked: Any) -> bool:
+        monkeypatch.setattr(RiskStore, "step_up", step_up)
+        a_desk(tables).note_decline_of_drop("mug", "py.1", 1, NOW + 3)
+        return step_up(self, *asked)
+
+    monkeypatch.setattr(RiskStore, "step_up", raced)
+    risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
+    assert counted == ["step_ups"]
+    assert risk.of_drop("mug").declines == 5
+
+
+def test_a_repeat_of_the_very_call_counts_no_second_time(risk: Risk) -> None:
+    for now in (NOW, NOW, NOW + 5 * MINUTE, NOW + 5 * MINUTE):
+        risk.note_decline_of_drop("mug", f"p{now}.1", 1, now)
+    assert risk.of_drop("mug").declines == 1
+    risk.note_decline_of_drop("mug", "other.1", 1, NOW + 5 * MINUTE)
+    assert risk.of_drop("mug").declines == 2

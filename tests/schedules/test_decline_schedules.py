@@ -1,0 +1,197 @@
+"""However many attempts an attacker has placed at once, the provider is asked for few of them.
+
+Who may try is read by completions and again, strongly, by each worker before it asks; a decline is counted before its
+attempt ends. So at any instant no more are asked for and not yet counted than there are workers: at most
+``limit - 1 + workers`` of an attacker's attempts reach the provider within a window.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.aws import to_item
+from chalicelib.checkout import (
+    DEFAULT_MARKETS,
+    Answer,
+    Buyer,
+    Caller,
+    Change,
+    Checkout,
+    Completion,
+    Destination,
+    PurchaseStore,
+    State,
+    Wish,
+    capture,
+)
+from chalicelib.checkout.declines import marks_of
+from chalicelib.errors import LivedropError
+from chalicelib.instants import HOUR
+from chalicelib.payments import Authorisation, OutcomeUnknownError, PaymentOrder, SandboxGateway
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.shows import Drop, Shows
+from chalicelib.stock import Stock
+from tests.schedules.search import Search, in_parts
+from tests.schedules.stage import FAULTS, Stage
+from tests.schedules.table import Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+AT_ONCE, LIMIT, WORKERS = 64, 5, 4
+MOST = LIMIT - 1 + WORKERS
+RULES = RiskRules(DeclineLimits(email=LIMIT), StepUpRule(declines=3, percent=50))
+FAILS = (BotoCoreError, LivedropError, OutcomeUnknownError)
+
+
+class _Bank(SandboxGateway):
+    """A provider that takes its time: others go on before it answers, and before its answer is heard."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(cast("DynamoDBClient", Table()), "sandbox")
+        self._stage = stage
+
+    def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
+        self._stage.let_others(2)
+        answer = super().authorise(order, now=now)
+        self._stage.let_others(2)
+        return answer
+
+
+class World:
+    """One attacker with a bad card, as many purchases as they could hold units for, and the shop's workers."""
+
+    def __init__(self, seed: int) -> None:
+        self.stage = Stage(seed, lambda: None)
+        self.bank = _Bank(self.stage)
+        drop = Drop(
+            id="mug", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=AT_ONCE + 8, homes=3,
+            hold_seconds=600, opens_at=0,
+        )  # fmt: skip
+        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
+        self.stage.table.put_item(
+            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
+        )
+        till = self.process()
+        till.stock.lay_out("mug", [24, 24, 24], self.stage.now)
+        self.ids = [self.begun(till, f"p{index}") for index in range(AT_ONCE)]
+        self.placed: list[str] = []
+        self.refused = 0
+
+    def process(self) -> Checkout:
+        client = self.stage.client
+        stock = Stock(client, "stock", "commerce")
+        shows, purchases = Shows(client, "commerce", stock, 30), PurchaseStore(client, "commerce")
+        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, b"k" * 32, risk_rules=RULES)
+
+    def begun(self, till: Checkout, key: str) -> str:
+        change = Change(
+            Caller("web"), key, key, (Wish("mug", 1),), buyer=Buyer(email="eve@example.com"),
+            destination=Destination(street_address="1 High Street", address_country="GB"),
+        )  # fmt: skip
+        answer = till.create(change, self.stage.now)
+        assert isinstance(answer, Answer)
+        return answer.purchase.id
+
+    def completes(self, ours: str) -> Callable[[], None]:
+        till = self.process()
+
+        def play() -> None:
+            self.stage.let_others(self.stage.random.choice([0, 0, 300]))
+            wish = Completion(Caller("web"), f"pay-{ours}", ours, "sandbox", "i", "card", "declined")
+            answer = self.tried(lambda: till.complete(ours, wish, self.stage.now))
+            if answer.purchase.state is State.PLACED:
+                self.placed.append(ours)
+            else:
+                assert answer.messages[0].code == "too_many_attempts"
+                self.refused += 1
+
+        return play
+
+    def tried(self, ask: Callable[[], object]) -> Answer:
+        """The answer, asked for until there is one."""
+        while True:
+            try:
+                answer = ask()
+            except FAILS:
+                continue
+            assert isinstance(answer, Answer)
+            return answer
+
+    def works(self) -> Callable[[], None]:
+        """A worker: one message after another, each until it came to its end."""
+        till = self.process()
+
+        def play() -> None:
+            idle = 0
+            while idle < 200:
+                if not self.placed:
+                    idle += 1
+                    self.stage.let_others()
+                    continue
+                ours = self.placed.pop(0)
+                try:
+                    till.capture(ours, 1, self.stage.now)
+                except FAILS:
+                    self.placed.append(ours)
+
+        return play
+
+    def asked(self) -> int:
+        """Attempts that reached the provider."""
+        return sum(self.bank.find(ours, 1, now=self.stage.now) is not None for ours in self.ids)
+
+
+def play(seed: int, faults: str = "doubled", most: int = MOST) -> Counter[str]:
+    world = World(seed)
+    for _ in range(WORKERS):
+        world.stage.actor(world.works(), FAULTS[faults])
+    for ours in world.ids:
+        world.stage.actor(world.completes(ours))
+    world.stage.play()
+    till = world.process()
+    for ours in world.placed:
+        till.capture(ours, 1, world.stage.now)
+    asked, happened = world.asked(), world.stage.happened
+    assert LIMIT <= asked <= most
+    assert {purchase.state for purchase in till.purchases.read_all(world.ids).values()} == {State.OPEN}
+    counted = [item for place, item in world.stage.table.items.items() if place[-1] == "DECLINES"]
+    assert [len(item) - len({"pk", "sk", "expires_at"}) for item in counted] == [asked]
+    assert world.stage.table.items[("commerce", "DROP#mug", "RISK")]["declines"] <= asked
+    marks = marks_of(till, next(iter(till.purchases.read_all(world.ids).values())), "declined")
+    assert till.risk.refusal(marks, world.stage.now, strong=True) is not None
+    assert till.risk.refusal(marks, world.stage.now + HOUR, strong=True) is None
+    happened["stopped at completion"] += world.refused > 0
+    happened["stopped by the worker"] += AT_ONCE - world.refused - asked > 0
+    happened["as many as can be"] += asked == most
+    return happened
+
+
+MET = ["stopped at completion", "stopped by the worker"]
+
+
+@in_parts(16)
+def test_of_64_attempts_at_once_no_more_than_the_limit_and_the_workers_reach_the_provider(
+    search: Search, seeds: range
+) -> None:
+    search.finds_nothing("declines, at once", seeds, play, met=MET)
+
+
+@in_parts(8)
+@pytest.mark.parametrize("faults", ["doubled and cut", "doubled, cut and late"])
+def test_whatever_is_cut_each_decline_is_counted_once(search: Search, faults: str, seeds: range) -> None:
+    search.finds_nothing(f"declines, {faults}", seeds, lambda seed: play(seed, faults, AT_ONCE))
+
+
+def test_the_search_sees_as_many_as_there_can_be(search: Search) -> None:
+    search.catches("one less than can be", 300, lambda seed: play(seed, most=MOST - 1))
+
+
+def test_the_search_catches_workers_that_do_not_look_again(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "over_limit", lambda till, purchase, now: False)
+    search.catches("workers that do not look again", 50, play)
