@@ -15,6 +15,7 @@ from chalice.app import ConvertToMiddleware
 from chalicelib import aws
 from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.discounts import Discounts
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
 from chalicelib.payments import SandboxGateway
@@ -66,10 +67,16 @@ def shows() -> Shows:
     return Shows(aws.client("dynamodb"), here.commerce_table, stock(), here.cue_max_age_seconds)
 
 
+@cache
+def discounts() -> Discounts:
+    """Codes and automatic offers."""
+    return Discounts(aws.client("dynamodb"), settings().commerce_table, stock())
+
+
 def till(id_key: bytes = b"") -> Checkout:
     """Purchases. Only the function that creates them is given the key of their ids."""
     gateway = SandboxGateway(aws.client("dynamodb"), settings().sandbox_table)
-    return Checkout(purchases(), shows(), stock(), gateway, DEFAULT_MARKETS, id_key)
+    return Checkout(purchases(), shows(), stock(), gateway, DEFAULT_MARKETS, discounts(), id_key)
 
 
 @cache

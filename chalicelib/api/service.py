@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers, audits, cues, openapi, operator, shows, ucp
+from chalicelib.api import answers, audits, cues, discounts, openapi, operator, shows, ucp
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.stock import HoldRef, Layout
 
@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *ucp.ROUTES,
     *shows.ROUTES,
     *operator.ROUTES,
+    *discounts.ROUTES,
     *audits.ROUTES,
     *cues.ROUTES,
     Route("GET", "/health", health, "ours", "Whether the service can work", (200, 503), answer=answers.Health),

@@ -7,6 +7,7 @@ from chalicelib.checkout.identity import reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Answer, Completion, Line, Message, NoPurchase, Payment, Purchase, State
+from chalicelib.checkout.reserving import reserve
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
@@ -18,8 +19,10 @@ from chalicelib.checkout.till import (
     next_version,
     order_of,
     remembered,
+    reserves_of,
     seen,
 )
+from chalicelib.discounts import Reserved
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, Standing
@@ -32,7 +35,8 @@ MOST_ATTEMPTS = 20
 def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
-    Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else.
+    Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else. Then
+    the budgets of discounts are reserved; where one cannot be had, the new total is shown and nothing is placed.
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
     After ``MOST_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
@@ -56,14 +60,13 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if frozen.totals != purchase.totals:
         return _new_total(till, frozen, basket, wish, now)
-    try:
-        exceeded = count_units(till, frozen, now)
-    except LivedropError:
-        give_up(till, purchase, basket.taken, now)
-        raise
-    if exceeded is not None:
+    reserves = _counted(till, purchase, frozen, basket, now)
+    if isinstance(reserves, Message):
         purchase = give_up(till, purchase, basket.taken, now)
-        return _met(purchase, wish, now) or as_it_stands(purchase, now, exceeded)
+        return _met(purchase, wish, now) or as_it_stands(purchase, now, reserves)
+    if isinstance(reserves, dict):
+        less = till.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserves}}))
+        return _new_total(till, less, basket, wish, now)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -71,6 +74,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
             "placed_at": now,
+            "reserves": reserves,
             "payment": _payment(wish, till.gateway.name, purchase.payment),
             "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
         }
@@ -94,6 +98,17 @@ _TOTALS_CHANGED = Message(
     "The total has changed since it was last shown; nothing was placed. To accept it, complete under a new key.",
     path="$.totals",
 )
+
+
+def _counted(
+    till: Till, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
+) -> Message | dict[str, str] | tuple[Reserved, ...]:
+    """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
+    try:
+        return count_units(till, frozen, now) or reserve(till, frozen, basket, now)
+    except LivedropError:
+        give_up(till, purchase, basket.taken, now)
+        raise
 
 
 def _met(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
@@ -134,7 +149,7 @@ def _payment(wish: Completion, provider: str, earlier: Payment | None) -> Paymen
 def _sell(till: Till, frozen: Purchase) -> None:
     """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
     try:
-        for layout, hold in holds_of(frozen):
+        for layout, hold in [*holds_of(frozen), *reserves_of(frozen)]:
             till.stock.sell(layout, hold, hold.quantity, order_of(frozen))
     except aws.UNREACHABLE:
         logger.warning("units are left for the worker to sell", extra={"purchase": reference(frozen.id)})
@@ -202,4 +217,5 @@ def _new_total(till: Till, repriced: Purchase, basket: Basket, wish: Completion,
     standing = till.purchases.replace(repriced)
     if standing is not None:
         return _overtaken(till, standing, basket, wish, now)
+    give_back_unnamed(till.stock, basket.taken, repriced)
     return as_it_stands(repriced, now, _TOTALS_CHANGED)

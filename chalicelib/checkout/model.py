@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from chalicelib.discounts import Applied, Reserved
 from chalicelib.instants import Instant
 from chalicelib.stock import EpochSeconds, HoldRef
 
@@ -197,6 +198,13 @@ class Purchase(_Frozen):
     """The option that applies: chosen by the buyer, else the market's first."""
     totals: Totals = Totals()
     attribution: dict[str, str] = {}
+    codes: tuple[str, ...] = ()
+    """Discount codes, as the buyer gave them."""
+    discounts: tuple[Applied, ...] = ()
+    refused: dict[str, str] = {}
+    """Why codes do not apply, by code."""
+    reserves: tuple[Reserved, ...] = ()
+    """Shares of budgets, from the freeze on; none while it is open, so that an attempt that ends returns them."""
     keys: tuple[UsedKey, ...] = ()
     attempt: int = 0
     epoch: int = 0
@@ -290,6 +298,7 @@ class Change:
     shipping_option: str | None = None
     country_hint: str | None = None
     attribution: dict[str, str] | None = None
+    codes: tuple[str, ...] | None = None
     as_cart: bool = False
 
 

@@ -26,17 +26,18 @@ LIMITS_KEPT: Instant = 90 * DAY
 # Names inside lines, totals, payment and refunds, which no condition uses: a line in 170 bytes in place of 270, so that
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
 _SHORT: Final = {
-    "amount": "am", "attempt": "at", "charge_id": "ch", "commission_bps": "cb", "creator_id": "cr", "done_at": "da",
-    "drop_id": "d", "epoch": "e", "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi",
-    "holds": "h", "homes": "hm", "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k",
-    "limit_per_buyer": "lb", "no_hold_beyond": "nb",
-    "line_id": "li", "lines": "l", "price_until": "pu", "provider": "pr", "provider_id": "pi", "quantity": "q",
-    "repriced": "rp", "requested_at": "ra", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",
-    "shipping_tax_rate_bps": "sr", "sku": "sk", "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to",
-    "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt", "unit_price": "p", "bucket": "b", "until": "u",
+    "amount": "am", "attempt": "at", "automatic": "au", "budget": "bu", "code": "c", "charge_id": "ch",
+    "commission_bps": "cb", "creator_id": "cr", "discount": "di", "done_at": "da", "drop_id": "d", "epoch": "e",
+    "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi", "hold": "ho", "holds": "h", "homes": "hm",
+    "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k", "limit_per_buyer": "lb",
+    "no_hold_beyond": "nb", "line_id": "li", "lines": "l", "parts": "ps", "price_until": "pu", "priority": "py",
+    "provider": "pr", "provider_id": "pi", "quantity": "q", "repriced": "rp", "requested_at": "ra", "restock": "re",
+    "restocked": "rd", "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk",
+    "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti",
+    "token": "tk", "total": "tt", "unit_price": "p", "bucket": "b", "until": "u",
 }  # fmt: skip
 _LONG: Final = {short: long for long, short in _SHORT.items()}
-_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys")
+_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts", "reserves")
 
 
 def purchase_from_item(item: Mapping[str, Any]) -> Purchase:

@@ -36,6 +36,7 @@ class Entry:
     """One row of the ledger. Money in minor units of ``currency``; rates in basis points. No personal data.
 
     ``gross`` is unit price × quantity whatever the tax mode; ``net`` is without tax, ``discount`` taken off already.
+    ``discount`` has the sign of the ``gross`` that it is taken off: ``gross - discount`` is what goods cost.
     ``business_date`` is the day of ``occurred_at`` in the shop's time zone.
     """
 
@@ -146,6 +147,8 @@ class _Rows:
     def _sale(self, line: Line) -> dict[str, Any]:
         net = self._net(line.price, line.tax)
         return self._goods(EntryType.SALE, line, line.quantity, line.gross, line.tax) | {
+            "discount": line.discount,
+            "net": net,
             "commission": share(net, line.commission_bps),
         }
 

@@ -1,6 +1,7 @@
 """Shows: broadcasts, their drops and windows, and the cues that move them."""
 
 from chalicelib.shows.desk import Shows
+from chalicelib.shows.memory import Memory
 from chalicelib.shows.model import (
     Cue,
     CueAnswer,
@@ -8,8 +9,10 @@ from chalicelib.shows.model import (
     CueRefused,
     CueRepeated,
     CueType,
+    Currency,
     Drop,
     DropState,
+    Frozen,
     Id,
     LiveDrop,
     LiveShow,
@@ -22,7 +25,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.reading import parse_cue
 from chalicelib.shows.windows import state, window
-from chalicelib.shows.wishes import DropWish, ShowWish
+from chalicelib.shows.wishes import DropWish, Price, ShowWish, Text, Units, When, Wish
 
 __all__ = [
     "Cue",
@@ -31,19 +34,27 @@ __all__ = [
     "CueRefused",
     "CueRepeated",
     "CueType",
+    "Currency",
     "Drop",
     "DropState",
     "DropWish",
+    "Frozen",
     "Id",
     "LiveDrop",
     "LiveShow",
+    "Memory",
     "Offer",
     "OnRecord",
+    "Price",
     "RefusedCue",
     "Show",
     "ShowWish",
     "Shows",
     "StockChanged",
+    "Text",
+    "Units",
+    "When",
+    "Wish",
     "is_id",
     "parse_cue",
     "state",

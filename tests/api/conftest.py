@@ -17,6 +17,7 @@ from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, Front, Platform, Secrets, Shop, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
 from chalicelib.payments import SandboxGateway
 from chalicelib.settings import Settings
@@ -63,7 +64,8 @@ class Api:
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         usual: dict[str, str | None] = {"host": "shop.example"}
-        if path.startswith(("/shows", "/drops", "/exports")) or path.endswith(("/refunds", "/cancellation")):
+        ours = ("/shows", "/drops", "/discounts", "/exports")
+        if path.startswith(ours) or path.endswith(("/refunds", "/cancellation")):
             usual["authorization"] = "Bearer " + token("operator", "finance")
         else:
             usual["ucp-agent"] = AGENT
@@ -129,7 +131,8 @@ def api(tables: Tables) -> Api:
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
-    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, SECRETS.id_key)
+    discounts = Discounts(tables.dynamodb, tables.commerce, stock)
+    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key)
     exports = open_exports(
         boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import DEFAULT_MARKETS, Answer, Checkout, Purchase, PurchaseStore
+from chalicelib.discounts import Discounts
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import DropWish, Shows, ShowWish
@@ -84,7 +85,8 @@ def shop_on(tables: Tables) -> Shop:
     shows.put_show(SHOW, ShowWish.model_validate(show), "test", NOW - 10 * MINUTE)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32)
+    discounts = Discounts(tables.dynamodb, tables.commerce, stock)
+    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
     return Shop(tables, stock, shows, checkout, gateway)
 
 

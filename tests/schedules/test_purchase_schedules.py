@@ -30,6 +30,7 @@ from chalicelib.checkout import (
     Wish,
     capture,
 )
+from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.shows import Drop, Shows
@@ -94,7 +95,8 @@ class World:
         stock = Stock(client, "stock", "commerce")
         provider = cast("Gateway", _Provider(self.stage, self.bank))
         shows = Shows(client, "commerce", stock, 30)
-        return Checkout(PurchaseStore(client, "commerce"), shows, stock, provider, DEFAULT_MARKETS, b"k" * 32)
+        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
+        return Checkout(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, b"k" * 32)
 
     def check(self) -> None:
         for number, size in enumerate(SIZES):
