@@ -173,9 +173,9 @@ def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -
         end_attempt(till, purchase, "authentication_required", action.provider_id, now)
         return None
     lines = tuple(held_again(till, purchase, line, ends) for line in purchase.lines)
-    reserves = held_until(till, purchase, ends)
+    discounts = held_until(till, purchase, ends)
     units = sum(hold.quantity for line in lines for hold in line.holds)
-    if units != sum(line.quantity for line in lines) or len(reserves) != len(purchase.reserves):
+    if units != sum(line.quantity for line in lines) or discounts is None:
         end_attempt(till, purchase, "out_of_stock", action.provider_id, now)
         return None
     waiting = purchase.payment.model_copy(
@@ -188,7 +188,7 @@ def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -
         }
     )
     changes = {"state": State.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting}
-    write(till, next_version(purchase, now, **changes, lines=lines, reserves=reserves))
+    write(till, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
     count("challenges")
     return LOOK_AGAIN_SECONDS
 

@@ -22,7 +22,7 @@ from chalicelib.checkout.till import (
     reserves_of,
     seen,
 )
-from chalicelib.discounts import Reserved
+from chalicelib.discounts import Applied
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, Standing
@@ -60,12 +60,12 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if frozen.totals != purchase.totals:
         return _new_total(till, frozen, basket, wish, now)
-    reserves = _counted(till, purchase, frozen, basket, now)
-    if isinstance(reserves, Message):
+    reserved = _counted(till, purchase, frozen, basket, now)
+    if isinstance(reserved, Message):
         purchase = give_up(till, purchase, basket.taken, now)
-        return _met(purchase, wish, now) or as_it_stands(purchase, now, reserves)
-    if isinstance(reserves, dict):
-        less = till.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserves}}))
+        return _met(purchase, wish, now) or as_it_stands(purchase, now, reserved)
+    if isinstance(reserved, dict):
+        less = till.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
         return _new_total(till, less, basket, wish, now)
     frozen = frozen.model_copy(
         update={
@@ -74,7 +74,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
             "placed_at": now,
-            "reserves": reserves,
+            "discounts": reserved,
             "payment": _payment(wish, till.gateway.name, purchase.payment),
             "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
         }
@@ -102,7 +102,7 @@ _TOTALS_CHANGED = Message(
 
 def _counted(
     till: Till, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
-) -> Message | dict[str, str] | tuple[Reserved, ...]:
+) -> Message | dict[str, str] | tuple[Applied, ...]:
     """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
     try:
         return count_units(till, frozen, now) or reserve(till, frozen, basket, now)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.discounts import Applied, Reserved
+from chalicelib.discounts import Applied
 from chalicelib.instants import Instant
 from chalicelib.stock import EpochSeconds, HoldRef
 
@@ -203,8 +203,6 @@ class Purchase(_Frozen):
     discounts: tuple[Applied, ...] = ()
     refused: dict[str, str] = {}
     """Why codes do not apply, by code."""
-    reserves: tuple[Reserved, ...] = ()
-    """Shares of budgets, from the freeze on; none while it is open, so that an attempt that ends returns them."""
     keys: tuple[UsedKey, ...] = ()
     attempt: int = 0
     epoch: int = 0

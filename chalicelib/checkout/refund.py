@@ -153,7 +153,12 @@ def _shipping_back(purchase: Purchase) -> bool:
 def _part(purchase: Purchase, line: Line, quantity: int) -> RefundLine:
     before = refunded_units(purchase, line.id)
     tax = tax_of_units(line, before, quantity)
-    return RefundLine(line_id=line.id, quantity=quantity, goods=line.unit_price * quantity, tax=tax)
+    return RefundLine(line_id=line.id, quantity=quantity, goods=_price_of_units(line, before, quantity), tax=tax)
+
+
+def _price_of_units(line: Line, first: int, count: int) -> int:
+    """What units ``first`` to ``first + count - 1`` of a line cost. Cumulative rounding: all together, its price."""
+    return line.price * (first + count) // line.quantity - line.price * first // line.quantity
 
 
 def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> str | None:

@@ -6,60 +6,52 @@ once by the same request, never more than there are, lapsing by themselves.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.checkout.limits import count_use
 from chalicelib.checkout.lines import Basket
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.till import Till, order_of, reserves_of
-from chalicelib.discounts import RESERVED_SECONDS, Applied, Discount, Reason, Reserved
+from chalicelib.checkout.till import Till, order_of
+from chalicelib.discounts import RESERVED_SECONDS, Applied, Budget, Reason, Reserved
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import EpochSeconds, Gone, HoldRef, Layout, Summary, Taken, hold_id
+from chalicelib.stock import EpochSeconds, Gone, Summary, Taken, hold_id
 
 
-def reserve(till: Till, frozen: Purchase, basket: Basket, now: Instant) -> tuple[Reserved, ...] | dict[str, str]:
-    """A share of each budget of the purchase's discounts; or why, by code, there is none.
+def reserve(till: Till, frozen: Purchase, basket: Basket, now: Instant) -> tuple[Applied, ...] | dict[str, str]:
+    """The purchase's discounts with a share of each of their budgets; or why, by code, there is none.
 
     Costs 1 WCU a budget, and 1 (2 where the buyer used it before) for a limit per buyer. What is taken is noted in the
     basket; dying afterwards, it lapses.
     """
-    reserved: list[Reserved] = []
+    reserved = []
     for one in frozen.discounts:
         offered = till.discounts.find(one.code, now)
         if offered is None:
             return {one.code: Reason.UNKNOWN}
-        discount = offered.discount
-        if discount.limit_per_buyer is not None and not count_use(till, frozen, discount, now):
+        if not count_use(till, frozen, offered.discount, now):
             return {one.code: Reason.LIMIT}
-        shares = _shares(till, frozen, one, discount, offered.summaries, basket, now)
-        if shares is None:
+        shares = [
+            _share(till, frozen, one, budget, summary, basket, now)
+            for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
+        ]
+        if None in shares:
             return {one.code: Reason.USED_UP}
-        reserved += shares
+        reserved.append(one.model_copy(update={"reserves": tuple(shares)}))
     return tuple(reserved)
 
 
-def _shares(
+def _share(
     till: Till,
     frozen: Purchase,
     one: Applied,
-    discount: Discount,
-    summaries: tuple[Summary | None, ...],
+    budget: Budget,
+    summary: Summary | None,
     basket: Basket,
     now: Instant,
-) -> list[Reserved] | None:
-    taken = []
-    for budget, summary in zip(discount.budgets, summaries, strict=True):
-        quantity = budget.share(one.amount)
-        hold = _taken(till, budget.layout, frozen, quantity, summary, basket, now)
-        if hold is None:
-            return None
-        taken.append(Reserved(budget=budget.layout.drop_id, hold=hold))
-    return taken
-
-
-def _taken(
-    till: Till, layout: Layout, frozen: Purchase, quantity: int, summary: Summary | None, basket: Basket, now: Instant
-) -> HoldRef | None:
+) -> Reserved | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
+    layout, quantity = budget.layout, budget.share(one.amount)
     name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
     answer = till.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
     found = answer if isinstance(answer, Taken) else till.stock.find(layout, name)
@@ -67,19 +59,27 @@ def _taken(
         return None
     if not found.sold:
         basket.taken.append((layout, found.hold))
-    return found.hold if found.hold.quantity == quantity else None
+    return Reserved(budget=budget.name, hold=found.hold)
 
 
-def held_until(till: Till, purchase: Purchase, until: EpochSeconds) -> tuple[Reserved, ...]:
-    """The purchase's shares held again, at its epoch; those that are gone are left out. 1 WCU each.
+def held_until(till: Till, purchase: Purchase, until: EpochSeconds) -> tuple[Applied, ...] | None:
+    """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
+    order, whole, held = order_of(purchase), True, []
+    for one in purchase.discounts:
+        kept = []
+        for reserved, (layout, hold) in zip(one.reserves, one.holds, strict=True):
+            if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+                kept.append(Reserved(budget=reserved.budget, hold=replace(hold, until=until)))
+                continue
+            whole = False
+            if not till.stock.mark_dead(layout, hold.id):
+                raise Contended("A hold that was gone has come back by a late take.")
+        held.append(one.model_copy(update={"reserves": tuple(kept)}))
+    return tuple(held) if whole else None
 
-    ``until`` this very second returns them: others may take them, and a late sell at this epoch is refused.
-    """
-    order, left = order_of(purchase), []
-    for one, (layout, hold) in zip(purchase.reserves, reserves_of(purchase), strict=True):
-        if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
-            kept = HoldRef(hold.id, hold.bucket, hold.quantity, until)
-            left.append(Reserved(budget=one.budget, hold=kept))
-        elif not till.stock.mark_dead(layout, hold.id):
-            raise Contended("A hold that was gone has come back by a late take.")
-    return tuple(left)
+
+def returned(till: Till, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
+    """The purchase's discounts without shares: these are held until this very second, so that others may take them,
+    and a late sell at this epoch is refused."""
+    held_until(till, purchase, now // SECOND)
+    return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)

@@ -31,13 +31,13 @@ _SHORT: Final = {
     "failure": "fa", "fingerprint": "fp", "goods": "g", "handler_id": "hi", "hold": "ho", "holds": "h", "homes": "hm",
     "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "key": "k", "limit_per_buyer": "lb",
     "no_hold_beyond": "nb", "line_id": "li", "lines": "l", "parts": "ps", "price_until": "pu", "priority": "py",
-    "provider": "pr", "provider_id": "pi", "quantity": "q", "repriced": "rp", "requested_at": "ra", "restock": "re",
-    "restocked": "rd", "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk",
-    "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti",
-    "token": "tk", "total": "tt", "unit_price": "p", "bucket": "b", "until": "u",
+    "provider": "pr", "provider_id": "pi", "quantity": "q", "repriced": "rp", "requested_at": "ra", "reserves": "rs",
+    "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr",
+    "sku": "sk", "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr",
+    "title": "ti", "token": "tk", "total": "tt", "unit_price": "p", "bucket": "b", "until": "u",
 }  # fmt: skip
 _LONG: Final = {short: long for long, short in _SHORT.items()}
-_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts", "reserves")
+_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts")
 
 
 def purchase_from_item(item: Mapping[str, Any]) -> Purchase:

@@ -10,7 +10,7 @@ from chalicelib.checkout.model import Destination, Line, Message, NoPurchase, Pu
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
-from chalicelib.discounts import Asked, Discounts, Offered, Reason, applied, budget_layout
+from chalicelib.discounts import Asked, Discounts, Offered, Reason, applied
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import Gateway
@@ -103,8 +103,7 @@ def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
 
 def reserves_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     """Every share of a budget that a purchase has, with where that stands."""
-    named = [(budget_layout(one.budget), one.hold) for one in purchase.reserves]
-    return [(layout, hold) for layout, hold in named if layout is not None]
+    return [share for one in purchase.discounts for share in one.holds]
 
 
 def seen(purchase: Purchase, key: str, fingerprint: str) -> UsedKey | None:

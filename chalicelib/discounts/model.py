@@ -38,12 +38,26 @@ def budget_layout(name: str) -> Layout | None:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a discount may be used for in all: ``size`` uses, or minor units of money. ``usual``: of one use."""
+    """What a discount may be used for in all: ``size`` uses, or minor units of money. ``usual``: of one use.
 
-    layout: Layout
+    It stands in the stock table, in ``homes`` buckets, under a name that no drop can have: ``offer:TEN:uses:5``.
+    """
+
+    code: str
+    money: bool
+    homes: int
     size: int
     usual: int
-    money: bool
+
+    @property
+    def name(self) -> str:
+        """Which of the discount's budgets it is: ``uses:5``."""
+        return f"{'money' if self.money else 'uses'}:{self.homes}"
+
+    @property
+    def layout(self) -> Layout:
+        """Where it stands."""
+        return Layout(f"{subject_of(self.code)}:{self.name}", self.homes)
 
     def share(self, amount: int) -> int:
         """What one use with this amount takes of it."""
@@ -92,14 +106,10 @@ class Discount(Frozen):
         """Its budgets. Each costs an order two write units: one reserves a share, one consumes it."""
         found = []
         if self.budget_uses is not None:
-            found.append(Budget(self._layout("uses", self.uses_homes), self.budget_uses, 1, money=False))
+            found.append(Budget(self.code, False, self.uses_homes, self.budget_uses, 1))
         if self.budget_amount is not None:
-            layout = self._layout("money", self.money_homes)
-            found.append(Budget(layout, self.budget_amount, self.usual_money, money=True))
+            found.append(Budget(self.code, True, self.money_homes, self.budget_amount, self.usual_money))
         return tuple(found)
-
-    def _layout(self, kind: str, homes: int) -> Layout:
-        return Layout(f"{subject_of(self.code)}:{kind}:{homes}", homes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,14 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+class Reserved(_Kept):
+    """The share of a budget that an order has: reserved while it is being placed, then consumed."""
+
+    budget: str
+    """Which of the discount's budgets, and in how many buckets it stands: ``uses:5``."""
+    hold: HoldRef
+
+
 class Applied(_Kept):
     """A discount as it applies to a purchase. ``parts``: minor units taken off each of its lines, in their order."""
 
@@ -148,18 +166,19 @@ class Applied(_Kept):
     parts: tuple[int, ...]
     automatic: bool = False
     priority: int = 100
+    reserves: tuple[Reserved, ...] = ()
+    """Of an order alone, from the freeze on: an attempt that ends returns them."""
 
     @property
     def amount(self) -> int:
         """What it takes off in all."""
         return sum(self.parts)
 
-
-class Reserved(_Kept):
-    """The share of a budget that an order has: reserved while it is being placed, then consumed."""
-
-    budget: str
-    hold: HoldRef
+    @property
+    def holds(self) -> list[tuple[Layout, HoldRef]]:
+        """Its shares of budgets, with where those stand."""
+        places = [(budget_layout(f"{subject_of(self.code)}:{one.budget}"), one.hold) for one in self.reserves]
+        return [(layout, hold) for layout, hold in places if layout is not None]
 
 
 @dataclass(frozen=True, slots=True)
