@@ -10,16 +10,18 @@ from dataclasses import replace
 
 from chalicelib.checkout.limits import count_use
 from chalicelib.checkout.lines import Basket
-from chalicelib.checkout.model import Purchase
+from chalicelib.checkout.model import Message, Purchase
 from chalicelib.checkout.till import Till, order_of
 from chalicelib.discounts import RESERVED_SECONDS, Applied, Budget, Reason, Reserved
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import EpochSeconds, Gone, Summary, Taken, hold_id
+from chalicelib.stock import Busy, EpochSeconds, Gone, Summary, Taken, hold_id
 
 
-def reserve(till: Till, frozen: Purchase, basket: Basket, now: Instant) -> tuple[Applied, ...] | dict[str, str]:
-    """The purchase's discounts with a share of each of their budgets; or why, by code, there is none.
+def reserve(
+    till: Till, frozen: Purchase, basket: Basket, now: Instant
+) -> tuple[Applied, ...] | dict[str, str] | Message:
+    """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
 
     Costs 1 WCU a budget, and 1 (2 where the buyer used it before) for a limit per buyer. What is taken is noted in the
     basket; dying afterwards, it lapses.
@@ -35,6 +37,10 @@ def reserve(till: Till, frozen: Purchase, basket: Basket, now: Instant) -> tuple
             _share(till, frozen, one, budget, summary, basket, now)
             for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
         ]
+        for share in shares:
+            if isinstance(share, Busy):
+                extra = {"retry_after_ms": share.retry_after_ms}
+                return Message("busy", "Too many use this discount at once; try again in a moment.", extra=extra)
         if None in shares:
             return {one.code: Reason.USED_UP}
         reserved.append(one.model_copy(update={"reserves": tuple(shares)}))
@@ -49,14 +55,14 @@ def _share(
     summary: Summary | None,
     basket: Basket,
     now: Instant,
-) -> Reserved | None:
+) -> Reserved | Busy | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
     layout, quantity = budget.layout, budget.share(one.amount)
     name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
     answer = till.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
     found = answer if isinstance(answer, Taken) else till.stock.find(layout, name)
     if found is None:
-        return None
+        return answer if isinstance(answer, Busy) else None
     if not found.sold:
         basket.taken.append((layout, found.hold))
     return Reserved(budget=budget.name, hold=found.hold)
