@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.checkout import Answer, Caller, Purchase
 from chalicelib.checkout.identity import purchase_id
+from chalicelib.discounts import DiscountWish
 from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
 from chalicelib.payments import SandboxGateway
@@ -120,6 +121,17 @@ def puts_show(**changes: Any) -> Act:
 def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Act:
     wish = a_drop(drop, stock, price, **changes)
     return lambda world, process: process.shows.put_drop(drop, wish, "ann", world.now)
+
+
+def puts_discount(code: str = "TEN", **changes: Any) -> Act:
+    """A tenth off; for the show where it is automatic."""
+    wish = DiscountWish.read({"title": code, "percent_bps": 1_000} | changes)
+
+    def act(world: World, process: Process) -> None:
+        show = None if wish.show_id is None else process.shows.show(wish.show_id)
+        process.checkout.discounts.put(code, wish, show, "ann", world.now)
+
+    return act
 
 
 def changes_stock(drop: str, quantity: int, key: str = "more") -> Act:

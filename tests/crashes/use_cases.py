@@ -45,6 +45,7 @@ from tests.crashes.acts import (
     updates,
     waits,
 )
+from tests.crashes.use_cases_of_discounts import DISCOUNT_CASES
 from tests.crashes.world import Act, World
 
 
@@ -268,3 +269,5 @@ case(
     later(2 * MINUTE),
     mends("lamp"),
 )
+for name, acts in DISCOUNT_CASES:
+    case(name, *acts)
