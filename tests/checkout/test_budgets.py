@@ -203,6 +203,21 @@ def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
     assert shop.budgets() == [(0, 0, 1)]
 
 
+def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(shop: Shop) -> None:
+    """What this process knows of the budget is from right now, and says that there is one."""
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1, now=NOW)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first)
+    busy = completed(shop, second)
+    assert said(busy) == ["busy"]
+    assert busy.messages[0].extra["retry_after_ms"] > 0
+    assert (busy.purchase.state, busy.purchase.totals) == (State.OPEN, second.totals)
+    assert shop.gateway.find(second.id, 1, now=NOW) is None
+    later = NOW + 2 * SECOND
+    assert said(completed(shop, second, now=later)) == ["totals_changed", "discount_code_expired"]
+
+
 # Rivals.
 
 
