@@ -32,7 +32,7 @@ test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the
 	@$(BIN)/python -m pytest -n 2 $(SEARCHES)  # counting their lines would take three times as long
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report= $(SEARCHES:%=--ignore=%)
 	@$(BIN)/coverage report --skip-covered --show-missing \
-		--include='chalicelib/stock/*,chalicelib/shows/*,chalicelib/checkout/*,chalicelib/payments/*,chalicelib/finance/*'
+		--include='chalicelib/stock/*,chalicelib/shows/*,chalicelib/discounts/*,chalicelib/checkout/*,chalicelib/payments/*,chalicelib/finance/*'
 
 SEARCHES := tests/schedules tests/crashes
 

@@ -15,6 +15,7 @@ from chalice.app import ConvertToMiddleware
 from chalicelib import aws
 from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
+from chalicelib.discounts import Discounts
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
 from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
@@ -88,6 +89,12 @@ def market_table() -> MarketTable:
     return MarketTable(aws.client("dynamodb"), settings().commerce_table, DEFAULT_MARKETS)
 
 
+@cache
+def discounts() -> Discounts:
+    """Codes and automatic offers."""
+    return Discounts(aws.client("dynamodb"), settings().commerce_table, stock())
+
+
 def till(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
     """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
     here = settings()
@@ -98,6 +105,7 @@ def till(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
         stock(),
         gateway(),
         DEFAULT_MARKETS,
+        discounts(),
         id_key,
         held_channels=held,
         return_url=here.return_url,

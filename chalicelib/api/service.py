@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers, audits, cues, held, markets, openapi, operator, risk, sandbox, shows, ucp, webhooks
+from chalicelib.api import (
+    answers,
+    audits,
+    cues,
+    discounts,
+    held,
+    markets,
+    openapi,
+    operator,
+    risk,
+    sandbox,
+    shows,
+    ucp,
+    webhooks,
+)
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.stock import HoldRef, Layout
 
@@ -26,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *held.ROUTES,
     *markets.ROUTES,
     *risk.ROUTES,
+    *discounts.ROUTES,
     *audits.ROUTES,
     *cues.ROUTES,
     *webhooks.ROUTES,

@@ -36,6 +36,7 @@ def profile(call: Call) -> Reply:
         ucp_views.CHECKOUT: capability("checkout", "checkout"),
         ucp_views.CART: capability("cart", "cart"),
         ucp_views.FULFILLMENT: capability("fulfillment", "fulfillment", **extends_checkout),
+        ucp_views.DISCOUNT: capability("discount", "discount", extends=[ucp_views.CART, ucp_views.CHECKOUT]),
         ucp_views.ORDER: capability("order", "order"),
         ucp_views.LOOKUP: capability("catalog/lookup", "catalog_lookup"),
         "dev.livedrop.shopping.live": [live],

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.checkout import Buyer, Caller, Change, Completion, Destination, Wish
+from chalicelib.discounts import MOST_APPLIED, MOST_CODE
 from chalicelib.errors import BadInput
 from chalicelib.shows import is_id
 
@@ -122,7 +123,17 @@ Attribution = Annotated[
 ]
 
 
+class DiscountsIn(Open):
+    codes: (
+        Annotated[
+            list[Annotated[str, StringConstraints(min_length=1, max_length=MOST_CODE)]], Field(max_length=MOST_APPLIED)
+        ]
+        | None
+    ) = None
+
+
 class _Purchase(Open):
+    discounts: DiscountsIn | None = None
     buyer: BuyerIn | None = None
     context: ContextIn | None = None
     attribution: Attribution | None = None
@@ -137,8 +148,14 @@ class _Purchase(Open):
             buyer=Buyer.model_validate(self.buyer.model_dump(exclude_none=True)) if self.buyer else None,
             country_hint=self.context.address_country if self.context else None,
             attribution=self.attribution,
+            codes=_codes(self.discounts),
             **more,
         )
+
+
+def _codes(sent: DiscountsIn | None) -> tuple[str, ...] | None:
+    """The codes as sent; None where they are not mentioned, so that the earlier ones stay."""
+    return None if sent is None or sent.codes is None else tuple(sent.codes)
 
 
 class CartBody(_Purchase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from chalicelib.api.calls import Json
+from chalicelib.api.ucp_discounts import discounts, items_discount
 from chalicelib.checkout import (
     Destination,
     Line,
@@ -23,6 +24,7 @@ VERSION = "2026-04-08"
 HANDLER_VERSION = "2026-11-23"
 CART, CHECKOUT, ORDER = "dev.ucp.shopping.cart", "dev.ucp.shopping.checkout", "dev.ucp.shopping.order"
 FULFILLMENT, LOOKUP = "dev.ucp.shopping.fulfillment", "dev.ucp.shopping.catalog.lookup"
+DISCOUNT = "dev.ucp.shopping.discount"
 
 
 def handlers(provider: str) -> Json:
@@ -82,7 +84,7 @@ def checkout(
     status, _ = status_of(purchase, now)
     shown = _common(purchase, messages, now, market)
     shown |= {
-        "ucp": envelope(CHECKOUT, FULFILLMENT, CART) | {"payment_handlers": handlers(provider)},
+        "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": handlers(provider)},
         "id": checkout_id(purchase.id),
         "status": status,
         "links": list(links),
@@ -110,7 +112,7 @@ def _continue_url(purchase: Purchase, base_url: str) -> str:
 def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:
     """A purchase as a cart (``cart.json``). What only a checkout needs is not called missing here."""
     told = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
-    return _common(purchase, told, now, market) | {"ucp": envelope(CART), "id": cart_id(purchase.id)}
+    return _common(purchase, told, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": cart_id(purchase.id)}
 
 
 def without_buyer(shown: Json) -> Json:
@@ -172,6 +174,8 @@ def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, marke
         "messages": [message(one) for one in messages],
         "server_time": rfc3339(now),
     }
+    if purchase.codes or purchase.discounts:
+        shown["discounts"] = discounts(purchase)
     ends = expires_at(purchase)
     if ends is not None:
         shown["expires_at"] = rfc3339(ends)
@@ -193,7 +197,7 @@ def _line(line: Line, purchase: Purchase) -> Json:
 def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
     """A line's money. Tax that the price contains is no summand; tax on top is one."""
     goods, on_top = line.price, line.tax if purchase.totals.tax_on_top else 0
-    parts: list[Json] = [{"type": "subtotal", "amount": goods}]
+    parts: list[Json] = [{"type": "subtotal", "amount": line.gross}, *items_discount(line.discount)]
     if on_top:
         parts.append({"type": "tax", "amount": on_top})
     return [*parts, {"type": "total", "amount": goods + on_top}]
@@ -202,18 +206,21 @@ def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
 def totals(purchase: Purchase, market: Market) -> list[Json]:
     """What the purchase costs: all that stands before ``total`` adds up to it.
 
-    Where prices include tax, the ``tax`` added is 0, and the sub-lines of goods and shipping show what they contain.
+    Where prices include tax, the ``tax`` added is 0, and the sub-lines of goods and shipping show what they contain;
+    with a discount, which lies between goods and tax, those of the total show it.
     """
     sums = purchase.totals
+    contained = 0 if sums.discount else sums.tax - sums.shipping_tax
     shown = [
-        _with_contained_tax("subtotal", sums.subtotal, sums.tax - sums.shipping_tax, market),
+        _with_contained_tax("subtotal", sums.subtotal, contained, market),
+        *items_discount(sums.discount),
         _with_contained_tax("fulfillment", sums.shipping, sums.shipping_tax, market),
         {
             "type": "tax",
             "amount": sums.tax_on_top,
             "display_text": "Tax (included in prices)" if market.tax_included else "Tax",
         },
-        {"type": "total", "amount": sums.total},
+        _with_contained_tax("total", sums.total, sums.tax if sums.discount else 0, market),
     ]
     return shown if purchase.destination else [part for part in shown if part["type"] != "fulfillment"]
 

@@ -43,7 +43,7 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     if not basket.lines or basket.currency is None:
         standing = till.purchases.read(ours)
         return _created_before(standing, change, now) if standing else NoPurchase(tuple(basket.messages))
-    purchase = till.priced(_begun(till, change, basket, now))
+    purchase = till.priced(till.asked_anew(_begun(till, change, basket, now)))
     try:
         standing = till.purchases.create(purchase)
     except BadInput:
@@ -134,6 +134,7 @@ def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase
         destination=change.destination,
         shipping_option=change.shipping_option,
         attribution=change.attribution or {},
+        codes=change.codes or (),
         keys=remembered((), change.key, change.fingerprint),
     )
 
@@ -155,6 +156,7 @@ def _from_cart(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
         destination=change.destination,
         shipping_option=change.shipping_option,
         attribution=change.attribution,
+        codes=change.codes,
     )
     answer = _changed(till, purchase, taken_over, now)
     return Answer(answer.purchase, answer.messages, created=True)
@@ -171,19 +173,18 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
         fill(till, basket, change.wishes, purchase.lines, now)
     mentioned = {
         name: value
-        for name in ("buyer", "destination", "shipping_option", "attribution")
+        for name in ("buyer", "destination", "shipping_option", "attribution", "codes")
         if (value := getattr(change, name)) is not None
     }
-    changed = till.priced(
-        next_version(
-            purchase,
-            now,
-            lines=tuple(basket.lines),
-            is_cart=purchase.is_cart and change.as_cart,
-            keys=remembered(purchase.keys, change.key, change.fingerprint),
-            **mentioned,
-        )
+    changed = next_version(
+        purchase,
+        now,
+        lines=tuple(basket.lines),
+        is_cart=purchase.is_cart and change.as_cart,
+        keys=remembered(purchase.keys, change.key, change.fingerprint),
+        **mentioned,
     )
+    changed = till.priced(till.asked_anew(changed))
     try:
         won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
     except BadInput:

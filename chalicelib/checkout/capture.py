@@ -14,7 +14,8 @@ from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, pa
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Payment, Purchase, State
-from chalicelib.checkout.till import Till, holds_of, next_version, order_of
+from chalicelib.checkout.reserving import held_until
+from chalicelib.checkout.till import Till, holds_of, next_version, order_of, reserves_of
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, CaptureRefused, Declined, PaymentOrder
@@ -100,8 +101,11 @@ def _held(till: Till, purchase: Purchase, now: Instant) -> None:
 
 
 def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
-    """The purchase, perhaps at a higher epoch, and whether every unit of it is sold to it at that epoch."""
-    named, order = holds_of(purchase), order_of(purchase)
+    """The purchase, perhaps at a higher epoch, and whether every unit of it is sold to it at that epoch.
+
+    So are the shares of budgets that its discounts have.
+    """
+    named, order = [*holds_of(purchase), *reserves_of(purchase)], order_of(purchase)
     standings = till.stock.look(named)
     held_again = any(s and s.until is not None and s.order == str(order) for s in standings)
     if held_again:
@@ -116,7 +120,7 @@ def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool
         if not isinstance(answer, Sold):
             raise Contended("Another worker moves this purchase.")
     promised = sum(line.quantity for line in purchase.lines)
-    return purchase, sum(hold.quantity for _, hold in named) == promised
+    return purchase, sum(hold.quantity for _, hold in holds_of(purchase)) == promised
 
 
 def _raised(till: Till, purchase: Purchase, now: Instant) -> Purchase:
@@ -182,7 +186,9 @@ def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -
         end_attempt(till, purchase, "authentication_required", action.provider_id, now)
         return None
     lines = tuple(held_again(till, purchase, line, ends) for line in purchase.lines)
-    if sum(hold.quantity for line in lines for hold in line.holds) != sum(line.quantity for line in lines):
+    discounts = held_until(till, purchase, ends)
+    units = sum(hold.quantity for line in lines for hold in line.holds)
+    if units != sum(line.quantity for line in lines) or discounts is None:
         end_attempt(till, purchase, "out_of_stock", action.provider_id, now)
         return None
     waiting = purchase.payment.model_copy(
@@ -194,8 +200,8 @@ def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -
             "failure": None,
         }
     )
-    changes = {"state": State.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting, "lines": lines}
-    write(till, next_version(purchase, now, **changes))
+    changes = {"state": State.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting}
+    write(till, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
     count("challenges")
     return LOOK_AGAIN_SECONDS
 

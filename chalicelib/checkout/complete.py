@@ -9,6 +9,7 @@ from chalicelib.checkout.identity import reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Line, Payment, Purchase, State
+from chalicelib.checkout.reserving import reserve
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
@@ -20,8 +21,10 @@ from chalicelib.checkout.till import (
     next_version,
     order_of,
     remembered,
+    reserves_of,
     seen,
 )
+from chalicelib.discounts import Applied
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
 from chalicelib.risk import Mark
@@ -35,7 +38,8 @@ MOST_ATTEMPTS = 20
 def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
-    Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else.
+    Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else. Then
+    the budgets of discounts are reserved; where one cannot be had, the new total is shown and nothing is placed.
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
     Who was declined too often of late is told ``too_many_attempts``, and when to come again: nothing is changed.
@@ -62,14 +66,13 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
         return _new_total(till, frozen, basket, wish, now)
-    try:
-        exceeded = count_units(till, frozen, now)
-    except LivedropError:
-        give_up(till, purchase, basket.taken, now)
-        raise
-    if exceeded is not None:
+    reserved = _counted(till, purchase, frozen, basket, now)
+    if isinstance(reserved, Message):
         purchase = give_up(till, purchase, basket.taken, now)
-        return _met(purchase, wish, now) or as_it_stands(purchase, now, exceeded)
+        return _met(purchase, wish, now) or as_it_stands(purchase, now, reserved)
+    if isinstance(reserved, dict):
+        less = till.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
+        return _new_total(till, less, basket, wish, now)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -77,6 +80,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
             "placed_at": now,
+            "discounts": reserved,
             "payment": _payment(
                 wish, till.gateway.name, purchase.payment, marks, step_up=step_up_for(till, purchase, now)
             ),
@@ -110,6 +114,17 @@ def _stopped(till: Till, purchase: Purchase, marks: tuple[Mark, ...], now: Insta
         return Answer(purchase, (_TRIED_ENOUGH,))
     too_many = refused(till, marks, now)
     return as_it_stands(purchase, now, too_many) if too_many else None
+
+
+def _counted(
+    till: Till, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
+) -> Message | dict[str, str] | tuple[Applied, ...]:
+    """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
+    try:
+        return count_units(till, frozen, now) or reserve(till, frozen, basket, now)
+    except LivedropError:
+        give_up(till, purchase, basket.taken, now)
+        raise
 
 
 def _met(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
@@ -154,7 +169,7 @@ def _payment(
 def _sell(till: Till, frozen: Purchase) -> None:
     """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
     try:
-        for layout, hold in holds_of(frozen):
+        for layout, hold in [*holds_of(frozen), *reserves_of(frozen)]:
             till.stock.sell(layout, hold, hold.quantity, order_of(frozen))
     except aws.UNREACHABLE:
         logger.warning("units are left for the worker to sell", extra={"purchase": reference(frozen.id)})
@@ -222,4 +237,5 @@ def _new_total(till: Till, repriced: Purchase, basket: Basket, wish: Completion,
     standing = till.purchases.replace(repriced)
     if standing is not None:
         return _overtaken(till, standing, basket, wish, now)
+    give_back_unnamed(till.stock, basket.taken, repriced)
     return as_it_stands(repriced, now, _TOTALS_CHANGED)

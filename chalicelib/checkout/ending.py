@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Line, Payment, Purchase, State
-from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of
+from chalicelib.checkout.reserving import returned
+from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of, reserves_of
 from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, OutcomeUnknownError
@@ -23,13 +24,15 @@ AFTER_DECLINE_SECONDS = 300
 def end_attempt(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: Instant) -> None:
     """End an attempt without money: units held again for a while, nothing left reserved, and the purchase open again.
 
+    What its discounts had of budgets is returned, and taken anew by the next attempt.
     In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
     """
     until = now // SECOND + AFTER_DECLINE_SECONDS
     lines = tuple(held_again(till, purchase, line, until) for line in purchase.lines)
+    discounts = returned(till, purchase, now)
     _nothing_reserved(till, purchase, provider_id, now)
     payment = _ended(purchase, failure, provider_id)
-    write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines))
+    write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines, discounts=discounts))
     logger.info(
         "attempt ended", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
     )
@@ -39,12 +42,12 @@ def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
     """Cancel a held order: its units lapse at once, its authorisation is voided, then it is written. Repeatable."""
     for line in purchase.lines:
         held_again(till, purchase, line, now // SECOND)
+    discounts = returned(till, purchase, now)
     _nothing_reserved(till, purchase, payment_of(purchase), now)
-    cancelled = next_version(
-        purchase, now, state=State.CANCELLED, cancelled_at=now, payment=_ended(purchase, "given_up")
-    )
+    changes = {"state": State.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
+    cancelled = next_version(purchase, now, **changes, discounts=discounts)
     write(till, cancelled)
-    for layout, hold in holds_of(purchase):
+    for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]:
         till.stock.release(layout, hold, order_of(purchase))
     count("held_orders_given_up")
     return cancelled

@@ -74,6 +74,7 @@ class Change:
     shipping_option: str | None = None
     country_hint: str | None = None
     attribution: dict[str, str] | None = None
+    codes: tuple[str, ...] | None = None
     as_cart: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Limits per buyer, across purchases: units are counted before the freeze, in one write a limited line.
+"""Limits per buyer, across purchases: units, and uses of codes, are counted before the freeze, in one write each.
 
 Only what is dead is forgotten, and only where there would be no room otherwise. An entry that a completion relies on
 is never forgotten under it: a young entry of a purchase that can still be placed stands whatever the purchase looks
@@ -15,6 +15,7 @@ from chalicelib.checkout.identity import buyer_hash
 from chalicelib.checkout.model import Line, Purchase, State
 from chalicelib.checkout.store import Counted, Tally
 from chalicelib.checkout.till import Till
+from chalicelib.discounts import Discount, subject_of
 from chalicelib.errors import Conflict, Contended
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import EpochSeconds
@@ -37,7 +38,7 @@ def count_units(till: Till, frozen: Purchase, now: Instant) -> Message | None:
     for index, line in enumerate(frozen.lines):
         if line.limit_per_buyer is None:
             continue
-        left = _count(till, frozen, line, line.limit_per_buyer, now // SECOND)
+        left = _count(till, frozen, line.drop_id, line.quantity, line.limit_per_buyer, now // SECOND)
         if left is not None:
             content = f"At most {line.limit_per_buyer} of this a buyer, all orders together; {left} may still be had."
             extra = {"limit_per_buyer": line.limit_per_buyer, "may_still_have": left}
@@ -45,14 +46,20 @@ def count_units(till: Till, frozen: Purchase, now: Instant) -> Message | None:
     return None
 
 
-def _count(till: Till, frozen: Purchase, line: Line, limit: int, now: EpochSeconds) -> int | None:
-    """None when the line's units are counted; else how many this purchase could have."""
+def count_use(till: Till, frozen: Purchase, discount: Discount, now: Instant) -> bool:
+    """Count one use of a discount for the buyer, as a unit of a limited line is. False: they have had enough of it."""
+    limit = discount.limit_per_buyer
+    return limit is None or _count(till, frozen, subject_of(discount.code), 1, limit, now // SECOND) is None
+
+
+def _count(till: Till, frozen: Purchase, subject: str, units: int, limit: int, now: EpochSeconds) -> int | None:
+    """None when units of a drop, or a use of a discount, are counted; else how many this purchase could have."""
     buyer = buyer_hash(till.id_key, frozen.email or "")
-    entry = Counted(line.quantity, frozen.version, now)
+    entry = Counted(units, frozen.version, now)
     stood: Tally | None = {}
     for _ in range(_TRIES):
         if not stood:
-            stood = till.limits.begin(buyer, line.drop_id, frozen.id, entry)
+            stood = till.limits.begin(buyer, subject, frozen.id, entry)
         else:
             own = stood.get(frozen.id)
             if own is not None and own.version > entry.version:
@@ -61,13 +68,13 @@ def _count(till: Till, frozen: Purchase, line: Line, limit: int, now: EpochSecon
                 return None
             others = {one: counted for one, counted in stood.items() if one != frozen.id}
             if entry.units <= limit - _units(others):
-                stood = till.limits.add(buyer, line.drop_id, frozen.id, entry, own, limit)
+                stood = till.limits.add(buyer, subject, frozen.id, entry, own, limit)
             else:
-                others = _alive(till, buyer, line.drop_id, others, now)
+                others = _alive(till, buyer, subject, others, now)
                 left = limit - _units(others)
                 if entry.units > left:
                     return max(left, 0)
-                stood = till.limits.exchange(buyer, line.drop_id, stood, {**others, frozen.id: entry}, now)
+                stood = till.limits.exchange(buyer, subject, stood, {**others, frozen.id: entry}, now)
         if stood is None:
             return None
     raise Contended("Many orders of this buyer are being placed at once.")
@@ -77,19 +84,19 @@ def _units(tally: Tally) -> int:
     return sum(entry.units for entry in tally.values())
 
 
-def _alive(till: Till, buyer: str, drop_id: str, tally: Tally, now: EpochSeconds) -> Tally:
+def _alive(till: Till, buyer: str, subject: str, tally: Tally, now: EpochSeconds) -> Tally:
     """The entries that still count, with the units that still do."""
     purchases = till.purchases.read_all(tally)
     alive = {}
     for one, entry in tally.items():
         purchase = purchases.get(one)
-        units = entry.units if purchase is None else _still(till, purchase, buyer, drop_id, entry, now)
+        units = entry.units if purchase is None else _still(till, purchase, buyer, subject, entry, now)
         if units:
             alive[one] = replace(entry, units=units)
     return alive
 
 
-def _still(till: Till, purchase: Purchase, buyer: str, drop_id: str, entry: Counted, now: EpochSeconds) -> int:
+def _still(till: Till, purchase: Purchase, buyer: str, subject: str, entry: Counted, now: EpochSeconds) -> int:
     """How many of an entry's units its purchase has, or may still be placed with by a request that is under way."""
     if purchase.state is State.CANCELLED:
         return 0
@@ -98,7 +105,9 @@ def _still(till: Till, purchase: Purchase, buyer: str, drop_id: str, entry: Coun
         return entry.units
     if purchase.email is not None and buyer_hash(till.id_key, purchase.email) != buyer:
         return 0
-    line = next((line for line in purchase.lines if line.drop_id == drop_id), None)
+    if any(subject_of(one.code) == subject for one in purchase.discounts):
+        return 0 if purchase.state is State.OPEN else entry.units
+    line = next((line for line in purchase.lines if line.drop_id == subject), None)
     if line is None or (purchase.state is State.OPEN and _lapsed(line, now)):
         return 0
     return min(entry.units, line.quantity - _given_back(purchase, line))

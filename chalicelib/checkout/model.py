@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from chalicelib.discounts import Applied
 from chalicelib.instants import Instant
 from chalicelib.stock import EpochSeconds, HoldRef
 
@@ -203,6 +204,11 @@ class Purchase(_Frozen):
     """The option that applies: chosen by the buyer, else the market's first."""
     totals: Totals = Totals()
     attribution: dict[str, str] = {}
+    codes: tuple[str, ...] = ()
+    """Discount codes, as the buyer gave them."""
+    discounts: tuple[Applied, ...] = ()
+    refused: dict[str, str] = {}
+    """Why codes do not apply, by code."""
     keys: tuple[UsedKey, ...] = ()
     attempt: int = 0
     epoch: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalicelib.checkout.exchange import Answer, Message
 from chalicelib.checkout.model import Purchase, State
+from chalicelib.discounts import Reason, canonical
 from chalicelib.instants import Instant, rfc3339
 
 _STATUS = {
@@ -21,7 +22,7 @@ def status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...
         return _STATUS[purchase.state], _asked(purchase)
     missing = missing_of(purchase)
     status = "incomplete" if missing else "ready_for_complete"
-    return status, (*missing, *_failure(purchase), *_lapsed(purchase, now))
+    return status, (*missing, *_failure(purchase), *_lapsed(purchase, now), *_refused_codes(purchase))
 
 
 def as_it_stands(purchase: Purchase, now: Instant, *said: Message, created: bool = False) -> Answer:
@@ -88,9 +89,39 @@ def _failure(purchase: Purchase) -> tuple[Message, ...]:
     if failure is None:
         return ()
     if failure == "out_of_stock":
-        return (Message("out_of_stock", "Some units were gone before the order could be placed; nothing was charged."),)
+        gone = "Some units, or what was left of a discount, were gone before the order could be placed"
+        return (Message("out_of_stock", f"{gone}; nothing was charged."),)
     content = f"The payment did not go through ({failure}). Nothing was charged; try again or pay another way."
     return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
+
+
+# UCP's codes for rejected discounts (discount extension, "Rejected Codes"); the reason stands beside in our own word.
+_REFUSALS = {
+    Reason.UNKNOWN: ("discount_code_invalid", "There is no such code."),
+    Reason.NOT_STARTED: ("discount_code_invalid", "This code is not valid yet."),
+    Reason.ENDED: ("discount_code_expired", "This code has expired."),
+    Reason.USED_UP: ("discount_code_expired", "This code is used up, or reserved for orders that are being placed."),
+    Reason.LIMIT: ("discount_code_user_ineligible", "This code was used as often as one buyer may."),
+    Reason.OTHER_GOODS: ("discount_code_user_ineligible", "This code is not for these items."),
+    Reason.BELOW_MINIMUM: ("discount_code_user_ineligible", "The items do not come to what this code asks for."),
+    Reason.NOT_COMBINABLE: ("discount_code_combination_disallowed", "This code does not go with another discount."),
+}
+
+
+def _refused_codes(purchase: Purchase) -> tuple[Message, ...]:
+    """A warning for each code that was given and does not apply."""
+    found, before = [], set[str]()
+    for index, text in enumerate(purchase.codes):
+        path, code = f"$.discounts.codes[{index}]", canonical(text) or text
+        if code in before:
+            content = "This code is given twice."
+            found.append(Message("discount_code_already_applied", content, path=path, type="warning"))
+        elif code in purchase.refused:
+            told, content = _REFUSALS[Reason(purchase.refused[code])]
+            extra = {"reason": purchase.refused[code]}
+            found.append(Message(told, content, path=path, type="warning", extra=extra))
+        before.add(code)
+    return tuple(found)
 
 
 def _lapsed(purchase: Purchase, now: Instant) -> tuple[Message, ...]:

@@ -12,6 +12,7 @@ from chalicelib.checkout.model import Destination, Line, Purchase, State, UsedKe
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
+from chalicelib.discounts import Asked, Discounts, Offered, Reason, applied
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
@@ -35,6 +36,7 @@ class Till:
     gateway: Gateway
     markets: Markets
     """The markets that hold where there is no table of the shop's."""
+    discounts: Discounts
     id_key: bytes = b""
     """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
     held_channels: frozenset[str] = frozenset()
@@ -69,7 +71,8 @@ class Till:
         return self.markets if self.market_table is None else self.market_table.at(now)
 
     def priced(self, purchase: Purchase) -> Purchase:
-        """The purchase with market, shipping option, tax and totals as it asks for at its last change."""
+        """The purchase with market, shipping option, discounts, tax and totals, as it asks for at its last change."""
+        purchase = self._discounted(purchase)
         where = purchase.destination, purchase.market, purchase.currency
         market, options = self.shipping(*where, purchase.updated_at)
         option = next((one for one in options if one.id == purchase.shipping_option), next(iter(options), None))
@@ -82,6 +85,26 @@ class Till:
                 "totals": totals_of(lines, market, option, purchase.currency),
             }
         )
+
+    def asked_anew(self, purchase: Purchase) -> Purchase:
+        """The purchase with no discount refused from before, but for what is known to be used up."""
+        offered = [*self._codes(purchase).values(), *self._automatic(purchase)]
+        used_up = {one.discount.code: Reason.USED_UP.value for one in offered if one is not None and one.used_up}
+        return purchase.model_copy(update={"refused": used_up})
+
+    def _discounted(self, purchase: Purchase) -> Purchase:
+        goods = [(line.drop_id, line.gross) for line in purchase.lines]
+        asked = Asked(purchase.show_id, purchase.currency, goods, purchase.refused)
+        found, refused = applied(asked, self._codes(purchase), self._automatic(purchase), purchase.updated_at)
+        off = [sum(one.parts[index] for one in found) for index in range(len(goods))]
+        lines = (line.model_copy(update={"discount": off[i]}) for i, line in enumerate(purchase.lines))
+        return purchase.model_copy(update={"discounts": found, "refused": refused, "lines": tuple(lines)})
+
+    def _codes(self, purchase: Purchase) -> dict[str, Offered | None]:
+        return {code: self.discounts.find(code, purchase.updated_at) for code in purchase.codes}
+
+    def _automatic(self, purchase: Purchase) -> tuple[Offered, ...]:
+        return self.discounts.automatic(purchase.show_id, purchase.updated_at)
 
     def shipping(
         self, destination: Destination | None, market_id: str, currency: str, now: Instant
@@ -106,6 +129,11 @@ def order_of(purchase: Purchase) -> OrderRef:
 def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     """Every hold a purchase names, with its drop's layout."""
     return [(layout_of(line), hold) for line in purchase.lines for hold in line.holds]
+
+
+def reserves_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
+    """Every share of a budget that a purchase has, with where that stands."""
+    return [share for one in purchase.discounts for share in one.holds]
 
 
 def seen(purchase: Purchase, key: str, fingerprint: str) -> UsedKey | None:
@@ -143,7 +171,8 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standin
     another end is one that had lapsed and was taken, and that a repeat took again: a repeat renews nothing.
     """
     cancelled = standing.state is State.CANCELLED
-    named = set() if cancelled else {(hold.id, hold.until) for _, hold in holds_of(standing)}
+    holds = [] if cancelled else [*holds_of(standing), *reserves_of(standing)]
+    named = {(hold.id, hold.until) for _, hold in holds}
     for layout, hold in taken:
         if (hold.id, hold.until) not in named:
             stock.release(layout, hold)

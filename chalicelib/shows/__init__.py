@@ -12,6 +12,7 @@ from chalicelib.shows.model import (
     Currency,
     Drop,
     DropState,
+    Frozen,
     Id,
     LiveDrop,
     LiveShow,
@@ -24,7 +25,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.reading import parse_cue
 from chalicelib.shows.windows import state, window
-from chalicelib.shows.wishes import DropWish, ShowWish, Text
+from chalicelib.shows.wishes import DropWish, Price, ShowWish, Text, Units, When, Wish
 
 __all__ = [
     "Cue",
@@ -37,18 +38,23 @@ __all__ = [
     "Drop",
     "DropState",
     "DropWish",
+    "Frozen",
     "Id",
     "LiveDrop",
     "LiveShow",
     "Memory",
     "Offer",
     "OnRecord",
+    "Price",
     "RefusedCue",
     "Show",
     "ShowWish",
     "Shows",
     "StockChanged",
     "Text",
+    "Units",
+    "When",
+    "Wish",
     "is_id",
     "parse_cue",
     "state",

@@ -18,6 +18,11 @@ class Layout:
     drop_id: str
     homes: int
 
+    @property
+    def is_goods(self) -> bool:
+        """Whether units of it are goods. What has a colon in its name, as no drop has, is a budget: not counted so."""
+        return ":" not in self.drop_id
+
 
 @dataclass(frozen=True, slots=True)
 class HoldRef:

@@ -87,6 +87,8 @@ class Stock:
         """
         attempt = Take(self._store, self._summaries, self._rake, layout, hold_id, quantity, until, now)
         answer = attempt.run(summary)
+        if not layout.is_goods:
+            return answer
         count(_METRICS[type(answer)])
         if attempt.probes:
             count("take_probes", attempt.probes)

@@ -45,7 +45,8 @@ def sell(store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: Orde
         write = expressions.sell(ref.id, seen, keep, order)
         stood = store.write(layout.drop_id, place, write)
         if stood is None:
-            count("units_sold", keep)
+            if layout.is_goods:
+                count("units_sold", keep)
             return Sold(keep)
         found = _own(store, layout, ref, place, stood)
         if found is None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.discounts import budget_layout
 from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -13,7 +14,7 @@ from chalicelib.telemetry import logger, measure
 
 
 def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -> None:
-    """Refresh the summary of each drop that a batch touches, once. An unknown drop, or a draft, is passed over.
+    """Refresh the summary of each drop, and budget, that a batch touches, once. An unknown drop, or a draft, is passed.
 
     The layout is read strongly (1 RCU a drop): a summary must not miss buckets that were just added. All is read in
     batches of a hundred; each summary that changed is one write. A fault raises, so that the whole batch comes again; a
@@ -26,7 +27,9 @@ def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -
         changed_at = record["dynamodb"].get("ApproximateCreationDateTime")
         touched[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
         oldest = min(oldest, touched[drop_id][int(number)])
-    drops = shows.drops(list(touched))
-    stock.refresh_all({drop.layout: touched[drop.id] for drop in drops}, now)
+    budgets = [layout for name in touched if (layout := budget_layout(name)) is not None]
+    drops = shows.drops(list(touched.keys() - {layout.drop_id for layout in budgets}))
+    layouts = [*budgets, *(drop.layout for drop in drops)]
+    stock.refresh_all({layout: touched[layout.drop_id] for layout in layouts}, now)
     measure("summary_age", now - oldest)
     logger.info("summaries", extra={"records": len(event["Records"]), "drops": len(drops)})

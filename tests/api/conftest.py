@@ -17,6 +17,7 @@ from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, Front, Keyring, Platform, Secrets, Shop, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
+from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
 from chalicelib.payments import ProviderKeys, SandboxGateway
 from chalicelib.settings import Settings
@@ -63,9 +64,8 @@ class Api:
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         usual: dict[str, str | None] = {"host": "shop.example"}
-        if path.startswith(("/shows", "/drops", "/exports", "/markets")) or path.endswith(
-            ("/refunds", "/cancellation", "/hold", "/release", "/giving-up")
-        ):
+        ours = ("/shows", "/drops", "/discounts", "/exports", "/markets")
+        if path.startswith(ours) or path.endswith(("/refunds", "/cancellation", "/hold", "/release", "/giving-up")):
             usual["authorization"] = "Bearer " + token("operator", "finance")
         else:
             usual["ucp-agent"] = AGENT
@@ -135,7 +135,8 @@ def api(tables: Tables) -> Api:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     markets = MarketTable(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
-    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, SECRETS.id_key, market_table=markets)
+    discounts = Discounts(tables.dynamodb, tables.commerce, stock)
+    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key, market_table=markets)
     exports = open_exports(
         boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )

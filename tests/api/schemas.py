@@ -16,6 +16,8 @@ _REGISTRY: Registry[Any] = Registry().with_resources(
 )
 _BASE = "https://ucp.dev/schemas/"
 CHECKOUT = _BASE + "shopping/fulfillment.json#/$defs/dev.ucp.shopping.checkout"
+CHECKOUT_WITH_DISCOUNT = _BASE + "shopping/discount.json#/$defs/dev.ucp.shopping.checkout"
+CART_WITH_DISCOUNT = _BASE + "shopping/discount.json#/$defs/dev.ucp.shopping.cart"
 CART = _BASE + "shopping/cart.json"
 ORDER = _BASE + "shopping/order.json"
 LOOKUP = _BASE + "shopping/catalog_lookup.json#/$defs/lookup_response"

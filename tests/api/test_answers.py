@@ -64,6 +64,8 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("PUT", "/shows/{id}", "/shows/s2", show),
         ("PUT", "/drops/{id}", "/drops/new", drop),
         ("POST", "/drops/{id}/stock", "/drops/mug/stock", {"quantity": 1}),
+        ("PUT", "/discounts/{code}", "/discounts/SAVE10", {"title": "Ten off", "percent_bps": 1_000, "budget_uses": 9}),
+        ("GET", "/discounts/{code}", "/discounts/SAVE10", None),
         ("GET", "/drops/{id}/audit", "/drops/mug/audit", None),
         ("POST", "/drops/{id}/repair", "/drops/mug/repair", {}),
         ("GET", "/shows/{id}", "/shows/s1", None),

@@ -19,7 +19,7 @@ SOME = "x" * 22
 
 def path_of(path: str) -> str:
     prefix = {"/carts": "cart_", "/check": "chk_", "/order": "ord_"}.get(path[:6], "")
-    return path.replace("{id}", prefix + SOME).replace("{date}", "2026-11-23")
+    return path.replace("{id}", prefix + SOME).replace("{date}", "2026-11-23").replace("{code}", "SAVE10")
 
 
 BODIES: dict[str, tuple[bytes, int]] = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import DEFAULT_MARKETS, Answer, Checkout, Purchase, PurchaseStore
+from chalicelib.discounts import Discounts, DiscountWish
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import DropWish, Shows, ShowWish
@@ -17,6 +18,7 @@ from tests.checkout.builders import NOW, a_change, a_completion
 from tests.conftest import Tables
 
 SHOW = "tonight"
+SHOP_CURRENCY = "GBP"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class Shop:
             "opens_at": rfc3339(now),
         }
         self.shows.put_drop(drop_id, DropWish.model_validate({**wish, **changes}), "test", now)
+
+    def discount(self, code: str = "ten", *, now: Instant = NOW - MINUTE, **changes: Any) -> None:
+        """A code for a tenth off; ``None`` leaves a field out."""
+        asked = {"title": f"The {code}", "percent_bps": 1_000} | changes
+        wish = DiscountWish.read({name: value for name, value in asked.items() if value is not None})
+        self.checkout.discounts.put(code, wish, self.shows.show(SHOW), "test", now)
+
+    def budgets(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:
+        """Of each budget: what is available, reserved and used, from the buckets themselves."""
+        found = self.checkout.discounts.look(code, now)
+        assert found is not None
+        return [(one.available, one.reserved, one.used) for one in found[1]]
 
     def counts(self, drop_id: str, now: Instant = NOW) -> tuple[int, int, int]:
         """Units available, held and sold, from the buckets themselves; nothing in them mismatches."""
@@ -84,7 +98,8 @@ def shop_on(tables: Tables, **more: Any) -> Shop:
     shows.put_show(SHOW, ShowWish.model_validate(show), "test", NOW - 10 * MINUTE)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, b"k" * 32, **more)
+    discounts = Discounts(tables.dynamodb, tables.commerce, stock)
+    checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32, **more)
     return Shop(tables, stock, shows, checkout, gateway)
 
 

@@ -93,6 +93,78 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> N
     ]
 
 
+def whole_order(shop: Shop, code: str) -> list[Write]:
+    """Every write of a one-line order with a code, from create to paid, but for the provider's own."""
+    meter = Meter(shop)
+    with meter.measured() as whole:
+        purchase = shop.open_purchase(("mug", 1), codes=(code,))
+        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.capture(purchase.id, 1, NOW)
+    paid = shop.read(purchase.id)
+    assert (paid.state, paid.totals.discount) == (State.PAID, 128)
+    return [write for write in whole if write[1] != "sandbox"]
+
+
+PLAIN = [
+    ("UpdateItem", "stock", 1.0),  # the goods held
+    ("PutItem", "commerce", 1.0),  # the purchase
+    ("PutItem", "commerce", 1.0),  # the freeze
+    ("UpdateItem", "stock", 1.0),  # the goods sold
+    ("PutItem", "commerce", 1.0),  # paid
+]
+RESERVED, CONSUMED = ("UpdateItem", "stock", 1.0), ("UpdateItem", "stock", 1.0)
+LIMITED = ("PutItem", "commerce", 1.0)
+
+
+def test_a_discount_without_budget_costs_no_write(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200)
+    shop.discount("WELCOME10")
+    assert whole_order(shop, "WELCOME10") == PLAIN
+
+
+def test_a_budget_costs_two_write_units_more(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200)
+    shop.discount("WELCOME10", budget_uses=100)
+    assert whole_order(shop, "WELCOME10") == [*PLAIN[:2], RESERVED, *PLAIN[2:4], CONSUMED, PLAIN[4]]
+
+
+def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200)
+    shop.discount("WELCOME10", budget_uses=100, limit_per_buyer=1)
+    writes = whole_order(shop, "WELCOME10")
+    assert writes == [*PLAIN[:2], LIMITED, RESERVED, *PLAIN[2:4], CONSUMED, PLAIN[4]]
+    assert sum(units for _, _, units in writes) == 8
+
+
+def test_a_second_budget_costs_two_write_units_more_again(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200)
+    money: dict[str, Any] = {
+        "max_amount": {"amount": 500, "currency": "GBP"},
+        "budget_amount": {"amount": 50_000, "currency": "GBP"},
+    }
+    shop.discount("WELCOME10", budget_uses=100, **money)
+    assert sum(units for _, _, units in whole_order(shop, "WELCOME10")) == 9
+
+
+def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    shop.drop("mug", stock=200)
+    shop.discount("WELCOME10", budget_uses=1)
+    whole_order(shop, "WELCOME10")
+    offered = shop.checkout.discounts.find("WELCOME10", NOW)
+    assert offered is not None
+    shop.stock.refresh(offered.discount.budgets[0].layout, NOW)
+    meter = Meter(shop)
+    with meter.measured() as late:
+        answer = shop.checkout.create(a_change(("mug", 1), key="late", codes=("WELCOME10",)), NOW + 2_000)
+    assert [message.code for message in answer.messages] == ["discount_code_expired"]
+    assert late == PLAIN[:2]
+
+
 def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_where_there_is_no_room(
     engine: EngineAccount,
 ) -> None:

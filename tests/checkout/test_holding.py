@@ -24,6 +24,7 @@ def shop(shop: Shop) -> Shop:
         shop.stock,
         shop.gateway,
         shop.checkout.markets,
+        shop.checkout.discounts,
         shop.checkout.id_key,
         held_channels=frozenset({"market"}),
     )

@@ -7,6 +7,7 @@ import pytest
 from chalicelib.checkout import Buyer, Destination, Payment, PurchaseStore, Refund, RefundLine, State, UsedKey
 from chalicelib.checkout.lines import MOST_HOLDS
 from chalicelib.checkout.refund import MOST_REFUND_LINES, MOST_REFUNDS
+from chalicelib.discounts import MOST_APPLIED, Applied, Reason, Reserved
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import NOW, a_change, a_line, a_purchase, a_refund
@@ -60,6 +61,10 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
     )
     texts = ("first_name", "last_name", "street_address", "extended_address", "address_locality", "address_region")
     used = [UsedKey(key="k" * 11, fingerprint="f" * 11, attempt=number) for number in range(50)]
+    share = Reserved(budget="money:100000", hold=hold)
+    discount = Applied(
+        code="C" * 32, title=WIDE * 200, parts=(10**12,) * LINES, automatic=True, priority=999, reserves=(share, share)
+    )
     parts = MOST_REFUND_LINES // MOST_REFUNDS
     largest = a_purchase(
         state=State.PAID,
@@ -75,6 +80,9 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
             token="t" * 512,
             action_url="u" * 2_048,
         ),
+        codes=(WIDE * 64,) * MOST_APPLIED,
+        discounts=(discount,) * MOST_APPLIED,
+        refused={f"{number:02}" + WIDE * 62: Reason.NOT_COMBINABLE.value for number in range(MOST_APPLIED)},
         refunds=(*(a_fat_refund(number, parts) for number in range(MOST_REFUNDS)), a_fat_refund(101, LINES)),
     )
     PurchaseStore(tables.dynamodb, tables.commerce).create(largest)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from chalicelib.checkout import Payment, Purchase, PurchaseStore, Refund, RefundLine, State, Totals, UsedKey
 from chalicelib.checkout.store import _LONG, _SHORT, purchase_from_item
+from chalicelib.discounts import Applied, Reserved
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import BUYER, NOW, a_line, a_purchase
 from tests.conftest import Tables
@@ -68,6 +69,21 @@ def stored(tables: Tables, purchase: Purchase) -> dict[str, Any]:
 def test_a_paid_purchase_of_one_line_fits_one_write_unit(tables: Tables) -> None:
     PurchaseStore(tables.dynamodb, tables.commerce).create(PAID)
     assert sum(len(name) + size_of(value) for name, value in stored(tables, PAID).items()) < 1_024
+
+
+def test_so_does_one_with_a_discount_and_its_budget(tables: Tables) -> None:
+    share = Reserved(budget="uses:42", hold=HoldRef("Q2hyaXN0bWF", 3, 1, NOW // 1000 + 300))
+    discount = Applied(code="WELCOME10", title="A tenth off", parts=(128,), reserves=(share,))
+    changes = {
+        "lines": (PAID.lines[0].model_copy(update={"discount": 128}),),
+        "totals": PAID.totals.model_copy(update={"discount": 128}),
+        "codes": ("WELCOME10",),
+        "discounts": (discount,),
+    }
+    purchase, store = PAID.model_copy(update=changes), PurchaseStore(tables.dynamodb, tables.commerce)
+    store.create(purchase)
+    assert sum(len(name) + size_of(value) for name, value in stored(tables, purchase).items()) < 1_024
+    assert store.read(purchase.id) == purchase
 
 
 def test_a_purchase_survives_being_stored(tables: Tables) -> None:

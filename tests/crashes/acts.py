@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.checkout import Answer, Caller, Purchase, RefundWish
+from chalicelib.checkout import Answer, Caller, Purchase
 from chalicelib.checkout.identity import purchase_id
+from chalicelib.discounts import DiscountWish
 from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
-from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.shows import DropWish, ShowWish, parse_cue
 from tests.checkout.builders import NOW, a_change, a_completion, a_refund
 from tests.crashes.faults import DyingAt
@@ -65,89 +65,9 @@ def cancels(buyer: str) -> Act:
     return lambda world, process: process.checkout.cancel(key_of(buyer), caller, f"{buyer}-cancel", "", world.now)
 
 
-def holds_order(buyer: str) -> Act:
-    return lambda world, process: _nothing(process.checkout.hold_order(key_of(buyer), "ann", world.now))
-
-
-def releases_order(buyer: str) -> Act:
-    return lambda world, process: _nothing(process.checkout.release_order(key_of(buyer), "ann", world.now))
-
-
-def gives_up_order(buyer: str) -> Act:
-    return lambda world, process: _nothing(process.checkout.give_up_order(key_of(buyer), world.now))
-
-
-def _nothing(_: object) -> None:
-    return None
-
-
-def hears(buyer: str, attempt: int = 1) -> Act:
-    """The provider tells of a payment: its event is kept."""
-
-    def act(world: World, process: Process) -> None:
-        ours = key_of(buyer)
-        event = ProviderEvent(
-            f"evt_{ours}", "sandbox", EventKind.PAYMENT, "told", f"sbx_{ours}#{attempt}", ours, attempt
-        )
-        process.checkout.note_event(event, world.now)
-
-    return act
-
-
-def acts_on_event(buyer: str) -> Act:
-    body = f'{{"provider": "sandbox", "event_id": "evt_{key_of(buyer)}"}}'
-    return lambda world, process: process.on_message("captures", [body], world.now)
-
-
-def refunds_amount(buyer: str, amount: int, key: str = "amount") -> Act:
-    """Money without units."""
-
-    def act(world: World, process: Process) -> None:
-        process.checkout.refund(key_of(buyer), RefundWish(key, "", (), False, "ann", amount=amount), world.now)
-
-    return act
-
-
-def refunded_in_console(buyer: str, amount: int) -> Act:
-    """The provider gives money back by itself, and tells of it."""
-
-    def act(world: World, process: Process) -> None:
-        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
-        payment = f"sbx_{key_of(buyer)}#1"
-        made = bank.refund(payment, refund_id="console", amount=amount, now=world.now)
-        event = ProviderEvent(
-            f"evt_{key_of(buyer)}",
-            "sandbox",
-            EventKind.REFUND,
-            "refund.created",
-            payment,
-            amount=amount,
-            currency="GBP",
-            provider_refund_id=made.refund_id,
-        )
-        process.checkout.note_event(event, world.now)
-
-    return act
-
-
-def reconciles(world: World, process: Process) -> None:
-    """Payments compared with orders, the worker told of what is left."""
-    process.reconcile(world.now)
-
-
 def captures(buyer: str, attempt: int = 1) -> Act:
     body = f'{{"purchase_id": "{key_of(buyer)}", "attempt": {attempt}}}'
     return lambda world, process: process.on_message("captures", [body], world.now)
-
-
-def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Act:
-    """The buyer at the provider's page: nothing of ours is asked."""
-
-    def act(world: World, process: Process) -> None:
-        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
-        assert bank.answer_challenge(key_of(buyer), attempt, proved=proved)
-
-    return act
 
 
 def placed(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Act, ...]:
@@ -190,6 +110,17 @@ def puts_show(**changes: Any) -> Act:
 def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Act:
     wish = a_drop(drop, stock, price, **changes)
     return lambda world, process: process.shows.put_drop(drop, wish, "ann", world.now)
+
+
+def puts_discount(code: str = "TEN", **changes: Any) -> Act:
+    """A tenth off; for the show where it is automatic."""
+    wish = DiscountWish.read({"title": code, "percent_bps": 1_000} | changes)
+
+    def act(world: World, process: Process) -> None:
+        show = None if wish.show_id is None else process.shows.show(wish.show_id)
+        process.checkout.discounts.put(code, wish, show, "ann", world.now)
+
+    return act
 
 
 def changes_stock(drop: str, quantity: int, key: str = "more") -> Act:

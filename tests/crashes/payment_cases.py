@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from chalicelib.instants import MINUTE
 from tests.crashes.acts import (
-    acts_on_event,
     cancels_order,
     captures,
     completes,
     delivered,
-    gives_up_order,
-    hears,
-    holds_order,
     later,
     loses_everything,
     paid,
     placed,
-    proves,
-    reconciles,
-    refunded_in_console,
     refunds,
-    refunds_amount,
-    releases_order,
     repairs,
     takes,
 )
 from tests.crashes.cases import ADA, BOB, a_case
+from tests.crashes.payment_acts import (
+    acts_on_event,
+    gives_up_order,
+    hears,
+    holds_order,
+    proves,
+    reconciles,
+    refunded_in_console,
+    refunds_amount,
+    releases_order,
+)
 
 ASKED = (*placed(ADA, ("mug", 1), token="requires_action"), captures(ADA))
 CARD = "declined_4242"

@@ -48,6 +48,7 @@ def check_everything(world: World) -> list[str]:
         *buckets(state),
         *rules_of_stock.drops(state),
         *rules_of_stock.units(state, now_seconds),
+        *rules_of_stock.budgets(state),
         *rules_of_money.purchases(state),
         *goods_before_money(state),
         *rules_of_money.payments(state),
@@ -82,6 +83,7 @@ def outcome(world: World) -> dict[str, Any]:
                 "lines": [(line.drop_id, line.quantity, line.unit_price) for line in purchase.lines],
                 "about": (purchase.is_cart, purchase.shipping_option, purchase.destination, purchase.attempt),
                 "totals": purchase.totals,
+                "discounts": [(one.code, one.parts) for one in purchase.discounts],
                 "failed": purchase.payment is not None and purchase.payment.failure is not None,
                 "refunds": [(one.id, one.amount, one.restock, one.lines) for one in purchase.refunds],
                 "cancelled": purchase.cancelled_at is not None,
@@ -91,6 +93,9 @@ def outcome(world: World) -> dict[str, Any]:
         "drops": {
             drop: {name: record.get(name) for name in _OF_A_DROP} | {"sold": counted(state.buckets[drop], 0)["sold"]}
             for drop, record in sorted(state.drops.items())
+        },
+        "budgets": {
+            name: counted(buckets, 0)["sold"] for name, buckets in sorted(state.buckets.items()) if ":" in name
         },
         "revisions": state.revisions,
         "payments": {

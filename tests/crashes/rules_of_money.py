@@ -19,8 +19,11 @@ def purchases(state: State) -> Iterator[str]:
         totals = purchase.totals
         if totals.subtotal != sum(line.unit_price * line.quantity for line in purchase.lines):
             yield f"{about} has a wrong subtotal"
-        if totals.total != totals.subtotal + totals.shipping + totals.tax_on_top:
+        if totals.total != totals.subtotal - totals.discount + totals.shipping + totals.tax_on_top:
             yield f"{about} has a wrong total"
+        off = [sum(one.parts[index] for one in purchase.discounts) for index in range(len(purchase.lines))]
+        if off != [line.discount for line in purchase.lines] or totals.discount != sum(off):
+            yield f"{about} has discounts of {off}, and {totals.discount} taken off"
         if purchase.state is Stage.PAID:
             for line in purchase.lines:
                 if sum(hold.quantity for hold in line.holds) != line.quantity:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from chalicelib.checkout import Purchase
 from chalicelib.checkout import State as Stage
+from chalicelib.checkout.till import holds_of, reserves_of
+from chalicelib.discounts import Discount
 from tests.crashes.cloud import Record
 from tests.crashes.state import State, is_held, is_sold
 
@@ -78,15 +80,45 @@ def units(state: State, now_seconds: int) -> Iterator[str]:
         sold = state.sold_to(purchase)
         if purchase.state in ORDERED and {drop: sum(holds.values()) for drop, holds in sold.items()} != kept(purchase):
             yield f"{purchase.id} has {sold} of {kept(purchase)}"
-        named = {(line.drop_id, hold.id) for line in purchase.lines for hold in line.holds}
+        named = {(layout.drop_id, hold.id) for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]}
         foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
         if foreign:
             yield f"{purchase.id} was sold {foreign}, which it does not name"
 
 
+def budgets(state: State) -> Iterator[str]:
+    """What is used of a budget is what paid orders have of it, and no more was laid out than was put up."""
+    for code, record in state.discounts.items():
+        if record.get("draft"):
+            continue
+        put_up = {budget.layout.drop_id: budget.size for budget in Discount.model_validate(record).budgets}
+        for name, size in put_up.items():
+            buckets = state.buckets[name].values()
+            laid_out = sum(bucket["s"] for bucket in buckets)
+            used = sum(entry["q"] for bucket in buckets for entry in bucket["h"].values() if is_sold(entry))
+            paid = sum(
+                share.quantity
+                for purchase in state.purchases.values()
+                if purchase.state is Stage.PAID
+                for layout, share in reserves_of(purchase)
+                if layout.drop_id == name
+            )
+            if laid_out != size or used != paid or used > size:
+                yield f"{name} of {size}: {laid_out} laid out, {used} used, {paid} of them by paid orders"
+        for purchase in state.purchases.values():
+            shares = [layout.drop_id for one in purchase.discounts if one.code == code for layout, _ in one.holds]
+            uses = any(one.code == code for one in purchase.discounts)
+            if purchase.state is Stage.PAID and uses and sorted(shares) != sorted(put_up):
+                yield f"{purchase.id} is paid with {code} and has {shares} of its budgets"
+            if purchase.state is not Stage.PAID and shares:
+                yield f"{purchase.id} is {purchase.state} and has {shares}"
+
+
 def kept(purchase: Purchase) -> dict[str, int]:
-    """Units by drop that an order has, without those that went back into stock."""
+    """Units by drop that an order has, without those that went back into stock; and what it has of budgets."""
     units: Counter[str] = Counter()
+    for layout, share in reserves_of(purchase):
+        units[layout.drop_id] += share.quantity
     drops = {line.id: line.drop_id for line in purchase.lines}
     for line in purchase.lines:
         units[line.drop_id] += line.quantity

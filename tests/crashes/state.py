@@ -16,8 +16,9 @@ class State:
     """Raw tables and objects."""
 
     buckets: dict[str, dict[int, Record]]
-    """By drop and number."""
+    """By drop, or budget, and number."""
     drops: dict[str, Record]
+    discounts: dict[str, Record]
     listed: set[tuple[str, str]]
     """Which show lists which drop."""
     plans: dict[str, list[Record]]
@@ -35,7 +36,7 @@ class State:
     events: list[Record]
 
     def sold_to(self, purchase: Purchase) -> dict[str, dict[str, int]]:
-        """Units sold to a purchase, by drop and hold."""
+        """Units sold to a purchase, by drop, or budget, and hold."""
         found: dict[str, dict[str, int]] = defaultdict(dict)
         for drop, buckets in self.buckets.items():
             for bucket in buckets.values():
@@ -70,7 +71,19 @@ def read(cloud: Cloud) -> State:
         drop, _, number = bucket["pk"].rpartition("#")
         buckets[drop][int(number)] = bucket
     state = State(
-        buckets, {}, set(), defaultdict(list), defaultdict(list), {}, {}, {}, {}, {}, cloud.objects(), cloud.events
+        buckets,
+        {},
+        {},
+        set(),
+        defaultdict(list),
+        defaultdict(list),
+        {},
+        {},
+        {},
+        {},
+        {},
+        cloud.objects(),
+        cloud.events,
     )
     for record in cloud.records("commerce"):
         sort_key = record["sk"]
@@ -81,11 +94,13 @@ def read(cloud: Cloud) -> State:
         subject = record["pk"].partition("#")[2]
         counted = {"DECLINES": state.declines, "RISK": state.risks}.get(sort_key, {})
         counted[subject] = record
-        if sort_key in {"DROP", "SHOW"}:
+        if sort_key in {"DROP", "SHOW", "OFFER"}:
             state.revisions[subject] = record["revision"]
-        if sort_key == "DROP":
+        if sort_key == "OFFER":
+            state.discounts[subject] = record
+        elif sort_key == "DROP":
             state.drops[subject] = record
-        elif sort_key.startswith("DROP#"):
+        elif sort_key.startswith("DROP#") and "drop_id" in record:  # a limit has none
             state.listed.add((subject, record["drop_id"]))
         elif sort_key.startswith("PLAN#"):
             state.plans[subject].append(record)

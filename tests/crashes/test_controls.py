@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Purchase, Refund, capture, complete, refund
+from chalicelib.checkout import Purchase, Refund, capture, complete, ending, refund, reserving
 from chalicelib.checkout.till import Till, holds_of, order_of
+from chalicelib.discounts import Applied
 from chalicelib.finance import Exporter
 from chalicelib.finance.export import MANIFEST
 from chalicelib.stock import expressions
@@ -61,6 +62,21 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(refund, "_money_back", money_back)
 
 
+def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
+    """An attempt is ended first, and what it had of budgets returned then."""
+    end = ending.end_attempt
+
+    def none_yet(till: Till, purchase: Purchase, now: int) -> tuple[Applied, ...]:
+        return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)
+
+    def then_return(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: int) -> None:
+        end(till, purchase, failure, provider_id, now)
+        reserving.returned(till, purchase, now)
+
+    patch.setattr(ending, "returned", none_yet)
+    patch.setattr(capture, "end_attempt", then_return)
+
+
 def manifest_first(patch: pytest.MonkeyPatch) -> None:
     """A day's manifest is published before its files."""
     publish = Exporter.publish
@@ -78,6 +94,7 @@ def manifest_first(patch: pytest.MonkeyPatch) -> None:
         (goods_after_money, "capture: ok"),
         (plans_without_numbers, "add stock to three buckets"),
         (refunds_without_ids, "refund"),
+        (budgets_returned_last, "discount: capture: declined"),
         (manifest_first, "close of day"),
     ],
 )

@@ -44,6 +44,7 @@ from tests.crashes.acts import (
 )
 from tests.crashes.cases import ADA, BOB, UseCase, a_case
 from tests.crashes.payment_cases import PAYMENT_CASES
+from tests.crashes.use_cases_of_discounts import DISCOUNT_CASES
 from tests.crashes.world import Act
 
 
@@ -227,3 +228,5 @@ case(
     later(2 * MINUTE),
     mends("lamp"),
 )
+for name, acts in DISCOUNT_CASES:
+    case(name, *acts)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from chalicelib import aws
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.finance import Exports, open_books, open_exports
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
@@ -56,8 +57,9 @@ class Process:
         self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
         self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
         self.purchases = PurchaseStore(dynamodb, tables["commerce"])
+        discounts = Discounts(dynamodb, tables["commerce"], self.stock)
         self.checkout = Checkout(
-            self.purchases, self.shows, self.stock, gateway, DEFAULT_MARKETS, ID_KEY, risk_rules=RULES
+            self.purchases, self.shows, self.stock, gateway, DEFAULT_MARKETS, discounts, ID_KEY, risk_rules=RULES
         )
         self.books = open_books(client("s3"), cloud.bucket)
         self.exports: Exports = open_exports(

@@ -53,3 +53,10 @@ def test_the_operators_calls_put_a_show_and_a_drop_that_waits_for_its_cue(stack:
     assert [(drop["drop_id"], drop["state"], drop["available"]) for drop in live["drops"]] == [
         ("gala-mug", "scheduled", 50)
     ]
+
+
+def test_the_operators_call_puts_a_code_with_a_budget(stack: dict[str, Any]) -> None:
+    address, token = blocks()[1].splitlines()[0], blocks()[2].splitlines()[0]
+    look = 'curl -s $LD/discounts/welcome10 -H "Authorization: Bearer $TOKEN"'
+    discount = json.loads(run(f"{address}\n{token}\n{blocks()[3]}\necho\n{look}", stack)[-1])
+    assert discount["budgets"] == [{"of": "uses", "size": 500, "available": 500, "reserved": 0, "used": 0}]

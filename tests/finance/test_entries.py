@@ -13,6 +13,7 @@ from chalicelib.checkout import Purchase, State
 from chalicelib.finance import Entry, EntryType, entries_of
 from chalicelib.finance.check import balanced
 from chalicelib.finance.entries import label
+from chalicelib.money import tax_within
 from tests.finance.builders import LONDON, PAID_AT, PERSONAL, a_line, an_order, refunded, taxed_on_top
 
 
@@ -52,6 +53,22 @@ def test_tax_on_top_is_paid_beside_the_gross() -> None:
         "amount": 3_060,
     }
     assert figures(shipping) == {"shipping": 395, "net": 395, "tax": 79, "amount": 474}
+
+
+def test_a_discount_stands_beside_the_gross_that_it_is_taken_off() -> None:
+    """Where prices include the tax, gross less discount is net and tax; where they do not, it is net."""
+    line = a_line(discount=255, tax=tax_within(2_295, 2_000))
+    order = an_order(lines=(line,))
+    less = {"discount": 255, "total": order.totals.total - 255, "tax": order.totals.tax}
+    order = order.model_copy(update={"totals": order.totals.model_copy(update=less)})
+    sale, shipping, _ = entries_of(order, LONDON)
+    assert (sale.gross, sale.discount, sale.net, sale.tax) == (2_550, 255, 1_912, 383)
+    assert (sale.amount, sale.gross - sale.discount, sale.commission) == (2_295, 2_295, 191)
+    assert shipping.discount == 0
+    assert balanced(order, entries_of(order, LONDON))
+    sale, *_ = entries_of(taxed_on_top(an_order(lines=(a_line(discount=255),))), LONDON)
+    assert sale.gross - sale.discount == sale.net == 2_295
+    assert sale.amount == sale.net + sale.tax
 
 
 def test_an_order_that_is_not_paid_has_no_entries() -> None:

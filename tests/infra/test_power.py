@@ -128,7 +128,9 @@ class Play:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
 
     def buy(self, credential: str) -> str:
-        session = self.http("POST", "/checkout-sessions", express("d1"))
+        wish = express("d1") | {"discounts": {"codes": ["TEN"]}}
+        session = self.http("POST", "/checkout-sessions", wish)
+        assert session["discounts"]["applied"]
         self.http("POST", f"/checkout-sessions/{session['id']}/complete", paying(credential))
         self.streams()
         return str(session["id"])
@@ -149,6 +151,10 @@ def play(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     drop = {"show_id": "s1", "sku": "M", "title": "Mug", "unit_price": price, "stock": 30, "limit_per_buyer": 9}
     scene.http("PUT", "/drops/d1", drop)
     scene.http("POST", "/drops/d1/stock", {"quantity": 6})
+    ten = {"title": "Ten off", "percent_bps": 1_000, "budget_uses": 60, "limit_per_buyer": 9, "show_id": "s1"}
+    scene.http("PUT", "/discounts/ten", ten)
+    scene.http("PUT", "/discounts/launch", ten | {"automatic": True, "limit_per_buyer": None})
+    scene.http("GET", "/discounts/ten")
     scene.cue("drop.open", "d1")
     scene.cue("drop.stock_added", "d1", quantity=5)
     scene.cue("drop.open", "unknown")

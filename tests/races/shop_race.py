@@ -24,6 +24,7 @@ from chalicelib.checkout import (
     State,
     Wish,
 )
+from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Drop, Shows
@@ -84,7 +85,8 @@ class Process:
         shows = Shows(dynamodb, race.commerce_table, stock, 30)
         purchases = PurchaseStore(dynamodb, race.commerce_table)
         self.bank = SandboxGateway(dynamodb, race.sandbox_table)
-        self.till = Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, race.seed.encode())
+        discounts = Discounts(dynamodb, race.commerce_table, stock)
+        self.till = Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, race.seed.encode())
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:
         """A call that takes the instant as its last argument; that it contradicts what is, is an answer."""

@@ -19,6 +19,7 @@ from chalicelib.checkout import (
     PurchaseStore,
     State,
 )
+from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
@@ -105,7 +106,8 @@ class Modelled(RuleBasedStateMachine):
         """What another process has: the same tables, a memory of its own."""
         stock = Stock(client, "stock", "commerce")
         shows = Shows(client, "commerce", stock, 30)
-        return Checkout(PurchaseStore(client, "commerce"), shows, stock, self.bank, DEFAULT_MARKETS, b"k" * 32)
+        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
+        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32)
 
     # The model.
 

@@ -30,6 +30,7 @@ from chalicelib.checkout import (
     capture,
 )
 from chalicelib.checkout.declines import marks_of
+from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import HOUR
 from chalicelib.payments import Authorisation, OutcomeUnknownError, PaymentOrder, SandboxGateway
@@ -87,7 +88,8 @@ class World:
         client = self.stage.client
         stock = Stock(client, "stock", "commerce")
         shows, purchases = Shows(client, "commerce", stock, 30), PurchaseStore(client, "commerce")
-        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, b"k" * 32, risk_rules=RULES)
+        discounts = Discounts(client, "commerce", stock)
+        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32, risk_rules=RULES)
 
     def begun(self, till: Checkout, key: str) -> str:
         change = Change(

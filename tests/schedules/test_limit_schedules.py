@@ -33,6 +33,7 @@ from chalicelib.checkout import (
     limits,
 )
 from chalicelib.checkout.store import Counted, LimitStore, Tally
+from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND
 from chalicelib.payments import SandboxGateway
@@ -75,7 +76,8 @@ class World:
         client = self.stage.client
         stock = Stock(client, "stock", "commerce")
         shows = Shows(client, "commerce", stock, 30)
-        return Checkout(PurchaseStore(client, "commerce"), shows, stock, self.bank, DEFAULT_MARKETS, b"k" * 32)
+        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
+        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32)
 
     def check(self) -> None:
         assert self.placed() <= LIMIT

@@ -29,7 +29,9 @@ from chalicelib.checkout import (
     State,
     Wish,
     capture,
+    reserving,
 )
+from chalicelib.discounts import Applied, Discount, Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.shows import Drop, Shows
@@ -46,6 +48,8 @@ HOLD_SECONDS = 30
 LAYOUT = Layout("mug", 2)
 SIZES = [1, 1]
 PRICE = 1_000
+TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_homes=1)
+USES = TEN.budgets[0].layout
 
 FAILS = (BotoCoreError, LivedropError, OutcomeUnknownError)
 """What a cut call, a rival or a silent provider does to a request or a worker; its client or queue tries again."""
@@ -70,7 +74,10 @@ class _Provider:
 
 
 class World:
-    """Two units of one drop, some buyers, and what must be true when all is quiet."""
+    """Two units of one drop, some buyers, and what must be true when all is quiet.
+
+    In every other world they all have a code that can be used once.
+    """
 
     def __init__(self, seed: int) -> None:
         self.stage = Stage(seed, self.check)
@@ -85,8 +92,15 @@ class World:
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
+        made = {"made_by": "ann", "made_at": 0, "changed_by": "ann", "changed_at": 0}
+        offer = {"pk": "OFFER#TEN", "sk": "OFFER", **TEN.model_dump(exclude_none=True), **made}
+        self.stage.table.put_item(
+            TableName="commerce", Item=to_item(offer), ConditionExpression="attribute_not_exists(pk)"
+        )
+        self.codes = ("TEN",) if seed // 2 % 2 else ()  # tests play even and odd seeds apart
         self.till = self.process()
         self.till.stock.lay_out("mug", SIZES, self.stage.now)
+        self.till.stock.lay_out(USES.drop_id, [1], self.stage.now)
 
     def process(self) -> Checkout:
         """What another process has: the same tables, a memory of its own."""
@@ -94,11 +108,13 @@ class World:
         stock = Stock(client, "stock", "commerce")
         provider = cast("Gateway", _Provider(self.stage, self.bank))
         shows = Shows(client, "commerce", stock, 30)
-        return Checkout(PurchaseStore(client, "commerce"), shows, stock, provider, DEFAULT_MARKETS, b"k" * 32)
+        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
+        return Checkout(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, b"k" * 32)
 
     def check(self) -> None:
-        for number, size in enumerate(SIZES):
-            bucket = self.stage.table.items.get(("stock", f"mug#{number}"))
+        places = {**{f"mug#{number}": size for number, size in enumerate(SIZES)}, f"{USES.drop_id}#0": 1}
+        for place, size in places.items():
+            bucket = self.stage.table.items.get(("stock", place))
             if bucket is not None:
                 assert bucket["a"] >= 0
                 assert bucket["a"] + sum(entry["q"] for entry in bucket["h"].values()) == size
@@ -106,7 +122,7 @@ class World:
     def change(self, key: str, quantity: int) -> Change:
         return Change(
             Caller("web"), key, f"{key} {quantity}", (Wish("mug", quantity),), buyer=Buyer(email="a@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"),
+            destination=Destination(street_address="1 High Street", address_country="GB"), codes=self.codes,
         )  # fmt: skip
 
     def buyer(self, name: str) -> Callable[[], None]:
@@ -179,7 +195,7 @@ class World:
     def judge(self) -> None:
         """Money, goods and orders agree; nothing is reserved; every unit not sold can be had again."""
         purchases = self.settle()
-        sold_to: dict[str, int] = {}
+        sold_to, used_by = dict[str, int](), dict[str, int]()
         for purchase in purchases:
             assert purchase.state is not State.PLACED
             charges = self._charges(purchase)
@@ -188,6 +204,9 @@ class World:
             if purchase.state is State.PAID:
                 assert charges == [purchase.attempt]
                 sold_to[purchase.order_ref] = sum(line.quantity for line in purchase.lines)
+                if purchase.discounts:
+                    used_by[purchase.order_ref] = 1
+                    self.stage.happened["paid with the code"] += 1
             else:
                 assert charges == []
         self.stage.pass_time(1_000_000)
@@ -196,6 +215,10 @@ class World:
         assert audit.mismatches == ()
         assert dict(audit.sold_by_order) == sold_to
         assert audit.available == sum(SIZES) - sum(sold_to.values())
+        uses = self.till.stock.audit(USES, 1, self.stage.now)
+        assert uses.mismatches == ()
+        assert dict(uses.sold_by_order) == used_by
+        assert uses.available == 1 - len(used_by)
 
     def _charges(self, purchase: Purchase) -> list[int]:
         """Attempts that were captured; none may still have money reserved."""
@@ -222,7 +245,7 @@ def play(seed: int, faults: str) -> Counter[str]:
 @in_parts(40)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, faults: str, seeds: range) -> None:
-    met = ["paid", "open after a failed attempt", "processes died"]
+    met = ["paid", "paid with the code", "open after a failed attempt", "processes died"]
     search.finds_nothing(f"purchase, {faults}", seeds, lambda seed: play(seed, faults), met=met)
 
 
@@ -238,3 +261,11 @@ def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
 ) -> None:
     monkeypatch.setattr(Stock, "hold_again", lambda self, layout, ref, order, until: HeldAgain(until))
     search.catches("an attempt ended before its units are held again", 500, lambda seed: play(seed, "doubled"))
+
+
+def test_the_search_catches_uses_that_are_not_returned(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept(till: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
+        return purchase.discounts
+
+    monkeypatch.setattr(reserving, "held_until", kept)
+    search.catches("uses that are not returned", 500, lambda seed: play(seed, "doubled"))

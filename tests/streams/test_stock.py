@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.shows import Shows
-from chalicelib.stock import hold_id
+from chalicelib.stock import Layout, hold_id
 from chalicelib.streams.stock import handle
 from chalicelib.telemetry import flush
 from tests.conftest import Tables
@@ -48,6 +48,18 @@ def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(table
     handle(EVENT, counting.shows, counting.stock, NOW)
     assert calls == {"batch_get_item": 3, "put_item": 1}
     assert stage.stock.summary("d9") is None
+
+
+def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables: Tables) -> None:
+    stage = Stage(tables).set()
+    layout = Layout("offer:TEN:uses:2", 2)
+    stage.stock.lay_out(layout.drop_id, [24, 6], NOW)
+    stage.stock.take(layout, hold_id("x", layout.drop_id, 1, 1), 1, NOW // 1000 + 300, None, now=NOW)
+    records = [{"dynamodb": {"Keys": {"pk": {"S": f"{layout.drop_id}#{number}"}}}} for number in (0, 1)]
+    handle({"Records": records}, stage.shows, stage.stock, NOW)
+    after = stage.stock.summary(layout.drop_id)
+    assert after is not None
+    assert (after.available, after.held, after.size) == (29, 1, 30)
 
 
 def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -> None:

@@ -1,0 +1,115 @@
+"""What operators do with discounts: put a code or an automatic offer, and look what is left of its budgets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+from chalicelib.api import answers
+from chalicelib.api.auth import actor_of
+from chalicelib.api.calls import Call, Json, Reply, Route
+from chalicelib.api.operator import GUARDED, OPERATOR, reply
+from chalicelib.discounts import BudgetState, Discount, DiscountWish
+from chalicelib.errors import NotFound
+from chalicelib.instants import rfc3339
+
+_AMOUNTS = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
+_TIMES = ("starts_at", "ends_at")
+_INNER = {"uses_homes", "money_homes"}
+
+
+class Budget(TypedDict):
+    """A discount's budget: ``size`` is what was put up, ``reserved`` for orders being placed. Uses, or minor units."""
+
+    of: Literal["uses", "money"]
+    size: int
+    available: int
+    reserved: int
+    used: int
+
+
+class DiscountShown(TypedDict):
+    """A code or an automatic offer. ``currency`` is that of all its amounts; null where it has none."""
+
+    code: str
+    title: str
+    show_id: str | None
+    drop_ids: list[str]
+    automatic: bool
+    percent_bps: int | None
+    amount: answers.Money | None
+    max_amount: answers.Money | None
+    minimum_subtotal: answers.Money | None
+    currency: str | None
+    starts_at: answers.Time | None
+    ends_at: answers.Time | None
+    limit_per_buyer: int | None
+    budget_uses: int | None
+    budget_amount: answers.Money | None
+    priority: int
+    combinable: bool
+
+
+class DiscountInUse(DiscountShown):
+    """What is left of its budgets, by strong reads."""
+
+    budgets: list[Budget]
+
+
+def put_discount(call: Call) -> Reply:
+    """Make or change a discount. Its budgets are fixed when it is made."""
+    actor, wish = actor_of(call, OPERATOR), DiscountWish.read(call.json())
+    show = None if wish.show_id is None else call.shop.shows.show(wish.show_id)
+    desk = call.shop.checkout.discounts
+    discount, created = desk.put(call.params["code"], wish, show, actor, call.now)
+    return reply(201 if created else 200, _shown(discount))
+
+
+def get_discount(call: Call) -> Reply:
+    """A discount, and what is left of its budgets."""
+    actor_of(call, OPERATOR)
+    found = call.shop.checkout.discounts.look(call.params["code"], call.now)
+    if found is None:
+        raise NotFound("There is no such discount.", field="code")
+    discount, budgets = found
+    return reply(200, _shown(discount) | {"budgets": [_budget(one) for one in budgets]})
+
+
+def _shown(discount: Discount) -> Json:
+    shown = discount.model_dump(include=set(Discount.model_fields) - _INNER, mode="json")
+    for name in _AMOUNTS:
+        if shown[name] is not None:
+            shown[name] = {"amount": shown[name], "currency": discount.currency}
+    return shown | {name: rfc3339(shown[name]) for name in _TIMES if shown[name] is not None}
+
+
+def _budget(state: BudgetState) -> Json:
+    figures = {"size": state.size, "available": state.available, "reserved": state.reserved, "used": state.used}
+    return {"of": "money" if state.money else "uses"} | figures
+
+
+ROUTES = (
+    Route(
+        "PUT",
+        "/discounts/{code}",
+        put_discount,
+        "ours",
+        "Make or change a discount",
+        (200, 201, *GUARDED),
+        DiscountWish,
+        OPERATOR,
+        answer=DiscountShown,
+    ),
+    Route(
+        "GET",
+        "/discounts/{code}",
+        get_discount,
+        "ours",
+        "Get a discount and its budgets",
+        (200, 401, 403, 404, 503),
+        None,
+        OPERATOR,
+        answer=DiscountInUse,
+    ),
+)

@@ -1,0 +1,24 @@
+"""Discounts as UCP's discount extension shows them. They are positive there, and negative in totals."""
+
+from __future__ import annotations
+
+from chalicelib.api.calls import Json
+from chalicelib.checkout import Purchase
+from chalicelib.discounts import Applied
+
+
+def discounts(purchase: Purchase) -> Json:
+    """The codes as they were sent, and what applies (``discount.json#/$defs/discounts_object``)."""
+    return {"codes": list(purchase.codes), "applied": [_applied(one) for one in purchase.discounts]}
+
+
+def items_discount(amount: int) -> list[Json]:
+    """Money taken off goods, as an entry of totals; none where there is no discount."""
+    return [{"type": "items_discount", "amount": -amount, "display_text": "Discount"}] if amount else []
+
+
+def _applied(discount: Applied) -> Json:
+    parts = [{"path": f"$.line_items[{index}]", "amount": part} for index, part in enumerate(discount.parts) if part]
+    shown: Json = {"title": discount.title, "amount": discount.amount, "automatic": discount.automatic}
+    shown |= {"method": "across", "priority": discount.priority, "allocations": parts}
+    return shown if discount.automatic else {"code": discount.code} | shown

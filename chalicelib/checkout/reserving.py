@@ -1,0 +1,92 @@
+"""Shares of budgets: reserved before the freeze, consumed with the goods, returned when an attempt ends without money.
+
+A budget is laid out as stock is, a use is a hold in it, and all that is true of holds is true of uses: taken at most
+once by the same request, never more than there are, lapsing by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.checkout.exchange import Message
+from chalicelib.checkout.limits import count_use
+from chalicelib.checkout.lines import Basket
+from chalicelib.checkout.model import Purchase
+from chalicelib.checkout.till import Till, order_of
+from chalicelib.discounts import RESERVED_SECONDS, Applied, Budget, Reason, Reserved
+from chalicelib.errors import Contended
+from chalicelib.instants import SECOND, Instant
+from chalicelib.stock import Busy, EpochSeconds, Gone, Summary, Taken, hold_id
+
+
+def reserve(
+    till: Till, frozen: Purchase, basket: Basket, now: Instant
+) -> tuple[Applied, ...] | dict[str, str] | Message:
+    """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
+
+    Costs 1 WCU a budget, and 1 (2 where the buyer used it before) for a limit per buyer. What is taken is noted in the
+    basket; dying afterwards, it lapses.
+    """
+    reserved = []
+    for one in frozen.discounts:
+        offered = till.discounts.find(one.code, now)
+        if offered is None:
+            return {one.code: Reason.UNKNOWN}
+        if not count_use(till, frozen, offered.discount, now):
+            return {one.code: Reason.LIMIT}
+        shares = [
+            _share(till, frozen, one, budget, summary, basket, now)
+            for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
+        ]
+        for share in shares:
+            if isinstance(share, Busy):
+                extra = {"retry_after_ms": share.retry_after_ms}
+                return Message("busy", "Too many use this discount at once; try again in a moment.", extra=extra)
+        if None in shares:
+            return {one.code: Reason.USED_UP}
+        reserved.append(one.model_copy(update={"reserves": tuple(shares)}))
+    return tuple(reserved)
+
+
+def _share(
+    till: Till,
+    frozen: Purchase,
+    one: Applied,
+    budget: Budget,
+    summary: Summary | None,
+    basket: Basket,
+    now: Instant,
+) -> Reserved | Busy | None:
+    """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
+    layout, quantity = budget.layout, budget.share(one.amount)
+    name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
+    answer = till.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
+    found = answer if isinstance(answer, Taken) else till.stock.find(layout, name)
+    if found is None:
+        return answer if isinstance(answer, Busy) else None
+    if not found.sold:
+        basket.taken.append((layout, found.hold))
+    return Reserved(budget=budget.name, hold=found.hold)
+
+
+def held_until(till: Till, purchase: Purchase, until: EpochSeconds) -> tuple[Applied, ...] | None:
+    """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
+    order, whole, held = order_of(purchase), True, []
+    for one in purchase.discounts:
+        kept = []
+        for reserved, (layout, hold) in zip(one.reserves, one.holds, strict=True):
+            if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+                kept.append(Reserved(budget=reserved.budget, hold=replace(hold, until=until)))
+                continue
+            whole = False
+            if not till.stock.mark_dead(layout, hold.id):
+                raise Contended("A hold that was gone has come back by a late take.")
+        held.append(one.model_copy(update={"reserves": tuple(kept)}))
+    return tuple(held) if whole else None
+
+
+def returned(till: Till, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
+    """The purchase's discounts without shares: these are held until this very second, so that others may take them,
+    and a late sell at this epoch is refused."""
+    held_until(till, purchase, now // SECOND)
+    return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)

@@ -1,0 +1,118 @@
+"""The desk of discounts: put them, look at them, and what is offered at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.discounts.model import BudgetState, Discount, Offered, canonical
+from chalicelib.discounts.records import DiscountRecord
+from chalicelib.discounts.store import DiscountStore
+from chalicelib.discounts.wishes import DiscountWish, changed_discount, check, new_discount
+from chalicelib.errors import BadInput, Contended
+from chalicelib.instants import Instant
+from chalicelib.shows import Memory, Show
+from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_TRIES: Final = 10
+_CODES_REMEMBERED: Final = 5_000
+_SHOWS_REMEMBERED: Final = 100
+
+
+class Discounts:
+    """Discounts of one deployment. Made once a process; safe between threads.
+
+    Reads for buyers are at most one second old. Every call may raise ``Unavailable``.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock) -> None:
+        self._store = DiscountStore(dynamodb, commerce_table)
+        self._stock = stock
+        self._codes: Memory[Offered] = Memory(_CODES_REMEMBERED)
+        self._shows: Memory[tuple[Offered, ...]] = Memory(_SHOWS_REMEMBERED)
+
+    def put(self, given: str, wish: DiscountWish, show: Show | None, actor: str, now: Instant) -> tuple[Discount, bool]:
+        """Make or change a discount; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
+
+        ``show`` is the one that the wish names. A new one with budgets is first a draft that nobody is given: its
+        record decides their buckets, they are laid out, then the draft mark goes. A repeat goes on where one stopped.
+        """
+        code = canonical(given)
+        if code is None:
+            detail = "A code has 1 to 32 letters, digits or any of _.- and begins with a letter or digit."
+            raise BadInput(detail, field="code")
+        check(wish, show)
+        new = False
+        for _ in range(_TRIES):
+            record = self._store.record(code, strong=True)
+            if record is None:
+                record, new = new_discount(code, wish, actor, now), True
+                if not self._commit(None, record, "put"):
+                    continue
+            if record.draft:
+                ready = self._laid_out(record, actor, now)
+                if ready is None:
+                    continue
+                record, new = ready, True
+            after = changed_discount(record, wish, actor, now)
+            if after is record or self._commit(record, after, "put"):
+                return after, new
+        raise Contended(f"discount {code} is being changed by others; repeat the request")
+
+    def look(self, given: str, now: Instant) -> tuple[Discount, tuple[BudgetState, ...]] | None:
+        """A discount and what is left of its budgets, by strong reads (1 RCU, and one a bucket); None: unknown."""
+        code = canonical(given)
+        record = None if code is None else self._store.record(code, strong=True)
+        if record is None or record.draft:
+            return None
+        states = []
+        for budget in record.budgets:
+            audit = self._stock.audit(budget.layout, budget.size, now)
+            states.append(BudgetState(budget.money, audit.size, audit.available, audit.held, audit.sold))
+        return record, tuple(states)
+
+    def find(self, given: str, now: Instant) -> Offered | None:
+        """What a code stands for; None for an unknown one. One read a second a process (0.5 RCU, as much a budget)."""
+        code = canonical(given)
+        if code is None:
+            return None
+        return self._codes.recall(code, now, lambda: self._offered(self._store.record(code, strong=False), now))
+
+    def automatic(self, show_id: str | None, now: Instant) -> tuple[Offered, ...]:
+        """The offers that apply by themselves in a show. One query a second a process (0.5 RCU, as much a budget)."""
+        if show_id is None:
+            return ()
+        return self._shows.recall(show_id, now, lambda: self._of_show(show_id, now)) or ()
+
+    def _laid_out(self, draft: DiscountRecord, actor: str, now: Instant) -> DiscountRecord | None:
+        """Lay out what the draft's record says, then offer it. None when someone else changed the record."""
+        for budget in draft.budgets:
+            self._stock.lay_out(budget.layout.drop_id, plan_sizes(budget.size, budget.usual), now)
+        stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
+        ready = draft.model_copy(update={"draft": False, **stamp})
+        return ready if self._commit(draft, ready, "laid out") else None
+
+    def _commit(self, before: DiscountRecord | None, after: DiscountRecord, did: str) -> bool:
+        """Write it, and let this process see its own change at once; others see it within a second."""
+        done = self._store.commit(before, after, did)
+        self._codes.forget(after.code)
+        if after.show_id is not None:
+            self._shows.forget(after.show_id)
+        return done
+
+    def _of_show(self, show_id: str, now: Instant) -> tuple[Offered, ...]:
+        found: Iterable[Offered | None] = (self._offered(one, now) for one in self._store.automatic(show_id))
+        return tuple(one for one in found if one is not None)
+
+    def _offered(self, record: DiscountRecord | None, now: Instant) -> Offered | None:
+        if record is None or record.draft:
+            return None
+        return Offered(record, tuple(self._summary(budget.layout.drop_id, now) for budget in record.budgets))
+
+    def _summary(self, name: str, now: Instant) -> Summary | None:
+        """A budget's summary; None where it counts a reservation that has lapsed: then only a take can tell."""
+        summary = self._stock.summary(name)
+        return None if summary is None or a_lapse_is_due(summary, now) else summary

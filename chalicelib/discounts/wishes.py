@@ -1,0 +1,120 @@
+"""What an operator asks a discount to be: the body of ``PUT /discounts/{code}``, validated strictly."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from chalicelib.discounts.records import DiscountRecord
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.instants import Instant
+from chalicelib.shows import Id, Price, Show, Text, Units, When, Wish
+from chalicelib.stock import plan_sizes
+
+_MOST_USES_OF_MONEY: Final = 1_000_000
+"""A money budget has room for so many uses that take a quarter of the most, as a drop has for units."""
+
+_FIXED = ("show_id", "automatic", "budget_uses", "budget_amount")
+_SIZES_A_USE = ("amount", "max_amount")
+
+
+class DiscountWish(Wish):
+    """What a discount shall be: ``percent_bps`` or ``amount`` off the goods of all drops, or of ``drop_ids``."""
+
+    title: Text
+    show_id: Id | None = None
+    drop_ids: list[Id] = Field(default_factory=list, max_length=100)
+    automatic: bool = False
+    percent_bps: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    amount: Price | None = None
+    max_amount: Price | None = None
+    minimum_subtotal: Price | None = None
+    starts_at: When | None = None
+    ends_at: When | None = None
+    limit_per_buyer: Units | None = None
+    budget_uses: Units | None = None
+    budget_amount: Price | None = None
+    priority: Annotated[int, Field(ge=1, le=1_000)] = 100
+    combinable: bool = False
+
+
+_MONEY = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
+
+
+def check(wish: DiscountWish, show: Show | None) -> None:
+    """``BadInput`` naming what does not go together. ``show`` is the one that the wish names; None: there is none."""
+    if wish.show_id is not None and show is None:
+        raise _wrong("show_id", f"no show {wish.show_id}", code="unknown_show")
+    if (wish.percent_bps is None) == (wish.amount is None):
+        raise _wrong("percent_bps", "one of percent_bps and amount is needed, not both")
+    if wish.automatic and wish.show_id is None:
+        raise _wrong("show_id", "an automatic offer needs the show that it is for")
+    if wish.starts_at is not None and wish.ends_at is not None and wish.ends_at <= wish.starts_at:
+        raise _wrong("ends_at", "must be later than starts_at")
+    if wish.max_amount is not None and wish.percent_bps is None:
+        raise _wrong("max_amount", "bounds a percentage; amount is fixed already")
+    _check_currency(wish, show)
+    _check_money_budget(wish)
+
+
+def _check_currency(wish: DiscountWish, show: Show | None) -> None:
+    currency = show.currency if show else _currency_of(wish)
+    for name in _MONEY:
+        price: Price | None = getattr(wish, name)
+        if price is not None and price.currency != currency:
+            raise _wrong(f"{name}.currency", f"all amounts are in {currency}", code="currency")
+
+
+def _check_money_budget(wish: DiscountWish) -> None:
+    if wish.budget_amount is None:
+        return
+    largest = wish.amount or wish.max_amount
+    if largest is None:
+        raise _wrong("max_amount", "a percentage with a money budget needs the most that one order may take off")
+    if wish.budget_amount.amount < largest.amount:
+        raise _wrong("budget_amount.amount", "is less than one use may take off")
+    if wish.budget_amount.amount > _MOST_USES_OF_MONEY * -(-largest.amount // 4):
+        raise _wrong("budget_amount.amount", f"is more than {_MOST_USES_OF_MONEY // 4} times what one use may take off")
+
+
+def new_discount(code: str, wish: DiscountWish, actor: str, now: Instant) -> DiscountRecord:
+    """The record of a new discount. One with a budget is a draft until that is laid out: nobody is given it before."""
+    about = _of(wish)
+    made = DiscountRecord(code=code, **about, made_by=actor, made_at=now, changed_by=actor, changed_at=now)
+    uses, money = made.budget_uses or 0, made.budget_amount or 0
+    homes = {
+        "uses_homes": len(plan_sizes(uses, 1)) if uses else 0,
+        "money_homes": len(plan_sizes(money, made.usual_money)) if money else 0,
+    }
+    return made.model_copy(update=homes | {"draft": bool(uses or money)})
+
+
+def changed_discount(record: DiscountRecord, wish: DiscountWish, actor: str, now: Instant) -> DiscountRecord:
+    """The discount as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed.
+
+    Budgets are fixed, and with a money budget what one use may take of it: more is another code's.
+    """
+    changes = {name: value for name, value in _of(wish).items() if getattr(record, name) != value}
+    fixed = (*_FIXED, *(_SIZES_A_USE if record.budget_amount is not None else ()))
+    for name in fixed:
+        if name in changes:
+            detail = f"$.{name}: fixed when the discount was made; put another code"
+            raise Conflict(detail, field=f"$.{name}", code="fixed")
+    stamp = {"revision": record.revision + 1, "changed_by": actor, "changed_at": now}
+    return record.model_copy(update=changes | stamp) if changes else record
+
+
+def _of(wish: DiscountWish) -> dict[str, Any]:
+    amounts = {name: price.amount if (price := getattr(wish, name)) is not None else None for name in _MONEY}
+    about = wish.model_dump(exclude=set(_MONEY)) | {"drop_ids": tuple(dict.fromkeys(wish.drop_ids))}
+    return about | amounts | {"currency": _currency_of(wish)}
+
+
+def _currency_of(wish: DiscountWish) -> str | None:
+    prices: list[Price | None] = [getattr(wish, name) for name in _MONEY]
+    return next((price.currency for price in prices if price is not None), None)
+
+
+def _wrong(name: str, reason: str, code: str | None = None) -> BadInput:
+    return BadInput(f"$.{name}: {reason}", field=f"$.{name}", code=code)

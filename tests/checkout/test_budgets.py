@@ -1,0 +1,267 @@
+"""Budgets of discounts: reserved at the freeze, consumed when paid, returned when the attempt ends otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.checkout import Buyer, Purchase, PurchaseStore, State
+from chalicelib.checkout.capture import CHALLENGE_SECONDS
+from chalicelib.checkout.till import reserves_of
+from chalicelib.discounts import RESERVED_SECONDS
+from chalicelib.errors import Conflict
+from chalicelib.instants import DAY, MINUTE, SECOND
+from chalicelib.stock import Stock
+from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.conftest import Shop, once, shop_on
+from tests.checkout.test_discounts import GBP, completed, opened, said
+
+
+def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=2, budget_amount={"amount": 1_000, **GBP}, max_amount={"amount": 500, **GBP})
+    purchase = opened(shop, "TEN")
+    assert shop.budgets() == [(2, 0, 0), (1_000, 0, 0)]
+    placed = completed(shop, purchase).purchase
+    assert [(layout.drop_id, hold.quantity) for layout, hold in reserves_of(placed)] == [
+        ("offer:TEN:uses:1", 1),
+        ("offer:TEN:money:1", 128),
+    ]
+    assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
+    for _ in range(2):
+        shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+    assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
+
+
+def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first)
+    answer = completed(shop, second)
+    assert said(answer) == ["totals_changed", "discount_code_expired"]
+    shown = answer.purchase
+    assert (shown.state, shown.totals.discount, shown.totals.total) == (State.OPEN, 0, 1_670)
+    assert (shown.discounts, shown.refused) == ((), {"TEN": "used_up"})
+    assert shop.budgets() == [(0, 0, 1)]
+    assert shop.counts("mug") == (1, 1, 1)
+    assert said(completed(shop, second)) == said(answer)
+    agreed = completed(shop, second, key="agreed")
+    assert (agreed.purchase.state, agreed.purchase.totals.total) == (State.PLACED, 1_670)
+    assert shop.budgets() == [(0, 0, 1)]
+
+
+def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    completed(shop, opened(shop, "TEN", key="a"))
+    shop.stock.refresh(shop.checkout.discounts.find("TEN", NOW).discount.budgets[0].layout, NOW)  # type: ignore[union-attr]
+    late = shop.checkout.create(a_change(("mug", 1), key="b", codes=("TEN",)), NOW + SECOND)
+    assert said(late) == ["discount_code_expired"]
+
+
+def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    shop.discount(percent_bps=None, amount={"amount": 400, **GBP}, budget_amount={"amount": 1_000, **GBP})
+    outcomes = [said(completed(shop, opened(shop, "TEN", key=str(number)))) for number in range(3)]
+    assert outcomes == [[], [], ["totals_changed", "discount_code_expired"]]
+    assert shop.budgets() == [(200, 0, 800)]
+
+
+@pytest.mark.parametrize("token", ["declined", "insufficient_funds"])
+def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(shop: Shop, token: str) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    completed(shop, purchase, token)
+    for _ in range(2):
+        shop.checkout.capture(purchase.id, 1, NOW)
+    declined = shop.read(purchase.id)
+    assert (declined.state, reserves_of(declined), declined.totals.discount) == (State.OPEN, [], 128)
+    assert shop.budgets(now=NOW + 3 * SECOND) == [(1, 0, 0)]
+    again = completed(shop, purchase, key="again", now=NOW + 3 * SECOND)
+    assert again.purchase.state is State.PLACED
+    shop.checkout.capture(purchase.id, 2, NOW + 3 * SECOND)
+    assert (shop.read(purchase.id).state, shop.budgets()) == (State.PAID, [(0, 0, 1)])
+
+
+def test_a_returned_use_goes_to_whoever_comes_first(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first, "declined")
+    shop.checkout.capture(first.id, 1, NOW)
+    later = NOW + 3 * SECOND
+    assert completed(shop, second, now=later).purchase.state is State.PLACED
+    assert said(completed(shop, first, key="again", now=later))[:1] == ["totals_changed"]
+    assert shop.budgets(now=later) == [(0, 0, 1)]
+
+
+def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    completed(shop, purchase, "requires_action")
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.AWAITING_BUYER
+    deadline = NOW + CHALLENGE_SECONDS * SECOND
+    assert shop.budgets(now=deadline - SECOND) == [(0, 1, 0)]
+    shop.checkout.capture(purchase.id, 1, deadline)
+    assert (shop.read(purchase.id).state, reserves_of(shop.read(purchase.id))) == (State.OPEN, [])
+    assert shop.budgets(now=deadline + 3 * SECOND) == [(1, 0, 0)]
+
+
+def test_who_proved_it_in_time_has_used_it(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    completed(shop, purchase, "requires_action")
+    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.gateway.answer_challenge(purchase.id, 1, proved=True)
+    shop.checkout.capture(purchase.id, 1, NOW + MINUTE)
+    assert (shop.read(purchase.id).state, shop.budgets()) == (State.PAID, [(0, 0, 1)])
+
+
+def test_goods_that_are_gone_return_the_use(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process died between the freeze and its sells; the goods lapsed and went to another buyer."""
+    shop.drop("mug", stock=1, hold_seconds=5)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    dies_before_selling(shop, purchase, monkeypatch)
+    later = NOW + 8 * SECOND
+    shop.open_purchase(("mug", 1), key="rival", now=later)
+    shop.checkout.capture(purchase.id, 1, later)
+    ended = shop.read(purchase.id)
+    assert (ended.state, ended.payment and ended.payment.failure) == (State.OPEN, "out_of_stock")
+    assert shop.budgets(now=later + 3 * SECOND) == [(1, 0, 0)]
+
+
+def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=3, hold_seconds=3_600)
+    shop.discount(budget_uses=1)
+    purchase, rival = opened(shop, "TEN"), opened(shop, "TEN", key="rival")
+    dies_before_selling(shop, purchase, monkeypatch)
+    later = NOW + (RESERVED_SECONDS + 3) * SECOND
+    assert completed(shop, rival, now=later).purchase.state is State.PLACED
+    shop.checkout.capture(purchase.id, 1, later)
+    ended = shop.read(purchase.id)
+    assert (ended.state, ended.payment and ended.payment.failure) == (State.OPEN, "out_of_stock")
+    assert shop.gateway.find(purchase.id, 1, now=later) is None
+    assert (shop.budgets(now=later), shop.counts("mug", later)) == ([(0, 0, 1)], (1, 1, 1))
+
+
+def dies_before_selling(shop: Shop, purchase: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stock, "sell", dies)
+        with pytest.raises(SystemExit):
+            completed(shop, purchase)
+    assert shop.read(purchase.id).state is State.PLACED
+
+
+def test_a_held_order_that_is_given_up_returns_the_use(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    completed(shop, purchase)
+    shop.checkout.hold_order(purchase.id, "ann", NOW)
+    assert shop.budgets() == [(0, 0, 1)]
+    shop.checkout.capture(purchase.id, 1, NOW + 7 * DAY)
+    assert shop.read(purchase.id).state is State.CANCELLED
+    assert shop.budgets(now=NOW + 7 * DAY) == [(1, 0, 0)]
+
+
+def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    completed(shop, purchase)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.cancel_order(purchase.id, "cancel-1", "body", "ann", NOW)
+    assert (shop.budgets(now=NOW + DAY), shop.counts("mug")) == ([(0, 0, 1)], (3, 0, 0))
+
+
+def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.drop("mug", stock=3, hold_seconds=3_600)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PurchaseStore, "replace", dies)
+        with pytest.raises(SystemExit):
+            completed(shop, purchase)
+    assert shop.budgets() == [(0, 1, 0)]
+    assert shop.budgets(now=NOW + (RESERVED_SECONDS + 3) * SECOND) == [(1, 0, 0)]
+    assert completed(shop, purchase).purchase.state is State.PLACED
+    assert shop.budgets() == [(0, 0, 1)]
+
+
+def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(shop: Shop) -> None:
+    """What this process knows of the budget is from right now, and says that there is one."""
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1, now=NOW)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first)
+    busy = completed(shop, second)
+    assert said(busy) == ["busy"]
+    assert busy.messages[0].extra["retry_after_ms"] > 0
+    assert (busy.purchase.state, busy.purchase.totals) == (State.OPEN, second.totals)
+    assert shop.gateway.find(second.id, 1, now=NOW) is None
+    later = NOW + 2 * SECOND
+    assert said(completed(shop, second, now=later)) == ["totals_changed", "discount_code_expired"]
+
+
+# Rivals.
+
+
+def test_two_completions_of_one_request_at_once_use_it_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+    once(monkeypatch, PurchaseStore, "replace", before=lambda: completed(shop, purchase))
+    assert said(completed(shop, purchase)) == []
+    assert shop.read(purchase.id).state is State.PLACED
+    assert shop.budgets() == [(0, 0, 1)]
+
+
+def test_a_cancellation_that_comes_first_leaves_no_use_reserved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(budget_uses=1)
+    purchase = opened(shop, "TEN")
+
+    def cancels() -> None:
+        shop.checkout.cancel(purchase.id, PLATFORM, "cancel-1", "", NOW)
+
+    once(monkeypatch, PurchaseStore, "replace", before=cancels)
+    with pytest.raises(Conflict):
+        completed(shop, purchase)
+    assert (shop.budgets(), shop.counts("mug")) == ([(1, 0, 0)], (3, 0, 0))
+
+
+def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    shop.discount(budget_uses=9, budget_amount={"amount": 150, **GBP}, max_amount={"amount": 150, **GBP})
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first)
+    assert said(completed(shop, second))[:1] == ["totals_changed"]
+    assert shop.budgets() == [(8, 0, 1), (22, 0, 128)]
+
+
+def test_two_processes_take_the_last_use_once(shop: Shop) -> None:
+    """Each with a memory of its own, that has the use as available."""
+    shop.drop("mug", stock=9)
+    shop.discount(budget_uses=1)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b", buyer=Buyer(email="grace@example.com"))
+    other = shop_on(shop.tables).checkout
+    other.discounts.find("TEN", NOW)
+    assert completed(shop, first).purchase.state is State.PLACED
+    answer = other.complete(second.id, a_completion("ok", "pay-b"), NOW)
+    assert said(answer)[:1] == ["totals_changed"]
+    assert shop.budgets() == [(0, 0, 1)]

@@ -1,0 +1,163 @@
+"""Discounts of a purchase: what is shown, whose limits count, and what completing makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
+from chalicelib.checkout.till import reserves_of
+from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
+from tests.checkout.builders import NEW_YORK, NOW, a_change, a_completion
+from tests.checkout.conftest import SHOP_CURRENCY, SHOW, Shop
+
+GBP = {"currency": SHOP_CURRENCY}
+
+
+def said(answer: Answer | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def opened(shop: Shop, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
+    """A purchase of one mug of 1,275 with these codes."""
+    return shop.open_purchase(("mug", 1), key=key, now=now, codes=codes, **changes)
+
+
+def completed(shop: Shop, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW) -> Answer:
+    answer = shop.checkout.complete(purchase.id, a_completion(token, f"{key}-{purchase.id}"), now)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def updated(shop: Shop, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any) -> Answer:
+    answer = shop.checkout.update(purchase.id, a_change(key=key, **changes), now)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+def buyer(number: int) -> Buyer:
+    return Buyer(email=f"buyer-{number}@example.com")
+
+
+# What is shown.
+
+
+def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount()
+    purchase = opened(shop, " Ten")
+    (line,) = purchase.lines
+    assert (line.gross, line.discount, line.price, line.tax) == (1_275, 128, 1_147, 191)
+    totals = purchase.totals
+    assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 128, 395, 1_542)
+    assert [(one.code, one.title, one.parts) for one in purchase.discounts] == [("TEN", "The ten", (128,))]
+    completed(shop, purchase)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PAID
+    (payment,) = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]
+    assert payment["captured"] == {"N": "1542"}
+
+
+def test_tax_on_top_is_on_what_is_left(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount(percent_bps=None, amount={"amount": 275, **GBP})
+    totals = opened(shop, "TEN", destination=NEW_YORK).totals
+    assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 275, 995, 1_995)
+
+
+def test_codes_replace_those_before_and_none_clears_them(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount("ten")
+    shop.discount("five", percent_bps=500)
+    purchase = opened(shop, "TEN")
+    five = updated(shop, purchase, "k2", codes=("FIVE",)).purchase
+    assert ([one.code for one in five.discounts], five.totals.discount) == (["FIVE"], 64)
+    same = updated(shop, purchase, "k3").purchase
+    assert (same.codes, same.totals) == (("FIVE",), five.totals)
+    none = updated(shop, purchase, "k4", codes=()).purchase
+    assert (none.codes, none.discounts, none.totals.discount, none.lines[0].discount) == ((), (), 0, 0)
+
+
+def test_a_cart_takes_its_codes_along_to_the_checkout(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount()
+    cart = opened(shop, "TEN", as_cart=True, destination=None)
+    answer = shop.checkout.create(a_change(key="convert", cart_id=cart.id), NOW)
+    assert isinstance(answer, Answer)
+    assert (answer.purchase.codes, answer.purchase.totals.discount) == (("TEN",), 128)
+
+
+def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount()
+    shop.discount("gone", ends_at=rfc3339(NOW))
+    shop.discount("soon", starts_at=rfc3339(NOW + 1))
+    shop.discount("rich", minimum_subtotal={"amount": 1_276, **GBP})
+    shop.discount("beside")
+    purchase = opened(shop, "TEN", "GONE", "SOON", "RICH", "BESIDE", "nope", "ten", "a/b")
+    answer = shop.checkout.find(purchase.id, NOW)
+    assert {message.path: (message.code, message.extra.get("reason")) for message in answer.messages} == {
+        "$.discounts.codes[0]": ("discount_code_combination_disallowed", "not_combinable"),
+        "$.discounts.codes[1]": ("discount_code_expired", "ended"),
+        "$.discounts.codes[2]": ("discount_code_invalid", "not_started"),
+        "$.discounts.codes[3]": ("discount_code_user_ineligible", "below_minimum"),
+        "$.discounts.codes[5]": ("discount_code_invalid", "unknown"),
+        "$.discounts.codes[6]": ("discount_code_already_applied", None),
+        "$.discounts.codes[7]": ("discount_code_invalid", "unknown"),
+    }
+    assert {message.type for message in answer.messages} == {"warning"}
+    assert [one.code for one in purchase.discounts] == ["BESIDE"]
+
+
+def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    shop.discount("launch", automatic=True, show_id=SHOW, percent_bps=2_000)
+    purchase = shop.open_purchase(("mug", 1))
+    assert [(one.code, one.automatic, one.amount) for one in purchase.discounts] == [("LAUNCH", True, 255)]
+    completed(shop, purchase)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    paid = shop.read(purchase.id)
+    assert (paid.state, paid.totals.discount, reserves_of(paid)) == (State.PAID, 255, [])
+
+
+# Limits and validity.
+
+
+def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    shop.discount(limit_per_buyer=1)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first)
+    refused = completed(shop, second)
+    assert said(refused) == ["totals_changed", "discount_code_user_ineligible"]
+    assert refused.messages[1].extra == {"reason": "limit_reached"}
+    other = opened(shop, "TEN", key="c", buyer=buyer(1))
+    assert completed(shop, other).purchase.totals.discount == 128
+    assert completed(shop, second, key="agreed").purchase.totals.discount == 0
+
+
+def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: Shop) -> None:
+    shop.drop("mug", stock=9, hold_seconds=3_600)
+    shop.discount(limit_per_buyer=1)
+    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    completed(shop, first, "declined")
+    shop.checkout.capture(first.id, 1, NOW)
+    assert said(completed(shop, second))[:1] == ["totals_changed"]
+    updated(shop, second, "ask-again", NOW + 3 * MINUTE, codes=("TEN",))
+    assert completed(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128
+
+
+def test_a_code_that_ends_before_completion_shows_the_new_total(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    shop.discount(ends_at=rfc3339(NOW + MINUTE))
+    purchase = opened(shop, "TEN")
+    assert said(completed(shop, purchase, now=NOW + MINUTE)) == ["totals_changed", "discount_code_expired"]
+    assert completed(shop, purchase, key="agreed", now=NOW + MINUTE).purchase.totals.total == 1_670
+
+
+def test_a_cheaper_offer_at_completion_is_shown_before_it_is_charged(shop: Shop) -> None:
+    shop.drop("mug", stock=9)
+    purchase = shop.open_purchase(("mug", 1))
+    shop.discount("launch", automatic=True, show_id=SHOW, now=NOW)
+    answer = completed(shop, purchase, now=NOW + SECOND)
+    assert (said(answer), answer.purchase.totals.discount) == (["totals_changed"], 128)
+    assert completed(shop, purchase, key="agreed", now=NOW + SECOND).purchase.state is State.PLACED

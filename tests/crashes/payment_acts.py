@@ -1,0 +1,88 @@
+"""What befalls payments: what the provider tells or does by itself, the buyer at its page, orders held and released."""
+
+from __future__ import annotations
+
+from chalicelib.checkout import RefundWish
+from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
+from tests.crashes.acts import key_of
+from tests.crashes.world import Act, Process, World
+
+
+def holds_order(buyer: str) -> Act:
+    return lambda world, process: _nothing(process.checkout.hold_order(key_of(buyer), "ann", world.now))
+
+
+def releases_order(buyer: str) -> Act:
+    return lambda world, process: _nothing(process.checkout.release_order(key_of(buyer), "ann", world.now))
+
+
+def gives_up_order(buyer: str) -> Act:
+    return lambda world, process: _nothing(process.checkout.give_up_order(key_of(buyer), world.now))
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def hears(buyer: str, attempt: int = 1) -> Act:
+    """The provider tells of a payment: its event is kept."""
+
+    def act(world: World, process: Process) -> None:
+        ours = key_of(buyer)
+        event = ProviderEvent(
+            f"evt_{ours}", "sandbox", EventKind.PAYMENT, "told", f"sbx_{ours}#{attempt}", ours, attempt
+        )
+        process.checkout.note_event(event, world.now)
+
+    return act
+
+
+def acts_on_event(buyer: str) -> Act:
+    body = f'{{"provider": "sandbox", "event_id": "evt_{key_of(buyer)}"}}'
+    return lambda world, process: process.on_message("captures", [body], world.now)
+
+
+def refunds_amount(buyer: str, amount: int, key: str = "amount") -> Act:
+    """Money without units."""
+
+    def act(world: World, process: Process) -> None:
+        process.checkout.refund(key_of(buyer), RefundWish(key, "", (), False, "ann", amount=amount), world.now)
+
+    return act
+
+
+def refunded_in_console(buyer: str, amount: int) -> Act:
+    """The provider gives money back by itself, and tells of it."""
+
+    def act(world: World, process: Process) -> None:
+        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
+        payment = f"sbx_{key_of(buyer)}#1"
+        made = bank.refund(payment, refund_id="console", amount=amount, now=world.now)
+        event = ProviderEvent(
+            f"evt_{key_of(buyer)}",
+            "sandbox",
+            EventKind.REFUND,
+            "refund.created",
+            payment,
+            amount=amount,
+            currency="GBP",
+            provider_refund_id=made.refund_id,
+        )
+        process.checkout.note_event(event, world.now)
+
+    return act
+
+
+def reconciles(world: World, process: Process) -> None:
+    """Payments compared with orders, the worker told of what is left."""
+    process.reconcile(world.now)
+
+
+def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Act:
+    """The buyer at the provider's page: nothing of ours is asked."""
+
+    def act(world: World, process: Process) -> None:
+        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
+        assert bank.answer_challenge(key_of(buyer), attempt, proved=proved)
+
+    return act

@@ -1,0 +1,166 @@
+"""A code with a budget, and more buyers than it has uses, all completing at the same moment in several processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier
+from typing import Any, Final
+from unittest.mock import patch
+
+from chalicelib.checkout import DEFAULT_MARKETS, Answer, Buyer, Checkout, PurchaseStore, State
+from chalicelib.discounts import Budget, Discounts, budget_layout
+from chalicelib.instants import SECOND, Instant
+from chalicelib.payments import SandboxGateway
+from chalicelib.shows import Shows
+from chalicelib.stock import HoldRef, Layout, Stock, TakeAnswer, Taken
+from tests.checkout.builders import NOW, a_change, a_completion
+from tests.conftest import EngineAccount
+from tests.races.clock import Clock
+from tests.races.stock_race import client_of
+
+CODE: Final = "RUSH"
+TRIES: Final = 30
+PAUSE: Final = 1_100
+"""After which a buyer who was told to comes again (ms): on paper, as nobody sleeps here."""
+LATER: Final[Instant] = NOW + 60 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """``declined``: so many of the buyers pay with a card that is declined, and never come back.
+
+    ``apart``: the control, which reads how many uses are left and then writes one fewer.
+    """
+
+    account: EngineAccount
+    stock_table: str
+    commerce_table: str
+    sandbox_table: str
+    drop_id: str
+    buyers: int
+    declined: int = 0
+    apart: bool = False
+
+
+class Process:
+    """What one process has: clients and rooms of its own, and its share of the buyers."""
+
+    def __init__(self, race: Race, part: int, parts: int) -> None:
+        client: Any = client_of(race.account)
+        stock = Stock(client, race.stock_table, race.commerce_table)
+        shows = Shows(client, race.commerce_table, stock, 30)
+        purchases = PurchaseStore(client, race.commerce_table)
+        bank = SandboxGateway(client, race.sandbox_table)
+        discounts = Discounts(client, race.commerce_table, stock)
+        self.till = Checkout(purchases, shows, stock, bank, DEFAULT_MARKETS, discounts, b"k" * 32)
+        self.race, self.client = race, client
+        self.numbers = range(part, race.buyers, parts)
+        self.figures: Counter[str] = Counter()
+
+    def created(self, number: int) -> str:
+        """A purchase with the code, its goods held."""
+        about: dict[str, Any] = {
+            "key": f"rush-{number}",
+            "codes": (CODE,),
+            "buyer": Buyer(email=f"b{number}@example.com"),
+        }
+        answer = self.till.create(a_change((self.race.drop_id, 1), **about), NOW)
+        assert isinstance(answer, Answer)
+        return answer.purchase.id
+
+    def completed(self, number: int, ours: str, key: str, now: Instant) -> Answer:
+        """Completed, as often as it is busy."""
+        token = "declined" if number < self.race.declined else "ok"
+        for tries in range(TRIES):
+            answer = self.till.complete(ours, a_completion(token, f"{key}-{number}"), now + tries * PAUSE)
+            assert isinstance(answer, Answer)
+            if "busy" not in {message.code for message in answer.messages}:
+                return answer
+            self.figures["busy"] += 1
+        raise AssertionError("busy for good")
+
+    def captured(self, ours: str, now: Instant) -> None:
+        purchase = self.till.purchases.read(ours)
+        if purchase is not None and purchase.state is State.PLACED:
+            self.till.capture(ours, purchase.attempt, now)
+
+    def comes_back(self, number: int, ours: str, now: Instant) -> None:
+        """Who was told a new total asks for the code once more, and takes what there is."""
+        purchase = self.till.purchases.read(ours)
+        if purchase is None or purchase.state is not State.OPEN or number < self.race.declined:
+            return
+        self.till.update(ours, a_change(key=f"ask-{number}", codes=(CODE,)), now)
+        if self.completed(number, ours, "again", now).purchase.state is State.OPEN:
+            self.completed(number, ours, "agreed", now)
+        self.captured(ours, now)
+
+
+def rush(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
+    """One process's share of the buyers: all complete at once, and are captured."""
+    process = Process(race, part, parts)
+    ours = {number: process.created(number) for number in process.numbers}
+    together = Barrier(len(ours))
+
+    def step(number: int) -> None:
+        together.wait(timeout=60)
+        process.completed(number, ours[number], "pay", NOW)
+        process.captured(ours[number], NOW)
+
+    take = read_then_write(Stock.take, process.client, race.stock_table, len(ours)) if race.apart else Stock.take
+    with patch.object(Stock, "take", take):
+        _all_at_once(step, process.numbers)
+    return process.figures, list(ours.values())
+
+
+def come_back(race: Race, clock: Clock, part: int, parts: int) -> Counter[str]:
+    """Once uses were returned: those who have none ask again, all at once."""
+    process = Process(race, part, parts)
+    ours = {number: process.created(number) for number in process.numbers}
+    _all_at_once(lambda number: process.comes_back(number, ours[number], LATER), process.numbers)
+    return process.figures
+
+
+def _all_at_once(step: Callable[[int], None], numbers: Sequence[int]) -> None:
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        list(pool.map(step, numbers))
+
+
+def read_then_write(real: Callable[..., TakeAnswer], client: Any, table: str, crowd: int) -> Callable[..., TakeAnswer]:
+    """The wrong way to spend a budget: read what is left, wait for nobody's decision, write one fewer."""
+    all_have_read = Barrier(crowd)
+
+    def take(self: Stock, layout: Layout, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
+        if budget_layout(layout.drop_id) is None:
+            return real(self, layout, hold_id, quantity, until, *summary, now=now)
+        key = {"pk": {"S": f"{layout.drop_id}#0"}}
+        left = int(client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["a"]["N"])
+        all_have_read.wait(timeout=60)
+        assert left >= quantity
+        client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET a = :left, h.#hold = :hold",
+            ExpressionAttributeNames={"#hold": hold_id},
+            ExpressionAttributeValues={
+                ":left": {"N": str(left - quantity)},
+                ":hold": {"M": {"q": {"N": str(quantity)}, "u": {"N": str(until)}}},
+            },
+        )
+        return Taken(HoldRef(hold_id, 0, quantity, until))
+
+    return take
+
+
+def uses(till: Checkout, ours: Sequence[str]) -> list[int]:
+    """What the code took off each paid order that has it, from the orders themselves."""
+    found = till.purchases.read_all(ours).values()
+    return [one.amount for purchase in found if purchase.state is State.PAID for one in purchase.discounts]
+
+
+def budget_of(till: Checkout) -> Budget:
+    offered = till.discounts.find(CODE, NOW)
+    assert offered is not None
+    return offered.discount.budgets[0]

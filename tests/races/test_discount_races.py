@@ -1,0 +1,80 @@
+"""A budget under 64 buyers at once, in several processes on every engine: it is used up exactly, and never beyond."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Checkout
+from chalicelib.discounts import DiscountWish
+from chalicelib.instants import SECOND, rfc3339
+from chalicelib.shows import DropWish, ShowWish
+from tests.checkout.builders import NOW
+from tests.races import discount_race
+from tests.races.arena import ROUNDS, Arena
+from tests.races.discount_race import CODE, LATER, Process, Race, budget_of, uses
+
+pytestmark = pytest.mark.engine
+
+BUYERS, USES, DECLINED = 64, 30, 12
+OFF, MONEY = 125, 2_600
+
+
+def begun(arena: Arena, name: str, budget: dict[str, Any], **changes: Any) -> tuple[Race, Checkout]:
+    """A shop with goods for everybody, and a code with a budget."""
+    tables = arena.tables(name)
+    race = Race(arena.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
+    till = Process(race, 0, 1).till
+    long_ago = rfc3339(NOW - 60 * SECOND)
+    show = {"title": "Rush", "currency": "GBP", "starts_at": long_ago}
+    till.shows.put_show("rush", ShowWish.read(show), "test", NOW - 60 * SECOND)
+    drop = {"show_id": "rush", "sku": "M", "title": "Mug", "stock": 4 * BUYERS, "opens_at": long_ago}
+    price = {"amount": 1_250, "currency": "GBP"}
+    till.shows.put_drop("mug", DropWish.read(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
+    wish = {"title": "Rush", "amount": {"amount": OFF, "currency": "GBP"}}
+    till.discounts.put(CODE, DiscountWish.read(wish | budget), None, "test", NOW)
+    return race, till
+
+
+def raced(arena: Arena, race: Race, till: Checkout) -> list[int]:
+    """What the code took off each order that has it, after the rush and after those who were refused came back."""
+    shares = arena.race(discount_race.rush, race, NOW)
+    ours = [one for _, share in shares for one in share]
+    assert len(set(ours)) == BUYERS
+    if not race.apart:
+        till.stock.refresh(budget_of(till).layout, LATER)  # the stream's part
+        arena.race(discount_race.come_back, race, LATER)
+    return uses(till, ours)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_has_uses(
+    arena: Arena, number: int
+) -> None:
+    """Those who are declined return theirs, and others have them."""
+    race, till = begun(arena, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
+    used = raced(arena, race, till)
+    assert used == [OFF] * USES
+    audit = till.stock.audit(budget_of(till).layout, USES, LATER)
+    assert (audit.mismatches, audit.sold, audit.available) == ((), USES, 0)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_in_each_bucket(
+    arena: Arena, number: int
+) -> None:
+    money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
+    race, till = begun(arena, f"money-{number}", money, declined=DECLINED)
+    used = raced(arena, race, till)
+    audit = till.stock.audit(budget_of(till).layout, MONEY, LATER)
+    assert (audit.mismatches, audit.sold) == ((), sum(used))
+    assert sum(used) <= MONEY
+    assert max(bucket.available for bucket in audit.buckets) < OFF
+    assert len(audit.buckets) > 1
+
+
+def test_the_control_that_reads_then_writes_overspends(arena: Arena) -> None:
+    race, till = begun(arena, "control", {"budget_uses": USES}, apart=True)
+    used = raced(arena, race, till)
+    assert len(used) > USES, "reading, then writing, was not caught"
