@@ -87,7 +87,8 @@ class Stock:
         """
         attempt = Take(self._store, self._summaries, self._rake, layout, hold_id, quantity, until, now)
         answer = attempt.run(summary)
-        count(_METRICS[type(answer)])
+        again = isinstance(answer, Taken) and answer.replay
+        count("takes_repeated" if again else _METRICS[type(answer)])
         if attempt.probes:
             count("take_probes", attempt.probes)
         return answer
