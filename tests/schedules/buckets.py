@@ -27,7 +27,7 @@ class Buckets:
     """``rules`` are checked after every write, beside those of buckets. ``one_place``: no hold ever stands in two."""
 
     def __init__(self, seed: int, sizes: Sequence[int] = (1, 1, 2)) -> None:
-        self.stage = Stage(seed, self.check)
+        self.seed, self.stage = seed, Stage(seed, self.check)
         self.random = Random(seed)
         self.sizes = [self.random.choice(sizes) for _ in range(LAYOUT.homes)]
         self.offered = range(sum(self.sizes), sum(self.sizes) + 1)

@@ -38,7 +38,7 @@ class Drop(Buckets):
 
     def __init__(self, seed: int, company: tuple[str, ...]) -> None:
         super().__init__(seed, (2, 3) if "raking" in company else (1, 2, 2))
-        self.seed, self.company = seed, company
+        self.company = company
         self.pointers: set[tuple[int, str]] = set()
         self.sold: dict[str, tuple[int, OrderRef]] = {}
         self.returned: set[str] = set()
