@@ -102,7 +102,7 @@ def play(seed: int, faults: str) -> Mapping[str, int]:
     return world.stage.happened
 
 
-@in_parts(60)
+@in_parts(40)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_what_was_never_sold_out_is_never_told_so(search: Search, faults: str, seeds: range) -> None:
     met = ["sales undone", "summaries", "Taken", "AllHeld"]
