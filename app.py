@@ -174,7 +174,7 @@ def on_stock(event: Event, context: Any) -> None:
     """The stream of the stock table: live summaries follow the buckets."""
     from chalicelib.streams import stock as buckets
 
-    buckets.handle(event, shows(), stock(), clock())
+    buckets.handle(event, shows(), stock(), clock)
 
 
 @app.lambda_function(name="on_purchase")

@@ -23,14 +23,15 @@ def add_dashboard(template: dict[str, Any]) -> None:
 
 def _widgets() -> list[Widget]:
     refusals = [_counted(f"takes_refused_{reason}") for reason in _REFUSALS]
-    tries = [_counted("takes", "takes"), *(_counted(f"takes_refused_{r}", f"r{i}") for i, r in enumerate(_REFUSALS))]
+    tries = [_counted("takes", "takes"), _counted("takes_repeated", "again")]
+    tries += [_counted(f"takes_refused_{reason}", f"r{i}") for i, reason in enumerate(_REFUSALS)]
     written = ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", "${StockTable}"]
     return [
         _graph("Takes, and refusals by reason", [_counted("takes"), *refusals]),
         _graph(
             "Reads of other buckets a take",
             [
-                _formula("probes / (takes + r0 + r1 + r2 + r3)", "probes a take"),
+                _formula("probes / (takes + again + r0 + r1 + r2 + r3)", "probes a take"),
                 *_hidden(_counted("take_probes", "probes"), *tries),
             ],
         ),

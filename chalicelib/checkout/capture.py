@@ -242,4 +242,5 @@ def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured, 
     )
     write(till, next_version(purchase, now, state=State.PAID, payment=settled, paid_at=now))
     count("orders_paid")
+    count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt})

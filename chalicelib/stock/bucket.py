@@ -145,7 +145,7 @@ def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, l
         return Short(0)
     reclaim = to_reclaim(bucket, quantity, now)
     if reclaim is None:
-        return Short(min(bucket.obtainable(now), quantity - 1))
+        return Short(min(bucket.obtainable_at_once(now), quantity - 1))
     return Room(reclaim, replacing=own)
 
 

@@ -101,6 +101,14 @@ def withdraw(plan: int, units: int, reclaim: Mapping[str, Entry]) -> Write:
     )
 
 
+def take_over(reclaim: Mapping[str, Entry]) -> Write:
+    """Make the units of lapsed holds available."""
+    lapsed = _TakingOver(reclaim)
+    freed = {":freed": lapsed.sums(0)[":net"]}
+    update = f"SET {AVAILABLE} = {AVAILABLE} + :freed{lapsed.removal}"
+    return Write(update, " AND ".join(lapsed.conditions), {**freed, **lapsed.values}, lapsed.names)
+
+
 # Raking: both in one transaction.
 
 

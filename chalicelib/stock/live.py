@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from chalicelib.instants import SECOND, Instant
@@ -24,6 +25,9 @@ FRESH_FOR: Final[Instant] = 1 * SECOND
 
 SEGMENT: Final = 100
 """Buckets of a segment: one batch read."""
+
+TRIES: Final = 3
+"""Writes of a summary, refused as rivals won, before it is left to them."""
 
 _SURELY_LATER: Final[Instant] = 3 * SECOND
 """A segment read so long after a change has seen it: streams tell whole seconds, and clocks may differ by two."""
@@ -95,8 +99,9 @@ class Summaries:
 
         ``changes`` spares the segments that nothing changed in; None: all are read.
 
-        No clock decides which of two summaries is newer. A write refused twice is left to whoever won: the second
-        winner began to read after this call did, so it has seen whatever this call was made for.
+        No clock decides which of two summaries is newer. A write refused three times is left to whoever won: the
+        third winner read the summary after the second had put it, which was after this call had put its segments, so
+        it has seen whatever this call was made for. (The second may have read the segments before.)
         """
         summary = self._make(layout, now, changes)
         self._latest[layout.drop_id] = summary
@@ -111,25 +116,39 @@ class Summaries:
             record = records.get(layout.drop_id)
             buckets = (found[place] for n in range(layout.homes) if (place := (layout.drop_id, n)) in found)
             summary = summarise(layout.drop_id, buckets, _summary(layout.drop_id, record), now)
-            if not self._settled(summary, record):
+            if summary.sold_out or not self._settled(summary, record):
                 self.refresh(layout, now)
         for layout in changes.keys() - set(whole):
             self.refresh(layout, now, changes[layout])
 
     def _make(self, layout: Layout, now: Instant, changes: Changes | None) -> Summary:
         drop_id, summary = layout.drop_id, None
-        for _ in range(2):
+        for _ in range(TRIES):
             record = self._store.summary_record(drop_id, strong=True)
             before = _summary(drop_id, record)
             if layout.homes <= ONE_SUMMARY:
                 summary = summarise(drop_id, self._buckets(drop_id, range(layout.homes)), before, now)
             else:
                 summary = added_up(self._parts(layout, now, changes), before, now)
+            if summary.sold_out and not self._is_sold_out(layout, now):
+                summary = replace(summary, sold_out_at=None)
             if self._settled(summary, record):
                 break
             changes = {}
         assert summary is not None
         return summary
+
+    def _is_sold_out(self, layout: Layout, now: Instant) -> bool:
+        """Whether every unit was sold at one instant: two readings of all buckets found the same, and all sold.
+
+        One reading is no proof: a unit that was given back to a bucket already read, before the last one was sold in a
+        bucket not yet read, was free all the time. What two readings found stood at the instant between them, as a
+        bucket without a free unit does not come back to what it was: units given back are never sold to the same hold
+        at the same epoch again, and units that move are counted where they belong. 2 RCU a bucket, when it is told.
+        """
+        everywhere = [(layout.drop_id, number) for number in range(layout.homes)]
+        once, again = self._store.look_at(everywhere), self._store.look_at(everywhere)
+        return once == again and summarise(layout.drop_id, again.values(), None, now).sold_out
 
     def _parts(self, layout: Layout, now: Instant, changes: Changes | None) -> list[Summary]:
         """The summaries of all segments, in order; those that may have changed are made anew."""

@@ -158,4 +158,4 @@ class Summary:
 
     @property
     def sold_out(self) -> bool:
-        return self.size > 0 and self.sold == self.size
+        return self.sold_out_at is not None

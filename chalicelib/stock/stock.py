@@ -89,7 +89,8 @@ class Stock:
         answer = attempt.run(summary)
         if not layout.is_goods:
             return answer
-        count(_METRICS[type(answer)])
+        again = isinstance(answer, Taken) and answer.replay
+        count("takes_repeated" if again else _METRICS[type(answer)])
         if attempt.probes:
             count("take_probes", attempt.probes)
         return answer

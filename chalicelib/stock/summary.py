@@ -15,7 +15,8 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
     """What buckets read from ``now`` on add up to. The sold-out instant is kept while the drop stays sold out.
 
     The size is exact although no reading of several buckets is a snapshot: units on the move between two of them are
-    counted where they belong, so that "sold out" cannot come of a torn reading.
+    counted where they belong. What was sold is not: whoever says "sold out" reads twice (:mod:`chalicelib.stock.live`).
+    The largest is what one write could have.
     """
     seconds = now // SECOND
     size = available = held = sold = largest = 0
@@ -32,8 +33,9 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
         ends += [entry.until for entry in living if entry.until is not None]
         if obtainable > 0:
             open_buckets.append(bucket.number)
-        if obtainable > largest:
-            largest, largest_in = obtainable, bucket.number
+        at_once = bucket.obtainable_at_once(seconds)
+        if at_once > largest:
+            largest, largest_in = at_once, bucket.number
     return Summary(
         drop_id=drop_id,
         size=size,

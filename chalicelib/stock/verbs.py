@@ -28,7 +28,6 @@ from chalicelib.stock.model import (
     Superseded,
 )
 from chalicelib.stock.store import StockStore
-from chalicelib.telemetry import count
 
 _Answer = TypeVar("_Answer")
 
@@ -45,8 +44,6 @@ def sell(store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: Orde
         write = expressions.sell(ref.id, seen, keep, order)
         stood = store.write(layout.drop_id, place, write)
         if stood is None:
-            if layout.is_goods:
-                count("units_sold", keep)
             return Sold(keep)
         found = _own(store, layout, ref, place, stood)
         if found is None:

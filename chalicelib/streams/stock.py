@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.discounts import budget_layout
@@ -13,15 +13,15 @@ from chalicelib.stock import Stock
 from chalicelib.telemetry import logger, measure
 
 
-def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -> None:
+def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, clock: Callable[[], Instant]) -> None:
     """Refresh the summary of each drop, and budget, that a batch touches, once. An unknown drop, or a draft, is passed.
 
     The layout is read strongly (1 RCU a drop): a summary must not miss buckets that were just added. All is read in
     batches of a hundred; each summary that changed is one write. A fault raises, so that the whole batch comes again; a
-    summary made twice is the same. ``summary_age`` is how long the batch's first change had to wait (ms).
+    summary made twice is the same. ``summary_age`` is how long the batch's first change had to wait to be shown (ms).
     """
     touched: defaultdict[str, dict[int, Instant]] = defaultdict(dict)
-    oldest = now
+    now = oldest = clock()
     for record in event["Records"]:
         drop_id, _, number = record["dynamodb"]["Keys"]["pk"]["S"].rpartition("#")
         changed_at = record["dynamodb"].get("ApproximateCreationDateTime")
@@ -31,5 +31,5 @@ def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, now: Instant) -
     drops = shows.drops(list(touched.keys() - {layout.drop_id for layout in budgets}))
     layouts = [*budgets, *(drop.layout for drop in drops)]
     stock.refresh_all({layout: touched[layout.drop_id] for layout in layouts}, now)
-    measure("summary_age", now - oldest)
+    measure("summary_age", clock() - oldest)
     logger.info("summaries", extra={"records": len(event["Records"]), "drops": len(drops)})

@@ -72,7 +72,7 @@ class Process:
         purchases.relay({"Records": records}, self.queues["captures"], self.queues["books"])
 
     def on_stock(self, records: list[Any], now: Instant) -> None:
-        stock.handle({"Records": records}, self.shows, self.stock, now)
+        stock.handle({"Records": records}, self.shows, self.stock, lambda: now)
 
     def on_cues(self, events: list[Any], now: Instant) -> None:
         """Kinesis records: CloudEvents, or text that is none."""

@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from random import Random
+from time import monotonic_ns
 from typing import Any, Final
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from chalicelib.aws import from_item, refused_item
+from tests.races.sold_out import Wrote, unsold
 from tests.schedules.table import Table
 
 _READS: Final = {"get_item", "batch_get_item", "query"}
@@ -51,6 +54,7 @@ class Network:
         self.faults, self._random, self._apart = faults, Random(seed), apart
         self.figures: Counter[str] = Counter()
         """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over."""
+        self.writes: list[Wrote] = []
 
     def __getattr__(self, name: str) -> Any:
         if name in _READS | _WRITES:
@@ -73,11 +77,16 @@ class Network:
         return answer
 
     def _done(self, name: str, call: dict[str, Any]) -> Any:
+        called = monotonic_ns()
         try:
             answer = self._taken_apart(name, call) if self._apart else self._at_once(name, call)
         except ClientError as error:
             self._see(call.get("TableName"), refused_item(error))
             raise
+        except BotoCoreError:
+            self._write_down(called, inf, name, call, {})
+            raise
+        self._write_down(called, monotonic_ns(), name, call, answer)
         if name == "update_item":
             taken_over = [one for one in call.get("ExpressionAttributeNames", {}) if one.startswith("#e")]
             self.figures["reclaims"] += len(taken_over)
@@ -110,6 +119,16 @@ class Network:
         time.sleep(_A_MOMENT)
         self._client.put_item(TableName=table, Item=after)
         return {"Attributes": after} if name == "update_item" else {}
+
+    def _write_down(
+        self, called: float, returned: float, name: str, call: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> None:
+        """What a write left in a bucket. (A transaction does not tell what it left in those that it writes.)"""
+        updates = [write.get("Update", {}) for write in call.get("TransactItems", [])]
+        for update in [call] if name == "update_item" else updates:
+            if update.get("TableName") == self._stock_table:
+                left = unsold(from_item(answer["Attributes"])) if "Attributes" in answer else None
+                self.writes.append(Wrote(update["Key"]["pk"]["S"], called, returned, left))
 
     def _see(self, table: str | None, item: Mapping[str, Any] | None) -> None:
         if item is not None and table == self._stock_table and not adds_up(from_item(item)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from tests.races.clock import Clock
 from tests.races.crowd import asked, at_once
 from tests.races.judge import places_of
 from tests.races.network import FAULTS
-from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, Process, Race
+from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, Played, Process, Race
 
 STEP_MS: Final = 160
 """So that buyers come back to their holds anywhere between at once and after their end."""
@@ -167,7 +166,7 @@ class Buyer:
         return self._clock.now() > hold.until * 1000
 
 
-def run(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], dict[str, set[int]]]:
+def run(race: Race, clock: Clock, part: int, parts: int) -> Played:
     """One process's share of the buyers, to their ends."""
     process = Process(race, clock, str(part), FAULTS)
     buyers = [Buyer(process, number).play() for number in range(part, race.buyers, parts)]

@@ -7,12 +7,15 @@ writes down all that may be so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from math import inf
 from random import Random
+from time import monotonic_ns
 from typing import Any, Final
 
+from chalicelib.instants import Instant
 from chalicelib.stock import (
     AllHeld,
     Busy,
@@ -28,22 +31,31 @@ from chalicelib.stock import (
     hold_id,
 )
 from chalicelib.stock.layout import home_of
+from chalicelib.stock.live import FRESH_FOR
 from tests.conftest import EngineAccount
 from tests.races.clock import Clock
 from tests.races.crowd import asked
 from tests.races.judge import judged, read_buckets, sold_by_order
 from tests.races.network import NO_FAULTS, Faults, Network
+from tests.races.sold_out import Told, Wrote, surely_wrong
 
 NOW: Final = 1_800_000_000_000
 HOLD_SECONDS: Final = 10
 QUANTITIES: Final = (1, 1, 1, 2, 2, 3, 4, 5)
+LATE: Final = "late"
+A_MOMENT: Final = 100
+"""By so much, in milliseconds, a summary's instant may run ahead: each that is made anew is later by one at least."""
+
 GIVES_UP: Final = 12
 """Refusals in a row, all holds having lapsed, after which late buyers stop asking: what is left is stranded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """One drop and those who want it. ``undoing``: sales are also held again and returned. ``apart``: the control."""
+    """One drop and those who want it. ``undoing``: sales are also held again and returned.
+
+    The controls: ``apart`` reads, decides, then writes. ``hasty`` tells "sold out" where all is held.
+    """
 
     account: EngineAccount
     stock_table: str
@@ -54,6 +66,7 @@ class Race:
     seed: str
     undoing: bool = False
     apart: bool = False
+    hasty: bool = False
 
     @property
     def units(self) -> int:
@@ -65,15 +78,24 @@ class Race:
 
 
 @dataclass
+class Played:
+    """What one process can tell of a race. ``told``: units that each order may have."""
+
+    figures: Counter[str] = field(default_factory=Counter)
+    told: dict[str, set[int]] = field(default_factory=dict)
+    sold_out: list[Told] = field(default_factory=list)
+    writes: list[Wrote] = field(default_factory=list)
+
+
+@dataclass
 class Process:
-    """What one process of a race has: a client and a memory of its own. ``told``: units that each order may have."""
+    """What one process of a race has: a client and a memory of its own."""
 
     race: Race
     clock: Clock
     name: str
     faults: Faults
-    figures: Counter[str] = field(default_factory=Counter)
-    told: dict[str, set[int]] = field(default_factory=dict)
+    played: Played = field(default_factory=Played)
 
     def __post_init__(self) -> None:
         race = self.race
@@ -81,6 +103,8 @@ class Process:
         seed = f"{race.seed}/{self.name}"
         self.network = Network(self.client, race.stock_table, self.faults, seed, apart=race.apart)
         self.stock = Stock(self.network, race.stock_table, race.commerce_table)  # type: ignore[arg-type]
+        self.figures, self.told = self.played.figures, self.played.told
+        self._moments: list[tuple[Instant, int]] = []
 
     def buckets(self) -> list[Any]:
         return read_buckets(self.client, self.race.stock_table, self.race.layout)
@@ -90,26 +114,39 @@ class Process:
         first = [known]
 
         def send() -> TakeAnswer:
-            summary = first.pop() if first else None
+            summary, called = first.pop() if first else None, monotonic_ns()
             with self.clock.request() as now:
+                self._moments.append((now, called))
                 until = now // 1000 + HOLD_SECONDS
-                return self.stock.take(self.race.layout, name, quantity, until, summary, now=now)
+                answer = self.stock.take(self.race.layout, name, quantity, until, summary, now=now)
+                if self.race.hasty and isinstance(answer, AllHeld):
+                    answer = SoldOut()
+            if isinstance(answer, SoldOut):
+                known = now if summary is None or not summary.sold_out else summary.as_of
+                since = self._surely_before(min(known, now - FRESH_FOR) - A_MOMENT)
+                self.played.sold_out.append(Told(since, monotonic_ns()))
+            return answer
 
         return send
 
+    def _surely_before(self, instant: Instant) -> float:
+        """When the clock of the race had not come to ``instant`` yet, as far as this process knows."""
+        return max((at for now, at in list(self._moments) if now < instant), default=-inf)
+
     def note(self, answer: TakeAnswer | None) -> None:
-        """Count an answer; a "sold out" is looked into where sales are final."""
+        """Count an answer; a "sold out" is also looked into at once, where no sale is undone any more."""
         if isinstance(answer, Taken):
             self.figures["takes"] += 1
             self.figures["replays"] += answer.replay
             self.figures["strays"] += answer.hold.bucket != home_of(answer.hold.id, self.race.layout)
         elif answer is not None:
             self.figures[f"refused_{type(answer).__name__}"] += 1
-        if isinstance(answer, SoldOut) and not self.race.undoing:
+        if isinstance(answer, SoldOut) and (self.name == LATE or not self.race.undoing):
             self.figures["wrong_sold_out"] += sold_by_order(self.buckets()).total() < self.race.units
 
-    def outcome(self) -> tuple[Counter[str], dict[str, set[int]]]:
-        return self.figures + self.network.figures, self.told
+    def outcome(self) -> Played:
+        figures = self.figures + self.network.figures
+        return replace(self.played, figures=figures, writes=self.network.writes)
 
 
 @cache
@@ -124,10 +161,12 @@ def lay_out(race: Race) -> None:
     stock.lay_out(race.drop_id, race.sizes, NOW)
 
 
-def finish(race: Race, clock: Clock, told: dict[str, set[int]]) -> Counter[str]:
+def finish(race: Race, clock: Clock, shares: Sequence[Played] = ()) -> Counter[str]:
     """All holds have lapsed: late buyers come until they are told that it is sold out; then the books are opened."""
-    process = Process(race, clock, "late", NO_FAULTS)
-    process.told = told
+    process = Process(race, clock, LATE, NO_FAULTS)
+    told = process.told
+    for share in shares:
+        told |= share.told
     clock.let_pass(1_000 * HOLD_SECONDS * 20)
     random, wanted, refused = Random(race.seed), 1, 0
     for late in range(20 * race.units):
@@ -151,4 +190,12 @@ def finish(race: Race, clock: Clock, told: dict[str, set[int]]) -> Counter[str]:
                 order = OrderRef(f"L{late:08d}", 1)
                 sold = asked(partial(process.stock.sell, race.layout, taken, taken.quantity, order))
                 process.told[order.order] = {sold.quantity if isinstance(sold, Sold) else 0}
-    return process.outcome()[0] + judged(process.buckets(), race.units, told)
+    played = [*shares, process.outcome()]
+    writes = [write for one in played for write in one.writes]
+    answers = [answer for one in played for answer in one.sold_out]
+    found = judged(process.buckets(), race.units, told)
+    found["sold_out_told"] += len(answers)
+    found["wrong_sold_out"] += surely_wrong(
+        answers, writes, buckets=[f"{race.drop_id}#{n}" for n in range(len(race.sizes))]
+    )
+    return sum((one.figures for one in played), found)

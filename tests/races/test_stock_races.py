@@ -13,9 +13,10 @@ import pytest
 from chalicelib.stock import Taken, hold_id
 from chalicelib.stock.bucket import Entry
 from tests.races import stock_buyers, stock_race
-from tests.races.arena import MANY, Arena, caught, report, rounds, total, until_caught
+from tests.races.arena import MANY, Arena, caught, report, rounds, until_caught
 from tests.races.judge import wrongs
 from tests.races.network import NO_FAULTS
+from tests.races.sold_out import Told, Wrote, surely_wrong
 from tests.races.stock_race import NOW, Process, Race
 
 pytestmark = pytest.mark.engine
@@ -24,16 +25,14 @@ SIZES = (5, 4, 3, 6)
 BUYERS = 32
 
 
-def a_round(arena: Arena, number: int, *, undoing: bool, apart: bool = False) -> Counter[str]:
+def a_round(arena: Arena, number: int, *, undoing: bool, apart: bool = False, hasty: bool = False) -> Counter[str]:
     """One race for a drop of its own, from its laying out to its last unit."""
     tables = arena.tables("control" if apart else "race")
-    drop_id = f"drop-{'undoing' if undoing else 'final'}-{number}"
-    race = Race(arena.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart)
+    drop_id = f"drop-{'undoing' if undoing else 'final'}{'-hasty' if hasty else ''}-{number}"
+    race = Race(arena.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart, hasty)
     stock_race.lay_out(race)
     shares = arena.race(stock_buyers.run, race, NOW)
-    told = {order: units for _, share in shares for order, units in share.items()}
-    played = [figures for figures, _ in shares]
-    return total([*played, stock_race.finish(race, arena.clock, told), Counter(units=race.units, buyers=BUYERS)])
+    return stock_race.finish(race, arena.clock, shares) + Counter(units=race.units, buyers=BUYERS)
 
 
 @pytest.mark.parametrize("undoing", [False, True], ids=["final", "undoing"])
@@ -49,6 +48,28 @@ def test_a_crowd_buys_every_unit_and_none_twice(arena: Arena, undoing: bool) -> 
         assert min(figures[name] for name in ("reclaims", "strays", "replays")) > 0
 
 
+def test_sold_out_told_where_all_is_held_is_caught_though_sales_are_undone(arena: Arena) -> None:
+    """The control for an answer that nothing read afterwards proves wrong: the writes around it do."""
+    assert a_round(arena, 0, undoing=True, hasty=True)["wrong_sold_out"] > 0
+
+
+@pytest.mark.parametrize(
+    ("writes", "wrong"),
+    [
+        ([], True),
+        ([Wrote("a", 0, 1, 0)], True),
+        ([Wrote("a", 0, 1, 0), Wrote("b", 4, 6, 0)], False),
+        ([Wrote("a", 0, 1, 0), Wrote("b", 4, 6, None)], False),
+        ([Wrote("a", 0, 1, 0), Wrote("b", 8, 9, 0)], True),
+        ([Wrote("a", 0, 1, 0), Wrote("a", 2, 4, 1), Wrote("b", 5, 6, 0)], True),
+        ([Wrote("a", 0, 1, 0), Wrote("a", 2, 5, 1), Wrote("b", 4, 6, 0)], False),
+    ],
+    ids=["untouched", "one left", "both", "nobody knows", "too late", "one back before the other goes", "at a time"],
+)
+def test_an_answer_is_wrong_when_something_was_surely_unsold_all_the_time(writes: list[Wrote], wrong: bool) -> None:
+    assert surely_wrong([Told(3, 7)], writes, ["a", "b"]) == wrong
+
+
 @pytest.mark.parametrize("lapse", [True, False], ids=["lapsing", "the control: held for ever"])
 def test_late_buyers_get_what_was_left_lying(arena: Arena, monkeypatch: pytest.MonkeyPatch, lapse: bool) -> None:
     tables, drop_id = arena.tables("race"), f"left-{lapse}"
@@ -59,6 +80,6 @@ def test_late_buyers_get_what_was_left_lying(arena: Arena, monkeypatch: pytest.M
     assert isinstance(process.take(hold_id("p", drop_id, 1, 3), 3, None)(), Taken)
     if not lapse:
         monkeypatch.setattr(Entry, "lapsed", lambda self, now: False)
-    found = stock_race.finish(race, arena.clock, {})
+    found = stock_race.finish(race, arena.clock)
     assert found["undersold"] == (0 if lapse else 3)
     assert found["sold"] == race.units - found["undersold"]

@@ -12,6 +12,8 @@ from chalicelib.stock import Layout, SoldOut, Stock, Summary, TakeAnswer, Taken,
 from tests.schedules.stage import Stage
 
 LEAPS = (1_000, 4_000, 7_000, 61_000)
+AGES = (0, 400, 1_000, 3_000)
+A_SECOND = 1_000
 HOLD_SECONDS = 5
 LAYOUT = Layout("d", 3)
 Taker = Callable[[Stock, str], TakeAnswer]
@@ -25,10 +27,13 @@ class Buckets:
     """``rules`` are checked after every write, beside those of buckets. ``one_place``: no hold ever stands in two."""
 
     def __init__(self, seed: int, sizes: Sequence[int] = (1, 1, 2)) -> None:
-        self.stage = Stage(seed, self.check)
+        self.seed, self.stage = seed, Stage(seed, self.check)
         self.random = Random(seed)
         self.sizes = [self.random.choice(sizes) for _ in range(LAYOUT.homes)]
         self.offered = range(sum(self.sizes), sum(self.sizes) + 1)
+        self.processes: list[Stock] = []
+        self.all_sold = False
+        self.last_all_sold = 0
         self.stock = self.process()
         self.stock.lay_out("d", self.sizes, self.stage.now)
         self.rules: list[Callable[[], None]] = []
@@ -36,7 +41,8 @@ class Buckets:
 
     def process(self) -> Stock:
         """What another process has: the same tables, memory of its own."""
-        return Stock(self.stage.client, "stock", "commerce")
+        self.processes.append(Stock(self.stage.client, "stock", "commerce"))
+        return self.processes[-1]
 
     @property
     def seconds(self) -> int:
@@ -70,6 +76,9 @@ class Buckets:
             assert bucket["a"] + units == bucket["s"]
         assert self.size in self.offered
         assert sum(bucket.get("m", 0) for bucket in buckets) == 0
+        was, self.all_sold = self.all_sold, self.unsold() == 0
+        if was or self.all_sold:
+            self.last_all_sold = self.stage.now
         for rule in self.rules:
             rule()
 
@@ -81,14 +90,16 @@ class Buckets:
 
     def believing(self, open_buckets: Iterable[int]) -> Summary:
         """A summary by which these buckets have units, and every other unit is held."""
-        opened, size = tuple(open_buckets), sum(self.sizes)
-        return Summary("d", size, len(opened), size - len(opened), 0, opened, self.seconds, None, self.stage.now)
+        opened, size, as_of = tuple(open_buckets), sum(self.sizes), self.stage.now - self.random.choice(AGES)
+        return Summary("d", size, len(opened), size - len(opened), 0, opened, self.seconds, None, as_of)
 
     def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeAnswer:
-        until = self.seconds + HOLD_SECONDS
-        answer = stock.take(LAYOUT, hold, quantity, until, self.believed(), now=self.stage.now)
+        """Ask for units. "Sold out" may be told of a state that was, a second ago or in the summary that was known."""
+        now, until, believed = self.stage.now, self.seconds + HOLD_SECONDS, self.believed()
+        answer = stock.take(LAYOUT, hold, quantity, until, believed, now=now)
         if isinstance(answer, SoldOut):
-            assert self.unsold() == 0, "called sold out while there are units"
+            since = now - A_SECOND if believed is None or not believed.sold_out else min(now - A_SECOND, believed.as_of)
+            assert self.all_sold or self.last_all_sold >= since, "called sold out while there are units"
         return answer
 
     def unsold(self) -> int:
@@ -123,11 +134,18 @@ class Buckets:
         return play
 
     def leave_nothing_stranded(self) -> None:
-        """When every hold has lapsed and every fence, new buyers get every unit that is not sold."""
+        """When every hold has lapsed and every fence, whoever comes gets a unit at once, until every one is taken.
+
+        They come to processes that were there before, on a first try or another, a moment after the stream's function.
+        """
         self.stage.pass_time(200_000)
         size = self.size
-        for turn in range(4 * size):
-            self.stock.take(LAYOUT, hold_id("late", "d", turn, 1), 1, self.seconds + 900, None, now=self.stage.now)
+        for turn in range(self.stock.refresh(LAYOUT, self.stage.now).available):
+            self.stage.pass_time(A_SECOND + 100)
+            known = self.stock.refresh(LAYOUT, self.stage.now) if self.random.random() < 0.7 else None
+            hold, until = hold_id("late", "d", turn, 1), self.seconds + 900
+            answer = self.random.choice(self.processes).take(LAYOUT, hold, 1, until, known, now=self.stage.now)
+            assert isinstance(answer, Taken), f"refused although there are units: {answer}"
         left = self.stock.refresh(LAYOUT, self.stage.now)
         assert left.available == 0
         assert left.held + left.sold == size

@@ -22,6 +22,9 @@ from tests.schedules.table import Table
 LIFETIME: Instant = 55 * SECOND
 """How long a function and its SDK's calls live at most: less than a fence."""
 
+STEPS: Final[tuple[Instant, ...]] = (1, 10, 40)
+"""How long a step of a play may take."""
+
 
 @dataclass(frozen=True)
 class Faults:
@@ -74,6 +77,7 @@ class Actor:
 class Stage:
     """The table, the clock, the actors, and what is still under way to the table. ``check`` runs after every write.
 
+    Each step takes a while, in some plays so long that what a process remembers for a second is soon forgotten.
     ``happened`` counts what befell the calls, so that a run can show that it met what it is about.
     """
 
@@ -84,6 +88,7 @@ class Stage:
         self.running: Actor | None = None
         self.client: Any = _Client(self)
         self.happened: Counter[str] = Counter()
+        self._step = self.random.choice(STEPS)
         self._check = check
         self._actors: list[Actor] = []
         self._under_way: list[tuple[Instant, Callable[[], Any]]] = []
@@ -116,6 +121,7 @@ class Stage:
                     self.pass_time(self.random.choice(leaps))
                     continue
                 self.random.choice(alive).go_on()
+                self.pass_time(self._step)
             while self._under_way:
                 self._land(self.random.randrange(len(self._under_way)))
         finally:
@@ -174,7 +180,20 @@ class _Client:
         return self._stage.call(lambda: self._stage.table.get_item(**call), writes=False)
 
     def batch_get_item(self, **call: Any) -> Any:
-        return self._stage.call(lambda: self._stage.table.batch_get_item(**call), writes=False)
+        """Its items one by one, in any order, with others in between: no snapshot, as DynamoDB's is none."""
+        places = [(table, key) for table, request in call["RequestItems"].items() for key in request["Keys"]]
+        self._stage.random.shuffle(places)
+
+        def one_by_one() -> dict[str, Any]:
+            responses: dict[str, list[Any]] = {table: [] for table in call["RequestItems"]}
+            for turn, (table, key) in enumerate(places):
+                if turn:
+                    self._stage.let_others()
+                found = self._stage.table.batch_get_item(RequestItems={table: {"Keys": [key]}})
+                responses[table] += found["Responses"][table]
+            return {"Responses": responses, "UnprocessedKeys": {}}
+
+        return self._stage.call(one_by_one, writes=False)
 
     def query(self, **call: Any) -> Any:
         return self._stage.call(lambda: self._stage.table.query(**call), writes=False)

@@ -18,7 +18,7 @@ from chalicelib.errors import LivedropError
 from chalicelib.instants import Instant
 from chalicelib.shows import Shows
 from chalicelib.shows.records import DropRecord
-from chalicelib.stock import OrderRef, Sold, Stock, Summary, TakeAnswer, Taken, expressions, hold_id, take
+from chalicelib.stock import OrderRef, Sold, SoldOut, Stock, Summary, Taken, expressions, hold_id, summary, take
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
@@ -26,9 +26,9 @@ from tests.schedules.buckets import LAYOUT, Buckets
 from tests.schedules.search import Play, Search, in_parts
 from tests.schedules.stage import FAULTS
 
-COMPANY: Final = ("raking", "plans", "sweeps", "summaries")
+COMPANY: Final = ("raking", "plans", "sweeps", "summaries", "returns")
 LEAPS = (1_000, 1_000, 4_000, 7_000)
-PAUSES = (1_000, 62_000, 130_000)
+PAUSES = (1_000, 62_000, 130_000, 130_000)
 FAILS = (BotoCoreError, LivedropError)
 CHANGES = {"more": 2, "less": -2, "few": -1}
 
@@ -38,9 +38,10 @@ class Drop(Buckets):
 
     def __init__(self, seed: int, company: tuple[str, ...]) -> None:
         super().__init__(seed, (2, 3) if "raking" in company else (1, 2, 2))
-        self.seed, self.company = seed, company
+        self.company = company
         self.pointers: set[tuple[int, str]] = set()
         self.sold: dict[str, tuple[int, OrderRef]] = {}
+        self.returned: set[str] = set()
         self.moved: dict[str, int] = {}
         self.rules += [self.what_is_sold_stays_sold, self.count_sweeps]
         if "plans" in company:
@@ -72,11 +73,6 @@ class Drop(Buckets):
         """Nothing, as on a repeat, or the live summary."""
         return self.stock.summary("d") if self.random.random() < 0.5 else None
 
-    def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeAnswer:
-        if "plans" not in self.company:
-            return super().take(stock, hold, quantity)
-        return stock.take(LAYOUT, hold, quantity, self.seconds + 5, self.believed(), now=self.stage.now)
-
     def tried(self, step: Callable[[], Any], tries: int = 4) -> Any:
         for _ in range(tries):
             try:
@@ -97,10 +93,12 @@ class Drop(Buckets):
                 self.stage.happened[f"{type(answer).__name__}"] += 1
                 if not isinstance(answer, Taken):
                     continue
-                what = (self.seed + turn) % 4  # the same for twins
-                if what < 2:
+                what = (self.seed + turn) % 8  # the same for twins
+                if what < 4:
                     self.sell(stock, answer, order)
-                elif what == 2:
+                if what == 1 and "returns" in self.company:
+                    self.put_back(stock, answer, order)
+                if what in {4, 5}:
                     self.tried(partial(stock.release, LAYOUT, answer.hold))
 
         return play
@@ -108,8 +106,17 @@ class Drop(Buckets):
     def sell(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
         units = taken.hold.quantity
         answer = self.tried(lambda: stock.sell(LAYOUT, taken.hold, units, order))
-        if answer == Sold(units):
+        if answer == Sold(units) and taken.hold.id not in self.returned:
             self.sold[taken.hold.id] = units, order
+
+    def put_back(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
+        """From here on nobody is told that it is sold; others may have its units."""
+        self.returned.add(taken.hold.id)
+        self.sold.pop(taken.hold.id, None)
+        units = taken.hold.quantity
+        self.stage.happened["returned"] += bool(
+            self.tried(lambda: stock.give_back(LAYOUT, taken.hold, order, units, 0))
+        )
 
     def planner(self) -> Callable[[], None]:
         """Repeats changes of stock until each is answered; twins do the same ones."""
@@ -131,7 +138,9 @@ class Drop(Buckets):
 
         def play() -> None:
             for _ in range(4):
-                self.tried(lambda: stock.refresh(LAYOUT, self.stage.now))
+                self.stage.happened["summaries"] += (
+                    self.tried(lambda: stock.refresh(LAYOUT, self.stage.now)) is not None
+                )
 
         return play
 
@@ -181,8 +190,11 @@ MET = {
     "raking": ["raked"],
     "plans": ["stock more: 2", "stock less: -2"],
     "sweeps": ["pointers swept"],
-    "summaries": [],
+    "summaries": ["summaries"],
+    "returns": ["returned"],
 }
+ALWAYS = ("sold", "Taken", "AllHeld", "SoldOut")
+ALL = [*ALWAYS, *(one for kind in COMPANY for one in MET[kind])]
 
 
 @in_parts(24)
@@ -192,16 +204,28 @@ def test_no_schedule_breaks_anything_in_company(
 ) -> None:
     faults = "doubled, cut and late"
     search.finds_nothing(
-        f"{kind} beside, {faults}", seeds, played((kind,), faults, monkeypatch), met=["sold", *MET[kind]]
+        f"{kind} beside, {faults}", seeds, played((kind,), faults, monkeypatch), met=[*ALWAYS, *MET[kind]]
     )
 
 
-@in_parts(24)
+@in_parts(48)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_breaks_anything_in_all_company(
     search: Search, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
 ) -> None:
-    search.finds_nothing(f"all of it beside, {faults}", seeds, played(COMPANY, faults, monkeypatch), met=["sold"])
+    search.finds_nothing(f"all of it beside, {faults}", seeds, played(COMPANY, faults, monkeypatch), met=ALL)
+
+
+@pytest.mark.parametrize("kind", COMPANY)
+def test_the_search_catches_sold_out_told_when_nothing_is_available(
+    search: Search, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def nothing_left(told: Summary, *rest: Any) -> Any:
+        return SoldOut() if told.available == 0 else real(told, *rest)
+
+    real = summary.refusal
+    monkeypatch.setattr("chalicelib.stock.take.refusal", nothing_left)
+    search.catches(f"sold out told when nothing is available, {kind}", 500, played((kind,), "doubled", monkeypatch))
 
 
 def test_the_search_catches_units_moved_by_two_writes(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.aws import to_item
-from chalicelib.stock import OrderRef, Stock, Taken, hold_id
+from chalicelib.stock import OrderRef, Stock, Taken, hold_id, live
 from chalicelib.stock.store import StockStore
 from tests.schedules.buckets import LAYOUT, Buckets
 from tests.schedules.search import Search, in_parts
@@ -56,6 +57,78 @@ class Watched(Buckets):
         assert (told.size, told.available, told.held, told.sold) == true, "the live summary is not true"
 
 
+class Streamed(Watched):
+    """Every bucket is a segment. The stream tells each change, once at least, to one of several readers."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.told: list[dict[int, int]] = []
+        self.rules.append(self.streams)
+        self.streamed = self.buckets
+
+    def streams(self) -> None:
+        """What changed since the last write comes to the stream."""
+        before, self.streamed = self.streamed, self.buckets
+        self.told += [{n: self.stage.now} for n, bucket in enumerate(self.buckets) if bucket != before[n]]
+
+    def at_rest(self, faults: str, rivals: Iterable[int]) -> Mapping[str, int]:
+        for home in rivals:
+            self.stage.actor(self.is_refused(home), FAULTS[faults])
+        self.stage.play()
+        assert not self.told
+        self.is_told()
+        return self.stage.happened
+
+    def reads_the_stream(self, buyer: Actor | None) -> Callable[[], None]:
+        stock = self.process()
+
+        def play() -> None:
+            while self.told or not (buyer is None or buyer.done):
+                if not self.told:
+                    self.stage.let_others()
+                    continue
+                changes = self.told.pop(0)
+                while True:
+                    try:
+                        stock.refresh(LAYOUT, self.stage.now, changes)
+                    except ReadTimeoutError:
+                        continue
+                    self.stage.happened["told of a change"] += 1
+                    break
+
+        return play
+
+    def is_refused(self, home: int) -> Callable[[], None]:
+        """Somebody's refusal makes the summary anew from the segment of his home, and from what is known of others."""
+        stock = self.process()
+
+        def play() -> None:
+            with suppress(ReadTimeoutError):
+                stock.refresh(LAYOUT, self.stage.now, {home: self.stage.now})
+
+        return play
+
+
+def play_segments(seed: int, faults: str) -> Mapping[str, int]:
+    """Readers of the stream while there is a buyer, and some who make the summary for themselves."""
+    world = Streamed(seed)
+    buyer = world.stage.actor(world.buys)
+    for _ in range(3):
+        world.stage.actor(world.reads_the_stream(buyer), FAULTS[faults])
+    return world.at_rest(faults, rivals=[world.random.randrange(LAYOUT.homes) for _ in range(4)])
+
+
+def play_one_change(seed: int, faults: str) -> Mapping[str, int]:
+    """A hold is all there is to tell, to one reader; two others make the summary from other segments meanwhile."""
+    world = Streamed(seed)
+    hold = hold_id(f"eve{seed}", "d", 1, 1)
+    answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.stage.now)
+    assert isinstance(answer, Taken)
+    world.streams()
+    world.stage.actor(world.reads_the_stream(None), FAULTS[faults])
+    return world.at_rest(faults, rivals=[n for n in range(LAYOUT.homes) if n != answer.hold.bucket])
+
+
 def play(seed: int, faults: str) -> Mapping[str, int]:
     """Two refreshes or more while there is a buyer, and one for what the buyer did last."""
     world = Watched(seed)
@@ -73,6 +146,30 @@ def test_when_all_is_quiet_the_live_summary_is_true(search: Search, faults: str,
     search.finds_nothing(f"summaries at rest, {faults}", seeds, lambda seed: play(seed, faults), met=["taken"])
 
 
+@pytest.fixture
+def segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ONE_SUMMARY", 0)
+    monkeypatch.setattr(live, "SEGMENT", 1)
+
+
+@in_parts(60)
+@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.usefixtures("segments")
+def test_when_all_is_quiet_a_summary_of_segments_is_true(search: Search, faults: str, seeds: range) -> None:
+    fault_class = f"summaries of segments at rest, {faults}"
+    plays = (play_segments, play_one_change)
+    met = ["taken", "told of a change"]
+    search.finds_nothing(fault_class, seeds, lambda seed: plays[seed // 2 % 2](seed, faults), met=met)
+
+
+@pytest.mark.usefixtures("segments")
+def test_the_search_catches_a_summary_left_to_the_second_winner(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "TRIES", 2)
+    search.catches("a summary left to the second winner", 2_000, lambda seed: play_one_change(seed, "doubled"))
+
+
 def test_the_search_catches_summaries_that_ask_for_no_older_one(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +178,7 @@ def test_the_search_catches_summaries_that_ask_for_no_older_one(
         return True
 
     monkeypatch.setattr(StockStore, "_put", anyway)
-    search.catches("summaries that ask for no older one", 500, lambda seed: play(seed, "doubled"), times=10)
+    search.catches("summaries that ask for no older one", 1_000, lambda seed: play(seed, "doubled"), times=5)
 
 
 class _Slow:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytest
 
-from chalicelib.stock import Fewer, Stock, TakeAnswer, hold_id, take
+from chalicelib.instants import Instant
+from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeAnswer, hold_id, take
+from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import LAYOUT, LEAPS, Buckets, Taker, TwoHolds
 from tests.schedules.refused import Refused
 from tests.schedules.search import Search, in_parts
@@ -22,6 +25,9 @@ class _Copies(NamedTuple):
     faults: Faults
 
 
+NOW_AND_THEN = (1_100,)
+"""Leaps by which a process forgets what it saw, and holds live on."""
+
 CLASSES = {
     "repeated and cut": _Copies(1, 4, Faults(cut=0.25)),
     "doubled": _Copies(3, 1, Faults()),
@@ -29,6 +35,24 @@ CLASSES = {
     "doubled and late": _Copies(2, 4, Faults(late=0.15)),
     "doubled, cut and late": _Copies(2, 4, Faults(cut=0.25, late=0.1)),
 }
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """What came of a process's notes of empty buckets: a bucket that the summary calls open, left alone or not."""
+    real, came = Summaries.seems_open, Counter[str]()
+
+    def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
+        answer = real(self, summary, number, now)
+        if number in summary.open_buckets and self._empty.get((summary.drop_id, number), 0) > summary.as_of:
+            came["notes that expired" if answer else "buckets left alone"] += 1
+        return answer
+
+    monkeypatch.setattr(Summaries, "seems_open", seems_open)
+    return came
+
+
+NOTED = ("buckets left alone", "notes that expired")
 
 
 def refused_way(world: Buckets, protocol: str) -> Taker:
@@ -43,7 +67,7 @@ def refused_way(world: Buckets, protocol: str) -> Taker:
     return taker
 
 
-def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[int, ...] = ()) -> Buckets:
+def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[int, ...] = NOW_AND_THEN) -> Buckets:
     """Copies of one request, and two rivals. The purchase's decision falls last, so that way is judged at rest."""
     world = Buckets(seed)
     world.one_place = refused != "the_purchase_decides"
@@ -61,23 +85,52 @@ def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[i
     return world
 
 
-@in_parts(80)
+@in_parts(120)
 @pytest.mark.parametrize("fault_class", CLASSES)
-def test_no_schedule_gives_one_buyer_two_holds(search: Search, fault_class: str, seeds: range) -> None:
+def test_no_schedule_gives_one_buyer_two_holds(
+    search: Search, notes: Counter[str], fault_class: str, seeds: range
+) -> None:
     def played(seed: int) -> Mapping[str, int]:
-        return play(seed, fault_class).stage.happened
+        notes.clear()
+        return play(seed, fault_class).stage.happened + notes
 
-    search.finds_nothing(f"take, {fault_class}", seeds, played, met=["taken"])
+    search.finds_nothing(f"take, {fault_class}", seeds, played, met=["taken", *NOTED])
 
 
-@in_parts(80)
-def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(search: Search, seeds: range) -> None:
-    def judged(seed: int) -> Mapping[str, int]:
-        world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=LEAPS)
-        world.leave_nothing_stranded()
-        return world.stage.happened
+@in_parts(120)
+def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(
+    search: Search, notes: Counter[str], seeds: range
+) -> None:
+    def played(seed: int) -> Mapping[str, int]:
+        notes.clear()
+        return judged(seed) + notes
 
-    search.finds_nothing("take, lapses and deaths", seeds, judged, met=["processes died", "late writes landed"])
+    met = ["processes died", "late writes landed", *NOTED]
+    search.finds_nothing("take, lapses and deaths", seeds, played, met=met)
+
+
+def judged(seed: int) -> Counter[str]:
+    world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=LEAPS)
+    world.leave_nothing_stranded()
+    return world.stage.happened
+
+
+def test_the_search_catches_notes_that_never_expire(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
+        return number in summary.open_buckets and (summary.drop_id, number) not in self._empty
+
+    monkeypatch.setattr(Summaries, "seems_open", seems_open)
+    search.catches("notes that never expire", 500, judged)
+
+
+def test_the_search_catches_sold_out_told_for_what_is_noted(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seems_over(self: take.Take, fresh: Summary) -> TakeAnswer:
+        some = any(self._seems_open(fresh, number) for number in fresh.open_buckets)
+        return real(self, fresh) if some else SoldOut()
+
+    real = take.Take._refuse
+    monkeypatch.setattr(take.Take, "_refuse", seems_over)
+    search.catches("sold out told for what is noted", 500, judged)
 
 
 def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:

@@ -13,7 +13,7 @@ from tests.shows.builders import NOW, a_record
 
 
 def a_summary(sold: int) -> Summary:
-    return Summary("d1", 3, 3 - sold, 0, sold, (), None, None, NOW)
+    return Summary("d1", 3, 3 - sold, 0, sold, (), None, NOW if sold == 3 else None, NOW)
 
 
 @pytest.mark.parametrize(

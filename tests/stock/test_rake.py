@@ -142,3 +142,30 @@ def test_an_audit_whose_readings_are_all_torn_alike_tells_nothing(
     found = [sum(bucket.moved_in for bucket in torn(rakes, []).values()) for _ in range(3)]
     assert found == [-1, -1, -1]
     assert shelf.stock.audit(shelf.layout, 18, NOW).mismatches == ()
+
+
+def shelf_of_lapsed_singles(tables: Tables, units: int) -> Shelf:
+    """One bucket whose units are all in lapsed holds of one."""
+    shelf = Shelf(tables, [units])
+    ids = shelf.ids(0)
+    for _ in range(units):
+        shelf.hold(next(ids), until=SECONDS - 60)
+    return shelf
+
+
+def test_more_lapsed_holds_than_one_write_takes_over_are_offered_as_what_it_can_take(tables: Tables) -> None:
+    shelf = shelf_of_lapsed_singles(tables, 80)
+    known = shelf.stock.refresh(shelf.layout, NOW)
+    assert (known.available, known.largest) == (80, 75)
+    assert shelf.take(hold_id("bulk", "d", 1, 80), 80, known=known) == Fewer(75)
+    assert shelf.take(hold_id("bulk", "d", 1, 80), 80) == Fewer(75)
+    assert isinstance(shelf.take(hold_id("bulk", "d", 1, 75), 75, known=known), Taken)
+    assert isinstance(shelf.take(hold_id("rest", "d", 1, 5), 5), Taken)
+
+
+def test_any_number_of_lapsed_holds_may_be_taken_away(tables: Tables) -> None:
+    shelf = shelf_of_lapsed_singles(tables, 160)
+    assert shelf.stock.withdraw_units(shelf.layout, 1, 158, NOW) == 158
+    assert shelf.stock.withdraw_units(shelf.layout, 1, 158, NOW) == 158
+    assert (shelf.bucket(0)["s"], shelf.bucket(0)["a"]) == (2, 2 - len(shelf.bucket(0)["h"]))
+    assert shelf.stock.audit(shelf.layout, 2, NOW).mismatches == ()

@@ -130,7 +130,7 @@ def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Table
     name = next(shelf.ids(0))
     nothing = replace(shelf.believes(), sold=0)
     with calls_of(shelf) as calls:
-        assert shelf.take(name, known=replace(nothing, sold=1)) == SoldOut()
+        assert shelf.take(name, known=replace(nothing, sold=1, sold_out_at=NOW)) == SoldOut()
         assert shelf.take(name, known=replace(nothing, held=1, next_lapse_at=UNTIL)) == AllHeld(UNTIL + 3)
         assert isinstance(shelf.take(name, known=nothing), Busy)
         assert shelf.take(name, 2, known=replace(shelf.believes(0), largest=1, largest_in=0)) == Fewer(1)

@@ -1,0 +1,114 @@
+"""Sold out is not told of a drop that had a unit all the time, however its sales come and go among the buckets.
+
+At each instant one unit is not sold: it is given back in one bucket before that in another is sold. Whoever reads the
+buckets one after another may see each of them sold; nobody may be told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.errors import LivedropError
+from chalicelib.stock import HoldRef, OrderRef, Stock, Taken, hold_id
+from chalicelib.stock.live import Summaries
+from tests.schedules.buckets import LAYOUT, Buckets
+from tests.schedules.search import Search, in_parts
+from tests.schedules.stage import FAULTS
+
+FAILS = (BotoCoreError, LivedropError)
+
+
+class Swinging(Buckets):
+    """Three units, one in each bucket: two are sold, and one is held by whoever buys next."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, (1,))
+        self.turns = 0
+        held = [self.held_somewhere(self.stock) for _ in range(3)]
+        self.sold = [(one, self.bought(self.stock, one)) for one in held[:2]]
+        self.held = held[2]
+        self.stock.refresh(LAYOUT, self.stage.now)
+        self.rules.append(self.one_is_not_sold)
+
+    def one_is_not_sold(self) -> None:
+        assert not self.all_sold, "the play itself is wrong"
+
+    def held_somewhere(self, stock: Stock) -> HoldRef:
+        """However long it takes: whoever else has the unit gives it back, or dies and lets it lapse."""
+        self.turns += 1
+        hold, until = hold_id(f"eve{self.seed}", "d", self.turns, 1), self.seconds + 900
+        while True:
+            answer = stock.take(LAYOUT, hold, 1, until, None, now=self.stage.now)
+            if isinstance(answer, Taken):
+                return answer.hold
+            self.stage.pass_time(500)
+            self.stage.let_others()
+
+    def bought(self, stock: Stock, hold: HoldRef) -> OrderRef:
+        order = OrderRef(f"order-{self.turns:03d}", 1)
+        stock.sell(LAYOUT, hold, 1, order)
+        return order
+
+    def swings(self) -> None:
+        """Gives back what was sold first, then buys what is held, then holds what was given back."""
+        stock = self.process()
+        for _ in range(6):
+            hold, order = self.sold.pop(self.random.randrange(2))
+            assert stock.give_back(LAYOUT, hold, order, 1, 0)
+            self.sold.append((self.held, self.bought(stock, self.held)))
+            self.held = self.held_somewhere(stock)
+            self.stage.happened["sales undone"] += 1
+
+    def asks(self, name: str) -> Callable[[], None]:
+        """Somebody who would like a unit, and gives it back at once; refusals rest on what is read for them."""
+        stock = self.process()
+
+        def play() -> None:
+            for turn in range(4):
+                try:
+                    answer = self.take(stock, hold_id(f"{name}{self.seed}", "d", turn, 1))
+                    self.stage.happened[type(answer).__name__] += 1
+                    if isinstance(answer, Taken):
+                        stock.release(LAYOUT, answer.hold)
+                except FAILS:
+                    self.stage.let_others(self.random.randrange(4))
+
+        return play
+
+    def refreshes(self) -> None:
+        """The stream's function."""
+        stock = self.process()
+        for _ in range(8):
+            try:
+                told = stock.refresh(LAYOUT, self.stage.now)
+            except FAILS:
+                continue
+            assert not told.sold_out, "summed up as sold out, and never was"
+            self.stage.happened["summaries"] += 1
+
+
+def play(seed: int, faults: str) -> Mapping[str, int]:
+    world = Swinging(seed)
+    world.stage.actor(world.swings)
+    for name in ("ada", "bob"):
+        world.stage.actor(world.asks(name), FAULTS[faults])
+    for _ in range(2):
+        world.stage.actor(world.refreshes, FAULTS[faults])
+    world.stage.play()
+    return world.stage.happened
+
+
+@in_parts(40)
+@pytest.mark.parametrize("faults", FAULTS)
+def test_what_was_never_sold_out_is_never_told_so(search: Search, faults: str, seeds: range) -> None:
+    met = ["sales undone", "summaries", "Taken", "AllHeld"]
+    search.finds_nothing(f"sold out, sales undone, {faults}", seeds, partial(play, faults=faults), met=met)
+
+
+def test_the_search_catches_sold_out_told_after_one_reading(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Summaries, "_is_sold_out", lambda self, layout, now: True)
+    search.catches("sold out told after one reading", 2_000, lambda seed: play(seed, "doubled"))

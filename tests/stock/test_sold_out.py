@@ -1,0 +1,74 @@
+"""Sold out is told only of an instant at which every unit was sold, whatever moves while buckets are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.stock import HoldRef, OrderRef, Stock
+from chalicelib.stock.live import Summaries
+from tests.conftest import Tables
+from tests.shows.builders import Interposed
+from tests.stock.builders import NOW, Shelf
+
+FIRST, LAST = OrderRef("order-001", 1), OrderRef("order-002", 1)
+
+
+def two_units(tables: Tables, buckets: int) -> tuple[Shelf, HoldRef, HoldRef]:
+    """One in an early bucket, sold; one in the last bucket, held."""
+    shelf = Shelf(tables, [int(number in {5, buckets - 1}) for number in range(buckets)])
+    early, last = (shelf.hold(next(shelf.ids(number))) for number in (5, buckets - 1))
+    shelf.stock.sell(shelf.layout, early, 1, FIRST)
+    shelf.stock.refresh(shelf.layout, NOW + 1)
+    return shelf, early, last
+
+
+def one_back_then_one_sold(shelf: Shelf, early: HoldRef, last: HoldRef) -> None:
+    """At every instant from here on a unit is free."""
+    assert shelf.stock.give_back(shelf.layout, early, FIRST, 1, 0)
+    shelf.stock.sell(shelf.layout, last, 1, LAST)
+
+
+def moving_after(batch: int, shelf: Shelf, early: HoldRef, last: HoldRef) -> Stock:
+    """Another process, for which units move right after its batch read of this number."""
+    batches = 0
+
+    def move(_: int, operation: str) -> None:
+        nonlocal batches
+        batches += operation == "batch_get_item"
+        if batches == batch and operation == "batch_get_item":
+            one_back_then_one_sold(shelf, early, last)
+
+    client: Any = Interposed(shelf.tables.dynamodb, after=move)
+    return Stock(client, shelf.tables.stock, shelf.tables.commerce)
+
+
+@pytest.mark.parametrize("by_the_stream", [False, True])
+def test_a_torn_reading_is_not_told_as_sold_out(tables: Tables, by_the_stream: bool) -> None:
+    shelf, *holds = two_units(tables, 101)
+    if by_the_stream:  # the first batch is that of summaries
+        moving_after(2, shelf, *holds).refresh_all({shelf.layout: {100: NOW}}, NOW + 2)
+    else:
+        moving_after(1, shelf, *holds).refresh(shelf.layout, NOW + 2)
+    told = shelf.stock.summary("d")
+    assert told is not None
+    assert not told.sold_out
+    assert shelf.bucket(5)["a"] == 1
+    assert shelf.stock.refresh(shelf.layout, NOW + 3).available == 1
+
+
+def test_one_reading_would_tell_it(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: what the test before shows is the second reading's doing."""
+    monkeypatch.setattr(Summaries, "_is_sold_out", lambda *_: True)
+    shelf, *holds = two_units(tables, 101)
+    assert moving_after(1, shelf, *holds).refresh(shelf.layout, NOW + 2).sold_out
+
+
+def test_a_segment_that_has_not_heard_of_a_unit_come_back_does_not_make_a_drop_sold_out(tables: Tables) -> None:
+    shelf, *holds = two_units(tables, 401)
+    one_back_then_one_sold(shelf, *holds)
+    told = shelf.stock.refresh(shelf.layout, NOW + 2, {400: NOW + 2})
+    assert (told.size, told.sold, told.sold_out) == (2, 2, False)
+    told = shelf.stock.refresh(shelf.layout, NOW + 3, {5: NOW + 2})
+    assert (told.available, told.sold, told.sold_out) == (1, 1, False)
