@@ -21,7 +21,7 @@ from chalicelib.telemetry import count
 _TRIES = 5
 
 MOST_REFUNDS = 100
-MOST_REFUND_LINES = 1_000
+MOST_REFUND_LINES = 700
 """Of an order, cancelling it aside, which is always possible: its refunds have to fit into its item."""
 
 
