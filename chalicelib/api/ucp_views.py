@@ -155,7 +155,8 @@ def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Js
 
 
 def _given_back(purchase: Purchase, line_id: str) -> int:
-    return sum(part.quantity for one in purchase.refunds for part in one.lines if part.line_id == line_id)
+    refunds = (one for one in purchase.refunds if one.refused is None)
+    return sum(part.quantity for one in refunds for part in one.lines if part.line_id == line_id)
 
 
 def _permalink(base_url: str, purchase: Purchase) -> str:
@@ -293,7 +294,7 @@ def _adjustment(refund: Refund) -> Json:
         "id": refund.id,
         "type": "refund",
         "occurred_at": rfc3339(refund.done_at or refund.requested_at),
-        "status": "completed" if refund.done_at is not None else "pending",
+        "status": "failed" if refund.refused else "completed" if refund.done_at is not None else "pending",
         "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines if part.quantity],
         "totals": [{"type": "total", "amount": -refund.amount}],
     }

@@ -32,7 +32,7 @@ class Back:
 
 def rest_of(purchase: Purchase, before: tuple[Refund, ...] | None = None) -> Back:
     """All that refunds (by default, all that are recorded) have left of an order; lines with nothing left, too."""
-    refunds = purchase.refunds if before is None else before
+    refunds = tuple(one for one in (purchase.refunds if before is None else before) if one.refused is None)
     totals = purchase.totals
     return Back(
         tuple(_left(line, refunds) for line in purchase.lines),

@@ -167,6 +167,13 @@ class Refund(_Frozen):
     done_at: Instant | None = None
     restocked: bool = False
     provider_id: str | None = None
+    refused: str | None = None
+    """Why the provider would not give it back: its code. Then it gives back nothing, and stands for the record."""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it is still to be carried out."""
+        return self.done_at is None and self.refused is None
 
 
 class UsedKey(_Frozen):

@@ -9,7 +9,7 @@ from enum import StrEnum
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import Till
-from chalicelib.errors import Conflict
+from chalicelib.errors import Conflict, Contended, Unavailable
 from chalicelib.instants import MINUTE, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, PaymentMade
 from chalicelib.telemetry import count, logger
@@ -101,7 +101,7 @@ def _compare_order(till: Till, payment: PaymentMade, purchase: Purchase, found: 
     for made in payment.refunds:
         known = by_provider.get(made.provider_refund_id) or ours.get(made.refund_id or "")
         if known is not None:
-            if known.amount != made.amount:
+            if known.amount != made.amount or known.refused is not None:
                 _differs(found, Difference.REFUND, made.provider_refund_id, purchase)
             continue
         try:
@@ -110,6 +110,11 @@ def _compare_order(till: Till, payment: PaymentMade, purchase: Purchase, found: 
             )
         except Conflict:
             _differs(found, Difference.REFUND, made.provider_refund_id, purchase)
+        except (Contended, Unavailable) as error:
+            logger.warning(
+                "not recorded; the next comparison does",
+                extra={"refund": made.provider_refund_id, "reason": error.code},
+            )
     there = {made.provider_refund_id for made in payment.refunds}
     for one in purchase.refunds:
         if one.done_at is not None and one.amount and one.provider_id not in there and now - one.done_at > YOUNG:

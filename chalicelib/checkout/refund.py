@@ -5,18 +5,18 @@ The provider's fee is not given back: it stays in the books as it was taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from chalicelib.checkout.exchange import RefundWish
 from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
-from chalicelib.checkout.identity import short_digest
+from chalicelib.checkout.identity import reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, Refund, State
 from chalicelib.checkout.till import Till, layout_of, next_version
 from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import Instant
-from chalicelib.payments import OutcomeUnknownError
+from chalicelib.payments import OutcomeUnknownError, Refunded, RefundRefused
 from chalicelib.stock import HoldRef, Layout, OrderRef
-from chalicelib.telemetry import count
+from chalicelib.telemetry import count, logger
 
 _TRIES = 5
 
@@ -53,21 +53,30 @@ def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = F
     return sum(
         part.quantity
         for one in purchase.refunds
-        if one.restock or not restocked_only
+        if one.refused is None and (one.restock or not restocked_only)
         for part in one.lines
         if part.line_id == line_id
     )
 
 
 def finish_refunds(till: Till, purchase: Purchase, now: Instant) -> Purchase:
-    """Carry every recorded refund that is not done to its end, in the order of recording. Safe to repeat."""
+    """Carry every recorded refund that is under way to its end, in the order of recording. Safe to repeat.
+
+    One that the provider refuses is over, with nothing given back: no later one was done before it.
+    """
     for index, one in enumerate(purchase.refunds):
-        if one.done_at is not None:
+        if not one.under_way:
             continue
         money = _money_back(till, purchase, one, now)
+        if isinstance(money, RefundRefused):
+            count("refunds_refused")
+            logger.error("refund refused", extra={"purchase": reference(purchase.id), "code": money.code})
+            purchase = _over(till, purchase, one.id, {"refused": money.code}, now)
+            continue
         if one.restock:
             _units_back(till, purchase, index)
-        purchase = _done(till, purchase, one.id, money, now)
+        back = {"done_at": now, "restocked": one.restock, "provider_id": money.refund_id if money else None}
+        purchase = _over(till, purchase, one.id, back, now)
     return purchase
 
 
@@ -97,7 +106,11 @@ def _carried_out(till: Till, purchase: Purchase, wish: RefundWish, now: Instant)
     else:
         raise Contended("Too many refunds of this order at once.")
     purchase = finish_refunds(till, purchase, now)
-    return purchase, next(one for one in purchase.refunds if one.key == short_digest(wish.key))
+    made = next(one for one in purchase.refunds if one.key == short_digest(wish.key))
+    if made.refused is not None:
+        detail = "The provider has less left of this payment than this refund was to give back; nothing was given back."
+        raise Conflict(detail, code="refund_refused")
+    return purchase, made
 
 
 def _recorded(purchase: Purchase, wish: RefundWish, now: Instant) -> Purchase:
@@ -141,6 +154,7 @@ def note_refund(
         purchase = till.purchases.read(ours)
         if purchase is None or purchase.state is not State.PAID:
             raise Conflict("There is no paid order to refund.", code="not_paid")
+        purchase = finish_refunds(till, purchase, now)
         if any(one.provider_id == provider_refund_id or refund_id == f"{ours}-{one.id}" for one in purchase.refunds):
             return False
         rest = rest_of(purchase)
@@ -154,7 +168,7 @@ def note_refund(
     raise Contended("Too many changes of this order at once.")
 
 
-def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> str | None:
+def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> Refunded | RefundRefused | None:
     payment = purchase.payment
     if not one.amount:
         return None
@@ -162,10 +176,9 @@ def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> st
         raise Conflict("The order has no captured payment.", code="not_captured")
     refund_id = f"{purchase.id}-{one.id}"
     try:
-        done = till.gateway.refund(payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
+        return till.gateway.refund(payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
     except OutcomeUnknownError as error:
         raise Unavailable("The payment provider did not answer; ask again with the same key.") from error
-    return done.refund_id
 
 
 def _units_back(till: Till, purchase: Purchase, index: int) -> None:
@@ -209,17 +222,17 @@ def left_in_holds(line: Line, back: int) -> dict[str, int]:
     return left
 
 
-def _done(till: Till, purchase: Purchase, refund_id: str, provider_id: str | None, now: Instant) -> Purchase:
+def _over(till: Till, purchase: Purchase, refund_id: str, ending: Mapping[str, object], now: Instant) -> Purchase:
+    """End a refund, once. A refused one that was to cancel the order has not."""
     for _ in range(_TRIES):
-        refunds = tuple(
-            one.model_copy(update={"done_at": now, "restocked": one.restock, "provider_id": provider_id})
-            if one.id == refund_id and one.done_at is None
-            else one
-            for one in purchase.refunds
-        )
-        if refunds == purchase.refunds:
+        one = next(one for one in purchase.refunds if one.id == refund_id)
+        if not one.under_way:
             return purchase
-        finished = next_version(purchase, now, refunds=refunds)
+        ended = one.model_copy(update=ending)
+        refunds = tuple(ended if other is one else other for other in purchase.refunds)
+        uncancelled = ended.refused is not None and purchase.cancelled_at == one.requested_at
+        cancelled_at = None if uncancelled else purchase.cancelled_at
+        finished = next_version(purchase, now, refunds=refunds, cancelled_at=cancelled_at)
         standing = till.purchases.replace(finished)
         if standing is None:
             return finished

@@ -135,6 +135,8 @@ class _Rows:
             yield purchase.paid_at, None, {"entry_type": EntryType.FEE, "fee": self._payment.fee}
         net_back: dict[str, int] = {}
         for refund in purchase.refunds:
+            if refund.refused is not None:
+                continue  # none after it was done before it was refused: nothing moves
             for part in refund.lines:
                 yield refund.done_at, refund, self._refund(part, net_back)
             if refund.shipping:

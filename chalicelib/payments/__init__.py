@@ -17,6 +17,7 @@ from chalicelib.payments.model import (
     PaymentOrder,
     Refunded,
     RefundMade,
+    RefundRefused,
 )
 from chalicelib.payments.sandbox import SandboxGateway, fee_of
 from chalicelib.payments.store import EventStore
@@ -37,6 +38,7 @@ __all__ = [
     "ProviderEvent",
     "ProviderKeys",
     "RefundMade",
+    "RefundRefused",
     "Refunded",
     "SandboxGateway",
     "fee_of",

@@ -79,6 +79,13 @@ class Refunded:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRefused:
+    """Nothing went back, and nothing will: less is left than was asked for, by a refund made elsewhere, or disputed."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefundMade:
     """A refund as the provider has it. ``refund_id`` is ours, where we made it."""
 
@@ -145,6 +152,6 @@ class Gateway(Protocol):
         """Purchase and attempt that a payment of the provider is for; None when it is none of ours."""
         ...
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:
-        """Give back part or all of what was captured. ``ValueError`` for more than is left."""
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundRefused:
+        """Give back part or all of what was captured, once for each refund id."""
         ...

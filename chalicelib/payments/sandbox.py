@@ -19,6 +19,7 @@ from chalicelib.payments.model import (
     PaymentOrder,
     Refunded,
     RefundMade,
+    RefundRefused,
 )
 from chalicelib.payments.store import SandboxPayment, SandboxStore, Status
 
@@ -183,15 +184,17 @@ class SandboxGateway:
         ours, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
         return (ours, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded:
-        """Give money back, once for each refund id. ``ValueError`` for more than is left, or an id used otherwise."""
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundRefused:
+        """Give money back, once for each refund id. ``ValueError`` for an id that was used with another amount."""
         if amount <= 0:
             raise ValueError("a refund gives back at least one minor unit")
         payment_id = _payment_id(provider_id)
         standing = self._store.refund(payment_id, refund_id, amount)
         if standing is not None:
-            if standing.refunds.get(refund_id) != amount:
-                raise ValueError(f"{amount} cannot be refunded: {standing.left} of {standing.captured} are left")
+            if refund_id not in standing.refunds:
+                return RefundRefused("amount_too_large")
+            if standing.refunds[refund_id] != amount:
+                raise ValueError("this refund was made with another amount")
             return Refunded(f"{provider_id}-{refund_id}")
         known = self._store.read(payment_id)
         if known is not None and known.behaviour == "refund_timeout":

@@ -27,6 +27,7 @@ from chalicelib.payments.model import (
     PaymentOrder,
     Refunded,
     RefundMade,
+    RefundRefused,
 )
 from chalicelib.telemetry import logger
 
@@ -211,8 +212,9 @@ class StripeGateway:
         ours, attempt = getattr(intent.metadata, "purchase", None), _attempt(intent)
         return (ours, attempt) if ours and attempt else None
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded:
-        """Give money back, once for each refund id, however old. ``ValueError`` for more than is left. Two calls."""
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundRefused:
+        """Give money back, once for each refund id, however old. ``ValueError`` for an id that was used with another
+        amount. Two calls."""
         with _outcome():
             for made in self._refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter():
                 if getattr(made.metadata, "refund", None) == refund_id and made.status != "failed":
@@ -225,7 +227,7 @@ class StripeGateway:
                     {"idempotency_key": f"{provider_id}:refund:{refund_id}"},
                 )
             except stripe.InvalidRequestError as error:
-                raise ValueError(f"{amount} cannot be refunded: {error.code}") from error
+                return RefundRefused(error.code or "refused")
         return Refunded(made.id)
 
 

@@ -18,7 +18,8 @@ import boto3
 from botocore.exceptions import ClientError
 
 from chalicelib.aws import Item, from_item
-from tests.crashes.dynamo import Dynamo, Pages
+from tests.crashes.dynamo import Dynamo
+from tests.schedules.table import Pages
 
 Record = dict[str, Any]
 

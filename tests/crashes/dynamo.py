@@ -3,7 +3,7 @@
 # ruff: noqa: N803 - the arguments are named as boto3 names them.
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -19,16 +19,6 @@ def _named(expression: str, names: Mapping[str, str] | None) -> str:
     for placeholder in sorted(names or {}, key=len, reverse=True):
         expression = expression.replace(placeholder, (names or {})[placeholder])
     return expression
-
-
-class Pages:
-    """All there is, as one page."""
-
-    def __init__(self, operation: Callable[..., dict[str, Any]]) -> None:
-        self._operation = operation
-
-    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
-        yield self._operation(**arguments)
 
 
 class Dynamo(Table):
@@ -69,9 +59,6 @@ class Dynamo(Table):
             return found
         shown = set(_named(ProjectionExpression, ExpressionAttributeNames).split(", "))
         return {"Items": [{name: item[name] for name in shown & item.keys()} for item in found["Items"]]}
-
-    def get_paginator(self, operation: str) -> Pages:
-        return Pages(getattr(self, operation))
 
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """All or nothing. Who is refused is told why, item by item."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.checkout import RefundWish
-from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
+from chalicelib.payments import EventKind, ProviderEvent, Refunded, SandboxGateway
 from tests.crashes.acts import key_of
 from tests.crashes.world import Act, Process, World
 
@@ -58,6 +58,7 @@ def refunded_in_console(buyer: str, amount: int) -> Act:
         bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
         payment = f"sbx_{key_of(buyer)}#1"
         made = bank.refund(payment, refund_id="console", amount=amount, now=world.now)
+        assert isinstance(made, Refunded)
         event = ProviderEvent(
             f"evt_{key_of(buyer)}",
             "sandbox",

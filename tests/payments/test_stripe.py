@@ -18,6 +18,7 @@ from chalicelib.payments import (
     PaymentOrder,
     Refunded,
     RefundMade,
+    RefundRefused,
 )
 from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway, stripe_client
 from tests.payments.stripe_double import Stripe
@@ -184,8 +185,8 @@ def test_refunds_give_back_once_each_and_never_more_than_is_left(gateway: Stripe
     assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) == first
     with pytest.raises(ValueError, match="another amount"):
         gateway.refund(provider_id, refund_id="r1", amount=401, now=NOW)
-    with pytest.raises(ValueError, match="cannot be refunded"):
-        gateway.refund(provider_id, refund_id="r2", amount=601, now=NOW)
+    refused = gateway.refund(provider_id, refund_id="r2", amount=601, now=NOW)
+    assert refused == RefundRefused("charge_already_refunded")
     assert gateway.refund(provider_id, refund_id="r2", amount=600, now=NOW) != first
     assert stripe.captured == 0
 
@@ -220,6 +221,7 @@ def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, st
     assert len(listed) == 3
     assert listed[paid].standing == Captured(paid, "ch_3", 0)
     assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
+    assert isinstance(ours, Refunded)
     assert listed[paid].refunds == (RefundMade(ours.refund_id, 400, "r1"),)
     assert listed[standing].standing == Authorised(standing, found=True)
     assert [one.purchase_id for one in gateway.payments(10**12)] == []

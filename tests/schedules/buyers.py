@@ -142,7 +142,8 @@ class World:
             begun = [key["k"] for key in item["keys"] if key.get("at")]
             assert len(begun) == len(set(begun)), "two attempts of one request"
             if item["state"] == "paid":
-                wanted = sum(line["q"] for line in item["lines"])
+                back = (part["q"] for one in item.get("refunds", ()) if one.get("re") for part in one["l"])
+                wanted = sum(line["q"] for line in item["lines"]) - sum(back)
                 assert sold[place[1].removeprefix("PURCHASE#")[:9]] >= wanted, "paid without its goods"
 
     def change(self, key: str, quantity: int) -> Change:

@@ -49,7 +49,7 @@ class Actor:
     """
 
     def __init__(self, stage: Stage, play: Callable[[], None], faults: Faults) -> None:
-        self.faults, self.born = faults, stage.now
+        self.faults, self.born, self.resting = faults, stage.now, False
         self._stage = stage
         self._greenlet = greenlet(play)
 
@@ -103,7 +103,7 @@ class Stage:
         self.now += milliseconds
         self._under_way = [(born, write) for born, write in self._under_way if born + LIFETIME > self.now]
         for actor in self._actors:
-            if not actor.done and actor.born + LIFETIME <= self.now:
+            if not (actor.done or actor.resting) and actor.born + LIFETIME <= self.now:
                 actor.end()
                 self.happened["processes died"] += 1
 
@@ -148,6 +148,14 @@ class Stage:
                 self._do(perform)
             raise ReadTimeoutError(endpoint_url="stage")
         return self._do(perform) if writes else perform()
+
+    def rests(self, turns: int) -> None:
+        """The running actor asks for nothing for a while, however long: its next request is another process's."""
+        actor = self.running
+        assert actor is not None
+        actor.resting = True
+        self.let_others(turns)
+        actor.resting, actor.born = False, self.now
 
     def let_others(self, turns: int = 1) -> None:
         """The running actor waits while others go on, perhaps; outside the play nobody waits."""
@@ -197,6 +205,12 @@ class _Client:
 
     def query(self, **call: Any) -> Any:
         return self._stage.call(lambda: self._stage.table.query(**call), writes=False)
+
+    def scan(self, **call: Any) -> Any:
+        return self._stage.call(lambda: self._stage.table.scan(**call), writes=False)
+
+    def get_paginator(self, operation: str) -> Any:
+        return self._stage.table.get_paginator(operation)
 
     def put_item(self, **call: Any) -> Any:
         return self._stage.call(lambda: self._stage.table.put_item(**call), writes=True)

@@ -8,7 +8,7 @@ accept (a third operand, overlapping paths, a parent that does not exist) fails 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,16 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws import from_item, to_item
 from tests.schedules.grammar import ABSENT, NotDynamoDB, Scope, condition_of, update_of
+
+
+class Pages:
+    """All there is, as one page."""
+
+    def __init__(self, operation: Callable[..., dict[str, Any]]) -> None:
+        self._operation = operation
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        yield self._operation(**arguments)
 
 
 class Table:
@@ -47,6 +57,22 @@ class Table:
             if place[0] == TableName and wanted(Scope(item, {}, values))
         ]
         return {"Items": found}
+
+    def scan(
+        self,
+        *,
+        TableName: str,
+        ConsistentRead: bool = False,
+        FilterExpression: str = "attribute_not_exists(no)",
+        ExpressionAttributeValues: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """All items of a table that a filter lets through, in one page."""
+        wanted, values = condition_of(FilterExpression), from_item(ExpressionAttributeValues or {})
+        places = [place for place in sorted(self.items) if place[0] == TableName]
+        return {"Items": [self._wire(one) for one in places if wanted(Scope(self.items[one], {}, values))]}
+
+    def get_paginator(self, operation: str) -> Pages:
+        return Pages(getattr(self, operation))
 
     def put_item(
         self,

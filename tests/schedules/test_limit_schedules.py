@@ -161,7 +161,7 @@ def play(seed: int, faults: str) -> Counter[str]:
     return world.stage.happened
 
 
-@in_parts(24)
+@in_parts(40)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(search: Search, faults: str, seeds: range) -> None:
     met = ["room left", "no room left"]

@@ -1,0 +1,245 @@
+"""Buyers, an operator, the provider and workers, each with a script, on a stage; and what money must come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from chalicelib.checkout import Answer, Caller, Completion, Purchase, RefundWish, State
+from chalicelib.finance.entries import Entry, entries_of
+from chalicelib.instants import HOUR, MINUTE
+from chalicelib.payments import Captured, EventKind, PaymentMade, ProviderEvent
+from tests.schedules.buyers import FAILS, LAYOUT, SIZES, USES, World
+from tests.schedules.stage import FAULTS
+
+LEAPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
+WEB = Caller("web")
+TOKENS = (
+    "ok", "ok", "refund_timeout", "declined", "requires_action", "requires_action", "timeout", "timeout_before",
+    "capture_timeout", "captured_late", "capture_refused",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a schedule is: who does what, and ``seed`` for who goes first at each call."""
+
+    seed: int
+    faults: str
+    buyers: Sequence[Sequence[tuple[Any, ...]]]
+    operator: Sequence[tuple[Any, ...]]
+    provider: Sequence[tuple[Any, ...]]
+
+
+class MoneyWorld(World):
+    """Three units at an odd price, some sold with a code."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script.seed)
+        self.script = script
+        self.kept: list[str] = []
+
+    def play(self) -> Counter[str]:
+        faults = FAULTS[self.script.faults]
+        for name, steps in zip(("ada", "bob"), self.script.buyers, strict=True):
+            self.stage.actor(self.plays(name, self.buys, steps), faults)
+        self.stage.actor(self.plays("ann", self.operates, self.script.operator), faults)
+        self.stage.actor(self.plays("bank", self.tells, self.script.provider), faults)
+        for _ in range(2):
+            self.stage.actor(self.works(), faults)
+        self.stage.play(LEAPS)
+        self.judge()
+        return self.stage.happened
+
+    def plays(
+        self, name: str, act: Callable[[str, int, tuple[Any, ...]], object], steps: Sequence[tuple[Any, ...]]
+    ) -> Callable[[], None]:
+        """Each step is tried until it was of use, some times at most: what is not yet possible may soon be."""
+
+        def play() -> None:
+            for number, step in enumerate(steps):
+                for _ in range(8):
+                    self.stage.rests(9)
+                    with suppress(*FAILS):
+                        if act(name, number, step):
+                            self.stage.happened[step[0]] += 1
+                            break
+
+        return play
+
+    # Buyers.
+
+    def buys(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
+        till, now, key = self.process(), self.stage.now, f"{name}-{number}"
+        ours = till.create(self.change(name, 2), now)
+        if not isinstance(ours, Answer):
+            return False
+        self.ids.add(ours.purchase.id)
+        match step:
+            case ("pays", token):
+                wish = Completion(WEB, key, token, "sandbox", "i", "card", token)
+                answer = till.complete(ours.purchase.id, wish, now)
+                return isinstance(answer, Answer) and answer.purchase.state is not State.OPEN
+            case ("changes", quantity):
+                return isinstance(till.update(ours.purchase.id, self.change(key, quantity), now), Answer)
+            case ("proves" | "fails to prove" as what,):
+                return self.bank.answer_challenge(ours.purchase.id, ours.purchase.attempt, proved=what == "proves")
+            case _:
+                return isinstance(till.cancel(ours.purchase.id, WEB, key, "", now), Answer)
+
+    # The operator.
+
+    def operates(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
+        till, now, (what, which, *rest) = self.process(), self.stage.now, step
+        wanted = {"holds": State.PLACED, "releases": State.HELD, "gives up": State.HELD}.get(what, State.PAID)
+        orders = [order for order in self.purchases() if order.state is wanted]
+        if not orders:
+            return False
+        order = orders[which % len(orders)]
+        key = f"{name}-{number}"
+        match what, rest:
+            case "refunds an amount", (amount,):
+                till.refund(order.id, RefundWish(key, "", (), False, name, amount=amount), now)
+            case "refunds units", (units, restock):
+                wish = RefundWish(key, "", ((order.lines[0].id, units),), restock, name, shipping=bool(units % 2))
+                till.refund(order.id, wish, now)
+            case "cancels an order", _:
+                till.cancel_order(order.id, key, "", name, now)
+            case "holds", _:
+                till.hold_order(order.id, name, now)
+            case "releases", _:
+                till.release_order(order.id, name, now)
+            case _:
+                till.give_up_order(order.id, now)
+        return True
+
+    # The provider.
+
+    def payments(self) -> list[PaymentMade]:
+        return list(self.bank.payments(0))
+
+    def tells(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
+        """An event of any payment, as it stands, or a refund by the provider; perhaps it is never told of."""
+        what, which, *rest = step
+        made = self.payments()
+        if not made:
+            return False
+        one = made[which % len(made)]
+        if what == "refunds in the console":
+            left = one.amount - sum(refund.amount for refund in one.refunds)
+            if not isinstance(one.standing, Captured) or not left:
+                return False
+            amount, refund_id = 1 + rest[0] % left, f"{name}-{number}"
+            if all(refund.refund_id != refund_id for refund in one.refunds):
+                self.bank.refund(one.provider_id, refund_id=refund_id, amount=amount, now=self.stage.now)
+            one = next(found for found in self.payments() if found.provider_id == one.provider_id)
+        self.note(one, number)
+        return True
+
+    def note(self, one: PaymentMade, number: int) -> None:
+        till, now = self.process(), self.stage.now
+        told = ProviderEvent(
+            f"evt-{one.provider_id}-{number}", "sandbox", EventKind.PAYMENT, "told", one.provider_id, one.purchase_id,
+            one.attempt, one.amount, one.currency,
+        )  # fmt: skip
+        back = [
+            ProviderEvent(
+                f"evt-{refund.provider_refund_id}", "sandbox", EventKind.REFUND, "told", one.provider_id,
+                amount=refund.amount, currency=one.currency, provider_refund_id=refund.provider_refund_id,
+                refund_id=refund.refund_id,
+            )
+            for refund in one.refunds
+        ]  # fmt: skip
+        for event in (*back, told):
+            if till.note_event(event, now) == "stored":
+                self.kept.append(event.id)
+
+    # Workers.
+
+    def works(self) -> Callable[[], None]:
+        """Messages of attempts and of events, delivered in any order, again and again."""
+        random = Random(self.random.random())
+
+        def play() -> None:
+            for _ in range(14):
+                self.stage.rests(8)
+                till = self.process()
+                try:
+                    if self.kept and random.random() < 0.5:
+                        till.act_on_event("sandbox", random.choice(self.kept), self.stage.now)
+                        self.stage.happened["events acted on"] += 1
+                    elif self.ids:
+                        till.capture(random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now)
+                except FAILS:
+                    continue
+
+        return play
+
+    # The end.
+
+    def settle(self) -> list[Purchase]:
+        """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
+        for _ in range(3):
+            self.stage.pass_time(8 * 24 * HOUR)
+            self.till.repair(self.again, self.stage.now)
+            self.till.reconcile(self.again, 0, self.stage.now)
+        compared = self.till.reconcile(lambda *_: None, 0, self.stage.now)
+        assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
+        return self.purchases()
+
+    def again(self, ours: str, attempt: int) -> None:
+        """A message, delivered as often as the queue does before it gives up."""
+        for _ in range(4):
+            with suppress(*FAILS):
+                self.till.capture(ours, attempt, self.stage.now)
+                return
+
+    def judge(self) -> None:
+        purchases = self.settle()
+        made = {(one.purchase_id, one.attempt): one for one in self.payments()}
+        sold_to, used_by = dict[str, int](), dict[str, int]()
+        for order in purchases:
+            self.stage.happened[order.state.value] += 1
+            taken = [one for (ours, _), one in made.items() if ours == order.id and isinstance(one.standing, Captured)]
+            self.books(order, taken)
+            if order.state is not State.PAID:
+                assert taken == [], "charged without goods"
+                assert order.state in {State.OPEN, State.CANCELLED}
+                continue
+            back = sum(part.quantity for one in order.refunds if one.restock and not one.refused for part in one.lines)
+            if left := sum(line.quantity for line in order.lines) - back:
+                sold_to[order.order_ref] = left
+            if order.discounts:
+                used_by[order.order_ref] = 1
+                self.stage.happened["paid with the code"] += 1
+        audit = self.till.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
+        assert (dict(audit.sold_by_order), audit.mismatches) == (sold_to, ()), "goods differ from orders"
+        assert audit.available == sum(SIZES) - sum(sold_to.values()), "a unit is stranded"
+        assert dict(self.till.stock.audit(USES, 1, self.stage.now).sold_by_order) == used_by
+
+    def books(self, order: Purchase, taken: list[PaymentMade]) -> None:
+        """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""
+        rows = entries_of(order, "Europe/London")
+        if not taken:
+            assert rows == (), "booked without money"
+            return
+        (payment,) = taken
+        refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.refused}
+        assert not any(one.under_way for one in order.refunds), "a refund was never carried out"
+        assert payment.amount == order.totals.total
+        assert refunds == {one.provider_refund_id: one.amount for one in payment.refunds}
+        left = payment.amount - sum(refunds.values())
+        assert left >= 0, "more given back than taken"
+        assert sum(row.amount for row in rows) == left, "the ledger differs from the provider"
+        if left == 0:
+            self.stage.happened["given back whole"] += 1
+            for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
+                assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
+        self.stage.happened["given back in part"] += 0 < left < payment.amount
+        self.stage.happened["rows"] += len(rows)
+        assert len({row.id for row in rows}) == len(rows)
+        assert all(isinstance(row, Entry) for row in rows)
