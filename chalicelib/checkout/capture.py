@@ -132,8 +132,8 @@ def _raised(till: Till, purchase: Purchase, now: Instant) -> Purchase:
 
 def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
     payment = purchase.payment
-    if payment is None or payment.token is None:
-        raise Contended("A placed purchase without an instrument cannot be paid.")
+    if payment is None:
+        raise Contended("A placed purchase without a payment cannot be paid.")
     if payment.released_by is not None:
         found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
         if isinstance(found, Authorised | Captured):
@@ -141,6 +141,9 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
             return None
     elif over_limit(till, purchase, now):
         end_attempt(till, purchase, "too_many_attempts", payment.provider_id, now)
+        return None
+    if payment.token is None:  # its buyer has proved who they are already, and what was reserved then is gone
+        end_attempt(till, purchase, "authorisation_expired", payment.provider_id, now)
         return None
     order = PaymentOrder(
         purchase_id=purchase.id,

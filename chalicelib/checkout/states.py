@@ -70,7 +70,7 @@ MOVES: Final = (
         "units were held again, or money was found",
     ),
     Move("ask the buyer", _any(_S.PLACED), _any(_S.AWAITING_BUYER), "provider", "units held until a deadline"),
-    Move("hold", _any(_S.PLACED), _any(_S.HELD), "operator, channel", "nothing is captured yet"),
+    Move("hold", _any(_S.PLACED, _S.AWAITING_BUYER), _any(_S.HELD), "operator, channel", "nothing is captured yet"),
     Move("end its time", _any(_S.HELD), _any(), "operator", "it is being given up"),
     Move("release", _any(_S.HELD), _any(_S.PLACED), "operator", "held"),
     Move("give up", _any(_S.HELD), _any(_S.CANCELLED), "operator, deadline", "authorisation voided, units back"),

@@ -10,7 +10,7 @@ from chalicelib.checkout import Answer, State
 from chalicelib.checkout.holding import LONGEST
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.instants import MINUTE
-from chalicelib.payments import Authorised, Captured, Declined
+from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
 from tests.checkout.builders import NOW, a_completion
 from tests.checkout.conftest import Shop
 
@@ -64,6 +64,38 @@ def test_a_released_order_is_captured_once(shop: Shop) -> None:
     assert paid.payment is not None
     assert (paid.payment.held_by, paid.payment.released_by) == ("channel", "ann")
     assert shop.counts("mug") == (1, 0, 2)
+
+
+def proved_and_held(shop: Shop) -> str:
+    """An order of a held channel whose buyer was asked, and proved who they are."""
+    ours = placed(shop, "requires_action")
+    shop.checkout.capture(ours, 1, NOW)
+    assert shop.read(ours).state is State.AWAITING_BUYER
+    assert isinstance(shop.gateway, SandboxGateway)
+    assert shop.gateway.answer_challenge(ours, 1, proved=True)
+    shop.checkout.capture(ours, 1, NOW + MINUTE)
+    assert shop.read(ours).state is State.HELD
+    return ours
+
+
+def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: Shop) -> None:
+    ours = proved_and_held(shop)
+    shop.checkout.release_order(ours, "ann", NOW + MINUTE)
+    shop.checkout.capture(ours, 1, NOW + MINUTE)
+    assert shop.read(ours).state is State.PAID
+    assert shop.counts("mug") == (1, 0, 2)
+
+
+def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(shop: Shop) -> None:
+    ours = proved_and_held(shop)
+    shop.gateway.void(f"sbx_{ours}#1", attempt=1, now=NOW)
+    shop.checkout.release_order(ours, "ann", NOW + MINUTE)
+    shop.checkout.capture(ours, 1, NOW + MINUTE)
+    purchase = shop.read(ours)
+    assert purchase.state is State.OPEN
+    assert purchase.payment is not None
+    assert purchase.payment.failure == "authorisation_expired"
+    assert shop.counts("mug") == (1, 2, 0)
 
 
 def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: Shop) -> None:

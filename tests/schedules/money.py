@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from chalicelib.checkout import Answer, Caller, Completion, Purchase, RefundWish, State
+from chalicelib.checkout import Answer, Caller, Change, Checkout, Completion, Purchase, RefundWish, State
 from chalicelib.finance.entries import Entry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, PaymentMade, ProviderEvent
@@ -30,18 +30,25 @@ class Script:
 
     seed: int
     faults: str
+    channel: str
     buyers: Sequence[Sequence[tuple[Any, ...]]]
     operator: Sequence[tuple[Any, ...]]
     provider: Sequence[tuple[Any, ...]]
 
 
 class MoneyWorld(World):
-    """Three units at an odd price, some sold with a code."""
+    """Three units, some sold with a code, some through a channel whose orders are held until they are released."""
 
     def __init__(self, script: Script) -> None:
         super().__init__(script.seed)
         self.script = script
         self.kept: list[str] = []
+
+    def process(self) -> Checkout:
+        return replace(super().process(), held_channels=frozenset({"market"}))
+
+    def change(self, key: str, quantity: int) -> Change:
+        return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
 
     def play(self) -> Counter[str]:
         faults = FAULTS[self.script.faults]
@@ -64,7 +71,7 @@ class MoneyWorld(World):
             for number, step in enumerate(steps):
                 for _ in range(8):
                     self.stage.rests(9)
-                    with suppress(*FAILS):
+                    with self.stage.asking(), suppress(*FAILS):
                         if act(name, number, step):
                             self.stage.happened[step[0]] += 1
                             break
@@ -168,14 +175,12 @@ class MoneyWorld(World):
             for _ in range(14):
                 self.stage.rests(8)
                 till = self.process()
-                try:
+                with self.stage.asking(), suppress(*FAILS):
                     if self.kept and random.random() < 0.5:
                         till.act_on_event("sandbox", random.choice(self.kept), self.stage.now)
                         self.stage.happened["events acted on"] += 1
                     elif self.ids:
                         till.capture(random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now)
-                except FAILS:
-                    continue
 
         return play
 

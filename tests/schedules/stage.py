@@ -7,13 +7,14 @@ write lands late. Time is the stage's; an actor or late write older than a funct
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
 from botocore.exceptions import ClientError, ReadTimeoutError
-from greenlet import greenlet
+from greenlet import GreenletExit, greenlet
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import OutcomeUnknownError
@@ -70,6 +71,7 @@ class Actor:
 
     def end(self) -> None:
         """Its process is gone, wherever it stood."""
+        self._stage.running = self
         self._greenlet.throw()
         self._stage.running = None
 
@@ -86,6 +88,7 @@ class Stage:
         self.table = Table()
         self.now: Instant = 1_800_000_000_000
         self.running: Actor | None = None
+        self.over = False
         self.client: Any = _Client(self)
         self.happened: Counter[str] = Counter()
         self._step = self.random.choice(STEPS)
@@ -125,7 +128,7 @@ class Stage:
             while self._under_way:
                 self._land(self.random.randrange(len(self._under_way)))
         finally:
-            self.running = None
+            self.running, self.over = None, True
             for actor in self._actors:
                 if not actor.done:
                     actor.end()
@@ -148,6 +151,15 @@ class Stage:
                 self._do(perform)
             raise ReadTimeoutError(endpoint_url="stage")
         return self._do(perform) if writes else perform()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """A request of the running actor. Who asked outlives the process that was to answer."""
+        try:
+            yield
+        except GreenletExit:
+            if self.over:
+                raise
 
     def rests(self, turns: int) -> None:
         """The running actor asks for nothing for a while, however long: its next request is another process's."""

@@ -45,7 +45,8 @@ _operator = st.one_of(
     st.tuples(st.just("refunds an amount"), _which, st.integers(1, 3_000)).map(lambda step: [step]),
     st.tuples(st.just("refunds units"), _which, st.integers(1, 2), st.booleans()).map(lambda step: [step]),
     _which.map(lambda which: [("cancels an order", which)]),
-    st.sampled_from(["gives up", "releases", "gives up"]).map(lambda then: [("holds", 0), (then, 0)]),
+    st.sampled_from(["gives up", "releases"]).map(lambda what: [(what, 0)]),
+    st.sampled_from(["holds", "releases", "gives up", "releases"]).map(lambda what: [(what, 0)]),
 )
 _provider = st.one_of(
     st.tuples(st.just("tells"), _which),
@@ -54,17 +55,19 @@ _provider = st.one_of(
 SCRIPTS = st.builds(
     Script,
     seed=st.integers(0, 2**32),
-    faults=st.sampled_from(sorted(FAULTS)),
+    faults=st.sampled_from(sorted(FAULTS, reverse=True)),
+    channel=st.sampled_from(["own", "market", "own", "own"]),
     buyers=st.tuples(_steps, _steps),
     operator=st.lists(_operator, min_size=2, max_size=6).map(_flat),
     provider=st.lists(_provider, min_size=1, max_size=6),
 )
 
-MET = [
-    *("pays", "changes", "cancels", "proves", "fails to prove", "refunds an amount", "refunds units"),
-    *("cancels an order", "holds", "releases", "gives up", "tells", "refunds in the console", "events acted on"),
-    *("paid", "cancelled", "open", "paid with the code", "given back whole", "given back in part", "processes died"),
+MET = ["pays", "tells", "refunds in the console", "events acted on", "paid", "given back in part", "processes died"]
+MET_IN_TIME = [
+    *("changes", "cancels", "proves", "fails to prove", "refunds an amount", "refunds units", "cancels an order"),
+    *("holds", "releases", "gives up", "cancelled", "open", "paid with the code", "given back whole"),
 ]
+"""What the long form comes to. In short ones hypothesis tries few kinds of scripts."""
 
 
 def plays(examples: int, seed_: int, judge: Callable[[Script], None], *, shrinks: bool = True) -> None:
@@ -88,7 +91,7 @@ def test_ledger_provider_and_orders_agree_whatever_happens(search: Search, part:
         plays(COUNT // PARTS, part, judge)
         return happened - Counter(played=1)
 
-    search.finds_nothing("money", range(1), play, met=MET)
+    search.finds_nothing("money", range(1), play, met=MET + MET_IN_TIME * (COUNT >= 2_000))
 
 
 def _another_refund(till: Till, purchase: Purchase, one: Refund, now: int) -> object:
@@ -135,4 +138,4 @@ def test_the_search_catches_money_that_goes_astray(
         plays(5, seed_, judge, shrinks=False)
         return Counter()
 
-    search.catches(request.node.callspec.id, 60, play)
+    search.catches(request.node.callspec.id, 120, play)
