@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from chalicelib.checkout import Purchase, Refund, RefundWish, ending, refund
+from chalicelib.checkout import Purchase, RefundWish, ending, events, refund
 from chalicelib.checkout.giving_back import Back
+from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import Till
 from tests.schedules.money import TOKENS, MoneyWorld, Script
 from tests.schedules.search import Search
@@ -94,9 +95,9 @@ def test_ledger_provider_and_orders_agree_whatever_happens(search: Search, part:
     search.finds_nothing("money", range(1), play, met=MET + MET_IN_TIME * (COUNT >= 2_000))
 
 
-def _another_refund(till: Till, purchase: Purchase, one: Refund, now: int) -> object:
-    """A name of its own for every try: what was lost on its way is given back once more."""
-    return _money_back(till, purchase, one.model_copy(update={"id": f"{one.id}-{now}"}), now)
+def _knows_none(till: Till, ours: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int) -> bool:
+    """What an event tells of a refund is recorded whether or not it is known."""
+    return note_refund(till, ours, f"{provider_refund_id}-{now}", amount, None, now)
 
 
 def _never_voids(till: Till, provider_id: str, attempt: int, now: int) -> None:
@@ -109,17 +110,21 @@ def _whatever_is_known(purchase: Purchase, wish: RefundWish, back: Back, now: in
     return _with_refund(purchase, wish, more, now, **done)
 
 
-_with_refund, _money_back = refund._with_refund, refund._money_back
+_with_refund = refund._with_refund
 
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong"),
     [
-        (refund, "_money_back", _another_refund),
+        (events, "note_refund", _knows_none),
         (ending, "_void", _never_voids),
         (refund, "_with_refund", _whatever_is_known),
     ],
-    ids=["a refund with a name for each try", "authorisations that are not voided", "refunds of a unit too much"],
+    ids=[
+        "refunds that are recorded each time they are told of",
+        "authorisations that are not voided",
+        "refunds of a unit too much",
+    ],
 )
 def test_the_search_catches_money_that_goes_astray(
     search: Search,
