@@ -114,7 +114,7 @@ def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool
     for (layout, hold), standing in zip(named, standings, strict=True):
         if standing and standing.until is None and standing.order == str(order) and standing.quantity == hold.quantity:
             continue
-        answer = till.stock.sell(layout, hold, hold.quantity, order)
+        answer = till.stock.sell(layout, hold, hold.quantity, order, standing)
         if isinstance(answer, Gone):
             return purchase, False
         if not isinstance(answer, Sold):

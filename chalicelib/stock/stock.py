@@ -107,9 +107,14 @@ class Stock:
         """How each hold stands, by strong reads (1 RCU a bucket, in batches of 100); None when it is gone."""
         return verbs.look(self._store, refs)
 
-    def sell(self, layout: Layout, ref: HoldRef, keep: int, order: OrderRef) -> SellAnswer:
-        """Give ``keep`` of the hold's units to the order; the surplus is available again. 1 WCU; repeatable."""
-        return verbs.sell(self._store, layout, ref, keep, order)
+    def sell(
+        self, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, standing: Standing | None = None
+    ) -> SellAnswer:
+        """Give ``keep`` of the hold's units to the order; the surplus is available again. 1 WCU; repeatable.
+
+        ``standing`` is how the hold was found to stand, where it is not as it was taken: it spares a refused write.
+        """
+        return verbs.sell(self._store, layout, ref, keep, order, standing)
 
     def hold_again(self, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds) -> HoldAgainAnswer:
         """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""

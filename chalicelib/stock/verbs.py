@@ -35,11 +35,18 @@ _TRIES: Final = 5
 """Writes a verb makes before it calls the hold contended: each refusal means that somebody else's write landed."""
 
 
-def sell(store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef) -> SellAnswer:
+def sell(
+    store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, standing: Standing | None
+) -> SellAnswer:
     """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot sell {keep} of a hold of {ref.quantity}")
     place, seen = ref.bucket, Entry(ref.quantity, ref.until)
+    if standing is not None:
+        place, seen = standing.bucket, Entry(standing.quantity, standing.until, standing.order)
+        told = _may_sell(seen, keep, order)
+        if told is not None:
+            return told
     for _ in range(_TRIES):
         write = expressions.sell(ref.id, seen, keep, order)
         stood = store.write(layout.drop_id, place, write)

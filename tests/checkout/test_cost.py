@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import State
+from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_change, a_completion
 from tests.checkout.conftest import Shop, shop_on
@@ -71,6 +72,31 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
     assert shop.read(purchase.id).state is State.PAID
     ours = [write for write in capturing if write[1] != "sandbox"]
     assert ours == [("PutItem", "commerce", 1.0)]
+
+
+def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine: EngineAccount) -> None:
+    shop = shop_on(engine.tables())
+    assert isinstance(shop.gateway, SandboxGateway)
+    shop.drop("mug", stock=200)
+    meter = Meter(shop)
+    with meter.measured() as writes:
+        purchase = shop.open_purchase(("mug", 1))
+        shop.checkout.complete(purchase.id, a_completion("requires_action"), NOW)
+        assert writes == [*PLAIN[:4]]
+        shop.checkout.capture(purchase.id, 1, NOW)
+        held_again, waiting = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
+        assert writes[4:] == [("PutItem", "sandbox", 1.0), held_again, waiting]
+        del writes[:]
+        shop.gateway.answer_challenge(purchase.id, 1, proved=True)
+        told = ProviderEvent("e", "sandbox", EventKind.PAYMENT, "t", purchase_id=purchase.id, attempt=1)
+        assert shop.checkout.note_event(told, NOW) == "stored"
+        event = ("PutItem", "commerce", 1.0)
+        assert writes == [("UpdateItem", "sandbox", 1.0), event]
+        del writes[:]
+        shop.checkout.act_on_event("sandbox", "e", NOW)
+    assert shop.read(purchase.id).state is State.PAID
+    sold_again, paid = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
+    assert [write for write in writes if write[1] != "sandbox"] == [sold_again, paid]
 
 
 def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> None:
