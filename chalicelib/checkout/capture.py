@@ -18,7 +18,15 @@ from chalicelib.checkout.reserving import held_until
 from chalicelib.checkout.till import Till, holds_of, next_version, order_of, reserves_of
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
-from chalicelib.payments import ActionNeeded, Authorised, Captured, CaptureRefused, Declined, PaymentOrder
+from chalicelib.payments import (
+    ActionNeeded,
+    Authorisation,
+    Authorised,
+    Captured,
+    CaptureRefused,
+    Declined,
+    PaymentOrder,
+)
 from chalicelib.stock import Gone, Sold
 from chalicelib.telemetry import count, logger
 
@@ -134,6 +142,9 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
     payment = purchase.payment
     if payment is None:
         raise Contended("A placed purchase without a payment cannot be paid.")
+    if not purchase.totals.total:  # discounts took all of it off: the provider is not asked
+        _take(till, purchase, payment, None, now)
+        return None
     if payment.released_by is not None:
         found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
         if isinstance(found, Authorised | Captured):
@@ -157,7 +168,10 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         step_up=payment.step_up,
         return_url=till.return_url.replace("{checkout}", f"chk_{purchase.id}"),
     )
-    authorised = till.gateway.authorise(order, now=now)
+    return _answered(till, purchase, payment, till.gateway.authorise(order, now=now), now)
+
+
+def _answered(till: Till, purchase: Purchase, payment: Payment, authorised: Authorisation, now: Instant) -> int | None:
     if isinstance(authorised, Declined):
         _declined(till, purchase, authorised, now)
         return None
@@ -209,12 +223,18 @@ def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -
     return LOOK_AGAIN_SECONDS
 
 
-def _take(till: Till, purchase: Purchase, payment: Payment, provider_id: str, now: Instant) -> None:
-    """Capture what is authorised, the units being sold, and mark the purchase paid; or hold it, if its channel is."""
+def _take(till: Till, purchase: Purchase, payment: Payment, provider_id: str | None, now: Instant) -> None:
+    """Capture what is authorised, the units being sold, and mark the purchase paid; or hold it, if its channel is.
+
+    ``provider_id`` None: there is nothing to pay.
+    """
     if purchase.channel in till.held_channels and payment.released_by is None:
         noted = purchase.model_copy(update={"payment": payment.model_copy(update={"provider_id": provider_id})})
         write(till, held_version(noted, "channel", now))
         count("orders_held")
+        return
+    if provider_id is None:
+        _paid(till, purchase, payment, None, now)
         return
     captured = till.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureRefused):
@@ -230,20 +250,12 @@ def _metadata(purchase: Purchase) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured, now: Instant) -> None:
-    settled = payment.model_copy(
-        update={
-            "token": None,
-            "marks": (),
-            "provider_id": captured.provider_id,
-            "charge_id": captured.charge_id,
-            "fee": captured.fee,
-            "failure": None,
-            "action_url": None,
-            "answer_by": None,
-        }
-    )
-    write(till, next_version(purchase, now, state=State.PAID, payment=settled, paid_at=now))
+def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant) -> None:
+    settled: dict[str, object] = {"token": None, "marks": (), "failure": None, "action_url": None, "answer_by": None}
+    if captured is not None:
+        settled |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
+    settled_payment = payment.model_copy(update=settled)
+    write(till, next_version(purchase, now, state=State.PAID, payment=settled_payment, paid_at=now))
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt})

@@ -62,7 +62,12 @@ def reconcile(till: Till, enqueue_capture: Callable[[str, int], None], since: In
             continue
         found.orders += 1
         paid_by = purchase.payment.provider_id if purchase.payment else None
-        if purchase.payment and purchase.payment.provider == till.gateway.name and paid_by not in seen:
+        if (
+            purchase.totals.total
+            and purchase.payment
+            and purchase.payment.provider == till.gateway.name
+            and paid_by not in seen
+        ):
             _differs(found, Difference.MISSING, paid_by or "", purchase)
     if found.differences:
         count("payment_differences", len(found.differences))

@@ -1,0 +1,71 @@
+"""An order that discounts have made free: it has its goods and its books, and no provider is asked for 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Markets, State
+from chalicelib.finance.entries import entries_of
+from chalicelib.instants import MINUTE
+from tests.checkout.builders import NOW, a_completion
+from tests.checkout.conftest import Shop
+
+
+@pytest.fixture
+def shop(shop: Shop) -> Shop:
+    """Shipping is free, and so are goods with the code; orders of the channel "market" are held."""
+    markets = DEFAULT_MARKETS.model_dump(mode="json")
+    for market in markets["markets"]:
+        for option in market["shipping"]:
+            option["price"] = dict.fromkeys(option["price"], 0)
+    free = replace(shop.checkout, markets=Markets.model_validate(markets), held_channels=frozenset({"market"}))
+    assert isinstance(free, Checkout)
+    shop = replace(shop, checkout=free)
+    shop.drop("mug")
+    shop.discount("GIFT", percent_bps=10_000, budget_uses=5)
+    return shop
+
+
+def placed(shop: Shop, **changes: Any) -> str:
+    purchase = shop.open_purchase(("mug", 1), codes=("GIFT",), **changes)
+    assert purchase.totals.total == 0
+    shop.checkout.complete(purchase.id, a_completion("declined", "pay"), NOW)
+    return purchase.id
+
+
+def test_a_free_order_is_paid_without_the_provider(shop: Shop) -> None:
+    ours = placed(shop)
+    for _ in range(2):
+        shop.checkout.capture(ours, 1, NOW)
+    paid = shop.read(ours)
+    assert paid.state is State.PAID
+    assert paid.payment is not None
+    assert (paid.payment.provider_id, paid.payment.token, paid.payment.fee) == (None, None, 0)
+    assert shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"] == []
+    assert shop.counts("mug") == (2, 0, 1)
+    assert shop.budgets("GIFT") == [(4, 0, 1)]
+    (sale,) = entries_of(paid, "Europe/London")
+    assert (sale.gross, sale.discount, sale.amount, sale.tax) == (paid.lines[0].gross, paid.lines[0].gross, 0, 0)
+    assert shop.checkout.reconcile(lambda *_: None, 0, NOW + 10 * MINUTE).differences == []
+
+
+def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: Shop) -> None:
+    ours = placed(shop)
+    shop.checkout.capture(ours, 1, NOW)
+    cancelled, back = shop.checkout.cancel_order(ours, "k", "", "ann", NOW)
+    assert (back.amount, back.done_at, cancelled.cancelled_at) == (0, NOW, NOW)
+    assert shop.counts("mug") == (3, 0, 0)
+    rows = entries_of(cancelled, "Europe/London")
+    assert [sum(getattr(row, name) for row in rows) for name in ("gross", "discount", "net", "quantity")] == [0] * 4
+
+
+def test_a_free_order_of_a_held_channel_waits(shop: Shop) -> None:
+    ours = placed(shop, attribution={"channel": "market"})
+    shop.checkout.capture(ours, 1, NOW)
+    assert shop.read(ours).state is State.HELD
+    shop.checkout.release_order(ours, "ann", NOW)
+    shop.checkout.capture(ours, 1, NOW)
+    assert shop.read(ours).state is State.PAID
