@@ -178,7 +178,7 @@ def test_the_search_catches_summaries_that_ask_for_no_older_one(
         return True
 
     monkeypatch.setattr(StockStore, "_put", anyway)
-    search.catches("summaries that ask for no older one", 1_000, lambda seed: play(seed, "doubled"), times=5)
+    search.catches("summaries that ask for no older one", 1_000, lambda seed: play(seed, "doubled"), times=10)
 
 
 class _Slow:
