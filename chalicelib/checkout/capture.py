@@ -10,7 +10,7 @@ authorisation found means an earlier run of this attempt, so the units are sold 
 from __future__ import annotations
 
 from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
-from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, payment_of, void_leftover, write
+from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, payment_of, void, void_leftover, write
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Payment, Purchase, State
@@ -96,11 +96,14 @@ def _awaited(till: Till, purchase: Purchase, now: Instant) -> int | None:
 
 
 def _held(till: Till, purchase: Purchase, now: Instant) -> None:
-    """Held: a capture that was under way makes it an order all the same; past its time it is given up."""
+    """Held: a capture that was under way makes it an order all the same; past its time it is given up.
+
+    It becomes one at the next epoch: who was about to give it up may still send its units back at this one.
+    """
     payment = purchase.payment
     found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
     if payment is not None and isinstance(found, Captured):
-        purchase, all_sold = _goods(till, purchase, now)
+        purchase, all_sold = _goods(till, _raised(till, purchase, now), now)
         if not all_sold:
             raise Contended("Units of a held order are not there.")
         _paid(till, purchase, payment, found, now)
@@ -150,8 +153,8 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         if isinstance(found, Authorised | Captured):
             _take(till, purchase, payment, found.provider_id, now)
             return None
-    elif over_limit(till, purchase, now):
-        end_attempt(till, purchase, "too_many_attempts", payment.provider_id, now)
+    elif payment.failure is not None or over_limit(till, purchase, now):
+        _refuse(till, purchase, payment, now)
         return None
     if payment.token is None:  # its buyer has proved who they are already, and what was reserved then is gone
         end_attempt(till, purchase, "authorisation_expired", payment.provider_id, now)
@@ -169,6 +172,25 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         return_url=till.return_url.replace("{checkout}", f"chk_{purchase.id}"),
     )
     return _answered(till, purchase, payment, till.gateway.authorise(order, now=now), now)
+
+
+def _refuse(till: Till, purchase: Purchase, payment: Payment, now: Instant) -> None:
+    """End an attempt before the provider is asked for it, though another worker may be asking at this moment.
+
+    Noted first: who reserves money from there on sees that (``_still_ours``), and who did so before is found here.
+    """
+    if payment.failure is None:
+        payment = payment.model_copy(update={"failure": "too_many_attempts"})
+        purchase = next_version(purchase, now, payment=payment)
+        write(till, purchase)
+    since, known = purchase.updated_at, payment.provider_id
+    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=known, since=since)
+    if isinstance(found, Captured):
+        _take(till, purchase, payment, found.provider_id, now)
+        return
+    if isinstance(found, Authorised | ActionNeeded):  # before any unit moves, as what was captured keeps its goods
+        void(till, found.provider_id, purchase.attempt, now)
+    end_attempt(till, purchase, "too_many_attempts", known, now)
 
 
 def _answered(till: Till, purchase: Purchase, payment: Payment, authorised: Authorisation, now: Instant) -> int | None:
@@ -236,11 +258,22 @@ def _take(till: Till, purchase: Purchase, payment: Payment, provider_id: str | N
     if provider_id is None:
         _paid(till, purchase, payment, None, now)
         return
+    _still_ours(till, purchase)
     captured = till.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureRefused):
         end_attempt(till, purchase, captured.code, captured.provider_id, now)
         return
     _paid(till, purchase, payment, captured, now)
+
+
+def _still_ours(till: Till, purchase: Purchase) -> None:
+    """Look once more, the money being reserved: who gives the order up from here on finds that, and voids it. 1 RCU.
+
+    Who gave it up before found nothing to void: without this look it would be captured all the same.
+    """
+    standing = till.purchases.read(purchase.id)
+    if standing is None or standing.version != purchase.version:
+        raise Contended("Another worker moved this purchase.")
 
 
 def _metadata(purchase: Purchase) -> dict[str, str]:

@@ -23,7 +23,7 @@ _REFUSED: Final = {
     Kind.EMAIL: "attempts_refused_email",
     Kind.ADDRESS: "attempts_refused_address",
 }
-_OURS: Final = frozenset({"voided", "attempt_expired"})
+_NOT_THE_BUYERS: Final = frozenset({"voided", "attempt_expired", "amount_too_small", "amount_too_large"})
 
 
 def marks_of(till: Till, purchase: Purchase, token: str) -> tuple[Mark, ...]:
@@ -74,8 +74,11 @@ def over_limit(till: Till, purchase: Purchase, now: Instant) -> bool:
 
 
 def is_by_provider(said: Declined) -> bool:
-    """Whether the provider declined an attempt. One that we voided, or came too late with, is told as declined, too."""
-    return said.code not in _OURS
+    """Whether the provider declined who pays.
+
+    One that we voided or came too late with is told as declined, too, and so is an amount that no card is charged.
+    """
+    return said.code not in _NOT_THE_BUYERS
 
 
 def note_decline(till: Till, purchase: Purchase, now: Instant) -> None:

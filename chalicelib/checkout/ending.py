@@ -39,11 +39,15 @@ def end_attempt(till: Till, purchase: Purchase, failure: str, provider_id: str |
 
 
 def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
-    """Cancel a held order: its units lapse at once, its authorisation is voided, then it is written. Repeatable."""
+    """Cancel a held order: its authorisation is voided, its units lapse at once, then it is written. Repeatable.
+
+    Voided before any unit moves, as what was captured keeps its goods. Nothing is captured after that look: who
+    reserves money later sees that the order is held, and what it reserved is voided when its message comes again.
+    """
+    _nothing_reserved(till, purchase, payment_of(purchase), now, since=purchase.updated_at)
     for line in purchase.lines:
         held_again(till, purchase, line, now // SECOND)
     discounts = returned(till, purchase, now)
-    _nothing_reserved(till, purchase, payment_of(purchase), now)
     changes = {"state": State.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     write(till, cancelled)
@@ -83,7 +87,7 @@ def void_leftover(till: Till, purchase: Purchase, attempt: int, provider_id: str
         logger.error("captured without an order", extra={"purchase": reference(purchase.id), "attempt": attempt})
         count("captures_without_order")
     if isinstance(found, Authorised | ActionNeeded):
-        _void(till, found.provider_id, attempt, now)
+        void(till, found.provider_id, attempt, now)
         logger.warning(
             "voided a left-over authorisation", extra={"purchase": reference(purchase.id), "attempt": attempt}
         )
@@ -114,17 +118,20 @@ def payment_of(purchase: Purchase) -> str | None:
     return purchase.payment.provider_id if purchase.payment else None
 
 
-def _nothing_reserved(till: Till, purchase: Purchase, provider_id: str | None, now: Instant) -> None:
-    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id)
+def void(till: Till, provider_id: str, attempt: int, now: Instant) -> None:
+    """Give up what the provider reserved for an attempt. ``Contended`` when it was captured meanwhile."""
+    if not till.gateway.void(provider_id, attempt=attempt, now=now):
+        raise Contended("The attempt was captured by another worker.")
+
+
+def _nothing_reserved(
+    till: Till, purchase: Purchase, provider_id: str | None, now: Instant, since: Instant | None = None
+) -> None:
+    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
     if isinstance(found, Captured):
         raise Contended("The attempt was captured by another worker.")
     if isinstance(found, Authorised | ActionNeeded):
-        _void(till, found.provider_id, purchase.attempt, now)
-
-
-def _void(till: Till, provider_id: str, attempt: int, now: Instant) -> None:
-    if not till.gateway.void(provider_id, attempt=attempt, now=now):
-        raise Contended("The attempt was captured by another worker.")
+        void(till, found.provider_id, purchase.attempt, now)
 
 
 def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:

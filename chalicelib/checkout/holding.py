@@ -37,7 +37,10 @@ def hold_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
 
 
 def release_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
-    """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released."""
+    """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released.
+
+    Its units are sold to it anew, at the next epoch: who gives it up by another clock sends none of them back then.
+    """
     for _ in range(_TRIES):
         purchase = _ordered(till, ours)
         if purchase.state is not State.HELD or purchase.payment is None:
@@ -47,7 +50,7 @@ def release_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
         if purchase.payment.answer_by is not None and purchase.payment.answer_by <= now:
             raise Conflict("The order is being given up.", code="given_up")
         payment = purchase.payment.model_copy(update={"released_by": actor, "answer_by": None})
-        released = next_version(purchase, now, state=State.PLACED, payment=payment)
+        released = next_version(purchase, now, state=State.PLACED, epoch=purchase.epoch + 1, payment=payment)
         if till.purchases.replace(released) is None:
             return released
     raise Contended("The order is being changed by others.")
@@ -58,7 +61,7 @@ def held_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     if purchase.payment is None:
         raise Contended("A placed purchase without a payment cannot be held.")
     since = purchase.placed_at or now
-    held = {"held_by": by, "released_by": None, "answer_by": since + LONGEST}
+    held = {"held_by": by, "released_by": None, "answer_by": since + LONGEST, "failure": None}
     return next_version(purchase, now, state=State.HELD, payment=purchase.payment.model_copy(update=held))
 
 

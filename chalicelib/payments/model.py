@@ -139,9 +139,13 @@ class Gateway(Protocol):
         ...
 
     def find(
-        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
-        """What the provider knows of an attempt; ``provider_id``, where it is known, spares a search that may lag."""
+        """What the provider knows of an attempt; ``provider_id``, where it is known, spares a search that may lag.
+
+        ``since``: "nothing" is certain of all that was begun before that instant, or it is not answered
+        (``OutcomeUnknownError``). Without it, "nothing" may be too early.
+        """
         ...
 
     def payments(self, since: Instant) -> Iterator[PaymentMade]:

@@ -151,9 +151,9 @@ class SandboxGateway:
         return self._store.answer_challenge(f"{purchase_id}#{attempt}", proved=proved) is None
 
     def find(
-        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
-        """What became of an attempt. One consistent read."""
+        """What became of an attempt. One consistent read, so that "nothing" is always certain."""
         standing = self._store.read(f"{purchase_id}#{attempt}")
         if standing is None or standing.status is Status.LOST:
             return None

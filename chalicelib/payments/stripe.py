@@ -1,9 +1,9 @@
 """Stripe by its official SDK: one payment intent for a purchase while it can be confirmed again, captured by us, once.
 
-The only file that knows ``stripe``. Which attempt an intent is for stands in its metadata; a void or a capture in the
-name of another attempt is refused. Calls carry idempotency keys made of purchase and attempt; Stripe remembers those
-for a day (https://docs.stripe.com/api/idempotent_requests), so that beyond :data:`KEY_MEMORY` an attempt is looked up,
-never begun.
+Which attempt an intent is for stands in its metadata; a void or a capture in the name of another attempt is refused.
+Calls carry idempotency keys made of purchase and attempt; Stripe remembers those for a day, so that beyond
+:data:`KEY_MEMORY` (https://docs.stripe.com/api/idempotent_requests) an attempt is looked up, never begun.
+Only this file and ``stripe_intents`` know the SDK's objects.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any, Final, cast
 
 import stripe
 
-from chalicelib.instants import HOUR, SECOND, Instant
+from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments.model import (
-    ActionNeeded,
     Authorisation,
     Authorised,
     Captured,
@@ -29,10 +28,23 @@ from chalicelib.payments.model import (
     RefundMade,
     RefundRefused,
 )
+from chalicelib.payments.stripe_intents import (
+    answer_of,
+    attempt_of,
+    captured_of,
+    code_in,
+    found_of,
+    id_in,
+    standing_of,
+)
 from chalicelib.telemetry import logger
 
 KEY_MEMORY: Final[Instant] = 23 * HOUR
 """How long a call may be repeated under its key: an hour less than Stripe promises."""
+
+SEARCH_LAG: Final[Instant] = 2 * MINUTE
+"""How old a payment is before a search that does not find it is believed: Stripe says less than a minute in general
+(https://docs.stripe.com/search#data-freshness), and more in an outage of its own."""
 
 CONNECT_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 8
@@ -75,7 +87,7 @@ class StripeGateway:
             with _outcome():
                 return self._confirmed(order, {instrument: order.token})
         except stripe.CardError as error:
-            return Declined(_id_in(error), _code(error))
+            return Declined(id_in(error), code_in(error))
         except stripe.InvalidRequestError as error:
             if error.param in _TOKENS.values():
                 return Declined(order.provider_id, "invalid_token")
@@ -90,7 +102,7 @@ class StripeGateway:
             confirmation["payment_method_options"] = {"card": {"request_three_d_secure": "challenge"}}
         known = self._intents.retrieve(order.provider_id) if order.provider_id else None
         if known is not None and known.status in {"requires_capture", "succeeded"}:
-            if _attempt(known) == order.attempt:
+            if attempt_of(known) == order.attempt:
                 return Authorised(known.id, found=True)
             if known.status == "succeeded":
                 raise ValueError("an earlier attempt of this purchase was captured")
@@ -109,18 +121,18 @@ class StripeGateway:
                 },
                 {"idempotency_key": _key(order, "create")},
             )
-            return _answer(created)
+            return answer_of(created)
         self._intents.update(
             known.id, {"amount": order.amount, "metadata": metadata}, {"idempotency_key": _key(order, "update")}
         )
         confirmed = self._intents.confirm(known.id, confirmation, {"idempotency_key": _key(order, "confirm")})  # type: ignore[arg-type]
-        return _answer(confirmed)
+        return answer_of(confirmed)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureRefused:
         """Take what was authorised, once, and the whole of it: a part leaves goods without money. Two calls."""
         with _outcome():
             intent = self._intents.retrieve(provider_id)
-            if _attempt(intent) != attempt:
+            if attempt_of(intent) != attempt:
                 return CaptureRefused(provider_id, "wrong_attempt")
             if intent.status == "requires_capture" and intent.amount_capturable != amount:
                 return CaptureRefused(provider_id, "wrong_amount")
@@ -134,19 +146,19 @@ class StripeGateway:
                 if error.code != "payment_intent_unexpected_state":
                     raise
                 return self._met_another_state(provider_id, amount)
-        return _captured(captured)
+        return captured_of(captured)
 
     def _met_another_state(self, provider_id: str, amount: int) -> Captured | CaptureRefused:
         intent = self._intents.retrieve(provider_id, _WITH_CHARGE)
         if intent.status == "succeeded" and intent.amount_received == amount:
-            return _captured(intent)
+            return captured_of(intent)
         return CaptureRefused(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
 
     def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
         """Cancel an intent that will not be captured. False: it was captured. ``ValueError``: of another attempt."""
         with _outcome():
             intent = self._intents.retrieve(provider_id)
-            if _attempt(intent) != attempt:
+            if attempt_of(intent) != attempt:
                 raise ValueError(f"this is no payment of attempt {attempt}")
             if intent.status == "canceled":
                 return True
@@ -159,30 +171,32 @@ class StripeGateway:
         return True
 
     def find(
-        self, purchase_id: str, attempt: int, *, now: Instant, provider_id: str | None = None
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
-        """What became of an attempt, by its payment or by metadata.
+        """What became of an attempt, by its payment or by metadata. One call, or three.
 
-        Stripe's search lags by up to a minute: None may be too early.
+        Stripe's search lags: what it finds is read anew, and that it finds nothing says nothing of the last minutes.
         """
         with _outcome():
             if provider_id is not None:
-                known = self._intents.retrieve(provider_id, _WITH_CHARGE)
-                if _attempt(known) == attempt:
-                    return _found(known)
+                named = self._intents.retrieve(provider_id, _WITH_CHARGE)
+                if attempt_of(named) == attempt:
+                    return found_of(named)
             query = f"metadata['purchase']:'{purchase_id}' AND metadata['attempt']:'{attempt}'"
-            found = self._intents.search({"query": query, "expand": ["data.latest_charge.balance_transaction"]})
-            intents = sorted(found.data, key=lambda intent: intent.created)
-        if not intents:
-            return None
-        return _found(intents[-1])
+            for found in sorted(self._intents.search({"query": query}).data, key=lambda intent: -intent.created):
+                known = self._intents.retrieve(found.id, _WITH_CHARGE)
+                if attempt_of(known) == attempt:
+                    return found_of(known)
+        if since is not None and now - since < SEARCH_LAG:
+            raise OutcomeUnknownError("stripe's search may not know of it yet")
+        return None
 
     def payments(self, since: Instant) -> Iterator[PaymentMade]:
         """Every intent created since then that is ours, or holds money. A call a hundred, one for each with refunds."""
         asked: Any = {"created": {"gte": since // SECOND}, "limit": 100, "expand": ["data.latest_charge"]}
         with _outcome():
             for intent in self._intents.list(asked).auto_paging_iter():
-                ours, attempt = getattr(intent.metadata, "purchase", None), _attempt(intent)
+                ours, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
                 if ours is None and intent.status not in {"requires_capture", "succeeded"}:
                     continue
                 taken, charge = intent.status == "succeeded", cast("Any", intent.latest_charge)
@@ -191,7 +205,7 @@ class StripeGateway:
                     intent.id,
                     ours,
                     attempt,
-                    Captured(intent.id, charge.id, 0) if taken else _standing(intent),
+                    Captured(intent.id, charge.id, 0) if taken else standing_of(intent),
                     intent.amount_received if taken else intent.amount,
                     intent.currency.upper(),
                     tuple(self._refunds_of(intent.id)) if refunded else (),
@@ -209,7 +223,7 @@ class StripeGateway:
                 intent = self._intents.retrieve(provider_id)
             except stripe.InvalidRequestError:
                 return None
-        ours, attempt = getattr(intent.metadata, "purchase", None), _attempt(intent)
+        ours, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
         return (ours, attempt) if ours and attempt else None
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundRefused:
@@ -245,55 +259,6 @@ def _outcome() -> Iterator[None]:
 
 def _key(order: PaymentOrder, call: str) -> str:
     return f"{order.purchase_id}:{order.attempt}:{call}"
-
-
-def _attempt(intent: Any) -> int | None:
-    attempt = getattr(intent.metadata, "attempt", None)
-    return int(attempt) if attempt else None
-
-
-def _answer(intent: Any) -> Authorisation:
-    """A confirmed intent. Stripe says in a header that it repeats the answer to an earlier call."""
-    repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
-    standing = _standing(intent)
-    return Authorised(standing.provider_id, found=repeated) if isinstance(standing, Authorised) else standing
-
-
-def _found(intent: Any) -> Authorisation | Captured:
-    return _captured(intent) if intent.status == "succeeded" else _standing(intent)
-
-
-def _standing(intent: Any) -> Authorisation:
-    match intent.status:
-        case "requires_capture":
-            return Authorised(intent.id, found=True)
-        case "requires_action":
-            return ActionNeeded(intent.id, _page(intent))
-        case "canceled":
-            return Declined(intent.id, "voided")
-        case "processing":
-            raise OutcomeUnknownError("stripe is still at it")
-    error = intent.last_payment_error
-    return Declined(intent.id, getattr(error, "decline_code", None) or getattr(error, "code", None) or "card_declined")
-
-
-def _page(intent: Any) -> str | None:
-    """Where the buyer authenticates, when that is a page; else the shop's own page does it by Stripe's script."""
-    redirect = getattr(intent.next_action, "redirect_to_url", None)
-    return redirect.url if redirect else None
-
-
-def _captured(intent: Any) -> Captured:
-    charge = intent.latest_charge
-    return Captured(intent.id, charge.id, charge.balance_transaction.fee if charge.balance_transaction else 0)
-
-
-def _id_in(error: stripe.CardError) -> str | None:
-    return getattr(getattr(error.error, "payment_intent", None), "id", None)
-
-
-def _code(error: stripe.CardError) -> str:
-    return getattr(error.error, "decline_code", None) or error.code or "card_declined"
 
 
 def _too_late() -> Declined:

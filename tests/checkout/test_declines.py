@@ -10,7 +10,7 @@ from chalicelib.aws import from_item
 from chalicelib.checkout import Answer, Buyer, Destination, Purchase, PurchaseStore, State, declines
 from chalicelib.errors import Contended
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
-from chalicelib.payments import SandboxGateway, instrument_of
+from chalicelib.payments import Declined, SandboxGateway, instrument_of
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NEW_YORK, NOW, a_completion
 from tests.checkout.conftest import Shop, once, shop_on
@@ -254,3 +254,11 @@ def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
 )
 def test_a_token_names_an_instrument_where_it_may_come_again(provider: str, token: str, named: str | None) -> None:
     assert instrument_of(provider, token) == named
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [("card_declined", True), ("amount_too_small", False), ("amount_too_large", False), ("voided", False)],
+)
+def test_an_amount_that_no_card_is_charged_is_nobodys_decline(code: str, counts: bool) -> None:
+    assert declines.is_by_provider(Declined(None, code)) is counts

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.checkout import Answer, State
+from chalicelib.checkout import Answer, Purchase, State
 from chalicelib.checkout.holding import LONGEST
-from chalicelib.errors import Conflict, NotFound
-from chalicelib.instants import MINUTE
+from chalicelib.checkout.till import holds_of, order_of
+from chalicelib.errors import Conflict, Contended, NotFound
+from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
 from tests.checkout.builders import NOW, a_completion
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import Shop, once
 
 
 @pytest.fixture
@@ -156,3 +157,55 @@ def test_what_cannot_be_held_or_released_says_so(shop: Shop) -> None:
     with pytest.raises(Conflict):
         shop.checkout.give_up_order(paid.id, NOW)
     assert shop.read(paid.id) == paid
+
+
+# Given up beside a worker that is at it.
+
+
+def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has looked after the goods; the giving up finds nothing to void; only then is money reserved."""
+    purchase = shop.placed(("mug", 1), key="other")
+
+    def given_up() -> None:
+        shop.checkout.hold_order(purchase.id, "ann", NOW)
+        shop.checkout.give_up_order(purchase.id, NOW)
+
+    once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
+    with pytest.raises(Contended):
+        shop.checkout.capture(purchase.id, 1, NOW)
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Authorised)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.CANCELLED
+    assert shop.gateway.find(purchase.id, 1, now=NOW) == Declined(f"sbx_{purchase.id}#1", "voided")
+    assert shop.counts("mug") == (3, 0, 0)
+
+
+def captured_and_held(shop: Shop) -> Purchase:
+    """Captured, and held by an operator before "paid" was written."""
+    paid = shop.paid(("mug", 1), key="other")
+    assert paid.payment is not None
+    payment = paid.payment.model_copy(update={"answer_by": NOW + LONGEST, "held_by": "ann"})
+    changes = {"version": paid.version + 1, "state": State.HELD, "paid_at": None, "payment": payment}
+    behind = paid.model_copy(update=changes)
+    assert shop.checkout.purchases.replace(behind) is None
+    return behind
+
+
+def test_giving_up_what_was_captured_moves_none_of_its_units(shop: Shop) -> None:
+    held = captured_and_held(shop)
+    with pytest.raises(Contended):
+        shop.checkout.give_up_order(held.id, NOW)
+    assert shop.counts("mug") == (2, 0, 1)
+    shop.checkout.capture(held.id, 1, NOW)
+    assert (shop.read(held.id).state, shop.counts("mug")) == (State.PAID, (2, 0, 1))
+
+
+def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: Shop) -> None:
+    held = captured_and_held(shop)
+    shop.checkout.capture(held.id, 1, NOW)
+    assert shop.read(held.id).state is State.PAID
+    for layout, hold in holds_of(held):
+        shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
+    assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)

@@ -46,7 +46,8 @@ class Stripe:
     faults: deque[str | int | None] = field(default_factory=deque)
     asked: list[str] = field(default_factory=list)
     remembers_keys: bool = True
-    search_lags: bool = False
+    searched: dict[str, dict[str, Any]] | None = None
+    """What its search knows, which may be of a while ago; None: all there is."""
     _answers: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -223,8 +224,8 @@ class Stripe:
 
     def _search(self, sent: dict[str, Any]) -> dict[str, Any]:
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", sent["query"]))
-        fitting = [one for one in self.intents.values() if wanted.items() <= one["metadata"].items()]
-        data = [] if self.search_lags else [self._shown(one) for one in fitting]
+        known = self.intents if self.searched is None else self.searched
+        data = [self._shown(one) for one in known.values() if wanted.items() <= one["metadata"].items()]
         return {"object": "search_result", "url": "/v1/payment_intents/search", "has_more": False, "data": data}
 
     def _shown(self, intent: dict[str, Any]) -> dict[str, Any]:

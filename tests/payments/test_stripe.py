@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,7 @@ from chalicelib.payments import (
     RefundMade,
     RefundRefused,
 )
-from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway, stripe_client
+from chalicelib.payments.stripe import KEY_MEMORY, SEARCH_LAG, StripeGateway, stripe_client
 from tests.payments.stripe_double import Stripe
 from tests.payments.stripe_server import served
 
@@ -82,6 +83,25 @@ def test_an_authorisation_asked_for_again_is_found(gateway: StripeGateway, strip
     assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, found=True)
     assert gateway.find("p1", 2, now=NOW) is None
     assert len(stripe.intents) == 1
+
+
+def test_a_search_that_lags_is_believed_of_what_is_older_than_its_lag_only(
+    gateway: StripeGateway, stripe: Stripe
+) -> None:
+    provider_id = authorised(gateway)
+    stripe.searched = {}
+    assert gateway.find("p1", 1, now=NOW) is None
+    with pytest.raises(OutcomeUnknownError):
+        gateway.find("p1", 1, now=NOW + SEARCH_LAG - 1, since=NOW)
+    assert gateway.find("p1", 1, now=NOW + SEARCH_LAG, since=NOW) is None
+    assert gateway.find("p1", 1, now=NOW, since=NOW, provider_id=provider_id) == Authorised(provider_id, found=True)
+
+
+def test_what_a_search_finds_is_read_anew(gateway: StripeGateway, stripe: Stripe) -> None:
+    provider_id = authorised(gateway)
+    stripe.searched = deepcopy(stripe.intents)
+    gateway.void(provider_id, attempt=1, now=NOW)
+    assert gateway.find("p1", 1, now=NOW) == Declined(provider_id, "voided")
 
 
 @pytest.mark.parametrize(

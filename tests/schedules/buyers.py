@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -27,9 +28,11 @@ from chalicelib.checkout import (
 )
 from chalicelib.discounts import Discount, Discounts
 from chalicelib.errors import LivedropError
+from chalicelib.instants import Instant
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Layout, Stock
+from tests.schedules.provider import LAG, Provider
 from tests.schedules.stage import Stage
 from tests.schedules.table import Table
 
@@ -45,24 +48,6 @@ USES = TEN.budgets[0].layout
 
 FAILS = (BotoCoreError, LivedropError, OutcomeUnknownError)
 """What a cut call, a rival or a silent provider does to a request or a worker; its client or queue tries again."""
-
-
-class _Provider:
-    """The sandbox with the stage's faults between us and it: lost requests, lost answers, effects that land late."""
-
-    name = "sandbox"
-
-    def __init__(self, stage: Stage, real: SandboxGateway) -> None:
-        self._stage, self._real = stage, real
-
-    def __getattr__(self, verb: str) -> Callable[..., Any]:
-        def asked(*arguments: Any, **named: Any) -> Any:
-            try:
-                return self._stage.call(lambda: getattr(self._real, verb)(*arguments, **named), writes=verb != "find")
-            except BotoCoreError as error:
-                raise OutcomeUnknownError from error
-
-        return asked
 
 
 class _Intent(NamedTuple):
@@ -93,6 +78,8 @@ class World:
     def __init__(self, seed: int) -> None:
         self.stage = Stage(seed, self.check)
         self.seed, self.random = seed, Random(seed)
+        self.lag = LAG * (seed // 4 % 2)
+        self.found_from: dict[tuple[str, int], Instant] = {}
         self.answers: Counter[str] = Counter()
         self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
         self.ids: set[str] = set()
@@ -118,7 +105,7 @@ class World:
         """What another process has: the same tables, a memory of its own."""
         client = self.stage.client
         stock = Stock(client, "stock", "commerce")
-        provider = cast("Gateway", _Provider(self.stage, self.bank))
+        provider = cast("Gateway", Provider(self))
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
         return Checkout(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, b"k" * 32)
@@ -207,11 +194,28 @@ class World:
 
         return play
 
+    def operator(self) -> Callable[[], None]:
+        """Orders held back while they are placed, then released or given up."""
+        till, random = self.process(), Random(self.random.random())
+
+        def play() -> None:
+            for _ in range(6):
+                ours, now = random.choice(sorted(self.ids) or ["nobody"]), self.stage.now
+                hold = partial(till.hold_order, ours, "ann", now)
+                release = partial(till.release_order, ours, "ann", now)
+                with suppress(*FAILS):
+                    random.choice([hold, hold, release, partial(till.give_up_order, ours, now)])()
+
+        return play
+
     def settle(self) -> list[Purchase]:
         """Redeliver as the platform does, with nothing failing any more, until every attempt has ended."""
         self.stage.pass_time(61_000)
         for _ in range(6):
             for purchase in self.purchases():
+                if purchase.state is State.HELD:
+                    with suppress(*FAILS):
+                        self.till.give_up_order(purchase.id, self.stage.now)
                 for attempt in range(1, purchase.attempt + 1):
                     try:
                         self.till.capture(purchase.id, attempt, self.stage.now)
@@ -229,7 +233,7 @@ class World:
         purchases = self.settle()
         sold_to, used_by = dict[str, int](), dict[str, int]()
         for purchase in purchases:
-            assert purchase.state is not State.PLACED
+            assert purchase.state not in {State.PLACED, State.HELD}
             charges = self._charges(purchase)
             failed = purchase.state is State.OPEN and purchase.attempt > 0
             self.stage.happened["open after a failed attempt" if failed else purchase.state.value] += 1

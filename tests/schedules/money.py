@@ -13,6 +13,7 @@ from chalicelib.checkout import Answer, Caller, Change, Checkout, Completion, Pu
 from chalicelib.finance.entries import Entry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, PaymentMade, ProviderEvent
+from chalicelib.risk import DeclineLimits, RiskRules
 from tests.schedules.buyers import FAILS, LAYOUT, SIZES, USES, World
 from tests.schedules.stage import FAULTS
 
@@ -40,12 +41,13 @@ class MoneyWorld(World):
     """Three units, some sold with a code, some through a channel whose orders are held until they are released."""
 
     def __init__(self, script: Script) -> None:
-        super().__init__(script.seed)
         self.script = script
+        super().__init__(script.seed)
         self.kept: list[str] = []
 
     def process(self) -> Checkout:
-        return replace(super().process(), held_channels=frozenset({"market"}))
+        rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
+        return replace(super().process(), held_channels=frozenset({"market"}), risk_rules=rules)
 
     def change(self, key: str, quantity: int) -> Change:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
@@ -211,6 +213,8 @@ class MoneyWorld(World):
             self.stage.happened[order.state.value] += 1
             taken = [one for (ours, _), one in made.items() if ours == order.id and isinstance(one.standing, Captured)]
             self.books(order, taken)
+            if order.payment is not None and order.payment.failure == "too_many_attempts":
+                self.stage.happened["refused after declines"] += 1
             if order.state is not State.PAID:
                 assert taken == [], "charged without goods"
                 assert order.state in {State.OPEN, State.CANCELLED}

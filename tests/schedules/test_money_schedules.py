@@ -67,6 +67,7 @@ MET = ["pays", "tells", "refunds in the console", "events acted on", "paid", "gi
 MET_IN_TIME = [
     *("changes", "cancels", "proves", "fails to prove", "refunds an amount", "refunds units", "cancels an order"),
     *("holds", "releases", "gives up", "cancelled", "open", "paid with the code", "given back whole"),
+    "refused after declines",
 ]
 """What the long form comes to. In short ones hypothesis tries few kinds of scripts."""
 
@@ -117,7 +118,7 @@ _with_refund = refund._with_refund
     ("where", "name", "wrong"),
     [
         (events, "note_refund", _knows_none),
-        (ending, "_void", _never_voids),
+        (ending, "void", _never_voids),
         (refund, "_with_refund", _whatever_is_known),
     ],
     ids=[

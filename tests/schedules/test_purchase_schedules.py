@@ -27,6 +27,8 @@ def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob",
         world.stage.actor(world.buyer(name), FAULTS[faults])
     for _ in range(2):
         world.stage.actor(world.worker(), FAULTS[faults])
+    if seed // 8 % 2:
+        world.stage.actor(world.operator(), FAULTS[faults])
     world.stage.play(LEAPS)
     world.judge()
     assert len(world.ids) <= len(set(buyers)), "two purchases of one request"

@@ -1,0 +1,61 @@
+"""The sandbox with the stage between us and it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.instants import SECOND
+from chalicelib.payments import OutcomeUnknownError, PaymentOrder
+
+if TYPE_CHECKING:
+    from tests.schedules.buyers import World
+
+LAG = 20 * SECOND
+"""How long the provider's search may know nothing of a payment yet, in every other pair of worlds."""
+
+
+class Provider:
+    """The sandbox with the stage's faults between us and it: lost requests, lost answers, effects that land late.
+
+    In a world with a lag, its search finds a payment only some time after it was begun, as Stripe's does.
+    """
+
+    name = "sandbox"
+
+    def __init__(self, world: World) -> None:
+        self._world, self._real = world, world.bank
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        return partial(self._asks, getattr(self._real, verb))
+
+    def authorise(self, order: PaymentOrder, *, now: int) -> Any:
+        return self._asks(self._begin, order, now=now)
+
+    def find(self, purchase_id: str, attempt: int, **named: Any) -> Any:
+        return self._asks(self._search, purchase_id, attempt, **named)
+
+    def _asks(self, real: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        try:
+            return self._world.stage.call(lambda: real(*arguments, **named), writes=real != self._search)
+        except BotoCoreError as error:
+            raise OutcomeUnknownError from error
+
+    def _begin(self, order: PaymentOrder, *, now: int) -> Any:
+        begun = self._world.stage.now + self._world.random.randrange(self._world.lag + 1)
+        self._world.found_from.setdefault((order.purchase_id, order.attempt), begun)
+        return self._real.authorise(order, now=now)
+
+    def _search(
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
+    ) -> Any:
+        standing, at = self._real.find(purchase_id, attempt, now=now), self._world.stage.now
+        named = provider_id is not None and self._real.purchase_of(provider_id) == (purchase_id, attempt)
+        if named or self._world.found_from.get((purchase_id, attempt), at) <= at:
+            return standing
+        if since is not None and at - since < self._world.lag:
+            raise OutcomeUnknownError
+        return None

@@ -1,0 +1,152 @@
+"""Whoever ends an order beside a worker that pays for it: it is charged and has its goods, or neither.
+
+Small worlds, so that the few calls that matter meet often: one order, two workers, and an operator who holds it and
+gives it up or releases it, or another buyer's decline which makes the order's one attempt one too many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.checkout import Caller, Checkout, Completion, Purchase, capture, ending
+from chalicelib.checkout.model import Payment
+from chalicelib.checkout.till import Till
+from chalicelib.instants import Instant
+from chalicelib.risk import DeclineLimits, RiskRules
+from tests.schedules.buyers import FAILS, World
+from tests.schedules.provider import Provider
+from tests.schedules.search import Search, in_parts
+from tests.schedules.stage import FAULTS
+
+LEAPS = (1_000, 4_000, 40_000, 61_000)
+
+
+class Small(World):
+    """One order of ada's; bob's is declined, where ``limited``."""
+
+    def __init__(self, seed: int, *, limited: bool) -> None:
+        self.limited = limited
+        super().__init__(seed)
+
+    def process(self) -> Checkout:
+        return replace(super().process(), risk_rules=RiskRules(DeclineLimits(email=int(self.limited))))
+
+    def buys(self, name: str, token: str) -> str:
+        """Before the play: an order is placed."""
+        created: Any = self.till.create(self.change(name, 1), self.stage.now)
+        ours: str = created.purchase.id
+        self.till.complete(
+            ours, Completion(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token), self.stage.now
+        )
+        self.ids.add(ours)
+        return ours
+
+    def pays_for(self, ours: str) -> Callable[[], None]:
+        till = self.process()
+
+        def play() -> None:
+            for _ in range(4):
+                with suppress(*FAILS):
+                    till.capture(ours, 1, self.stage.now)
+
+        return play
+
+    def holds(self, ours: str, *, releases: bool) -> Callable[[], None]:
+        till = self.process()
+
+        def play() -> None:
+            for _ in range(3):
+                with suppress(*FAILS):
+                    till.hold_order(ours, "ann", self.stage.now)
+                    if releases:
+                        till.release_order(ours, "ann", self.stage.now)
+                    till.give_up_order(ours, self.stage.now)
+
+        return play
+
+
+def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
+    """Ada's order, paid for by two workers, beside an operator or beside bob's decline."""
+    world = Small(seed, limited=limited)
+    world.codes = ()
+    ada, bob = world.buys("ada", "ok"), world.buys("bob", "declined")
+    for ours in (ada, ada, bob):
+        world.stage.actor(world.pays_for(ours), FAULTS[faults])
+    if not limited:
+        world.stage.actor(world.holds(ada, releases=bool(seed // 8 % 2)), FAULTS[faults])
+    world.stage.play(LEAPS)
+    world.judge()
+    payment = next(purchase.payment for purchase in world.purchases() if purchase.id == ada)
+    world.stage.happened["refused"] += payment is not None and payment.failure == "too_many_attempts"
+    return world.stage.happened
+
+
+@in_parts(80)
+@pytest.mark.parametrize("faults", FAULTS)
+def test_an_order_that_is_held_beside_its_capture_is_charged_with_goods_or_not_at_all(
+    search: Search, faults: str, seeds: range
+) -> None:
+    search.finds_nothing(
+        f"held, {faults}", seeds, lambda seed: play(seed, faults, limited=False), met=["paid", "cancelled"]
+    )
+
+
+@in_parts(80)
+@pytest.mark.parametrize("faults", FAULTS)
+def test_an_attempt_that_became_one_too_many_is_charged_with_goods_or_not_at_all(
+    search: Search, faults: str, seeds: range
+) -> None:
+    search.finds_nothing(
+        f"too many, {faults}", seeds, lambda seed: play(seed, faults, limited=True), met=["paid", "refused"]
+    )
+
+
+_search = Provider._search
+
+
+def _looks_not(till: Till, purchase: Purchase) -> None:
+    """Money is asked for, whatever became of the order meanwhile."""
+
+
+def _refuses_at_once(till: Till, purchase: Purchase, payment: Payment, now: Instant) -> None:
+    """What is ended is not noted first."""
+    ending.end_attempt(till, purchase, "too_many_attempts", payment.provider_id, now)
+
+
+def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0) -> Any:
+    """A search that lags is believed."""
+    return _search(self, *named, now=now, provider_id=provider_id)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "wrong", "limited"),
+    [
+        (capture, "_still_ours", _looks_not, False),
+        (capture, "_refuse", _refuses_at_once, True),
+        (Provider, "_search", _believed, False),
+        (Provider, "_search", _believed, True),
+    ],
+    ids=[
+        "a capture that does not look again",
+        "an attempt refused without a note",
+        "a held order given up by a search that lags",
+        "an attempt refused by a search that lags",
+    ],
+)
+def test_the_search_catches(
+    search: Search,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+    wrong: object,
+    limited: bool,
+) -> None:
+    monkeypatch.setattr(where, name, wrong)
+    search.catches(request.node.callspec.id, 600, lambda seed: play(seed, "doubled", limited=limited))
