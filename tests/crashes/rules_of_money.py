@@ -79,5 +79,5 @@ def payments(state: State) -> Iterator[str]:
         if payment["left"] != purchase.totals.total - refunded(purchase):
             yield f"{payment_id}: {payment['left']} left after refunds of {refunded(purchase)}"
     for purchase in state.purchases.values():
-        if purchase.state is Stage.PAID and captured[purchase.id] != 1:
+        if purchase.state is Stage.PAID and captured[purchase.id] != (1 if purchase.totals.total else 0):
             yield f"{purchase.id} is paid and was captured {captured[purchase.id]} times"

@@ -87,7 +87,7 @@ def units(state: State, now_seconds: int) -> Iterator[str]:
 
 
 def budgets(state: State) -> Iterator[str]:
-    """What is used of a budget is what paid orders have of it, and no more was laid out than was put up."""
+    """What is used of a budget is what orders have of it, paid or held back; no more was laid out than was put up."""
     for code, record in state.discounts.items():
         if record.get("draft"):
             continue
@@ -96,21 +96,21 @@ def budgets(state: State) -> Iterator[str]:
             buckets = state.buckets[name].values()
             laid_out = sum(bucket["s"] for bucket in buckets)
             used = sum(entry["q"] for bucket in buckets for entry in bucket["h"].values() if is_sold(entry))
-            paid = sum(
+            had = sum(
                 share.quantity
                 for purchase in state.purchases.values()
-                if purchase.state is Stage.PAID
+                if purchase.state in ORDERED
                 for layout, share in reserves_of(purchase)
                 if layout.drop_id == name
             )
-            if laid_out != size or used != paid or used > size:
-                yield f"{name} of {size}: {laid_out} laid out, {used} used, {paid} of them by paid orders"
+            if laid_out != size or used != had or used > size:
+                yield f"{name} of {size}: {laid_out} laid out, {used} used, {had} of them by orders"
         for purchase in state.purchases.values():
             shares = [layout.drop_id for one in purchase.discounts if one.code == code for layout, _ in one.holds]
             uses = any(one.code == code for one in purchase.discounts)
-            if purchase.state is Stage.PAID and uses and sorted(shares) != sorted(put_up):
-                yield f"{purchase.id} is paid with {code} and has {shares} of its budgets"
-            if purchase.state is not Stage.PAID and shares:
+            if purchase.state in ORDERED and uses and sorted(shares) != sorted(put_up):
+                yield f"{purchase.id} is an order with {code} and has {shares} of its budgets"
+            if purchase.state not in ORDERED and shares:
                 yield f"{purchase.id} is {purchase.state} and has {shares}"
 
 

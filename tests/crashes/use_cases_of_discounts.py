@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from chalicelib.checkout import Destination
 from chalicelib.instants import MINUTE
 from tests.crashes.acts import (
     SHOW,
+    cancels_order,
     captures,
     completes,
     delivered,
@@ -16,13 +18,13 @@ from tests.crashes.acts import (
     takes,
     updates,
 )
-from tests.crashes.payment_acts import (
-    proves,
-)
+from tests.crashes.payment_acts import gives_up_order, holds_order, proves, refunds_amount, releases_order
 from tests.crashes.world import Act
 
 ADA, BOB = "ada", "bob"
+_CARD = "declined_4242"
 TEN = ("TEN",)
+DUBLIN = {"street_address": "1 Dame Street", "address_locality": "Dublin", "address_country": "IE"}
 POUNDS_OFF = {"amount": 500, "currency": "GBP"}
 USES = puts_discount(budget_uses=2)
 BOTH = puts_discount(budget_uses=30, max_amount=POUNDS_OFF, budget_amount={"amount": 9_000, "currency": "GBP"})
@@ -31,6 +33,12 @@ LIMITED = puts_discount(budget_uses=2, limit_per_buyer=1)
 
 def taken(buyer: str = ADA, drop: str = "mug") -> Act:
     return takes(buyer, (drop, 1), codes=TEN)
+
+
+def taken_for_nothing(buyer: str = ADA) -> tuple[Act, ...]:
+    """Everything off, and shipping free: nothing is left to pay."""
+    all_off = puts_discount(percent_bps=10_000, budget_uses=2)
+    return all_off, takes(buyer, ("mug", 1), codes=TEN, destination=Destination(**DUBLIN))
 
 
 def placed(token: str = "ok") -> tuple[Act, ...]:
@@ -103,6 +111,31 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Act, ...]], ...] = (
     (
         "discount: refund with restock",
         (USES, takes(ADA, ("lamp", 3), codes=TEN), completes(ADA), delivered, refunds(ADA, (0, 2), restock=True)),
+    ),
+    (
+        "discount: refund an amount, then cancel",
+        (
+            *(USES, takes(ADA, ("lamp", 3), codes=TEN), completes(ADA)),
+            *(delivered, refunds_amount(ADA, 700), cancels_order(ADA)),
+        ),
+    ),
+    ("discount: hold an order", (*placed(), holds_order(ADA))),
+    ("discount: capture a released order", (*placed(), holds_order(ADA), releases_order(ADA), captures(ADA))),
+    ("discount: give a held order up", (*placed(), holds_order(ADA), gives_up_order(ADA))),
+    (
+        "discount: declined, one too many by other purchases",
+        (
+            *(USES, taken(), taken(BOB), takes("cyd", ("lamp", 1))),
+            *(completes(ADA, _CARD), completes(BOB, _CARD), completes("cyd", _CARD)),
+            *(captures(BOB), captures("cyd"), captures(ADA)),
+        ),
+    ),
+    ("nothing to pay: capture", (*taken_for_nothing(), completes(ADA), captures(ADA))),
+    ("nothing to pay: repair", (*taken_for_nothing(), completes(ADA), loses_everything, later(2 * MINUTE), repairs)),
+    ("nothing to pay: cancel the order", (*taken_for_nothing(), completes(ADA), delivered, cancels_order(ADA))),
+    (
+        "nothing to pay: give a held order up",
+        (*taken_for_nothing(), completes(ADA), holds_order(ADA), gives_up_order(ADA)),
     ),
 )
 """Each a name, and acts of which the last is the one that dies."""

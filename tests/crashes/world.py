@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from chalicelib import aws
-from chalicelib.checkout import DEFAULT_MARKETS, Checkout, PurchaseStore
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Market, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.finance import Exports, open_books, open_exports
@@ -27,6 +27,17 @@ from tests.crashes.faults import Client, Died, Line, Provider
 
 TIME_ZONE = "Europe/London"
 ID_KEY = b"k" * 32
+DUBLIN = Market.model_validate(
+    {
+        "id": "IE",
+        "countries": ["IE"],
+        "tax_included": True,
+        "standard_rate_bps": 2_300,
+        "shipping": [{"id": "post", "title": "Post", "price": {"GBP": 0}}],
+    }
+)
+"""Where shipping costs nothing."""
+MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, DUBLIN)})
 RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
 """Windows so long that nothing that was declined is forgotten in between."""
 _MOST_DELIVERIES = 12
@@ -59,7 +70,7 @@ class Process:
         self.purchases = PurchaseStore(dynamodb, tables["commerce"])
         discounts = Discounts(dynamodb, tables["commerce"], self.stock)
         self.checkout = Checkout(
-            self.purchases, self.shows, self.stock, gateway, DEFAULT_MARKETS, discounts, ID_KEY, risk_rules=RULES
+            self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, ID_KEY, risk_rules=RULES
         )
         self.books = open_books(client("s3"), cloud.bucket)
         self.exports: Exports = open_exports(
