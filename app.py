@@ -18,7 +18,7 @@ from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, Purchase
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_books, open_exports
 from chalicelib.instants import clock
-from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
+from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
 from chalicelib.risk import RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
@@ -79,7 +79,8 @@ def gateway() -> Gateway:
     """Who takes the money. A process keeps the provider's key that it began with."""
     here = settings()
     if here.payments != "stripe":
-        return SandboxGateway(aws.client("dynamodb"), here.sandbox_table)
+        dynamodb = aws.client("dynamodb")
+        return SandboxGateway(dynamodb, here.sandbox_table, EventStore(dynamodb, here.commerce_table))
     return stripe_gateway(provider_keys().at(clock()).api_key, here.stripe_url or None)
 
 

@@ -10,7 +10,7 @@ from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import Till
 from chalicelib.errors import Conflict
-from chalicelib.instants import MINUTE, Instant
+from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import EventKind, ProviderEvent
 from chalicelib.telemetry import count, logger
 
@@ -44,6 +44,8 @@ def act_on_event(till: Till, provider: str, event_id: str, now: Instant) -> int 
     if event is None:
         logger.error("no such event", extra={"event": event_id})
         return None
+    if event.due is not None and now < event.due:
+        return (event.due - now + SECOND - 1) // SECOND
     about = {"event": event.id, "told": event.told}
     match event.kind:
         case EventKind.PAYMENT:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from chalicelib.errors import BadInput
+from chalicelib.instants import Instant
 
 
 class EventKind(StrEnum):
@@ -40,6 +41,8 @@ class ProviderEvent:
     provider_refund_id: str | None = None
     refund_id: str | None = None
     """Our id of the refund, where we made it."""
+    due: Instant | None = None
+    """Not looked at before: an event of the sandbox that comes late."""
 
 
 _STRIPE_PAYMENTS: Final = frozenset(

@@ -21,7 +21,8 @@ from chalicelib.payments.model import (
     RefundMade,
     RefundRefused,
 )
-from chalicelib.payments.store import SandboxPayment, SandboxStore, Status
+from chalicelib.payments.sandbox_webhooks import TELLING, tell
+from chalicelib.payments.store import EventStore, SandboxPayment, SandboxStore, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,6 +47,7 @@ _BEHAVIOURS: Final = (
     "captured_late",
     "capture_refused",
     "refund_timeout",
+    *TELLING,
 )
 _FIRST: Final = {"timeout_before": Status.LOST, "requires_action": Status.ASKING}
 _PREFIX: Final = "sbx_"
@@ -85,14 +87,18 @@ class SandboxGateway:
     captured_late       authorised and captured, but the first answer to the capture is lost
     capture_refused     authorised; the authorisation has lapsed when it is to be captured
     refund_timeout      captured; the first answer to each refund is lost, its effect is there
+    webhooks_late       authorised, captured; the shop is told of each a minute later, of refunds as well
+    webhooks_twice      authorised, captured; the shop is told of each twice, of refunds as well
+    webhooks_reordered  authorised, captured; the shop is told of the authorisation half a minute after the capture
     anything else       declined with ``invalid_token``
     ==================  ==============================================================================
     """
 
     name = "sandbox"
 
-    def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str) -> None:
+    def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str, events: EventStore | None = None) -> None:
         self._store = SandboxStore(dynamodb, sandbox_table)
+        self._events = events
 
     def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
         """Reserve the money of one attempt. ``ValueError`` when the attempt is known with another amount."""
@@ -102,6 +108,7 @@ class SandboxGateway:
         payment = _new_payment(order, behaviour)
         standing = self._store.begin(payment, now)
         if standing is None:
+            tell(self._events, payment, "authorised", now)
             if behaviour in {"timeout", "timeout_before"}:
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _answer(payment, found=False)
@@ -126,6 +133,8 @@ class SandboxGateway:
             raise OutcomeUnknownError("the sandbox lost the request")
         standing = self._store.capture(payment_id, amount, fee_of(amount), now)
         if standing is None:
+            if known is not None:
+                tell(self._events, known, "captured", now)
             if known is not None and known.behaviour == "captured_late":
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _captured(payment_id, fee_of(amount))
@@ -196,10 +205,12 @@ class SandboxGateway:
             if standing.refunds[refund_id] != amount:
                 raise ValueError("this refund was made with another amount")
             return Refunded(f"{provider_id}-{refund_id}")
-        known = self._store.read(payment_id)
+        known, made = self._store.read(payment_id), f"{provider_id}-{refund_id}"
+        if known is not None:
+            tell(self._events, known, "refunded", now, RefundMade(made, amount, refund_id))
         if known is not None and known.behaviour == "refund_timeout":
             raise OutcomeUnknownError("the sandbox lost its answer")
-        return Refunded(f"{provider_id}-{refund_id}")
+        return Refunded(made)
 
 
 def _new_payment(order: PaymentOrder, behaviour: str) -> SandboxPayment:

@@ -39,8 +39,10 @@ def test_a_buyer_who_confirms_at_the_page_is_paid_for(stack: dict[str, Any]) -> 
 
 
 def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
-    session = placed(stack, "scissor")
-    assert completed_within(stack, [session], seconds=30)
+    """Whatever the provider tells, and however often its answers are lost."""
+    tokens = ("ok", "webhooks_twice", "webhooks_reordered", "timeout", "captured_late")
+    sessions = [placed(stack, "scissor", token=token) for token in tokens]
+    assert completed_within(stack, sessions, seconds=60)
     done = subprocess.run(
         [sys.executable, "-m", "infra.cli", "payments", "reconcile", "--hours", "1"],
         env=os.environ | {"LIVEDROP_HOME": stack["home"]},
@@ -50,5 +52,5 @@ def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
         cwd=embedded.ROOT,
     )
     found = json.loads(done.stdout)
-    assert found["payments"] >= found["orders"] >= 1
+    assert found["payments"] >= found["orders"] >= len(tokens)
     assert found["differences"] == []

@@ -1,0 +1,61 @@
+"""What the sandbox tells of its payments, by token: late, twice, or what came first last. Of all others it is silent.
+
+It stands behind the door that providers' webhooks come by, and stores what it tells where that door does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib import aws
+from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.payments.events import EventKind, ProviderEvent
+from chalicelib.payments.model import RefundMade
+from chalicelib.payments.store import EventStore, SandboxPayment
+from chalicelib.telemetry import logger
+
+LATE: Final[Instant] = MINUTE
+LAST: Final[Instant] = 30 * SECOND
+"""When an authorisation is told of, the capture having been told of at once."""
+
+TELLING: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
+
+
+def tell(
+    events: EventStore | None,
+    payment: SandboxPayment,
+    what: str,
+    now: Instant,
+    refund: RefundMade | None = None,
+) -> None:
+    """Tell of a payment: ``authorised``, ``captured``; or of a ``refund``.
+
+    1 WCU where the token asks for it. One that cannot be stored is lost, as any provider's may be.
+    """
+    if events is None or payment.behaviour not in TELLING:
+        return
+    due = None
+    if payment.behaviour == "webhooks_late":
+        due = now + LATE
+    elif payment.behaviour == "webhooks_reordered" and what == "authorised":
+        due = now + LAST
+    ours, _, attempt = payment.id.partition("#")
+    event = ProviderEvent(
+        f"{payment.id}-{what}" if refund is None else refund.provider_refund_id,
+        "sandbox",
+        EventKind.PAYMENT if refund is None else EventKind.REFUND,
+        what,
+        payment_id=f"sbx_{payment.id}",
+        purchase_id=ours,
+        attempt=int(attempt),
+        amount=payment.amount if refund is None else refund.amount,
+        currency=payment.currency,
+        provider_refund_id=refund.provider_refund_id if refund else None,
+        refund_id=refund.refund_id if refund else None,
+        due=due,
+    )
+    try:
+        for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):
+            events.add(event, now)
+    except aws.UNREACHABLE:
+        logger.warning("the sandbox could not tell of a payment", extra={"event": event.id})

@@ -1,0 +1,97 @@
+"""The sandbox tells of payments by token: late, twice, or what came first last. The end is the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import aws
+from chalicelib.checkout import Purchase, PurchaseStore, RefundWish, State
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.payments import SandboxGateway
+from chalicelib.payments.sandbox_webhooks import LAST, LATE, TELLING
+from tests.checkout.builders import NOW
+from tests.checkout.conftest import Shop, once
+
+
+@pytest.fixture
+def shop(shop: Shop) -> Shop:
+    """The shop hears of payments."""
+    shop.drop("mug")
+    gateway = SandboxGateway(shop.tables.dynamodb, shop.tables.sandbox, shop.checkout.events)
+    return replace(shop, checkout=replace(shop.checkout, gateway=gateway), gateway=gateway)
+
+
+def events(shop: Shop) -> dict[str, dict[str, Any]]:
+    """What was told, by what happened."""
+    items = shop.tables.dynamodb.scan(TableName=shop.tables.commerce, ConsistentRead=True)["Items"]
+    records = [aws.from_item(item) for item in items if item["sk"]["S"] == "EVENT"]
+    by_what = {record["told"]: record for record in records}
+    assert len(by_what) == len(records)
+    return by_what
+
+
+def hears_all(shop: Shop, now: int) -> None:
+    for record in sorted(events(shop).values(), key=lambda record: record.get("due", 0), reverse=True):
+        assert shop.checkout.act_on_event("sandbox", record["id"], now) is None
+
+
+def paid(shop: Shop, token: str) -> Purchase:
+    purchase = shop.placed(("mug", 2), token=token)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    return shop.read(purchase.id)
+
+
+@pytest.mark.parametrize("token", TELLING)
+def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: Shop, token: str) -> None:
+    order = paid(shop, token)
+    line = order.lines[0]
+    shop.checkout.refund(order.id, RefundWish("r", "", ((line.id, 1),), True, "ann"), NOW)
+    refunded = shop.read(order.id)
+    assert set(events(shop)) == {"authorised", "captured", "refunded"}
+    hears_all(shop, NOW + 2 * MINUTE)
+    assert shop.read(order.id) == refunded
+    assert (refunded.state, len(refunded.refunds)) == (State.PAID, 1)
+    (payment,) = shop.gateway.payments(0)
+    assert sum(one.amount for one in payment.refunds) == refunded.refunds[0].amount
+    assert shop.counts("mug") == (2, 0, 1)
+
+
+def test_what_is_told_late_is_not_looked_at_before(shop: Shop) -> None:
+    paid(shop, "webhooks_late")
+    for record in events(shop).values():
+        assert record["due"] == NOW + LATE
+        assert shop.checkout.act_on_event("sandbox", record["id"], NOW + 1) == LATE // SECOND
+
+
+def test_an_authorisation_is_told_of_after_its_capture(shop: Shop) -> None:
+    paid(shop, "webhooks_reordered")
+    told = events(shop)
+    assert told["authorised"]["due"] == NOW + LAST
+    assert "due" not in told["captured"]
+
+
+def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = shop.placed(("mug", 2), token="webhooks_reordered")
+
+    def dies() -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        once(patched, PurchaseStore, "replace", before=dies)
+        with pytest.raises(SystemExit):
+            shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.PLACED
+    shop.checkout.act_on_event("sandbox", events(shop)["captured"]["id"], NOW + MINUTE)
+    assert shop.read(purchase.id).state is State.PAID
+    hears_all(shop, NOW + 2 * MINUTE)
+    assert shop.counts("mug") == (1, 0, 2)
+
+
+def test_other_tokens_tell_nothing(shop: Shop) -> None:
+    paid(shop, "ok")
+    assert events(shop) == {}
