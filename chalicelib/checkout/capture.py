@@ -10,7 +10,16 @@ authorisation found means an earlier run of this attempt, so the units are sold 
 from __future__ import annotations
 
 from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
-from chalicelib.checkout.ending import end_attempt, give_up_held, held_again, payment_of, void, void_leftover, write
+from chalicelib.checkout.ending import (
+    end_attempt,
+    give_up_held,
+    held_again,
+    payment_of,
+    seen_from,
+    void,
+    void_leftover,
+    write,
+)
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Payment, Purchase, State
@@ -183,7 +192,7 @@ def _refuse(till: Till, purchase: Purchase, payment: Payment, now: Instant) -> N
         payment = payment.model_copy(update={"failure": "too_many_attempts"})
         purchase = next_version(purchase, now, payment=payment)
         write(till, purchase)
-    since, known = purchase.updated_at, payment.provider_id
+    since, known = seen_from(purchase), payment.provider_id
     found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=known, since=since)
     if isinstance(found, Captured):
         _take(till, purchase, payment, found.provider_id, now)

@@ -12,7 +12,7 @@ from chalicelib.checkout.model import Line, Payment, Purchase, State
 from chalicelib.checkout.reserving import returned
 from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of, reserves_of
 from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
-from chalicelib.instants import SECOND, Instant
+from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, OutcomeUnknownError
 from chalicelib.stock import EpochSeconds, Gone
 from chalicelib.telemetry import count, logger
@@ -44,7 +44,7 @@ def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
     Voided before any unit moves, as what was captured keeps its goods. Nothing is captured after that look: who
     reserves money later sees that the order is held, and what it reserved is voided when its message comes again.
     """
-    _nothing_reserved(till, purchase, payment_of(purchase), now, since=purchase.updated_at)
+    _nothing_reserved(till, purchase, payment_of(purchase), now, since=seen_from(purchase))
     for line in purchase.lines:
         held_again(till, purchase, line, now // SECOND)
     discounts = returned(till, purchase, now)
@@ -75,7 +75,7 @@ def give_up_order(till: Till, ours: str, now: Instant) -> Purchase:
     try:
         return give_up_held(till, purchase, now)
     except OutcomeUnknownError as error:
-        raise Unavailable("The payment provider did not answer; ask again.") from error
+        raise Unavailable("The provider does not say yet; it is given up as soon as it does.") from error
 
 
 def void_leftover(till: Till, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant) -> None:
@@ -116,6 +116,11 @@ def write(till: Till, purchase: Purchase) -> None:
 def payment_of(purchase: Purchase) -> str | None:
     """The provider's payment of the purchase, if it is known."""
     return purchase.payment.provider_id if purchase.payment else None
+
+
+def seen_from(purchase: Purchase) -> Instant:
+    """From when on whoever reads it finds this version: its write may have been under way while a function lives."""
+    return purchase.updated_at + MINUTE
 
 
 def void(till: Till, provider_id: str, attempt: int, now: Instant) -> None:

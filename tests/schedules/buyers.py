@@ -210,8 +210,8 @@ class World:
 
     def settle(self) -> list[Purchase]:
         """Redeliver as the platform does, with nothing failing any more, until every attempt has ended."""
-        self.stage.pass_time(61_000)
         for _ in range(6):
+            self.stage.pass_time(61_000)
             for purchase in self.purchases():
                 if purchase.state is State.HELD:
                     with suppress(*FAILS):
