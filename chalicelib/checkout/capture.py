@@ -20,11 +20,12 @@ from chalicelib.checkout.ending import (
     void_leftover,
     write,
 )
+from chalicelib.checkout.goods import raised, sold_to_it
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import reference
 from chalicelib.checkout.model import Payment, Purchase, State
 from chalicelib.checkout.reserving import held_until
-from chalicelib.checkout.till import Till, holds_of, next_version, order_of, reserves_of
+from chalicelib.checkout.till import Till, next_version
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import (
@@ -36,7 +37,6 @@ from chalicelib.payments import (
     Declined,
     PaymentOrder,
 )
-from chalicelib.stock import Gone, Sold
 from chalicelib.telemetry import count, logger
 
 CHALLENGE_SECONDS = 600
@@ -73,7 +73,7 @@ def capture(till: Till, ours: str, attempt: int, now: Instant, provider_id: str 
 
 
 def _placed(till: Till, purchase: Purchase, now: Instant) -> int | None:
-    purchase, all_sold = _goods(till, purchase, now)
+    purchase, all_sold = sold_to_it(till, purchase, now)
     if not all_sold:
         end_attempt(till, purchase, "out_of_stock", None, now)
         return None
@@ -90,7 +90,7 @@ def _awaited(till: Till, purchase: Purchase, now: Instant) -> int | None:
     if isinstance(found, Declined):
         _declined(till, purchase, found, now)
     elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
-        purchase, all_sold = _goods(till, purchase, now)
+        purchase, all_sold = sold_to_it(till, purchase, now)
         if not all_sold:
             end_attempt(till, purchase, "out_of_stock", found.provider_id, now)
             return None
@@ -112,42 +112,12 @@ def _held(till: Till, purchase: Purchase, now: Instant) -> None:
     payment = purchase.payment
     found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
     if payment is not None and isinstance(found, Captured):
-        purchase, all_sold = _goods(till, _raised(till, purchase, now), now)
+        purchase, all_sold = sold_to_it(till, raised(till, purchase, now), now)
         if not all_sold:
             raise Contended("Units of a held order are not there.")
         _paid(till, purchase, payment, found, now)
     elif payment is None or payment.answer_by is None or now >= payment.answer_by:
         give_up_held(till, purchase, now)
-
-
-def _goods(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
-    """The purchase, perhaps at a higher epoch, and whether every unit of it is sold to it at that epoch.
-
-    So are the shares of budgets that its discounts have.
-    """
-    named, order = [*holds_of(purchase), *reserves_of(purchase)], order_of(purchase)
-    standings = till.stock.look(named)
-    held_again = any(s and s.until is not None and s.order == str(order) for s in standings)
-    if held_again:
-        purchase = _raised(till, purchase, now)
-        order = order_of(purchase)
-    for (layout, hold), standing in zip(named, standings, strict=True):
-        if standing and standing.until is None and standing.order == str(order) and standing.quantity == hold.quantity:
-            continue
-        answer = till.stock.sell(layout, hold, hold.quantity, order, standing)
-        if isinstance(answer, Gone):
-            return purchase, False
-        if not isinstance(answer, Sold):
-            raise Contended("Another worker moves this purchase.")
-    promised = sum(line.quantity for line in purchase.lines)
-    return purchase, sum(hold.quantity for _, hold in holds_of(purchase)) == promised
-
-
-def _raised(till: Till, purchase: Purchase, now: Instant) -> Purchase:
-    """The purchase one epoch on: what an older worker still sends for it is refused from here on."""
-    raised = next_version(purchase, now, epoch=purchase.epoch + 1)
-    write(till, raised)
-    return raised
 
 
 def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
@@ -209,8 +179,8 @@ def _answered(till: Till, purchase: Purchase, payment: Payment, authorised: Auth
     if isinstance(authorised, ActionNeeded):
         return _await(till, purchase, authorised, now)
     if authorised.found:
-        purchase = _raised(till, purchase, now)
-        purchase, all_sold = _goods(till, purchase, now)
+        purchase = raised(till, purchase, now)
+        purchase, all_sold = sold_to_it(till, purchase, now)
         if not all_sold:
             end_attempt(till, purchase, "out_of_stock", authorised.provider_id, now)
             return None

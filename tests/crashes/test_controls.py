@@ -33,7 +33,7 @@ def goods_after_money(patch: pytest.MonkeyPatch) -> None:
             till.stock.sell(layout, hold, hold.quantity, order_of(purchase))
 
     patch.setattr(complete, "_sell", lambda till, frozen: None)
-    patch.setattr(capture, "_goods", lambda till, purchase, now: (purchase, True))
+    patch.setattr(capture, "sold_to_it", lambda till, purchase, now: (purchase, True))
     patch.setattr(capture, "_paid", then_sell)
 
 

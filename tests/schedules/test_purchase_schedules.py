@@ -51,7 +51,7 @@ def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, f
 def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "_goods", lambda till, purchase, now: (purchase, True))
+    monkeypatch.setattr(capture, "sold_to_it", lambda till, purchase, now: (purchase, True))
     search.catches("a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late"))
 
 
