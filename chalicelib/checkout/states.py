@@ -69,6 +69,7 @@ MOVES: Final = (
         "capture worker",
         "units were held again, or money was found",
     ),
+    Move("refuse", _any(_S.PLACED), _any(), "capture worker", "one attempt too many; noted before it is ended"),
     Move("ask the buyer", _any(_S.PLACED), _any(_S.AWAITING_BUYER), "provider", "units held until a deadline"),
     Move("hold", _any(_S.PLACED, _S.AWAITING_BUYER), _any(_S.HELD), "operator, channel", "nothing is captured yet"),
     Move("end its time", _any(_S.HELD), _any(), "operator", "it is being given up"),

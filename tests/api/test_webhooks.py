@@ -62,6 +62,14 @@ def test_a_signature_that_is_missing_wrong_or_stale_changes_nothing(stripe_api: 
     assert stripe_api.snapshot() == before
 
 
+@pytest.mark.parametrize("second", ["{old} ,t={now}", "{now},t={old}", "+{old},t={now}"])
+def test_a_stale_signature_is_not_renewed_by_a_second_instant(stripe_api: Api, second: str) -> None:
+    body = json.dumps(EVENT).encode()
+    stamp, _, digest = signed(body, age=400).partition(",")
+    old, now = stamp.removeprefix("t="), instants.clock() // SECOND
+    assert sends(stripe_api, EVENT, f"t={second.format(old=old, now=now)},{digest}").status == 401
+
+
 def test_a_signature_is_of_the_raw_body(stripe_api: Api) -> None:
     header = signed(json.dumps(EVENT).encode())
     assert sends(stripe_api, json.dumps(EVENT, indent=1).encode(), header).status == 401
