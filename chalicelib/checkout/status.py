@@ -86,7 +86,7 @@ def _asked(purchase: Purchase) -> tuple[Message, ...]:
 
 def _failure(purchase: Purchase) -> tuple[Message, ...]:
     failure = purchase.payment.failure if purchase.payment else None
-    if failure is None or purchase.state is State.PLACED:  # noted before it ends
+    if failure is None:
         return ()
     if failure == "out_of_stock":
         gone = "Some units, or what was left of a discount, were gone before the order could be placed"
