@@ -143,6 +143,15 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
     assert shop.read(purchase.id) == purchase
 
 
+def test_a_late_message_of_a_paid_order_alarms_nobody(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drop("mug", stock=1)
+    paid = shop.paid(("mug", 1))
+    counted: list[str] = []
+    monkeypatch.setattr(ending, "count", counted.append)
+    shop.checkout.capture(paid.id, 1, NOW)
+    assert (shop.read(paid.id), counted) == (paid, [])
+
+
 def test_an_attempt_captured_by_another_worker_is_not_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))

@@ -209,3 +209,13 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
     for layout, hold in holds_of(held):
         shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
     assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)
+
+
+def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: Shop) -> None:
+    purchase = shop.placed(("mug", 1), key="other")
+    held = shop.checkout.hold_order(purchase.id, "ann", NOW)
+    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    for layout, hold in holds_of(held):
+        shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
+    assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (State.PAID, (2, 0, 1))

@@ -126,3 +126,13 @@ def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: Shop) -
     paid = shop.paid(("mug", 1))
     shop.tables.dynamodb.delete_item(TableName=shop.tables.sandbox, Key={"pk": {"S": f"{paid.id}#1"}})
     assert reconciled(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
+
+
+def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: Shop) -> None:
+    shop.drop("mug")
+    paid = shop.paid(("mug", 2))
+    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    refused = refund.model_copy(update={"done_at": None, "refused": "amount_too_large"})
+    behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
+    assert shop.checkout.purchases.replace(behind) is None
+    assert [what for what, _, _ in reconciled(shop).differences] == ["refund"]

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import PurchaseStore, State
+from chalicelib.checkout import Purchase, PurchaseStore, State
 from chalicelib.errors import BadInput, Conflict, NotFound
+from chalicelib.finance.entries import EntryType, entries_of
 from chalicelib.instants import MINUTE
 from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, a_refund
@@ -134,3 +135,38 @@ def test_what_is_not_an_order_or_not_its_line_is_refused(shop: Shop) -> None:
     with pytest.raises(BadInput) as refusal:
         shop.checkout.refund(paid.id, a_refund(("li_9", 1)), NOW)
     assert refusal.value.field == "$.lines[0].line_item_id"
+
+
+def given_back_in_the_console(shop: Shop, paid: Purchase, amount: int) -> None:
+    shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="console", amount=amount, now=NOW)
+
+
+def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(shop: Shop) -> None:
+    shop.drop("mug", stock=3)
+    paid = shop.paid(("mug", 3))
+    line, total = paid.lines[0].id, paid.totals.total
+    given_back_in_the_console(shop, paid, total - 1_275)
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.refund(paid.id, a_refund((line, 2), restock=True), NOW)
+    assert refusal.value.code == "refund_refused"
+    (refused,) = shop.read(paid.id).refunds
+    assert (refused.refused, refused.done_at, refused.provider_id) == ("amount_too_large", None, None)
+    assert {row.entry_type for row in entries_of(shop.read(paid.id), "Europe/London")}.isdisjoint({EntryType.REFUND})
+    assert shop.counts("mug") == (0, 0, 3)
+    after, second = shop.checkout.refund(paid.id, a_refund((line, 1), key="refund-2", restock=True), NOW)
+    assert (second.amount, second.done_at) == (1_275, NOW)
+    assert shop.counts("mug") == (1, 0, 2)
+    with pytest.raises(Conflict):
+        shop.checkout.refund(paid.id, a_refund((line, 2), restock=True), NOW)
+    assert shop.read(paid.id) == after
+
+
+def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_cancelled(shop: Shop) -> None:
+    shop.drop("mug", stock=1)
+    paid = shop.paid(("mug", 1))
+    given_back_in_the_console(shop, paid, 1)
+    with pytest.raises(Conflict) as refusal:
+        shop.checkout.cancel_order(paid.id, "cancel-1", "", "ann", NOW)
+    assert refusal.value.code == "refund_refused"
+    assert shop.read(paid.id).cancelled_at is None
+    assert shop.counts("mug") == (0, 0, 1)

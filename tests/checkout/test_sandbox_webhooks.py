@@ -92,6 +92,20 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
     assert shop.counts("mug") == (1, 0, 2)
 
 
+def test_what_is_told_twice_is_told_twice(shop: Shop) -> None:
+    told: list[str] = []
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        if params["Item"].get("sk") == {"S": "EVENT"}:
+            told.append(params["Item"]["told"]["S"])
+
+    calls, name = shop.tables.dynamodb.meta.events, "provide-client-params.dynamodb.PutItem"
+    calls.register(name, note)
+    paid(shop, "webhooks_twice")
+    calls.unregister(name, note)
+    assert told == ["authorised", "authorised", "captured", "captured"]
+
+
 def test_other_tokens_tell_nothing(shop: Shop) -> None:
     paid(shop, "ok")
     assert events(shop) == {}

@@ -59,6 +59,11 @@ class Stripe:
         given: int = sum(one["amount"] for one in self.refunds.values())
         return taken - given
 
+    @property
+    def keys(self) -> set[str]:
+        """Idempotency keys of the calls that were answered."""
+        return set(self._answers)
+
     def answer(self, method: str, path: str, sent: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any], bool]:
         """Status, body, and whether it repeats what was answered to the same key."""
         with self._lock:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 
@@ -16,53 +14,12 @@ from chalicelib.payments import (
     CaptureRefused,
     Declined,
     OutcomeUnknownError,
-    PaymentOrder,
     Refunded,
     RefundMade,
-    RefundRefused,
 )
-from chalicelib.payments.stripe import KEY_MEMORY, SEARCH_LAG, StripeGateway, stripe_client
+from chalicelib.payments.stripe import SEARCH_LAG, StripeGateway
 from tests.payments.stripe_double import Stripe
-from tests.payments.stripe_server import served
-
-NOW = 1_795_000_000_000
-OK, NO, POOR, ASKS = (
-    f"pm_card_{name}"
-    for name in ("visa", "chargeDeclined", "chargeDeclinedInsufficientFunds", "authenticationRequired")
-)
-
-
-@pytest.fixture
-def stripe() -> Stripe:
-    return Stripe()
-
-
-@pytest.fixture
-def gateway(stripe: Stripe) -> Iterator[StripeGateway]:
-    with served(stripe) as address:
-        yield StripeGateway(stripe_client("sk_test_1", address))
-
-
-def an_order(
-    token: str = OK,
-    attempt: int = 1,
-    provider_id: str | None = None,
-    amount: int = 1_000,
-    purchase_id: str = "p1",
-) -> PaymentOrder:
-    return PaymentOrder(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
-
-
-def authorised(gateway: StripeGateway, order: PaymentOrder | None = None) -> str:
-    answer = gateway.authorise(order or an_order(), now=NOW)
-    assert isinstance(answer, Authorised)
-    return answer.provider_id
-
-
-def captured(gateway: StripeGateway) -> str:
-    provider_id = authorised(gateway)
-    assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
-    return provider_id
+from tests.payments.stripe_orders import ASKS, NO, NOW, OK, POOR, an_order, authorised, captured
 
 
 @pytest.mark.parametrize("token", [OK, "ctoken_visa"])
@@ -131,6 +88,13 @@ def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stri
     assert (len(stripe.intents), stripe.captured) == (1, 1_200)
 
 
+def test_after_a_capture_there_is_no_other_attempt(gateway: StripeGateway, stripe: Stripe) -> None:
+    provider_id = captured(gateway)
+    with pytest.raises(ValueError, match="earlier attempt"):
+        gateway.authorise(an_order(attempt=2, provider_id=provider_id), now=NOW)
+    assert (len(stripe.intents), stripe.captured) == (1, 1_000)
+
+
 def test_a_voided_intent_is_replaced(gateway: StripeGateway, stripe: Stripe) -> None:
     provider_id = authorised(gateway)
     assert gateway.void(provider_id, attempt=1, now=NOW)
@@ -195,41 +159,6 @@ def test_an_answer_that_is_none_leaves_the_outcome_open_and_asking_again_settles
     assert len(stripe.asked) == call + 1
     pay()
     assert (len(stripe.intents), len(stripe.refunds), stripe.captured) == (1, 1, 600)
-
-
-def test_refunds_give_back_once_each_and_never_more_than_is_left(gateway: StripeGateway, stripe: Stripe) -> None:
-    provider_id = captured(gateway)
-    first = gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)
-    assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) == first
-    stripe.remembers_keys = False
-    assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) == first
-    with pytest.raises(ValueError, match="another amount"):
-        gateway.refund(provider_id, refund_id="r1", amount=401, now=NOW)
-    refused = gateway.refund(provider_id, refund_id="r2", amount=601, now=NOW)
-    assert refused == RefundRefused("charge_already_refunded")
-    assert gateway.refund(provider_id, refund_id="r2", amount=600, now=NOW) != first
-    assert stripe.captured == 0
-
-
-def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
-    gateway: StripeGateway, stripe: Stripe
-) -> None:
-    provider_id = authorised(gateway)
-    stripe.remembers_keys = False
-    late = NOW + KEY_MEMORY + 1
-    assert gateway.authorise(an_order(), now=late) == Authorised(provider_id, found=True)
-    assert gateway.authorise(an_order(attempt=2), now=late) == Declined(None, "attempt_expired")
-    assert len(stripe.intents) == 1
-
-
-def test_many_workers_of_one_attempt_reserve_and_take_once(gateway: StripeGateway, stripe: Stripe) -> None:
-    def work(_: int) -> object:
-        return gateway.capture(authorised(gateway), attempt=1, amount=1_000, now=NOW)
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = set(pool.map(work, range(16)))
-    assert answers == {Captured("pi_1", "ch_3", 35)}
-    assert (len(stripe.intents), stripe.captured) == (1, 1_000)
 
 
 def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, stripe: Stripe) -> None:

@@ -1,0 +1,34 @@
+"""Orders that tests give to Stripe, and how far they are brought."""
+
+from __future__ import annotations
+
+from chalicelib.payments import Authorised, Captured, PaymentOrder
+from chalicelib.payments.stripe import StripeGateway
+
+NOW = 1_795_000_000_000
+OK, NO, POOR, ASKS = (
+    f"pm_card_{name}"
+    for name in ("visa", "chargeDeclined", "chargeDeclinedInsufficientFunds", "authenticationRequired")
+)
+
+
+def an_order(
+    token: str = OK,
+    attempt: int = 1,
+    provider_id: str | None = None,
+    amount: int = 1_000,
+    purchase_id: str = "p1",
+) -> PaymentOrder:
+    return PaymentOrder(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
+
+
+def authorised(gateway: StripeGateway, order: PaymentOrder | None = None) -> str:
+    answer = gateway.authorise(order or an_order(), now=NOW)
+    assert isinstance(answer, Authorised)
+    return answer.provider_id
+
+
+def captured(gateway: StripeGateway) -> str:
+    provider_id = authorised(gateway)
+    assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
+    return provider_id
