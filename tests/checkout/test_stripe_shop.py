@@ -1,0 +1,99 @@
+"""The checkout over Stripe's gateway: the unmodified SDK, against a server that behaves as Stripe's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.checkout import Purchase, State
+from chalicelib.errors import Unavailable
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.payments import OutcomeUnknownError
+from chalicelib.payments.stripe import StripeGateway, stripe_client
+from tests.checkout.builders import NOW, a_completion
+from tests.checkout.conftest import Shop
+from tests.payments.stripe_double import Stripe
+from tests.payments.stripe_orders import ASKS, NO, OK
+from tests.payments.stripe_server import served
+
+
+@pytest.fixture
+def stripe() -> Stripe:
+    return Stripe()
+
+
+@pytest.fixture
+def shop(shop: Shop, stripe: Stripe) -> Iterator[Shop]:
+    shop.drop("mug", stock=3)
+    with served(stripe) as address:
+        gateway = StripeGateway(stripe_client("sk_test_1", address))
+        yield replace(shop, checkout=replace(shop.checkout, gateway=gateway))
+
+
+def authorised_and_unheard(shop: Shop, stripe: Stripe) -> Purchase:
+    """Money is reserved, its answer was lost, and the search does not know of it yet."""
+    purchase = shop.placed(("mug", 1), token=OK)
+    stripe.searched = {}
+    stripe.faults.append("after")
+    with pytest.raises(OutcomeUnknownError):
+        shop.checkout.capture(purchase.id, 1, NOW)
+    return purchase
+
+
+def statuses(stripe: Stripe) -> list[str]:
+    return [one["status"] for one in stripe.intents.values()]
+
+
+def test_an_order_is_paid_and_given_back_whole(shop: Shop, stripe: Stripe) -> None:
+    purchase = shop.placed(("mug", 2), token=OK)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert (shop.read(purchase.id).state, stripe.captured) == (State.PAID, purchase.totals.total)
+    shop.checkout.cancel_order(purchase.id, "cancel", "", "ann", NOW)
+    assert (stripe.captured, shop.counts("mug")) == (0, (3, 0, 0))
+
+
+def test_after_a_decline_another_card_is_proved_and_charged_once(shop: Shop, stripe: Stripe) -> None:
+    purchase = shop.placed(("mug", 1), token=NO)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is State.OPEN
+    shop.checkout.complete(purchase.id, a_completion(ASKS, "again"), NOW)
+    shop.checkout.capture(purchase.id, 2, NOW)
+    assert shop.read(purchase.id).state is State.AWAITING_BUYER
+    (name,) = stripe.intents
+    stripe.prove(name)
+    shop.checkout.capture(purchase.id, 2, NOW + MINUTE)
+    paid = shop.read(purchase.id)
+    assert (paid.state, statuses(stripe), stripe.captured) == (State.PAID, ["succeeded"], paid.totals.total)
+
+
+def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Shop, stripe: Stripe) -> None:
+    purchase = authorised_and_unheard(shop, stripe)
+    shop.checkout.hold_order(purchase.id, "ann", NOW)
+    with pytest.raises(Unavailable):
+        shop.checkout.give_up_order(purchase.id, NOW)
+    assert (shop.read(purchase.id).state, shop.counts("mug")) == (State.HELD, (2, 0, 1))
+    stripe.searched = None
+    shop.checkout.give_up_order(purchase.id, NOW + 4 * MINUTE)
+    assert (shop.read(purchase.id).state, statuses(stripe)) == (State.CANCELLED, ["canceled"])
+    assert shop.counts("mug") == (3, 0, 0)
+
+
+def test_a_released_order_meets_the_money_it_had_reserved(shop: Shop, stripe: Stripe) -> None:
+    purchase = authorised_and_unheard(shop, stripe)
+    shop.checkout.hold_order(purchase.id, "ann", NOW)
+    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    assert (shop.read(purchase.id).state, statuses(stripe)) == (State.PAID, ["succeeded"])
+
+
+def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: Shop, stripe: Stripe) -> None:
+    purchase = shop.placed(("mug", 1), token=OK)
+    shop.checkout.capture(purchase.id, 1, NOW)
+    (name,) = stripe.intents
+    stripe.intents[name]["created"] = NOW // SECOND
+    shop.checkout.gateway.refund(name, refund_id="console", amount=100, now=NOW)
+    found = shop.checkout.reconcile(lambda *_: None, NOW - MINUTE, NOW + 5 * MINUTE)
+    assert (found.refunds_recorded, found.differences) == (1, [])
+    assert [one.amount for one in shop.read(purchase.id).refunds] == [100]
