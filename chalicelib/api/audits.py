@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.api import answers
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, Nothing, known_drop, reply
+from chalicelib.api.operator import GUARDED, OPERATOR, Nothing, drop_id_in_path, reply
 from chalicelib.checkout import MOST_DETAIL, audit_report
 from chalicelib.instants import SECOND, Instant, clock
 from chalicelib.telemetry import logger
@@ -32,7 +32,7 @@ class AuditQuery(BaseModel):
 def audit(call: Call) -> Reply:
     """Compare every bucket of a drop with the rules of stock, and every unit with the purchases. Changes nothing."""
     wish = validated(AuditQuery, dict(call.query))
-    found = call.shop.checkout.audit(known_drop(call), call.now, _enough(call), purchases=wish.purchases)
+    found = call.shop.checkout.audit(drop_id_in_path(call), call.now, _enough(call), purchases=wish.purchases)
     return reply(200, audit_report(found, detail=wish.detail, from_bucket=wish.from_bucket))
 
 
@@ -40,7 +40,7 @@ def repair(call: Call) -> Reply:
     """Audit a drop and mend what was found: safe during a sale, and to repeat. Answers what was found before."""
     actor = actor_of(call, OPERATOR)
     validated(Nothing, call.optional_json())
-    drop_id = known_drop(call)
+    drop_id = drop_id_in_path(call)
     found, mended = call.shop.checkout.mend(drop_id, call.shop.enqueue_capture, call.now, _enough(call))
     logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
     return reply(200, audit_report(found, detail=_DETAIL, mended=mended))

@@ -89,7 +89,7 @@ def change_stock(call: Call) -> Reply:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     wish = validated(StockBody, call.json())
-    done = call.shop.shows.change_stock(known_drop(call), wish.quantity, key, actor, call.now)
+    done = call.shop.shows.change_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
     answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
     return reply(201, answer)
 
@@ -97,19 +97,19 @@ def change_stock(call: Call) -> Reply:
 def refund(call: Call) -> Reply:
     """Give back units of an order's lines, its shipping, or an amount."""
     actor, key, wish = actor_of(call, OPERATOR), idempotency_key(call), validated(RefundBody, call.json())
-    ours = order_of_call(call)
+    purchase_id = purchase_id_of_order(call)
     lines = tuple((line.line_item_id, line.quantity) for line in wish.lines or ())
-    body = fingerprint("refund", ours, wish.model_dump(exclude_defaults=True))
+    body = fingerprint("refund", purchase_id, wish.model_dump(exclude_defaults=True))
     asked = RefundWish(key, body, lines, bool(wish.restock), actor, wish.amount, wish.shipping)
-    return reply(201, _refund(*call.shop.checkout.refund(ours, asked, call.now)))
+    return reply(201, _refund(*call.shop.checkout.refund(purchase_id, asked, call.now)))
 
 
 def cancel_order(call: Call) -> Reply:
     """Give back all that is left of an order, and put its units back into stock."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     validated(Nothing, call.optional_json())
-    ours = order_of_call(call)
-    done = call.shop.checkout.cancel_order(ours, key, fingerprint("cancel order", ours), actor, call.now)
+    purchase_id = purchase_id_of_order(call)
+    done = call.shop.checkout.cancel_order(purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now)
     return reply(201, _refund(*done))
 
 
@@ -138,17 +138,17 @@ def reply(status: int, body: Json) -> Reply:
     return Reply(status, body, {"Cache-Control": "no-store"})
 
 
-def known_drop(call: Call) -> str:
+def drop_id_in_path(call: Call) -> str:
     if not is_id(call.params["id"]):
         raise NotFound("There is no such drop.", field="id")
     return call.params["id"]
 
 
-def order_of_call(call: Call) -> str:
-    bare = call.params["id"].removeprefix("ord_")
-    if bare == call.params["id"] or not is_purchase_id(bare):
+def purchase_id_of_order(call: Call) -> str:
+    purchase_id = call.params["id"].removeprefix("ord_")
+    if purchase_id == call.params["id"] or not is_purchase_id(purchase_id):
         raise NotFound("There is no such order.", field="id")
-    return bare
+    return purchase_id
 
 
 def _times(record: Json, *names: str) -> Json:

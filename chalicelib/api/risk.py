@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from chalicelib.api.answers import Time
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, known_drop, reply
+from chalicelib.api.operator import GUARDED, OPERATOR, drop_id_in_path, reply
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
@@ -53,7 +53,7 @@ def put_risk(call: Call) -> Reply:
 
 
 def _existing(call: Call) -> str:
-    drop_id = known_drop(call)
+    drop_id = drop_id_in_path(call)
     if call.shop.shows.drop(drop_id) is None:
         raise NotFound("There is no such drop.", field="id")
     return drop_id

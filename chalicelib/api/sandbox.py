@@ -26,8 +26,8 @@ class Outcome(BaseModel):
 
 def ask(call: Call) -> Reply:
     """The page: two buttons, or that nothing is asked any more."""
-    gateway, ours, attempt = _asked(call)
-    if not isinstance(gateway.find(ours, attempt, now=call.now), ActionNeeded):
+    gateway, purchase_id, attempt = _asked(call)
+    if not isinstance(gateway.find(purchase_id, attempt, now=call.now), ActionNeeded):
         return _page(200, "Nothing to confirm", "This payment does not wait for you any more.")
     buttons = _BUTTON.format(outcome="authenticated", words="It is me") + _BUTTON.format(
         outcome="refused", words="It is not me"
@@ -37,12 +37,14 @@ def ask(call: Call) -> Reply:
 
 def answer(call: Call) -> Reply:
     """What the buyer says. The shop hears of it as by any provider's webhook."""
-    gateway, ours, attempt = _asked(call)
+    gateway, purchase_id, attempt = _asked(call)
     proved = validated(Outcome, dict(call.query)).outcome == "authenticated"
-    if not gateway.answer_challenge(ours, attempt, proved=proved):
+    if not gateway.answer_challenge(purchase_id, attempt, proved=proved):
         raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
     told = "authenticated" if proved else "refused"
-    event = ProviderEvent(f"{ours}-{attempt}", "sandbox", EventKind.PAYMENT, told, purchase_id=ours, attempt=attempt)
+    event = ProviderEvent(
+        f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, told, purchase_id=purchase_id, attempt=attempt
+    )
     call.shop.checkout.note_event(event, call.now)
     return _page(200, "Thank you", "You may go back to the shop.")
 
@@ -52,11 +54,11 @@ def _page(status: int, title: str, text: str, rest: str = "") -> Reply:
 
 
 def _asked(call: Call) -> tuple[SandboxGateway, str, int]:
-    gateway, ours, attempt = call.shop.checkout.gateway, call.params["id"], call.params["attempt"]
-    known = is_purchase_id(ours) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
+    gateway, purchase_id, attempt = call.shop.checkout.gateway, call.params["id"], call.params["attempt"]
+    known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:
         raise NotFound("There is nothing at this address.", code="not_found")
-    return gateway, ours, int(attempt)
+    return gateway, purchase_id, int(attempt)
 
 
 _PATH = "/sandbox/challenges/{id}/{attempt}"

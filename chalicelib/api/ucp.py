@@ -60,8 +60,8 @@ def create_cart(call: Call) -> Reply:
 def get_cart(call: Call) -> Reply:
     """A cart as it stands."""
     profile_of(call)
-    ours = _id(call, "cart_")
-    answer = call.shop.checkout.find(ours, call.now) if ours else _UNKNOWN
+    purchase_id = _purchase_id_in_path(call, "cart_")
+    answer = call.shop.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN
     if isinstance(answer, Answer) and answer.purchase.state is State.CANCELLED:
         answer = _UNKNOWN
     return _cart(call, answer)
@@ -83,19 +83,19 @@ def create_checkout(call: Call) -> Reply:
     """Hold units, or turn a cart into a checkout session."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
     wish = validated(CheckoutBody, body)
-    cart = _purchase_id(wish.cart_id, "cart_") if wish.cart_id is not None else None
-    if wish.cart_id is not None and cart is None:
+    cart_purchase_id = _parse_purchase_id(wish.cart_id, "cart_") if wish.cart_id is not None else None
+    if wish.cart_id is not None and cart_purchase_id is None:
         return _checkout(call, _UNKNOWN)
-    change = wish.change(caller, key, fingerprint("create checkout", body), cart)
+    change = wish.change(caller, key, fingerprint("create checkout", body), cart_purchase_id)
     # Who names a cart knows its id, and may read it anyway.
-    return _checkout(call, call.shop.checkout.create(change, call.now), None if cart else change)
+    return _checkout(call, call.shop.checkout.create(change, call.now), None if cart_purchase_id else change)
 
 
 def get_checkout(call: Call) -> Reply:
     """A checkout session as it stands."""
     profile_of(call)
-    ours = _id(call, "chk_")
-    return _checkout(call, call.shop.checkout.find(ours, call.now) if ours else _UNKNOWN)
+    purchase_id = _purchase_id_in_path(call, "chk_")
+    return _checkout(call, call.shop.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN)
 
 
 def update_checkout(call: Call) -> Reply:
@@ -111,8 +111,8 @@ def complete_checkout(call: Call) -> Reply:
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
     print_, provider = fingerprint("complete", call.params["id"], body), call.shop.settings.payments
     wish = validated(CompleteBody, body).completion(caller, key, print_, provider)
-    ours = _id(call, "chk_")
-    return _checkout(call, call.shop.checkout.complete(ours, wish, call.now) if ours else _UNKNOWN)
+    purchase_id = _purchase_id_in_path(call, "chk_")
+    return _checkout(call, call.shop.checkout.complete(purchase_id, wish, call.now) if purchase_id else _UNKNOWN)
 
 
 def cancel_checkout(call: Call) -> Reply:
@@ -124,8 +124,8 @@ def get_order(call: Call) -> Reply:
     """A paid order, for the platform that brought it."""
     profile_of(call)
     platform = authenticated_platform(call)
-    ours = _id(call, "ord_")
-    answer = call.shop.checkout.find(ours, call.now) if ours and platform else _UNKNOWN
+    purchase_id = _purchase_id_in_path(call, "ord_")
+    answer = call.shop.checkout.find(purchase_id, call.now) if purchase_id and platform else _UNKNOWN
     if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
         return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     if answer.purchase.state is not State.PAID:
@@ -142,24 +142,24 @@ def look_up(call: Call) -> Reply:
     return Reply(200, catalog.lookup(asked, call.now), dict(_NO_STORE))
 
 
-def _purchase_id(identifier: str, prefix: str) -> str | None:
-    bare = identifier.removeprefix(prefix)
-    return bare if bare != identifier and is_purchase_id(bare) else None
+def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
+    purchase_id = identifier.removeprefix(prefix)
+    return purchase_id if purchase_id != identifier and is_purchase_id(purchase_id) else None
 
 
-def _id(call: Call, prefix: str) -> str | None:
-    return _purchase_id(call.params["id"], prefix)
+def _purchase_id_in_path(call: Call, prefix: str) -> str | None:
+    return _parse_purchase_id(call.params["id"], prefix)
 
 
 def _updated(call: Call, prefix: str, change: Change) -> Answer | NoPurchase:
-    ours = _id(call, prefix)
-    return call.shop.checkout.update(ours, change, call.now) if ours else _UNKNOWN
+    purchase_id = _purchase_id_in_path(call, prefix)
+    return call.shop.checkout.update(purchase_id, change, call.now) if purchase_id else _UNKNOWN
 
 
 def _cancelled(call: Call, prefix: str) -> Answer | NoPurchase:
     caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
-    ours, print_ = _id(call, prefix), fingerprint("cancel", call.params["id"], body)
-    return call.shop.checkout.cancel(ours, caller, key, print_, call.now) if ours else _UNKNOWN
+    purchase_id, print_ = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
+    return call.shop.checkout.cancel(purchase_id, caller, key, print_, call.now) if purchase_id else _UNKNOWN
 
 
 def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:

@@ -5,7 +5,7 @@ from chalicelib.checkout.audited import MOST_DETAIL, audit_report
 from chalicelib.checkout.checkout import Checkout
 from chalicelib.checkout.claims import Fault
 from chalicelib.checkout.exchange import Answer, Caller, Change, Completion, Message, NoPurchase, RefundWish, Wish
-from chalicelib.checkout.identity import is_purchase_id, reference
+from chalicelib.checkout.identity import is_purchase_id, log_reference
 from chalicelib.checkout.market_table import MarketTable, Revision
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
 from chalicelib.checkout.mend import EnqueueCapture, Mended
@@ -62,7 +62,7 @@ __all__ = [
     "audit_report",
     "expires_at",
     "is_purchase_id",
+    "log_reference",
     "purchase_from_item",
-    "reference",
     "status_of",
 ]

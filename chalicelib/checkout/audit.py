@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from chalicelib.checkout.audit_store import Tallied, pages
-from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claims_of, judge, short_ref
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claims_of, judge, order_ref
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.tallies import Bought, Miscount, bought, judge_tallies
 from chalicelib.checkout.till import Till
@@ -104,7 +104,7 @@ class _Names:
     complete: bool = True
 
     def of(self, hold_id: str, standing: Standing | None) -> Claim | None:
-        order = None if standing is None or standing.order is None else short_ref(standing.order)
+        order = None if standing is None or standing.order is None else order_ref(standing.order)
         return self.by_hold.get(hold_id) or (None if order is None else self.by_order.get(order))
 
     def learn(self, purchase: Purchase, drop_id: str | None) -> bool:
@@ -150,7 +150,7 @@ def _tell_what_is_gone(found: DropAudit) -> None:
     for one in found.found:
         if one.fault is Fault.PAID_GONE and one.claim is not None:
             count("paid_units_gone", one.claim.least - (one.standing.quantity if one.standing else 0))
-            extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": reference(one.claim.purchase_id)}
+            extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": log_reference(one.claim.purchase_id)}
             logger.error("units of a paid order are gone", extra=extra)
 
 
@@ -173,7 +173,7 @@ def _names(till: Till, drop: Drop, standings: Iterable[Standing], enough: Enough
 
     Of ``all_shows``: whatever any purchase claims, so that nothing is called nobody's that somebody names anywhere.
     """
-    orders = {short_ref(one.order) for one in standings if one.order is not None}
+    orders = {order_ref(one.order) for one in standings if one.order is not None}
     names = _Names()
     for page in pages(till.purchases, drop.id, None if all_shows else drop.show_id):
         if enough():

@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.checkout.audit import DropAudit, Found
 from chalicelib.checkout.claims import Claim
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.mend import Mended
 from chalicelib.instants import SECOND, rfc3339
 from chalicelib.stock import EpochSeconds, Standing
@@ -89,7 +89,7 @@ def _owner(claim: Claim | None) -> dict[str, Any]:
     """A purchase is told by its reference, as in logs; an order by its id too."""
     if claim is None:
         return {"purchase": None, "purchase_state": None, "order_id": None}
-    told = reference(claim.purchase_id)
+    told = log_reference(claim.purchase_id)
     return {"purchase": told, "purchase_state": claim.state.value, "order_id": claim.order_id}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.checkout.exchange import Answer, Caller, Change, NoPurchase
-from chalicelib.checkout.identity import purchase_id
+from chalicelib.checkout.identity import derive_purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
 from chalicelib.checkout.model import Destination, Line, Purchase, State
 from chalicelib.checkout.status import as_it_stands, no_longer_open
@@ -30,18 +30,18 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     """
     if change.cart_id is not None:
         return _from_cart(till, change, now)
-    ours = purchase_id(till.id_key, change.caller.namespace or change.caller.platform, change.key)
+    purchase_id = derive_purchase_id(till.id_key, change.caller.namespace or change.caller.platform, change.key)
     try:
         _check_option(till, change.shipping_option, change.destination, _places(till, change, now), now)
     except BadInput:
-        standing = till.purchases.read(ours)
+        standing = till.purchases.read(purchase_id)
         if standing is None:
             raise
         return _created_before(standing, change, now)
-    basket = Basket(purchase_id=ours, version=1)
+    basket = Basket(purchase_id=purchase_id, version=1)
     fill(till, basket, change.wishes or (), (), now)
     if not basket.lines or basket.currency is None:
-        standing = till.purchases.read(ours)
+        standing = till.purchases.read(purchase_id)
         return _created_before(standing, change, now) if standing else NoPurchase(tuple(basket.messages))
     purchase = till.priced(till.asked_anew(_begun(till, change, basket, now)))
     try:
@@ -55,13 +55,13 @@ def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
     return _created_before(standing, change, now)
 
 
-def update(till: Till, ours: str, change: Change, now: Instant) -> Answer | NoPurchase:
+def update(till: Till, purchase_id: str, change: Change, now: Instant) -> Answer | NoPurchase:
     """Replace what the change mentions. Units for growing lines first, then the write, then shrinking lines give back.
 
     Dying after the write leaves surplus units held: a sell corrects them, or they lapse. ``Conflict`` when another
     change came in between (nothing of this one remains) or the key was used with another body.
     """
-    purchase = till.purchases.read(ours)
+    purchase = till.purchases.read(purchase_id)
     if purchase is None:
         return UNKNOWN
     if seen(purchase, change.key, change.fingerprint):
@@ -71,19 +71,21 @@ def update(till: Till, ours: str, change: Change, now: Instant) -> Answer | NoPu
     return _changed(till, purchase, change, now)
 
 
-def find(till: Till, ours: str, now: Instant) -> Answer | NoPurchase:
+def find(till: Till, purchase_id: str, now: Instant) -> Answer | NoPurchase:
     """A purchase as it stands: one consistent read."""
-    purchase = till.purchases.read(ours)
+    purchase = till.purchases.read(purchase_id)
     return UNKNOWN if purchase is None else as_it_stands(purchase, now)
 
 
-def cancel(till: Till, ours: str, caller: Caller, key: str, fingerprint: str, now: Instant) -> Answer | NoPurchase:
+def cancel(
+    till: Till, purchase_id: str, caller: Caller, key: str, fingerprint: str, now: Instant
+) -> Answer | NoPurchase:
     """Give an open purchase up and its units back. A placed one answers that it is in progress.
 
     A repeat gives the units back again (one write a hold, refused where they are back): whoever cancelled may have died
     before it did.
     """
-    purchase = till.purchases.read(ours)
+    purchase = till.purchases.read(purchase_id)
     if purchase is None:
         return UNKNOWN
     repeated = seen(purchase, key, fingerprint)

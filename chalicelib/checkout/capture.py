@@ -22,7 +22,7 @@ from chalicelib.checkout.ending import (
 )
 from chalicelib.checkout.goods import raised, sold_to_it
 from chalicelib.checkout.holding import held_version
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Payment, Purchase, State
 from chalicelib.checkout.reserving import held_until
 from chalicelib.checkout.till import Till, next_version
@@ -47,7 +47,7 @@ LOOK_AGAIN_SECONDS = 30
 """How often the provider is asked about a buyer from whom no webhook tells."""
 
 
-def capture(till: Till, ours: str, attempt: int, now: Instant, provider_id: str | None = None) -> int | None:
+def capture(till: Till, purchase_id: str, attempt: int, now: Instant, provider_id: str | None = None) -> int | None:
     """Bring one attempt to its end: paid, or open again with the reason. Nothing to do when it has ended.
 
     ``provider_id`` is the payment that a webhook was about, which spares a search that lags.
@@ -56,9 +56,9 @@ def capture(till: Till, ours: str, attempt: int, now: Instant, provider_id: str 
     many seconds to come again, when the attempt waits for the buyer.
     Raises when it must be tried again: the provider's outcome is unknown, or another worker came in between.
     """
-    purchase = till.purchases.read(ours)
+    purchase = till.purchases.read(purchase_id)
     if purchase is None:
-        logger.error("no such purchase", extra={"purchase": reference(ours)})
+        logger.error("no such purchase", extra={"purchase": log_reference(purchase_id)})
     elif purchase.attempt != attempt:
         void_leftover(till, purchase, attempt, provider_id, now)
     elif purchase.state is State.PLACED:
@@ -258,7 +258,7 @@ def _still_ours(till: Till, purchase: Purchase) -> None:
 def _metadata(purchase: Purchase) -> dict[str, str]:
     """What the provider keeps beside a payment: ids only, so that it can be found again and told apart."""
     about = {"show": purchase.show_id, "channel": purchase.channel}
-    named = {"purchase": purchase.id, "reference": reference(purchase.id), **about}
+    named = {"purchase": purchase.id, "reference": log_reference(purchase.id), **about}
     return {name: value for name, value in named.items() if value}
 
 
@@ -270,4 +270,4 @@ def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured |
     write(till, next_version(purchase, now, state=State.PAID, payment=settled_payment, paid_at=now))
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
-    logger.info("order paid", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt})
+    logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Purchase, State
 from chalicelib.checkout.refund import left_in_holds, refunded_units
 from chalicelib.instants import MINUTE, SECOND, Instant
@@ -61,7 +61,7 @@ class Claim:
     @property
     def order(self) -> OrderRef:
         """Who its units are sold to, at its present epoch."""
-        return OrderRef(short_ref(self.purchase_id), self.epoch)
+        return OrderRef(order_ref(self.purchase_id), self.epoch)
 
     @property
     def order_id(self) -> str | None:
@@ -71,10 +71,10 @@ class Claim:
     @property
     def told(self) -> str:
         """For an operator, in a sentence."""
-        return f"{self.state} purchase {reference(self.purchase_id)}"
+        return f"{self.state} purchase {log_reference(self.purchase_id)}"
 
 
-def short_ref(purchase_id: str) -> str:
+def order_ref(purchase_id: str) -> str:
     """The reference of a purchase inside buckets."""
     return purchase_id[:9]
 

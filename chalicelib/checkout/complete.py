@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib import aws
 from chalicelib.checkout.declines import marks_of, refused, step_up_for
 from chalicelib.checkout.exchange import Answer, Completion, Message, NoPurchase
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Line, Payment, Purchase, State
@@ -35,7 +35,7 @@ MOST_ATTEMPTS = 20
 """Attempts to pay that a purchase gets. Its epoch, which rises with each and sometimes in between, has three digits."""
 
 
-def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
+def complete(till: Till, purchase_id: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
     Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else. Then
@@ -47,7 +47,7 @@ def complete(till: Till, ours: str, wish: Completion, now: Instant) -> Answer | 
     A line that has held units for as long as it may takes none anew, and after a decline is not tried again.
     ``Conflict`` when another change came in between, or the key was used with another body.
     """
-    purchase = till.purchases.read(ours)
+    purchase = till.purchases.read(purchase_id)
     if purchase is None:
         return UNKNOWN
     met = _met(purchase, wish, now)
@@ -172,7 +172,7 @@ def _sell(till: Till, frozen: Purchase) -> None:
         for layout, hold in [*holds_of(frozen), *reserves_of(frozen)]:
             till.stock.sell(layout, hold, hold.quantity, order_of(frozen))
     except aws.UNREACHABLE:
-        logger.warning("units are left for the worker to sell", extra={"purchase": reference(frozen.id)})
+        logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(frozen.id)})
 
 
 def _restored(till: Till, purchase: Purchase, basket: Basket, now: Instant) -> bool:

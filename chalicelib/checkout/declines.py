@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.checkout.exchange import Message
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Destination, Purchase
 from chalicelib.checkout.till import Till
 from chalicelib.instants import Instant
@@ -99,4 +99,4 @@ def step_up_for(till: Till, purchase: Purchase, now: Instant) -> bool:
 
 
 def _attempt(purchase: Purchase) -> str:
-    return f"{reference(purchase.id)}.{purchase.attempt}"
+    return f"{log_reference(purchase.id)}.{purchase.attempt}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Payment, Purchase, State
 from chalicelib.checkout.reserving import returned
 from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of, reserves_of
@@ -34,7 +34,7 @@ def end_attempt(till: Till, purchase: Purchase, failure: str, provider_id: str |
     payment = _ended(purchase, failure, provider_id)
     write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines, discounts=discounts))
     logger.info(
-        "attempt ended", extra={"purchase": reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
+        "attempt ended", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
     )
 
 
@@ -57,12 +57,12 @@ def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
     return cancelled
 
 
-def give_up_order(till: Till, ours: str, now: Instant) -> Purchase:
+def give_up_order(till: Till, purchase_id: str, now: Instant) -> Purchase:
     """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held.
 
     Its time ends first, by a write, so that who dies afterwards leaves an order that is past it, which ``repair`` ends.
     """
-    purchase = till.purchases.read(ours)
+    purchase = till.purchases.read(purchase_id)
     if purchase is None or purchase.state is State.OPEN:
         raise NotFound("There is no such order.", field="id")
     if purchase.state is State.CANCELLED:
@@ -84,12 +84,12 @@ def void_leftover(till: Till, purchase: Purchase, attempt: int, provider_id: str
         return
     found = till.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
     if isinstance(found, Captured):
-        logger.error("captured without an order", extra={"purchase": reference(purchase.id), "attempt": attempt})
+        logger.error("captured without an order", extra={"purchase": log_reference(purchase.id), "attempt": attempt})
         count("captures_without_order")
     if isinstance(found, Authorised | ActionNeeded):
         void(till, found.provider_id, attempt, now)
         logger.warning(
-            "voided a left-over authorisation", extra={"purchase": reference(purchase.id), "attempt": attempt}
+            "voided a left-over authorisation", extra={"purchase": log_reference(purchase.id), "attempt": attempt}
         )
         count("authorisations_voided")
 

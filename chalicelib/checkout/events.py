@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.checkout.capture import capture
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import Till
@@ -69,7 +69,9 @@ def _look_at_attempt(till: Till, event: ProviderEvent, now: Instant) -> int | No
         return None
     if purchase.attempt == event.attempt and _differs(purchase, event):
         count("payment_events_differing")
-        logger.error("an event differs from its order", extra={"event": event.id, "purchase": reference(purchase.id)})
+        logger.error(
+            "an event differs from its order", extra={"event": event.id, "purchase": log_reference(purchase.id)}
+        )
         return None
     at_work = purchase.state is State.PLACED and purchase.attempt == event.attempt
     if at_work and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:

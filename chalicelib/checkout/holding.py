@@ -18,14 +18,14 @@ LONGEST: Final[Instant] = 6 * DAY
 _TRIES: Final = 5
 
 
-def hold_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
+def hold_order(till: Till, purchase_id: str, actor: str, now: Instant) -> Purchase:
     """Hold an order that is being placed: one write. A repeat finds it held.
 
     ``Conflict`` when it is paid or waits for its buyer. A capture that is under way already is not stopped: then the
     order becomes paid, since what was captured must have its goods.
     """
     for _ in range(_TRIES):
-        purchase = _ordered(till, ours)
+        purchase = _ordered(till, purchase_id)
         if purchase.state is State.HELD:
             return purchase
         if purchase.state is not State.PLACED:
@@ -36,13 +36,13 @@ def hold_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
     raise Contended("The order is being changed by others.")
 
 
-def release_order(till: Till, ours: str, actor: str, now: Instant) -> Purchase:
+def release_order(till: Till, purchase_id: str, actor: str, now: Instant) -> Purchase:
     """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released.
 
     Its units are sold to it anew, at the next epoch: who gives it up by another clock sends none of them back then.
     """
     for _ in range(_TRIES):
-        purchase = _ordered(till, ours)
+        purchase = _ordered(till, purchase_id)
         if purchase.state is not State.HELD or purchase.payment is None:
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
@@ -65,8 +65,8 @@ def held_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     return next_version(purchase, now, state=State.HELD, payment=purchase.payment.model_copy(update=held))
 
 
-def _ordered(till: Till, ours: str) -> Purchase:
-    purchase = till.purchases.read(ours)
+def _ordered(till: Till, purchase_id: str) -> Purchase:
+    purchase = till.purchases.read(purchase_id)
     if purchase is None or purchase.state in {State.OPEN, State.CANCELLED}:
         raise NotFound("There is no such order.", field="id")
     return purchase

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
-def purchase_id(key: bytes, namespace: str, idempotency_key: str) -> str:
+def derive_purchase_id(key: bytes, namespace: str, idempotency_key: str) -> str:
     """The purchase a create request is about: 22 characters, 128 bits of HMAC-SHA-256 over who asks and their key.
 
     The same request sent twice means the same purchase, before anything is read.
@@ -37,7 +37,7 @@ def is_purchase_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def reference(purchase_id: str) -> str:
+def log_reference(purchase_id: str) -> str:
     """What logs call a purchase: eleven characters of a hash. Whoever reads them cannot ask for the purchase by it."""
     return short_digest(purchase_id)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from chalicelib.checkout.exchange import RefundWish
 from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
-from chalicelib.checkout.identity import reference, short_digest
+from chalicelib.checkout.identity import log_reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, Refund, State
 from chalicelib.checkout.till import Till, layout_of, next_version
 from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
@@ -25,13 +25,13 @@ MOST_REFUND_LINES = 700
 """Of an order, cancelling it aside, which is always possible: its refunds have to fit into its item."""
 
 
-def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
+def refund(till: Till, purchase_id: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
     """Give back units, shipping or an amount: recorded first, then money, then (with ``restock``) the units, then done.
 
     Dying anywhere leaves a recorded refund that a repeat of the same key, the next refund, or ``repair`` finishes.
     Two writes, one provider call, and one write for each hold that gives units back.
     """
-    purchase = _paid(till, ours)
+    purchase = _paid(till, purchase_id)
     if len(dict(wish.lines)) != len(wish.lines):
         raise BadInput("A line may be named once.", field="$.lines")
     if wish.amount is not None and wish.amount < 1:
@@ -40,10 +40,10 @@ def refund(till: Till, ours: str, wish: RefundWish, now: Instant) -> tuple[Purch
 
 
 def cancel_order(
-    till: Till, ours: str, key: str, fingerprint: str, actor: str, now: Instant
+    till: Till, purchase_id: str, key: str, fingerprint: str, actor: str, now: Instant
 ) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
-    purchase = _paid(till, ours)
+    purchase = _paid(till, purchase_id)
     wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, whole=True)
     return _carried_out(till, purchase, wish, now)
 
@@ -70,7 +70,7 @@ def finish_refunds(till: Till, purchase: Purchase, now: Instant) -> Purchase:
         money = _money_back(till, purchase, one, now)
         if isinstance(money, RefundRefused):
             count("refunds_refused")
-            logger.error("refund refused", extra={"purchase": reference(purchase.id), "code": money.code})
+            logger.error("refund refused", extra={"purchase": log_reference(purchase.id), "code": money.code})
             purchase = _over(till, purchase, one.id, {"refused": money.code}, now)
             continue
         if one.restock:
@@ -80,8 +80,8 @@ def finish_refunds(till: Till, purchase: Purchase, now: Instant) -> Purchase:
     return purchase
 
 
-def _paid(till: Till, ours: str) -> Purchase:
-    purchase = till.purchases.read(ours)
+def _paid(till: Till, purchase_id: str) -> Purchase:
+    purchase = till.purchases.read(purchase_id)
     if purchase is None or purchase.state in (State.OPEN, State.CANCELLED):
         raise NotFound("There is no such order.", field="id")
     if purchase.state is not State.PAID:
@@ -143,7 +143,7 @@ def _with_refund(purchase: Purchase, wish: RefundWish, back: Back, now: Instant,
 
 
 def note_refund(
-    till: Till, ours: str, provider_refund_id: str, amount: int, refund_id: str | None, now: Instant
+    till: Till, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: Instant
 ) -> bool:
     """Record a refund that was made in the provider's console: money without units, spread over what is left.
 
@@ -151,11 +151,13 @@ def note_refund(
     or it has less left. One read and one write; the provider is not called.
     """
     for _ in range(_TRIES):
-        purchase = till.purchases.read(ours)
+        purchase = till.purchases.read(purchase_id)
         if purchase is None or purchase.state is not State.PAID:
             raise Conflict("There is no paid order to refund.", code="not_paid")
         purchase = finish_refunds(till, purchase, now)
-        if any(one.provider_id == provider_refund_id or refund_id == f"{ours}-{one.id}" for one in purchase.refunds):
+        if any(
+            one.provider_id == provider_refund_id or refund_id == f"{purchase_id}-{one.id}" for one in purchase.refunds
+        ):
             return False
         rest = rest_of(purchase)
         if amount > rest.amount:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import finish_refunds
 from chalicelib.checkout.till import Till
@@ -40,7 +40,7 @@ def repair(till: Till, enqueue_capture: Callable[[str, int], None], now: Instant
             _one(till, purchase, enqueue_capture, found, now)
         except LivedropError as error:
             found.failed += 1
-            logger.warning("not repaired", extra={"purchase": reference(purchase.id), "reason": error.code})
+            logger.warning("not repaired", extra={"purchase": log_reference(purchase.id), "reason": error.code})
     for drop_id in till.shows.unfinished_plans():
         try:
             till.shows.finish_plan(drop_id, now)

@@ -32,11 +32,10 @@ _SHORT: Final = {
     "handler_id": "hi", "held_by": "hb", "hold": "ho", "holds": "h", "homes": "hm", "image_url": "im",
     "instrument_id": "ii", "instrument_type": "it", "key": "k", "limit_per_buyer": "lb", "line_id": "li", "lines": "l",
     "marks": "mk", "no_hold_beyond": "nb", "parts": "ps", "price_until": "pu", "priority": "py", "provider": "pr",
-    "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp", "requested_at": "ra",
-    "reserves": "rs", "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st",
-    "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t", "tax_category": "tc",
-    "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt", "unit_price": "p",
-    "until": "u",
+    "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp", "requested_at": "ra", "reserves": "rs",
+    "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr",
+    "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to",
+    "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt", "unit_price": "p", "until": "u",
 }  # fmt: skip
 _LONG: Final = {short: long for long, short in _SHORT.items()}
 _SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts")

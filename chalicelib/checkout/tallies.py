@@ -13,7 +13,7 @@ from typing import Final
 
 from chalicelib.checkout.audit_store import Tallied
 from chalicelib.checkout.claims import AT_WORK
-from chalicelib.checkout.identity import reference
+from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import refunded_units
 from chalicelib.checkout.store import LIMITS_KEPT, Tally
@@ -120,7 +120,7 @@ def _of_orders(tallies: Iterable[Tallied], orders: Iterable[Bought], now: Instan
         counted = tallied.tally[order.purchase_id].units if tallied is not _NOBODY else 0
         of_buyer[tallied.buyer].append(order)
         if counted < order.units and now < order.placed_at + _SURELY_KEPT:
-            sentence = f"{counted} of {order.units} units of order {reference(order.purchase_id)} count for a buyer"
+            sentence = f"{counted} of {order.units} units of order {log_reference(order.purchase_id)} count for a buyer"
             found.append(Miscount(Miscounted.UNCOUNTED, tallied, (order.purchase_id,), sentence))
     of_buyer.pop(_NOBODY.buyer, None)
     whose = {tallied.buyer: tallied for _, tallied in latest.values()}
@@ -128,7 +128,7 @@ def _of_orders(tallies: Iterable[Tallied], orders: Iterable[Bought], now: Instan
         units, most = sum(order.units for order in theirs), max(order.limit for order in theirs)
         if units > most:
             names = tuple(sorted(order.purchase_id for order in theirs))
-            told = ", ".join(map(reference, names))
+            told = ", ".join(map(log_reference, names))
             sentence = f"a buyer has {units} units, at most {most} were allowed: orders {told}"
             found.append(Miscount(Miscounted.OVER, whose[buyer], names, sentence))
     return found

@@ -176,11 +176,11 @@ class SandboxGateway:
             if payment.status is Status.LOST:
                 continue
             captured = payment.status is Status.CAPTURED
-            ours, _, attempt = payment.id.partition("#")
+            purchase_id, _, attempt = payment.id.partition("#")
             name = _named(payment.id)
             yield PaymentMade(
                 name,
-                ours,
+                purchase_id,
                 int(attempt),
                 _captured(payment.id, payment.fee) if captured else _answer(payment, found=True),
                 payment.captured if captured else payment.amount,
@@ -190,8 +190,8 @@ class SandboxGateway:
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Purchase and attempt, as they stand in the payment's id. No call."""
-        ours, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
-        return (ours, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
+        purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
+        return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundRefused:
         """Give money back, once for each refund id. ``ValueError`` for an id that was used with another amount."""

@@ -39,14 +39,14 @@ def tell(
         due = now + LATE
     elif payment.behaviour == "webhooks_reordered" and what == "authorised":
         due = now + LAST
-    ours, _, attempt = payment.id.partition("#")
+    purchase_id, _, attempt = payment.id.partition("#")
     event = ProviderEvent(
         f"{payment.id}-{what}" if refund is None else refund.provider_refund_id,
         "sandbox",
         EventKind.PAYMENT if refund is None else EventKind.REFUND,
         what,
         payment_id=f"sbx_{payment.id}",
-        purchase_id=ours,
+        purchase_id=purchase_id,
         attempt=int(attempt),
         amount=payment.amount if refund is None else refund.amount,
         currency=payment.currency,

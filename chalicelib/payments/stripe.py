@@ -196,14 +196,14 @@ class StripeGateway:
         asked: Any = {"created": {"gte": since // SECOND}, "limit": 100, "expand": ["data.latest_charge"]}
         with _outcome():
             for intent in self._intents.list(asked).auto_paging_iter():
-                ours, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
-                if ours is None and intent.status not in {"requires_capture", "succeeded"}:
+                purchase_id, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
+                if purchase_id is None and intent.status not in {"requires_capture", "succeeded"}:
                     continue
                 taken, charge = intent.status == "succeeded", cast("Any", intent.latest_charge)
                 refunded = taken and getattr(charge, "amount_refunded", 0) > 0
                 yield PaymentMade(
                     intent.id,
-                    ours,
+                    purchase_id,
                     attempt,
                     Captured(intent.id, charge.id, 0) if taken else standing_of(intent),
                     intent.amount_received if taken else intent.amount,
@@ -223,8 +223,8 @@ class StripeGateway:
                 intent = self._intents.retrieve(provider_id)
             except stripe.InvalidRequestError:
                 return None
-        ours, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
-        return (ours, attempt) if ours and attempt else None
+        purchase_id, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
+        return (purchase_id, attempt) if purchase_id and attempt else None
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundRefused:
         """Give money back, once for each refund id, however old. ``ValueError`` for an id that was used with another

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.checkout import Purchase, PurchaseStore, reference
+from chalicelib.checkout import Purchase, PurchaseStore, log_reference
 from chalicelib.finance import Books, Entry, EntryType, entries_of, order_id_of
 from chalicelib.instants import rfc3339
 from chalicelib.streams.batch import failure, failures
@@ -48,10 +48,10 @@ def _work(
     """Entries to write and events to publish for one message. ``LookupError`` for an order that is not there."""
     purchase = purchases.read(message["purchase_id"])
     if purchase is None or purchase.version < message["version"]:
-        raise LookupError(f"no version {message['version']} of purchase {reference(message['purchase_id'])}")
+        raise LookupError(f"no version {message['version']} of purchase {log_reference(message['purchase_id'])}")
     refunds = {refund.id: refund for refund in purchase.refunds if refund.id in message["refunds"]}
     if len(refunds) != len(message["refunds"]):
-        raise LookupError(f"purchase {reference(purchase.id)} lacks a refund of {message['refunds']}")
+        raise LookupError(f"purchase {log_reference(purchase.id)} lacks a refund of {message['refunds']}")
     entries = list(_asked_for(purchase, message, time_zone))
     return entries, list(_events(purchase, message, entries))
 

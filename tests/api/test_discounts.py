@@ -122,9 +122,9 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
     first, second = (api.send("POST", "/checkout-sessions", with_codes("TEN", quantity=1)).body for _ in "ab")
     placed = api.send("POST", f"/checkout-sessions/{first['id']}/complete", paying())
     assert placed.body["status"] == "complete_in_progress"
-    bare = first["id"].removeprefix("chk_")
-    api.shop.checkout.capture(bare, 1, clock())
-    order = api.send("GET", f"/orders/ord_{bare}", x_api_key="key-of-lively").body
+    purchase_id = first["id"].removeprefix("chk_")
+    api.shop.checkout.capture(purchase_id, 1, clock())
+    order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively").body
     assert_valid(ORDER, order)
     assert amounts(order["totals"])["items_discount"] == -125
     assert adds_up(order["totals"])

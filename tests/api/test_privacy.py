@@ -19,15 +19,15 @@ def a_purchase() -> dict[str, Any]:
     return express() | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [HOME]}]}}
 
 
-def readings(api: Api, bare: str, **headers: str) -> Iterator[tuple[str, Answer]]:
+def readings(api: Api, purchase_id: str, **headers: str) -> Iterator[tuple[str, Answer]]:
     """Every call by which somebody who knows an id learns of its purchase."""
-    yield CART, api.send("GET", f"/carts/cart_{bare}", **headers)
-    yield CHECKOUT, api.send("GET", f"/checkout-sessions/chk_{bare}", **headers)
-    yield CART, api.send("PUT", f"/carts/cart_{bare}", {"line_items": []}, **headers)
-    yield CHECKOUT, api.send("PUT", f"/checkout-sessions/chk_{bare}", {"line_items": []}, **headers)
-    yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{bare}/complete", paying(), **headers)
-    yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{bare}/cancel", {}, **headers)
-    yield CHECKOUT, api.send("POST", "/checkout-sessions", {"cart_id": f"cart_{bare}"}, **headers)
+    yield CART, api.send("GET", f"/carts/cart_{purchase_id}", **headers)
+    yield CHECKOUT, api.send("GET", f"/checkout-sessions/chk_{purchase_id}", **headers)
+    yield CART, api.send("PUT", f"/carts/cart_{purchase_id}", {"line_items": []}, **headers)
+    yield CHECKOUT, api.send("PUT", f"/checkout-sessions/chk_{purchase_id}", {"line_items": []}, **headers)
+    yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", paying(), **headers)
+    yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{purchase_id}/cancel", {}, **headers)
+    yield CHECKOUT, api.send("POST", "/checkout-sessions", {"cart_id": f"cart_{purchase_id}"}, **headers)
 
 
 def a_placed_one(api: Api) -> str:
@@ -42,11 +42,11 @@ def a_placed_one(api: Api) -> str:
 @pytest.mark.parametrize("paid", [False, True])
 def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Api, paid: bool) -> None:
     api.an_open_drop()
-    bare = a_placed_one(api)
+    purchase_id = a_placed_one(api)
     if paid:
-        api.shop.checkout.capture(bare, 1, clock())
+        api.shop.checkout.capture(purchase_id, 1, clock())
     for key in ({}, {"x_api_key": "key-of-other"}, {"x_api_key": "wrong"}):
-        for schema, answer in readings(api, bare, **key):
+        for schema, answer in readings(api, purchase_id, **key):
             assert_valid(schema, answer.body)
             assert answer.body["totals"][-1]["amount"] == 1645
             assert not [word for word in PERSONAL if word in answer.text.lower()], answer.text
@@ -67,9 +67,9 @@ def test_a_cancelled_purchase_opens_no_person_either(api: Api) -> None:
 
 def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: Api) -> None:
     api.an_open_drop()
-    bare = a_placed_one(api)
-    api.shop.checkout.capture(bare, 1, clock())
-    for schema, answer in readings(api, bare, x_api_key="key-of-lively"):
+    purchase_id = a_placed_one(api)
+    api.shop.checkout.capture(purchase_id, 1, clock())
+    for schema, answer in readings(api, purchase_id, x_api_key="key-of-lively"):
         assert_valid(schema, answer.body)
         assert answer.body["buyer"]["email"] == "jane@example.com"
         if schema == CHECKOUT:
@@ -81,16 +81,16 @@ def test_no_log_line_has_what_opens_a_purchase(api: Api, caplog: pytest.LogCaptu
     ids = []
     for credential in ("ok", "declined", "capture_refused"):
         made = api.send("POST", "/checkout-sessions", a_purchase())
-        bare = made.body["id"].removeprefix("chk_")
-        api.send("POST", f"/checkout-sessions/chk_{bare}/complete", paying(credential))
-        api.shop.checkout.capture(bare, 1, clock())
-        ids.append(bare)
+        purchase_id = made.body["id"].removeprefix("chk_")
+        api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", paying(credential))
+        api.shop.checkout.capture(purchase_id, 1, clock())
+        ids.append(purchase_id)
     api.shop.checkout.capture("x" * 22, 1, clock())
     lines = [vars(record) for record in caplog.records]
     named = [line["purchase"] for line in lines if "purchase" in line]
     assert len(set(named)) == 4, "orders paid and attempts ended are logged, each under a name of its own"
-    for bare in [*ids, "x" * 22]:
-        assert bare[:9] not in str(lines)
+    for purchase_id in [*ids, "x" * 22]:
+        assert purchase_id[:9] not in str(lines)
 
 
 STRANGER = 'profile="https://stranger.example/profile"'
@@ -119,10 +119,10 @@ def test_a_weak_key_of_one_caller_is_not_anothers(api: Api) -> None:
 
 def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: Api) -> None:
     api.an_open_drop()
-    bare = a_placed_one(api)
-    api.shop.checkout.capture(bare, 1, clock())
-    order = api.send("GET", f"/orders/ord_{bare}", x_api_key="key-of-lively")
-    assert (order.body["id"], order.body["attribution"]) == (f"ord_{bare}", {"channel": "lively-app"})
+    purchase_id = a_placed_one(api)
+    api.shop.checkout.capture(purchase_id, 1, clock())
+    order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively")
+    assert (order.body["id"], order.body["attribution"]) == (f"ord_{purchase_id}", {"channel": "lively-app"})
 
 
 def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: Api) -> None:

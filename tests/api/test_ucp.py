@@ -45,25 +45,25 @@ def test_an_express_purchase_is_create_and_complete_then_an_order(api: Api) -> N
     assert (placed.status, placed.body["status"]) == (200, "complete_in_progress")
     assert_valid(CHECKOUT, placed.body)
     assert '"ok"' not in placed.text
-    bare = made.body["id"].removeprefix("chk_")
-    api.shop.checkout.capture(bare, 1, clock())
+    purchase_id = made.body["id"].removeprefix("chk_")
+    api.shop.checkout.capture(purchase_id, 1, clock())
     paid = api.send("GET", path)
-    assert (paid.body["status"], paid.body["order"]["id"]) == ("completed", f"ord_{bare}")
+    assert (paid.body["status"], paid.body["order"]["id"]) == ("completed", f"ord_{purchase_id}")
     assert_valid(CHECKOUT, paid.body)
     line = paid.body["line_items"][0]["id"]
     wish = {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True}
-    back = api.send("POST", f"/orders/ord_{bare}/refunds", wish)
+    back = api.send("POST", f"/orders/ord_{purchase_id}/refunds", wish)
     assert (back.status, back.body["amount"]) == (201, {"amount": 1250, "currency": "GBP"})
-    order = api.send("GET", f"/orders/ord_{bare}", x_api_key="key-of-lively")
+    order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively")
     assert_valid(ORDER, order.body)
     assert order.body["line_items"][0]["quantity"] == {"original": 2, "total": 1, "fulfilled": 0}
     assert order.body["adjustments"][0]["totals"] == [{"type": "total", "amount": -1250}]
     assert order.body["attribution"] == {"channel": "lively-app"}
     for key in ("key-of-other", "wrong"):
-        hidden = api.send("GET", f"/orders/ord_{bare}", x_api_key=key)
+        hidden = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key=key)
         assert (hidden.status, hidden.body["messages"][0]["code"]) == (200, "not_found")
         assert_valid(ERROR, hidden.body)
-    assert api.send("GET", f"/orders/ord_{bare}").status == 401
+    assert api.send("GET", f"/orders/ord_{purchase_id}").status == 401
 
 
 def test_what_is_missing_is_said_and_a_client_that_selects_is_obeyed(api: Api) -> None:

@@ -113,8 +113,8 @@ def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: Api) ->
     assert (shown.status, shown.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert "It is me" in shown.text
     assert api.send("POST", f"{page}?outcome=authenticated", b"", ucp_agent=None).status == 200
-    ours = asked.body["id"].removeprefix("chk_")
-    event = api.shop.checkout.events.read("sandbox", f"{ours}-1")
+    purchase_id = asked.body["id"].removeprefix("chk_")
+    event = api.shop.checkout.events.read("sandbox", f"{purchase_id}-1")
     assert event is not None
     api.shop.checkout.act_on_event("sandbox", event.id, instants.clock())
     assert api.send("GET", f"/checkout-sessions/{asked.body['id']}").body["status"] == "completed"
@@ -183,6 +183,6 @@ def paid(api: Api) -> str:
     api.an_open_drop()
     session = api.send("POST", "/checkout-sessions", express()).body["id"]
     api.send("POST", f"/checkout-sessions/{session}/complete", paying())
-    ours = session.removeprefix("chk_")
-    api.shop.checkout.capture(ours, 1, instants.clock())
-    return f"ord_{ours}"
+    purchase_id = session.removeprefix("chk_")
+    api.shop.checkout.capture(purchase_id, 1, instants.clock())
+    return f"ord_{purchase_id}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from chalicelib.checkout import State, audit_report, reference
+from chalicelib.checkout import State, audit_report, log_reference
 from chalicelib.errors import NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.shows.plans import _planned
@@ -97,9 +97,9 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: Shop) -> 
     holds = sorted(report.pop("holds"), key=lambda one: one["state"])
     assert holds == [
         {"hold_id": hold_of(held).id, "bucket": 0, "quantity": 1, "state": "held", "until": until, "order": None,
-         "purchase": reference(held.id), "purchase_state": "open", "order_id": None},
+         "purchase": log_reference(held.id), "purchase_state": "open", "order_id": None},
         {"hold_id": hold_of(paid).id, "bucket": 0, "quantity": 2, "state": "sold", "until": None,
-         "order": f"{paid.order_ref}001", "purchase": reference(paid.id), "purchase_state": "paid",
+         "order": f"{paid.order_ref}001", "purchase": log_reference(paid.id), "purchase_state": "paid",
          "order_id": f"ord_{paid.id}"},
     ]  # fmt: skip
     assert report == {

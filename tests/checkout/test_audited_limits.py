@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import wrap
-from chalicelib.checkout import reference
+from chalicelib.checkout import log_reference
 from chalicelib.checkout.identity import buyer_hash
 from chalicelib.instants import DAY, MINUTE, SECOND
 from tests.checkout.builders import BUYER, NOW, a_change, a_completion, a_refund
@@ -127,7 +127,7 @@ def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: Shop, units: 
     paid = shop.paid(("mug", 2))
     damage(shop, units=units, entries={paid.id: entry(units)} if units else {})
     found, done, _ = mended(shop)
-    assert found.mismatches == (f"{units} of 2 units of order {reference(paid.id)} count for a buyer",)
+    assert found.mismatches == (f"{units} of 2 units of order {log_reference(paid.id)} count for a buyer",)
     assert (done.counted_anew, done.not_mended) == (0, 1)
     assert reasons(shop, NOW + 59 * SECOND) == []
     assert reasons(shop, NOW + 90 * DAY) == []  # its tally may have expired
@@ -139,6 +139,6 @@ def test_a_buyer_who_has_more_than_the_limit_is_told(shop: Shop) -> None:
     second = shop.paid(("mug", 3), key="b")
     damage(shop, units=5, entries={first.id: entry(2), second.id: entry(3)})
     found, done, _ = mended(shop)
-    told = ", ".join(reference(one) for one in sorted((first.id, second.id)))
+    told = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))
     assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {told}",)
     assert done.not_mended == 1

@@ -70,8 +70,8 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
     with meter.measured() as capturing:
         shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is State.PAID
-    ours = [write for write in capturing if write[1] != "sandbox"]
-    assert ours == [("PutItem", "commerce", 1.0)]
+    own_writes = [write for write in capturing if write[1] != "sandbox"]
+    assert own_writes == [("PutItem", "commerce", 1.0)]
 
 
 def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine: EngineAccount) -> None:
@@ -108,8 +108,8 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> N
         shop.checkout.complete(purchase.id, a_completion(), NOW)
         shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is State.PAID
-    ours = [write for write in whole if write[1] != "sandbox"]
-    assert ours == [
+    own_writes = [write for write in whole if write[1] != "sandbox"]
+    assert own_writes == [
         ("UpdateItem", "stock", 1.0),
         ("PutItem", "commerce", 1.0),
         ("PutItem", "commerce", 1.0),  # the limit
@@ -217,8 +217,8 @@ def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(en
         placed = shop.placed(("mug", 1), token="declined_4242", key=key)
         with meter.measured() as declining:
             shop.checkout.capture(placed.id, 1, NOW)
-        ours = [write for write in declining if write[1] != "sandbox"]
-        assert ours == [
+        own_writes = [write for write in declining if write[1] != "sandbox"]
+        assert own_writes == [
             ("UpdateItem", "commerce", 1.0),  # instrument
             ("UpdateItem", "commerce", 1.0),  # e-mail
             ("UpdateItem", "commerce", 1.0),  # address

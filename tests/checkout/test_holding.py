@@ -41,26 +41,26 @@ def placed(shop: Shop, token: str = "ok") -> str:
 
 
 def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: Shop) -> None:
-    ours = placed(shop)
+    purchase_id = placed(shop)
     for _ in range(2):
-        shop.checkout.capture(ours, 1, NOW)
-    held = shop.read(ours)
+        shop.checkout.capture(purchase_id, 1, NOW)
+    held = shop.read(purchase_id)
     assert held.state is State.HELD
     assert held.payment is not None
     assert (held.payment.held_by, held.payment.answer_by) == ("channel", NOW + LONGEST)
-    assert isinstance(shop.gateway.find(ours, 1, now=NOW), Authorised)
+    assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
     assert shop.counts("mug") == (1, 0, 2)
 
 
 def test_a_released_order_is_captured_once(shop: Shop) -> None:
-    ours = placed(shop)
-    shop.checkout.capture(ours, 1, NOW)
-    released = shop.checkout.release_order(ours, "ann", NOW + MINUTE)
+    purchase_id = placed(shop)
+    shop.checkout.capture(purchase_id, 1, NOW)
+    released = shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
     assert released.state is State.PLACED
-    assert shop.checkout.release_order(ours, "bob", NOW + MINUTE) == released
+    assert shop.checkout.release_order(purchase_id, "bob", NOW + MINUTE) == released
     for _ in range(2):
-        shop.checkout.capture(ours, 1, NOW + MINUTE)
-    paid = shop.read(ours)
+        shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    paid = shop.read(purchase_id)
     assert paid.state is State.PAID
     assert paid.payment is not None
     assert (paid.payment.held_by, paid.payment.released_by) == ("channel", "ann")
@@ -69,30 +69,30 @@ def test_a_released_order_is_captured_once(shop: Shop) -> None:
 
 def proved_and_held(shop: Shop) -> str:
     """An order of a held channel whose buyer was asked, and proved who they are."""
-    ours = placed(shop, "requires_action")
-    shop.checkout.capture(ours, 1, NOW)
-    assert shop.read(ours).state is State.AWAITING_BUYER
+    purchase_id = placed(shop, "requires_action")
+    shop.checkout.capture(purchase_id, 1, NOW)
+    assert shop.read(purchase_id).state is State.AWAITING_BUYER
     assert isinstance(shop.gateway, SandboxGateway)
-    assert shop.gateway.answer_challenge(ours, 1, proved=True)
-    shop.checkout.capture(ours, 1, NOW + MINUTE)
-    assert shop.read(ours).state is State.HELD
-    return ours
+    assert shop.gateway.answer_challenge(purchase_id, 1, proved=True)
+    shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    assert shop.read(purchase_id).state is State.HELD
+    return purchase_id
 
 
 def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: Shop) -> None:
-    ours = proved_and_held(shop)
-    shop.checkout.release_order(ours, "ann", NOW + MINUTE)
-    shop.checkout.capture(ours, 1, NOW + MINUTE)
-    assert shop.read(ours).state is State.PAID
+    purchase_id = proved_and_held(shop)
+    shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
+    shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    assert shop.read(purchase_id).state is State.PAID
     assert shop.counts("mug") == (1, 0, 2)
 
 
 def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(shop: Shop) -> None:
-    ours = proved_and_held(shop)
-    shop.gateway.void(f"sbx_{ours}#1", attempt=1, now=NOW)
-    shop.checkout.release_order(ours, "ann", NOW + MINUTE)
-    shop.checkout.capture(ours, 1, NOW + MINUTE)
-    purchase = shop.read(ours)
+    purchase_id = proved_and_held(shop)
+    shop.gateway.void(f"sbx_{purchase_id}#1", attempt=1, now=NOW)
+    shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
+    shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    purchase = shop.read(purchase_id)
     assert purchase.state is State.OPEN
     assert purchase.payment is not None
     assert purchase.payment.failure == "authorisation_expired"
@@ -100,24 +100,24 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
 
 
 def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: Shop) -> None:
-    ours = placed(shop)
-    shop.checkout.capture(ours, 1, NOW)
-    given_up = shop.checkout.give_up_order(ours, NOW + MINUTE)
-    assert shop.checkout.give_up_order(ours, NOW + MINUTE) == given_up
+    purchase_id = placed(shop)
+    shop.checkout.capture(purchase_id, 1, NOW)
+    given_up = shop.checkout.give_up_order(purchase_id, NOW + MINUTE)
+    assert shop.checkout.give_up_order(purchase_id, NOW + MINUTE) == given_up
     assert given_up.state is State.CANCELLED
-    assert shop.gateway.find(ours, 1, now=NOW) == Declined(f"sbx_{ours}#1", "voided")
+    assert shop.gateway.find(purchase_id, 1, now=NOW) == Declined(f"sbx_{purchase_id}#1", "voided")
     assert shop.counts("mug") == (3, 0, 0)
 
 
 def test_an_order_held_too_long_is_given_up_by_itself(shop: Shop) -> None:
-    ours = placed(shop)
-    shop.checkout.capture(ours, 1, NOW)
+    purchase_id = placed(shop)
+    shop.checkout.capture(purchase_id, 1, NOW)
     late = NOW + LONGEST + 2 * MINUTE
     enqueued: list[tuple[str, int]] = []
     shop.checkout.repair(lambda *told: enqueued.append(told), late)
-    assert enqueued == [(ours, 1)]
+    assert enqueued == [(purchase_id, 1)]
     shop.checkout.capture(*enqueued[0], late)
-    assert shop.read(ours).state is State.CANCELLED
+    assert shop.read(purchase_id).state is State.CANCELLED
     assert shop.counts("mug", late) == (3, 0, 0)
 
 

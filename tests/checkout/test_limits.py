@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.aws import from_item
 from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
-from chalicelib.checkout.identity import buyer_hash, purchase_id
+from chalicelib.checkout.identity import buyer_hash, derive_purchase_id
 from chalicelib.instants import DAY, MINUTE, SECOND, Instant
 from tests.checkout.builders import BUYER, LONDON, NOW, PLATFORM, a_change, a_completion, a_refund
 from tests.checkout.conftest import Shop
@@ -254,6 +254,6 @@ def test_a_tally_that_has_expired_is_begun_anew(shop: Shop, monkeypatch: pytest.
 def test_a_buyers_hash_is_nobodys_id_and_needs_the_key() -> None:
     key = b"k" * 32
     assert buyer_hash(key, "Ada@example.com ") == buyer_hash(key, "ada@example.com")
-    assert len({buyer_hash(key, "a@b"), buyer_hash(b"j" * 32, "a@b"), purchase_id(key, "limit", "a@b")}) == 3
+    assert len({buyer_hash(key, "a@b"), buyer_hash(b"j" * 32, "a@b"), derive_purchase_id(key, "limit", "a@b")}) == 3
     with pytest.raises(ValueError, match="key"):
         buyer_hash(b"", "ada@example.com")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Fault, Mended, Purchase, State, reference
+from chalicelib.checkout import Fault, Mended, Purchase, State, log_reference
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import hold_id
 from tests.checkout.builders import NOW, a_completion, a_refund
@@ -72,7 +72,10 @@ def test_units_of_a_cancelled_purchase_are_freed(shop: Shop) -> None:
     found, done, _ = mended(shop)
     assert [one.fault for one in found.found] == [Fault.GIVEN_UP] * 2
     assert found.mismatches == (
-        f"hold {hold_of(sold).id}: 3 units in bucket 0 are sold to cancelled purchase {reference(sold.id)} (given_up)",
+        (
+            f"hold {hold_of(sold).id}: 3 units in bucket 0 are sold to "
+            f"cancelled purchase {log_reference(sold.id)} (given_up)"
+        ),
     )
     assert (done.freed, bucket(shop)["a"], bucket(shop)["h"]) == (2, 9, {hold_of(sold).id: {"q": 0}})
     assert clean(shop)
@@ -154,7 +157,7 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
     found, done, _ = mended(shop)
     assert [one.fault for one in found.found] == [Fault.PAID_UNSOLD]
     assert found.mismatches == (
-        f"hold {hold_of(paid).id}: 2 of 2 units of paid purchase {reference(paid.id)} (paid_unsold)",
+        f"hold {hold_of(paid).id}: 2 of 2 units of paid purchase {log_reference(paid.id)} (paid_unsold)",
     )
     assert (done.sold_again, done.left) == (1, 0)
     assert shop.counts("mug", LATER) == (7, 0, 2)
@@ -178,7 +181,7 @@ def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
     found, done, told = mended(shop)
     assert [one.fault for one in found.found] == [Fault.PAID_GONE]
     assert found.mismatches == (
-        f"hold {hold_of(paid).id}: 0 of 2 units of paid purchase {reference(paid.id)} (paid_gone)",
+        f"hold {hold_of(paid).id}: 0 of 2 units of paid purchase {log_reference(paid.id)} (paid_gone)",
     )
     assert counted == [("paid_units_gone", 2)]
     assert [one.levelname for one in caplog.records if one.message == "units of a paid order are gone"] == ["ERROR"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Fault, Mended, Purchase, State, audit_report, reference
+from chalicelib.checkout import Fault, Mended, Purchase, State, audit_report, log_reference
 from chalicelib.checkout.till import order_of
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import HoldRef, hold_id
@@ -48,7 +48,7 @@ def test_units_under_another_orders_name_are_told_and_let_be(shop: Shop) -> None
     assert {one.hold_id: one.fault for one in found.found} == dict.fromkeys(names, Fault.FOREIGN)
     assert sorted(found.mismatches) == sorted(
         f"hold {name}: 1 units in bucket 0 are sold to order another00001, not to {state} purchase "
-        f"{reference(one.id)} (foreign)"
+        f"{log_reference(one.id)} (foreign)"
         for name, state, one in ((names[0], "cancelled", cancelled), (names[1], "open", ended))
     )
     assert (done, [entry(shop, name)["q"] for name in names]) == (Mended(not_mended=2), [1, 1])
@@ -105,10 +105,10 @@ def test_no_log_line_and_no_report_opens_a_purchase(shop: Shop, caplog: pytest.L
     found, done, _ = mended(shop)
     report = json.dumps(audit_report(found, detail=100, mended=done))
     assert held.id not in report
-    assert reference(held.id) in report
+    assert log_reference(held.id) in report
     assert f"ord_{paid.id}" in report
     logged = " ".join(str(vars(one)) for one in caplog.records if one.name == "livedrop")
-    assert reference(paid.id) in logged
+    assert log_reference(paid.id) in logged
     assert not any(one.id in logged for one in (held, paid))
 
 

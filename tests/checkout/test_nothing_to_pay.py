@@ -37,10 +37,10 @@ def placed(shop: Shop, **changes: Any) -> str:
 
 
 def test_a_free_order_is_paid_without_the_provider(shop: Shop) -> None:
-    ours = placed(shop)
+    purchase_id = placed(shop)
     for _ in range(2):
-        shop.checkout.capture(ours, 1, NOW)
-    paid = shop.read(ours)
+        shop.checkout.capture(purchase_id, 1, NOW)
+    paid = shop.read(purchase_id)
     assert paid.state is State.PAID
     assert paid.payment is not None
     assert (paid.payment.provider_id, paid.payment.token, paid.payment.fee) == (None, None, 0)
@@ -53,9 +53,9 @@ def test_a_free_order_is_paid_without_the_provider(shop: Shop) -> None:
 
 
 def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: Shop) -> None:
-    ours = placed(shop)
-    shop.checkout.capture(ours, 1, NOW)
-    cancelled, back = shop.checkout.cancel_order(ours, "k", "", "ann", NOW)
+    purchase_id = placed(shop)
+    shop.checkout.capture(purchase_id, 1, NOW)
+    cancelled, back = shop.checkout.cancel_order(purchase_id, "k", "", "ann", NOW)
     assert (back.amount, back.done_at, cancelled.cancelled_at) == (0, NOW, NOW)
     assert shop.counts("mug") == (3, 0, 0)
     rows = entries_of(cancelled, "Europe/London")
@@ -63,9 +63,9 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: Shop) -> None
 
 
 def test_a_free_order_of_a_held_channel_waits(shop: Shop) -> None:
-    ours = placed(shop, attribution={"channel": "market"})
-    shop.checkout.capture(ours, 1, NOW)
-    assert shop.read(ours).state is State.HELD
-    shop.checkout.release_order(ours, "ann", NOW)
-    shop.checkout.capture(ours, 1, NOW)
-    assert shop.read(ours).state is State.PAID
+    purchase_id = placed(shop, attribution={"channel": "market"})
+    shop.checkout.capture(purchase_id, 1, NOW)
+    assert shop.read(purchase_id).state is State.HELD
+    shop.checkout.release_order(purchase_id, "ann", NOW)
+    shop.checkout.capture(purchase_id, 1, NOW)
+    assert shop.read(purchase_id).state is State.PAID

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.checkout import Answer, Caller, Purchase
-from chalicelib.checkout.identity import purchase_id
+from chalicelib.checkout.identity import derive_purchase_id
 from chalicelib.discounts import DiscountWish
 from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
@@ -43,7 +43,7 @@ def a_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> DropWis
 
 
 def key_of(buyer: str) -> str:
-    return purchase_id(ID_KEY, "web", buyer)
+    return derive_purchase_id(ID_KEY, "web", buyer)
 
 
 def takes(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:

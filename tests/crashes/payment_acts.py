@@ -28,9 +28,15 @@ def hears(buyer: str, attempt: int = 1) -> Act:
     """The provider tells of a payment: its event is kept."""
 
     def act(world: World, process: Process) -> None:
-        ours = key_of(buyer)
+        purchase_id = key_of(buyer)
         event = ProviderEvent(
-            f"evt_{ours}", "sandbox", EventKind.PAYMENT, "told", f"sbx_{ours}#{attempt}", ours, attempt
+            f"evt_{purchase_id}",
+            "sandbox",
+            EventKind.PAYMENT,
+            "told",
+            f"sbx_{purchase_id}#{attempt}",
+            purchase_id,
+            attempt,
         )
         process.checkout.note_event(event, world.now)
 

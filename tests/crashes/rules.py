@@ -78,7 +78,7 @@ def outcome(world: World) -> dict[str, Any]:
     state = read(world.cloud)
     return {
         "purchases": {
-            ours: {
+            purchase_id: {
                 "state": purchase.state,
                 "lines": [(line.drop_id, line.quantity, line.unit_price) for line in purchase.lines],
                 "about": (purchase.is_cart, purchase.shipping_option, purchase.destination, purchase.attempt),
@@ -88,7 +88,7 @@ def outcome(world: World) -> dict[str, Any]:
                 "refunds": [(one.id, one.amount, one.restock, one.lines) for one in purchase.refunds],
                 "cancelled": purchase.cancelled_at is not None,
             }
-            for ours, purchase in sorted(state.purchases.items())
+            for purchase_id, purchase in sorted(state.purchases.items())
         },
         "drops": {
             drop: {name: record.get(name) for name in _OF_A_DROP} | {"sold": counted(state.buckets[drop], 0)["sold"]}

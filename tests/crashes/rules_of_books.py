@@ -24,7 +24,9 @@ def ledger(state: State) -> Iterator[str]:
     of: dict[str, list[Record]] = {}
     for rows in entries.values():
         of.setdefault(rows[0]["order_id"].removeprefix("ord_"), []).append(rows[0])
-    yield from (f"the ledger knows {ours}, nobody else does" for ours in of.keys() - state.purchases.keys())
+    yield from (
+        f"the ledger knows {purchase_id}, nobody else does" for purchase_id in of.keys() - state.purchases.keys()
+    )
     for purchase in state.purchases.values():
         yield from _entries(purchase, of.get(purchase.id, []))
 

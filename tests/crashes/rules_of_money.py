@@ -62,8 +62,8 @@ def goods_before_money(state: State) -> Iterator[str]:
 def payments(state: State) -> Iterator[str]:
     captured: Counter[str] = Counter()
     for payment_id, payment in state.payments.items():
-        ours, _, attempt = payment_id.partition("#")
-        purchase = state.purchases.get(ours)
+        purchase_id, _, attempt = payment_id.partition("#")
+        purchase = state.purchases.get(purchase_id)
         if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
             yield f"{payment_id} is for no attempt"
             continue
@@ -71,7 +71,7 @@ def payments(state: State) -> Iterator[str]:
             yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
         if payment["status"] != "captured":
             continue
-        captured[ours] += 1
+        captured[purchase_id] += 1
         if purchase.state is not Stage.PAID or int(attempt) != purchase.attempt:
             yield f"{payment_id} was captured, and its purchase is {purchase.state} at attempt {purchase.attempt}"
         if payment["captured"] != purchase.totals.total:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from chalicelib.checkout import reference
+from chalicelib.checkout import log_reference
 from tests.crashes.state import State
 
 
@@ -14,9 +14,9 @@ def declines(state: State) -> Iterator[str]:
     attempts, by_drop = set[str](), Counter[str]()
     for payment_id, payment in state.payments.items():
         if payment["status"] == "declined":
-            ours, _, attempt = payment_id.partition("#")
-            attempts.add(f"{reference(ours)}.{attempt}")
-            by_drop.update(line.drop_id for line in state.purchases[ours].lines)
+            purchase_id, _, attempt = payment_id.partition("#")
+            attempts.add(f"{log_reference(purchase_id)}.{attempt}")
+            by_drop.update(line.drop_id for line in state.purchases[purchase_id].lines)
     for kind in ("e", "a"):
         counted = {
             name for mark, item in state.declines.items() if mark[0] == kind for name in item.keys() - _NO_ATTEMPTS

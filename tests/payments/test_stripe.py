@@ -163,15 +163,15 @@ def test_an_answer_that_is_none_leaves_the_outcome_open_and_asking_again_settles
 
 def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, stripe: Stripe) -> None:
     paid = captured(gateway)
-    ours = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
+    refunded = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
     gateway.authorise(an_order(NO, purchase_id="p2"), now=NOW)
     standing = authorised(gateway, an_order(purchase_id="p3"))
     listed = {one.provider_id: one for one in gateway.payments(0)}
     assert len(listed) == 3
     assert listed[paid].standing == Captured(paid, "ch_3", 0)
     assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
-    assert isinstance(ours, Refunded)
-    assert listed[paid].refunds == (RefundMade(ours.refund_id, 400, "r1"),)
+    assert isinstance(refunded, Refunded)
+    assert listed[paid].refunds == (RefundMade(refunded.refund_id, 400, "r1"),)
     assert listed[standing].standing == Authorised(standing, found=True)
     assert [one.purchase_id for one in gateway.payments(10**12)] == []
 

@@ -18,9 +18,9 @@ def test_each_call_that_moves_money_has_a_key_of_its_own(gateway: StripeGateway,
     gateway.capture("pi_1", attempt=2, amount=1_000, now=NOW)
     gateway.refund("pi_1", refund_id="r1", amount=400, now=NOW)
     gateway.void(authorised(gateway, an_order(purchase_id="p2")), attempt=1, now=NOW)
-    ours = {"p1:1:create", "p1:2:update", "p1:2:confirm", "pi_1:2:capture", "pi_1:refund:r1", "p2:1:create"}
-    assert {key for key in stripe.keys if not key.endswith(":cancel")} == ours
-    assert len(stripe.keys) == len(ours) + 1
+    expected_keys = {"p1:1:create", "p1:2:update", "p1:2:confirm", "pi_1:2:capture", "pi_1:refund:r1", "p2:1:create"}
+    assert {key for key in stripe.keys if not key.endswith(":cancel")} == expected_keys
+    assert len(stripe.keys) == len(expected_keys) + 1
 
 
 def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(

@@ -71,55 +71,57 @@ class Process:
         assert isinstance(answer, Answer)
         return answer.purchase.id
 
-    def completed(self, number: int, ours: str, key: str, now: Instant) -> Answer:
+    def completed(self, number: int, purchase_id: str, key: str, now: Instant) -> Answer:
         """Completed, as often as it is busy."""
         token = "declined" if number < self.race.declined else "ok"
         for tries in range(TRIES):
-            answer = self.till.complete(ours, a_completion(token, f"{key}-{number}"), now + tries * PAUSE)
+            answer = self.till.complete(purchase_id, a_completion(token, f"{key}-{number}"), now + tries * PAUSE)
             assert isinstance(answer, Answer)
             if "busy" not in {message.code for message in answer.messages}:
                 return answer
             self.figures["busy"] += 1
         raise AssertionError("busy for good")
 
-    def captured(self, ours: str, now: Instant) -> None:
-        purchase = self.till.purchases.read(ours)
+    def captured(self, purchase_id: str, now: Instant) -> None:
+        purchase = self.till.purchases.read(purchase_id)
         if purchase is not None and purchase.state is State.PLACED:
-            self.till.capture(ours, purchase.attempt, now)
+            self.till.capture(purchase_id, purchase.attempt, now)
 
-    def comes_back(self, number: int, ours: str, now: Instant) -> None:
+    def comes_back(self, number: int, purchase_id: str, now: Instant) -> None:
         """Who was told a new total asks for the code once more, and takes what there is."""
-        purchase = self.till.purchases.read(ours)
+        purchase = self.till.purchases.read(purchase_id)
         if purchase is None or purchase.state is not State.OPEN or number < self.race.declined:
             return
-        self.till.update(ours, a_change(key=f"ask-{number}", codes=(CODE,)), now)
-        if self.completed(number, ours, "again", now).purchase.state is State.OPEN:
-            self.completed(number, ours, "agreed", now)
-        self.captured(ours, now)
+        self.till.update(purchase_id, a_change(key=f"ask-{number}", codes=(CODE,)), now)
+        if self.completed(number, purchase_id, "again", now).purchase.state is State.OPEN:
+            self.completed(number, purchase_id, "agreed", now)
+        self.captured(purchase_id, now)
 
 
 def rush(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
     """One process's share of the buyers: all complete at once, and are captured."""
     process = Process(race, part, parts)
-    ours = {number: process.created(number) for number in process.numbers}
-    together = Barrier(len(ours))
+    purchase_ids = {number: process.created(number) for number in process.numbers}
+    together = Barrier(len(purchase_ids))
 
     def step(number: int) -> None:
         together.wait(timeout=60)
-        process.completed(number, ours[number], "pay", NOW)
-        process.captured(ours[number], NOW)
+        process.completed(number, purchase_ids[number], "pay", NOW)
+        process.captured(purchase_ids[number], NOW)
 
-    take = read_then_write(Stock.take, process.client, race.stock_table, len(ours)) if race.apart else Stock.take
+    take = (
+        read_then_write(Stock.take, process.client, race.stock_table, len(purchase_ids)) if race.apart else Stock.take
+    )
     with patch.object(Stock, "take", take):
         _all_at_once(step, process.numbers)
-    return process.figures, list(ours.values())
+    return process.figures, list(purchase_ids.values())
 
 
 def come_back(race: Race, clock: Clock, part: int, parts: int) -> Counter[str]:
     """Once uses were returned: those who have none ask again, all at once."""
     process = Process(race, part, parts)
-    ours = {number: process.created(number) for number in process.numbers}
-    _all_at_once(lambda number: process.comes_back(number, ours[number], LATER), process.numbers)
+    purchase_ids = {number: process.created(number) for number in process.numbers}
+    _all_at_once(lambda number: process.comes_back(number, purchase_ids[number], LATER), process.numbers)
     return process.figures
 
 
@@ -154,9 +156,9 @@ def read_then_write(real: Callable[..., TakeAnswer], client: Any, table: str, cr
     return take
 
 
-def uses(till: Checkout, ours: Sequence[str]) -> list[int]:
+def uses(till: Checkout, purchase_ids: Sequence[str]) -> list[int]:
     """What the code took off each paid order that has it, from the orders themselves."""
-    found = till.purchases.read_all(ours).values()
+    found = till.purchases.read_all(purchase_ids).values()
     return [one.amount for purchase in found if purchase.state is State.PAID for one in purchase.discounts]
 
 

@@ -32,7 +32,9 @@ def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
     for purchase in purchases.values():
         found["money"] += not _money_is_right(process, purchase)
         found[f"purchases_{purchase.state}"] += 1
-    found["lost_sales"] += sum(purchases[ours].state is not State.PAID for ours in told_paid if ours in purchases)
+    found["lost_sales"] += sum(
+        purchases[purchase_id].state is not State.PAID for purchase_id in told_paid if purchase_id in purchases
+    )
     found["lost_sales"] += len(told_paid - purchases.keys())
     for drop_id, sizes in race.drops:
         told = {purchase.order_ref: {_sold(purchase, drop_id)} for purchase in purchases.values()}
@@ -61,7 +63,7 @@ def _settle(process: Process) -> None:
         for purchase in _purchases(process):
             for attempt in range(1, purchase.attempt + 1):
                 asked(process.request(till.capture, purchase.id, attempt))
-        till.repair(lambda ours, attempt: None, clock.now())
+        till.repair(lambda purchase_id, attempt: None, clock.now())
 
 
 def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:

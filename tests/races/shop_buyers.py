@@ -28,7 +28,7 @@ class Buyer:
         self._process, self._till, self._number = process, process.till, number
         self._random = Random(f"{process.race.seed}/{number}")
         self._keys = 0
-        self._ours = ""
+        self._purchase_id = ""
 
     def _key(self) -> str:
         self._keys += 1
@@ -39,7 +39,7 @@ class Buyer:
         answers = at_once(*requests)
         for answer in answers:
             if isinstance(answer, Answer):
-                self._ours = answer.purchase.id
+                self._purchase_id = answer.purchase.id
                 self._process.note(answer.purchase)
         return answers
 
@@ -49,25 +49,25 @@ class Buyer:
 
     def _update(self, wishes: dict[str, int]) -> Callable[[], object]:
         change = self._process.change(self._key(), wishes)
-        return self._process.request(self._till.update, self._ours, change)
+        return self._process.request(self._till.update, self._purchase_id, change)
 
     def complete(self, token: str) -> Callable[[], object]:
         wish = Completion(CALLER, self._key(), token, "sandbox", "i", "card", token)
-        return self._process.request(self._till.complete, self._ours, wish)
+        return self._process.request(self._till.complete, self._purchase_id, wish)
 
     def _cancel(self) -> Callable[[], object]:
         key = self._key()
-        return self._process.request(partial(self._till.cancel, self._ours, CALLER, key, key))
+        return self._process.request(partial(self._till.cancel, self._purchase_id, CALLER, key, key))
 
     def _find(self) -> Purchase | None:
-        (found,) = self.send(self._process.request(self._till.find, self._ours))
+        (found,) = self.send(self._process.request(self._till.find, self._purchase_id))
         return found.purchase if isinstance(found, Answer) else None
 
     def capture(self) -> None:
         """The message of the attempt that is placed, perhaps to two workers at once."""
         purchase = self._find()
         if purchase is not None and purchase.state is State.PLACED:
-            work = self._process.request(self._till.capture, self._ours, purchase.attempt)
+            work = self._process.request(self._till.capture, self._purchase_id, purchase.attempt)
             at_once(*[work] * self._random.choice([1, 1, 2]))
 
 
@@ -83,10 +83,10 @@ class _Restless(Buyer):
             answers = self.create(key, wishes, copies=some.choice([1, 1, 2]))
             self._note(answers)
             yield
-            if self._ours:
+            if self._purchase_id:
                 break
             yield
-        if not self._ours:
+        if not self._purchase_id:
             return
         if some.random() < 0.7:
             self.send(*self._tangle(wishes))
@@ -130,10 +130,10 @@ class _Restless(Buyer):
     def _refund(self, purchase: Purchase) -> Callable[[], object]:
         till, key = self._till, self._key()
         if self._random.random() < 0.5:
-            return self._process.request(partial(till.cancel_order, self._ours, key, key, "ann"))
+            return self._process.request(partial(till.cancel_order, self._purchase_id, key, key, "ann"))
         line = purchase.lines[0]
         lines = ((line.id, self._random.randint(1, line.quantity)),)
-        return self._process.request(till.refund, self._ours, RefundWish(key, key, lines, True, "ann"))
+        return self._process.request(till.refund, self._purchase_id, RefundWish(key, key, lines, True, "ann"))
 
 
 class _Patient(Buyer):
@@ -157,7 +157,7 @@ class _Patient(Buyer):
             yield
 
     def _found(self) -> Purchase | None:
-        return self._find() if self._ours else None
+        return self._find() if self._purchase_id else None
 
     def _surviving(self, step: Callable[[], object]) -> None:
         try:

@@ -40,12 +40,12 @@ def begun(arena: Arena, name: str, budget: dict[str, Any], **changes: Any) -> tu
 def raced(arena: Arena, race: Race, till: Checkout) -> list[int]:
     """What the code took off each order that has it, after the rush and after those who were refused came back."""
     shares = arena.race(discount_race.rush, race, NOW)
-    ours = [one for _, share in shares for one in share]
-    assert len(set(ours)) == BUYERS
+    purchase_ids = [one for _, share in shares for one in share]
+    assert len(set(purchase_ids)) == BUYERS
     if not race.apart:
         till.stock.refresh(budget_of(till).layout, LATER)  # the stream's part
         arena.race(discount_race.come_back, race, LATER)
-    return uses(till, ours)
+    return uses(till, purchase_ids)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))

@@ -91,9 +91,9 @@ def a_run(
     network = Network(client, tables.stock, FAULTS, drop_id, apart=apart)
     recorder, history = Recorder(network, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as executor:
         actors = [Actor(stock, layout, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
-        for one in [pool.submit(actor.play) for actor in actors]:
+        for one in [executor.submit(actor.play) for actor in actors]:
             one.result()
     network.faults = NO_FAULTS
     history.add(Asked("read"), lambda: _shelf(read_buckets(recorder, tables.stock, layout)[0]))

@@ -21,7 +21,7 @@ EXACTLY = (11, 9)
 def raced(arena: Arena, race: Race) -> Counter[str]:
     shop_race.lay_out(race)
     shares = arena.race(shop_buyers.run, race, NOW)
-    told_paid = {ours for _, share in shares for ours in share}
+    told_paid = {purchase_id for _, share in shares for purchase_id in share}
     played = [figures for figures, _ in shares]
     return total(
         [*played, shop_books.finish(race, arena.clock, told_paid), Counter(units=race.units, buyers=race.buyers)]

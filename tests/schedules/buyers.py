@@ -157,25 +157,28 @@ class World:
             created = told(name, lambda: till.create(self.change(name, intent.quantity), self.stage.now))
             if not isinstance(created, Answer):
                 return
-            ours = created.purchase.id
-            self.ids.add(ours)
+            purchase_id = created.purchase.id
+            self.ids.add(purchase_id)
             for turn, quantity in enumerate(intent.changes):
                 key = f"{name}-change-{turn}"
-                told(key, partial(self.updated, till, ours, self.change(key, quantity)))
+                told(key, partial(self.updated, till, purchase_id, self.change(key, quantity)))
             for turn, token in enumerate(intent.tokens):
                 key = f"{name}-pay-{turn}"
                 wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
-                told(key, partial(self.completed, till, ours, wish))
+                told(key, partial(self.completed, till, purchase_id, wish))
             if intent.cancels:
-                told(f"{name}-cancel", lambda: till.cancel(ours, Caller("web"), f"{name}-cancel", "", self.stage.now))
+                told(
+                    f"{name}-cancel",
+                    lambda: till.cancel(purchase_id, Caller("web"), f"{name}-cancel", "", self.stage.now),
+                )
 
         return play
 
-    def updated(self, till: Checkout, ours: str, change: Change) -> object:
-        return till.update(ours, change, self.stage.now)
+    def updated(self, till: Checkout, purchase_id: str, change: Change) -> object:
+        return till.update(purchase_id, change, self.stage.now)
 
-    def completed(self, till: Checkout, ours: str, wish: Completion) -> object:
-        return till.complete(ours, wish, self.stage.now)
+    def completed(self, till: Checkout, purchase_id: str, wish: Completion) -> object:
+        return till.complete(purchase_id, wish, self.stage.now)
 
     def worker(self) -> Callable[[], None]:
         """Messages of placed attempts, delivered again and again, to whoever is there."""
@@ -185,8 +188,8 @@ class World:
             for _ in range(8):
                 try:
                     if self.ids:
-                        ours = random.choice(sorted(self.ids))
-                        till.capture(ours, random.choice([1, 1, 2]), self.stage.now)
+                        purchase_id = random.choice(sorted(self.ids))
+                        till.capture(purchase_id, random.choice([1, 1, 2]), self.stage.now)
                     else:
                         till.stock.summary("mug")
                 except FAILS:
@@ -200,11 +203,11 @@ class World:
 
         def play() -> None:
             for _ in range(6):
-                ours, now = random.choice(sorted(self.ids) or ["nobody"]), self.stage.now
-                hold = partial(till.hold_order, ours, "ann", now)
-                release = partial(till.release_order, ours, "ann", now)
+                purchase_id, now = random.choice(sorted(self.ids) or ["nobody"]), self.stage.now
+                hold = partial(till.hold_order, purchase_id, "ann", now)
+                release = partial(till.release_order, purchase_id, "ann", now)
                 with suppress(*FAILS):
-                    random.choice([hold, hold, release, partial(till.give_up_order, ours, now)])()
+                    random.choice([hold, hold, release, partial(till.give_up_order, purchase_id, now)])()
 
         return play
 

@@ -84,21 +84,23 @@ class MoneyWorld(World):
 
     def buys(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
         till, now, key = self.process(), self.stage.now, f"{name}-{number}"
-        ours = till.create(self.change(name, 2), now)
-        if not isinstance(ours, Answer):
+        created = till.create(self.change(name, 2), now)
+        if not isinstance(created, Answer):
             return False
-        self.ids.add(ours.purchase.id)
+        self.ids.add(created.purchase.id)
         match step:
             case ("pays", token):
                 wish = Completion(WEB, key, token, "sandbox", "i", "card", token)
-                answer = till.complete(ours.purchase.id, wish, now)
+                answer = till.complete(created.purchase.id, wish, now)
                 return isinstance(answer, Answer) and answer.purchase.state is not State.OPEN
             case ("changes", quantity):
-                return isinstance(till.update(ours.purchase.id, self.change(key, quantity), now), Answer)
+                return isinstance(till.update(created.purchase.id, self.change(key, quantity), now), Answer)
             case ("proves" | "fails to prove" as what,):
-                return self.bank.answer_challenge(ours.purchase.id, ours.purchase.attempt, proved=what == "proves")
+                return self.bank.answer_challenge(
+                    created.purchase.id, created.purchase.attempt, proved=what == "proves"
+                )
             case _:
-                return isinstance(till.cancel(ours.purchase.id, WEB, key, "", now), Answer)
+                return isinstance(till.cancel(created.purchase.id, WEB, key, "", now), Answer)
 
     # The operator.
 
@@ -198,11 +200,11 @@ class MoneyWorld(World):
         assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
         return self.purchases()
 
-    def again(self, ours: str, attempt: int) -> None:
+    def again(self, purchase_id: str, attempt: int) -> None:
         """A message, delivered as often as the queue does before it gives up."""
         for _ in range(4):
             with suppress(*FAILS):
-                self.till.capture(ours, attempt, self.stage.now)
+                self.till.capture(purchase_id, attempt, self.stage.now)
                 return
 
     def judge(self) -> None:
@@ -211,7 +213,11 @@ class MoneyWorld(World):
         sold_to, used_by = dict[str, int](), dict[str, int]()
         for order in purchases:
             self.stage.happened[order.state.value] += 1
-            taken = [one for (ours, _), one in made.items() if ours == order.id and isinstance(one.standing, Captured)]
+            taken = [
+                one
+                for (purchase_id, _), one in made.items()
+                if purchase_id == order.id and isinstance(one.standing, Captured)
+            ]
             self.books(order, taken)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
                 self.stage.happened["refused after declines"] += 1

@@ -100,15 +100,15 @@ class World:
         assert isinstance(answer, Answer)
         return answer.purchase.id
 
-    def completes(self, ours: str) -> Callable[[], None]:
+    def completes(self, purchase_id: str) -> Callable[[], None]:
         till = self.process()
 
         def play() -> None:
             self.stage.let_others(self.stage.random.choice([0, 0, 300]))
-            wish = Completion(Caller("web"), f"pay-{ours}", ours, "sandbox", "i", "card", "declined")
-            answer = self.tried(lambda: till.complete(ours, wish, self.stage.now))
+            wish = Completion(Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined")
+            answer = self.tried(lambda: till.complete(purchase_id, wish, self.stage.now))
             if answer.purchase.state is State.PLACED:
-                self.placed.append(ours)
+                self.placed.append(purchase_id)
             else:
                 assert answer.messages[0].code == "too_many_attempts"
                 self.refused += 1
@@ -136,29 +136,29 @@ class World:
                     idle += 1
                     self.stage.let_others()
                     continue
-                ours = self.placed.pop(0)
+                purchase_id = self.placed.pop(0)
                 try:
-                    till.capture(ours, 1, self.stage.now)
+                    till.capture(purchase_id, 1, self.stage.now)
                 except FAILS:
-                    self.placed.append(ours)
+                    self.placed.append(purchase_id)
 
         return play
 
     def asked(self) -> int:
         """Attempts that reached the provider."""
-        return sum(self.bank.find(ours, 1, now=self.stage.now) is not None for ours in self.ids)
+        return sum(self.bank.find(purchase_id, 1, now=self.stage.now) is not None for purchase_id in self.ids)
 
 
 def play(seed: int, faults: str = "doubled", most: int = MOST) -> Counter[str]:
     world = World(seed)
     for _ in range(WORKERS):
         world.stage.actor(world.works(), FAULTS[faults])
-    for ours in world.ids:
-        world.stage.actor(world.completes(ours))
+    for purchase_id in world.ids:
+        world.stage.actor(world.completes(purchase_id))
     world.stage.play()
     till = world.process()
-    for ours in world.ids:  # messages of workers that died come again
-        till.capture(ours, 1, world.stage.now)
+    for purchase_id in world.ids:  # messages of workers that died come again
+        till.capture(purchase_id, 1, world.stage.now)
     asked, happened = world.asked(), world.stage.happened
     assert LIMIT <= asked <= most
     purchases = till.purchases.read_all(world.ids).values()

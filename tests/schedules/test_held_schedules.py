@@ -40,33 +40,33 @@ class Small(World):
     def buys(self, name: str, token: str) -> str:
         """Before the play: an order is placed."""
         created: Any = self.till.create(self.change(name, 1), self.stage.now)
-        ours: str = created.purchase.id
+        purchase_id: str = created.purchase.id
         self.till.complete(
-            ours, Completion(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token), self.stage.now
+            purchase_id, Completion(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token), self.stage.now
         )
-        self.ids.add(ours)
-        return ours
+        self.ids.add(purchase_id)
+        return purchase_id
 
-    def pays_for(self, ours: str) -> Callable[[], None]:
+    def pays_for(self, purchase_id: str) -> Callable[[], None]:
         till = self.process()
 
         def play() -> None:
             for _ in range(4):
                 with suppress(*FAILS):
-                    till.capture(ours, 1, self.stage.now)
+                    till.capture(purchase_id, 1, self.stage.now)
 
         return play
 
-    def holds(self, ours: str, *, releases: bool) -> Callable[[], None]:
+    def holds(self, purchase_id: str, *, releases: bool) -> Callable[[], None]:
         till = self.process()
 
         def play() -> None:
             for _ in range(3):
                 with suppress(*FAILS):
-                    till.hold_order(ours, "ann", self.stage.now)
+                    till.hold_order(purchase_id, "ann", self.stage.now)
                     if releases:
-                        till.release_order(ours, "ann", self.stage.now)
-                    till.give_up_order(ours, self.stage.now)
+                        till.release_order(purchase_id, "ann", self.stage.now)
+                    till.give_up_order(purchase_id, self.stage.now)
 
         return play
 
@@ -76,8 +76,8 @@ def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
     world = Small(seed, limited=limited)
     world.codes = ()
     ada, bob = world.buys("ada", "ok"), world.buys("bob", "declined")
-    for ours in (ada, ada, bob):
-        world.stage.actor(world.pays_for(ours), FAULTS[faults])
+    for purchase_id in (ada, ada, bob):
+        world.stage.actor(world.pays_for(purchase_id), FAULTS[faults])
     if not limited:
         world.stage.actor(world.holds(ada, releases=bool(seed // 8 % 2)), FAULTS[faults])
     world.stage.play(LEAPS)

@@ -102,9 +102,9 @@ class World:
         assert isinstance(answer, Answer)
         return answer.purchase.id
 
-    def complete(self, till: Checkout, ours: str, key: str, token: str) -> Answer:
+    def complete(self, till: Checkout, purchase_id: str, key: str, token: str) -> Answer:
         wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
-        answer = till.complete(ours, wish, self.stage.now)
+        answer = till.complete(purchase_id, wish, self.stage.now)
         assert isinstance(answer, Answer)
         return answer
 
@@ -113,15 +113,15 @@ class World:
         till, random = self.process(), Random(f"{name}{self.random.random()}")
 
         def step(turn: int) -> None:
-            ours, what = random.choice(self.ids), random.random()
+            purchase_id, what = random.choice(self.ids), random.random()
             if what < 0.25:
-                till.update(ours, self.change(f"{name}{turn}", random.choice([1, 2])), self.stage.now)
+                till.update(purchase_id, self.change(f"{name}{turn}", random.choice([1, 2])), self.stage.now)
             elif what < 0.27:
-                till.cancel(ours, Caller("web"), f"{name}{turn}", "", self.stage.now)
+                till.cancel(purchase_id, Caller("web"), f"{name}{turn}", "", self.stage.now)
             elif what < 0.4:
-                till.capture(ours, random.choice([1, 2]), self.stage.now)
+                till.capture(purchase_id, random.choice([1, 2]), self.stage.now)
             else:
-                self.complete(till, ours, f"{name}{turn}", random.choice(["ok", "declined"]))
+                self.complete(till, purchase_id, f"{name}{turn}", random.choice(["ok", "declined"]))
 
         def play() -> None:
             for turn in range(4):
@@ -146,7 +146,7 @@ class World:
             assert (answer.purchase.state is State.PLACED) == (late < room)
 
     def purchases(self) -> list[Purchase]:
-        found = [self.till.purchases.read(ours) for ours in self.ids]
+        found = [self.till.purchases.read(purchase_id) for purchase_id in self.ids]
         return [purchase for purchase in found if purchase is not None]
 
 

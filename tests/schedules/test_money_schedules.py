@@ -96,9 +96,11 @@ def test_ledger_provider_and_orders_agree_whatever_happens(search: Search, part:
     search.finds_nothing("money", range(1), play, met=MET + MET_IN_TIME * (COUNT >= 2_000))
 
 
-def _knows_none(till: Till, ours: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int) -> bool:
+def _knows_none(
+    till: Till, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
+) -> bool:
     """What an event tells of a refund is recorded whether or not it is known."""
-    return note_refund(till, ours, f"{provider_refund_id}-{now}", amount, None, now)
+    return note_refund(till, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
 
 
 def _never_voids(till: Till, provider_id: str, attempt: int, now: int) -> None:
