@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws
-from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, read_secrets, serve
+from chalicelib.api import ROUTES, Front, Keyring, Secrets, Services, read_secrets, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_books, open_exports
@@ -96,7 +96,7 @@ def discounts() -> Discounts:
     return Discounts(aws.client("dynamodb"), settings().commerce_table, stock())
 
 
-def till(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
+def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
     """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
     here = settings()
     held = frozenset(here.held_channels)
@@ -118,7 +118,7 @@ def till(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
 @cache
 def checkout() -> Checkout:
     """Purchases, as functions behind streams and queues move them."""
-    return till()
+    return build_checkout()
 
 
 @cache
@@ -142,20 +142,22 @@ def exports() -> Exports:
     )
 
 
-def shop() -> Shop:
+def shop() -> Services:
     """Everything that HTTP calls lead to, by the keys of the moment."""
     return shop_with(keyring().at(clock()))
 
 
 @lru_cache(maxsize=1)
-def shop_with(secrets: Secrets) -> Shop:
+def shop_with(secrets: Secrets) -> Services:
     """Everything that HTTP calls lead to, by these keys."""
     from chalicelib.streams.jobs import to_capture
     from chalicelib.streams.store import Queue
 
     captures = to_capture(Queue(aws.client("sqs"), settings().capture_queue_url))
-    checkout = till(secrets.id_key, market_table())
-    return Shop(settings(), secrets, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table())
+    checkout = build_checkout(secrets.id_key, market_table())
+    return Services(
+        settings(), secrets, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table()
+    )
 
 
 serve(app, ROUTES, shop)

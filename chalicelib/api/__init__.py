@@ -3,6 +3,6 @@
 from chalicelib.api.http import Front, serve
 from chalicelib.api.secrets import Keyring, Platform, Secrets, read_secrets
 from chalicelib.api.service import ROUTES
-from chalicelib.api.shop import Shop
+from chalicelib.api.shop import Services
 
-__all__ = ["ROUTES", "Front", "Keyring", "Platform", "Secrets", "Shop", "read_secrets", "serve"]
+__all__ = ["ROUTES", "Front", "Keyring", "Platform", "Secrets", "Services", "read_secrets", "serve"]

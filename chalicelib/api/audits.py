@@ -32,7 +32,7 @@ class AuditQuery(BaseModel):
 def audit(call: Call) -> Reply:
     """Compare every bucket of a drop with the rules of stock, and every unit with the purchases. Changes nothing."""
     wish = validated(AuditQuery, dict(call.query))
-    found = call.shop.checkout.audit(drop_id_in_path(call), call.now, _enough(call), purchases=wish.purchases)
+    found = call.services.checkout.audit(drop_id_in_path(call), call.now, _enough(call), purchases=wish.purchases)
     return reply(200, audit_report(found, detail=wish.detail, from_bucket=wish.from_bucket))
 
 
@@ -41,7 +41,7 @@ def repair(call: Call) -> Reply:
     actor = actor_of(call, OPERATOR)
     validated(Nothing, call.optional_json())
     drop_id = drop_id_in_path(call)
-    found, mended = call.shop.checkout.mend(drop_id, call.shop.enqueue_capture, call.now, _enough(call))
+    found, mended = call.services.checkout.mend(drop_id, call.services.enqueue_capture, call.now, _enough(call))
     logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
     return reply(200, audit_report(found, detail=_DETAIL, mended=mended))
 

@@ -28,7 +28,7 @@ def actor_of(call: Call, scope: str) -> str:
     try:
         claims = jwt.decode(
             token.strip(),
-            call.shop.secrets.jwt_secret,
+            call.services.deployment_keys.jwt_secret,
             algorithms=["HS256"],
             options={"require": ["exp", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
@@ -62,7 +62,7 @@ def caller_of(call: Call) -> Caller:
     same: an equal key elsewhere is another purchase.
     """
     profile = profile_of(call)
-    claimed = call.shop.secrets.platform_of(profile)
+    claimed = call.services.deployment_keys.platform_of(profile)
     namespace = f"{PUBLIC}\0{profile}"
     if claimed is None:
         return Caller(PUBLIC, namespace=namespace)
@@ -85,7 +85,7 @@ def platform_by_key(call: Call) -> Platform | None:
     given = call.headers.get("x-api-key", "")
     matching = [
         platform
-        for platform in call.shop.secrets.platforms
+        for platform in call.services.deployment_keys.platforms
         if hmac.compare_digest(given.encode("utf-8", "replace"), platform.api_key.encode())
     ]
     return matching[0] if matching else None

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chalicelib.api.shop import Shop
+from chalicelib.api.shop import Services
 from chalicelib.errors import BadInput, TooLarge, UnsupportedMedia
 from chalicelib.instants import Instant
 
@@ -37,7 +37,7 @@ class Reply:
 class Call:
     """One request: where it goes, what it carries, and the instant at which it came. Header names are lower case."""
 
-    shop: Shop
+    services: Services
     now: Instant
     params: Mapping[str, str]
     headers: Mapping[str, str]

@@ -12,7 +12,7 @@ def receive(call: Call) -> Reply:
     """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
     _verify(call)
     cue = parse_cue(call.json())
-    answer = call.shop.shows.apply_cue(cue, call.now)
+    answer = call.services.shows.apply_cue(cue, call.now)
     if isinstance(answer, CueRefused):
         raise Conflict(answer.detail, code=answer.code)
     applied = isinstance(answer, CueApplied)
@@ -23,7 +23,7 @@ def _verify(call: Call) -> None:
     """``Unauthenticated`` unless one of the secrets signed this body less than five minutes ago."""
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-    for secret in call.shop.secrets.cue_secrets:
+    for secret in call.services.deployment_keys.cue_secrets:
         try:
             Webhook(secret).verify(call.body, dict(call.headers), json_parse=False)
         except (WebhookVerificationError, ValueError):  # ValueError: what is not base64, not UTF-8, or lacks a comma

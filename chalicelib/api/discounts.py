@@ -60,8 +60,8 @@ class DiscountInUse(DiscountShown):
 def put_discount(call: Call) -> Reply:
     """Make or change a discount. Its budgets are fixed when it is made."""
     actor, wish = actor_of(call, OPERATOR), DiscountWish.read(call.json())
-    show = None if wish.show_id is None else call.shop.shows.show(wish.show_id)
-    desk = call.shop.checkout.discounts
+    show = None if wish.show_id is None else call.services.shows.show(wish.show_id)
+    desk = call.services.checkout.discounts
     discount, created = desk.put(call.params["code"], wish, show, actor, call.now)
     return reply(201 if created else 200, _shown(discount))
 
@@ -69,7 +69,7 @@ def put_discount(call: Call) -> Reply:
 def get_discount(call: Call) -> Reply:
     """A discount, and what is left of its budgets."""
     actor_of(call, OPERATOR)
-    found = call.shop.checkout.discounts.look(call.params["code"], call.now)
+    found = call.services.checkout.discounts.look(call.params["code"], call.now)
     if found is None:
         raise NotFound("There is no such discount.", field="code")
     discount, budgets = found

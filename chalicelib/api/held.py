@@ -14,21 +14,21 @@ def hold(call: Call) -> Reply:
     """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
     actor = actor_of(call, OPERATOR)
     validated(Nothing, call.optional_json())
-    return _shown(call.shop.checkout.hold_order(purchase_id_of_order(call), actor, call.now))
+    return _shown(call.services.checkout.hold_order(purchase_id_of_order(call), actor, call.now))
 
 
 def release(call: Call) -> Reply:
     """Let a held order be captured. A repeat finds it released."""
     actor = actor_of(call, OPERATOR)
     validated(Nothing, call.optional_json())
-    return _shown(call.shop.checkout.release_order(purchase_id_of_order(call), actor, call.now))
+    return _shown(call.services.checkout.release_order(purchase_id_of_order(call), actor, call.now))
 
 
 def give_up(call: Call) -> Reply:
     """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
     actor_of(call, OPERATOR)
     validated(Nothing, call.optional_json())
-    return _shown(call.shop.checkout.give_up_order(purchase_id_of_order(call), call.now))
+    return _shown(call.services.checkout.give_up_order(purchase_id_of_order(call), call.now))
 
 
 def _shown(purchase: Purchase) -> Reply:

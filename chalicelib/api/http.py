@@ -17,7 +17,7 @@ from chalice.app import Chalice, Request, Response
 from chalicelib import aws, instants
 from chalicelib.api.auth import actor_of, idempotency_key
 from chalicelib.api.calls import BODY_LIMIT, Call, Json, Manner, Reply, Route
-from chalicelib.api.shop import Shop
+from chalicelib.api.shop import Services
 from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable, UnsupportedMedia
 from chalicelib.instants import Instant
 from chalicelib.telemetry import flush, logger
@@ -64,7 +64,7 @@ class Front(Chalice):
         return answer
 
 
-def serve(app: Front, routes: Sequence[Route], shop: Callable[[], Shop]) -> None:
+def serve(app: Front, routes: Sequence[Route], get_services: Callable[[], Services]) -> None:
     """Put the routes on the app, a HEAD beside each GET, an OPTIONS on each path. ``shop`` is asked at each call.
 
     API Gateway knows the methods it is told of and no others: HEAD has to be a route of its own there.
@@ -72,10 +72,10 @@ def serve(app: Front, routes: Sequence[Route], shop: Callable[[], Shop]) -> None
     methods: dict[str, list[str]] = {}
     heads = [replace(route, method="HEAD") for route in routes if route.method == "GET"]
     for route in [*routes, *heads]:
-        _register(app, route.method, route.path, answering(app, route, shop))
+        _register(app, route.method, route.path, answering(app, route, get_services))
         methods.setdefault(route.path, []).append(route.method)
     for path, known in methods.items():
-        _register(app, "OPTIONS", path, _preflight(app, known, shop))
+        _register(app, "OPTIONS", path, _preflight(app, known, get_services))
     app.register_middleware(_as_problem, "http")
 
 
@@ -84,7 +84,7 @@ def _register(app: Front, method: str, path: str, view: Callable[..., Response])
     app.route(path, methods=[method], name=name, content_types=["*/*"])(view)
 
 
-def answering(app: Front, route: Route, shop: Callable[[], Shop]) -> Callable[..., Response]:
+def answering(app: Front, route: Route, get_services: Callable[[], Services]) -> Callable[..., Response]:
     """The view that Chalice calls: reads the request, guards it, answers, and turns every error into its answer."""
 
     def view(**params: str) -> Response:
@@ -92,9 +92,9 @@ def answering(app: Front, route: Route, shop: Callable[[], Shop]) -> Callable[..
         headers = {name.lower(): value for name, value in request.headers.items() if isinstance(value, str)}
         now, reason, allowed = instants.clock(), None, {}
         try:
-            composed = shop()
-            allowed = _cross_origin(headers, composed.settings.cors_origins)
-            reply = _guarded(route, composed, request, params, headers, now)
+            services = get_services()
+            allowed = _cross_origin(headers, services.settings.cors_origins)
+            reply = _guarded(route, services, request, params, headers, now)
         except LivedropError as error:
             reply, reason = refusal(error, route.manner), error.code
         except aws.UNREACHABLE as error:
@@ -115,11 +115,16 @@ def answering(app: Front, route: Route, shop: Callable[[], Shop]) -> Callable[..
 
 
 def _guarded(
-    route: Route, shop: Shop, request: Request, params: Mapping[str, str], headers: Mapping[str, str], now: Instant
+    route: Route,
+    services: Services,
+    request: Request,
+    params: Mapping[str, str],
+    headers: Mapping[str, str],
+    now: Instant,
 ) -> Reply:
     """Size first, then who calls, then what identifies the request; only then is the view asked."""
-    base_url = _base_url(request, headers, shop.settings.public_url)
-    call = Call(shop, now, params, headers, _body(request), base_url, request.query_params or {})
+    base_url = _base_url(request, headers, services.settings.public_url)
+    call = Call(services, now, params, headers, _body(request), base_url, request.query_params or {})
     if route.scope:
         actor_of(call, route.scope)
     if route.key:
@@ -201,11 +206,11 @@ def _cross_origin(headers: Mapping[str, str], origins: Sequence[str]) -> dict[st
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _READABLE, "Vary": "Origin"}
 
 
-def _preflight(app: Front, methods: Sequence[str], shop: Callable[[], Shop]) -> Callable[..., Response]:
+def _preflight(app: Front, methods: Sequence[str], get_services: Callable[[], Services]) -> Callable[..., Response]:
     def view(**_: str) -> Response:
         sent = {name.lower(): value for name, value in app.current_request.headers.items()}
         try:
-            headers = _cross_origin(sent, shop().settings.cors_origins)
+            headers = _cross_origin(sent, get_services().settings.cors_origins)
         except LivedropError as error:
             return _response(refusal(error, "ours"))
         except aws.UNREACHABLE:

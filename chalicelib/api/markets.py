@@ -39,14 +39,14 @@ class MarketsHeld(MarketsPut):
 
 def markets(call: Call) -> Reply:
     """The table that holds, who put it and when, and who put those before it."""
-    newest = call.shop.market_table.newest(_SHOWN)
+    newest = call.services.market_table.newest(_SHOWN)
     return reply(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
 
 
 def put_markets(call: Call) -> Reply:
     """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
     actor, wish = actor_of(call, OPERATOR), validated(Markets, call.json())
-    revision, new = call.shop.market_table.put(wish, actor, call.now)
+    revision, new = call.services.market_table.put(wish, actor, call.now)
     return reply(201 if new else 200, _shown(revision))
 
 

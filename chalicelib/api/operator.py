@@ -74,14 +74,14 @@ class ExportBody(_Exact):
 def put_show(call: Call) -> Reply:
     """Make or change a show."""
     actor, wish = actor_of(call, OPERATOR), ShowWish.read(call.json())
-    show, created = call.shop.shows.put_show(call.params["id"], wish, actor, call.now)
+    show, created = call.services.shows.put_show(call.params["id"], wish, actor, call.now)
     return reply(201 if created else 200, _show(show))
 
 
 def put_drop(call: Call) -> Reply:
     """Make or change a drop."""
     actor, wish = actor_of(call, OPERATOR), DropWish.read(call.json())
-    drop, created = call.shop.shows.put_drop(call.params["id"], wish, actor, call.now)
+    drop, created = call.services.shows.put_drop(call.params["id"], wish, actor, call.now)
     return reply(201 if created else 200, _drop(drop))
 
 
@@ -89,7 +89,7 @@ def change_stock(call: Call) -> Reply:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     wish = validated(StockBody, call.json())
-    done = call.shop.shows.change_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
+    done = call.services.shows.change_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
     answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
     return reply(201, answer)
 
@@ -101,7 +101,7 @@ def refund(call: Call) -> Reply:
     lines = tuple((line.line_item_id, line.quantity) for line in wish.lines or ())
     body = fingerprint("refund", purchase_id, wish.model_dump(exclude_defaults=True))
     asked = RefundWish(key, body, lines, bool(wish.restock), actor, wish.amount, wish.shipping)
-    return reply(201, _refund(*call.shop.checkout.refund(purchase_id, asked, call.now)))
+    return reply(201, _refund(*call.services.checkout.refund(purchase_id, asked, call.now)))
 
 
 def cancel_order(call: Call) -> Reply:
@@ -109,7 +109,9 @@ def cancel_order(call: Call) -> Reply:
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     validated(Nothing, call.optional_json())
     purchase_id = purchase_id_of_order(call)
-    done = call.shop.checkout.cancel_order(purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now)
+    done = call.services.checkout.cancel_order(
+        purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now
+    )
     return reply(201, _refund(*done))
 
 
@@ -117,8 +119,8 @@ def request_export(call: Call) -> Reply:
     """Ask for an export; a worker makes it."""
     actor, key = actor_of(call, FINANCE), idempotency_key(call)
     wish = validated(ExportBody, call.json())
-    day, exports = parse_day(wish.date, "$.date"), call.shop.exports
-    if wish.show_id is not None and call.shop.shows.show(wish.show_id) is None:
+    day, exports = parse_day(wish.date, "$.date"), call.services.exports
+    if wish.show_id is not None and call.services.shows.show(wish.show_id) is None:
         raise NotFound(f"There is no show {wish.show_id}.", field="$.show_id", code="unknown_show")
     run = exports.request_export(day, wish.show_id, key, actor, call.now, close=wish.close)
     shown = reply(202, _run(run))
@@ -128,7 +130,7 @@ def request_export(call: Call) -> Reply:
 
 def exports_of_day(call: Call) -> Reply:
     """The exports of a day, latest first, each with its manifest once it is done."""
-    exports = call.shop.exports
+    exports = call.services.exports
     runs = exports.exports_of(parse_day(call.params["date"]))
     shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
     return reply(200, {"date": call.params["date"], "exports": shown})

@@ -39,13 +39,13 @@ class Risk(TypedDict):
 def risk(call: Call) -> Reply:
     """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
     drop_id = _existing(call)
-    return _shown(drop_id, call.shop.checkout.risk.of_drop(drop_id), call.now)
+    return _shown(drop_id, call.services.checkout.risk.of_drop(drop_id), call.now)
 
 
 def put_risk(call: Call) -> Reply:
     """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
     actor, wish = actor_of(call, OPERATOR), validated(StepUpBody, call.json())
-    drop_id, desk = _existing(call), call.shop.checkout.risk
+    drop_id, desk = _existing(call), call.services.checkout.risk
     if not desk.rules.step_up.declines:
         raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
     until = call.now + wish.step_up_minutes * MINUTE
@@ -54,7 +54,7 @@ def put_risk(call: Call) -> Reply:
 
 def _existing(call: Call) -> str:
     drop_id = drop_id_in_path(call)
-    if call.shop.shows.drop(drop_id) is None:
+    if call.services.shows.drop(drop_id) is None:
         raise NotFound("There is no such drop.", field="id")
     return drop_id
 

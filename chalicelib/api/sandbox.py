@@ -45,7 +45,7 @@ def answer(call: Call) -> Reply:
     event = ProviderEvent(
         f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, told, purchase_id=purchase_id, attempt=attempt
     )
-    call.shop.checkout.note_event(event, call.now)
+    call.services.checkout.note_event(event, call.now)
     return _page(200, "Thank you", "You may go back to the shop.")
 
 
@@ -54,7 +54,7 @@ def _page(status: int, title: str, text: str, rest: str = "") -> Reply:
 
 
 def _asked(call: Call) -> tuple[SandboxGateway, str, int]:
-    gateway, purchase_id, attempt = call.shop.checkout.gateway, call.params["id"], call.params["attempt"]
+    gateway, purchase_id, attempt = call.services.checkout.gateway, call.params["id"], call.params["attempt"]
     known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:
         raise NotFound("There is nothing at this address.", code="not_found")

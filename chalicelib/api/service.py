@@ -23,8 +23,8 @@ from chalicelib.stock import HoldRef, Layout
 
 def health(call: Call) -> Reply:
     """200 when both tables answer: one read each."""
-    call.shop.checkout.purchases.read("health")
-    call.shop.stock.look([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
+    call.services.checkout.purchases.read("health")
+    call.services.stock.look([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
     return Reply(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 

@@ -14,11 +14,11 @@ from chalicelib.stock import Stock
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Services:
     """Everything a call may use."""
 
     settings: Settings
-    secrets: Secrets
+    deployment_keys: Secrets
     shows: Shows
     stock: Stock
     checkout: Checkout

@@ -25,7 +25,7 @@ def live(call: Call) -> Reply:
 
 def _answer(call: Call, *, whole: bool) -> Reply:
     show_id = call.params["id"]
-    picture = call.shop.shows.live(show_id, call.now) if is_id(show_id) else None
+    picture = call.services.shows.live(show_id, call.now) if is_id(show_id) else None
     if picture is None:
         raise NotFound("There is no such show.", field="id")
     tag = f'"{picture.digest}"'

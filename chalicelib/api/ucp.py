@@ -45,7 +45,7 @@ def profile(call: Call) -> Reply:
         "version": version,
         "services": {"dev.ucp.shopping": [service]},
         "capabilities": capabilities,
-        "payment_handlers": ucp_views.handlers(call.shop.settings.payments),
+        "payment_handlers": ucp_views.handlers(call.services.settings.payments),
     }
     return Reply(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
 
@@ -54,14 +54,14 @@ def create_cart(call: Call) -> Reply:
     """Hold units for each line."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
     change = validated(CartBody, body).change(caller, key, fingerprint("create cart", body))
-    return _cart(call, call.shop.checkout.create(change, call.now), change)
+    return _cart(call, call.services.checkout.create(change, call.now), change)
 
 
 def get_cart(call: Call) -> Reply:
     """A cart as it stands."""
     profile_of(call)
     purchase_id = _purchase_id_in_path(call, "cart_")
-    answer = call.shop.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN
+    answer = call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN
     if isinstance(answer, Answer) and answer.purchase.state is State.CANCELLED:
         answer = _UNKNOWN
     return _cart(call, answer)
@@ -88,14 +88,14 @@ def create_checkout(call: Call) -> Reply:
         return _checkout(call, _UNKNOWN)
     change = wish.change(caller, key, fingerprint("create checkout", body), cart_purchase_id)
     # Who names a cart knows its id, and may read it anyway.
-    return _checkout(call, call.shop.checkout.create(change, call.now), None if cart_purchase_id else change)
+    return _checkout(call, call.services.checkout.create(change, call.now), None if cart_purchase_id else change)
 
 
 def get_checkout(call: Call) -> Reply:
     """A checkout session as it stands."""
     profile_of(call)
     purchase_id = _purchase_id_in_path(call, "chk_")
-    return _checkout(call, call.shop.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN)
+    return _checkout(call, call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN)
 
 
 def update_checkout(call: Call) -> Reply:
@@ -109,10 +109,10 @@ def update_checkout(call: Call) -> Reply:
 def complete_checkout(call: Call) -> Reply:
     """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    print_, provider = fingerprint("complete", call.params["id"], body), call.shop.settings.payments
+    print_, provider = fingerprint("complete", call.params["id"], body), call.services.settings.payments
     wish = validated(CompleteBody, body).completion(caller, key, print_, provider)
     purchase_id = _purchase_id_in_path(call, "chk_")
-    return _checkout(call, call.shop.checkout.complete(purchase_id, wish, call.now) if purchase_id else _UNKNOWN)
+    return _checkout(call, call.services.checkout.complete(purchase_id, wish, call.now) if purchase_id else _UNKNOWN)
 
 
 def cancel_checkout(call: Call) -> Reply:
@@ -125,7 +125,7 @@ def get_order(call: Call) -> Reply:
     profile_of(call)
     platform = authenticated_platform(call)
     purchase_id = _purchase_id_in_path(call, "ord_")
-    answer = call.shop.checkout.find(purchase_id, call.now) if purchase_id and platform else _UNKNOWN
+    answer = call.services.checkout.find(purchase_id, call.now) if purchase_id and platform else _UNKNOWN
     if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
         return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     if answer.purchase.state is not State.PAID:
@@ -137,7 +137,7 @@ def get_order(call: Call) -> Reply:
 def look_up(call: Call) -> Reply:
     """Drops as products, with price and availability."""
     profile_of(call)
-    wish, shows = validated(LookupBody, call.json()), call.shop.shows
+    wish, shows = validated(LookupBody, call.json()), call.services.shows
     asked = {one: shows.offer(one, call.now) if is_id(one) else None for one in wish.drop_ids()}
     return Reply(200, catalog.lookup(asked, call.now), dict(_NO_STORE))
 
@@ -153,13 +153,13 @@ def _purchase_id_in_path(call: Call, prefix: str) -> str | None:
 
 def _updated(call: Call, prefix: str, change: Change) -> Answer | NoPurchase:
     purchase_id = _purchase_id_in_path(call, prefix)
-    return call.shop.checkout.update(purchase_id, change, call.now) if purchase_id else _UNKNOWN
+    return call.services.checkout.update(purchase_id, change, call.now) if purchase_id else _UNKNOWN
 
 
 def _cancelled(call: Call, prefix: str) -> Answer | NoPurchase:
     caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
     purchase_id, print_ = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
-    return call.shop.checkout.cancel(purchase_id, caller, key, print_, call.now) if purchase_id else _UNKNOWN
+    return call.services.checkout.cancel(purchase_id, caller, key, print_, call.now) if purchase_id else _UNKNOWN
 
 
 def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
@@ -173,7 +173,7 @@ def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) 
 def _checkout(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
-    market, settings = _market_of(call, answer.purchase), call.shop.settings
+    market, settings = _market_of(call, answer.purchase), call.services.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(
@@ -184,7 +184,7 @@ def _checkout(call: Call, answer: Answer | NoPurchase, asked: Change | None = No
 
 def _market_of(call: Call, purchase: Purchase) -> Market:
     """The market a purchase was priced in. Whether prices include tax is as in its totals, whatever holds by now."""
-    market, sums = call.shop.checkout.markets_at(call.now).by_id(purchase.market), purchase.totals
+    market, sums = call.services.checkout.markets_at(call.now).by_id(purchase.market), purchase.totals
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 

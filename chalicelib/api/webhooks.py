@@ -10,13 +10,13 @@ from chalicelib.payments import is_signed_by_stripe, stripe_event
 
 def from_stripe(call: Call) -> Reply:
     """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
-    if call.shop.settings.payments != "stripe":
+    if call.services.settings.payments != "stripe":
         raise NotFound("There is nothing at this address.", code="not_found")
-    secrets = call.shop.provider_keys.at(call.now).webhook_secrets
+    secrets = call.services.provider_keys.at(call.now).webhook_secrets
     if not is_signed_by_stripe(call.body, call.headers.get("stripe-signature", ""), secrets, call.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
     event = stripe_event(call.json())
-    return Reply(200, {"id": event.id, "status": call.shop.checkout.note_event(event, call.now)})
+    return Reply(200, {"id": event.id, "status": call.services.checkout.note_event(event, call.now)})
 
 
 ROUTES = (

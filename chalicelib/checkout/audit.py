@@ -16,7 +16,7 @@ from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claim
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.tallies import Bought, Miscount, bought, judge_tallies
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Contended, NotFound
 from chalicelib.instants import Instant
 from chalicelib.shows import Drop, OnRecord
@@ -116,32 +116,32 @@ class _Names:
         return bool(claims)
 
 
-def audit(till: Till, drop_id: str, now: Instant, enough: Enough, *, purchases: bool = True) -> DropAudit:
+def audit(context: CheckoutContext, drop_id: str, now: Instant, enough: Enough, *, purchases: bool = True) -> DropAudit:
     """Compare a drop's buckets with its record, its purchases and its summary. ``NotFound``; writes nothing.
 
     Costs 1 RCU a bucket and a scan of the whole commerce table (1 RCU for each 4 KB of it), which ends early, with
     ``complete`` False, when ``enough`` says so; without ``purchases`` only the buckets. What seems wrong is read again:
     1 RCU a bucket and a purchase of it, and the scan once more where units seem to be nobody's.
     """
-    record, stock = _counted(till, drop_id, now)
+    record, stock = _counted(context, drop_id, now)
     drop = record.drop
     found = DropAudit(drop, now, stock, record.plan, complete=False, mismatches=stock.mismatches)
     if not purchases:
         return found
     standings = dict(stock.standings)
-    names = _names(till, drop, standings.values(), enough)
+    names = _names(context, drop, standings.values(), enough)
     found.purchases = names.purchases
     found.owners = {hold: claim for hold in standings if (claim := names.of(hold, standings[hold]))}
     patience = Patience(now, drop.hold_seconds, record.changed_at, frozenset(names.bounds))
     suspects = _judged(standings.keys() | names.by_hold.keys(), standings, names, patience)
-    found.found = _confirmed(till, drop, suspects, names, patience, enough)
+    found.found = _confirmed(context, drop, suspects, names, patience, enough)
     found.complete = names.complete
     found.buyers = len(names.tallies)
     found.miscounts = judge_tallies(names.tallies, names.bought, now, complete=names.complete)
     _tell_what_is_gone(found)
     sentences = [one.sentence for one in found.found] + [one.sentence for one in found.miscounts]
     found.mismatches += tuple(sentence for sentence in sentences if sentence is not None)
-    found.mismatches += tuple(_of_the_drop(till, found, record, names.latest, patience))
+    found.mismatches += tuple(_of_the_drop(context, found, record, names.latest, patience))
     return found
 
 
@@ -154,28 +154,30 @@ def _tell_what_is_gone(found: DropAudit) -> None:
             logger.error("units of a paid order are gone", extra=extra)
 
 
-def _counted(till: Till, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
+def _counted(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
     """The record and the buckets, read while the record stayed as it was: a plan changes both."""
-    record = till.shows.on_record(drop_id)
+    record = context.shows.on_record(drop_id)
     for _ in range(_TRIES):
         if record is None:
             raise NotFound("There is no such drop.", field="id")
-        counted = till.stock.audit(record.drop.layout, record.drop.stock, now, record.plan)
-        after = till.shows.on_record(drop_id)
+        counted = context.stock.audit(record.drop.layout, record.drop.stock, now, record.plan)
+        after = context.shows.on_record(drop_id)
         if after == record or not counted.mismatches:
             return record, counted
         record = after
     raise Contended("The drop is being changed by others again and again.")
 
 
-def _names(till: Till, drop: Drop, standings: Iterable[Standing], enough: Enough, *, all_shows: bool = False) -> _Names:
+def _names(
+    context: CheckoutContext, drop: Drop, standings: Iterable[Standing], enough: Enough, *, all_shows: bool = False
+) -> _Names:
     """What the purchases of the drop's show claim of it, as far as there is time.
 
     Of ``all_shows``: whatever any purchase claims, so that nothing is called nobody's that somebody names anywhere.
     """
     orders = {order_ref(one.order) for one in standings if one.order is not None}
     names = _Names()
-    for page in pages(till.purchases, drop.id, None if all_shows else drop.show_id):
+    for page in pages(context.purchases, drop.id, None if all_shows else drop.show_id):
         if enough():
             names.complete = False
             break
@@ -200,21 +202,21 @@ def _judged(holds: Iterable[str], standings: dict[str, Standing], names: _Names,
 
 
 def _confirmed(
-    till: Till, drop: Drop, suspects: list[Found], names: _Names, patience: Patience, enough: Enough
+    context: CheckoutContext, drop: Drop, suspects: list[Found], names: _Names, patience: Patience, enough: Enough
 ) -> list[Found]:
     """Those of the suspects that a second reading of both sides shows too. Cut short, ``names`` are not complete."""
     if not suspects:
         return []
     refs = [(drop.layout, _ref(one)) for one in suspects]
-    seen = {one.hold_id: standing for one, standing in zip(suspects, till.stock.look(refs), strict=True)}
+    seen = {one.hold_id: standing for one, standing in zip(suspects, context.stock.look(refs), strict=True)}
     standings = {hold_id: standing for hold_id, standing in seen.items() if standing is not None}
     nobodys = any(one.claim is None and one.hold_id in standings for one in suspects)
-    again = _names(till, drop, standings.values(), enough, all_shows=True) if nobodys else _Names()
+    again = _names(context, drop, standings.values(), enough, all_shows=True) if nobodys else _Names()
     for purchase_id in sorted({one.claim.purchase_id for one in suspects if one.claim is not None}):
         if enough():
             again.complete = False
             break
-        purchase = till.purchases.read(purchase_id)
+        purchase = context.purchases.read(purchase_id)
         if purchase is not None:
             again.by_order[purchase.order_ref] = bare_claim(purchase)
             again.learn(purchase, drop.id)
@@ -234,7 +236,7 @@ def _ref(one: Found) -> HoldRef:
 
 
 def _of_the_drop(
-    till: Till, found: DropAudit, record: OnRecord, latest: Instant, patience: Patience
+    context: CheckoutContext, found: DropAudit, record: OnRecord, latest: Instant, patience: Patience
 ) -> Collection[str]:
     """A plan that nobody carries out, and a summary that is behind although nothing has happened for a minute."""
     sentences = []
@@ -243,7 +245,7 @@ def _of_the_drop(
     young = any(one.until is not None and patience.leaves_hold(one) for _, one in found.stock.standings)
     quiet = found.complete and not young and not patience.leaves(latest) and not patience.leaves(record.changed_at)
     if quiet and _behind(found.stock, patience):
-        again = till.stock.audit(record.drop.layout, record.drop.stock, patience.now, record.plan)
+        again = context.stock.audit(record.drop.layout, record.drop.stock, patience.now, record.plan)
         if _behind(again, patience):
             sentences.append("the live summary is not what the buckets add up to, and nothing changed for a minute")
     return sentences

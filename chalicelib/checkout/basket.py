@@ -9,7 +9,7 @@ from chalicelib.checkout.model import Destination, Line, Purchase, State
 from chalicelib.checkout.status import as_it_stands, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
-    Till,
+    CheckoutContext,
     give_back_unnamed,
     give_up,
     next_version,
@@ -22,79 +22,79 @@ from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, Layout
 
 
-def create(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
+def create(context: CheckoutContext, change: Change, now: Instant) -> Answer | NoPurchase:
     """Begin a purchase: hold units for each line, then put it. A repeat meets its own holds and its own purchase.
 
     Costs one write a line and one for the purchase; a refusal costs no write and one read, which tells a repeat of an
     earlier success from a first try. ``Conflict`` when the key was used with another body.
     """
     if change.cart_id is not None:
-        return _from_cart(till, change, now)
-    purchase_id = derive_purchase_id(till.id_key, change.caller.namespace or change.caller.platform, change.key)
+        return _from_cart(context, change, now)
+    purchase_id = derive_purchase_id(context.id_key, change.caller.namespace or change.caller.platform, change.key)
     try:
-        _check_option(till, change.shipping_option, change.destination, _places(till, change, now), now)
+        _check_option(context, change.shipping_option, change.destination, _places(context, change, now), now)
     except BadInput:
-        standing = till.purchases.read(purchase_id)
+        standing = context.purchases.read(purchase_id)
         if standing is None:
             raise
         return _created_before(standing, change, now)
     basket = Basket(purchase_id=purchase_id, version=1)
-    fill(till, basket, change.wishes or (), (), now)
+    fill(context, basket, change.wishes or (), (), now)
     if not basket.lines or basket.currency is None:
-        standing = till.purchases.read(purchase_id)
+        standing = context.purchases.read(purchase_id)
         return _created_before(standing, change, now) if standing else NoPurchase(tuple(basket.messages))
-    purchase = till.priced(till.asked_anew(_begun(till, change, basket, now)))
+    purchase = context.priced(context.asked_anew(_begun(context, change, basket, now)))
     try:
-        standing = till.purchases.create(purchase)
+        standing = context.purchases.create(purchase)
     except BadInput:
-        _let_all_go(till, basket)
+        _let_all_go(context, basket)
         raise
     if standing is None:
         return as_it_stands(purchase, now, *basket.messages, created=True)
-    give_back_unnamed(till.stock, basket.taken, standing)
+    give_back_unnamed(context.stock, basket.taken, standing)
     return _created_before(standing, change, now)
 
 
-def update(till: Till, purchase_id: str, change: Change, now: Instant) -> Answer | NoPurchase:
+def update(context: CheckoutContext, purchase_id: str, change: Change, now: Instant) -> Answer | NoPurchase:
     """Replace what the change mentions. Units for growing lines first, then the write, then shrinking lines give back.
 
     Dying after the write leaves surplus units held: a sell corrects them, or they lapse. ``Conflict`` when another
     change came in between (nothing of this one remains) or the key was used with another body.
     """
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     if purchase is None:
         return UNKNOWN
     if seen(purchase, change.key, change.fingerprint):
         return as_it_stands(purchase, now)
     if purchase.state is not State.OPEN:
         return no_longer_open(purchase, now)
-    return _changed(till, purchase, change, now)
+    return _changed(context, purchase, change, now)
 
 
-def find(till: Till, purchase_id: str, now: Instant) -> Answer | NoPurchase:
+def find(context: CheckoutContext, purchase_id: str, now: Instant) -> Answer | NoPurchase:
     """A purchase as it stands: one consistent read."""
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     return UNKNOWN if purchase is None else as_it_stands(purchase, now)
 
 
 def cancel(
-    till: Till, purchase_id: str, caller: Caller, key: str, fingerprint: str, now: Instant
+    context: CheckoutContext, purchase_id: str, caller: Caller, key: str, fingerprint: str, now: Instant
 ) -> Answer | NoPurchase:
     """Give an open purchase up and its units back. A placed one answers that it is in progress.
 
     A repeat gives the units back again (one write a hold, refused where they are back): whoever cancelled may have died
     before it did.
     """
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     if purchase is None:
         return UNKNOWN
     repeated = seen(purchase, key, fingerprint)
     if purchase.state is State.OPEN and not repeated:
         keys = remembered(purchase.keys, key, fingerprint)
         cancelled = next_version(purchase, now, state=State.CANCELLED, cancelled_at=now, keys=keys)
-        purchase = _write(till, cancelled, [], (key, fingerprint)) or cancelled
+        purchase = _write(context, cancelled, [], (key, fingerprint)) or cancelled
     if purchase.state is State.CANCELLED:
-        _let_go(till, purchase, ())
+        _let_go(context, purchase, ())
     elif not repeated:
         return no_longer_open(purchase, now)
     return as_it_stands(purchase, now)
@@ -107,18 +107,18 @@ def _created_before(standing: Purchase, change: Change, now: Instant) -> Answer:
     return as_it_stands(standing, now, created=True)
 
 
-def _let_all_go(till: Till, basket: Basket) -> None:
+def _let_all_go(context: CheckoutContext, basket: Basket) -> None:
     """Give back what a create took that can never be written; what a twin wrote with less keeps what it names."""
-    standing = till.purchases.read(basket.purchase_id)
+    standing = context.purchases.read(basket.purchase_id)
     if standing is not None:
-        give_back_unnamed(till.stock, basket.taken, standing)
+        give_back_unnamed(context.stock, basket.taken, standing)
         return
     for layout, hold in basket.taken:
-        till.stock.release(layout, hold)
+        context.stock.release(layout, hold)
 
 
-def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase:
-    hinted = till.markets_at(now).of_country(change.country_hint)
+def _begun(context: CheckoutContext, change: Change, basket: Basket, now: Instant) -> Purchase:
+    hinted = context.markets_at(now).of_country(change.country_hint)
     return Purchase(
         id=basket.purchase_id,
         version=1,
@@ -141,9 +141,9 @@ def _begun(till: Till, change: Change, basket: Basket, now: Instant) -> Purchase
     )
 
 
-def _from_cart(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
+def _from_cart(context: CheckoutContext, change: Change, now: Instant) -> Answer | NoPurchase:
     """A cart becomes a checkout session: the same purchase, its lines, and its buyer where the cart has one."""
-    purchase = till.purchases.read(change.cart_id or "")
+    purchase = context.purchases.read(change.cart_id or "")
     if purchase is None:
         return UNKNOWN
     if seen(purchase, change.key, change.fingerprint):
@@ -160,19 +160,19 @@ def _from_cart(till: Till, change: Change, now: Instant) -> Answer | NoPurchase:
         attribution=change.attribution,
         codes=change.codes,
     )
-    answer = _changed(till, purchase, taken_over, now)
+    answer = _changed(context, purchase, taken_over, now)
     return Answer(answer.purchase, answer.messages, created=True)
 
 
-def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> Answer:
+def _changed(context: CheckoutContext, purchase: Purchase, change: Change, now: Instant) -> Answer:
     basket = Basket(
         purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
     )
     destination = change.destination or purchase.destination
-    _check_option(till, change.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
+    _check_option(context, change.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
     if change.wishes is not None:
         basket.lines = []
-        fill(till, basket, change.wishes, purchase.lines, now)
+        fill(context, basket, change.wishes, purchase.lines, now)
     mentioned = {
         name: value
         for name in ("buyer", "destination", "shipping_option", "attribution", "codes")
@@ -186,56 +186,60 @@ def _changed(till: Till, purchase: Purchase, change: Change, now: Instant) -> An
         keys=remembered(purchase.keys, change.key, change.fingerprint),
         **mentioned,
     )
-    changed = till.priced(till.asked_anew(changed))
+    changed = context.priced(context.asked_anew(changed))
     try:
-        won = _write(till, changed, basket.taken, (change.key, change.fingerprint))
+        won = _write(context, changed, basket.taken, (change.key, change.fingerprint))
     except BadInput:
-        give_up(till, purchase, basket.taken, now)
+        give_up(context, purchase, basket.taken, now)
         raise
-    _let_go(till, purchase, (won or changed).lines)
+    _let_go(context, purchase, (won or changed).lines)
     return as_it_stands(won, now) if won else as_it_stands(changed, now, *basket.messages)
 
 
-def _let_go(till: Till, purchase: Purchase, kept: tuple[Line, ...]) -> None:
+def _let_go(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
     """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
     order = order_of(purchase) if purchase.attempt else None
     for layout, hold, units in given_up(purchase.lines, kept):
         if units:
-            till.stock.shrink(layout, hold, units)
+            context.stock.shrink(layout, hold, units)
         else:
-            till.stock.release(layout, hold, order)
+            context.stock.release(layout, hold, order)
 
 
 def _write(
-    till: Till,
+    context: CheckoutContext,
     purchase: Purchase,
     taken: list[tuple[Layout, HoldRef]],
     repeat_of: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""
-    standing = till.purchases.replace(purchase)
+    standing = context.purchases.replace(purchase)
     if standing is None:
         return None
-    give_back_unnamed(till.stock, taken, standing)
+    give_back_unnamed(context.stock, taken, standing)
     if seen(standing, *repeat_of):
         return standing
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _places(till: Till, change: Change, now: Instant) -> set[tuple[str, str]]:
+def _places(context: CheckoutContext, change: Change, now: Instant) -> set[tuple[str, str]]:
     """Market and currency of every drop wished for: what the purchase to be may be sold in."""
-    hinted = till.markets_at(now).of_country(change.country_hint)
-    offers = [till.shows.offer(wish.drop_id, now) for wish in change.wishes or ()]
+    hinted = context.markets_at(now).of_country(change.country_hint)
+    offers = [context.shows.offer(wish.drop_id, now) for wish in change.wishes or ()]
     return {(hinted.id if hinted else one.drop.market or "", one.drop.currency) for one in offers if one}
 
 
 def _check_option(
-    till: Till, chosen: str | None, destination: Destination | None, places: set[tuple[str, str]], now: Instant
+    context: CheckoutContext,
+    chosen: str | None,
+    destination: Destination | None,
+    places: set[tuple[str, str]],
+    now: Instant,
 ) -> None:
     """``BadInput`` unless goods can go there in the chosen way. Asked before any unit is taken, so none goes back."""
     if chosen is None or destination is None or destination.address_country is None:
         return
     for market, currency in places:
-        if chosen not in {option.id for option in till.shipping(destination, market, currency, now)[1]}:
+        if chosen not in {option.id for option in context.shipping(destination, market, currency, now)[1]}:
             where = "$.fulfillment.methods[0].groups[0].selected_option_id"
             raise BadInput("There is no such shipping option for this destination.", field=where)

@@ -25,7 +25,7 @@ from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Payment, Purchase, State
 from chalicelib.checkout.reserving import held_until
-from chalicelib.checkout.till import Till, next_version
+from chalicelib.checkout.till import CheckoutContext, next_version
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import (
@@ -47,7 +47,9 @@ LOOK_AGAIN_SECONDS = 30
 """How often the provider is asked about a buyer from whom no webhook tells."""
 
 
-def capture(till: Till, purchase_id: str, attempt: int, now: Instant, provider_id: str | None = None) -> int | None:
+def capture(
+    context: CheckoutContext, purchase_id: str, attempt: int, now: Instant, provider_id: str | None = None
+) -> int | None:
     """Bring one attempt to its end: paid, or open again with the reason. Nothing to do when it has ended.
 
     ``provider_id`` is the payment that a webhook was about, which spares a search that lags.
@@ -56,87 +58,87 @@ def capture(till: Till, purchase_id: str, attempt: int, now: Instant, provider_i
     many seconds to come again, when the attempt waits for the buyer.
     Raises when it must be tried again: the provider's outcome is unknown, or another worker came in between.
     """
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     if purchase is None:
         logger.error("no such purchase", extra={"purchase": log_reference(purchase_id)})
     elif purchase.attempt != attempt:
-        void_leftover(till, purchase, attempt, provider_id, now)
+        void_leftover(context, purchase, attempt, provider_id, now)
     elif purchase.state is State.PLACED:
-        return _placed(till, purchase, now)
+        return _placed(context, purchase, now)
     elif purchase.state is State.AWAITING_BUYER:
-        return _awaited(till, purchase, now)
+        return _awaited(context, purchase, now)
     elif purchase.state is State.HELD:
-        _held(till, purchase, now)
+        _held(context, purchase, now)
     else:
-        void_leftover(till, purchase, attempt, provider_id, now)
+        void_leftover(context, purchase, attempt, provider_id, now)
     return None
 
 
-def _placed(till: Till, purchase: Purchase, now: Instant) -> int | None:
-    purchase, all_sold = sold_to_it(till, purchase, now)
+def _placed(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
+    purchase, all_sold = sold_to_it(context, purchase, now)
     if not all_sold:
-        end_attempt(till, purchase, "out_of_stock", None, now)
+        end_attempt(context, purchase, "out_of_stock", None, now)
         return None
-    return _money(till, purchase, now)
+    return _money(context, purchase, now)
 
 
-def _awaited(till: Till, purchase: Purchase, now: Instant) -> int | None:
+def _awaited(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     """Look what became of the buyer's part: go on, end it, or come again. A success after the deadline is voided."""
     payment = purchase.payment
     if payment is None or payment.answer_by is None:
         raise Contended("A purchase that waits for its buyer without a payment cannot go on.")
-    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
     late = now >= payment.answer_by
     if isinstance(found, Declined):
-        _declined(till, purchase, found, now)
+        _declined(context, purchase, found, now)
     elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
-        purchase, all_sold = sold_to_it(till, purchase, now)
+        purchase, all_sold = sold_to_it(context, purchase, now)
         if not all_sold:
-            end_attempt(till, purchase, "out_of_stock", found.provider_id, now)
+            end_attempt(context, purchase, "out_of_stock", found.provider_id, now)
             return None
-        _take(till, purchase, payment, found.provider_id, now)
+        _take(context, purchase, payment, found.provider_id, now)
     elif late:
         count("challenges_not_answered")
-        end_attempt(till, purchase, "authentication_expired", payment.provider_id, now)
+        end_attempt(context, purchase, "authentication_expired", payment.provider_id, now)
     else:
         left = (payment.answer_by - now + SECOND - 1) // SECOND
         return min(left, LOOK_AGAIN_SECONDS)
     return None
 
 
-def _held(till: Till, purchase: Purchase, now: Instant) -> None:
+def _held(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     """Held: a capture that was under way makes it an order all the same; past its time it is given up.
 
     It becomes one at the next epoch: who was about to give it up may still send its units back at this one.
     """
     payment = purchase.payment
-    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
     if payment is not None and isinstance(found, Captured):
-        purchase, all_sold = sold_to_it(till, raised(till, purchase, now), now)
+        purchase, all_sold = sold_to_it(context, raised(context, purchase, now), now)
         if not all_sold:
             raise Contended("Units of a held order are not there.")
-        _paid(till, purchase, payment, found, now)
+        _paid(context, purchase, payment, found, now)
     elif payment is None or payment.answer_by is None or now >= payment.answer_by:
-        give_up_held(till, purchase, now)
+        give_up_held(context, purchase, now)
 
 
-def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
+def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     payment = purchase.payment
     if payment is None:
         raise Contended("A placed purchase without a payment cannot be paid.")
     if not purchase.totals.total:  # discounts took all of it off: the provider is not asked
-        _take(till, purchase, payment, None, now)
+        _take(context, purchase, payment, None, now)
         return None
     if payment.released_by is not None:
-        found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+        found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
         if isinstance(found, Authorised | Captured):
-            _take(till, purchase, payment, found.provider_id, now)
+            _take(context, purchase, payment, found.provider_id, now)
             return None
-    elif payment.failure is not None or over_limit(till, purchase, now):
-        _refuse(till, purchase, payment, now)
+    elif payment.failure is not None or over_limit(context, purchase, now):
+        _refuse(context, purchase, payment, now)
         return None
     if payment.token is None:  # its buyer has proved who they are already, and what was reserved then is gone
-        end_attempt(till, purchase, "authorisation_expired", payment.provider_id, now)
+        end_attempt(context, purchase, "authorisation_expired", payment.provider_id, now)
         return None
     order = PaymentOrder(
         purchase_id=purchase.id,
@@ -148,12 +150,12 @@ def _money(till: Till, purchase: Purchase, now: Instant) -> int | None:
         asked_at=purchase.placed_at or purchase.updated_at,
         provider_id=payment.provider_id,
         step_up=payment.step_up,
-        return_url=till.return_url.replace("{checkout}", f"chk_{purchase.id}"),
+        return_url=context.return_url.replace("{checkout}", f"chk_{purchase.id}"),
     )
-    return _answered(till, purchase, payment, till.gateway.authorise(order, now=now), now)
+    return _answered(context, purchase, payment, context.gateway.authorise(order, now=now), now)
 
 
-def _refuse(till: Till, purchase: Purchase, payment: Payment, now: Instant) -> None:
+def _refuse(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
     """End an attempt before the provider is asked for it, though another worker may be asking at this moment.
 
     Noted first: who reserves money from there on sees that (``_still_ours``), and who did so before is found here.
@@ -161,53 +163,55 @@ def _refuse(till: Till, purchase: Purchase, payment: Payment, now: Instant) -> N
     if payment.failure is None:
         payment = payment.model_copy(update={"failure": "too_many_attempts"})
         purchase = next_version(purchase, now, payment=payment)
-        write(till, purchase)
+        write(context, purchase)
     since, known = seen_from(purchase), payment.provider_id
-    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=known, since=since)
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=known, since=since)
     if isinstance(found, Captured):
-        _take(till, purchase, payment, found.provider_id, now)
+        _take(context, purchase, payment, found.provider_id, now)
         return
     if isinstance(found, Authorised | ActionNeeded):  # before any unit moves, as what was captured keeps its goods
-        void(till, found.provider_id, purchase.attempt, now)
-    end_attempt(till, purchase, "too_many_attempts", known, now)
+        void(context, found.provider_id, purchase.attempt, now)
+    end_attempt(context, purchase, "too_many_attempts", known, now)
 
 
-def _answered(till: Till, purchase: Purchase, payment: Payment, authorised: Authorisation, now: Instant) -> int | None:
+def _answered(
+    context: CheckoutContext, purchase: Purchase, payment: Payment, authorised: Authorisation, now: Instant
+) -> int | None:
     if isinstance(authorised, Declined):
-        _declined(till, purchase, authorised, now)
+        _declined(context, purchase, authorised, now)
         return None
     if isinstance(authorised, ActionNeeded):
-        return _await(till, purchase, authorised, now)
+        return _await(context, purchase, authorised, now)
     if authorised.found:
-        purchase = raised(till, purchase, now)
-        purchase, all_sold = sold_to_it(till, purchase, now)
+        purchase = raised(context, purchase, now)
+        purchase, all_sold = sold_to_it(context, purchase, now)
         if not all_sold:
-            end_attempt(till, purchase, "out_of_stock", authorised.provider_id, now)
+            end_attempt(context, purchase, "out_of_stock", authorised.provider_id, now)
             return None
-    _take(till, purchase, payment, authorised.provider_id, now)
+    _take(context, purchase, payment, authorised.provider_id, now)
     return None
 
 
-def _declined(till: Till, purchase: Purchase, said: Declined, now: Instant) -> None:
+def _declined(context: CheckoutContext, purchase: Purchase, said: Declined, now: Instant) -> None:
     count("payments_declined")
     if is_by_provider(said):
-        note_decline(till, purchase, now)
-    end_attempt(till, purchase, said.code, said.provider_id, now)
+        note_decline(context, purchase, now)
+    end_attempt(context, purchase, said.code, said.provider_id, now)
     if is_by_provider(said):
-        note_decline_of_drops(till, purchase, now)
+        note_decline_of_drops(context, purchase, now)
 
 
-def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
+def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
     """Wait for the buyer: units held again until a deadline first, then the purchase written, at the next epoch."""
     ends = min([now // SECOND + CHALLENGE_SECONDS, *(line.no_hold_beyond for line in purchase.lines)])
     if ends < now // SECOND + SHORTEST_CHALLENGE_SECONDS or purchase.payment is None:
-        end_attempt(till, purchase, "authentication_required", action.provider_id, now)
+        end_attempt(context, purchase, "authentication_required", action.provider_id, now)
         return None
-    lines = tuple(held_again(till, purchase, line, ends) for line in purchase.lines)
-    discounts = held_until(till, purchase, ends)
+    lines = tuple(held_again(context, purchase, line, ends) for line in purchase.lines)
+    discounts = held_until(context, purchase, ends)
     units = sum(hold.quantity for line in lines for hold in line.holds)
     if units != sum(line.quantity for line in lines) or discounts is None:
-        end_attempt(till, purchase, "out_of_stock", action.provider_id, now)
+        end_attempt(context, purchase, "out_of_stock", action.provider_id, now)
         return None
     waiting = purchase.payment.model_copy(
         update={
@@ -219,38 +223,40 @@ def _await(till: Till, purchase: Purchase, action: ActionNeeded, now: Instant) -
         }
     )
     changes = {"state": State.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting}
-    write(till, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
+    write(context, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
     count("challenges")
     return LOOK_AGAIN_SECONDS
 
 
-def _take(till: Till, purchase: Purchase, payment: Payment, provider_id: str | None, now: Instant) -> None:
+def _take(
+    context: CheckoutContext, purchase: Purchase, payment: Payment, provider_id: str | None, now: Instant
+) -> None:
     """Capture what is authorised, the units being sold, and mark the purchase paid; or hold it, if its channel is.
 
     ``provider_id`` None: there is nothing to pay.
     """
-    if purchase.channel in till.held_channels and payment.released_by is None:
+    if purchase.channel in context.held_channels and payment.released_by is None:
         noted = purchase.model_copy(update={"payment": payment.model_copy(update={"provider_id": provider_id})})
-        write(till, held_version(noted, "channel", now))
+        write(context, held_version(noted, "channel", now))
         count("orders_held")
         return
     if provider_id is None:
-        _paid(till, purchase, payment, None, now)
+        _paid(context, purchase, payment, None, now)
         return
-    _still_ours(till, purchase)
-    captured = till.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
+    _still_ours(context, purchase)
+    captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureRefused):
-        end_attempt(till, purchase, captured.code, captured.provider_id, now)
+        end_attempt(context, purchase, captured.code, captured.provider_id, now)
         return
-    _paid(till, purchase, payment, captured, now)
+    _paid(context, purchase, payment, captured, now)
 
 
-def _still_ours(till: Till, purchase: Purchase) -> None:
+def _still_ours(context: CheckoutContext, purchase: Purchase) -> None:
     """Look once more, the money being reserved: who gives the order up from here on finds that, and voids it. 1 RCU.
 
     Who gave it up before found nothing to void: without this look it would be captured all the same.
     """
-    standing = till.purchases.read(purchase.id)
+    standing = context.purchases.read(purchase.id)
     if standing is None or standing.version != purchase.version:
         raise Contended("Another worker moved this purchase.")
 
@@ -262,12 +268,14 @@ def _metadata(purchase: Purchase) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def _paid(till: Till, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant) -> None:
+def _paid(
+    context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
+) -> None:
     settled: dict[str, object] = {"token": None, "marks": (), "failure": None, "action_url": None, "answer_by": None}
     if captured is not None:
         settled |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
     settled_payment = payment.model_copy(update=settled)
-    write(till, next_version(purchase, now, state=State.PAID, payment=settled_payment, paid_at=now))
+    write(context, next_version(purchase, now, state=State.PAID, payment=settled_payment, paid_at=now))
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})

@@ -13,10 +13,10 @@ from chalicelib.checkout import mend as _mend
 from chalicelib.checkout import reconcile as _reconcile
 from chalicelib.checkout import refund as _refund
 from chalicelib.checkout import repair as _repair
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 
 
-class Checkout(Till):
+class Checkout(CheckoutContext):
     """Everything that can be done with purchases. Each verb is described where it is written."""
 
     __slots__ = ()

@@ -14,7 +14,7 @@ from chalicelib.checkout.states import check_move
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
     UNKNOWN,
-    Till,
+    CheckoutContext,
     give_back_unnamed,
     give_up,
     holds_of,
@@ -35,7 +35,7 @@ MOST_ATTEMPTS = 20
 """Attempts to pay that a purchase gets. Its epoch, which rises with each and sometimes in between, has three digits."""
 
 
-def complete(till: Till, purchase_id: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
+def complete(context: CheckoutContext, purchase_id: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
     Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else. Then
@@ -47,7 +47,7 @@ def complete(till: Till, purchase_id: str, wish: Completion, now: Instant) -> An
     A line that has held units for as long as it may takes none anew, and after a decline is not tried again.
     ``Conflict`` when another change came in between, or the key was used with another body.
     """
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     if purchase is None:
         return UNKNOWN
     met = _met(purchase, wish, now)
@@ -55,24 +55,24 @@ def complete(till: Till, purchase_id: str, wish: Completion, now: Instant) -> An
         return met
     if missing_of(purchase):
         return as_it_stands(purchase, now)
-    marks = marks_of(till, purchase, wish.token)
-    stopped = _stopped(till, purchase, marks, now)
+    marks = marks_of(context, purchase, wish.token)
+    stopped = _stopped(context, purchase, marks, now)
     if stopped:
         return stopped
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
-    if not _restored(till, purchase, basket, now):
-        purchase = give_up(till, purchase, basket.taken, now)
+    if not _restored(context, purchase, basket, now):
+        purchase = give_up(context, purchase, basket.taken, now)
         return _met(purchase, wish, now) or Answer(purchase, (*basket.messages, _HOLD_LAPSED))
-    frozen = till.priced(next_version(purchase, now, lines=tuple(basket.lines)))
+    frozen = context.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
-        return _new_total(till, frozen, basket, wish, now)
-    reserved = _counted(till, purchase, frozen, basket, now)
+        return _new_total(context, frozen, basket, wish, now)
+    reserved = _counted(context, purchase, frozen, basket, now)
     if isinstance(reserved, Message):
-        purchase = give_up(till, purchase, basket.taken, now)
+        purchase = give_up(context, purchase, basket.taken, now)
         return _met(purchase, wish, now) or as_it_stands(purchase, now, reserved)
     if isinstance(reserved, dict):
-        less = till.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
-        return _new_total(till, less, basket, wish, now)
+        less = context.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
+        return _new_total(context, less, basket, wish, now)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -82,16 +82,16 @@ def complete(till: Till, purchase_id: str, wish: Completion, now: Instant) -> An
             "placed_at": now,
             "discounts": reserved,
             "payment": _payment(
-                wish, till.gateway.name, purchase.payment, marks, step_up=step_up_for(till, purchase, now)
+                wish, context.gateway.name, purchase.payment, marks, step_up=step_up_for(context, purchase, now)
             ),
             "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
         }
     )
     check_move(purchase, frozen)
-    standing = till.purchases.replace(frozen)
+    standing = context.purchases.replace(frozen)
     if standing is not None:
-        return _overtaken(till, standing, basket, wish, now)
-    _sell(till, frozen)
+        return _overtaken(context, standing, basket, wish, now)
+    _sell(context, frozen)
     return as_it_stands(frozen, now)
 
 
@@ -108,22 +108,22 @@ _TOTALS_CHANGED = Message(
 )
 
 
-def _stopped(till: Till, purchase: Purchase, marks: tuple[Mark, ...], now: Instant) -> Answer | None:
+def _stopped(context: CheckoutContext, purchase: Purchase, marks: tuple[Mark, ...], now: Instant) -> Answer | None:
     """Why there is no further attempt: the purchase has had its number, or who tries was declined too often."""
     if purchase.attempt >= MOST_ATTEMPTS:
         return Answer(purchase, (_TRIED_ENOUGH,))
-    too_many = refused(till, marks, now)
+    too_many = refused(context, marks, now)
     return as_it_stands(purchase, now, too_many) if too_many else None
 
 
 def _counted(
-    till: Till, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
+    context: CheckoutContext, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
 ) -> Message | dict[str, str] | tuple[Applied, ...]:
     """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
     try:
-        return count_units(till, frozen, now) or reserve(till, frozen, basket, now)
+        return count_units(context, frozen, now) or reserve(context, frozen, basket, now)
     except LivedropError:
-        give_up(till, purchase, basket.taken, now)
+        give_up(context, purchase, basket.taken, now)
         raise
 
 
@@ -141,9 +141,9 @@ def _repeated(purchase: Purchase, wish: Completion, now: Instant) -> Answer | No
     return as_it_stands(purchase, now, *((_TOTALS_CHANGED,) if placed_nothing else ()))
 
 
-def _overtaken(till: Till, standing: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
+def _overtaken(context: CheckoutContext, standing: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
     """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
-    give_back_unnamed(till.stock, basket.taken, standing)
+    give_back_unnamed(context.stock, basket.taken, standing)
     repeated = _repeated(standing, wish, now)
     if repeated:
         return repeated
@@ -166,34 +166,34 @@ def _payment(
     )
 
 
-def _sell(till: Till, frozen: Purchase) -> None:
+def _sell(context: CheckoutContext, frozen: Purchase) -> None:
     """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
     try:
         for layout, hold in [*holds_of(frozen), *reserves_of(frozen)]:
-            till.stock.sell(layout, hold, hold.quantity, order_of(frozen))
+            context.stock.sell(layout, hold, hold.quantity, order_of(frozen))
     except aws.UNREACHABLE:
         logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(frozen.id)})
 
 
-def _restored(till: Till, purchase: Purchase, basket: Basket, now: Instant) -> bool:
+def _restored(context: CheckoutContext, purchase: Purchase, basket: Basket, now: Instant) -> bool:
     """Fill the basket with the purchase's lines, their units taken anew where holds are gone. False: not all could be.
 
     Holds that have not ended are trusted (no read); one that ended still buys while nobody took it.
     """
-    standings = _standings(till, purchase, now)
+    standings = _standings(context, purchase, now)
     whole = True
     for index, line in enumerate(purchase.lines):
         path = f"$.line_items[{index}]"
         kept = line.model_copy(update={"holds": tuple(h for h in line.holds if _stands(standings, h))})
-        restored = _anew(till, basket, kept, path, now, tried=purchase.attempt > 0)
+        restored = _anew(context, basket, kept, path, now, tried=purchase.attempt > 0)
         basket.lines.append(restored or line)
         whole = whole and restored is not None
     return whole
 
 
-def _standings(till: Till, purchase: Purchase, now: Instant) -> dict[str, Standing | None]:
+def _standings(context: CheckoutContext, purchase: Purchase, now: Instant) -> dict[str, Standing | None]:
     ended = [(layout, hold) for layout, hold in holds_of(purchase) if hold.until * 1000 <= now]
-    return dict(zip((hold.id for _, hold in ended), till.stock.look(ended), strict=True)) if ended else {}
+    return dict(zip((hold.id for _, hold in ended), context.stock.look(ended), strict=True)) if ended else {}
 
 
 def _stands(standings: dict[str, Standing | None], hold: HoldRef) -> bool:
@@ -203,7 +203,7 @@ def _stands(standings: dict[str, Standing | None], hold: HoldRef) -> bool:
     return standing is not None and standing.quantity >= hold.quantity
 
 
-def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant, *, tried: bool) -> Line | None:
+def _anew(context: CheckoutContext, basket: Basket, line: Line, path: str, now: Instant, *, tried: bool) -> Line | None:
     """The line whole again, at its price while that is honoured, else at the drop's present one. None: not possible.
 
     ``tried``: an attempt to pay has ended without money. Else trying again and again would keep its units from others.
@@ -215,7 +215,7 @@ def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant, *, tr
         return None
     if not lacking and now <= line.price_until:
         return line
-    offer = till.shows.offer(line.drop_id, now)
+    offer = context.shows.offer(line.drop_id, now)
     if offer is None or not_open(offer.drop, path, now):
         return None
     drop = offer.drop
@@ -224,18 +224,18 @@ def _anew(till: Till, basket: Basket, line: Line, path: str, now: Instant, *, tr
         line = line.model_copy(update={"unit_price": drop.unit_price, "price_until": price_until})
     if not lacking:
         return line
-    hold = take_units(till, basket, offer, lacking, line, path, now)
+    hold = take_units(context, basket, offer, lacking, line, path, now)
     if hold is None or hold.quantity < lacking:
         return None
     return line.model_copy(update={"holds": (*line.holds, hold)})
 
 
-def _new_total(till: Till, repriced: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
+def _new_total(context: CheckoutContext, repriced: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
     """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
     keys = remembered(repriced.keys, wish.key, wish.fingerprint, repriced=True)
     repriced = repriced.model_copy(update={"keys": keys})
-    standing = till.purchases.replace(repriced)
+    standing = context.purchases.replace(repriced)
     if standing is not None:
-        return _overtaken(till, standing, basket, wish, now)
-    give_back_unnamed(till.stock, basket.taken, repriced)
+        return _overtaken(context, standing, basket, wish, now)
+    give_back_unnamed(context.stock, basket.taken, repriced)
     return as_it_stands(repriced, now, _TOTALS_CHANGED)

@@ -10,7 +10,7 @@ from typing import Final
 from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Destination, Purchase
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
 from chalicelib.payments import Declined, instrument_of
 from chalicelib.risk import Kind, Mark, mark
@@ -26,15 +26,15 @@ _REFUSED: Final = {
 _NOT_THE_BUYERS: Final = frozenset({"voided", "attempt_expired", "amount_too_small", "amount_too_large"})
 
 
-def marks_of(till: Till, purchase: Purchase, token: str) -> tuple[Mark, ...]:
+def marks_of(context: CheckoutContext, purchase: Purchase, token: str) -> tuple[Mark, ...]:
     """What a declined attempt would be counted by: instrument, e-mail and address, as far as the shop limits them."""
     texts = {
-        Kind.INSTRUMENT: instrument_of(till.gateway.name, token),
+        Kind.INSTRUMENT: instrument_of(context.gateway.name, token),
         Kind.EMAIL: (purchase.email or "").strip().casefold(),
         Kind.ADDRESS: _address(purchase.destination),
     }
-    limits = till.risk_rules.limits
-    return tuple(mark(till.id_key, kind, text) for kind, text in texts.items() if text and limits.of(kind))
+    limits = context.risk_rules.limits
+    return tuple(mark(context.id_key, kind, text) for kind, text in texts.items() if text and limits.of(kind))
 
 
 def _address(destination: Destination | None) -> str | None:
@@ -47,9 +47,9 @@ def _address(destination: Destination | None) -> str | None:
     return "\0".join("".join(filter(str.isalnum, (part or "").casefold())) for part in parts)
 
 
-def refused(till: Till, marks: tuple[Mark, ...], now: Instant) -> Message | None:
+def refused(context: CheckoutContext, marks: tuple[Mark, ...], now: Instant) -> Message | None:
     """Why another attempt is not made yet; None when it may be. One read, no write."""
-    found = till.risk.refusal(marks, now, strong=False)
+    found = context.risk.refusal(marks, now, strong=False)
     if found is None:
         return None
     count(_REFUSED[found.kind])
@@ -58,16 +58,16 @@ def refused(till: Till, marks: tuple[Mark, ...], now: Instant) -> Message | None
     return Message("too_many_attempts", content, path="$.payment.instruments[0]", extra=extra)
 
 
-def over_limit(till: Till, purchase: Purchase, now: Instant) -> bool:
+def over_limit(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
     """Whether an attempt that is about to be made is one too many, by what other workers have counted meanwhile.
 
     An attempt that the provider knows is none to be stopped: it is brought to its end. One strong read.
     """
     payment = purchase.payment
-    found = till.risk.refusal(payment.marks, now, strong=True) if payment else None
+    found = context.risk.refusal(payment.marks, now, strong=True) if payment else None
     if payment is None or found is None:
         return False
-    if till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is not None:
+    if context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is not None:
         return False
     count(_REFUSED[found.kind])
     return True
@@ -81,21 +81,21 @@ def is_by_provider(said: Declined) -> bool:
     return said.code not in _NOT_THE_BUYERS
 
 
-def note_decline(till: Till, purchase: Purchase, now: Instant) -> None:
+def note_decline(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     """Count a declined attempt for who tried. Before the attempt is ended; repeatable."""
     if purchase.payment is not None:
-        till.risk.note_decline(purchase.payment.marks, _attempt(purchase), now)
+        context.risk.note_decline(purchase.payment.marks, _attempt(purchase), now)
 
 
-def note_decline_of_drops(till: Till, purchase: Purchase, now: Instant) -> None:
+def note_decline_of_drops(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     """Count a declined attempt for its drops. After it was ended, by who ended it: dying before, it is not counted."""
     for line in purchase.lines[:MOST_DROPS]:
-        till.risk.note_decline_of_drop(line.drop_id, _attempt(purchase), line.quantity, now)
+        context.risk.note_decline_of_drop(line.drop_id, _attempt(purchase), line.quantity, now)
 
 
-def step_up_for(till: Till, purchase: Purchase, now: Instant) -> bool:
+def step_up_for(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
     """Whether the buyer is to authenticate, as one of the drops is under attack: as it was at most a second ago."""
-    return any(till.risk.steps_up(line.drop_id, now) for line in purchase.lines[:MOST_DROPS])
+    return any(context.risk.steps_up(line.drop_id, now) for line in purchase.lines[:MOST_DROPS])
 
 
 def _attempt(purchase: Purchase) -> str:

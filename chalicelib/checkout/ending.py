@@ -10,7 +10,7 @@ from dataclasses import replace
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Payment, Purchase, State
 from chalicelib.checkout.reserving import returned
-from chalicelib.checkout.till import Till, holds_of, layout_of, next_version, order_of, reserves_of
+from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_of, reserves_of
 from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, OutcomeUnknownError
@@ -21,48 +21,50 @@ AFTER_DECLINE_SECONDS = 300
 """How long units stay held for another try after an attempt ended without money."""
 
 
-def end_attempt(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: Instant) -> None:
+def end_attempt(
+    context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: Instant
+) -> None:
     """End an attempt without money: units held again for a while, nothing left reserved, and the purchase open again.
 
     What its discounts had of budgets is returned, and taken anew by the next attempt.
     In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
     """
     until = now // SECOND + AFTER_DECLINE_SECONDS
-    lines = tuple(held_again(till, purchase, line, until) for line in purchase.lines)
-    discounts = returned(till, purchase, now)
-    _nothing_reserved(till, purchase, provider_id, now)
+    lines = tuple(held_again(context, purchase, line, until) for line in purchase.lines)
+    discounts = returned(context, purchase, now)
+    _nothing_reserved(context, purchase, provider_id, now)
     payment = _ended(purchase, failure, provider_id)
-    write(till, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines, discounts=discounts))
+    write(context, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines, discounts=discounts))
     logger.info(
         "attempt ended", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
     )
 
 
-def give_up_held(till: Till, purchase: Purchase, now: Instant) -> Purchase:
+def give_up_held(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """Cancel a held order: its authorisation is voided, its units lapse at once, then it is written. Repeatable.
 
     Voided before any unit moves, as what was captured keeps its goods. Nothing is captured after that look: who
     reserves money later sees that the order is held, and what it reserved is voided when its message comes again.
     """
-    _nothing_reserved(till, purchase, payment_of(purchase), now, since=seen_from(purchase))
+    _nothing_reserved(context, purchase, payment_of(purchase), now, since=seen_from(purchase))
     for line in purchase.lines:
-        held_again(till, purchase, line, now // SECOND)
-    discounts = returned(till, purchase, now)
+        held_again(context, purchase, line, now // SECOND)
+    discounts = returned(context, purchase, now)
     changes = {"state": State.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
-    write(till, cancelled)
+    write(context, cancelled)
     for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]:
-        till.stock.release(layout, hold, order_of(purchase))
+        context.stock.release(layout, hold, order_of(purchase))
     count("held_orders_given_up")
     return cancelled
 
 
-def give_up_order(till: Till, purchase_id: str, now: Instant) -> Purchase:
+def give_up_order(context: CheckoutContext, purchase_id: str, now: Instant) -> Purchase:
     """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held.
 
     Its time ends first, by a write, so that who dies afterwards leaves an order that is past it, which ``repair`` ends.
     """
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state is State.OPEN:
         raise NotFound("There is no such order.", field="id")
     if purchase.state is State.CANCELLED:
@@ -71,44 +73,46 @@ def give_up_order(till: Till, purchase_id: str, now: Instant) -> Purchase:
         raise Conflict("The order is not held.", code="not_held")
     if purchase.payment and purchase.payment.answer_by and purchase.payment.answer_by > now:
         purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"answer_by": now}))
-        write(till, purchase)
+        write(context, purchase)
     try:
-        return give_up_held(till, purchase, now)
+        return give_up_held(context, purchase, now)
     except OutcomeUnknownError as error:
         raise Unavailable("The provider does not say yet; it is given up as soon as it does.") from error
 
 
-def void_leftover(till: Till, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant) -> None:
+def void_leftover(
+    context: CheckoutContext, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant
+) -> None:
     """An attempt that is not the purchase's to pay any more must leave no authorisation standing."""
     if purchase.state is State.PAID and purchase.attempt == attempt:
         return
-    found = till.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
+    found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
     if isinstance(found, Captured):
         logger.error("captured without an order", extra={"purchase": log_reference(purchase.id), "attempt": attempt})
         count("captures_without_order")
     if isinstance(found, Authorised | ActionNeeded):
-        void(till, found.provider_id, attempt, now)
+        void(context, found.provider_id, attempt, now)
         logger.warning(
             "voided a left-over authorisation", extra={"purchase": log_reference(purchase.id), "attempt": attempt}
         )
         count("authorisations_voided")
 
 
-def held_again(till: Till, purchase: Purchase, line: Line, until: EpochSeconds) -> Line:
+def held_again(context: CheckoutContext, purchase: Purchase, line: Line, until: EpochSeconds) -> Line:
     """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
     until = min(until, line.no_hold_beyond)
     order, layout, holds = order_of(purchase), layout_of(line), []
     for hold in line.holds:
-        if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+        if not isinstance(context.stock.hold_again(layout, hold, order, until), Gone):
             holds.append(replace(hold, until=until))
-        elif not till.stock.mark_dead(layout, hold.id):
+        elif not context.stock.mark_dead(layout, hold.id):
             raise Contended("A hold that was gone has come back by a late take.")
     return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, until * SECOND)})
 
 
-def write(till: Till, purchase: Purchase) -> None:
+def write(context: CheckoutContext, purchase: Purchase) -> None:
     """Put the next version. ``Contended`` when another worker was first."""
-    standing = till.purchases.replace(purchase)
+    standing = context.purchases.replace(purchase)
     if standing is not None:
         raise Contended("Another worker moved this purchase.")
 
@@ -123,20 +127,20 @@ def seen_from(purchase: Purchase) -> Instant:
     return purchase.updated_at + MINUTE
 
 
-def void(till: Till, provider_id: str, attempt: int, now: Instant) -> None:
+def void(context: CheckoutContext, provider_id: str, attempt: int, now: Instant) -> None:
     """Give up what the provider reserved for an attempt. ``Contended`` when it was captured meanwhile."""
-    if not till.gateway.void(provider_id, attempt=attempt, now=now):
+    if not context.gateway.void(provider_id, attempt=attempt, now=now):
         raise Contended("The attempt was captured by another worker.")
 
 
 def _nothing_reserved(
-    till: Till, purchase: Purchase, provider_id: str | None, now: Instant, since: Instant | None = None
+    context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant, since: Instant | None = None
 ) -> None:
-    found = till.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
     if isinstance(found, Captured):
         raise Contended("The attempt was captured by another worker.")
     if isinstance(found, Authorised | ActionNeeded):
-        void(till, found.provider_id, purchase.attempt, now)
+        void(context, found.provider_id, purchase.attempt, now)
 
 
 def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:

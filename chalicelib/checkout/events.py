@@ -8,7 +8,7 @@ from chalicelib.checkout.capture import capture
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import note_refund
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import EventKind, ProviderEvent
@@ -18,7 +18,7 @@ AT_WORK_SECONDS: Final = 15
 """When to come again for an attempt that a worker is paying for at this moment."""
 
 
-def note_event(till: Till, event: ProviderEvent, now: Instant) -> str:
+def note_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> str:
     """Keep an event for the worker: ``stored``, ``repeated``, or ``known`` where the order says as much already.
 
     1 WCU, and one read of an order that is named; an event that tells nothing new of a paid order costs the read alone.
@@ -26,10 +26,10 @@ def note_event(till: Till, event: ProviderEvent, now: Instant) -> str:
     if event.kind is EventKind.OTHER:
         count("payment_events_ignored")
         return "ignored"
-    purchase = till.purchases.read(event.purchase_id) if event.purchase_id else None
+    purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
     if event.kind is EventKind.PAYMENT and purchase is not None and _says_it(purchase, event):
         return "known"
-    return "stored" if till.events.add(event, now) else "repeated"
+    return "stored" if context.events.add(event, now) else "repeated"
 
 
 def _says_it(purchase: Purchase, event: ProviderEvent) -> bool:
@@ -38,9 +38,9 @@ def _says_it(purchase: Purchase, event: ProviderEvent) -> bool:
     return paid and payment is not None and payment.provider_id == event.payment_id and not _differs(purchase, event)
 
 
-def act_on_event(till: Till, provider: str, event_id: str, now: Instant) -> int | None:
+def act_on_event(context: CheckoutContext, provider: str, event_id: str, now: Instant) -> int | None:
     """Do what a stored event asks for. Safe to repeat. Answers in how many seconds to come again, if at all."""
-    event = till.events.read(provider, event_id)
+    event = context.events.read(provider, event_id)
     if event is None:
         logger.error("no such event", extra={"event": event_id})
         return None
@@ -49,7 +49,7 @@ def act_on_event(till: Till, provider: str, event_id: str, now: Instant) -> int 
     about = {"event": event.id, "told": event.told}
     match event.kind:
         case EventKind.PAYMENT:
-            return _look_at_attempt(till, event, now)
+            return _look_at_attempt(context, event, now)
         case EventKind.DISPUTE:
             count("disputes")
             logger.error("a payment is disputed", extra=about)
@@ -57,12 +57,12 @@ def act_on_event(till: Till, provider: str, event_id: str, now: Instant) -> int 
             count("refunds_failed")
             logger.error("a refund failed at the provider", extra=about)
         case EventKind.REFUND:
-            _note_refund(till, event, now)
+            _note_refund(context, event, now)
     return None
 
 
-def _look_at_attempt(till: Till, event: ProviderEvent, now: Instant) -> int | None:
-    purchase = till.purchases.read(event.purchase_id) if event.purchase_id else None
+def _look_at_attempt(context: CheckoutContext, event: ProviderEvent, now: Instant) -> int | None:
+    purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
     if purchase is None or event.attempt is None:
         count("payment_events_of_no_order")
         logger.error("an event of no order of ours", extra={"event": event.id, "told": event.told})
@@ -76,7 +76,7 @@ def _look_at_attempt(till: Till, event: ProviderEvent, now: Instant) -> int | No
     at_work = purchase.state is State.PLACED and purchase.attempt == event.attempt
     if at_work and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
         return AT_WORK_SECONDS
-    return capture(till, purchase.id, event.attempt, now, event.payment_id)
+    return capture(context, purchase.id, event.attempt, now, event.payment_id)
 
 
 def _differs(purchase: Purchase, event: ProviderEvent) -> bool:
@@ -85,15 +85,15 @@ def _differs(purchase: Purchase, event: ProviderEvent) -> bool:
     return said not in {(None, None), (purchase.totals.total, purchase.currency)}
 
 
-def _note_refund(till: Till, event: ProviderEvent, now: Instant) -> None:
+def _note_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -> None:
     """A refund that was made: in the provider's console, if it is none of ours."""
-    known = till.gateway.purchase_of(event.payment_id) if event.payment_id else None
+    known = context.gateway.purchase_of(event.payment_id) if event.payment_id else None
     if known is None or event.provider_refund_id is None or event.amount is None:
         count("payment_events_of_no_order")
         logger.error("a refund of no order of ours", extra={"event": event.id})
         return
     try:
-        note_refund(till, known[0], event.provider_refund_id, event.amount, event.refund_id, now)
+        note_refund(context, known[0], event.provider_refund_id, event.amount, event.refund_id, now)
     except Conflict as error:
         count("refunds_without_order")
         logger.error("a refund that no order has room for", extra={"event": event.id, "reason": error.code})

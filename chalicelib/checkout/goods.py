@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from chalicelib.checkout.ending import write
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.till import Till, holds_of, next_version, order_of, reserves_of
+from chalicelib.checkout.till import CheckoutContext, holds_of, next_version, order_of, reserves_of
 from chalicelib.errors import Contended
 from chalicelib.instants import Instant
 from chalicelib.stock import Gone, Sold
 
 
-def sold_to_it(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
+def sold_to_it(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
     """The purchase, perhaps at a higher epoch, and whether every unit of it is sold to it at that epoch.
 
     So are the shares of budgets that its discounts have.
     """
     named, order = [*holds_of(purchase), *reserves_of(purchase)], order_of(purchase)
-    standings = till.stock.look(named)
+    standings = context.stock.look(named)
     held_again = any(s and s.until is not None and s.order == str(order) for s in standings)
     if held_again:
-        purchase = raised(till, purchase, now)
+        purchase = raised(context, purchase, now)
         order = order_of(purchase)
     for (layout, hold), standing in zip(named, standings, strict=True):
         if standing and standing.until is None and standing.order == str(order) and standing.quantity == hold.quantity:
             continue
-        answer = till.stock.sell(layout, hold, hold.quantity, order, standing)
+        answer = context.stock.sell(layout, hold, hold.quantity, order, standing)
         if isinstance(answer, Gone):
             return purchase, False
         if not isinstance(answer, Sold):
@@ -33,8 +33,8 @@ def sold_to_it(till: Till, purchase: Purchase, now: Instant) -> tuple[Purchase, 
     return purchase, sum(hold.quantity for _, hold in holds_of(purchase)) == promised
 
 
-def raised(till: Till, purchase: Purchase, now: Instant) -> Purchase:
+def raised(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """The purchase one epoch on: what an older worker still sends for it is refused from here on."""
     later = next_version(purchase, now, epoch=purchase.epoch + 1)
-    write(till, later)
+    write(context, later)
     return later

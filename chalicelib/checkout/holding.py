@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.checkout.model import Purchase, State
-from chalicelib.checkout.till import Till, next_version
+from chalicelib.checkout.till import CheckoutContext, next_version
 from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.instants import DAY, Instant
 
@@ -18,31 +18,31 @@ LONGEST: Final[Instant] = 6 * DAY
 _TRIES: Final = 5
 
 
-def hold_order(till: Till, purchase_id: str, actor: str, now: Instant) -> Purchase:
+def hold_order(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
     """Hold an order that is being placed: one write. A repeat finds it held.
 
     ``Conflict`` when it is paid or waits for its buyer. A capture that is under way already is not stopped: then the
     order becomes paid, since what was captured must have its goods.
     """
     for _ in range(_TRIES):
-        purchase = _ordered(till, purchase_id)
+        purchase = _ordered(context, purchase_id)
         if purchase.state is State.HELD:
             return purchase
         if purchase.state is not State.PLACED:
             raise Conflict("Only an order that is being placed can be held.", code="not_being_placed")
         held = held_version(purchase, actor, now)
-        if till.purchases.replace(held) is None:
+        if context.purchases.replace(held) is None:
             return held
     raise Contended("The order is being changed by others.")
 
 
-def release_order(till: Till, purchase_id: str, actor: str, now: Instant) -> Purchase:
+def release_order(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
     """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released.
 
     Its units are sold to it anew, at the next epoch: who gives it up by another clock sends none of them back then.
     """
     for _ in range(_TRIES):
-        purchase = _ordered(till, purchase_id)
+        purchase = _ordered(context, purchase_id)
         if purchase.state is not State.HELD or purchase.payment is None:
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
@@ -51,7 +51,7 @@ def release_order(till: Till, purchase_id: str, actor: str, now: Instant) -> Pur
             raise Conflict("The order is being given up.", code="given_up")
         payment = purchase.payment.model_copy(update={"released_by": actor, "answer_by": None})
         released = next_version(purchase, now, state=State.PLACED, epoch=purchase.epoch + 1, payment=payment)
-        if till.purchases.replace(released) is None:
+        if context.purchases.replace(released) is None:
             return released
     raise Contended("The order is being changed by others.")
 
@@ -65,8 +65,8 @@ def held_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     return next_version(purchase, now, state=State.HELD, payment=purchase.payment.model_copy(update=held))
 
 
-def _ordered(till: Till, purchase_id: str) -> Purchase:
-    purchase = till.purchases.read(purchase_id)
+def _ordered(context: CheckoutContext, purchase_id: str) -> Purchase:
+    purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state in {State.OPEN, State.CANCELLED}:
         raise NotFound("There is no such order.", field="id")
     return purchase

@@ -14,7 +14,7 @@ from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.identity import buyer_hash
 from chalicelib.checkout.model import Line, Purchase, State
 from chalicelib.checkout.store import Counted, Tally
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.discounts import Discount, subject_of
 from chalicelib.errors import Conflict, Contended
 from chalicelib.instants import SECOND, Instant
@@ -29,7 +29,7 @@ _TRIES: Final = 10
 """Writes before the buyer's tally is called contended: each refusal means that another write of theirs landed."""
 
 
-def count_units(till: Till, frozen: Purchase, now: Instant) -> Message | None:
+def count_units(context: CheckoutContext, frozen: Purchase, now: Instant) -> Message | None:
     """Count every limited line for the buyer before ``frozen`` is written. A refusal says how many may still be had.
 
     Costs 1 WCU a limited line; 2 where the buyer has other purchases of the drop, or comes again after a decline;
@@ -38,7 +38,7 @@ def count_units(till: Till, frozen: Purchase, now: Instant) -> Message | None:
     for index, line in enumerate(frozen.lines):
         if line.limit_per_buyer is None:
             continue
-        left = _count(till, frozen, line.drop_id, line.quantity, line.limit_per_buyer, now // SECOND)
+        left = _count(context, frozen, line.drop_id, line.quantity, line.limit_per_buyer, now // SECOND)
         if left is not None:
             content = f"At most {line.limit_per_buyer} of this a buyer, all orders together; {left} may still be had."
             extra = {"limit_per_buyer": line.limit_per_buyer, "may_still_have": left}
@@ -46,20 +46,22 @@ def count_units(till: Till, frozen: Purchase, now: Instant) -> Message | None:
     return None
 
 
-def count_use(till: Till, frozen: Purchase, discount: Discount, now: Instant) -> bool:
+def count_use(context: CheckoutContext, frozen: Purchase, discount: Discount, now: Instant) -> bool:
     """Count one use of a discount for the buyer, as a unit of a limited line is. False: they have had enough of it."""
     limit = discount.limit_per_buyer
-    return limit is None or _count(till, frozen, subject_of(discount.code), 1, limit, now // SECOND) is None
+    return limit is None or _count(context, frozen, subject_of(discount.code), 1, limit, now // SECOND) is None
 
 
-def _count(till: Till, frozen: Purchase, subject: str, units: int, limit: int, now: EpochSeconds) -> int | None:
+def _count(
+    context: CheckoutContext, frozen: Purchase, subject: str, units: int, limit: int, now: EpochSeconds
+) -> int | None:
     """None when units of a drop, or a use of a discount, are counted; else how many this purchase could have."""
-    buyer = buyer_hash(till.id_key, frozen.email or "")
+    buyer = buyer_hash(context.id_key, frozen.email or "")
     entry = Counted(units, frozen.version, now)
     stood: Tally | None = {}
     for _ in range(_TRIES):
         if not stood:
-            stood = till.limits.begin(buyer, subject, frozen.id, entry)
+            stood = context.limits.begin(buyer, subject, frozen.id, entry)
         else:
             own = stood.get(frozen.id)
             if own is not None and own.version > entry.version:
@@ -68,13 +70,13 @@ def _count(till: Till, frozen: Purchase, subject: str, units: int, limit: int, n
                 return None
             others = {one: counted for one, counted in stood.items() if one != frozen.id}
             if entry.units <= limit - _units(others):
-                stood = till.limits.add(buyer, subject, frozen.id, entry, own, limit)
+                stood = context.limits.add(buyer, subject, frozen.id, entry, own, limit)
             else:
-                others = _alive(till, buyer, subject, others, now)
+                others = _alive(context, buyer, subject, others, now)
                 left = limit - _units(others)
                 if entry.units > left:
                     return max(left, 0)
-                stood = till.limits.exchange(buyer, subject, stood, {**others, frozen.id: entry}, now)
+                stood = context.limits.exchange(buyer, subject, stood, {**others, frozen.id: entry}, now)
         if stood is None:
             return None
     raise Contended("Many orders of this buyer are being placed at once.")
@@ -84,26 +86,28 @@ def _units(tally: Tally) -> int:
     return sum(entry.units for entry in tally.values())
 
 
-def _alive(till: Till, buyer: str, subject: str, tally: Tally, now: EpochSeconds) -> Tally:
+def _alive(context: CheckoutContext, buyer: str, subject: str, tally: Tally, now: EpochSeconds) -> Tally:
     """The entries that still count, with the units that still do."""
-    purchases = till.purchases.read_all(tally)
+    purchases = context.purchases.read_all(tally)
     alive = {}
     for one, entry in tally.items():
         purchase = purchases.get(one)
-        units = entry.units if purchase is None else _still(till, purchase, buyer, subject, entry, now)
+        units = entry.units if purchase is None else _still(context, purchase, buyer, subject, entry, now)
         if units:
             alive[one] = replace(entry, units=units)
     return alive
 
 
-def _still(till: Till, purchase: Purchase, buyer: str, subject: str, entry: Counted, now: EpochSeconds) -> int:
+def _still(
+    context: CheckoutContext, purchase: Purchase, buyer: str, subject: str, entry: Counted, now: EpochSeconds
+) -> int:
     """How many of an entry's units its purchase has, or may still be placed with by a request that is under way."""
     if purchase.state is State.CANCELLED:
         return 0
     over = entry.at + 2 * LIFETIME_SECONDS + CLOCK_MARGIN_SECONDS < now
     if not over and purchase.state is not State.PAID:
         return entry.units
-    if purchase.email is not None and buyer_hash(till.id_key, purchase.email) != buyer:
+    if purchase.email is not None and buyer_hash(context.id_key, purchase.email) != buyer:
         return 0
     if any(subject_of(one.code) == subject for one in purchase.discounts):
         return 0 if purchase.state is State.OPEN else entry.units

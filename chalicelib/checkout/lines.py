@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.checkout.exchange import Message, Wish
 from chalicelib.checkout.model import Line
-from chalicelib.checkout.till import Till, layout_of
+from chalicelib.checkout.till import CheckoutContext, layout_of
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, window
 from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, TakeAnswer, Taken, hold_id
@@ -59,7 +59,9 @@ def reduced(line: Line, quantity: int) -> Line:
     return line.model_copy(update={"quantity": quantity, "holds": tuple(holds)})
 
 
-def fill(till: Till, basket: Basket, wishes: Iterable[Wish], current: tuple[Line, ...], now: Instant) -> None:
+def fill(
+    context: CheckoutContext, basket: Basket, wishes: Iterable[Wish], current: tuple[Line, ...], now: Instant
+) -> None:
     """Bring the basket's lines to the wished quantities. One write a line that grows; nothing is given back here.
 
     A line that cannot grow stays as it was; a new line that gets nothing is left out. Each such case has a message.
@@ -77,15 +79,15 @@ def fill(till: Till, basket: Basket, wishes: Iterable[Wish], current: tuple[Line
             basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
             basket.lines.append(line)
             continue
-        grown = _grow(till, basket, drop_id, quantity, line, path, now)
+        grown = _grow(context, basket, drop_id, quantity, line, path, now)
         if grown:
             basket.lines.append(grown)
 
 
 def _grow(
-    till: Till, basket: Basket, drop_id: str, quantity: int, line: Line | None, path: str, now: Instant
+    context: CheckoutContext, basket: Basket, drop_id: str, quantity: int, line: Line | None, path: str, now: Instant
 ) -> Line | None:
-    offer = till.shows.offer(drop_id, now)
+    offer = context.shows.offer(drop_id, now)
     if offer is None or (basket.show_id or offer.drop.show_id) != offer.drop.show_id:
         basket.messages.append(Message("item_unavailable", "This item is not on offer here.", path=path))
         return line
@@ -101,7 +103,7 @@ def _grow(
         content = "The price has risen since these units were taken; more of them need a purchase of their own."
         basket.messages.append(Message("price_changed", content, path=path))
         return line
-    hold = take_units(till, basket, offer, allowed - have, line, path, now)
+    hold = take_units(context, basket, offer, allowed - have, line, path, now)
     if hold is None:
         return line
     basket.show_id, basket.currency = drop.show_id, drop.currency
@@ -146,7 +148,7 @@ def held_long_enough(line: Line | None, path: str, now: Instant) -> Message | No
 
 
 def take_units(
-    till: Till, basket: Basket, offer: Offer, quantity: int, line: Line | None, path: str, now: Instant
+    context: CheckoutContext, basket: Basket, offer: Offer, quantity: int, line: Line | None, path: str, now: Instant
 ) -> HoldRef | None:
     """Hold units for the basket's purchase: as many as asked, or the largest that one bucket has, or none with a word.
 
@@ -162,9 +164,9 @@ def take_units(
     answer: TakeAnswer = Busy(_BUSY_RETRY_MS)
     name = hold_id(basket.purchase_id, drop.id, basket.version, quantity)  # the same for fewer: a repeat finds them
     for _ in range(_OFFERS_OF_FEWER):
-        answer = till.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
+        answer = context.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
-            answer = till.stock.find(drop.layout, name) or answer
+            answer = context.stock.find(drop.layout, name) or answer
         if not isinstance(answer, Fewer):
             break
         wanted = answer.quantity

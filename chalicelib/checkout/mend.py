@@ -32,7 +32,7 @@ from chalicelib.checkout.audit import DropAudit, Enough, Found, audit
 from chalicelib.checkout.claims import Claim, Fault, claims_of
 from chalicelib.checkout.model import State
 from chalicelib.checkout.tallies import Miscount, without_ghosts
-from chalicelib.checkout.till import Till, layout_of, next_version, order_of
+from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import HeldAgain, HoldRef, Layout, Sold, Standing
@@ -63,19 +63,19 @@ class Mended:
 
 
 def mend(
-    till: Till, drop_id: str, enqueue_capture: EnqueueCapture, now: Instant, enough: Enough
+    context: CheckoutContext, drop_id: str, enqueue_capture: EnqueueCapture, now: Instant, enough: Enough
 ) -> tuple[DropAudit, Mended]:
     """Audit a drop and mend what was found. Safe at any time, twice, or beside a sale.
 
     ``NotFound``. Costs an audit, 1 WCU a hold, and 1 RCU a bucket for a fresh summary; ends early when ``enough`` says
     so. The audit says what was found before; ask for another to see what is left.
     """
-    record = till.shows.on_record(drop_id)
+    record = context.shows.on_record(drop_id)
     planned = record is not None and record.plan is not None
     if planned:
-        till.shows.finish_plan(drop_id, now)
-    found = audit(till, drop_id, now, enough)
-    mending = _Mending(till, found.drop.layout, enqueue_capture, now, Mended(plan_finished=planned))
+        context.shows.finish_plan(drop_id, now)
+    found = audit(context, drop_id, now, enough)
+    mending = _Mending(context, found.drop.layout, enqueue_capture, now, Mended(plan_finished=planned))
     steps: list[tuple[str, Callable[[], bool]]] = [(one.fault, partial(mending.one, one)) for one in found.found]
     steps += [(one.fault, partial(mending.tally, one)) for one in found.miscounts]
     for fault, step in steps:
@@ -85,7 +85,7 @@ def mend(
             logger.warning("not mended", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
         mending.done.left += not done
-    live, fresh = found.stock.live, till.stock.refresh(found.drop.layout, now)
+    live, fresh = found.stock.live, context.stock.refresh(found.drop.layout, now)
     mending.done.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
     logger.info("drop mended", extra={"drop": drop_id, "found": len(steps), "left": mending.done.left})
     return found, mending.done
@@ -95,7 +95,7 @@ def mend(
 class _Mending:
     """One repair of one drop. Each step answers False when others changed what it was to mend."""
 
-    till: Till
+    context: CheckoutContext
     layout: Layout
     enqueue_capture: EnqueueCapture
     now: Instant
@@ -111,7 +111,7 @@ class _Mending:
             self.done.not_mended += 1
             return True
         if standing is not None and found.fault in _NOBODYS:
-            freed = self.till.stock.free(self.layout, found.hold_id, standing)
+            freed = self.context.stock.free(self.layout, found.hold_id, standing)
             self.done.freed += freed
             return freed
         assert claim is not None
@@ -126,9 +126,9 @@ class _Mending:
             self.done.not_mended += 1
             return True
         seen = found.tallied
-        ghosts = set(found.purchases) - self.till.purchases.read_all(found.purchases).keys()
+        ghosts = set(found.purchases) - self.context.purchases.read_all(found.purchases).keys()
         kept = without_ghosts(seen.tally, ghosts)
-        limits, at = self.till.limits, self.now // SECOND
+        limits, at = self.context.limits, self.now // SECOND
         counted = limits.exchange(seen.buyer, self.layout.drop_id, seen.tally, kept, at) is None
         self.done.counted_anew += counted
         return counted
@@ -141,22 +141,22 @@ class _Mending:
             self.enqueue_capture(claim.purchase_id, claim.attempt)
             self.done.enqueued += 1
             return True
-        sold = _sell_again(self.till, claim.purchase_id, self.now)
+        sold = _sell_again(self.context, claim.purchase_id, self.now)
         self.done.sold_again += sold
         return sold
 
     def _hold_again(self, ref: HoldRef, claim: Claim) -> bool:
         assert claim.hold is not None
         until = max(claim.hold.until, self.now // SECOND)
-        held = isinstance(self.till.stock.hold_again(self.layout, ref, claim.order, until), HeldAgain)
+        held = isinstance(self.context.stock.hold_again(self.layout, ref, claim.order, until), HeldAgain)
         self.done.held_again += held
         return held
 
     def _shrink(self, ref: HoldRef, claim: Claim) -> bool:
         if claim.state is State.PAID:
-            shrunk = self.till.stock.give_back(self.layout, ref, claim.order, ref.quantity, claim.most)
+            shrunk = self.context.stock.give_back(self.layout, ref, claim.order, ref.quantity, claim.most)
         else:
-            shrunk = self.till.stock.shrink(self.layout, ref, claim.most)
+            shrunk = self.context.stock.shrink(self.layout, ref, claim.most)
         self.done.shrunk += shrunk
         return shrunk
 
@@ -165,18 +165,18 @@ def _ref(hold_id: str, standing: Standing) -> HoldRef:
     return HoldRef(hold_id, standing.bucket, standing.quantity, standing.until or 0)
 
 
-def _sell_again(till: Till, purchase_id: str, now: Instant) -> bool:
+def _sell_again(context: CheckoutContext, purchase_id: str, now: Instant) -> bool:
     """Sell all units of a paid order to it. An order's units have one epoch: all of them are sold at the raised one."""
-    purchase = till.purchases.read(purchase_id)
+    purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state is not State.PAID:
         return False
     claims = [(layout_of(line), claim) for line in purchase.lines for claim in claims_of(purchase, line.drop_id)]
     named = [(layout, claim.hold, claim) for layout, claim in claims if claim.hold is not None and claim.most]
-    standings = till.stock.look([(layout, hold) for layout, hold, _ in named])
+    standings = context.stock.look([(layout, hold) for layout, hold, _ in named])
     order = order_of(purchase)
     if any(one is not None and one.until is not None and one.order == str(order) for one in standings):
         raised = next_version(purchase, now, epoch=purchase.epoch + 1)
-        if till.purchases.replace(raised) is not None:
+        if context.purchases.replace(raised) is not None:
             return False
         order = order_of(raised)
     whole = True
@@ -184,6 +184,6 @@ def _sell_again(till: Till, purchase_id: str, now: Instant) -> bool:
         if standing is None or standing.quantity < claim.least:
             continue  # gone: told as such
         keep = min(claim.most, standing.quantity)  # a refund that is not done may have given units back
-        answer = till.stock.sell(layout, _ref(hold.id, standing), keep, order)
+        answer = context.stock.sell(layout, _ref(hold.id, standing), keep, order)
         whole = whole and isinstance(answer, Sold)
     return whole

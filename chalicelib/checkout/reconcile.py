@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import note_refund
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict, Contended, Unavailable
 from chalicelib.instants import MINUTE, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, PaymentMade
@@ -47,17 +47,19 @@ class Reconciled:
     differences: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def reconcile(till: Till, enqueue_capture: Callable[[str, int], None], since: Instant, now: Instant) -> Reconciled:
+def reconcile(
+    context: CheckoutContext, enqueue_capture: Callable[[str, int], None], since: Instant, now: Instant
+) -> Reconciled:
     """Compare every payment begun since then, and every order paid since then. Safe to repeat, and beside a sale.
 
     Costs the provider's list, a read for each payment, and a scan of the commerce table.
     """
     found, seen = Reconciled(), set[str]()
-    for payment in till.gateway.payments(since):
+    for payment in context.gateway.payments(since):
         found.payments += 1
         seen.add(payment.provider_id)
-        _compare(till, payment, enqueue_capture, found, now)
-    for purchase in till.purchases.scan():
+        _compare(context, payment, enqueue_capture, found, now)
+    for purchase in context.purchases.scan():
         if purchase.state is not State.PAID or (purchase.placed_at or purchase.created_at) < since:
             continue
         found.orders += 1
@@ -65,7 +67,7 @@ def reconcile(till: Till, enqueue_capture: Callable[[str, int], None], since: In
         if (
             purchase.totals.total
             and purchase.payment
-            and purchase.payment.provider == till.gateway.name
+            and purchase.payment.provider == context.gateway.name
             and paid_by not in seen
         ):
             _differs(found, Difference.MISSING, paid_by or "", purchase)
@@ -75,9 +77,13 @@ def reconcile(till: Till, enqueue_capture: Callable[[str, int], None], since: In
 
 
 def _compare(
-    till: Till, payment: PaymentMade, enqueue_capture: Callable[[str, int], None], found: Reconciled, now: Instant
+    context: CheckoutContext,
+    payment: PaymentMade,
+    enqueue_capture: Callable[[str, int], None],
+    found: Reconciled,
+    now: Instant,
 ) -> None:
-    purchase = till.purchases.read(payment.purchase_id) if payment.purchase_id else None
+    purchase = context.purchases.read(payment.purchase_id) if payment.purchase_id else None
     holds_money = isinstance(payment.standing, Authorised | ActionNeeded | Captured)
     if not holds_money:
         return
@@ -95,10 +101,12 @@ def _compare(
     elif not its_own or purchase.state is not State.PAID:
         _differs(found, Difference.CAPTURED, payment.provider_id, purchase)
     else:
-        _compare_order(till, payment, purchase, found, now)
+        _compare_order(context, payment, purchase, found, now)
 
 
-def _compare_order(till: Till, payment: PaymentMade, purchase: Purchase, found: Reconciled, now: Instant) -> None:
+def _compare_order(
+    context: CheckoutContext, payment: PaymentMade, purchase: Purchase, found: Reconciled, now: Instant
+) -> None:
     if (payment.amount, payment.currency) != (purchase.totals.total, purchase.currency):
         _differs(found, Difference.AMOUNT, payment.provider_id, purchase)
     ours = {f"{purchase.id}-{one.id}": one for one in purchase.refunds}
@@ -111,7 +119,7 @@ def _compare_order(till: Till, payment: PaymentMade, purchase: Purchase, found: 
             continue
         try:
             found.refunds_recorded += note_refund(
-                till, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now
+                context, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now
             )
         except Conflict:
             _differs(found, Difference.REFUND, made.provider_refund_id, purchase)

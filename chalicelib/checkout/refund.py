@@ -11,7 +11,7 @@ from chalicelib.checkout.exchange import RefundWish
 from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
 from chalicelib.checkout.identity import log_reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, Refund, State
-from chalicelib.checkout.till import Till, layout_of, next_version
+from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
 from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, Refunded, RefundRefused
@@ -25,27 +25,27 @@ MOST_REFUND_LINES = 700
 """Of an order, cancelling it aside, which is always possible: its refunds have to fit into its item."""
 
 
-def refund(till: Till, purchase_id: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
+def refund(context: CheckoutContext, purchase_id: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
     """Give back units, shipping or an amount: recorded first, then money, then (with ``restock``) the units, then done.
 
     Dying anywhere leaves a recorded refund that a repeat of the same key, the next refund, or ``repair`` finishes.
     Two writes, one provider call, and one write for each hold that gives units back.
     """
-    purchase = _paid(till, purchase_id)
+    purchase = _paid(context, purchase_id)
     if len(dict(wish.lines)) != len(wish.lines):
         raise BadInput("A line may be named once.", field="$.lines")
     if wish.amount is not None and wish.amount < 1:
         raise BadInput("A refund gives back at least one minor unit.", field="$.amount")
-    return _carried_out(till, purchase, wish, now)
+    return _carried_out(context, purchase, wish, now)
 
 
 def cancel_order(
-    till: Till, purchase_id: str, key: str, fingerprint: str, actor: str, now: Instant
+    context: CheckoutContext, purchase_id: str, key: str, fingerprint: str, actor: str, now: Instant
 ) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
-    purchase = _paid(till, purchase_id)
+    purchase = _paid(context, purchase_id)
     wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, whole=True)
-    return _carried_out(till, purchase, wish, now)
+    return _carried_out(context, purchase, wish, now)
 
 
 def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
@@ -59,7 +59,7 @@ def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = F
     )
 
 
-def finish_refunds(till: Till, purchase: Purchase, now: Instant) -> Purchase:
+def finish_refunds(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """Carry every recorded refund that is under way to its end, in the order of recording. Safe to repeat.
 
     One that the provider refuses is over, with nothing given back: no later one was done before it.
@@ -67,21 +67,21 @@ def finish_refunds(till: Till, purchase: Purchase, now: Instant) -> Purchase:
     for index, one in enumerate(purchase.refunds):
         if not one.under_way:
             continue
-        money = _money_back(till, purchase, one, now)
+        money = _money_back(context, purchase, one, now)
         if isinstance(money, RefundRefused):
             count("refunds_refused")
             logger.error("refund refused", extra={"purchase": log_reference(purchase.id), "code": money.code})
-            purchase = _over(till, purchase, one.id, {"refused": money.code}, now)
+            purchase = _over(context, purchase, one.id, {"refused": money.code}, now)
             continue
         if one.restock:
-            _units_back(till, purchase, index)
+            _units_back(context, purchase, index)
         back = {"done_at": now, "restocked": one.restock, "provider_id": money.refund_id if money else None}
-        purchase = _over(till, purchase, one.id, back, now)
+        purchase = _over(context, purchase, one.id, back, now)
     return purchase
 
 
-def _paid(till: Till, purchase_id: str) -> Purchase:
-    purchase = till.purchases.read(purchase_id)
+def _paid(context: CheckoutContext, purchase_id: str) -> Purchase:
+    purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state in (State.OPEN, State.CANCELLED):
         raise NotFound("There is no such order.", field="id")
     if purchase.state is not State.PAID:
@@ -89,7 +89,9 @@ def _paid(till: Till, purchase_id: str) -> Purchase:
     return purchase
 
 
-def _carried_out(till: Till, purchase: Purchase, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
+def _carried_out(
+    context: CheckoutContext, purchase: Purchase, wish: RefundWish, now: Instant
+) -> tuple[Purchase, Refund]:
     for _ in range(_TRIES):
         known = next((one for one in purchase.refunds if one.key == short_digest(wish.key)), None)
         if known is not None:
@@ -98,14 +100,14 @@ def _carried_out(till: Till, purchase: Purchase, wish: RefundWish, now: Instant)
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
         recorded = _recorded(purchase, wish, now)
-        standing = till.purchases.replace(recorded)
+        standing = context.purchases.replace(recorded)
         if standing is None:
             purchase = recorded
             break
         purchase = standing
     else:
         raise Contended("Too many refunds of this order at once.")
-    purchase = finish_refunds(till, purchase, now)
+    purchase = finish_refunds(context, purchase, now)
     made = next(one for one in purchase.refunds if one.key == short_digest(wish.key))
     if made.refused is not None:
         detail = "The provider has less left of this payment than this refund was to give back; nothing was given back."
@@ -143,7 +145,12 @@ def _with_refund(purchase: Purchase, wish: RefundWish, back: Back, now: Instant,
 
 
 def note_refund(
-    till: Till, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: Instant
+    context: CheckoutContext,
+    purchase_id: str,
+    provider_refund_id: str,
+    amount: int,
+    refund_id: str | None,
+    now: Instant,
 ) -> bool:
     """Record a refund that was made in the provider's console: money without units, spread over what is left.
 
@@ -151,10 +158,10 @@ def note_refund(
     or it has less left. One read and one write; the provider is not called.
     """
     for _ in range(_TRIES):
-        purchase = till.purchases.read(purchase_id)
+        purchase = context.purchases.read(purchase_id)
         if purchase is None or purchase.state is not State.PAID:
             raise Conflict("There is no paid order to refund.", code="not_paid")
-        purchase = finish_refunds(till, purchase, now)
+        purchase = finish_refunds(context, purchase, now)
         if any(
             one.provider_id == provider_refund_id or refund_id == f"{purchase_id}-{one.id}" for one in purchase.refunds
         ):
@@ -164,13 +171,15 @@ def note_refund(
             raise Conflict(f"Only {rest.amount} of the order was left.", code="refund_exceeds_rest")
         wish = RefundWish(f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount)
         done = {"done_at": now, "provider_id": provider_refund_id}
-        if till.purchases.replace(_with_refund(purchase, wish, amount_of(rest, amount), now, **done)) is None:
+        if context.purchases.replace(_with_refund(purchase, wish, amount_of(rest, amount), now, **done)) is None:
             count("refunds_by_provider")
             return True
     raise Contended("Too many changes of this order at once.")
 
 
-def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> Refunded | RefundRefused | None:
+def _money_back(
+    context: CheckoutContext, purchase: Purchase, one: Refund, now: Instant
+) -> Refunded | RefundRefused | None:
     payment = purchase.payment
     if not one.amount:
         return None
@@ -178,12 +187,12 @@ def _money_back(till: Till, purchase: Purchase, one: Refund, now: Instant) -> Re
         raise Conflict("The order has no captured payment.", code="not_captured")
     refund_id = f"{purchase.id}-{one.id}"
     try:
-        return till.gateway.refund(payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
+        return context.gateway.refund(payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
     except OutcomeUnknownError as error:
         raise Unavailable("The payment provider did not answer; ask again with the same key.") from error
 
 
-def _units_back(till: Till, purchase: Purchase, index: int) -> None:
+def _units_back(context: CheckoutContext, purchase: Purchase, index: int) -> None:
     """Put the units of one refund back where they were sold from. Targets come from the refunds recorded before it."""
     earlier = purchase.model_copy(update={"refunds": purchase.refunds[:index]})
     through = purchase.model_copy(update={"refunds": purchase.refunds[: index + 1]})
@@ -193,17 +202,17 @@ def _units_back(till: Till, purchase: Purchase, index: int) -> None:
         before = refunded_units(earlier, line.id, restocked_only=True)
         after = refunded_units(through, line.id, restocked_only=True)
         for layout, hold, expected, left in _targets(line, before, after):
-            given = till.stock.give_back(layout, hold, order, expected, left)
-            if not given and not _is_lower(till, layout, hold, order, left):
+            given = context.stock.give_back(layout, hold, order, expected, left)
+            if not given and not _is_lower(context, layout, hold, order, left):
                 raise Contended("Units of an earlier refund are still on their way back.")
 
 
-def _is_lower(till: Till, layout: Layout, hold: HoldRef, order: OrderRef, left: int) -> bool:
+def _is_lower(context: CheckoutContext, layout: Layout, hold: HoldRef, order: OrderRef, left: int) -> bool:
     """Whether a later refund has passed: it gives back only what the earlier ones left, so theirs are done.
 
     None stands where the last unit went back.
     """
-    standing = till.stock.look([(layout, hold)])[0]
+    standing = context.stock.look([(layout, hold)])[0]
     return standing is None or (standing.until is None and standing.order == str(order) and standing.quantity <= left)
 
 
@@ -224,7 +233,9 @@ def left_in_holds(line: Line, back: int) -> dict[str, int]:
     return left
 
 
-def _over(till: Till, purchase: Purchase, refund_id: str, ending: Mapping[str, object], now: Instant) -> Purchase:
+def _over(
+    context: CheckoutContext, purchase: Purchase, refund_id: str, ending: Mapping[str, object], now: Instant
+) -> Purchase:
     """End a refund, once. A refused one that was to cancel the order has not."""
     for _ in range(_TRIES):
         one = next(one for one in purchase.refunds if one.id == refund_id)
@@ -235,7 +246,7 @@ def _over(till: Till, purchase: Purchase, refund_id: str, ending: Mapping[str, o
         uncancelled = ended.refused is not None and purchase.cancelled_at == one.requested_at
         cancelled_at = None if uncancelled else purchase.cancelled_at
         finished = next_version(purchase, now, refunds=refunds, cancelled_at=cancelled_at)
-        standing = till.purchases.replace(finished)
+        standing = context.purchases.replace(finished)
         if standing is None:
             return finished
         purchase = standing

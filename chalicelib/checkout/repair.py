@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.checkout.refund import finish_refunds
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import LivedropError
 from chalicelib.instants import MINUTE, Instant
 from chalicelib.telemetry import logger
@@ -28,22 +28,22 @@ class Repaired:
     failed: int = 0
 
 
-def repair(till: Till, enqueue_capture: Callable[[str, int], None], now: Instant) -> Repaired:
+def repair(context: CheckoutContext, enqueue_capture: Callable[[str, int], None], now: Instant) -> Repaired:
     """Enqueue overdue placed purchases again, finish refunds and stock plans that stopped halfway.
 
     Costs two scans of the commerce table (1 RCU for each 4 KB).
     """
     found = Repaired()
-    for purchase in till.purchases.scan():
+    for purchase in context.purchases.scan():
         found.purchases += 1
         try:
-            _one(till, purchase, enqueue_capture, found, now)
+            _one(context, purchase, enqueue_capture, found, now)
         except LivedropError as error:
             found.failed += 1
             logger.warning("not repaired", extra={"purchase": log_reference(purchase.id), "reason": error.code})
-    for drop_id in till.shows.unfinished_plans():
+    for drop_id in context.shows.unfinished_plans():
         try:
-            till.shows.finish_plan(drop_id, now)
+            context.shows.finish_plan(drop_id, now)
             found.plans_finished += 1
         except LivedropError as error:
             found.failed += 1
@@ -60,11 +60,15 @@ def is_overdue(purchase: Purchase, now: Instant) -> bool:
 
 
 def _one(
-    till: Till, purchase: Purchase, enqueue_capture: Callable[[str, int], None], found: Repaired, now: Instant
+    context: CheckoutContext,
+    purchase: Purchase,
+    enqueue_capture: Callable[[str, int], None],
+    found: Repaired,
+    now: Instant,
 ) -> None:
     if is_overdue(purchase, now):
         enqueue_capture(purchase.id, purchase.attempt)
         found.enqueued += 1
     if any(one.under_way and now - one.requested_at > OVERDUE for one in purchase.refunds):
-        finish_refunds(till, purchase, now)
+        finish_refunds(context, purchase, now)
         found.refunds_finished += 1

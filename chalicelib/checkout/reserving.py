@@ -12,7 +12,7 @@ from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.limits import count_use
 from chalicelib.checkout.lines import Basket
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.till import Till, order_of
+from chalicelib.checkout.till import CheckoutContext, order_of
 from chalicelib.discounts import RESERVED_SECONDS, Applied, Budget, Reason, Reserved
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
@@ -20,7 +20,7 @@ from chalicelib.stock import Busy, EpochSeconds, Gone, Summary, Taken, hold_id
 
 
 def reserve(
-    till: Till, frozen: Purchase, basket: Basket, now: Instant
+    context: CheckoutContext, frozen: Purchase, basket: Basket, now: Instant
 ) -> tuple[Applied, ...] | dict[str, str] | Message:
     """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
 
@@ -29,13 +29,13 @@ def reserve(
     """
     reserved = []
     for one in frozen.discounts:
-        offered = till.discounts.find(one.code, now)
+        offered = context.discounts.find(one.code, now)
         if offered is None:
             return {one.code: Reason.UNKNOWN}
-        if not count_use(till, frozen, offered.discount, now):
+        if not count_use(context, frozen, offered.discount, now):
             return {one.code: Reason.LIMIT}
         shares = [
-            _share(till, frozen, one, budget, summary, basket, now)
+            _share(context, frozen, one, budget, summary, basket, now)
             for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
         ]
         for share in shares:
@@ -49,7 +49,7 @@ def reserve(
 
 
 def _share(
-    till: Till,
+    context: CheckoutContext,
     frozen: Purchase,
     one: Applied,
     budget: Budget,
@@ -60,8 +60,8 @@ def _share(
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
     layout, quantity = budget.layout, budget.share(one.amount)
     name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
-    answer = till.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
-    found = answer if isinstance(answer, Taken) else till.stock.find(layout, name)
+    answer = context.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
+    found = answer if isinstance(answer, Taken) else context.stock.find(layout, name)
     if found is None:
         return answer if isinstance(answer, Busy) else None
     if not found.sold:
@@ -69,24 +69,24 @@ def _share(
     return Reserved(budget=budget.name, hold=found.hold)
 
 
-def held_until(till: Till, purchase: Purchase, until: EpochSeconds) -> tuple[Applied, ...] | None:
+def held_until(context: CheckoutContext, purchase: Purchase, until: EpochSeconds) -> tuple[Applied, ...] | None:
     """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
     order, whole, held = order_of(purchase), True, []
     for one in purchase.discounts:
         kept = []
         for reserved, (layout, hold) in zip(one.reserves, one.holds, strict=True):
-            if not isinstance(till.stock.hold_again(layout, hold, order, until), Gone):
+            if not isinstance(context.stock.hold_again(layout, hold, order, until), Gone):
                 kept.append(Reserved(budget=reserved.budget, hold=replace(hold, until=until)))
                 continue
             whole = False
-            if not till.stock.mark_dead(layout, hold.id):
+            if not context.stock.mark_dead(layout, hold.id):
                 raise Contended("A hold that was gone has come back by a late take.")
         held.append(one.model_copy(update={"reserves": tuple(kept)}))
     return tuple(held) if whole else None
 
 
-def returned(till: Till, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
+def returned(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
     """The purchase's discounts without shares: these are held until this very second, so that others may take them,
     and a late sell at this epoch is refused."""
-    held_until(till, purchase, now // SECOND)
+    held_until(context, purchase, now // SECOND)
     return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)

@@ -27,7 +27,7 @@ UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id.", se
 
 
 @dataclass(frozen=True, slots=True)
-class Till:
+class CheckoutContext:
     """Where purchases are kept, what is on offer, where units stand, who takes the money, and the shop's id key."""
 
     purchases: PurchaseStore
@@ -49,12 +49,12 @@ class Till:
 
     risk_rules: RiskRules = NOTHING_LIMITED
     """How many declines are too many; by default none are."""
-    risk_memory: Memory[DropRisk] = field(default_factory=lambda: Memory(_DROPS_REMEMBERED), repr=False, compare=False)
+    risk_cache: Memory[DropRisk] = field(default_factory=lambda: Memory(_DROPS_REMEMBERED), repr=False, compare=False)
 
     @property
     def risk(self) -> Risk:
         """Declines and what follows from them; they stand beside the purchases."""
-        return Risk(self.purchases.dynamodb, self.purchases.commerce_table, self.risk_rules, self.risk_memory)
+        return Risk(self.purchases.dynamodb, self.purchases.commerce_table, self.risk_rules, self.risk_cache)
 
     @property
     def limits(self) -> LimitStore:
@@ -178,7 +178,9 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standin
             stock.release(layout, hold)
 
 
-def give_up(till: Till, purchase: Purchase, taken: list[tuple[Layout, HoldRef]], now: Instant) -> Purchase:
+def give_up(
+    context: CheckoutContext, purchase: Purchase, taken: list[tuple[Layout, HoldRef]], now: Instant
+) -> Purchase:
     """Give back what a request took before it gave up *without* a write; answers the purchase as it now stands.
 
     A twin of the request has the same holds and may be about to name them. So their version is used up first, by a
@@ -186,8 +188,8 @@ def give_up(till: Till, purchase: Purchase, taken: list[tuple[Layout, HoldRef]],
     taken.
     """
     if not taken:
-        return till.purchases.read(purchase.id) or purchase
+        return context.purchases.read(purchase.id) or purchase
     used_up = next_version(purchase, now)
-    standing = till.purchases.replace(used_up) or used_up
-    give_back_unnamed(till.stock, taken, standing)
+    standing = context.purchases.replace(used_up) or used_up
+    give_back_unnamed(context.stock, taken, standing)
     return standing

@@ -15,7 +15,7 @@ import pytest
 from chalice.config import Config
 from chalice.local import LocalGateway
 
-from chalicelib.api import ROUTES, Front, Keyring, Platform, Secrets, Shop, serve
+from chalicelib.api import ROUTES, Front, Keyring, Platform, Secrets, Services, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
@@ -56,8 +56,8 @@ def token(*scopes: str, seconds: int = 300, secret: str = SECRETS.jwt_secret) ->
 class Api:
     """A client of the API."""
 
-    def __init__(self, app: Front, shop: Shop, tables: Tables, captures: list[tuple[str, int]]) -> None:
-        self.app, self.shop, self.tables, self.captures = app, shop, tables, captures
+    def __init__(self, app: Front, services: Services, tables: Tables, captures: list[tuple[str, int]]) -> None:
+        self.app, self.services, self.tables, self.captures = app, services, tables, captures
         self._gateway = LocalGateway(app, Config())
         self._keys = count(1)
 
@@ -136,12 +136,16 @@ def api(tables: Tables) -> Api:
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     markets = MarketTable(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
     discounts = Discounts(tables.dynamodb, tables.commerce, stock)
-    till = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key, market_table=markets)
+    checkout = Checkout(
+        purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key, market_table=markets
+    )
     exports = open_exports(
         boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )
     captures: list[tuple[str, int]] = []
-    shop = Shop(settings, SECRETS, shows, stock, till, exports, lambda *told: captures.append(told), PROVIDER, markets)
+    services = Services(
+        settings, SECRETS, shows, stock, checkout, exports, lambda *told: captures.append(told), PROVIDER, markets
+    )
     app = Front(app_name="livedrop", configure_logs=False)
-    serve(app, ROUTES, lambda: shop)
-    return Api(app, shop, tables, captures)
+    serve(app, ROUTES, lambda: services)
+    return Api(app, services, tables, captures)

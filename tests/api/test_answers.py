@@ -45,9 +45,9 @@ def paid(api: Api) -> tuple[str, str]:
     session = api.send("POST", "/checkout-sessions", express()).body["id"]
     assert api.send("POST", f"/checkout-sessions/{session}/complete", paying()).status == 200
     purchase_id = session.removeprefix("chk_")
-    placed = api.shop.checkout.purchases.read(purchase_id)
+    placed = api.services.checkout.purchases.read(purchase_id)
     assert isinstance(placed, Purchase)
-    api.shop.checkout.capture(purchase_id, placed.attempt, clock())
+    api.services.checkout.capture(purchase_id, placed.attempt, clock())
     return f"ord_{purchase_id}", placed.lines[0].id
 
 

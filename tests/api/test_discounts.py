@@ -123,7 +123,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
     placed = api.send("POST", f"/checkout-sessions/{first['id']}/complete", paying())
     assert placed.body["status"] == "complete_in_progress"
     purchase_id = first["id"].removeprefix("chk_")
-    api.shop.checkout.capture(purchase_id, 1, clock())
+    api.services.checkout.capture(purchase_id, 1, clock())
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively").body
     assert_valid(ORDER, order)
     assert amounts(order["totals"])["items_discount"] == -125
@@ -131,7 +131,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
     assert api.send("GET", "/discounts/TEN").body["budgets"] == [
         {"of": "uses", "size": 1, "available": 0, "reserved": 0, "used": 1}
     ]
-    api.shop.stock.refresh(Layout("offer:TEN:uses:1", 1), clock())  # the stream's part
+    api.services.stock.refresh(Layout("offer:TEN:uses:1", 1), clock())  # the stream's part
     refused = api.send("POST", f"/checkout-sessions/{second['id']}/complete", paying()).body
     assert_valid(CHECKOUT_WITH_DISCOUNT, refused)
     assert [one["code"] for one in refused["messages"]] == ["totals_changed", "discount_code_expired"]

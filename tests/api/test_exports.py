@@ -12,7 +12,7 @@ from tests.api.conftest import Api
 
 def waiting(api: Api) -> str:
     """How many messages the export worker has before it."""
-    queue, name = api.shop.exports.queue, "ApproximateNumberOfMessages"
+    queue, name = api.services.exports.queue, "ApproximateNumberOfMessages"
     return queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"][name]  # type: ignore[index]
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from chalice.config import Config
 from chalice.local import LocalGateway
 
-from chalicelib.api import ROUTES, Front, Keyring, Secrets, Shop, serve
+from chalicelib.api import ROUTES, Front, Keyring, Secrets, Services, serve
 from chalicelib.api.secrets import FRESH, LONGEST, TRY_AGAIN
 from chalicelib.errors import Unavailable
 from tests.api.conftest import SECRETS
@@ -101,12 +101,12 @@ def test_a_secret_without_one_of_its_keys_is_unavailable(fault: dict[str, Any]) 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 def test_a_shop_without_its_keys_answers_that_it_is_unavailable(method: str) -> None:
-    def no_shop() -> Shop:
+    def no_services() -> Services:
         Secrets.from_json("{}")
         raise AssertionError
 
     app = Front(app_name="livedrop", configure_logs=False)
-    serve(app, ROUTES, no_shop)
+    serve(app, ROUTES, no_services)
     answer = LocalGateway(app, Config()).handle_request(method, "/shows/s1/live", {"host": "shop.example"}, None)
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "30")
     assert json.loads(answer["body"])["code"] == "unavailable"

@@ -17,10 +17,10 @@ from tests.api.schemas import CHECKOUT, assert_valid
 @pytest.fixture
 def limited(api: Api) -> Api:
     """An API whose shop has limits."""
-    till = api.shop.checkout
+    checkout = api.services.checkout
     rules = RiskRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
-    object.__setattr__(api.shop, "checkout", replace(till, risk_rules=rules))
-    assert isinstance(api.shop.checkout, Checkout)
+    object.__setattr__(api.services, "checkout", replace(checkout, risk_rules=rules))
+    assert isinstance(api.services.checkout, Checkout)
     api.an_open_drop(stock=9)
     return api
 
@@ -31,7 +31,7 @@ def bought(api: Api, credential: str) -> Any:
     assert answer.status == 200
     assert_valid(CHECKOUT, answer.body)
     if answer.body["status"] == "complete_in_progress":
-        api.shop.checkout.capture(session["id"].removeprefix("chk_"), 1, clock())
+        api.services.checkout.capture(session["id"].removeprefix("chk_"), 1, clock())
     return answer.body
 
 

@@ -17,8 +17,8 @@ EVENT = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {
 
 @pytest.fixture
 def stripe_api(api: Api) -> Api:
-    settings = replace(api.shop.settings, payments="stripe")
-    object.__setattr__(api.shop, "settings", settings)
+    settings = replace(api.services.settings, payments="stripe")
+    object.__setattr__(api.services, "settings", settings)
     return api
 
 
@@ -38,7 +38,7 @@ def sends(api: Api, event: Any, header: str | None = None, **how: Any) -> Answer
 def test_an_event_is_stored_once(stripe_api: Api) -> None:
     answers = [sends(stripe_api, EVENT) for _ in range(2)]
     assert [(one.status, one.body["status"]) for one in answers] == [(200, "stored"), (200, "repeated")]
-    assert stripe_api.shop.checkout.events.read("stripe", "evt_1") is not None
+    assert stripe_api.services.checkout.events.read("stripe", "evt_1") is not None
 
 
 @pytest.mark.parametrize("secret", ["whsec_new", "whsec_old"])
@@ -100,7 +100,7 @@ def waiting(api: Api) -> Answer:
     made = api.send("POST", "/checkout-sessions", express())
     session = made.body["id"]
     assert api.send("POST", f"/checkout-sessions/{session}/complete", paying("requires_action")).status == 200
-    api.shop.checkout.capture(session.removeprefix("chk_"), 1, instants.clock())
+    api.services.checkout.capture(session.removeprefix("chk_"), 1, instants.clock())
     return api.send("GET", f"/checkout-sessions/{session}")
 
 
@@ -114,9 +114,9 @@ def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: Api) ->
     assert "It is me" in shown.text
     assert api.send("POST", f"{page}?outcome=authenticated", b"", ucp_agent=None).status == 200
     purchase_id = asked.body["id"].removeprefix("chk_")
-    event = api.shop.checkout.events.read("sandbox", f"{purchase_id}-1")
+    event = api.services.checkout.events.read("sandbox", f"{purchase_id}-1")
     assert event is not None
-    api.shop.checkout.act_on_event("sandbox", event.id, instants.clock())
+    api.services.checkout.act_on_event("sandbox", event.id, instants.clock())
     assert api.send("GET", f"/checkout-sessions/{asked.body['id']}").body["status"] == "completed"
     assert "Nothing to confirm" in api.send("GET", page, ucp_agent=None).text
     assert api.send("POST", f"{page}?outcome=refused", b"", ucp_agent=None).status == 409
@@ -184,5 +184,5 @@ def paid(api: Api) -> str:
     session = api.send("POST", "/checkout-sessions", express()).body["id"]
     api.send("POST", f"/checkout-sessions/{session}/complete", paying())
     purchase_id = session.removeprefix("chk_")
-    api.shop.checkout.capture(purchase_id, 1, instants.clock())
+    api.services.checkout.capture(purchase_id, 1, instants.clock())
     return f"ord_{purchase_id}"

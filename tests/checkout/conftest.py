@@ -22,7 +22,7 @@ SHOP_CURRENCY = "GBP"
 
 
 @dataclass(frozen=True)
-class Shop:
+class ShopFixture:
     """The rooms, and shortcuts for what a test only needs to have happened."""
 
     tables: Tables
@@ -90,7 +90,7 @@ class Shop:
         return purchase
 
 
-def shop_on(tables: Tables, **more: Any) -> Shop:
+def shop_on(tables: Tables, **more: Any) -> ShopFixture:
     """The real rooms over these tables, with a show on air. ``more`` is for the till."""
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
@@ -100,7 +100,7 @@ def shop_on(tables: Tables, **more: Any) -> Shop:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     discounts = Discounts(tables.dynamodb, tables.commerce, stock)
     checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32, **more)
-    return Shop(tables, stock, shows, checkout, gateway)
+    return ShopFixture(tables, stock, shows, checkout, gateway)
 
 
 def once(
@@ -120,5 +120,5 @@ def once(
 
 
 @pytest.fixture
-def shop(tables: Tables) -> Shop:
+def shop(tables: Tables) -> ShopFixture:
     return shop_on(tables)

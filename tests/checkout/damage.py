@@ -10,7 +10,7 @@ from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
 from chalicelib.shows import DropWish
 from chalicelib.stock import HoldRef, Taken, hold_id
 from tests.checkout.builders import NOW
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 LATER: Instant = NOW + 2 * MINUTE
 MUCH_LATER: Instant = NOW + 4 * MINUTE
@@ -21,34 +21,34 @@ def never() -> bool:
     return False
 
 
-def audited(shop: Shop, now: Instant = LATER) -> DropAudit:
+def audited(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
     """An audit, once the stream has brought the live summary up to date."""
     follow(shop, now)
     return unfollowed(shop, now)
 
 
-def follow(shop: Shop, now: Instant) -> None:
+def follow(shop: ShopFixture, now: Instant) -> None:
     """What the stream of the stock table does within a second."""
     record = shop.shows.on_record("mug")
     assert record is not None
     shop.stock.refresh(record.drop.layout, now)
 
 
-def unfollowed(shop: Shop, now: Instant = LATER) -> DropAudit:
+def unfollowed(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
     """An audit, though the stream may have fallen behind."""
     return shop.checkout.audit("mug", now, never)
 
 
-def faults(shop: Shop, now: Instant = LATER) -> list[Fault]:
+def faults(shop: ShopFixture, now: Instant = LATER) -> list[Fault]:
     return [one.fault for one in audited(shop, now).found]
 
 
-def clean(shop: Shop, now: Instant = LATER) -> bool:
+def clean(shop: ShopFixture, now: Instant = LATER) -> bool:
     found = audited(shop, now)
     return found.complete and not found.found and not found.mismatches
 
 
-def mended(shop: Shop, now: Instant = LATER) -> tuple[DropAudit, Mended, list[tuple[str, int]]]:
+def mended(shop: ShopFixture, now: Instant = LATER) -> tuple[DropAudit, Mended, list[tuple[str, int]]]:
     """A repair, once the stream has brought the live summary up to date, and what the capture worker was told."""
     follow(shop, now)
     told: list[tuple[str, int]] = []
@@ -56,23 +56,23 @@ def mended(shop: Shop, now: Instant = LATER) -> tuple[DropAudit, Mended, list[tu
     return found, done, told
 
 
-def bucket(shop: Shop, number: int = 0) -> dict[str, Any]:
+def bucket(shop: ShopFixture, number: int = 0) -> dict[str, Any]:
     item = shop.tables.dynamodb.get_item(
         TableName=shop.tables.stock, Key={"pk": {"S": f"mug#{number}"}}, ConsistentRead=True
     )["Item"]
     return from_item(item)
 
 
-def put_bucket(shop: Shop, record: dict[str, Any]) -> None:
+def put_bucket(shop: ShopFixture, record: dict[str, Any]) -> None:
     shop.tables.dynamodb.put_item(TableName=shop.tables.stock, Item=to_item(record))
 
 
-def entry(shop: Shop, hold: str) -> dict[str, Any]:
+def entry(shop: ShopFixture, hold: str) -> dict[str, Any]:
     found: dict[str, Any] = bucket(shop)["h"][hold]
     return found
 
 
-def put_entry(shop: Shop, hold: str, record: dict[str, Any]) -> None:
+def put_entry(shop: ShopFixture, hold: str, record: dict[str, Any]) -> None:
     """Put an entry in place of another; bucket's units are counted anew, so that only purchases are contradicted."""
     whole = bucket(shop)
     before = whole["h"].get(hold, {"q": 0})["q"]
@@ -81,13 +81,13 @@ def put_entry(shop: Shop, hold: str, record: dict[str, Any]) -> None:
     put_bucket(shop, whole)
 
 
-def drop_entry(shop: Shop, hold: str) -> None:
+def drop_entry(shop: ShopFixture, hold: str) -> None:
     whole = bucket(shop)
     whole["a"] += whole["h"].pop(hold)["q"]
     put_bucket(shop, whole)
 
 
-def set_in(shop: Shop, purchase: Purchase, **changes: Any) -> None:
+def set_in(shop: ShopFixture, purchase: Purchase, **changes: Any) -> None:
     """Change attributes of a purchase's item."""
     shop.tables.dynamodb.update_item(
         TableName=shop.tables.commerce,
@@ -102,7 +102,7 @@ def hold_of(purchase: Purchase) -> HoldRef:
     return purchase.lines[0].holds[0]
 
 
-def taken_by_a_request_that_died(shop: Shop, quantity: int = 1, now: Instant = NOW) -> HoldRef:
+def taken_by_a_request_that_died(shop: ShopFixture, quantity: int = 1, now: Instant = NOW) -> HoldRef:
     offer = shop.shows.offer("mug", now)
     assert offer is not None
     name = hold_id("x" * 22, "mug", 1, quantity)

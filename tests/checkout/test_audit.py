@@ -14,7 +14,7 @@ from chalicelib.instants import MINUTE, SECOND
 from chalicelib.shows.plans import _planned
 from chalicelib.stock.store import StockStore
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
     audited,
@@ -31,11 +31,11 @@ from tests.checkout.damage import (
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: Shop) -> None:
+def _a_drop(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
-def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: Shop) -> None:
+def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
     assert clean(shop, NOW)
     purchase = shop.open_purchase(("mug", 2))
     for now in (NOW, LATER, NOW + 10 * MINUTE):
@@ -54,7 +54,7 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: Shop) -> None:
     assert audited(shop).stock.sold == 0
 
 
-def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: Shop) -> None:
+def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixture) -> None:
     declined = shop.placed(("mug", 2), token="declined", key="a")
     shop.checkout.capture(declined.id, 1, NOW)
     assert shop.read(declined.id).state is State.OPEN
@@ -69,7 +69,7 @@ def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: Shop) ->
 
 
 def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[bool] = []
 
@@ -89,7 +89,7 @@ def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
     assert found == [True] * 4
 
 
-def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: Shop) -> None:
+def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixture) -> None:
     paid, held = shop.paid(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
     follow(shop, NOW)
     report = audit_report(audited(shop), detail=100)
@@ -114,7 +114,7 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: Shop) -> 
     }  # fmt: skip
 
 
-def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: Shop) -> None:
+def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: ShopFixture) -> None:
     shop.drop("big", stock=72)
     purchases = [shop.open_purchase(("big", 1), key=f"k{n}") for n in range(8)]
     found = shop.checkout.audit("big", NOW, never)
@@ -127,14 +127,14 @@ def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: 
     assert {one["hold_id"] for one in rest["holds"]} == there != set()
 
 
-def test_an_unknown_drop_is_not_found(shop: Shop) -> None:
+def test_an_unknown_drop_is_not_found(shop: ShopFixture) -> None:
     with pytest.raises(NotFound):
         shop.checkout.audit("nothing", NOW, never)
     with pytest.raises(NotFound):
         shop.checkout.mend("nothing", lambda *_: None, NOW, never)
 
 
-def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: Shop) -> None:
+def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: ShopFixture) -> None:
     taken_by_a_request_that_died(shop)
     cut = shop.checkout.audit("mug", LATER, lambda: True)
     assert (cut.complete, cut.found, cut.stock.held) == (False, [], 1)
@@ -142,7 +142,7 @@ def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: Shop) ->
     assert (counted.complete, counted.found, counted.stock.held) == (False, [], 1)
 
 
-def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: Shop) -> None:
+def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) -> None:
     left_behind(shop, 6)
     assert audited(shop, NOW + 59 * SECOND).mismatches == ()
     found = audited(shop)
@@ -154,7 +154,7 @@ def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: Shop) -> None
 
 @pytest.mark.parametrize("quantity", [144, -48])
 def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
-    shop: Shop, quantity: int, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, quantity: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.drop("mug-2", stock=144, now=NOW - 5 * MINUTE)
     for dies_at in (1, 2, 3):
@@ -183,7 +183,7 @@ def dying(at: int) -> Callable[..., Any]:
     return first
 
 
-def left_behind(shop: Shop, quantity: int, drop_id: str = "mug", key: str = "key") -> None:
+def left_behind(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str = "key") -> None:
     """A plan that a process recorded before it died."""
     store = shop.shows._store
     record = store.drop(drop_id)
@@ -191,7 +191,7 @@ def left_behind(shop: Shop, quantity: int, drop_id: str = "mug", key: str = "key
     assert store.commit(record, _planned(record, quantity, key, "ann", NOW), "stock planned")
 
 
-def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: Shop) -> None:
+def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixture) -> None:
     left_behind(shop, 6)
     done = shop.checkout.repair(lambda *_: None, LATER)
     assert (done.plans_finished, done.failed) == (1, 0)
@@ -199,7 +199,7 @@ def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: Shop) ->
     assert shop.checkout.repair(lambda *_: None, LATER).plans_finished == 0
 
 
-def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(shop: Shop) -> None:
+def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(shop: ShopFixture) -> None:
     shop.open_purchase(("mug", 2))
     found = unfollowed(shop, NOW + SECOND)
     assert (found.summary_differs, found.mismatches) == (True, ())
@@ -212,14 +212,14 @@ def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(
     assert not shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
 
 
-def test_a_summary_that_is_missing_is_made(shop: Shop) -> None:
+def test_a_summary_that_is_missing_is_made(shop: ShopFixture) -> None:
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key={"pk": {"S": "DROP#mug"}, "sk": {"S": "LIVE"}})
     assert len(unfollowed(shop).mismatches) == 1
     assert shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
     assert clean(shop)
 
 
-def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: Shop) -> None:
+def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: ShopFixture) -> None:
     put_bucket(shop, bucket(shop) | {"a": 11})
     found, _, _ = mended(shop)
     assert found.mismatches[0] == "bucket 0: 11 available and 0 in holds are not 9"
@@ -227,7 +227,7 @@ def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: Shop) -> None:
 
 
 def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_seem_nobodys(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.paid(("mug", 2))
     follow(shop, NOW)

@@ -11,17 +11,17 @@ from chalicelib.checkout import log_reference
 from chalicelib.checkout.identity import buyer_hash
 from chalicelib.instants import DAY, MINUTE, SECOND
 from tests.checkout.builders import BUYER, NOW, a_change, a_completion, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import LATER, MUCH_LATER, audited, clean, mended
 from tests.checkout.test_limits import dies_at_the_freeze, left_of, tally
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: Shop) -> None:
+def _a_drop(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, limit_per_buyer=3)
 
 
-def damage(shop: Shop, **changes: Any) -> None:
+def damage(shop: ShopFixture, **changes: Any) -> None:
     """Change attributes of the buyer's tally."""
     names = {f"#{name}": name for name in changes}
     shop.tables.dynamodb.update_item(
@@ -37,11 +37,13 @@ def entry(units: int, version: int = 2, at: int = NOW) -> dict[str, int]:
     return {"q": units, "v": version, "t": at // SECOND}
 
 
-def reasons(shop: Shop, now: int = LATER) -> list[str]:
+def reasons(shop: ShopFixture, now: int = LATER) -> list[str]:
     return [one.fault.value for one in audited(shop, now).miscounts]
 
 
-def test_sales_refunds_cancellations_and_deaths_are_no_miscount(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paid = shop.paid(("mug", 2), key="a")
     assert clean(shop, MUCH_LATER)
     shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
@@ -56,7 +58,7 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(shop: Shop, monk
     assert (found.buyers, found.purchases) == (1, 3)
 
 
-def test_an_attempt_under_another_address_counts_where_it_was_last(shop: Shop) -> None:
+def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFixture) -> None:
     """Ada's declined attempt at one still stands in her tally when Bob pays for three."""
     shared = shop.placed(("mug", 1), token="declined", key="a")
     shop.checkout.capture(shared.id, 1, NOW)
@@ -68,7 +70,7 @@ def test_an_attempt_under_another_address_counts_where_it_was_last(shop: Shop) -
     assert (reasons(shop), audited(shop).buyers, clean(shop)) == ([], 2, True)
 
 
-def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: Shop) -> None:
+def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: ShopFixture) -> None:
     shop.paid(("mug", 2))
     damage(shop, units=1)
     found, done, _ = mended(shop)
@@ -77,7 +79,7 @@ def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: Sh
     assert clean(shop)
 
 
-def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: Shop) -> None:
+def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 1))
     damage(shop, units=3, entries={paid.id: entry(1), "g" * 22: entry(2)})
     assert left_of(_tries(shop, 2, "before")) == 0
@@ -89,7 +91,7 @@ def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: S
     assert shop.paid(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
 
 
-def test_a_tally_without_entries_keeps_nobody_from_buying(shop: Shop) -> None:
+def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 1))
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", NOW)
     damage(shop, units=2, entries={"g" * 22: entry(2)})
@@ -100,14 +102,14 @@ def test_a_tally_without_entries_keeps_nobody_from_buying(shop: Shop) -> None:
     assert clean(shop, MUCH_LATER)
 
 
-def _tries(shop: Shop, quantity: int, key: str) -> Any:
+def _tries(shop: ShopFixture, quantity: int, key: str) -> Any:
     purchase = shop.open_purchase(("mug", quantity), key=key)
     answer = shop.checkout.complete(purchase.id, a_completion("ok", f"pay-{key}"), NOW)
     shop.checkout.cancel(purchase.id, a_completion().caller, f"cancel-{key}", "", NOW)
     return answer
 
 
-def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     paid = shop.paid(("mug", 1))
     damage(shop, units=2, entries={paid.id: entry(1)})
     store = type(shop.checkout.limits)
@@ -123,7 +125,7 @@ def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: Shop, monkeypatc
 
 
 @pytest.mark.parametrize("units", [0, 1])
-def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: Shop, units: int) -> None:
+def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, units: int) -> None:
     paid = shop.paid(("mug", 2))
     damage(shop, units=units, entries={paid.id: entry(units)} if units else {})
     found, done, _ = mended(shop)
@@ -133,7 +135,7 @@ def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: Shop, units: 
     assert reasons(shop, NOW + 90 * DAY) == []  # its tally may have expired
 
 
-def test_a_buyer_who_has_more_than_the_limit_is_told(shop: Shop) -> None:
+def test_a_buyer_who_has_more_than_the_limit_is_told(shop: ShopFixture) -> None:
     first = shop.paid(("mug", 2), key="a")
     damage(shop, units=0, entries={})
     second = shop.paid(("mug", 3), key="b")

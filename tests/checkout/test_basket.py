@@ -8,14 +8,14 @@ from chalicelib.checkout import Answer, Buyer, NoPurchase, State
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import MINUTE, SECOND, rfc3339
 from tests.checkout.builders import LONDON, NEW_YORK, NOW, PLATFORM, a_change
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 
 def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def test_putting_a_drop_into_a_purchase_holds_its_units(shop: Shop) -> None:
+def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     answer = shop.checkout.create(a_change(("mug", 2)), NOW)
     assert isinstance(answer, Answer)
@@ -27,7 +27,7 @@ def test_putting_a_drop_into_a_purchase_holds_its_units(shop: Shop) -> None:
     assert answer.purchase.totals.total == 2 * 1_275 + 395
 
 
-def test_the_same_request_again_is_the_same_purchase(shop: Shop) -> None:
+def test_the_same_request_again_is_the_same_purchase(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     first = shop.open_purchase(("mug", 2))
     again = shop.checkout.create(a_change(("mug", 2)), NOW + SECOND)
@@ -36,7 +36,7 @@ def test_the_same_request_again_is_the_same_purchase(shop: Shop) -> None:
     assert shop.counts("mug") == (1, 2, 0)
 
 
-def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: Shop) -> None:
+def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     first = shop.paid(("mug", 1))
     later = NOW + 5 * SECOND
@@ -45,7 +45,7 @@ def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: Shop) -> None:
     assert again.purchase == first
 
 
-def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: Shop) -> None:
+def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
@@ -55,13 +55,13 @@ def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: Shop) -> N
     assert shop.counts("mug") == (2, 1, 0)
 
 
-def test_lines_of_one_drop_are_merged(shop: Shop) -> None:
+def test_lines_of_one_drop_are_merged(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1), ("mug", 2))
     assert [line.quantity for line in purchase.lines] == [3]
 
 
-def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: Shop) -> None:
+def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     answer = shop.checkout.create(a_change(("mug", 5)), NOW)
     assert isinstance(answer, Answer)
@@ -70,7 +70,7 @@ def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: Shop) -> No
     assert shop.counts("mug") == (0, 3, 0)
 
 
-def test_when_all_units_are_held_the_next_lapse_is_told(shop: Shop) -> None:
+def test_when_all_units_are_held_the_next_lapse_is_told(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
     answer = shop.checkout.create(a_change(("mug", 1), key="other"), NOW + 2 * SECOND)
@@ -80,7 +80,7 @@ def test_when_all_units_are_held_the_next_lapse_is_told(shop: Shop) -> None:
     assert answer.messages[0].extra == {"next_lapse_at": rfc3339(reclaimable)}
 
 
-def test_sold_out_is_said_when_every_unit_is_sold(shop: Shop) -> None:
+def test_sold_out_is_said_when_every_unit_is_sold(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.paid(("mug", 1))
     shop.stock.refresh(shop.shows.drop("mug").layout, now=NOW + SECOND)  # type: ignore[union-attr]
@@ -89,7 +89,7 @@ def test_sold_out_is_said_when_every_unit_is_sold(shop: Shop) -> None:
     assert isinstance(answer, NoPurchase)
 
 
-def test_a_lapsed_hold_goes_to_the_next_buyer(shop: Shop) -> None:
+def test_a_lapsed_hold_goes_to_the_next_buyer(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
     later = NOW + 303 * SECOND
@@ -106,7 +106,7 @@ def test_a_lapsed_hold_goes_to_the_next_buyer(shop: Shop) -> None:
         ({"closes_at": rfc3339(NOW)}, "drop_closed"),
     ],
 )
-def test_outside_its_window_nothing_is_held(shop: Shop, changes: dict[str, Any], code: str) -> None:
+def test_outside_its_window_nothing_is_held(shop: ShopFixture, changes: dict[str, Any], code: str) -> None:
     shop.drop("mug", stock=1, **changes)
     answer = shop.checkout.create(a_change(("mug", 1)), NOW)
     assert isinstance(answer, NoPurchase)
@@ -114,11 +114,11 @@ def test_outside_its_window_nothing_is_held(shop: Shop, changes: dict[str, Any],
     assert shop.counts("mug") == (1, 0, 0)
 
 
-def test_an_unknown_drop_is_unavailable(shop: Shop) -> None:
+def test_an_unknown_drop_is_unavailable(shop: ShopFixture) -> None:
     assert said(shop.checkout.create(a_change(("nothing", 1)), NOW)) == ["item_unavailable"]
 
 
-def test_what_can_be_had_is_held_and_the_rest_is_said(shop: Shop) -> None:
+def test_what_can_be_had_is_held_and_the_rest_is_said(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     answer = shop.checkout.create(a_change(("nothing", 1), ("mug", 1)), NOW)
     assert isinstance(answer, Answer)
@@ -126,7 +126,7 @@ def test_what_can_be_had_is_held_and_the_rest_is_said(shop: Shop) -> None:
     assert [line.drop_id for line in answer.purchase.lines] == ["mug"]
 
 
-def test_the_limit_of_a_buyer_cuts_the_quantity(shop: Shop) -> None:
+def test_the_limit_of_a_buyer_cuts_the_quantity(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     answer = shop.checkout.create(a_change(("mug", 3)), NOW)
     assert isinstance(answer, Answer)
@@ -134,7 +134,7 @@ def test_the_limit_of_a_buyer_cuts_the_quantity(shop: Shop) -> None:
     assert shop.counts("mug") == (7, 2, 0)
 
 
-def test_more_units_are_a_further_hold_and_fewer_go_back(shop: Shop) -> None:
+def test_more_units_are_a_further_hold_and_fewer_go_back(shop: ShopFixture) -> None:
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 2))
     shop.checkout.update(purchase.id, a_change(("mug", 4), key="more"), NOW)
@@ -145,7 +145,7 @@ def test_more_units_are_a_further_hold_and_fewer_go_back(shop: Shop) -> None:
     assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [1]
 
 
-def test_a_line_left_out_gives_its_units_back(shop: Shop) -> None:
+def test_a_line_left_out_gives_its_units_back(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     shop.drop("bowl", stock=2)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
@@ -156,7 +156,7 @@ def test_a_line_left_out_gives_its_units_back(shop: Shop) -> None:
     assert shop.counts("bowl") == (1, 1, 0)
 
 
-def test_an_update_leaves_what_it_does_not_mention(shop: Shop) -> None:
+def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     change = a_change(key="update", buyer=None, destination=NEW_YORK)
@@ -167,7 +167,7 @@ def test_an_update_leaves_what_it_does_not_mention(shop: Shop) -> None:
     assert (changed.market, changed.totals.shipping, changed.version) == ("US", 995, 2)
 
 
-def test_an_update_repeated_is_carried_out_once(shop: Shop) -> None:
+def test_an_update_repeated_is_carried_out_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     change = a_change(("mug", 2), key="update")
@@ -177,7 +177,7 @@ def test_an_update_repeated_is_carried_out_once(shop: Shop) -> None:
     assert shop.counts("mug") == (3, 2, 0)
 
 
-def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: Shop) -> None:
+def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
@@ -186,7 +186,7 @@ def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: Shop) -> None:
     assert answer.purchase.lines[0].quantity == 2
 
 
-def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: Shop) -> None:
+def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: ShopFixture) -> None:
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     shop.drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
@@ -197,7 +197,7 @@ def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: Shop) -> None:
     assert shop.counts("mug") == (4, 1, 0)
 
 
-def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: Shop) -> None:
+def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: ShopFixture) -> None:
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     shop.drop("mug", stock=5, unit_price={"amount": 900, "currency": "GBP"})
@@ -208,7 +208,7 @@ def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: Shop)
     assert shop.counts("mug") == (2, 3, 0)
 
 
-def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: Shop) -> None:
+def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     with pytest.raises(BadInput) as refusal:
         shop.checkout.create(a_change(("mug", 1), shipping_option="teleport"), NOW)
@@ -216,13 +216,13 @@ def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: Shop) -> No
     assert shop.counts("mug") == (2, 0, 0)
 
 
-def test_a_chosen_shipping_option_is_obeyed(shop: Shop) -> None:
+def test_a_chosen_shipping_option_is_obeyed(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1), shipping_option="express")
     assert purchase.totals.shipping == 795
 
 
-def test_what_is_missing_is_named(shop: Shop) -> None:
+def test_what_is_missing_is_named(shop: ShopFixture) -> None:
     shop.drop("mug")
     answer = shop.checkout.create(a_change(("mug", 1), buyer=Buyer(), destination=None), NOW)
     assert [(m.code, m.path) for m in answer.messages] == [
@@ -231,7 +231,7 @@ def test_what_is_missing_is_named(shop: Shop) -> None:
     ]
 
 
-def test_cancelling_gives_the_units_back_once(shop: Shop) -> None:
+def test_cancelling_gives_the_units_back_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     for _ in range(2):
@@ -244,7 +244,7 @@ def test_cancelling_gives_the_units_back_once(shop: Shop) -> None:
     assert shop.counts("mug") == (2, 0, 0)
 
 
-def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: Shop) -> None:
+def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     cart = shop.open_purchase(("mug", 2), as_cart=True, buyer=None, destination=None)
     assert cart.is_cart
@@ -259,7 +259,7 @@ def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: Shop) -> Non
     assert again.purchase == session.purchase
 
 
-def test_nothing_is_known_under_an_unknown_id(shop: Shop) -> None:
+def test_nothing_is_known_under_an_unknown_id(shop: ShopFixture) -> None:
     for answer in (
         shop.checkout.find("B" * 22, NOW),
         shop.checkout.update("B" * 22, a_change(("mug", 1)), NOW),

@@ -12,11 +12,11 @@ from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
-from tests.checkout.conftest import Shop, once, shop_on
+from tests.checkout.conftest import ShopFixture, once, shop_on
 from tests.checkout.test_discounts import GBP, completed, opened, said
 
 
-def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: Shop) -> None:
+def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=2, budget_amount={"amount": 1_000, **GBP}, max_amount={"amount": 500, **GBP})
     purchase = opened(shop, "TEN")
@@ -33,7 +33,7 @@ def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: Shop)
     assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
 
 
-def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: Shop) -> None:
+def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
@@ -51,7 +51,7 @@ def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: Shop) -> No
     assert shop.budgets() == [(0, 0, 1)]
 
 
-def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: Shop) -> None:
+def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     completed(shop, opened(shop, "TEN", key="a"))
@@ -60,7 +60,7 @@ def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: Shop)
     assert said(late) == ["discount_code_expired"]
 
 
-def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: Shop) -> None:
+def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(percent_bps=None, amount={"amount": 400, **GBP}, budget_amount={"amount": 1_000, **GBP})
     outcomes = [said(completed(shop, opened(shop, "TEN", key=str(number)))) for number in range(3)]
@@ -69,7 +69,7 @@ def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: Shop) -> N
 
 
 @pytest.mark.parametrize("token", ["declined", "insufficient_funds"])
-def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(shop: Shop, token: str) -> None:
+def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(shop: ShopFixture, token: str) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -85,7 +85,7 @@ def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(sh
     assert (shop.read(purchase.id).state, shop.budgets()) == (State.PAID, [(0, 0, 1)])
 
 
-def test_a_returned_use_goes_to_whoever_comes_first(shop: Shop) -> None:
+def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
@@ -97,7 +97,7 @@ def test_a_returned_use_goes_to_whoever_comes_first(shop: Shop) -> None:
     assert shop.budgets(now=later) == [(0, 0, 1)]
 
 
-def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(shop: Shop) -> None:
+def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -111,7 +111,7 @@ def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(sho
     assert shop.budgets(now=deadline + 3 * SECOND) == [(1, 0, 0)]
 
 
-def test_who_proved_it_in_time_has_used_it(shop: Shop) -> None:
+def test_who_proved_it_in_time_has_used_it(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -122,7 +122,7 @@ def test_who_proved_it_in_time_has_used_it(shop: Shop) -> None:
     assert (shop.read(purchase.id).state, shop.budgets()) == (State.PAID, [(0, 0, 1)])
 
 
-def test_goods_that_are_gone_return_the_use(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process died between the freeze and its sells; the goods lapsed and went to another buyer."""
     shop.drop("mug", stock=1, hold_seconds=5)
     shop.discount(budget_uses=1)
@@ -136,7 +136,9 @@ def test_goods_that_are_gone_return_the_use(shop: Shop, monkeypatch: pytest.Monk
     assert shop.budgets(now=later + 3 * SECOND) == [(1, 0, 0)]
 
 
-def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=3, hold_seconds=3_600)
     shop.discount(budget_uses=1)
     purchase, rival = opened(shop, "TEN"), opened(shop, "TEN", key="rival")
@@ -150,7 +152,7 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(shop: Shop, mon
     assert (shop.budgets(now=later), shop.counts("mug", later)) == ([(0, 0, 1)], (1, 1, 1))
 
 
-def dies_before_selling(shop: Shop, purchase: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
+def dies_before_selling(shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: object) -> None:
         raise SystemExit
 
@@ -161,7 +163,7 @@ def dies_before_selling(shop: Shop, purchase: Purchase, monkeypatch: pytest.Monk
     assert shop.read(purchase.id).state is State.PLACED
 
 
-def test_a_held_order_that_is_given_up_returns_the_use(shop: Shop) -> None:
+def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -173,7 +175,7 @@ def test_a_held_order_that_is_given_up_returns_the_use(shop: Shop) -> None:
     assert shop.budgets(now=NOW + 7 * DAY) == [(1, 0, 0)]
 
 
-def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: Shop) -> None:
+def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -184,7 +186,7 @@ def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: Shop) -> No
 
 
 def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.drop("mug", stock=3, hold_seconds=3_600)
     shop.discount(budget_uses=1)
@@ -203,7 +205,7 @@ def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
     assert shop.budgets() == [(0, 0, 1)]
 
 
-def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(shop: Shop) -> None:
+def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(shop: ShopFixture) -> None:
     """What this process knows of the budget is from right now, and says that there is one."""
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1, now=NOW)
@@ -221,7 +223,7 @@ def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(s
 # Rivals.
 
 
-def test_two_completions_of_one_request_at_once_use_it_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_completions_of_one_request_at_once_use_it_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -231,7 +233,9 @@ def test_two_completions_of_one_request_at_once_use_it_once(shop: Shop, monkeypa
     assert shop.budgets() == [(0, 0, 1)]
 
 
-def test_a_cancellation_that_comes_first_leaves_no_use_reserved(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancellation_that_comes_first_leaves_no_use_reserved(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
@@ -245,7 +249,7 @@ def test_a_cancellation_that_comes_first_leaves_no_use_reserved(shop: Shop, monk
     assert (shop.budgets(), shop.counts("mug")) == ([(1, 0, 0)], (3, 0, 0))
 
 
-def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: Shop) -> None:
+def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(budget_uses=9, budget_amount={"amount": 150, **GBP}, max_amount={"amount": 150, **GBP})
     first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
@@ -254,7 +258,7 @@ def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: Shop) 
     assert shop.budgets() == [(8, 0, 1), (22, 0, 128)]
 
 
-def test_two_processes_take_the_last_use_once(shop: Shop) -> None:
+def test_two_processes_take_the_last_use_once(shop: ShopFixture) -> None:
     """Each with a memory of its own, that has the use as available."""
     shop.drop("mug", stock=9)
     shop.discount(budget_uses=1)

@@ -8,21 +8,21 @@ from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, OutcomeUnknownError, PaymentOrder, SandboxGateway
 from chalicelib.stock import Gone, Stock
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
-from tests.checkout.conftest import Shop, once
+from tests.checkout.conftest import ShopFixture, once
 
 
 def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def test_completing_freezes_the_purchase_and_sells_its_units(shop: Shop) -> None:
+def test_completing_freezes_the_purchase_and_sells_its_units(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     placed = shop.placed(("mug", 2))
     assert (placed.state, placed.attempt, placed.epoch, placed.version) == (State.PLACED, 1, 1, 2)
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def test_the_worker_captures_and_marks_paid_once(shop: Shop) -> None:
+def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     placed = shop.placed(("mug", 2))
     for _ in range(3):
@@ -35,7 +35,7 @@ def test_the_worker_captures_and_marks_paid_once(shop: Shop) -> None:
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def test_completing_again_with_the_same_key_tells_how_it_stands(shop: Shop) -> None:
+def test_completing_again_with_the_same_key_tells_how_it_stands(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     answer = shop.checkout.complete(paid.id, a_completion(key="pay-key-1"), NOW)
@@ -48,7 +48,7 @@ def test_completing_again_with_the_same_key_tells_how_it_stands(shop: Shop) -> N
     assert shop.read(paid.id) == paid
 
 
-def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: Shop) -> None:
+def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     placed = shop.placed(("mug", 1))
     assert said(shop.checkout.update(placed.id, a_change(("mug", 2), key="late"), NOW)) == ["complete_in_progress"]
@@ -57,7 +57,7 @@ def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: Shop) -> None:
     assert shop.counts("mug") == (2, 0, 1)
 
 
-def test_an_incomplete_purchase_is_not_placed(shop: Shop) -> None:
+def test_an_incomplete_purchase_is_not_placed(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1), destination=None)
     answer = shop.checkout.complete(purchase.id, a_completion(), NOW)
@@ -65,7 +65,7 @@ def test_an_incomplete_purchase_is_not_placed(shop: Shop) -> None:
     assert shop.read(purchase.id) == purchase
 
 
-def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: Shop) -> None:
+def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(placed.id, 1, NOW)
@@ -81,7 +81,7 @@ def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: Shop) -> N
     assert shop.counts("mug") == (0, 0, 1)
 
 
-def test_attempts_to_pay_are_bounded(shop: Shop) -> None:
+def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     for attempt in range(1, 21):
@@ -96,7 +96,7 @@ def test_attempts_to_pay_are_bounded(shop: Shop) -> None:
     assert shop.counts("mug") == (1, 0, 0)
 
 
-def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: Shop) -> None:
+def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(placed.id, 1, NOW)
@@ -106,7 +106,7 @@ def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: Shop) -> Non
     assert shop.counts("mug") == (0, 1, 0)
 
 
-def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Shop) -> None:
+def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="capture_refused")
     shop.checkout.cancel(placed.id, PLATFORM, "too-late", "", NOW)
@@ -122,7 +122,7 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
 
 
 def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
@@ -143,7 +143,7 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
     assert shop.read(purchase.id) == purchase
 
 
-def test_a_late_message_of_a_paid_order_alarms_nobody(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=1)
     paid = shop.paid(("mug", 1))
     counted: list[str] = []
@@ -152,7 +152,7 @@ def test_a_late_message_of_a_paid_order_alarms_nobody(shop: Shop, monkeypatch: p
     assert (shop.read(paid.id), counted) == (paid, [])
 
 
-def test_an_attempt_captured_by_another_worker_is_not_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     monkeypatch.setattr(Stock, "sell", lambda *_: Gone())
@@ -170,7 +170,7 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: Shop, monkeypa
     assert shop.read(purchase.id) == placed.purchase
 
 
-def test_after_a_decline_the_units_lapse_by_themselves(shop: Shop) -> None:
+def test_after_a_decline_the_units_lapse_by_themselves(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(placed.id, 1, NOW)
@@ -178,7 +178,7 @@ def test_after_a_decline_the_units_lapse_by_themselves(shop: Shop) -> None:
     assert shop.open_purchase(("mug", 1), key="other", now=later).lines[0].quantity == 1
 
 
-def test_a_declined_purchase_can_be_cancelled(shop: Shop) -> None:
+def test_a_declined_purchase_can_be_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(placed.id, 1, NOW)
@@ -186,7 +186,7 @@ def test_a_declined_purchase_can_be_cancelled(shop: Shop) -> None:
     assert shop.counts("mug") == (1, 0, 0)
 
 
-def test_a_silent_provider_is_asked_again_and_charges_once(shop: Shop) -> None:
+def test_a_silent_provider_is_asked_again_and_charges_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="timeout")
     with pytest.raises(OutcomeUnknownError):
@@ -198,7 +198,9 @@ def test_a_silent_provider_is_asked_again_and_charges_once(shop: Shop) -> None:
     assert shop.counts("mug") == (0, 0, 1)
 
 
-def test_the_worker_sells_what_was_left_unsold_at_the_freeze(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     real = type(shop.stock).sell
@@ -217,7 +219,7 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(shop: Shop, monkeyp
 
 
 def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.drop("mug", stock=1)
     shop.drop("bowl", stock=1)
@@ -245,7 +247,7 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     assert shop.read(purchase.id) == opened
 
 
-def test_a_lapsed_hold_nobody_took_still_buys(shop: Shop) -> None:
+def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
@@ -254,7 +256,7 @@ def test_a_lapsed_hold_nobody_took_still_buys(shop: Shop) -> None:
     assert shop.read(purchase.id).state is State.PAID
 
 
-def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: Shop) -> None:
+def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     placed = shop.placed(("mug", 1))
     enqueued: list[tuple[str, int]] = []

@@ -8,19 +8,19 @@ from chalicelib.checkout.status import as_it_stands
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Captured, Declined
 from tests.checkout.builders import NOW, a_change, a_completion
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 DEADLINE = NOW + CHALLENGE_SECONDS * SECOND
 
 
-def asked(shop: Shop, stock: int = 1) -> Purchase:
+def asked(shop: ShopFixture, stock: int = 1) -> Purchase:
     shop.drop("mug", stock=stock)
     placed = shop.placed(("mug", 1), token="requires_action")
     assert shop.checkout.capture(placed.id, 1, NOW) == LOOK_AGAIN_SECONDS
     return shop.read(placed.id)
 
 
-def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: Shop) -> None:
+def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture) -> None:
     waiting = asked(shop)
     assert waiting.state is State.AWAITING_BUYER
     assert waiting.payment is not None
@@ -32,7 +32,7 @@ def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: Shop) -> No
     assert (said.code, said.severity) == ("authentication_required", "requires_buyer_review")
 
 
-def test_who_proved_it_pays_once(shop: Shop) -> None:
+def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
     waiting = asked(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=False)
@@ -44,7 +44,7 @@ def test_who_proved_it_pays_once(shop: Shop) -> None:
     assert shop.counts("mug") == (0, 0, 1)
 
 
-def test_who_refused_is_declined_and_may_try_again(shop: Shop) -> None:
+def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     waiting = asked(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=False)
     assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) is None
@@ -58,7 +58,7 @@ def test_who_refused_is_declined_and_may_try_again(shop: Shop) -> None:
     assert shop.read(waiting.id).state is State.PAID
 
 
-def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: Shop) -> None:
+def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: ShopFixture) -> None:
     waiting = asked(shop)
     assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) == LOOK_AGAIN_SECONDS
     assert shop.checkout.capture(waiting.id, 1, DEADLINE - 2_500) == 3
@@ -68,7 +68,7 @@ def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: Shop
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=True)
 
 
-def test_a_success_after_the_deadline_is_voided(shop: Shop) -> None:
+def test_a_success_after_the_deadline_is_voided(shop: ShopFixture) -> None:
     waiting = asked(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     shop.checkout.capture(waiting.id, 1, DEADLINE)
@@ -76,7 +76,7 @@ def test_a_success_after_the_deadline_is_voided(shop: Shop) -> None:
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
 
 
-def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: Shop) -> None:
+def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: ShopFixture) -> None:
     waiting = asked(shop)
     rival = shop.open_purchase(("mug", 1), key="rival", now=DEADLINE + 3 * SECOND)
     assert rival.lines[0].quantity == 1
@@ -87,7 +87,7 @@ def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: S
     assert shop.counts("mug", DEADLINE + 4 * SECOND) == (0, 1, 0)
 
 
-def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: Shop) -> None:
+def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="requires_action")
     late = placed.lines[0].no_hold_beyond * SECOND - 30 * SECOND
@@ -98,14 +98,14 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: Shop) 
     assert opened.payment.failure == "authentication_required"
 
 
-def test_a_waiting_purchase_is_neither_changed_nor_cancelled(shop: Shop) -> None:
+def test_a_waiting_purchase_is_neither_changed_nor_cancelled(shop: ShopFixture) -> None:
     waiting = asked(shop, stock=3)
     answer = shop.checkout.update(waiting.id, a_change(("mug", 2), key="late"), NOW)
     assert [message.code for message in answer.messages] == ["complete_in_progress", "authentication_required"]
     assert shop.read(waiting.id) == waiting
 
 
-def test_one_whose_message_was_lost_is_taken_up_by_repair_after_its_deadline(shop: Shop) -> None:
+def test_one_whose_message_was_lost_is_taken_up_by_repair_after_its_deadline(shop: ShopFixture) -> None:
     waiting = asked(shop)
     enqueued: list[tuple[str, int]] = []
 

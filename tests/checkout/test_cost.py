@@ -12,7 +12,7 @@ from chalicelib.checkout import State
 from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_change, a_completion
-from tests.checkout.conftest import Shop, shop_on
+from tests.checkout.conftest import ShopFixture, shop_on
 from tests.conftest import EngineAccount
 
 pytestmark = pytest.mark.engine
@@ -23,7 +23,7 @@ Write = tuple[str, str, float]
 class Meter:
     """Counts what each call of a DynamoDB client consumes, write by write."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: ShopFixture) -> None:
         self.names = {shop.tables.stock: "stock", shop.tables.commerce: "commerce", shop.tables.sandbox: "sandbox"}
         self.writes: list[Write] = []
         events = shop.tables.dynamodb.meta.events
@@ -119,7 +119,7 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> N
     ]
 
 
-def whole_order(shop: Shop, code: str) -> list[Write]:
+def whole_order(shop: ShopFixture, code: str) -> list[Write]:
     """Every write of a one-line order with a code, from create to paid, but for the provider's own."""
     meter = Meter(shop)
     with meter.measured() as whole:

@@ -13,7 +13,7 @@ from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Declined, SandboxGateway, instrument_of
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NEW_YORK, NOW, a_completion
-from tests.checkout.conftest import Shop, once, shop_on
+from tests.checkout.conftest import ShopFixture, once, shop_on
 from tests.checkout.test_basket import said
 from tests.conftest import Tables
 
@@ -22,7 +22,7 @@ RULES = RiskRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, 
 
 
 @pytest.fixture
-def shop(tables: Tables) -> Shop:
+def shop(tables: Tables) -> ShopFixture:
     shop = shop_on(tables, risk_rules=RULES)
     shop.drop("mug", stock=40)
     return shop
@@ -34,7 +34,7 @@ def somebody(number: int) -> dict[str, Any]:
     return {"buyer": Buyer(email=f"buyer-{number}@example.com"), "destination": place}
 
 
-def tried(shop: Shop, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
+def tried(shop: ShopFixture, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
     """One attempt by a purchase of its own, brought to its end."""
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = shop.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
@@ -44,24 +44,24 @@ def tried(shop: Shop, key: str, token: str = "declined", now: Instant = NOW, **w
     return shop.read(purchase.id)
 
 
-def completed(shop: Shop, key: str, token: str = "ok", now: Instant = NOW, **who: Any) -> Answer:
+def completed(shop: ShopFixture, key: str, token: str = "ok", now: Instant = NOW, **who: Any) -> Answer:
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = shop.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
     assert isinstance(answer, Answer)
     return answer
 
 
-def snapshot(shop: Shop) -> list[Any]:
+def snapshot(shop: ShopFixture) -> list[Any]:
     names = (shop.tables.stock, shop.tables.commerce, shop.tables.sandbox)
     return sorted((item for name in names for item in shop.tables.dynamodb.scan(TableName=name)["Items"]), key=repr)
 
 
-def velocity(shop: Shop) -> list[dict[str, Any]]:
+def velocity(shop: ShopFixture) -> list[dict[str, Any]]:
     items = (from_item(item) for item in shop.tables.dynamodb.scan(TableName=shop.tables.commerce)["Items"])
     return [item for item in items if item["pk"].startswith("VELOCITY#")]
 
 
-def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop: Shop) -> None:
+def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
     for number in range(3):
         tried(shop, f"k{number}", now=NOW + number)
     purchase = shop.open_purchase(("mug", 1), key="again")
@@ -79,7 +79,7 @@ def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop:
     assert (placed.purchase.state, said(placed)) == (State.PLACED, [])
 
 
-def test_each_kind_is_counted_by_itself(shop: Shop) -> None:
+def test_each_kind_is_counted_by_itself(shop: ShopFixture) -> None:
     for number in range(2):
         tried(shop, f"card-{number}", "declined_4242", **somebody(number))
     assert said(completed(shop, "a", "ok_4242", **somebody(9))) == []  # another token, as far as anybody can tell
@@ -100,20 +100,20 @@ def test_each_kind_is_counted_by_itself(shop: Shop) -> None:
     assert said(completed(shop, "e", **somebody(51) | {"destination": abroad})) == []
 
 
-def test_somebody_else_is_not_refused(shop: Shop) -> None:
+def test_somebody_else_is_not_refused(shop: ShopFixture) -> None:
     for number in range(3):
         tried(shop, f"k{number}")
     assert said(completed(shop, "other", buyer=Buyer(email="bob@example.com"), destination=NEW_YORK)) == []
 
 
-def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: Shop) -> None:
+def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> None:
     paid = [tried(shop, f"k{number}", "ok_4242") for number in range(6)]
     assert {one.state for one in paid} == {State.PAID}
     assert velocity(shop) == []
     assert {one.payment.marks for one in paid if one.payment} == {()}
 
 
-def test_goods_that_are_gone_are_nobodys_decline(shop: Shop) -> None:
+def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
     shop.drop("jug", stock=1)
     purchase = shop.open_purchase(("jug", 1))
     shop.checkout.complete(purchase.id, a_completion(), NOW)
@@ -134,7 +134,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: Shop) -> None:
     assert velocity(shop) == []
 
 
-def test_an_attempt_that_we_voided_is_no_decline(shop: Shop) -> None:
+def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
     placed = shop.placed(("mug", 1))
     shop.gateway.void(f"sbx_{placed.id}#1", attempt=1, now=NOW)
     shop.checkout.capture(placed.id, 1, NOW)
@@ -145,7 +145,7 @@ def test_an_attempt_that_we_voided_is_no_decline(shop: Shop) -> None:
     assert shop.checkout.risk.of_drop("mug").declines == 0
 
 
-def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: Shop) -> None:
+def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: ShopFixture) -> None:
     placed = shop.placed(("mug", 1), token="declined_4242")
     assert placed.payment is not None
     assert {one[0] for one in placed.payment.marks} == {"i", "e", "a"}
@@ -160,7 +160,7 @@ def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended
     assert {item["expires_at"] for item in found} == {(NOW + HOUR) // SECOND}
 
 
-def test_a_worker_that_comes_twice_counts_a_decline_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = shop.placed(("mug", 1), token="declined")
     once(monkeypatch, SandboxGateway, "authorise", before=lambda: shop.checkout.capture(placed.id, 1, NOW))
     with pytest.raises(Contended):
@@ -173,12 +173,12 @@ def test_a_worker_that_comes_twice_counts_a_decline_once(shop: Shop, monkeypatch
 # The worker looks again: what counts is what was declined when the provider would be asked.
 
 
-def placed_together(shop: Shop, times: int, token: str = "declined") -> list[Purchase]:
+def placed_together(shop: ShopFixture, times: int, token: str = "declined") -> list[Purchase]:
     return [shop.placed(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
 
 
 def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together, counted = placed_together(shop, 6), list[str]()
     monkeypatch.setattr(declines, "count", counted.append)
@@ -197,7 +197,7 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
 
 
 def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_is_declined(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, *others = placed_together(shop, 4, "ok")
     replace = PurchaseStore.replace
@@ -222,7 +222,7 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
 
 
 def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = placed_together(shop, 3)
     for one in together[:2]:

@@ -8,7 +8,7 @@ from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
 from chalicelib.checkout.till import reserves_of
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
 from tests.checkout.builders import NEW_YORK, NOW, a_change, a_completion
-from tests.checkout.conftest import SHOP_CURRENCY, SHOW, Shop
+from tests.checkout.conftest import SHOP_CURRENCY, SHOW, ShopFixture
 
 GBP = {"currency": SHOP_CURRENCY}
 
@@ -17,18 +17,18 @@ def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def opened(shop: Shop, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
+def opened(shop: ShopFixture, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
     """A purchase of one mug of 1,275 with these codes."""
     return shop.open_purchase(("mug", 1), key=key, now=now, codes=codes, **changes)
 
 
-def completed(shop: Shop, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW) -> Answer:
+def completed(shop: ShopFixture, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW) -> Answer:
     answer = shop.checkout.complete(purchase.id, a_completion(token, f"{key}-{purchase.id}"), now)
     assert isinstance(answer, Answer)
     return answer
 
 
-def updated(shop: Shop, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any) -> Answer:
+def updated(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any) -> Answer:
     answer = shop.checkout.update(purchase.id, a_change(key=key, **changes), now)
     assert isinstance(answer, Answer)
     return answer
@@ -41,7 +41,7 @@ def buyer(number: int) -> Buyer:
 # What is shown.
 
 
-def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: Shop) -> None:
+def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount()
     purchase = opened(shop, " Ten")
@@ -57,14 +57,14 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: Shop) -
     assert payment["captured"] == {"N": "1542"}
 
 
-def test_tax_on_top_is_on_what_is_left(shop: Shop) -> None:
+def test_tax_on_top_is_on_what_is_left(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(percent_bps=None, amount={"amount": 275, **GBP})
     totals = opened(shop, "TEN", destination=NEW_YORK).totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 275, 995, 1_995)
 
 
-def test_codes_replace_those_before_and_none_clears_them(shop: Shop) -> None:
+def test_codes_replace_those_before_and_none_clears_them(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount("ten")
     shop.discount("five", percent_bps=500)
@@ -77,7 +77,7 @@ def test_codes_replace_those_before_and_none_clears_them(shop: Shop) -> None:
     assert (none.codes, none.discounts, none.totals.discount, none.lines[0].discount) == ((), (), 0, 0)
 
 
-def test_a_cart_takes_its_codes_along_to_the_checkout(shop: Shop) -> None:
+def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount()
     cart = opened(shop, "TEN", as_cart=True, destination=None)
@@ -86,7 +86,7 @@ def test_a_cart_takes_its_codes_along_to_the_checkout(shop: Shop) -> None:
     assert (answer.purchase.codes, answer.purchase.totals.discount) == (("TEN",), 128)
 
 
-def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: Shop) -> None:
+def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount()
     shop.discount("gone", ends_at=rfc3339(NOW))
@@ -108,7 +108,7 @@ def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: Shop) -> N
     assert [one.code for one in purchase.discounts] == ["BESIDE"]
 
 
-def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(shop: Shop) -> None:
+def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount("launch", automatic=True, show_id=SHOW, percent_bps=2_000)
     purchase = shop.open_purchase(("mug", 1))
@@ -122,7 +122,7 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
 # Limits and validity.
 
 
-def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: Shop) -> None:
+def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(limit_per_buyer=1)
     first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
@@ -135,7 +135,7 @@ def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: S
     assert completed(shop, second, key="agreed").purchase.totals.discount == 0
 
 
-def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: Shop) -> None:
+def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, hold_seconds=3_600)
     shop.discount(limit_per_buyer=1)
     first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
@@ -146,7 +146,7 @@ def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: Shop) 
     assert completed(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128
 
 
-def test_a_code_that_ends_before_completion_shows_the_new_total(shop: Shop) -> None:
+def test_a_code_that_ends_before_completion_shows_the_new_total(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(ends_at=rfc3339(NOW + MINUTE))
     purchase = opened(shop, "TEN")
@@ -154,7 +154,7 @@ def test_a_code_that_ends_before_completion_shows_the_new_total(shop: Shop) -> N
     assert completed(shop, purchase, key="agreed", now=NOW + MINUTE).purchase.totals.total == 1_670
 
 
-def test_a_cheaper_offer_at_completion_is_shown_before_it_is_charged(shop: Shop) -> None:
+def test_a_cheaper_offer_at_completion_is_shown_before_it_is_charged(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     shop.discount("launch", automatic=True, show_id=SHOW, now=NOW)

@@ -14,7 +14,7 @@ from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.payments import Declined, EventKind, ProviderEvent, stripe_event
 from tests.checkout.builders import NOW, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 MONTH = 30 * DAY
 
@@ -44,7 +44,7 @@ def a_refund_made(paid: Purchase, amount: int, name: str = "re_1", refund_id: st
     )
 
 
-def hears(shop: Shop, event: ProviderEvent, now: int = NOW) -> int | None:
+def hears(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> int | None:
     shop.checkout.note_event(event, now)
     return shop.checkout.act_on_event(event.provider, event.id, now)
 
@@ -57,7 +57,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def waiting(shop: Shop) -> Purchase:
+def waiting(shop: ShopFixture) -> Purchase:
     shop.drop("mug")
     placed = shop.placed(("mug", 1), token="requires_action")
     shop.checkout.capture(placed.id, 1, NOW)
@@ -65,7 +65,7 @@ def waiting(shop: Shop) -> Purchase:
     return shop.read(placed.id)
 
 
-def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: Shop) -> None:
+def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFixture) -> None:
     purchase = waiting(shop)
     event = told(purchase)
     assert [shop.checkout.note_event(event, NOW) for _ in range(2)] == ["stored", "repeated"]
@@ -75,14 +75,14 @@ def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: Shop) -
     assert shop.counts("mug") == (2, 0, 1)
 
 
-def test_what_a_paid_order_says_already_is_not_even_stored(shop: Shop) -> None:
+def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     assert shop.checkout.note_event(told(paid, "captured"), NOW) == "known"
     assert shop.checkout.events.read("sandbox", "evt_captured") is None
 
 
-def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: Shop) -> None:
+def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
     shop.drop("mug")
     placed = shop.placed(("mug", 1))
     assert hears(shop, told(placed)) == AT_WORK_SECONDS
@@ -91,7 +91,7 @@ def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop
     assert shop.read(placed.id).state is State.PAID
 
 
-def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: Shop) -> None:
+def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
     purchase = waiting(shop)
     late = NOW + CHALLENGE_SECONDS * SECOND
     hears(shop, told(purchase), late)
@@ -101,7 +101,7 @@ def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: Shop) ->
 
 @pytest.mark.parametrize("changes", [{"amount": 1}, {"currency": "USD"}])
 def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
-    shop: Shop, counted: list[str], changes: dict[str, Any]
+    shop: ShopFixture, counted: list[str], changes: dict[str, Any]
 ) -> None:
     purchase = waiting(shop)
     assert hears(shop, told(purchase, **changes)) is None
@@ -109,7 +109,7 @@ def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
     assert counted == ["payment_events_differing"]
 
 
-def test_an_event_of_no_order_changes_nothing_and_is_told(shop: Shop, counted: list[str]) -> None:
+def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, counted: list[str]) -> None:
     purchase = waiting(shop)
     for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
         hears(shop, told(purchase, f"of {changes}", **changes))
@@ -119,7 +119,7 @@ def test_an_event_of_no_order_changes_nothing_and_is_told(shop: Shop, counted: l
     assert shop.checkout.act_on_event("sandbox", "unheard", NOW) is None
 
 
-def test_events_replayed_after_a_month_change_nothing(shop: Shop) -> None:
+def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None:
     purchase = waiting(shop)
     hears(shop, told(purchase))
     paid = shop.read(purchase.id)
@@ -128,7 +128,7 @@ def test_events_replayed_after_a_month_change_nothing(shop: Shop) -> None:
     assert shop.read(purchase.id) == paid
 
 
-def test_events_in_any_order_have_one_end(shop: Shop) -> None:
+def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     ends = set()
     for number, order in enumerate(permutations(range(3))):
@@ -143,7 +143,7 @@ def test_events_in_any_order_have_one_end(shop: Shop) -> None:
     assert shop.counts("mug") == (3, 0, 6)
 
 
-def test_a_refund_of_the_providers_console_is_recorded_once(shop: Shop, counted: list[str]) -> None:
+def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, counted: list[str]) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 2))
     for name in ("evt_a", "evt_b"):
@@ -159,7 +159,7 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: Shop, counted:
     assert counted == ["refunds_by_provider", "refunds_without_order"]
 
 
-def test_our_own_refund_told_back_is_not_recorded_again(shop: Shop) -> None:
+def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
@@ -168,7 +168,7 @@ def test_our_own_refund_told_back_is_not_recorded_again(shop: Shop) -> None:
     assert shop.read(paid.id) == after
 
 
-def test_stripes_events_are_read(shop: Shop) -> None:
+def test_stripes_events_are_read(shop: ShopFixture) -> None:
     intent = {
         "id": "pi_1",
         "amount": 1_670,

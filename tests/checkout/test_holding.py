@@ -13,11 +13,11 @@ from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
 from tests.checkout.builders import NOW, a_completion
-from tests.checkout.conftest import Shop, once
+from tests.checkout.conftest import ShopFixture, once
 
 
 @pytest.fixture
-def shop(shop: Shop) -> Shop:
+def shop(shop: ShopFixture) -> ShopFixture:
     """Orders of the channel "market" are held."""
     checkout = type(shop.checkout)(
         shop.checkout.purchases,
@@ -34,13 +34,13 @@ def shop(shop: Shop) -> Shop:
     return held
 
 
-def placed(shop: Shop, token: str = "ok") -> str:
+def placed(shop: ShopFixture, token: str = "ok") -> str:
     purchase = shop.open_purchase(("mug", 2), attribution={"channel": "market"})
     assert isinstance(shop.checkout.complete(purchase.id, a_completion(token, "pay"), NOW), Answer)
     return purchase.id
 
 
-def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: Shop) -> None:
+def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW)
@@ -52,7 +52,7 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: Shop) -> None:
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def test_a_released_order_is_captured_once(shop: Shop) -> None:
+def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     released = shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
@@ -67,7 +67,7 @@ def test_a_released_order_is_captured_once(shop: Shop) -> None:
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def proved_and_held(shop: Shop) -> str:
+def proved_and_held(shop: ShopFixture) -> str:
     """An order of a held channel whose buyer was asked, and proved who they are."""
     purchase_id = placed(shop, "requires_action")
     shop.checkout.capture(purchase_id, 1, NOW)
@@ -79,7 +79,7 @@ def proved_and_held(shop: Shop) -> str:
     return purchase_id
 
 
-def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: Shop) -> None:
+def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: ShopFixture) -> None:
     purchase_id = proved_and_held(shop)
     shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
     shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
@@ -87,7 +87,9 @@ def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(shop: Shop) -> None:
+def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(
+    shop: ShopFixture,
+) -> None:
     purchase_id = proved_and_held(shop)
     shop.gateway.void(f"sbx_{purchase_id}#1", attempt=1, now=NOW)
     shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
@@ -99,7 +101,7 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
     assert shop.counts("mug") == (1, 2, 0)
 
 
-def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: Shop) -> None:
+def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     given_up = shop.checkout.give_up_order(purchase_id, NOW + MINUTE)
@@ -109,7 +111,7 @@ def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: Shop) -> 
     assert shop.counts("mug") == (3, 0, 0)
 
 
-def test_an_order_held_too_long_is_given_up_by_itself(shop: Shop) -> None:
+def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     late = NOW + LONGEST + 2 * MINUTE
@@ -121,7 +123,7 @@ def test_an_order_held_too_long_is_given_up_by_itself(shop: Shop) -> None:
     assert shop.counts("mug", late) == (3, 0, 0)
 
 
-def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: Shop) -> None:
+def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 1), key="other")
     held = shop.checkout.hold_order(purchase.id, "ann", NOW)
     assert shop.checkout.hold_order(purchase.id, "bob", NOW) == held
@@ -133,7 +135,7 @@ def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: Sh
     assert shop.read(purchase.id).state is State.PAID
 
 
-def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: Shop) -> None:
+def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 1), key="other")
     shop.checkout.hold_order(purchase.id, "ann", NOW)
     shop.checkout.release_order(purchase.id, "ann", NOW)
@@ -147,7 +149,7 @@ def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: Shop) -> N
     assert shop.read(purchase.id).state is State.PAID
 
 
-def test_what_cannot_be_held_or_released_says_so(shop: Shop) -> None:
+def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 1), key="other")
     for refused in (shop.checkout.hold_order, shop.checkout.release_order):
         with pytest.raises(Conflict):
@@ -163,7 +165,7 @@ def test_what_cannot_be_held_or_released_says_so(shop: Shop) -> None:
 
 
 def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker has looked after the goods; the giving up finds nothing to void; only then is money reserved."""
     purchase = shop.placed(("mug", 1), key="other")
@@ -182,7 +184,7 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
     assert shop.counts("mug") == (3, 0, 0)
 
 
-def captured_and_held(shop: Shop) -> Purchase:
+def captured_and_held(shop: ShopFixture) -> Purchase:
     """Captured, and held by an operator before "paid" was written."""
     paid = shop.paid(("mug", 1), key="other")
     assert paid.payment is not None
@@ -193,7 +195,7 @@ def captured_and_held(shop: Shop) -> Purchase:
     return behind
 
 
-def test_giving_up_what_was_captured_moves_none_of_its_units(shop: Shop) -> None:
+def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) -> None:
     held = captured_and_held(shop)
     with pytest.raises(Contended):
         shop.checkout.give_up_order(held.id, NOW)
@@ -202,7 +204,7 @@ def test_giving_up_what_was_captured_moves_none_of_its_units(shop: Shop) -> None
     assert (shop.read(held.id).state, shop.counts("mug")) == (State.PAID, (2, 0, 1))
 
 
-def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: Shop) -> None:
+def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
     held = captured_and_held(shop)
     shop.checkout.capture(held.id, 1, NOW)
     assert shop.read(held.id).state is State.PAID
@@ -211,7 +213,7 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
     assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)
 
 
-def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: Shop) -> None:
+def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 1), key="other")
     held = shop.checkout.hold_order(purchase.id, "ann", NOW)
     shop.checkout.release_order(purchase.id, "ann", NOW)

@@ -9,14 +9,14 @@ from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
 from chalicelib.checkout.identity import buyer_hash, derive_purchase_id
 from chalicelib.instants import DAY, MINUTE, SECOND, Instant
 from tests.checkout.builders import BUYER, LONDON, NOW, PLATFORM, a_change, a_completion, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 
 def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def completed(shop: Shop, purchase: Purchase, key: str = "pay", now: Instant = NOW, token: str = "ok") -> Any:
+def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW, token: str = "ok") -> Any:
     return shop.checkout.complete(purchase.id, a_completion(token, key), now)
 
 
@@ -27,7 +27,7 @@ def left_of(answer: Answer) -> int:
     return left
 
 
-def tally(shop: Shop, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
+def tally(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
     """The buyer's item: the sum, and units by purchase."""
     key = {"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, email)}"}, "sk": {"S": f"DROP#{drop_id}"}}
     item = from_item(shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"])
@@ -35,7 +35,9 @@ def tally(shop: Shop, drop_id: str = "mug", email: str = "ada@example.com") -> d
     return item
 
 
-def dies_at_the_freeze(shop: Shop, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW) -> None:
+def dies_at_the_freeze(
+    shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW
+) -> None:
     """Complete with a process that dies right after it has counted the units."""
 
     def dies(*_: object, **__: object) -> None:
@@ -47,7 +49,7 @@ def dies_at_the_freeze(shop: Shop, purchase: Purchase, monkeypatch: pytest.Monke
             completed(shop, purchase, "pay-dying", now)
 
 
-def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: Shop) -> None:
+def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     shop.paid(("mug", 2), key="first")
     second = shop.open_purchase(("mug", 2), key="second")
@@ -63,7 +65,7 @@ def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: Shop) -> None:
     assert left_of(completed(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
 
 
-def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_together(shop: Shop) -> None:
+def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_together(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     shop.drop("bowl", stock=9, limit_per_buyer=1)
     shop.drop("cup", stock=9)
@@ -74,7 +76,7 @@ def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_tog
 
 
 @pytest.mark.parametrize("spelling", ["ADA@Example.com", "  ada@example.com\n"])
-def test_an_address_spelt_otherwise_is_the_same_buyer(shop: Shop, spelling: str) -> None:
+def test_an_address_spelt_otherwise_is_the_same_buyer(shop: ShopFixture, spelling: str) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     shop.paid(("mug", 1), key="first")
     second = shop.open_purchase(("mug", 1), key="second", buyer=Buyer(email=spelling))
@@ -82,7 +84,7 @@ def test_an_address_spelt_otherwise_is_the_same_buyer(shop: Shop, spelling: str)
 
 
 @pytest.mark.parametrize("email", [None, "", "  "])
-def test_without_an_address_a_limited_line_is_not_placed(shop: Shop, email: str | None) -> None:
+def test_without_an_address_a_limited_line_is_not_placed(shop: ShopFixture, email: str | None) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     purchase = shop.open_purchase(("mug", 1), buyer=Buyer(email=email))
     answer = completed(shop, purchase)
@@ -90,7 +92,7 @@ def test_without_an_address_a_limited_line_is_not_placed(shop: Shop, email: str 
     assert shop.read(purchase.id) == purchase
 
 
-def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: Shop) -> None:
+def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.placed(("mug", 2), token="declined")
     completed(shop, purchase, "pay-key-1", token="declined")
@@ -99,7 +101,7 @@ def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: Shop) -> None:
     assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {purchase.id: 2}
 
 
-def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: Shop) -> None:
+def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     purchase = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(purchase.id, 1, NOW)
@@ -112,7 +114,7 @@ def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: Shop) ->
     assert tally(shop)["units"] == 2
 
 
-def test_a_cancelled_purchase_counts_no_more(shop: Shop) -> None:
+def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     first = shop.placed(("mug", 2), token="declined", key="first")
     shop.checkout.capture(first.id, 1, NOW)
@@ -124,7 +126,7 @@ def test_a_cancelled_purchase_counts_no_more(shop: Shop) -> None:
 
 
 def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_holds_lapse(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     first = shop.open_purchase(("mug", 2), key="first")
@@ -139,7 +141,7 @@ def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_
 
 
 def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lapsed hold still buys, so a completion of it may be between counting and freezing for as long as one lives."""
     shop.drop("mug", stock=9, limit_per_buyer=1)
@@ -151,7 +153,9 @@ def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
     assert completed(shop, second, "pay-again", later + 123 * SECOND).purchase.state is State.PLACED
 
 
-def test_a_completion_that_relies_on_an_old_entry_makes_it_young(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_completion_that_relies_on_an_old_entry_makes_it_young(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     first = shop.open_purchase(("mug", 1), key="first")
     dies_at_the_freeze(shop, first, monkeypatch)
@@ -160,7 +164,7 @@ def test_a_completion_that_relies_on_an_old_entry_makes_it_young(shop: Shop, mon
     assert tally(shop)["entries"][first.id] == {"q": 1, "v": 2, "t": NOW // SECOND + 61}
 
 
-def test_what_is_sold_counts_less_what_went_back_into_stock(shop: Shop) -> None:
+def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     paid = shop.paid(("mug", 3), key="first")
     second = shop.open_purchase(("mug", 2), key="second")
@@ -174,7 +178,7 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: Shop) -> None:
     assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
 
 
-def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: Shop) -> None:
+def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     first = shop.placed(("mug", 1), token="declined", key="first")
     shop.checkout.capture(first.id, 1, NOW)
@@ -188,7 +192,7 @@ def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: S
     assert left_of(completed(shop, third)) == 0
 
 
-def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on_it(shop: Shop) -> None:
+def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on_it(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     shop.drop("bowl", stock=9)
     first = shop.placed(("mug", 1), ("bowl", 1), token="declined", key="first")
@@ -200,7 +204,7 @@ def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on
     assert completed(shop, second, "pay-again", later).purchase.state is State.PLACED
 
 
-def test_a_refused_completion_gives_back_what_it_took_anew(shop: Shop) -> None:
+def test_a_refused_completion_gives_back_what_it_took_anew(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2, limit_per_buyer=1)
     shop.drop("bowl", stock=1)
     shop.paid(("mug", 1), key="first")
@@ -215,7 +219,7 @@ def test_a_refused_completion_gives_back_what_it_took_anew(shop: Shop) -> None:
     assert shop.counts("mug", later) == (1, 0, 1)
 
 
-def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: Shop) -> None:
+def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     first = shop.open_purchase(("mug", 3), key="first")
     shop.drop("mug", stock=9, limit_per_buyer=1, now=NOW - MINUTE)
@@ -225,7 +229,7 @@ def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: Shop) -
     assert left_of(completed(shop, second, now=later)) == 0
 
 
-def test_a_tally_names_no_address_and_expires(shop: Shop) -> None:
+def test_a_tally_names_no_address_and_expires(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     placed = shop.placed(("mug", 2))
     item = tally(shop)
@@ -234,7 +238,7 @@ def test_a_tally_names_no_address_and_expires(shop: Shop) -> None:
     assert item["entries"] == {placed.id: {"q": 2, "v": 2, "t": NOW // SECOND}}
 
 
-def test_a_tally_that_has_expired_is_begun_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tally_that_has_expired_is_begun_anew(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     shop.placed(("mug", 1), key="first")
     second = shop.open_purchase(("mug", 1), key="second")

@@ -12,14 +12,14 @@ from chalicelib.checkout.store import Counted
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, a_change, a_completion
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 
-def completed(shop: Shop, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
+def completed(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
     return shop.checkout.complete(purchase.id, a_completion("ok", key), now)
 
 
-def units_had_when_overtaken(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> int:
+def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> int:
     """A completion of one unit waits before it counts; meanwhile the same purchase is raised to two and placed."""
     shop.drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.open_purchase(("mug", 1), key="first")
@@ -39,13 +39,13 @@ def units_had_when_overtaken(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> int
 
 
 def test_a_completion_that_was_overtaken_does_not_lower_what_the_later_one_counted(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert units_had_when_overtaken(shop, monkeypatch) == 2
 
 
 def test_control_without_versions_an_overtaken_completion_lowers_the_count(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = count(1)
     monkeypatch.setattr(limits, "Counted", lambda units, version, at: Counted(units, next(newer), at))
@@ -53,7 +53,7 @@ def test_control_without_versions_an_overtaken_completion_lowers_the_count(
 
 
 def units_had_while_one_is_between_counting_and_freezing(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, seconds: int
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, *, seconds: int
 ) -> int:
     """A lapsed hold still buys: its completion has counted; ``seconds`` later, before it freezes, another comes."""
     shop.drop("mug", stock=9, limit_per_buyer=1)
@@ -75,11 +75,13 @@ def units_had_while_one_is_between_counting_and_freezing(
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 122])
 def test_an_entry_that_a_completion_relies_on_is_not_forgotten(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, seconds: int
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=seconds) == 1
 
 
-def test_control_forgetting_young_entries_lets_both_be_placed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_forgetting_young_entries_lets_both_be_placed(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "LIFETIME_SECONDS", -1)
     assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=1) == 2

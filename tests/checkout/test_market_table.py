@@ -10,7 +10,7 @@ from chalicelib.checkout import DEFAULT_MARKETS, Answer, Market, Markets, Market
 from chalicelib.errors import BadInput
 from chalicelib.instants import SECOND
 from tests.checkout.builders import NOW, a_change, a_completion
-from tests.checkout.conftest import Shop, shop_on
+from tests.checkout.conftest import ShopFixture, shop_on
 from tests.checkout.test_basket import said
 from tests.conftest import Tables
 
@@ -33,13 +33,13 @@ def table(tables: Tables) -> MarketTable:
 
 
 @pytest.fixture
-def shop(tables: Tables, table: MarketTable) -> Shop:
+def shop(tables: Tables, table: MarketTable) -> ShopFixture:
     shop = shop_on(tables, market_table=table)
     shop.drop("mug", stock=9)
     return shop
 
 
-def completed(shop: Shop, purchase: Purchase, key: str = "pay-1", now: int = LATER) -> Answer:
+def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay-1", now: int = LATER) -> Answer:
     answer = shop.checkout.complete(purchase.id, a_completion("ok", key), now)
     assert isinstance(answer, Answer)
     return answer
@@ -129,7 +129,7 @@ def test_a_table_too_large_to_be_read_each_second_is_refused(table: MarketTable)
     assert refusal.value.code == "table_too_large"
 
 
-def test_goods_go_nowhere_else_where_elsewhere_has_no_shipping(shop: Shop, table: MarketTable) -> None:
+def test_goods_go_nowhere_else_where_elsewhere_has_no_shipping(shop: ShopFixture, table: MarketTable) -> None:
     table.put(Markets(markets=(GB, US), elsewhere=ROW.model_copy(update={"shipping": ()})), "ann", NOW)
     paris = a_change().destination
     assert paris is not None
@@ -156,7 +156,7 @@ CHANGES: dict[str, Markets] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
-    shop: Shop, table: MarketTable, what: str
+    shop: ShopFixture, table: MarketTable, what: str
 ) -> None:
     shop.drop("mug", stock=9, tax_category="mugs")
     purchase = shop.open_purchase(("mug", 1))
@@ -177,14 +177,14 @@ def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
         assert agreed.purchase.totals == shown.totals
 
 
-def test_a_change_that_does_not_touch_this_purchase_places_it(shop: Shop, table: MarketTable) -> None:
+def test_a_change_that_does_not_touch_this_purchase_places_it(shop: ShopFixture, table: MarketTable) -> None:
     purchase = shop.open_purchase(("mug", 1))
     table.put(with_gb(categories={"books": 100}, shipping=options(1_276, standard=395)), "ann", NOW)
     answer = completed(shop, purchase)
     assert (answer.purchase.state, answer.purchase.totals) == (State.PLACED, purchase.totals)
 
 
-def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: Shop, table: MarketTable) -> None:
+def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixture, table: MarketTable) -> None:
     purchase = completed(shop, shop.open_purchase(("mug", 1))).purchase
     table.put(with_gb(standard_rate_bps=9_000, tax_included=False, shipping=options(post=9_999)), "ann", LATER)
     shop.checkout.capture(purchase.id, 1, LATER + SECOND)
@@ -196,7 +196,9 @@ def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: Shop, tab
     assert (back.amount, back.shipping) == (1_670, 395)
 
 
-def test_a_market_that_is_gone_leaves_the_rest_of_the_world_to_its_buyers(shop: Shop, table: MarketTable) -> None:
+def test_a_market_that_is_gone_leaves_the_rest_of_the_world_to_its_buyers(
+    shop: ShopFixture, table: MarketTable
+) -> None:
     purchase = shop.open_purchase(("mug", 1))
     table.put(Markets(markets=(), elsewhere=ROW), "ann", NOW)
     answer = completed(shop, purchase)

@@ -8,7 +8,7 @@ from chalicelib.checkout import Fault, Mended, Purchase, State, log_reference
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import hold_id
 from tests.checkout.builders import NOW, a_completion, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
     MUCH_LATER,
@@ -28,11 +28,11 @@ from tests.checkout.damage import (
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: Shop) -> None:
+def _a_drop(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
-def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: Shop) -> None:
+def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: ShopFixture) -> None:
     hold = taken_by_a_request_that_died(shop, 2)
     assert faults(shop, NOW + 59 * SECOND) == []
     found, done, _ = mended(shop, NOW + 61 * SECOND)
@@ -43,7 +43,7 @@ def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: Shop) -> No
     assert isinstance(shop.open_purchase(("mug", 9), key="all"), Purchase)
 
 
-def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(shop: Shop) -> None:
+def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, hold_seconds=3_600)
     taken_by_a_request_that_died(shop)
     shop.shows.put_drop("mug", a_mug(hold_seconds=5), "ann", LATER)
@@ -54,7 +54,7 @@ def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(sho
     assert faults(shop, LATER + MINUTE + 3 * SECOND) == [Fault.UNNAMED, Fault.UNNAMED]
 
 
-def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: Shop) -> None:
+def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: ShopFixture) -> None:
     name = hold_id("ghost", "mug", 1, 2)
     put_entry(shop, name, {"q": 2, "o": "ghost0000001"})
     found, done, _ = mended(shop)
@@ -65,7 +65,7 @@ def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: Sho
     assert clean(shop)
 
 
-def test_units_of_a_cancelled_purchase_are_freed(shop: Shop) -> None:
+def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.placed(("mug", 3), key="b")
     for one in (held, sold):
         set_in(shop, one, state="cancelled")
@@ -81,7 +81,7 @@ def test_units_of_a_cancelled_purchase_are_freed(shop: Shop) -> None:
     assert clean(shop)
 
 
-def test_units_that_their_order_does_not_name_any_more_are_freed(shop: Shop) -> None:
+def test_units_that_their_order_does_not_name_any_more_are_freed(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 2))
     other = hold_id(paid.id, "mug", 77, 3)
     put_entry(shop, other, {"q": 3, "o": f"{paid.order_ref}001"})
@@ -91,7 +91,7 @@ def test_units_that_their_order_does_not_name_any_more_are_freed(shop: Shop) -> 
     assert clean(shop)
 
 
-def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: Shop) -> None:
+def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 2), token="declined")
     shop.checkout.capture(purchase.id, 1, NOW)
     hold = hold_of(shop.read(purchase.id))
@@ -108,7 +108,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert shop.read(purchase.id).state is State.PAID
 
 
-def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: Shop) -> None:
+def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 2), key="b")
     line = sold.lines[0].id
     shop.checkout.refund(sold.id, a_refund((line, 1), restock=True), NOW)
@@ -121,7 +121,7 @@ def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: Shop) -> None:
     assert clean(shop)
 
 
-def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: Shop) -> None:
+def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 2))
     drop_entry(shop, hold_of(purchase).id)
     found, done, _ = mended(shop)
@@ -134,9 +134,9 @@ def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: Shop) 
 
 
 def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.checkout.complete._sell", lambda till, frozen: None)
+    monkeypatch.setattr("chalicelib.checkout.complete._sell", lambda context, frozen: None)
     placed = shop.placed(("mug", 2))
     assert faults(shop, NOW + 59 * SECOND) == []
     found, done, told = mended(shop)
@@ -148,7 +148,7 @@ def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
 
 
 @pytest.mark.parametrize("order", [None, "000", "001"], ids=["held", "held at an earlier epoch", "held at its epoch"])
-def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Shop, order: str | None) -> None:
+def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: ShopFixture, order: str | None) -> None:
     shop.drop("cup", stock=5, now=NOW - 5 * MINUTE)
     paid = shop.paid(("mug", 2), ("cup", 1))
     until = NOW // SECOND + 200
@@ -171,7 +171,7 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
 
 
 def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
-    shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[tuple[str, int]] = []
     monkeypatch.setattr("chalicelib.checkout.audit.count", lambda *one: counted.append(one))
@@ -189,7 +189,7 @@ def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
     assert faults(shop) == [Fault.PAID_GONE]
 
 
-def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: Shop) -> None:
+def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 2))
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": "another00001"})
     found, _, _ = mended(shop)

@@ -13,7 +13,7 @@ from chalicelib.checkout.till import order_of
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import HoldRef, hold_id
 from tests.checkout.builders import NOW, PLATFORM, a_completion, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
     MUCH_LATER,
@@ -32,11 +32,11 @@ from tests.checkout.damage import (
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: Shop) -> None:
+def _a_drop(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
-def test_units_under_another_orders_name_are_told_and_let_be(shop: Shop) -> None:
+def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) -> None:
     cancelled = shop.open_purchase(("mug", 2), key="a")
     shop.checkout.cancel(cancelled.id, PLATFORM, "c", "c", NOW)
     ended = shop.open_purchase(("mug", 1), key="b")
@@ -54,7 +54,7 @@ def test_units_under_another_orders_name_are_told_and_let_be(shop: Shop) -> None
     assert (done, [entry(shop, name)["q"] for name in names]) == (Mended(not_mended=2), [1, 1])
 
 
-def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: Shop) -> None:
+def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixture) -> None:
     """No use case comes to this; whatever did, a repair takes nothing from anybody."""
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
     for one in (held, sold):
@@ -64,7 +64,7 @@ def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: Shop) -> N
     assert ([one.fault for one in found.found], done, bucket(shop)) == ([], Mended(), before)
 
 
-def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: Shop) -> None:
+def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: ShopFixture) -> None:
     line = shop.open_purchase(("mug", 1), key="a").lines[0]
     taken = taken_by_a_request_that_died(shop, 2)
     late = line.no_hold_beyond * SECOND - 30 * SECOND
@@ -77,7 +77,7 @@ def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: Shop) -
 
 
 def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paid = shop.paid(("mug", 3))
 
@@ -97,7 +97,7 @@ def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
     assert clean(shop, MUCH_LATER)
 
 
-def test_no_log_line_and_no_report_opens_a_purchase(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     held, paid = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
     set_in(shop, held, state="cancelled")
@@ -116,7 +116,7 @@ def test_no_log_line_and_no_report_opens_a_purchase(shop: Shop, caplog: pytest.L
 
 
 DIED = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
-MOVES: dict[str, Callable[[Shop, Purchase], object]] = {
+MOVES: dict[str, Callable[[ShopFixture, Purchase], object]] = {
     "renewed": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "u": DIED.until + 100}),
     "sold": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "o": "another00001"}),
     "taken by another": lambda shop, _: drop_entry(shop, DIED.id),
@@ -124,7 +124,7 @@ MOVES: dict[str, Callable[[Shop, Purchase], object]] = {
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: Shop, move: str) -> None:
+def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, move: str) -> None:
     assert taken_by_a_request_that_died(shop, 2) == DIED
     purchase = shop.open_purchase(("mug", 1))
     (found,) = audited(shop).found
@@ -136,7 +136,7 @@ def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: Shop, move: str)
 
 
 def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that asks again after its server died: it is shown its old hold, and then its purchase is written."""
     purchase = shop.open_purchase(("mug", 2))
@@ -154,7 +154,7 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
     assert faults(shop) == []
 
 
-def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: Shop) -> None:
+def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
     assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _standing(shop, purchase))
     rival = shop.paid(("mug", 9), key="rival")
@@ -165,12 +165,12 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
     assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), State.PAID)
 
 
-def _standing(shop: Shop, purchase: Purchase) -> Any:
+def _standing(shop: ShopFixture, purchase: Purchase) -> Any:
     (standing,) = shop.stock.look([(audited(shop).drop.layout, hold_of(purchase))])
     return standing
 
 
-def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: Shop) -> None:
+def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopFixture) -> None:
     sold = shop.placed(("mug", 2))
     set_in(shop, sold, state="cancelled")
     mended(shop)
@@ -181,7 +181,7 @@ def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: Shop)
     assert shop.counts("mug", LATER) == (9, 0, 0)
 
 
-def test_a_repair_twice_does_everything_once(shop: Shop) -> None:
+def test_a_repair_twice_does_everything_once(shop: ShopFixture) -> None:
     taken_by_a_request_that_died(shop)
     put_entry(shop, hold_id("ghost", "mug", 1, 2), {"q": 2, "o": "ghost0000001"})
     assert mended(shop)[1].freed == 2

@@ -11,11 +11,11 @@ from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Markets, State
 from chalicelib.finance.entries import entries_of
 from chalicelib.instants import MINUTE
 from tests.checkout.builders import NOW, a_completion
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 
 @pytest.fixture
-def shop(shop: Shop) -> Shop:
+def shop(shop: ShopFixture) -> ShopFixture:
     """Shipping is free, and so are goods with the code; orders of the channel "market" are held."""
     markets = DEFAULT_MARKETS.model_dump(mode="json")
     for market in markets["markets"]:
@@ -29,14 +29,14 @@ def shop(shop: Shop) -> Shop:
     return shop
 
 
-def placed(shop: Shop, **changes: Any) -> str:
+def placed(shop: ShopFixture, **changes: Any) -> str:
     purchase = shop.open_purchase(("mug", 1), codes=("GIFT",), **changes)
     assert purchase.totals.total == 0
     shop.checkout.complete(purchase.id, a_completion("declined", "pay"), NOW)
     return purchase.id
 
 
-def test_a_free_order_is_paid_without_the_provider(shop: Shop) -> None:
+def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW)
@@ -52,7 +52,7 @@ def test_a_free_order_is_paid_without_the_provider(shop: Shop) -> None:
     assert shop.checkout.reconcile(lambda *_: None, 0, NOW + 10 * MINUTE).differences == []
 
 
-def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: Shop) -> None:
+def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     cancelled, back = shop.checkout.cancel_order(purchase_id, "k", "", "ann", NOW)
@@ -62,7 +62,7 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: Shop) -> None
     assert [sum(getattr(row, name) for row in rows) for name in ("gross", "discount", "net", "quantity")] == [0] * 4
 
 
-def test_a_free_order_of_a_held_channel_waits(shop: Shop) -> None:
+def test_a_free_order_of_a_held_channel_waits(shop: ShopFixture) -> None:
     purchase_id = placed(shop, attribution={"channel": "market"})
     shop.checkout.capture(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is State.HELD

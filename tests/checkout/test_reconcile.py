@@ -11,12 +11,12 @@ from chalicelib.checkout.reconcile import Reconciled
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Authorised, Declined, PaymentOrder
 from tests.checkout.builders import NOW, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 LATER = NOW + 2 * MINUTE
 
 
-def reconciled(shop: Shop, now: int = LATER) -> Reconciled:
+def reconciled(shop: ShopFixture, now: int = LATER) -> Reconciled:
     """One comparison, the worker doing what it is told."""
     told: list[tuple[str, int]] = []
     found = shop.checkout.reconcile(lambda *attempt: told.append(attempt), NOW - HOUR, now)
@@ -26,7 +26,7 @@ def reconciled(shop: Shop, now: int = LATER) -> Reconciled:
     return found
 
 
-def test_where_all_is_well_nothing_is_done(shop: Shop) -> None:
+def test_where_all_is_well_nothing_is_done(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.paid(("mug", 1))
     declined = shop.placed(("mug", 1), token="declined", key="other")
@@ -36,13 +36,13 @@ def test_where_all_is_well_nothing_is_done(shop: Shop) -> None:
     assert reconciled(shop) == Reconciled(payments=3, orders=1)
 
 
-def test_what_is_older_than_asked_for_is_left_out(shop: Shop) -> None:
+def test_what_is_older_than_asked_for_is_left_out(shop: ShopFixture) -> None:
     shop.drop("mug")
     shop.paid(("mug", 1))
     assert shop.checkout.reconcile(lambda *_: None, LATER, LATER) == Reconciled()
 
 
-def test_an_authorisation_that_lost_its_worker_is_captured(shop: Shop) -> None:
+def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) -> None:
     shop.drop("mug")
     placed = shop.placed(("mug", 1))
     total = placed.totals.total
@@ -53,7 +53,7 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: Shop) -> None:
     assert reconciled(shop) == Reconciled(payments=1, orders=1)
 
 
-def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: Shop) -> None:
+def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
@@ -62,7 +62,7 @@ def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: Shop) -> No
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Declined)
 
 
-def test_a_refund_whose_webhook_was_lost_is_recorded(shop: Shop) -> None:
+def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="in-the-console", amount=300, now=NOW)
@@ -72,7 +72,7 @@ def test_a_refund_whose_webhook_was_lost_is_recorded(shop: Shop) -> None:
     assert reconciled(shop) == Reconciled(payments=1, orders=1)
 
 
-def test_refunds_of_ours_are_not_recorded_again(shop: Shop) -> None:
+def test_refunds_of_ours_are_not_recorded_again(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
     after, _ = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
@@ -80,12 +80,12 @@ def test_refunds_of_ours_are_not_recorded_again(shop: Shop) -> None:
     assert shop.read(paid.id) == after
 
 
-def test_money_without_an_order_is_told(shop: Shop) -> None:
+def test_money_without_an_order_is_told(shop: ShopFixture) -> None:
     shop.gateway.authorise(PaymentOrder("unheard", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
     assert reconciled(shop).differences == [("no_order", "sbx_unheard#1", "")]
 
 
-def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: Shop) -> None:
+def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     shop.gateway.authorise(PaymentOrder(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
@@ -102,7 +102,7 @@ def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: Shop) -> None
         ("SET refunds.#r = :n", "refund"),
     ],
 )
-def test_another_amount_at_the_provider_is_told(shop: Shop, damage: str, told: str) -> None:
+def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, told: str) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
@@ -121,14 +121,14 @@ def test_another_amount_at_the_provider_is_told(shop: Shop, damage: str, told: s
     assert shop.read(paid.id) == after
 
 
-def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: Shop) -> None:
+def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     shop.tables.dynamodb.delete_item(TableName=shop.tables.sandbox, Key={"pk": {"S": f"{paid.id}#1"}})
     assert reconciled(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
 
 
-def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: Shop) -> None:
+def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)

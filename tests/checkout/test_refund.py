@@ -8,10 +8,10 @@ from chalicelib.finance.entries import EntryType, entries_of
 from chalicelib.instants import MINUTE
 from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, a_refund
-from tests.checkout.conftest import Shop, once
+from tests.checkout.conftest import ShopFixture, once
 
 
-def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: Shop) -> None:
+def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2)), NOW)
@@ -20,7 +20,7 @@ def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: Shop) 
     assert shop.counts("mug") == (0, 0, 3)
 
 
-def test_a_refund_repeated_gives_back_once(shop: Shop) -> None:
+def test_a_refund_repeated_gives_back_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     wish = a_refund((paid.lines[0].id, 1), restock=True)
@@ -33,7 +33,7 @@ def test_a_refund_repeated_gives_back_once(shop: Shop) -> None:
     assert refusal.value.code == "idempotency_conflict"
 
 
-def test_restocked_units_can_be_bought_again(shop: Shop) -> None:
+def test_restocked_units_can_be_bought_again(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     paid = shop.paid(("mug", 2))
     line = paid.lines[0].id
@@ -42,7 +42,7 @@ def test_restocked_units_can_be_bought_again(shop: Shop) -> None:
     assert shop.counts("mug") == (2, 0, 0)
 
 
-def test_never_more_than_was_bought_is_refunded(shop: Shop) -> None:
+def test_never_more_than_was_bought_is_refunded(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     paid = shop.paid(("mug", 2))
     line = paid.lines[0].id
@@ -54,7 +54,7 @@ def test_never_more_than_was_bought_is_refunded(shop: Shop) -> None:
     assert shop.read(paid.id) == before
 
 
-def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: Shop) -> None:
+def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture) -> None:
     shop.drop("mug", stock=7, unit_price={"amount": 333, "currency": "GBP"})
     paid = shop.paid(("mug", 7))
     line = paid.lines[0].id
@@ -70,7 +70,9 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: Shop) -> No
     assert refusal.value.code == "nothing_left"
 
 
-def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
 
@@ -86,7 +88,7 @@ def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(shop: Shop, monk
 
 @pytest.mark.parametrize("later", [1, 2])
 def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, later: int
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, later: int
 ) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
@@ -102,7 +104,9 @@ def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
     assert shop.counts("mug") == (1 + later, 0, 2 - later)
 
 
-def test_a_refund_that_stopped_halfway_is_finished_by_repair(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refund_that_stopped_halfway_is_finished_by_repair(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=2)
     paid = shop.paid(("mug", 2))
     real = type(shop.stock).give_back
@@ -121,7 +125,7 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(shop: Shop, monkeyp
     assert shop.counts("mug") == (2, 0, 0)
 
 
-def test_what_is_not_an_order_or_not_its_line_is_refused(shop: Shop) -> None:
+def test_what_is_not_an_order_or_not_its_line_is_refused(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     with pytest.raises(NotFound):
         shop.checkout.refund("B" * 22, a_refund(("li_1", 1)), NOW)
@@ -137,11 +141,11 @@ def test_what_is_not_an_order_or_not_its_line_is_refused(shop: Shop) -> None:
     assert refusal.value.field == "$.lines[0].line_item_id"
 
 
-def given_back_in_the_console(shop: Shop, paid: Purchase, amount: int) -> None:
+def given_back_in_the_console(shop: ShopFixture, paid: Purchase, amount: int) -> None:
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="console", amount=amount, now=NOW)
 
 
-def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(shop: Shop) -> None:
+def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     line, total = paid.lines[0].id, paid.totals.total
@@ -161,7 +165,7 @@ def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(sho
     assert shop.read(paid.id) == after
 
 
-def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_cancelled(shop: Shop) -> None:
+def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     paid = shop.paid(("mug", 1))
     given_back_in_the_console(shop, paid, 1)

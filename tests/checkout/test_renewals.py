@@ -10,7 +10,7 @@ import pytest
 from chalicelib.checkout import Answer, NoPurchase, Purchase, State, lines
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 HOLD = 5 * MINUTE
 AT_MOST = 4 * HOLD
@@ -23,16 +23,16 @@ def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def completed(shop: Shop, purchase: Purchase, key: str, now: Instant, token: str = "ok") -> Any:
+def completed(shop: ShopFixture, purchase: Purchase, key: str, now: Instant, token: str = "ok") -> Any:
     return shop.checkout.complete(purchase.id, a_completion(token, key), now)
 
 
-def others_get(shop: Shop, now: Instant) -> bool:
+def others_get(shop: ShopFixture, now: Instant) -> bool:
     """Whether another buyer could have a unit now."""
     return isinstance(shop.checkout.create(a_change(("mug", 1), key=f"other-{now}"), now), Answer)
 
 
-def declined_at(shop: Shop, purchase: Purchase, instants: Iterable[Instant]) -> Instant:
+def declined_at(shop: ShopFixture, purchase: Purchase, instants: Iterable[Instant]) -> Instant:
     """Try to pay with a bad card at each instant. When the units were sold to an attempt last."""
     last, attempt = 0, 0
     for now in instants:
@@ -49,7 +49,7 @@ EVERY_SECOND_AT_THE_END = [*range(NOW, END - 5 * SECOND, 4 * MINUTE), *range(END
 
 @pytest.mark.parametrize("instants", [EVERY_FOUR_MINUTES, EVERY_SECOND_AT_THE_END])
 def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
-    shop: Shop, instants: Iterable[Instant]
+    shop: ShopFixture, instants: Iterable[Instant]
 ) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
@@ -60,7 +60,7 @@ def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
 
 
 def test_control_without_an_end_declined_payments_keep_units_for_ever(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "HOLDS_A_LINE", 1_000)
     shop.drop("mug", stock=1)
@@ -70,7 +70,7 @@ def test_control_without_an_end_declined_payments_keep_units_for_ever(
     assert not others_get(shop, last + REACH)
 
 
-def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others(shop: Shop) -> None:
+def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
     late = NOW + AT_MOST + MINUTE
@@ -81,7 +81,7 @@ def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others
 
 
 @pytest.mark.parametrize("reclaimed", [False, True])
-def test_a_repeated_create_renews_nothing(shop: Shop, *, reclaimed: bool) -> None:
+def test_a_repeated_create_renews_nothing(shop: ShopFixture, *, reclaimed: bool) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     lapsed = NOW + HOLD + REACH
@@ -96,7 +96,7 @@ def test_a_repeated_create_renews_nothing(shop: Shop, *, reclaimed: bool) -> Non
     assert others_get(shop, lapsed + MINUTE)
 
 
-def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop: Shop) -> None:
+def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     held, sold = shop.open_purchase(("mug", 1), key="held"), shop.placed(("mug", 1), key="sold")
     shop.checkout.create(a_change(("mug", 1), key="held"), NOW + HOLD - SECOND)
@@ -105,7 +105,7 @@ def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop
     assert (shop.read(held.id), shop.read(sold.id)) == (held, sold)
 
 
-def test_updates_hold_a_line_for_four_holds_at_most(shop: Shop) -> None:
+def test_updates_hold_a_line_for_four_holds_at_most(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     for units, now in enumerate(range(NOW + 4 * MINUTE, END, 4 * MINUTE), 2):
@@ -118,7 +118,7 @@ def test_updates_hold_a_line_for_four_holds_at_most(shop: Shop) -> None:
     assert shop.counts("mug", END + REACH) == (9, 0, 0)
 
 
-def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: Shop) -> None:
+def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
@@ -130,7 +130,7 @@ def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: S
     assert anew.no_hold_beyond * SECOND == END + AT_MOST
 
 
-def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew(shop: Shop) -> None:
+def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     kept, lost = shop.open_purchase(("mug", 1), key="kept"), shop.open_purchase(("mug", 1), key="lost")
     late = NOW + 2 * AT_MOST
@@ -140,13 +140,15 @@ def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew
     assert shop.counts("mug", late) == (1, 0, 1)
 
 
-def dearer(shop: Shop, now: Instant) -> None:
+def dearer(shop: ShopFixture, now: Instant) -> None:
     shop.drop("mug", stock=3, now=NOW - MINUTE, unit_price={"amount": 1_500, "currency": "GBP"})
     assert shop.shows.offer("mug", now).drop.unit_price == 1_500  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("after", [MINUTE, HOLD + MINUTE, 2 * HOLD])
-def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(shop: Shop, after: Instant) -> None:
+def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(
+    shop: ShopFixture, after: Instant
+) -> None:
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     dearer(shop, NOW + after)
@@ -154,7 +156,7 @@ def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(sh
     assert (answer.purchase.state, answer.purchase.lines[0].unit_price) == (State.PLACED, 1_275)
 
 
-def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: Shop) -> None:
+def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     late = NOW + 2 * HOLD + SECOND
@@ -168,7 +170,7 @@ def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: Shop) -
     assert shop.read(purchase.id).state is State.PAID
 
 
-def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: Shop) -> None:
+def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     shop.checkout.update(purchase.id, a_change(("mug", 2), key="more"), NOW + 2 * HOLD - SECOND)

@@ -13,18 +13,18 @@ from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.payments.sandbox_webhooks import LAST, LATE, TELLING
 from tests.checkout.builders import NOW
-from tests.checkout.conftest import Shop, once
+from tests.checkout.conftest import ShopFixture, once
 
 
 @pytest.fixture
-def shop(shop: Shop) -> Shop:
+def shop(shop: ShopFixture) -> ShopFixture:
     """The shop hears of payments."""
     shop.drop("mug")
     gateway = SandboxGateway(shop.tables.dynamodb, shop.tables.sandbox, shop.checkout.events)
     return replace(shop, checkout=replace(shop.checkout, gateway=gateway), gateway=gateway)
 
 
-def events(shop: Shop) -> dict[str, dict[str, Any]]:
+def events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
     """What was told, by what happened."""
     items = shop.tables.dynamodb.scan(TableName=shop.tables.commerce, ConsistentRead=True)["Items"]
     records = [aws.from_item(item) for item in items if item["sk"]["S"] == "EVENT"]
@@ -33,19 +33,19 @@ def events(shop: Shop) -> dict[str, dict[str, Any]]:
     return by_what
 
 
-def hears_all(shop: Shop, now: int) -> None:
+def hears_all(shop: ShopFixture, now: int) -> None:
     for record in sorted(events(shop).values(), key=lambda record: record.get("due", 0), reverse=True):
         assert shop.checkout.act_on_event("sandbox", record["id"], now) is None
 
 
-def paid(shop: Shop, token: str) -> Purchase:
+def paid(shop: ShopFixture, token: str) -> Purchase:
     purchase = shop.placed(("mug", 2), token=token)
     shop.checkout.capture(purchase.id, 1, NOW)
     return shop.read(purchase.id)
 
 
 @pytest.mark.parametrize("token", TELLING)
-def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: Shop, token: str) -> None:
+def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFixture, token: str) -> None:
     order = paid(shop, token)
     line = order.lines[0]
     shop.checkout.refund(order.id, RefundWish("r", "", ((line.id, 1),), True, "ann"), NOW)
@@ -59,14 +59,14 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: Shop, t
     assert shop.counts("mug") == (2, 0, 1)
 
 
-def test_what_is_told_late_is_not_looked_at_before(shop: Shop) -> None:
+def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
     paid(shop, "webhooks_late")
     for record in events(shop).values():
         assert record["due"] == NOW + LATE
         assert shop.checkout.act_on_event("sandbox", record["id"], NOW + 1) == LATE // SECOND
 
 
-def test_an_authorisation_is_told_of_after_its_capture(shop: Shop) -> None:
+def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> None:
     paid(shop, "webhooks_reordered")
     told = events(shop)
     assert told["authorised"]["due"] == NOW + LAST
@@ -74,7 +74,7 @@ def test_an_authorisation_is_told_of_after_its_capture(shop: Shop) -> None:
 
 
 def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = shop.placed(("mug", 2), token="webhooks_reordered")
 
@@ -92,7 +92,7 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def test_what_is_told_twice_is_told_twice(shop: Shop) -> None:
+def test_what_is_told_twice_is_told_twice(shop: ShopFixture) -> None:
     told: list[str] = []
 
     def note(params: dict[str, Any], **_: object) -> None:
@@ -106,6 +106,6 @@ def test_what_is_told_twice_is_told_twice(shop: Shop) -> None:
     assert told == ["authorised", "authorised", "captured", "captured"]
 
 
-def test_other_tokens_tell_nothing(shop: Shop) -> None:
+def test_other_tokens_tell_nothing(shop: ShopFixture) -> None:
     paid(shop, "ok")
     assert events(shop) == {}

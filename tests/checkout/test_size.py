@@ -11,7 +11,7 @@ from chalicelib.discounts import MOST_APPLIED, Applied, Reason, Reserved
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import NOW, a_change, a_line, a_purchase, a_refund
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 from tests.checkout.test_basket import said
 from tests.checkout.test_store import size_of, stored
 from tests.conftest import Tables
@@ -90,7 +90,7 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
     assert 300_000 < size < 400 * 1024
 
 
-def test_a_line_keeps_no_image_address_beyond_its_room(shop: Shop) -> None:
+def test_a_line_keeps_no_image_address_beyond_its_room(shop: ShopFixture) -> None:
     short, long = "https://i.example/" + "a" * 494, "https://i.example/" + "a" * 495
     shop.drop("mug", image_url=short)
     shop.drop("jug", image_url=long)
@@ -99,7 +99,7 @@ def test_a_line_keeps_no_image_address_beyond_its_room(shop: Shop) -> None:
     assert [line.image_url for line in lines] == [short, None, None]
 
 
-def test_a_purchase_of_too_many_holds_grows_no_further(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purchase_of_too_many_holds_grows_no_further(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.checkout.lines.MOST_HOLDS", 3)
     shop.drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
@@ -109,7 +109,7 @@ def test_a_purchase_of_too_many_holds_grows_no_further(shop: Shop, monkeypatch: 
     assert shop.counts("mug") == (6, 3, 0)
 
 
-def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: Shop) -> None:
+def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     nothing = {"shipping": 0, "shipping_tax": 0}
@@ -125,7 +125,7 @@ def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: Shop) -> None
     assert shop.counts("mug") == (3, 0, 0)
 
 
-def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: Shop) -> None:
+def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.drop("jug", stock=3)
     too_much = {"note": "x" * 420_000}
@@ -135,7 +135,7 @@ def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: Sho
     assert (shop.counts("mug"), shop.counts("jug")) == ((3, 0, 0), (3, 0, 0))
 
 
-def test_a_change_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit(shop: Shop) -> None:
+def test_a_change_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     with pytest.raises(BadInput) as refusal:

@@ -9,7 +9,7 @@ from chalicelib.checkout import State
 from chalicelib.checkout.states import MOVES, ImpossibleMoveError, Standing, as_table, check_move, standing_of
 from chalicelib.checkout.till import next_version
 from tests.checkout.builders import NOW
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -24,7 +24,7 @@ def test_every_state_is_reached_and_left_as_the_table_says() -> None:
     assert final == {Standing.CANCELLED}
 
 
-def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: Shop) -> None:
+def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     assert standing_of(paid) is Standing.PAID
@@ -37,7 +37,7 @@ def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: 
             check_move(cancelled, paid.model_copy(update={"state": state}))
 
 
-def test_what_the_table_lacks_is_refused(shop: Shop) -> None:
+def test_what_the_table_lacks_is_refused(shop: ShopFixture) -> None:
     shop.drop("mug")
     placed = shop.placed(("mug", 1))
     had = {(was, after) for move in MOVES for was in move.before for after in move.after or {was}}

@@ -11,24 +11,24 @@ from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.risk import RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_completion
-from tests.checkout.conftest import Shop, shop_on
+from tests.checkout.conftest import ShopFixture, shop_on
 from tests.checkout.test_declines import completed, somebody, tried
 from tests.conftest import Tables
 
 
 @pytest.fixture
-def shop(tables: Tables) -> Shop:
+def shop(tables: Tables) -> ShopFixture:
     shop = shop_on(tables, risk_rules=RiskRules(step_up=StepUpRule(3, 50, 5 * MINUTE, 30 * MINUTE)))
     shop.drop("mug", stock=40)
     return shop
 
 
-def attacked(shop: Shop, now: Instant = NOW) -> None:
+def attacked(shop: ShopFixture, now: Instant = NOW) -> None:
     for number in range(3):
         tried(shop, f"attack-{number}-{now}", now=now, **somebody(100 + number))
 
 
-def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_does(shop: Shop) -> None:
+def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_does(shop: ShopFixture) -> None:
     shop.drop("lamp", stock=3)
     attacked(shop)
     placed = completed(shop, "honest", now=NOW + SECOND, **somebody(1)).purchase
@@ -46,7 +46,7 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     assert not elsewhere.purchase.payment.step_up
 
 
-def test_a_step_up_ends_by_itself(shop: Shop) -> None:
+def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
     attacked(shop)
     after = NOW + 31 * MINUTE
     placed = completed(shop, "after", now=after, **somebody(1)).purchase
@@ -54,7 +54,9 @@ def test_a_step_up_ends_by_itself(shop: Shop) -> None:
     assert not placed.payment.step_up
 
 
-def test_every_run_of_an_attempt_asks_the_provider_for_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = completed(shop, "before", **somebody(1)).purchase
     attacked(shop)
     asked: list[bool] = []

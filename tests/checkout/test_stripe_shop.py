@@ -13,7 +13,7 @@ from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.payments.stripe import StripeGateway, stripe_client
 from tests.checkout.builders import NOW, a_completion
-from tests.checkout.conftest import Shop
+from tests.checkout.conftest import ShopFixture
 from tests.payments.stripe_double import Stripe
 from tests.payments.stripe_orders import ASKS, NO, OK
 from tests.payments.stripe_server import served
@@ -25,14 +25,14 @@ def stripe() -> Stripe:
 
 
 @pytest.fixture
-def shop(shop: Shop, stripe: Stripe) -> Iterator[Shop]:
+def shop(shop: ShopFixture, stripe: Stripe) -> Iterator[ShopFixture]:
     shop.drop("mug", stock=3)
     with served(stripe) as address:
         gateway = StripeGateway(stripe_client("sk_test_1", address))
         yield replace(shop, checkout=replace(shop.checkout, gateway=gateway))
 
 
-def authorised_and_unheard(shop: Shop, stripe: Stripe) -> Purchase:
+def authorised_and_unheard(shop: ShopFixture, stripe: Stripe) -> Purchase:
     """Money is reserved, its answer was lost, and the search does not know of it yet."""
     purchase = shop.placed(("mug", 1), token=OK)
     stripe.searched = {}
@@ -46,7 +46,7 @@ def statuses(stripe: Stripe) -> list[str]:
     return [one["status"] for one in stripe.intents.values()]
 
 
-def test_an_order_is_paid_and_given_back_whole(shop: Shop, stripe: Stripe) -> None:
+def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = shop.placed(("mug", 2), token=OK)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, stripe.captured) == (State.PAID, purchase.totals.total)
@@ -54,7 +54,7 @@ def test_an_order_is_paid_and_given_back_whole(shop: Shop, stripe: Stripe) -> No
     assert (stripe.captured, shop.counts("mug")) == (0, (3, 0, 0))
 
 
-def test_after_a_decline_another_card_is_proved_and_charged_once(shop: Shop, stripe: Stripe) -> None:
+def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = shop.placed(("mug", 1), token=NO)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is State.OPEN
@@ -68,7 +68,7 @@ def test_after_a_decline_another_card_is_proved_and_charged_once(shop: Shop, str
     assert (paid.state, statuses(stripe), stripe.captured) == (State.PAID, ["succeeded"], paid.totals.total)
 
 
-def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Shop, stripe: Stripe) -> None:
+def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = authorised_and_unheard(shop, stripe)
     shop.checkout.hold_order(purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
@@ -80,7 +80,7 @@ def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Sh
     assert shop.counts("mug") == (3, 0, 0)
 
 
-def test_a_released_order_meets_the_money_it_had_reserved(shop: Shop, stripe: Stripe) -> None:
+def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = authorised_and_unheard(shop, stripe)
     shop.checkout.hold_order(purchase.id, "ann", NOW)
     shop.checkout.release_order(purchase.id, "ann", NOW)
@@ -88,7 +88,7 @@ def test_a_released_order_meets_the_money_it_had_reserved(shop: Shop, stripe: St
     assert (shop.read(purchase.id).state, statuses(stripe)) == (State.PAID, ["succeeded"])
 
 
-def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: Shop, stripe: Stripe) -> None:
+def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = shop.placed(("mug", 1), token=OK)
     shop.checkout.capture(purchase.id, 1, NOW)
     (name,) = stripe.intents

@@ -8,14 +8,14 @@ from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, Sta
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
-from tests.checkout.conftest import Shop, once
+from tests.checkout.conftest import ShopFixture, once
 
 
 def said(answer: Answer | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: Shop) -> None:
+def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
@@ -27,7 +27,7 @@ def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: Shop)
     assert shop.counts("mug", later) == (0, 0, 1)
 
 
-def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed(shop: Shop) -> None:
+def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
@@ -37,7 +37,7 @@ def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed
     assert shop.read(purchase.id) == purchase
 
 
-def a_purchase_at_another_price(shop: Shop) -> Purchase:
+def a_purchase_at_another_price(shop: ShopFixture) -> Purchase:
     """Taken at 12.75; the drop has since gone to 99.00, and ten minutes later the old price is honoured no more."""
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
@@ -45,7 +45,7 @@ def a_purchase_at_another_price(shop: Shop) -> Purchase:
     return purchase
 
 
-def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Shop) -> None:
+def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: ShopFixture) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
     for again in range(3):
@@ -65,7 +65,7 @@ def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Sho
     assert shop.read(purchase.id) == accepted.purchase
 
 
-def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: Shop) -> None:
+def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: ShopFixture) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
     shop.checkout.complete(purchase.id, a_completion(), late)
@@ -76,7 +76,9 @@ def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: Shop)
     assert shop.read(purchase.id) == before
 
 
-def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
 

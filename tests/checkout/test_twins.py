@@ -11,7 +11,7 @@ from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import SECOND
 from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
-from tests.checkout.conftest import Shop, once, shop_on
+from tests.checkout.conftest import ShopFixture, once, shop_on
 
 LAPSED = NOW + 70 * SECOND  # for drops whose units are held for a minute
 LATER = LAPSED + 3 * SECOND
@@ -25,7 +25,7 @@ def dies(*_: object, **__: object) -> None:
     raise SystemExit
 
 
-def a_lapsed_purchase(shop: Shop) -> Purchase:
+def a_lapsed_purchase(shop: ShopFixture) -> Purchase:
     """A plate and the only bowl, reclaimed by somebody who then left: two plates and a bowl are free."""
     shop.drop("plate", stock=2, hold_seconds=60)
     shop.drop("bowl", stock=1, hold_seconds=60)
@@ -35,14 +35,14 @@ def a_lapsed_purchase(shop: Shop) -> Purchase:
     return purchase
 
 
-def refresh(shop: Shop, now: int) -> None:
+def refresh(shop: ShopFixture, now: int) -> None:
     for drop_id in ("plate", "bowl"):
         drop = shop.shows.drop(drop_id)
         assert drop is not None
         shop.stock.refresh(drop.layout, now)
 
 
-def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase(shop: Shop) -> None:
+def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
@@ -52,7 +52,7 @@ def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase
     assert shop.counts("mug") == (0, 1, 0)
 
 
-def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: Shop) -> None:
+def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
@@ -62,7 +62,9 @@ def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: 
     assert shop.counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
 
 
-def test_whoever_repeats_a_cancellation_gives_the_units_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_repeats_a_cancellation_gives_the_units_back(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.drop("mug", stock=1)
     for key in ("cancel", "cancel-again"):
         purchase = shop.open_purchase(("mug", 1), key=f"for {key}")
@@ -77,7 +79,9 @@ def test_whoever_repeats_a_cancellation_gives_the_units_back(shop: Shop, monkeyp
         assert shop.counts("mug") == (1, 0, 0)
 
 
-def test_a_change_that_its_twin_wrote_still_gives_its_units_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As when the first try of a write landed and only its answer was lost: the second is refused by the first."""
     shop.drop("mug", stock=3)
     shop.drop("bowl", stock=1)
@@ -110,7 +114,7 @@ def test_a_change_that_its_twin_wrote_still_gives_its_units_back(shop: Shop, mon
 
 
 def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 1))
@@ -123,7 +127,7 @@ def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
 
 
 def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tells_how_it_stands(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = a_lapsed_purchase(shop)
     elsewhere = shop_on(shop.tables)
@@ -145,7 +149,7 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
 
 
 def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_anew(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = a_lapsed_purchase(shop)
     elsewhere = shop_on(shop.tables)

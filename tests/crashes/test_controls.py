@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import Purchase, Refund, capture, complete, ending, refund, reserving
-from chalicelib.checkout.till import Till, holds_of, order_of
+from chalicelib.checkout.till import CheckoutContext, holds_of, order_of
 from chalicelib.discounts import Applied
 from chalicelib.finance import Exporter
 from chalicelib.finance.export import MANIFEST
@@ -27,13 +27,13 @@ def goods_after_money(patch: pytest.MonkeyPatch) -> None:
     """Units are sold once the purchase is paid."""
     paid = capture._paid
 
-    def then_sell(till: Till, purchase: Purchase, *others: Any) -> None:
-        paid(till, purchase, *others)
+    def then_sell(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
+        paid(context, purchase, *others)
         for layout, hold in holds_of(purchase):
-            till.stock.sell(layout, hold, hold.quantity, order_of(purchase))
+            context.stock.sell(layout, hold, hold.quantity, order_of(purchase))
 
-    patch.setattr(complete, "_sell", lambda till, frozen: None)
-    patch.setattr(capture, "sold_to_it", lambda till, purchase, now: (purchase, True))
+    patch.setattr(complete, "_sell", lambda context, frozen: None)
+    patch.setattr(capture, "sold_to_it", lambda context, purchase, now: (purchase, True))
     patch.setattr(capture, "_paid", then_sell)
 
 
@@ -52,11 +52,11 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
     """Each call to the provider is a refund of its own."""
     numbers = count()
 
-    def money_back(till: Till, purchase: Purchase, one: Refund, now: int) -> str | None:
+    def money_back(context: CheckoutContext, purchase: Purchase, one: Refund, now: int) -> str | None:
         assert purchase.payment is not None
         assert purchase.payment.provider_id is not None
         refund_id = f"{purchase.id}-{next(numbers)}"
-        till.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
+        context.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
         return None
 
     patch.setattr(refund, "_money_back", money_back)
@@ -66,12 +66,14 @@ def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
     """An attempt is ended first, and what it had of budgets returned then."""
     end = ending.end_attempt
 
-    def none_yet(till: Till, purchase: Purchase, now: int) -> tuple[Applied, ...]:
+    def none_yet(context: CheckoutContext, purchase: Purchase, now: int) -> tuple[Applied, ...]:
         return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)
 
-    def then_return(till: Till, purchase: Purchase, failure: str, provider_id: str | None, now: int) -> None:
-        end(till, purchase, failure, provider_id, now)
-        reserving.returned(till, purchase, now)
+    def then_return(
+        context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int
+    ) -> None:
+        end(context, purchase, failure, provider_id, now)
+        reserving.returned(context, purchase, now)
 
     patch.setattr(ending, "returned", none_yet)
     patch.setattr(capture, "end_attempt", then_return)

@@ -179,7 +179,7 @@ def play(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.function("CloseDay", {})
     lost = scene.http("POST", "/checkout-sessions", express("d1"))
     with monkeypatch.context() as patched:
-        patched.setattr(complete, "_sell", lambda till, frozen: None)
+        patched.setattr(complete, "_sell", lambda context, frozen: None)
         scene.http("POST", f"/checkout-sessions/{lost['id']}/complete", paying("ok"))
     later = time.time_ns() + 120 * 10**9
     with monkeypatch.context() as patched:

@@ -55,7 +55,7 @@ class Process:
         purchases = PurchaseStore(client, race.commerce_table)
         bank = SandboxGateway(client, race.sandbox_table)
         discounts = Discounts(client, race.commerce_table, stock)
-        self.till = Checkout(purchases, shows, stock, bank, DEFAULT_MARKETS, discounts, b"k" * 32)
+        self.checkout = Checkout(purchases, shows, stock, bank, DEFAULT_MARKETS, discounts, b"k" * 32)
         self.race, self.client = race, client
         self.numbers = range(part, race.buyers, parts)
         self.figures: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Process:
             "codes": (CODE,),
             "buyer": Buyer(email=f"b{number}@example.com"),
         }
-        answer = self.till.create(a_change((self.race.drop_id, 1), **about), NOW)
+        answer = self.checkout.create(a_change((self.race.drop_id, 1), **about), NOW)
         assert isinstance(answer, Answer)
         return answer.purchase.id
 
@@ -75,7 +75,7 @@ class Process:
         """Completed, as often as it is busy."""
         token = "declined" if number < self.race.declined else "ok"
         for tries in range(TRIES):
-            answer = self.till.complete(purchase_id, a_completion(token, f"{key}-{number}"), now + tries * PAUSE)
+            answer = self.checkout.complete(purchase_id, a_completion(token, f"{key}-{number}"), now + tries * PAUSE)
             assert isinstance(answer, Answer)
             if "busy" not in {message.code for message in answer.messages}:
                 return answer
@@ -83,16 +83,16 @@ class Process:
         raise AssertionError("busy for good")
 
     def captured(self, purchase_id: str, now: Instant) -> None:
-        purchase = self.till.purchases.read(purchase_id)
+        purchase = self.checkout.purchases.read(purchase_id)
         if purchase is not None and purchase.state is State.PLACED:
-            self.till.capture(purchase_id, purchase.attempt, now)
+            self.checkout.capture(purchase_id, purchase.attempt, now)
 
     def comes_back(self, number: int, purchase_id: str, now: Instant) -> None:
         """Who was told a new total asks for the code once more, and takes what there is."""
-        purchase = self.till.purchases.read(purchase_id)
+        purchase = self.checkout.purchases.read(purchase_id)
         if purchase is None or purchase.state is not State.OPEN or number < self.race.declined:
             return
-        self.till.update(purchase_id, a_change(key=f"ask-{number}", codes=(CODE,)), now)
+        self.checkout.update(purchase_id, a_change(key=f"ask-{number}", codes=(CODE,)), now)
         if self.completed(number, purchase_id, "again", now).purchase.state is State.OPEN:
             self.completed(number, purchase_id, "agreed", now)
         self.captured(purchase_id, now)
@@ -156,13 +156,13 @@ def read_then_write(real: Callable[..., TakeAnswer], client: Any, table: str, cr
     return take
 
 
-def uses(till: Checkout, purchase_ids: Sequence[str]) -> list[int]:
+def uses(checkout: Checkout, purchase_ids: Sequence[str]) -> list[int]:
     """What the code took off each paid order that has it, from the orders themselves."""
-    found = till.purchases.read_all(purchase_ids).values()
+    found = checkout.purchases.read_all(purchase_ids).values()
     return [one.amount for purchase in found if purchase.state is State.PAID for one in purchase.discounts]
 
 
-def budget_of(till: Checkout) -> Budget:
-    offered = till.discounts.find(CODE, NOW)
+def budget_of(checkout: Checkout) -> Budget:
+    offered = checkout.discounts.find(CODE, NOW)
     assert offered is not None
     return offered.discount.budgets[0]

@@ -23,7 +23,7 @@ def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
     _settle(process)
     clock.let_pass(1_000_000)
     for drop_id, sizes in race.drops:  # the stream of the stock table does it within a second of quiet
-        process.till.stock.refresh(Layout(drop_id, len(sizes)), clock.now())
+        process.checkout.stock.refresh(Layout(drop_id, len(sizes)), clock.now())
     if not race.wanted:
         for drop_id, sizes in race.drops:
             _sell_the_rest(process, drop_id, sum(sizes))
@@ -47,7 +47,7 @@ def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
 
 
 def _purchases(process: Process) -> list[Purchase]:
-    return [one for one in process.till.purchases.scan() if _is_ours(process.race, one)]
+    return [one for one in process.checkout.purchases.scan() if _is_ours(process.race, one)]
 
 
 def _is_ours(race: Race, purchase: Purchase) -> bool:
@@ -57,13 +57,13 @@ def _is_ours(race: Race, purchase: Purchase) -> bool:
 
 def _settle(process: Process) -> None:
     """Redeliver every message and repair, with nothing failing any more, until every attempt has ended."""
-    till, clock = process.till, process.clock
+    checkout, clock = process.checkout, process.clock
     for _ in range(4):
         clock.let_pass(61_000)
         for purchase in _purchases(process):
             for attempt in range(1, purchase.attempt + 1):
-                asked(process.request(till.capture, purchase.id, attempt))
-        till.repair(lambda purchase_id, attempt: None, clock.now())
+                asked(process.request(checkout.capture, purchase.id, attempt))
+        checkout.repair(lambda purchase_id, attempt: None, clock.now())
 
 
 def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:

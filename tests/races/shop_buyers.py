@@ -25,7 +25,7 @@ class Buyer:
     """One buyer with one purchase."""
 
     def __init__(self, process: Process, number: int) -> None:
-        self._process, self._till, self._number = process, process.till, number
+        self._process, self._checkout, self._number = process, process.checkout, number
         self._random = Random(f"{process.race.seed}/{number}")
         self._keys = 0
         self._purchase_id = ""
@@ -45,29 +45,29 @@ class Buyer:
 
     def create(self, key: str, wishes: dict[str, int], copies: int = 1) -> list[object]:
         change = self._process.change(key, wishes)
-        return self.send(*[self._process.request(self._till.create, change)] * copies)
+        return self.send(*[self._process.request(self._checkout.create, change)] * copies)
 
     def _update(self, wishes: dict[str, int]) -> Callable[[], object]:
         change = self._process.change(self._key(), wishes)
-        return self._process.request(self._till.update, self._purchase_id, change)
+        return self._process.request(self._checkout.update, self._purchase_id, change)
 
     def complete(self, token: str) -> Callable[[], object]:
         wish = Completion(CALLER, self._key(), token, "sandbox", "i", "card", token)
-        return self._process.request(self._till.complete, self._purchase_id, wish)
+        return self._process.request(self._checkout.complete, self._purchase_id, wish)
 
     def _cancel(self) -> Callable[[], object]:
         key = self._key()
-        return self._process.request(partial(self._till.cancel, self._purchase_id, CALLER, key, key))
+        return self._process.request(partial(self._checkout.cancel, self._purchase_id, CALLER, key, key))
 
     def _find(self) -> Purchase | None:
-        (found,) = self.send(self._process.request(self._till.find, self._purchase_id))
+        (found,) = self.send(self._process.request(self._checkout.find, self._purchase_id))
         return found.purchase if isinstance(found, Answer) else None
 
     def capture(self) -> None:
         """The message of the attempt that is placed, perhaps to two workers at once."""
         purchase = self._find()
         if purchase is not None and purchase.state is State.PLACED:
-            work = self._process.request(self._till.capture, self._purchase_id, purchase.attempt)
+            work = self._process.request(self._checkout.capture, self._purchase_id, purchase.attempt)
             at_once(*[work] * self._random.choice([1, 1, 2]))
 
 
@@ -128,12 +128,12 @@ class _Restless(Buyer):
         )
 
     def _refund(self, purchase: Purchase) -> Callable[[], object]:
-        till, key = self._till, self._key()
+        checkout, key = self._checkout, self._key()
         if self._random.random() < 0.5:
-            return self._process.request(partial(till.cancel_order, self._purchase_id, key, key, "ann"))
+            return self._process.request(partial(checkout.cancel_order, self._purchase_id, key, key, "ann"))
         line = purchase.lines[0]
         lines = ((line.id, self._random.randint(1, line.quantity)),)
-        return self._process.request(till.refund, self._purchase_id, RefundWish(key, key, lines, True, "ann"))
+        return self._process.request(checkout.refund, self._purchase_id, RefundWish(key, key, lines, True, "ann"))
 
 
 class _Patient(Buyer):

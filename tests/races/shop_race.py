@@ -86,7 +86,7 @@ class Process:
         purchases = PurchaseStore(dynamodb, race.commerce_table)
         self.bank = SandboxGateway(dynamodb, race.sandbox_table)
         discounts = Discounts(dynamodb, race.commerce_table, stock)
-        self.till = Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, race.seed.encode())
+        self.checkout = Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, race.seed.encode())
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:
         """A call that takes the instant as its last argument; that it contradicts what is, is an answer."""

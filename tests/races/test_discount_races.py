@@ -25,27 +25,27 @@ def begun(arena: Arena, name: str, budget: dict[str, Any], **changes: Any) -> tu
     """A shop with goods for everybody, and a code with a budget."""
     tables = arena.tables(name)
     race = Race(arena.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
-    till = Process(race, 0, 1).till
+    checkout = Process(race, 0, 1).checkout
     long_ago = rfc3339(NOW - 60 * SECOND)
     show = {"title": "Rush", "currency": "GBP", "starts_at": long_ago}
-    till.shows.put_show("rush", ShowWish.read(show), "test", NOW - 60 * SECOND)
+    checkout.shows.put_show("rush", ShowWish.read(show), "test", NOW - 60 * SECOND)
     drop = {"show_id": "rush", "sku": "M", "title": "Mug", "stock": 4 * BUYERS, "opens_at": long_ago}
     price = {"amount": 1_250, "currency": "GBP"}
-    till.shows.put_drop("mug", DropWish.read(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
+    checkout.shows.put_drop("mug", DropWish.read(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
     wish = {"title": "Rush", "amount": {"amount": OFF, "currency": "GBP"}}
-    till.discounts.put(CODE, DiscountWish.read(wish | budget), None, "test", NOW)
-    return race, till
+    checkout.discounts.put(CODE, DiscountWish.read(wish | budget), None, "test", NOW)
+    return race, checkout
 
 
-def raced(arena: Arena, race: Race, till: Checkout) -> list[int]:
+def raced(arena: Arena, race: Race, checkout: Checkout) -> list[int]:
     """What the code took off each order that has it, after the rush and after those who were refused came back."""
     shares = arena.race(discount_race.rush, race, NOW)
     purchase_ids = [one for _, share in shares for one in share]
     assert len(set(purchase_ids)) == BUYERS
     if not race.apart:
-        till.stock.refresh(budget_of(till).layout, LATER)  # the stream's part
+        checkout.stock.refresh(budget_of(checkout).layout, LATER)  # the stream's part
         arena.race(discount_race.come_back, race, LATER)
-    return uses(till, purchase_ids)
+    return uses(checkout, purchase_ids)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -53,10 +53,10 @@ def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_h
     arena: Arena, number: int
 ) -> None:
     """Those who are declined return theirs, and others have them."""
-    race, till = begun(arena, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
-    used = raced(arena, race, till)
+    race, checkout = begun(arena, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
+    used = raced(arena, race, checkout)
     assert used == [OFF] * USES
-    audit = till.stock.audit(budget_of(till).layout, USES, LATER)
+    audit = checkout.stock.audit(budget_of(checkout).layout, USES, LATER)
     assert (audit.mismatches, audit.sold, audit.available) == ((), USES, 0)
 
 
@@ -65,9 +65,9 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
     arena: Arena, number: int
 ) -> None:
     money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
-    race, till = begun(arena, f"money-{number}", money, declined=DECLINED)
-    used = raced(arena, race, till)
-    audit = till.stock.audit(budget_of(till).layout, MONEY, LATER)
+    race, checkout = begun(arena, f"money-{number}", money, declined=DECLINED)
+    used = raced(arena, race, checkout)
+    audit = checkout.stock.audit(budget_of(checkout).layout, MONEY, LATER)
     assert (audit.mismatches, audit.sold) == ((), sum(used))
     assert sum(used) <= MONEY
     assert max(bucket.available for bucket in audit.buckets) < OFF
@@ -75,6 +75,6 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
 
 
 def test_the_control_that_reads_then_writes_overspends(arena: Arena) -> None:
-    race, till = begun(arena, "control", {"budget_uses": USES}, apart=True)
-    used = raced(arena, race, till)
+    race, checkout = begun(arena, "control", {"budget_uses": USES}, apart=True)
+    used = raced(arena, race, checkout)
     assert len(used) > USES, "reading, then writing, was not caught"

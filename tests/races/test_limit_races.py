@@ -15,7 +15,7 @@ from chalicelib.checkout.store import Counted, LimitStore, Tally, _limit_key, _l
 from chalicelib.errors import Contended
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, PLATFORM, a_completion, a_refund
-from tests.checkout.conftest import Shop, shop_on
+from tests.checkout.conftest import ShopFixture, shop_on
 from tests.conftest import EngineAccount
 
 pytestmark = pytest.mark.engine
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.engine
 LIMIT, PURCHASES, THREADS = 2, 24, 16
 
 
-def opened(engine: EngineAccount, quantities: list[int]) -> tuple[Shop, list[Purchase]]:
+def opened(engine: EngineAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
     """A shop on the engine, and purchases of one buyer, whose units are all held."""
     shop = shop_on(engine.tables())
     shop.drop("mug", stock=200, limit_per_buyer=LIMIT)
@@ -35,7 +35,7 @@ def all_at_once(step: Callable[[Purchase], object], purchases: list[Purchase]) -
         list(pool.map(step, purchases))
 
 
-def complete(shop: Shop, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
+def complete(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
     for _ in range(20):
         try:
             assert isinstance(shop.checkout.complete(purchase.id, a_completion("ok", key), now), Answer)
@@ -45,7 +45,7 @@ def complete(shop: Shop, purchase: Purchase, key: str = "pay", now: Instant = NO
     raise AssertionError("contended for good")
 
 
-def units_placed(shop: Shop, purchases: list[Purchase]) -> int:
+def units_placed(shop: ShopFixture, purchases: list[Purchase]) -> int:
     """Units of the orders that there are, from the purchases themselves."""
     standing = [shop.read(purchase.id) for purchase in purchases]
     ordered = [one for one in standing if one.state in (State.PLACED, State.PAID)]

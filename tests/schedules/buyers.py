@@ -97,9 +97,9 @@ class World:
             TableName="commerce", Item=to_item(offer), ConditionExpression="attribute_not_exists(pk)"
         )
         self.codes = ("TEN",) if seed // 2 % 2 else ()  # tests play even and odd seeds apart
-        self.till = self.process()
-        self.till.stock.lay_out("mug", SIZES, self.stage.now)
-        self.till.stock.lay_out(USES.drop_id, [1], self.stage.now)
+        self.checkout = self.process()
+        self.checkout.stock.lay_out("mug", SIZES, self.stage.now)
+        self.checkout.stock.lay_out(USES.drop_id, [1], self.stage.now)
 
     def process(self) -> Checkout:
         """What another process has: the same tables, a memory of its own."""
@@ -141,7 +141,7 @@ class World:
 
     def buyer(self, name: str) -> Callable[[], None]:
         """Create, perhaps change, complete with a card that may be declined, and again, perhaps cancel."""
-        till, intent = self.process(), _Intent.of(name, self.seed)
+        checkout, intent = self.process(), _Intent.of(name, self.seed)
 
         def told(key: str, step: Callable[[], Any]) -> Any:
             for _ in range(4):
@@ -154,44 +154,44 @@ class World:
             return None
 
         def play() -> None:
-            created = told(name, lambda: till.create(self.change(name, intent.quantity), self.stage.now))
+            created = told(name, lambda: checkout.create(self.change(name, intent.quantity), self.stage.now))
             if not isinstance(created, Answer):
                 return
             purchase_id = created.purchase.id
             self.ids.add(purchase_id)
             for turn, quantity in enumerate(intent.changes):
                 key = f"{name}-change-{turn}"
-                told(key, partial(self.updated, till, purchase_id, self.change(key, quantity)))
+                told(key, partial(self.updated, checkout, purchase_id, self.change(key, quantity)))
             for turn, token in enumerate(intent.tokens):
                 key = f"{name}-pay-{turn}"
                 wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
-                told(key, partial(self.completed, till, purchase_id, wish))
+                told(key, partial(self.completed, checkout, purchase_id, wish))
             if intent.cancels:
                 told(
                     f"{name}-cancel",
-                    lambda: till.cancel(purchase_id, Caller("web"), f"{name}-cancel", "", self.stage.now),
+                    lambda: checkout.cancel(purchase_id, Caller("web"), f"{name}-cancel", "", self.stage.now),
                 )
 
         return play
 
-    def updated(self, till: Checkout, purchase_id: str, change: Change) -> object:
-        return till.update(purchase_id, change, self.stage.now)
+    def updated(self, checkout: Checkout, purchase_id: str, change: Change) -> object:
+        return checkout.update(purchase_id, change, self.stage.now)
 
-    def completed(self, till: Checkout, purchase_id: str, wish: Completion) -> object:
-        return till.complete(purchase_id, wish, self.stage.now)
+    def completed(self, checkout: Checkout, purchase_id: str, wish: Completion) -> object:
+        return checkout.complete(purchase_id, wish, self.stage.now)
 
     def worker(self) -> Callable[[], None]:
         """Messages of placed attempts, delivered again and again, to whoever is there."""
-        till, random = self.process(), Random(self.random.random())
+        checkout, random = self.process(), Random(self.random.random())
 
         def play() -> None:
             for _ in range(8):
                 try:
                     if self.ids:
                         purchase_id = random.choice(sorted(self.ids))
-                        till.capture(purchase_id, random.choice([1, 1, 2]), self.stage.now)
+                        checkout.capture(purchase_id, random.choice([1, 1, 2]), self.stage.now)
                     else:
-                        till.stock.summary("mug")
+                        checkout.stock.summary("mug")
                 except FAILS:
                     continue
 
@@ -199,15 +199,15 @@ class World:
 
     def operator(self) -> Callable[[], None]:
         """Orders held back while they are placed, then released or given up."""
-        till, random = self.process(), Random(self.random.random())
+        checkout, random = self.process(), Random(self.random.random())
 
         def play() -> None:
             for _ in range(6):
                 purchase_id, now = random.choice(sorted(self.ids) or ["nobody"]), self.stage.now
-                hold = partial(till.hold_order, purchase_id, "ann", now)
-                release = partial(till.release_order, purchase_id, "ann", now)
+                hold = partial(checkout.hold_order, purchase_id, "ann", now)
+                release = partial(checkout.release_order, purchase_id, "ann", now)
                 with suppress(*FAILS):
-                    random.choice([hold, hold, release, partial(till.give_up_order, purchase_id, now)])()
+                    random.choice([hold, hold, release, partial(checkout.give_up_order, purchase_id, now)])()
 
         return play
 
@@ -218,17 +218,17 @@ class World:
             for purchase in self.purchases():
                 if purchase.state is State.HELD:
                     with suppress(*FAILS):
-                        self.till.give_up_order(purchase.id, self.stage.now)
+                        self.checkout.give_up_order(purchase.id, self.stage.now)
                 for attempt in range(1, purchase.attempt + 1):
                     try:
-                        self.till.capture(purchase.id, attempt, self.stage.now)
+                        self.checkout.capture(purchase.id, attempt, self.stage.now)
                     except FAILS:
                         continue
         return self.purchases()
 
     def purchases(self) -> list[Purchase]:
         places = [place[1] for place in self.stage.table.items if place[-1] == "PURCHASE"]
-        read = [self.till.purchases.read(place.removeprefix("PURCHASE#")) for place in places]
+        read = [self.checkout.purchases.read(place.removeprefix("PURCHASE#")) for place in places]
         return [purchase for purchase in read if purchase is not None]
 
     def judge(self) -> None:
@@ -249,12 +249,12 @@ class World:
             else:
                 assert charges == []
         self.stage.pass_time(1_000_000)
-        self.till.stock.refresh(LAYOUT, self.stage.now)
-        audit = self.till.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
+        self.checkout.stock.refresh(LAYOUT, self.stage.now)
+        audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
         assert audit.mismatches == ()
         assert dict(audit.sold_by_order) == sold_to
         assert audit.available == sum(SIZES) - sum(sold_to.values())
-        uses = self.till.stock.audit(USES, 1, self.stage.now)
+        uses = self.checkout.stock.audit(USES, 1, self.stage.now)
         assert uses.mismatches == ()
         assert dict(uses.sold_by_order) == used_by
         assert uses.available == 1 - len(used_by)

@@ -83,29 +83,29 @@ class MoneyWorld(World):
     # Buyers.
 
     def buys(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
-        till, now, key = self.process(), self.stage.now, f"{name}-{number}"
-        created = till.create(self.change(name, 2), now)
+        checkout, now, key = self.process(), self.stage.now, f"{name}-{number}"
+        created = checkout.create(self.change(name, 2), now)
         if not isinstance(created, Answer):
             return False
         self.ids.add(created.purchase.id)
         match step:
             case ("pays", token):
                 wish = Completion(WEB, key, token, "sandbox", "i", "card", token)
-                answer = till.complete(created.purchase.id, wish, now)
+                answer = checkout.complete(created.purchase.id, wish, now)
                 return isinstance(answer, Answer) and answer.purchase.state is not State.OPEN
             case ("changes", quantity):
-                return isinstance(till.update(created.purchase.id, self.change(key, quantity), now), Answer)
+                return isinstance(checkout.update(created.purchase.id, self.change(key, quantity), now), Answer)
             case ("proves" | "fails to prove" as what,):
                 return self.bank.answer_challenge(
                     created.purchase.id, created.purchase.attempt, proved=what == "proves"
                 )
             case _:
-                return isinstance(till.cancel(created.purchase.id, WEB, key, "", now), Answer)
+                return isinstance(checkout.cancel(created.purchase.id, WEB, key, "", now), Answer)
 
     # The operator.
 
     def operates(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
-        till, now, (what, which, *rest) = self.process(), self.stage.now, step
+        checkout, now, (what, which, *rest) = self.process(), self.stage.now, step
         wanted = {"holds": State.PLACED, "releases": State.HELD, "gives up": State.HELD}.get(what, State.PAID)
         orders = [order for order in self.purchases() if order.state is wanted]
         if not orders:
@@ -114,18 +114,18 @@ class MoneyWorld(World):
         key = f"{name}-{number}"
         match what, rest:
             case "refunds an amount", (amount,):
-                till.refund(order.id, RefundWish(key, "", (), False, name, amount=amount), now)
+                checkout.refund(order.id, RefundWish(key, "", (), False, name, amount=amount), now)
             case "refunds units", (units, restock):
                 wish = RefundWish(key, "", ((order.lines[0].id, units),), restock, name, shipping=bool(units % 2))
-                till.refund(order.id, wish, now)
+                checkout.refund(order.id, wish, now)
             case "cancels an order", _:
-                till.cancel_order(order.id, key, "", name, now)
+                checkout.cancel_order(order.id, key, "", name, now)
             case "holds", _:
-                till.hold_order(order.id, name, now)
+                checkout.hold_order(order.id, name, now)
             case "releases", _:
-                till.release_order(order.id, name, now)
+                checkout.release_order(order.id, name, now)
             case _:
-                till.give_up_order(order.id, now)
+                checkout.give_up_order(order.id, now)
         return True
 
     # The provider.
@@ -152,7 +152,7 @@ class MoneyWorld(World):
         return True
 
     def note(self, one: PaymentMade, number: int) -> None:
-        till, now = self.process(), self.stage.now
+        checkout, now = self.process(), self.stage.now
         told = ProviderEvent(
             f"evt-{one.provider_id}-{number}", "sandbox", EventKind.PAYMENT, "told", one.provider_id, one.purchase_id,
             one.attempt, one.amount, one.currency,
@@ -166,7 +166,7 @@ class MoneyWorld(World):
             for refund in one.refunds
         ]  # fmt: skip
         for event in (*back, told):
-            if till.note_event(event, now) == "stored":
+            if checkout.note_event(event, now) == "stored":
                 self.kept.append(event.id)
 
     # Workers.
@@ -178,13 +178,13 @@ class MoneyWorld(World):
         def play() -> None:
             for _ in range(14):
                 self.stage.rests(8)
-                till = self.process()
+                checkout = self.process()
                 with self.stage.asking(), suppress(*FAILS):
                     if self.kept and random.random() < 0.5:
-                        till.act_on_event("sandbox", random.choice(self.kept), self.stage.now)
+                        checkout.act_on_event("sandbox", random.choice(self.kept), self.stage.now)
                         self.stage.happened["events acted on"] += 1
                     elif self.ids:
-                        till.capture(random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now)
+                        checkout.capture(random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now)
 
         return play
 
@@ -194,9 +194,9 @@ class MoneyWorld(World):
         """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
         for _ in range(3):
             self.stage.pass_time(8 * 24 * HOUR)
-            self.till.repair(self.again, self.stage.now)
-            self.till.reconcile(self.again, 0, self.stage.now)
-        compared = self.till.reconcile(lambda *_: None, 0, self.stage.now)
+            self.checkout.repair(self.again, self.stage.now)
+            self.checkout.reconcile(self.again, 0, self.stage.now)
+        compared = self.checkout.reconcile(lambda *_: None, 0, self.stage.now)
         assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
         return self.purchases()
 
@@ -204,7 +204,7 @@ class MoneyWorld(World):
         """A message, delivered as often as the queue does before it gives up."""
         for _ in range(4):
             with suppress(*FAILS):
-                self.till.capture(purchase_id, attempt, self.stage.now)
+                self.checkout.capture(purchase_id, attempt, self.stage.now)
                 return
 
     def judge(self) -> None:
@@ -231,10 +231,10 @@ class MoneyWorld(World):
             if order.discounts:
                 used_by[order.order_ref] = 1
                 self.stage.happened["paid with the code"] += 1
-        audit = self.till.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
+        audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
         assert (dict(audit.sold_by_order), audit.mismatches) == (sold_to, ()), "goods differ from orders"
         assert audit.available == sum(SIZES) - sum(sold_to.values()), "a unit is stranded"
-        assert dict(self.till.stock.audit(USES, 1, self.stage.now).sold_by_order) == used_by
+        assert dict(self.checkout.stock.audit(USES, 1, self.stage.now).sold_by_order) == used_by
 
     def books(self, order: Purchase, taken: list[PaymentMade]) -> None:
         """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""

@@ -46,7 +46,9 @@ class Shop(Modelled):
             WEB, name, f"{quantity}", wishes, buyer=Buyer(email=f"{buyer}@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )  # fmt: skip
-        answer = self.send("create", lambda till: till.create(change, self.now), cut if most >= quantity else None)
+        answer = self.send(
+            "create", lambda checkout: checkout.create(change, self.now), cut if most >= quantity else None
+        )
         if name in self.bought:
             self.as_before(name, answer)
         elif isinstance(answer, Answer):
@@ -82,7 +84,7 @@ class Shop(Modelled):
     def updated(self, name: str, key: str, quantity: int) -> None:
         one, free = self.bought[name], self.free()
         change = Change(WEB, key, f"{quantity}", (Wish(LAYOUT.drop_id, quantity),))
-        answer = self.send("update", lambda till: till.update(one.id, change, self.now))
+        answer = self.send("update", lambda checkout: checkout.update(one.id, change, self.now))
         if key in self.used or one.state is not State.OPEN:
             return self.as_before(name, answer)
         self.used.add(key)
@@ -108,7 +110,7 @@ class Shop(Modelled):
         wish = Completion(WEB, key, token, "sandbox", "i", "card", token)
         cut = cut if living and one.state is State.OPEN else None
         free, wanted = self.free(), one.quantity
-        answer = self.send("complete", lambda till: till.complete(one.id, wish, self.now), cut)
+        answer = self.send("complete", lambda checkout: checkout.complete(one.id, wish, self.now), cut)
         if key in self.used or one.state is not State.OPEN:
             return self.as_before(name, answer)
         if answer.purchase.state is not State.PLACED:
@@ -130,10 +132,10 @@ class Shop(Modelled):
 
     def captured(self, name: str, attempt: int, cut: tuple[int, bool] | None) -> None:
         one = self.bought[name]
-        self.send("capture", lambda till: till.capture(one.id, attempt, self.now), cut)
+        self.send("capture", lambda checkout: checkout.capture(one.id, attempt, self.now), cut)
         if one.state is not State.PLACED or attempt != one.attempt:
-            return self.as_before(name, self.till.find(one.id, self.now))
-        purchase = cast("Answer", self.till.find(one.id, self.now)).purchase
+            return self.as_before(name, self.checkout.find(one.id, self.now))
+        purchase = cast("Answer", self.checkout.find(one.id, self.now)).purchase
         one.state = State.PAID if one.token == "ok" else State.OPEN
         assert purchase.state is one.state
         if one.state is State.OPEN:
@@ -152,12 +154,12 @@ class Shop(Modelled):
         """Cancels an open purchase; a paid order is cancelled with its units put back."""
         one = self.bought[name]
         if one.state is State.PAID and (one.sold or key in self.used):
-            self.send("cancel order", lambda till: till.cancel_order(one.id, key, "", "ann", self.now), cut)
+            self.send("cancel order", lambda checkout: checkout.cancel_order(one.id, key, "", "ann", self.now), cut)
             one.sold = 0
             self.used.add(key)
             self.steps["order cancelled"] += 1
             return
-        self.send("cancel", lambda till: till.cancel(one.id, WEB, key, "", self.now), cut)
+        self.send("cancel", lambda checkout: checkout.cancel(one.id, WEB, key, "", self.now), cut)
         if one.state is State.OPEN:
             one.state, one.holds = State.CANCELLED, []
             self.steps["cancelled"] += 1
@@ -171,7 +173,9 @@ class Shop(Modelled):
     def stock_changed(self, key: str, quantity: int, cut: tuple[int, bool] | None) -> None:
         free = self.free()
         drop = LAYOUT.drop_id
-        answer = self.send("stock", lambda till: till.shows.change_stock(drop, quantity, key, "ann", self.now), cut)
+        answer = self.send(
+            "stock", lambda checkout: checkout.shows.change_stock(drop, quantity, key, "ann", self.now), cut
+        )
         if key not in self.used:
             self.used.add(key)
             assert answer.moved == max(quantity, -free)
@@ -195,6 +199,6 @@ class Shop(Modelled):
     @rule()
     def refresh(self) -> None:
         """The stream's function was here: the live summary is true, and nobody is refused what is free."""
-        told = self.till.stock.refresh(LAYOUT, self.now)
+        told = self.checkout.stock.refresh(LAYOUT, self.now)
         assert (told.available, told.held, told.sold) == (self.free(), self.held(), self.sold())
         self.told_since_change = True

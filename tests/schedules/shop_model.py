@@ -93,8 +93,8 @@ class Modelled(RuleBasedStateMachine):
         self.table.items["commerce", "DROP#mug", "DROP"] = {
             "pk": "DROP#mug", "sk": "DROP", **DROP.model_dump(exclude_none=True),
         }  # fmt: skip
-        self.till = self.process(self.table)
-        self.till.stock.lay_out("mug", SIZES, self.now)
+        self.checkout = self.process(self.table)
+        self.checkout.stock.lay_out("mug", SIZES, self.now)
         self.size = sum(SIZES)
         self.bought: dict[str, Bought] = {}
         self.sent: list[Callable[[], None]] = []
@@ -129,7 +129,7 @@ class Modelled(RuleBasedStateMachine):
     @invariant()
     def the_buckets_are_as_the_model_says(self) -> None:
         self.steps["steps"] += 1
-        audit = self.till.stock.audit(LAYOUT, self.size, self.now)
+        audit = self.checkout.stock.audit(LAYOUT, self.size, self.now)
         found = (audit.available, audit.held, audit.sold, audit.mismatches)
         assert found == (self.free(), self.held(), self.sold(), ()), "the buckets are not as the model says"
 
@@ -144,7 +144,7 @@ class Modelled(RuleBasedStateMachine):
         """Send it; with ``cut``, to a process whose n-th call fails, and then again."""
         self.told_since_change = False
         if cut is not None:
-            self.till.stock.refresh(LAYOUT, self.now)
+            self.checkout.stock.refresh(LAYOUT, self.now)
             try:
                 request(self.process(CutOnce(self.table, *cut)))
             except (ReadTimeoutError, LivedropError):

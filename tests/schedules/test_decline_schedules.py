@@ -78,9 +78,9 @@ class World:
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
-        till = self.process()
-        till.stock.lay_out("mug", [24, 24, 24], self.stage.now)
-        self.ids = [self.begun(till, f"p{index}") for index in range(AT_ONCE)]
+        checkout = self.process()
+        checkout.stock.lay_out("mug", [24, 24, 24], self.stage.now)
+        self.ids = [self.begun(checkout, f"p{index}") for index in range(AT_ONCE)]
         self.placed: list[str] = []
         self.refused = 0
 
@@ -91,22 +91,22 @@ class World:
         discounts = Discounts(client, "commerce", stock)
         return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32, risk_rules=RULES)
 
-    def begun(self, till: Checkout, key: str) -> str:
+    def begun(self, checkout: Checkout, key: str) -> str:
         change = Change(
             Caller("web"), key, key, (Wish("mug", 1),), buyer=Buyer(email="eve@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )  # fmt: skip
-        answer = till.create(change, self.stage.now)
+        answer = checkout.create(change, self.stage.now)
         assert isinstance(answer, Answer)
         return answer.purchase.id
 
     def completes(self, purchase_id: str) -> Callable[[], None]:
-        till = self.process()
+        checkout = self.process()
 
         def play() -> None:
             self.stage.let_others(self.stage.random.choice([0, 0, 300]))
             wish = Completion(Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined")
-            answer = self.tried(lambda: till.complete(purchase_id, wish, self.stage.now))
+            answer = self.tried(lambda: checkout.complete(purchase_id, wish, self.stage.now))
             if answer.purchase.state is State.PLACED:
                 self.placed.append(purchase_id)
             else:
@@ -127,7 +127,7 @@ class World:
 
     def works(self) -> Callable[[], None]:
         """A worker: one message after another, each until it came to its end."""
-        till = self.process()
+        checkout = self.process()
 
         def play() -> None:
             idle = 0
@@ -138,7 +138,7 @@ class World:
                     continue
                 purchase_id = self.placed.pop(0)
                 try:
-                    till.capture(purchase_id, 1, self.stage.now)
+                    checkout.capture(purchase_id, 1, self.stage.now)
                 except FAILS:
                     self.placed.append(purchase_id)
 
@@ -156,20 +156,20 @@ def play(seed: int, faults: str = "doubled", most: int = MOST) -> Counter[str]:
     for purchase_id in world.ids:
         world.stage.actor(world.completes(purchase_id))
     world.stage.play()
-    till = world.process()
+    checkout = world.process()
     for purchase_id in world.ids:  # messages of workers that died come again
-        till.capture(purchase_id, 1, world.stage.now)
+        checkout.capture(purchase_id, 1, world.stage.now)
     asked, happened = world.asked(), world.stage.happened
     assert LIMIT <= asked <= most
-    purchases = till.purchases.read_all(world.ids).values()
+    purchases = checkout.purchases.read_all(world.ids).values()
     begun = sum(purchase.attempt for purchase in purchases)
     assert {purchase.state for purchase in purchases} == {State.OPEN}
     counted = [item for place, item in world.stage.table.items.items() if place[-1] == "DECLINES"]
     assert [len(item) - len({"pk", "sk", "expires_at"}) for item in counted] == [asked]
     assert world.stage.table.items[("commerce", "DROP#mug", "RISK")]["declines"] <= asked
-    marks = marks_of(till, next(iter(purchases)), "declined")
-    assert till.risk.refusal(marks, world.stage.now, strong=True) is not None
-    assert till.risk.refusal(marks, world.stage.now + HOUR, strong=True) is None
+    marks = marks_of(checkout, next(iter(purchases)), "declined")
+    assert checkout.risk.refusal(marks, world.stage.now, strong=True) is not None
+    assert checkout.risk.refusal(marks, world.stage.now + HOUR, strong=True) is None
     happened["stopped at completion"] += world.refused > 0
     happened["stopped by the worker"] += begun > asked
     happened["as many as can be"] += asked == most
@@ -197,5 +197,5 @@ def test_the_search_sees_as_many_as_there_can_be(search: Search) -> None:
 
 
 def test_the_search_catches_workers_that_do_not_look_again(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "over_limit", lambda till, purchase, now: False)
+    monkeypatch.setattr(capture, "over_limit", lambda context, purchase, now: False)
     search.catches("workers that do not look again", 50, play)

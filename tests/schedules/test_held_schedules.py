@@ -16,7 +16,7 @@ import pytest
 
 from chalicelib.checkout import Caller, Checkout, Completion, Purchase, capture, ending
 from chalicelib.checkout.model import Payment
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
 from chalicelib.risk import DeclineLimits, RiskRules
 from tests.schedules.buyers import FAILS, World
@@ -39,34 +39,34 @@ class Small(World):
 
     def buys(self, name: str, token: str) -> str:
         """Before the play: an order is placed."""
-        created: Any = self.till.create(self.change(name, 1), self.stage.now)
+        created: Any = self.checkout.create(self.change(name, 1), self.stage.now)
         purchase_id: str = created.purchase.id
-        self.till.complete(
+        self.checkout.complete(
             purchase_id, Completion(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token), self.stage.now
         )
         self.ids.add(purchase_id)
         return purchase_id
 
     def pays_for(self, purchase_id: str) -> Callable[[], None]:
-        till = self.process()
+        checkout = self.process()
 
         def play() -> None:
             for _ in range(4):
                 with suppress(*FAILS):
-                    till.capture(purchase_id, 1, self.stage.now)
+                    checkout.capture(purchase_id, 1, self.stage.now)
 
         return play
 
     def holds(self, purchase_id: str, *, releases: bool) -> Callable[[], None]:
-        till = self.process()
+        checkout = self.process()
 
         def play() -> None:
             for _ in range(3):
                 with suppress(*FAILS):
-                    till.hold_order(purchase_id, "ann", self.stage.now)
+                    checkout.hold_order(purchase_id, "ann", self.stage.now)
                     if releases:
-                        till.release_order(purchase_id, "ann", self.stage.now)
-                    till.give_up_order(purchase_id, self.stage.now)
+                        checkout.release_order(purchase_id, "ann", self.stage.now)
+                    checkout.give_up_order(purchase_id, self.stage.now)
 
         return play
 
@@ -110,13 +110,13 @@ def test_an_attempt_that_became_one_too_many_is_charged_with_goods_or_not_at_all
 _search = Provider._search
 
 
-def _looks_not(till: Till, purchase: Purchase) -> None:
+def _looks_not(context: CheckoutContext, purchase: Purchase) -> None:
     """Money is asked for, whatever became of the order meanwhile."""
 
 
-def _refuses_at_once(till: Till, purchase: Purchase, payment: Payment, now: Instant) -> None:
+def _refuses_at_once(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
     """What is ended is not noted first."""
-    ending.end_attempt(till, purchase, "too_many_attempts", payment.provider_id, now)
+    ending.end_attempt(context, purchase, "too_many_attempts", payment.provider_id, now)
 
 
 def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0) -> Any:

@@ -67,8 +67,8 @@ class World:
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
-        self.till = self.process()
-        self.till.stock.lay_out("mug", SIZES, self.stage.now)
+        self.checkout = self.process()
+        self.checkout.stock.lay_out("mug", SIZES, self.stage.now)
         self.ids = [self.begun(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)]
 
     def process(self) -> Checkout:
@@ -98,30 +98,30 @@ class World:
         )  # fmt: skip
 
     def begun(self, key: str, quantity: int) -> str:
-        answer = self.till.create(self.change(key, quantity), self.stage.now)
+        answer = self.checkout.create(self.change(key, quantity), self.stage.now)
         assert isinstance(answer, Answer)
         return answer.purchase.id
 
-    def complete(self, till: Checkout, purchase_id: str, key: str, token: str) -> Answer:
+    def complete(self, checkout: Checkout, purchase_id: str, key: str, token: str) -> Answer:
         wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
-        answer = till.complete(purchase_id, wish, self.stage.now)
+        answer = checkout.complete(purchase_id, wish, self.stage.now)
         assert isinstance(answer, Answer)
         return answer
 
     def buyer(self, name: str) -> Callable[[], None]:
         """One of the buyer's windows: completes purchases, changes some, gives some up; its worker may decline."""
-        till, random = self.process(), Random(f"{name}{self.random.random()}")
+        checkout, random = self.process(), Random(f"{name}{self.random.random()}")
 
         def step(turn: int) -> None:
             purchase_id, what = random.choice(self.ids), random.random()
             if what < 0.25:
-                till.update(purchase_id, self.change(f"{name}{turn}", random.choice([1, 2])), self.stage.now)
+                checkout.update(purchase_id, self.change(f"{name}{turn}", random.choice([1, 2])), self.stage.now)
             elif what < 0.27:
-                till.cancel(purchase_id, Caller("web"), f"{name}{turn}", "", self.stage.now)
+                checkout.cancel(purchase_id, Caller("web"), f"{name}{turn}", "", self.stage.now)
             elif what < 0.4:
-                till.capture(purchase_id, random.choice([1, 2]), self.stage.now)
+                checkout.capture(purchase_id, random.choice([1, 2]), self.stage.now)
             else:
-                self.complete(till, purchase_id, f"{name}{turn}", random.choice(["ok", "declined"]))
+                self.complete(checkout, purchase_id, f"{name}{turn}", random.choice(["ok", "declined"]))
 
         def play() -> None:
             for turn in range(4):
@@ -138,15 +138,15 @@ class World:
             self.stage.pass_time(pause)
             for purchase in self.purchases():
                 if purchase.state is State.PLACED:
-                    self.till.capture(purchase.id, purchase.attempt, self.stage.now)
+                    self.checkout.capture(purchase.id, purchase.attempt, self.stage.now)
         room = LIMIT - self.placed()
         self.stage.happened["room left" if room else "no room left"] += 1
         for late in range(room + 1):
-            answer = self.complete(self.till, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
+            answer = self.complete(self.checkout, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
             assert (answer.purchase.state is State.PLACED) == (late < room)
 
     def purchases(self) -> list[Purchase]:
-        found = [self.till.purchases.read(purchase_id) for purchase_id in self.ids]
+        found = [self.checkout.purchases.read(purchase_id) for purchase_id in self.ids]
         return [purchase for purchase in found if purchase is not None]
 
 
@@ -187,5 +187,5 @@ def test_the_search_catches_reading_then_writing(search: Search, monkeypatch: py
 
 
 def test_the_search_catches_entries_that_are_never_forgotten(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_alive", lambda till, buyer, drop_id, tally, now: tally)
+    monkeypatch.setattr(limits, "_alive", lambda context, buyer, drop_id, tally, now: tally)
     search.catches("limit entries that are never forgotten", 1_000, lambda seed: play(seed, "doubled"))

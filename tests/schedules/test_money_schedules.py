@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from chalicelib.checkout import Purchase, RefundWish, ending, events, refund
 from chalicelib.checkout.giving_back import Back
 from chalicelib.checkout.refund import note_refund
-from chalicelib.checkout.till import Till
+from chalicelib.checkout.till import CheckoutContext
 from tests.schedules.money import TOKENS, MoneyWorld, Script
 from tests.schedules.search import Search
 from tests.schedules.stage import FAULTS
@@ -97,13 +97,13 @@ def test_ledger_provider_and_orders_agree_whatever_happens(search: Search, part:
 
 
 def _knows_none(
-    till: Till, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
+    context: CheckoutContext, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
 ) -> bool:
     """What an event tells of a refund is recorded whether or not it is known."""
-    return note_refund(till, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
+    return note_refund(context, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
 
 
-def _never_voids(till: Till, provider_id: str, attempt: int, now: int) -> None:
+def _never_voids(context: CheckoutContext, provider_id: str, attempt: int, now: int) -> None:
     """What is not captured stays reserved."""
 
 

@@ -51,7 +51,7 @@ def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, f
 def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "sold_to_it", lambda till, purchase, now: (purchase, True))
+    monkeypatch.setattr(capture, "sold_to_it", lambda context, purchase, now: (purchase, True))
     search.catches("a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late"))
 
 
@@ -63,7 +63,7 @@ def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
 
 
 def test_the_search_catches_uses_that_are_not_returned(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    def kept(till: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
+    def kept(context: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
         return purchase.discounts
 
     monkeypatch.setattr(reserving, "held_until", kept)

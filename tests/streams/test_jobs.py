@@ -10,7 +10,7 @@ from chalicelib.instants import HOUR, MINUTE
 from chalicelib.streams.capture import capture
 from chalicelib.streams.jobs import close_day, export, repair
 from tests.checkout.builders import NOW as SHOW_TIME
-from tests.checkout.conftest import Shop, shop
+from tests.checkout.conftest import ShopFixture, shop
 from tests.finance.builders import PAID_AT, an_order, at, keep
 from tests.finance.conftest import Office
 from tests.streams.conftest import Post, a_batch
@@ -20,7 +20,7 @@ __all__ = ["shop"]
 FRIDAY = date(2026, 11, 27)
 
 
-def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: Shop, post: Post) -> None:
+def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixture, post: Post) -> None:
     shop.drop("mug", stock=9)
     placed = shop.placed(("mug", 1), key="key-1")
     lost = shop.placed(("mug", 1), key="key-2", token="timeout_before")
@@ -40,7 +40,7 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: Shop, pos
     assert post.sent(post.captures) == []
 
 
-def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: Shop, post: Post) -> None:
+def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture, post: Post) -> None:
     shop.drop("mug")
     placed = shop.placed(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
@@ -72,7 +72,7 @@ def test_the_schedule_closes_yesterday(office: Office) -> None:
 
 
 def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
-    shop: Shop, office: Office, post: Post
+    shop: ShopFixture, office: Office, post: Post
 ) -> None:
     shop.drop("mug", stock=9)
     paid = shop.paid(("mug", 1), key="key-1")
