@@ -81,9 +81,9 @@ def audit(
 ) -> None:
     """Count every unit of a drop, name its purchase, and say what does not match."""
     place = Place.of(stack)
-    wish = {"drop_id": drop, "repair": mend, "detail": detail, "from_bucket": from_bucket}
+    request = {"drop_id": drop, "repair": mend, "detail": detail, "from_bucket": from_bucket}
     try:
-        found = invoke_repair(place.client("lambda"), place.outputs["RepairFunction"], {"audit": wish})
+        found = invoke_repair(place.client("lambda"), place.outputs["RepairFunction"], {"audit": request})
     except RepairFailed as failure:
         fail(str(failure))
     console.print_json(data=found)
@@ -99,8 +99,8 @@ def export(
     stack: Named = None,
 ) -> None:
     """Ask for an interim export of a business day; it closes nothing."""
-    wish = {"date": date} | ({"show_id": show} if show else {})
-    _ask(Place.of(stack), "finance", "POST", "/exports", json=wish)
+    request = {"date": date} | ({"show_id": show} if show else {})
+    _ask(Place.of(stack), "finance", "POST", "/exports", json=request)
 
 
 def fail(reason: str) -> NoReturn:

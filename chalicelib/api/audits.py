@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.api import answers
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, Nothing, drop_id_in_path, reply
+from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, drop_id_in_path, reply
 from chalicelib.checkout import MOST_DETAIL, audit_report
 from chalicelib.instants import SECOND, Instant, clock
 from chalicelib.telemetry import logger
@@ -39,7 +39,7 @@ def audit(call: Call) -> Reply:
 def repair(call: Call) -> Reply:
     """Audit a drop and mend what was found: safe during a sale, and to repeat. Answers what was found before."""
     actor = actor_of(call, OPERATOR)
-    validated(Nothing, call.optional_json())
+    validated(EmptyBody, call.optional_json())
     drop_id = drop_id_in_path(call)
     found, mended = call.services.checkout.mend(drop_id, call.services.enqueue_capture, call.now, _enough(call))
     logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
@@ -70,7 +70,7 @@ ROUTES = (
         "ours",
         "Audit stock and mend it",
         (200, 404, *GUARDED),
-        Nothing,
+        EmptyBody,
         OPERATOR,
         answer=answers.Repair,
     ),

@@ -10,7 +10,7 @@ from chalicelib.api import answers
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Json, Reply, Route
 from chalicelib.api.operator import GUARDED, OPERATOR, reply
-from chalicelib.discounts import BudgetState, Discount, DiscountWish
+from chalicelib.discounts import BudgetState, Discount, PutDiscountRequest
 from chalicelib.errors import NotFound
 from chalicelib.instants import rfc3339
 
@@ -59,7 +59,7 @@ class DiscountInUse(DiscountShown):
 
 def put_discount(call: Call) -> Reply:
     """Make or change a discount. Its budgets are fixed when it is made."""
-    actor, wish = actor_of(call, OPERATOR), DiscountWish.read(call.json())
+    actor, wish = actor_of(call, OPERATOR), PutDiscountRequest.from_body(call.json())
     show = None if wish.show_id is None else call.services.shows.show(wish.show_id)
     desk = call.services.checkout.discounts
     discount, created = desk.put(call.params["code"], wish, show, actor, call.now)
@@ -97,7 +97,7 @@ ROUTES = (
         "ours",
         "Make or change a discount",
         (200, 201, *GUARDED),
-        DiscountWish,
+        PutDiscountRequest,
         OPERATOR,
         answer=DiscountShown,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.api import answers
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, Nothing, purchase_id_of_order, reply
+from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, purchase_id_of_order, reply
 from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase
 
@@ -13,21 +13,21 @@ from chalicelib.checkout import Purchase
 def hold(call: Call) -> Reply:
     """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
     actor = actor_of(call, OPERATOR)
-    validated(Nothing, call.optional_json())
+    validated(EmptyBody, call.optional_json())
     return _shown(call.services.checkout.hold_order(purchase_id_of_order(call), actor, call.now))
 
 
 def release(call: Call) -> Reply:
     """Let a held order be captured. A repeat finds it released."""
     actor = actor_of(call, OPERATOR)
-    validated(Nothing, call.optional_json())
+    validated(EmptyBody, call.optional_json())
     return _shown(call.services.checkout.release_order(purchase_id_of_order(call), actor, call.now))
 
 
 def give_up(call: Call) -> Reply:
     """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
     actor_of(call, OPERATOR)
-    validated(Nothing, call.optional_json())
+    validated(EmptyBody, call.optional_json())
     return _shown(call.services.checkout.give_up_order(purchase_id_of_order(call), call.now))
 
 
@@ -45,7 +45,7 @@ def _shown(purchase: Purchase) -> Reply:
 _STATUSES = (200, 404, *GUARDED)
 ROUTES = (
     Route(
-        "POST", "/orders/{id}/hold", hold, "ours", "Hold an order", _STATUSES, Nothing, OPERATOR, answer=answers.Held
+        "POST", "/orders/{id}/hold", hold, "ours", "Hold an order", _STATUSES, EmptyBody, OPERATOR, answer=answers.Held
     ),
     Route(
         "POST",
@@ -54,7 +54,7 @@ ROUTES = (
         "ours",
         "Release a held order",
         _STATUSES,
-        Nothing,
+        EmptyBody,
         OPERATOR,
         answer=answers.Held,
     ),
@@ -65,7 +65,7 @@ ROUTES = (
         "ours",
         "Give a held order up",
         _STATUSES,
-        Nothing,
+        EmptyBody,
         OPERATOR,
         answer=answers.Held,
     ),

@@ -10,44 +10,44 @@ from chalicelib.api import answers
 from chalicelib.api.auth import actor_of, idempotency_key
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
 from chalicelib.api.ucp_views import order_id
-from chalicelib.checkout import Purchase, Refund, RefundWish, is_purchase_id
+from chalicelib.checkout import Purchase, Refund, RefundRequest, is_purchase_id
 from chalicelib.errors import NotFound
 from chalicelib.finance import ExportRun, parse_day
 from chalicelib.instants import rfc3339
-from chalicelib.shows import Drop, DropWish, Id, Show, ShowWish, is_id
+from chalicelib.shows import Drop, Id, PutDropRequest, PutShowRequest, Show, is_id
 
 OPERATOR, FINANCE = "operator", "finance"
 GUARDED = (400, 401, 403, 409, 413, 415, 503)
 
 
-class _Exact(BaseModel):
+class StrictModel(BaseModel):
     """A body of ours: every field is known, each of its exact type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class StockBody(_Exact):
+class ChangeStockRequest(StrictModel):
     """``POST /drops/{id}/stock``: units to add, or to take away where negative."""
 
     quantity: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 
 
-class RefundLineBody(_Exact):
+class RefundLineRequest(StrictModel):
     line_item_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class RefundBody(_Exact):
+class CreateRefundRequest(StrictModel):
     """``POST /orders/{id}/refunds``: units of lines (and with ``shipping`` what is left of that), shipping alone, or an
     amount in minor units, which gives money back without units. ``restock`` is said wherever units are."""
 
-    lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)] | None = None
+    lines: Annotated[list[RefundLineRequest], Field(min_length=1, max_length=100)] | None = None
     amount: Annotated[int, Field(ge=1, le=1_000_000_000_000)] | None = None
     shipping: bool = False
     restock: bool | None = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> RefundBody:
+    def _check_one_kind(self) -> CreateRefundRequest:
         if self.amount is not None and (self.lines is not None or self.shipping or self.restock):
             raise ValueError("amount stands alone: it gives back neither units nor shipping by themselves")
         if self.amount is None and self.lines is None and not self.shipping:
@@ -59,11 +59,11 @@ class RefundBody(_Exact):
         return self
 
 
-class Nothing(_Exact):
+class EmptyBody(StrictModel):
     """A body without fields; it may be left out."""
 
 
-class ExportBody(_Exact):
+class CreateExportRequest(StrictModel):
     """``POST /exports``: an interim export of a day or one show of it; with ``close`` the day is closed."""
 
     date: str
@@ -73,14 +73,14 @@ class ExportBody(_Exact):
 
 def put_show(call: Call) -> Reply:
     """Make or change a show."""
-    actor, wish = actor_of(call, OPERATOR), ShowWish.read(call.json())
+    actor, wish = actor_of(call, OPERATOR), PutShowRequest.from_body(call.json())
     show, created = call.services.shows.put_show(call.params["id"], wish, actor, call.now)
     return reply(201 if created else 200, _show(show))
 
 
 def put_drop(call: Call) -> Reply:
     """Make or change a drop."""
-    actor, wish = actor_of(call, OPERATOR), DropWish.read(call.json())
+    actor, wish = actor_of(call, OPERATOR), PutDropRequest.from_body(call.json())
     drop, created = call.services.shows.put_drop(call.params["id"], wish, actor, call.now)
     return reply(201 if created else 200, _drop(drop))
 
@@ -88,7 +88,7 @@ def put_drop(call: Call) -> Reply:
 def change_stock(call: Call) -> Reply:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
-    wish = validated(StockBody, call.json())
+    wish = validated(ChangeStockRequest, call.json())
     done = call.services.shows.change_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
     answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
     return reply(201, answer)
@@ -96,18 +96,18 @@ def change_stock(call: Call) -> Reply:
 
 def refund(call: Call) -> Reply:
     """Give back units of an order's lines, its shipping, or an amount."""
-    actor, key, wish = actor_of(call, OPERATOR), idempotency_key(call), validated(RefundBody, call.json())
+    actor, key, wish = actor_of(call, OPERATOR), idempotency_key(call), validated(CreateRefundRequest, call.json())
     purchase_id = purchase_id_of_order(call)
     lines = tuple((line.line_item_id, line.quantity) for line in wish.lines or ())
     body = fingerprint("refund", purchase_id, wish.model_dump(exclude_defaults=True))
-    asked = RefundWish(key, body, lines, bool(wish.restock), actor, wish.amount, wish.shipping)
+    asked = RefundRequest(key, body, lines, bool(wish.restock), actor, wish.amount, wish.shipping)
     return reply(201, _refund(*call.services.checkout.refund(purchase_id, asked, call.now)))
 
 
 def cancel_order(call: Call) -> Reply:
     """Give back all that is left of an order, and put its units back into stock."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
-    validated(Nothing, call.optional_json())
+    validated(EmptyBody, call.optional_json())
     purchase_id = purchase_id_of_order(call)
     done = call.services.checkout.cancel_order(
         purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now
@@ -118,7 +118,7 @@ def cancel_order(call: Call) -> Reply:
 def request_export(call: Call) -> Reply:
     """Ask for an export; a worker makes it."""
     actor, key = actor_of(call, FINANCE), idempotency_key(call)
-    wish = validated(ExportBody, call.json())
+    wish = validated(CreateExportRequest, call.json())
     day, exports = parse_day(wish.date, "$.date"), call.services.exports
     if wish.show_id is not None and call.services.shows.show(wish.show_id) is None:
         raise NotFound(f"There is no show {wish.show_id}.", field="$.show_id", code="unknown_show")
@@ -208,7 +208,7 @@ ROUTES = (
         "ours",
         "Make or change a show",
         (200, 201, *GUARDED),
-        ShowWish,
+        PutShowRequest,
         OPERATOR,
         answer=answers.Show,
     ),
@@ -219,7 +219,7 @@ ROUTES = (
         "ours",
         "Make or change a drop",
         (200, 201, *GUARDED),
-        DropWish,
+        PutDropRequest,
         OPERATOR,
         answer=answers.Drop,
     ),
@@ -230,7 +230,7 @@ ROUTES = (
         "ours",
         "Add units",
         (201, 404, *GUARDED),
-        StockBody,
+        ChangeStockRequest,
         OPERATOR,
         key=True,
         answer=answers.StockChanged,
@@ -242,7 +242,7 @@ ROUTES = (
         "ours",
         "Refund lines",
         (201, 404, *GUARDED),
-        RefundBody,
+        CreateRefundRequest,
         OPERATOR,
         key=True,
         answer=answers.Refund,
@@ -254,7 +254,7 @@ ROUTES = (
         "ours",
         "Cancel an order",
         (201, 404, *GUARDED),
-        Nothing,
+        EmptyBody,
         OPERATOR,
         key=True,
         answer=answers.Refund,
@@ -266,7 +266,7 @@ ROUTES = (
         "ours",
         "Ask for an export",
         (202, 404, *GUARDED),
-        ExportBody,
+        CreateExportRequest,
         FINANCE,
         key=True,
         answer=answers.Export,

@@ -16,7 +16,7 @@ from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
 
 
-class StepUpBody(BaseModel):
+class PutStepUpRequest(BaseModel):
     """``PUT /drops/{id}/risk``: for how long the drop asks its buyers to authenticate; 0 ends it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -44,7 +44,7 @@ def risk(call: Call) -> Reply:
 
 def put_risk(call: Call) -> Reply:
     """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
-    actor, wish = actor_of(call, OPERATOR), validated(StepUpBody, call.json())
+    actor, wish = actor_of(call, OPERATOR), validated(PutStepUpRequest, call.json())
     drop_id, desk = _existing(call), call.services.checkout.risk
     if not desk.rules.step_up.declines:
         raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
@@ -95,7 +95,7 @@ ROUTES = (
         "ours",
         "Begin or end a step-up",
         (200, 404, *GUARDED),
-        StepUpBody,
+        PutStepUpRequest,
         OPERATOR,
         answer=Risk,
     ),

@@ -17,7 +17,7 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="view
 _BUTTON = '<form method="post" action="?outcome={outcome}"><button>{words}</button></form>'
 
 
-class Outcome(BaseModel):
+class ChallengeOutcome(BaseModel):
     """What the buyer did."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +38,7 @@ def ask(call: Call) -> Reply:
 def answer(call: Call) -> Reply:
     """What the buyer says. The shop hears of it as by any provider's webhook."""
     gateway, purchase_id, attempt = _asked(call)
-    proved = validated(Outcome, dict(call.query)).outcome == "authenticated"
+    proved = validated(ChallengeOutcome, dict(call.query)).outcome == "authenticated"
     if not gateway.answer_challenge(purchase_id, attempt, proved=proved):
         raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
     told = "authenticated" if proved else "refused"
@@ -64,5 +64,5 @@ def _asked(call: Call) -> tuple[SandboxGateway, str, int]:
 _PATH = "/sandbox/challenges/{id}/{attempt}"
 ROUTES = (
     Route("GET", _PATH, ask, "ours", "The sandbox's page for a buyer", (200, 404, 503)),
-    Route("POST", _PATH, answer, "ours", "Answer the sandbox", (200, 400, 404, 409, 413, 503), query=Outcome),
+    Route("POST", _PATH, answer, "ours", "Answer the sandbox", (200, 400, 404, 409, 413, 503), query=ChallengeOutcome),
 )

@@ -5,8 +5,22 @@ from __future__ import annotations
 from chalicelib.api import catalog, ucp_views
 from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, platform_by_key, profile_of
 from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
-from chalicelib.api.ucp_requests import CartBody, CheckoutBody, CompleteBody, LookupBody
-from chalicelib.checkout import Answer, Change, Market, Message, NoPurchase, Purchase, State, is_purchase_id
+from chalicelib.api.ucp_requests import (
+    CartRequest,
+    CatalogLookupRequest,
+    CheckoutSessionRequest,
+    CompleteSessionRequest,
+)
+from chalicelib.checkout import (
+    CheckoutResult,
+    Market,
+    Message,
+    NoPurchase,
+    Purchase,
+    PurchaseRequest,
+    State,
+    is_purchase_id,
+)
 from chalicelib.shows import is_id
 
 _UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id."),))
@@ -53,7 +67,7 @@ def profile(call: Call) -> Reply:
 def create_cart(call: Call) -> Reply:
     """Hold units for each line."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    change = validated(CartBody, body).change(caller, key, fingerprint("create cart", body))
+    change = validated(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
     return _cart(call, call.services.checkout.create(change, call.now), change)
 
 
@@ -62,7 +76,7 @@ def get_cart(call: Call) -> Reply:
     profile_of(call)
     purchase_id = _purchase_id_in_path(call, "cart_")
     answer = call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN
-    if isinstance(answer, Answer) and answer.purchase.state is State.CANCELLED:
+    if isinstance(answer, CheckoutResult) and answer.purchase.state is State.CANCELLED:
         answer = _UNKNOWN
     return _cart(call, answer)
 
@@ -70,7 +84,7 @@ def get_cart(call: Call) -> Reply:
 def update_cart(call: Call) -> Reply:
     """Replace the cart: quantities move holds up and down."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    change = validated(CartBody, body).change(caller, key, fingerprint("update cart", call.params["id"], body))
+    change = validated(CartRequest, body).to_request(caller, key, fingerprint("update cart", call.params["id"], body))
     return _cart(call, _updated(call, "cart_", change))
 
 
@@ -82,11 +96,11 @@ def cancel_cart(call: Call) -> Reply:
 def create_checkout(call: Call) -> Reply:
     """Hold units, or turn a cart into a checkout session."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    wish = validated(CheckoutBody, body)
+    wish = validated(CheckoutSessionRequest, body)
     cart_purchase_id = _parse_purchase_id(wish.cart_id, "cart_") if wish.cart_id is not None else None
     if wish.cart_id is not None and cart_purchase_id is None:
         return _checkout(call, _UNKNOWN)
-    change = wish.change(caller, key, fingerprint("create checkout", body), cart_purchase_id)
+    change = wish.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
     # Who names a cart knows its id, and may read it anyway.
     return _checkout(call, call.services.checkout.create(change, call.now), None if cart_purchase_id else change)
 
@@ -101,8 +115,8 @@ def get_checkout(call: Call) -> Reply:
 def update_checkout(call: Call) -> Reply:
     """Replace the session's lines, buyer, destination or shipping option."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    wish = validated(CheckoutBody, body)
-    change = wish.change(caller, key, fingerprint("update checkout", call.params["id"], body))
+    wish = validated(CheckoutSessionRequest, body)
+    change = wish.to_request(caller, key, fingerprint("update checkout", call.params["id"], body))
     return _checkout(call, _updated(call, "chk_", change))
 
 
@@ -110,7 +124,7 @@ def complete_checkout(call: Call) -> Reply:
     """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
     print_, provider = fingerprint("complete", call.params["id"], body), call.services.settings.payments
-    wish = validated(CompleteBody, body).completion(caller, key, print_, provider)
+    wish = validated(CompleteSessionRequest, body).to_request(caller, key, print_, provider)
     purchase_id = _purchase_id_in_path(call, "chk_")
     return _checkout(call, call.services.checkout.complete(purchase_id, wish, call.now) if purchase_id else _UNKNOWN)
 
@@ -137,7 +151,7 @@ def get_order(call: Call) -> Reply:
 def look_up(call: Call) -> Reply:
     """Drops as products, with price and availability."""
     profile_of(call)
-    wish, shows = validated(LookupBody, call.json()), call.services.shows
+    wish, shows = validated(CatalogLookupRequest, call.json()), call.services.shows
     asked = {one: shows.offer(one, call.now) if is_id(one) else None for one in wish.drop_ids()}
     return Reply(200, catalog.lookup(asked, call.now), dict(_NO_STORE))
 
@@ -151,18 +165,18 @@ def _purchase_id_in_path(call: Call, prefix: str) -> str | None:
     return _parse_purchase_id(call.params["id"], prefix)
 
 
-def _updated(call: Call, prefix: str, change: Change) -> Answer | NoPurchase:
+def _updated(call: Call, prefix: str, change: PurchaseRequest) -> CheckoutResult | NoPurchase:
     purchase_id = _purchase_id_in_path(call, prefix)
     return call.services.checkout.update(purchase_id, change, call.now) if purchase_id else _UNKNOWN
 
 
-def _cancelled(call: Call, prefix: str) -> Answer | NoPurchase:
+def _cancelled(call: Call, prefix: str) -> CheckoutResult | NoPurchase:
     caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
     purchase_id, print_ = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
     return call.services.checkout.cancel(purchase_id, caller, key, print_, call.now) if purchase_id else _UNKNOWN
 
 
-def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
+def _cart(call: Call, answer: CheckoutResult | NoPurchase, asked: PurchaseRequest | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
     market = _market_of(call, answer.purchase)
@@ -170,7 +184,7 @@ def _cart(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) 
     return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
 
 
-def _checkout(call: Call, answer: Answer | NoPurchase, asked: Change | None = None) -> Reply:
+def _checkout(call: Call, answer: CheckoutResult | NoPurchase, asked: PurchaseRequest | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
     market, settings = _market_of(call, answer.purchase), call.services.settings
@@ -188,7 +202,7 @@ def _market_of(call: Call, purchase: Purchase) -> Market:
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 
-def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: Change | None) -> Json:
+def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: PurchaseRequest | None) -> Json:
     """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
 
     An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
@@ -213,14 +227,30 @@ def _is_its_platform(call: Call, purchase: Purchase) -> bool:
 _CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)
 ROUTES = (
     Route("GET", "/.well-known/ucp", profile, "ours", "Business profile", (200,)),
-    Route("POST", "/carts", create_cart, "ucp", "Create a cart: holds units", _CREATED, CartBody, key=True),
+    Route("POST", "/carts", create_cart, "ucp", "Create a cart: holds units", _CREATED, CartRequest, key=True),
     Route("GET", "/carts/{id}", get_cart, "ucp", "Get a cart", _READ),
-    Route("PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartBody, key=True),
+    Route("PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartRequest, key=True),
     Route("POST", "/carts/{id}/cancel", cancel_cart, "ucp", "Cancel a cart", _CHANGED, key=True),
-    Route("POST", "/checkout-sessions", create_checkout, "ucp", "Create a session", _CREATED, CheckoutBody, key=True),
+    Route(
+        "POST",
+        "/checkout-sessions",
+        create_checkout,
+        "ucp",
+        "Create a session",
+        _CREATED,
+        CheckoutSessionRequest,
+        key=True,
+    ),
     Route("GET", "/checkout-sessions/{id}", get_checkout, "ucp", "Get a session", _READ),
     Route(
-        "PUT", "/checkout-sessions/{id}", update_checkout, "ucp", "Replace a session", _CHANGED, CheckoutBody, key=True
+        "PUT",
+        "/checkout-sessions/{id}",
+        update_checkout,
+        "ucp",
+        "Replace a session",
+        _CHANGED,
+        CheckoutSessionRequest,
+        key=True,
     ),
     Route(
         "POST",
@@ -229,10 +259,10 @@ ROUTES = (
         "ucp",
         "Place the order",
         _CHANGED,
-        CompleteBody,
+        CompleteSessionRequest,
         key=True,
     ),
     Route("POST", "/checkout-sessions/{id}/cancel", cancel_checkout, "ucp", "Cancel a session", _CHANGED, key=True),
     Route("GET", "/orders/{id}", get_order, "ucp", "Get an order, as its platform", (200, 400, 401, 503)),
-    Route("POST", "/catalog/lookup", look_up, "ucp", "Look up drops", (200, 400, 413, 415, 503), LookupBody),
+    Route("POST", "/catalog/lookup", look_up, "ucp", "Look up drops", (200, 400, 413, 415, 503), CatalogLookupRequest),
 )

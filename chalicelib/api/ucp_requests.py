@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from chalicelib.checkout import Buyer, Caller, Change, Completion, Destination, Wish
+from chalicelib.checkout import Buyer, Caller, CompleteRequest, Destination, LineRequest, PurchaseRequest
 from chalicelib.discounts import MOST_APPLIED, MOST_CODE
 from chalicelib.errors import BadInput
 from chalicelib.shows import is_id
 
-_NO_DROP = "-"  # no drop can have this id: what cannot be an id is as unknown as any other
+_IMPOSSIBLE_DROP_ID = "-"  # no drop can have this id: what cannot be an id is as unknown as any other
 
 Text = Annotated[str, StringConstraints(max_length=200)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -22,39 +22,39 @@ MOST_LINES = 100
 MOST_IDS = 100
 
 
-class Open(BaseModel):
+class UcpModel(BaseModel):
     """An object of a UCP request."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
 
-class ItemIn(Open):
+class ItemRequest(UcpModel):
     id: Annotated[str, StringConstraints(max_length=500)]
 
 
-class LineIn(Open):
-    item: ItemIn
+class LineItemRequest(UcpModel):
+    item: ItemRequest
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
     id: Annotated[str, StringConstraints(max_length=128)] | None = None
 
-    def wish(self) -> Wish:
+    def to_request(self) -> LineRequest:
         """The line as a wish."""
-        drop_id = self.item.id if is_id(self.item.id) else _NO_DROP
-        return Wish(drop_id, self.quantity, self.id)
+        drop_id = self.item.id if is_id(self.item.id) else _IMPOSSIBLE_DROP_ID
+        return LineRequest(drop_id, self.quantity, self.id)
 
 
-class BuyerIn(Open):
+class BuyerRequest(UcpModel):
     first_name: Text | None = None
     last_name: Text | None = None
     email: Annotated[str, StringConstraints(max_length=254)] | None = None
     phone_number: Annotated[str, StringConstraints(max_length=40)] | None = None
 
 
-class ContextIn(Open):
+class ContextRequest(UcpModel):
     address_country: Text | None = None
 
 
-class DestinationIn(Open):
+class DestinationRequest(UcpModel):
     id: Name | None = None
     first_name: Text | None = None
     last_name: Text | None = None
@@ -67,21 +67,21 @@ class DestinationIn(Open):
     address_country: Text | None = None
 
 
-class GroupIn(Open):
+class ShippingGroupRequest(UcpModel):
     id: Name | None = None
     selected_option_id: Name | None = None
 
 
-class MethodIn(Open):
+class ShippingMethodRequest(UcpModel):
     id: Name | None = None
     type: Annotated[str, StringConstraints(pattern=r"^(shipping|pickup)$")] = "shipping"
-    destinations: Annotated[list[DestinationIn], Field(max_length=20)] | None = None
+    destinations: Annotated[list[DestinationRequest], Field(max_length=20)] | None = None
     selected_destination_id: Name | None = None
-    groups: Annotated[list[GroupIn], Field(max_length=20)] | None = None
+    groups: Annotated[list[ShippingGroupRequest], Field(max_length=20)] | None = None
 
 
-class FulfillmentIn(Open):
-    methods: Annotated[list[MethodIn], Field(max_length=10)] | None = None
+class FulfillmentRequest(UcpModel):
+    methods: Annotated[list[ShippingMethodRequest], Field(max_length=10)] | None = None
 
     def destination(self) -> Destination | None:
         """The destination that applies: the selected one, or the sole one. None: not mentioned, or not selected yet."""
@@ -104,13 +104,13 @@ class FulfillmentIn(Open):
         groups = (method.groups or []) if method else []
         return next((group.selected_option_id for group in groups if group.selected_option_id), None)
 
-    def _shipping(self) -> tuple[int, MethodIn | None]:
+    def _shipping(self) -> tuple[int, ShippingMethodRequest | None]:
         """The first shipping method: we ship, nothing is picked up."""
         methods = enumerate(self.methods or ())
         return next(((index, one) for index, one in methods if one.type == "shipping"), (0, None))
 
 
-def _destination(sent: DestinationIn) -> Destination:
+def _destination(sent: DestinationRequest) -> Destination:
     return Destination.model_validate(sent.model_dump(exclude_none=True))
 
 
@@ -123,7 +123,7 @@ Attribution = Annotated[
 ]
 
 
-class DiscountsIn(Open):
+class DiscountsRequest(UcpModel):
     codes: (
         Annotated[
             list[Annotated[str, StringConstraints(min_length=1, max_length=MOST_CODE)]], Field(max_length=MOST_APPLIED)
@@ -132,19 +132,21 @@ class DiscountsIn(Open):
     ) = None
 
 
-class _Purchase(Open):
-    discounts: DiscountsIn | None = None
-    buyer: BuyerIn | None = None
-    context: ContextIn | None = None
+class _UcpPurchaseRequest(UcpModel):
+    discounts: DiscountsRequest | None = None
+    buyer: BuyerRequest | None = None
+    context: ContextRequest | None = None
     attribution: Attribution | None = None
     signals: dict[str, Any] | None = None
 
-    def _change(self, caller: Caller, key: str, fingerprint: str, lines: list[LineIn], **more: Any) -> Change:
-        return Change(
+    def _to_request(
+        self, caller: Caller, key: str, fingerprint: str, lines: list[LineItemRequest], **more: Any
+    ) -> PurchaseRequest:
+        return PurchaseRequest(
             caller=caller,
             key=key,
             fingerprint=fingerprint,
-            wishes=tuple(line.wish() for line in lines),
+            lines=tuple(line.to_request() for line in lines),
             buyer=Buyer.model_validate(self.buyer.model_dump(exclude_none=True)) if self.buyer else None,
             country_hint=self.context.address_country if self.context else None,
             attribution=self.attribution,
@@ -153,67 +155,69 @@ class _Purchase(Open):
         )
 
 
-def _codes(sent: DiscountsIn | None) -> tuple[str, ...] | None:
+def _codes(sent: DiscountsRequest | None) -> tuple[str, ...] | None:
     """The codes as sent; None where they are not mentioned, so that the earlier ones stay."""
     return None if sent is None or sent.codes is None else tuple(sent.codes)
 
 
-class CartBody(_Purchase):
+class CartRequest(_UcpPurchaseRequest):
     """``POST /carts`` and ``PUT /carts/{id}``."""
 
-    line_items: Annotated[list[LineIn], Field(max_length=MOST_LINES)]
+    line_items: Annotated[list[LineItemRequest], Field(max_length=MOST_LINES)]
 
-    def change(self, caller: Caller, key: str, fingerprint: str) -> Change:
+    def to_request(self, caller: Caller, key: str, fingerprint: str) -> PurchaseRequest:
         """The body as a change of a purchase."""
-        return self._change(caller, key, fingerprint, self.line_items, as_cart=True)
+        return self._to_request(caller, key, fingerprint, self.line_items, as_cart=True)
 
 
-class CheckoutBody(_Purchase):
+class CheckoutSessionRequest(_UcpPurchaseRequest):
     """``POST /checkout-sessions`` and ``PUT /checkout-sessions/{id}``."""
 
-    line_items: Annotated[list[LineIn], Field(max_length=MOST_LINES)] | None = None
+    line_items: Annotated[list[LineItemRequest], Field(max_length=MOST_LINES)] | None = None
     cart_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    fulfillment: FulfillmentIn | None = None
+    fulfillment: FulfillmentRequest | None = None
 
-    def change(self, caller: Caller, key: str, fingerprint: str, cart: str | None = None) -> Change:
+    def to_request(
+        self, caller: Caller, key: str, fingerprint: str, cart_purchase_id: str | None = None
+    ) -> PurchaseRequest:
         """The body as a change of a purchase; ``cart`` is the id of the purchase that is to become a checkout."""
-        if self.line_items is None and cart is None:
+        if self.line_items is None and cart_purchase_id is None:
             raise BadInput("$.line_items: Field required", field="$.line_items")
-        return self._change(
+        return self._to_request(
             caller,
             key,
             fingerprint,
-            [] if cart else self.line_items or [],
-            cart_id=cart,
+            [] if cart_purchase_id else self.line_items or [],
+            cart_id=cart_purchase_id,
             destination=self.fulfillment.destination() if self.fulfillment else None,
             shipping_option=self.fulfillment.option() if self.fulfillment else None,
         )
 
 
-class CredentialIn(Open):
+class CredentialRequest(UcpModel):
     type: Annotated[str, StringConstraints(max_length=64)]
     token: Annotated[str, StringConstraints(min_length=1, max_length=512)] = Field(repr=False)
 
 
-class InstrumentIn(Open):
+class InstrumentRequest(UcpModel):
     id: Name
     handler_id: Name
     type: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    credential: CredentialIn
+    credential: CredentialRequest
     selected: bool = False
 
 
-class PaymentIn(Open):
-    instruments: Annotated[list[InstrumentIn], Field(min_length=1, max_length=10)]
+class PaymentRequest(UcpModel):
+    instruments: Annotated[list[InstrumentRequest], Field(min_length=1, max_length=10)]
 
 
-class CompleteBody(Open):
+class CompleteSessionRequest(UcpModel):
     """``POST /checkout-sessions/{id}/complete``."""
 
-    payment: PaymentIn
+    payment: PaymentRequest
     signals: dict[str, Any] | None = None
 
-    def completion(self, caller: Caller, key: str, fingerprint: str, handler_id: str) -> Completion:
+    def to_request(self, caller: Caller, key: str, fingerprint: str, handler_id: str) -> CompleteRequest:
         """Pay with the selected instrument, or the first. ``BadInput`` for a payment handler that we do not have."""
         instruments = self.payment.instruments
         index = next((number for number, one in enumerate(instruments) if one.selected), 0)
@@ -221,7 +225,7 @@ class CompleteBody(Open):
         if chosen.handler_id != handler_id:
             where = f"$.payment.instruments[{index}].handler_id"
             raise BadInput(f"{where}: there is no such payment handler here.", field=where)
-        return Completion(
+        return CompleteRequest(
             caller=caller,
             key=key,
             fingerprint=fingerprint,
@@ -232,7 +236,7 @@ class CompleteBody(Open):
         )
 
 
-class LookupBody(Open):
+class CatalogLookupRequest(UcpModel):
     """``POST /catalog/lookup``."""
 
     ids: Annotated[list[Annotated[str, StringConstraints(max_length=500)]], Field(min_length=1)]

@@ -4,7 +4,16 @@ from chalicelib.checkout.audit import DropAudit, Enough
 from chalicelib.checkout.audited import MOST_DETAIL, audit_report
 from chalicelib.checkout.checkout import Checkout
 from chalicelib.checkout.claims import Fault
-from chalicelib.checkout.exchange import Answer, Caller, Change, Completion, Message, NoPurchase, RefundWish, Wish
+from chalicelib.checkout.exchange import (
+    Caller,
+    CheckoutResult,
+    CompleteRequest,
+    LineRequest,
+    Message,
+    NoPurchase,
+    PurchaseRequest,
+    RefundRequest,
+)
 from chalicelib.checkout.identity import is_purchase_id, log_reference
 from chalicelib.checkout.market_table import MarketTable, Revision
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
@@ -28,18 +37,18 @@ from chalicelib.checkout.store import PurchaseStore, purchase_from_item
 __all__ = [
     "DEFAULT_MARKETS",
     "MOST_DETAIL",
-    "Answer",
     "Buyer",
     "Caller",
-    "Change",
     "Checkout",
-    "Completion",
+    "CheckoutResult",
+    "CompleteRequest",
     "Destination",
     "DropAudit",
     "Enough",
     "EnqueueCapture",
     "Fault",
     "Line",
+    "LineRequest",
     "Market",
     "MarketTable",
     "Markets",
@@ -48,17 +57,17 @@ __all__ = [
     "NoPurchase",
     "Payment",
     "Purchase",
+    "PurchaseRequest",
     "PurchaseStore",
     "Refund",
     "RefundLine",
-    "RefundWish",
+    "RefundRequest",
     "Repaired",
     "Revision",
     "ShippingOption",
     "State",
     "Totals",
     "UsedKey",
-    "Wish",
     "audit_report",
     "expires_at",
     "is_purchase_id",

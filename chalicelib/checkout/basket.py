@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout.exchange import Answer, Caller, Change, NoPurchase
+from chalicelib.checkout.exchange import Caller, CheckoutResult, NoPurchase, PurchaseRequest
 from chalicelib.checkout.identity import derive_purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
 from chalicelib.checkout.model import Destination, Line, Purchase, State
 from chalicelib.checkout.status import as_it_stands, no_longer_open
 from chalicelib.checkout.till import (
-    UNKNOWN,
+    NOT_FOUND,
     CheckoutContext,
     give_back_unnamed,
     give_up,
@@ -22,28 +22,28 @@ from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, Layout
 
 
-def create(context: CheckoutContext, change: Change, now: Instant) -> Answer | NoPurchase:
+def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
     """Begin a purchase: hold units for each line, then put it. A repeat meets its own holds and its own purchase.
 
     Costs one write a line and one for the purchase; a refusal costs no write and one read, which tells a repeat of an
     earlier success from a first try. ``Conflict`` when the key was used with another body.
     """
-    if change.cart_id is not None:
-        return _from_cart(context, change, now)
-    purchase_id = derive_purchase_id(context.id_key, change.caller.namespace or change.caller.platform, change.key)
+    if request.cart_id is not None:
+        return _from_cart(context, request, now)
+    purchase_id = derive_purchase_id(context.id_key, request.caller.namespace or request.caller.platform, request.key)
     try:
-        _check_option(context, change.shipping_option, change.destination, _places(context, change, now), now)
+        _check_option(context, request.shipping_option, request.destination, _places(context, request, now), now)
     except BadInput:
         standing = context.purchases.read(purchase_id)
         if standing is None:
             raise
-        return _created_before(standing, change, now)
+        return _created_before(standing, request, now)
     basket = Basket(purchase_id=purchase_id, version=1)
-    fill(context, basket, change.wishes or (), (), now)
+    fill(context, basket, request.lines or (), (), now)
     if not basket.lines or basket.currency is None:
         standing = context.purchases.read(purchase_id)
-        return _created_before(standing, change, now) if standing else NoPurchase(tuple(basket.messages))
-    purchase = context.priced(context.asked_anew(_begun(context, change, basket, now)))
+        return _created_before(standing, request, now) if standing else NoPurchase(tuple(basket.messages))
+    purchase = context.priced(context.asked_anew(_begun(context, request, basket, now)))
     try:
         standing = context.purchases.create(purchase)
     except BadInput:
@@ -52,10 +52,12 @@ def create(context: CheckoutContext, change: Change, now: Instant) -> Answer | N
     if standing is None:
         return as_it_stands(purchase, now, *basket.messages, created=True)
     give_back_unnamed(context.stock, basket.taken, standing)
-    return _created_before(standing, change, now)
+    return _created_before(standing, request, now)
 
 
-def update(context: CheckoutContext, purchase_id: str, change: Change, now: Instant) -> Answer | NoPurchase:
+def update(
+    context: CheckoutContext, purchase_id: str, request: PurchaseRequest, now: Instant
+) -> CheckoutResult | NoPurchase:
     """Replace what the change mentions. Units for growing lines first, then the write, then shrinking lines give back.
 
     Dying after the write leaves surplus units held: a sell corrects them, or they lapse. ``Conflict`` when another
@@ -63,23 +65,23 @@ def update(context: CheckoutContext, purchase_id: str, change: Change, now: Inst
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
-        return UNKNOWN
-    if seen(purchase, change.key, change.fingerprint):
+        return NOT_FOUND
+    if seen(purchase, request.key, request.fingerprint):
         return as_it_stands(purchase, now)
     if purchase.state is not State.OPEN:
         return no_longer_open(purchase, now)
-    return _changed(context, purchase, change, now)
+    return _changed(context, purchase, request, now)
 
 
-def find(context: CheckoutContext, purchase_id: str, now: Instant) -> Answer | NoPurchase:
+def find(context: CheckoutContext, purchase_id: str, now: Instant) -> CheckoutResult | NoPurchase:
     """A purchase as it stands: one consistent read."""
     purchase = context.purchases.read(purchase_id)
-    return UNKNOWN if purchase is None else as_it_stands(purchase, now)
+    return NOT_FOUND if purchase is None else as_it_stands(purchase, now)
 
 
 def cancel(
     context: CheckoutContext, purchase_id: str, caller: Caller, key: str, fingerprint: str, now: Instant
-) -> Answer | NoPurchase:
+) -> CheckoutResult | NoPurchase:
     """Give an open purchase up and its units back. A placed one answers that it is in progress.
 
     A repeat gives the units back again (one write a hold, refused where they are back): whoever cancelled may have died
@@ -87,7 +89,7 @@ def cancel(
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
-        return UNKNOWN
+        return NOT_FOUND
     repeated = seen(purchase, key, fingerprint)
     if purchase.state is State.OPEN and not repeated:
         keys = remembered(purchase.keys, key, fingerprint)
@@ -100,9 +102,9 @@ def cancel(
     return as_it_stands(purchase, now)
 
 
-def _created_before(standing: Purchase, change: Change, now: Instant) -> Answer:
+def _created_before(standing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
     """What a repeat of a create is told. ``Conflict`` when the key was used with another body."""
-    if not seen(standing, change.key, change.fingerprint):
+    if not seen(standing, request.key, request.fingerprint):
         raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
     return as_it_stands(standing, now, created=True)
 
@@ -117,78 +119,78 @@ def _let_all_go(context: CheckoutContext, basket: Basket) -> None:
         context.stock.release(layout, hold)
 
 
-def _begun(context: CheckoutContext, change: Change, basket: Basket, now: Instant) -> Purchase:
-    hinted = context.markets_at(now).of_country(change.country_hint)
+def _begun(context: CheckoutContext, request: PurchaseRequest, basket: Basket, now: Instant) -> Purchase:
+    hinted = context.markets_at(now).of_country(request.country_hint)
     return Purchase(
         id=basket.purchase_id,
         version=1,
         state=State.OPEN,
-        platform=change.caller.platform,
-        channel=(change.attribution or {}).get("channel") or change.caller.channel,
+        platform=request.caller.platform,
+        channel=(request.attribution or {}).get("channel") or request.caller.channel,
         show_id=basket.show_id,
         currency=basket.currency or "",
         market=hinted.id if hinted else basket.market or "",
-        is_cart=change.as_cart,
+        is_cart=request.as_cart,
         created_at=now,
         updated_at=now,
         lines=tuple(basket.lines),
-        buyer=change.buyer,
-        destination=change.destination,
-        shipping_option=change.shipping_option,
-        attribution=change.attribution or {},
-        codes=change.codes or (),
-        keys=remembered((), change.key, change.fingerprint),
+        buyer=request.buyer,
+        destination=request.destination,
+        shipping_option=request.shipping_option,
+        attribution=request.attribution or {},
+        codes=request.codes or (),
+        keys=remembered((), request.key, request.fingerprint),
     )
 
 
-def _from_cart(context: CheckoutContext, change: Change, now: Instant) -> Answer | NoPurchase:
+def _from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
     """A cart becomes a checkout session: the same purchase, its lines, and its buyer where the cart has one."""
-    purchase = context.purchases.read(change.cart_id or "")
+    purchase = context.purchases.read(request.cart_id or "")
     if purchase is None:
-        return UNKNOWN
-    if seen(purchase, change.key, change.fingerprint):
+        return NOT_FOUND
+    if seen(purchase, request.key, request.fingerprint):
         return as_it_stands(purchase, now, created=True)
     if purchase.state is not State.OPEN:
         return no_longer_open(purchase, now)
-    taken_over = Change(
-        caller=change.caller,
-        key=change.key,
-        fingerprint=change.fingerprint,
-        buyer=purchase.buyer or change.buyer,
-        destination=change.destination,
-        shipping_option=change.shipping_option,
-        attribution=change.attribution,
-        codes=change.codes,
+    cart_request = PurchaseRequest(
+        caller=request.caller,
+        key=request.key,
+        fingerprint=request.fingerprint,
+        buyer=purchase.buyer or request.buyer,
+        destination=request.destination,
+        shipping_option=request.shipping_option,
+        attribution=request.attribution,
+        codes=request.codes,
     )
-    answer = _changed(context, purchase, taken_over, now)
-    return Answer(answer.purchase, answer.messages, created=True)
+    result = _changed(context, purchase, cart_request, now)
+    return CheckoutResult(result.purchase, result.messages, created=True)
 
 
-def _changed(context: CheckoutContext, purchase: Purchase, change: Change, now: Instant) -> Answer:
+def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
     basket = Basket(
         purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
     )
-    destination = change.destination or purchase.destination
-    _check_option(context, change.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
-    if change.wishes is not None:
+    destination = request.destination or purchase.destination
+    _check_option(context, request.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
+    if request.lines is not None:
         basket.lines = []
-        fill(context, basket, change.wishes, purchase.lines, now)
+        fill(context, basket, request.lines, purchase.lines, now)
     mentioned = {
         name: value
         for name in ("buyer", "destination", "shipping_option", "attribution", "codes")
-        if (value := getattr(change, name)) is not None
+        if (value := getattr(request, name)) is not None
     }
     changed = next_version(
         purchase,
         now,
         lines=tuple(basket.lines),
-        is_cart=purchase.is_cart and change.as_cart,
-        keys=remembered(purchase.keys, change.key, change.fingerprint),
+        is_cart=purchase.is_cart and request.as_cart,
+        keys=remembered(purchase.keys, request.key, request.fingerprint),
         **mentioned,
     )
     changed = context.priced(context.asked_anew(changed))
     try:
-        won = _write(context, changed, basket.taken, (change.key, change.fingerprint))
+        won = _write(context, changed, basket.taken, (request.key, request.fingerprint))
     except BadInput:
         give_up(context, purchase, basket.taken, now)
         raise
@@ -222,10 +224,10 @@ def _write(
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _places(context: CheckoutContext, change: Change, now: Instant) -> set[tuple[str, str]]:
+def _places(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> set[tuple[str, str]]:
     """Market and currency of every drop wished for: what the purchase to be may be sold in."""
-    hinted = context.markets_at(now).of_country(change.country_hint)
-    offers = [context.shows.offer(wish.drop_id, now) for wish in change.wishes or ()]
+    hinted = context.markets_at(now).of_country(request.country_hint)
+    offers = [context.shows.offer(line.drop_id, now) for line in request.lines or ()]
     return {(hinted.id if hinted else one.drop.market or "", one.drop.currency) for one in offers if one}
 
 

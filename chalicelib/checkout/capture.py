@@ -31,11 +31,11 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import (
     ActionNeeded,
     Authorisation,
+    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureRefused,
     Declined,
-    PaymentOrder,
 )
 from chalicelib.telemetry import count, logger
 
@@ -140,14 +140,14 @@ def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | 
     if payment.token is None:  # its buyer has proved who they are already, and what was reserved then is gone
         end_attempt(context, purchase, "authorisation_expired", payment.provider_id, now)
         return None
-    order = PaymentOrder(
+    order = AuthorisationRequest(
         purchase_id=purchase.id,
         attempt=purchase.attempt,
         amount=purchase.totals.total,
         currency=purchase.currency,
         token=payment.token,
         metadata=_metadata(purchase),
-        asked_at=purchase.placed_at or purchase.updated_at,
+        requested_at=purchase.placed_at or purchase.updated_at,
         provider_id=payment.provider_id,
         step_up=payment.step_up,
         return_url=context.return_url.replace("{checkout}", f"chk_{purchase.id}"),

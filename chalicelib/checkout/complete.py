@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib import aws
 from chalicelib.checkout.declines import marks_of, refused, step_up_for
-from chalicelib.checkout.exchange import Answer, Completion, Message, NoPurchase
+from chalicelib.checkout.exchange import CheckoutResult, CompleteRequest, Message, NoPurchase
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
@@ -13,7 +13,7 @@ from chalicelib.checkout.reserving import reserve
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
 from chalicelib.checkout.till import (
-    UNKNOWN,
+    NOT_FOUND,
     CheckoutContext,
     give_back_unnamed,
     give_up,
@@ -35,7 +35,9 @@ MOST_ATTEMPTS = 20
 """Attempts to pay that a purchase gets. Its epoch, which rises with each and sometimes in between, has three digits."""
 
 
-def complete(context: CheckoutContext, purchase_id: str, wish: Completion, now: Instant) -> Answer | NoPurchase:
+def complete(
+    context: CheckoutContext, purchase_id: str, request: CompleteRequest, now: Instant
+) -> CheckoutResult | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.
 
     Before the freeze, one write for each line with a limit per buyer counts its units; ``limit_exceeded`` else. Then
@@ -49,30 +51,30 @@ def complete(context: CheckoutContext, purchase_id: str, wish: Completion, now: 
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
-        return UNKNOWN
-    met = _met(purchase, wish, now)
+        return NOT_FOUND
+    met = _met(purchase, request, now)
     if met:
         return met
     if missing_of(purchase):
         return as_it_stands(purchase, now)
-    marks = marks_of(context, purchase, wish.token)
+    marks = marks_of(context, purchase, request.token)
     stopped = _stopped(context, purchase, marks, now)
     if stopped:
         return stopped
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(context, purchase, basket, now):
         purchase = give_up(context, purchase, basket.taken, now)
-        return _met(purchase, wish, now) or Answer(purchase, (*basket.messages, _HOLD_LAPSED))
+        return _met(purchase, request, now) or CheckoutResult(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = context.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
-        return _new_total(context, frozen, basket, wish, now)
+        return _new_total(context, frozen, basket, request, now)
     reserved = _counted(context, purchase, frozen, basket, now)
     if isinstance(reserved, Message):
         purchase = give_up(context, purchase, basket.taken, now)
-        return _met(purchase, wish, now) or as_it_stands(purchase, now, reserved)
+        return _met(purchase, request, now) or as_it_stands(purchase, now, reserved)
     if isinstance(reserved, dict):
         less = context.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
-        return _new_total(context, less, basket, wish, now)
+        return _new_total(context, less, basket, request, now)
     frozen = frozen.model_copy(
         update={
             "state": State.PLACED,
@@ -82,15 +84,15 @@ def complete(context: CheckoutContext, purchase_id: str, wish: Completion, now: 
             "placed_at": now,
             "discounts": reserved,
             "payment": _payment(
-                wish, context.gateway.name, purchase.payment, marks, step_up=step_up_for(context, purchase, now)
+                request, context.gateway.name, purchase.payment, marks, step_up=step_up_for(context, purchase, now)
             ),
-            "keys": remembered(purchase.keys, wish.key, wish.fingerprint, purchase.attempt + 1),
+            "keys": remembered(purchase.keys, request.key, request.fingerprint, purchase.attempt + 1),
         }
     )
     check_move(purchase, frozen)
     standing = context.purchases.replace(frozen)
     if standing is not None:
-        return _overtaken(context, standing, basket, wish, now)
+        return _overtaken(context, standing, basket, request, now)
     _sell(context, frozen)
     return as_it_stands(frozen, now)
 
@@ -108,10 +110,12 @@ _TOTALS_CHANGED = Message(
 )
 
 
-def _stopped(context: CheckoutContext, purchase: Purchase, marks: tuple[Mark, ...], now: Instant) -> Answer | None:
+def _stopped(
+    context: CheckoutContext, purchase: Purchase, marks: tuple[Mark, ...], now: Instant
+) -> CheckoutResult | None:
     """Why there is no further attempt: the purchase has had its number, or who tries was declined too often."""
     if purchase.attempt >= MOST_ATTEMPTS:
-        return Answer(purchase, (_TRIED_ENOUGH,))
+        return CheckoutResult(purchase, (_TRIED_ENOUGH,))
     too_many = refused(context, marks, now)
     return as_it_stands(purchase, now, too_many) if too_many else None
 
@@ -127,38 +131,40 @@ def _counted(
         raise
 
 
-def _met(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
+def _met(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
     """What a repeat or a late request is told; None for a new one that finds the purchase open."""
-    repeated = _repeated(purchase, wish, now)
+    repeated = _repeated(purchase, request, now)
     return repeated or (None if purchase.state is State.OPEN else no_longer_open(purchase, now))
 
 
-def _repeated(purchase: Purchase, wish: Completion, now: Instant) -> Answer | None:
-    used = seen(purchase, wish.key, wish.fingerprint)
+def _repeated(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
+    used = seen(purchase, request.key, request.fingerprint)
     if used is None:
         return None
     placed_nothing = used.repriced and purchase.state is State.OPEN
     return as_it_stands(purchase, now, *((_TOTALS_CHANGED,) if placed_nothing else ()))
 
 
-def _overtaken(context: CheckoutContext, standing: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
+def _overtaken(
+    context: CheckoutContext, standing: Purchase, basket: Basket, request: CompleteRequest, now: Instant
+) -> CheckoutResult:
     """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
     give_back_unnamed(context.stock, basket.taken, standing)
-    repeated = _repeated(standing, wish, now)
+    repeated = _repeated(standing, request, now)
     if repeated:
         return repeated
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
 def _payment(
-    wish: Completion, provider: str, earlier: Payment | None, marks: tuple[Mark, ...], *, step_up: bool
+    request: CompleteRequest, provider: str, earlier: Payment | None, marks: tuple[Mark, ...], *, step_up: bool
 ) -> Payment:
     """A new attempt's; an earlier attempt's payment is handed to the provider again."""
     return Payment(
-        handler_id=wish.handler_id,
-        instrument_id=wish.instrument_id,
-        instrument_type=wish.instrument_type,
-        token=wish.token,
+        handler_id=request.handler_id,
+        instrument_id=request.instrument_id,
+        instrument_type=request.instrument_type,
+        token=request.token,
         provider=provider,
         provider_id=earlier.provider_id if earlier and earlier.provider == provider else None,
         marks=marks,
@@ -230,12 +236,14 @@ def _anew(context: CheckoutContext, basket: Basket, line: Line, path: str, now: 
     return line.model_copy(update={"holds": (*line.holds, hold)})
 
 
-def _new_total(context: CheckoutContext, repriced: Purchase, basket: Basket, wish: Completion, now: Instant) -> Answer:
+def _new_total(
+    context: CheckoutContext, repriced: Purchase, basket: Basket, request: CompleteRequest, now: Instant
+) -> CheckoutResult:
     """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
-    keys = remembered(repriced.keys, wish.key, wish.fingerprint, repriced=True)
+    keys = remembered(repriced.keys, request.key, request.fingerprint, repriced=True)
     repriced = repriced.model_copy(update={"keys": keys})
     standing = context.purchases.replace(repriced)
     if standing is not None:
-        return _overtaken(context, standing, basket, wish, now)
+        return _overtaken(context, standing, basket, request, now)
     give_back_unnamed(context.stock, basket.taken, repriced)
     return as_it_stands(repriced, now, _TOTALS_CHANGED)

@@ -22,7 +22,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CheckoutResult:
     """A purchase and what is to be said of it. ``created``: by this request or the one it repeats."""
 
     purchase: Purchase
@@ -38,7 +38,7 @@ class NoPurchase:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LineRequest:
     """One line a buyer asks for, as sent. ``line_id`` names the line it replaces, if the client says."""
 
     drop_id: str
@@ -57,7 +57,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PurchaseRequest:
     """A create or update as UCP has it. None means *not mentioned*: an update leaves that part as it is.
 
     ``key`` is the Idempotency-Key; ``fingerprint`` a digest of the canonical body.
@@ -66,7 +66,7 @@ class Change:
     caller: Caller
     key: str
     fingerprint: str
-    wishes: tuple[Wish, ...] | None = None
+    lines: tuple[LineRequest, ...] | None = None
     cart_id: str | None = None
     """Purchase id of a cart to turn into a checkout session (create only)."""
     buyer: Buyer | None = None
@@ -79,7 +79,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class CompleteRequest:
     """Place the order: pay with this instrument. ``token`` is the credential's; never logged, never echoed."""
 
     caller: Caller
@@ -92,7 +92,7 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class RefundWish:
+class RefundRequest:
     """Give back: quantities by line (with ``shipping``, what is left of that too), an amount, or the whole rest.
 
     ``restock``: the units go back into stock. Idempotent by ``key``.
@@ -105,4 +105,4 @@ class RefundWish:
     actor: str
     amount: int | None = None
     shipping: bool = False
-    whole: bool = False
+    full: bool = False

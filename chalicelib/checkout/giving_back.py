@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.checkout.exchange import RefundWish
+from chalicelib.checkout.exchange import RefundRequest
 from chalicelib.checkout.model import Line, Purchase, Refund, RefundLine
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.money import split
@@ -53,25 +53,25 @@ def _left(line: Line, refunds: tuple[Refund, ...]) -> RefundLine:
     )
 
 
-def back_of(purchase: Purchase, wish: RefundWish) -> Back:
+def back_of(purchase: Purchase, request: RefundRequest) -> Back:
     """What a wish gives back. ``BadInput`` names what asks for too much and says what is left.
 
     ``Conflict`` when nothing is left.
     """
     rest = rest_of(purchase)
-    if wish.whole:
+    if request.full:
         kept = tuple(part for part in rest.lines if part != RefundLine(line_id=part.line_id))
         back = Back(kept, rest.shipping, rest.shipping_tax, rest.tax_on_top)
         nothing = not back.lines and not back.shipping
-    elif wish.amount is not None:
-        if wish.amount > rest.amount:
+    elif request.amount is not None:
+        if request.amount > rest.amount:
             detail = f"Only {rest.amount} of this order can still be refunded."
             raise BadInput(detail, field="$.amount", code="refund_exceeds_rest")
-        back = amount_of(rest, wish.amount)
+        back = amount_of(rest, request.amount)
         nothing = False
     else:
-        lines = _units(rest, wish.lines)
-        shipping = (rest.shipping, rest.shipping_tax) if wish.shipping else (0, 0)
+        lines = _units(rest, request.lines)
+        shipping = (rest.shipping, rest.shipping_tax) if request.shipping else (0, 0)
         back = Back(lines, *shipping, rest.tax_on_top)
         nothing = not back.lines and not back.shipping
     if nothing:

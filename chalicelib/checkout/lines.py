@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chalicelib.checkout.exchange import Message, Wish
+from chalicelib.checkout.exchange import LineRequest, Message
 from chalicelib.checkout.model import Line
 from chalicelib.checkout.till import CheckoutContext, layout_of
 from chalicelib.instants import Instant, rfc3339
@@ -39,11 +39,11 @@ class Basket:
     messages: list[Message] = field(default_factory=list)
 
 
-def merged(wishes: Iterable[Wish]) -> dict[str, int]:
+def merged(requested: Iterable[LineRequest]) -> dict[str, int]:
     """Quantity by drop: lines of one drop are one line, in the order of first mention."""
     quantities: dict[str, int] = {}
-    for wish in wishes:
-        quantities[wish.drop_id] = quantities.get(wish.drop_id, 0) + wish.quantity
+    for line in requested:
+        quantities[line.drop_id] = quantities.get(line.drop_id, 0) + line.quantity
     return quantities
 
 
@@ -60,7 +60,7 @@ def reduced(line: Line, quantity: int) -> Line:
 
 
 def fill(
-    context: CheckoutContext, basket: Basket, wishes: Iterable[Wish], current: tuple[Line, ...], now: Instant
+    context: CheckoutContext, basket: Basket, requested: Iterable[LineRequest], current: tuple[Line, ...], now: Instant
 ) -> None:
     """Bring the basket's lines to the wished quantities. One write a line that grows; nothing is given back here.
 
@@ -69,7 +69,7 @@ def fill(
     """
     standing = {line.drop_id: line for line in current}
     holds = sum(len(line.holds) for line in current)
-    for index, (drop_id, quantity) in enumerate(merged(wishes).items()):
+    for index, (drop_id, quantity) in enumerate(merged(requested).items()):
         line, path = standing.get(drop_id), f"$.line_items[{index}]"
         if line and quantity <= line.quantity:
             basket.lines.append(reduced(line, quantity))

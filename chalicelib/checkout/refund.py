@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chalicelib.checkout.exchange import RefundWish
+from chalicelib.checkout.exchange import RefundRequest
 from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
 from chalicelib.checkout.identity import log_reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, Refund, State
@@ -25,18 +25,18 @@ MOST_REFUND_LINES = 700
 """Of an order, cancelling it aside, which is always possible: its refunds have to fit into its item."""
 
 
-def refund(context: CheckoutContext, purchase_id: str, wish: RefundWish, now: Instant) -> tuple[Purchase, Refund]:
+def refund(context: CheckoutContext, purchase_id: str, request: RefundRequest, now: Instant) -> tuple[Purchase, Refund]:
     """Give back units, shipping or an amount: recorded first, then money, then (with ``restock``) the units, then done.
 
     Dying anywhere leaves a recorded refund that a repeat of the same key, the next refund, or ``repair`` finishes.
     Two writes, one provider call, and one write for each hold that gives units back.
     """
     purchase = _paid(context, purchase_id)
-    if len(dict(wish.lines)) != len(wish.lines):
+    if len(dict(request.lines)) != len(request.lines):
         raise BadInput("A line may be named once.", field="$.lines")
-    if wish.amount is not None and wish.amount < 1:
+    if request.amount is not None and request.amount < 1:
         raise BadInput("A refund gives back at least one minor unit.", field="$.amount")
-    return _carried_out(context, purchase, wish, now)
+    return _carried_out(context, purchase, request, now)
 
 
 def cancel_order(
@@ -44,8 +44,8 @@ def cancel_order(
 ) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
     purchase = _paid(context, purchase_id)
-    wish = RefundWish(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, whole=True)
-    return _carried_out(context, purchase, wish, now)
+    request = RefundRequest(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, full=True)
+    return _carried_out(context, purchase, request, now)
 
 
 def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
@@ -90,16 +90,16 @@ def _paid(context: CheckoutContext, purchase_id: str) -> Purchase:
 
 
 def _carried_out(
-    context: CheckoutContext, purchase: Purchase, wish: RefundWish, now: Instant
+    context: CheckoutContext, purchase: Purchase, request: RefundRequest, now: Instant
 ) -> tuple[Purchase, Refund]:
     for _ in range(_TRIES):
-        known = next((one for one in purchase.refunds if one.key == short_digest(wish.key)), None)
+        known = next((one for one in purchase.refunds if one.key == short_digest(request.key)), None)
         if known is not None:
-            if known.fingerprint != short_digest(wish.fingerprint):
+            if known.fingerprint != short_digest(request.fingerprint):
                 detail = "This Idempotency-Key was used with another body."
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
-        recorded = _recorded(purchase, wish, now)
+        recorded = _recorded(purchase, request, now)
         standing = context.purchases.replace(recorded)
         if standing is None:
             purchase = recorded
@@ -108,37 +108,37 @@ def _carried_out(
     else:
         raise Contended("Too many refunds of this order at once.")
     purchase = finish_refunds(context, purchase, now)
-    made = next(one for one in purchase.refunds if one.key == short_digest(wish.key))
+    made = next(one for one in purchase.refunds if one.key == short_digest(request.key))
     if made.refused is not None:
         detail = "The provider has less left of this payment than this refund was to give back; nothing was given back."
         raise Conflict(detail, code="refund_refused")
     return purchase, made
 
 
-def _recorded(purchase: Purchase, wish: RefundWish, now: Instant) -> Purchase:
+def _recorded(purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
     """The purchase with one refund more, not carried out yet. Raises what :func:`back_of` raises.
 
     ``Conflict`` when there would be too many refunds for one item.
     """
     parts_before = sum(len(one.lines) for one in purchase.refunds)
-    most_parts = len(wish.lines) if wish.amount is None else len(purchase.lines)
-    if not wish.whole and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + most_parts > MOST_REFUND_LINES):
+    most_parts = len(request.lines) if request.amount is None else len(purchase.lines)
+    if not request.full and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + most_parts > MOST_REFUND_LINES):
         raise Conflict("The order has too many refunds; cancel what is left of it.", code="too_many_refunds")
-    recorded = _with_refund(purchase, wish, back_of(purchase, wish), now)
-    return recorded.model_copy(update={"cancelled_at": purchase.cancelled_at or now}) if wish.whole else recorded
+    recorded = _with_refund(purchase, request, back_of(purchase, request), now)
+    return recorded.model_copy(update={"cancelled_at": purchase.cancelled_at or now}) if request.full else recorded
 
 
-def _with_refund(purchase: Purchase, wish: RefundWish, back: Back, now: Instant, **done: object) -> Purchase:
+def _with_refund(purchase: Purchase, request: RefundRequest, back: Back, now: Instant, **done: object) -> Purchase:
     refund_ = Refund(
         id=f"rf_{len(purchase.refunds) + 1}",
-        key=short_digest(wish.key),
-        fingerprint=short_digest(wish.fingerprint),
+        key=short_digest(request.key),
+        fingerprint=short_digest(request.fingerprint),
         lines=back.lines,
         amount=back.amount,
         shipping=back.shipping,
         shipping_tax=back.shipping_tax,
-        restock=wish.restock,
-        by=wish.actor,
+        restock=request.restock,
+        by=request.actor,
         requested_at=now,
     ).model_copy(update=done)
     return next_version(purchase, now, refunds=(*purchase.refunds, refund_))
@@ -169,9 +169,11 @@ def note_refund(
         rest = rest_of(purchase)
         if amount > rest.amount:
             raise Conflict(f"Only {rest.amount} of the order was left.", code="refund_exceeds_rest")
-        wish = RefundWish(f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount)
+        request = RefundRequest(
+            f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount
+        )
         done = {"done_at": now, "provider_id": provider_refund_id}
-        if context.purchases.replace(_with_refund(purchase, wish, amount_of(rest, amount), now, **done)) is None:
+        if context.purchases.replace(_with_refund(purchase, request, amount_of(rest, amount), now, **done)) is None:
             count("refunds_by_provider")
             return True
     raise Contended("Too many changes of this order at once.")

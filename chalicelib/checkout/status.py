@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout.exchange import Answer, Message
+from chalicelib.checkout.exchange import CheckoutResult, Message
 from chalicelib.checkout.model import Purchase, State
 from chalicelib.discounts import Reason, canonical
 from chalicelib.instants import Instant, rfc3339
@@ -25,12 +25,12 @@ def status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...
     return status, (*missing, *_failure(purchase), *_lapsed(purchase, now), *_refused_codes(purchase))
 
 
-def as_it_stands(purchase: Purchase, now: Instant, *said: Message, created: bool = False) -> Answer:
+def as_it_stands(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
     """The purchase with what is to be said of this request, and of how it stands."""
-    return Answer(purchase, (*said, *status_of(purchase, now)[1]), created=created)
+    return CheckoutResult(purchase, (*messages, *status_of(purchase, now)[1]), created=created)
 
 
-def no_longer_open(purchase: Purchase, now: Instant) -> Answer:
+def no_longer_open(purchase: Purchase, now: Instant) -> CheckoutResult:
     """The answer to a change that comes after the purchase was placed or cancelled: nothing was changed, and why."""
     said = {
         State.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),

@@ -23,7 +23,7 @@ from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 _DROPS_REMEMBERED = 5_000
 _KEPT_KEYS = 8  # of updates; the first one and those of completions are kept for ever
 
-UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
+NOT_FOUND = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
 
 
 @dataclass(frozen=True, slots=True)

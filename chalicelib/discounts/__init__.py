@@ -16,7 +16,7 @@ from chalicelib.discounts.model import (
     canonical,
     subject_of,
 )
-from chalicelib.discounts.wishes import DiscountWish
+from chalicelib.discounts.wishes import PutDiscountRequest
 
 __all__ = [
     "MOST_APPLIED",
@@ -27,9 +27,9 @@ __all__ = [
     "Budget",
     "BudgetState",
     "Discount",
-    "DiscountWish",
     "Discounts",
     "Offered",
+    "PutDiscountRequest",
     "Reason",
     "Reserved",
     "applied",

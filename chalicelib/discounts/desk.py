@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.discounts.model import BudgetState, Discount, Offered, canonical
 from chalicelib.discounts.records import DiscountRecord
 from chalicelib.discounts.store import DiscountStore
-from chalicelib.discounts.wishes import DiscountWish, changed_discount, check, new_discount
+from chalicelib.discounts.wishes import PutDiscountRequest, changed_discount, check, new_discount
 from chalicelib.errors import BadInput, Contended
 from chalicelib.instants import Instant
 from chalicelib.shows import Memory, Show
@@ -34,7 +34,9 @@ class Discounts:
         self._codes: Memory[Offered] = Memory(_CODES_REMEMBERED)
         self._shows: Memory[tuple[Offered, ...]] = Memory(_SHOWS_REMEMBERED)
 
-    def put(self, given: str, wish: DiscountWish, show: Show | None, actor: str, now: Instant) -> tuple[Discount, bool]:
+    def put(
+        self, given: str, request: PutDiscountRequest, show: Show | None, actor: str, now: Instant
+    ) -> tuple[Discount, bool]:
         """Make or change a discount; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
 
         ``show`` is the one that the wish names. A new one with budgets is first a draft that nobody is given: its
@@ -44,12 +46,12 @@ class Discounts:
         if code is None:
             detail = "A code has 1 to 32 letters, digits or any of _.- and begins with a letter or digit."
             raise BadInput(detail, field="code")
-        check(wish, show)
+        check(request, show)
         new = False
         for _ in range(_TRIES):
             record = self._store.record(code, strong=True)
             if record is None:
-                record, new = new_discount(code, wish, actor, now), True
+                record, new = new_discount(code, request, actor, now), True
                 if not self._commit(None, record, "put"):
                     continue
             if record.draft:
@@ -57,7 +59,7 @@ class Discounts:
                 if ready is None:
                     continue
                 record, new = ready, True
-            after = changed_discount(record, wish, actor, now)
+            after = changed_discount(record, request, actor, now)
             if after is record or self._commit(record, after, "put"):
                 return after, new
         raise Contended(f"discount {code} is being changed by others; repeat the request")

@@ -9,7 +9,7 @@ from pydantic import Field
 from chalicelib.discounts.records import DiscountRecord
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import Instant
-from chalicelib.shows import Id, Price, Show, Text, Units, When, Wish
+from chalicelib.shows import Id, Price, Show, StrictModel, Text, Units, When
 from chalicelib.stock import plan_sizes
 
 _MOST_USES_OF_MONEY: Final = 1_000_000
@@ -19,7 +19,7 @@ _FIXED = ("show_id", "automatic", "budget_uses", "budget_amount")
 _SIZES_A_USE = ("amount", "max_amount")
 
 
-class DiscountWish(Wish):
+class PutDiscountRequest(StrictModel):
     """What a discount shall be: ``percent_bps`` or ``amount`` off the goods of all drops, or of ``drop_ids``."""
 
     title: Text
@@ -42,45 +42,45 @@ class DiscountWish(Wish):
 _MONEY = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
 
 
-def check(wish: DiscountWish, show: Show | None) -> None:
+def check(request: PutDiscountRequest, show: Show | None) -> None:
     """``BadInput`` naming what does not go together. ``show`` is the one that the wish names; None: there is none."""
-    if wish.show_id is not None and show is None:
-        raise _wrong("show_id", f"no show {wish.show_id}", code="unknown_show")
-    if (wish.percent_bps is None) == (wish.amount is None):
+    if request.show_id is not None and show is None:
+        raise _wrong("show_id", f"no show {request.show_id}", code="unknown_show")
+    if (request.percent_bps is None) == (request.amount is None):
         raise _wrong("percent_bps", "one of percent_bps and amount is needed, not both")
-    if wish.automatic and wish.show_id is None:
+    if request.automatic and request.show_id is None:
         raise _wrong("show_id", "an automatic offer needs the show that it is for")
-    if wish.starts_at is not None and wish.ends_at is not None and wish.ends_at <= wish.starts_at:
+    if request.starts_at is not None and request.ends_at is not None and request.ends_at <= request.starts_at:
         raise _wrong("ends_at", "must be later than starts_at")
-    if wish.max_amount is not None and wish.percent_bps is None:
+    if request.max_amount is not None and request.percent_bps is None:
         raise _wrong("max_amount", "bounds a percentage; amount is fixed already")
-    _check_currency(wish, show)
-    _check_money_budget(wish)
+    _check_currency(request, show)
+    _check_money_budget(request)
 
 
-def _check_currency(wish: DiscountWish, show: Show | None) -> None:
-    currency = show.currency if show else _currency_of(wish)
+def _check_currency(request: PutDiscountRequest, show: Show | None) -> None:
+    currency = show.currency if show else _currency_of(request)
     for name in _MONEY:
-        price: Price | None = getattr(wish, name)
+        price: Price | None = getattr(request, name)
         if price is not None and price.currency != currency:
             raise _wrong(f"{name}.currency", f"all amounts are in {currency}", code="currency")
 
 
-def _check_money_budget(wish: DiscountWish) -> None:
-    if wish.budget_amount is None:
+def _check_money_budget(request: PutDiscountRequest) -> None:
+    if request.budget_amount is None:
         return
-    largest = wish.amount or wish.max_amount
+    largest = request.amount or request.max_amount
     if largest is None:
         raise _wrong("max_amount", "a percentage with a money budget needs the most that one order may take off")
-    if wish.budget_amount.amount < largest.amount:
+    if request.budget_amount.amount < largest.amount:
         raise _wrong("budget_amount.amount", "is less than one use may take off")
-    if wish.budget_amount.amount > _MOST_USES_OF_MONEY * -(-largest.amount // 4):
+    if request.budget_amount.amount > _MOST_USES_OF_MONEY * -(-largest.amount // 4):
         raise _wrong("budget_amount.amount", f"is more than {_MOST_USES_OF_MONEY // 4} times what one use may take off")
 
 
-def new_discount(code: str, wish: DiscountWish, actor: str, now: Instant) -> DiscountRecord:
+def new_discount(code: str, request: PutDiscountRequest, actor: str, now: Instant) -> DiscountRecord:
     """The record of a new discount. One with a budget is a draft until that is laid out: nobody is given it before."""
-    about = _of(wish)
+    about = _of(request)
     made = DiscountRecord(code=code, **about, made_by=actor, made_at=now, changed_by=actor, changed_at=now)
     uses, money = made.budget_uses or 0, made.budget_amount or 0
     homes = {
@@ -90,12 +90,12 @@ def new_discount(code: str, wish: DiscountWish, actor: str, now: Instant) -> Dis
     return made.model_copy(update=homes | {"draft": bool(uses or money)})
 
 
-def changed_discount(record: DiscountRecord, wish: DiscountWish, actor: str, now: Instant) -> DiscountRecord:
+def changed_discount(record: DiscountRecord, request: PutDiscountRequest, actor: str, now: Instant) -> DiscountRecord:
     """The discount as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed.
 
     Budgets are fixed, and with a money budget what one use may take of it: more is another code's.
     """
-    changes = {name: value for name, value in _of(wish).items() if getattr(record, name) != value}
+    changes = {name: value for name, value in _of(request).items() if getattr(record, name) != value}
     fixed = (*_FIXED, *(_SIZES_A_USE if record.budget_amount is not None else ()))
     for name in fixed:
         if name in changes:
@@ -105,14 +105,14 @@ def changed_discount(record: DiscountRecord, wish: DiscountWish, actor: str, now
     return record.model_copy(update=changes | stamp) if changes else record
 
 
-def _of(wish: DiscountWish) -> dict[str, Any]:
-    amounts = {name: price.amount if (price := getattr(wish, name)) is not None else None for name in _MONEY}
-    about = wish.model_dump(exclude=set(_MONEY)) | {"drop_ids": tuple(dict.fromkeys(wish.drop_ids))}
-    return about | amounts | {"currency": _currency_of(wish)}
+def _of(request: PutDiscountRequest) -> dict[str, Any]:
+    amounts = {name: price.amount if (price := getattr(request, name)) is not None else None for name in _MONEY}
+    about = request.model_dump(exclude=set(_MONEY)) | {"drop_ids": tuple(dict.fromkeys(request.drop_ids))}
+    return about | amounts | {"currency": _currency_of(request)}
 
 
-def _currency_of(wish: DiscountWish) -> str | None:
-    prices: list[Price | None] = [getattr(wish, name) for name in _MONEY]
+def _currency_of(request: PutDiscountRequest) -> str | None:
+    prices: list[Price | None] = [getattr(request, name) for name in _MONEY]
     return next((price.currency for price in prices if price is not None), None)
 
 

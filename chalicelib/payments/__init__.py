@@ -7,6 +7,7 @@ from chalicelib.payments.keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.model import (
     ActionNeeded,
     Authorisation,
+    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureRefused,
@@ -14,7 +15,6 @@ from chalicelib.payments.model import (
     Gateway,
     OutcomeUnknownError,
     PaymentMade,
-    PaymentOrder,
     Refunded,
     RefundMade,
     RefundRefused,
@@ -25,6 +25,7 @@ from chalicelib.payments.store import EventStore
 __all__ = [
     "ActionNeeded",
     "Authorisation",
+    "AuthorisationRequest",
     "Authorised",
     "CaptureRefused",
     "Captured",
@@ -34,7 +35,6 @@ __all__ = [
     "Gateway",
     "OutcomeUnknownError",
     "PaymentMade",
-    "PaymentOrder",
     "ProviderEvent",
     "ProviderKeys",
     "RefundMade",

@@ -10,7 +10,7 @@ from chalicelib.instants import Instant
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentOrder:
+class AuthorisationRequest:
     """What to authorise for one attempt of one purchase. ``amount`` in minor units; ``token`` is never logged."""
 
     purchase_id: str
@@ -19,7 +19,7 @@ class PaymentOrder:
     currency: str
     token: str
     metadata: dict[str, str]
-    asked_at: Instant
+    requested_at: Instant
     """When the buyer asked for this attempt."""
     provider_id: str | None = None
     """The payment of an earlier attempt that ended without money, to be confirmed again where the provider can."""
@@ -123,7 +123,7 @@ class Gateway(Protocol):
 
     name: str
 
-    def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
+    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
         """Reserve the money of one attempt, or say what the buyer has to do first."""
         ...
 

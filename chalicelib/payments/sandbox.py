@@ -10,13 +10,13 @@ from chalicelib.money import share
 from chalicelib.payments.model import (
     ActionNeeded,
     Authorisation,
+    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureRefused,
     Declined,
     OutcomeUnknownError,
     PaymentMade,
-    PaymentOrder,
     Refunded,
     RefundMade,
     RefundRefused,
@@ -100,19 +100,19 @@ class SandboxGateway:
         self._store = SandboxStore(dynamodb, sandbox_table)
         self._events = events
 
-    def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
+    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
         """Reserve the money of one attempt. ``ValueError`` when the attempt is known with another amount."""
-        behaviour = behaviour_of(order.token)
-        if order.step_up and behaviour not in _DECLINES:
+        behaviour = behaviour_of(request.token)
+        if request.step_up and behaviour not in _DECLINES:
             behaviour = "requires_action"
-        payment = _new_payment(order, behaviour)
+        payment = _new_payment(request, behaviour)
         standing = self._store.begin(payment, now)
         if standing is None:
             tell(self._events, payment, "authorised", now)
             if behaviour in {"timeout", "timeout_before"}:
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _answer(payment, found=False)
-        if standing.amount and (standing.amount, standing.currency) != (order.amount, order.currency):
+        if standing.amount and (standing.amount, standing.currency) != (request.amount, request.currency):
             raise ValueError("this attempt was begun with another amount")
         if standing.status is Status.LOST:
             standing = self._store.authorise_after_all(payment.id)
@@ -213,15 +213,15 @@ class SandboxGateway:
         return Refunded(made)
 
 
-def _new_payment(order: PaymentOrder, behaviour: str) -> SandboxPayment:
+def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPayment:
     code = _DECLINES.get(behaviour)
     status = Status.DECLINED if code else _FIRST.get(behaviour, Status.AUTHORISED)
     return SandboxPayment(
-        id=f"{order.purchase_id}#{order.attempt}",
+        id=f"{request.purchase_id}#{request.attempt}",
         status=status,
         behaviour=behaviour,
-        amount=order.amount,
-        currency=order.currency,
+        amount=request.amount,
+        currency=request.currency,
         code=code,
     )
 

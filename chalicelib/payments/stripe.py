@@ -17,13 +17,13 @@ import stripe
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments.model import (
     Authorisation,
+    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureRefused,
     Declined,
     OutcomeUnknownError,
     PaymentMade,
-    PaymentOrder,
     Refunded,
     RefundMade,
     RefundRefused,
@@ -75,34 +75,37 @@ class StripeGateway:
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
 
-    def authorise(self, order: PaymentOrder, *, now: Instant) -> Authorisation:
+    def authorise(self, request: AuthorisationRequest, *, now: Instant) -> Authorisation:
         """Reserve the money: create and confirm an intent, or confirm the purchase's own again. One call, or three."""
-        if now - order.asked_at > KEY_MEMORY:
-            found = self.find(order.purchase_id, order.attempt, now=now)
+        if now - request.requested_at > KEY_MEMORY:
+            found = self.find(request.purchase_id, request.attempt, now=now)
             return Authorised(found.provider_id, found=True) if isinstance(found, Captured) else found or _too_late()
-        instrument = next((name for prefix, name in _TOKENS.items() if order.token.startswith(prefix)), None)
+        instrument = next((name for prefix, name in _TOKENS.items() if request.token.startswith(prefix)), None)
         if instrument is None:
-            return Declined(order.provider_id, "invalid_token")
+            return Declined(request.provider_id, "invalid_token")
         try:
             with _outcome():
-                return self._confirmed(order, {instrument: order.token})
+                return self._confirmed(request, {instrument: request.token})
         except stripe.CardError as error:
             return Declined(id_in(error), code_in(error))
         except stripe.InvalidRequestError as error:
             if error.param in _TOKENS.values():
-                return Declined(order.provider_id, "invalid_token")
+                return Declined(request.provider_id, "invalid_token")
             if error.code in _NO_AMOUNTS:
-                return Declined(order.provider_id, error.code)
+                return Declined(request.provider_id, error.code)
             raise ValueError(f"stripe refused the payment: {error.code}") from error
 
-    def _confirmed(self, order: PaymentOrder, instrument: dict[str, str]) -> Authorisation:
-        metadata = {**order.metadata, "purchase": order.purchase_id, "attempt": str(order.attempt)}
-        confirmation: dict[str, Any] = {**instrument, **({"return_url": order.return_url} if order.return_url else {})}
-        if order.step_up:
+    def _confirmed(self, request: AuthorisationRequest, instrument: dict[str, str]) -> Authorisation:
+        metadata = {**request.metadata, "purchase": request.purchase_id, "attempt": str(request.attempt)}
+        confirmation: dict[str, Any] = {
+            **instrument,
+            **({"return_url": request.return_url} if request.return_url else {}),
+        }
+        if request.step_up:
             confirmation["payment_method_options"] = {"card": {"request_three_d_secure": "challenge"}}
-        known = self._intents.retrieve(order.provider_id) if order.provider_id else None
+        known = self._intents.retrieve(request.provider_id) if request.provider_id else None
         if known is not None and known.status in {"requires_capture", "succeeded"}:
-            if attempt_of(known) == order.attempt:
+            if attempt_of(known) == request.attempt:
                 return Authorised(known.id, found=True)
             if known.status == "succeeded":
                 raise ValueError("an earlier attempt of this purchase was captured")
@@ -111,21 +114,21 @@ class StripeGateway:
         if known is None or known.status not in _CONFIRMED_AGAIN:
             created = self._intents.create(
                 {
-                    "amount": order.amount,
-                    "currency": order.currency.lower(),
+                    "amount": request.amount,
+                    "currency": request.currency.lower(),
                     "capture_method": "manual",
                     "confirm": True,
                     "payment_method_types": ["card"],
                     "metadata": metadata,
                     **confirmation,  # type: ignore[typeddict-item]
                 },
-                {"idempotency_key": _key(order, "create")},
+                {"idempotency_key": _key(request, "create")},
             )
             return answer_of(created)
         self._intents.update(
-            known.id, {"amount": order.amount, "metadata": metadata}, {"idempotency_key": _key(order, "update")}
+            known.id, {"amount": request.amount, "metadata": metadata}, {"idempotency_key": _key(request, "update")}
         )
-        confirmed = self._intents.confirm(known.id, confirmation, {"idempotency_key": _key(order, "confirm")})  # type: ignore[arg-type]
+        confirmed = self._intents.confirm(known.id, confirmation, {"idempotency_key": _key(request, "confirm")})  # type: ignore[arg-type]
         return answer_of(confirmed)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureRefused:
@@ -257,8 +260,8 @@ def _outcome() -> Iterator[None]:
         raise OutcomeUnknownError(type(error).__name__) from error
 
 
-def _key(order: PaymentOrder, call: str) -> str:
-    return f"{order.purchase_id}:{order.attempt}:{call}"
+def _key(request: AuthorisationRequest, call: str) -> str:
+    return f"{request.purchase_id}:{request.attempt}:{call}"
 
 
 def _too_late() -> Declined:

@@ -25,7 +25,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.reading import parse_cue
 from chalicelib.shows.windows import state, window
-from chalicelib.shows.wishes import DropWish, Price, ShowWish, Text, Units, When, Wish
+from chalicelib.shows.wishes import Price, PutDropRequest, PutShowRequest, StrictModel, Text, Units, When
 
 __all__ = [
     "Cue",
@@ -37,7 +37,6 @@ __all__ = [
     "Currency",
     "Drop",
     "DropState",
-    "DropWish",
     "Frozen",
     "Id",
     "LiveDrop",
@@ -46,15 +45,16 @@ __all__ = [
     "Offer",
     "OnRecord",
     "Price",
+    "PutDropRequest",
+    "PutShowRequest",
     "RefusedCue",
     "Show",
-    "ShowWish",
     "Shows",
     "StockChanged",
+    "StrictModel",
     "Text",
     "Units",
     "When",
-    "Wish",
     "is_id",
     "parse_cue",
     "state",

@@ -30,7 +30,7 @@ from chalicelib.shows.picture import picture
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
 from chalicelib.shows.store import ShowStore, member_item
 from chalicelib.shows.windows import window
-from chalicelib.shows.wishes import MOST_ADDED, DropWish, ShowWish, check_id
+from chalicelib.shows.wishes import MOST_ADDED, PutDropRequest, PutShowRequest, check_id
 from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
 from chalicelib.telemetry import count, logger
 
@@ -66,15 +66,15 @@ class Shows:
         self._offers: Memory[Offer] = Memory(_DROPS_REMEMBERED, _lasts)
         self._watched: Memory[_Watched] = Memory(_SHOWS_REMEMBERED)
 
-    def put_show(self, show_id: str, wish: ShowWish, actor: str, now: Instant) -> tuple[Show, bool]:
+    def put_show(self, show_id: str, request: PutShowRequest, actor: str, now: Instant) -> tuple[Show, bool]:
         """Make or change a show; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
         check_id(show_id)
         for _ in range(_TRIES):
             before = self._store.show(show_id)
             if before is None:
-                after = putting.new_show(show_id, wish, actor, now)
+                after = putting.new_show(show_id, request, actor, now)
             else:
-                after = putting.changed_show(before, wish, actor, now)
+                after = putting.changed_show(before, request, actor, now)
             if after is before:
                 return after, False
             if self._store.commit(before, after, "put"):
@@ -82,19 +82,19 @@ class Shows:
                 return after, before is None
         raise Contended(f"show {show_id} is being changed by others; repeat the request")
 
-    def put_drop(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> tuple[Drop, bool]:
+    def put_drop(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> tuple[Drop, bool]:
         """Make or change a drop; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
 
         A new drop is first a draft that nobody is sold. Its record decides how many buckets it has; they are laid out;
         then the draft mark goes, and the show lists it. A repeat goes on wherever a dead process stopped.
         """
         check_id(drop_id)
-        putting.check_window(wish)
+        putting.check_window(request)
         new = False
         for _ in range(_TRIES):
             before = self._store.drop(drop_id)
             if before is None:
-                made = self._make(drop_id, wish, actor, now)
+                made = self._make(drop_id, request, actor, now)
                 if made is not None:
                     return made, True
                 continue
@@ -103,7 +103,7 @@ class Shows:
                 if finished is None:
                     continue
                 new, before = True, finished
-            after = self._change(before, wish, actor, now)
+            after = self._change(before, request, actor, now)
             if after is not None:
                 return after, new
         raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
@@ -196,13 +196,13 @@ class Shows:
         """Drops with a stock plan under way, or left behind: a scan of the whole table."""
         return self._store.unfinished()
 
-    def _make(self, drop_id: str, wish: DropWish, actor: str, now: Instant) -> DropRecord | None:
+    def _make(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
         """A new drop, ready for sale; None when someone else was faster."""
-        show = self._store.show(wish.show_id)
+        show = self._store.show(request.show_id)
         if show is None:
-            raise BadInput(f"$.show_id: no show {wish.show_id}", field="$.show_id", code="unknown_show")
-        homes = len(plan_sizes(wish.stock, wish.usual_quantity))
-        draft = putting.new_drop(drop_id, wish, show, homes, actor, now)
+            raise BadInput(f"$.show_id: no show {request.show_id}", field="$.show_id", code="unknown_show")
+        homes = len(plan_sizes(request.stock, request.usual_quantity))
+        draft = putting.new_drop(drop_id, request, show, homes, actor, now)
         if not self._store.commit(None, draft, "put"):
             return None
         return self._finish_draft(draft, actor, now)
@@ -217,9 +217,9 @@ class Shows:
         self._forget(ready)
         return ready
 
-    def _change(self, before: DropRecord, wish: DropWish, actor: str, now: Instant) -> DropRecord | None:
+    def _change(self, before: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
         """The drop as the body wants it; None when someone else changed the record."""
-        after = putting.changed_drop(before, wish, actor, now)
+        after = putting.changed_drop(before, request, actor, now)
         if after is before:
             return after
         if not self._store.commit(before, after, "put"):

@@ -10,7 +10,7 @@ from chalicelib.shows.model import DropState
 from chalicelib.shows.prices import priced_anew
 from chalicelib.shows.records import DropRecord, ShowRecord
 from chalicelib.shows.windows import window
-from chalicelib.shows.wishes import DropWish, ShowWish
+from chalicelib.shows.wishes import PutDropRequest, PutShowRequest
 
 _FREE = (
     "title",
@@ -26,49 +26,51 @@ _FIXED = ("show_id", "sku", "usual_quantity")
 _COPIED = _FREE + _FIXED
 
 
-def new_show(show_id: str, wish: ShowWish, actor: str, now: Instant) -> ShowRecord:
+def new_show(show_id: str, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
     """The record of a new show."""
-    return ShowRecord(id=show_id, **_of_show(wish), made_by=actor, made_at=now, changed_by=actor, changed_at=now)
+    return ShowRecord(id=show_id, **_of_show(request), made_by=actor, made_at=now, changed_by=actor, changed_at=now)
 
 
-def changed_show(record: ShowRecord, wish: ShowWish, actor: str, now: Instant) -> ShowRecord:
+def changed_show(record: ShowRecord, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
     """The show as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed."""
-    changes = {name: value for name, value in _of_show(wish).items() if getattr(record, name) != value}
+    changes = {name: value for name, value in _of_show(request).items() if getattr(record, name) != value}
     for name in ("currency", "market"):
         if name in changes:
             raise Conflict(f"$.{name}: fixed when the show was made, as its drops depend on it", field=f"$.{name}")
     return record.model_copy(update=_stamped(record, changes, actor, now)) if changes else record
 
 
-def _of_show(wish: ShowWish) -> dict[str, Any]:
-    return wish.model_dump() | {"channels": tuple(wish.channels)}
+def _of_show(request: PutShowRequest) -> dict[str, Any]:
+    return request.model_dump() | {"channels": tuple(request.channels)}
 
 
-def check_window(wish: DropWish) -> None:
+def check_window(request: PutDropRequest) -> None:
     """``BadInput`` unless the window, where both ends are given, has a length."""
-    if wish.opens_at is not None and wish.closes_at is not None and wish.closes_at <= wish.opens_at:
+    if request.opens_at is not None and request.closes_at is not None and request.closes_at <= request.opens_at:
         raise BadInput("$.closes_at: must be later than opens_at", field="$.closes_at")
 
 
-def new_drop(drop_id: str, wish: DropWish, show: ShowRecord, homes: int, actor: str, now: Instant) -> DropRecord:
+def new_drop(
+    drop_id: str, request: PutDropRequest, show: ShowRecord, homes: int, actor: str, now: Instant
+) -> DropRecord:
     """The draft of a new drop: nobody is sold it before its buckets are laid out and the draft mark is taken away."""
-    if wish.unit_price.currency != show.currency:
+    if request.unit_price.currency != show.currency:
         raise BadInput(
             f"$.unit_price.currency: the show is in {show.currency}", field="$.unit_price.currency", code="currency"
         )
     return DropRecord(
         id=drop_id,
-        **{name: getattr(wish, name) for name in _COPIED},
-        unit_price=wish.unit_price.amount,
-        currency=wish.unit_price.currency,
-        stock=wish.stock,
-        first_stock=wish.stock,
+        **{name: getattr(request, name) for name in _COPIED},
+        unit_price=request.unit_price.amount,
+        currency=request.unit_price.currency,
+        stock=request.stock,
+        first_stock=request.stock,
         homes=homes,
         market=show.market,
-        opens_at=wish.opens_at,
-        asked_opens_at=wish.opens_at,
-        closes_at=wish.closes_at,
-        asked_closes_at=wish.closes_at,
+        opens_at=request.opens_at,
+        asked_opens_at=request.opens_at,
+        closes_at=request.closes_at,
+        asked_closes_at=request.closes_at,
         draft=True,
         made_by=actor,
         made_at=now,
@@ -77,40 +79,40 @@ def new_drop(drop_id: str, wish: DropWish, show: ShowRecord, homes: int, actor: 
     )
 
 
-def changed_drop(record: DropRecord, wish: DropWish, actor: str, now: Instant) -> DropRecord:
+def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord:
     """The drop as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed.
 
     A body is compared with the operator's last one where cues move things: repeating it undoes no cue.
     """
-    _refuse_what_is_fixed(record, wish)
+    _refuse_what_is_fixed(record, request)
     changes: dict[str, Any] = {
-        name: getattr(wish, name) for name in _FREE if getattr(wish, name) != getattr(record, name)
+        name: getattr(request, name) for name in _FREE if getattr(request, name) != getattr(record, name)
     }
-    if wish.unit_price.amount != record.unit_price:
-        changes |= priced_anew(record, wish.unit_price.amount, now)
-    changes |= _window_changes(record, wish, now)
+    if request.unit_price.amount != record.unit_price:
+        changes |= priced_anew(record, request.unit_price.amount, now)
+    changes |= _window_changes(record, request, now)
     return record.model_copy(update=_stamped(record, changes, actor, now)) if changes else record
 
 
-def _refuse_what_is_fixed(record: DropRecord, wish: DropWish) -> None:
+def _refuse_what_is_fixed(record: DropRecord, request: PutDropRequest) -> None:
     for name in _FIXED:
-        if getattr(wish, name) != getattr(record, name):
+        if getattr(request, name) != getattr(record, name):
             raise Conflict(f"$.{name}: fixed when the drop was made", field=f"$.{name}")
-    if wish.unit_price.currency != record.currency:
+    if request.unit_price.currency != record.currency:
         raise Conflict("$.unit_price.currency: fixed when the drop was made", field="$.unit_price.currency")
-    if wish.stock not in (record.first_stock, record.stock):
+    if request.stock not in (record.first_stock, record.stock):
         raise Conflict(
             f"$.stock: {record.stock} units are offered; PUT leaves that, add by POST /drops/{record.id}/stock",
             field="$.stock",
         )
 
 
-def _window_changes(record: DropRecord, wish: DropWish, now: Instant) -> dict[str, Any]:
+def _window_changes(record: DropRecord, request: PutDropRequest, now: Instant) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if wish.opens_at != record.asked_opens_at:
-        changes |= {"opens_at": wish.opens_at, "asked_opens_at": wish.opens_at}
-    if wish.closes_at != record.asked_closes_at:
-        changes |= {"closes_at": wish.closes_at, "asked_closes_at": wish.closes_at}
+    if request.opens_at != record.asked_opens_at:
+        changes |= {"opens_at": request.opens_at, "asked_opens_at": request.opens_at}
+    if request.closes_at != record.asked_closes_at:
+        changes |= {"closes_at": request.closes_at, "asked_closes_at": request.closes_at}
     if not changes:
         return {}
     was, will_be = window(record, now), window(record.model_copy(update=changes), now)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from chalicelib.errors import BadInput
 from chalicelib.shows.model import Cue, CueType, Id
-from chalicelib.shows.wishes import LONGEST_PATH, Units, When, Wish, named
+from chalicelib.shows.wishes import LONGEST_PATH, StrictModel, Units, When, named
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -30,24 +30,24 @@ class _Envelope(BaseModel):
     datacontenttype: Annotated[str, StringConstraints(pattern=_JSON)] | None = None
 
 
-class _Nothing(Wish):
+class _Nothing(StrictModel):
     pass
 
 
-class _Open(Wish):
+class _Open(StrictModel):
     closes_at: When | None = None
     reopen: bool = False
 
 
-class _Extend(Wish):
+class _Extend(StrictModel):
     closes_at: When
 
 
-class _StockChanged(Wish):
+class _StockChanged(StrictModel):
     quantity: Units
 
 
-_DATA: Mapping[CueType, type[Wish]] = {
+_DATA: Mapping[CueType, type[StrictModel]] = {
     CueType.OPEN: _Open,
     CueType.EXTEND: _Extend,
     CueType.STOCK_ADDED: _StockChanged,

@@ -45,13 +45,13 @@ LONGEST_PATH = 200
 Units = Annotated[int, Field(ge=1, le=MOST_ADDED)]
 
 
-class Wish(BaseModel):
+class StrictModel(BaseModel):
     """A body whose every field is known and of its exact type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     @classmethod
-    def read(cls, body: object) -> Self:
+    def from_body(cls, body: object) -> Self:
         """The wish in a decoded JSON body. ``BadInput`` names the first field that is wrong."""
         try:
             return cls.model_validate(body)
@@ -59,7 +59,7 @@ class Wish(BaseModel):
             raise named(error) from None
 
 
-class ShowWish(Wish):
+class PutShowRequest(StrictModel):
     """What a show shall be."""
 
     title: Text
@@ -71,14 +71,14 @@ class ShowWish(Wish):
     market: Id | None = None
 
 
-class Price(Wish):
+class Price(StrictModel):
     """An amount in minor units of its currency."""
 
     amount: Annotated[int, Field(ge=1, le=100_000_000)]
     currency: Currency
 
 
-class DropWish(Wish):
+class PutDropRequest(StrictModel):
     """What a drop shall be. Without ``opens_at`` it waits for its cue."""
 
     show_id: Id

@@ -12,7 +12,7 @@ import boto3
 
 from chalicelib.aws import client
 from chalicelib.instants import DAY, Instant, rfc3339
-from chalicelib.shows import DropWish, Shows, ShowWish
+from chalicelib.shows import PutDropRequest, PutShowRequest, Shows
 from chalicelib.stock import Layout, Stock
 from infra.local import engine as embedded
 from infra.local.tables import make_tables
@@ -42,10 +42,10 @@ class Ground:
 
     def put_drop(self, drop_id: str, units: int, now: Instant) -> Layout:
         """A drop that is open, laid out as the product does."""
-        self.shows.put_show(_SHOW, _show(now), "bench", now)
-        wish = {"show_id": _SHOW, "sku": "MUG", "title": "Mug", "stock": units, "opens_at": rfc3339(now - 1_000)}
+        self.shows.put_show(_SHOW, _show_request(now), "bench", now)
+        request = {"show_id": _SHOW, "sku": "MUG", "title": "Mug", "stock": units, "opens_at": rfc3339(now - 1_000)}
         price = {"unit_price": {"amount": 1200, "currency": "GBP"}}
-        drop, _ = self.shows.put_drop(drop_id, DropWish.read(wish | price), "bench", now)
+        drop, _ = self.shows.put_drop(drop_id, PutDropRequest.from_body(request | price), "bench", now)
         return drop.layout
 
 
@@ -72,6 +72,6 @@ def another_client() -> DynamoDBClient:
     return boto3.client("dynamodb", config=client("dynamodb").meta.config)
 
 
-def _show(now: Instant) -> ShowWish:
+def _show_request(now: Instant) -> PutShowRequest:
     starts_at = rfc3339(now // DAY * DAY)
-    return ShowWish.read({"title": "Benchmark", "currency": "GBP", "starts_at": starts_at})
+    return PutShowRequest.from_body({"title": "Benchmark", "currency": "GBP", "starts_at": starts_at})

@@ -21,11 +21,11 @@ def seed(api: str, operator_token: str) -> str:
     with httpx.Client(base_url=api, headers=bearer, timeout=60) as http:
         _put(http, f"shows/{sample['show_id']}", sample["show"])
         for drop in sample["drops"]:
-            _put(http, f"drops/{drop['drop_id']}", _wish(sample, drop))
+            _put(http, f"drops/{drop['drop_id']}", _drop_request(sample, drop))
     return str(sample["show_id"])
 
 
-def _wish(sample: dict[str, Any], drop: dict[str, Any]) -> dict[str, Any]:
+def _drop_request(sample: dict[str, Any], drop: dict[str, Any]) -> dict[str, Any]:
     return {
         "show_id": sample["show_id"],
         "sku": drop["sku"],
@@ -36,7 +36,7 @@ def _wish(sample: dict[str, Any], drop: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _put(http: httpx.Client, path: str, wish: dict[str, Any]) -> None:
-    answer = http.put(path, json=wish)
-    if answer.is_error:
-        raise RuntimeError(f"PUT {path} was answered {answer.status_code}: {answer.text}")
+def _put(http: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    response = http.put(path, json=body)
+    if response.is_error:
+        raise RuntimeError(f"PUT {path} was answered {response.status_code}: {response.text}")

@@ -229,9 +229,9 @@ class Stack:
         }
 
 
-def invoke_repair(functions: Any, name: str, wish: Mapping[str, Any] | None = None) -> Any:
+def invoke_repair(functions: Any, name: str, request: Mapping[str, Any] | None = None) -> Any:
     """Run the repair function (``functions``: a Lambda client). :class:`RepairFailed` when it fails."""
-    answer = functions.invoke(FunctionName=name, Payload=json.dumps(wish or {}).encode())
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps(request or {}).encode())
     told = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer:
         raise RepairFailed(f"repair failed: {told}")

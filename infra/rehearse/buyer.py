@@ -83,9 +83,9 @@ class Buyer:
         first_key = self._key()
         while True:
             if resource is None:
-                reply = await self._client.as_buyer("hold", "POST", path, self._wish(wanted, path), first_key)
+                reply = await self._client.as_buyer("hold", "POST", path, self._lines_request(wanted, path), first_key)
             else:
-                body = self._wish(wanted, path) | {"id": resource}
+                body = self._lines_request(wanted, path) | {"id": resource}
                 reply = await self._client.as_buyer("hold more", "PUT", f"{path}/{resource}", body, self._key())
             _refuse_unexpected(reply)
             if reply.status == 409 and resource is None:
@@ -175,7 +175,7 @@ class Buyer:
         total = next(int(total["amount"]) for total in body["totals"] if total["type"] == "total")
         return DrivenOrder(self._purchase.id, checkout_id, body["order"]["id"], total, lines)
 
-    def _wish(self, wanted: Mapping[str, int], path: str) -> Body:
+    def _lines_request(self, wanted: Mapping[str, int], path: str) -> Body:
         lines = [{"item": {"id": drop_id}, "quantity": quantity} for drop_id, quantity in wanted.items()]
         person = self._person() if path == "/checkout-sessions" else {}
         return {"line_items": lines, "attribution": {"channel": "rehearsal"}} | person

@@ -85,7 +85,7 @@ async def _announce(plan: Plan, client: Client, driven: Driven, progress: Progre
         raise Stuck(f"PUT /shows/{plan.show_id}: {reply}")
 
     async def put(drop: PlannedDrop) -> None:
-        reply = await client.as_operator("put drop", "PUT", f"/drops/{drop.id}", _drop_wish(plan, drop))
+        reply = await client.as_operator("put drop", "PUT", f"/drops/{drop.id}", _drop_request(plan, drop))
         if reply.status not in {200, 201}:
             raise Stuck(f"PUT /drops/{drop.id}: {reply}")
 
@@ -95,7 +95,7 @@ async def _announce(plan: Plan, client: Client, driven: Driven, progress: Progre
         raise Stuck(failures[0])
 
 
-def _drop_wish(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
+def _drop_request(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
     return {
         "show_id": plan.show_id,
         "sku": drop.sku,

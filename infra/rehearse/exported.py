@@ -96,8 +96,8 @@ async def exported_until(
 
 async def _manifest_of(day: date, show_id: str, run_key: str, client: Client) -> str:
     """Ask for an export, and wait until it is written; the key of its manifest."""
-    asked = {"date": day.isoformat(), "show_id": show_id}
-    reply = await client.as_finance("ask for export", "POST", "/exports", asked, run_key)
+    request = {"date": day.isoformat(), "show_id": show_id}
+    reply = await client.as_finance("ask for export", "POST", "/exports", request, run_key)
     if reply.status not in {200, 201, 202}:
         raise Stuck(f"POST /exports: {reply}")
     run_id = reply.body["export_id"]

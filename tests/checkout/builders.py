@@ -7,14 +7,14 @@ from typing import Any
 from chalicelib.checkout import (
     Buyer,
     Caller,
-    Change,
-    Completion,
+    CompleteRequest,
     Destination,
     Line,
+    LineRequest,
     Purchase,
-    RefundWish,
+    PurchaseRequest,
+    RefundRequest,
     State,
-    Wish,
 )
 from chalicelib.instants import Instant, parse
 
@@ -60,22 +60,22 @@ def a_purchase(**changes: Any) -> Purchase:
     return Purchase(**{**standard, **changes})
 
 
-def a_change(*wishes: tuple[str, int], key: str = "key-1", **changes: Any) -> Change:
+def a_purchase_request(*lines: tuple[str, int], key: str = "key-1", **changes: Any) -> PurchaseRequest:
     """A request for (drop, quantity) pairs, with buyer and destination; its fingerprint follows from what it asks."""
     standard: dict[str, Any] = {
         "caller": PLATFORM,
         "key": key,
-        "wishes": tuple(Wish(drop_id, quantity) for drop_id, quantity in wishes) if wishes else None,
+        "lines": tuple(LineRequest(drop_id, quantity) for drop_id, quantity in lines) if lines else None,
         "buyer": BUYER,
         "destination": LONDON,
     }
-    made = {**standard, **changes}
-    return Change(**{"fingerprint": repr(sorted(made.items(), key=lambda pair: pair[0])), **made})
+    fields = {**standard, **changes}
+    return PurchaseRequest(**{"fingerprint": repr(sorted(fields.items(), key=lambda pair: pair[0])), **fields})
 
 
-def a_completion(token: str = "ok", key: str = "pay-1") -> Completion:
-    return Completion(PLATFORM, key, f"complete {token}", "sandbox", "instrument_1", "card", token)
+def a_complete_request(token: str = "ok", key: str = "pay-1") -> CompleteRequest:
+    return CompleteRequest(PLATFORM, key, f"complete {token}", "sandbox", "instrument_1", "card", token)
 
 
-def a_refund(*lines: tuple[str, int], key: str = "refund-1", restock: bool = False) -> RefundWish:
-    return RefundWish(key=key, fingerprint=f"{lines} {restock}", lines=lines, restock=restock, actor="ann")
+def a_refund_request(*lines: tuple[str, int], key: str = "refund-1", restock: bool = False) -> RefundRequest:
+    return RefundRequest(key=key, fingerprint=f"{lines} {restock}", lines=lines, restock=restock, actor="ann")

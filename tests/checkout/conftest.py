@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import DEFAULT_MARKETS, Answer, Checkout, Purchase, PurchaseStore
-from chalicelib.discounts import Discounts, DiscountWish
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, CheckoutResult, Purchase, PurchaseStore
+from chalicelib.discounts import Discounts, PutDiscountRequest
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.payments import SandboxGateway
-from chalicelib.shows import DropWish, Shows, ShowWish
+from chalicelib.shows import PutDropRequest, PutShowRequest, Shows
 from chalicelib.stock import Stock
-from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.conftest import Tables
 
 SHOW = "tonight"
@@ -41,12 +41,12 @@ class ShopFixture:
             "stock": stock,
             "opens_at": rfc3339(now),
         }
-        self.shows.put_drop(drop_id, DropWish.model_validate({**wish, **changes}), "test", now)
+        self.shows.put_drop(drop_id, PutDropRequest.model_validate({**wish, **changes}), "test", now)
 
     def discount(self, code: str = "ten", *, now: Instant = NOW - MINUTE, **changes: Any) -> None:
         """A code for a tenth off; ``None`` leaves a field out."""
         asked = {"title": f"The {code}", "percent_bps": 1_000} | changes
-        wish = DiscountWish.read({name: value for name, value in asked.items() if value is not None})
+        wish = PutDiscountRequest.from_body({name: value for name, value in asked.items() if value is not None})
         self.checkout.discounts.put(code, wish, self.shows.show(SHOW), "test", now)
 
     def budgets(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:
@@ -64,23 +64,23 @@ class ShopFixture:
         return audit.available, audit.held, audit.sold
 
     def open_purchase(
-        self, *wishes: tuple[str, int], key: str = "key-1", now: Instant = NOW, **changes: Any
+        self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW, **changes: Any
     ) -> Purchase:
         """A purchase with units held, buyer and destination known."""
-        answer = self.checkout.create(a_change(*wishes, key=key, **changes), now)
-        assert isinstance(answer, Answer)
+        answer = self.checkout.create(a_purchase_request(*lines, key=key, **changes), now)
+        assert isinstance(answer, CheckoutResult)
         return answer.purchase
 
-    def placed(self, *wishes: tuple[str, int], token: str = "ok", key: str = "key-1", now: Instant = NOW) -> Purchase:
+    def placed(self, *lines: tuple[str, int], token: str = "ok", key: str = "key-1", now: Instant = NOW) -> Purchase:
         """A purchase that was completed and waits for the worker."""
-        purchase = self.open_purchase(*wishes, key=key, now=now)
-        answer = self.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
-        assert isinstance(answer, Answer)
+        purchase = self.open_purchase(*lines, key=key, now=now)
+        answer = self.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
+        assert isinstance(answer, CheckoutResult)
         return answer.purchase
 
-    def paid(self, *wishes: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
+    def paid(self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
         """A purchase that was completed, captured and is paid."""
-        placed = self.placed(*wishes, key=key, now=now)
+        placed = self.placed(*lines, key=key, now=now)
         self.checkout.capture(placed.id, placed.attempt, now)
         return self.read(placed.id)
 
@@ -95,7 +95,7 @@ def shop_on(tables: Tables, **more: Any) -> ShopFixture:
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
-    shows.put_show(SHOW, ShowWish.model_validate(show), "test", NOW - 10 * MINUTE)
+    shows.put_show(SHOW, PutShowRequest.model_validate(show), "test", NOW - 10 * MINUTE)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     discounts = Discounts(tables.dynamodb, tables.commerce, stock)

@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.aws import from_item, to_item, wrap
 from chalicelib.checkout import DropAudit, Fault, Mended, Purchase
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
-from chalicelib.shows import DropWish
+from chalicelib.shows import PutDropRequest
 from chalicelib.stock import HoldRef, Taken, hold_id
 from tests.checkout.builders import NOW
 from tests.checkout.conftest import ShopFixture
@@ -112,8 +112,8 @@ def taken_by_a_request_that_died(shop: ShopFixture, quantity: int = 1, now: Inst
     return answer.hold
 
 
-def a_mug(**changes: Any) -> DropWish:
-    return DropWish.model_validate(
+def a_mug(**changes: Any) -> PutDropRequest:
+    return PutDropRequest.model_validate(
         {
             "show_id": "tonight", "sku": "sku-mug", "title": "The mug", "stock": 9,
             "unit_price": {"amount": 1_275, "currency": "GBP"}, "opens_at": rfc3339(NOW - 5 * MINUTE), **changes,

@@ -13,7 +13,7 @@ from chalicelib.errors import NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.shows.plans import _planned
 from chalicelib.stock.store import StockStore
-from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion, a_refund
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
@@ -40,14 +40,14 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 2))
     for now in (NOW, LATER, NOW + 10 * MINUTE):
         assert clean(shop, now)
-    shop.checkout.complete(purchase.id, a_completion("ok", "pay"), NOW)
+    shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), NOW)
     placed = shop.read(purchase.id)
     assert clean(shop, NOW)
     shop.checkout.capture(placed.id, placed.attempt, NOW)
     for now in (NOW, LATER, NOW + 10 * MINUTE):
         assert clean(shop, now)
     line = placed.lines[0].id
-    shop.checkout.refund(placed.id, a_refund((line, 1), restock=True), NOW)
+    shop.checkout.refund(placed.id, a_refund_request((line, 1), restock=True), NOW)
     assert clean(shop, NOW + 10 * MINUTE)
     shop.checkout.cancel_order(placed.id, "c", "c", "ann", NOW)
     assert clean(shop, NOW + 10 * MINUTE)
@@ -59,7 +59,7 @@ def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixt
     shop.checkout.capture(declined.id, 1, NOW)
     assert shop.read(declined.id).state is State.OPEN
     assert clean(shop)
-    shop.checkout.update(declined.id, a_change(("mug", 1), key="b"), NOW)
+    shop.checkout.update(declined.id, a_purchase_request(("mug", 1), key="b"), NOW)
     assert clean(shop)
     shop.checkout.cancel(declined.id, PLATFORM, "c", "c", NOW)
     given_up = shop.open_purchase(("mug", 3), key="d")

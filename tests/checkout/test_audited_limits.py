@@ -10,7 +10,7 @@ from chalicelib.aws import wrap
 from chalicelib.checkout import log_reference
 from chalicelib.checkout.identity import buyer_hash
 from chalicelib.instants import DAY, MINUTE, SECOND
-from tests.checkout.builders import BUYER, NOW, a_change, a_completion, a_refund
+from tests.checkout.builders import BUYER, NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import LATER, MUCH_LATER, audited, clean, mended
 from tests.checkout.test_limits import dies_at_the_freeze, left_of, tally
@@ -46,7 +46,7 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
 ) -> None:
     paid = shop.paid(("mug", 2), key="a")
     assert clean(shop, MUCH_LATER)
-    shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     assert clean(shop, MUCH_LATER)
     dying = shop.open_purchase(("mug", 1), key="b")
     dies_at_the_freeze(shop, dying, monkeypatch)
@@ -63,8 +63,8 @@ def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFix
     shared = shop.placed(("mug", 1), token="declined", key="a")
     shop.checkout.capture(shared.id, 1, NOW)
     bob = BUYER.model_copy(update={"email": "bob@example.com"})
-    shop.checkout.update(shared.id, a_change(("mug", 3), key="bob", buyer=bob), NOW)
-    shop.checkout.complete(shared.id, a_completion("ok", "again"), NOW)
+    shop.checkout.update(shared.id, a_purchase_request(("mug", 3), key="bob", buyer=bob), NOW)
+    shop.checkout.complete(shared.id, a_complete_request("ok", "again"), NOW)
     shop.checkout.capture(shared.id, 2, NOW)
     assert (tally(shop)["units"], tally(shop, email="bob@example.com")["units"]) == (1, 3)
     assert (reasons(shop), audited(shop).buyers, clean(shop)) == ([], 2, True)
@@ -104,8 +104,8 @@ def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> 
 
 def _tries(shop: ShopFixture, quantity: int, key: str) -> Any:
     purchase = shop.open_purchase(("mug", quantity), key=key)
-    answer = shop.checkout.complete(purchase.id, a_completion("ok", f"pay-{key}"), NOW)
-    shop.checkout.cancel(purchase.id, a_completion().caller, f"cancel-{key}", "", NOW)
+    answer = shop.checkout.complete(purchase.id, a_complete_request("ok", f"pay-{key}"), NOW)
+    shop.checkout.cancel(purchase.id, a_complete_request().caller, f"cancel-{key}", "", NOW)
     return answer
 
 

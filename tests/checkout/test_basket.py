@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Answer, Buyer, NoPurchase, State
+from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, State
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import MINUTE, SECOND, rfc3339
-from tests.checkout.builders import LONDON, NEW_YORK, NOW, PLATFORM, a_change
+from tests.checkout.builders import LONDON, NEW_YORK, NOW, PLATFORM, a_purchase_request
 from tests.checkout.conftest import ShopFixture
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
 def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
-    answer = shop.checkout.create(a_change(("mug", 2)), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.create(a_purchase_request(("mug", 2)), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert answer.created
     assert said(answer) == []
     assert shop.counts("mug") == (1, 2, 0)
@@ -30,8 +30,8 @@ def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> No
 def test_the_same_request_again_is_the_same_purchase(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     first = shop.open_purchase(("mug", 2))
-    again = shop.checkout.create(a_change(("mug", 2)), NOW + SECOND)
-    assert isinstance(again, Answer)
+    again = shop.checkout.create(a_purchase_request(("mug", 2)), NOW + SECOND)
+    assert isinstance(again, CheckoutResult)
     assert (again.purchase, again.created) == (first, True)
     assert shop.counts("mug") == (1, 2, 0)
 
@@ -40,8 +40,8 @@ def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: ShopFixture) ->
     shop.drop("mug", stock=1)
     first = shop.paid(("mug", 1))
     later = NOW + 5 * SECOND
-    again = shop.checkout.create(a_change(("mug", 1)), later)
-    assert isinstance(again, Answer)
+    again = shop.checkout.create(a_purchase_request(("mug", 1)), later)
+    assert isinstance(again, CheckoutResult)
     assert again.purchase == first
 
 
@@ -49,7 +49,7 @@ def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: ShopFixtur
     shop.drop("mug", stock=3)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
-        shop.checkout.create(a_change(("mug", 2)), NOW)
+        shop.checkout.create(a_purchase_request(("mug", 2)), NOW)
     assert refusal.value.code == "idempotency_conflict"
     assert shop.read(first.id) == first
     assert shop.counts("mug") == (2, 1, 0)
@@ -63,8 +63,8 @@ def test_lines_of_one_drop_are_merged(shop: ShopFixture) -> None:
 
 def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
-    answer = shop.checkout.create(a_change(("mug", 5)), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.create(a_purchase_request(("mug", 5)), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert said(answer) == ["quantity_adjusted"]
     assert answer.purchase.lines[0].quantity == 3
     assert shop.counts("mug") == (0, 3, 0)
@@ -73,7 +73,7 @@ def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: ShopFixture
 def test_when_all_units_are_held_the_next_lapse_is_told(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
-    answer = shop.checkout.create(a_change(("mug", 1), key="other"), NOW + 2 * SECOND)
+    answer = shop.checkout.create(a_purchase_request(("mug", 1), key="other"), NOW + 2 * SECOND)
     assert isinstance(answer, NoPurchase)
     assert said(answer) == ["all_held"]
     reclaimable = (NOW // 1000 + 300 + 3) * 1000  # strictly after the two seconds that cover clocks that differ
@@ -84,7 +84,7 @@ def test_sold_out_is_said_when_every_unit_is_sold(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.paid(("mug", 1))
     shop.stock.refresh(shop.shows.drop("mug").layout, now=NOW + SECOND)  # type: ignore[union-attr]
-    answer = shop.checkout.create(a_change(("mug", 1), key="other"), NOW + 3 * SECOND)
+    answer = shop.checkout.create(a_purchase_request(("mug", 1), key="other"), NOW + 3 * SECOND)
     assert said(answer) == ["out_of_stock"]
     assert isinstance(answer, NoPurchase)
 
@@ -108,28 +108,28 @@ def test_a_lapsed_hold_goes_to_the_next_buyer(shop: ShopFixture) -> None:
 )
 def test_outside_its_window_nothing_is_held(shop: ShopFixture, changes: dict[str, Any], code: str) -> None:
     shop.drop("mug", stock=1, **changes)
-    answer = shop.checkout.create(a_change(("mug", 1)), NOW)
+    answer = shop.checkout.create(a_purchase_request(("mug", 1)), NOW)
     assert isinstance(answer, NoPurchase)
     assert said(answer) == [code]
     assert shop.counts("mug") == (1, 0, 0)
 
 
 def test_an_unknown_drop_is_unavailable(shop: ShopFixture) -> None:
-    assert said(shop.checkout.create(a_change(("nothing", 1)), NOW)) == ["item_unavailable"]
+    assert said(shop.checkout.create(a_purchase_request(("nothing", 1)), NOW)) == ["item_unavailable"]
 
 
 def test_what_can_be_had_is_held_and_the_rest_is_said(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
-    answer = shop.checkout.create(a_change(("nothing", 1), ("mug", 1)), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.create(a_purchase_request(("nothing", 1), ("mug", 1)), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert said(answer) == ["item_unavailable"]
     assert [line.drop_id for line in answer.purchase.lines] == ["mug"]
 
 
 def test_the_limit_of_a_buyer_cuts_the_quantity(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
-    answer = shop.checkout.create(a_change(("mug", 3)), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.create(a_purchase_request(("mug", 3)), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert said(answer) == ["limit_exceeded"]
     assert shop.counts("mug") == (7, 2, 0)
 
@@ -137,10 +137,10 @@ def test_the_limit_of_a_buyer_cuts_the_quantity(shop: ShopFixture) -> None:
 def test_more_units_are_a_further_hold_and_fewer_go_back(shop: ShopFixture) -> None:
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 2))
-    shop.checkout.update(purchase.id, a_change(("mug", 4), key="more"), NOW)
+    shop.checkout.update(purchase.id, a_purchase_request(("mug", 4), key="more"), NOW)
     assert shop.counts("mug") == (1, 4, 0)
     assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [2, 2]
-    shop.checkout.update(purchase.id, a_change(("mug", 1), key="fewer"), NOW)
+    shop.checkout.update(purchase.id, a_purchase_request(("mug", 1), key="fewer"), NOW)
     assert shop.counts("mug") == (4, 1, 0)
     assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [1]
 
@@ -149,8 +149,8 @@ def test_a_line_left_out_gives_its_units_back(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     shop.drop("bowl", stock=2)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
-    answer = shop.checkout.update(purchase.id, a_change(("bowl", 1), key="update"), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.update(purchase.id, a_purchase_request(("bowl", 1), key="update"), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert [line.drop_id for line in answer.purchase.lines] == ["bowl"]
     assert shop.counts("mug") == (2, 0, 0)
     assert shop.counts("bowl") == (1, 1, 0)
@@ -159,9 +159,9 @@ def test_a_line_left_out_gives_its_units_back(shop: ShopFixture) -> None:
 def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1))
-    change = a_change(key="update", buyer=None, destination=NEW_YORK)
+    change = a_purchase_request(key="update", buyer=None, destination=NEW_YORK)
     answer = shop.checkout.update(purchase.id, change, NOW)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, CheckoutResult)
     changed = answer.purchase
     assert (changed.lines[0].holds, changed.buyer) == (purchase.lines[0].holds, purchase.buyer)
     assert (changed.market, changed.totals.shipping, changed.version) == ("US", 995, 2)
@@ -170,7 +170,7 @@ def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
 def test_an_update_repeated_is_carried_out_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
-    change = a_change(("mug", 2), key="update")
+    change = a_purchase_request(("mug", 2), key="update")
     shop.checkout.update(purchase.id, change, NOW)
     shop.checkout.update(purchase.id, change, NOW)
     assert shop.read(purchase.id).version == 2
@@ -180,8 +180,8 @@ def test_an_update_repeated_is_carried_out_once(shop: ShopFixture) -> None:
 def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
-    answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
+    assert isinstance(answer, CheckoutResult)
     assert said(answer) == ["all_held"]
     assert answer.purchase.lines[0].quantity == 2
 
@@ -190,8 +190,8 @@ def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: ShopFixture) -> N
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     shop.drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
-    answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
+    assert isinstance(answer, CheckoutResult)
     assert [(one.code, one.path) for one in answer.messages] == [("price_changed", "$.line_items[0]")]
     assert answer.purchase.lines == purchase.lines
     assert shop.counts("mug") == (4, 1, 0)
@@ -201,8 +201,8 @@ def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: ShopF
     shop.drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     shop.drop("mug", stock=5, unit_price={"amount": 900, "currency": "GBP"})
-    answer = shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW + 2 * SECOND)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
+    assert isinstance(answer, CheckoutResult)
     assert said(answer) == []
     assert (answer.purchase.lines[0].unit_price, answer.purchase.totals.subtotal) == (900, 3 * 900)
     assert shop.counts("mug") == (2, 3, 0)
@@ -211,7 +211,7 @@ def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: ShopF
 def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     with pytest.raises(BadInput) as refusal:
-        shop.checkout.create(a_change(("mug", 1), shipping_option="teleport"), NOW)
+        shop.checkout.create(a_purchase_request(("mug", 1), shipping_option="teleport"), NOW)
     assert refusal.value.field == "$.fulfillment.methods[0].groups[0].selected_option_id"
     assert shop.counts("mug") == (2, 0, 0)
 
@@ -224,7 +224,7 @@ def test_a_chosen_shipping_option_is_obeyed(shop: ShopFixture) -> None:
 
 def test_what_is_missing_is_named(shop: ShopFixture) -> None:
     shop.drop("mug")
-    answer = shop.checkout.create(a_change(("mug", 1), buyer=Buyer(), destination=None), NOW)
+    answer = shop.checkout.create(a_purchase_request(("mug", 1), buyer=Buyer(), destination=None), NOW)
     assert [(m.code, m.path) for m in answer.messages] == [
         ("missing", "$.buyer.email"),
         ("missing", "$.fulfillment.methods"),
@@ -236,10 +236,10 @@ def test_cancelling_gives_the_units_back_once(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 2))
     for _ in range(2):
         answer = shop.checkout.cancel(purchase.id, PLATFORM, "cancel-1", "", NOW)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, CheckoutResult)
         assert answer.purchase.state is State.CANCELLED
     assert shop.counts("mug") == (2, 0, 0)
-    refused = shop.checkout.update(purchase.id, a_change(("mug", 1), key="late"), NOW)
+    refused = shop.checkout.update(purchase.id, a_purchase_request(("mug", 1), key="late"), NOW)
     assert said(refused) == ["already_canceled"]
     assert shop.counts("mug") == (2, 0, 0)
 
@@ -248,22 +248,22 @@ def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: ShopFixture)
     shop.drop("mug", stock=3)
     cart = shop.open_purchase(("mug", 2), as_cart=True, buyer=None, destination=None)
     assert cart.is_cart
-    change = a_change(("mug", 1), key="convert", cart_id=cart.id, destination=LONDON)
+    change = a_purchase_request(("mug", 1), key="convert", cart_id=cart.id, destination=LONDON)
     session = shop.checkout.create(change, NOW)
-    assert isinstance(session, Answer)
+    assert isinstance(session, CheckoutResult)
     assert (session.purchase.id, session.created, session.purchase.is_cart) == (cart.id, True, False)
     assert session.purchase.lines[0].quantity == 2
     assert session.purchase.buyer is not None
     again = shop.checkout.create(change, NOW)
-    assert isinstance(again, Answer)
+    assert isinstance(again, CheckoutResult)
     assert again.purchase == session.purchase
 
 
 def test_nothing_is_known_under_an_unknown_id(shop: ShopFixture) -> None:
     for answer in (
         shop.checkout.find("B" * 22, NOW),
-        shop.checkout.update("B" * 22, a_change(("mug", 1)), NOW),
+        shop.checkout.update("B" * 22, a_purchase_request(("mug", 1)), NOW),
         shop.checkout.cancel("B" * 22, PLATFORM, "k", "", NOW),
-        shop.checkout.create(a_change(("mug", 1), cart_id="B" * 22), NOW),
+        shop.checkout.create(a_purchase_request(("mug", 1), cart_id="B" * 22), NOW),
     ):
         assert said(answer) == ["not_found"]

@@ -11,7 +11,7 @@ from chalicelib.discounts import RESERVED_SECONDS
 from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.stock import Stock
-from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once, shop_on
 from tests.checkout.test_discounts import GBP, completed, opened, said
 
@@ -56,7 +56,7 @@ def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: ShopF
     shop.discount(budget_uses=1)
     completed(shop, opened(shop, "TEN", key="a"))
     shop.stock.refresh(shop.checkout.discounts.find("TEN", NOW).discount.budgets[0].layout, NOW)  # type: ignore[union-attr]
-    late = shop.checkout.create(a_change(("mug", 1), key="b", codes=("TEN",)), NOW + SECOND)
+    late = shop.checkout.create(a_purchase_request(("mug", 1), key="b", codes=("TEN",)), NOW + SECOND)
     assert said(late) == ["discount_code_expired"]
 
 
@@ -266,6 +266,6 @@ def test_two_processes_take_the_last_use_once(shop: ShopFixture) -> None:
     other = shop_on(shop.tables).checkout
     other.discounts.find("TEN", NOW)
     assert completed(shop, first).purchase.state is State.PLACED
-    answer = other.complete(second.id, a_completion("ok", "pay-b"), NOW)
+    answer = other.complete(second.id, a_complete_request("ok", "pay-b"), NOW)
     assert said(answer)[:1] == ["totals_changed"]
     assert shop.budgets() == [(0, 0, 1)]

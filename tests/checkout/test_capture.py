@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Answer, NoPurchase, State, ending
+from chalicelib.checkout import CheckoutResult, NoPurchase, State, ending
 from chalicelib.errors import Conflict, Contended
 from chalicelib.instants import MINUTE, SECOND
-from chalicelib.payments import Authorised, Captured, Declined, OutcomeUnknownError, PaymentOrder, SandboxGateway
+from chalicelib.payments import (
+    AuthorisationRequest,
+    Authorised,
+    Captured,
+    Declined,
+    OutcomeUnknownError,
+    SandboxGateway,
+)
 from chalicelib.stock import Gone, Stock
-from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
@@ -38,12 +45,12 @@ def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
 def test_completing_again_with_the_same_key_tells_how_it_stands(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
-    answer = shop.checkout.complete(paid.id, a_completion(key="pay-key-1"), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.complete(paid.id, a_complete_request(key="pay-key-1"), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert answer.purchase == paid
     with pytest.raises(Conflict):
-        shop.checkout.complete(paid.id, a_completion("declined", key="pay-key-1"), NOW)
-    other = shop.checkout.complete(paid.id, a_completion(key="pay-2"), NOW)
+        shop.checkout.complete(paid.id, a_complete_request("declined", key="pay-key-1"), NOW)
+    other = shop.checkout.complete(paid.id, a_complete_request(key="pay-2"), NOW)
     assert said(other) == ["already_completed"]
     assert shop.read(paid.id) == paid
 
@@ -51,7 +58,9 @@ def test_completing_again_with_the_same_key_tells_how_it_stands(shop: ShopFixtur
 def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     placed = shop.placed(("mug", 1))
-    assert said(shop.checkout.update(placed.id, a_change(("mug", 2), key="late"), NOW)) == ["complete_in_progress"]
+    assert said(shop.checkout.update(placed.id, a_purchase_request(("mug", 2), key="late"), NOW)) == [
+        "complete_in_progress"
+    ]
     assert said(shop.checkout.cancel(placed.id, PLATFORM, "c", "", NOW)) == ["complete_in_progress"]
     assert shop.read(placed.id) == placed
     assert shop.counts("mug") == (2, 0, 1)
@@ -60,7 +69,7 @@ def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: ShopFixture) -
 def test_an_incomplete_purchase_is_not_placed(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1), destination=None)
-    answer = shop.checkout.complete(purchase.id, a_completion(), NOW)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     assert said(answer) == ["missing"]
     assert shop.read(purchase.id) == purchase
 
@@ -74,8 +83,8 @@ def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: ShopFixtur
     assert opened.payment is not None
     assert (opened.payment.failure, opened.payment.token) == ("card_declined", None)
     assert shop.counts("mug") == (0, 1, 0)
-    retried = shop.checkout.complete(placed.id, a_completion("ok", "pay-again"), NOW + SECOND)
-    assert isinstance(retried, Answer)
+    retried = shop.checkout.complete(placed.id, a_complete_request("ok", "pay-again"), NOW + SECOND)
+    assert isinstance(retried, CheckoutResult)
     shop.checkout.capture(placed.id, 2, NOW + SECOND)
     assert shop.read(placed.id).state is State.PAID
     assert shop.counts("mug") == (0, 0, 1)
@@ -85,11 +94,11 @@ def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     for attempt in range(1, 21):
-        shop.checkout.complete(purchase.id, a_completion("declined", f"pay-{attempt}"), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request("declined", f"pay-{attempt}"), NOW)
         shop.checkout.capture(purchase.id, attempt, NOW)
     before = shop.read(purchase.id)
     assert (before.state, before.attempt) == (State.OPEN, 20)
-    answer = shop.checkout.complete(purchase.id, a_completion("ok", "once more"), NOW)
+    answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "once more"), NOW)
     assert [(one.code, one.severity) for one in answer.messages] == [("payment_failed", "unrecoverable")]
     assert shop.read(purchase.id) == before
     shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
@@ -111,9 +120,9 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
     placed = shop.placed(("mug", 1), token="capture_refused")
     shop.checkout.cancel(placed.id, PLATFORM, "too-late", "", NOW)
     shop.checkout.capture(placed.id, 1, NOW)
-    again = shop.checkout.complete(placed.id, a_completion("declined", "pay-again"), NOW)
-    assert isinstance(again, Answer)
-    late = PaymentOrder(placed.id, 3, placed.totals.total, "GBP", "ok", {}, NOW)
+    again = shop.checkout.complete(placed.id, a_complete_request("declined", "pay-again"), NOW)
+    assert isinstance(again, CheckoutResult)
+    late = AuthorisationRequest(placed.id, 3, placed.totals.total, "GBP", "ok", {}, NOW)
     shop.gateway.authorise(late, now=NOW)
     shop.checkout.capture(placed.id, 3, NOW)
     found = shop.gateway.find(placed.id, 3, now=NOW)
@@ -126,7 +135,7 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
 ) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
-    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
+    found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
     counted: list[str] = []
     monkeypatch.setattr(ending, "count", counted.append)
@@ -156,9 +165,9 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, m
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     monkeypatch.setattr(Stock, "sell", lambda *_: Gone())
-    placed = shop.checkout.complete(purchase.id, a_completion(), NOW)
-    assert isinstance(placed, Answer)
-    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
+    placed = shop.checkout.complete(purchase.id, a_complete_request(), NOW)
+    assert isinstance(placed, CheckoutResult)
+    found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
 
     def rival() -> None:
@@ -210,7 +219,7 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
 
     monkeypatch.setattr(type(shop.stock), "sell", dies)
     with pytest.raises(SystemExit):
-        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     monkeypatch.setattr(type(shop.stock), "sell", real)
     assert shop.counts("mug") == (0, 2, 0)
     shop.checkout.capture(purchase.id, 1, NOW)
@@ -231,7 +240,7 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
 
     monkeypatch.setattr(type(shop.stock), "sell", dies)
     with pytest.raises(SystemExit):
-        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     monkeypatch.setattr(type(shop.stock), "sell", real)
     later = NOW + 10 * MINUTE
     shop.open_purchase(("mug", 1), key="other", now=later)
@@ -242,7 +251,7 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     assert opened.payment.failure == "out_of_stock"
     assert shop.gateway.find(purchase.id, 1, now=later) is None
     assert shop.counts("bowl", later) == (0, 1, 0)
-    again = shop.checkout.complete(purchase.id, a_completion(key="pay-again"), later + SECOND)
+    again = shop.checkout.complete(purchase.id, a_complete_request(key="pay-again"), later + SECOND)
     assert said(again) == ["all_held", "hold_lapsed"]
     assert shop.read(purchase.id) == opened
 
@@ -251,7 +260,7 @@ def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
-    shop.checkout.complete(purchase.id, a_completion(), later)
+    shop.checkout.complete(purchase.id, a_complete_request(), later)
     shop.checkout.capture(purchase.id, 1, later)
     assert shop.read(purchase.id).state is State.PAID
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout import Answer, Purchase, State
+from chalicelib.checkout import CheckoutResult, Purchase, State
 from chalicelib.checkout.capture import CHALLENGE_SECONDS, LOOK_AGAIN_SECONDS
 from chalicelib.checkout.status import as_it_stands
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Captured, Declined
-from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture
 
 DEADLINE = NOW + CHALLENGE_SECONDS * SECOND
@@ -53,7 +53,9 @@ def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     assert opened.payment is not None
     assert opened.payment.failure == "authentication_failed"
     assert shop.counts("mug") == (0, 1, 0)
-    assert isinstance(shop.checkout.complete(waiting.id, a_completion("ok", "again"), NOW + MINUTE), Answer)
+    assert isinstance(
+        shop.checkout.complete(waiting.id, a_complete_request("ok", "again"), NOW + MINUTE), CheckoutResult
+    )
     shop.checkout.capture(waiting.id, 2, NOW + MINUTE)
     assert shop.read(waiting.id).state is State.PAID
 
@@ -100,7 +102,7 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFi
 
 def test_a_waiting_purchase_is_neither_changed_nor_cancelled(shop: ShopFixture) -> None:
     waiting = asked(shop, stock=3)
-    answer = shop.checkout.update(waiting.id, a_change(("mug", 2), key="late"), NOW)
+    answer = shop.checkout.update(waiting.id, a_purchase_request(("mug", 2), key="late"), NOW)
     assert [message.code for message in answer.messages] == ["complete_in_progress", "authentication_required"]
     assert shop.read(waiting.id) == waiting
 

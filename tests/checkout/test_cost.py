@@ -11,7 +11,7 @@ import pytest
 from chalicelib.checkout import State
 from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, shop_on
 from tests.conftest import EngineAccount
 
@@ -65,7 +65,7 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
         purchase = shop.open_purchase(("mug", 1))
     assert creating == [("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)]
     with meter.measured() as completing:
-        shop.checkout.complete(purchase.id, a_completion("ok_4242"), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request("ok_4242"), NOW)
     assert completing == [("PutItem", "commerce", 1.0), ("UpdateItem", "stock", 1.0)]
     with meter.measured() as capturing:
         shop.checkout.capture(purchase.id, 1, NOW)
@@ -81,7 +81,7 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine
     meter = Meter(shop)
     with meter.measured() as writes:
         purchase = shop.open_purchase(("mug", 1))
-        shop.checkout.complete(purchase.id, a_completion("requires_action"), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request("requires_action"), NOW)
         assert writes == [*PLAIN[:4]]
         shop.checkout.capture(purchase.id, 1, NOW)
         held_again, waiting = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
@@ -105,7 +105,7 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> N
     meter = Meter(shop)
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1))
-        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request(), NOW)
         shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is State.PAID
     own_writes = [write for write in whole if write[1] != "sandbox"]
@@ -124,7 +124,7 @@ def whole_order(shop: ShopFixture, code: str) -> list[Write]:
     meter = Meter(shop)
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1), codes=(code,))
-        shop.checkout.complete(purchase.id, a_completion(), NOW)
+        shop.checkout.complete(purchase.id, a_complete_request(), NOW)
         shop.checkout.capture(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals.discount) == (State.PAID, 128)
@@ -186,7 +186,7 @@ def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount)
     shop.stock.refresh(offered.discount.budgets[0].layout, NOW)
     meter = Meter(shop)
     with meter.measured() as late:
-        answer = shop.checkout.create(a_change(("mug", 1), key="late", codes=("WELCOME10",)), NOW + 2_000)
+        answer = shop.checkout.create(a_purchase_request(("mug", 1), key="late", codes=("WELCOME10",)), NOW + 2_000)
     assert [message.code for message in answer.messages] == ["discount_code_expired"]
     assert late == PLAIN[:2]
 
@@ -200,10 +200,10 @@ def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_
     second, third = (shop.open_purchase(("mug", 1), key=key) for key in ("second", "third"))
     meter = Meter(shop)
     with meter.measured() as counted:
-        shop.checkout.complete(second.id, a_completion(), NOW)
+        shop.checkout.complete(second.id, a_complete_request(), NOW)
     assert counted[:2] == [("PutItem", "refused", 1.0), ("UpdateItem", "commerce", 1.0)]
     with meter.measured() as refused:
-        answer = shop.checkout.complete(third.id, a_completion(), NOW)
+        answer = shop.checkout.complete(third.id, a_complete_request(), NOW)
     assert [message.code for message in answer.messages] == ["limit_exceeded"]
     assert refused == [("PutItem", "refused", 1.0)]
 
@@ -237,6 +237,6 @@ def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) 
     shop.stock.refresh(drop.layout, now=NOW + 1_500)
     meter = Meter(shop)
     with meter.measured() as refused:
-        answer = shop.checkout.create(a_change(("mug", 1), key="late"), NOW + 3_000)
+        answer = shop.checkout.create(a_purchase_request(("mug", 1), key="late"), NOW + 3_000)
     assert [message.code for message in answer.messages] == ["out_of_stock"]
     assert refused == []

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item
-from chalicelib.checkout import Answer, Buyer, Destination, Purchase, PurchaseStore, State, declines
+from chalicelib.checkout import Buyer, CheckoutResult, Destination, Purchase, PurchaseStore, State, declines
 from chalicelib.errors import Contended
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Declined, SandboxGateway, instrument_of
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from tests.checkout.builders import NEW_YORK, NOW, a_completion
+from tests.checkout.builders import NEW_YORK, NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture, once, shop_on
 from tests.checkout.test_basket import said
 from tests.conftest import Tables
@@ -37,17 +37,17 @@ def somebody(number: int) -> dict[str, Any]:
 def tried(shop: ShopFixture, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
     """One attempt by a purchase of its own, brought to its end."""
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
-    answer = shop.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
+    assert isinstance(answer, CheckoutResult)
     assert answer.purchase.state is State.PLACED, said(answer)
     shop.checkout.capture(purchase.id, answer.purchase.attempt, now)
     return shop.read(purchase.id)
 
 
-def completed(shop: ShopFixture, key: str, token: str = "ok", now: Instant = NOW, **who: Any) -> Answer:
+def completed(shop: ShopFixture, key: str, token: str = "ok", now: Instant = NOW, **who: Any) -> CheckoutResult:
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
-    answer = shop.checkout.complete(purchase.id, a_completion(token, f"pay-{key}"), now)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
+    assert isinstance(answer, CheckoutResult)
     return answer
 
 
@@ -66,16 +66,16 @@ def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop:
         tried(shop, f"k{number}", now=NOW + number)
     purchase = shop.open_purchase(("mug", 1), key="again")
     before = snapshot(shop)
-    answer = shop.checkout.complete(purchase.id, a_completion("ok", "pay-again"), NOW + 3)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "pay-again"), NOW + 3)
+    assert isinstance(answer, CheckoutResult)
     assert (answer.purchase, said(answer)) == (purchase, ["too_many_attempts"])
     assert answer.messages[0].extra == {"retry_after_ms": HOUR - 3}
     assert answer.messages[0].severity == "recoverable"
     assert snapshot(shop) == before
     later = NOW + HOUR
     assert said(completed(shop, "later", now=later)) == []
-    placed = shop.checkout.complete(purchase.id, a_completion("ok", "pay-again"), later)
-    assert isinstance(placed, Answer)
+    placed = shop.checkout.complete(purchase.id, a_complete_request("ok", "pay-again"), later)
+    assert isinstance(placed, CheckoutResult)
     assert (placed.purchase.state, said(placed)) == (State.PLACED, [])
 
 
@@ -116,7 +116,7 @@ def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> 
 def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
     shop.drop("jug", stock=1)
     purchase = shop.open_purchase(("jug", 1))
-    shop.checkout.complete(purchase.id, a_completion(), NOW)
+    shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     placed = shop.read(purchase.id)
     drop = shop.shows.drop("jug")
     assert drop is not None

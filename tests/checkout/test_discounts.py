@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
+from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, State
 from chalicelib.checkout.till import reserves_of
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
-from tests.checkout.builders import NEW_YORK, NOW, a_change, a_completion
+from tests.checkout.builders import NEW_YORK, NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import SHOP_CURRENCY, SHOW, ShopFixture
 
 GBP = {"currency": SHOP_CURRENCY}
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
@@ -22,15 +22,17 @@ def opened(shop: ShopFixture, *codes: str, key: str = "key-1", now: Instant = NO
     return shop.open_purchase(("mug", 1), key=key, now=now, codes=codes, **changes)
 
 
-def completed(shop: ShopFixture, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW) -> Answer:
-    answer = shop.checkout.complete(purchase.id, a_completion(token, f"{key}-{purchase.id}"), now)
-    assert isinstance(answer, Answer)
+def completed(
+    shop: ShopFixture, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW
+) -> CheckoutResult:
+    answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"{key}-{purchase.id}"), now)
+    assert isinstance(answer, CheckoutResult)
     return answer
 
 
-def updated(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any) -> Answer:
-    answer = shop.checkout.update(purchase.id, a_change(key=key, **changes), now)
-    assert isinstance(answer, Answer)
+def updated(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any) -> CheckoutResult:
+    answer = shop.checkout.update(purchase.id, a_purchase_request(key=key, **changes), now)
+    assert isinstance(answer, CheckoutResult)
     return answer
 
 
@@ -81,8 +83,8 @@ def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None
     shop.drop("mug", stock=3)
     shop.discount()
     cart = opened(shop, "TEN", as_cart=True, destination=None)
-    answer = shop.checkout.create(a_change(key="convert", cart_id=cart.id), NOW)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.create(a_purchase_request(key="convert", cart_id=cart.id), NOW)
+    assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.codes, answer.purchase.totals.discount) == (("TEN",), 128)
 
 

@@ -13,7 +13,7 @@ from chalicelib.checkout.events import AT_WORK_SECONDS
 from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.payments import Declined, EventKind, ProviderEvent, stripe_event
-from tests.checkout.builders import NOW, a_refund
+from tests.checkout.builders import NOW, a_refund_request
 from tests.checkout.conftest import ShopFixture
 
 MONTH = 30 * DAY
@@ -162,7 +162,7 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, c
 def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 2))
-    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     hears(shop, a_refund_made(paid, refund.amount, refund.provider_id or ""))
     hears(shop, a_refund_made(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
     assert shop.read(paid.id) == after

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.checkout import Line, Purchase, Refund, RefundLine, RefundWish, Totals
+from chalicelib.checkout import Line, Purchase, Refund, RefundLine, RefundRequest, Totals
 from chalicelib.checkout.giving_back import Back, back_of, rest_of
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.finance.entries import entries_of
@@ -36,8 +36,8 @@ def sold(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
     return an_order(lines=tuple(taxed), totals=totals)
 
 
-def a_wish(**said: object) -> RefundWish:
-    return RefundWish("key", "", said.pop("lines", ()), False, "ann", **said)  # type: ignore[arg-type]
+def a_request(**fields: object) -> RefundRequest:
+    return RefundRequest("key", "", fields.pop("lines", ()), False, "ann", **fields)  # type: ignore[arg-type]
 
 
 def given_back(purchase: Purchase, back: Back) -> Purchase:
@@ -85,21 +85,21 @@ def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
         kind, part = data.draw(st.sampled_from(kinds))
         if kind == "units":
             assert part is not None
-            wish = a_wish(lines=((part.line_id, data.draw(st.integers(1, part.quantity))),))
+            request = a_request(lines=((part.line_id, data.draw(st.integers(1, part.quantity))),))
         elif kind == "amount":
-            wish = a_wish(amount=data.draw(st.integers(1, left.amount)))
+            request = a_request(amount=data.draw(st.integers(1, left.amount)))
         else:
-            wish = a_wish(shipping=True)
-        back = back_of(order, wish)
-        if wish.amount is not None:
-            assert back.amount == wish.amount
+            request = a_request(shipping=True)
+        back = back_of(order, request)
+        if request.amount is not None:
+            assert back.amount == request.amount
             assert all(part.quantity == 0 for part in back.lines)
         order = given_back(order, back)
         rest = rest_of(order)
         assert min(rest.amount, rest.shipping, rest.shipping_tax) >= 0
         assert all(min(part.quantity, part.goods, part.tax, part.discount) >= 0 for part in rest.lines)
     try:
-        order = given_back(order, back_of(order, a_wish(whole=True)))
+        order = given_back(order, back_of(order, a_request(full=True)))
     except Conflict:
         assert rest_of(order).amount == 0
     assert sum(one.amount for one in order.refunds) == order.totals.total
@@ -109,8 +109,8 @@ def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
 
 def test_units_after_an_amount_give_back_what_is_left_of_their_line() -> None:
     order = sold([a_line(unit_price=1_000, quantity=2)], 0, on_top=False)
-    order = given_back(order, back_of(order, a_wish(amount=500)))
-    (line,) = back_of(order, a_wish(lines=(("li_1", 1),))).lines
+    order = given_back(order, back_of(order, a_request(amount=500)))
+    (line,) = back_of(order, a_request(lines=(("li_1", 1),))).lines
     assert (line.quantity, line.goods) == (1, 750)
 
 
@@ -118,29 +118,29 @@ def test_an_amount_is_spread_by_what_is_left() -> None:
     order = sold(
         [a_line(id="a", unit_price=300, quantity=1), a_line(id="b", unit_price=100, quantity=1)], 100, on_top=False
     )
-    back = back_of(order, a_wish(amount=50))
+    back = back_of(order, a_request(amount=50))
     assert [(part.line_id, part.goods) for part in back.lines] == [("a", 30), ("b", 10)]
     assert (back.shipping, back.amount) == (10, 50)
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("request", "field"),
     [
-        (a_wish(amount=10_000_000), "$.amount"),
-        (a_wish(lines=(("li_9", 1),)), "$.lines[0].line_item_id"),
-        (a_wish(lines=(("li_1", 99),)), "$.lines[0].quantity"),
+        (a_request(amount=10_000_000), "$.amount"),
+        (a_request(lines=(("li_9", 1),)), "$.lines[0].line_item_id"),
+        (a_request(lines=(("li_1", 99),)), "$.lines[0].quantity"),
     ],
 )
-def test_more_than_is_left_is_refused_and_named(wish: RefundWish, field: str) -> None:
+def test_more_than_is_left_is_refused_and_named(request: RefundRequest, field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        back_of(an_order(), wish)
+        back_of(an_order(), request)
     assert refusal.value.field == field
 
 
 def test_nothing_left_is_a_conflict() -> None:
     order = an_order()
-    order = given_back(order, back_of(order, a_wish(whole=True)))
-    for wish in (a_wish(whole=True), a_wish(shipping=True)):
+    order = given_back(order, back_of(order, a_request(full=True)))
+    for request in (a_request(full=True), a_request(shipping=True)):
         with pytest.raises(Conflict) as refusal:
-            back_of(order, wish)
+            back_of(order, request)
         assert refusal.value.code == "nothing_left"

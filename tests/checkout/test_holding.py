@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.checkout import Answer, Purchase, State
+from chalicelib.checkout import CheckoutResult, Purchase, State
 from chalicelib.checkout.holding import LONGEST
 from chalicelib.checkout.till import holds_of, order_of
 from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
-from tests.checkout.builders import NOW, a_completion
+from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture, once
 
 
@@ -36,7 +36,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
 
 def placed(shop: ShopFixture, token: str = "ok") -> str:
     purchase = shop.open_purchase(("mug", 2), attribution={"channel": "market"})
-    assert isinstance(shop.checkout.complete(purchase.id, a_completion(token, "pay"), NOW), Answer)
+    assert isinstance(shop.checkout.complete(purchase.id, a_complete_request(token, "pay"), NOW), CheckoutResult)
     return purchase.id
 
 

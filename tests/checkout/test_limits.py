@@ -5,22 +5,30 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item
-from chalicelib.checkout import Answer, Buyer, NoPurchase, Purchase, State
+from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, State
 from chalicelib.checkout.identity import buyer_hash, derive_purchase_id
 from chalicelib.instants import DAY, MINUTE, SECOND, Instant
-from tests.checkout.builders import BUYER, LONDON, NOW, PLATFORM, a_change, a_completion, a_refund
+from tests.checkout.builders import (
+    BUYER,
+    LONDON,
+    NOW,
+    PLATFORM,
+    a_complete_request,
+    a_purchase_request,
+    a_refund_request,
+)
 from tests.checkout.conftest import ShopFixture
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
 def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW, token: str = "ok") -> Any:
-    return shop.checkout.complete(purchase.id, a_completion(token, key), now)
+    return shop.checkout.complete(purchase.id, a_complete_request(token, key), now)
 
 
-def left_of(answer: Answer) -> int:
+def left_of(answer: CheckoutResult) -> int:
     """How many the buyer may still have, as the refusal says it."""
     assert said(answer)[0] == "limit_exceeded"
     left: int = answer.messages[0].extra["may_still_have"]
@@ -59,8 +67,8 @@ def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     assert shop.read(second.id) == second
     assert shop.counts("mug") == (5, 2, 2)
     assert shop.gateway.find(second.id, 1, now=NOW) is None
-    fewer = shop.checkout.update(second.id, a_change(("mug", 1), key="fewer"), NOW)
-    assert isinstance(fewer, Answer)
+    fewer = shop.checkout.update(second.id, a_purchase_request(("mug", 1), key="fewer"), NOW)
+    assert isinstance(fewer, CheckoutResult)
     assert completed(shop, second, "pay-fewer").purchase.state is State.PLACED
     assert left_of(completed(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
 
@@ -105,11 +113,11 @@ def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixt
     shop.drop("mug", stock=9, limit_per_buyer=3)
     purchase = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(purchase.id, 1, NOW)
-    shop.checkout.update(purchase.id, a_change(("mug", 3), key="more"), NOW)
+    shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW)
     completed(shop, purchase, "pay-3", token="declined")
     assert tally(shop)["units"] == 3
     shop.checkout.capture(purchase.id, 2, NOW)
-    shop.checkout.update(purchase.id, a_change(("mug", 2), key="fewer"), NOW)
+    shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="fewer"), NOW)
     completed(shop, purchase, "pay-2")
     assert tally(shop)["units"] == 2
 
@@ -169,9 +177,9 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -
     paid = shop.paid(("mug", 3), key="first")
     second = shop.open_purchase(("mug", 2), key="second")
     line = paid.lines[0].id
-    shop.checkout.refund(paid.id, a_refund((line, 1)), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((line, 1)), NOW)
     assert left_of(completed(shop, second)) == 0
-    shop.checkout.refund(paid.id, a_refund((line, 1), key="restocked", restock=True), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((line, 1), key="restocked", restock=True), NOW)
     assert left_of(completed(shop, second)) == 1
     shop.checkout.cancel_order(paid.id, "cancel", "", "ann", NOW)
     assert completed(shop, second, "pay-again").purchase.state is State.PLACED
@@ -183,7 +191,7 @@ def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: S
     first = shop.placed(("mug", 1), token="declined", key="first")
     shop.checkout.capture(first.id, 1, NOW)
     grace = BUYER.model_copy(update={"email": "grace@example.com"})
-    shop.checkout.update(first.id, a_change(key="gift", buyer=grace, destination=LONDON), NOW)
+    shop.checkout.update(first.id, a_purchase_request(key="gift", buyer=grace, destination=LONDON), NOW)
     assert completed(shop, first, "pay-again").purchase.state is State.PLACED
     shop.checkout.capture(first.id, 2, NOW)
     second = shop.open_purchase(("mug", 1), key="second")
@@ -197,7 +205,7 @@ def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on
     shop.drop("bowl", stock=9)
     first = shop.placed(("mug", 1), ("bowl", 1), token="declined", key="first")
     shop.checkout.capture(first.id, 1, NOW)
-    shop.checkout.update(first.id, a_change(("bowl", 1), key="without"), NOW)
+    shop.checkout.update(first.id, a_purchase_request(("bowl", 1), key="without"), NOW)
     second = shop.open_purchase(("mug", 1), key="second")
     assert left_of(completed(shop, second)) == 0
     later = NOW + 123 * SECOND

@@ -11,12 +11,12 @@ from chalicelib.checkout import Purchase, State, limits
 from chalicelib.checkout.store import Counted
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND, Instant
-from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture
 
 
 def completed(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
-    return shop.checkout.complete(purchase.id, a_completion("ok", key), now)
+    return shop.checkout.complete(purchase.id, a_complete_request("ok", key), now)
 
 
 def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -27,7 +27,7 @@ def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch)
 
     def overtaken(*arguments: Any) -> Any:
         monkeypatch.setattr("chalicelib.checkout.complete.count_units", real)
-        shop.checkout.update(purchase.id, a_change(("mug", 2), key="more"), NOW)
+        shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="more"), NOW)
         assert completed(shop, purchase, "pay-later").purchase.state is State.PLACED
         return real(*arguments)
 

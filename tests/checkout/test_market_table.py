@@ -6,10 +6,19 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import DEFAULT_MARKETS, Answer, Market, Markets, MarketTable, Purchase, ShippingOption, State
+from chalicelib.checkout import (
+    DEFAULT_MARKETS,
+    CheckoutResult,
+    Market,
+    Markets,
+    MarketTable,
+    Purchase,
+    ShippingOption,
+    State,
+)
 from chalicelib.errors import BadInput
 from chalicelib.instants import SECOND
-from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, shop_on
 from tests.checkout.test_basket import said
 from tests.conftest import Tables
@@ -39,9 +48,9 @@ def shop(tables: Tables, table: MarketTable) -> ShopFixture:
     return shop
 
 
-def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay-1", now: int = LATER) -> Answer:
-    answer = shop.checkout.complete(purchase.id, a_completion("ok", key), now)
-    assert isinstance(answer, Answer)
+def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay-1", now: int = LATER) -> CheckoutResult:
+    answer = shop.checkout.complete(purchase.id, a_complete_request("ok", key), now)
+    assert isinstance(answer, CheckoutResult)
     return answer
 
 
@@ -131,10 +140,10 @@ def test_a_table_too_large_to_be_read_each_second_is_refused(table: MarketTable)
 
 def test_goods_go_nowhere_else_where_elsewhere_has_no_shipping(shop: ShopFixture, table: MarketTable) -> None:
     table.put(Markets(markets=(GB, US), elsewhere=ROW.model_copy(update={"shipping": ()})), "ann", NOW)
-    paris = a_change().destination
+    paris = a_purchase_request().destination
     assert paris is not None
     answer = shop.checkout.create(
-        a_change(("mug", 1), destination=paris.model_copy(update={"address_country": "FR"})), LATER
+        a_purchase_request(("mug", 1), destination=paris.model_copy(update={"address_country": "FR"})), LATER
     )
     assert said(answer) == ["address_undeliverable"]
 

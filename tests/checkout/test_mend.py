@@ -7,7 +7,7 @@ import pytest
 from chalicelib.checkout import Fault, Mended, Purchase, State, log_reference
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import hold_id
-from tests.checkout.builders import NOW, a_completion, a_refund
+from tests.checkout.builders import NOW, a_complete_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
@@ -103,7 +103,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.until}
     assert clean(shop)
     assert shop.counts("mug", (hold.until + 3) * SECOND) == (9, 0, 0)
-    shop.checkout.complete(purchase.id, a_completion("ok", "again"), MUCH_LATER)
+    shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
     shop.checkout.capture(purchase.id, 2, MUCH_LATER)
     assert shop.read(purchase.id).state is State.PAID
 
@@ -111,7 +111,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
 def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 2), key="b")
     line = sold.lines[0].id
-    shop.checkout.refund(sold.id, a_refund((line, 1), restock=True), NOW)
+    shop.checkout.refund(sold.id, a_refund_request((line, 1), restock=True), NOW)
     put_entry(shop, hold_of(held).id, {"q": 4, "u": hold_of(held).until})
     put_entry(shop, hold_of(sold).id, {"q": 2, "o": f"{sold.order_ref}001"})
     found, done, _ = mended(shop)
@@ -128,9 +128,9 @@ def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFi
     assert [(one.fault, one.unnamed) for one in found.found] == [(Fault.GONE, False)]
     assert (found.mismatches, done.left) == ((), 0)
     assert clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
-    answer = shop.checkout.complete(purchase.id, a_completion("ok", "late"), NOW + 6 * MINUTE)
+    answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "late"), NOW + 6 * MINUTE)
     shop.checkout.capture(purchase.id, 1, NOW + 6 * MINUTE)
-    assert (type(answer).__name__, shop.read(purchase.id).state) == ("Answer", State.PAID)
+    assert (type(answer).__name__, shop.read(purchase.id).state) == ("CheckoutResult", State.PAID)
 
 
 def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(

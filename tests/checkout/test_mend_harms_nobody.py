@@ -12,7 +12,7 @@ from chalicelib.checkout import Fault, Mended, Purchase, State, audit_report, lo
 from chalicelib.checkout.till import order_of
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import HoldRef, hold_id
-from tests.checkout.builders import NOW, PLATFORM, a_completion, a_refund
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
@@ -87,7 +87,7 @@ def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
     with monkeypatch.context() as patch:
         patch.setattr("chalicelib.checkout.refund._over", dies)
         with pytest.raises(SystemExit):
-            shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
+            shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": f"{paid.order_ref}001", "u": NOW // SECOND + 300})
     found, done, _ = mended(shop)
     assert ([one.fault for one in found.found], done.sold_again) == ([Fault.PAID_UNSOLD], 1)
@@ -158,7 +158,7 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
     purchase = shop.open_purchase(("mug", 9))
     assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _standing(shop, purchase))
     rival = shop.paid(("mug", 9), key="rival")
-    shop.checkout.complete(purchase.id, a_completion("ok", "pay"), LATER)
+    shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.capture(purchase.id, 1, LATER)
     after = shop.read(purchase.id)
     assert (after.state, after.payment and after.payment.failure) == (State.OPEN, "out_of_stock")

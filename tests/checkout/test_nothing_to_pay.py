@@ -10,7 +10,7 @@ import pytest
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Markets, State
 from chalicelib.finance.entries import entries_of
 from chalicelib.instants import MINUTE
-from tests.checkout.builders import NOW, a_completion
+from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture
 
 
@@ -32,7 +32,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
 def placed(shop: ShopFixture, **changes: Any) -> str:
     purchase = shop.open_purchase(("mug", 1), codes=("GIFT",), **changes)
     assert purchase.totals.total == 0
-    shop.checkout.complete(purchase.id, a_completion("declined", "pay"), NOW)
+    shop.checkout.complete(purchase.id, a_complete_request("declined", "pay"), NOW)
     return purchase.id
 
 

@@ -9,8 +9,8 @@ import pytest
 from chalicelib.checkout import State
 from chalicelib.checkout.reconcile import Reconciled
 from chalicelib.instants import HOUR, MINUTE
-from chalicelib.payments import Authorised, Declined, PaymentOrder
-from tests.checkout.builders import NOW, a_refund
+from chalicelib.payments import AuthorisationRequest, Authorised, Declined
+from tests.checkout.builders import NOW, a_refund_request
 from tests.checkout.conftest import ShopFixture
 
 LATER = NOW + 2 * MINUTE
@@ -46,7 +46,7 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) ->
     shop.drop("mug")
     placed = shop.placed(("mug", 1))
     total = placed.totals.total
-    shop.gateway.authorise(PaymentOrder(placed.id, 1, total, "GBP", "ok", {}, NOW), now=NOW)
+    shop.gateway.authorise(AuthorisationRequest(placed.id, 1, total, "GBP", "ok", {}, NOW), now=NOW)
     assert reconciled(shop, NOW + MINUTE // 2).enqueued == 0
     assert reconciled(shop).enqueued == 1
     assert shop.read(placed.id).state is State.PAID
@@ -56,7 +56,7 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) ->
 def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1))
-    found = shop.gateway.authorise(PaymentOrder(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
+    found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
     assert reconciled(shop).enqueued == 1
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Declined)
@@ -75,20 +75,20 @@ def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
 def test_refunds_of_ours_are_not_recorded_again(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
-    after, _ = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    after, _ = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert reconciled(shop) == Reconciled(payments=1, orders=1)
     assert shop.read(paid.id) == after
 
 
 def test_money_without_an_order_is_told(shop: ShopFixture) -> None:
-    shop.gateway.authorise(PaymentOrder("unheard", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
+    shop.gateway.authorise(AuthorisationRequest("unheard", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
     assert reconciled(shop).differences == [("no_order", "sbx_unheard#1", "")]
 
 
 def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) -> None:
     shop.drop("mug")
     purchase = shop.open_purchase(("mug", 1))
-    shop.gateway.authorise(PaymentOrder(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
+    shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
     shop.gateway.capture(f"sbx_{purchase.id}#1", attempt=1, amount=500, now=NOW)
     assert reconciled(shop).differences == [("captured_without_order", f"sbx_{purchase.id}#1", f"ord_{purchase.id}")]
 
@@ -105,7 +105,7 @@ def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) 
 def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, told: str) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
-    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     values: dict[str, Any] = {":n": {"N": "1"}, ":s": {"S": "USD"}}
     call: dict[str, Any] = {
         "TableName": shop.tables.sandbox,
@@ -131,7 +131,7 @@ def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: ShopFix
 def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
-    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+    after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     refused = refund.model_copy(update={"done_at": None, "refused": "amount_too_large"})
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
     assert shop.checkout.purchases.replace(behind) is None

@@ -7,14 +7,14 @@ from chalicelib.errors import BadInput, Conflict, NotFound
 from chalicelib.finance.entries import EntryType, entries_of
 from chalicelib.instants import MINUTE
 from chalicelib.stock import Stock
-from tests.checkout.builders import NOW, a_refund
+from tests.checkout.builders import NOW, a_refund_request
 from tests.checkout.conftest import ShopFixture, once
 
 
 def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
-    after, refund = shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2)), NOW)
+    after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2)), NOW)
     assert (refund.amount, refund.done_at, refund.restocked) == (2 * 1_275, NOW, False)
     assert after.state is State.PAID
     assert shop.counts("mug") == (0, 0, 3)
@@ -23,13 +23,13 @@ def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFi
 def test_a_refund_repeated_gives_back_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
-    wish = a_refund((paid.lines[0].id, 1), restock=True)
-    first = shop.checkout.refund(paid.id, wish, NOW)
-    again = shop.checkout.refund(paid.id, wish, NOW + MINUTE)
+    request = a_refund_request((paid.lines[0].id, 1), restock=True)
+    first = shop.checkout.refund(paid.id, request, NOW)
+    again = shop.checkout.refund(paid.id, request, NOW + MINUTE)
     assert again == first
     assert shop.counts("mug") == (1, 0, 2)
     with pytest.raises(Conflict) as refusal:
-        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2), restock=True), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
     assert refusal.value.code == "idempotency_conflict"
 
 
@@ -37,8 +37,8 @@ def test_restocked_units_can_be_bought_again(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     paid = shop.paid(("mug", 2))
     line = paid.lines[0].id
-    shop.checkout.refund(paid.id, a_refund((line, 1), restock=True), NOW)
-    shop.checkout.refund(paid.id, a_refund((line, 1), key="refund-2", restock=True), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((line, 1), restock=True), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((line, 1), key="refund-2", restock=True), NOW)
     assert shop.counts("mug") == (2, 0, 0)
 
 
@@ -46,10 +46,10 @@ def test_never_more_than_was_bought_is_refunded(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     paid = shop.paid(("mug", 2))
     line = paid.lines[0].id
-    shop.checkout.refund(paid.id, a_refund((line, 1)), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((line, 1)), NOW)
     before = shop.read(paid.id)
     with pytest.raises(BadInput) as refusal:
-        shop.checkout.refund(paid.id, a_refund((line, 2), key="refund-2"), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((line, 2), key="refund-2"), NOW)
     assert (refusal.value.code, refusal.value.field) == ("refund_exceeds_rest", "$.lines[0].quantity")
     assert shop.read(paid.id) == before
 
@@ -58,7 +58,7 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture
     shop.drop("mug", stock=7, unit_price={"amount": 333, "currency": "GBP"})
     paid = shop.paid(("mug", 7))
     line = paid.lines[0].id
-    shop.checkout.refund(paid.id, a_refund((line, 3)), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((line, 3)), NOW)
     after, _ = shop.checkout.cancel_order(paid.id, "cancel", "", "bob", NOW)
     assert sum(one.amount for one in after.refunds) == paid.totals.total
     taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
@@ -77,7 +77,7 @@ def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
     paid = shop.paid(("mug", 3))
 
     def rival() -> None:
-        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
 
     once(monkeypatch, PurchaseStore, "replace", before=rival)
     after, refund = shop.checkout.cancel_order(paid.id, "cancel", "", "bob", NOW)
@@ -95,10 +95,10 @@ def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
     line = paid.lines[0].id
 
     def rival() -> None:
-        shop.checkout.refund(paid.id, a_refund((line, later), key="refund-2", restock=True), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((line, later), key="refund-2", restock=True), NOW)
 
     once(monkeypatch, Stock, "give_back", before=rival)
-    after, refund = shop.checkout.refund(paid.id, a_refund((line, 1), restock=True), NOW)
+    after, refund = shop.checkout.refund(paid.id, a_refund_request((line, 1), restock=True), NOW)
     assert (refund.done_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
     assert shop.read(paid.id) == after
     assert shop.counts("mug") == (1 + later, 0, 2 - later)
@@ -116,7 +116,7 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
 
     monkeypatch.setattr(type(shop.stock), "give_back", dies)
     with pytest.raises(SystemExit):
-        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 2), restock=True), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
     monkeypatch.setattr(type(shop.stock), "give_back", real)
     assert shop.read(paid.id).refunds[0].done_at is None
     later = NOW + 2 * MINUTE
@@ -128,16 +128,16 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
 def test_what_is_not_an_order_or_not_its_line_is_refused(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     with pytest.raises(NotFound):
-        shop.checkout.refund("B" * 22, a_refund(("li_1", 1)), NOW)
+        shop.checkout.refund("B" * 22, a_refund_request(("li_1", 1)), NOW)
     purchase = shop.open_purchase(("mug", 1))
     with pytest.raises(NotFound):
-        shop.checkout.refund(purchase.id, a_refund((purchase.lines[0].id, 1)), NOW)
+        shop.checkout.refund(purchase.id, a_refund_request((purchase.lines[0].id, 1)), NOW)
     placed = shop.placed(("mug", 1), key="other")
     with pytest.raises(Conflict):
-        shop.checkout.refund(placed.id, a_refund((placed.lines[0].id, 1)), NOW)
+        shop.checkout.refund(placed.id, a_refund_request((placed.lines[0].id, 1)), NOW)
     paid = shop.paid(("mug", 1), key="third")
     with pytest.raises(BadInput) as refusal:
-        shop.checkout.refund(paid.id, a_refund(("li_9", 1)), NOW)
+        shop.checkout.refund(paid.id, a_refund_request(("li_9", 1)), NOW)
     assert refusal.value.field == "$.lines[0].line_item_id"
 
 
@@ -151,17 +151,17 @@ def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(sho
     line, total = paid.lines[0].id, paid.totals.total
     given_back_in_the_console(shop, paid, total - 1_275)
     with pytest.raises(Conflict) as refusal:
-        shop.checkout.refund(paid.id, a_refund((line, 2), restock=True), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((line, 2), restock=True), NOW)
     assert refusal.value.code == "refund_refused"
     (refused,) = shop.read(paid.id).refunds
     assert (refused.refused, refused.done_at, refused.provider_id) == ("amount_too_large", None, None)
     assert {row.entry_type for row in entries_of(shop.read(paid.id), "Europe/London")}.isdisjoint({EntryType.REFUND})
     assert shop.counts("mug") == (0, 0, 3)
-    after, second = shop.checkout.refund(paid.id, a_refund((line, 1), key="refund-2", restock=True), NOW)
+    after, second = shop.checkout.refund(paid.id, a_refund_request((line, 1), key="refund-2", restock=True), NOW)
     assert (second.amount, second.done_at) == (1_275, NOW)
     assert shop.counts("mug") == (1, 0, 2)
     with pytest.raises(Conflict):
-        shop.checkout.refund(paid.id, a_refund((line, 2), restock=True), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((line, 2), restock=True), NOW)
     assert shop.read(paid.id) == after
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Answer, NoPurchase, Purchase, State, lines
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, State, lines
 from chalicelib.instants import MINUTE, SECOND, Instant
-from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture
 
 HOLD = 5 * MINUTE
@@ -19,17 +19,17 @@ REACH = 3 * SECOND
 """Others take a lapsed hold strictly after the two seconds that cover clocks that differ."""
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
 def completed(shop: ShopFixture, purchase: Purchase, key: str, now: Instant, token: str = "ok") -> Any:
-    return shop.checkout.complete(purchase.id, a_completion(token, key), now)
+    return shop.checkout.complete(purchase.id, a_complete_request(token, key), now)
 
 
 def others_get(shop: ShopFixture, now: Instant) -> bool:
     """Whether another buyer could have a unit now."""
-    return isinstance(shop.checkout.create(a_change(("mug", 1), key=f"other-{now}"), now), Answer)
+    return isinstance(shop.checkout.create(a_purchase_request(("mug", 1), key=f"other-{now}"), now), CheckoutResult)
 
 
 def declined_at(shop: ShopFixture, purchase: Purchase, instants: Iterable[Instant]) -> Instant:
@@ -89,8 +89,8 @@ def test_a_repeated_create_renews_nothing(shop: ShopFixture, *, reclaimed: bool)
         taker = shop.open_purchase(("mug", 1), key="taker", now=lapsed)
         shop.checkout.cancel(taker.id, PLATFORM, "cancel", "", lapsed)
     for now in range(lapsed, lapsed + MINUTE, 10 * SECOND):
-        again = shop.checkout.create(a_change(("mug", 1)), now)
-        assert isinstance(again, Answer)
+        again = shop.checkout.create(a_purchase_request(("mug", 1)), now)
+        assert isinstance(again, CheckoutResult)
         assert (again.purchase, said(again)) == (purchase, ["hold_lapsed"])
         assert shop.counts("mug", now) == (1, 0, 0)
     assert others_get(shop, lapsed + MINUTE)
@@ -99,8 +99,8 @@ def test_a_repeated_create_renews_nothing(shop: ShopFixture, *, reclaimed: bool)
 def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     held, sold = shop.open_purchase(("mug", 1), key="held"), shop.placed(("mug", 1), key="sold")
-    shop.checkout.create(a_change(("mug", 1), key="held"), NOW + HOLD - SECOND)
-    shop.checkout.create(a_change(("mug", 1), key="sold"), NOW + HOLD - SECOND)
+    shop.checkout.create(a_purchase_request(("mug", 1), key="held"), NOW + HOLD - SECOND)
+    shop.checkout.create(a_purchase_request(("mug", 1), key="sold"), NOW + HOLD - SECOND)
     assert shop.counts("mug", NOW + HOLD - SECOND) == (0, 1, 1)
     assert (shop.read(held.id), shop.read(sold.id)) == (held, sold)
 
@@ -109,10 +109,10 @@ def test_updates_hold_a_line_for_four_holds_at_most(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     for units, now in enumerate(range(NOW + 4 * MINUTE, END, 4 * MINUTE), 2):
-        shop.checkout.update(purchase.id, a_change(("mug", units), key=f"more-{now}"), now)
+        shop.checkout.update(purchase.id, a_purchase_request(("mug", units), key=f"more-{now}"), now)
     (line,) = shop.read(purchase.id).lines
     assert (line.quantity, max(hold.until for hold in line.holds) * SECOND) == (5, END)
-    more = shop.checkout.update(purchase.id, a_change(("mug", 6), key="more"), END)
+    more = shop.checkout.update(purchase.id, a_purchase_request(("mug", 6), key="more"), END)
     assert said(more)[0] == "hold_lapsed"
     assert shop.read(purchase.id).lines == (line,)
     assert shop.counts("mug", END + REACH) == (9, 0, 0)
@@ -122,9 +122,9 @@ def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: S
     shop.drop("mug", stock=1)
     shop.drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
-    shop.checkout.update(purchase.id, a_change(("bowl", 1), key="out"), END)
-    answer = shop.checkout.update(purchase.id, a_change(("bowl", 1), ("mug", 1), key="in"), END)
-    assert isinstance(answer, Answer)
+    shop.checkout.update(purchase.id, a_purchase_request(("bowl", 1), key="out"), END)
+    answer = shop.checkout.update(purchase.id, a_purchase_request(("bowl", 1), ("mug", 1), key="in"), END)
+    assert isinstance(answer, CheckoutResult)
     anew = next(line for line in answer.purchase.lines if line.drop_id == "mug")
     assert anew.holds[0].until * SECOND == END + HOLD
     assert anew.no_hold_beyond * SECOND == END + AT_MOST
@@ -173,7 +173,7 @@ def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFix
 def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
-    shop.checkout.update(purchase.id, a_change(("mug", 2), key="more"), NOW + 2 * HOLD - SECOND)
+    shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="more"), NOW + 2 * HOLD - SECOND)
     late = NOW + 2 * HOLD + MINUTE
     dearer(shop, late)
     answer = completed(shop, purchase, "pay", late)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.checkout import Purchase, PurchaseStore, RefundWish, State
+from chalicelib.checkout import Purchase, PurchaseStore, RefundRequest, State
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.payments.sandbox_webhooks import LAST, LATE, TELLING
@@ -48,7 +48,7 @@ def paid(shop: ShopFixture, token: str) -> Purchase:
 def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFixture, token: str) -> None:
     order = paid(shop, token)
     line = order.lines[0]
-    shop.checkout.refund(order.id, RefundWish("r", "", ((line.id, 1),), True, "ann"), NOW)
+    shop.checkout.refund(order.id, RefundRequest("r", "", ((line.id, 1),), True, "ann"), NOW)
     refunded = shop.read(order.id)
     assert set(events(shop)) == {"authorised", "captured", "refunded"}
     hears_all(shop, NOW + 2 * MINUTE)

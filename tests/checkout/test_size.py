@@ -10,7 +10,7 @@ from chalicelib.checkout.refund import MOST_REFUND_LINES, MOST_REFUNDS
 from chalicelib.discounts import MOST_APPLIED, Applied, Reason, Reserved
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.stock import HoldRef
-from tests.checkout.builders import NOW, a_change, a_line, a_purchase, a_refund
+from tests.checkout.builders import NOW, a_line, a_purchase, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
 from tests.checkout.test_basket import said
 from tests.checkout.test_store import size_of, stored
@@ -103,7 +103,7 @@ def test_a_purchase_of_too_many_holds_grows_no_further(shop: ShopFixture, monkey
     monkeypatch.setattr("chalicelib.checkout.lines.MOST_HOLDS", 3)
     shop.drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
-    answers = [shop.checkout.update(purchase.id, a_change(("mug", n), key=f"k{n}"), NOW) for n in (2, 3, 4)]
+    answers = [shop.checkout.update(purchase.id, a_purchase_request(("mug", n), key=f"k{n}"), NOW) for n in (2, 3, 4)]
     assert [said(answer) for answer in answers] == [[], [], ["quantity_adjusted"]]
     assert shop.read(purchase.id).lines[0].quantity == 3
     assert shop.counts("mug") == (6, 3, 0)
@@ -117,7 +117,7 @@ def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) 
     shop.checkout.purchases.replace(paid.model_copy(update={"version": paid.version + 1, "refunds": done}))
     before = shop.read(paid.id)
     with pytest.raises(Conflict) as refusal:
-        shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1)), NOW)
+        shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert refusal.value.code == "too_many_refunds"
     assert shop.read(paid.id) == before
     _, last = shop.checkout.cancel_order(paid.id, "cancel-1", "body", "ann", NOW)
@@ -130,7 +130,7 @@ def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: Sho
     shop.drop("jug", stock=3)
     too_much = {"note": "x" * 420_000}
     with pytest.raises(BadInput) as refusal:
-        shop.checkout.create(a_change(("mug", 2), ("jug", 1), attribution=too_much), NOW)
+        shop.checkout.create(a_purchase_request(("mug", 2), ("jug", 1), attribution=too_much), NOW)
     assert (refusal.value.code, refusal.value.field) == ("purchase_too_large", "$.line_items")
     assert (shop.counts("mug"), shop.counts("jug")) == ((3, 0, 0), (3, 0, 0))
 
@@ -139,7 +139,9 @@ def test_a_change_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit
     shop.drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     with pytest.raises(BadInput) as refusal:
-        shop.checkout.update(purchase.id, a_change(("mug", 3), key="k2", attribution={"note": "x" * 420_000}), NOW)
+        shop.checkout.update(
+            purchase.id, a_purchase_request(("mug", 3), key="k2", attribution={"note": "x" * 420_000}), NOW
+        )
     assert refusal.value.code == "purchase_too_large"
     assert shop.counts("mug") == (2, 1, 0)
     after = shop.read(purchase.id)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Answer, State
+from chalicelib.checkout import CheckoutResult, State
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.risk import RiskRules, StepUpRule
-from tests.checkout.builders import NOW, a_completion
+from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture, shop_on
 from tests.checkout.test_declines import completed, somebody, tried
 from tests.conftest import Tables
@@ -40,8 +40,8 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     shop.checkout.capture(placed.id, 1, NOW + 2 * SECOND)
     assert shop.read(placed.id).state is State.PAID
     lamp = shop.open_purchase(("lamp", 1), key="lamp", **somebody(2))
-    elsewhere = shop.checkout.complete(lamp.id, a_completion(), NOW + SECOND)
-    assert isinstance(elsewhere, Answer)
+    elsewhere = shop.checkout.complete(lamp.id, a_complete_request(), NOW + SECOND)
+    assert isinstance(elsewhere, CheckoutResult)
     assert elsewhere.purchase.payment is not None
     assert not elsewhere.purchase.payment.step_up
 

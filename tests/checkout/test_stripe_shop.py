@@ -12,7 +12,7 @@ from chalicelib.errors import Unavailable
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.payments.stripe import StripeGateway, stripe_client
-from tests.checkout.builders import NOW, a_completion
+from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture
 from tests.payments.stripe_double import Stripe
 from tests.payments.stripe_orders import ASKS, NO, OK
@@ -58,7 +58,7 @@ def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixtu
     purchase = shop.placed(("mug", 1), token=NO)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is State.OPEN
-    shop.checkout.complete(purchase.id, a_completion(ASKS, "again"), NOW)
+    shop.checkout.complete(purchase.id, a_complete_request(ASKS, "again"), NOW)
     shop.checkout.capture(purchase.id, 2, NOW)
     assert shop.read(purchase.id).state is State.AWAITING_BUYER
     (name,) = stripe.intents

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseStore, State
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND
-from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
@@ -21,8 +21,8 @@ def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopF
     later = NOW + 8 * MINUTE
     taker = shop.open_purchase(("mug", 1), key="other", now=later)
     shop.checkout.cancel(taker.id, PLATFORM, "cancel", "", later)
-    answer = shop.checkout.complete(purchase.id, a_completion(), later + SECOND)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(), later + SECOND)
+    assert isinstance(answer, CheckoutResult)
     assert answer.purchase.state is State.PLACED
     assert shop.counts("mug", later) == (0, 0, 1)
 
@@ -32,7 +32,7 @@ def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
     shop.open_purchase(("mug", 1), key="other", now=later)
-    answer = shop.checkout.complete(purchase.id, a_completion(), later + 2 * SECOND)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(), later + 2 * SECOND)
     assert said(answer) == ["all_held", "hold_lapsed"]
     assert shop.read(purchase.id) == purchase
 
@@ -49,18 +49,18 @@ def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Sho
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
     for again in range(3):
-        answer = shop.checkout.complete(purchase.id, a_completion(), late + again * SECOND)
-        assert isinstance(answer, Answer)
+        answer = shop.checkout.complete(purchase.id, a_complete_request(), late + again * SECOND)
+        assert isinstance(answer, CheckoutResult)
         assert said(answer) == ["totals_changed", "hold_lapsed"]
         assert (answer.purchase.state, answer.purchase.version) == (State.OPEN, 2)
         assert answer.purchase.totals.total == 9_900 + 395
     assert shop.counts("mug", late)[2] == 0
     with pytest.raises(Conflict):
-        shop.checkout.complete(purchase.id, a_completion("declined"), late)
-    accepted = shop.checkout.complete(purchase.id, a_completion(key="agreed"), late)
-    assert isinstance(accepted, Answer)
+        shop.checkout.complete(purchase.id, a_complete_request("declined"), late)
+    accepted = shop.checkout.complete(purchase.id, a_complete_request(key="agreed"), late)
+    assert isinstance(accepted, CheckoutResult)
     assert (accepted.purchase.state, accepted.purchase.totals.total) == (State.PLACED, 9_900 + 395)
-    repeat = shop.checkout.complete(purchase.id, a_completion(), late)
+    repeat = shop.checkout.complete(purchase.id, a_complete_request(), late)
     assert said(repeat) == []
     assert shop.read(purchase.id) == accepted.purchase
 
@@ -68,11 +68,11 @@ def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Sho
 def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: ShopFixture) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
-    shop.checkout.complete(purchase.id, a_completion(), late)
+    shop.checkout.complete(purchase.id, a_complete_request(), late)
     for change in range(9):
-        shop.checkout.update(purchase.id, a_change(key=f"update-{change}"), late)
+        shop.checkout.update(purchase.id, a_purchase_request(key=f"update-{change}"), late)
     before = shop.read(purchase.id)
-    assert said(shop.checkout.complete(purchase.id, a_completion(), late)) == ["totals_changed", "hold_lapsed"]
+    assert said(shop.checkout.complete(purchase.id, a_complete_request(), late)) == ["totals_changed", "hold_lapsed"]
     assert shop.read(purchase.id) == before
 
 
@@ -83,9 +83,9 @@ def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(
     late = NOW + 11 * MINUTE
 
     def twin() -> None:
-        shop.checkout.complete(purchase.id, a_completion(), late)
+        shop.checkout.complete(purchase.id, a_complete_request(), late)
 
     once(monkeypatch, PurchaseStore, "replace", before=twin)
-    answer = shop.checkout.complete(purchase.id, a_completion(), late)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(), late)
     assert said(answer) == ["totals_changed", "hold_lapsed"]
     assert (shop.read(purchase.id).state, shop.read(purchase.id).version) == (State.OPEN, 2)

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib.checkout import Answer, NoPurchase, Purchase, PurchaseStore, State
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseStore, State
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import SECOND
 from chalicelib.stock import Stock
-from tests.checkout.builders import NOW, PLATFORM, a_change, a_completion
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once, shop_on
 
 LAPSED = NOW + 70 * SECOND  # for drops whose units are held for a minute
 LATER = LAPSED + 3 * SECOND
 
 
-def said(answer: Answer | NoPurchase) -> list[str]:
+def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
@@ -46,7 +46,7 @@ def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase
     shop.drop("mug", stock=1)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
-        shop.checkout.create(a_change(("mug", 1), shipping_option="teleport"), NOW + 1)
+        shop.checkout.create(a_purchase_request(("mug", 1), shipping_option="teleport"), NOW + 1)
     assert refusal.value.code == "idempotency_conflict"
     assert shop.read(first.id) == first
     assert shop.counts("mug") == (0, 1, 0)
@@ -56,8 +56,8 @@ def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: 
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
-    late = shop.checkout.create(a_change(("mug", 1)), NOW + 2 * SECOND)
-    assert isinstance(late, Answer)
+    late = shop.checkout.create(a_purchase_request(("mug", 1)), NOW + 2 * SECOND)
+    assert isinstance(late, CheckoutResult)
     assert late.purchase.state is State.CANCELLED
     assert shop.counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
 
@@ -74,7 +74,7 @@ def test_whoever_repeats_a_cancellation_gives_the_units_back(
                 shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
         assert shop.counts("mug") == (0, 1, 0)
         answer = shop.checkout.cancel(purchase.id, PLATFORM, key, "", NOW)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, CheckoutResult)
         assert answer.purchase.state is State.CANCELLED
         assert shop.counts("mug") == (1, 0, 0)
 
@@ -86,7 +86,7 @@ def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
     shop.drop("mug", stock=3)
     shop.drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 3), ("bowl", 1))
-    fewer = a_change(("mug", 1), key="fewer")
+    fewer = a_purchase_request(("mug", 1), key="fewer")
 
     def died_after_writing(request: Callable[[], object]) -> Callable[[], None]:
         def twin() -> None:
@@ -98,10 +98,10 @@ def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
 
         return twin
 
-    def update() -> Answer | NoPurchase:
+    def update() -> CheckoutResult | NoPurchase:
         return shop.checkout.update(purchase.id, fewer, NOW)
 
-    def cancel() -> Answer | NoPurchase:
+    def cancel() -> CheckoutResult | NoPurchase:
         return shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
 
     once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(update))
@@ -118,7 +118,10 @@ def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
 ) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 1))
-    good, bad = a_change(("mug", 2), key="good"), a_change(("mug", 2), key="bad", shipping_option="teleport")
+    good, bad = (
+        a_purchase_request(("mug", 2), key="good"),
+        a_purchase_request(("mug", 2), key="bad", shipping_option="teleport"),
+    )
     once(monkeypatch, PurchaseStore, "read", after=lambda: shop.checkout.update(purchase.id, good, NOW))
     with pytest.raises(BadInput):
         shop.checkout.update(purchase.id, bad, NOW)
@@ -136,12 +139,12 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
         with monkeypatch.context() as dying:
             dying.setattr(Stock, "sell", dies)
             with pytest.raises(SystemExit):
-                shop.checkout.complete(purchase.id, a_completion(), LATER)
+                shop.checkout.complete(purchase.id, a_complete_request(), LATER)
         refresh(shop, LATER)
 
     once(monkeypatch, PurchaseStore, "read", after=twin_dies_before_it_sells)
-    answer = elsewhere.checkout.complete(purchase.id, a_completion(), LATER)
-    assert isinstance(answer, Answer)
+    answer = elsewhere.checkout.complete(purchase.id, a_complete_request(), LATER)
+    assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.state, answer.purchase.attempt, said(answer)) == (State.PLACED, 1, [])
     assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 1, 0), (0, 1, 0))
     shop.checkout.capture(purchase.id, 1, LATER)
@@ -156,12 +159,12 @@ def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_ane
 
     def twin_completes() -> None:
         refresh(shop, LATER)  # now the summary shows nothing that could be taken
-        answer = elsewhere.checkout.complete(purchase.id, a_completion(), LATER)
-        assert isinstance(answer, Answer)
+        answer = elsewhere.checkout.complete(purchase.id, a_complete_request(), LATER)
+        assert isinstance(answer, CheckoutResult)
         assert (answer.purchase.state, said(answer)) == (State.PLACED, [])
 
     once(monkeypatch, PurchaseStore, "replace", before=twin_completes)
-    answer = shop.checkout.complete(purchase.id, a_completion(), LATER)
-    assert isinstance(answer, Answer)
+    answer = shop.checkout.complete(purchase.id, a_complete_request(), LATER)
+    assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.state, answer.purchase.attempt) == (State.PLACED, 1)
     assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 0, 1), (0, 0, 1))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.checkout import Answer, Caller, Purchase
+from chalicelib.checkout import Caller, CheckoutResult, Purchase
 from chalicelib.checkout.identity import derive_purchase_id
-from chalicelib.discounts import DiscountWish
+from chalicelib.discounts import PutDiscountRequest
 from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
-from chalicelib.shows import DropWish, ShowWish, parse_cue
-from tests.checkout.builders import NOW, a_change, a_completion, a_refund
+from chalicelib.shows import PutDropRequest, PutShowRequest, parse_cue
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.crashes.faults import DyingAt
 from tests.crashes.world import ID_KEY, Act, Process, World, business_date, tried
 
@@ -29,14 +29,14 @@ def open_shop(world: World) -> None:
     world.deliver()
 
 
-def a_show(**changes: Any) -> ShowWish:
-    return ShowWish.read({"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
+def a_show(**changes: Any) -> PutShowRequest:
+    return PutShowRequest.from_body({"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
 
 
-def a_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> DropWish:
+def a_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> PutDropRequest:
     body = {"show_id": SHOW, "sku": f"sku-{drop}", "title": drop, "stock": stock}
     body |= {"unit_price": {"amount": price, "currency": "GBP"}, "opens_at": rfc3339(NOW - 60 * MINUTE)}
-    return DropWish.read(body | changes)
+    return PutDropRequest.from_body(body | changes)
 
 
 # Acts: buyers.
@@ -47,16 +47,16 @@ def key_of(buyer: str) -> str:
 
 
 def takes(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:
-    return lambda world, process: process.checkout.create(a_change(*wishes, key=buyer, **changes), world.now)
+    return lambda world, process: process.checkout.create(a_purchase_request(*wishes, key=buyer, **changes), world.now)
 
 
 def updates(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:
-    change = a_change(*wishes, key=f"{buyer}-update", **changes)
+    change = a_purchase_request(*wishes, key=f"{buyer}-update", **changes)
     return lambda world, process: process.checkout.update(key_of(buyer), change, world.now)
 
 
 def completes(buyer: str, token: str = "ok", key: str = "pay") -> Act:
-    wish = a_completion(token, f"{buyer}-{key}")
+    wish = a_complete_request(token, f"{buyer}-{key}")
     return lambda world, process: process.checkout.complete(key_of(buyer), wish, world.now)
 
 
@@ -87,7 +87,7 @@ def refunds(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: b
 
     def act(world: World, process: Process) -> None:
         lines = purchase(process, buyer).lines
-        wish = a_refund(*((lines[number].id, quantity) for number, quantity in parts), key=key, restock=restock)
+        wish = a_refund_request(*((lines[number].id, quantity) for number, quantity in parts), key=key, restock=restock)
         process.checkout.refund(key_of(buyer), wish, world.now)
 
     return act
@@ -99,7 +99,7 @@ def cancels_order(buyer: str) -> Act:
 
 def purchase(process: Process, buyer: str) -> Purchase:
     answer = process.checkout.find(key_of(buyer), NOW)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, CheckoutResult)
     return answer.purchase
 
 
@@ -114,7 +114,7 @@ def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Act:
 
 def puts_discount(code: str = "TEN", **changes: Any) -> Act:
     """A tenth off; for the show where it is automatic."""
-    wish = DiscountWish.read({"title": code, "percent_bps": 1_000} | changes)
+    wish = PutDiscountRequest.from_body({"title": code, "percent_bps": 1_000} | changes)
 
     def act(world: World, process: Process) -> None:
         show = None if wish.show_id is None else process.shows.show(wish.show_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout import RefundWish
+from chalicelib.checkout import RefundRequest
 from chalicelib.payments import EventKind, ProviderEvent, Refunded, SandboxGateway
 from tests.crashes.acts import key_of
 from tests.crashes.world import Act, Process, World
@@ -52,7 +52,7 @@ def refunds_amount(buyer: str, amount: int, key: str = "amount") -> Act:
     """Money without units."""
 
     def act(world: World, process: Process) -> None:
-        process.checkout.refund(key_of(buyer), RefundWish(key, "", (), False, "ann", amount=amount), world.now)
+        process.checkout.refund(key_of(buyer), RefundRequest(key, "", (), False, "ann", amount=amount), world.now)
 
     return act
 

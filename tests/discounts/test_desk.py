@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item
-from chalicelib.discounts import BudgetState, Discounts, DiscountWish
+from chalicelib.discounts import BudgetState, Discounts, PutDiscountRequest
 from chalicelib.discounts.store import DiscountStore
 from chalicelib.errors import BadInput, Conflict, Unavailable
 from chalicelib.instants import SECOND
@@ -23,9 +23,11 @@ def gbp(amount: int) -> dict[str, object]:
     return {"amount": amount, "currency": "GBP"}
 
 
-def a_wish(**changes: Any) -> DiscountWish:
+def a_request(**changes: Any) -> PutDiscountRequest:
     standard: dict[str, Any] = {"title": "Ten off", "percent_bps": 1_000}
-    return DiscountWish.read({name: value for name, value in (standard | changes).items() if value is not None})
+    return PutDiscountRequest.from_body(
+        {name: value for name, value in (standard | changes).items() if value is not None}
+    )
 
 
 @pytest.fixture
@@ -38,9 +40,9 @@ def desk_on(tables: Tables) -> Discounts:
 
 
 def test_a_code_is_made_once_and_found_whatever_its_case(desk: Discounts) -> None:
-    made, new = desk.put("save10", a_wish(limit_per_buyer=1), None, "ann", NOW)
+    made, new = desk.put("save10", a_request(limit_per_buyer=1), None, "ann", NOW)
     assert (made.code, new) == ("SAVE10", True)
-    again, new = desk.put("SAVE10", a_wish(limit_per_buyer=1), None, "bob", NOW + 5)
+    again, new = desk.put("SAVE10", a_request(limit_per_buyer=1), None, "bob", NOW + 5)
     assert (again, new) == (made, False)
     found = desk.find(" Save10", NOW)
     assert found is not None
@@ -49,10 +51,10 @@ def test_a_code_is_made_once_and_found_whatever_its_case(desk: Discounts) -> Non
 
 
 def test_a_change_is_seen_and_audited_and_a_repeat_of_it_is_not(desk: Discounts, tables: Tables) -> None:
-    desk.put("ten", a_wish(), None, "ann", NOW)
+    desk.put("ten", a_request(), None, "ann", NOW)
     assert desk.find("ten", NOW) is not None
     for at in (1, 2):
-        changed, new = desk.put("ten", a_wish(percent_bps=2_000), None, "bob", NOW + at)
+        changed, new = desk.put("ten", a_request(percent_bps=2_000), None, "bob", NOW + at)
         assert (changed.percent_bps, new) == (2_000, False)
     found = desk.find("ten", NOW)
     assert found is not None
@@ -64,8 +66,8 @@ def test_a_change_is_seen_and_audited_and_a_repeat_of_it_is_not(desk: Discounts,
 
 
 def test_budgets_are_laid_out_in_buckets_that_a_use_fits(desk: Discounts) -> None:
-    wish = a_wish(percent_bps=None, amount=gbp(500), budget_uses=60, budget_amount=gbp(20_000))
-    made, _ = desk.put("ten", wish, None, "ann", NOW)
+    request = a_request(percent_bps=None, amount=gbp(500), budget_uses=60, budget_amount=gbp(20_000))
+    made, _ = desk.put("ten", request, None, "ann", NOW)
     uses, money = made.budgets
     assert (uses.layout.homes, money.layout.homes, money.usual) == (3, 7, 125)
     found = desk.look("ten", NOW)
@@ -79,7 +81,7 @@ def test_whoever_dies_while_it_is_made_a_repeat_finishes_it(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, dying: int
 ) -> None:
     """Before each write in turn: the draft, its buckets, their summary, and the mark's end."""
-    wish, writes = a_wish(budget_uses=5), []
+    request, writes = a_request(budget_uses=5), []
 
     def dies(**_: Any) -> None:
         writes.append(1)
@@ -90,13 +92,13 @@ def test_whoever_dies_while_it_is_made_a_repeat_finishes_it(
     for operation in ("PutItem", "TransactWriteItems"):
         events.register(f"before-call.dynamodb.{operation}", dies)
     with pytest.raises(Unavailable):
-        desk_on(tables).put("ten", wish, None, "ann", NOW)
+        desk_on(tables).put("ten", request, None, "ann", NOW)
     for operation in ("PutItem", "TransactWriteItems"):
         events.unregister(f"before-call.dynamodb.{operation}", dies)
     other = desk_on(tables)
     assert other.find("ten", NOW) is None
     assert other.look("ten", NOW) is None
-    assert other.put("ten", wish, None, "ann", NOW)[1]
+    assert other.put("ten", request, None, "ann", NOW)[1]
     found = other.look("ten", NOW)
     assert found is not None
     assert found[1] == (BudgetState(False, 5, 5, 0, 0),)
@@ -107,11 +109,11 @@ def test_a_rival_that_writes_first_is_seen(desk: Discounts, tables: Tables, monk
 
     def raced(self: DiscountStore, *arguments: Any) -> bool:
         monkeypatch.setattr(DiscountStore, "commit", real)
-        desk_on(tables).put("ten", a_wish(title="Other"), None, "bob", NOW)
+        desk_on(tables).put("ten", a_request(title="Other"), None, "bob", NOW)
         return real(self, *arguments)
 
     monkeypatch.setattr(DiscountStore, "commit", raced)
-    made, new = desk.put("ten", a_wish(), None, "ann", NOW)
+    made, new = desk.put("ten", a_request(), None, "ann", NOW)
     assert (made.title, new) == ("Ten off", True)
     found = desk.look("ten", NOW)
     assert found is not None
@@ -120,7 +122,7 @@ def test_a_rival_that_writes_first_is_seen(desk: Discounts, tables: Tables, monk
 
 def test_budgets_and_what_a_use_takes_of_them_are_fixed(desk: Discounts) -> None:
     money: dict[str, Any] = {"percent_bps": None, "amount": gbp(500), "budget_amount": gbp(5_000), "budget_uses": 9}
-    desk.put("ten", a_wish(**money), None, "ann", NOW)
+    desk.put("ten", a_request(**money), None, "ann", NOW)
     cases: dict[str, dict[str, Any]] = {
         "$.budget_uses": {"budget_uses": 10},
         "$.budget_amount": {"budget_amount": gbp(6_000)},
@@ -130,7 +132,7 @@ def test_budgets_and_what_a_use_takes_of_them_are_fixed(desk: Discounts) -> None
     for field, changes in cases.items():
         before = desk.look("ten", NOW)
         with pytest.raises(Conflict) as refusal:
-            desk.put("ten", a_wish(**money | changes), SHOW, "ann", NOW)
+            desk.put("ten", a_request(**money | changes), SHOW, "ann", NOW)
         assert (refusal.value.field, desk.look("ten", NOW)) == (field, before)
 
 
@@ -150,20 +152,20 @@ def test_budgets_and_what_a_use_takes_of_them_are_fixed(desk: Discounts) -> None
 )
 def test_what_does_not_go_together_names_its_field(desk: Discounts, field: str, changes: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as refusal:
-        desk.put("ten", a_wish(**changes), None, "ann", NOW)
+        desk.put("ten", a_request(**changes), None, "ann", NOW)
     assert (refusal.value.field, desk.look("ten", NOW)) == (field, None)
 
 
 def test_an_offer_of_a_show_needs_that_show_and_its_currency(desk: Discounts) -> None:
     with pytest.raises(BadInput) as refusal:
-        desk.put("ten", a_wish(show_id="tonight"), None, "ann", NOW)
+        desk.put("ten", a_request(show_id="tonight"), None, "ann", NOW)
     assert (refusal.value.field, refusal.value.code) == ("$.show_id", "unknown_show")
-    euros = a_wish(show_id="tonight", minimum_subtotal={"amount": 5, "currency": "EUR"})
+    euros = a_request(show_id="tonight", minimum_subtotal={"amount": 5, "currency": "EUR"})
     with pytest.raises(BadInput) as refusal:
         desk.put("ten", euros, SHOW, "ann", NOW)
     assert refusal.value.field == "$.minimum_subtotal.currency"
     with pytest.raises(BadInput) as refusal:
-        desk.put("a b", a_wish(), None, "ann", NOW)
+        desk.put("a b", a_request(), None, "ann", NOW)
     assert refusal.value.field == "code"
 
 
@@ -173,10 +175,10 @@ def test_automatic_offers_are_those_of_the_show_as_they_were_at_most_a_second_ag
     assert desk.automatic("tonight", NOW) == ()
     elsewhere = desk_on(tables)
     for code, budget in (("b", None), ("a", 5)):
-        elsewhere.put(code, a_wish(automatic=True, show_id="tonight", budget_uses=budget), SHOW, "ann", NOW)
-    elsewhere.put("code", a_wish(show_id="tonight"), SHOW, "ann", NOW)
+        elsewhere.put(code, a_request(automatic=True, show_id="tonight", budget_uses=budget), SHOW, "ann", NOW)
+    elsewhere.put("code", a_request(show_id="tonight"), SHOW, "ann", NOW)
     assert desk.automatic("tonight", NOW + SECOND - 1) == ()
     assert [one.discount.code for one in desk.automatic("tonight", NOW + SECOND)] == ["A", "B"]
-    elsewhere.put("b", a_wish(automatic=True, show_id="tonight", title="New"), SHOW, "ann", NOW + SECOND)
+    elsewhere.put("b", a_request(automatic=True, show_id="tonight", title="New"), SHOW, "ann", NOW + SECOND)
     assert [one.discount.title for one in desk.automatic("tonight", NOW + 2 * SECOND)] == ["Ten off", "New"]
     assert desk.automatic("gala", NOW) == desk.automatic(None, NOW) == ()

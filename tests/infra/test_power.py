@@ -128,8 +128,8 @@ class Play:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
 
     def buy(self, credential: str) -> str:
-        wish = express("d1") | {"discounts": {"codes": ["TEN"]}}
-        session = self.http("POST", "/checkout-sessions", wish)
+        request = express("d1") | {"discounts": {"codes": ["TEN"]}}
+        session = self.http("POST", "/checkout-sessions", request)
         assert session["discounts"]["applied"]
         self.http("POST", f"/checkout-sessions/{session['id']}/complete", paying(credential))
         self.streams()
@@ -189,8 +189,8 @@ def play(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
         repaired = scene.http("POST", "/drops/d1/repair", {})["repaired"]
         assert (repaired["enqueued"], repaired["left"]) == (1, 0)
         counts_for_nobody(deployment.tables)
-        wish = {"drop_id": "d1", "repair": True, "detail": 9, "from_bucket": 0}
-        assert scene.function("Repair", {"audit": wish})["repaired"]["counted_anew"] == 1
+        request = {"drop_id": "d1", "repair": True, "detail": 9, "from_bucket": 0}
+        assert scene.function("Repair", {"audit": request})["repaired"]["counted_anew"] == 1
 
 
 def counts_for_nobody(tables: Tables) -> None:

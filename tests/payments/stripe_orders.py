@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.payments import Authorised, Captured, PaymentOrder
+from chalicelib.payments import AuthorisationRequest, Authorised, Captured
 from chalicelib.payments.stripe import StripeGateway
 
 NOW = 1_795_000_000_000
@@ -12,18 +12,18 @@ OK, NO, POOR, ASKS = (
 )
 
 
-def an_order(
+def a_request(
     token: str = OK,
     attempt: int = 1,
     provider_id: str | None = None,
     amount: int = 1_000,
     purchase_id: str = "p1",
-) -> PaymentOrder:
-    return PaymentOrder(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
+) -> AuthorisationRequest:
+    return AuthorisationRequest(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
 
 
-def authorised(gateway: StripeGateway, order: PaymentOrder | None = None) -> str:
-    answer = gateway.authorise(order or an_order(), now=NOW)
+def authorised(gateway: StripeGateway, request: AuthorisationRequest | None = None) -> str:
+    answer = gateway.authorise(request or a_request(), now=NOW)
     assert isinstance(answer, Authorised)
     return answer.provider_id
 

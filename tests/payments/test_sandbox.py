@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.payments import (
+    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureRefused,
     Declined,
     OutcomeUnknownError,
-    PaymentOrder,
     Refunded,
     RefundRefused,
     SandboxGateway,
@@ -24,8 +24,8 @@ NOW = 1_795_000_000_000
 PAYMENT = "sbx_p1#1"
 
 
-def an_order(token: str = "ok", *, attempt: int = 1, amount: int = 1_000) -> PaymentOrder:
-    return PaymentOrder("p1", attempt, amount, "GBP", token, {"purchase": "p1"}, NOW)
+def a_request(token: str = "ok", *, attempt: int = 1, amount: int = 1_000) -> AuthorisationRequest:
+    return AuthorisationRequest("p1", attempt, amount, "GBP", token, {"purchase": "p1"}, NOW)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def gateway(tables: Tables) -> SandboxGateway:
 
 
 def authorised(gateway: SandboxGateway, token: str = "ok") -> str:
-    answer = gateway.authorise(an_order(token), now=NOW)
+    answer = gateway.authorise(a_request(token), now=NOW)
     assert isinstance(answer, Authorised)
     return answer.provider_id
 
@@ -46,15 +46,15 @@ def captured(gateway: SandboxGateway, token: str = "ok") -> str:
 
 
 def test_an_authorisation_asked_for_again_is_found(gateway: SandboxGateway) -> None:
-    assert gateway.authorise(an_order(), now=NOW) == Authorised(PAYMENT)
-    assert gateway.authorise(an_order(), now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(PAYMENT)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(PAYMENT, found=True)
     assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
 
 
 def test_an_attempt_cannot_change_its_amount(gateway: SandboxGateway) -> None:
     authorised(gateway)
     with pytest.raises(ValueError, match="another amount"):
-        gateway.authorise(an_order(amount=1_001), now=NOW)
+        gateway.authorise(a_request(amount=1_001), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_an_attempt_cannot_change_its_amount(gateway: SandboxGateway) -> None:
 )
 def test_a_token_is_declined_with_its_code_each_time(gateway: SandboxGateway, token: str, code: str) -> None:
     declined = Declined(PAYMENT, code)
-    assert gateway.authorise(an_order(token), now=NOW) == declined
-    assert gateway.authorise(an_order(token), now=NOW) == declined
+    assert gateway.authorise(a_request(token), now=NOW) == declined
+    assert gateway.authorise(a_request(token), now=NOW) == declined
     assert gateway.find("p1", 1, now=NOW) == declined
     assert gateway.capture(PAYMENT, attempt=1, amount=1_000, now=NOW) == CaptureRefused(PAYMENT, "not_authorised")
 
@@ -91,16 +91,16 @@ def test_a_token_may_carry_a_suffix(token: str, behaviour: str) -> None:
 
 def test_an_answer_lost_after_the_effect_is_found_by_asking_again(gateway: SandboxGateway) -> None:
     with pytest.raises(OutcomeUnknownError):
-        gateway.authorise(an_order("timeout"), now=NOW)
+        gateway.authorise(a_request("timeout"), now=NOW)
     assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
-    assert gateway.authorise(an_order("timeout"), now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.authorise(a_request("timeout"), now=NOW) == Authorised(PAYMENT, found=True)
 
 
 def test_a_request_lost_before_the_effect_leaves_nothing_and_works_when_repeated(gateway: SandboxGateway) -> None:
     with pytest.raises(OutcomeUnknownError):
-        gateway.authorise(an_order("timeout_before"), now=NOW)
+        gateway.authorise(a_request("timeout_before"), now=NOW)
     assert gateway.find("p1", 1, now=NOW) is None
-    assert gateway.authorise(an_order("timeout_before"), now=NOW) == Authorised(PAYMENT)
+    assert gateway.authorise(a_request("timeout_before"), now=NOW) == Authorised(PAYMENT)
     assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
 
 
@@ -118,7 +118,7 @@ def test_a_lost_capture_had_no_effect_and_a_late_one_did(gateway: SandboxGateway
     assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
     assert gateway.capture(lost, attempt=1, amount=1_000, now=NOW) == Captured(PAYMENT, "sbx_ch_p1#1", 35)
 
-    gateway.authorise(an_order("captured_late", attempt=2), now=NOW)
+    gateway.authorise(a_request("captured_late", attempt=2), now=NOW)
     with pytest.raises(OutcomeUnknownError):
         gateway.capture("sbx_p1#2", attempt=2, amount=1_000, now=NOW)
     late = Captured("sbx_p1#2", "sbx_ch_p1#2", 35)
@@ -154,7 +154,7 @@ def test_a_voided_authorisation_is_gone_for_good(gateway: SandboxGateway) -> Non
     assert gateway.void(provider_id, attempt=1, now=NOW) is True
     assert gateway.void(provider_id, attempt=1, now=NOW) is True
     assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureRefused(PAYMENT, "voided")
-    assert gateway.authorise(an_order(), now=NOW) == Declined(PAYMENT, "voided")
+    assert gateway.authorise(a_request(), now=NOW) == Declined(PAYMENT, "voided")
 
 
 def test_captured_money_cannot_be_voided(gateway: SandboxGateway) -> None:
@@ -165,7 +165,7 @@ def test_captured_money_cannot_be_voided(gateway: SandboxGateway) -> None:
 
 def test_a_void_forbids_an_authorisation_that_comes_late(gateway: SandboxGateway) -> None:
     assert gateway.void(PAYMENT, attempt=1, now=NOW) is True
-    assert gateway.authorise(an_order(), now=NOW) == Declined(PAYMENT, "voided")
+    assert gateway.authorise(a_request(), now=NOW) == Declined(PAYMENT, "voided")
 
 
 def test_refunds_never_exceed_what_was_captured(gateway: SandboxGateway) -> None:
@@ -212,7 +212,7 @@ def test_a_lost_answer_to_a_refund_is_found_by_asking_again(gateway: SandboxGate
 def test_a_provider_out_of_reach_has_an_unknown_outcome(tables: Tables) -> None:
     gateway = SandboxGateway(tables.dynamodb, "no-such-table")
     with pytest.raises(OutcomeUnknownError):
-        gateway.authorise(an_order(), now=NOW)
+        gateway.authorise(a_request(), now=NOW)
     with pytest.raises(OutcomeUnknownError):
         gateway.find("p1", 1, now=NOW)
 

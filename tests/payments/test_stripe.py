@@ -19,12 +19,12 @@ from chalicelib.payments import (
 )
 from chalicelib.payments.stripe import SEARCH_LAG, StripeGateway
 from tests.payments.stripe_double import Stripe
-from tests.payments.stripe_orders import ASKS, NO, NOW, OK, POOR, an_order, authorised, captured
+from tests.payments.stripe_orders import ASKS, NO, NOW, OK, POOR, a_request, authorised, captured
 
 
 @pytest.mark.parametrize("token", [OK, "ctoken_visa"])
 def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, stripe: Stripe, token: str) -> None:
-    provider_id = authorised(gateway, an_order(token))
+    provider_id = authorised(gateway, a_request(token))
     assert stripe.captured == 0
     answers = [gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) for _ in range(2)]
     assert answers[0] == answers[1] == Captured(provider_id, "ch_3", 35)
@@ -36,7 +36,7 @@ def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, strip
 
 def test_an_authorisation_asked_for_again_is_found(gateway: StripeGateway, stripe: Stripe) -> None:
     provider_id = authorised(gateway)
-    assert gateway.authorise(an_order(), now=NOW) == Authorised(provider_id, found=True)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, found=True)
     assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, found=True)
     assert gateway.find("p1", 2, now=NOW) is None
     assert len(stripe.intents) == 1
@@ -66,21 +66,21 @@ def test_what_a_search_finds_is_read_anew(gateway: StripeGateway, stripe: Stripe
     [(NO, "generic_decline"), (POOR, "insufficient_funds"), ("pm_card_chargeDeclinedExpiredCard", "expired_card")],
 )
 def test_a_decline_says_why_and_says_it_again(gateway: StripeGateway, token: str, code: str) -> None:
-    declined = [gateway.authorise(an_order(token), now=NOW) for _ in range(2)]
+    declined = [gateway.authorise(a_request(token), now=NOW) for _ in range(2)]
     assert declined == [Declined("pi_1", code)] * 2
     assert gateway.find("p1", 1, now=NOW) == Declined("pi_1", code)
 
 
 @pytest.mark.parametrize("token", ["tok_visa", "pm_card_unheardOf", "ctoken_", ""])
 def test_a_token_that_is_none_is_declined(gateway: StripeGateway, stripe: Stripe, token: str) -> None:
-    assert gateway.authorise(an_order(token), now=NOW) == Declined(None, "invalid_token")
+    assert gateway.authorise(a_request(token), now=NOW) == Declined(None, "invalid_token")
     assert stripe.intents == {}
 
 
 def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stripe: Stripe) -> None:
-    declined = gateway.authorise(an_order(NO), now=NOW)
+    declined = gateway.authorise(a_request(NO), now=NOW)
     assert isinstance(declined, Declined)
-    second = an_order(OK, attempt=2, provider_id=declined.provider_id, amount=1_200)
+    second = a_request(OK, attempt=2, provider_id=declined.provider_id, amount=1_200)
     assert gateway.authorise(second, now=NOW) == Authorised("pi_1")
     assert gateway.authorise(second, now=NOW) == Authorised("pi_1", found=True)
     assert gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW) == CaptureRefused("pi_1", "wrong_attempt")
@@ -91,7 +91,7 @@ def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stri
 def test_after_a_capture_there_is_no_other_attempt(gateway: StripeGateway, stripe: Stripe) -> None:
     provider_id = captured(gateway)
     with pytest.raises(ValueError, match="earlier attempt"):
-        gateway.authorise(an_order(attempt=2, provider_id=provider_id), now=NOW)
+        gateway.authorise(a_request(attempt=2, provider_id=provider_id), now=NOW)
     assert (len(stripe.intents), stripe.captured) == (1, 1_000)
 
 
@@ -101,7 +101,7 @@ def test_a_voided_intent_is_replaced(gateway: StripeGateway, stripe: Stripe) -> 
     assert gateway.void(provider_id, attempt=1, now=NOW)
     assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureRefused(provider_id, "voided")
     assert gateway.find("p1", 1, now=NOW) == Declined(provider_id, "voided")
-    second = authorised(gateway, an_order(attempt=2, provider_id=provider_id))
+    second = authorised(gateway, a_request(attempt=2, provider_id=provider_id))
     assert second != provider_id
     assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
 
@@ -113,7 +113,7 @@ def test_another_attempts_authorisation_is_neither_captured_nor_voided_but_repla
     with pytest.raises(ValueError, match="attempt 2"):
         gateway.void(first, attempt=2, now=NOW)
     assert gateway.capture(first, attempt=2, amount=1_000, now=NOW) == CaptureRefused(first, "wrong_attempt")
-    second = authorised(gateway, an_order(attempt=2, provider_id=first))
+    second = authorised(gateway, a_request(attempt=2, provider_id=first))
     assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
     assert isinstance(gateway.capture(second, attempt=2, amount=1_000, now=NOW), Captured)
 
@@ -122,7 +122,7 @@ def test_what_was_captured_is_not_voided(gateway: StripeGateway, stripe: Stripe)
     provider_id = captured(gateway)
     assert not gateway.void(provider_id, attempt=1, now=NOW)
     assert gateway.find("p1", 1, now=NOW) == Captured(provider_id, "ch_3", 35)
-    assert gateway.authorise(an_order(), now=NOW) == Authorised(provider_id, found=True)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, found=True)
     assert stripe.captured == 1_000
 
 
@@ -136,7 +136,7 @@ def test_a_part_is_not_captured_nor_more_than_all(gateway: StripeGateway, stripe
 
 def test_a_buyer_who_has_to_prove_who_they_are_is_told_so(gateway: StripeGateway) -> None:
     asked = ActionNeeded("pi_1", "https://hooks.stripe.test/pi_1")
-    assert gateway.authorise(an_order(ASKS), now=NOW) == asked
+    assert gateway.authorise(a_request(ASKS), now=NOW) == asked
     assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == asked
 
 
@@ -164,8 +164,8 @@ def test_an_answer_that_is_none_leaves_the_outcome_open_and_asking_again_settles
 def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, stripe: Stripe) -> None:
     paid = captured(gateway)
     refunded = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
-    gateway.authorise(an_order(NO, purchase_id="p2"), now=NOW)
-    standing = authorised(gateway, an_order(purchase_id="p3"))
+    gateway.authorise(a_request(NO, purchase_id="p2"), now=NOW)
+    standing = authorised(gateway, a_request(purchase_id="p3"))
     listed = {one.provider_id: one for one in gateway.payments(0)}
     assert len(listed) == 3
     assert listed[paid].standing == Captured(paid, "ch_3", 0)
@@ -182,7 +182,7 @@ def test_a_payments_purchase_is_looked_up(gateway: StripeGateway) -> None:
 
 
 def test_who_proved_it_is_found_authorised_and_captured_once(gateway: StripeGateway, stripe: Stripe) -> None:
-    asked = gateway.authorise(an_order(ASKS), now=NOW)
+    asked = gateway.authorise(a_request(ASKS), now=NOW)
     assert isinstance(asked, ActionNeeded)
     stripe.prove(asked.provider_id)
     assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == Authorised("pi_1", found=True)
@@ -191,20 +191,20 @@ def test_who_proved_it_is_found_authorised_and_captured_once(gateway: StripeGate
 
 
 def test_who_refused_is_declined_and_who_waits_too_long_is_cancelled(gateway: StripeGateway, stripe: Stripe) -> None:
-    gateway.authorise(an_order(ASKS), now=NOW)
+    gateway.authorise(a_request(ASKS), now=NOW)
     stripe.prove("pi_1", proved=False)
     declined = gateway.find("p1", 1, now=NOW, provider_id="pi_1")
     assert declined == Declined("pi_1", "payment_intent_authentication_failure")
-    second = gateway.authorise(an_order(ASKS, attempt=2, provider_id="pi_1"), now=NOW)
+    second = gateway.authorise(a_request(ASKS, attempt=2, provider_id="pi_1"), now=NOW)
     assert isinstance(second, ActionNeeded)
     assert gateway.void("pi_1", attempt=2, now=NOW)
     assert gateway.find("p1", 2, now=NOW, provider_id="pi_1") == Declined("pi_1", "voided")
 
 
 def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stripe: Stripe) -> None:
-    assert isinstance(gateway.authorise(replace(an_order(OK), step_up=True), now=NOW), ActionNeeded)
+    assert isinstance(gateway.authorise(replace(a_request(OK), step_up=True), now=NOW), ActionNeeded)
     page = "https://shop.example/done"
-    gateway.authorise(replace(an_order(ASKS, purchase_id="p2"), return_url=page), now=NOW)
+    gateway.authorise(replace(a_request(ASKS, purchase_id="p2"), return_url=page), now=NOW)
     assert stripe.intents["pi_3"]["next_action"]["redirect_to_url"]["return_url"] == page
 
 
@@ -214,5 +214,5 @@ def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stri
 def test_an_amount_that_stripe_does_not_charge_is_declined(
     gateway: StripeGateway, stripe: Stripe, amount: int, code: str
 ) -> None:
-    assert gateway.authorise(an_order(amount=amount), now=NOW) == Declined(None, code)
+    assert gateway.authorise(a_request(amount=amount), now=NOW) == Declined(None, code)
     assert stripe.intents == {}

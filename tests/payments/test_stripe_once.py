@@ -9,15 +9,15 @@ import pytest
 from chalicelib.payments import Authorised, Captured, Declined, Refunded, RefundRefused
 from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway
 from tests.payments.stripe_double import Stripe
-from tests.payments.stripe_orders import NO, NOW, an_order, authorised, captured
+from tests.payments.stripe_orders import NO, NOW, a_request, authorised, captured
 
 
 def test_each_call_that_moves_money_has_a_key_of_its_own(gateway: StripeGateway, stripe: Stripe) -> None:
-    declined = gateway.authorise(an_order(NO), now=NOW)
-    gateway.authorise(an_order(attempt=2, provider_id=declined.provider_id), now=NOW)
+    declined = gateway.authorise(a_request(NO), now=NOW)
+    gateway.authorise(a_request(attempt=2, provider_id=declined.provider_id), now=NOW)
     gateway.capture("pi_1", attempt=2, amount=1_000, now=NOW)
     gateway.refund("pi_1", refund_id="r1", amount=400, now=NOW)
-    gateway.void(authorised(gateway, an_order(purchase_id="p2")), attempt=1, now=NOW)
+    gateway.void(authorised(gateway, a_request(purchase_id="p2")), attempt=1, now=NOW)
     expected_keys = {"p1:1:create", "p1:2:update", "p1:2:confirm", "pi_1:2:capture", "pi_1:refund:r1", "p2:1:create"}
     assert {key for key in stripe.keys if not key.endswith(":cancel")} == expected_keys
     assert len(stripe.keys) == len(expected_keys) + 1
@@ -29,8 +29,8 @@ def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
     provider_id = authorised(gateway)
     stripe.remembers_keys = False
     late = NOW + KEY_MEMORY + 1
-    assert gateway.authorise(an_order(), now=late) == Authorised(provider_id, found=True)
-    assert gateway.authorise(an_order(attempt=2), now=late) == Declined(None, "attempt_expired")
+    assert gateway.authorise(a_request(), now=late) == Authorised(provider_id, found=True)
+    assert gateway.authorise(a_request(attempt=2), now=late) == Declined(None, "attempt_expired")
     assert len(stripe.intents) == 1
 
 

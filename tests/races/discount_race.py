@@ -10,13 +10,13 @@ from threading import Barrier
 from typing import Any, Final
 from unittest.mock import patch
 
-from chalicelib.checkout import DEFAULT_MARKETS, Answer, Buyer, Checkout, PurchaseStore, State
+from chalicelib.checkout import DEFAULT_MARKETS, Buyer, Checkout, CheckoutResult, PurchaseStore, State
 from chalicelib.discounts import Budget, Discounts, budget_layout
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Shows
 from chalicelib.stock import HoldRef, Layout, Stock, TakeAnswer, Taken
-from tests.checkout.builders import NOW, a_change, a_completion
+from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.conftest import EngineAccount
 from tests.races.clock import Clock
 from tests.races.stock_race import client_of
@@ -67,16 +67,18 @@ class Process:
             "codes": (CODE,),
             "buyer": Buyer(email=f"b{number}@example.com"),
         }
-        answer = self.checkout.create(a_change((self.race.drop_id, 1), **about), NOW)
-        assert isinstance(answer, Answer)
+        answer = self.checkout.create(a_purchase_request((self.race.drop_id, 1), **about), NOW)
+        assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
-    def completed(self, number: int, purchase_id: str, key: str, now: Instant) -> Answer:
+    def completed(self, number: int, purchase_id: str, key: str, now: Instant) -> CheckoutResult:
         """Completed, as often as it is busy."""
         token = "declined" if number < self.race.declined else "ok"
         for tries in range(TRIES):
-            answer = self.checkout.complete(purchase_id, a_completion(token, f"{key}-{number}"), now + tries * PAUSE)
-            assert isinstance(answer, Answer)
+            answer = self.checkout.complete(
+                purchase_id, a_complete_request(token, f"{key}-{number}"), now + tries * PAUSE
+            )
+            assert isinstance(answer, CheckoutResult)
             if "busy" not in {message.code for message in answer.messages}:
                 return answer
             self.figures["busy"] += 1
@@ -92,7 +94,7 @@ class Process:
         purchase = self.checkout.purchases.read(purchase_id)
         if purchase is None or purchase.state is not State.OPEN or number < self.race.declined:
             return
-        self.checkout.update(purchase_id, a_change(key=f"ask-{number}", codes=(CODE,)), now)
+        self.checkout.update(purchase_id, a_purchase_request(key=f"ask-{number}", codes=(CODE,)), now)
         if self.completed(number, purchase_id, "again", now).purchase.state is State.OPEN:
             self.completed(number, purchase_id, "agreed", now)
         self.captured(purchase_id, now)

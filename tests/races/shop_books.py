@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from chalicelib.checkout import Answer, NoPurchase, Purchase, State
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, State
 from chalicelib.payments import Authorised, Captured
 from chalicelib.stock import Layout
 from tests.races.clock import Clock
@@ -80,7 +80,7 @@ def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
                 return
             refused += 1
             process.clock.let_pass(1_500)
-        elif isinstance(answer, Answer):
+        elif isinstance(answer, CheckoutResult):
             refused = 0
             buyer.send(buyer.complete("ok"))
             buyer.capture()

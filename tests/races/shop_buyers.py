@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.checkout import Answer, Completion, NoPurchase, Purchase, RefundWish, State
+from chalicelib.checkout import CheckoutResult, CompleteRequest, NoPurchase, Purchase, RefundRequest, State
 from tests.races import crowd
 from tests.races.clock import Clock
 from tests.races.crowd import at_once
@@ -38,7 +38,7 @@ class Buyer:
         """Requests at the same moment. They are all about this buyer's one purchase."""
         answers = at_once(*requests)
         for answer in answers:
-            if isinstance(answer, Answer):
+            if isinstance(answer, CheckoutResult):
                 self._purchase_id = answer.purchase.id
                 self._process.note(answer.purchase)
         return answers
@@ -52,7 +52,7 @@ class Buyer:
         return self._process.request(self._checkout.update, self._purchase_id, change)
 
     def complete(self, token: str) -> Callable[[], object]:
-        wish = Completion(CALLER, self._key(), token, "sandbox", "i", "card", token)
+        wish = CompleteRequest(CALLER, self._key(), token, "sandbox", "i", "card", token)
         return self._process.request(self._checkout.complete, self._purchase_id, wish)
 
     def _cancel(self) -> Callable[[], object]:
@@ -61,7 +61,7 @@ class Buyer:
 
     def _find(self) -> Purchase | None:
         (found,) = self.send(self._process.request(self._checkout.find, self._purchase_id))
-        return found.purchase if isinstance(found, Answer) else None
+        return found.purchase if isinstance(found, CheckoutResult) else None
 
     def capture(self) -> None:
         """The message of the attempt that is placed, perhaps to two workers at once."""
@@ -105,9 +105,9 @@ class _Restless(Buyer):
             self._process.figures["refunds"] += 1
 
     def _note(self, answers: list[object]) -> None:
-        created = {answer.purchase.id for answer in answers if isinstance(answer, Answer)}
+        created = {answer.purchase.id for answer in answers if isinstance(answer, CheckoutResult)}
         self._process.figures["double_holds"] += len(created) > 1
-        self._process.figures["replays"] += sum(isinstance(answer, Answer) for answer in answers) > 1
+        self._process.figures["replays"] += sum(isinstance(answer, CheckoutResult) for answer in answers) > 1
         refused = [answer for answer in answers if isinstance(answer, NoPurchase)]
         for answer in refused:
             self._process.figures[f"refused_{answer.messages[0].code}"] += 1
@@ -133,7 +133,7 @@ class _Restless(Buyer):
             return self._process.request(partial(checkout.cancel_order, self._purchase_id, key, key, "ann"))
         line = purchase.lines[0]
         lines = ((line.id, self._random.randint(1, line.quantity)),)
-        return self._process.request(checkout.refund, self._purchase_id, RefundWish(key, key, lines, True, "ann"))
+        return self._process.request(checkout.refund, self._purchase_id, RefundRequest(key, key, lines, True, "ann"))
 
 
 class _Patient(Buyer):

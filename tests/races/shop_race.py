@@ -16,13 +16,13 @@ from chalicelib.checkout import (
     DEFAULT_MARKETS,
     Buyer,
     Caller,
-    Change,
     Checkout,
     Destination,
+    LineRequest,
     Purchase,
+    PurchaseRequest,
     PurchaseStore,
     State,
-    Wish,
 )
 from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, NotFound
@@ -100,9 +100,9 @@ class Process:
 
         return send
 
-    def change(self, key: str, wishes: dict[str, int]) -> Change:
-        return Change(
-            CALLER, key, f"{key} {wishes}", tuple(Wish(drop_id, units) for drop_id, units in wishes.items()),
+    def change(self, key: str, wishes: dict[str, int]) -> PurchaseRequest:
+        return PurchaseRequest(
+            CALLER, key, f"{key} {wishes}", tuple(LineRequest(drop_id, units) for drop_id, units in wishes.items()),
             buyer=Buyer(email="a@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )  # fmt: skip

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import Checkout
-from chalicelib.discounts import DiscountWish
+from chalicelib.discounts import PutDiscountRequest
 from chalicelib.instants import SECOND, rfc3339
-from chalicelib.shows import DropWish, ShowWish
+from chalicelib.shows import PutDropRequest, PutShowRequest
 from tests.checkout.builders import NOW
 from tests.races import discount_race
 from tests.races.arena import ROUNDS, Arena
@@ -28,12 +28,12 @@ def begun(arena: Arena, name: str, budget: dict[str, Any], **changes: Any) -> tu
     checkout = Process(race, 0, 1).checkout
     long_ago = rfc3339(NOW - 60 * SECOND)
     show = {"title": "Rush", "currency": "GBP", "starts_at": long_ago}
-    checkout.shows.put_show("rush", ShowWish.read(show), "test", NOW - 60 * SECOND)
+    checkout.shows.put_show("rush", PutShowRequest.from_body(show), "test", NOW - 60 * SECOND)
     drop = {"show_id": "rush", "sku": "M", "title": "Mug", "stock": 4 * BUYERS, "opens_at": long_ago}
     price = {"amount": 1_250, "currency": "GBP"}
-    checkout.shows.put_drop("mug", DropWish.read(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
+    checkout.shows.put_drop("mug", PutDropRequest.from_body(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
     wish = {"title": "Rush", "amount": {"amount": OFF, "currency": "GBP"}}
-    checkout.discounts.put(CODE, DiscountWish.read(wish | budget), None, "test", NOW)
+    checkout.discounts.put(CODE, PutDiscountRequest.from_body(wish | budget), None, "test", NOW)
     return race, checkout
 
 

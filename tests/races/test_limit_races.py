@@ -10,11 +10,11 @@ from threading import Barrier
 import pytest
 
 from chalicelib.aws import to_item
-from chalicelib.checkout import Answer, Purchase, PurchaseStore, State
+from chalicelib.checkout import CheckoutResult, Purchase, PurchaseStore, State
 from chalicelib.checkout.store import Counted, LimitStore, Tally, _limit_key, _limit_values
 from chalicelib.errors import Contended
 from chalicelib.instants import MINUTE, SECOND, Instant
-from tests.checkout.builders import NOW, PLATFORM, a_completion, a_refund
+from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_refund_request
 from tests.checkout.conftest import ShopFixture, shop_on
 from tests.conftest import EngineAccount
 
@@ -38,7 +38,7 @@ def all_at_once(step: Callable[[Purchase], object], purchases: list[Purchase]) -
 def complete(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
     for _ in range(20):
         try:
-            assert isinstance(shop.checkout.complete(purchase.id, a_completion("ok", key), now), Answer)
+            assert isinstance(shop.checkout.complete(purchase.id, a_complete_request("ok", key), now), CheckoutResult)
         except Contended:
             continue
         return
@@ -59,7 +59,7 @@ def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(engine: En
     assert units_placed(shop, purchases) == LIMIT
     (paid,) = [one for one in purchases if shop.read(one.id).state is State.PLACED][:1]
     shop.checkout.capture(paid.id, 1, NOW)
-    shop.checkout.refund(paid.id, a_refund((paid.lines[0].id, 1), restock=True), NOW)
+    shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     all_at_once(lambda purchase: complete(shop, purchase, "pay-again"), purchases)
     assert units_placed(shop, purchases) == LIMIT
 

@@ -14,17 +14,17 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.aws import to_item
 from chalicelib.checkout import (
     DEFAULT_MARKETS,
-    Answer,
     Buyer,
     Caller,
-    Change,
     Checkout,
-    Completion,
+    CheckoutResult,
+    CompleteRequest,
     Destination,
+    LineRequest,
     Purchase,
+    PurchaseRequest,
     PurchaseStore,
     State,
-    Wish,
 )
 from chalicelib.discounts import Discount, Discounts
 from chalicelib.errors import LivedropError
@@ -133,11 +133,16 @@ class World:
                 wanted = sum(line["q"] for line in item["lines"]) - sum(back)
                 assert sold[place[1].removeprefix("PURCHASE#")[:9]] >= wanted, "paid without its goods"
 
-    def change(self, key: str, quantity: int) -> Change:
-        return Change(
-            Caller("web"), key, f"{key} {quantity}", (Wish("mug", quantity),), buyer=Buyer(email="a@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"), codes=self.codes,
-        )  # fmt: skip
+    def change(self, key: str, quantity: int) -> PurchaseRequest:
+        return PurchaseRequest(
+            Caller("web"),
+            key,
+            f"{key} {quantity}",
+            (LineRequest("mug", quantity),),
+            buyer=Buyer(email="a@example.com"),
+            destination=Destination(street_address="1 High Street", address_country="GB"),
+            codes=self.codes,
+        )
 
     def buyer(self, name: str) -> Callable[[], None]:
         """Create, perhaps change, complete with a card that may be declined, and again, perhaps cancel."""
@@ -149,13 +154,13 @@ class World:
                     answer = step()
                 except FAILS:
                     continue
-                self.answers[key] += isinstance(answer, Answer)
+                self.answers[key] += isinstance(answer, CheckoutResult)
                 return answer
             return None
 
         def play() -> None:
             created = told(name, lambda: checkout.create(self.change(name, intent.quantity), self.stage.now))
-            if not isinstance(created, Answer):
+            if not isinstance(created, CheckoutResult):
                 return
             purchase_id = created.purchase.id
             self.ids.add(purchase_id)
@@ -164,7 +169,7 @@ class World:
                 told(key, partial(self.updated, checkout, purchase_id, self.change(key, quantity)))
             for turn, token in enumerate(intent.tokens):
                 key = f"{name}-pay-{turn}"
-                wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
+                wish = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
                 told(key, partial(self.completed, checkout, purchase_id, wish))
             if intent.cancels:
                 told(
@@ -174,10 +179,10 @@ class World:
 
         return play
 
-    def updated(self, checkout: Checkout, purchase_id: str, change: Change) -> object:
+    def updated(self, checkout: Checkout, purchase_id: str, change: PurchaseRequest) -> object:
         return checkout.update(purchase_id, change, self.stage.now)
 
-    def completed(self, checkout: Checkout, purchase_id: str, wish: Completion) -> object:
+    def completed(self, checkout: Checkout, purchase_id: str, wish: CompleteRequest) -> object:
         return checkout.complete(purchase_id, wish, self.stage.now)
 
     def worker(self) -> Callable[[], None]:

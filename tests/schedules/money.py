@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from chalicelib.checkout import Answer, Caller, Change, Checkout, Completion, Purchase, RefundWish, State
+from chalicelib.checkout import (
+    Caller,
+    Checkout,
+    CheckoutResult,
+    CompleteRequest,
+    Purchase,
+    PurchaseRequest,
+    RefundRequest,
+    State,
+)
 from chalicelib.finance.entries import Entry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, PaymentMade, ProviderEvent
@@ -49,7 +58,7 @@ class MoneyWorld(World):
         rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
         return replace(super().process(), held_channels=frozenset({"market"}), risk_rules=rules)
 
-    def change(self, key: str, quantity: int) -> Change:
+    def change(self, key: str, quantity: int) -> PurchaseRequest:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
 
     def play(self) -> Counter[str]:
@@ -85,22 +94,22 @@ class MoneyWorld(World):
     def buys(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
         checkout, now, key = self.process(), self.stage.now, f"{name}-{number}"
         created = checkout.create(self.change(name, 2), now)
-        if not isinstance(created, Answer):
+        if not isinstance(created, CheckoutResult):
             return False
         self.ids.add(created.purchase.id)
         match step:
             case ("pays", token):
-                wish = Completion(WEB, key, token, "sandbox", "i", "card", token)
+                wish = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
                 answer = checkout.complete(created.purchase.id, wish, now)
-                return isinstance(answer, Answer) and answer.purchase.state is not State.OPEN
+                return isinstance(answer, CheckoutResult) and answer.purchase.state is not State.OPEN
             case ("changes", quantity):
-                return isinstance(checkout.update(created.purchase.id, self.change(key, quantity), now), Answer)
+                return isinstance(checkout.update(created.purchase.id, self.change(key, quantity), now), CheckoutResult)
             case ("proves" | "fails to prove" as what,):
                 return self.bank.answer_challenge(
                     created.purchase.id, created.purchase.attempt, proved=what == "proves"
                 )
             case _:
-                return isinstance(checkout.cancel(created.purchase.id, WEB, key, "", now), Answer)
+                return isinstance(checkout.cancel(created.purchase.id, WEB, key, "", now), CheckoutResult)
 
     # The operator.
 
@@ -114,9 +123,9 @@ class MoneyWorld(World):
         key = f"{name}-{number}"
         match what, rest:
             case "refunds an amount", (amount,):
-                checkout.refund(order.id, RefundWish(key, "", (), False, name, amount=amount), now)
+                checkout.refund(order.id, RefundRequest(key, "", (), False, name, amount=amount), now)
             case "refunds units", (units, restock):
-                wish = RefundWish(key, "", ((order.lines[0].id, units),), restock, name, shipping=bool(units % 2))
+                wish = RefundRequest(key, "", ((order.lines[0].id, units),), restock, name, shipping=bool(units % 2))
                 checkout.refund(order.id, wish, now)
             case "cancels an order", _:
                 checkout.cancel_order(order.id, key, "", name, now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError
 
 from chalicelib.instants import SECOND
-from chalicelib.payments import OutcomeUnknownError, PaymentOrder
+from chalicelib.payments import AuthorisationRequest, OutcomeUnknownError
 
 if TYPE_CHECKING:
     from tests.schedules.buyers import World
@@ -32,8 +32,8 @@ class Provider:
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         return partial(self._asks, getattr(self._real, verb))
 
-    def authorise(self, order: PaymentOrder, *, now: int) -> Any:
-        return self._asks(self._begin, order, now=now)
+    def authorise(self, request: AuthorisationRequest, *, now: int) -> Any:
+        return self._asks(self._begin, request, now=now)
 
     def find(self, purchase_id: str, attempt: int, **named: Any) -> Any:
         return self._asks(self._search, purchase_id, attempt, **named)
@@ -44,10 +44,10 @@ class Provider:
         except BotoCoreError as error:
             raise OutcomeUnknownError from error
 
-    def _begin(self, order: PaymentOrder, *, now: int) -> Any:
+    def _begin(self, request: AuthorisationRequest, *, now: int) -> Any:
         begun = self._world.stage.now + self._world.random.randrange(self._world.lag + 1)
-        self._world.found_from.setdefault((order.purchase_id, order.attempt), begun)
-        return self._real.authorise(order, now=now)
+        self._world.found_from.setdefault((request.purchase_id, request.attempt), begun)
+        return self._real.authorise(request, now=now)
 
     def _search(
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None

@@ -11,7 +11,7 @@ from typing import cast
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from chalicelib.checkout import Answer, Buyer, Change, Completion, Destination, State, Wish
+from chalicelib.checkout import Buyer, CheckoutResult, CompleteRequest, Destination, LineRequest, PurchaseRequest, State
 from chalicelib.instants import SECOND
 from tests.schedules.shop_model import (
     BUYERS,
@@ -41,8 +41,8 @@ class Shop(Modelled):
     def created(self, name: str, quantity: int, cut: tuple[int, bool] | None) -> None:
         buyer, free, most = BUYERS[NAMES.index(name) % 2], self.free(), self.largest()
         told = self.told_since_change
-        wishes = (Wish(LAYOUT.drop_id, quantity),)
-        change = Change(
+        wishes = (LineRequest(LAYOUT.drop_id, quantity),)
+        change = PurchaseRequest(
             WEB, name, f"{quantity}", wishes, buyer=Buyer(email=f"{buyer}@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )  # fmt: skip
@@ -51,7 +51,7 @@ class Shop(Modelled):
         )
         if name in self.bought:
             self.as_before(name, answer)
-        elif isinstance(answer, Answer):
+        elif isinstance(answer, CheckoutResult):
             (line,) = answer.purchase.lines
             assert 1 <= line.quantity <= min(quantity, free)
             assert [hold.until for hold in line.holds] == [self.seconds + HOLD_SECONDS]
@@ -83,7 +83,7 @@ class Shop(Modelled):
 
     def updated(self, name: str, key: str, quantity: int) -> None:
         one, free = self.bought[name], self.free()
-        change = Change(WEB, key, f"{quantity}", (Wish(LAYOUT.drop_id, quantity),))
+        change = PurchaseRequest(WEB, key, f"{quantity}", (LineRequest(LAYOUT.drop_id, quantity),))
         answer = self.send("update", lambda checkout: checkout.update(one.id, change, self.now))
         if key in self.used or one.state is not State.OPEN:
             return self.as_before(name, answer)
@@ -107,7 +107,7 @@ class Shop(Modelled):
         one, others = self.bought[name], [o for other, o in self.bought.items() if other != name]
         own = sum(units for units, until in one.holds if until + 2 >= self.seconds)
         living = bool(one.holds) and all(until > self.seconds for _, until in one.holds)
-        wish = Completion(WEB, key, token, "sandbox", "i", "card", token)
+        wish = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
         cut = cut if living and one.state is State.OPEN else None
         free, wanted = self.free(), one.quantity
         answer = self.send("complete", lambda checkout: checkout.complete(one.id, wish, self.now), cut)
@@ -135,7 +135,7 @@ class Shop(Modelled):
         self.send("capture", lambda checkout: checkout.capture(one.id, attempt, self.now), cut)
         if one.state is not State.PLACED or attempt != one.attempt:
             return self.as_before(name, self.checkout.find(one.id, self.now))
-        purchase = cast("Answer", self.checkout.find(one.id, self.now)).purchase
+        purchase = cast("CheckoutResult", self.checkout.find(one.id, self.now)).purchase
         one.state = State.PAID if one.token == "ok" else State.OPEN
         assert purchase.state is one.state
         if one.state is State.OPEN:

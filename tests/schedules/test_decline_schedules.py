@@ -17,23 +17,23 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.aws import to_item
 from chalicelib.checkout import (
     DEFAULT_MARKETS,
-    Answer,
     Buyer,
     Caller,
-    Change,
     Checkout,
-    Completion,
+    CheckoutResult,
+    CompleteRequest,
     Destination,
+    LineRequest,
+    PurchaseRequest,
     PurchaseStore,
     State,
-    Wish,
     capture,
 )
 from chalicelib.checkout.declines import marks_of
 from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import HOUR
-from chalicelib.payments import Authorisation, OutcomeUnknownError, PaymentOrder, SandboxGateway
+from chalicelib.payments import Authorisation, AuthorisationRequest, OutcomeUnknownError, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
@@ -57,9 +57,9 @@ class _Bank(SandboxGateway):
         super().__init__(cast("DynamoDBClient", Table()), "sandbox")
         self._stage = stage
 
-    def authorise(self, order: PaymentOrder, *, now: int) -> Authorisation:
+    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
         self._stage.let_others(2)
-        answer = super().authorise(order, now=now)
+        answer = super().authorise(request, now=now)
         self._stage.let_others(2)
         return answer
 
@@ -92,12 +92,12 @@ class World:
         return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32, risk_rules=RULES)
 
     def begun(self, checkout: Checkout, key: str) -> str:
-        change = Change(
-            Caller("web"), key, key, (Wish("mug", 1),), buyer=Buyer(email="eve@example.com"),
+        change = PurchaseRequest(
+            Caller("web"), key, key, (LineRequest("mug", 1),), buyer=Buyer(email="eve@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )  # fmt: skip
         answer = checkout.create(change, self.stage.now)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
     def completes(self, purchase_id: str) -> Callable[[], None]:
@@ -105,7 +105,7 @@ class World:
 
         def play() -> None:
             self.stage.let_others(self.stage.random.choice([0, 0, 300]))
-            wish = Completion(Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined")
+            wish = CompleteRequest(Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined")
             answer = self.tried(lambda: checkout.complete(purchase_id, wish, self.stage.now))
             if answer.purchase.state is State.PLACED:
                 self.placed.append(purchase_id)
@@ -115,14 +115,14 @@ class World:
 
         return play
 
-    def tried(self, ask: Callable[[], object]) -> Answer:
+    def tried(self, ask: Callable[[], object]) -> CheckoutResult:
         """The answer, asked for until there is one."""
         while True:
             try:
                 answer = ask()
             except FAILS:
                 continue
-            assert isinstance(answer, Answer)
+            assert isinstance(answer, CheckoutResult)
             return answer
 
     def works(self) -> Callable[[], None]:

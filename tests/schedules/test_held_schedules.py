@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Caller, Checkout, Completion, Purchase, capture, ending
+from chalicelib.checkout import Caller, Checkout, CompleteRequest, Purchase, capture, ending
 from chalicelib.checkout.model import Payment
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
@@ -42,7 +42,9 @@ class Small(World):
         created: Any = self.checkout.create(self.change(name, 1), self.stage.now)
         purchase_id: str = created.purchase.id
         self.checkout.complete(
-            purchase_id, Completion(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token), self.stage.now
+            purchase_id,
+            CompleteRequest(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token),
+            self.stage.now,
         )
         self.ids.add(purchase_id)
         return purchase_id

@@ -19,17 +19,17 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.aws import to_item
 from chalicelib.checkout import (
     DEFAULT_MARKETS,
-    Answer,
     Buyer,
     Caller,
-    Change,
     Checkout,
-    Completion,
+    CheckoutResult,
+    CompleteRequest,
     Destination,
+    LineRequest,
     Purchase,
+    PurchaseRequest,
     PurchaseStore,
     State,
-    Wish,
     limits,
 )
 from chalicelib.checkout.store import Counted, LimitStore, Tally
@@ -91,21 +91,25 @@ class World:
             for line in item["lines"]
         )
 
-    def change(self, key: str, quantity: int) -> Change:
-        return Change(
-            Caller("web"), key, f"{key} {quantity}", (Wish("mug", quantity),), buyer=Buyer(email="a@example.com"),
+    def change(self, key: str, quantity: int) -> PurchaseRequest:
+        return PurchaseRequest(
+            Caller("web"),
+            key,
+            f"{key} {quantity}",
+            (LineRequest("mug", quantity),),
+            buyer=Buyer(email="a@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
-        )  # fmt: skip
+        )
 
     def begun(self, key: str, quantity: int) -> str:
         answer = self.checkout.create(self.change(key, quantity), self.stage.now)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
-    def complete(self, checkout: Checkout, purchase_id: str, key: str, token: str) -> Answer:
-        wish = Completion(Caller("web"), key, token, "sandbox", "i", "card", token)
+    def complete(self, checkout: Checkout, purchase_id: str, key: str, token: str) -> CheckoutResult:
+        wish = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
         answer = checkout.complete(purchase_id, wish, self.stage.now)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, CheckoutResult)
         return answer
 
     def buyer(self, name: str) -> Callable[[], None]:

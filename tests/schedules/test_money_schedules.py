@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from chalicelib.checkout import Purchase, RefundWish, ending, events, refund
+from chalicelib.checkout import Purchase, RefundRequest, ending, events, refund
 from chalicelib.checkout.giving_back import Back
 from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import CheckoutContext
@@ -107,7 +107,7 @@ def _never_voids(context: CheckoutContext, provider_id: str, attempt: int, now: 
     """What is not captured stays reserved."""
 
 
-def _whatever_is_known(purchase: Purchase, wish: RefundWish, back: Back, now: int, **done: object) -> Purchase:
+def _whatever_is_known(purchase: Purchase, wish: RefundRequest, back: Back, now: int, **done: object) -> Purchase:
     """Every refund is recorded with a unit too much."""
     more = replace(back, shipping=back.shipping + 1)
     return _with_refund(purchase, wish, more, now, **done)

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from chalicelib.checkout import Checkout, Completion, Purchase, PurchaseStore, capture, complete, reserving
+from chalicelib.checkout import Checkout, CompleteRequest, Purchase, PurchaseStore, capture, complete, reserving
 from chalicelib.discounts import Applied
 from chalicelib.stock import HeldAgain, Stock
 from tests.schedules.buyers import World
@@ -70,7 +70,7 @@ def test_the_search_catches_uses_that_are_not_returned(search: Search, monkeypat
     search.catches("uses that are not returned", 500, lambda seed: play(seed, "doubled"))
 
 
-def _knows_no_key(purchase: Purchase, wish: Completion, now: int) -> None:
+def _knows_no_key(purchase: Purchase, wish: CompleteRequest, now: int) -> None:
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from chalicelib.aws import from_item
 from chalicelib.instants import SECOND, Instant, rfc3339
-from chalicelib.shows import Cue, CueType, Drop, DropWish, LiveDrop, Shows, ShowWish
+from chalicelib.shows import Cue, CueType, Drop, LiveDrop, PutDropRequest, PutShowRequest, Shows
 from chalicelib.shows.records import DropRecord
 from chalicelib.stock import Stock
 from tests.conftest import Tables
@@ -19,12 +19,12 @@ MAX_AGE_SECONDS = 30
 _numbers = count(1)
 
 
-def a_show(**changes: Any) -> ShowWish:
+def a_show(**changes: Any) -> PutShowRequest:
     """The body of a show."""
-    return ShowWish.read({"title": "Friday live", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
+    return PutShowRequest.from_body({"title": "Friday live", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
 
 
-def a_drop(**changes: Any) -> DropWish:
+def a_drop(**changes: Any) -> PutDropRequest:
     """The body of a drop of three units that waits for its cue."""
     body = {
         "show_id": "s1",
@@ -33,7 +33,7 @@ def a_drop(**changes: Any) -> DropWish:
         "unit_price": {"amount": 5_000, "currency": "GBP"},
         "stock": 3,
     }
-    return DropWish.read(body | changes)
+    return PutDropRequest.from_body(body | changes)
 
 
 def a_cue(kind: CueType, at: Instant = NOW, **changes: Any) -> Cue:

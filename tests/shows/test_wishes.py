@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import BadInput
-from chalicelib.shows import DropWish, ShowWish
+from chalicelib.shows import PutDropRequest, PutShowRequest
 
 SHOW = {"title": "Friday live", "currency": "GBP", "starts_at": "2026-11-27T19:00:00Z"}
 DROP = {
@@ -20,13 +20,13 @@ DROP = {
 
 
 def test_a_show_needs_only_title_currency_and_start() -> None:
-    wish = ShowWish.read(SHOW)
-    assert (wish.starts_at, wish.host, wish.channels, wish.time_zone) == (1_795_806_000_000, None, [], None)
+    request = PutShowRequest.from_body(SHOW)
+    assert (request.starts_at, request.host, request.channels, request.time_zone) == (1_795_806_000_000, None, [], None)
 
 
 def test_a_drop_by_default_is_sold_singly_and_held_five_minutes() -> None:
-    wish = DropWish.read(DROP)
-    assert (wish.usual_quantity, wish.hold_seconds, wish.commission_bps, wish.opens_at) == (1, 300, 0, None)
+    request = PutDropRequest.from_body(DROP)
+    assert (request.usual_quantity, request.hold_seconds, request.commission_bps, request.opens_at) == (1, 300, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_drop_by_default_is_sold_singly_and_held_five_minutes() -> None:
 )
 def test_a_wrong_field_of_a_show_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        ShowWish.read(SHOW | change)
+        PutShowRequest.from_body(SHOW | change)
     assert refusal.value.field == field
 
 
@@ -76,19 +76,19 @@ def test_a_wrong_field_of_a_show_is_named(change: dict[str, Any], field: str) ->
 )
 def test_a_wrong_field_of_a_drop_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        DropWish.read(DROP | change)
+        PutDropRequest.from_body(DROP | change)
     assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("missing", list(DROP))
 def test_what_a_drop_needs_must_be_there(missing: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        DropWish.read({name: value for name, value in DROP.items() if name != missing})
+        PutDropRequest.from_body({name: value for name, value in DROP.items() if name != missing})
     assert refusal.value.field == f"$.{missing}"
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 3])
 def test_a_body_is_an_object(body: object) -> None:
     with pytest.raises(BadInput) as refusal:
-        DropWish.read(body)
+        PutDropRequest.from_body(body)
     assert (refusal.value.field, refusal.value.detail) == ("$", "$: must be a JSON object")
