@@ -34,25 +34,25 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
     try:
         _check_option(context, request.shipping_option, request.destination, _places(context, request, now), now)
     except BadInput:
-        standing = context.purchases.read(purchase_id)
-        if standing is None:
+        existing = context.purchases.read(purchase_id)
+        if existing is None:
             raise
-        return _created_before(standing, request, now)
+        return _created_before(existing, request, now)
     basket = Basket(purchase_id=purchase_id, version=1)
     fill(context, basket, request.lines or (), (), now)
     if not basket.lines or basket.currency is None:
-        standing = context.purchases.read(purchase_id)
-        return _created_before(standing, request, now) if standing else NoPurchase(tuple(basket.messages))
+        existing = context.purchases.read(purchase_id)
+        return _created_before(existing, request, now) if existing else NoPurchase(tuple(basket.messages))
     purchase = context.priced(context.asked_anew(_begun(context, request, basket, now)))
     try:
-        standing = context.purchases.create(purchase)
+        existing = context.purchases.create(purchase)
     except BadInput:
         _let_all_go(context, basket)
         raise
-    if standing is None:
+    if existing is None:
         return as_it_stands(purchase, now, *basket.messages, created=True)
-    give_back_unnamed(context.stock, basket.taken, standing)
-    return _created_before(standing, request, now)
+    give_back_unnamed(context.stock, basket.taken, existing)
+    return _created_before(existing, request, now)
 
 
 def update(
@@ -102,18 +102,18 @@ def cancel(
     return as_it_stands(purchase, now)
 
 
-def _created_before(standing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
+def _created_before(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
     """What a repeat of a create is told. ``Conflict`` when the key was used with another body."""
-    if not seen(standing, request.key, request.fingerprint):
+    if not seen(existing, request.key, request.fingerprint):
         raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
-    return as_it_stands(standing, now, created=True)
+    return as_it_stands(existing, now, created=True)
 
 
 def _let_all_go(context: CheckoutContext, basket: Basket) -> None:
     """Give back what a create took that can never be written; what a twin wrote with less keeps what it names."""
-    standing = context.purchases.read(basket.purchase_id)
-    if standing is not None:
-        give_back_unnamed(context.stock, basket.taken, standing)
+    existing = context.purchases.read(basket.purchase_id)
+    if existing is not None:
+        give_back_unnamed(context.stock, basket.taken, existing)
         return
     for layout, hold in basket.taken:
         context.stock.release(layout, hold)
@@ -190,12 +190,12 @@ def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequ
     )
     changed = context.priced(context.asked_anew(changed))
     try:
-        won = _write(context, changed, basket.taken, (request.key, request.fingerprint))
+        existing = _write(context, changed, basket.taken, (request.key, request.fingerprint))
     except BadInput:
         give_up(context, purchase, basket.taken, now)
         raise
-    _let_go(context, purchase, (won or changed).lines)
-    return as_it_stands(won, now) if won else as_it_stands(changed, now, *basket.messages)
+    _let_go(context, purchase, (existing or changed).lines)
+    return as_it_stands(existing, now) if existing else as_it_stands(changed, now, *basket.messages)
 
 
 def _let_go(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
@@ -215,12 +215,12 @@ def _write(
     repeat_of: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""
-    standing = context.purchases.replace(purchase)
-    if standing is None:
+    existing = context.purchases.replace(purchase)
+    if existing is None:
         return None
-    give_back_unnamed(context.stock, taken, standing)
-    if seen(standing, *repeat_of):
-        return standing
+    give_back_unnamed(context.stock, taken, existing)
+    if seen(existing, *repeat_of):
+        return existing
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 

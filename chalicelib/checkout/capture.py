@@ -256,8 +256,8 @@ def _still_ours(context: CheckoutContext, purchase: Purchase) -> None:
 
     Who gave it up before found nothing to void: without this look it would be captured all the same.
     """
-    standing = context.purchases.read(purchase.id)
-    if standing is None or standing.version != purchase.version:
+    current = context.purchases.read(purchase.id)
+    if current is None or current.version != purchase.version:
         raise Contended("Another worker moved this purchase.")
 
 

@@ -90,9 +90,9 @@ def complete(
         }
     )
     check_move(purchase, frozen)
-    standing = context.purchases.replace(frozen)
-    if standing is not None:
-        return _overtaken(context, standing, basket, request, now)
+    existing = context.purchases.replace(frozen)
+    if existing is not None:
+        return _overtaken(context, existing, basket, request, now)
     _sell(context, frozen)
     return as_it_stands(frozen, now)
 
@@ -146,11 +146,11 @@ def _repeated(purchase: Purchase, request: CompleteRequest, now: Instant) -> Che
 
 
 def _overtaken(
-    context: CheckoutContext, standing: Purchase, basket: Basket, request: CompleteRequest, now: Instant
+    context: CheckoutContext, existing: Purchase, basket: Basket, request: CompleteRequest, now: Instant
 ) -> CheckoutResult:
     """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
-    give_back_unnamed(context.stock, basket.taken, standing)
-    repeated = _repeated(standing, request, now)
+    give_back_unnamed(context.stock, basket.taken, existing)
+    repeated = _repeated(existing, request, now)
     if repeated:
         return repeated
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
@@ -242,8 +242,8 @@ def _new_total(
     """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
     keys = remembered(repriced.keys, request.key, request.fingerprint, repriced=True)
     repriced = repriced.model_copy(update={"keys": keys})
-    standing = context.purchases.replace(repriced)
-    if standing is not None:
-        return _overtaken(context, standing, basket, request, now)
+    existing = context.purchases.replace(repriced)
+    if existing is not None:
+        return _overtaken(context, existing, basket, request, now)
     give_back_unnamed(context.stock, basket.taken, repriced)
     return as_it_stands(repriced, now, _TOTALS_CHANGED)

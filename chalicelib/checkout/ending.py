@@ -112,8 +112,8 @@ def held_again(context: CheckoutContext, purchase: Purchase, line: Line, until: 
 
 def write(context: CheckoutContext, purchase: Purchase) -> None:
     """Put the next version. ``Contended`` when another worker was first."""
-    standing = context.purchases.replace(purchase)
-    if standing is not None:
+    existing = context.purchases.replace(purchase)
+    if existing is not None:
         raise Contended("Another worker moved this purchase.")
 
 

@@ -58,26 +58,26 @@ def _count(
     """None when units of a drop, or a use of a discount, are counted; else how many this purchase could have."""
     buyer = buyer_hash(context.id_key, frozen.email or "")
     entry = Counted(units, frozen.version, now)
-    stood: Tally | None = {}
+    existing: Tally | None = {}
     for _ in range(_TRIES):
-        if not stood:
-            stood = context.limits.begin(buyer, subject, frozen.id, entry)
+        if not existing:
+            existing = context.limits.begin(buyer, subject, frozen.id, entry)
         else:
-            own = stood.get(frozen.id)
+            own = existing.get(frozen.id)
             if own is not None and own.version > entry.version:
                 raise Conflict("The purchase was changed by another request meanwhile; read it.", code="changed")
             if own is not None and own.version == entry.version and now <= own.at + LIFETIME_SECONDS:
                 return None
-            others = {one: counted for one, counted in stood.items() if one != frozen.id}
+            others = {one: counted for one, counted in existing.items() if one != frozen.id}
             if entry.units <= limit - _units(others):
-                stood = context.limits.add(buyer, subject, frozen.id, entry, own, limit)
+                existing = context.limits.add(buyer, subject, frozen.id, entry, own, limit)
             else:
                 others = _alive(context, buyer, subject, others, now)
                 left = limit - _units(others)
                 if entry.units > left:
                     return max(left, 0)
-                stood = context.limits.exchange(buyer, subject, stood, {**others, frozen.id: entry}, now)
-        if stood is None:
+                existing = context.limits.exchange(buyer, subject, existing, {**others, frozen.id: entry}, now)
+        if existing is None:
             return None
     raise Contended("Many orders of this buyer are being placed at once.")
 

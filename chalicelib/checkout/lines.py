@@ -67,10 +67,10 @@ def fill(
     A line that cannot grow stays as it was; a new line that gets nothing is left out. Each such case has a message.
     A line has one price: where the drop's has risen it does not grow, where it has fallen all its units get the new.
     """
-    standing = {line.drop_id: line for line in current}
+    current_by_drop = {line.drop_id: line for line in current}
     holds = sum(len(line.holds) for line in current)
     for index, (drop_id, quantity) in enumerate(merged(requested).items()):
-        line, path = standing.get(drop_id), f"$.line_items[{index}]"
+        line, path = current_by_drop.get(drop_id), f"$.line_items[{index}]"
         if line and quantity <= line.quantity:
             basket.lines.append(reduced(line, quantity))
             continue

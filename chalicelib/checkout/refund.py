@@ -100,11 +100,11 @@ def _carried_out(
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
         recorded = _recorded(purchase, request, now)
-        standing = context.purchases.replace(recorded)
-        if standing is None:
+        existing = context.purchases.replace(recorded)
+        if existing is None:
             purchase = recorded
             break
-        purchase = standing
+        purchase = existing
     else:
         raise Contended("Too many refunds of this order at once.")
     purchase = finish_refunds(context, purchase, now)
@@ -248,8 +248,8 @@ def _over(
         uncancelled = ended.refused is not None and purchase.cancelled_at == one.requested_at
         cancelled_at = None if uncancelled else purchase.cancelled_at
         finished = next_version(purchase, now, refunds=refunds, cancelled_at=cancelled_at)
-        standing = context.purchases.replace(finished)
-        if standing is None:
+        existing = context.purchases.replace(finished)
+        if existing is None:
             return finished
-        purchase = standing
+        purchase = existing
     raise Contended("Too many changes of this order at once.")

@@ -136,10 +136,10 @@ class PurchaseStore:
             if aws.too_large(error):
                 detail = "There is more in this purchase than one can have."
                 raise BadInput(detail, field="$.line_items", code="purchase_too_large") from None
-            standing = aws.refused_item(error)
-            if not aws.refused(error) or standing is None:
+            existing = aws.refused_item(error)
+            if not aws.refused(error) or existing is None:
                 raise
-            return purchase_from_item(standing)
+            return purchase_from_item(existing)
         return None
 
     def scan(self) -> Iterator[Purchase]:

@@ -162,7 +162,7 @@ def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchas
     return changed
 
 
-def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standing: Purchase) -> None:
+def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], existing: Purchase) -> None:
     """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
 
     ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
@@ -170,8 +170,8 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], standin
     names none: its holds were given back, and what a late repeat takes is taken for nobody. A hold that it names with
     another end is one that had lapsed and was taken, and that a repeat took again: a repeat renews nothing.
     """
-    cancelled = standing.state is State.CANCELLED
-    holds = [] if cancelled else [*holds_of(standing), *reserves_of(standing)]
+    cancelled = existing.state is State.CANCELLED
+    holds = [] if cancelled else [*holds_of(existing), *reserves_of(existing)]
     named = {(hold.id, hold.until) for _, hold in holds}
     for layout, hold in taken:
         if (hold.id, hold.until) not in named:
@@ -190,6 +190,6 @@ def give_up(
     if not taken:
         return context.purchases.read(purchase.id) or purchase
     used_up = next_version(purchase, now)
-    standing = context.purchases.replace(used_up) or used_up
-    give_back_unnamed(context.stock, taken, standing)
-    return standing
+    existing = context.purchases.replace(used_up) or used_up
+    give_back_unnamed(context.stock, taken, existing)
+    return existing

@@ -104,7 +104,7 @@ class Closing:
         about = {"kind": "close", "revision": 1, "number": number}
         stage = self.exporter.stage(closed_prefix(day), drafted, about, now)
         entry = json_file({"number": number, "date": day.isoformat(), "stage": stage})
-        if not self.exporter.objects.put_once(f"{_LOG}{number:06d}.json", entry):
+        if not self.exporter.objects.put_if_absent(f"{_LOG}{number:06d}.json", entry):
             return None
         return self.exporter.publish(stage, closed_prefix(day))
 

@@ -76,7 +76,7 @@ class Exporter:
         if self.objects.read(decision) is None:
             drafted = self.draft(scope, now)
             stage = self.stage(prefix, drafted, {"kind": "interim", "run_id": run_id}, now)
-            self.objects.put_once(decision, json_file({"stage": stage}))
+            self.objects.put_if_absent(decision, json_file({"stage": stage}))
         return self.publish(json.loads(self.objects.read(decision) or b"")["stage"], prefix)
 
     def draft(self, scope: Scope, now: Instant) -> Drafted:
@@ -169,7 +169,7 @@ class Exporter:
             if body is None:
                 raise LookupError(f"the stage {stage} lacks {name}")
             if name == MANIFEST:
-                self.objects.put_once(prefix + name, body)
+                self.objects.put_if_absent(prefix + name, body)
             else:
                 self.objects.put(prefix + name, body)
         return self.manifest_at(prefix) or {}

@@ -107,9 +107,9 @@ class Exports:
         if used is not None and used != {name: value for name, value in asked.items() if value is not None}:
             detail = "This Idempotency-Key was used for another export."
             raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
-        standing = self.runs.create(run.model_dump())
-        if standing is not None:
-            run = ExportRun.model_validate(standing)
+        existing = self.runs.create(run.model_dump())
+        if existing is not None:
+            run = ExportRun.model_validate(existing)
         if run.state is not RunState.DONE:
             self.queue.send(run.date, run.id)
         return run
@@ -185,8 +185,8 @@ class Exports:
         moved = run.model_copy(update=changes)
         if self.runs.update(moved.model_dump(), run.state):
             return moved
-        standing = self.runs.read(run.date, run.id)
-        return ExportRun.model_validate(standing) if standing else moved
+        existing = self.runs.read(run.date, run.id)
+        return ExportRun.model_validate(existing) if existing else moved
 
 
 def _digest(*parts: str) -> str:

@@ -34,7 +34,7 @@ class Objects:
         """Write an object, over what is there. One PUT."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key))
 
-    def put_once(self, key: str, body: bytes) -> bool:
+    def put_if_absent(self, key: str, body: bytes) -> bool:
         """Write an object that must not be there yet; whether this call wrote it. One conditional PUT."""
         try:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key), IfNoneMatch="*")
@@ -86,7 +86,7 @@ class RunStore:
         """Record a run. None when written, else the run that stands there. One write."""
         return self._put({**_run_key(run), **run})
 
-    def update(self, run: dict[str, Any], before: str) -> bool:
+    def update(self, run: dict[str, Any], expected_state: str) -> bool:
         """Replace a run that still is in state ``before``. One write."""
         try:
             self.dynamodb.put_item(
@@ -94,7 +94,7 @@ class RunStore:
                 Item=aws.to_item({**_run_key(run), **run}),
                 ConditionExpression="#state = :before",
                 ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":before": {"S": before}},
+                ExpressionAttributeValues={":before": {"S": expected_state}},
             )
         except ClientError as error:
             if aws.refused(error):
@@ -130,10 +130,10 @@ class RunStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            standing = aws.refused_item(error)
-            if not aws.refused(error) or standing is None:
+            existing = aws.refused_item(error)
+            if not aws.refused(error) or existing is None:
                 raise
-            return _record(standing)
+            return _record(existing)
         return None
 
 

@@ -106,19 +106,19 @@ class SandboxGateway:
         if request.step_up and behaviour not in _DECLINES:
             behaviour = "requires_action"
         payment = _new_payment(request, behaviour)
-        standing = self._store.begin(payment, now)
-        if standing is None:
+        existing = self._store.begin(payment, now)
+        if existing is None:
             tell(self._events, payment, "authorised", now)
             if behaviour in {"timeout", "timeout_before"}:
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _answer(payment, found=False)
-        if standing.amount and (standing.amount, standing.currency) != (request.amount, request.currency):
+        if existing.amount and (existing.amount, existing.currency) != (request.amount, request.currency):
             raise ValueError("this attempt was begun with another amount")
-        if standing.status is Status.LOST:
-            standing = self._store.authorise_after_all(payment.id)
-            if standing is None:
+        if existing.status is Status.LOST:
+            existing = self._store.authorise_after_all(payment.id)
+            if existing is None:
                 return Authorised(_named(payment.id))
-        return _answer(standing, found=True)
+        return _answer(existing, found=True)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureRefused:
         """Take the money of an authorised attempt, once. A repeat is told of the capture that was made."""
@@ -131,16 +131,16 @@ class SandboxGateway:
             return CaptureRefused(provider_id, "authorisation_expired")
         if known is not None and known.behaviour == "capture_timeout" and self._store.stumble(payment_id):
             raise OutcomeUnknownError("the sandbox lost the request")
-        standing = self._store.capture(payment_id, amount, fee_of(amount), now)
-        if standing is None:
+        existing = self._store.capture(payment_id, amount, fee_of(amount), now)
+        if existing is None:
             if known is not None:
                 tell(self._events, known, "captured", now)
             if known is not None and known.behaviour == "captured_late":
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _captured(payment_id, fee_of(amount))
-        match standing.status:
+        match existing.status:
             case Status.CAPTURED:
-                return _captured(payment_id, standing.fee)
+                return _captured(payment_id, existing.fee)
             case Status.AUTHORISED:
                 return CaptureRefused(provider_id, "amount_too_large")
             case Status.VOIDED:
@@ -152,8 +152,8 @@ class SandboxGateway:
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
             raise ValueError(f"this is no payment of attempt {attempt}")
-        standing = self._store.void(payment_id, now)
-        return standing is None or standing.status is not Status.CAPTURED
+        existing = self._store.void(payment_id, now)
+        return existing is None or existing.status is not Status.CAPTURED
 
     def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
         """What the buyer proved at the sandbox's page. False: nothing is asked of them, or not any more."""
@@ -163,12 +163,12 @@ class SandboxGateway:
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
         """What became of an attempt. One consistent read, so that "nothing" is always certain."""
-        standing = self._store.read(f"{purchase_id}#{attempt}")
-        if standing is None or standing.status is Status.LOST:
+        payment = self._store.read(f"{purchase_id}#{attempt}")
+        if payment is None or payment.status is Status.LOST:
             return None
-        if standing.status is Status.CAPTURED:
-            return _captured(standing.id, standing.fee)
-        return _answer(standing, found=True)
+        if payment.status is Status.CAPTURED:
+            return _captured(payment.id, payment.fee)
+        return _answer(payment, found=True)
 
     def payments(self, since: Instant) -> Iterator[PaymentMade]:
         """Every payment begun since then; lost requests had no effect and are none."""
@@ -198,11 +198,11 @@ class SandboxGateway:
         if amount <= 0:
             raise ValueError("a refund gives back at least one minor unit")
         payment_id = _payment_id(provider_id)
-        standing = self._store.refund(payment_id, refund_id, amount)
-        if standing is not None:
-            if refund_id not in standing.refunds:
+        existing = self._store.refund(payment_id, refund_id, amount)
+        if existing is not None:
+            if refund_id not in existing.refunds:
                 return RefundRefused("amount_too_large")
-            if standing.refunds[refund_id] != amount:
+            if existing.refunds[refund_id] != amount:
                 raise ValueError("this refund was made with another amount")
             return Refunded(f"{provider_id}-{refund_id}")
         known, made = self._store.read(payment_id), f"{provider_id}-{refund_id}"

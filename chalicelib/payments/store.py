@@ -164,8 +164,8 @@ class SandboxStore:
         except ClientError as error:
             if not aws.refused(error):
                 raise OutcomeUnknownError from error
-            standing = aws.refused_item(error)
-            return _payment(standing) if standing else SandboxPayment(id="", status=Status.LOST)
+            existing = aws.refused_item(error)
+            return _payment(existing) if existing else SandboxPayment(id="", status=Status.LOST)
         except aws.UNREACHABLE as error:
             raise OutcomeUnknownError from error
         return None

@@ -25,8 +25,12 @@ def attempt_of(intent: Any) -> int | None:
 def answer_of(intent: Any) -> Authorisation:
     """An intent that was just confirmed. Stripe says in a header that it repeats the answer to an earlier call."""
     repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
-    standing = standing_of(intent)
-    return Authorised(standing.provider_id, found=repeated) if isinstance(standing, Authorised) else standing
+    authorisation = standing_of(intent)
+    return (
+        Authorised(authorisation.provider_id, found=repeated)
+        if isinstance(authorisation, Authorised)
+        else authorisation
+    )
 
 
 def found_of(intent: Any) -> Authorisation | Captured:

@@ -19,8 +19,8 @@ _KEYS_A_BATCH = 100
 _BATCH_ATTEMPTS = 10
 _WRITES_A_TRANSACTION = 100
 _CONFLICTS = 5
-_SOMEBODY_WAS_FASTER = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
-_NEW = "attribute_not_exists(pk)"
+_LOST_RACE_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
+_NOT_EXISTS = "attribute_not_exists(pk)"
 _SEGMENT = "LIVE#"
 
 
@@ -58,8 +58,8 @@ class StockStore:
         for _ in range(_BATCH_ATTEMPTS):
             answer = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
             yield from answer["Responses"].get(table, [])
-            left: Any = answer.get("UnprocessedKeys", {})
-            keys = left.get(table, {}).get("Keys", [])
+            unprocessed: Any = answer.get("UnprocessedKeys", {})
+            keys = unprocessed.get(table, {}).get("Keys", [])
             if not keys:
                 return
         raise Unavailable("stock is read faster than the table allows")
@@ -71,10 +71,10 @@ class StockStore:
         """
         items = [{KEY: f"{drop_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}} for number, size in sizes.items()]
         if len(items) == 1:
-            return self._put(self._stock_table, items[0], _NEW, {})
+            return self._put(self._stock_table, items[0], _NOT_EXISTS, {})
         for start in range(0, len(items), _WRITES_A_TRANSACTION):
             puts = [
-                {"Put": {"TableName": self._stock_table, "Item": to_item(item), "ConditionExpression": _NEW}}
+                {"Put": {"TableName": self._stock_table, "Item": to_item(item), "ConditionExpression": _NOT_EXISTS}}
                 for item in items[start : start + _WRITES_A_TRANSACTION]
             ]
             if not self._all_or_none(puts):
@@ -95,10 +95,10 @@ class StockStore:
                     continue  # units are on the move here, for some milliseconds; nothing was changed
                 if not refused(error):
                     raise
-                stood = refused_item(error)
-                if stood is None:
+                existing = refused_item(error)
+                if existing is None:
                     raise _missing(drop_id, number) from error
-                return bucket_of(from_item(stood))
+                return bucket_of(from_item(existing))
             return None
         raise Unavailable(f"bucket {number} of drop {drop_id} is in other hands")
 
@@ -123,7 +123,7 @@ class StockStore:
             self._dynamodb.transact_write_items(TransactItems=writes)
         except ClientError as error:
             reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-            if reasons and reasons <= _SOMEBODY_WAS_FASTER:
+            if reasons and reasons <= _LOST_RACE_CODES:
                 return False
             raise
         return True
@@ -154,14 +154,14 @@ class StockStore:
         """Put a summary whose buckets were read after the one ``seen``. False when another was put since. 1 WCU."""
         item = {**_live_key(drop_id, segment), **record}
         if seen_as_of is None:
-            return self._put(self._commerce_table, item, _NEW, {})
+            return self._put(self._commerce_table, item, _NOT_EXISTS, {})
         return self._put(self._commerce_table, item, "as_of = :seen", {":seen": seen_as_of})
 
     def _put(self, table: str, item: Mapping[str, Any], condition: str, values: Mapping[str, Any]) -> bool:
-        wired = {"ExpressionAttributeValues": to_item(values)} if values else {}
+        extra = {"ExpressionAttributeValues": to_item(values)} if values else {}
         try:
             self._dynamodb.put_item(
-                TableName=table, Item=to_item(item), ConditionExpression=condition, **cast("Any", wired)
+                TableName=table, Item=to_item(item), ConditionExpression=condition, **cast("Any", extra)
             )
         except ClientError as error:
             if refused(error):

@@ -74,11 +74,11 @@ class Take:
     def run(self, known: Summary | None) -> TakeAnswer:
         """Take the units. ``known`` None means that an earlier try may have taken them already."""
         if known is not None:
-            refused = refusal(known, self._quantity, self._now, self._pause_ms())
-            if isinstance(refused, Fewer):
-                return self._gather(known) or refused
-            if refused is not None:
-                return refused
+            outcome = refusal(known, self._quantity, self._now, self._pause_ms())
+            if isinstance(outcome, Fewer):
+                return self._gather(known) or outcome
+            if outcome is not None:
+                return outcome
         believed = known if known is not None else self._summaries.known(self._layout.drop_id)
         answer = self._begin(believed, first_try=known is not None)
         if answer is None and believed is not None:
@@ -148,29 +148,29 @@ class Take:
         drop_id, hold_id = self._layout.drop_id, self._hold_id
         pointer = Entry(0, points_to=number, version=self._now)
         if self._pointer is None:
-            stood = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_POINTERS))
-            if stood is not None and hold_id not in stood.holds:
-                clear_away(self._store, self._layout, stood, self._now)
-                stood = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_HOLDS))
+            existing = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_POINTERS))
+            if existing is not None and hold_id not in existing.holds:
+                clear_away(self._store, self._layout, existing, self._now)
+                existing = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_HOLDS))
         else:
             answer = self._fence()
             if answer is not None:
                 return answer
             if number == self._home:
                 return self._take_at(number, bucket)
-            stood = self._store.write(drop_id, self._home, expressions.exchange(hold_id, self._pointer, pointer))
-        if stood is not None:
-            return self._learn_from_home(stood)
+            existing = self._store.write(drop_id, self._home, expressions.exchange(hold_id, self._pointer, pointer))
+        if existing is not None:
+            return self._learn_from_home(existing)
         self._at, self._pointer = number, pointer
         return self._take_at(number, bucket)
 
     def _fence(self) -> TakeAnswer | None:
         """Close the bucket that is being left. An answer when it turns out to have the hold, or to have no room."""
         fence = expressions.fence(self._hold_id, self._seconds + FENCE_SECONDS)
-        stood = self._store.write(self._layout.drop_id, self._at, fence)
-        if stood is None:
+        existing = self._store.write(self._layout.drop_id, self._at, fence)
+        if existing is None:
             return None
-        own = stood.holds.get(self._hold_id)
+        own = existing.holds.get(self._hold_id)
         return self._taken(self._at, own) if own is not None and own.has_units else self._busy()
 
     def _learn_from_home(self, home: Bucket) -> TakeAnswer | None:

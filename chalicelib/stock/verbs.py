@@ -49,10 +49,10 @@ def sell(
             return told
     for _ in range(_TRIES):
         write = expressions.sell(ref.id, seen, keep, order)
-        stood = store.write(layout.drop_id, place, write)
-        if stood is None:
+        existing = store.write(layout.drop_id, place, write)
+        if existing is None:
             return Sold(keep)
-        found = _own(store, layout, ref, place, stood)
+        found = _own(store, layout, ref, place, existing)
         if found is None:
             return Gone()
         place, seen = found
@@ -147,10 +147,10 @@ def _write(
     """Write where the hold is. ``refused`` says what an entry that stood in the way means; None: write again there."""
     place = ref.bucket
     for _ in range(_TRIES):
-        stood = store.write(layout.drop_id, place, write)
-        if stood is None:
+        existing = store.write(layout.drop_id, place, write)
+        if existing is None:
             return done
-        found = _own(store, layout, ref, place, stood)
+        found = _own(store, layout, ref, place, existing)
         if found is None:
             return gone
         place, seen = found
@@ -160,9 +160,9 @@ def _write(
     raise Contended("the hold is being changed by others")
 
 
-def _own(store: StockStore, layout: Layout, ref: HoldRef, place: int, stood: Bucket) -> tuple[int, Entry] | None:
+def _own(store: StockStore, layout: Layout, ref: HoldRef, place: int, existing: Bucket) -> tuple[int, Entry] | None:
     """The hold's own entry and its bucket: in the bucket that stood in the way, or where home says. None: gone."""
-    entry = stood.holds.get(ref.id)
+    entry = existing.holds.get(ref.id)
     home = home_of(ref.id, layout)
     if place != home and not _is_the_hold(entry):
         place, entry = home, store.look(layout.drop_id, home, strong=True).holds.get(ref.id)

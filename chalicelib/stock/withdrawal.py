@@ -34,21 +34,21 @@ def withdraw(store: StockStore, layout: Layout, plan: int, quantity: int, now: I
 def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted: int, now: Instant) -> int | None:
     """What the plan takes, or took, out of one bucket. So many lapsed holds that one write cannot take them over are
     made available before, some at a time."""
-    seconds, refused = now // SECOND, 0
+    seconds, refusals = now // SECOND, 0
     bucket: Bucket = store.look(drop_id, number, strong=True)
-    while refused < _TRIES:
+    while refusals < _TRIES:
         if bucket.plan is not None and bucket.plan >= plan:
             return bucket.withdrawn if bucket.plan == plan else None
         units = min(wanted, bucket.obtainable_at_once(seconds))
         reclaim = to_reclaim(bucket, units, seconds)
         assert reclaim is not None
         if units < min(wanted, bucket.obtainable(seconds)):
-            stood = store.write(drop_id, number, expressions.take_over(reclaim))
-            refused += stood is not None
-            bucket = stood or store.look(drop_id, number, strong=True)
+            existing = store.write(drop_id, number, expressions.take_over(reclaim))
+            refusals += existing is not None
+            bucket = existing or store.look(drop_id, number, strong=True)
             continue
-        stood = store.write(drop_id, number, expressions.withdraw(plan, units, reclaim))
-        if stood is None:
+        existing = store.write(drop_id, number, expressions.withdraw(plan, units, reclaim))
+        if existing is None:
             return units
-        bucket, refused = stood, refused + 1
+        bucket, refusals = existing, refusals + 1
     raise Contended(f"bucket {number} of drop {drop_id} is too busy; repeat the request")

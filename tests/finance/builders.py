@@ -134,8 +134,8 @@ def refunded(
 def keep(store: PurchaseStore, *purchases: Purchase) -> None:
     """Let purchases stand in the table as they are, over what was there."""
     for purchase in purchases:
-        standing = store.read(purchase.id)
-        first = standing is None
-        version = 1 if standing is None else standing.version + 1
+        existing = store.read(purchase.id)
+        first = existing is None
+        version = 1 if existing is None else existing.version + 1
         moved = purchase.model_copy(update={"version": version})
         assert (store.create(moved) if first else store.replace(moved)) is None

@@ -243,6 +243,6 @@ def test_many_closings_at_once_lose_nothing_and_double_nothing(engine: EngineAcc
 
 def test_a_conditional_write_is_refused_when_the_object_is_there(office: Office) -> None:
     objects = Objects(office.s3, BUCKET)
-    assert objects.put_once("k", b"1") is True
-    assert objects.put_once("k", b"2") is False
+    assert objects.put_if_absent("k", b"1") is True
+    assert objects.put_if_absent("k", b"2") is False
     assert objects.read("k") == b"1"

@@ -165,14 +165,14 @@ def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, st
     paid = captured(gateway)
     refunded = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
     gateway.authorise(a_request(NO, purchase_id="p2"), now=NOW)
-    standing = authorised(gateway, a_request(purchase_id="p3"))
+    authorised_id = authorised(gateway, a_request(purchase_id="p3"))
     listed = {one.provider_id: one for one in gateway.payments(0)}
     assert len(listed) == 3
     assert listed[paid].standing == Captured(paid, "ch_3", 0)
     assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
     assert isinstance(refunded, Refunded)
     assert listed[paid].refunds == (RefundMade(refunded.refund_id, 400, "r1"),)
-    assert listed[standing].standing == Authorised(standing, found=True)
+    assert listed[authorised_id].standing == Authorised(authorised_id, found=True)
     assert [one.purchase_id for one in gateway.payments(10**12)] == []
 
 
