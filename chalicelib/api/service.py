@@ -24,7 +24,7 @@ from chalicelib.stock import HoldRef, Layout
 def health(call: Call) -> Reply:
     """200 when both tables answer: one read each."""
     call.services.checkout.purchases.read("health")
-    call.services.stock.look([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
+    call.services.stock.get_hold_statuses([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
     return Reply(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 

@@ -20,7 +20,7 @@ from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Contended, NotFound
 from chalicelib.instants import Instant
 from chalicelib.shows import Drop, OnRecord
-from chalicelib.stock import Audit, EpochSeconds, HoldRef, Standing, StockPlan, Summary, a_lapse_is_due
+from chalicelib.stock import Audit, EpochSeconds, HoldRef, HoldStatus, StockPlan, Summary, a_lapse_is_due
 from chalicelib.telemetry import count, logger
 
 _TRIES = 10
@@ -38,7 +38,7 @@ class Found:
 
     fault: Fault
     hold_id: str
-    standing: Standing | None
+    status: HoldStatus | None
     claim: Claim | None
 
     @property
@@ -49,15 +49,15 @@ class Found:
     @property
     def sentence(self) -> str | None:
         """For an operator, where it does not mend itself: sold units that nobody bought, paid ones not to be had."""
-        stands, claim = self.standing, self.claim
-        if stands is not None and self.unnamed and (stands.until is None or self.fault is Fault.FOREIGN):
+        status, claim = self.status, self.claim
+        if status is not None and self.unnamed and (status.expires_at is None or self.fault is Fault.FOREIGN):
             whose = "an order that does not exist" if claim is None else claim.told
             if self.fault is Fault.FOREIGN:
-                whose = f"order {stands.order}, not to {whose}"
-            where = f"hold {self.hold_id}: {stands.quantity} units in bucket {stands.bucket}"
+                whose = f"order {status.order}, not to {whose}"
+            where = f"hold {self.hold_id}: {status.quantity} units in bucket {status.bucket}"
             return f"{where} are sold to {whose} ({self.fault})"
         if claim is not None and claim.state is State.PAID:
-            units = 0 if stands is None else stands.quantity
+            units = 0 if status is None else status.quantity
             where = f"hold {self.hold_id}: {units} of {claim.most} units"
             return f"{where} of {claim.told} ({self.fault})"
         return None
@@ -103,8 +103,8 @@ class _Names:
     """When a purchase of the show was last written."""
     complete: bool = True
 
-    def of(self, hold_id: str, standing: Standing | None) -> Claim | None:
-        order = None if standing is None or standing.order is None else order_ref(standing.order)
+    def of(self, hold_id: str, status: HoldStatus | None) -> Claim | None:
+        order = None if status is None or status.order is None else order_ref(status.order)
         return self.by_hold.get(hold_id) or (None if order is None else self.by_order.get(order))
 
     def learn(self, purchase: Purchase, drop_id: str | None) -> bool:
@@ -128,12 +128,12 @@ def audit(context: CheckoutContext, drop_id: str, now: Instant, enough: Enough, 
     found = DropAudit(drop, now, stock, record.plan, complete=False, mismatches=stock.mismatches)
     if not purchases:
         return found
-    standings = dict(stock.standings)
-    names = _names(context, drop, standings.values(), enough)
+    statuses = dict(stock.hold_statuses)
+    names = _names(context, drop, statuses.values(), enough)
     found.purchases = names.purchases
-    found.owners = {hold: claim for hold in standings if (claim := names.of(hold, standings[hold]))}
+    found.owners = {hold: claim for hold in statuses if (claim := names.of(hold, statuses[hold]))}
     patience = Patience(now, drop.hold_seconds, record.changed_at, frozenset(names.bounds))
-    suspects = _judged(standings.keys() | names.by_hold.keys(), standings, names, patience)
+    suspects = _judged(statuses.keys() | names.by_hold.keys(), statuses, names, patience)
     found.found = _confirmed(context, drop, suspects, names, patience, enough)
     found.complete = names.complete
     found.buyers = len(names.tallies)
@@ -149,7 +149,7 @@ def _tell_what_is_gone(found: DropAudit) -> None:
     """Paid units that are gone cannot be mended: whoever operates the shop has to hear of them."""
     for one in found.found:
         if one.fault is Fault.PAID_GONE and one.claim is not None:
-            count("paid_units_gone", one.claim.least - (one.standing.quantity if one.standing else 0))
+            count("paid_units_gone", one.claim.least - (one.status.quantity if one.status else 0))
             extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": log_reference(one.claim.purchase_id)}
             logger.error("units of a paid order are gone", extra=extra)
 
@@ -169,13 +169,13 @@ def _counted(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[OnRe
 
 
 def _names(
-    context: CheckoutContext, drop: Drop, standings: Iterable[Standing], enough: Enough, *, all_shows: bool = False
+    context: CheckoutContext, drop: Drop, statuses: Iterable[HoldStatus], enough: Enough, *, all_shows: bool = False
 ) -> _Names:
     """What the purchases of the drop's show claim of it, as far as there is time.
 
     Of ``all_shows``: whatever any purchase claims, so that nothing is called nobody's that somebody names anywhere.
     """
-    orders = {order_ref(one.order) for one in standings if one.order is not None}
+    orders = {order_ref(one.order) for one in statuses if one.order is not None}
     names = _Names()
     for page in pages(context.purchases, drop.id, None if all_shows else drop.show_id):
         if enough():
@@ -190,14 +190,14 @@ def _names(
     return names
 
 
-def _judged(holds: Iterable[str], standings: dict[str, Standing], names: _Names, patience: Patience) -> list[Found]:
+def _judged(holds: Iterable[str], statuses: dict[str, HoldStatus], names: _Names, patience: Patience) -> list[Found]:
     found = []
     for hold_id in sorted(holds):
-        standing = standings.get(hold_id)
-        claim = names.of(hold_id, standing)
-        fault = judge(standing, claim, patience) if claim is not None or names.complete else None
+        status = statuses.get(hold_id)
+        claim = names.of(hold_id, status)
+        fault = judge(status, claim, patience) if claim is not None or names.complete else None
         if fault is not None:
-            found.append(Found(fault, hold_id, standing, claim))
+            found.append(Found(fault, hold_id, status, claim))
     return found
 
 
@@ -208,10 +208,12 @@ def _confirmed(
     if not suspects:
         return []
     refs = [(drop.layout, _ref(one)) for one in suspects]
-    seen = {one.hold_id: standing for one, standing in zip(suspects, context.stock.look(refs), strict=True)}
-    standings = {hold_id: standing for hold_id, standing in seen.items() if standing is not None}
-    nobodys = any(one.claim is None and one.hold_id in standings for one in suspects)
-    again = _names(context, drop, standings.values(), enough, all_shows=True) if nobodys else _Names()
+    read_again = {
+        one.hold_id: status for one, status in zip(suspects, context.stock.get_hold_statuses(refs), strict=True)
+    }
+    statuses = {hold_id: standing for hold_id, standing in read_again.items() if standing is not None}
+    nobodys = any(one.claim is None and one.hold_id in statuses for one in suspects)
+    again = _names(context, drop, statuses.values(), enough, all_shows=True) if nobodys else _Names()
     for purchase_id in sorted({one.claim.purchase_id for one in suspects if one.claim is not None}):
         if enough():
             again.complete = False
@@ -223,13 +225,13 @@ def _confirmed(
     names.complete = names.complete and again.complete
     patience = replace(patience, bounds=patience.bounds | again.bounds)
     first = {one.hold_id: one.fault for one in suspects}
-    return [one for one in _judged(first, standings, again, patience) if one.fault is first[one.hold_id]]
+    return [one for one in _judged(first, statuses, again, patience) if one.fault is first[one.hold_id]]
 
 
 def _ref(one: Found) -> HoldRef:
     """Where to look for a hold."""
-    if one.standing is not None:
-        return HoldRef(one.hold_id, one.standing.bucket, one.standing.quantity, one.standing.until or 0)
+    if one.status is not None:
+        return HoldRef(one.hold_id, one.status.bucket, one.status.quantity, one.status.expires_at or 0)
     assert one.claim is not None
     assert one.claim.hold is not None
     return one.claim.hold
@@ -242,7 +244,7 @@ def _of_the_drop(
     sentences = []
     if record.plan is not None and not patience.leaves(record.changed_at):
         sentences.append(f"stock plan {record.plan.number} of {record.plan.quantity} units was not carried out")
-    young = any(one.until is not None and patience.leaves_hold(one) for _, one in found.stock.standings)
+    young = any(one.expires_at is not None and patience.leaves_hold(one) for _, one in found.stock.hold_statuses)
     quiet = found.complete and not young and not patience.leaves(latest) and not patience.leaves(record.changed_at)
     if quiet and _behind(found.stock, patience):
         again = context.stock.audit(record.drop.layout, record.drop.stock, patience.now, record.plan)

@@ -12,7 +12,7 @@ from chalicelib.checkout.claims import Claim
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.mend import Mended
 from chalicelib.instants import SECOND, rfc3339
-from chalicelib.stock import EpochSeconds, Standing
+from chalicelib.stock import EpochSeconds, HoldStatus
 
 MOST_DETAIL = 5_000
 """Entries a list may have: some 1 MB of each, and API Gateway and Lambda answer 6 MB at most."""
@@ -27,10 +27,8 @@ def audit_report(
     """
     stock, seconds = found.stock, found.now // SECOND
     buckets = [asdict(one) for one in stock.buckets if one.bucket >= from_bucket]
-    units = [pair for pair in stock.standings if pair[1].bucket >= from_bucket]
-    holds = [
-        _unit(hold, standing, seconds) | _owner(found.owners.get(hold)) for hold, standing in islice(units, detail)
-    ]
+    units = [pair for pair in stock.hold_statuses if pair[1].bucket >= from_bucket]
+    holds = [_unit(hold, status, seconds) | _owner(found.owners.get(hold)) for hold, status in islice(units, detail)]
     unnamed = [one for one in found.found if one.unnamed]
     missing = [one for one in found.found if not one.unnamed]
     reasons = [one.fault.value for one in found.found] + [one.fault.value for one in found.miscounts]
@@ -47,7 +45,7 @@ def audit_report(
         "mismatches": list(found.mismatches[:detail]),
         "counts": {
             "buckets": len(stock.buckets),
-            "holds": len(stock.standings),
+            "holds": len(stock.hold_statuses),
             "orders": len(stock.sold_by_order),
             "purchases": found.purchases,
             "buyers": found.buyers,
@@ -68,21 +66,21 @@ def audit_report(
     return report if mended is None else report | {"repaired": asdict(mended)}
 
 
-def _unit(hold_id: str, standing: Standing, seconds: EpochSeconds) -> dict[str, Any]:
-    until = standing.until
+def _unit(hold_id: str, status: HoldStatus, seconds: EpochSeconds) -> dict[str, Any]:
+    until = status.expires_at
     return {
         "hold_id": hold_id,
-        "bucket": standing.bucket,
-        "quantity": standing.quantity,
+        "bucket": status.bucket,
+        "quantity": status.quantity,
         "state": "sold" if until is None else "held" if until > seconds else "lapsed",
         "until": _time(until),
-        "order": standing.order,
+        "order": status.order,
     }
 
 
 def _unnamed(one: Found, seconds: EpochSeconds) -> dict[str, Any]:
-    assert one.standing is not None
-    return _unit(one.hold_id, one.standing, seconds) | {"reason": one.fault.value} | _owner(one.claim)
+    assert one.status is not None
+    return _unit(one.hold_id, one.status, seconds) | {"reason": one.fault.value} | _owner(one.claim)
 
 
 def _owner(claim: Claim | None) -> dict[str, Any]:
@@ -94,14 +92,14 @@ def _owner(claim: Claim | None) -> dict[str, Any]:
 
 
 def _missing(one: Found) -> dict[str, Any]:
-    claim, standing = one.claim, one.standing
+    claim, status = one.claim, one.status
     assert claim is not None
     assert claim.hold is not None
     return {
         "hold_id": one.hold_id,
-        "bucket": claim.hold.bucket if standing is None else standing.bucket,
+        "bucket": claim.hold.bucket if status is None else status.bucket,
         "quantity": claim.most,
-        "found": 0 if standing is None else standing.quantity,
+        "found": 0 if status is None else status.quantity,
         "until": _time(claim.hold.until),
         "reason": one.fault.value,
     } | _owner(claim)

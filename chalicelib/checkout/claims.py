@@ -10,7 +10,7 @@ from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Purchase, State
 from chalicelib.checkout.refund import left_in_holds, refunded_units
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.stock import EpochSeconds, HoldRef, OrderRef, Standing
+from chalicelib.stock import EpochSeconds, HoldRef, HoldStatus, OrderRef
 
 AT_WORK: Instant = MINUTE
 """So long after its last write a purchase may be moved by a request or a worker that is still alive: it is let be."""
@@ -124,79 +124,79 @@ class Patience:
         """Whether what was written then may still be going on."""
         return instant + AT_WORK > self.now
 
-    def leaves_hold(self, standing: Standing) -> bool:
+    def leaves_hold(self, status: HoldStatus) -> bool:
         """Whether a hold may have been taken within the last minute: its purchase is yet to be written.
 
         A take gives it ``hold_seconds``, which may be changed: for a minute after any change of the drop (and the two
         seconds in which it may not be known everywhere) no hold is old enough. A hold for a line that there is ends
         with the line's time, however late it was taken; taken it was before its end.
         """
-        taken = (standing.until or 0) - (0 if standing.until in self.bounds else self.hold_seconds)
+        taken = (status.expires_at or 0) - (0 if status.expires_at in self.bounds else self.hold_seconds)
         return self.leaves(taken * SECOND) or self.leaves(self.drop_changed_at + 2 * SECOND)
 
 
-def judge(standing: Standing | None, claim: Claim | None, patience: Patience) -> Fault | None:
+def judge(status: HoldStatus | None, claim: Claim | None, patience: Patience) -> Fault | None:
     """What is wrong with a hold, if anything is. ``claim`` None: no purchase names it, and none has its order's ref."""
     if claim is None:
-        return _unclaimed(standing, patience)
+        return _unclaimed(status, patience)
     if patience.leaves(claim.updated_at):
         return None
-    foreign = standing is not None and standing.order is not None and not standing.order.startswith(claim.order.order)
-    fault = _claimed(None if foreign else standing, claim, patience)
+    foreign = status is not None and status.order is not None and not status.order.startswith(claim.order.order)
+    fault = _claimed(None if foreign else status, claim, patience)
     return Fault.FOREIGN if foreign and fault is None else fault
 
 
-def _claimed(standing: Standing | None, claim: Claim, patience: Patience) -> Fault | None:
+def _claimed(status: HoldStatus | None, claim: Claim, patience: Patience) -> Fault | None:
     if claim.hold is None or claim.state is State.CANCELLED:
-        return None if standing is None else Fault.GIVEN_UP
+        return None if status is None else Fault.GIVEN_UP
     match claim.state:
         case State.OPEN:
-            return _open(standing, claim.hold, patience)
+            return _open(status, claim.hold, patience)
         case State.PLACED | State.HELD:
-            return _placed(standing, claim, patience)
+            return _placed(status, claim, patience)
         case State.AWAITING_BUYER:
-            return _awaited(standing, claim.hold, patience)
+            return _awaited(status, claim.hold, patience)
         case State.PAID:
-            return _paid(standing, claim)
+            return _paid(status, claim)
 
 
-def _unclaimed(standing: Standing | None, patience: Patience) -> Fault | None:
-    if standing is None:
+def _unclaimed(status: HoldStatus | None, patience: Patience) -> Fault | None:
+    if status is None:
         return None
-    if standing.order is not None:
+    if status.order is not None:
         return Fault.NO_ORDER
-    return None if patience.leaves_hold(standing) else Fault.UNNAMED
+    return None if patience.leaves_hold(status) else Fault.UNNAMED
 
 
-def _open(standing: Standing | None, hold: HoldRef, patience: Patience) -> Fault | None:
-    if standing is None or standing.quantity < hold.quantity:
+def _open(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault | None:
+    if status is None or status.quantity < hold.quantity:
         return Fault.GONE if hold.until * SECOND > patience.now else None
-    if standing.until is None:
+    if status.expires_at is None:
         return Fault.SOLD_TO_OPEN
-    return Fault.SURPLUS if standing.quantity > hold.quantity else None
+    return Fault.SURPLUS if status.quantity > hold.quantity else None
 
 
-def _awaited(standing: Standing | None, hold: HoldRef, patience: Patience) -> Fault | None:
+def _awaited(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault | None:
     """Held until the deadline; sold already when the worker goes on at this moment."""
-    there = standing is not None and standing.quantity >= hold.quantity
+    there = status is not None and status.quantity >= hold.quantity
     return None if there or hold.until * SECOND <= patience.now else Fault.GONE
 
 
-def _placed(standing: Standing | None, claim: Claim, patience: Patience) -> Fault | None:
+def _placed(status: HoldStatus | None, claim: Claim, patience: Patience) -> Fault | None:
     if claim.placed_at is None or patience.leaves(claim.placed_at):
         return None
-    whole = standing is not None and standing.quantity == claim.most
-    return None if whole and _sold_to(standing, claim) else Fault.UNSOLD
+    whole = status is not None and status.quantity == claim.most
+    return None if whole and _sold_to(status, claim) else Fault.UNSOLD
 
 
-def _paid(standing: Standing | None, claim: Claim) -> Fault | None:
-    units = 0 if standing is None else standing.quantity
+def _paid(status: HoldStatus | None, claim: Claim) -> Fault | None:
+    units = 0 if status is None else status.quantity
     if units < claim.least:
         return Fault.PAID_GONE
-    if units and not _sold_to(standing, claim):
+    if units and not _sold_to(status, claim):
         return Fault.PAID_UNSOLD
     return Fault.SURPLUS if units > claim.most else None
 
 
-def _sold_to(standing: Standing | None, claim: Claim) -> bool:
-    return standing is not None and standing.until is None and standing.order == str(claim.order)
+def _sold_to(status: HoldStatus | None, claim: Claim) -> bool:
+    return status is not None and status.expires_at is None and status.order == str(claim.order)

@@ -28,7 +28,7 @@ from chalicelib.discounts import Applied
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
 from chalicelib.risk import Mark
-from chalicelib.stock import HoldRef, Standing
+from chalicelib.stock import HoldRef, HoldStatus
 from chalicelib.telemetry import logger
 
 MOST_ATTEMPTS = 20
@@ -186,27 +186,31 @@ def _restored(context: CheckoutContext, purchase: Purchase, basket: Basket, now:
 
     Holds that have not ended are trusted (no read); one that ended still buys while nobody took it.
     """
-    standings = _standings(context, purchase, now)
+    statuses = _statuses_of_expired_holds(context, purchase, now)
     whole = True
     for index, line in enumerate(purchase.lines):
         path = f"$.line_items[{index}]"
-        kept = line.model_copy(update={"holds": tuple(h for h in line.holds if _stands(standings, h))})
+        kept = line.model_copy(update={"holds": tuple(h for h in line.holds if _is_still_held(statuses, h))})
         restored = _anew(context, basket, kept, path, now, tried=purchase.attempt > 0)
         basket.lines.append(restored or line)
         whole = whole and restored is not None
     return whole
 
 
-def _standings(context: CheckoutContext, purchase: Purchase, now: Instant) -> dict[str, Standing | None]:
+def _statuses_of_expired_holds(
+    context: CheckoutContext, purchase: Purchase, now: Instant
+) -> dict[str, HoldStatus | None]:
     ended = [(layout, hold) for layout, hold in holds_of(purchase) if hold.until * 1000 <= now]
-    return dict(zip((hold.id for _, hold in ended), context.stock.look(ended), strict=True)) if ended else {}
+    return (
+        dict(zip((hold.id for _, hold in ended), context.stock.get_hold_statuses(ended), strict=True)) if ended else {}
+    )
 
 
-def _stands(standings: dict[str, Standing | None], hold: HoldRef) -> bool:
-    if hold.id not in standings:
+def _is_still_held(statuses: dict[str, HoldStatus | None], hold: HoldRef) -> bool:
+    if hold.id not in statuses:
         return True
-    standing = standings[hold.id]
-    return standing is not None and standing.quantity >= hold.quantity
+    status = statuses[hold.id]
+    return status is not None and status.quantity >= hold.quantity
 
 
 def _anew(context: CheckoutContext, basket: Basket, line: Line, path: str, now: Instant, *, tried: bool) -> Line | None:

@@ -16,15 +16,15 @@ def sold_to_it(context: CheckoutContext, purchase: Purchase, now: Instant) -> tu
     So are the shares of budgets that its discounts have.
     """
     named, order = [*holds_of(purchase), *reserves_of(purchase)], order_of(purchase)
-    standings = context.stock.look(named)
-    held_again = any(s and s.until is not None and s.order == str(order) for s in standings)
+    statuses = context.stock.get_hold_statuses(named)
+    held_again = any(s and s.expires_at is not None and s.order == str(order) for s in statuses)
     if held_again:
         purchase = raised(context, purchase, now)
         order = order_of(purchase)
-    for (layout, hold), standing in zip(named, standings, strict=True):
-        if standing and standing.until is None and standing.order == str(order) and standing.quantity == hold.quantity:
+    for (layout, hold), status in zip(named, statuses, strict=True):
+        if status and status.expires_at is None and status.order == str(order) and status.quantity == hold.quantity:
             continue
-        answer = context.stock.sell(layout, hold, hold.quantity, order, standing)
+        answer = context.stock.sell(layout, hold, hold.quantity, order, status)
         if isinstance(answer, Gone):
             return purchase, False
         if not isinstance(answer, Sold):

@@ -166,7 +166,7 @@ def take_units(
     for _ in range(_OFFERS_OF_FEWER):
         answer = context.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
-            answer = context.stock.find(drop.layout, name) or answer
+            answer = context.stock.find_hold(drop.layout, name) or answer
         if not isinstance(answer, Fewer):
             break
         wanted = answer.quantity

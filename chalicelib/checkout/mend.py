@@ -35,7 +35,7 @@ from chalicelib.checkout.tallies import Miscount, without_ghosts
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import HeldAgain, HoldRef, Layout, Sold, Standing
+from chalicelib.stock import HeldAgain, HoldRef, HoldStatus, Layout, Sold
 from chalicelib.telemetry import logger
 
 EnqueueCapture = Callable[[str, int], None]
@@ -104,21 +104,21 @@ class _Mending:
     """Purchases of which all holds were mended with the first."""
 
     def one(self, found: Found) -> bool:
-        standing, claim = found.standing, found.claim
+        status, claim = found.status, found.claim
         if found.fault is Fault.GONE:
             return True  # its buyer takes anew, or is told so, when completing
         if found.fault in _FOR_PEOPLE:
             self.done.not_mended += 1
             return True
-        if standing is not None and found.fault in _NOBODYS:
-            freed = self.context.stock.free(self.layout, found.hold_id, standing)
+        if status is not None and found.fault in _NOBODYS:
+            freed = self.context.stock.free(self.layout, found.hold_id, status)
             self.done.freed += freed
             return freed
         assert claim is not None
         if found.fault in {Fault.UNSOLD, Fault.PAID_UNSOLD}:
             return self._as_a_whole(found.fault, claim)
-        assert standing is not None
-        ref = _ref(found.hold_id, standing)
+        assert status is not None
+        ref = _ref(found.hold_id, status)
         return self._hold_again(ref, claim) if found.fault is Fault.SOLD_TO_OPEN else self._shrink(ref, claim)
 
     def tally(self, found: Miscount) -> bool:
@@ -161,8 +161,8 @@ class _Mending:
         return shrunk
 
 
-def _ref(hold_id: str, standing: Standing) -> HoldRef:
-    return HoldRef(hold_id, standing.bucket, standing.quantity, standing.until or 0)
+def _ref(hold_id: str, status: HoldStatus) -> HoldRef:
+    return HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
 
 
 def _sell_again(context: CheckoutContext, purchase_id: str, now: Instant) -> bool:
@@ -172,18 +172,18 @@ def _sell_again(context: CheckoutContext, purchase_id: str, now: Instant) -> boo
         return False
     claims = [(layout_of(line), claim) for line in purchase.lines for claim in claims_of(purchase, line.drop_id)]
     named = [(layout, claim.hold, claim) for layout, claim in claims if claim.hold is not None and claim.most]
-    standings = context.stock.look([(layout, hold) for layout, hold, _ in named])
+    statuses = context.stock.get_hold_statuses([(layout, hold) for layout, hold, _ in named])
     order = order_of(purchase)
-    if any(one is not None and one.until is not None and one.order == str(order) for one in standings):
+    if any(one is not None and one.expires_at is not None and one.order == str(order) for one in statuses):
         raised = next_version(purchase, now, epoch=purchase.epoch + 1)
         if context.purchases.replace(raised) is not None:
             return False
         order = order_of(raised)
     whole = True
-    for (layout, hold, claim), standing in zip(named, standings, strict=True):
-        if standing is None or standing.quantity < claim.least:
+    for (layout, hold, claim), status in zip(named, statuses, strict=True):
+        if status is None or status.quantity < claim.least:
             continue  # gone: told as such
-        keep = min(claim.most, standing.quantity)  # a refund that is not done may have given units back
-        answer = context.stock.sell(layout, _ref(hold.id, standing), keep, order)
+        keep = min(claim.most, status.quantity)  # a refund that is not done may have given units back
+        answer = context.stock.sell(layout, _ref(hold.id, status), keep, order)
         whole = whole and isinstance(answer, Sold)
     return whole

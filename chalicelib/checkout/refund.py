@@ -214,8 +214,8 @@ def _is_lower(context: CheckoutContext, layout: Layout, hold: HoldRef, order: Or
 
     None stands where the last unit went back.
     """
-    standing = context.stock.look([(layout, hold)])[0]
-    return standing is None or (standing.until is None and standing.order == str(order) and standing.quantity <= left)
+    status = context.stock.get_hold_statuses([(layout, hold)])[0]
+    return status is None or (status.expires_at is None and status.order == str(order) and status.quantity <= left)
 
 
 def _targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:

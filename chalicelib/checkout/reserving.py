@@ -61,7 +61,7 @@ def _share(
     layout, quantity = budget.layout, budget.share(one.amount)
     name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
     answer = context.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
-    found = answer if isinstance(answer, Taken) else context.stock.find(layout, name)
+    found = answer if isinstance(answer, Taken) else context.stock.find_hold(layout, name)
     if found is None:
         return answer if isinstance(answer, Busy) else None
     if not found.sold:

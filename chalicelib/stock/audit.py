@@ -11,7 +11,7 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, Entry
 from chalicelib.stock.layout import home_of, plan_additions
-from chalicelib.stock.model import ORDER_WIDTH, EpochSeconds, Layout, Standing, Summary
+from chalicelib.stock.model import ORDER_WIDTH, EpochSeconds, HoldStatus, Layout, Summary
 from chalicelib.stock.store import StockStore
 from chalicelib.stock.summary import summarise, summary_of
 
@@ -64,7 +64,7 @@ class Audit:
     mismatches: tuple[str, ...]
     sold_by_order: Mapping[str, int]
     lapsed_at_risk: int
-    standings: tuple[tuple[str, Standing], ...]
+    hold_statuses: tuple[tuple[str, HoldStatus], ...]
     live: Summary | None
 
 
@@ -83,16 +83,16 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
     seconds = now // SECOND
     sums = summarise(layout.drop_id, first.values(), None, now)
     buckets = tuple(_sums(bucket, seconds) for _, bucket in sorted(first.items()))
-    standings = tuple(
-        (hold_id, Standing(number, entry.quantity, entry.until, entry.order))
+    statuses = tuple(
+        (hold_id, HoldStatus(number, entry.quantity, entry.until, entry.order))
         for number, bucket in sorted(first.items())
         for hold_id, entry in sorted(bucket.holds.items())
         if entry.has_units
     )
     sold: Counter[str] = Counter()
-    for _, standing in standings:
-        if standing.until is None and standing.order is not None:
-            sold[standing.order[:ORDER_WIDTH]] += standing.quantity
+    for _, status in statuses:
+        if status.expires_at is None and status.order is not None:
+            sold[status.order[:ORDER_WIDTH]] += status.quantity
     return Audit(
         size=sums.size,
         available=sums.available,
@@ -102,25 +102,25 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
         mismatches=tuple(mismatch.sentence for mismatch in suspected),
         sold_by_order=dict(sold),
         lapsed_at_risk=sum(bucket.lapsed for bucket in buckets),
-        standings=standings,
+        hold_statuses=statuses,
         live=None if record is None else summary_of(layout.drop_id, record),
     )
 
 
-def free(store: StockStore, layout: Layout, hold_id: str, seen: Standing) -> bool:
+def free(store: StockStore, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
     """Make a hold's units available, if it is, whole, what was ``seen``: renewed, sold or moved meanwhile, it stays.
 
     Units that an order had leave a dead mark: were the hold only removed, a late take could bring it back, and a late
     sell of that order could then sell it.
     """
-    entry = Entry(seen.quantity, seen.until, seen.order)
+    entry = Entry(seen.quantity, seen.expires_at, seen.order)
     write = expressions.free(hold_id, entry, for_good=seen.order is not None)
     return store.write(layout.drop_id, seen.bucket, write) is None
 
 
 def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
     places = [(layout.drop_id, number) for number in range(layout.homes)]
-    return {number: bucket for (_, number), bucket in store.look_at(places).items()}
+    return {number: bucket for (_, number), bucket in store.read_buckets(places).items()}
 
 
 def _sums(bucket: Bucket, seconds: EpochSeconds) -> BucketSums:

@@ -111,7 +111,7 @@ class Summaries:
         """Refresh many at once: the same reads, a hundred a call. One that a rival wrote meanwhile is made alone."""
         records = self._store.summary_records([layout.drop_id for layout in changes])
         whole = [layout for layout in changes if layout.homes <= ONE_SUMMARY]
-        found = self._store.look_at((layout.drop_id, number) for layout in whole for number in range(layout.homes))
+        found = self._store.read_buckets((layout.drop_id, number) for layout in whole for number in range(layout.homes))
         for layout in whole:
             record = records.get(layout.drop_id)
             buckets = (found[place] for n in range(layout.homes) if (place := (layout.drop_id, n)) in found)
@@ -147,7 +147,7 @@ class Summaries:
         at the same epoch again, and units that move are counted where they belong. 2 RCU a bucket, when it is told.
         """
         everywhere = [(layout.drop_id, number) for number in range(layout.homes)]
-        once, again = self._store.look_at(everywhere), self._store.look_at(everywhere)
+        once, again = self._store.read_buckets(everywhere), self._store.read_buckets(everywhere)
         return once == again and summarise(layout.drop_id, again.values(), None, now).sold_out
 
     def _parts(self, layout: Layout, now: Instant, changes: Changes | None) -> list[Summary]:
@@ -185,7 +185,7 @@ class Summaries:
         return made
 
     def _buckets(self, drop_id: str, numbers: Iterable[int]) -> Iterable[Bucket]:
-        return self._store.look_at((drop_id, number) for number in numbers).values()
+        return self._store.read_buckets((drop_id, number) for number in numbers).values()
 
     def _settled(self, summary: Summary, record: Mapping[str, int] | None, segment: int | None = None) -> bool:
         """Put a summary over the record that was read before its buckets. False: a rival put one.

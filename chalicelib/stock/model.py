@@ -125,12 +125,12 @@ HoldAgainAnswer = HeldAgain | Gone | Superseded
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HoldStatus:
     """How a hold stands in its bucket. ``order`` is the ``o`` attribute, if any; ``until`` None means sold."""
 
     bucket: int
     quantity: int
-    until: EpochSeconds | None
+    expires_at: EpochSeconds | None
     order: str | None
 
 

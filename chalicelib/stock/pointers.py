@@ -28,7 +28,9 @@ def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) ->
         if entry.points_to is not None and (entry.version or 0) + FENCE_SECONDS * SECOND < now
     ]
     oldest = sorted(pointers, key=lambda pointer: pointer[:2])[:_AT_ONCE]
-    there = store.look_at((layout.drop_id, entry.points_to) for _, _, entry in oldest if entry.points_to is not None)
+    there = store.read_buckets(
+        (layout.drop_id, entry.points_to) for _, _, entry in oldest if entry.points_to is not None
+    )
     for _, name, entry in oldest:
         assert entry.points_to is not None
         bucket = there.get((layout.drop_id, entry.points_to))

@@ -40,7 +40,7 @@ class Rake:
         usual = summary.size // layout.homes
         if not 1 < quantity <= min(usual, summary.available) or not self._my_turn(layout.drop_id, now):
             return None
-        found = self._store.look_at((layout.drop_id, number) for number in _around(summary, start))
+        found = self._store.read_buckets((layout.drop_id, number) for number in _around(summary, start))
         buckets = sorted(found.values(), key=lambda bucket: -bucket.obtainable_at_once(now // SECOND))
         if not buckets:
             return None

@@ -17,11 +17,11 @@ from chalicelib.stock.model import (
     Fewer,
     HoldAgainAnswer,
     HoldRef,
+    HoldStatus,
     Layout,
     OrderRef,
     SellAnswer,
     SoldOut,
-    Standing,
     Summary,
     TakeAnswer,
     Taken,
@@ -60,7 +60,7 @@ class Stock:
         """
         anew = self._store.put_buckets(drop_id, dict(enumerate(sizes)))
         if not anew:
-            there = self._store.look_at((drop_id, number) for number in range(len(sizes)))
+            there = self._store.read_buckets((drop_id, number) for number in range(len(sizes)))
             for number, size in enumerate(sizes):
                 if (drop_id, number) not in there:
                     self._store.put_buckets(drop_id, {number: size})
@@ -95,26 +95,26 @@ class Stock:
             count("take_probes", attempt.probes)
         return answer
 
-    def find(self, layout: Layout, hold_id: str) -> Taken | None:
+    def find_hold(self, layout: Layout, hold_id: str) -> Taken | None:
         """A hold as an earlier try took it, by a strong read of its home (1 RCU; one more where home points on)."""
-        (standing,) = verbs.look(self._store, [(layout, HoldRef(hold_id, home_of(hold_id, layout), 0, 0))])
-        if standing is None:
+        (status,) = verbs.get_hold_statuses(self._store, [(layout, HoldRef(hold_id, home_of(hold_id, layout), 0, 0))])
+        if status is None:
             return None
-        hold = HoldRef(hold_id, standing.bucket, standing.quantity, standing.until or 0)
-        return Taken(hold, replay=True, sold=standing.until is None)
+        hold = HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
+        return Taken(hold, replay=True, sold=status.expires_at is None)
 
-    def look(self, refs: Sequence[tuple[Layout, HoldRef]]) -> list[Standing | None]:
+    def get_hold_statuses(self, refs: Sequence[tuple[Layout, HoldRef]]) -> list[HoldStatus | None]:
         """How each hold stands, by strong reads (1 RCU a bucket, in batches of 100); None when it is gone."""
-        return verbs.look(self._store, refs)
+        return verbs.get_hold_statuses(self._store, refs)
 
     def sell(
-        self, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, standing: Standing | None = None
+        self, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None = None
     ) -> SellAnswer:
         """Give ``keep`` of the hold's units to the order; the surplus is available again. 1 WCU; repeatable.
 
         ``standing`` is how the hold was found to stand, where it is not as it was taken: it spares a refused write.
         """
-        return verbs.sell(self._store, layout, ref, keep, order, standing)
+        return verbs.sell(self._store, layout, ref, keep, order, status)
 
     def hold_again(self, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds) -> HoldAgainAnswer:
         """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""
@@ -165,7 +165,7 @@ class Stock:
         """
         shares = {n: units for n, units in enumerate(plan_additions(layout, plan, quantity, usual_quantity)) if units}
         if len(shares) > 1:
-            found = self._store.look_at((layout.drop_id, number) for number in shares)
+            found = self._store.read_buckets((layout.drop_id, number) for number in shares)
             done = {bucket.number for bucket in found.values() if (bucket.plan or 0) >= plan}
             shares = {number: units for number, units in shares.items() if number not in done}
         for number, units in shares.items():
@@ -186,6 +186,6 @@ class Stock:
         """Compare every bucket with the rules of stock, by strong reads (1 RCU a bucket; three where one is broken)."""
         return audit(self._store, layout, size, now, plan)
 
-    def free(self, layout: Layout, hold_id: str, seen: Standing) -> bool:
+    def free(self, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
         """Make units available that were found to be nobody's. 1 WCU; False when the hold is not as it was ``seen``."""
         return free(self._store, layout, hold_id, seen)

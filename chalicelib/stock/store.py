@@ -34,14 +34,14 @@ class StockStore:
 
     # Buckets: reading and laying out.
 
-    def look(self, drop_id: str, number: int, *, strong: bool) -> Bucket:
+    def read_bucket(self, drop_id: str, number: int, *, strong: bool) -> Bucket:
         """One bucket: 1 RCU strong, 0.5 not. ``Unavailable`` when it has not been laid out."""
         answer = self._dynamodb.get_item(TableName=self._stock_table, Key=_key(drop_id, number), ConsistentRead=strong)
         if "Item" not in answer:
-            raise _missing(drop_id, number)
+            raise _bucket_missing(drop_id, number)
         return bucket_of(from_item(answer["Item"]))
 
-    def look_at(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
+    def read_buckets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
         """Many buckets, strongly, 100 a call: 1 RCU each. Those that do not exist are left out."""
         found: dict[tuple[str, int], Bucket] = {}
         keys = [_key(drop_id, number) for drop_id, number in dict.fromkeys(places)]
@@ -97,7 +97,7 @@ class StockStore:
                     raise
                 existing = refused_item(error)
                 if existing is None:
-                    raise _missing(drop_id, number) from error
+                    raise _bucket_missing(drop_id, number) from error
                 return bucket_of(from_item(existing))
             return None
         raise Unavailable(f"bucket {number} of drop {drop_id} is in other hands")
@@ -178,5 +178,5 @@ def _live_key(drop_id: str, segment: int | None = None) -> dict[str, str]:
     return {"pk": f"DROP#{drop_id}", "sk": "LIVE" if segment is None else f"{_SEGMENT}{segment:04d}"}
 
 
-def _missing(drop_id: str, number: int) -> Unavailable:
+def _bucket_missing(drop_id: str, number: int) -> Unavailable:
     return Unavailable(f"bucket {number} of drop {drop_id} has not been laid out")

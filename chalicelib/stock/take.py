@@ -94,7 +94,7 @@ class Take:
             return self._take_at(self._home, None)
         if first_try:
             return None
-        return self._take_at(self._home, self._store.look(self._layout.drop_id, self._home, strong=True))
+        return self._take_at(self._home, self._store.read_bucket(self._layout.drop_id, self._home, strong=True))
 
     def _home_anew(self, fresh: Summary) -> TakeAnswer | None:
         if self._pointer is None and self._home not in self._asked and self._seems_open(fresh, self._home):
@@ -108,7 +108,7 @@ class Take:
                 return None
             self.probes += 1
             self._asked.add(number)
-            bucket = self._store.look(self._layout.drop_id, number, strong=False)
+            bucket = self._store.read_bucket(self._layout.drop_id, number, strong=False)
             match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
                 case Short(obtainable):
                     self._fell_short(number, obtainable)
@@ -136,7 +136,7 @@ class Take:
         number = self._rake.gather(self._layout, summary, self._quantity, self._start, self._now)
         if number is None:
             return None
-        bucket = self._store.look(self._layout.drop_id, number, strong=True)
+        bucket = self._store.read_bucket(self._layout.drop_id, number, strong=True)
         return self._take_at(number, bucket) if number == self._at else self._go(number, bucket)
 
     @property
@@ -184,7 +184,7 @@ class Take:
         assert pointer.points_to is not None
         self._at, self._pointer = pointer.points_to, pointer
         self._asked.discard(self._home)  # it may have units again, and be gone back to
-        bucket = self._store.look(self._layout.drop_id, self._at, strong=True)
+        bucket = self._store.read_bucket(self._layout.drop_id, self._at, strong=True)
         return self._take_at(self._at, bucket)
 
     def _take_at(self, number: int, bucket: Bucket | None) -> TakeAnswer | None:

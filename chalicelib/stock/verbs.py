@@ -20,11 +20,11 @@ from chalicelib.stock.model import (
     HeldAgain,
     HoldAgainAnswer,
     HoldRef,
+    HoldStatus,
     Layout,
     OrderRef,
     SellAnswer,
     Sold,
-    Standing,
     Superseded,
 )
 from chalicelib.stock.store import StockStore
@@ -36,14 +36,14 @@ _TRIES: Final = 5
 
 
 def sell(
-    store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, standing: Standing | None
+    store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None
 ) -> SellAnswer:
     """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot sell {keep} of a hold of {ref.quantity}")
     place, seen = ref.bucket, Entry(ref.quantity, ref.until)
-    if standing is not None:
-        place, seen = standing.bucket, Entry(standing.quantity, standing.until, standing.order)
+    if status is not None:
+        place, seen = status.bucket, Entry(status.quantity, status.expires_at, status.order)
         told = _may_sell(seen, keep, order)
         if told is not None:
             return told
@@ -165,10 +165,10 @@ def _own(store: StockStore, layout: Layout, ref: HoldRef, place: int, existing: 
     entry = existing.holds.get(ref.id)
     home = home_of(ref.id, layout)
     if place != home and not _is_the_hold(entry):
-        place, entry = home, store.look(layout.drop_id, home, strong=True).holds.get(ref.id)
+        place, entry = home, store.read_bucket(layout.drop_id, home, strong=True).holds.get(ref.id)
     if entry is not None and entry.points_to is not None:
         place = entry.points_to
-        entry = store.look(layout.drop_id, place, strong=True).holds.get(ref.id)
+        entry = store.read_bucket(layout.drop_id, place, strong=True).holds.get(ref.id)
     return (place, entry) if entry is not None and _is_the_hold(entry) else None
 
 
@@ -189,7 +189,7 @@ def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
         if own.has_units:
             return False
         away = own.points_to if own.points_to is not None else home
-        there = store.look(layout.drop_id, away, strong=True).holds.get(hold_id)
+        there = store.read_bucket(layout.drop_id, away, strong=True).holds.get(hold_id)
         if there is not None and there.has_units:
             return False
         if store.write(layout.drop_id, away, expressions.exchange(hold_id, there, dead)) is not None:
@@ -199,20 +199,20 @@ def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
     raise Contended("the hold is being taken by others")
 
 
-def look(store: StockStore, refs: Sequence[tuple[Layout, HoldRef]]) -> list[Standing | None]:
+def get_hold_statuses(store: StockStore, refs: Sequence[tuple[Layout, HoldRef]]) -> list[HoldStatus | None]:
     """How each hold stands: read where it was taken, then at home, then where home points."""
-    found: list[Standing | None] = [None] * len(refs)
+    found: list[HoldStatus | None] = [None] * len(refs)
     wanted = {i: (layout.drop_id, ref.bucket) for i, (layout, ref) in enumerate(refs)}
     homes = {i: (layout.drop_id, home_of(ref.id, layout)) for i, (layout, ref) in enumerate(refs)}
     asked: set[tuple[int, str, int]] = set()
     while wanted:
         asked |= {(i, *place) for i, place in wanted.items()}
-        buckets = store.look_at(wanted.values())
+        buckets = store.read_buckets(wanted.values())
         onward: dict[int, tuple[str, int]] = {}
         for i, place in wanted.items():
             own = buckets[place].holds.get(refs[i][1].id) if place in buckets else None
             if own is not None and own.has_units:
-                found[i] = Standing(place[1], own.quantity, own.until, own.order)
+                found[i] = HoldStatus(place[1], own.quantity, own.until, own.order)
             else:
                 points_to = None if own is None else own.points_to
                 onward[i] = homes[i] if points_to is None else (place[0], points_to)

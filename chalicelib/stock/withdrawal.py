@@ -35,7 +35,7 @@ def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted
     """What the plan takes, or took, out of one bucket. So many lapsed holds that one write cannot take them over are
     made available before, some at a time."""
     seconds, refusals = now // SECOND, 0
-    bucket: Bucket = store.look(drop_id, number, strong=True)
+    bucket: Bucket = store.read_bucket(drop_id, number, strong=True)
     while refusals < _TRIES:
         if bucket.plan is not None and bucket.plan >= plan:
             return bucket.withdrawn if bucket.plan == plan else None
@@ -45,7 +45,7 @@ def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted
         if units < min(wanted, bucket.obtainable(seconds)):
             existing = store.write(drop_id, number, expressions.take_over(reclaim))
             refusals += existing is not None
-            bucket = existing or store.look(drop_id, number, strong=True)
+            bucket = existing or store.read_bucket(drop_id, number, strong=True)
             continue
         existing = store.write(drop_id, number, expressions.withdraw(plan, units, reclaim))
         if existing is None:

@@ -128,10 +128,10 @@ def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, mov
     assert taken_by_a_request_that_died(shop, 2) == DIED
     purchase = shop.open_purchase(("mug", 1))
     (found,) = audited(shop).found
-    assert found.standing is not None
+    assert found.status is not None
     MOVES[move](shop, purchase)
     before = bucket(shop)
-    assert not shop.stock.free(audited(shop).drop.layout, found.hold_id, found.standing)
+    assert not shop.stock.free(audited(shop).drop.layout, found.hold_id, found.status)
     assert bucket(shop) == before
 
 
@@ -143,20 +143,20 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
     key = {"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}}
     item = shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"]
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
-    look = type(shop.stock).look
+    look = type(shop.stock).get_hold_statuses
 
     def written_before(self: Any, refs: Any) -> Any:
         shop.tables.dynamodb.put_item(TableName=shop.tables.commerce, Item=item)
         return look(self, refs)
 
     assert faults(shop) == [Fault.UNNAMED]
-    monkeypatch.setattr(type(shop.stock), "look", written_before)
+    monkeypatch.setattr(type(shop.stock), "get_hold_statuses", written_before)
     assert faults(shop) == []
 
 
 def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
-    assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _standing(shop, purchase))
+    assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _hold_status(shop, purchase))
     rival = shop.paid(("mug", 9), key="rival")
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.capture(purchase.id, 1, LATER)
@@ -165,9 +165,9 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
     assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), State.PAID)
 
 
-def _standing(shop: ShopFixture, purchase: Purchase) -> Any:
-    (standing,) = shop.stock.look([(audited(shop).drop.layout, hold_of(purchase))])
-    return standing
+def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
+    (status,) = shop.stock.get_hold_statuses([(audited(shop).drop.layout, hold_of(purchase))])
+    return status
 
 
 def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopFixture) -> None:
@@ -175,7 +175,7 @@ def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopF
     set_in(shop, sold, state="cancelled")
     mended(shop)
     layout, order = audited(shop).drop.layout, order_of(sold)
-    assert type(shop.stock.sell(layout, hold_of(sold), 2, order)).__name__ == "Gone"
+    assert type(shop.stock.sell(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
     late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
     assert type(late).__name__ == "Busy"
     assert shop.counts("mug", LATER) == (9, 0, 0)

@@ -78,14 +78,14 @@ def test_both_tables_do_all_of_a_transaction_or_none(tables: Tables) -> None:
         moves = any_moves(random)
         outcomes.append(ours.write_together("d", moves))
         assert theirs.write_together("d", moves) is outcomes[-1]
-        assert ours.look_at(places) == theirs.look_at(places)
-    buckets = ours.look_at(places).values()
+        assert ours.read_buckets(places) == theirs.read_buckets(places)
+    buckets = ours.read_buckets(places).values()
     assert 10 < sum(outcomes) < 50
     assert (sum(bucket.size for bucket in buckets), sum(bucket.moved_in for bucket in buckets)) == (9, 0)
 
 
 def outcome(store: StockStore, number: int, write: Write) -> Any:
-    return store.write("d", number, write), store.look("d", number, strong=True)
+    return store.write("d", number, write), store.read_bucket("d", number, strong=True)
 
 
 def test_both_tables_answer_and_change_alike(tables: Tables) -> None:

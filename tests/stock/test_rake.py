@@ -131,14 +131,14 @@ def test_an_audit_whose_readings_are_all_torn_alike_tells_nothing(
             "-1 more units came into buckets than left others",
         )
         return
-    look = StockStore.look_at
+    look = StockStore.read_buckets
 
     def torn(self: StockStore, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
         first = look(self, [("d", 0)])
         assert rakes.write_together("d", {0: expressions.move_in(1), 1: expressions.move_out(1, {})})
         return first | look(self, [("d", 1)])
 
-    monkeypatch.setattr(StockStore, "look_at", torn)
+    monkeypatch.setattr(StockStore, "read_buckets", torn)
     found = [sum(bucket.moved_in for bucket in torn(rakes, []).values()) for _ in range(3)]
     assert found == [-1, -1, -1]
     assert shelf.stock.audit(shelf.layout, 18, NOW).mismatches == ()

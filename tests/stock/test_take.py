@@ -65,12 +65,12 @@ def test_a_hold_is_found_wherever_it_stands(tables: Tables) -> None:
     at_home, away, never = next(ids), next(ids), next(ids)
     holds = [shelf.hold(at_home), shelf.hold(away)]
     assert [hold.bucket for hold in holds] == [0, 1]
-    assert [shelf.stock.find(shelf.layout, name) for name in (at_home, away, never)] == [
+    assert [shelf.stock.find_hold(shelf.layout, name) for name in (at_home, away, never)] == [
         *(Taken(hold, replay=True) for hold in holds),
         None,
     ]
     shelf.stock.sell(shelf.layout, holds[1], 1, ORDER)
-    found = shelf.stock.find(shelf.layout, away)
+    found = shelf.stock.find_hold(shelf.layout, away)
     assert found is not None
     assert found.sold
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import Unavailable
-from chalicelib.stock import Gone, HeldAgain, Layout, Sold, Standing, Superseded, Taken
+from chalicelib.stock import Gone, HeldAgain, HoldStatus, Layout, Sold, Superseded, Taken
 from tests.conftest import Tables
 from tests.stock.builders import NEXT, NOW, ORDER, OTHER, SECONDS, UNTIL, Shelf
 
@@ -172,7 +172,7 @@ def test_every_verb_finds_a_stray_from_its_home(tables: Tables) -> None:
     hold = shelf.hold(stray)
     assert hold.bucket == 1
     misled = type(hold)(hold.id, 0, hold.quantity, hold.until)
-    assert shelf.stock.look([(shelf.layout, misled)]) == [Standing(1, 1, UNTIL, None)]
+    assert shelf.stock.get_hold_statuses([(shelf.layout, misled)]) == [HoldStatus(1, 1, UNTIL, None)]
     assert shelf.stock.hold_again(shelf.layout, misled, ORDER, UNTIL) == HeldAgain(UNTIL)
     assert shelf.stock.sell(shelf.layout, misled, 1, NEXT) == Sold(1)
     assert shelf.stock.give_back(shelf.layout, misled, NEXT, 1, 0) is True
@@ -196,12 +196,12 @@ def test_looking_answers_each_hold_in_turn_and_none_for_the_gone(shelf: Shelf) -
     refs = [shelf.hold(sold), shelf.hold(held), shelf.hold(gone)]
     shelf.stock.sell(shelf.layout, refs[0], 1, ORDER)
     shelf.stock.release(shelf.layout, refs[2])
-    assert shelf.stock.look([(shelf.layout, ref) for ref in refs]) == [
-        Standing(0, 1, None, "order-abc001"),
-        Standing(0, 1, UNTIL, None),
+    assert shelf.stock.get_hold_statuses([(shelf.layout, ref) for ref in refs]) == [
+        HoldStatus(0, 1, None, "order-abc001"),
+        HoldStatus(0, 1, UNTIL, None),
         None,
     ]
-    assert shelf.stock.look([]) == []
+    assert shelf.stock.get_hold_statuses([]) == []
 
 
 @pytest.mark.parametrize(("keep", "quantity"), [(0, 1), (2, 1)])
