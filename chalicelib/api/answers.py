@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from chalicelib.checkout import Mended, State
+from chalicelib.checkout import Mended, PurchaseState
 from chalicelib.finance import RunState
 from chalicelib.shows import DropState
 from chalicelib.stock import BucketSums
@@ -120,7 +120,7 @@ class OwnedHold(Hold):
     """``purchase`` is a reference, as in logs; null while no purchase is known to name it. An order has its id, too."""
 
     purchase: str | None
-    purchase_state: State | None
+    purchase_state: PurchaseState | None
     order_id: str | None
 
 
@@ -140,7 +140,7 @@ class MissingHold(TypedDict):
     until: Time
     reason: Literal["gone", "unsold", "paid_unsold", "paid_gone"]
     purchase: str
-    purchase_state: State
+    purchase_state: PurchaseState
     order_id: str | None
 
 

@@ -18,7 +18,7 @@ from chalicelib.checkout import (
     NoPurchase,
     Purchase,
     PurchaseRequest,
-    State,
+    PurchaseState,
     is_purchase_id,
 )
 from chalicelib.shows import is_id
@@ -76,7 +76,7 @@ def get_cart(call: Call) -> Reply:
     profile_of(call)
     purchase_id = _purchase_id_in_path(call, "cart_")
     answer = call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN
-    if isinstance(answer, CheckoutResult) and answer.purchase.state is State.CANCELLED:
+    if isinstance(answer, CheckoutResult) and answer.purchase.state is PurchaseState.CANCELLED:
         answer = _UNKNOWN
     return _cart(call, answer)
 
@@ -142,7 +142,7 @@ def get_order(call: Call) -> Reply:
     answer = call.services.checkout.find(purchase_id, call.now) if purchase_id and platform else _UNKNOWN
     if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
         return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
-    if answer.purchase.state is not State.PAID:
+    if answer.purchase.state is not PurchaseState.PAID:
         return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     market = _market_of(call, answer.purchase)
     return Reply(200, ucp_views.order(answer.purchase, call.now, market, call.base_url), dict(_NO_STORE))
@@ -211,7 +211,7 @@ def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: PurchaseRequ
     """
     if _is_its_platform(call, purchase):
         return shown
-    placed = purchase.state is not State.OPEN
+    placed = purchase.state is not PurchaseState.OPEN
     if placed or (asked is not None and asked.buyer != purchase.buyer):
         shown = ucp_views.without_buyer(shown)
     if placed or (asked is not None and asked.destination != purchase.destination):

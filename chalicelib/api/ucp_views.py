@@ -13,10 +13,10 @@ from chalicelib.checkout import (
     Message,
     NoPurchase,
     Purchase,
+    PurchaseState,
     Refund,
-    State,
     expires_at,
-    status_of,
+    ucp_status_of,
 )
 from chalicelib.instants import Instant, rfc3339
 
@@ -81,7 +81,7 @@ def checkout(
     provider: str,
 ) -> Json:
     """A purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
-    status, _ = status_of(purchase, now)
+    status, _ = ucp_status_of(purchase, now)
     shown = _common(purchase, messages, now, market)
     shown |= {
         "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": handlers(provider)},
@@ -96,7 +96,7 @@ def checkout(
         shown["payment"] = {"instruments": [instrument | {"selected": True}]}
     if status == "requires_escalation":
         shown["continue_url"] = _continue_url(purchase, base_url)
-    if purchase.state is State.PAID:
+    if purchase.state is PurchaseState.PAID:
         shown["order"] = {"id": order_id(purchase.id), "permalink_url": _permalink(base_url, purchase)}
     return shown
 
@@ -250,7 +250,7 @@ def _options(purchase: Purchase, market: Market) -> list[Json]:
     """The ways to ship; of a placed purchase its own alone. The selected one costs what the totals say of it."""
     chosen, sums = purchase.shipping_option or "", purchase.totals
     offered = {one.id: one for one in market.options(purchase.currency)}
-    ids = [*offered, *([] if chosen in offered else [chosen])] if purchase.state is State.OPEN else [chosen]
+    ids = [*offered, *([] if chosen in offered else [chosen])] if purchase.state is PurchaseState.OPEN else [chosen]
 
     def shown(option_id: str) -> Json:
         option = offered.get(option_id)

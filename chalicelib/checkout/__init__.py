@@ -24,14 +24,14 @@ from chalicelib.checkout.model import (
     Line,
     Payment,
     Purchase,
+    PurchaseState,
     Refund,
     RefundLine,
-    State,
     Totals,
     UsedKey,
 )
 from chalicelib.checkout.repair import Repaired
-from chalicelib.checkout.status import expires_at, status_of
+from chalicelib.checkout.status import expires_at, ucp_status_of
 from chalicelib.checkout.store import PurchaseStore, purchase_from_item
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Payment",
     "Purchase",
     "PurchaseRequest",
+    "PurchaseState",
     "PurchaseStore",
     "Refund",
     "RefundLine",
@@ -65,7 +66,6 @@ __all__ = [
     "Repaired",
     "Revision",
     "ShippingOption",
-    "State",
     "Totals",
     "UsedKey",
     "audit_report",
@@ -73,5 +73,5 @@ __all__ = [
     "is_purchase_id",
     "log_reference",
     "purchase_from_item",
-    "status_of",
+    "ucp_status_of",
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from chalicelib.checkout.audit_store import Tallied, pages
 from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claims_of, judge, order_ref
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.tallies import Bought, Miscount, bought, judge_tallies
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Contended, NotFound
@@ -56,7 +56,7 @@ class Found:
                 whose = f"order {status.order}, not to {whose}"
             where = f"hold {self.hold_id}: {status.quantity} units in bucket {status.bucket}"
             return f"{where} are sold to {whose} ({self.fault})"
-        if claim is not None and claim.state is State.PAID:
+        if claim is not None and claim.state is PurchaseState.PAID:
             units = 0 if status is None else status.quantity
             where = f"hold {self.hold_id}: {units} of {claim.most} units"
             return f"{where} of {claim.told} ({self.fault})"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from chalicelib.checkout.exchange import Caller, CheckoutResult, NoPurchase, PurchaseRequest
 from chalicelib.checkout.identity import derive_purchase_id
 from chalicelib.checkout.lines import Basket, fill, given_up
-from chalicelib.checkout.model import Destination, Line, Purchase, State
-from chalicelib.checkout.status import as_it_stands, no_longer_open
+from chalicelib.checkout.model import Destination, Line, Purchase, PurchaseState
+from chalicelib.checkout.status import current_result, not_open_result
 from chalicelib.checkout.till import (
     NOT_FOUND,
     CheckoutContext,
@@ -50,7 +50,7 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
         _let_all_go(context, basket)
         raise
     if existing is None:
-        return as_it_stands(purchase, now, *basket.messages, created=True)
+        return current_result(purchase, now, *basket.messages, created=True)
     give_back_unnamed(context.stock, basket.taken, existing)
     return _created_before(existing, request, now)
 
@@ -67,16 +67,16 @@ def update(
     if purchase is None:
         return NOT_FOUND
     if seen(purchase, request.key, request.fingerprint):
-        return as_it_stands(purchase, now)
-    if purchase.state is not State.OPEN:
-        return no_longer_open(purchase, now)
+        return current_result(purchase, now)
+    if purchase.state is not PurchaseState.OPEN:
+        return not_open_result(purchase, now)
     return _changed(context, purchase, request, now)
 
 
 def find(context: CheckoutContext, purchase_id: str, now: Instant) -> CheckoutResult | NoPurchase:
     """A purchase as it stands: one consistent read."""
     purchase = context.purchases.read(purchase_id)
-    return NOT_FOUND if purchase is None else as_it_stands(purchase, now)
+    return NOT_FOUND if purchase is None else current_result(purchase, now)
 
 
 def cancel(
@@ -91,22 +91,22 @@ def cancel(
     if purchase is None:
         return NOT_FOUND
     repeated = seen(purchase, key, fingerprint)
-    if purchase.state is State.OPEN and not repeated:
+    if purchase.state is PurchaseState.OPEN and not repeated:
         keys = remembered(purchase.keys, key, fingerprint)
-        cancelled = next_version(purchase, now, state=State.CANCELLED, cancelled_at=now, keys=keys)
+        cancelled = next_version(purchase, now, state=PurchaseState.CANCELLED, cancelled_at=now, keys=keys)
         purchase = _write(context, cancelled, [], (key, fingerprint)) or cancelled
-    if purchase.state is State.CANCELLED:
+    if purchase.state is PurchaseState.CANCELLED:
         _let_go(context, purchase, ())
     elif not repeated:
-        return no_longer_open(purchase, now)
-    return as_it_stands(purchase, now)
+        return not_open_result(purchase, now)
+    return current_result(purchase, now)
 
 
 def _created_before(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
     """What a repeat of a create is told. ``Conflict`` when the key was used with another body."""
     if not seen(existing, request.key, request.fingerprint):
         raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
-    return as_it_stands(existing, now, created=True)
+    return current_result(existing, now, created=True)
 
 
 def _let_all_go(context: CheckoutContext, basket: Basket) -> None:
@@ -124,7 +124,7 @@ def _begun(context: CheckoutContext, request: PurchaseRequest, basket: Basket, n
     return Purchase(
         id=basket.purchase_id,
         version=1,
-        state=State.OPEN,
+        state=PurchaseState.OPEN,
         platform=request.caller.platform,
         channel=(request.attribution or {}).get("channel") or request.caller.channel,
         show_id=basket.show_id,
@@ -149,9 +149,9 @@ def _from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant)
     if purchase is None:
         return NOT_FOUND
     if seen(purchase, request.key, request.fingerprint):
-        return as_it_stands(purchase, now, created=True)
-    if purchase.state is not State.OPEN:
-        return no_longer_open(purchase, now)
+        return current_result(purchase, now, created=True)
+    if purchase.state is not PurchaseState.OPEN:
+        return not_open_result(purchase, now)
     cart_request = PurchaseRequest(
         caller=request.caller,
         key=request.key,
@@ -195,7 +195,7 @@ def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequ
         give_up(context, purchase, basket.taken, now)
         raise
     _let_go(context, purchase, (existing or changed).lines)
-    return as_it_stands(existing, now) if existing else as_it_stands(changed, now, *basket.messages)
+    return current_result(existing, now) if existing else current_result(changed, now, *basket.messages)
 
 
 def _let_go(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:

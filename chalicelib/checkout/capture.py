@@ -23,7 +23,7 @@ from chalicelib.checkout.ending import (
 from chalicelib.checkout.goods import raised, sold_to_it
 from chalicelib.checkout.holding import held_version
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Payment, Purchase, State
+from chalicelib.checkout.model import Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import held_until
 from chalicelib.checkout.till import CheckoutContext, next_version
 from chalicelib.errors import Contended
@@ -63,11 +63,11 @@ def capture(
         logger.error("no such purchase", extra={"purchase": log_reference(purchase_id)})
     elif purchase.attempt != attempt:
         void_leftover(context, purchase, attempt, provider_id, now)
-    elif purchase.state is State.PLACED:
+    elif purchase.state is PurchaseState.PLACED:
         return _placed(context, purchase, now)
-    elif purchase.state is State.AWAITING_BUYER:
+    elif purchase.state is PurchaseState.AWAITING_BUYER:
         return _awaited(context, purchase, now)
-    elif purchase.state is State.HELD:
+    elif purchase.state is PurchaseState.ON_HOLD:
         _held(context, purchase, now)
     else:
         void_leftover(context, purchase, attempt, provider_id, now)
@@ -222,7 +222,7 @@ def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, n
             "failure": None,
         }
     )
-    changes = {"state": State.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting}
+    changes = {"state": PurchaseState.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting}
     write(context, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
     count("challenges")
     return LOOK_AGAIN_SECONDS
@@ -275,7 +275,7 @@ def _paid(
     if captured is not None:
         settled |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
     settled_payment = payment.model_copy(update=settled)
-    write(context, next_version(purchase, now, state=State.PAID, payment=settled_payment, paid_at=now))
+    write(context, next_version(purchase, now, state=PurchaseState.PAID, payment=settled_payment, paid_at=now))
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})

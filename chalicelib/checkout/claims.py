@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Line, Purchase, State
+from chalicelib.checkout.model import Line, Purchase, PurchaseState
 from chalicelib.checkout.refund import left_in_holds, refunded_units
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.stock import EpochSeconds, HoldRef, HoldStatus, OrderRef
@@ -49,7 +49,7 @@ class Claim:
     """
 
     purchase_id: str
-    state: State
+    state: PurchaseState
     epoch: int
     attempt: int
     updated_at: Instant
@@ -66,7 +66,7 @@ class Claim:
     @property
     def order_id(self) -> str | None:
         """The order's public id, once there is an order: the id of an open purchase opens who buys."""
-        return None if self.state in {State.OPEN, State.CANCELLED} else f"ord_{self.purchase_id}"
+        return None if self.state in {PurchaseState.OPEN, PurchaseState.CANCELLED} else f"ord_{self.purchase_id}"
 
     @property
     def told(self) -> str:
@@ -147,16 +147,16 @@ def judge(status: HoldStatus | None, claim: Claim | None, patience: Patience) ->
 
 
 def _claimed(status: HoldStatus | None, claim: Claim, patience: Patience) -> Fault | None:
-    if claim.hold is None or claim.state is State.CANCELLED:
+    if claim.hold is None or claim.state is PurchaseState.CANCELLED:
         return None if status is None else Fault.GIVEN_UP
     match claim.state:
-        case State.OPEN:
+        case PurchaseState.OPEN:
             return _open(status, claim.hold, patience)
-        case State.PLACED | State.HELD:
+        case PurchaseState.PLACED | PurchaseState.ON_HOLD:
             return _placed(status, claim, patience)
-        case State.AWAITING_BUYER:
+        case PurchaseState.AWAITING_BUYER:
             return _awaited(status, claim.hold, patience)
-        case State.PAID:
+        case PurchaseState.PAID:
             return _paid(status, claim)
 
 

@@ -8,10 +8,10 @@ from chalicelib.checkout.exchange import CheckoutResult, CompleteRequest, Messag
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
-from chalicelib.checkout.model import Line, Payment, Purchase, State
+from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import reserve
 from chalicelib.checkout.states import check_move
-from chalicelib.checkout.status import as_it_stands, missing_of, no_longer_open
+from chalicelib.checkout.status import current_result, missing_fields, not_open_result
 from chalicelib.checkout.till import (
     NOT_FOUND,
     CheckoutContext,
@@ -55,8 +55,8 @@ def complete(
     met = _met(purchase, request, now)
     if met:
         return met
-    if missing_of(purchase):
-        return as_it_stands(purchase, now)
+    if missing_fields(purchase):
+        return current_result(purchase, now)
     marks = marks_of(context, purchase, request.token)
     stopped = _stopped(context, purchase, marks, now)
     if stopped:
@@ -71,13 +71,13 @@ def complete(
     reserved = _counted(context, purchase, frozen, basket, now)
     if isinstance(reserved, Message):
         purchase = give_up(context, purchase, basket.taken, now)
-        return _met(purchase, request, now) or as_it_stands(purchase, now, reserved)
+        return _met(purchase, request, now) or current_result(purchase, now, reserved)
     if isinstance(reserved, dict):
         less = context.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
         return _new_total(context, less, basket, request, now)
     frozen = frozen.model_copy(
         update={
-            "state": State.PLACED,
+            "state": PurchaseState.PLACED,
             "is_cart": False,
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
@@ -94,7 +94,7 @@ def complete(
     if existing is not None:
         return _overtaken(context, existing, basket, request, now)
     _sell(context, frozen)
-    return as_it_stands(frozen, now)
+    return current_result(frozen, now)
 
 
 _HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
@@ -117,7 +117,7 @@ def _stopped(
     if purchase.attempt >= MOST_ATTEMPTS:
         return CheckoutResult(purchase, (_TRIED_ENOUGH,))
     too_many = refused(context, marks, now)
-    return as_it_stands(purchase, now, too_many) if too_many else None
+    return current_result(purchase, now, too_many) if too_many else None
 
 
 def _counted(
@@ -134,15 +134,15 @@ def _counted(
 def _met(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
     """What a repeat or a late request is told; None for a new one that finds the purchase open."""
     repeated = _repeated(purchase, request, now)
-    return repeated or (None if purchase.state is State.OPEN else no_longer_open(purchase, now))
+    return repeated or (None if purchase.state is PurchaseState.OPEN else not_open_result(purchase, now))
 
 
 def _repeated(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
     used = seen(purchase, request.key, request.fingerprint)
     if used is None:
         return None
-    placed_nothing = used.repriced and purchase.state is State.OPEN
-    return as_it_stands(purchase, now, *((_TOTALS_CHANGED,) if placed_nothing else ()))
+    placed_nothing = used.repriced and purchase.state is PurchaseState.OPEN
+    return current_result(purchase, now, *((_TOTALS_CHANGED,) if placed_nothing else ()))
 
 
 def _overtaken(
@@ -250,4 +250,4 @@ def _new_total(
     if existing is not None:
         return _overtaken(context, existing, basket, request, now)
     give_back_unnamed(context.stock, basket.taken, repriced)
-    return as_it_stands(repriced, now, _TOTALS_CHANGED)
+    return current_result(repriced, now, _TOTALS_CHANGED)

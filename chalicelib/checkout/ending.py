@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Line, Payment, Purchase, State
+from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import returned
 from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_of, reserves_of
 from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
@@ -34,7 +34,10 @@ def end_attempt(
     discounts = returned(context, purchase, now)
     _nothing_reserved(context, purchase, provider_id, now)
     payment = _ended(purchase, failure, provider_id)
-    write(context, next_version(purchase, now, state=State.OPEN, payment=payment, lines=lines, discounts=discounts))
+    write(
+        context,
+        next_version(purchase, now, state=PurchaseState.OPEN, payment=payment, lines=lines, discounts=discounts),
+    )
     logger.info(
         "attempt ended", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt, "failure": failure}
     )
@@ -50,7 +53,7 @@ def give_up_held(context: CheckoutContext, purchase: Purchase, now: Instant) -> 
     for line in purchase.lines:
         held_again(context, purchase, line, now // SECOND)
     discounts = returned(context, purchase, now)
-    changes = {"state": State.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
+    changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     write(context, cancelled)
     for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]:
@@ -65,11 +68,11 @@ def give_up_order(context: CheckoutContext, purchase_id: str, now: Instant) -> P
     Its time ends first, by a write, so that who dies afterwards leaves an order that is past it, which ``repair`` ends.
     """
     purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state is State.OPEN:
+    if purchase is None or purchase.state is PurchaseState.OPEN:
         raise NotFound("There is no such order.", field="id")
-    if purchase.state is State.CANCELLED:
+    if purchase.state is PurchaseState.CANCELLED:
         return purchase
-    if purchase.state is not State.HELD:
+    if purchase.state is not PurchaseState.ON_HOLD:
         raise Conflict("The order is not held.", code="not_held")
     if purchase.payment and purchase.payment.answer_by and purchase.payment.answer_by > now:
         purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"answer_by": now}))
@@ -84,7 +87,7 @@ def void_leftover(
     context: CheckoutContext, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant
 ) -> None:
     """An attempt that is not the purchase's to pay any more must leave no authorisation standing."""
-    if purchase.state is State.PAID and purchase.attempt == attempt:
+    if purchase.state is PurchaseState.PAID and purchase.attempt == attempt:
         return
     found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
     if isinstance(found, Captured):

@@ -6,7 +6,7 @@ from typing import Final
 
 from chalicelib.checkout.capture import capture
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict
@@ -34,7 +34,7 @@ def note_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> 
 
 def _says_it(purchase: Purchase, event: ProviderEvent) -> bool:
     payment = purchase.payment
-    paid = purchase.state is State.PAID and purchase.attempt == event.attempt
+    paid = purchase.state is PurchaseState.PAID and purchase.attempt == event.attempt
     return paid and payment is not None and payment.provider_id == event.payment_id and not _differs(purchase, event)
 
 
@@ -73,7 +73,7 @@ def _look_at_attempt(context: CheckoutContext, event: ProviderEvent, now: Instan
             "an event differs from its order", extra={"event": event.id, "purchase": log_reference(purchase.id)}
         )
         return None
-    at_work = purchase.state is State.PLACED and purchase.attempt == event.attempt
+    at_work = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
     if at_work and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
         return AT_WORK_SECONDS
     return capture(context, purchase.id, event.attempt, now, event.payment_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.till import CheckoutContext, next_version
 from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.instants import DAY, Instant
@@ -26,9 +26,9 @@ def hold_order(context: CheckoutContext, purchase_id: str, actor: str, now: Inst
     """
     for _ in range(_TRIES):
         purchase = _ordered(context, purchase_id)
-        if purchase.state is State.HELD:
+        if purchase.state is PurchaseState.ON_HOLD:
             return purchase
-        if purchase.state is not State.PLACED:
+        if purchase.state is not PurchaseState.PLACED:
             raise Conflict("Only an order that is being placed can be held.", code="not_being_placed")
         held = held_version(purchase, actor, now)
         if context.purchases.replace(held) is None:
@@ -43,14 +43,14 @@ def release_order(context: CheckoutContext, purchase_id: str, actor: str, now: I
     """
     for _ in range(_TRIES):
         purchase = _ordered(context, purchase_id)
-        if purchase.state is not State.HELD or purchase.payment is None:
+        if purchase.state is not PurchaseState.ON_HOLD or purchase.payment is None:
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
             raise Conflict("The order is not held.", code="not_held")
         if purchase.payment.answer_by is not None and purchase.payment.answer_by <= now:
             raise Conflict("The order is being given up.", code="given_up")
         payment = purchase.payment.model_copy(update={"released_by": actor, "answer_by": None})
-        released = next_version(purchase, now, state=State.PLACED, epoch=purchase.epoch + 1, payment=payment)
+        released = next_version(purchase, now, state=PurchaseState.PLACED, epoch=purchase.epoch + 1, payment=payment)
         if context.purchases.replace(released) is None:
             return released
     raise Contended("The order is being changed by others.")
@@ -62,11 +62,11 @@ def held_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
         raise Contended("A placed purchase without a payment cannot be held.")
     since = purchase.placed_at or now
     held = {"held_by": by, "released_by": None, "answer_by": since + LONGEST, "failure": None}
-    return next_version(purchase, now, state=State.HELD, payment=purchase.payment.model_copy(update=held))
+    return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=held))
 
 
 def _ordered(context: CheckoutContext, purchase_id: str) -> Purchase:
     purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state in {State.OPEN, State.CANCELLED}:
+    if purchase is None or purchase.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}:
         raise NotFound("There is no such order.", field="id")
     return purchase

@@ -12,7 +12,7 @@ from typing import Final
 
 from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.identity import buyer_hash
-from chalicelib.checkout.model import Line, Purchase, State
+from chalicelib.checkout.model import Line, Purchase, PurchaseState
 from chalicelib.checkout.store import Counted, Tally
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.discounts import Discount, subject_of
@@ -102,17 +102,17 @@ def _still(
     context: CheckoutContext, purchase: Purchase, buyer: str, subject: str, entry: Counted, now: EpochSeconds
 ) -> int:
     """How many of an entry's units its purchase has, or may still be placed with by a request that is under way."""
-    if purchase.state is State.CANCELLED:
+    if purchase.state is PurchaseState.CANCELLED:
         return 0
     over = entry.at + 2 * LIFETIME_SECONDS + CLOCK_MARGIN_SECONDS < now
-    if not over and purchase.state is not State.PAID:
+    if not over and purchase.state is not PurchaseState.PAID:
         return entry.units
     if purchase.email is not None and buyer_hash(context.id_key, purchase.email) != buyer:
         return 0
     if any(subject_of(one.code) == subject for one in purchase.discounts):
-        return 0 if purchase.state is State.OPEN else entry.units
+        return 0 if purchase.state is PurchaseState.OPEN else entry.units
     line = next((line for line in purchase.lines if line.drop_id == subject), None)
-    if line is None or (purchase.state is State.OPEN and _lapsed(line, now)):
+    if line is None or (purchase.state is PurchaseState.OPEN and _lapsed(line, now)):
         return 0
     return min(entry.units, line.quantity - _given_back(purchase, line))
 

@@ -30,7 +30,7 @@ from functools import partial
 
 from chalicelib.checkout.audit import DropAudit, Enough, Found, audit
 from chalicelib.checkout.claims import Claim, Fault, claims_of
-from chalicelib.checkout.model import State
+from chalicelib.checkout.model import PurchaseState
 from chalicelib.checkout.tallies import Miscount, without_ghosts
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_of
 from chalicelib.errors import LivedropError
@@ -153,7 +153,7 @@ class _Mending:
         return held
 
     def _shrink(self, ref: HoldRef, claim: Claim) -> bool:
-        if claim.state is State.PAID:
+        if claim.state is PurchaseState.PAID:
             shrunk = self.context.stock.give_back(self.layout, ref, claim.order, ref.quantity, claim.most)
         else:
             shrunk = self.context.stock.shrink(self.layout, ref, claim.most)
@@ -168,7 +168,7 @@ def _ref(hold_id: str, status: HoldStatus) -> HoldRef:
 def _sell_again(context: CheckoutContext, purchase_id: str, now: Instant) -> bool:
     """Sell all units of a paid order to it. An order's units have one epoch: all of them are sold at the raised one."""
     purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state is not State.PAID:
+    if purchase is None or purchase.state is not PurchaseState.PAID:
         return False
     claims = [(layout_of(line), claim) for line in purchase.lines for claim in claims_of(purchase, line.drop_id)]
     named = [(layout, claim.hold, claim) for layout, claim in claims if claim.hold is not None and claim.most]

@@ -16,13 +16,13 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class State(StrEnum):
+class PurchaseState(StrEnum):
     """Where a purchase stands. Only ``OPEN`` may be updated; from ``PLACED`` on only the capture worker moves it."""
 
     OPEN = "open"
     PLACED = "placed"
     AWAITING_BUYER = "awaiting_buyer"
-    HELD = "held"
+    ON_HOLD = "held"
     PAID = "paid"
     CANCELLED = "cancelled"
 
@@ -194,7 +194,7 @@ class Purchase(_Frozen):
 
     id: str
     version: int
-    state: State
+    state: PurchaseState
     platform: str
     channel: str | None = None
     show_id: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.refund import note_refund
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict, Contended, Unavailable
@@ -17,7 +17,7 @@ from chalicelib.telemetry import count, logger
 YOUNG: Instant = MINUTE
 """What changed less long ago may still be going on."""
 
-_UNDER_WAY = frozenset({State.PLACED, State.AWAITING_BUYER, State.HELD})
+_UNDER_WAY = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
 
 
 class Difference(StrEnum):
@@ -60,7 +60,7 @@ def reconcile(
         seen.add(payment.provider_id)
         _compare(context, payment, enqueue_capture, found, now)
     for purchase in context.purchases.scan():
-        if purchase.state is not State.PAID or (purchase.placed_at or purchase.created_at) < since:
+        if purchase.state is not PurchaseState.PAID or (purchase.placed_at or purchase.created_at) < since:
             continue
         found.orders += 1
         paid_by = purchase.payment.provider_id if purchase.payment else None
@@ -92,13 +92,13 @@ def _compare(
         return
     its_own = purchase.attempt == payment.attempt
     if its_own and purchase.state in _UNDER_WAY:
-        if purchase.state is State.PLACED and now - purchase.updated_at > YOUNG:
+        if purchase.state is PurchaseState.PLACED and now - purchase.updated_at > YOUNG:
             enqueue_capture(purchase.id, payment.attempt)
             found.enqueued += 1
     elif not isinstance(payment.standing, Captured):
         enqueue_capture(purchase.id, payment.attempt)
         found.enqueued += 1
-    elif not its_own or purchase.state is not State.PAID:
+    elif not its_own or purchase.state is not PurchaseState.PAID:
         _differs(found, Difference.CAPTURED, payment.provider_id, purchase)
     else:
         _compare_order(context, payment, purchase, found, now)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from chalicelib.checkout.exchange import RefundRequest
 from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
 from chalicelib.checkout.identity import log_reference, short_digest
-from chalicelib.checkout.model import Line, Purchase, Refund, State
+from chalicelib.checkout.model import Line, Purchase, PurchaseState, Refund
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
 from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import Instant
@@ -82,9 +82,9 @@ def finish_refunds(context: CheckoutContext, purchase: Purchase, now: Instant) -
 
 def _paid(context: CheckoutContext, purchase_id: str) -> Purchase:
     purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state in (State.OPEN, State.CANCELLED):
+    if purchase is None or purchase.state in (PurchaseState.OPEN, PurchaseState.CANCELLED):
         raise NotFound("There is no such order.", field="id")
-    if purchase.state is not State.PAID:
+    if purchase.state is not PurchaseState.PAID:
         raise Conflict("The order is being placed; nothing was charged yet.", code="complete_in_progress")
     return purchase
 
@@ -159,7 +159,7 @@ def note_refund(
     """
     for _ in range(_TRIES):
         purchase = context.purchases.read(purchase_id)
-        if purchase is None or purchase.state is not State.PAID:
+        if purchase is None or purchase.state is not PurchaseState.PAID:
             raise Conflict("There is no paid order to refund.", code="not_paid")
         purchase = finish_refunds(context, purchase, now)
         if any(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.refund import finish_refunds
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import LivedropError
@@ -53,10 +53,14 @@ def repair(context: CheckoutContext, enqueue_capture: Callable[[str, int], None]
 
 def is_overdue(purchase: Purchase, now: Instant) -> bool:
     """Whether a purchase has stood in a state for longer than it would if its message had not been lost."""
-    if purchase.state is State.PLACED:
+    if purchase.state is PurchaseState.PLACED:
         return purchase.placed_at is not None and now - purchase.placed_at > OVERDUE
     ends = purchase.payment.answer_by if purchase.payment else None
-    return purchase.state in {State.AWAITING_BUYER, State.HELD} and ends is not None and now - ends > OVERDUE
+    return (
+        purchase.state in {PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD}
+        and ends is not None
+        and now - ends > OVERDUE
+    )
 
 
 def _one(

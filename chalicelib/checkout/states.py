@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.telemetry import count
 
 
-class Standing(StrEnum):
+class OrderStatus(StrEnum):
     """Where a purchase stands, as people speak of it: its stored state, and what payment and refunds add to that."""
 
     OPEN = "open"
@@ -18,23 +18,23 @@ class Standing(StrEnum):
     """Open again after an attempt that ended without money."""
     PLACED = "placed"
     AWAITING_BUYER = "awaiting buyer"
-    HELD = "held"
+    ON_HOLD = "held"
     PAID = "paid"
     PART_REFUNDED = "part refunded"
     REFUNDED = "refunded"
     CANCELLED = "cancelled"
 
 
-def standing_of(purchase: Purchase) -> Standing:
+def order_status_of(purchase: Purchase) -> OrderStatus:
     """Where a purchase stands. Refunds count when the provider has confirmed them."""
-    if purchase.state is State.OPEN:
-        return Standing.DECLINED if purchase.payment and purchase.payment.failure else Standing.OPEN
-    if purchase.state is not State.PAID:
-        return Standing[purchase.state.name]
-    given_back = sum(one.amount for one in purchase.refunds if one.done_at is not None)
-    if given_back and given_back == purchase.totals.total:
-        return Standing.REFUNDED
-    return Standing.PART_REFUNDED if given_back else Standing.PAID
+    if purchase.state is PurchaseState.OPEN:
+        return OrderStatus.DECLINED if purchase.payment and purchase.payment.failure else OrderStatus.OPEN
+    if purchase.state is not PurchaseState.PAID:
+        return OrderStatus[purchase.state.name]
+    refunded = sum(one.amount for one in purchase.refunds if one.done_at is not None)
+    if refunded and refunded == purchase.totals.total:
+        return OrderStatus.REFUNDED
+    return OrderStatus.PART_REFUNDED if refunded else OrderStatus.PAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +42,66 @@ class Move:
     """One kind of change: from which states to which, who causes it, on what condition, and what the ledger gets."""
 
     name: str
-    before: frozenset[Standing]
-    after: frozenset[Standing]
+    before: frozenset[OrderStatus]
+    after: frozenset[OrderStatus]
     """Empty: it stays where it is."""
     who: str
     condition: str
     entries: str = "none"
 
 
-def _any(*standings: Standing) -> frozenset[Standing]:
-    return frozenset(standings)
+def _statuses(*statuses: OrderStatus) -> frozenset[OrderStatus]:
+    return frozenset(statuses)
 
 
-_S = Standing
-_STILL_OPEN = _any(_S.OPEN, _S.DECLINED)
-_ORDERED = _any(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
+_S = OrderStatus
+_STILL_OPEN = _statuses(_S.OPEN, _S.DECLINED)
+_ORDERED = _statuses(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
 
 MOVES: Final = (
     Move("update", _STILL_OPEN, _STILL_OPEN, "buyer", "nobody else changed it meanwhile"),
-    Move("place", _STILL_OPEN, _any(_S.PLACED), "buyer", "total as last shown, limits kept, nobody changed it"),
-    Move("cancel", _STILL_OPEN, _any(_S.CANCELLED), "buyer", "not placed"),
+    Move("place", _STILL_OPEN, _statuses(_S.PLACED), "buyer", "total as last shown, limits kept, nobody changed it"),
+    Move("cancel", _STILL_OPEN, _statuses(_S.CANCELLED), "buyer", "not placed"),
     Move(
         "sell anew",
-        _any(_S.PLACED, _S.AWAITING_BUYER, _S.HELD),
-        _any(),
+        _statuses(_S.PLACED, _S.AWAITING_BUYER, _S.ON_HOLD),
+        _statuses(),
         "capture worker",
         "units were held again, or money was found",
     ),
-    Move("refuse", _any(_S.PLACED), _any(), "capture worker", "one attempt too many; noted before it is ended"),
-    Move("ask the buyer", _any(_S.PLACED), _any(_S.AWAITING_BUYER), "provider", "units held until a deadline"),
-    Move("hold", _any(_S.PLACED, _S.AWAITING_BUYER), _any(_S.HELD), "operator, channel", "nothing is captured yet"),
-    Move("end its time", _any(_S.HELD), _any(), "operator", "it is being given up"),
-    Move("release", _any(_S.HELD), _any(_S.PLACED), "operator", "held"),
-    Move("give up", _any(_S.HELD), _any(_S.CANCELLED), "operator, deadline", "authorisation voided, units back"),
+    Move(
+        "refuse", _statuses(_S.PLACED), _statuses(), "capture worker", "one attempt too many; noted before it is ended"
+    ),
+    Move(
+        "ask the buyer", _statuses(_S.PLACED), _statuses(_S.AWAITING_BUYER), "provider", "units held until a deadline"
+    ),
+    Move(
+        "hold",
+        _statuses(_S.PLACED, _S.AWAITING_BUYER),
+        _statuses(_S.ON_HOLD),
+        "operator, channel",
+        "nothing is captured yet",
+    ),
+    Move("end its time", _statuses(_S.ON_HOLD), _statuses(), "operator", "it is being given up"),
+    Move("release", _statuses(_S.ON_HOLD), _statuses(_S.PLACED), "operator", "held"),
+    Move(
+        "give up",
+        _statuses(_S.ON_HOLD),
+        _statuses(_S.CANCELLED),
+        "operator, deadline",
+        "authorisation voided, units back",
+    ),
     Move(
         "decline",
-        _any(_S.PLACED, _S.AWAITING_BUYER),
-        _any(_S.DECLINED),
+        _statuses(_S.PLACED, _S.AWAITING_BUYER),
+        _statuses(_S.DECLINED),
         "provider, deadline, capture worker",
         "nothing stays reserved, units held again for a while",
     ),
     Move(
         "pay",
-        _any(_S.PLACED, _S.AWAITING_BUYER, _S.HELD),
-        _any(_S.PAID),
+        _statuses(_S.PLACED, _S.AWAITING_BUYER, _S.ON_HOLD),
+        _statuses(_S.PAID),
         "capture worker",
         "units sold to it, the whole total captured",
         "sale, shipping, fee",
@@ -93,8 +109,8 @@ MOVES: Final = (
     Move("ask a refund", _ORDERED, _ORDERED, "operator, provider", "never more than is left of what was captured"),
     Move(
         "refund",
-        _any(_S.PAID, _S.PART_REFUNDED),
-        _any(_S.PART_REFUNDED, _S.REFUNDED),
+        _statuses(_S.PAID, _S.PART_REFUNDED),
+        _statuses(_S.PART_REFUNDED, _S.REFUNDED),
         "provider",
         "the provider gave the money back",
         "refund, shipping_refund",
@@ -108,7 +124,7 @@ class ImpossibleMoveError(Exception):
 
 def check_move(before: Purchase, after: Purchase) -> None:
     """``ImpossibleMoveError``, which an alarm hears, unless the table has a move from one to the other."""
-    was, will_be = standing_of(before), standing_of(after)
+    was, will_be = order_status_of(before), order_status_of(after)
     if not any(was in move.before and will_be in (move.after or {was}) for move in MOVES):
         count("impossible_moves")
         raise ImpossibleMoveError(f"from {was} to {will_be}")
@@ -121,9 +137,9 @@ def as_table() -> str:
 
 
 def _cells(move: Move) -> tuple[str, ...]:
-    after = _named(move.after) or "the same"
-    return move.name, _named(move.before), after, move.who, move.condition, move.entries
+    after = _status_names(move.after) or "the same"
+    return move.name, _status_names(move.before), after, move.who, move.condition, move.entries
 
 
-def _named(standings: frozenset[Standing]) -> str:
-    return ", ".join(one for one in Standing if one in standings)
+def _status_names(statuses: frozenset[OrderStatus]) -> str:
+    return ", ".join(one for one in OrderStatus if one in statuses)

@@ -3,55 +3,60 @@
 from __future__ import annotations
 
 from chalicelib.checkout.exchange import CheckoutResult, Message
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.discounts import Reason, canonical
 from chalicelib.instants import Instant, rfc3339
 
 _STATUS = {
-    State.PLACED: "complete_in_progress",
-    State.AWAITING_BUYER: "requires_escalation",
-    State.HELD: "complete_in_progress",
-    State.PAID: "completed",
-    State.CANCELLED: "canceled",
+    PurchaseState.PLACED: "complete_in_progress",
+    PurchaseState.AWAITING_BUYER: "requires_escalation",
+    PurchaseState.ON_HOLD: "complete_in_progress",
+    PurchaseState.PAID: "completed",
+    PurchaseState.CANCELLED: "canceled",
 }
 
 
-def status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...]]:
+def ucp_status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...]]:
     """UCP's checkout status, and messages for what is missing, what failed, or what has lapsed."""
-    if purchase.state is not State.OPEN:
-        return _STATUS[purchase.state], _asked(purchase)
-    missing = missing_of(purchase)
+    if purchase.state is not PurchaseState.OPEN:
+        return _STATUS[purchase.state], _authentication_message(purchase)
+    missing = missing_fields(purchase)
     status = "incomplete" if missing else "ready_for_complete"
-    return status, (*missing, *_failure(purchase), *_lapsed(purchase, now), *_refused_codes(purchase))
+    return status, (
+        *missing,
+        *_failure_message(purchase),
+        *_hold_expired_message(purchase, now),
+        *_rejected_code_messages(purchase),
+    )
 
 
-def as_it_stands(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
+def current_result(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
     """The purchase with what is to be said of this request, and of how it stands."""
-    return CheckoutResult(purchase, (*messages, *status_of(purchase, now)[1]), created=created)
+    return CheckoutResult(purchase, (*messages, *ucp_status_of(purchase, now)[1]), created=created)
 
 
-def no_longer_open(purchase: Purchase, now: Instant) -> CheckoutResult:
+def not_open_result(purchase: Purchase, now: Instant) -> CheckoutResult:
     """The answer to a change that comes after the purchase was placed or cancelled: nothing was changed, and why."""
-    said = {
-        State.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
-        State.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
-        State.HELD: ("complete_in_progress", "The order is being looked at; nothing was changed."),
-        State.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
-        State.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
+    texts = {
+        PurchaseState.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
+        PurchaseState.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
+        PurchaseState.ON_HOLD: ("complete_in_progress", "The order is being looked at; nothing was changed."),
+        PurchaseState.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
+        PurchaseState.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
     }
-    code, content = said[purchase.state]
-    return as_it_stands(purchase, now, Message(code, content))
+    code, content = texts[purchase.state]
+    return current_result(purchase, now, Message(code, content))
 
 
 def expires_at(purchase: Purchase) -> Instant | None:
     """When the earliest hold ends; None when nothing is held or the units are sold."""
-    if purchase.state is not State.OPEN:
+    if purchase.state is not PurchaseState.OPEN:
         return None
     ends = [hold.until for line in purchase.lines for hold in line.holds]
     return min(ends) * 1000 if ends else None
 
 
-def missing_of(purchase: Purchase) -> tuple[Message, ...]:
+def missing_fields(purchase: Purchase) -> tuple[Message, ...]:
     """What a purchase still needs before it can be placed, each as a recoverable ``missing``."""
 
     def missing(path: str, content: str) -> Message:
@@ -75,16 +80,20 @@ def missing_of(purchase: Purchase) -> tuple[Message, ...]:
     return tuple(found)
 
 
-def _asked(purchase: Purchase) -> tuple[Message, ...]:
+def _authentication_message(purchase: Purchase) -> tuple[Message, ...]:
     """What the buyer has to do before a placed order is paid."""
-    if purchase.state is not State.AWAITING_BUYER or purchase.payment is None or purchase.payment.answer_by is None:
+    if (
+        purchase.state is not PurchaseState.AWAITING_BUYER
+        or purchase.payment is None
+        or purchase.payment.answer_by is None
+    ):
         return ()
     content = "The buyer has to confirm this payment at continue_url; the units are held for them until then."
     extra = {"answer_by": rfc3339(purchase.payment.answer_by)}
     return (Message("authentication_required", content, severity="requires_buyer_review", extra=extra),)
 
 
-def _failure(purchase: Purchase) -> tuple[Message, ...]:
+def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
     failure = purchase.payment.failure if purchase.payment else None
     if failure is None:
         return ()
@@ -96,7 +105,7 @@ def _failure(purchase: Purchase) -> tuple[Message, ...]:
 
 
 # UCP's codes for rejected discounts (discount extension, "Rejected Codes"); the reason stands beside in our own word.
-_REFUSALS = {
+_REJECTIONS = {
     Reason.UNKNOWN: ("discount_code_invalid", "There is no such code."),
     Reason.NOT_STARTED: ("discount_code_invalid", "This code is not valid yet."),
     Reason.ENDED: ("discount_code_expired", "This code has expired."),
@@ -108,7 +117,7 @@ _REFUSALS = {
 }
 
 
-def _refused_codes(purchase: Purchase) -> tuple[Message, ...]:
+def _rejected_code_messages(purchase: Purchase) -> tuple[Message, ...]:
     """A warning for each code that was given and does not apply."""
     found, before = [], set[str]()
     for index, text in enumerate(purchase.codes):
@@ -117,14 +126,14 @@ def _refused_codes(purchase: Purchase) -> tuple[Message, ...]:
             content = "This code is given twice."
             found.append(Message("discount_code_already_applied", content, path=path, type="warning"))
         elif code in purchase.refused:
-            told, content = _REFUSALS[Reason(purchase.refused[code])]
+            message_code, content = _REJECTIONS[Reason(purchase.refused[code])]
             extra = {"reason": purchase.refused[code]}
-            found.append(Message(told, content, path=path, type="warning", extra=extra))
+            found.append(Message(message_code, content, path=path, type="warning", extra=extra))
         before.add(code)
     return tuple(found)
 
 
-def _lapsed(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
+def _hold_expired_message(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
     ends = expires_at(purchase)
     if ends is None or ends > now:
         return ()

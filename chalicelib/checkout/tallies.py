@@ -14,7 +14,7 @@ from typing import Final
 from chalicelib.checkout.audit_store import Tallied
 from chalicelib.checkout.claims import AT_WORK
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.model import Purchase, State
+from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.refund import refunded_units
 from chalicelib.checkout.store import LIMITS_KEPT, Tally
 from chalicelib.instants import DAY, SECOND, Instant
@@ -64,7 +64,7 @@ class Miscount:
 
 def bought(purchase: Purchase, drop_id: str) -> dict[str, Bought | None]:
     """A purchase by its id, with what it has of a limited line if it is an order."""
-    if purchase.state in {State.OPEN, State.CANCELLED}:
+    if purchase.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}:
         return {purchase.id: None}
     for line in purchase.lines:
         if line.drop_id == drop_id and line.limit_per_buyer is not None:

@@ -8,7 +8,7 @@ from chalicelib.checkout.exchange import Message, NoPurchase
 from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.market_table import MarketTable
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
-from chalicelib.checkout.model import Destination, Line, Purchase, State, UsedKey
+from chalicelib.checkout.model import Destination, Line, Purchase, PurchaseState, UsedKey
 from chalicelib.checkout.states import check_move
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
@@ -170,7 +170,7 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], existin
     names none: its holds were given back, and what a late repeat takes is taken for nobody. A hold that it names with
     another end is one that had lapsed and was taken, and that a repeat took again: a repeat renews nothing.
     """
-    cancelled = existing.state is State.CANCELLED
+    cancelled = existing.state is PurchaseState.CANCELLED
     holds = [] if cancelled else [*holds_of(existing), *reserves_of(existing)]
     named = {(hold.id, hold.until) for _, hold in holds}
     for layout, hold in taken:

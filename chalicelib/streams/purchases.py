@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.checkout import Purchase, State, purchase_from_item
+from chalicelib.checkout import Purchase, PurchaseState, purchase_from_item
 from chalicelib.streams.store import Queue
 from chalicelib.telemetry import logger
 
@@ -32,7 +32,7 @@ def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) ->
         before, after = _images(record)
         if after is None:
             continue
-        if after.state is State.PLACED and (before is None or _attempt(before) != _attempt(after)):
+        if after.state is PurchaseState.PLACED and (before is None or _attempt(before) != _attempt(after)):
             captures.append({"purchase_id": after.id, "attempt": after.attempt})
         booking = booking_of(before, after)
         if booking is not None:
@@ -52,7 +52,7 @@ def _images(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None
     return (purchase_from_item(before) if before else None, purchase_from_item(after) if after else None)
 
 
-def _attempt(purchase: Purchase) -> tuple[State, int]:
+def _attempt(purchase: Purchase) -> tuple[PurchaseState, int]:
     return purchase.state, purchase.attempt
 
 

@@ -141,7 +141,7 @@ def test_an_operator_holds_releases_and_gives_up(api: Api) -> None:
         orders.append(session.replace("chk_", "ord_"))
     for order in orders:
         held = api.send("POST", f"/orders/{order}/hold")
-        assert (held.status, held.body["state"], held.body["held_by"]) == (200, "held", "ada")
+        assert (held.status, held.body["state"], held.body["held_by"]) == (200, "on_hold", "ada")
     released = api.send("POST", f"/orders/{orders[0]}/release")
     assert (released.body["state"], released.body["released_by"]) == ("placed", "ada")
     assert api.send("POST", f"/orders/{orders[1]}/giving-up").body["state"] == "cancelled"

@@ -13,8 +13,8 @@ from chalicelib.checkout import (
     LineRequest,
     Purchase,
     PurchaseRequest,
+    PurchaseState,
     RefundRequest,
-    State,
 )
 from chalicelib.instants import Instant, parse
 
@@ -46,7 +46,7 @@ def a_purchase(**changes: Any) -> Purchase:
     standard: dict[str, Any] = {
         "id": "A" * 22,
         "version": 1,
-        "state": State.OPEN,
+        "state": PurchaseState.OPEN,
         "platform": "web",
         "currency": "GBP",
         "market": "GB",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
-from chalicelib.checkout import State, audit_report, log_reference
+from chalicelib.checkout import PurchaseState, audit_report, log_reference
 from chalicelib.errors import NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.shows.plans import _planned
@@ -57,7 +57,7 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
 def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixture) -> None:
     declined = shop.placed(("mug", 2), token="declined", key="a")
     shop.checkout.capture(declined.id, 1, NOW)
-    assert shop.read(declined.id).state is State.OPEN
+    assert shop.read(declined.id).state is PurchaseState.OPEN
     assert clean(shop)
     shop.checkout.update(declined.id, a_purchase_request(("mug", 1), key="b"), NOW)
     assert clean(shop)

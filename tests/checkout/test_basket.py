@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, State
+from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, PurchaseState
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import MINUTE, SECOND, rfc3339
 from tests.checkout.builders import LONDON, NEW_YORK, NOW, PLATFORM, a_purchase_request
@@ -237,7 +237,7 @@ def test_cancelling_gives_the_units_back_once(shop: ShopFixture) -> None:
     for _ in range(2):
         answer = shop.checkout.cancel(purchase.id, PLATFORM, "cancel-1", "", NOW)
         assert isinstance(answer, CheckoutResult)
-        assert answer.purchase.state is State.CANCELLED
+        assert answer.purchase.state is PurchaseState.CANCELLED
     assert shop.counts("mug") == (2, 0, 0)
     refused = shop.checkout.update(purchase.id, a_purchase_request(("mug", 1), key="late"), NOW)
     assert said(refused) == ["already_canceled"]

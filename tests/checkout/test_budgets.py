@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Buyer, Purchase, PurchaseStore, State
+from chalicelib.checkout import Buyer, Purchase, PurchaseState, PurchaseStore
 from chalicelib.checkout.capture import CHALLENGE_SECONDS
 from chalicelib.checkout.till import reserves_of
 from chalicelib.discounts import RESERVED_SECONDS
@@ -29,7 +29,7 @@ def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopF
     assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
     for _ in range(2):
         shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
 
 
@@ -41,13 +41,13 @@ def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture
     answer = completed(shop, second)
     assert said(answer) == ["totals_changed", "discount_code_expired"]
     shown = answer.purchase
-    assert (shown.state, shown.totals.discount, shown.totals.total) == (State.OPEN, 0, 1_670)
+    assert (shown.state, shown.totals.discount, shown.totals.total) == (PurchaseState.OPEN, 0, 1_670)
     assert (shown.discounts, shown.refused) == ((), {"TEN": "used_up"})
     assert shop.budgets() == [(0, 0, 1)]
     assert shop.counts("mug") == (1, 1, 1)
     assert said(completed(shop, second)) == said(answer)
     agreed = completed(shop, second, key="agreed")
-    assert (agreed.purchase.state, agreed.purchase.totals.total) == (State.PLACED, 1_670)
+    assert (agreed.purchase.state, agreed.purchase.totals.total) == (PurchaseState.PLACED, 1_670)
     assert shop.budgets() == [(0, 0, 1)]
 
 
@@ -77,12 +77,12 @@ def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(sh
     for _ in range(2):
         shop.checkout.capture(purchase.id, 1, NOW)
     declined = shop.read(purchase.id)
-    assert (declined.state, reserves_of(declined), declined.totals.discount) == (State.OPEN, [], 128)
+    assert (declined.state, reserves_of(declined), declined.totals.discount) == (PurchaseState.OPEN, [], 128)
     assert shop.budgets(now=NOW + 3 * SECOND) == [(1, 0, 0)]
     again = completed(shop, purchase, key="again", now=NOW + 3 * SECOND)
-    assert again.purchase.state is State.PLACED
+    assert again.purchase.state is PurchaseState.PLACED
     shop.checkout.capture(purchase.id, 2, NOW + 3 * SECOND)
-    assert (shop.read(purchase.id).state, shop.budgets()) == (State.PAID, [(0, 0, 1)])
+    assert (shop.read(purchase.id).state, shop.budgets()) == (PurchaseState.PAID, [(0, 0, 1)])
 
 
 def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
@@ -92,7 +92,7 @@ def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
     completed(shop, first, "declined")
     shop.checkout.capture(first.id, 1, NOW)
     later = NOW + 3 * SECOND
-    assert completed(shop, second, now=later).purchase.state is State.PLACED
+    assert completed(shop, second, now=later).purchase.state is PurchaseState.PLACED
     assert said(completed(shop, first, key="again", now=later))[:1] == ["totals_changed"]
     assert shop.budgets(now=later) == [(0, 0, 1)]
 
@@ -103,11 +103,11 @@ def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(sho
     purchase = opened(shop, "TEN")
     completed(shop, purchase, "requires_action")
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.AWAITING_BUYER
+    assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     deadline = NOW + CHALLENGE_SECONDS * SECOND
     assert shop.budgets(now=deadline - SECOND) == [(0, 1, 0)]
     shop.checkout.capture(purchase.id, 1, deadline)
-    assert (shop.read(purchase.id).state, reserves_of(shop.read(purchase.id))) == (State.OPEN, [])
+    assert (shop.read(purchase.id).state, reserves_of(shop.read(purchase.id))) == (PurchaseState.OPEN, [])
     assert shop.budgets(now=deadline + 3 * SECOND) == [(1, 0, 0)]
 
 
@@ -119,7 +119,7 @@ def test_who_proved_it_in_time_has_used_it(shop: ShopFixture) -> None:
     shop.checkout.capture(purchase.id, 1, NOW)
     shop.gateway.answer_challenge(purchase.id, 1, proved=True)
     shop.checkout.capture(purchase.id, 1, NOW + MINUTE)
-    assert (shop.read(purchase.id).state, shop.budgets()) == (State.PAID, [(0, 0, 1)])
+    assert (shop.read(purchase.id).state, shop.budgets()) == (PurchaseState.PAID, [(0, 0, 1)])
 
 
 def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pyte
     shop.open_purchase(("mug", 1), key="rival", now=later)
     shop.checkout.capture(purchase.id, 1, later)
     ended = shop.read(purchase.id)
-    assert (ended.state, ended.payment and ended.payment.failure) == (State.OPEN, "out_of_stock")
+    assert (ended.state, ended.payment and ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
     assert shop.budgets(now=later + 3 * SECOND) == [(1, 0, 0)]
 
 
@@ -144,10 +144,10 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
     purchase, rival = opened(shop, "TEN"), opened(shop, "TEN", key="rival")
     dies_before_selling(shop, purchase, monkeypatch)
     later = NOW + (RESERVED_SECONDS + 3) * SECOND
-    assert completed(shop, rival, now=later).purchase.state is State.PLACED
+    assert completed(shop, rival, now=later).purchase.state is PurchaseState.PLACED
     shop.checkout.capture(purchase.id, 1, later)
     ended = shop.read(purchase.id)
-    assert (ended.state, ended.payment and ended.payment.failure) == (State.OPEN, "out_of_stock")
+    assert (ended.state, ended.payment and ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
     assert shop.gateway.find(purchase.id, 1, now=later) is None
     assert (shop.budgets(now=later), shop.counts("mug", later)) == ([(0, 0, 1)], (1, 1, 1))
 
@@ -160,7 +160,7 @@ def dies_before_selling(shop: ShopFixture, purchase: Purchase, monkeypatch: pyte
         patched.setattr(Stock, "sell", dies)
         with pytest.raises(SystemExit):
             completed(shop, purchase)
-    assert shop.read(purchase.id).state is State.PLACED
+    assert shop.read(purchase.id).state is PurchaseState.PLACED
 
 
 def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> None:
@@ -171,7 +171,7 @@ def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> Non
     shop.checkout.hold_order(purchase.id, "ann", NOW)
     assert shop.budgets() == [(0, 0, 1)]
     shop.checkout.capture(purchase.id, 1, NOW + 7 * DAY)
-    assert shop.read(purchase.id).state is State.CANCELLED
+    assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert shop.budgets(now=NOW + 7 * DAY) == [(1, 0, 0)]
 
 
@@ -201,7 +201,7 @@ def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
             completed(shop, purchase)
     assert shop.budgets() == [(0, 1, 0)]
     assert shop.budgets(now=NOW + (RESERVED_SECONDS + 3) * SECOND) == [(1, 0, 0)]
-    assert completed(shop, purchase).purchase.state is State.PLACED
+    assert completed(shop, purchase).purchase.state is PurchaseState.PLACED
     assert shop.budgets() == [(0, 0, 1)]
 
 
@@ -214,7 +214,7 @@ def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(s
     busy = completed(shop, second)
     assert said(busy) == ["busy"]
     assert busy.messages[0].extra["retry_after_ms"] > 0
-    assert (busy.purchase.state, busy.purchase.totals) == (State.OPEN, second.totals)
+    assert (busy.purchase.state, busy.purchase.totals) == (PurchaseState.OPEN, second.totals)
     assert shop.gateway.find(second.id, 1, now=NOW) is None
     later = NOW + 2 * SECOND
     assert said(completed(shop, second, now=later)) == ["totals_changed", "discount_code_expired"]
@@ -229,7 +229,7 @@ def test_two_completions_of_one_request_at_once_use_it_once(shop: ShopFixture, m
     purchase = opened(shop, "TEN")
     once(monkeypatch, PurchaseStore, "replace", before=lambda: completed(shop, purchase))
     assert said(completed(shop, purchase)) == []
-    assert shop.read(purchase.id).state is State.PLACED
+    assert shop.read(purchase.id).state is PurchaseState.PLACED
     assert shop.budgets() == [(0, 0, 1)]
 
 
@@ -265,7 +265,7 @@ def test_two_processes_take_the_last_use_once(shop: ShopFixture) -> None:
     first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b", buyer=Buyer(email="grace@example.com"))
     other = shop_on(shop.tables).checkout
     other.discounts.find("TEN", NOW)
-    assert completed(shop, first).purchase.state is State.PLACED
+    assert completed(shop, first).purchase.state is PurchaseState.PLACED
     answer = other.complete(second.id, a_complete_request("ok", "pay-b"), NOW)
     assert said(answer)[:1] == ["totals_changed"]
     assert shop.budgets() == [(0, 0, 1)]

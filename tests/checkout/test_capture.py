@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, NoPurchase, State, ending
+from chalicelib.checkout import CheckoutResult, NoPurchase, PurchaseState, ending
 from chalicelib.errors import Conflict, Contended
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import (
@@ -25,7 +25,7 @@ def said(answer: CheckoutResult | NoPurchase) -> list[str]:
 def test_completing_freezes_the_purchase_and_sells_its_units(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     placed = shop.placed(("mug", 2))
-    assert (placed.state, placed.attempt, placed.epoch, placed.version) == (State.PLACED, 1, 1, 2)
+    assert (placed.state, placed.attempt, placed.epoch, placed.version) == (PurchaseState.PLACED, 1, 1, 2)
     assert shop.counts("mug") == (1, 0, 2)
 
 
@@ -35,7 +35,7 @@ def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
     for _ in range(3):
         shop.checkout.capture(placed.id, 1, NOW)
     paid = shop.read(placed.id)
-    assert (paid.state, paid.version, paid.paid_at) == (State.PAID, 3, NOW)
+    assert (paid.state, paid.version, paid.paid_at) == (PurchaseState.PAID, 3, NOW)
     assert paid.payment is not None
     assert (paid.payment.token, paid.payment.failure) == (None, None)
     assert isinstance(shop.gateway.find(paid.id, 1, now=NOW), Captured)
@@ -79,14 +79,14 @@ def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: ShopFixtur
     placed = shop.placed(("mug", 1), token="declined")
     shop.checkout.capture(placed.id, 1, NOW)
     opened = shop.read(placed.id)
-    assert opened.state is State.OPEN
+    assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
     assert (opened.payment.failure, opened.payment.token) == ("card_declined", None)
     assert shop.counts("mug") == (0, 1, 0)
     retried = shop.checkout.complete(placed.id, a_complete_request("ok", "pay-again"), NOW + SECOND)
     assert isinstance(retried, CheckoutResult)
     shop.checkout.capture(placed.id, 2, NOW + SECOND)
-    assert shop.read(placed.id).state is State.PAID
+    assert shop.read(placed.id).state is PurchaseState.PAID
     assert shop.counts("mug") == (0, 0, 1)
 
 
@@ -97,7 +97,7 @@ def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
         shop.checkout.complete(purchase.id, a_complete_request("declined", f"pay-{attempt}"), NOW)
         shop.checkout.capture(purchase.id, attempt, NOW)
     before = shop.read(purchase.id)
-    assert (before.state, before.attempt) == (State.OPEN, 20)
+    assert (before.state, before.attempt) == (PurchaseState.OPEN, 20)
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "once more"), NOW)
     assert [(one.code, one.severity) for one in answer.messages] == [("payment_failed", "unrecoverable")]
     assert shop.read(purchase.id) == before
@@ -200,10 +200,10 @@ def test_a_silent_provider_is_asked_again_and_charges_once(shop: ShopFixture) ->
     placed = shop.placed(("mug", 1), token="timeout")
     with pytest.raises(OutcomeUnknownError):
         shop.checkout.capture(placed.id, 1, NOW)
-    assert shop.read(placed.id).state is State.PLACED
+    assert shop.read(placed.id).state is PurchaseState.PLACED
     shop.checkout.capture(placed.id, 1, NOW + SECOND)
     paid = shop.read(placed.id)
-    assert (paid.state, paid.epoch) == (State.PAID, 2)
+    assert (paid.state, paid.epoch) == (PurchaseState.PAID, 2)
     assert shop.counts("mug") == (0, 0, 1)
 
 
@@ -223,7 +223,7 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
     monkeypatch.setattr(type(shop.stock), "sell", real)
     assert shop.counts("mug") == (0, 2, 0)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.counts("mug") == (0, 0, 2)
 
 
@@ -246,7 +246,7 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     shop.open_purchase(("mug", 1), key="other", now=later)
     shop.checkout.capture(purchase.id, 1, later)
     opened = shop.read(purchase.id)
-    assert opened.state is State.OPEN
+    assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
     assert opened.payment.failure == "out_of_stock"
     assert shop.gateway.find(purchase.id, 1, now=later) is None
@@ -262,7 +262,7 @@ def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
     later = NOW + 8 * MINUTE
     shop.checkout.complete(purchase.id, a_complete_request(), later)
     shop.checkout.capture(purchase.id, 1, later)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: ShopFixture) -> None:

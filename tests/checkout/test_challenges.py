@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout import CheckoutResult, Purchase, State
+from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState
 from chalicelib.checkout.capture import CHALLENGE_SECONDS, LOOK_AGAIN_SECONDS
-from chalicelib.checkout.status import as_it_stands
+from chalicelib.checkout.status import current_result
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Captured, Declined
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
@@ -22,13 +22,13 @@ def asked(shop: ShopFixture, stock: int = 1) -> Purchase:
 
 def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture) -> None:
     waiting = asked(shop)
-    assert waiting.state is State.AWAITING_BUYER
+    assert waiting.state is PurchaseState.AWAITING_BUYER
     assert waiting.payment is not None
     assert waiting.payment.answer_by == DEADLINE
     assert waiting.payment.token is None
     assert waiting.payment.action_url == f"/sandbox/challenges/{waiting.id}/1"
     assert shop.counts("mug") == (0, 1, 0)
-    (said,) = as_it_stands(waiting, NOW).messages
+    (said,) = current_result(waiting, NOW).messages
     assert (said.code, said.severity) == ("authentication_required", "requires_buyer_review")
 
 
@@ -39,7 +39,7 @@ def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
     for _ in range(2):
         assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) is None
     paid = shop.read(waiting.id)
-    assert paid.state is State.PAID
+    assert paid.state is PurchaseState.PAID
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Captured)
     assert shop.counts("mug") == (0, 0, 1)
 
@@ -49,7 +49,7 @@ def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=False)
     assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) is None
     opened = shop.read(waiting.id)
-    assert opened.state is State.OPEN
+    assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
     assert opened.payment.failure == "authentication_failed"
     assert shop.counts("mug") == (0, 1, 0)
@@ -57,7 +57,7 @@ def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
         shop.checkout.complete(waiting.id, a_complete_request("ok", "again"), NOW + MINUTE), CheckoutResult
     )
     shop.checkout.capture(waiting.id, 2, NOW + MINUTE)
-    assert shop.read(waiting.id).state is State.PAID
+    assert shop.read(waiting.id).state is PurchaseState.PAID
 
 
 def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: ShopFixture) -> None:
@@ -65,7 +65,7 @@ def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: Shop
     assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) == LOOK_AGAIN_SECONDS
     assert shop.checkout.capture(waiting.id, 1, DEADLINE - 2_500) == 3
     assert shop.checkout.capture(waiting.id, 1, DEADLINE) is None
-    assert shop.read(waiting.id).state is State.OPEN
+    assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=True)
 
@@ -74,7 +74,7 @@ def test_a_success_after_the_deadline_is_voided(shop: ShopFixture) -> None:
     waiting = asked(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     shop.checkout.capture(waiting.id, 1, DEADLINE)
-    assert shop.read(waiting.id).state is State.OPEN
+    assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
 
 
@@ -84,7 +84,7 @@ def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: S
     assert rival.lines[0].quantity == 1
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     shop.checkout.capture(waiting.id, 1, DEADLINE + 4 * SECOND)
-    assert shop.read(waiting.id).state is State.OPEN
+    assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Declined)
     assert shop.counts("mug", DEADLINE + 4 * SECOND) == (0, 1, 0)
 
@@ -95,7 +95,7 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFi
     late = placed.lines[0].no_hold_beyond * SECOND - 30 * SECOND
     assert shop.checkout.capture(placed.id, 1, late) is None
     opened = shop.read(placed.id)
-    assert opened.state is State.OPEN
+    assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
     assert opened.payment.failure == "authentication_required"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import State
+from chalicelib.checkout import PurchaseState
 from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
@@ -69,7 +69,7 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
     assert completing == [("PutItem", "commerce", 1.0), ("UpdateItem", "stock", 1.0)]
     with meter.measured() as capturing:
         shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     own_writes = [write for write in capturing if write[1] != "sandbox"]
     assert own_writes == [("PutItem", "commerce", 1.0)]
 
@@ -94,7 +94,7 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine
         assert writes == [("UpdateItem", "sandbox", 1.0), event]
         del writes[:]
         shop.checkout.act_on_event("sandbox", "e", NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     sold_again, paid = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
     assert [write for write in writes if write[1] != "sandbox"] == [sold_again, paid]
 
@@ -107,7 +107,7 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> N
         purchase = shop.open_purchase(("mug", 1))
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
         shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     own_writes = [write for write in whole if write[1] != "sandbox"]
     assert own_writes == [
         ("UpdateItem", "stock", 1.0),
@@ -127,7 +127,7 @@ def whole_order(shop: ShopFixture, code: str) -> list[Write]:
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
         shop.checkout.capture(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
-    assert (paid.state, paid.totals.discount) == (State.PAID, 128)
+    assert (paid.state, paid.totals.discount) == (PurchaseState.PAID, 128)
     return [write for write in whole if write[1] != "sandbox"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item
-from chalicelib.checkout import Buyer, CheckoutResult, Destination, Purchase, PurchaseStore, State, declines
+from chalicelib.checkout import Buyer, CheckoutResult, Destination, Purchase, PurchaseState, PurchaseStore, declines
 from chalicelib.errors import Contended
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Declined, SandboxGateway, instrument_of
@@ -39,7 +39,7 @@ def tried(shop: ShopFixture, key: str, token: str = "declined", now: Instant = N
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
     assert isinstance(answer, CheckoutResult)
-    assert answer.purchase.state is State.PLACED, said(answer)
+    assert answer.purchase.state is PurchaseState.PLACED, said(answer)
     shop.checkout.capture(purchase.id, answer.purchase.attempt, now)
     return shop.read(purchase.id)
 
@@ -76,7 +76,7 @@ def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop:
     assert said(completed(shop, "later", now=later)) == []
     placed = shop.checkout.complete(purchase.id, a_complete_request("ok", "pay-again"), later)
     assert isinstance(placed, CheckoutResult)
-    assert (placed.purchase.state, said(placed)) == (State.PLACED, [])
+    assert (placed.purchase.state, said(placed)) == (PurchaseState.PLACED, [])
 
 
 def test_each_kind_is_counted_by_itself(shop: ShopFixture) -> None:
@@ -108,7 +108,7 @@ def test_somebody_else_is_not_refused(shop: ShopFixture) -> None:
 
 def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> None:
     paid = [tried(shop, f"k{number}", "ok_4242") for number in range(6)]
-    assert {one.state for one in paid} == {State.PAID}
+    assert {one.state for one in paid} == {PurchaseState.PAID}
     assert velocity(shop) == []
     assert {one.payment.marks for one in paid if one.payment} == {()}
 
@@ -130,7 +130,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
     shop.checkout.capture(purchase.id, 1, NOW)
     ended = shop.read(purchase.id)
     assert ended.payment is not None
-    assert (ended.state, ended.payment.failure) == (State.OPEN, "out_of_stock")
+    assert (ended.state, ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
     assert velocity(shop) == []
 
 
@@ -140,7 +140,7 @@ def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
     shop.checkout.capture(placed.id, 1, NOW)
     ended = shop.read(placed.id)
     assert ended.payment is not None
-    assert (ended.state, ended.payment.failure) == (State.OPEN, "voided")
+    assert (ended.state, ended.payment.failure) == (PurchaseState.OPEN, "voided")
     assert velocity(shop) == []
     assert shop.checkout.risk.of_drop("mug").declines == 0
 
@@ -187,7 +187,7 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
     ended = [shop.read(one.id) for one in together]
     failures = [one.payment.failure for one in ended if one.payment]
     assert failures == ["card_declined"] * 3 + ["too_many_attempts"] * 3
-    assert {one.state for one in ended} == {State.OPEN}
+    assert {one.state for one in ended} == {PurchaseState.OPEN}
     asked = {item["pk"]["S"] for item in shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]}
     assert {name.partition("#")[0] for name in asked} >= {one.id for one in together[:3]}
     assert all(shop.gateway.find(one.id, 1, now=NOW) is None for one in together[3:])
@@ -203,7 +203,7 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
     replace = PurchaseStore.replace
 
     def dies(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
-        if purchase.state is State.PAID:
+        if purchase.state is PurchaseState.PAID:
             raise Contended("the worker dies after the capture")
         return replace(self, purchase)
 
@@ -214,11 +214,11 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
     for number in range(3):
         tried(shop, f"d{number}", destination=NEW_YORK)
     shop.checkout.capture(lost.id, 1, NOW)
-    assert shop.read(lost.id).state is State.PAID
+    assert shop.read(lost.id).state is PurchaseState.PAID
     shop.checkout.capture(others[0].id, 1, NOW)
     stopped = shop.read(others[0].id)
     assert stopped.payment is not None
-    assert (stopped.state, stopped.payment.failure) == (State.OPEN, "too_many_attempts")
+    assert (stopped.state, stopped.payment.failure) == (PurchaseState.OPEN, "too_many_attempts")
 
 
 def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(

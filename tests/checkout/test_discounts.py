@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, State
+from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
 from chalicelib.checkout.till import reserves_of
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
 from tests.checkout.builders import NEW_YORK, NOW, a_complete_request, a_purchase_request
@@ -54,7 +54,7 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFix
     assert [(one.code, one.title, one.parts) for one in purchase.discounts] == [("TEN", "The ten", (128,))]
     completed(shop, purchase)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     (payment,) = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]
     assert payment["captured"] == {"N": "1542"}
 
@@ -118,7 +118,7 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
     completed(shop, purchase)
     shop.checkout.capture(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
-    assert (paid.state, paid.totals.discount, reserves_of(paid)) == (State.PAID, 255, [])
+    assert (paid.state, paid.totals.discount, reserves_of(paid)) == (PurchaseState.PAID, 255, [])
 
 
 # Limits and validity.
@@ -162,4 +162,4 @@ def test_a_cheaper_offer_at_completion_is_shown_before_it_is_charged(shop: ShopF
     shop.discount("launch", automatic=True, show_id=SHOW, now=NOW)
     answer = completed(shop, purchase, now=NOW + SECOND)
     assert (said(answer), answer.purchase.totals.discount) == (["totals_changed"], 128)
-    assert completed(shop, purchase, key="agreed", now=NOW + SECOND).purchase.state is State.PLACED
+    assert completed(shop, purchase, key="agreed", now=NOW + SECOND).purchase.state is PurchaseState.PLACED

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Purchase, State
+from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.checkout.capture import CHALLENGE_SECONDS
 from chalicelib.checkout.events import AT_WORK_SECONDS
 from chalicelib.errors import BadInput
@@ -71,7 +71,7 @@ def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFix
     assert [shop.checkout.note_event(event, NOW) for _ in range(2)] == ["stored", "repeated"]
     for _ in range(2):
         assert shop.checkout.act_on_event("sandbox", event.id, NOW) is None
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.counts("mug") == (2, 0, 1)
 
 
@@ -88,14 +88,14 @@ def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop
     assert hears(shop, told(placed)) == AT_WORK_SECONDS
     assert shop.read(placed.id) == placed
     assert shop.checkout.act_on_event("sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
-    assert shop.read(placed.id).state is State.PAID
+    assert shop.read(placed.id).state is PurchaseState.PAID
 
 
 def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
     purchase = waiting(shop)
     late = NOW + CHALLENGE_SECONDS * SECOND
     hears(shop, told(purchase), late)
-    assert shop.read(purchase.id).state is State.OPEN
+    assert shop.read(purchase.id).state is PurchaseState.OPEN
     assert isinstance(shop.gateway.find(purchase.id, 1, now=late), Declined)
 
 
@@ -139,7 +139,7 @@ def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
         for index in order:
             hears(shop, events[index])
         ends.add(shop.read(placed.id).state)
-    assert ends == {State.PAID}
+    assert ends == {PurchaseState.PAID}
     assert shop.counts("mug") == (3, 0, 6)
 
 

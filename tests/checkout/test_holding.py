@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, Purchase, State
+from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState
 from chalicelib.checkout.holding import LONGEST
 from chalicelib.checkout.till import holds_of, order_of
 from chalicelib.errors import Conflict, Contended, NotFound
@@ -45,7 +45,7 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW)
     held = shop.read(purchase_id)
-    assert held.state is State.HELD
+    assert held.state is PurchaseState.ON_HOLD
     assert held.payment is not None
     assert (held.payment.held_by, held.payment.answer_by) == ("channel", NOW + LONGEST)
     assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
@@ -56,12 +56,12 @@ def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
     purchase_id = placed(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     released = shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
-    assert released.state is State.PLACED
+    assert released.state is PurchaseState.PLACED
     assert shop.checkout.release_order(purchase_id, "bob", NOW + MINUTE) == released
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
     paid = shop.read(purchase_id)
-    assert paid.state is State.PAID
+    assert paid.state is PurchaseState.PAID
     assert paid.payment is not None
     assert (paid.payment.held_by, paid.payment.released_by) == ("channel", "ann")
     assert shop.counts("mug") == (1, 0, 2)
@@ -71,11 +71,11 @@ def proved_and_held(shop: ShopFixture) -> str:
     """An order of a held channel whose buyer was asked, and proved who they are."""
     purchase_id = placed(shop, "requires_action")
     shop.checkout.capture(purchase_id, 1, NOW)
-    assert shop.read(purchase_id).state is State.AWAITING_BUYER
+    assert shop.read(purchase_id).state is PurchaseState.AWAITING_BUYER
     assert isinstance(shop.gateway, SandboxGateway)
     assert shop.gateway.answer_challenge(purchase_id, 1, proved=True)
     shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
-    assert shop.read(purchase_id).state is State.HELD
+    assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
     return purchase_id
 
 
@@ -83,7 +83,7 @@ def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released
     purchase_id = proved_and_held(shop)
     shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
     shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
-    assert shop.read(purchase_id).state is State.PAID
+    assert shop.read(purchase_id).state is PurchaseState.PAID
     assert shop.counts("mug") == (1, 0, 2)
 
 
@@ -95,7 +95,7 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
     shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
     shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
     purchase = shop.read(purchase_id)
-    assert purchase.state is State.OPEN
+    assert purchase.state is PurchaseState.OPEN
     assert purchase.payment is not None
     assert purchase.payment.failure == "authorisation_expired"
     assert shop.counts("mug") == (1, 2, 0)
@@ -106,7 +106,7 @@ def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixtu
     shop.checkout.capture(purchase_id, 1, NOW)
     given_up = shop.checkout.give_up_order(purchase_id, NOW + MINUTE)
     assert shop.checkout.give_up_order(purchase_id, NOW + MINUTE) == given_up
-    assert given_up.state is State.CANCELLED
+    assert given_up.state is PurchaseState.CANCELLED
     assert shop.gateway.find(purchase_id, 1, now=NOW) == Declined(f"sbx_{purchase_id}#1", "voided")
     assert shop.counts("mug") == (3, 0, 0)
 
@@ -119,7 +119,7 @@ def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None
     shop.checkout.repair(lambda *told: enqueued.append(told), late)
     assert enqueued == [(purchase_id, 1)]
     shop.checkout.capture(*enqueued[0], late)
-    assert shop.read(purchase_id).state is State.CANCELLED
+    assert shop.read(purchase_id).state is PurchaseState.CANCELLED
     assert shop.counts("mug", late) == (3, 0, 0)
 
 
@@ -132,7 +132,7 @@ def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: Sh
     assert shop.gateway.find(purchase.id, 1, now=NOW) is None
     shop.checkout.release_order(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixture) -> None:
@@ -143,10 +143,10 @@ def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixtur
     paid = shop.read(purchase.id)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
     # As if "paid" had not been written before an operator held it:
-    behind = paid.model_copy(update={"version": paid.version + 1, "state": State.HELD, "paid_at": None})
+    behind = paid.model_copy(update={"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None})
     assert shop.checkout.purchases.replace(behind) is None
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
@@ -179,7 +179,7 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
         shop.checkout.capture(purchase.id, 1, NOW)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Authorised)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.CANCELLED
+    assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert shop.gateway.find(purchase.id, 1, now=NOW) == Declined(f"sbx_{purchase.id}#1", "voided")
     assert shop.counts("mug") == (3, 0, 0)
 
@@ -189,7 +189,7 @@ def captured_and_held(shop: ShopFixture) -> Purchase:
     paid = shop.paid(("mug", 1), key="other")
     assert paid.payment is not None
     payment = paid.payment.model_copy(update={"answer_by": NOW + LONGEST, "held_by": "ann"})
-    changes = {"version": paid.version + 1, "state": State.HELD, "paid_at": None, "payment": payment}
+    changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
     behind = paid.model_copy(update=changes)
     assert shop.checkout.purchases.replace(behind) is None
     return behind
@@ -201,13 +201,13 @@ def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) 
         shop.checkout.give_up_order(held.id, NOW)
     assert shop.counts("mug") == (2, 0, 1)
     shop.checkout.capture(held.id, 1, NOW)
-    assert (shop.read(held.id).state, shop.counts("mug")) == (State.PAID, (2, 0, 1))
+    assert (shop.read(held.id).state, shop.counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
 
 
 def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
     held = captured_and_held(shop)
     shop.checkout.capture(held.id, 1, NOW)
-    assert shop.read(held.id).state is State.PAID
+    assert shop.read(held.id).state is PurchaseState.PAID
     for layout, hold in holds_of(held):
         shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
     assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)
@@ -220,4 +220,4 @@ def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(
     shop.checkout.capture(purchase.id, 1, NOW)
     for layout, hold in holds_of(held):
         shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
-    assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (State.PAID, (2, 0, 1))
+    assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item
-from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, State
+from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
 from chalicelib.checkout.identity import buyer_hash, derive_purchase_id
 from chalicelib.instants import DAY, MINUTE, SECOND, Instant
 from tests.checkout.builders import (
@@ -69,7 +69,7 @@ def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     assert shop.gateway.find(second.id, 1, now=NOW) is None
     fewer = shop.checkout.update(second.id, a_purchase_request(("mug", 1), key="fewer"), NOW)
     assert isinstance(fewer, CheckoutResult)
-    assert completed(shop, second, "pay-fewer").purchase.state is State.PLACED
+    assert completed(shop, second, "pay-fewer").purchase.state is PurchaseState.PLACED
     assert left_of(completed(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
 
 
@@ -80,7 +80,7 @@ def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_tog
     shop.paid(("mug", 1), ("bowl", 1), ("cup", 3), key="first")
     shop.paid(("cup", 3), key="second")
     other = shop.open_purchase(("mug", 1), key="other", buyer=Buyer(email="grace@example.com"))
-    assert completed(shop, other).purchase.state is State.PLACED
+    assert completed(shop, other).purchase.state is PurchaseState.PLACED
 
 
 @pytest.mark.parametrize("spelling", ["ADA@Example.com", "  ada@example.com\n"])
@@ -105,7 +105,7 @@ def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> N
     purchase = shop.placed(("mug", 2), token="declined")
     completed(shop, purchase, "pay-key-1", token="declined")
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert completed(shop, purchase, "pay-again", NOW + SECOND).purchase.state is State.PLACED
+    assert completed(shop, purchase, "pay-again", NOW + SECOND).purchase.state is PurchaseState.PLACED
     assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {purchase.id: 2}
 
 
@@ -129,7 +129,7 @@ def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
     second = shop.open_purchase(("mug", 2), key="second")
     assert left_of(completed(shop, second)) == 0
     shop.checkout.cancel(first.id, PLATFORM, "cancel", "", NOW)
-    assert completed(shop, second, "pay-again").purchase.state is State.PLACED
+    assert completed(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
     assert list(tally(shop)["entries"]) == [second.id]
 
 
@@ -143,7 +143,7 @@ def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_
     end = (first.lines[0].holds[0].until + 2) * SECOND
     second = shop.open_purchase(("mug", 1), key="second", now=end)
     assert left_of(completed(shop, second, now=end)) == 0
-    assert completed(shop, second, "pay-again", end + SECOND).purchase.state is State.PLACED
+    assert completed(shop, second, "pay-again", end + SECOND).purchase.state is PurchaseState.PLACED
     assert list(tally(shop)["entries"]) == [second.id]
     assert left_of(completed(shop, first, now=end + SECOND)) == 1
 
@@ -158,7 +158,7 @@ def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
     second = shop.open_purchase(("mug", 1), key="second", now=later)
     dies_at_the_freeze(shop, first, monkeypatch, later)
     assert left_of(completed(shop, second, now=later + 122 * SECOND)) == 0
-    assert completed(shop, second, "pay-again", later + 123 * SECOND).purchase.state is State.PLACED
+    assert completed(shop, second, "pay-again", later + 123 * SECOND).purchase.state is PurchaseState.PLACED
 
 
 def test_a_completion_that_relies_on_an_old_entry_makes_it_young(
@@ -182,7 +182,7 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -
     shop.checkout.refund(paid.id, a_refund_request((line, 1), key="restocked", restock=True), NOW)
     assert left_of(completed(shop, second)) == 1
     shop.checkout.cancel_order(paid.id, "cancel", "", "ann", NOW)
-    assert completed(shop, second, "pay-again").purchase.state is State.PLACED
+    assert completed(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
     assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
 
 
@@ -192,10 +192,10 @@ def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: S
     shop.checkout.capture(first.id, 1, NOW)
     grace = BUYER.model_copy(update={"email": "grace@example.com"})
     shop.checkout.update(first.id, a_purchase_request(key="gift", buyer=grace, destination=LONDON), NOW)
-    assert completed(shop, first, "pay-again").purchase.state is State.PLACED
+    assert completed(shop, first, "pay-again").purchase.state is PurchaseState.PLACED
     shop.checkout.capture(first.id, 2, NOW)
     second = shop.open_purchase(("mug", 1), key="second")
-    assert completed(shop, second).purchase.state is State.PLACED
+    assert completed(shop, second).purchase.state is PurchaseState.PLACED
     third = shop.open_purchase(("mug", 1), key="third", buyer=grace)
     assert left_of(completed(shop, third)) == 0
 
@@ -209,7 +209,7 @@ def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on
     second = shop.open_purchase(("mug", 1), key="second")
     assert left_of(completed(shop, second)) == 0
     later = NOW + 123 * SECOND
-    assert completed(shop, second, "pay-again", later).purchase.state is State.PLACED
+    assert completed(shop, second, "pay-again", later).purchase.state is PurchaseState.PLACED
 
 
 def test_a_refused_completion_gives_back_what_it_took_anew(shop: ShopFixture) -> None:
@@ -232,7 +232,7 @@ def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: ShopFix
     first = shop.open_purchase(("mug", 3), key="first")
     shop.drop("mug", stock=9, limit_per_buyer=1, now=NOW - MINUTE)
     later = NOW + 2 * SECOND
-    assert completed(shop, first, now=later).purchase.state is State.PLACED
+    assert completed(shop, first, now=later).purchase.state is PurchaseState.PLACED
     second = shop.open_purchase(("mug", 1), key="second", now=later)
     assert left_of(completed(shop, second, now=later)) == 0
 
@@ -259,7 +259,7 @@ def test_a_tally_that_has_expired_is_begun_anew(shop: ShopFixture, monkeypatch: 
         return real(*arguments)
 
     monkeypatch.setattr(store, "add", expires_first)
-    assert completed(shop, second).purchase.state is State.PLACED
+    assert completed(shop, second).purchase.state is PurchaseState.PLACED
     assert list(tally(shop)["entries"]) == [second.id]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Purchase, State, limits
+from chalicelib.checkout import Purchase, PurchaseState, limits
 from chalicelib.checkout.store import Counted
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND, Instant
@@ -28,7 +28,7 @@ def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch)
     def overtaken(*arguments: Any) -> Any:
         monkeypatch.setattr("chalicelib.checkout.complete.count_units", real)
         shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="more"), NOW)
-        assert completed(shop, purchase, "pay-later").purchase.state is State.PLACED
+        assert completed(shop, purchase, "pay-later").purchase.state is PurchaseState.PLACED
         return real(*arguments)
 
     monkeypatch.setattr("chalicelib.checkout.complete.count_units", overtaken)

@@ -13,8 +13,8 @@ from chalicelib.checkout import (
     Markets,
     MarketTable,
     Purchase,
+    PurchaseState,
     ShippingOption,
-    State,
 )
 from chalicelib.errors import BadInput
 from chalicelib.instants import SECOND
@@ -173,16 +173,16 @@ def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
     table.put(CHANGES[what], "ann", NOW)
     answer = completed(shop, purchase)
     assert said(answer)[0] == "totals_changed"
-    assert answer.purchase.state is State.OPEN
+    assert answer.purchase.state is PurchaseState.OPEN
     assert shop.counts("mug", LATER) == (8, 1, 0)
     shown = shop.read(purchase.id)
     assert (shown.totals, shown.shipping_option) == (answer.purchase.totals, answer.purchase.shipping_option)
     assert (shown.totals, shown.shipping_option) != (purchase.totals, purchase.shipping_option)
     agreed = completed(shop, shown, "pay-2")
     if what == "no option left in this currency":
-        assert (agreed.purchase.state, said(agreed)) == (State.OPEN, ["address_undeliverable"])
+        assert (agreed.purchase.state, said(agreed)) == (PurchaseState.OPEN, ["address_undeliverable"])
     else:
-        assert agreed.purchase.state is State.PLACED
+        assert agreed.purchase.state is PurchaseState.PLACED
         assert agreed.purchase.totals == shown.totals
 
 
@@ -190,7 +190,7 @@ def test_a_change_that_does_not_touch_this_purchase_places_it(shop: ShopFixture,
     purchase = shop.open_purchase(("mug", 1))
     table.put(with_gb(categories={"books": 100}, shipping=options(1_276, standard=395)), "ann", NOW)
     answer = completed(shop, purchase)
-    assert (answer.purchase.state, answer.purchase.totals) == (State.PLACED, purchase.totals)
+    assert (answer.purchase.state, answer.purchase.totals) == (PurchaseState.PLACED, purchase.totals)
 
 
 def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixture, table: MarketTable) -> None:
@@ -198,7 +198,7 @@ def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixtu
     table.put(with_gb(standard_rate_bps=9_000, tax_included=False, shipping=options(post=9_999)), "ann", LATER)
     shop.checkout.capture(purchase.id, 1, LATER + SECOND)
     paid = shop.read(purchase.id)
-    assert (paid.state, paid.totals, paid.lines) == (State.PAID, purchase.totals, purchase.lines)
+    assert (paid.state, paid.totals, paid.lines) == (PurchaseState.PAID, purchase.totals, purchase.lines)
     captured = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"][0]["captured"]
     assert (captured, paid.totals.total, paid.lines[0].tax_rate_bps) == ({"N": "1670"}, 1_670, 2_000)
     _, back = shop.checkout.cancel_order(paid.id, "cancel", "", "ann", LATER + SECOND)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Fault, Mended, Purchase, State, log_reference
+from chalicelib.checkout import Fault, Mended, Purchase, PurchaseState, log_reference
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import hold_id
 from tests.checkout.builders import NOW, a_complete_request, a_refund_request
@@ -105,7 +105,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert shop.counts("mug", (hold.until + 3) * SECOND) == (9, 0, 0)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
     shop.checkout.capture(purchase.id, 2, MUCH_LATER)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
@@ -130,7 +130,7 @@ def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFi
     assert clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "late"), NOW + 6 * MINUTE)
     shop.checkout.capture(purchase.id, 1, NOW + 6 * MINUTE)
-    assert (type(answer).__name__, shop.read(purchase.id).state) == ("CheckoutResult", State.PAID)
+    assert (type(answer).__name__, shop.read(purchase.id).state) == ("CheckoutResult", PurchaseState.PAID)
 
 
 def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
@@ -143,7 +143,7 @@ def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
     assert [one.fault for one in found.found] == [Fault.UNSOLD]
     assert (found.mismatches, done.enqueued, told) == ((), 1, [(placed.id, 1)])
     shop.checkout.capture(*told[0], LATER)
-    assert shop.read(placed.id).state is State.PAID
+    assert shop.read(placed.id).state is PurchaseState.PAID
     assert clean(shop, MUCH_LATER)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Fault, Mended, Purchase, State, audit_report, log_reference
+from chalicelib.checkout import Fault, Mended, Purchase, PurchaseState, audit_report, log_reference
 from chalicelib.checkout.till import order_of
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import HoldRef, hold_id
@@ -161,8 +161,8 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.capture(purchase.id, 1, LATER)
     after = shop.read(purchase.id)
-    assert (after.state, after.payment and after.payment.failure) == (State.OPEN, "out_of_stock")
-    assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), State.PAID)
+    assert (after.state, after.payment and after.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
+    assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), PurchaseState.PAID)
 
 
 def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:

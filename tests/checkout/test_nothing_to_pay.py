@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Markets, State
+from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Markets, PurchaseState
 from chalicelib.finance.entries import entries_of
 from chalicelib.instants import MINUTE
 from tests.checkout.builders import NOW, a_complete_request
@@ -41,7 +41,7 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW)
     paid = shop.read(purchase_id)
-    assert paid.state is State.PAID
+    assert paid.state is PurchaseState.PAID
     assert paid.payment is not None
     assert (paid.payment.provider_id, paid.payment.token, paid.payment.fee) == (None, None, 0)
     assert shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"] == []
@@ -65,7 +65,7 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) 
 def test_a_free_order_of_a_held_channel_waits(shop: ShopFixture) -> None:
     purchase_id = placed(shop, attribution={"channel": "market"})
     shop.checkout.capture(purchase_id, 1, NOW)
-    assert shop.read(purchase_id).state is State.HELD
+    assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
     shop.checkout.release_order(purchase_id, "ann", NOW)
     shop.checkout.capture(purchase_id, 1, NOW)
-    assert shop.read(purchase_id).state is State.PAID
+    assert shop.read(purchase_id).state is PurchaseState.PAID

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import State
+from chalicelib.checkout import PurchaseState
 from chalicelib.checkout.reconcile import Reconciled
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import AuthorisationRequest, Authorised, Declined
@@ -49,7 +49,7 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) ->
     shop.gateway.authorise(AuthorisationRequest(placed.id, 1, total, "GBP", "ok", {}, NOW), now=NOW)
     assert reconciled(shop, NOW + MINUTE // 2).enqueued == 0
     assert reconciled(shop).enqueued == 1
-    assert shop.read(placed.id).state is State.PAID
+    assert shop.read(placed.id).state is PurchaseState.PAID
     assert reconciled(shop) == Reconciled(payments=1, orders=1)
 
 

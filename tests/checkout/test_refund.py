@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Purchase, PurchaseStore, State
+from chalicelib.checkout import Purchase, PurchaseState, PurchaseStore
 from chalicelib.errors import BadInput, Conflict, NotFound
 from chalicelib.finance.entries import EntryType, entries_of
 from chalicelib.instants import MINUTE
@@ -16,7 +16,7 @@ def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFi
     paid = shop.paid(("mug", 3))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2)), NOW)
     assert (refund.amount, refund.done_at, refund.restocked) == (2 * 1_275, NOW, False)
-    assert after.state is State.PAID
+    assert after.state is PurchaseState.PAID
     assert shop.counts("mug") == (0, 0, 3)
 
 

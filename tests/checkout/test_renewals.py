@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, State, lines
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseState, lines
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture
@@ -37,7 +37,7 @@ def declined_at(shop: ShopFixture, purchase: Purchase, instants: Iterable[Instan
     last, attempt = 0, 0
     for now in instants:
         answer = completed(shop, purchase, f"pay-{now}", now, "declined")
-        if answer.purchase.state is State.PLACED:
+        if answer.purchase.state is PurchaseState.PLACED:
             last, attempt = now, attempt + 1
             shop.checkout.capture(purchase.id, attempt, now)
     return last
@@ -135,7 +135,7 @@ def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew
     kept, lost = shop.open_purchase(("mug", 1), key="kept"), shop.open_purchase(("mug", 1), key="lost")
     late = NOW + 2 * AT_MOST
     shop.stock.release(shop.shows.drop("mug").layout, lost.lines[0].holds[0])  # type: ignore[union-attr]
-    assert completed(shop, kept, "pay-kept", late).purchase.state is State.PLACED
+    assert completed(shop, kept, "pay-kept", late).purchase.state is PurchaseState.PLACED
     assert said(completed(shop, lost, "pay-lost", late))[0] == "hold_lapsed"
     assert shop.counts("mug", late) == (1, 0, 1)
 
@@ -153,7 +153,7 @@ def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(
     purchase = shop.open_purchase(("mug", 1))
     dearer(shop, NOW + after)
     answer = completed(shop, purchase, "pay", NOW + after)
-    assert (answer.purchase.state, answer.purchase.lines[0].unit_price) == (State.PLACED, 1_275)
+    assert (answer.purchase.state, answer.purchase.lines[0].unit_price) == (PurchaseState.PLACED, 1_275)
 
 
 def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFixture) -> None:
@@ -162,12 +162,12 @@ def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFix
     late = NOW + 2 * HOLD + SECOND
     dearer(shop, late)
     answer = completed(shop, purchase, "pay", late)
-    assert (answer.purchase.state, said(answer)[0]) == (State.OPEN, "totals_changed")
+    assert (answer.purchase.state, said(answer)[0]) == (PurchaseState.OPEN, "totals_changed")
     assert answer.purchase.totals.total == 1_500 + 395
     assert shop.counts("mug", late)[2] == 0
     assert completed(shop, purchase, "pay-again", late + SECOND).purchase.totals.total == 1_500 + 395
     shop.checkout.capture(purchase.id, 1, late + SECOND)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: ShopFixture) -> None:
@@ -177,4 +177,4 @@ def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: Shop
     late = NOW + 2 * HOLD + MINUTE
     dearer(shop, late)
     answer = completed(shop, purchase, "pay", late)
-    assert (answer.purchase.state, answer.purchase.totals.subtotal) == (State.PLACED, 2 * 1_275)
+    assert (answer.purchase.state, answer.purchase.totals.subtotal) == (PurchaseState.PLACED, 2 * 1_275)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.checkout import Purchase, PurchaseStore, RefundRequest, State
+from chalicelib.checkout import Purchase, PurchaseState, PurchaseStore, RefundRequest
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.payments.sandbox_webhooks import LAST, LATE, TELLING
@@ -53,7 +53,7 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
     assert set(events(shop)) == {"authorised", "captured", "refunded"}
     hears_all(shop, NOW + 2 * MINUTE)
     assert shop.read(order.id) == refunded
-    assert (refunded.state, len(refunded.refunds)) == (State.PAID, 1)
+    assert (refunded.state, len(refunded.refunds)) == (PurchaseState.PAID, 1)
     (payment,) = shop.gateway.payments(0)
     assert sum(one.amount for one in payment.refunds) == refunded.refunds[0].amount
     assert shop.counts("mug") == (2, 0, 1)
@@ -85,9 +85,9 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
         once(patched, PurchaseStore, "replace", before=dies)
         with pytest.raises(SystemExit):
             shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.PLACED
+    assert shop.read(purchase.id).state is PurchaseState.PLACED
     shop.checkout.act_on_event("sandbox", events(shop)["captured"]["id"], NOW + MINUTE)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
     hears_all(shop, NOW + 2 * MINUTE)
     assert shop.counts("mug") == (1, 0, 2)
 

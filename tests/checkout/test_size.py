@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Buyer, Destination, Payment, PurchaseStore, Refund, RefundLine, State, UsedKey
+from chalicelib.checkout import Buyer, Destination, Payment, PurchaseState, PurchaseStore, Refund, RefundLine, UsedKey
 from chalicelib.checkout.lines import MOST_HOLDS
 from chalicelib.checkout.refund import MOST_REFUND_LINES, MOST_REFUNDS
 from chalicelib.discounts import MOST_APPLIED, Applied, Reason, Reserved
@@ -67,7 +67,7 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
     )
     parts = MOST_REFUND_LINES // MOST_REFUNDS
     largest = a_purchase(
-        state=State.PAID,
+        state=PurchaseState.PAID,
         lines=(line,) * LINES,
         attribution={f"{number:02}" + WIDE * 62: WIDE * 500 for number in range(30)},
         buyer=Buyer(first_name=WIDE * 200, last_name=WIDE * 200, email=WIDE * 254, phone_number=WIDE * 40),

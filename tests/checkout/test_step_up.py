@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, State
+from chalicelib.checkout import CheckoutResult, PurchaseState
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.risk import RiskRules, StepUpRule
@@ -35,10 +35,10 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     assert placed.payment is not None
     assert placed.payment.step_up
     shop.checkout.capture(placed.id, 1, NOW + SECOND)
-    assert shop.read(placed.id).state is State.AWAITING_BUYER
+    assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
     shop.gateway.answer_challenge(placed.id, 1, proved=True)
     shop.checkout.capture(placed.id, 1, NOW + 2 * SECOND)
-    assert shop.read(placed.id).state is State.PAID
+    assert shop.read(placed.id).state is PurchaseState.PAID
     lamp = shop.open_purchase(("lamp", 1), key="lamp", **somebody(2))
     elsewhere = shop.checkout.complete(lamp.id, a_complete_request(), NOW + SECOND)
     assert isinstance(elsewhere, CheckoutResult)
@@ -68,7 +68,7 @@ def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
 
     monkeypatch.setattr(SandboxGateway, "authorise", noted)
     shop.checkout.capture(before.id, 1, NOW + SECOND)
-    assert (shop.read(before.id).state, asked) == (State.PAID, [False])
+    assert (shop.read(before.id).state, asked) == (PurchaseState.PAID, [False])
 
 
 @pytest.mark.parametrize(("percent", "step_up"), [(50, True), (51, False)])

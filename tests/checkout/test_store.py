@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from chalicelib.checkout import Payment, Purchase, PurchaseStore, Refund, RefundLine, State, Totals, UsedKey
+from chalicelib.checkout import Payment, Purchase, PurchaseState, PurchaseStore, Refund, RefundLine, Totals, UsedKey
 from chalicelib.checkout.store import _LONG, _SHORT, purchase_from_item
 from chalicelib.discounts import Applied, Reserved
 from chalicelib.stock import HoldRef
@@ -14,7 +14,7 @@ from tests.conftest import Tables
 
 PAID = a_purchase(
     version=3,
-    state=State.PAID,
+    state=PurchaseState.PAID,
     show_id="black-friday-2026",
     channel="tiktok",
     lines=(

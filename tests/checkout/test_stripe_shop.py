@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.checkout import Purchase, State
+from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.errors import Unavailable
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import OutcomeUnknownError
@@ -49,7 +49,7 @@ def statuses(stripe: Stripe) -> list[str]:
 def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = shop.placed(("mug", 2), token=OK)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert (shop.read(purchase.id).state, stripe.captured) == (State.PAID, purchase.totals.total)
+    assert (shop.read(purchase.id).state, stripe.captured) == (PurchaseState.PAID, purchase.totals.total)
     shop.checkout.cancel_order(purchase.id, "cancel", "", "ann", NOW)
     assert (stripe.captured, shop.counts("mug")) == (0, (3, 0, 0))
 
@@ -57,15 +57,15 @@ def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: Stripe
 def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = shop.placed(("mug", 1), token=NO)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert shop.read(purchase.id).state is State.OPEN
+    assert shop.read(purchase.id).state is PurchaseState.OPEN
     shop.checkout.complete(purchase.id, a_complete_request(ASKS, "again"), NOW)
     shop.checkout.capture(purchase.id, 2, NOW)
-    assert shop.read(purchase.id).state is State.AWAITING_BUYER
+    assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     (name,) = stripe.intents
     stripe.prove(name)
     shop.checkout.capture(purchase.id, 2, NOW + MINUTE)
     paid = shop.read(purchase.id)
-    assert (paid.state, statuses(stripe), stripe.captured) == (State.PAID, ["succeeded"], paid.totals.total)
+    assert (paid.state, statuses(stripe), stripe.captured) == (PurchaseState.PAID, ["succeeded"], paid.totals.total)
 
 
 def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: Stripe) -> None:
@@ -73,10 +73,10 @@ def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Sh
     shop.checkout.hold_order(purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
         shop.checkout.give_up_order(purchase.id, NOW)
-    assert (shop.read(purchase.id).state, shop.counts("mug")) == (State.HELD, (2, 0, 1))
+    assert (shop.read(purchase.id).state, shop.counts("mug")) == (PurchaseState.ON_HOLD, (2, 0, 1))
     stripe.searched = None
     shop.checkout.give_up_order(purchase.id, NOW + 4 * MINUTE)
-    assert (shop.read(purchase.id).state, statuses(stripe)) == (State.CANCELLED, ["canceled"])
+    assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.CANCELLED, ["canceled"])
     assert shop.counts("mug") == (3, 0, 0)
 
 
@@ -85,7 +85,7 @@ def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, str
     shop.checkout.hold_order(purchase.id, "ann", NOW)
     shop.checkout.release_order(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert (shop.read(purchase.id).state, statuses(stripe)) == (State.PAID, ["succeeded"])
+    assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.PAID, ["succeeded"])
 
 
 def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: Stripe) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseStore, State
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseState, PurchaseStore
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
@@ -23,7 +23,7 @@ def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopF
     shop.checkout.cancel(taker.id, PLATFORM, "cancel", "", later)
     answer = shop.checkout.complete(purchase.id, a_complete_request(), later + SECOND)
     assert isinstance(answer, CheckoutResult)
-    assert answer.purchase.state is State.PLACED
+    assert answer.purchase.state is PurchaseState.PLACED
     assert shop.counts("mug", later) == (0, 0, 1)
 
 
@@ -52,14 +52,14 @@ def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Sho
         answer = shop.checkout.complete(purchase.id, a_complete_request(), late + again * SECOND)
         assert isinstance(answer, CheckoutResult)
         assert said(answer) == ["totals_changed", "hold_lapsed"]
-        assert (answer.purchase.state, answer.purchase.version) == (State.OPEN, 2)
+        assert (answer.purchase.state, answer.purchase.version) == (PurchaseState.OPEN, 2)
         assert answer.purchase.totals.total == 9_900 + 395
     assert shop.counts("mug", late)[2] == 0
     with pytest.raises(Conflict):
         shop.checkout.complete(purchase.id, a_complete_request("declined"), late)
     accepted = shop.checkout.complete(purchase.id, a_complete_request(key="agreed"), late)
     assert isinstance(accepted, CheckoutResult)
-    assert (accepted.purchase.state, accepted.purchase.totals.total) == (State.PLACED, 9_900 + 395)
+    assert (accepted.purchase.state, accepted.purchase.totals.total) == (PurchaseState.PLACED, 9_900 + 395)
     repeat = shop.checkout.complete(purchase.id, a_complete_request(), late)
     assert said(repeat) == []
     assert shop.read(purchase.id) == accepted.purchase
@@ -88,4 +88,4 @@ def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(
     once(monkeypatch, PurchaseStore, "replace", before=twin)
     answer = shop.checkout.complete(purchase.id, a_complete_request(), late)
     assert said(answer) == ["totals_changed", "hold_lapsed"]
-    assert (shop.read(purchase.id).state, shop.read(purchase.id).version) == (State.OPEN, 2)
+    assert (shop.read(purchase.id).state, shop.read(purchase.id).version) == (PurchaseState.OPEN, 2)

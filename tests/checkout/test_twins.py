@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseStore, State
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseState, PurchaseStore
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import SECOND
 from chalicelib.stock import Stock
@@ -58,7 +58,7 @@ def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: 
     shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
     late = shop.checkout.create(a_purchase_request(("mug", 1)), NOW + 2 * SECOND)
     assert isinstance(late, CheckoutResult)
-    assert late.purchase.state is State.CANCELLED
+    assert late.purchase.state is PurchaseState.CANCELLED
     assert shop.counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
 
 
@@ -75,7 +75,7 @@ def test_whoever_repeats_a_cancellation_gives_the_units_back(
         assert shop.counts("mug") == (0, 1, 0)
         answer = shop.checkout.cancel(purchase.id, PLATFORM, key, "", NOW)
         assert isinstance(answer, CheckoutResult)
-        assert answer.purchase.state is State.CANCELLED
+        assert answer.purchase.state is PurchaseState.CANCELLED
         assert shop.counts("mug") == (1, 0, 0)
 
 
@@ -109,7 +109,7 @@ def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
     assert (shop.counts("mug"), shop.counts("bowl")) == ((2, 1, 0), (1, 0, 0))
     once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(cancel))
     assert said(cancel()) == []
-    assert shop.read(purchase.id).state is State.CANCELLED
+    assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert (shop.counts("mug"), shop.counts("bowl")) == ((3, 0, 0), (1, 0, 0))
 
 
@@ -145,10 +145,10 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
     once(monkeypatch, PurchaseStore, "read", after=twin_dies_before_it_sells)
     answer = elsewhere.checkout.complete(purchase.id, a_complete_request(), LATER)
     assert isinstance(answer, CheckoutResult)
-    assert (answer.purchase.state, answer.purchase.attempt, said(answer)) == (State.PLACED, 1, [])
+    assert (answer.purchase.state, answer.purchase.attempt, said(answer)) == (PurchaseState.PLACED, 1, [])
     assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 1, 0), (0, 1, 0))
     shop.checkout.capture(purchase.id, 1, LATER)
-    assert shop.read(purchase.id).state is State.PAID
+    assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_anew(
@@ -161,10 +161,10 @@ def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_ane
         refresh(shop, LATER)  # now the summary shows nothing that could be taken
         answer = elsewhere.checkout.complete(purchase.id, a_complete_request(), LATER)
         assert isinstance(answer, CheckoutResult)
-        assert (answer.purchase.state, said(answer)) == (State.PLACED, [])
+        assert (answer.purchase.state, said(answer)) == (PurchaseState.PLACED, [])
 
     once(monkeypatch, PurchaseStore, "replace", before=twin_completes)
     answer = shop.checkout.complete(purchase.id, a_complete_request(), LATER)
     assert isinstance(answer, CheckoutResult)
-    assert (answer.purchase.state, answer.purchase.attempt) == (State.PLACED, 1)
+    assert (answer.purchase.state, answer.purchase.attempt) == (PurchaseState.PLACED, 1)
     assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 0, 1), (0, 0, 1))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chalicelib.checkout import Purchase
-from chalicelib.checkout import State as Stage
+from chalicelib.checkout import PurchaseState as Stage
 from tests.crashes.cloud import Record
 from tests.crashes.rules_of_money import refunded
 from tests.crashes.state import State

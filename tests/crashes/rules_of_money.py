@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chalicelib.checkout import Purchase
-from chalicelib.checkout import State as Stage
+from chalicelib.checkout import PurchaseState as Stage
 from tests.crashes.rules_of_stock import kept
 from tests.crashes.state import State
 
@@ -14,7 +14,7 @@ from tests.crashes.state import State
 def purchases(state: State) -> Iterator[str]:
     for purchase in state.purchases.values():
         about = f"{purchase.id} ({purchase.state})"
-        if purchase.state not in {Stage.OPEN, Stage.PAID, Stage.CANCELLED, Stage.HELD}:
+        if purchase.state not in {Stage.OPEN, Stage.PAID, Stage.CANCELLED, Stage.ON_HOLD}:
             yield f"{about} is not at rest"
         totals = purchase.totals
         if totals.subtotal != sum(line.unit_price * line.quantity for line in purchase.lines):
@@ -67,7 +67,7 @@ def payments(state: State) -> Iterator[str]:
         if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
             yield f"{payment_id} is for no attempt"
             continue
-        if payment["status"] in {"authorised", "asking"} and purchase.state is not Stage.HELD:
+        if payment["status"] in {"authorised", "asking"} and purchase.state is not Stage.ON_HOLD:
             yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
         if payment["status"] != "captured":
             continue

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chalicelib.checkout import Purchase
-from chalicelib.checkout import State as Stage
+from chalicelib.checkout import PurchaseState as Stage
 from chalicelib.checkout.till import holds_of, reserves_of
 from chalicelib.discounts import Discount
 from tests.crashes.cloud import Record
 from tests.crashes.state import State, is_held, is_sold
 
-ORDERED = frozenset({Stage.PAID, Stage.HELD})
+ORDERED = frozenset({Stage.PAID, Stage.ON_HOLD})
 """An order that is held back has its units, too."""
 
 MARGIN_SECONDS = 2

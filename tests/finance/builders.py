@@ -10,10 +10,10 @@ from chalicelib.checkout import (
     Line,
     Payment,
     Purchase,
+    PurchaseState,
     PurchaseStore,
     Refund,
     RefundLine,
-    State,
     Totals,
 )
 from chalicelib.instants import DAY, Clock, Instant, parse
@@ -65,7 +65,7 @@ def an_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_line(),), 
     standard: dict[str, Any] = {
         "id": purchase_id,
         "version": 4,
-        "state": State.PAID,
+        "state": PurchaseState.PAID,
         "platform": "web",
         "channel": "own-site",
         "show_id": "tonight",

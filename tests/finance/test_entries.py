@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.checkout import Purchase, State
+from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.finance import Entry, EntryType, entries_of
 from chalicelib.finance.check import balanced
 from chalicelib.finance.entries import label
@@ -72,7 +72,7 @@ def test_a_discount_stands_beside_the_gross_that_it_is_taken_off() -> None:
 
 
 def test_an_order_that_is_not_paid_has_no_entries() -> None:
-    assert entries_of(an_order(state=State.PLACED, paid_at=None), LONDON) == ()
+    assert entries_of(an_order(state=PurchaseState.PLACED, paid_at=None), LONDON) == ()
 
 
 def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:

@@ -10,7 +10,7 @@ from threading import Barrier
 from typing import Any, Final
 from unittest.mock import patch
 
-from chalicelib.checkout import DEFAULT_MARKETS, Buyer, Checkout, CheckoutResult, PurchaseStore, State
+from chalicelib.checkout import DEFAULT_MARKETS, Buyer, Checkout, CheckoutResult, PurchaseState, PurchaseStore
 from chalicelib.discounts import Budget, Discounts, budget_layout
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
@@ -86,16 +86,16 @@ class Process:
 
     def captured(self, purchase_id: str, now: Instant) -> None:
         purchase = self.checkout.purchases.read(purchase_id)
-        if purchase is not None and purchase.state is State.PLACED:
+        if purchase is not None and purchase.state is PurchaseState.PLACED:
             self.checkout.capture(purchase_id, purchase.attempt, now)
 
     def comes_back(self, number: int, purchase_id: str, now: Instant) -> None:
         """Who was told a new total asks for the code once more, and takes what there is."""
         purchase = self.checkout.purchases.read(purchase_id)
-        if purchase is None or purchase.state is not State.OPEN or number < self.race.declined:
+        if purchase is None or purchase.state is not PurchaseState.OPEN or number < self.race.declined:
             return
         self.checkout.update(purchase_id, a_purchase_request(key=f"ask-{number}", codes=(CODE,)), now)
-        if self.completed(number, purchase_id, "again", now).purchase.state is State.OPEN:
+        if self.completed(number, purchase_id, "again", now).purchase.state is PurchaseState.OPEN:
             self.completed(number, purchase_id, "agreed", now)
         self.captured(purchase_id, now)
 
@@ -161,7 +161,7 @@ def read_then_write(real: Callable[..., TakeAnswer], client: Any, table: str, cr
 def uses(checkout: Checkout, purchase_ids: Sequence[str]) -> list[int]:
     """What the code took off each paid order that has it, from the orders themselves."""
     found = checkout.purchases.read_all(purchase_ids).values()
-    return [one.amount for purchase in found if purchase.state is State.PAID for one in purchase.discounts]
+    return [one.amount for purchase in found if purchase.state is PurchaseState.PAID for one in purchase.discounts]
 
 
 def budget_of(checkout: Checkout) -> Budget:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, State
+from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseState
 from chalicelib.payments import Authorised, Captured
 from chalicelib.stock import Layout
 from tests.races.clock import Clock
@@ -33,7 +33,7 @@ def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
         found["money"] += not _money_is_right(process, purchase)
         found[f"purchases_{purchase.state}"] += 1
     found["lost_sales"] += sum(
-        purchases[purchase_id].state is not State.PAID for purchase_id in told_paid if purchase_id in purchases
+        purchases[purchase_id].state is not PurchaseState.PAID for purchase_id in told_paid if purchase_id in purchases
     )
     found["lost_sales"] += len(told_paid - purchases.keys())
     for drop_id, sizes in race.drops:
@@ -88,7 +88,7 @@ def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
 
 def _sold(purchase: Purchase, drop_id: str) -> int:
     """Units of a drop that a purchase has: paid for, less those that a refund gave back to stock."""
-    if purchase.state is not State.PAID:
+    if purchase.state is not PurchaseState.PAID:
         return 0
     lines = {line.id: line.quantity for line in purchase.lines if line.drop_id == drop_id}
     returned = [part for refund in purchase.refunds if refund.restock for part in refund.lines if part.line_id in lines]
@@ -104,5 +104,5 @@ def _money_is_right(process: Process, purchase: Purchase) -> bool:
             return False
         if isinstance(found, Captured):
             captured.append(attempt)
-    paid = purchase.state is State.PAID
-    return captured == ([purchase.attempt] if paid else []) and purchase.state is not State.PLACED
+    paid = purchase.state is PurchaseState.PAID
+    return captured == ([purchase.attempt] if paid else []) and purchase.state is not PurchaseState.PLACED

@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.checkout import CheckoutResult, CompleteRequest, NoPurchase, Purchase, RefundRequest, State
+from chalicelib.checkout import CheckoutResult, CompleteRequest, NoPurchase, Purchase, PurchaseState, RefundRequest
 from tests.races import crowd
 from tests.races.clock import Clock
 from tests.races.crowd import at_once
@@ -66,7 +66,7 @@ class Buyer:
     def capture(self) -> None:
         """The message of the attempt that is placed, perhaps to two workers at once."""
         purchase = self._find()
-        if purchase is not None and purchase.state is State.PLACED:
+        if purchase is not None and purchase.state is PurchaseState.PLACED:
             work = self._process.request(self._checkout.capture, self._purchase_id, purchase.attempt)
             at_once(*[work] * self._random.choice([1, 1, 2]))
 
@@ -100,7 +100,7 @@ class _Restless(Buyer):
             self.capture()
             yield
         purchase = self._find()
-        if purchase is not None and purchase.state is State.PAID and some.random() < 0.3:
+        if purchase is not None and purchase.state is PurchaseState.PAID and some.random() < 0.3:
             at_once(*[self._refund(purchase)] * some.choice([1, 2]))
             self._process.figures["refunds"] += 1
 
@@ -146,9 +146,9 @@ class _Patient(Buyer):
             purchase = self._found()
             if purchase is None:
                 self._surviving(lambda: self.create(key, wishes))
-            elif purchase.state is State.PLACED:
+            elif purchase.state is PurchaseState.PLACED:
                 self._surviving(self.capture)
-            elif purchase.state is State.PAID:
+            elif purchase.state is PurchaseState.PAID:
                 return
             elif [line.quantity for line in purchase.lines] == [*wishes.values()]:
                 self._surviving(lambda: self.send(self.complete("ok"), self.complete("ok")))

@@ -21,8 +21,8 @@ from chalicelib.checkout import (
     LineRequest,
     Purchase,
     PurchaseRequest,
+    PurchaseState,
     PurchaseStore,
-    State,
 )
 from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, NotFound
@@ -111,7 +111,7 @@ class Process:
         """What a buyer was told: of one version always the same, and paid remains paid."""
         same = self.versions.setdefault((purchase.id, purchase.version), purchase) == purchase
         self.figures["forked"] += not same
-        if purchase.state is State.PAID:
+        if purchase.state is PurchaseState.PAID:
             self.told_paid.add(purchase.id)
 
     def outcome(self) -> tuple[Counter[str], set[str]]:

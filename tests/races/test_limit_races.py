@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from chalicelib.aws import to_item
-from chalicelib.checkout import CheckoutResult, Purchase, PurchaseStore, State
+from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState, PurchaseStore
 from chalicelib.checkout.store import Counted, LimitStore, Tally, _limit_key, _limit_values
 from chalicelib.errors import Contended
 from chalicelib.instants import MINUTE, SECOND, Instant
@@ -48,7 +48,7 @@ def complete(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Insta
 def units_placed(shop: ShopFixture, purchases: list[Purchase]) -> int:
     """Units of the orders that there are, from the purchases themselves."""
     standing = [shop.read(purchase.id) for purchase in purchases]
-    ordered = [one for one in standing if one.state in (State.PLACED, State.PAID)]
+    ordered = [one for one in standing if one.state in (PurchaseState.PLACED, PurchaseState.PAID)]
     back = sum(part.quantity for one in ordered for refund in one.refunds for part in refund.lines)
     return sum(line.quantity for one in ordered for line in one.lines) - back
 
@@ -57,7 +57,7 @@ def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(engine: En
     shop, purchases = opened(engine, [1] * PURCHASES)
     all_at_once(lambda purchase: complete(shop, purchase), purchases)
     assert units_placed(shop, purchases) == LIMIT
-    (paid,) = [one for one in purchases if shop.read(one.id).state is State.PLACED][:1]
+    (paid,) = [one for one in purchases if shop.read(one.id).state is PurchaseState.PLACED][:1]
     shop.checkout.capture(paid.id, 1, NOW)
     shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     all_at_once(lambda purchase: complete(shop, purchase, "pay-again"), purchases)
@@ -73,7 +73,7 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
     real = PurchaseStore.replace
 
     def replace(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
-        if purchase.state is State.PLACED and purchase.id in dying:
+        if purchase.state is PurchaseState.PLACED and purchase.id in dying:
             raise SystemExit
         return real(self, purchase)
 

@@ -23,8 +23,8 @@ from chalicelib.checkout import (
     LineRequest,
     Purchase,
     PurchaseRequest,
+    PurchaseState,
     PurchaseStore,
-    State,
 )
 from chalicelib.discounts import Discount, Discounts
 from chalicelib.errors import LivedropError
@@ -221,7 +221,7 @@ class World:
         for _ in range(6):
             self.stage.pass_time(61_000)
             for purchase in self.purchases():
-                if purchase.state is State.HELD:
+                if purchase.state is PurchaseState.ON_HOLD:
                     with suppress(*FAILS):
                         self.checkout.give_up_order(purchase.id, self.stage.now)
                 for attempt in range(1, purchase.attempt + 1):
@@ -241,11 +241,11 @@ class World:
         purchases = self.settle()
         sold_to, used_by = dict[str, int](), dict[str, int]()
         for purchase in purchases:
-            assert purchase.state not in {State.PLACED, State.HELD}
+            assert purchase.state not in {PurchaseState.PLACED, PurchaseState.ON_HOLD}
             charges = self._charges(purchase)
-            failed = purchase.state is State.OPEN and purchase.attempt > 0
+            failed = purchase.state is PurchaseState.OPEN and purchase.attempt > 0
             self.stage.happened["open after a failed attempt" if failed else purchase.state.value] += 1
-            if purchase.state is State.PAID:
+            if purchase.state is PurchaseState.PAID:
                 assert charges == [purchase.attempt]
                 sold_to[purchase.order_ref] = sum(line.quantity for line in purchase.lines)
                 if purchase.discounts:

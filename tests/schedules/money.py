@@ -16,8 +16,8 @@ from chalicelib.checkout import (
     CompleteRequest,
     Purchase,
     PurchaseRequest,
+    PurchaseState,
     RefundRequest,
-    State,
 )
 from chalicelib.finance.entries import Entry, entries_of
 from chalicelib.instants import HOUR, MINUTE
@@ -101,7 +101,7 @@ class MoneyWorld(World):
             case ("pays", token):
                 wish = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
                 answer = checkout.complete(created.purchase.id, wish, now)
-                return isinstance(answer, CheckoutResult) and answer.purchase.state is not State.OPEN
+                return isinstance(answer, CheckoutResult) and answer.purchase.state is not PurchaseState.OPEN
             case ("changes", quantity):
                 return isinstance(checkout.update(created.purchase.id, self.change(key, quantity), now), CheckoutResult)
             case ("proves" | "fails to prove" as what,):
@@ -115,7 +115,11 @@ class MoneyWorld(World):
 
     def operates(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
         checkout, now, (what, which, *rest) = self.process(), self.stage.now, step
-        wanted = {"holds": State.PLACED, "releases": State.HELD, "gives up": State.HELD}.get(what, State.PAID)
+        wanted = {
+            "holds": PurchaseState.PLACED,
+            "releases": PurchaseState.ON_HOLD,
+            "gives up": PurchaseState.ON_HOLD,
+        }.get(what, PurchaseState.PAID)
         orders = [order for order in self.purchases() if order.state is wanted]
         if not orders:
             return False
@@ -230,9 +234,9 @@ class MoneyWorld(World):
             self.books(order, taken)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
                 self.stage.happened["refused after declines"] += 1
-            if order.state is not State.PAID:
+            if order.state is not PurchaseState.PAID:
                 assert taken == [], "charged without goods"
-                assert order.state in {State.OPEN, State.CANCELLED}
+                assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
                 continue
             back = sum(part.quantity for one in order.refunds if one.restock and not one.refused for part in one.lines)
             if left := sum(line.quantity for line in order.lines) - back:

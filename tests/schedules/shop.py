@@ -11,7 +11,15 @@ from typing import cast
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from chalicelib.checkout import Buyer, CheckoutResult, CompleteRequest, Destination, LineRequest, PurchaseRequest, State
+from chalicelib.checkout import (
+    Buyer,
+    CheckoutResult,
+    CompleteRequest,
+    Destination,
+    LineRequest,
+    PurchaseRequest,
+    PurchaseState,
+)
 from chalicelib.instants import SECOND
 from tests.schedules.shop_model import (
     BUYERS,
@@ -85,7 +93,7 @@ class Shop(Modelled):
         one, free = self.bought[name], self.free()
         change = PurchaseRequest(WEB, key, f"{quantity}", (LineRequest(LAYOUT.drop_id, quantity),))
         answer = self.send("update", lambda checkout: checkout.update(one.id, change, self.now))
-        if key in self.used or one.state is not State.OPEN:
+        if key in self.used or one.state is not PurchaseState.OPEN:
             return self.as_before(name, answer)
         self.used.add(key)
         have, (line,) = one.quantity, answer.purchase.lines
@@ -108,19 +116,19 @@ class Shop(Modelled):
         own = sum(units for units, until in one.holds if until + 2 >= self.seconds)
         living = bool(one.holds) and all(until > self.seconds for _, until in one.holds)
         wish = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
-        cut = cut if living and one.state is State.OPEN else None
+        cut = cut if living and one.state is PurchaseState.OPEN else None
         free, wanted = self.free(), one.quantity
         answer = self.send("complete", lambda checkout: checkout.complete(one.id, wish, self.now), cut)
-        if key in self.used or one.state is not State.OPEN:
+        if key in self.used or one.state is not PurchaseState.OPEN:
             return self.as_before(name, answer)
-        if answer.purchase.state is not State.PLACED:
+        if answer.purchase.state is not PurchaseState.PLACED:
             contended = any(other.tried and other.buyer == one.buyer for other in others) or wanted > LIMIT
             assert contended or not living, "not placed, although its units are held"
             self.steps["not placed"] += 1
             return None
         assert wanted <= free + own, "placed without units"
         self.used.add(key)
-        one.state, one.attempt, one.token, one.tried = State.PLACED, answer.purchase.attempt, token, True
+        one.state, one.attempt, one.token, one.tried = PurchaseState.PLACED, answer.purchase.attempt, token, True
         one.holds, one.sold = [], wanted
         self.steps["placed"] += 1
         return self.captured(name, one.attempt, None) if cut else None
@@ -133,12 +141,12 @@ class Shop(Modelled):
     def captured(self, name: str, attempt: int, cut: tuple[int, bool] | None) -> None:
         one = self.bought[name]
         self.send("capture", lambda checkout: checkout.capture(one.id, attempt, self.now), cut)
-        if one.state is not State.PLACED or attempt != one.attempt:
+        if one.state is not PurchaseState.PLACED or attempt != one.attempt:
             return self.as_before(name, self.checkout.find(one.id, self.now))
         purchase = cast("CheckoutResult", self.checkout.find(one.id, self.now)).purchase
-        one.state = State.PAID if one.token == "ok" else State.OPEN
+        one.state = PurchaseState.PAID if one.token == "ok" else PurchaseState.OPEN
         assert purchase.state is one.state
-        if one.state is State.OPEN:
+        if one.state is PurchaseState.OPEN:
             one.sold = 0
             self.see(name, purchase)
         self.steps[f"captured: {one.token}"] += 1
@@ -153,15 +161,15 @@ class Shop(Modelled):
     def given_up(self, name: str, key: str, cut: tuple[int, bool] | None) -> None:
         """Cancels an open purchase; a paid order is cancelled with its units put back."""
         one = self.bought[name]
-        if one.state is State.PAID and (one.sold or key in self.used):
+        if one.state is PurchaseState.PAID and (one.sold or key in self.used):
             self.send("cancel order", lambda checkout: checkout.cancel_order(one.id, key, "", "ann", self.now), cut)
             one.sold = 0
             self.used.add(key)
             self.steps["order cancelled"] += 1
             return
         self.send("cancel", lambda checkout: checkout.cancel(one.id, WEB, key, "", self.now), cut)
-        if one.state is State.OPEN:
-            one.state, one.holds = State.CANCELLED, []
+        if one.state is PurchaseState.OPEN:
+            one.state, one.holds = PurchaseState.CANCELLED, []
             self.steps["cancelled"] += 1
 
     @rule(quantity=st.sampled_from([-3, -1, 1, 2]), cut=CUTS, late=st.booleans())

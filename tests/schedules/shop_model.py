@@ -16,8 +16,8 @@ from chalicelib.checkout import (
     Caller,
     Checkout,
     Purchase,
+    PurchaseState,
     PurchaseStore,
-    State,
 )
 from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
@@ -67,7 +67,7 @@ class Bought:
 
     buyer: str
     id: str
-    state: State = State.OPEN
+    state: PurchaseState = PurchaseState.OPEN
     attempt: int = 0
     token: str = ""
     holds: list[tuple[int, int]] = field(default_factory=list)

@@ -25,8 +25,8 @@ from chalicelib.checkout import (
     Destination,
     LineRequest,
     PurchaseRequest,
+    PurchaseState,
     PurchaseStore,
-    State,
     capture,
 )
 from chalicelib.checkout.declines import marks_of
@@ -107,7 +107,7 @@ class World:
             self.stage.let_others(self.stage.random.choice([0, 0, 300]))
             wish = CompleteRequest(Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined")
             answer = self.tried(lambda: checkout.complete(purchase_id, wish, self.stage.now))
-            if answer.purchase.state is State.PLACED:
+            if answer.purchase.state is PurchaseState.PLACED:
                 self.placed.append(purchase_id)
             else:
                 assert answer.messages[0].code == "too_many_attempts"
@@ -163,7 +163,7 @@ def play(seed: int, faults: str = "doubled", most: int = MOST) -> Counter[str]:
     assert LIMIT <= asked <= most
     purchases = checkout.purchases.read_all(world.ids).values()
     begun = sum(purchase.attempt for purchase in purchases)
-    assert {purchase.state for purchase in purchases} == {State.OPEN}
+    assert {purchase.state for purchase in purchases} == {PurchaseState.OPEN}
     counted = [item for place, item in world.stage.table.items.items() if place[-1] == "DECLINES"]
     assert [len(item) - len({"pk", "sk", "expires_at"}) for item in counted] == [asked]
     assert world.stage.table.items[("commerce", "DROP#mug", "RISK")]["declines"] <= asked

@@ -28,8 +28,8 @@ from chalicelib.checkout import (
     LineRequest,
     Purchase,
     PurchaseRequest,
+    PurchaseState,
     PurchaseStore,
-    State,
     limits,
 )
 from chalicelib.checkout.store import Counted, LimitStore, Tally
@@ -141,13 +141,13 @@ class World:
         for pause in (61 * SECOND, 10_000 * SECOND):
             self.stage.pass_time(pause)
             for purchase in self.purchases():
-                if purchase.state is State.PLACED:
+                if purchase.state is PurchaseState.PLACED:
                     self.checkout.capture(purchase.id, purchase.attempt, self.stage.now)
         room = LIMIT - self.placed()
         self.stage.happened["room left" if room else "no room left"] += 1
         for late in range(room + 1):
             answer = self.complete(self.checkout, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
-            assert (answer.purchase.state is State.PLACED) == (late < room)
+            assert (answer.purchase.state is PurchaseState.PLACED) == (late < room)
 
     def purchases(self) -> list[Purchase]:
         found = [self.checkout.purchases.read(purchase_id) for purchase_id in self.ids]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from chalicelib.checkout import State
+from chalicelib.checkout import PurchaseState
 from chalicelib.finance import RunState
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.streams.capture import capture
@@ -31,12 +31,12 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixtu
     ]
     answer = capture(a_batch(*messages), shop.checkout, post.captures, SHOW_TIME)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]}
-    assert shop.read(placed.id).state is State.PAID
-    assert shop.read(lost.id).state is State.PLACED
+    assert shop.read(placed.id).state is PurchaseState.PAID
+    assert shop.read(lost.id).state is PurchaseState.PLACED
     message = {"purchase_id": lost.id, "attempt": lost.attempt}
     again = capture(a_batch(message), shop.checkout, post.captures, SHOW_TIME)
     assert again == {"batchItemFailures": []}
-    assert shop.read(lost.id).state is State.PAID
+    assert shop.read(lost.id).state is PurchaseState.PAID
     assert post.sent(post.captures) == []
 
 
@@ -45,7 +45,7 @@ def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture
     placed = shop.placed(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
     assert capture(a_batch(message), shop.checkout, post.captures, SHOW_TIME) == {"batchItemFailures": []}
-    assert shop.read(placed.id).state is State.AWAITING_BUYER
+    assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
     waiting = post.sqs.get_queue_attributes(
         QueueUrl=post.captures.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
     )

@@ -8,14 +8,14 @@ import boto3
 import pytest
 
 from chalicelib import aws
-from chalicelib.checkout import Purchase, State
+from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.streams.purchases import relay
 from chalicelib.streams.store import NotSentError, Queue
 from tests.finance.builders import PAID_AT, an_order, refunded
 from tests.streams.conftest import Post
 
-OPEN = an_order(state=State.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
-PLACED = an_order(state=State.PLACED, version=2, paid_at=None)
+OPEN = an_order(state=PurchaseState.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
+PLACED = an_order(state=PurchaseState.PLACED, version=2, paid_at=None)
 RAISED = PLACED.model_copy(update={"version": 3, "epoch": 1})
 PLACED_AGAIN = PLACED.model_copy(update={"version": 5, "attempt": 2})
 PAID = an_order(version=6)
@@ -78,7 +78,7 @@ def test_what_changes_the_books_is_sent_to_them(
 
 
 def test_a_cancelled_cart_was_never_an_order(post: Post) -> None:
-    gone = OPEN.model_copy(update={"version": 2, "state": State.CANCELLED, "cancelled_at": PAID_AT})
+    gone = OPEN.model_copy(update={"version": 2, "state": PurchaseState.CANCELLED, "cancelled_at": PAID_AT})
     assert relayed(post, (OPEN, gone)) == ([], [])
 
 
