@@ -14,7 +14,7 @@ SERVICE = "livedrop"
 _GRAVE = {
     "captures_without_order": "Money was taken that no order stands for",
     "disputes": "A buyer disputes a payment",
-    "impossible_moves": "An order was to make a move that its states do not have",
+    "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
     "payment_differences": "Payments at the provider and orders differ",
     "payment_events_differing": "The provider tells of another amount or currency than an order has",
     "payment_events_of_no_order": "The provider tells of a payment that is no order's",

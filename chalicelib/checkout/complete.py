@@ -10,7 +10,7 @@ from chalicelib.checkout.limits import count_units
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import reserve
-from chalicelib.checkout.states import check_move
+from chalicelib.checkout.states import check_transition
 from chalicelib.checkout.status import current_result, missing_fields, not_open_result
 from chalicelib.checkout.till import (
     NOT_FOUND,
@@ -89,7 +89,7 @@ def complete(
             "keys": remembered(purchase.keys, request.key, request.fingerprint, purchase.attempt + 1),
         }
     )
-    check_move(purchase, frozen)
+    check_transition(purchase, frozen)
     existing = context.purchases.replace(frozen)
     if existing is not None:
         return _overtaken(context, existing, basket, request, now)

@@ -38,16 +38,16 @@ def order_status_of(purchase: Purchase) -> OrderStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """One kind of change: from which states to which, who causes it, on what condition, and what the ledger gets."""
 
     name: str
-    before: frozenset[OrderStatus]
-    after: frozenset[OrderStatus]
+    from_statuses: frozenset[OrderStatus]
+    to_statuses: frozenset[OrderStatus]
     """Empty: it stays where it is."""
-    who: str
+    actor: str
     condition: str
-    entries: str = "none"
+    ledger_entries: str = "none"
 
 
 def _statuses(*statuses: OrderStatus) -> frozenset[OrderStatus]:
@@ -55,90 +55,112 @@ def _statuses(*statuses: OrderStatus) -> frozenset[OrderStatus]:
 
 
 _S = OrderStatus
-_STILL_OPEN = _statuses(_S.OPEN, _S.DECLINED)
-_ORDERED = _statuses(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
+_NOT_PLACED = _statuses(_S.OPEN, _S.DECLINED)
+_PAID_FOR = _statuses(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
 
-MOVES: Final = (
-    Move("update", _STILL_OPEN, _STILL_OPEN, "buyer", "nobody else changed it meanwhile"),
-    Move("place", _STILL_OPEN, _statuses(_S.PLACED), "buyer", "total as last shown, limits kept, nobody changed it"),
-    Move("cancel", _STILL_OPEN, _statuses(_S.CANCELLED), "buyer", "not placed"),
-    Move(
-        "sell anew",
+TRANSITIONS: Final = (
+    Transition("update", _NOT_PLACED, _NOT_PLACED, "buyer", "nobody else changed it meanwhile"),
+    Transition(
+        "place", _NOT_PLACED, _statuses(_S.PLACED), "buyer", "total as last shown, limits kept, nobody changed it"
+    ),
+    Transition("cancel", _NOT_PLACED, _statuses(_S.CANCELLED), "buyer", "not placed"),
+    Transition(
+        "recommit stock",
         _statuses(_S.PLACED, _S.AWAITING_BUYER, _S.ON_HOLD),
         _statuses(),
         "capture worker",
-        "units were held again, or money was found",
+        "units were reverted to a hold, or the provider has the payment already",
     ),
-    Move(
-        "refuse", _statuses(_S.PLACED), _statuses(), "capture worker", "one attempt too many; noted before it is ended"
+    Transition(
+        "refuse attempt",
+        _statuses(_S.PLACED),
+        _statuses(),
+        "capture worker",
+        "too many declines; recorded before the attempt is ended",
     ),
-    Move(
-        "ask the buyer", _statuses(_S.PLACED), _statuses(_S.AWAITING_BUYER), "provider", "units held until a deadline"
+    Transition(
+        "require authentication",
+        _statuses(_S.PLACED),
+        _statuses(_S.AWAITING_BUYER),
+        "provider",
+        "units held until a deadline",
     ),
-    Move(
-        "hold",
+    Transition(
+        "put on hold",
         _statuses(_S.PLACED, _S.AWAITING_BUYER),
         _statuses(_S.ON_HOLD),
         "operator, channel",
         "nothing is captured yet",
     ),
-    Move("end its time", _statuses(_S.ON_HOLD), _statuses(), "operator", "it is being given up"),
-    Move("release", _statuses(_S.ON_HOLD), _statuses(_S.PLACED), "operator", "held"),
-    Move(
-        "give up",
+    Transition("expire order hold", _statuses(_S.ON_HOLD), _statuses(), "operator", "the order is being cancelled"),
+    Transition("release from hold", _statuses(_S.ON_HOLD), _statuses(_S.PLACED), "operator", "on hold"),
+    Transition(
+        "cancel held order",
         _statuses(_S.ON_HOLD),
         _statuses(_S.CANCELLED),
         "operator, deadline",
-        "authorisation voided, units back",
+        "authorisation voided, units released",
     ),
-    Move(
+    Transition(
         "decline",
         _statuses(_S.PLACED, _S.AWAITING_BUYER),
         _statuses(_S.DECLINED),
         "provider, deadline, capture worker",
-        "nothing stays reserved, units held again for a while",
+        "authorisation voided, units reverted to a hold",
     ),
-    Move(
+    Transition(
         "pay",
         _statuses(_S.PLACED, _S.AWAITING_BUYER, _S.ON_HOLD),
         _statuses(_S.PAID),
         "capture worker",
-        "units sold to it, the whole total captured",
+        "stock committed, the whole total captured",
         "sale, shipping, fee",
     ),
-    Move("ask a refund", _ORDERED, _ORDERED, "operator, provider", "never more than is left of what was captured"),
-    Move(
-        "refund",
+    Transition(
+        "request refund", _PAID_FOR, _PAID_FOR, "operator, provider", "at most what is left of the captured amount"
+    ),
+    Transition(
+        "complete refund",
         _statuses(_S.PAID, _S.PART_REFUNDED),
         _statuses(_S.PART_REFUNDED, _S.REFUNDED),
         "provider",
-        "the provider gave the money back",
+        "the provider confirmed the refund",
         "refund, shipping_refund",
     ),
 )
 
 
-class ImpossibleMoveError(Exception):
+class IllegalTransitionError(Exception):
     """A change that the table does not have: a fault of the code that asked for it. Nothing was written."""
 
 
-def check_move(before: Purchase, after: Purchase) -> None:
+def check_transition(before: Purchase, after: Purchase) -> None:
     """``ImpossibleMoveError``, which an alarm hears, unless the table has a move from one to the other."""
-    was, will_be = order_status_of(before), order_status_of(after)
-    if not any(was in move.before and will_be in (move.after or {was}) for move in MOVES):
-        count("impossible_moves")
-        raise ImpossibleMoveError(f"from {was} to {will_be}")
+    from_status, to_status = order_status_of(before), order_status_of(after)
+    if not any(
+        from_status in transition.from_statuses and to_status in (transition.to_statuses or {from_status})
+        for transition in TRANSITIONS
+    ):
+        count("illegal_transitions")
+        raise IllegalTransitionError(f"from {from_status} to {to_status}")
 
 
-def as_table() -> str:
+def transition_table() -> str:
     """The moves as a Markdown table."""
-    head = "| move | from | to | who | condition | ledger entries |\n|---|---|---|---|---|---|\n"
-    return head + "".join(f"| {' | '.join(_cells(one))} |\n" for one in MOVES)
+    head = "| transition | from | to | actor | condition | ledger entries |\n|---|---|---|---|---|---|\n"
+    return head + "".join(f"| {' | '.join(_cells(one))} |\n" for one in TRANSITIONS)
 
 
-def _cells(move: Move) -> tuple[str, ...]:
-    after = _status_names(move.after) or "the same"
-    return move.name, _status_names(move.before), after, move.who, move.condition, move.entries
+def _cells(transition: Transition) -> tuple[str, ...]:
+    to_names = _status_names(transition.to_statuses) or "the same"
+    return (
+        transition.name,
+        _status_names(transition.from_statuses),
+        to_names,
+        transition.actor,
+        transition.condition,
+        transition.ledger_entries,
+    )
 
 
 def _status_names(statuses: frozenset[OrderStatus]) -> str:

@@ -9,7 +9,7 @@ from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.market_table import MarketTable
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
 from chalicelib.checkout.model import Destination, Line, Purchase, PurchaseState, UsedKey
-from chalicelib.checkout.states import check_move
+from chalicelib.checkout.states import check_transition
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
 from chalicelib.discounts import Asked, Discounts, Offered, Reason, applied
@@ -158,7 +158,7 @@ def remembered(
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:
     """The purchase one version on, changed as given. ``ImpossibleMoveError`` for a move that no table row has."""
     changed = purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
-    check_move(purchase, changed)
+    check_transition(purchase, changed)
     return changed
 
 
