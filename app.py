@@ -99,7 +99,7 @@ def discounts() -> Discounts:
 def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
     """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
     here = settings()
-    held = frozenset(here.held_channels)
+    held = frozenset(here.order_hold_channels)
     return Checkout(
         purchases(),
         shows(),
@@ -108,7 +108,7 @@ def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> C
         DEFAULT_MARKETS,
         discounts(),
         id_key,
-        held_channels=held,
+        order_hold_channels=held,
         return_url=here.return_url,
         market_table=markets,
         risk_rules=RiskRules.read(here.decline_limits, here.step_up),

@@ -38,7 +38,7 @@ class Settings:
     """Another address for Stripe's API: a double, for rehearsals. Empty: Stripe's own."""
     return_url: str = ""
     """The shop's page that a buyer comes back to from the provider's; ``{checkout}`` in it is the session's id."""
-    held_channels: tuple[str, ...] = ()
+    order_hold_channels: tuple[str, ...] = ()
     """Channels whose orders are held until an operator releases them."""
     decline_limits: str = ""
     """How many declined payments end the tries of an instrument, e-mail or address; empty: none does."""
@@ -77,7 +77,7 @@ class Settings:
             payment_secrets_id=text("PAYMENT_SECRETS_ID"),
             stripe_url=text("STRIPE_URL"),
             return_url=text("RETURN_URL"),
-            held_channels=listed("HELD_CHANNELS"),
+            order_hold_channels=listed("ORDER_HOLD_CHANNELS"),
             decline_limits=text("DECLINE_LIMITS"),
             step_up=text("STEP_UP"),
             terms_url=text("TERMS_URL"),

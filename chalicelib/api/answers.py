@@ -226,7 +226,7 @@ class Refund(TypedDict):
     lines: list[RefundLine]
 
 
-class Held(TypedDict):
+class OrderHoldResponse(TypedDict):
     """An order that was held, released or given up."""
 
     order_id: str

@@ -10,63 +10,71 @@ from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase
 
 
-def hold(call: Call) -> Reply:
+def put_order_on_hold(call: Call) -> Reply:
     """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
     actor = actor_of(call, OPERATOR)
     validated(EmptyBody, call.optional_json())
-    return _shown(call.services.checkout.hold_order(purchase_id_of_order(call), actor, call.now))
+    return _order_hold_response(call.services.checkout.put_on_hold(purchase_id_of_order(call), actor, call.now))
 
 
-def release(call: Call) -> Reply:
+def release_order_from_hold(call: Call) -> Reply:
     """Let a held order be captured. A repeat finds it released."""
     actor = actor_of(call, OPERATOR)
     validated(EmptyBody, call.optional_json())
-    return _shown(call.services.checkout.release_order(purchase_id_of_order(call), actor, call.now))
+    return _order_hold_response(call.services.checkout.release_from_hold(purchase_id_of_order(call), actor, call.now))
 
 
-def give_up(call: Call) -> Reply:
+def cancel_held_order(call: Call) -> Reply:
     """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
     actor_of(call, OPERATOR)
     validated(EmptyBody, call.optional_json())
-    return _shown(call.services.checkout.give_up_order(purchase_id_of_order(call), call.now))
+    return _order_hold_response(call.services.checkout.cancel_held_order(purchase_id_of_order(call), call.now))
 
 
-def _shown(purchase: Purchase) -> Reply:
+def _order_hold_response(purchase: Purchase) -> Reply:
     payment = purchase.payment
-    told = {
+    body = {
         "order_id": order_id(purchase.id),
         "state": purchase.state.value,
         "held_by": payment.held_by if payment else None,
         "released_by": payment.released_by if payment else None,
     }
-    return reply(200, told)
+    return reply(200, body)
 
 
 _STATUSES = (200, 404, *GUARDED)
 ROUTES = (
     Route(
-        "POST", "/orders/{id}/hold", hold, "ours", "Hold an order", _STATUSES, EmptyBody, OPERATOR, answer=answers.Held
+        "POST",
+        "/orders/{id}/hold",
+        put_order_on_hold,
+        "ours",
+        "Hold an order",
+        _STATUSES,
+        EmptyBody,
+        OPERATOR,
+        answer=answers.OrderHoldResponse,
     ),
     Route(
         "POST",
         "/orders/{id}/release",
-        release,
+        release_order_from_hold,
         "ours",
         "Release a held order",
         _STATUSES,
         EmptyBody,
         OPERATOR,
-        answer=answers.Held,
+        answer=answers.OrderHoldResponse,
     ),
     Route(
         "POST",
         "/orders/{id}/giving-up",
-        give_up,
+        cancel_held_order,
         "ours",
         "Give a held order up",
         _STATUSES,
         EmptyBody,
         OPERATOR,
-        answer=answers.Held,
+        answer=answers.OrderHoldResponse,
     ),
 )

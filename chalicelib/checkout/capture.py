@@ -12,16 +12,16 @@ from __future__ import annotations
 from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
 from chalicelib.checkout.ending import (
     end_attempt,
-    give_up_held,
     held_again,
     payment_of,
     seen_from,
     void,
+    void_and_cancel,
     void_leftover,
     write,
 )
 from chalicelib.checkout.goods import raised, sold_to_it
-from chalicelib.checkout.holding import held_version
+from chalicelib.checkout.holding import on_hold_version
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import held_until
@@ -119,7 +119,7 @@ def _held(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
             raise Contended("Units of a held order are not there.")
         _paid(context, purchase, payment, found, now)
     elif payment is None or payment.answer_by is None or now >= payment.answer_by:
-        give_up_held(context, purchase, now)
+        void_and_cancel(context, purchase, now)
 
 
 def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
@@ -235,9 +235,11 @@ def _take(
 
     ``provider_id`` None: there is nothing to pay.
     """
-    if purchase.channel in context.held_channels and payment.released_by is None:
-        noted = purchase.model_copy(update={"payment": payment.model_copy(update={"provider_id": provider_id})})
-        write(context, held_version(noted, "channel", now))
+    if purchase.channel in context.order_hold_channels and payment.released_by is None:
+        with_provider_id = purchase.model_copy(
+            update={"payment": payment.model_copy(update={"provider_id": provider_id})}
+        )
+        write(context, on_hold_version(with_provider_id, "channel", now))
         count("orders_held")
         return
     if provider_id is None:

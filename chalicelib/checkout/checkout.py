@@ -31,9 +31,9 @@ class Checkout(CheckoutContext):
     cancel_order = _refund.cancel_order
     note_event = _events.note_event
     act_on_event = _events.act_on_event
-    hold_order = _holding.hold_order
-    release_order = _holding.release_order
-    give_up_order = _ending.give_up_order
+    put_on_hold = _holding.put_on_hold
+    release_from_hold = _holding.release_from_hold
+    cancel_held_order = _ending.cancel_held_order
     reconcile = _reconcile.reconcile
     repair = _repair.repair
     audit = _audit.audit

@@ -43,7 +43,7 @@ def end_attempt(
     )
 
 
-def give_up_held(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
+def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """Cancel a held order: its authorisation is voided, its units lapse at once, then it is written. Repeatable.
 
     Voided before any unit moves, as what was captured keeps its goods. Nothing is captured after that look: who
@@ -58,11 +58,11 @@ def give_up_held(context: CheckoutContext, purchase: Purchase, now: Instant) -> 
     write(context, cancelled)
     for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]:
         context.stock.release(layout, hold, order_of(purchase))
-    count("held_orders_given_up")
+    count("held_orders_cancelled")
     return cancelled
 
 
-def give_up_order(context: CheckoutContext, purchase_id: str, now: Instant) -> Purchase:
+def cancel_held_order(context: CheckoutContext, purchase_id: str, now: Instant) -> Purchase:
     """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held.
 
     Its time ends first, by a write, so that who dies afterwards leaves an order that is past it, which ``repair`` ends.
@@ -78,7 +78,7 @@ def give_up_order(context: CheckoutContext, purchase_id: str, now: Instant) -> P
         purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"answer_by": now}))
         write(context, purchase)
     try:
-        return give_up_held(context, purchase, now)
+        return void_and_cancel(context, purchase, now)
     except OutcomeUnknownError as error:
         raise Unavailable("The provider does not say yet; it is given up as soon as it does.") from error
 

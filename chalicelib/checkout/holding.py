@@ -18,31 +18,31 @@ LONGEST: Final[Instant] = 6 * DAY
 _TRIES: Final = 5
 
 
-def hold_order(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
+def put_on_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
     """Hold an order that is being placed: one write. A repeat finds it held.
 
     ``Conflict`` when it is paid or waits for its buyer. A capture that is under way already is not stopped: then the
     order becomes paid, since what was captured must have its goods.
     """
     for _ in range(_TRIES):
-        purchase = _ordered(context, purchase_id)
+        purchase = _read_order(context, purchase_id)
         if purchase.state is PurchaseState.ON_HOLD:
             return purchase
         if purchase.state is not PurchaseState.PLACED:
             raise Conflict("Only an order that is being placed can be held.", code="not_being_placed")
-        held = held_version(purchase, actor, now)
-        if context.purchases.replace(held) is None:
-            return held
+        on_hold = on_hold_version(purchase, actor, now)
+        if context.purchases.replace(on_hold) is None:
+            return on_hold
     raise Contended("The order is being changed by others.")
 
 
-def release_order(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
+def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
     """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released.
 
     Its units are sold to it anew, at the next epoch: who gives it up by another clock sends none of them back then.
     """
     for _ in range(_TRIES):
-        purchase = _ordered(context, purchase_id)
+        purchase = _read_order(context, purchase_id)
         if purchase.state is not PurchaseState.ON_HOLD or purchase.payment is None:
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
@@ -56,16 +56,16 @@ def release_order(context: CheckoutContext, purchase_id: str, actor: str, now: I
     raise Contended("The order is being changed by others.")
 
 
-def held_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
+def on_hold_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     """The purchase held until its payment is about to lapse."""
     if purchase.payment is None:
         raise Contended("A placed purchase without a payment cannot be held.")
     since = purchase.placed_at or now
-    held = {"held_by": by, "released_by": None, "answer_by": since + LONGEST, "failure": None}
-    return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=held))
+    changes = {"held_by": by, "released_by": None, "answer_by": since + LONGEST, "failure": None}
+    return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=changes))
 
 
-def _ordered(context: CheckoutContext, purchase_id: str) -> Purchase:
+def _read_order(context: CheckoutContext, purchase_id: str) -> Purchase:
     purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}:
         raise NotFound("There is no such order.", field="id")

@@ -39,7 +39,7 @@ class CheckoutContext:
     discounts: Discounts
     id_key: bytes = b""
     """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
-    held_channels: frozenset[str] = frozenset()
+    order_hold_channels: frozenset[str] = frozenset()
     """Channels whose orders are held until an operator releases them."""
     return_url: str = ""
     """The shop's page for buyers who come back from the provider's; ``{checkout}`` in it is the session's id."""

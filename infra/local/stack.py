@@ -43,7 +43,7 @@ _PAGES = {
     "Payments": ("LIVEDROP_PAYMENTS", "sandbox"),
     "StripeUrl": ("LIVEDROP_STRIPE_URL", ""),
     "ReturnUrl": ("LIVEDROP_RETURN_URL", ""),
-    "HeldChannels": ("LIVEDROP_HELD_CHANNELS", ""),
+    "OrderHoldChannels": ("LIVEDROP_ORDER_HOLD_CHANNELS", ""),
 }
 """Parameters that the shell may set: the variable, and what holds without it."""
 _FRONT_SECONDS = 60

@@ -168,7 +168,7 @@ def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> Non
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
     completed(shop, purchase)
-    shop.checkout.hold_order(purchase.id, "ann", NOW)
+    shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     assert shop.budgets() == [(0, 0, 1)]
     shop.checkout.capture(purchase.id, 1, NOW + 7 * DAY)
     assert shop.read(purchase.id).state is PurchaseState.CANCELLED

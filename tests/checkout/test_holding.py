@@ -27,21 +27,21 @@ def shop(shop: ShopFixture) -> ShopFixture:
         shop.checkout.markets,
         shop.checkout.discounts,
         shop.checkout.id_key,
-        held_channels=frozenset({"market"}),
+        order_hold_channels=frozenset({"market"}),
     )
-    held = replace(shop, checkout=checkout)
-    held.drop("mug")
-    return held
+    held_shop = replace(shop, checkout=checkout)
+    held_shop.drop("mug")
+    return held_shop
 
 
-def placed(shop: ShopFixture, token: str = "ok") -> str:
+def place_in_held_channel(shop: ShopFixture, token: str = "ok") -> str:
     purchase = shop.open_purchase(("mug", 2), attribution={"channel": "market"})
     assert isinstance(shop.checkout.complete(purchase.id, a_complete_request(token, "pay"), NOW), CheckoutResult)
     return purchase.id
 
 
 def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -> None:
-    purchase_id = placed(shop)
+    purchase_id = place_in_held_channel(shop)
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW)
     held = shop.read(purchase_id)
@@ -53,11 +53,11 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -
 
 
 def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
-    purchase_id = placed(shop)
+    purchase_id = place_in_held_channel(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
-    released = shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
+    released = shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
     assert released.state is PurchaseState.PLACED
-    assert shop.checkout.release_order(purchase_id, "bob", NOW + MINUTE) == released
+    assert shop.checkout.release_from_hold(purchase_id, "bob", NOW + MINUTE) == released
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
     paid = shop.read(purchase_id)
@@ -67,9 +67,9 @@ def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
     assert shop.counts("mug") == (1, 0, 2)
 
 
-def proved_and_held(shop: ShopFixture) -> str:
+def authenticated_and_on_hold(shop: ShopFixture) -> str:
     """An order of a held channel whose buyer was asked, and proved who they are."""
-    purchase_id = placed(shop, "requires_action")
+    purchase_id = place_in_held_channel(shop, "requires_action")
     shop.checkout.capture(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.AWAITING_BUYER
     assert isinstance(shop.gateway, SandboxGateway)
@@ -80,8 +80,8 @@ def proved_and_held(shop: ShopFixture) -> str:
 
 
 def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: ShopFixture) -> None:
-    purchase_id = proved_and_held(shop)
-    shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
+    purchase_id = authenticated_and_on_hold(shop)
+    shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
     shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
     assert shop.read(purchase_id).state is PurchaseState.PAID
     assert shop.counts("mug") == (1, 0, 2)
@@ -90,9 +90,9 @@ def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released
 def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(
     shop: ShopFixture,
 ) -> None:
-    purchase_id = proved_and_held(shop)
+    purchase_id = authenticated_and_on_hold(shop)
     shop.gateway.void(f"sbx_{purchase_id}#1", attempt=1, now=NOW)
-    shop.checkout.release_order(purchase_id, "ann", NOW + MINUTE)
+    shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
     shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
     purchase = shop.read(purchase_id)
     assert purchase.state is PurchaseState.OPEN
@@ -102,17 +102,17 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
 
 
 def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
-    purchase_id = placed(shop)
+    purchase_id = place_in_held_channel(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
-    given_up = shop.checkout.give_up_order(purchase_id, NOW + MINUTE)
-    assert shop.checkout.give_up_order(purchase_id, NOW + MINUTE) == given_up
+    given_up = shop.checkout.cancel_held_order(purchase_id, NOW + MINUTE)
+    assert shop.checkout.cancel_held_order(purchase_id, NOW + MINUTE) == given_up
     assert given_up.state is PurchaseState.CANCELLED
     assert shop.gateway.find(purchase_id, 1, now=NOW) == Declined(f"sbx_{purchase_id}#1", "voided")
     assert shop.counts("mug") == (3, 0, 0)
 
 
 def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
-    purchase_id = placed(shop)
+    purchase_id = place_in_held_channel(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     late = NOW + LONGEST + 2 * MINUTE
     enqueued: list[tuple[str, int]] = []
@@ -125,20 +125,20 @@ def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None
 
 def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 1), key="other")
-    held = shop.checkout.hold_order(purchase.id, "ann", NOW)
-    assert shop.checkout.hold_order(purchase.id, "bob", NOW) == held
+    held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
+    assert shop.checkout.put_on_hold(purchase.id, "bob", NOW) == held
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id) == held
     assert shop.gateway.find(purchase.id, 1, now=NOW) is None
-    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 1), key="other")
-    shop.checkout.hold_order(purchase.id, "ann", NOW)
-    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.put_on_hold(purchase.id, "ann", NOW)
+    shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
@@ -151,13 +151,13 @@ def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixtur
 
 def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 1), key="other")
-    for refused in (shop.checkout.hold_order, shop.checkout.release_order):
+    for refused in (shop.checkout.put_on_hold, shop.checkout.release_from_hold):
         with pytest.raises(Conflict):
             refused(paid.id, "ann", NOW)
         with pytest.raises(NotFound):
             refused("x" * 22, "ann", NOW)
     with pytest.raises(Conflict):
-        shop.checkout.give_up_order(paid.id, NOW)
+        shop.checkout.cancel_held_order(paid.id, NOW)
     assert shop.read(paid.id) == paid
 
 
@@ -171,8 +171,8 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
     purchase = shop.placed(("mug", 1), key="other")
 
     def given_up() -> None:
-        shop.checkout.hold_order(purchase.id, "ann", NOW)
-        shop.checkout.give_up_order(purchase.id, NOW)
+        shop.checkout.put_on_hold(purchase.id, "ann", NOW)
+        shop.checkout.cancel_held_order(purchase.id, NOW)
 
     once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
     with pytest.raises(Contended):
@@ -184,28 +184,28 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
     assert shop.counts("mug") == (3, 0, 0)
 
 
-def captured_and_held(shop: ShopFixture) -> Purchase:
+def captured_and_on_hold(shop: ShopFixture) -> Purchase:
     """Captured, and held by an operator before "paid" was written."""
     paid = shop.paid(("mug", 1), key="other")
     assert paid.payment is not None
     payment = paid.payment.model_copy(update={"answer_by": NOW + LONGEST, "held_by": "ann"})
     changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
-    behind = paid.model_copy(update=changes)
-    assert shop.checkout.purchases.replace(behind) is None
-    return behind
+    on_hold = paid.model_copy(update=changes)
+    assert shop.checkout.purchases.replace(on_hold) is None
+    return on_hold
 
 
 def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) -> None:
-    held = captured_and_held(shop)
+    held = captured_and_on_hold(shop)
     with pytest.raises(Contended):
-        shop.checkout.give_up_order(held.id, NOW)
+        shop.checkout.cancel_held_order(held.id, NOW)
     assert shop.counts("mug") == (2, 0, 1)
     shop.checkout.capture(held.id, 1, NOW)
     assert (shop.read(held.id).state, shop.counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
 
 
 def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
-    held = captured_and_held(shop)
+    held = captured_and_on_hold(shop)
     shop.checkout.capture(held.id, 1, NOW)
     assert shop.read(held.id).state is PurchaseState.PAID
     for layout, hold in holds_of(held):
@@ -215,8 +215,8 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
 
 def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 1), key="other")
-    held = shop.checkout.hold_order(purchase.id, "ann", NOW)
-    shop.checkout.release_order(purchase.id, "ann", NOW)
+    held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
+    shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
     for layout, hold in holds_of(held):
         shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)

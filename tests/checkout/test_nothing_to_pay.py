@@ -21,7 +21,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
     for market in markets["markets"]:
         for option in market["shipping"]:
             option["price"] = dict.fromkeys(option["price"], 0)
-    free = replace(shop.checkout, markets=Markets.model_validate(markets), held_channels=frozenset({"market"}))
+    free = replace(shop.checkout, markets=Markets.model_validate(markets), order_hold_channels=frozenset({"market"}))
     assert isinstance(free, Checkout)
     shop = replace(shop, checkout=free)
     shop.drop("mug")
@@ -29,7 +29,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
     return shop
 
 
-def placed(shop: ShopFixture, **changes: Any) -> str:
+def place_free_order(shop: ShopFixture, **changes: Any) -> str:
     purchase = shop.open_purchase(("mug", 1), codes=("GIFT",), **changes)
     assert purchase.totals.total == 0
     shop.checkout.complete(purchase.id, a_complete_request("declined", "pay"), NOW)
@@ -37,7 +37,7 @@ def placed(shop: ShopFixture, **changes: Any) -> str:
 
 
 def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
-    purchase_id = placed(shop)
+    purchase_id = place_free_order(shop)
     for _ in range(2):
         shop.checkout.capture(purchase_id, 1, NOW)
     paid = shop.read(purchase_id)
@@ -53,7 +53,7 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
 
 
 def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) -> None:
-    purchase_id = placed(shop)
+    purchase_id = place_free_order(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     cancelled, back = shop.checkout.cancel_order(purchase_id, "k", "", "ann", NOW)
     assert (back.amount, back.done_at, cancelled.cancelled_at) == (0, NOW, NOW)
@@ -63,9 +63,9 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) 
 
 
 def test_a_free_order_of_a_held_channel_waits(shop: ShopFixture) -> None:
-    purchase_id = placed(shop, attribution={"channel": "market"})
+    purchase_id = place_free_order(shop, attribution={"channel": "market"})
     shop.checkout.capture(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
-    shop.checkout.release_order(purchase_id, "ann", NOW)
+    shop.checkout.release_from_hold(purchase_id, "ann", NOW)
     shop.checkout.capture(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.PAID

@@ -70,20 +70,20 @@ def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixtu
 
 def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = authorised_and_unheard(shop, stripe)
-    shop.checkout.hold_order(purchase.id, "ann", NOW)
+    shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
-        shop.checkout.give_up_order(purchase.id, NOW)
+        shop.checkout.cancel_held_order(purchase.id, NOW)
     assert (shop.read(purchase.id).state, shop.counts("mug")) == (PurchaseState.ON_HOLD, (2, 0, 1))
     stripe.searched = None
-    shop.checkout.give_up_order(purchase.id, NOW + 4 * MINUTE)
+    shop.checkout.cancel_held_order(purchase.id, NOW + 4 * MINUTE)
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.CANCELLED, ["canceled"])
     assert shop.counts("mug") == (3, 0, 0)
 
 
 def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: Stripe) -> None:
     purchase = authorised_and_unheard(shop, stripe)
-    shop.checkout.hold_order(purchase.id, "ann", NOW)
-    shop.checkout.release_order(purchase.id, "ann", NOW)
+    shop.checkout.put_on_hold(purchase.id, "ann", NOW)
+    shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.PAID, ["succeeded"])
 

@@ -9,15 +9,15 @@ from tests.crashes.world import Act, Process, World
 
 
 def holds_order(buyer: str) -> Act:
-    return lambda world, process: _nothing(process.checkout.hold_order(key_of(buyer), "ann", world.now))
+    return lambda world, process: _nothing(process.checkout.put_on_hold(key_of(buyer), "ann", world.now))
 
 
 def releases_order(buyer: str) -> Act:
-    return lambda world, process: _nothing(process.checkout.release_order(key_of(buyer), "ann", world.now))
+    return lambda world, process: _nothing(process.checkout.release_from_hold(key_of(buyer), "ann", world.now))
 
 
 def gives_up_order(buyer: str) -> Act:
-    return lambda world, process: _nothing(process.checkout.give_up_order(key_of(buyer), world.now))
+    return lambda world, process: _nothing(process.checkout.cancel_held_order(key_of(buyer), world.now))
 
 
 def _nothing(_: object) -> None:

@@ -209,10 +209,10 @@ class World:
         def play() -> None:
             for _ in range(6):
                 purchase_id, now = random.choice(sorted(self.ids) or ["nobody"]), self.stage.now
-                hold = partial(checkout.hold_order, purchase_id, "ann", now)
-                release = partial(checkout.release_order, purchase_id, "ann", now)
+                hold = partial(checkout.put_on_hold, purchase_id, "ann", now)
+                release = partial(checkout.release_from_hold, purchase_id, "ann", now)
                 with suppress(*FAILS):
-                    random.choice([hold, hold, release, partial(checkout.give_up_order, purchase_id, now)])()
+                    random.choice([hold, hold, release, partial(checkout.cancel_held_order, purchase_id, now)])()
 
         return play
 
@@ -223,7 +223,7 @@ class World:
             for purchase in self.purchases():
                 if purchase.state is PurchaseState.ON_HOLD:
                     with suppress(*FAILS):
-                        self.checkout.give_up_order(purchase.id, self.stage.now)
+                        self.checkout.cancel_held_order(purchase.id, self.stage.now)
                 for attempt in range(1, purchase.attempt + 1):
                     try:
                         self.checkout.capture(purchase.id, attempt, self.stage.now)

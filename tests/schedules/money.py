@@ -56,7 +56,7 @@ class MoneyWorld(World):
 
     def process(self) -> Checkout:
         rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
-        return replace(super().process(), held_channels=frozenset({"market"}), risk_rules=rules)
+        return replace(super().process(), order_hold_channels=frozenset({"market"}), risk_rules=rules)
 
     def change(self, key: str, quantity: int) -> PurchaseRequest:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
@@ -134,11 +134,11 @@ class MoneyWorld(World):
             case "cancels an order", _:
                 checkout.cancel_order(order.id, key, "", name, now)
             case "holds", _:
-                checkout.hold_order(order.id, name, now)
+                checkout.put_on_hold(order.id, name, now)
             case "releases", _:
-                checkout.release_order(order.id, name, now)
+                checkout.release_from_hold(order.id, name, now)
             case _:
-                checkout.give_up_order(order.id, now)
+                checkout.cancel_held_order(order.id, now)
         return True
 
     # The provider.

@@ -65,10 +65,10 @@ class Small(World):
         def play() -> None:
             for _ in range(3):
                 with suppress(*FAILS):
-                    checkout.hold_order(purchase_id, "ann", self.stage.now)
+                    checkout.put_on_hold(purchase_id, "ann", self.stage.now)
                     if releases:
-                        checkout.release_order(purchase_id, "ann", self.stage.now)
-                    checkout.give_up_order(purchase_id, self.stage.now)
+                        checkout.release_from_hold(purchase_id, "ann", self.stage.now)
+                    checkout.cancel_held_order(purchase_id, self.stage.now)
 
         return play
 
