@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Purchase, PurchaseState
-from chalicelib.checkout.refund import left_in_holds, refunded_units
+from chalicelib.checkout.refund import refunded_units, remaining_by_hold
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.stock import EpochSeconds, HoldRef, HoldStatus, OrderRef
 
@@ -101,8 +101,8 @@ def bare_claim(purchase: Purchase) -> Claim:
 
 def _of_line(purchase: Purchase, line: Line, bare: Claim) -> Iterator[Claim]:
     finished = purchase.model_copy(update={"refunds": tuple(one for one in purchase.refunds if one.restocked)})
-    most = left_in_holds(line, refunded_units(finished, line.id, restocked_only=True))
-    least = left_in_holds(line, refunded_units(purchase, line.id, restocked_only=True))
+    most = remaining_by_hold(line, refunded_units(finished, line.id, restocked_only=True))
+    least = remaining_by_hold(line, refunded_units(purchase, line.id, restocked_only=True))
     for hold in line.holds:
         yield Claim(
             bare.purchase_id, bare.state, bare.epoch, bare.attempt, bare.updated_at, bare.placed_at,

@@ -114,14 +114,14 @@ def _still(
     line = next((line for line in purchase.lines if line.drop_id == subject), None)
     if line is None or (purchase.state is PurchaseState.OPEN and _lapsed(line, now)):
         return 0
-    return min(entry.units, line.quantity - _given_back(purchase, line))
+    return min(entry.units, line.quantity - _restocked_units(purchase, line))
 
 
 def _lapsed(line: Line, now: EpochSeconds) -> bool:
     return all(hold.until + CLOCK_MARGIN_SECONDS < now for hold in line.holds)
 
 
-def _given_back(purchase: Purchase, line: Line) -> int:
+def _restocked_units(purchase: Purchase, line: Line) -> int:
     """Units that refunds have put back into stock. What was refunded without that, the buyer still has."""
-    back = [part for one in purchase.refunds if one.restocked for part in one.lines]
-    return sum(part.quantity for part in back if part.line_id == line.id)
+    parts = [part for one in purchase.refunds if one.restocked for part in one.lines]
+    return sum(part.quantity for part in parts if part.line_id == line.id)

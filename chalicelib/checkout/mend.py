@@ -154,7 +154,7 @@ class _Mending:
 
     def _shrink(self, ref: HoldRef, claim: Claim) -> bool:
         if claim.state is PurchaseState.PAID:
-            shrunk = self.context.stock.give_back(self.layout, ref, claim.order, ref.quantity, claim.most)
+            shrunk = self.context.stock.restock(self.layout, ref, claim.order, ref.quantity, claim.most)
         else:
             shrunk = self.context.stock.shrink(self.layout, ref, claim.most)
         self.done.shrunk += shrunk

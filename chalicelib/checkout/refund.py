@@ -74,7 +74,7 @@ def finish_refunds(context: CheckoutContext, purchase: Purchase, now: Instant) -
             purchase = _over(context, purchase, one.id, {"refused": money.code}, now)
             continue
         if one.restock:
-            _units_back(context, purchase, index)
+            _restock_units(context, purchase, index)
         back = {"done_at": now, "restocked": one.restock, "provider_id": money.refund_id if money else None}
         purchase = _over(context, purchase, one.id, back, now)
     return purchase
@@ -194,7 +194,7 @@ def _money_back(
         raise Unavailable("The payment provider did not answer; ask again with the same key.") from error
 
 
-def _units_back(context: CheckoutContext, purchase: Purchase, index: int) -> None:
+def _restock_units(context: CheckoutContext, purchase: Purchase, index: int) -> None:
     """Put the units of one refund back where they were sold from. Targets come from the refunds recorded before it."""
     earlier = purchase.model_copy(update={"refunds": purchase.refunds[:index]})
     through = purchase.model_copy(update={"refunds": purchase.refunds[: index + 1]})
@@ -203,36 +203,38 @@ def _units_back(context: CheckoutContext, purchase: Purchase, index: int) -> Non
         line = next(one for one in purchase.lines if one.id == part.line_id)
         before = refunded_units(earlier, line.id, restocked_only=True)
         after = refunded_units(through, line.id, restocked_only=True)
-        for layout, hold, expected, left in _targets(line, before, after):
-            given = context.stock.give_back(layout, hold, order, expected, left)
-            if not given and not _is_lower(context, layout, hold, order, left):
+        for layout, hold, expected, remaining in _restock_targets(line, before, after):
+            restocked = context.stock.restock(layout, hold, order, expected, remaining)
+            if not restocked and not _later_refund_has_passed(context, layout, hold, order, remaining):
                 raise Contended("Units of an earlier refund are still on their way back.")
 
 
-def _is_lower(context: CheckoutContext, layout: Layout, hold: HoldRef, order: OrderRef, left: int) -> bool:
+def _later_refund_has_passed(
+    context: CheckoutContext, layout: Layout, hold: HoldRef, order: OrderRef, remaining: int
+) -> bool:
     """Whether a later refund has passed: it gives back only what the earlier ones left, so theirs are done.
 
     None stands where the last unit went back.
     """
     status = context.stock.get_hold_statuses([(layout, hold)])[0]
-    return status is None or (status.expires_at is None and status.order == str(order) and status.quantity <= left)
+    return status is None or (status.expires_at is None and status.order == str(order) and status.quantity <= remaining)
 
 
-def _targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:
+def _restock_targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:
     """For each hold that changes: what it has after ``before`` units went back, and after ``after`` did. Last first."""
-    expected, left = left_in_holds(line, before), left_in_holds(line, after)
+    expected, remaining = remaining_by_hold(line, before), remaining_by_hold(line, after)
     for hold in reversed(line.holds):
-        if left[hold.id] < expected[hold.id]:
-            yield layout_of(line), hold, expected[hold.id], left[hold.id]
+        if remaining[hold.id] < expected[hold.id]:
+            yield layout_of(line), hold, expected[hold.id], remaining[hold.id]
 
 
-def left_in_holds(line: Line, back: int) -> dict[str, int]:
+def remaining_by_hold(line: Line, restocked: int) -> dict[str, int]:
     """Units that each hold of a line has after ``back`` of them went back into stock: the last hold's go first."""
-    left = {}
+    remaining = {}
     for hold in reversed(line.holds):
-        left[hold.id] = max(hold.quantity - back, 0)
-        back = max(back - hold.quantity, 0)
-    return left
+        remaining[hold.id] = max(hold.quantity - restocked, 0)
+        restocked = max(restocked - hold.quantity, 0)
+    return remaining
 
 
 def _over(

@@ -259,11 +259,11 @@ def shrink(hold_id: str, seen: int, keep: int, until: EpochSeconds | None) -> Wr
     return Write(update, f"{_QUANTITY_AS_SEEN} AND {_HAS_END}", values, {"#h": hold_id})
 
 
-def give_back(hold_id: str, order: OrderRef, expected: int, left: int) -> Write:
+def restock(hold_id: str, order: OrderRef, expected: int, remaining: int) -> Write:
     """Sold units back, so that ``left`` are sold; 0 leaves a dead mark."""
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :left",
         f"{_ORDER_AT_EPOCH} AND {_QUANTITY_AS_SEEN} AND {_NO_END}",
-        {":back": expected - left, ":left": left, ":order": str(order), ":quantity": expected},
+        {":back": expected - remaining, ":left": remaining, ":order": str(order), ":quantity": expected},
         {"#h": hold_id},
     )

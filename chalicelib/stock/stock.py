@@ -134,9 +134,9 @@ class Stock:
         """
         return verbs.shrink(self._store, layout, ref, keep, until)
 
-    def give_back(self, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, left: int) -> bool:
+    def restock(self, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
         """Sold units go back to stock: from ``expected`` to ``left``; at 0 a dead mark stays. 1 WCU; repeatable."""
-        return verbs.give_back(self._store, layout, ref, order, expected, left)
+        return verbs.restock(self._store, layout, ref, order, expected, remaining)
 
     def mark_dead(self, layout: Layout, hold_id: str) -> bool:
         """Forbid a hold that is gone ever to come back by a late take. False when it stands after all."""

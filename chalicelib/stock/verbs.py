@@ -119,19 +119,19 @@ def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, until: Ep
     return _write(store, layout, ref, write, refused, done=True, gone=False)
 
 
-def give_back(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, left: int) -> bool:
+def restock(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
     """Bring what was sold to the order down from ``expected`` to ``left`` units."""
-    if not 0 <= left <= expected:
-        raise ValueError(f"cannot give back from {expected} to {left}")
+    if not 0 <= remaining <= expected:
+        raise ValueError(f"cannot give back from {expected} to {remaining}")
 
-    def refused(seen: Entry) -> bool | None:
-        ours = seen.until is None and seen.order == str(order)
-        if ours and seen.quantity == left:
+    def interpret(seen: Entry) -> bool | None:
+        matches = seen.until is None and seen.order == str(order)
+        if matches and seen.quantity == remaining:
             return True
-        return None if ours and seen.quantity == expected else False
+        return None if matches and seen.quantity == expected else False
 
-    write = expressions.give_back(ref.id, order, expected, left)
-    return _write(store, layout, ref, write, refused, done=True, gone=False)
+    write = expressions.restock(ref.id, order, expected, remaining)
+    return _write(store, layout, ref, write, interpret, done=True, gone=False)
 
 
 def _write(

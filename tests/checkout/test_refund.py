@@ -97,7 +97,7 @@ def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
     def rival() -> None:
         shop.checkout.refund(paid.id, a_refund_request((line, later), key="refund-2", restock=True), NOW)
 
-    once(monkeypatch, Stock, "give_back", before=rival)
+    once(monkeypatch, Stock, "restock", before=rival)
     after, refund = shop.checkout.refund(paid.id, a_refund_request((line, 1), restock=True), NOW)
     assert (refund.done_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
     assert shop.read(paid.id) == after
@@ -109,15 +109,15 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
 ) -> None:
     shop.drop("mug", stock=2)
     paid = shop.paid(("mug", 2))
-    real = type(shop.stock).give_back
+    real = type(shop.stock).restock
 
     def dies(*_: object, **__: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(type(shop.stock), "give_back", dies)
+    monkeypatch.setattr(type(shop.stock), "restock", dies)
     with pytest.raises(SystemExit):
         shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
-    monkeypatch.setattr(type(shop.stock), "give_back", real)
+    monkeypatch.setattr(type(shop.stock), "restock", real)
     assert shop.read(paid.id).refunds[0].done_at is None
     later = NOW + 2 * MINUTE
     assert shop.checkout.repair(lambda *_: None, later).refunds_finished == 1

@@ -182,7 +182,7 @@ _VERBS: Mapping[str, Any] = {
     "hold_again": _hold_again,
     "release": _release,
     "shrink": _shrink,
-    "give_back": _give_back,
+    "restock": _give_back,
     "mark_dead": _mark_dead,
     "add": _add,
     "read": _read,

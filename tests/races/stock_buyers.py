@@ -139,7 +139,7 @@ class Buyer:
         left = self._random.randrange(hold.quantity)
         self._may_have.add(left)
         order = OrderRef(self._reference, 1)
-        give_back = partial(self._stock.give_back, self._layout, hold, order, hold.quantity, left)
+        give_back = partial(self._stock.restock, self._layout, hold, order, hold.quantity, left)
         answers = at_once(*[give_back] * self._random.choice([1, 2]))
         if True in answers:
             self._was_told(left)

@@ -27,7 +27,7 @@ THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
 HISTORIES = 4 * ROUNDS
 FAULTS = Faults(lost=0.02, unanswered=0.04)
 
-VERBS = ("take",) * 5 + ("sell",) * 4 + ("release",) * 2 + ("hold_again", "shrink", "give_back", "mark_dead", "add")
+VERBS = ("take",) * 5 + ("sell",) * 4 + ("release",) * 2 + ("hold_again", "shrink", "restock", "mark_dead", "add")
 
 
 class Actor:
@@ -48,7 +48,7 @@ class Actor:
         seen = some.randint(1, has)
         asked = Asked(
             verb, hold_id(f"p{number}", "d", 1, has), seen=seen, now=now, until=now + HOLD_SECONDS, order=order,
-            quantity=has if verb == "take" else some.randint(verb != "give_back", seen), plan=some.randint(1, 3),
+            quantity=has if verb == "take" else some.randint(verb != "restock", seen), plan=some.randint(1, 3),
         )  # fmt: skip
         if verb in {"take", "release", "mark_dead", "add"}:
             asked = replace(asked, order=None, seen=0, quantity=2 if verb == "add" else asked.quantity)
@@ -72,8 +72,8 @@ class Actor:
                 return stock.release(layout, ref)
             case "shrink":
                 return stock.shrink(layout, ref, asked.quantity)
-            case "give_back":
-                return stock.give_back(layout, ref, order, asked.seen, asked.quantity)
+            case "restock":
+                return stock.restock(layout, ref, order, asked.seen, asked.quantity)
             case "mark_dead":
                 return stock.mark_dead(layout, asked.name)
             case _:

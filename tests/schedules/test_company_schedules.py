@@ -114,9 +114,7 @@ class Drop(Buckets):
         self.returned.add(taken.hold.id)
         self.sold.pop(taken.hold.id, None)
         units = taken.hold.quantity
-        self.stage.happened["returned"] += bool(
-            self.tried(lambda: stock.give_back(LAYOUT, taken.hold, order, units, 0))
-        )
+        self.stage.happened["returned"] += bool(self.tried(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0)))
 
     def planner(self) -> Callable[[], None]:
         """Repeats changes of stock until each is answered; twins do the same ones."""

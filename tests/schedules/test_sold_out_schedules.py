@@ -58,7 +58,7 @@ class Swinging(Buckets):
         stock = self.process()
         for _ in range(6):
             hold, order = self.sold.pop(self.random.randrange(2))
-            assert stock.give_back(LAYOUT, hold, order, 1, 0)
+            assert stock.restock(LAYOUT, hold, order, 1, 0)
             self.sold.append((self.held, self.bought(stock, self.held)))
             self.held = self.held_somewhere(stock)
             self.stage.happened["sales undone"] += 1

@@ -50,7 +50,7 @@ def any_write(random: Random) -> Write:
             expressions.hold_again(name, order, 20),
             expressions.release(name, random.choice([None, order])),
             expressions.shrink(name, 2, 1, random.choice([None, 10])),
-            expressions.give_back(name, order, random.choice([1, 2]), random.choice([0, 1])),
+            expressions.restock(name, order, random.choice([1, 2]), random.choice([0, 1])),
             expressions.add_units(random.choice([1, 2]), 1),
             expressions.withdraw(random.choice([1, 2, 3]), 1, random.choice([{}, {other: Entry(1, 10)}])),
             expressions.forget({name: random.choice([Entry(0, 10), Entry(0, points_to=1, version=1)])}),

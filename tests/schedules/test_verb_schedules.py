@@ -144,7 +144,7 @@ class Returns(Owned):
         order = OrderRef(ORDER, 1)
         for expected, left in self.asked:
             self.asked_for(left)
-            if not stock.give_back(LAYOUT, self.ref, order, expected, left):
+            if not stock.restock(LAYOUT, self.ref, order, expected, left):
                 return True  # a twin has gone on
         return True
 
@@ -222,8 +222,8 @@ def test_the_search_catches_a_return_without_a_target(search: Search, monkeypatc
         values = {":back": expected - left, ":order": str(order), ":zero": 0}
         return expressions.Write(update, "h.#h.o = :order AND h.#h.q > :zero", values, write.names)
 
-    real = expressions.give_back
-    monkeypatch.setattr(expressions, "give_back", give_back)
+    real = expressions.restock
+    monkeypatch.setattr(expressions, "restock", give_back)
     search.catches("a return without a target", 500, lambda seed: play_returns(seed, "doubled"))
 
 

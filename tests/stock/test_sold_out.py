@@ -26,7 +26,7 @@ def two_units(tables: Tables, buckets: int) -> tuple[Shelf, HoldRef, HoldRef]:
 
 def one_back_then_one_sold(shelf: Shelf, early: HoldRef, last: HoldRef) -> None:
     """At every instant from here on a unit is free."""
-    assert shelf.stock.give_back(shelf.layout, early, FIRST, 1, 0)
+    assert shelf.stock.restock(shelf.layout, early, FIRST, 1, 0)
     shelf.stock.sell(shelf.layout, last, 1, LAST)
 
 

@@ -50,7 +50,7 @@ def test_the_sold_out_instant_is_kept_until_a_unit_comes_back(tables: Tables) ->
     shelf.stock.sell(shelf.layout, hold, 1, ORDER)
     assert shelf.stock.refresh(shelf.layout, NOW + 10).sold_out_at == NOW + 10
     assert shelf.stock.refresh(shelf.layout, NOW + 20).sold_out_at == NOW + 10
-    shelf.stock.give_back(shelf.layout, hold, ORDER, 1, 0)
+    shelf.stock.restock(shelf.layout, hold, ORDER, 1, 0)
     again = shelf.stock.refresh(shelf.layout, NOW + 30)
     assert (again.sold_out_at, again.available) == (None, 1)
 

@@ -95,7 +95,7 @@ def test_another_order_can_do_nothing(shelf: Shelf, name: str) -> None:
     assert shelf.stock.sell(shelf.layout, hold, 2, OTHER) == Gone()
     assert shelf.stock.hold_again(shelf.layout, hold, OTHER, UNTIL) == Gone()
     assert shelf.stock.release(shelf.layout, hold, OTHER) is False
-    assert shelf.stock.give_back(shelf.layout, hold, OTHER, 2, 0) is False
+    assert shelf.stock.restock(shelf.layout, hold, OTHER, 2, 0) is False
     assert shelf.bucket(0) == before
 
 
@@ -137,11 +137,11 @@ def test_shrinking_gives_units_back_and_converges_when_repeated(shelf: Shelf, na
 def test_given_back_units_can_be_sold_again_and_a_repeat_converges(shelf: Shelf, name: str) -> None:
     hold = shelf.hold(name, 3)
     shelf.stock.sell(shelf.layout, hold, 3, ORDER)
-    assert shelf.stock.give_back(shelf.layout, hold, ORDER, 3, 1) is True
-    assert shelf.stock.give_back(shelf.layout, hold, ORDER, 3, 1) is True
+    assert shelf.stock.restock(shelf.layout, hold, ORDER, 3, 1) is True
+    assert shelf.stock.restock(shelf.layout, hold, ORDER, 3, 1) is True
     assert shelf.bucket(0) == {"a": 3, "s": 4, "h": {name: {"q": 1, "o": "order-abc001"}}}
-    assert shelf.stock.give_back(shelf.layout, hold, ORDER, 1, 0) is True
-    assert shelf.stock.give_back(shelf.layout, hold, ORDER, 1, 0) is True
+    assert shelf.stock.restock(shelf.layout, hold, ORDER, 1, 0) is True
+    assert shelf.stock.restock(shelf.layout, hold, ORDER, 1, 0) is True
     dead = {"a": 4, "s": 4, "h": {name: {"q": 0, "o": "order-abc001"}}}
     assert shelf.bucket(0) == dead
     assert shelf.stock.sell(shelf.layout, hold, 3, NEXT) == Gone()
@@ -175,7 +175,7 @@ def test_every_verb_finds_a_stray_from_its_home(tables: Tables) -> None:
     assert shelf.stock.get_hold_statuses([(shelf.layout, misled)]) == [HoldStatus(1, 1, UNTIL, None)]
     assert shelf.stock.hold_again(shelf.layout, misled, ORDER, UNTIL) == HeldAgain(UNTIL)
     assert shelf.stock.sell(shelf.layout, misled, 1, NEXT) == Sold(1)
-    assert shelf.stock.give_back(shelf.layout, misled, NEXT, 1, 0) is True
+    assert shelf.stock.restock(shelf.layout, misled, NEXT, 1, 0) is True
     assert shelf.bucket(1)["a"] == 2
 
 
