@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from chalicelib.checkout.exchange import Caller, CheckoutResult, NoPurchase, PurchaseRequest
 from chalicelib.checkout.identity import derive_purchase_id
-from chalicelib.checkout.lines import Basket, fill, given_up
+from chalicelib.checkout.lines import Basket, fill, removed_holds
 from chalicelib.checkout.model import Destination, Line, Purchase, PurchaseState
 from chalicelib.checkout.status import current_result, not_open_result
 from chalicelib.checkout.till import (
     NOT_FOUND,
     CheckoutContext,
-    give_back_unnamed,
-    give_up,
+    abandon_request,
     next_version,
     order_of,
+    release_unreferenced,
     remembered,
     seen,
 )
@@ -47,11 +47,11 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
     try:
         existing = context.purchases.create(purchase)
     except BadInput:
-        _let_all_go(context, basket)
+        _release_new_holds(context, basket)
         raise
     if existing is None:
         return current_result(purchase, now, *basket.messages, created=True)
-    give_back_unnamed(context.stock, basket.taken, existing)
+    release_unreferenced(context.stock, basket.new_holds, existing)
     return _created_before(existing, request, now)
 
 
@@ -94,9 +94,9 @@ def cancel(
     if purchase.state is PurchaseState.OPEN and not repeated:
         keys = remembered(purchase.keys, key, fingerprint)
         cancelled = next_version(purchase, now, state=PurchaseState.CANCELLED, cancelled_at=now, keys=keys)
-        purchase = _write(context, cancelled, [], (key, fingerprint)) or cancelled
+        purchase = replace_or_replay(context, cancelled, [], (key, fingerprint)) or cancelled
     if purchase.state is PurchaseState.CANCELLED:
-        _let_go(context, purchase, ())
+        release_removed_holds(context, purchase, ())
     elif not repeated:
         return not_open_result(purchase, now)
     return current_result(purchase, now)
@@ -109,13 +109,13 @@ def _created_before(existing: Purchase, request: PurchaseRequest, now: Instant) 
     return current_result(existing, now, created=True)
 
 
-def _let_all_go(context: CheckoutContext, basket: Basket) -> None:
+def _release_new_holds(context: CheckoutContext, basket: Basket) -> None:
     """Give back what a create took that can never be written; what a twin wrote with less keeps what it names."""
     existing = context.purchases.read(basket.purchase_id)
     if existing is not None:
-        give_back_unnamed(context.stock, basket.taken, existing)
+        release_unreferenced(context.stock, basket.new_holds, existing)
         return
-    for layout, hold in basket.taken:
+    for layout, hold in basket.new_holds:
         context.stock.release(layout, hold)
 
 
@@ -190,35 +190,35 @@ def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequ
     )
     changed = context.priced(context.asked_anew(changed))
     try:
-        existing = _write(context, changed, basket.taken, (request.key, request.fingerprint))
+        existing = replace_or_replay(context, changed, basket.new_holds, (request.key, request.fingerprint))
     except BadInput:
-        give_up(context, purchase, basket.taken, now)
+        abandon_request(context, purchase, basket.new_holds, now)
         raise
-    _let_go(context, purchase, (existing or changed).lines)
+    release_removed_holds(context, purchase, (existing or changed).lines)
     return current_result(existing, now) if existing else current_result(changed, now, *basket.messages)
 
 
-def _let_go(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
+def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
     """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
     order = order_of(purchase) if purchase.attempt else None
-    for layout, hold, units in given_up(purchase.lines, kept):
+    for layout, hold, units in removed_holds(purchase.lines, kept):
         if units:
             context.stock.shrink(layout, hold, units)
         else:
             context.stock.release(layout, hold, order)
 
 
-def _write(
+def replace_or_replay(
     context: CheckoutContext,
     purchase: Purchase,
-    taken: list[tuple[Layout, HoldRef]],
+    new_holds: list[tuple[Layout, HoldRef]],
     repeat_of: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""
     existing = context.purchases.replace(purchase)
     if existing is None:
         return None
-    give_back_unnamed(context.stock, taken, existing)
+    release_unreferenced(context.stock, new_holds, existing)
     if seen(existing, *repeat_of):
         return existing
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")

@@ -15,11 +15,11 @@ from chalicelib.checkout.status import current_result, missing_fields, not_open_
 from chalicelib.checkout.till import (
     NOT_FOUND,
     CheckoutContext,
-    give_back_unnamed,
-    give_up,
+    abandon_request,
     holds_of,
     next_version,
     order_of,
+    release_unreferenced,
     remembered,
     reserves_of,
     seen,
@@ -63,14 +63,14 @@ def complete(
         return stopped
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(context, purchase, basket, now):
-        purchase = give_up(context, purchase, basket.taken, now)
+        purchase = abandon_request(context, purchase, basket.new_holds, now)
         return _met(purchase, request, now) or CheckoutResult(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = context.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
         return _new_total(context, frozen, basket, request, now)
     reserved = _counted(context, purchase, frozen, basket, now)
     if isinstance(reserved, Message):
-        purchase = give_up(context, purchase, basket.taken, now)
+        purchase = abandon_request(context, purchase, basket.new_holds, now)
         return _met(purchase, request, now) or current_result(purchase, now, reserved)
     if isinstance(reserved, dict):
         less = context.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
@@ -127,7 +127,7 @@ def _counted(
     try:
         return count_units(context, frozen, now) or reserve(context, frozen, basket, now)
     except LivedropError:
-        give_up(context, purchase, basket.taken, now)
+        abandon_request(context, purchase, basket.new_holds, now)
         raise
 
 
@@ -149,7 +149,7 @@ def _overtaken(
     context: CheckoutContext, existing: Purchase, basket: Basket, request: CompleteRequest, now: Instant
 ) -> CheckoutResult:
     """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
-    give_back_unnamed(context.stock, basket.taken, existing)
+    release_unreferenced(context.stock, basket.new_holds, existing)
     repeated = _repeated(existing, request, now)
     if repeated:
         return repeated
@@ -249,5 +249,5 @@ def _new_total(
     existing = context.purchases.replace(repriced)
     if existing is not None:
         return _overtaken(context, existing, basket, request, now)
-    give_back_unnamed(context.stock, basket.taken, repriced)
+    release_unreferenced(context.stock, basket.new_holds, repriced)
     return current_result(repriced, now, _TOTALS_CHANGED)

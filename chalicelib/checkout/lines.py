@@ -35,7 +35,7 @@ class Basket:
     currency: str | None = None
     market: str | None = None
     lines: list[Line] = field(default_factory=list)
-    taken: list[tuple[Layout, HoldRef]] = field(default_factory=list)
+    new_holds: list[tuple[Layout, HoldRef]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
 
@@ -74,7 +74,7 @@ def fill(
         if line and quantity <= line.quantity:
             basket.lines.append(reduced(line, quantity))
             continue
-        if line and holds + len(basket.taken) >= MOST_HOLDS:
+        if line and holds + len(basket.new_holds) >= MOST_HOLDS:
             content = "These units were asked for in too many portions; more of them need a purchase of their own."
             basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
             basket.lines.append(line)
@@ -172,7 +172,7 @@ def take_units(
         wanted = answer.quantity
     if isinstance(answer, Taken):
         if not answer.sold:
-            basket.taken.append((drop.layout, answer.hold))
+            basket.new_holds.append((drop.layout, answer.hold))
         if answer.hold.quantity < quantity:
             content = f"Only {answer.hold.quantity} of {quantity} were left."
             basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
@@ -228,7 +228,7 @@ def _kept(image_url: str | None) -> str | None:
     return image_url if image_url and len(image_url.encode()) <= _LONGEST_IMAGE_URL else None
 
 
-def given_up(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Layout, HoldRef, int]]:
+def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Layout, HoldRef, int]]:
     """What a written change no longer names: holds with the units of each that stay (0: the hold goes)."""
     kept = {hold.id: hold.quantity for line in after for hold in line.holds}
     return [

@@ -111,7 +111,7 @@ class _Mending:
             self.done.not_mended += 1
             return True
         if status is not None and found.fault in _NOBODYS:
-            freed = self.context.stock.free(self.layout, found.hold_id, status)
+            freed = self.context.stock.release_orphan(self.layout, found.hold_id, status)
             self.done.freed += freed
             return freed
         assert claim is not None

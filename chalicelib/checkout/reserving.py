@@ -65,7 +65,7 @@ def _share(
     if found is None:
         return answer if isinstance(answer, Busy) else None
     if not found.sold:
-        basket.taken.append((layout, found.hold))
+        basket.new_holds.append((layout, found.hold))
     return Reserved(budget=budget.name, hold=found.hold)
 
 

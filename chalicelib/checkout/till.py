@@ -162,7 +162,7 @@ def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchas
     return changed
 
 
-def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], existing: Purchase) -> None:
+def release_unreferenced(stock: Stock, new_holds: list[tuple[Layout, HoldRef]], existing: Purchase) -> None:
     """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
 
     ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
@@ -172,14 +172,14 @@ def give_back_unnamed(stock: Stock, taken: list[tuple[Layout, HoldRef]], existin
     """
     cancelled = existing.state is PurchaseState.CANCELLED
     holds = [] if cancelled else [*holds_of(existing), *reserves_of(existing)]
-    named = {(hold.id, hold.until) for _, hold in holds}
-    for layout, hold in taken:
-        if (hold.id, hold.until) not in named:
+    referenced = {(hold.id, hold.until) for _, hold in holds}
+    for layout, hold in new_holds:
+        if (hold.id, hold.until) not in referenced:
             stock.release(layout, hold)
 
 
-def give_up(
-    context: CheckoutContext, purchase: Purchase, taken: list[tuple[Layout, HoldRef]], now: Instant
+def abandon_request(
+    context: CheckoutContext, purchase: Purchase, new_holds: list[tuple[Layout, HoldRef]], now: Instant
 ) -> Purchase:
     """Give back what a request took before it gave up *without* a write; answers the purchase as it now stands.
 
@@ -187,9 +187,9 @@ def give_up(
     write that changes nothing else: who comes later is refused. One write, and one a hold; only a read if none was
     taken.
     """
-    if not taken:
+    if not new_holds:
         return context.purchases.read(purchase.id) or purchase
-    used_up = next_version(purchase, now)
-    existing = context.purchases.replace(used_up) or used_up
-    give_back_unnamed(context.stock, taken, existing)
+    superseding = next_version(purchase, now)
+    existing = context.purchases.replace(superseding) or superseding
+    release_unreferenced(context.stock, new_holds, existing)
     return existing

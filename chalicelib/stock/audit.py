@@ -107,14 +107,14 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
     )
 
 
-def free(store: StockStore, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
+def release_orphan(store: StockStore, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
     """Make a hold's units available, if it is, whole, what was ``seen``: renewed, sold or moved meanwhile, it stays.
 
     Units that an order had leave a dead mark: were the hold only removed, a late take could bring it back, and a late
     sell of that order could then sell it.
     """
     entry = Entry(seen.quantity, seen.expires_at, seen.order)
-    write = expressions.free(hold_id, entry, for_good=seen.order is not None)
+    write = expressions.release_orphan(hold_id, entry, leave_tombstone=seen.order is not None)
     return store.write(layout.drop_id, seen.bucket, write) is None
 
 

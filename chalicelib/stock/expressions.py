@@ -237,11 +237,11 @@ def release(hold_id: str, order: OrderRef | None) -> Write:
     )
 
 
-def free(hold_id: str, seen: Entry, *, for_good: bool) -> Write:
+def release_orphan(hold_id: str, seen: Entry, *, leave_tombstone: bool) -> Write:
     """Units back, if the hold is, whole, what was ``seen``; ``for_good`` leaves a dead mark."""
     values: dict[str, Any] = {":seen": record_of(seen), ":back": seen.quantity}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :back"
-    if for_good:
+    if leave_tombstone:
         update += f", {_OWN} = :dead"
         values[":dead"] = record_of(Entry(0))
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
 from chalicelib.stock import expressions, verbs, withdrawal
-from chalicelib.stock.audit import Audit, StockPlan, audit, free
+from chalicelib.stock.audit import Audit, StockPlan, audit, release_orphan
 from chalicelib.stock.layout import home_of, plan_additions
 from chalicelib.stock.live import Changes, Summaries
 from chalicelib.stock.model import (
@@ -186,6 +186,6 @@ class Stock:
         """Compare every bucket with the rules of stock, by strong reads (1 RCU a bucket; three where one is broken)."""
         return audit(self._store, layout, size, now, plan)
 
-    def free(self, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
+    def release_orphan(self, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
         """Make units available that were found to be nobody's. 1 WCU; False when the hold is not as it was ``seen``."""
-        return free(self._store, layout, hold_id, seen)
+        return release_orphan(self._store, layout, hold_id, seen)

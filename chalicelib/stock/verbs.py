@@ -96,13 +96,13 @@ def hold_again(
 def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | None) -> bool:
     """Make the units available. True when they are, by this or an earlier write."""
 
-    def refused(seen: Entry) -> bool | None:
+    def interpret(seen: Entry) -> bool | None:
         if not seen.has_units:
             return True
         free_to_go = seen.is_held and seen.order is None
         return None if free_to_go or (order is not None and seen.order == str(order)) else False
 
-    return _write(store, layout, ref, expressions.release(ref.id, order), refused, done=True, gone=True)
+    return _write(store, layout, ref, expressions.release(ref.id, order), interpret, done=True, gone=True)
 
 
 def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, until: EpochSeconds | None) -> bool:
@@ -110,13 +110,13 @@ def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, until: Ep
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot shrink a hold of {ref.quantity} to {keep}")
 
-    def refused(seen: Entry) -> bool | None:
+    def interpret(seen: Entry) -> bool | None:
         if seen.is_held and seen.quantity == keep:
             return True
         return None if seen.is_held and seen.quantity == ref.quantity else False
 
     write = expressions.shrink(ref.id, ref.quantity, keep, until)
-    return _write(store, layout, ref, write, refused, done=True, gone=False)
+    return _write(store, layout, ref, write, interpret, done=True, gone=False)
 
 
 def restock(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
@@ -139,7 +139,7 @@ def _write(
     layout: Layout,
     ref: HoldRef,
     write: Write,
-    refused: Callable[[Entry], _Answer | None],
+    interpret: Callable[[Entry], _Answer | None],
     *,
     done: _Answer,
     gone: _Answer,
@@ -154,7 +154,7 @@ def _write(
         if found is None:
             return gone
         place, seen = found
-        answer = refused(seen)
+        answer = interpret(seen)
         if answer is not None:
             return answer
     raise Contended("the hold is being changed by others")

@@ -131,7 +131,7 @@ def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, mov
     assert found.status is not None
     MOVES[move](shop, purchase)
     before = bucket(shop)
-    assert not shop.stock.free(audited(shop).drop.layout, found.hold_id, found.status)
+    assert not shop.stock.release_orphan(audited(shop).drop.layout, found.hold_id, found.status)
     assert bucket(shop) == before
 
 
@@ -156,7 +156,7 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
 
 def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
-    assert shop.stock.free(audited(shop).drop.layout, hold_of(purchase).id, _hold_status(shop, purchase))
+    assert shop.stock.release_orphan(audited(shop).drop.layout, hold_of(purchase).id, _hold_status(shop, purchase))
     rival = shop.paid(("mug", 9), key="rival")
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.capture(purchase.id, 1, LATER)

@@ -181,12 +181,12 @@ def test_a_sale_at_any_instant_of_a_repair_is_not_harmed(case: UseCase, meanwhil
 
 
 def test_a_repair_that_frees_what_it_has_not_seen_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    careful = expressions.free
+    careful = expressions.release_orphan
 
-    def careless(hold_id: str, seen: Any, *, for_good: bool) -> expressions.Write:
-        write = careful(hold_id, seen, for_good=for_good)
+    def careless(hold_id: str, seen: Any, *, leave_tombstone: bool) -> expressions.Write:
+        write = careful(hold_id, seen, leave_tombstone=leave_tombstone)
         values = {name: value for name, value in write.values.items() if name != ":seen"}
         return expressions.Write(write.update, f"attribute_exists({expressions.HOLDS}.#h)", values, write.names)
 
-    monkeypatch.setattr(expressions, "free", careless)
+    monkeypatch.setattr(expressions, "release_orphan", careless)
     assert sold_at_each_call(DAMAGED[0], MEANWHILE["and pays"])[1] != []
