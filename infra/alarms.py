@@ -21,7 +21,7 @@ _GRAVE = {
     "step_ups": "Card testing: a drop asks its buyers to authenticate",
     "refunds_failed": "A refund failed at the provider",
     "refunds_refused": "The provider refused a refund: less was left than it was to give back",
-    "refunds_without_order": "A refund was made at the provider that its order has no room for",
+    "unmatched_refunds": "A refund was made at the provider that its order has no room for",
     "cues_refused": "A cue was refused",
     "export_differences": "An export differs from the orders",
 }

@@ -178,7 +178,7 @@ def _refund(purchase: Purchase, done: Refund) -> Json:
         {
             "line_item_id": part.line_id,
             "quantity": part.quantity,
-            "goods": part.goods,
+            "goods": part.item_amount,
             "discount": part.discount,
             "tax": part.tax,
         }
@@ -187,7 +187,7 @@ def _refund(purchase: Purchase, done: Refund) -> Json:
     return {
         "order_id": order_id(purchase.id),
         "refund_id": done.id,
-        "status": "completed" if done.done_at is not None else "pending",
+        "status": "completed" if done.completed_at is not None else "pending",
         "amount": {"amount": done.amount, "currency": purchase.currency},
         "shipping": done.shipping,
         "restock": done.restock,

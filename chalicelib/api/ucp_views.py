@@ -155,7 +155,7 @@ def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Js
 
 
 def _given_back(purchase: Purchase, line_id: str) -> int:
-    refunds = (one for one in purchase.refunds if one.refused is None)
+    refunds = (one for one in purchase.refunds if one.failure_code is None)
     return sum(part.quantity for one in refunds for part in one.lines if part.line_id == line_id)
 
 
@@ -293,8 +293,8 @@ def _adjustment(refund: Refund) -> Json:
     return {
         "id": refund.id,
         "type": "refund",
-        "occurred_at": rfc3339(refund.done_at or refund.requested_at),
-        "status": "failed" if refund.refused else "completed" if refund.done_at is not None else "pending",
+        "occurred_at": rfc3339(refund.completed_at or refund.requested_at),
+        "status": "failed" if refund.failure_code else "completed" if refund.completed_at is not None else "pending",
         "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines if part.quantity],
         "totals": [{"type": "total", "amount": -refund.amount}],
     }

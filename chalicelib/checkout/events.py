@@ -7,7 +7,7 @@ from typing import Final
 from chalicelib.checkout.capture import capture
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, PurchaseState
-from chalicelib.checkout.refund import note_refund
+from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND, Instant
@@ -57,7 +57,7 @@ def act_on_event(context: CheckoutContext, provider: str, event_id: str, now: In
             count("refunds_failed")
             logger.error("a refund failed at the provider", extra=about)
         case EventKind.REFUND:
-            _note_refund(context, event, now)
+            _record_external_refund(context, event, now)
     return None
 
 
@@ -85,7 +85,7 @@ def _differs(purchase: Purchase, event: ProviderEvent) -> bool:
     return said not in {(None, None), (purchase.totals.total, purchase.currency)}
 
 
-def _note_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -> None:
+def _record_external_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -> None:
     """A refund that was made: in the provider's console, if it is none of ours."""
     known = context.gateway.purchase_of(event.payment_id) if event.payment_id else None
     if known is None or event.provider_refund_id is None or event.amount is None:
@@ -93,7 +93,7 @@ def _note_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -
         logger.error("a refund of no order of ours", extra={"event": event.id})
         return
     try:
-        note_refund(context, known[0], event.provider_refund_id, event.amount, event.refund_id, now)
+        record_external_refund(context, known[0], event.provider_refund_id, event.amount, event.refund_id, now)
     except Conflict as error:
-        count("refunds_without_order")
+        count("unmatched_refunds")
         logger.error("a refund that no order has room for", extra={"event": event.id, "reason": error.code})

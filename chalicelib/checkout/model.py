@@ -142,7 +142,7 @@ class RefundLine(_Frozen):
 
     line_id: str
     quantity: int = 0
-    goods: int = 0
+    item_amount: int = 0
     """Minor units given back for goods, discount taken off, without tax on top."""
     discount: int = 0
     """The share of the line's discount that goes with them."""
@@ -161,19 +161,19 @@ class Refund(_Frozen):
     shipping: int = 0
     shipping_tax: int = 0
     restock: bool
-    by: str | None = None
+    requested_by: str | None = None
     """Who asked for it. Kept here alone: it goes into no event and no export."""
     requested_at: Instant
-    done_at: Instant | None = None
+    completed_at: Instant | None = None
     restocked: bool = False
     provider_id: str | None = None
-    refused: str | None = None
+    failure_code: str | None = None
     """Why the provider would not give it back: its code. Then it gives back nothing, and stands for the record."""
 
     @property
-    def under_way(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether it is still to be carried out."""
-        return self.done_at is None and self.refused is None
+        return self.completed_at is None and self.failure_code is None
 
 
 class UsedKey(_Frozen):

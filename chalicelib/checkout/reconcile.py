@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.checkout.model import Purchase, PurchaseState
-from chalicelib.checkout.refund import note_refund
+from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict, Contended, Unavailable
 from chalicelib.instants import MINUTE, Instant
@@ -114,11 +114,11 @@ def _compare_order(
     for made in payment.refunds:
         known = by_provider.get(made.provider_refund_id) or ours.get(made.refund_id or "")
         if known is not None:
-            if known.amount != made.amount or known.refused is not None:
+            if known.amount != made.amount or known.failure_code is not None:
                 _differs(found, Difference.REFUND, made.provider_refund_id, purchase)
             continue
         try:
-            found.refunds_recorded += note_refund(
+            found.refunds_recorded += record_external_refund(
                 context, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now
             )
         except Conflict:
@@ -130,7 +130,12 @@ def _compare_order(
             )
     there = {made.provider_refund_id for made in payment.refunds}
     for one in purchase.refunds:
-        if one.done_at is not None and one.amount and one.provider_id not in there and now - one.done_at > YOUNG:
+        if (
+            one.completed_at is not None
+            and one.amount
+            and one.provider_id not in there
+            and now - one.completed_at > YOUNG
+        ):
             _differs(found, Difference.REFUND, one.provider_id or "", purchase)
 
 

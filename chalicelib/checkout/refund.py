@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from chalicelib.checkout.exchange import RefundRequest
-from chalicelib.checkout.giving_back import Back, amount_of, back_of, rest_of
+from chalicelib.checkout.giving_back import RefundAllocation, allocate_amount, allocate_refund, refundable_remainder
 from chalicelib.checkout.identity import log_reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, PurchaseState, Refund
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
@@ -31,21 +31,21 @@ def refund(context: CheckoutContext, purchase_id: str, request: RefundRequest, n
     Dying anywhere leaves a recorded refund that a repeat of the same key, the next refund, or ``repair`` finishes.
     Two writes, one provider call, and one write for each hold that gives units back.
     """
-    purchase = _paid(context, purchase_id)
+    purchase = _read_paid_order(context, purchase_id)
     if len(dict(request.lines)) != len(request.lines):
         raise BadInput("A line may be named once.", field="$.lines")
     if request.amount is not None and request.amount < 1:
         raise BadInput("A refund gives back at least one minor unit.", field="$.amount")
-    return _carried_out(context, purchase, request, now)
+    return _execute_refund(context, purchase, request, now)
 
 
 def cancel_order(
     context: CheckoutContext, purchase_id: str, key: str, fingerprint: str, actor: str, now: Instant
 ) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""
-    purchase = _paid(context, purchase_id)
+    purchase = _read_paid_order(context, purchase_id)
     request = RefundRequest(key=key, fingerprint=fingerprint, lines=(), restock=True, actor=actor, full=True)
-    return _carried_out(context, purchase, request, now)
+    return _execute_refund(context, purchase, request, now)
 
 
 def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
@@ -53,7 +53,7 @@ def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = F
     return sum(
         part.quantity
         for one in purchase.refunds
-        if one.refused is None and (one.restock or not restocked_only)
+        if one.failure_code is None and (one.restock or not restocked_only)
         for part in one.lines
         if part.line_id == line_id
     )
@@ -65,22 +65,22 @@ def finish_refunds(context: CheckoutContext, purchase: Purchase, now: Instant) -
     One that the provider refuses is over, with nothing given back: no later one was done before it.
     """
     for index, one in enumerate(purchase.refunds):
-        if not one.under_way:
+        if not one.is_pending:
             continue
-        money = _money_back(context, purchase, one, now)
-        if isinstance(money, RefundRefused):
+        outcome = _refund_payment(context, purchase, one, now)
+        if isinstance(outcome, RefundRefused):
             count("refunds_refused")
-            logger.error("refund refused", extra={"purchase": log_reference(purchase.id), "code": money.code})
-            purchase = _over(context, purchase, one.id, {"refused": money.code}, now)
+            logger.error("refund refused", extra={"purchase": log_reference(purchase.id), "code": outcome.code})
+            purchase = _close_refund(context, purchase, one.id, {"failure_code": outcome.code}, now)
             continue
         if one.restock:
             _restock_units(context, purchase, index)
-        back = {"done_at": now, "restocked": one.restock, "provider_id": money.refund_id if money else None}
-        purchase = _over(context, purchase, one.id, back, now)
+        changes = {"completed_at": now, "restocked": one.restock, "provider_id": outcome.refund_id if outcome else None}
+        purchase = _close_refund(context, purchase, one.id, changes, now)
     return purchase
 
 
-def _paid(context: CheckoutContext, purchase_id: str) -> Purchase:
+def _read_paid_order(context: CheckoutContext, purchase_id: str) -> Purchase:
     purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state in (PurchaseState.OPEN, PurchaseState.CANCELLED):
         raise NotFound("There is no such order.", field="id")
@@ -89,7 +89,7 @@ def _paid(context: CheckoutContext, purchase_id: str) -> Purchase:
     return purchase
 
 
-def _carried_out(
+def _execute_refund(
     context: CheckoutContext, purchase: Purchase, request: RefundRequest, now: Instant
 ) -> tuple[Purchase, Refund]:
     for _ in range(_TRIES):
@@ -99,7 +99,7 @@ def _carried_out(
                 detail = "This Idempotency-Key was used with another body."
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
-        recorded = _recorded(purchase, request, now)
+        recorded = _record_refund(purchase, request, now)
         existing = context.purchases.replace(recorded)
         if existing is None:
             purchase = recorded
@@ -109,13 +109,13 @@ def _carried_out(
         raise Contended("Too many refunds of this order at once.")
     purchase = finish_refunds(context, purchase, now)
     made = next(one for one in purchase.refunds if one.key == short_digest(request.key))
-    if made.refused is not None:
+    if made.failure_code is not None:
         detail = "The provider has less left of this payment than this refund was to give back; nothing was given back."
         raise Conflict(detail, code="refund_refused")
     return purchase, made
 
 
-def _recorded(purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
+def _record_refund(purchase: Purchase, request: RefundRequest, now: Instant) -> Purchase:
     """The purchase with one refund more, not carried out yet. Raises what :func:`back_of` raises.
 
     ``Conflict`` when there would be too many refunds for one item.
@@ -124,27 +124,29 @@ def _recorded(purchase: Purchase, request: RefundRequest, now: Instant) -> Purch
     most_parts = len(request.lines) if request.amount is None else len(purchase.lines)
     if not request.full and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + most_parts > MOST_REFUND_LINES):
         raise Conflict("The order has too many refunds; cancel what is left of it.", code="too_many_refunds")
-    recorded = _with_refund(purchase, request, back_of(purchase, request), now)
+    recorded = with_refund(purchase, request, allocate_refund(purchase, request), now)
     return recorded.model_copy(update={"cancelled_at": purchase.cancelled_at or now}) if request.full else recorded
 
 
-def _with_refund(purchase: Purchase, request: RefundRequest, back: Back, now: Instant, **done: object) -> Purchase:
-    refund_ = Refund(
+def with_refund(
+    purchase: Purchase, request: RefundRequest, allocation: RefundAllocation, now: Instant, **fields: object
+) -> Purchase:
+    added = Refund(
         id=f"rf_{len(purchase.refunds) + 1}",
         key=short_digest(request.key),
         fingerprint=short_digest(request.fingerprint),
-        lines=back.lines,
-        amount=back.amount,
-        shipping=back.shipping,
-        shipping_tax=back.shipping_tax,
+        lines=allocation.lines,
+        amount=allocation.amount,
+        shipping=allocation.shipping,
+        shipping_tax=allocation.shipping_tax,
         restock=request.restock,
-        by=request.actor,
+        requested_by=request.actor,
         requested_at=now,
-    ).model_copy(update=done)
-    return next_version(purchase, now, refunds=(*purchase.refunds, refund_))
+    ).model_copy(update=fields)
+    return next_version(purchase, now, refunds=(*purchase.refunds, added))
 
 
-def note_refund(
+def record_external_refund(
     context: CheckoutContext,
     purchase_id: str,
     provider_refund_id: str,
@@ -166,20 +168,23 @@ def note_refund(
             one.provider_id == provider_refund_id or refund_id == f"{purchase_id}-{one.id}" for one in purchase.refunds
         ):
             return False
-        rest = rest_of(purchase)
-        if amount > rest.amount:
-            raise Conflict(f"Only {rest.amount} of the order was left.", code="refund_exceeds_rest")
+        remainder = refundable_remainder(purchase)
+        if amount > remainder.amount:
+            raise Conflict(f"Only {remainder.amount} of the order was left.", code="refund_exceeds_rest")
         request = RefundRequest(
             f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount
         )
-        done = {"done_at": now, "provider_id": provider_refund_id}
-        if context.purchases.replace(_with_refund(purchase, request, amount_of(rest, amount), now, **done)) is None:
-            count("refunds_by_provider")
+        fields = {"completed_at": now, "provider_id": provider_refund_id}
+        if (
+            context.purchases.replace(with_refund(purchase, request, allocate_amount(remainder, amount), now, **fields))
+            is None
+        ):
+            count("external_refunds")
             return True
     raise Contended("Too many changes of this order at once.")
 
 
-def _money_back(
+def _refund_payment(
     context: CheckoutContext, purchase: Purchase, one: Refund, now: Instant
 ) -> Refunded | RefundRefused | None:
     payment = purchase.payment
@@ -237,18 +242,18 @@ def remaining_by_hold(line: Line, restocked: int) -> dict[str, int]:
     return remaining
 
 
-def _over(
-    context: CheckoutContext, purchase: Purchase, refund_id: str, ending: Mapping[str, object], now: Instant
+def _close_refund(
+    context: CheckoutContext, purchase: Purchase, refund_id: str, changes: Mapping[str, object], now: Instant
 ) -> Purchase:
     """End a refund, once. A refused one that was to cancel the order has not."""
     for _ in range(_TRIES):
         one = next(one for one in purchase.refunds if one.id == refund_id)
-        if not one.under_way:
+        if not one.is_pending:
             return purchase
-        ended = one.model_copy(update=ending)
+        ended = one.model_copy(update=changes)
         refunds = tuple(ended if other is one else other for other in purchase.refunds)
-        uncancelled = ended.refused is not None and purchase.cancelled_at == one.requested_at
-        cancelled_at = None if uncancelled else purchase.cancelled_at
+        reopens = ended.failure_code is not None and purchase.cancelled_at == one.requested_at
+        cancelled_at = None if reopens else purchase.cancelled_at
         finished = next_version(purchase, now, refunds=refunds, cancelled_at=cancelled_at)
         existing = context.purchases.replace(finished)
         if existing is None:

@@ -73,6 +73,6 @@ def _one(
     if is_overdue(purchase, now):
         enqueue_capture(purchase.id, purchase.attempt)
         found.enqueued += 1
-    if any(one.under_way and now - one.requested_at > OVERDUE for one in purchase.refunds):
+    if any(one.is_pending and now - one.requested_at > OVERDUE for one in purchase.refunds):
         finish_refunds(context, purchase, now)
         found.refunds_finished += 1

@@ -31,7 +31,7 @@ def order_status_of(purchase: Purchase) -> OrderStatus:
         return OrderStatus.DECLINED if purchase.payment and purchase.payment.failure else OrderStatus.OPEN
     if purchase.state is not PurchaseState.PAID:
         return OrderStatus[purchase.state.name]
-    refunded = sum(one.amount for one in purchase.refunds if one.done_at is not None)
+    refunded = sum(one.amount for one in purchase.refunds if one.completed_at is not None)
     if refunded and refunded == purchase.totals.total:
         return OrderStatus.REFUNDED
     return OrderStatus.PART_REFUNDED if refunded else OrderStatus.PAID

@@ -27,15 +27,16 @@ LIMITS_KEPT: Instant = 90 * DAY
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
 _SHORT: Final = {
     "action_url": "au", "amount": "am", "answer_by": "ab", "attempt": "at", "automatic": "ac", "bucket": "b",
-    "budget": "bu", "charge_id": "ch", "code": "c", "commission_bps": "cb", "creator_id": "cr", "discount": "di",
-    "done_at": "da", "drop_id": "d", "epoch": "e", "failure": "fa", "fingerprint": "fp", "goods": "g",
+    "budget": "bu", "charge_id": "ch", "code": "c", "commission_bps": "cb", "completed_at": "ca", "creator_id": "cr",
+    "discount": "di", "drop_id": "d", "epoch": "e", "failure": "fa", "failure_code": "fc", "fingerprint": "fp",
     "handler_id": "hi", "held_by": "hb", "hold": "ho", "holds": "h", "homes": "hm", "image_url": "im",
-    "instrument_id": "ii", "instrument_type": "it", "key": "k", "limit_per_buyer": "lb", "line_id": "li", "lines": "l",
-    "marks": "mk", "no_hold_beyond": "nb", "parts": "ps", "price_until": "pu", "priority": "py", "provider": "pr",
-    "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp", "requested_at": "ra", "reserves": "rs",
-    "restock": "re", "restocked": "rd", "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr",
-    "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to",
-    "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt", "unit_price": "p", "until": "u",
+    "instrument_id": "ii", "instrument_type": "it", "item_amount": "ia", "key": "k", "limit_per_buyer": "lb",
+    "line_id": "li", "lines": "l", "marks": "mk", "no_hold_beyond": "nb", "parts": "ps", "price_until": "pu",
+    "priority": "py", "provider": "pr", "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp",
+    "requested_at": "ra", "requested_by": "rb", "reserves": "rs", "restock": "re", "restocked": "rd", "shipping": "s",
+    "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t",
+    "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt",
+    "unit_price": "p", "until": "u",
 }  # fmt: skip
 _LONG: Final = {short: long for long, short in _SHORT.items()}
 _SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts")

@@ -83,7 +83,7 @@ def balanced(purchase: Purchase, entries: Iterable[Entry]) -> bool:
             paid += entry.amount
         else:
             back -= entry.amount
-    refunded = sum(refund.amount for refund in purchase.refunds if refund.done_at is not None)
+    refunded = sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
     return paid == purchase.totals.total and back == refunded
 
 

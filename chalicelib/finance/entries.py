@@ -135,13 +135,13 @@ class _Rows:
             yield purchase.paid_at, None, {"entry_type": EntryType.FEE, "fee": self._payment.fee}
         net_back: dict[str, int] = {}
         for refund in purchase.refunds:
-            if refund.refused is not None:
+            if refund.failure_code is not None:
                 continue  # none after it was done before it was refused: nothing moves
             for part in refund.lines:
-                yield refund.done_at, refund, self._refund(part, net_back)
+                yield refund.completed_at, refund, self._refund(part, net_back)
             if refund.shipping:
                 shipping = self._shipping(EntryType.SHIPPING_REFUND, -refund.shipping, -refund.shipping_tax)
-                yield refund.done_at, refund, shipping
+                yield refund.completed_at, refund, shipping
 
     def _net(self, gross: int, tax: int) -> int:
         return gross - tax if self._included else gross
@@ -156,9 +156,9 @@ class _Rows:
         """Units that came back. Commission goes back by what is refunded so far: all units take all of it back."""
         line = self._lines[part.line_id]
         before = net_back.get(line.id, 0)
-        after = net_back[line.id] = before + self._net(part.goods, part.tax)
+        after = net_back[line.id] = before + self._net(part.item_amount, part.tax)
         commission = share(after, line.commission_bps) - share(before, line.commission_bps)
-        net, taken_off = self._net(part.goods, part.tax), part.discount
+        net, taken_off = self._net(part.item_amount, part.tax), part.discount
         return self._goods(EntryType.REFUND, line, -part.quantity, -net, -taken_off, -part.tax) | {
             "commission": -commission
         }

@@ -105,7 +105,7 @@ def orders_file(purchases: Iterable[Purchase], time_zone: str) -> bytes:
 
 def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
     totals, payment = purchase.totals, purchase.payment
-    done = [refund for refund in purchase.refunds if refund.done_at is not None]
+    done = [refund for refund in purchase.refunds if refund.completed_at is not None]
     paid_at = purchase.paid_at or 0
     return {
         "order_id": order_id_of(purchase),

@@ -70,10 +70,10 @@ def _events(purchase: Purchase, message: dict[str, Any], entries: list[Entry]) -
     if message["paid"] and purchase.paid_at is not None:
         yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid(purchase))
     for refund in purchase.refunds:
-        if refund.id in message["refunds"] and refund.done_at is not None:
+        if refund.id in message["refunds"] and refund.completed_at is not None:
             parts = [{"line_id": part.line_id, "quantity": part.quantity} for part in refund.lines]
             data = {"refund_id": refund.id, "amount": refund.amount, "restocked": refund.restocked, "lines": parts}
-            yield _cloud_event(purchase, "refunded", refund.id, rfc3339(refund.done_at), data)
+            yield _cloud_event(purchase, "refunded", refund.id, rfc3339(refund.completed_at), data)
     if message["cancelled"] and purchase.cancelled_at is not None:
         yield _cloud_event(purchase, "cancelled", "cancelled", rfc3339(purchase.cancelled_at), {})
 

@@ -63,7 +63,7 @@ def booking_of(before: Purchase | None, after: Purchase) -> dict[str, Any] | Non
     paid = before is None or before.paid_at is None
     cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
     known = _done(before) if before is not None else set[str]()
-    refunds = [refund.id for refund in after.refunds if refund.done_at is not None and refund.id not in known]
+    refunds = [refund.id for refund in after.refunds if refund.completed_at is not None and refund.id not in known]
     if not (paid or cancelled or refunds):
         return None
     return {
@@ -76,4 +76,4 @@ def booking_of(before: Purchase | None, after: Purchase) -> dict[str, Any] | Non
 
 
 def _done(purchase: Purchase) -> set[str]:
-    return {refund.id for refund in purchase.refunds if refund.done_at is not None}
+    return {refund.id for refund in purchase.refunds if refund.completed_at is not None}

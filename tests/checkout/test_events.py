@@ -30,7 +30,7 @@ def told(purchase: Purchase, what: str = "authorised", **changes: Any) -> Provid
     return ProviderEvent(f"evt_{what}", "sandbox", EventKind.PAYMENT, what, **{**standard, **changes})
 
 
-def a_refund_made(paid: Purchase, amount: int, name: str = "re_1", refund_id: str | None = None) -> ProviderEvent:
+def an_external_refund(paid: Purchase, amount: int, name: str = "re_1", refund_id: str | None = None) -> ProviderEvent:
     return ProviderEvent(
         f"evt_{name}",
         "sandbox",
@@ -52,7 +52,7 @@ def hears(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> int | None
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    for room in ("events", "refund", "ending"):
+    for room in ("capture.provider_events", "refunds.external", "refunds.refund", "capture.fail_attempt"):
         monkeypatch.setattr(f"chalicelib.checkout.{room}.count", names.append)
     return names
 
@@ -113,7 +113,7 @@ def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, cou
     purchase = waiting(shop)
     for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
         hears(shop, told(purchase, f"of {changes}", **changes))
-    hears(shop, a_refund_made(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
+    hears(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
     assert counted == ["payment_events_of_no_order"] * 4
     assert shop.read(purchase.id) == purchase
     assert shop.checkout.act_on_event("sandbox", "unheard", NOW) is None
@@ -147,24 +147,24 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, c
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 2))
     for name in ("evt_a", "evt_b"):
-        event = a_refund_made(paid, 700)
+        event = an_external_refund(paid, 700)
         hears(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
     after = shop.read(paid.id)
     (refund,) = after.refunds
-    assert (refund.amount, refund.provider_id, refund.by, refund.restock) == (700, "re_1", "provider", False)
+    assert (refund.amount, refund.provider_id, refund.requested_by, refund.restock) == (700, "re_1", "provider", False)
     assert all(part.quantity == 0 for part in refund.lines)
-    assert counted == ["refunds_by_provider"]
-    hears(shop, a_refund_made(paid, paid.totals.total, "re_2"))
+    assert counted == ["external_refunds"]
+    hears(shop, an_external_refund(paid, paid.totals.total, "re_2"))
     assert shop.read(paid.id) == after
-    assert counted == ["refunds_by_provider", "refunds_without_order"]
+    assert counted == ["external_refunds", "unmatched_refunds"]
 
 
 def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
-    hears(shop, a_refund_made(paid, refund.amount, refund.provider_id or ""))
-    hears(shop, a_refund_made(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
+    hears(shop, an_external_refund(paid, refund.amount, refund.provider_id or ""))
+    hears(shop, an_external_refund(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
     assert shop.read(paid.id) == after
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.checkout import Line, Purchase, Refund, RefundLine, RefundRequest, Totals
-from chalicelib.checkout.giving_back import Back, back_of, rest_of
+from chalicelib.checkout.giving_back import RefundAllocation, allocate_refund, refundable_remainder
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.finance.entries import entries_of
 from chalicelib.money import share, tax_within
@@ -14,7 +14,7 @@ from tests.finance.builders import PAID_AT, a_line, an_order
 COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "commission", "amount")
 
 
-def sold(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
+def an_order_of(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
     """A paid order of these lines, taxed at 20 %."""
     taxed = [
         line.model_copy(update={"tax": share(line.price, 2_000) if on_top else tax_within(line.price, 2_000)})
@@ -40,19 +40,19 @@ def a_request(**fields: object) -> RefundRequest:
     return RefundRequest("key", "", fields.pop("lines", ()), False, "ann", **fields)  # type: ignore[arg-type]
 
 
-def given_back(purchase: Purchase, back: Back) -> Purchase:
+def with_refund(purchase: Purchase, allocation: RefundAllocation) -> Purchase:
     number = len(purchase.refunds) + 1
     refund = Refund(
         id=f"rf_{number}",
         key=str(number),
         fingerprint="",
-        lines=back.lines,
-        amount=back.amount,
-        shipping=back.shipping,
-        shipping_tax=back.shipping_tax,
+        lines=allocation.lines,
+        amount=allocation.amount,
+        shipping=allocation.shipping,
+        shipping_tax=allocation.shipping_tax,
         restock=False,
         requested_at=PAID_AT,
-        done_at=PAID_AT + number,
+        completed_at=PAID_AT + number,
     )
     return purchase.model_copy(update={"refunds": (*purchase.refunds, refund)})
 
@@ -68,7 +68,7 @@ def orders(draw: st.DrawFn) -> Purchase:
             commission_bps=850,
         )
         lines.append(line.model_copy(update={"discount": draw(st.integers(0, line.gross))}))
-    return sold(lines, draw(st.sampled_from([0, 1, 395])), on_top=draw(st.booleans()))
+    return an_order_of(lines, draw(st.sampled_from([0, 1, 395])), on_top=draw(st.booleans()))
 
 
 @given(orders(), st.data())
@@ -76,7 +76,7 @@ def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
     order: Purchase, data: st.DataObject
 ) -> None:
     for _ in range(data.draw(st.integers(0, 6))):
-        left = rest_of(order)
+        left = refundable_remainder(order)
         kinds: list[tuple[str, RefundLine | None]] = [("shipping", None)] if left.shipping else []
         kinds += [("amount", None)] if left.amount else []
         kinds += [("units", part) for part in left.lines if part.quantity]
@@ -90,36 +90,36 @@ def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
             request = a_request(amount=data.draw(st.integers(1, left.amount)))
         else:
             request = a_request(shipping=True)
-        back = back_of(order, request)
+        back = allocate_refund(order, request)
         if request.amount is not None:
             assert back.amount == request.amount
             assert all(part.quantity == 0 for part in back.lines)
-        order = given_back(order, back)
-        rest = rest_of(order)
+        order = with_refund(order, back)
+        rest = refundable_remainder(order)
         assert min(rest.amount, rest.shipping, rest.shipping_tax) >= 0
-        assert all(min(part.quantity, part.goods, part.tax, part.discount) >= 0 for part in rest.lines)
+        assert all(min(part.quantity, part.item_amount, part.tax, part.discount) >= 0 for part in rest.lines)
     try:
-        order = given_back(order, back_of(order, a_request(full=True)))
+        order = with_refund(order, allocate_refund(order, a_request(full=True)))
     except Conflict:
-        assert rest_of(order).amount == 0
+        assert refundable_remainder(order).amount == 0
     assert sum(one.amount for one in order.refunds) == order.totals.total
     entries = [entry for entry in entries_of(order, "Europe/London") if entry.entry_type != "fee"]
     assert {column: sum(getattr(entry, column) for entry in entries) for column in COLUMNS} == dict.fromkeys(COLUMNS, 0)
 
 
 def test_units_after_an_amount_give_back_what_is_left_of_their_line() -> None:
-    order = sold([a_line(unit_price=1_000, quantity=2)], 0, on_top=False)
-    order = given_back(order, back_of(order, a_request(amount=500)))
-    (line,) = back_of(order, a_request(lines=(("li_1", 1),))).lines
-    assert (line.quantity, line.goods) == (1, 750)
+    order = an_order_of([a_line(unit_price=1_000, quantity=2)], 0, on_top=False)
+    order = with_refund(order, allocate_refund(order, a_request(amount=500)))
+    (line,) = allocate_refund(order, a_request(lines=(("li_1", 1),))).lines
+    assert (line.quantity, line.item_amount) == (1, 750)
 
 
 def test_an_amount_is_spread_by_what_is_left() -> None:
-    order = sold(
+    order = an_order_of(
         [a_line(id="a", unit_price=300, quantity=1), a_line(id="b", unit_price=100, quantity=1)], 100, on_top=False
     )
-    back = back_of(order, a_request(amount=50))
-    assert [(part.line_id, part.goods) for part in back.lines] == [("a", 30), ("b", 10)]
+    back = allocate_refund(order, a_request(amount=50))
+    assert [(part.line_id, part.item_amount) for part in back.lines] == [("a", 30), ("b", 10)]
     assert (back.shipping, back.amount) == (10, 50)
 
 
@@ -133,14 +133,14 @@ def test_an_amount_is_spread_by_what_is_left() -> None:
 )
 def test_more_than_is_left_is_refused_and_named(request: RefundRequest, field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        back_of(an_order(), request)
+        allocate_refund(an_order(), request)
     assert refusal.value.field == field
 
 
 def test_nothing_left_is_a_conflict() -> None:
     order = an_order()
-    order = given_back(order, back_of(order, a_request(full=True)))
+    order = with_refund(order, allocate_refund(order, a_request(full=True)))
     for request in (a_request(full=True), a_request(shipping=True)):
         with pytest.raises(Conflict) as refusal:
-            back_of(order, request)
+            allocate_refund(order, request)
         assert refusal.value.code == "nothing_left"

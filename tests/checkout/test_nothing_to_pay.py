@@ -56,7 +56,7 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) 
     purchase_id = place_free_order(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
     cancelled, back = shop.checkout.cancel_order(purchase_id, "k", "", "ann", NOW)
-    assert (back.amount, back.done_at, cancelled.cancelled_at) == (0, NOW, NOW)
+    assert (back.amount, back.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
     assert shop.counts("mug") == (3, 0, 0)
     rows = entries_of(cancelled, "Europe/London")
     assert [sum(getattr(row, name) for row in rows) for name in ("gross", "discount", "net", "quantity")] == [0] * 4

@@ -68,7 +68,7 @@ def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="in-the-console", amount=300, now=NOW)
     found = reconciled(shop)
     assert (found.refunds_recorded, found.differences) == (1, [])
-    assert [(one.amount, one.by) for one in shop.read(paid.id).refunds] == [(300, "provider")]
+    assert [(one.amount, one.requested_by) for one in shop.read(paid.id).refunds] == [(300, "provider")]
     assert reconciled(shop) == Reconciled(payments=1, orders=1)
 
 
@@ -132,7 +132,7 @@ def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixtu
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
-    refused = refund.model_copy(update={"done_at": None, "refused": "amount_too_large"})
+    refused = refund.model_copy(update={"completed_at": None, "failure_code": "amount_too_large"})
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
     assert shop.checkout.purchases.replace(behind) is None
     assert [what for what, _, _ in reconciled(shop).differences] == ["refund"]

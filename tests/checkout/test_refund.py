@@ -15,7 +15,7 @@ def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFi
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2)), NOW)
-    assert (refund.amount, refund.done_at, refund.restocked) == (2 * 1_275, NOW, False)
+    assert (refund.amount, refund.completed_at, refund.restocked) == (2 * 1_275, NOW, False)
     assert after.state is PurchaseState.PAID
     assert shop.counts("mug") == (0, 0, 3)
 
@@ -63,7 +63,7 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture
     assert sum(one.amount for one in after.refunds) == paid.totals.total
     taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
     assert taxes == paid.totals.tax
-    assert (after.cancelled_at, [one.by for one in after.refunds]) == (NOW, ["ann", "bob"])
+    assert (after.cancelled_at, [one.requested_by for one in after.refunds]) == (NOW, ["ann", "bob"])
     assert shop.counts("mug") == (4, 0, 3)
     with pytest.raises(Conflict) as refusal:
         shop.checkout.cancel_order(paid.id, "cancel-2", "", "bob", NOW)
@@ -99,7 +99,7 @@ def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
 
     once(monkeypatch, Stock, "restock", before=rival)
     after, refund = shop.checkout.refund(paid.id, a_refund_request((line, 1), restock=True), NOW)
-    assert (refund.done_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
+    assert (refund.completed_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
     assert shop.read(paid.id) == after
     assert shop.counts("mug") == (1 + later, 0, 2 - later)
 
@@ -118,10 +118,10 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
     with pytest.raises(SystemExit):
         shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
     monkeypatch.setattr(type(shop.stock), "restock", real)
-    assert shop.read(paid.id).refunds[0].done_at is None
+    assert shop.read(paid.id).refunds[0].completed_at is None
     later = NOW + 2 * MINUTE
     assert shop.checkout.repair(lambda *_: None, later).refunds_finished == 1
-    assert shop.read(paid.id).refunds[0].done_at == later
+    assert shop.read(paid.id).refunds[0].completed_at == later
     assert shop.counts("mug") == (2, 0, 0)
 
 
@@ -141,7 +141,7 @@ def test_what_is_not_an_order_or_not_its_line_is_refused(shop: ShopFixture) -> N
     assert refusal.value.field == "$.lines[0].line_item_id"
 
 
-def given_back_in_the_console(shop: ShopFixture, paid: Purchase, amount: int) -> None:
+def refund_in_console(shop: ShopFixture, paid: Purchase, amount: int) -> None:
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="console", amount=amount, now=NOW)
 
 
@@ -149,16 +149,16 @@ def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(sho
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     line, total = paid.lines[0].id, paid.totals.total
-    given_back_in_the_console(shop, paid, total - 1_275)
+    refund_in_console(shop, paid, total - 1_275)
     with pytest.raises(Conflict) as refusal:
         shop.checkout.refund(paid.id, a_refund_request((line, 2), restock=True), NOW)
     assert refusal.value.code == "refund_refused"
     (refused,) = shop.read(paid.id).refunds
-    assert (refused.refused, refused.done_at, refused.provider_id) == ("amount_too_large", None, None)
+    assert (refused.failure_code, refused.completed_at, refused.provider_id) == ("amount_too_large", None, None)
     assert {row.entry_type for row in entries_of(shop.read(paid.id), "Europe/London")}.isdisjoint({EntryType.REFUND})
     assert shop.counts("mug") == (0, 0, 3)
     after, second = shop.checkout.refund(paid.id, a_refund_request((line, 1), key="refund-2", restock=True), NOW)
-    assert (second.amount, second.done_at) == (1_275, NOW)
+    assert (second.amount, second.completed_at) == (1_275, NOW)
     assert shop.counts("mug") == (1, 0, 2)
     with pytest.raises(Conflict):
         shop.checkout.refund(paid.id, a_refund_request((line, 2), restock=True), NOW)
@@ -168,7 +168,7 @@ def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(sho
 def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     paid = shop.paid(("mug", 1))
-    given_back_in_the_console(shop, paid, 1)
+    refund_in_console(shop, paid, 1)
     with pytest.raises(Conflict) as refusal:
         shop.checkout.cancel_order(paid.id, "cancel-1", "", "ann", NOW)
     assert refusal.value.code == "refund_refused"

@@ -21,7 +21,7 @@ LINES = 100
 
 
 def a_fat_refund(number: int, parts: int) -> Refund:
-    part = RefundLine(line_id="li_1000_100", quantity=1_000_000, goods=10**12, discount=10**12, tax=10**12)
+    part = RefundLine(line_id="li_1000_100", quantity=1_000_000, item_amount=10**12, discount=10**12, tax=10**12)
     return Refund(
         id=f"rf_{number}",
         key="k" * 11,
@@ -32,9 +32,9 @@ def a_fat_refund(number: int, parts: int) -> Refund:
         shipping_tax=10**8,
         restock=True,
         restocked=True,
-        by="b" * 128,
+        requested_by="b" * 128,
         requested_at=NOW,
-        done_at=NOW,
+        completed_at=NOW,
         provider_id="p" * 60,
     )
 

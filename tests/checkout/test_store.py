@@ -87,7 +87,7 @@ def test_so_does_one_with_a_discount_and_its_budget(tables: Tables) -> None:
 
 
 def test_a_purchase_survives_being_stored(tables: Tables) -> None:
-    part = RefundLine(line_id="li_1_1", quantity=1, goods=1_275, tax=213)
+    part = RefundLine(line_id="li_1_1", quantity=1, item_amount=1_275, tax=213)
     refund = Refund(id="rf_1", key="k", fingerprint="f", lines=(part,), amount=1_275, restock=True, requested_at=NOW)
     purchase = PAID.model_copy(update={"refunds": (refund,), "attribution": {"total": "a", "k": "b", "q": "c"}})
     store = PurchaseStore(tables.dynamodb, tables.commerce)

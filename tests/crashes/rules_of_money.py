@@ -34,7 +34,7 @@ def purchases(state: State) -> Iterator[str]:
 def _refunds(purchase: Purchase, about: str) -> Iterator[str]:
     back = Counter({line.id: -line.quantity for line in purchase.lines})
     for refund in purchase.refunds:
-        if refund.done_at is None or refund.restocked != refund.restock:
+        if refund.completed_at is None or refund.restocked != refund.restock:
             yield f"{about}: {refund.id} is not carried out"
         back.update({part.line_id: part.quantity for part in refund.lines})
     if max(back.values(), default=0) > 0 or refunded(purchase) > purchase.totals.total:
@@ -42,7 +42,7 @@ def _refunds(purchase: Purchase, about: str) -> Iterator[str]:
 
 
 def refunded(purchase: Purchase) -> int:
-    return sum(refund.amount for refund in purchase.refunds if refund.done_at is not None)
+    return sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
 
 
 def goods_before_money(state: State) -> Iterator[str]:

@@ -59,7 +59,7 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
         context.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
         return None
 
-    patch.setattr(refund, "_money_back", money_back)
+    patch.setattr(refund, "_refund_payment", money_back)
 
 
 def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def refunded(
         before = sum(p.quantity for r in purchase.refunds for p in r.lines if p.line_id == line_id)
         tax = line.tax * (before + quantity) // line.quantity - line.tax * before // line.quantity
         goods = line.unit_price * quantity
-        given.append(RefundLine(line_id=line_id, quantity=quantity, goods=goods, tax=tax))
+        given.append(RefundLine(line_id=line_id, quantity=quantity, item_amount=goods, tax=tax))
     totals = purchase.totals
     shipping_back, shipping_tax = (totals.shipping, totals.shipping_tax) if shipping else (0, 0)
     tax_back = sum(part.tax for part in given) + shipping_tax if on_top else 0
@@ -119,12 +119,12 @@ def refunded(
         key=f"key-{number}",
         fingerprint="f",
         lines=tuple(given),
-        amount=sum(part.goods for part in given) + shipping_back + tax_back,
+        amount=sum(part.item_amount for part in given) + shipping_back + tax_back,
         shipping=shipping_back,
         shipping_tax=shipping_tax,
         restock=False,
         requested_at=PAID_AT + 1_000,
-        done_at=done_at,
+        completed_at=done_at,
         provider_id=f"re_{number}" if done_at is not None else None,
     )
     changes = {"version": purchase.version + 1, "refunds": (*purchase.refunds, refund)}

@@ -148,7 +148,7 @@ def histories(draw: st.DrawFn, *, in_order: bool) -> list[Purchase]:
     for refund_id in waiting if in_order else draw(st.permutations(waiting)):
         done_at = PAID_AT + draw(st.integers(0, 3)) * 1_000
         refunds = tuple(
-            refund.model_copy(update={"done_at": done_at}) if refund.id == refund_id else refund
+            refund.model_copy(update={"completed_at": done_at}) if refund.id == refund_id else refund
             for refund in versions[-1].refunds
         )
         versions.append(versions[-1].model_copy(update={"refunds": refunds}))

@@ -238,7 +238,9 @@ class MoneyWorld(World):
                 assert taken == [], "charged without goods"
                 assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
                 continue
-            back = sum(part.quantity for one in order.refunds if one.restock and not one.refused for part in one.lines)
+            back = sum(
+                part.quantity for one in order.refunds if one.restock and not one.failure_code for part in one.lines
+            )
             if left := sum(line.quantity for line in order.lines) - back:
                 sold_to[order.order_ref] = left
             if order.discounts:
@@ -256,8 +258,8 @@ class MoneyWorld(World):
             assert rows == (), "booked without money"
             return
         (payment,) = taken
-        refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.refused}
-        assert not any(one.under_way for one in order.refunds), "a refund was never carried out"
+        refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.failure_code}
+        assert not any(one.is_pending for one in order.refunds), "a refund was never carried out"
         assert payment.amount == order.totals.total
         assert refunds == {one.provider_refund_id: one.amount for one in payment.refunds}
         left = payment.amount - sum(refunds.values())

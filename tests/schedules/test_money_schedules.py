@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from chalicelib.checkout import Purchase, RefundRequest, ending, events, refund
-from chalicelib.checkout.giving_back import Back
-from chalicelib.checkout.refund import note_refund
+from chalicelib.checkout.giving_back import RefundAllocation
+from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
 from tests.schedules.money import TOKENS, MoneyWorld, Script
 from tests.schedules.search import Search
@@ -100,28 +100,30 @@ def _knows_none(
     context: CheckoutContext, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
 ) -> bool:
     """What an event tells of a refund is recorded whether or not it is known."""
-    return note_refund(context, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
+    return record_external_refund(context, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
 
 
 def _never_voids(context: CheckoutContext, provider_id: str, attempt: int, now: int) -> None:
     """What is not captured stays reserved."""
 
 
-def _whatever_is_known(purchase: Purchase, wish: RefundRequest, back: Back, now: int, **done: object) -> Purchase:
+def _whatever_is_known(
+    purchase: Purchase, wish: RefundRequest, back: RefundAllocation, now: int, **done: object
+) -> Purchase:
     """Every refund is recorded with a unit too much."""
     more = replace(back, shipping=back.shipping + 1)
     return _with_refund(purchase, wish, more, now, **done)
 
 
-_with_refund = refund._with_refund
+_with_refund = refund.with_refund
 
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong"),
     [
-        (events, "note_refund", _knows_none),
+        (events, "record_external_refund", _knows_none),
         (ending, "void", _never_voids),
-        (refund, "_with_refund", _whatever_is_known),
+        (refund, "with_refund", _whatever_is_known),
     ],
     ids=[
         "refunds that are recorded each time they are told of",
