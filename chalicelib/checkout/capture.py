@@ -12,8 +12,8 @@ from __future__ import annotations
 from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
 from chalicelib.checkout.ending import (
     end_attempt,
-    held_again,
     payment_of,
+    revert_line_to_hold,
     seen_from,
     void,
     void_and_cancel,
@@ -24,7 +24,7 @@ from chalicelib.checkout.goods import raised, sold_to_it
 from chalicelib.checkout.holding import on_hold_version
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Payment, Purchase, PurchaseState
-from chalicelib.checkout.reserving import held_until
+from chalicelib.checkout.reserving import revert_budgets_to_hold
 from chalicelib.checkout.till import CheckoutContext, next_version
 from chalicelib.errors import Contended
 from chalicelib.instants import SECOND, Instant
@@ -207,8 +207,8 @@ def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, n
     if ends < now // SECOND + SHORTEST_CHALLENGE_SECONDS or purchase.payment is None:
         end_attempt(context, purchase, "authentication_required", action.provider_id, now)
         return None
-    lines = tuple(held_again(context, purchase, line, ends) for line in purchase.lines)
-    discounts = held_until(context, purchase, ends)
+    lines = tuple(revert_line_to_hold(context, purchase, line, ends) for line in purchase.lines)
+    discounts = revert_budgets_to_hold(context, purchase, ends)
     units = sum(hold.quantity for line in lines for hold in line.holds)
     if units != sum(line.quantity for line in lines) or discounts is None:
         end_attempt(context, purchase, "out_of_stock", action.provider_id, now)

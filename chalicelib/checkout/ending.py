@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
-from chalicelib.checkout.reserving import returned
+from chalicelib.checkout.reserving import release_budgets
 from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_of, reserves_of
 from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND, Instant
@@ -30,8 +30,8 @@ def end_attempt(
     In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
     """
     until = now // SECOND + AFTER_DECLINE_SECONDS
-    lines = tuple(held_again(context, purchase, line, until) for line in purchase.lines)
-    discounts = returned(context, purchase, now)
+    lines = tuple(revert_line_to_hold(context, purchase, line, until) for line in purchase.lines)
+    discounts = release_budgets(context, purchase, now)
     _nothing_reserved(context, purchase, provider_id, now)
     payment = _ended(purchase, failure, provider_id)
     write(
@@ -51,8 +51,8 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     """
     _nothing_reserved(context, purchase, payment_of(purchase), now, since=seen_from(purchase))
     for line in purchase.lines:
-        held_again(context, purchase, line, now // SECOND)
-    discounts = returned(context, purchase, now)
+        revert_line_to_hold(context, purchase, line, now // SECOND)
+    discounts = release_budgets(context, purchase, now)
     changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     write(context, cancelled)
@@ -101,12 +101,12 @@ def void_leftover(
         count("authorisations_voided")
 
 
-def held_again(context: CheckoutContext, purchase: Purchase, line: Line, until: EpochSeconds) -> Line:
+def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, until: EpochSeconds) -> Line:
     """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
     until = min(until, line.no_hold_beyond)
     order, layout, holds = order_of(purchase), layout_of(line), []
     for hold in line.holds:
-        if not isinstance(context.stock.hold_again(layout, hold, order, until), Gone):
+        if not isinstance(context.stock.revert_to_hold(layout, hold, order, until), Gone):
             holds.append(replace(hold, until=until))
         elif not context.stock.mark_dead(layout, hold.id):
             raise Contended("A hold that was gone has come back by a late take.")

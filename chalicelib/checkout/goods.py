@@ -17,8 +17,8 @@ def sold_to_it(context: CheckoutContext, purchase: Purchase, now: Instant) -> tu
     """
     named, order = [*holds_of(purchase), *reserves_of(purchase)], order_of(purchase)
     statuses = context.stock.get_hold_statuses(named)
-    held_again = any(s and s.expires_at is not None and s.order == str(order) for s in statuses)
-    if held_again:
+    was_reverted = any(s and s.expires_at is not None and s.order == str(order) for s in statuses)
+    if was_reverted:
         purchase = raised(context, purchase, now)
         order = order_of(purchase)
     for (layout, hold), status in zip(named, statuses, strict=True):

@@ -35,7 +35,7 @@ from chalicelib.checkout.tallies import Miscount, without_ghosts
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import HeldAgain, HoldRef, HoldStatus, Layout, Sold
+from chalicelib.stock import HoldRef, HoldStatus, Layout, RevertedToHold, Sold
 from chalicelib.telemetry import logger
 
 EnqueueCapture = Callable[[str, int], None]
@@ -119,7 +119,7 @@ class _Mending:
             return self._as_a_whole(found.fault, claim)
         assert status is not None
         ref = _ref(found.hold_id, status)
-        return self._hold_again(ref, claim) if found.fault is Fault.SOLD_TO_OPEN else self._shrink(ref, claim)
+        return self._revert_to_hold(ref, claim) if found.fault is Fault.SOLD_TO_OPEN else self._shrink(ref, claim)
 
     def tally(self, found: Miscount) -> bool:
         if not found.mendable:
@@ -145,12 +145,12 @@ class _Mending:
         self.done.sold_again += sold
         return sold
 
-    def _hold_again(self, ref: HoldRef, claim: Claim) -> bool:
+    def _revert_to_hold(self, ref: HoldRef, claim: Claim) -> bool:
         assert claim.hold is not None
         until = max(claim.hold.until, self.now // SECOND)
-        held = isinstance(self.context.stock.hold_again(self.layout, ref, claim.order, until), HeldAgain)
-        self.done.held_again += held
-        return held
+        reverted = isinstance(self.context.stock.revert_to_hold(self.layout, ref, claim.order, until), RevertedToHold)
+        self.done.held_again += reverted
+        return reverted
 
     def _shrink(self, ref: HoldRef, claim: Claim) -> bool:
         if claim.state is PurchaseState.PAID:

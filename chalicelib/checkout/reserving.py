@@ -69,24 +69,26 @@ def _share(
     return Reserved(budget=budget.name, hold=found.hold)
 
 
-def held_until(context: CheckoutContext, purchase: Purchase, until: EpochSeconds) -> tuple[Applied, ...] | None:
+def revert_budgets_to_hold(
+    context: CheckoutContext, purchase: Purchase, until: EpochSeconds
+) -> tuple[Applied, ...] | None:
     """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
-    order, whole, held = order_of(purchase), True, []
+    order, all_reverted, discounts = order_of(purchase), True, []
     for one in purchase.discounts:
         kept = []
-        for reserved, (layout, hold) in zip(one.reserves, one.holds, strict=True):
-            if not isinstance(context.stock.hold_again(layout, hold, order, until), Gone):
-                kept.append(Reserved(budget=reserved.budget, hold=replace(hold, until=until)))
+        for budget_hold, (layout, hold) in zip(one.reserves, one.holds, strict=True):
+            if not isinstance(context.stock.revert_to_hold(layout, hold, order, until), Gone):
+                kept.append(Reserved(budget=budget_hold.budget, hold=replace(hold, until=until)))
                 continue
-            whole = False
+            all_reverted = False
             if not context.stock.mark_dead(layout, hold.id):
                 raise Contended("A hold that was gone has come back by a late take.")
-        held.append(one.model_copy(update={"reserves": tuple(kept)}))
-    return tuple(held) if whole else None
+        discounts.append(one.model_copy(update={"reserves": tuple(kept)}))
+    return tuple(discounts) if all_reverted else None
 
 
-def returned(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
+def release_budgets(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
     """The purchase's discounts without shares: these are held until this very second, so that others may take them,
     and a late sell at this epoch is refused."""
-    held_until(context, purchase, now // SECOND)
+    revert_budgets_to_hold(context, purchase, now // SECOND)
     return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)

@@ -212,7 +212,7 @@ def sell(hold_id: str, seen: Entry, keep: int, order: OrderRef) -> Write:
     )
 
 
-def hold_again(hold_id: str, order: OrderRef, until: EpochSeconds) -> Write:
+def revert_to_hold(hold_id: str, order: OrderRef, until: EpochSeconds) -> Write:
     """Give units an end, at the order's epoch, unless the order has gone on to a later one."""
     return Write(
         f"SET {_OWN}.{UNTIL} = :until, {_OWN}.{ORDER} = :order",

@@ -104,7 +104,7 @@ class Sold:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldAgain:
+class RevertedToHold:
     """The units stay with the order until ``until``, then lapse by themselves."""
 
     until: EpochSeconds
@@ -116,12 +116,12 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class Superseded:
+class StaleEpoch:
     """The order has moved on: the hold stands at a later epoch, or was already held again or sold otherwise at this."""
 
 
-SellAnswer = Sold | Gone | Superseded
-HoldAgainAnswer = HeldAgain | Gone | Superseded
+SellAnswer = Sold | Gone | StaleEpoch
+RevertToHoldResult = RevertedToHold | Gone | StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from chalicelib.stock.model import (
     Busy,
     EpochSeconds,
     Fewer,
-    HoldAgainAnswer,
     HoldRef,
     HoldStatus,
     Layout,
     OrderRef,
+    RevertToHoldResult,
     SellAnswer,
     SoldOut,
     Summary,
@@ -116,9 +116,9 @@ class Stock:
         """
         return verbs.sell(self._store, layout, ref, keep, order, status)
 
-    def hold_again(self, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds) -> HoldAgainAnswer:
+    def revert_to_hold(self, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds) -> RevertToHoldResult:
         """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""
-        return verbs.hold_again(self._store, layout, ref, order, until)
+        return verbs.revert_to_hold(self._store, layout, ref, order, until)
 
     def release(self, layout: Layout, ref: HoldRef, order: OrderRef | None = None) -> bool:
         """Make a hold's units available: one that no order has, or one of ``order`` at its very epoch. 1 WCU.

@@ -17,15 +17,15 @@ from chalicelib.stock.layout import home_of
 from chalicelib.stock.model import (
     EpochSeconds,
     Gone,
-    HeldAgain,
-    HoldAgainAnswer,
     HoldRef,
     HoldStatus,
     Layout,
     OrderRef,
+    RevertedToHold,
+    RevertToHoldResult,
     SellAnswer,
     Sold,
-    Superseded,
+    StaleEpoch,
 )
 from chalicelib.stock.store import StockStore
 
@@ -72,25 +72,25 @@ def _may_sell(seen: Entry, keep: int, order: OrderRef) -> SellAnswer | None:
         if seen.order == str(order) and seen.is_sold and seen.quantity == keep:
             return Sold(keep)
         if seen.order >= str(order):
-            return Superseded()
+            return StaleEpoch()
     return None
 
 
-def hold_again(
+def revert_to_hold(
     store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds
-) -> HoldAgainAnswer:
+) -> RevertToHoldResult:
     """Keep the units for the order until ``until``, so that a sell at this epoch that lands later is refused."""
 
-    def refused(seen: Entry) -> HoldAgainAnswer | None:
+    def interpret(seen: Entry) -> RevertToHoldResult | None:
         if not seen.has_units:
             return Gone()
         if seen.order is None or str(OrderRef(order.order, 0)) <= seen.order <= str(order):
             return None
-        return Superseded() if seen.order.startswith(order.order) else Gone()
+        return StaleEpoch() if seen.order.startswith(order.order) else Gone()
 
-    done: HoldAgainAnswer = HeldAgain(until)
-    write = expressions.hold_again(ref.id, order, until)
-    return _write(store, layout, ref, write, refused, done=done, gone=Gone())
+    success: RevertToHoldResult = RevertedToHold(until)
+    write = expressions.revert_to_hold(ref.id, order, until)
+    return _write(store, layout, ref, write, interpret, done=success, gone=Gone())
 
 
 def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | None) -> bool:

@@ -84,8 +84,8 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine
         shop.checkout.complete(purchase.id, a_complete_request("requires_action"), NOW)
         assert writes == [*PLAIN[:4]]
         shop.checkout.capture(purchase.id, 1, NOW)
-        held_again, waiting = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
-        assert writes[4:] == [("PutItem", "sandbox", 1.0), held_again, waiting]
+        reverted, waiting = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
+        assert writes[4:] == [("PutItem", "sandbox", 1.0), reverted, waiting]
         del writes[:]
         shop.gateway.answer_challenge(purchase.id, 1, proved=True)
         told = ProviderEvent("e", "sandbox", EventKind.PAYMENT, "t", purchase_id=purchase.id, attempt=1)

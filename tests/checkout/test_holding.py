@@ -209,7 +209,7 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
     shop.checkout.capture(held.id, 1, NOW)
     assert shop.read(held.id).state is PurchaseState.PAID
     for layout, hold in holds_of(held):
-        shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
+        shop.stock.revert_to_hold(layout, hold, order_of(held), NOW // SECOND)
     assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)
 
 
@@ -219,5 +219,5 @@ def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
     for layout, hold in holds_of(held):
-        shop.stock.hold_again(layout, hold, order_of(held), NOW // SECOND)
+        shop.stock.revert_to_hold(layout, hold, order_of(held), NOW // SECOND)
     assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

@@ -73,9 +73,9 @@ def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
         context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int
     ) -> None:
         end(context, purchase, failure, provider_id, now)
-        reserving.returned(context, purchase, now)
+        reserving.release_budgets(context, purchase, now)
 
-    patch.setattr(ending, "returned", none_yet)
+    patch.setattr(ending, "release_budgets", none_yet)
     patch.setattr(capture, "end_attempt", then_return)
 
 

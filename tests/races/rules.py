@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from chalicelib.stock import Gone, HeldAgain, OrderRef, Sold, Superseded
+from chalicelib.stock import Gone, OrderRef, RevertedToHold, Sold, StaleEpoch
 from tests.races.linearizable import Event
 
 MARGIN_SECONDS = 2
@@ -109,7 +109,7 @@ def _sell(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
     elif own == Hold(asked.quantity, None, str(order)):
         yield Sold(asked.quantity), shelf
     elif own.order is not None and own.order >= str(order):
-        yield Superseded(), shelf
+        yield StaleEpoch(), shelf
     else:
         surplus = own.quantity - asked.quantity
         yield Sold(asked.quantity), shelf.put(asked.name, Hold(asked.quantity, None, str(order)), surplus)
@@ -125,9 +125,9 @@ def _hold_again(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
     if own is None or not own.quantity or _is_anothers(own, order):
         yield Gone(), shelf
     elif own.order is not None and own.order > str(order):
-        yield Superseded(), shelf
+        yield StaleEpoch(), shelf
     else:
-        yield HeldAgain(asked.until), shelf.put(asked.name, Hold(own.quantity, asked.until, str(order)), 0)
+        yield RevertedToHold(asked.until), shelf.put(asked.name, Hold(own.quantity, asked.until, str(order)), 0)
 
 
 def _release(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
@@ -179,7 +179,7 @@ def _read(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
 _VERBS: Mapping[str, Any] = {
     "take": _take,
     "sell": _sell,
-    "hold_again": _hold_again,
+    "revert_to_hold": _hold_again,
     "release": _release,
     "shrink": _shrink,
     "restock": _give_back,

@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.stock import Fewer, Gone, HeldAgain, HoldRef, OrderRef, Sold, Taken, hold_id
+from chalicelib.stock import Fewer, Gone, HoldRef, OrderRef, RevertedToHold, Sold, Taken, hold_id
 from tests.races import crowd
 from tests.races.clock import Clock
 from tests.races.crowd import asked, at_once
@@ -113,7 +113,7 @@ class Buyer:
         """Sold, then held again (perhaps both at the same moment), then sold at the next epoch, or left to lapse."""
         order, until = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
         sell = partial(self._stock.sell, self._layout, hold, hold.quantity, order)
-        again = partial(self._stock.hold_again, self._layout, hold, order, until)
+        again = partial(self._stock.revert_to_hold, self._layout, hold, order, until)
         if self._random.random() < 0.5:
             self._may_have.add(hold.quantity)
             answers: list[object] = [*at_once(sell, again)]
@@ -124,10 +124,10 @@ class Buyer:
             answers = [*at_once(again)]
             if answers == [Gone()] and self._may_have == {hold.quantity}:
                 self._process.figures["early_losses"] += 1
-        if HeldAgain(until) in answers and None not in answers:
+        if RevertedToHold(until) in answers and None not in answers:
             self._was_told(0)
         yield
-        if HeldAgain(until) in answers and self._random.random() < 0.6:
+        if RevertedToHold(until) in answers and self._random.random() < 0.6:
             self._sell(replace(hold, until=until), hold.quantity, 2)
 
     def _returns(self, hold: HoldRef) -> Iterator[None]:

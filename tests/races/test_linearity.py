@@ -27,7 +27,7 @@ THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
 HISTORIES = 4 * ROUNDS
 FAULTS = Faults(lost=0.02, unanswered=0.04)
 
-VERBS = ("take",) * 5 + ("sell",) * 4 + ("release",) * 2 + ("hold_again", "shrink", "restock", "mark_dead", "add")
+VERBS = ("take",) * 5 + ("sell",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "mark_dead", "add")
 
 
 class Actor:
@@ -66,8 +66,8 @@ class Actor:
                 return taken.hold.quantity, taken.hold.until, taken.sold
             case "sell":
                 return stock.sell(layout, ref, asked.quantity, order)
-            case "hold_again":
-                return stock.hold_again(layout, ref, order, asked.until)
+            case "revert_to_hold":
+                return stock.revert_to_hold(layout, ref, order, asked.until)
             case "release":
                 return stock.release(layout, ref)
             case "shrink":

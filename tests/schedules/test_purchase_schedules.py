@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.checkout import Checkout, CompleteRequest, Purchase, PurchaseStore, capture, complete, reserving
 from chalicelib.discounts import Applied
-from chalicelib.stock import HeldAgain, Stock
+from chalicelib.stock import RevertedToHold, Stock
 from tests.schedules.buyers import World
 from tests.schedules.search import Search, in_parts
 from tests.schedules.stage import FAULTS
@@ -58,15 +58,15 @@ def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
 def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stock, "hold_again", lambda self, layout, ref, order, until: HeldAgain(until))
+    monkeypatch.setattr(Stock, "revert_to_hold", lambda self, layout, ref, order, until: RevertedToHold(until))
     search.catches("an attempt ended before its units are held again", 500, lambda seed: play(seed, "doubled"))
 
 
 def test_the_search_catches_uses_that_are_not_returned(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    def kept(context: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
+    def budgets_kept(context: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
         return purchase.discounts
 
-    monkeypatch.setattr(reserving, "held_until", kept)
+    monkeypatch.setattr(reserving, "revert_budgets_to_hold", budgets_kept)
     search.catches("uses that are not returned", 500, lambda seed: play(seed, "doubled"))
 
 

@@ -47,7 +47,7 @@ def any_write(random: Random) -> Write:
             expressions.point(name, Entry(0, points_to=1, version=1), random.choice([1, 60])),
             expressions.fence(name, 10),
             expressions.sell(name, seen, 1, order),
-            expressions.hold_again(name, order, 20),
+            expressions.revert_to_hold(name, order, 20),
             expressions.release(name, random.choice([None, order])),
             expressions.shrink(name, 2, 1, random.choice([None, 10])),
             expressions.restock(name, order, random.choice([1, 2]), random.choice([0, 1])),

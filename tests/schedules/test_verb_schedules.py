@@ -16,12 +16,12 @@ from botocore.exceptions import ReadTimeoutError
 from chalicelib.errors import Contended
 from chalicelib.stock import (
     Gone,
-    HeldAgain,
     HoldRef,
     OrderRef,
+    RevertedToHold,
     Sold,
+    StaleEpoch,
     Stock,
-    Superseded,
     Taken,
     expressions,
     hold_id,
@@ -102,8 +102,8 @@ class Epochs(Owned):
             self.stage.happened[f"sell: {type(answer).__name__}"] += 1
             if answer == Sold(1) and self.random.random() < 0.4:
                 return True
-            again = stock.hold_again(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
-            if isinstance(again, HeldAgain):
+            again = stock.revert_to_hold(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
+            if isinstance(again, RevertedToHold):
                 self.ended.add(str(order))
             over = isinstance(again, Gone) or self.random.random() < 0.5
             return over or stock.release(LAYOUT, self.ref, order)
@@ -197,7 +197,7 @@ def play_dead(seed: int, faults: str) -> Mapping[str, int]:
 
 PLAYS = {"sell and hold again": play_epochs, "shrink and return": play_returns, "mark dead": play_dead}
 MET = {
-    "sell and hold again": [f"sell: {answer.__name__}" for answer in (Sold, Gone, Superseded)],
+    "sell and hold again": [f"sell: {answer.__name__}" for answer in (Sold, Gone, StaleEpoch)],
     "shrink and return": [],
     "mark dead": ["dead at home", "dead at home and away"],
 }

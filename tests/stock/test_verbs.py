@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import Unavailable
-from chalicelib.stock import Gone, HeldAgain, HoldStatus, Layout, Sold, Superseded, Taken
+from chalicelib.stock import Gone, HoldStatus, Layout, RevertedToHold, Sold, StaleEpoch, Taken
 from tests.conftest import Tables
 from tests.stock.builders import NEXT, NOW, ORDER, OTHER, SECONDS, UNTIL, Shelf
 
@@ -41,7 +41,7 @@ def test_a_sale_of_another_quantity_at_the_same_epoch_is_refused(shelf: Shelf, n
     hold = shelf.hold(name, 3)
     shelf.stock.sell(shelf.layout, hold, 3, ORDER)
     before = shelf.bucket(0)
-    assert shelf.stock.sell(shelf.layout, hold, 2, ORDER) == Superseded()
+    assert shelf.stock.sell(shelf.layout, hold, 2, ORDER) == StaleEpoch()
     assert shelf.bucket(0) == before
 
 
@@ -56,7 +56,7 @@ def test_a_hold_somebody_reclaimed_is_gone(shelf: Shelf, name: str) -> None:
     shelf.hold(other, 4)
     before = shelf.bucket(0)
     assert shelf.stock.sell(shelf.layout, hold, 4, ORDER) == Gone()
-    assert shelf.stock.hold_again(shelf.layout, hold, ORDER, UNTIL) == Gone()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL) == Gone()
     assert shelf.bucket(0) == before == {"a": 0, "s": 4, "h": {other: {"q": 4, "u": UNTIL}}}
 
 
@@ -69,11 +69,11 @@ def test_a_sale_looks_again_when_the_hold_was_renewed(shelf: Shelf, name: str) -
 def test_a_sale_that_lands_after_its_epoch_was_held_again_is_refused(shelf: Shelf, name: str) -> None:
     hold = shelf.hold(name, 2)
     shelf.stock.sell(shelf.layout, hold, 2, ORDER)
-    assert shelf.stock.hold_again(shelf.layout, hold, ORDER, UNTIL + 9) == HeldAgain(UNTIL + 9)
-    assert shelf.stock.hold_again(shelf.layout, hold, ORDER, UNTIL + 9) == HeldAgain(UNTIL + 9)
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL + 9) == RevertedToHold(UNTIL + 9)
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL + 9) == RevertedToHold(UNTIL + 9)
     before = shelf.bucket(0)
     assert before["h"][name] == {"q": 2, "u": UNTIL + 9, "o": "order-abc001"}
-    assert shelf.stock.sell(shelf.layout, hold, 2, ORDER) == Superseded()
+    assert shelf.stock.sell(shelf.layout, hold, 2, ORDER) == StaleEpoch()
     assert shelf.bucket(0) == before
     assert shelf.stock.sell(shelf.layout, hold, 2, NEXT) == Sold(2)
 
@@ -82,8 +82,8 @@ def test_an_earlier_epoch_neither_sells_nor_holds_again_nor_releases(shelf: Shel
     hold = shelf.hold(name, 2)
     shelf.stock.sell(shelf.layout, hold, 2, NEXT)
     before = shelf.bucket(0)
-    assert shelf.stock.sell(shelf.layout, hold, 2, ORDER) == Superseded()
-    assert shelf.stock.hold_again(shelf.layout, hold, ORDER, UNTIL) == Superseded()
+    assert shelf.stock.sell(shelf.layout, hold, 2, ORDER) == StaleEpoch()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL) == StaleEpoch()
     assert shelf.stock.release(shelf.layout, hold, ORDER) is False
     assert shelf.bucket(0) == before
 
@@ -93,7 +93,7 @@ def test_another_order_can_do_nothing(shelf: Shelf, name: str) -> None:
     shelf.stock.sell(shelf.layout, hold, 2, ORDER)
     before = shelf.bucket(0)
     assert shelf.stock.sell(shelf.layout, hold, 2, OTHER) == Gone()
-    assert shelf.stock.hold_again(shelf.layout, hold, OTHER, UNTIL) == Gone()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, OTHER, UNTIL) == Gone()
     assert shelf.stock.release(shelf.layout, hold, OTHER) is False
     assert shelf.stock.restock(shelf.layout, hold, OTHER, 2, 0) is False
     assert shelf.bucket(0) == before
@@ -101,7 +101,7 @@ def test_another_order_can_do_nothing(shelf: Shelf, name: str) -> None:
 
 def test_a_hold_not_yet_sold_may_be_held_again_at_the_epoch(shelf: Shelf, name: str) -> None:
     hold = shelf.hold(name, 2)
-    assert shelf.stock.hold_again(shelf.layout, hold, ORDER, UNTIL + 9) == HeldAgain(UNTIL + 9)
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL + 9) == RevertedToHold(UNTIL + 9)
     assert shelf.bucket(0)["h"][name] == {"q": 2, "u": UNTIL + 9, "o": "order-abc001"}
 
 
@@ -114,7 +114,7 @@ def test_releasing_makes_units_available_once(shelf: Shelf, name: str) -> None:
 
 def test_releasing_without_an_order_frees_nothing_of_an_order(shelf: Shelf, name: str) -> None:
     hold = shelf.hold(name, 2)
-    shelf.stock.hold_again(shelf.layout, hold, ORDER, UNTIL)
+    shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL)
     before = shelf.bucket(0)
     assert shelf.stock.release(shelf.layout, hold) is False
     assert shelf.bucket(0) == before
@@ -145,7 +145,7 @@ def test_given_back_units_can_be_sold_again_and_a_repeat_converges(shelf: Shelf,
     dead = {"a": 4, "s": 4, "h": {name: {"q": 0, "o": "order-abc001"}}}
     assert shelf.bucket(0) == dead
     assert shelf.stock.sell(shelf.layout, hold, 3, NEXT) == Gone()
-    assert shelf.stock.hold_again(shelf.layout, hold, NEXT, UNTIL) == Gone()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, NEXT, UNTIL) == Gone()
     assert not isinstance(shelf.take(name, 3), Taken)
     assert shelf.bucket(0) == dead
 
@@ -173,7 +173,7 @@ def test_every_verb_finds_a_stray_from_its_home(tables: Tables) -> None:
     assert hold.bucket == 1
     misled = type(hold)(hold.id, 0, hold.quantity, hold.until)
     assert shelf.stock.get_hold_statuses([(shelf.layout, misled)]) == [HoldStatus(1, 1, UNTIL, None)]
-    assert shelf.stock.hold_again(shelf.layout, misled, ORDER, UNTIL) == HeldAgain(UNTIL)
+    assert shelf.stock.revert_to_hold(shelf.layout, misled, ORDER, UNTIL) == RevertedToHold(UNTIL)
     assert shelf.stock.sell(shelf.layout, misled, 1, NEXT) == Sold(1)
     assert shelf.stock.restock(shelf.layout, misled, NEXT, 1, 0) is True
     assert shelf.bucket(1)["a"] == 2
