@@ -15,7 +15,7 @@ from chalicelib.checkout import (
     Purchase,
     PurchaseState,
     Refund,
-    expires_at,
+    earliest_expiry,
     ucp_status_of,
 )
 from chalicelib.instants import Instant, rfc3339
@@ -177,7 +177,7 @@ def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, marke
     }
     if purchase.codes or purchase.discounts:
         shown["discounts"] = discounts(purchase)
-    ends = expires_at(purchase)
+    ends = earliest_expiry(purchase)
     if ends is not None:
         shown["expires_at"] = rfc3339(ends)
     if purchase.buyer:

@@ -31,7 +31,7 @@ from chalicelib.checkout.model import (
     UsedKey,
 )
 from chalicelib.checkout.repair import Repaired
-from chalicelib.checkout.status import expires_at, ucp_status_of
+from chalicelib.checkout.status import earliest_expiry, ucp_status_of
 from chalicelib.checkout.store import PurchaseStore, purchase_from_item
 
 __all__ = [
@@ -69,7 +69,7 @@ __all__ = [
     "Totals",
     "UsedKey",
     "audit_report",
-    "expires_at",
+    "earliest_expiry",
     "is_purchase_id",
     "log_reference",
     "purchase_from_item",

@@ -20,7 +20,7 @@ from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Contended, NotFound
 from chalicelib.instants import Instant
 from chalicelib.shows import Drop, OnRecord
-from chalicelib.stock import Audit, EpochSeconds, HoldRef, HoldStatus, StockPlan, Summary, a_lapse_is_due
+from chalicelib.stock import Audit, EpochSeconds, HoldRef, HoldStatus, StockPlan, Summary, has_expired_hold
 from chalicelib.telemetry import count, logger
 
 _TRIES = 10
@@ -111,7 +111,7 @@ class _Names:
         """Take a purchase in; whether it claims something of the drop (None: of any)."""
         claims = {claim.hold.id: claim for claim in claims_of(purchase, drop_id) if claim.hold is not None}
         self.by_hold |= claims
-        self.bounds |= {line.no_hold_beyond for line in purchase.lines if drop_id in {None, line.drop_id}}
+        self.bounds |= {line.max_hold_until for line in purchase.lines if drop_id in {None, line.drop_id}}
         self.latest = max(self.latest, purchase.updated_at)
         return bool(claims)
 
@@ -257,7 +257,7 @@ def _behind(stock: Audit, patience: Patience) -> bool:
     live = stock.live
     if live is None:
         return True
-    if patience.leaves(live.as_of) or a_lapse_is_due(live, patience.now):
+    if patience.leaves(live.as_of) or has_expired_hold(live, patience.now):
         return False
     return _sums(live) != _sums(stock)
 

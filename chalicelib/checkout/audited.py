@@ -67,13 +67,13 @@ def audit_report(
 
 
 def _unit(hold_id: str, status: HoldStatus, seconds: EpochSeconds) -> dict[str, Any]:
-    until = status.expires_at
+    expires_at = status.expires_at
     return {
         "hold_id": hold_id,
         "bucket": status.bucket,
         "quantity": status.quantity,
-        "state": "sold" if until is None else "held" if until > seconds else "lapsed",
-        "until": _time(until),
+        "state": "sold" if expires_at is None else "held" if expires_at > seconds else "lapsed",
+        "until": _rfc3339_or_none(expires_at),
         "order": status.order,
     }
 
@@ -100,7 +100,7 @@ def _missing(one: Found) -> dict[str, Any]:
         "bucket": claim.hold.bucket if status is None else status.bucket,
         "quantity": claim.most,
         "found": 0 if status is None else status.quantity,
-        "until": _time(claim.hold.until),
+        "until": _rfc3339_or_none(claim.hold.expires_at),
         "reason": one.fault.value,
     } | _owner(claim)
 
@@ -113,5 +113,5 @@ def _summary(found: DropAudit) -> dict[str, Any] | None:
     return sums | {"as_of": rfc3339(live.as_of), "differs": found.summary_differs}
 
 
-def _time(until: EpochSeconds | None) -> str | None:
-    return None if until is None else rfc3339(until * SECOND)
+def _rfc3339_or_none(expires_at: EpochSeconds | None) -> str | None:
+    return None if expires_at is None else rfc3339(expires_at * SECOND)

@@ -85,10 +85,10 @@ def _placed(context: CheckoutContext, purchase: Purchase, now: Instant) -> int |
 def _awaited(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     """Look what became of the buyer's part: go on, end it, or come again. A success after the deadline is voided."""
     payment = purchase.payment
-    if payment is None or payment.answer_by is None:
+    if payment is None or payment.deadline is None:
         raise Contended("A purchase that waits for its buyer without a payment cannot go on.")
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
-    late = now >= payment.answer_by
+    late = now >= payment.deadline
     if isinstance(found, Declined):
         _declined(context, purchase, found, now)
     elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
@@ -101,8 +101,8 @@ def _awaited(context: CheckoutContext, purchase: Purchase, now: Instant) -> int 
         count("challenges_not_answered")
         end_attempt(context, purchase, "authentication_expired", payment.provider_id, now)
     else:
-        left = (payment.answer_by - now + SECOND - 1) // SECOND
-        return min(left, LOOK_AGAIN_SECONDS)
+        seconds_left = (payment.deadline - now + SECOND - 1) // SECOND
+        return min(seconds_left, LOOK_AGAIN_SECONDS)
     return None
 
 
@@ -118,7 +118,7 @@ def _held(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
         if not all_sold:
             raise Contended("Units of a held order are not there.")
         _paid(context, purchase, payment, found, now)
-    elif payment is None or payment.answer_by is None or now >= payment.answer_by:
+    elif payment is None or payment.deadline is None or now >= payment.deadline:
         void_and_cancel(context, purchase, now)
 
 
@@ -203,12 +203,12 @@ def _declined(context: CheckoutContext, purchase: Purchase, said: Declined, now:
 
 def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
     """Wait for the buyer: units held again until a deadline first, then the purchase written, at the next epoch."""
-    ends = min([now // SECOND + CHALLENGE_SECONDS, *(line.no_hold_beyond for line in purchase.lines)])
-    if ends < now // SECOND + SHORTEST_CHALLENGE_SECONDS or purchase.payment is None:
+    expires_at = min([now // SECOND + CHALLENGE_SECONDS, *(line.max_hold_until for line in purchase.lines)])
+    if expires_at < now // SECOND + SHORTEST_CHALLENGE_SECONDS or purchase.payment is None:
         end_attempt(context, purchase, "authentication_required", action.provider_id, now)
         return None
-    lines = tuple(revert_line_to_hold(context, purchase, line, ends) for line in purchase.lines)
-    discounts = revert_budgets_to_hold(context, purchase, ends)
+    lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
+    discounts = revert_budgets_to_hold(context, purchase, expires_at)
     units = sum(hold.quantity for line in lines for hold in line.holds)
     if units != sum(line.quantity for line in lines) or discounts is None:
         end_attempt(context, purchase, "out_of_stock", action.provider_id, now)
@@ -218,7 +218,7 @@ def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, n
             "token": None,
             "provider_id": action.provider_id,
             "action_url": action.url,
-            "answer_by": ends * SECOND,
+            "deadline": expires_at * SECOND,
             "failure": None,
         }
     )
@@ -273,7 +273,7 @@ def _metadata(purchase: Purchase) -> dict[str, str]:
 def _paid(
     context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
 ) -> None:
-    settled: dict[str, object] = {"token": None, "marks": (), "failure": None, "action_url": None, "answer_by": None}
+    settled: dict[str, object] = {"token": None, "marks": (), "failure": None, "action_url": None, "deadline": None}
     if captured is not None:
         settled |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
     settled_payment = payment.model_copy(update=settled)

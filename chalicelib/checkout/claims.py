@@ -170,7 +170,7 @@ def _unclaimed(status: HoldStatus | None, patience: Patience) -> Fault | None:
 
 def _open(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault | None:
     if status is None or status.quantity < hold.quantity:
-        return Fault.GONE if hold.until * SECOND > patience.now else None
+        return Fault.GONE if hold.expires_at * SECOND > patience.now else None
     if status.expires_at is None:
         return Fault.SOLD_TO_OPEN
     return Fault.SURPLUS if status.quantity > hold.quantity else None
@@ -179,7 +179,7 @@ def _open(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault
 def _awaited(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault | None:
     """Held until the deadline; sold already when the worker goes on at this moment."""
     there = status is not None and status.quantity >= hold.quantity
-    return None if there or hold.until * SECOND <= patience.now else Fault.GONE
+    return None if there or hold.expires_at * SECOND <= patience.now else Fault.GONE
 
 
 def _placed(status: HoldStatus | None, claim: Claim, patience: Patience) -> Fault | None:

@@ -200,9 +200,11 @@ def _restored(context: CheckoutContext, purchase: Purchase, basket: Basket, now:
 def _statuses_of_expired_holds(
     context: CheckoutContext, purchase: Purchase, now: Instant
 ) -> dict[str, HoldStatus | None]:
-    ended = [(layout, hold) for layout, hold in holds_of(purchase) if hold.until * 1000 <= now]
+    expired = [(layout, hold) for layout, hold in holds_of(purchase) if hold.expires_at * 1000 <= now]
     return (
-        dict(zip((hold.id for _, hold in ended), context.stock.get_hold_statuses(ended), strict=True)) if ended else {}
+        dict(zip((hold.id for _, hold in expired), context.stock.get_hold_statuses(expired), strict=True))
+        if expired
+        else {}
     )
 
 

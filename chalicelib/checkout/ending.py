@@ -29,8 +29,8 @@ def end_attempt(
     What its discounts had of budgets is returned, and taken anew by the next attempt.
     In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
     """
-    until = now // SECOND + AFTER_DECLINE_SECONDS
-    lines = tuple(revert_line_to_hold(context, purchase, line, until) for line in purchase.lines)
+    expires_at = now // SECOND + AFTER_DECLINE_SECONDS
+    lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
     discounts = release_budgets(context, purchase, now)
     _nothing_reserved(context, purchase, provider_id, now)
     payment = _ended(purchase, failure, provider_id)
@@ -74,8 +74,8 @@ def cancel_held_order(context: CheckoutContext, purchase_id: str, now: Instant) 
         return purchase
     if purchase.state is not PurchaseState.ON_HOLD:
         raise Conflict("The order is not held.", code="not_held")
-    if purchase.payment and purchase.payment.answer_by and purchase.payment.answer_by > now:
-        purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"answer_by": now}))
+    if purchase.payment and purchase.payment.deadline and purchase.payment.deadline > now:
+        purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"deadline": now}))
         write(context, purchase)
     try:
         return void_and_cancel(context, purchase, now)
@@ -101,16 +101,16 @@ def void_leftover(
         count("authorisations_voided")
 
 
-def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, until: EpochSeconds) -> Line:
+def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, expires_at: EpochSeconds) -> Line:
     """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
-    until = min(until, line.no_hold_beyond)
+    expires_at = min(expires_at, line.max_hold_until)
     order, layout, holds = order_of(purchase), layout_of(line), []
     for hold in line.holds:
-        if not isinstance(context.stock.revert_to_hold(layout, hold, order, until), Gone):
-            holds.append(replace(hold, until=until))
+        if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), Gone):
+            holds.append(replace(hold, expires_at=expires_at))
         elif not context.stock.mark_dead(layout, hold.id):
             raise Contended("A hold that was gone has come back by a late take.")
-    return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, until * SECOND)})
+    return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, expires_at * SECOND)})
 
 
 def write(context: CheckoutContext, purchase: Purchase) -> None:
@@ -149,5 +149,5 @@ def _nothing_reserved(
 def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:
     """The payment of an attempt that ended without money."""
     ended: dict[str, object] = {"marks": (), "step_up": False}
-    ended |= {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "answer_by": None}
+    ended |= {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "deadline": None}
     return purchase.payment.model_copy(update=ended) if purchase.payment else None

@@ -47,9 +47,9 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
             raise Conflict("The order is not held.", code="not_held")
-        if purchase.payment.answer_by is not None and purchase.payment.answer_by <= now:
+        if purchase.payment.deadline is not None and purchase.payment.deadline <= now:
             raise Conflict("The order is being given up.", code="given_up")
-        payment = purchase.payment.model_copy(update={"released_by": actor, "answer_by": None})
+        payment = purchase.payment.model_copy(update={"released_by": actor, "deadline": None})
         released = next_version(purchase, now, state=PurchaseState.PLACED, epoch=purchase.epoch + 1, payment=payment)
         if context.purchases.replace(released) is None:
             return released
@@ -61,7 +61,7 @@ def on_hold_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     if purchase.payment is None:
         raise Contended("A placed purchase without a payment cannot be held.")
     since = purchase.placed_at or now
-    changes = {"held_by": by, "released_by": None, "answer_by": since + LONGEST, "failure": None}
+    changes = {"held_by": by, "released_by": None, "deadline": since + LONGEST, "failure": None}
     return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=changes))
 
 

@@ -112,13 +112,13 @@ def _still(
     if any(subject_of(one.code) == subject for one in purchase.discounts):
         return 0 if purchase.state is PurchaseState.OPEN else entry.units
     line = next((line for line in purchase.lines if line.drop_id == subject), None)
-    if line is None or (purchase.state is PurchaseState.OPEN and _lapsed(line, now)):
+    if line is None or (purchase.state is PurchaseState.OPEN and _holds_have_expired(line, now)):
         return 0
     return min(entry.units, line.quantity - _restocked_units(purchase, line))
 
 
-def _lapsed(line: Line, now: EpochSeconds) -> bool:
-    return all(hold.until + CLOCK_MARGIN_SECONDS < now for hold in line.holds)
+def _holds_have_expired(line: Line, now: EpochSeconds) -> bool:
+    return all(hold.expires_at + CLOCK_MARGIN_SECONDS < now for hold in line.holds)
 
 
 def _restocked_units(purchase: Purchase, line: Line) -> int:

@@ -54,7 +54,7 @@ def reduced(line: Line, quantity: int) -> Line:
         if left <= 0:
             break
         kept = min(hold.quantity, left)
-        holds.append(HoldRef(hold.id, hold.bucket, kept, hold.until))
+        holds.append(HoldRef(hold.id, hold.bucket, kept, hold.expires_at))
         left -= kept
     return line.model_copy(update={"quantity": quantity, "holds": tuple(holds)})
 
@@ -141,7 +141,7 @@ def _allowed(basket: Basket, drop: Drop, quantity: int, path: str) -> int:
 
 def held_long_enough(line: Line | None, path: str, now: Instant) -> Message | None:
     """Why a line takes no more units; None while it may."""
-    if line is None or now < line.no_hold_beyond * 1000:
+    if line is None or now < line.max_hold_until * 1000:
         return None
     content = "This was held for as long as it may be. Take it out and put it in anew."
     return Message("hold_lapsed", content, path=path)
@@ -158,13 +158,13 @@ def take_units(
     repeat of a request that holds the very units which the summary misses. Nothing at all once the drop is sold out.
     """
     drop, wanted = offer.drop, quantity
-    until = now // 1000 + drop.hold_seconds
+    expires_at = now // 1000 + drop.hold_seconds
     if line:
-        until = min(until, line.no_hold_beyond)
+        expires_at = min(expires_at, line.max_hold_until)
     answer: TakeAnswer = Busy(_BUSY_RETRY_MS)
     name = hold_id(basket.purchase_id, drop.id, basket.version, quantity)  # the same for fewer: a repeat finds them
     for _ in range(_OFFERS_OF_FEWER):
-        answer = context.stock.take(drop.layout, name, wanted, until, offer.summary, now=now)
+        answer = context.stock.take(drop.layout, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
             answer = context.stock.find_hold(drop.layout, name) or answer
         if not isinstance(answer, Fewer):
@@ -201,7 +201,7 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         grown = {
             "quantity": line.quantity + hold.quantity,
             "holds": (*line.holds, hold),
-            "price_until": max(line.price_until, hold.until * 1000),
+            "price_until": max(line.price_until, hold.expires_at * 1000),
             "limit_per_buyer": drop.limit_per_buyer,
         }
         return line.model_copy(update=grown)
@@ -214,8 +214,8 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         quantity=hold.quantity,
         homes=drop.homes,
         holds=(hold,),
-        price_until=(hold.until + drop.hold_seconds) * 1000,
-        no_hold_beyond=hold.until + (HOLDS_A_LINE - 1) * drop.hold_seconds,
+        price_until=(hold.expires_at + drop.hold_seconds) * 1000,
+        max_hold_until=hold.expires_at + (HOLDS_A_LINE - 1) * drop.hold_seconds,
         limit_per_buyer=drop.limit_per_buyer,
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,

@@ -147,8 +147,10 @@ class _Mending:
 
     def _revert_to_hold(self, ref: HoldRef, claim: Claim) -> bool:
         assert claim.hold is not None
-        until = max(claim.hold.until, self.now // SECOND)
-        reverted = isinstance(self.context.stock.revert_to_hold(self.layout, ref, claim.order, until), RevertedToHold)
+        expires_at = max(claim.hold.expires_at, self.now // SECOND)
+        reverted = isinstance(
+            self.context.stock.revert_to_hold(self.layout, ref, claim.order, expires_at), RevertedToHold
+        )
         self.done.held_again += reverted
         return reverted
 

@@ -41,7 +41,7 @@ class Line(_Frozen):
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant
     """Until when the price is honoured; afterwards the line must be taken anew."""
-    no_hold_beyond: EpochSeconds
+    max_hold_until: EpochSeconds
     """No hold of this line ends later: afterwards its units are to be given up and taken anew, as by everybody."""
     limit_per_buyer: int | None = None
     """How many units one buyer may have over all purchases. Fixed at the take, as the price is."""
@@ -124,7 +124,7 @@ class Payment(_Frozen):
     fee: int = 0
     action_url: str | None = None
     """Where the buyer proves who they are while the purchase waits for that."""
-    answer_by: Instant | None = None
+    deadline: Instant | None = None
     """Until when the purchase waits: for the buyer, or, held, for its release."""
     marks: tuple[str, ...] = ()
     """By what a decline is counted: keyed hashes, kept until the attempt ends."""

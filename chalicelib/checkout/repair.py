@@ -55,11 +55,11 @@ def is_overdue(purchase: Purchase, now: Instant) -> bool:
     """Whether a purchase has stood in a state for longer than it would if its message had not been lost."""
     if purchase.state is PurchaseState.PLACED:
         return purchase.placed_at is not None and now - purchase.placed_at > OVERDUE
-    ends = purchase.payment.answer_by if purchase.payment else None
+    deadline = purchase.payment.deadline if purchase.payment else None
     return (
         purchase.state in {PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD}
-        and ends is not None
-        and now - ends > OVERDUE
+        and deadline is not None
+        and now - deadline > OVERDUE
     )
 
 

@@ -70,15 +70,15 @@ def _share(
 
 
 def revert_budgets_to_hold(
-    context: CheckoutContext, purchase: Purchase, until: EpochSeconds
+    context: CheckoutContext, purchase: Purchase, expires_at: EpochSeconds
 ) -> tuple[Applied, ...] | None:
     """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
     order, all_reverted, discounts = order_of(purchase), True, []
     for one in purchase.discounts:
         kept = []
         for budget_hold, (layout, hold) in zip(one.reserves, one.holds, strict=True):
-            if not isinstance(context.stock.revert_to_hold(layout, hold, order, until), Gone):
-                kept.append(Reserved(budget=budget_hold.budget, hold=replace(hold, until=until)))
+            if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), Gone):
+                kept.append(Reserved(budget=budget_hold.budget, hold=replace(hold, expires_at=expires_at)))
                 continue
             all_reverted = False
             if not context.stock.mark_dead(layout, hold.id):

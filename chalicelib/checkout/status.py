@@ -48,12 +48,12 @@ def not_open_result(purchase: Purchase, now: Instant) -> CheckoutResult:
     return current_result(purchase, now, Message(code, content))
 
 
-def expires_at(purchase: Purchase) -> Instant | None:
+def earliest_expiry(purchase: Purchase) -> Instant | None:
     """When the earliest hold ends; None when nothing is held or the units are sold."""
     if purchase.state is not PurchaseState.OPEN:
         return None
-    ends = [hold.until for line in purchase.lines for hold in line.holds]
-    return min(ends) * 1000 if ends else None
+    expiries = [hold.expires_at for line in purchase.lines for hold in line.holds]
+    return min(expiries) * 1000 if expiries else None
 
 
 def missing_fields(purchase: Purchase) -> tuple[Message, ...]:
@@ -85,11 +85,11 @@ def _authentication_message(purchase: Purchase) -> tuple[Message, ...]:
     if (
         purchase.state is not PurchaseState.AWAITING_BUYER
         or purchase.payment is None
-        or purchase.payment.answer_by is None
+        or purchase.payment.deadline is None
     ):
         return ()
     content = "The buyer has to confirm this payment at continue_url; the units are held for them until then."
-    extra = {"answer_by": rfc3339(purchase.payment.answer_by)}
+    extra = {"answer_by": rfc3339(purchase.payment.deadline)}
     return (Message("authentication_required", content, severity="requires_buyer_review", extra=extra),)
 
 
@@ -134,8 +134,8 @@ def _rejected_code_messages(purchase: Purchase) -> tuple[Message, ...]:
 
 
 def _hold_expired_message(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
-    ends = expires_at(purchase)
-    if ends is None or ends > now:
+    expiry = earliest_expiry(purchase)
+    if expiry is None or expiry > now:
         return ()
-    content = f"The hold ended at {rfc3339(ends)}; the units may go to others until the order is placed."
+    content = f"The hold ended at {rfc3339(expiry)}; the units may go to others until the order is placed."
     return (Message("hold_lapsed", content, type="warning"),)

@@ -26,17 +26,17 @@ LIMITS_KEPT: Instant = 90 * DAY
 # Names inside lines, totals, payment and refunds, which no condition uses: a line in 170 bytes in place of 270, so that
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
 _SHORT: Final = {
-    "action_url": "au", "amount": "am", "answer_by": "ab", "attempt": "at", "automatic": "ac", "bucket": "b",
-    "budget": "bu", "charge_id": "ch", "code": "c", "commission_bps": "cb", "completed_at": "ca", "creator_id": "cr",
-    "discount": "di", "drop_id": "d", "epoch": "e", "failure": "fa", "failure_code": "fc", "fingerprint": "fp",
-    "handler_id": "hi", "held_by": "hb", "hold": "ho", "holds": "h", "homes": "hm", "image_url": "im",
-    "instrument_id": "ii", "instrument_type": "it", "item_amount": "ia", "key": "k", "limit_per_buyer": "lb",
-    "line_id": "li", "lines": "l", "marks": "mk", "no_hold_beyond": "nb", "parts": "ps", "price_until": "pu",
-    "priority": "py", "provider": "pr", "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp",
-    "requested_at": "ra", "requested_by": "rb", "reserves": "rs", "restock": "re", "restocked": "rd", "shipping": "s",
-    "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t",
-    "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt",
-    "unit_price": "p", "until": "u",
+    "action_url": "au", "amount": "am", "attempt": "at", "automatic": "ac", "bucket": "b", "budget": "bu",
+    "charge_id": "ch", "code": "c", "commission_bps": "cb", "completed_at": "ca", "creator_id": "cr", "deadline": "dl",
+    "discount": "di", "drop_id": "d", "epoch": "e", "expires_at": "u", "failure": "fa", "failure_code": "fc",
+    "fingerprint": "fp", "handler_id": "hi", "held_by": "hb", "hold": "ho", "holds": "h", "homes": "hm",
+    "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "item_amount": "ia", "key": "k",
+    "limit_per_buyer": "lb", "line_id": "li", "lines": "l", "marks": "mk", "max_hold_until": "mh", "parts": "ps",
+    "price_until": "pu", "priority": "py", "provider": "pr", "provider_id": "pi", "quantity": "q", "released_by": "rl",
+    "repriced": "rp", "requested_at": "ra", "requested_by": "rb", "reserves": "rs", "restock": "re", "restocked": "rd",
+    "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up",
+    "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti",
+    "token": "tk", "total": "tt", "unit_price": "p",
 }  # fmt: skip
 _LONG: Final = {short: long for long, short in _SHORT.items()}
 _SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts")

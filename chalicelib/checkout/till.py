@@ -172,9 +172,9 @@ def release_unreferenced(stock: Stock, new_holds: list[tuple[Layout, HoldRef]], 
     """
     cancelled = existing.state is PurchaseState.CANCELLED
     holds = [] if cancelled else [*holds_of(existing), *reserves_of(existing)]
-    referenced = {(hold.id, hold.until) for _, hold in holds}
+    referenced = {(hold.id, hold.expires_at) for _, hold in holds}
     for layout, hold in new_holds:
-        if (hold.id, hold.until) not in referenced:
+        if (hold.id, hold.expires_at) not in referenced:
             stock.release(layout, hold)
 
 

@@ -12,7 +12,7 @@ from chalicelib.discounts.wishes import PutDiscountRequest, changed_discount, ch
 from chalicelib.errors import BadInput, Contended
 from chalicelib.instants import Instant
 from chalicelib.shows import Memory, Show
-from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
+from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -117,4 +117,4 @@ class Discounts:
     def _summary(self, name: str, now: Instant) -> Summary | None:
         """A budget's summary; None where it counts a reservation that has lapsed: then only a take can tell."""
         summary = self._stock.summary(name)
-        return None if summary is None or a_lapse_is_due(summary, now) else summary
+        return None if summary is None or has_expired_hold(summary, now) else summary

@@ -63,7 +63,7 @@ class Risk:
         sold_since = sold - risk.sold_before
         if not rule.met(risk.declines, risk.declined_units, sold_since):
             return
-        if self._store.step_up(drop_id, now + rule.lasts, "declines", now):
+        if self._store.step_up(drop_id, now + rule.duration, "declines", now):
             self.memory.forget(drop_id)
             count("step_ups")
             seen = {"declines": risk.declines, "declined_units": risk.declined_units, "sold_units": sold_since}

@@ -79,7 +79,7 @@ class StepUpRule:
     declines: int = 0
     percent: int = 100
     window: Instant = 5 * MINUTE
-    lasts: Instant = 30 * MINUTE
+    duration: Instant = 30 * MINUTE
 
     def met(self, declines: int, declined_units: int, sold_units: int) -> bool:
         """Whether so much looks like card testing."""

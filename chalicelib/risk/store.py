@@ -52,7 +52,7 @@ class RiskStore:
                 return found
         raise Unavailable("declines are read faster than the table allows")
 
-    def add(self, one: Mark, attempt: str, at: Instant, stale: Iterable[str], ends: Instant) -> None:
+    def add(self, one: Mark, attempt: str, at: Instant, stale: Iterable[str], expires_at: Instant) -> None:
         """Note a declined attempt, once however often it is told; ``stale`` ones are forgotten. 1 WCU."""
         names = {"#own": attempt} | {f"#s{index}": name for index, name in enumerate(stale)}
         forgotten = ", ".join(name for name in names if name != "#own")
@@ -60,7 +60,7 @@ class RiskStore:
             _key(one),
             "SET #own = :at, #ends = :ends" + (f" REMOVE {forgotten}" if forgotten else ""),
             "attribute_not_exists(#own)",
-            {":at": at, ":ends": ends // SECOND},
+            {":at": at, ":ends": expires_at // SECOND},
             {**names, "#ends": "expires_at"},
         )
 

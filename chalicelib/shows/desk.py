@@ -31,7 +31,7 @@ from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
 from chalicelib.shows.store import ShowStore, member_item
 from chalicelib.shows.windows import window
 from chalicelib.shows.wishes import MOST_ADDED, PutDropRequest, PutShowRequest, check_id
-from chalicelib.stock import Stock, Summary, a_lapse_is_due, plan_sizes
+from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
 from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class Shows:
         if found is None:
             return None
         drop, summary = found
-        if summary is None or a_lapse_is_due(summary, now):
+        if summary is None or has_expired_hold(summary, now):
             summary = self._stock.refresh(drop.layout, now)
         return Offer(drop, summary)
 

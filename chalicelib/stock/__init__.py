@@ -23,7 +23,7 @@ from chalicelib.stock.model import (
     Taken,
 )
 from chalicelib.stock.stock import Stock
-from chalicelib.stock.summary import a_lapse_is_due, summary_of
+from chalicelib.stock.summary import has_expired_hold, summary_of
 
 __all__ = [
     "AllHeld",
@@ -48,7 +48,7 @@ __all__ = [
     "Summary",
     "TakeAnswer",
     "Taken",
-    "a_lapse_is_due",
+    "has_expired_hold",
     "hold_id",
     "most_units",
     "plan_sizes",

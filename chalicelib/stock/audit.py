@@ -84,7 +84,7 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
     sums = summarise(layout.drop_id, first.values(), None, now)
     buckets = tuple(_sums(bucket, seconds) for _, bucket in sorted(first.items()))
     statuses = tuple(
-        (hold_id, HoldStatus(number, entry.quantity, entry.until, entry.order))
+        (hold_id, HoldStatus(number, entry.quantity, entry.expires_at, entry.order))
         for number, bucket in sorted(first.items())
         for hold_id, entry in sorted(bucket.holds.items())
         if entry.has_units
@@ -125,14 +125,14 @@ def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
 
 def _sums(bucket: Bucket, seconds: EpochSeconds) -> BucketSums:
     held = [entry for entry in bucket.holds.values() if entry.is_held]
-    lapsed = sum(entry.quantity for entry in held if entry.lapsed(seconds))
+    expired = sum(entry.quantity for entry in held if entry.is_expired(seconds))
     return BucketSums(
         bucket=bucket.number,
         size=bucket.size,
-        available=bucket.available + lapsed,
-        held=sum(entry.quantity for entry in held) - lapsed,
+        available=bucket.available + expired,
+        held=sum(entry.quantity for entry in held) - expired,
         sold=sum(entry.quantity for entry in bucket.holds.values() if entry.is_sold),
-        lapsed=lapsed,
+        lapsed=expired,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from chalicelib.stock.model import EpochSeconds
 
-CLOCK_MARGIN_SECONDS: Final = 2
+CLOCK_SKEW_SECONDS: Final = 2
 """Others take a lapsed hold only this long after its end: clocks that differ by less steal nothing."""
 
 FENCE_SECONDS: Final = 60
@@ -33,7 +33,7 @@ class Entry:
     """
 
     quantity: int
-    until: EpochSeconds | None = None
+    expires_at: EpochSeconds | None = None
     order: str | None = None
     points_to: int | None = None
     version: int | None = None
@@ -44,19 +44,19 @@ class Entry:
 
     @property
     def is_held(self) -> bool:
-        return self.has_units and self.until is not None
+        return self.has_units and self.expires_at is not None
 
     @property
     def is_sold(self) -> bool:
-        return self.has_units and self.until is None
+        return self.has_units and self.expires_at is None
 
     @property
     def is_dead(self) -> bool:
-        return not self.has_units and self.until is None and self.points_to is None
+        return not self.has_units and self.expires_at is None and self.points_to is None
 
-    def lapsed(self, now: EpochSeconds) -> bool:
+    def is_expired(self, now: EpochSeconds) -> bool:
         """Whether others may treat it as over, whatever their clocks say within the margin."""
-        return self.until is not None and self.until + CLOCK_MARGIN_SECONDS < now
+        return self.expires_at is not None and self.expires_at + CLOCK_SKEW_SECONDS < now
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class Bucket:
 
     def obtainable(self, now: EpochSeconds) -> int:
         """Units that a take could have: available ones and those of lapsed holds."""
-        return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.lapsed(now))
+        return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now))
 
     def obtainable_at_once(self, now: EpochSeconds) -> int:
         """Units that one write could have: it can take over so many lapsed holds and no more."""
-        lapsed = sorted((e.quantity for e in self.holds.values() if e.is_held and e.lapsed(now)), reverse=True)
-        return self.available + sum(lapsed[:_RECLAIMS_A_WRITE])
+        expired = sorted((e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now)), reverse=True)
+        return self.available + sum(expired[:_RECLAIMS_A_WRITE])
 
 
 # What a bucket means for a take of one hold.
@@ -139,7 +139,7 @@ def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, l
             return Moved(own)
         if own.is_dead:
             return Dead()
-        if not own.lapsed(now):
+        if not own.is_expired(now):
             return Fenced()
     if own is None and len(bucket.holds) >= ROOM_FOR_HOLDS:
         return Short(0)
@@ -155,10 +155,10 @@ def to_reclaim(bucket: Bucket, units: int, now: EpochSeconds) -> dict[str, Entry
     missing = units - bucket.available
     if missing <= 0:
         return {}
-    lapsed = [(hold, entry) for hold, entry in bucket.holds.items() if entry.is_held and entry.lapsed(now)]
+    expired = [(hold, entry) for hold, entry in bucket.holds.items() if entry.is_held and entry.is_expired(now)]
     for order in (_oldest, _biggest):
         chosen, freed = {}, 0
-        for hold, entry in sorted(lapsed, key=order)[:_RECLAIMS_A_WRITE]:
+        for hold, entry in sorted(expired, key=order)[:_RECLAIMS_A_WRITE]:
             chosen[hold] = entry
             freed += entry.quantity
             if freed >= missing:
@@ -167,7 +167,7 @@ def to_reclaim(bucket: Bucket, units: int, now: EpochSeconds) -> dict[str, Entry
 
 
 def _oldest(held: tuple[str, Entry]) -> tuple[int, str]:
-    return held[1].until or 0, held[0]
+    return held[1].expires_at or 0, held[0]
 
 
 def _biggest(held: tuple[str, Entry]) -> tuple[int, str]:

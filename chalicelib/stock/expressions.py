@@ -23,7 +23,7 @@ WITHDRAWN: Final = "w"
 MOVED_IN: Final = "m"
 # ... and of an entry in its holds.
 QUANTITY: Final = "q"
-UNTIL: Final = "u"
+EXPIRES_AT: Final = "u"
 ORDER: Final = "o"
 POINTS_TO: Final = "f"
 VERSION: Final = "v"
@@ -33,8 +33,8 @@ _NOTHING_OF_OURS = f"attribute_not_exists({_OWN})"
 _AS_SEEN = f"{_OWN} = :seen"
 _HAS_UNITS = f"{_OWN}.{QUANTITY} > :zero"
 _NO_UNITS = f"{_OWN}.{QUANTITY} = :zero"
-_HAS_END = f"attribute_exists({_OWN}.{UNTIL})"
-_NO_END = f"attribute_not_exists({_OWN}.{UNTIL})"
+_HAS_EXPIRY = f"attribute_exists({_OWN}.{EXPIRES_AT})"
+_NO_EXPIRY = f"attribute_not_exists({_OWN}.{EXPIRES_AT})"
 _NO_ORDER = f"attribute_not_exists({_OWN}.{ORDER})"
 _ORDER_NOT_LATER = f"{_OWN}.{ORDER} BETWEEN :first AND :order"  # one order's references differ in the epoch alone
 _ORDER_AT_EPOCH = f"{_OWN}.{ORDER} = :order"
@@ -49,7 +49,7 @@ def record_of(entry: Entry) -> dict[str, Any]:
     """An entry as the map that stands in the bucket, whole: equality with it is equality with everything in it."""
     record = {
         QUANTITY: entry.quantity,
-        UNTIL: entry.until,
+        EXPIRES_AT: entry.expires_at,
         ORDER: entry.order,
         POINTS_TO: entry.points_to,
         VERSION: entry.version,
@@ -59,7 +59,7 @@ def record_of(entry: Entry) -> dict[str, Any]:
 
 def _entry(record: Mapping[str, Any]) -> Entry:
     get = record.get
-    return Entry(record[QUANTITY], get(UNTIL), get(ORDER), get(POINTS_TO), get(VERSION))
+    return Entry(record[QUANTITY], get(EXPIRES_AT), get(ORDER), get(POINTS_TO), get(VERSION))
 
 
 def bucket_of(record: Mapping[str, Any]) -> Bucket:
@@ -91,22 +91,22 @@ def add_units(plan: int, units: int) -> Write:
 
 def withdraw(plan: int, units: int, reclaim: Mapping[str, Entry]) -> Write:
     """Take units out of a bucket by a numbered plan, once, and write down how many: whoever repeats it has to know."""
-    lapsed = _TakingOver(reclaim)
+    reclaimed = _TakingOver(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, {PLAN} = :plan, {WITHDRAWN} = :units"
-        f"{lapsed.removal}",
-        " AND ".join([_ENOUGH, _NOT_YET, *lapsed.conditions]),
-        {":units": units, ":plan": plan, **lapsed.sums(units), **lapsed.values},
-        lapsed.names,
+        f"{reclaimed.removal}",
+        " AND ".join([_ENOUGH, _NOT_YET, *reclaimed.conditions]),
+        {":units": units, ":plan": plan, **reclaimed.sums(units), **reclaimed.values},
+        reclaimed.names,
     )
 
 
 def take_over(reclaim: Mapping[str, Entry]) -> Write:
     """Make the units of lapsed holds available."""
-    lapsed = _TakingOver(reclaim)
-    freed = {":freed": lapsed.sums(0)[":net"]}
-    update = f"SET {AVAILABLE} = {AVAILABLE} + :freed{lapsed.removal}"
-    return Write(update, " AND ".join(lapsed.conditions), {**freed, **lapsed.values}, lapsed.names)
+    reclaimed = _TakingOver(reclaim)
+    freed = {":freed": reclaimed.sums(0)[":net"]}
+    update = f"SET {AVAILABLE} = {AVAILABLE} + :freed{reclaimed.removal}"
+    return Write(update, " AND ".join(reclaimed.conditions), {**freed, **reclaimed.values}, reclaimed.names)
 
 
 # Raking: both in one transaction.
@@ -114,13 +114,13 @@ def take_over(reclaim: Mapping[str, Entry]) -> Write:
 
 def move_out(units: int, reclaim: Mapping[str, Entry]) -> Write:
     """Units leave for another bucket."""
-    lapsed = _TakingOver(reclaim)
+    reclaimed = _TakingOver(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, "
-        f"{MOVED_IN} = if_not_exists({MOVED_IN}, :zero) - :units{lapsed.removal}",
-        " AND ".join([_ENOUGH, *lapsed.conditions]),
-        {":units": units, **_ZERO, **lapsed.sums(units), **lapsed.values},
-        lapsed.names,
+        f"{MOVED_IN} = if_not_exists({MOVED_IN}, :zero) - :units{reclaimed.removal}",
+        " AND ".join([_ENOUGH, *reclaimed.conditions]),
+        {":units": units, **_ZERO, **reclaimed.sums(units), **reclaimed.values},
+        reclaimed.names,
     )
 
 
@@ -155,19 +155,19 @@ class _TakingOver:
 
 def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
     """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry."""
-    lapsed = _TakingOver(room.reclaim)
-    values = {":hold": record_of(hold), **lapsed.sums(hold.quantity), **lapsed.values}
+    reclaimed = _TakingOver(room.reclaim)
+    values = {":hold": record_of(hold), **reclaimed.sums(hold.quantity), **reclaimed.values}
     if room.replacing is None:
-        conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM, *lapsed.conditions]
+        conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM, *reclaimed.conditions]
         values[":room"] = ROOM_FOR_HOLDS
     else:
-        conditions = [_ENOUGH, _AS_SEEN, *lapsed.conditions]
+        conditions = [_ENOUGH, _AS_SEEN, *reclaimed.conditions]
         values[":seen"] = record_of(room.replacing)
     return Write(
-        f"SET {AVAILABLE} = {AVAILABLE} + :net, {_OWN} = :hold{lapsed.removal}",
+        f"SET {AVAILABLE} = {AVAILABLE} + :net, {_OWN} = :hold{reclaimed.removal}",
         " AND ".join(conditions),
         values,
-        {"#h": hold_id, **lapsed.names},
+        {"#h": hold_id, **reclaimed.names},
     )
 
 
@@ -185,10 +185,10 @@ def point(hold_id: str, pointer: Entry, room: int) -> Write:
     return Write(f"SET {_OWN} = :pointer", f"{_NOTHING_OF_OURS} AND {_ROOM}", values, {"#h": hold_id})
 
 
-def fence(hold_id: str, until: EpochSeconds) -> Write:
+def fence(hold_id: str, expires_at: EpochSeconds) -> Write:
     """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
-    values = {":fence": record_of(Entry(0, until)), ":room": ROOM_FOR_HOLDS, **_ZERO}
-    condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_END})"
+    values = {":fence": record_of(Entry(0, expires_at)), ":room": ROOM_FOR_HOLDS, **_ZERO}
+    condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_EXPIRY})"
     return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
 
 
@@ -212,12 +212,12 @@ def sell(hold_id: str, seen: Entry, keep: int, order: OrderRef) -> Write:
     )
 
 
-def revert_to_hold(hold_id: str, order: OrderRef, until: EpochSeconds) -> Write:
+def revert_to_hold(hold_id: str, order: OrderRef, expires_at: EpochSeconds) -> Write:
     """Give units an end, at the order's epoch, unless the order has gone on to a later one."""
     return Write(
-        f"SET {_OWN}.{UNTIL} = :until, {_OWN}.{ORDER} = :order",
+        f"SET {_OWN}.{EXPIRES_AT} = :until, {_OWN}.{ORDER} = :order",
         f"{_HAS_UNITS} AND ({_NO_ORDER} OR {_ORDER_NOT_LATER})",
-        {":until": until, ":order": str(order), ":first": str(OrderRef(order.order, 0)), **_ZERO},
+        {":until": expires_at, ":order": str(order), ":first": str(OrderRef(order.order, 0)), **_ZERO},
         {"#h": hold_id},
     )
 
@@ -225,7 +225,7 @@ def revert_to_hold(hold_id: str, order: OrderRef, until: EpochSeconds) -> Write:
 def release(hold_id: str, order: OrderRef | None) -> Write:
     """Units back: of a hold that no order has, or of what ``order`` has at its very epoch."""
     values: dict[str, Any] = dict(_ZERO)
-    free_to_go = f"({_HAS_END} AND {_NO_ORDER})"
+    free_to_go = f"({_HAS_EXPIRY} AND {_NO_ORDER})"
     if order is not None:
         free_to_go = f"({free_to_go} OR {_ORDER_AT_EPOCH})"
         values[":order"] = str(order)
@@ -249,21 +249,21 @@ def release_orphan(hold_id: str, seen: Entry, *, leave_tombstone: bool) -> Write
     return Write(update, _AS_SEEN, values, {"#h": hold_id})
 
 
-def shrink(hold_id: str, seen: int, keep: int, until: EpochSeconds | None) -> Write:
+def shrink(hold_id: str, seen: int, keep: int, expires_at: EpochSeconds | None) -> Write:
     """Units of a hold back, so that ``keep`` are left."""
     values = {":back": seen - keep, ":keep": keep, ":quantity": seen}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :keep"
-    if until is not None:
-        update += f", {_OWN}.{UNTIL} = :until"
-        values[":until"] = until
-    return Write(update, f"{_QUANTITY_AS_SEEN} AND {_HAS_END}", values, {"#h": hold_id})
+    if expires_at is not None:
+        update += f", {_OWN}.{EXPIRES_AT} = :until"
+        values[":until"] = expires_at
+    return Write(update, f"{_QUANTITY_AS_SEEN} AND {_HAS_EXPIRY}", values, {"#h": hold_id})
 
 
 def restock(hold_id: str, order: OrderRef, expected: int, remaining: int) -> Write:
     """Sold units back, so that ``left`` are sold; 0 leaves a dead mark."""
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :left",
-        f"{_ORDER_AT_EPOCH} AND {_QUANTITY_AS_SEEN} AND {_NO_END}",
+        f"{_ORDER_AT_EPOCH} AND {_QUANTITY_AS_SEEN} AND {_NO_EXPIRY}",
         {":back": expected - remaining, ":left": remaining, ":order": str(order), ":quantity": expected},
         {"#h": hold_id},
     )

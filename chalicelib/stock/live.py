@@ -18,7 +18,7 @@ from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.layout import ONE_SUMMARY
 from chalicelib.stock.model import Layout, Summary
 from chalicelib.stock.store import StockStore
-from chalicelib.stock.summary import a_lapse_is_due, added_up, record_of_summary, summarise, summary_of
+from chalicelib.stock.summary import added_up, has_expired_hold, record_of_summary, summarise, summary_of
 
 FRESH_FOR: Final[Instant] = 1 * SECOND
 """How old a summary may be that a refusal rests on."""
@@ -74,7 +74,7 @@ class Summaries:
         with self._locks.setdefault(layout.drop_id, threading.Lock()):
             for candidate in (self._latest.get, self.known):
                 summary = candidate(layout.drop_id)
-                if summary is not None and abs(now - summary.as_of) <= FRESH_FOR and not a_lapse_is_due(summary, now):
+                if summary is not None and abs(now - summary.as_of) <= FRESH_FOR and not has_expired_hold(summary, now):
                     self._latest[layout.drop_id] = summary
                     return summary
             return self.refresh(layout, now, {bucket: now})
@@ -173,7 +173,7 @@ class Summaries:
     ) -> Summary:
         """A segment's summary, made anew where it does not stand, or a bucket changed since, or a hold lapsed."""
         known = _summary(drop_id, record)
-        if known is not None and not a_lapse_is_due(known, now):
+        if known is not None and not has_expired_hold(known, now):
             seen = changed_at is None or changed_at + _SURELY_LATER <= known.as_of
             if seen:
                 return known

@@ -31,7 +31,7 @@ class HoldRef:
     id: str
     bucket: int
     quantity: int
-    until: EpochSeconds
+    expires_at: EpochSeconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Sold:
 class RevertedToHold:
     """The units stay with the order until ``until``, then lapse by themselves."""
 
-    until: EpochSeconds
+    expires_at: EpochSeconds
 
 
 @dataclass(frozen=True, slots=True)

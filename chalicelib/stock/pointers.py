@@ -21,7 +21,7 @@ def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) ->
     Those younger than a fence lives belong to takes that may still be on their way, and stay.
     """
     seconds = now // SECOND
-    over = {name: entry for name, entry in home.holds.items() if not entry.has_units and entry.lapsed(seconds)}
+    over = {name: entry for name, entry in home.holds.items() if not entry.has_units and entry.is_expired(seconds)}
     pointers = [
         (entry.version or 0, name, entry)
         for name, entry in home.holds.items()
@@ -45,4 +45,4 @@ def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) ->
 
 def _nothing(entry: Entry | None) -> bool:
     """Nothing of the hold, or the fence that it left."""
-    return entry is None or (not entry.has_units and entry.until is not None)
+    return entry is None or (not entry.has_units and entry.expires_at is not None)

@@ -74,7 +74,7 @@ class Stock:
         layout: Layout,
         hold_id: str,
         quantity: int,
-        until: EpochSeconds,
+        expires_at: EpochSeconds,
         summary: Summary | None,
         *,
         now: Instant,
@@ -85,7 +85,7 @@ class Stock:
         is looked for before any refusal. Costs 1 WCU where home has units, 2 and 0.5 RCU for a stray; nothing at all
         while ``summary`` shows nothing.
         """
-        attempt = Take(self._store, self._summaries, self._rake, layout, hold_id, quantity, until, now)
+        attempt = Take(self._store, self._summaries, self._rake, layout, hold_id, quantity, expires_at, now)
         answer = attempt.run(summary)
         if not layout.is_goods:
             return answer
@@ -116,9 +116,11 @@ class Stock:
         """
         return verbs.sell(self._store, layout, ref, keep, order, status)
 
-    def revert_to_hold(self, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds) -> RevertToHoldResult:
+    def revert_to_hold(
+        self, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: EpochSeconds
+    ) -> RevertToHoldResult:
         """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""
-        return verbs.revert_to_hold(self._store, layout, ref, order, until)
+        return verbs.revert_to_hold(self._store, layout, ref, order, expires_at)
 
     def release(self, layout: Layout, ref: HoldRef, order: OrderRef | None = None) -> bool:
         """Make a hold's units available: one that no order has, or one of ``order`` at its very epoch. 1 WCU.
@@ -127,12 +129,12 @@ class Stock:
         """
         return verbs.release(self._store, layout, ref, order)
 
-    def shrink(self, layout: Layout, ref: HoldRef, keep: int, until: EpochSeconds | None = None) -> bool:
+    def shrink(self, layout: Layout, ref: HoldRef, keep: int, expires_at: EpochSeconds | None = None) -> bool:
         """Bring a hold of ``ref.quantity`` units down to ``keep``, perhaps with a new end. 1 WCU; repeatable.
 
         False when the hold is gone, sold, or of another quantity.
         """
-        return verbs.shrink(self._store, layout, ref, keep, until)
+        return verbs.shrink(self._store, layout, ref, keep, expires_at)
 
     def restock(self, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
         """Sold units go back to stock: from ``expected`` to ``left``; at 0 a dead mark stays. 1 WCU; repeatable."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock.bucket import CLOCK_MARGIN_SECONDS, Bucket, Entry
+from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, Entry
 from chalicelib.stock.model import AllHeld, Busy, EpochSeconds, Fewer, SoldOut, Summary
 
 
@@ -22,15 +22,15 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
     size = available = held = sold = largest = 0
     largest_in: int | None = None
     open_buckets: list[int] = []
-    ends: list[EpochSeconds] = []
+    expiries: list[EpochSeconds] = []
     for bucket in buckets:
         obtainable = bucket.obtainable(seconds)
-        living = [entry for entry in bucket.holds.values() if entry.is_held and not entry.lapsed(seconds)]
+        unexpired = [entry for entry in bucket.holds.values() if entry.is_held and not entry.is_expired(seconds)]
         size += bucket.size - bucket.moved_in
         available += obtainable
-        held += sum(entry.quantity for entry in living)
+        held += sum(entry.quantity for entry in unexpired)
         sold += sum(entry.quantity for entry in bucket.holds.values() if entry.is_sold)
-        ends += [entry.until for entry in living if entry.until is not None]
+        expiries += [entry.expires_at for entry in unexpired if entry.expires_at is not None]
         if obtainable > 0:
             open_buckets.append(bucket.number)
         at_once = bucket.obtainable_at_once(seconds)
@@ -43,7 +43,7 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
         held=held,
         sold=sold,
         open_buckets=tuple(sorted(open_buckets)),
-        next_lapse_at=min(ends, default=None),
+        next_lapse_at=min(expiries, default=None),
         sold_out_at=_sold_out_at(size, sold, before, now),
         as_of=now,
         largest=largest,
@@ -55,7 +55,7 @@ def added_up(parts: Collection[Summary], before: Summary | None, now: Instant) -
     """The summary of a drop from those of its segments, in their order."""
     first, *others = parts
     largest = max(parts, key=lambda part: part.largest or 0)
-    ends = [part.next_lapse_at for part in parts if part.next_lapse_at is not None]
+    expiries = [part.next_lapse_at for part in parts if part.next_lapse_at is not None]
     size, sold = sum(part.size for part in parts), sum(part.sold for part in parts)
     return replace(
         first,
@@ -64,7 +64,7 @@ def added_up(parts: Collection[Summary], before: Summary | None, now: Instant) -
         held=sum(part.held for part in parts),
         sold=sold,
         open_buckets=sum((part.open_buckets for part in others), first.open_buckets),
-        next_lapse_at=min(ends, default=None),
+        next_lapse_at=min(expiries, default=None),
         sold_out_at=_sold_out_at(size, sold, before, now),
         as_of=now,
         largest=largest.largest,
@@ -114,9 +114,9 @@ def record_of_summary(summary: Summary, first: int = 0) -> dict[str, Any]:
     }
 
 
-def a_lapse_is_due(summary: Summary, now: Instant) -> bool:
+def has_expired_hold(summary: Summary, now: Instant) -> bool:
     """Whether a hold it counts as held is over by now: nothing tells the table, so the summary must be made anew."""
-    return summary.next_lapse_at is not None and Entry(1, summary.next_lapse_at).lapsed(now // SECOND)
+    return summary.next_lapse_at is not None and Entry(1, summary.next_lapse_at).is_expired(now // SECOND)
 
 
 def refusal(
@@ -129,10 +129,10 @@ def refusal(
     """
     if summary.sold_out:
         return SoldOut()
-    if a_lapse_is_due(summary, now):
+    if has_expired_hold(summary, now):
         return None
     if summary.available == 0 and summary.next_lapse_at is not None:
-        return AllHeld(summary.next_lapse_at + CLOCK_MARGIN_SECONDS + 1)
+        return AllHeld(summary.next_lapse_at + CLOCK_SKEW_SECONDS + 1)
     if summary.available == 0:
         return Busy(retry_after_ms)
     if summary.largest is not None and 0 < summary.largest < quantity:

@@ -52,7 +52,7 @@ class Take:
         layout: Layout,
         hold_id: str,
         quantity: int,
-        until: EpochSeconds,
+        expires_at: EpochSeconds,
         now: Instant,
     ) -> None:
         self._store = store
@@ -61,7 +61,7 @@ class Take:
         self._layout = layout
         self._hold_id = hold_id
         self._quantity = quantity
-        self._until = until
+        self._expires_at = expires_at
         self._now = now
         self._seconds: EpochSeconds = now // SECOND
         self._home = home_of(hold_id, layout)
@@ -205,10 +205,10 @@ class Take:
                     self._fell_short(number, obtainable)
                     return None
                 case Room():
-                    write = expressions.put_hold(self._hold_id, Entry(self._quantity, self._until), found)
+                    write = expressions.put_hold(self._hold_id, Entry(self._quantity, self._expires_at), found)
             bucket = self._store.write(self._layout.drop_id, number, write)
             if bucket is None:
-                hold = HoldRef(self._hold_id, number, self._quantity, self._until)
+                hold = HoldRef(self._hold_id, number, self._quantity, self._expires_at)
                 return Taken(hold)
         return None
 
@@ -227,8 +227,8 @@ class Take:
 
     def _taken(self, number: int, entry: Entry) -> Taken:
         """The hold was there before: answered as taken, with what stands there."""
-        until = self._until if entry.until is None else entry.until
-        return Taken(HoldRef(self._hold_id, number, entry.quantity, until), replay=True, sold=entry.is_sold)
+        expires_at = self._expires_at if entry.expires_at is None else entry.expires_at
+        return Taken(HoldRef(self._hold_id, number, entry.quantity, expires_at), replay=True, sold=entry.is_sold)
 
     def _refuse(self, fresh: Summary) -> TakeAnswer:
         reason = refusal(fresh, self._quantity, self._now, self._pause_ms())

@@ -41,7 +41,7 @@ def sell(
     """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot sell {keep} of a hold of {ref.quantity}")
-    place, seen = ref.bucket, Entry(ref.quantity, ref.until)
+    place, seen = ref.bucket, Entry(ref.quantity, ref.expires_at)
     if status is not None:
         place, seen = status.bucket, Entry(status.quantity, status.expires_at, status.order)
         told = _may_sell(seen, keep, order)
@@ -77,7 +77,7 @@ def _may_sell(seen: Entry, keep: int, order: OrderRef) -> SellAnswer | None:
 
 
 def revert_to_hold(
-    store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, until: EpochSeconds
+    store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: EpochSeconds
 ) -> RevertToHoldResult:
     """Keep the units for the order until ``until``, so that a sell at this epoch that lands later is refused."""
 
@@ -88,8 +88,8 @@ def revert_to_hold(
             return None
         return StaleEpoch() if seen.order.startswith(order.order) else Gone()
 
-    success: RevertToHoldResult = RevertedToHold(until)
-    write = expressions.revert_to_hold(ref.id, order, until)
+    success: RevertToHoldResult = RevertedToHold(expires_at)
+    write = expressions.revert_to_hold(ref.id, order, expires_at)
     return _write(store, layout, ref, write, interpret, done=success, gone=Gone())
 
 
@@ -105,7 +105,7 @@ def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | N
     return _write(store, layout, ref, expressions.release(ref.id, order), interpret, done=True, gone=True)
 
 
-def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, until: EpochSeconds | None) -> bool:
+def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, expires_at: EpochSeconds | None) -> bool:
     """Bring the hold down to ``keep`` units."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot shrink a hold of {ref.quantity} to {keep}")
@@ -115,7 +115,7 @@ def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, until: Ep
             return True
         return None if seen.is_held and seen.quantity == ref.quantity else False
 
-    write = expressions.shrink(ref.id, ref.quantity, keep, until)
+    write = expressions.shrink(ref.id, ref.quantity, keep, expires_at)
     return _write(store, layout, ref, write, interpret, done=True, gone=False)
 
 
@@ -125,7 +125,7 @@ def restock(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, ex
         raise ValueError(f"cannot give back from {expected} to {remaining}")
 
     def interpret(seen: Entry) -> bool | None:
-        matches = seen.until is None and seen.order == str(order)
+        matches = seen.expires_at is None and seen.order == str(order)
         if matches and seen.quantity == remaining:
             return True
         return None if matches and seen.quantity == expected else False
@@ -212,7 +212,7 @@ def get_hold_statuses(store: StockStore, refs: Sequence[tuple[Layout, HoldRef]])
         for i, place in wanted.items():
             own = buckets[place].holds.get(refs[i][1].id) if place in buckets else None
             if own is not None and own.has_units:
-                found[i] = HoldStatus(place[1], own.quantity, own.until, own.order)
+                found[i] = HoldStatus(place[1], own.quantity, own.expires_at, own.order)
             else:
                 points_to = None if own is None else own.points_to
                 onward[i] = homes[i] if points_to is None else (place[0], points_to)

@@ -37,7 +37,7 @@ def a_line(**changes: Any) -> Line:
         "quantity": 1,
         "homes": 1,
         "price_until": NOW + 600_000,
-        "no_hold_beyond": NOW // 1000 + 1_200,
+        "max_hold_until": NOW // 1000 + 1_200,
     }
     return Line(**{**standard, **changes})
 

@@ -106,8 +106,8 @@ def taken_by_a_request_that_died(shop: ShopFixture, quantity: int = 1, now: Inst
     offer = shop.shows.offer("mug", now)
     assert offer is not None
     name = hold_id("x" * 22, "mug", 1, quantity)
-    until = now // SECOND + offer.drop.hold_seconds
-    answer = shop.stock.take(offer.drop.layout, name, quantity, until, None, now=now)
+    expires_at = now // SECOND + offer.drop.hold_seconds
+    answer = shop.stock.take(offer.drop.layout, name, quantity, expires_at, None, now=now)
     assert isinstance(answer, Taken)
     return answer.hold
 

@@ -23,7 +23,7 @@ def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> No
     assert said(answer) == []
     assert shop.counts("mug") == (1, 2, 0)
     line = answer.purchase.lines[0]
-    assert (line.quantity, line.unit_price, line.holds[0].until) == (2, 1_275, NOW // 1000 + 300)
+    assert (line.quantity, line.unit_price, line.holds[0].expires_at) == (2, 1_275, NOW // 1000 + 300)
     assert answer.purchase.totals.total == 2 * 1_275 + 395
 
 

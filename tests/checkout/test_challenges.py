@@ -24,7 +24,7 @@ def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture
     waiting = asked(shop)
     assert waiting.state is PurchaseState.AWAITING_BUYER
     assert waiting.payment is not None
-    assert waiting.payment.answer_by == DEADLINE
+    assert waiting.payment.deadline == DEADLINE
     assert waiting.payment.token is None
     assert waiting.payment.action_url == f"/sandbox/challenges/{waiting.id}/1"
     assert shop.counts("mug") == (0, 1, 0)
@@ -92,7 +92,7 @@ def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: S
 def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="requires_action")
-    late = placed.lines[0].no_hold_beyond * SECOND - 30 * SECOND
+    late = placed.lines[0].max_hold_until * SECOND - 30 * SECOND
     assert shop.checkout.capture(placed.id, 1, late) is None
     opened = shop.read(placed.id)
     assert opened.state is PurchaseState.OPEN

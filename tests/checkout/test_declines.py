@@ -18,7 +18,7 @@ from tests.checkout.test_basket import said
 from tests.conftest import Tables
 
 LIMITS = DeclineLimits(instrument=2, email=3, address=4, window=HOUR)
-RULES = RiskRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, lasts=30 * MINUTE))
+RULES = RiskRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, duration=30 * MINUTE))
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -
     held = shop.read(purchase_id)
     assert held.state is PurchaseState.ON_HOLD
     assert held.payment is not None
-    assert (held.payment.held_by, held.payment.answer_by) == ("channel", NOW + LONGEST)
+    assert (held.payment.held_by, held.payment.deadline) == ("channel", NOW + LONGEST)
     assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
     assert shop.counts("mug") == (1, 0, 2)
 
@@ -188,7 +188,7 @@ def captured_and_on_hold(shop: ShopFixture) -> Purchase:
     """Captured, and held by an operator before "paid" was written."""
     paid = shop.paid(("mug", 1), key="other")
     assert paid.payment is not None
-    payment = paid.payment.model_copy(update={"answer_by": NOW + LONGEST, "held_by": "ann"})
+    payment = paid.payment.model_copy(update={"deadline": NOW + LONGEST, "held_by": "ann"})
     changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
     on_hold = paid.model_copy(update=changes)
     assert shop.checkout.purchases.replace(on_hold) is None

@@ -140,7 +140,7 @@ def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_
     first = shop.open_purchase(("mug", 2), key="first")
     dies_at_the_freeze(shop, first, monkeypatch)
     assert tally(shop)["units"] == 2
-    end = (first.lines[0].holds[0].until + 2) * SECOND
+    end = (first.lines[0].holds[0].expires_at + 2) * SECOND
     second = shop.open_purchase(("mug", 1), key="second", now=end)
     assert left_of(completed(shop, second, now=end)) == 0
     assert completed(shop, second, "pay-again", end + SECOND).purchase.state is PurchaseState.PLACED

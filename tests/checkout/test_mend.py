@@ -100,9 +100,9 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert [one.fault for one in found.found] == [Fault.SOLD_TO_OPEN]
     assert len(found.mismatches) == 1
     assert done.held_again == 1
-    assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.until}
+    assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.expires_at}
     assert clean(shop)
-    assert shop.counts("mug", (hold.until + 3) * SECOND) == (9, 0, 0)
+    assert shop.counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
     shop.checkout.capture(purchase.id, 2, MUCH_LATER)
     assert shop.read(purchase.id).state is PurchaseState.PAID
@@ -112,7 +112,7 @@ def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 2), key="b")
     line = sold.lines[0].id
     shop.checkout.refund(sold.id, a_refund_request((line, 1), restock=True), NOW)
-    put_entry(shop, hold_of(held).id, {"q": 4, "u": hold_of(held).until})
+    put_entry(shop, hold_of(held).id, {"q": 4, "u": hold_of(held).expires_at})
     put_entry(shop, hold_of(sold).id, {"q": 2, "o": f"{sold.order_ref}001"})
     found, done, _ = mended(shop)
     assert [one.fault for one in found.found] == [Fault.SURPLUS] * 2

@@ -67,12 +67,12 @@ def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixtur
 def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: ShopFixture) -> None:
     line = shop.open_purchase(("mug", 1), key="a").lines[0]
     taken = taken_by_a_request_that_died(shop, 2)
-    late = line.no_hold_beyond * SECOND - 30 * SECOND
-    put_entry(shop, taken.id, {"q": 2, "u": line.no_hold_beyond})
+    late = line.max_hold_until * SECOND - 30 * SECOND
+    put_entry(shop, taken.id, {"q": 2, "u": line.max_hold_until})
     assert faults(shop, late) == []
-    assert faults(shop, line.no_hold_beyond * SECOND + 59 * SECOND) == []
-    assert faults(shop, line.no_hold_beyond * SECOND + 60 * SECOND) == [Fault.UNNAMED]
-    put_entry(shop, taken.id, {"q": 2, "u": line.no_hold_beyond + 1})
+    assert faults(shop, line.max_hold_until * SECOND + 59 * SECOND) == []
+    assert faults(shop, line.max_hold_until * SECOND + 60 * SECOND) == [Fault.UNNAMED]
+    put_entry(shop, taken.id, {"q": 2, "u": line.max_hold_until + 1})
     assert faults(shop, late) == [Fault.UNNAMED]
 
 
@@ -117,7 +117,7 @@ def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: p
 
 DIED = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
 MOVES: dict[str, Callable[[ShopFixture, Purchase], object]] = {
-    "renewed": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "u": DIED.until + 100}),
+    "renewed": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "u": DIED.expires_at + 100}),
     "sold": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "o": "another00001"}),
     "taken by another": lambda shop, _: drop_entry(shop, DIED.id),
 }

@@ -55,7 +55,7 @@ def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
     purchase = shop.open_purchase(("mug", 1))
     last = declined_at(shop, purchase, instants)
     assert END - 4 * MINUTE <= last < END
-    assert shop.read(purchase.id).lines[0].holds[0].until * SECOND == END
+    assert shop.read(purchase.id).lines[0].holds[0].expires_at * SECOND == END
     assert others_get(shop, END + REACH)
 
 
@@ -111,7 +111,7 @@ def test_updates_hold_a_line_for_four_holds_at_most(shop: ShopFixture) -> None:
     for units, now in enumerate(range(NOW + 4 * MINUTE, END, 4 * MINUTE), 2):
         shop.checkout.update(purchase.id, a_purchase_request(("mug", units), key=f"more-{now}"), now)
     (line,) = shop.read(purchase.id).lines
-    assert (line.quantity, max(hold.until for hold in line.holds) * SECOND) == (5, END)
+    assert (line.quantity, max(hold.expires_at for hold in line.holds) * SECOND) == (5, END)
     more = shop.checkout.update(purchase.id, a_purchase_request(("mug", 6), key="more"), END)
     assert said(more)[0] == "hold_lapsed"
     assert shop.read(purchase.id).lines == (line,)
@@ -126,8 +126,8 @@ def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: S
     answer = shop.checkout.update(purchase.id, a_purchase_request(("bowl", 1), ("mug", 1), key="in"), END)
     assert isinstance(answer, CheckoutResult)
     anew = next(line for line in answer.purchase.lines if line.drop_id == "mug")
-    assert anew.holds[0].until * SECOND == END + HOLD
-    assert anew.no_hold_beyond * SECOND == END + AT_MOST
+    assert anew.holds[0].expires_at * SECOND == END + HOLD
+    assert anew.max_hold_until * SECOND == END + AT_MOST
 
 
 def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew(shop: ShopFixture) -> None:

@@ -13,8 +13,8 @@ from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once, shop_on
 
-LAPSED = NOW + 70 * SECOND  # for drops whose units are held for a minute
-LATER = LAPSED + 3 * SECOND
+EXPIRED = NOW + 70 * SECOND  # for drops whose units are held for a minute
+LATER = EXPIRED + 3 * SECOND
 
 
 def said(answer: CheckoutResult | NoPurchase) -> list[str]:
@@ -25,13 +25,13 @@ def dies(*_: object, **__: object) -> None:
     raise SystemExit
 
 
-def a_lapsed_purchase(shop: ShopFixture) -> Purchase:
+def a_purchase_with_expired_holds(shop: ShopFixture) -> Purchase:
     """A plate and the only bowl, reclaimed by somebody who then left: two plates and a bowl are free."""
     shop.drop("plate", stock=2, hold_seconds=60)
     shop.drop("bowl", stock=1, hold_seconds=60)
     purchase = shop.open_purchase(("plate", 1), ("bowl", 1))
-    other = shop.open_purchase(("plate", 2), ("bowl", 1), key="other", now=LAPSED)
-    shop.checkout.cancel(other.id, PLATFORM, "cancel", "", LAPSED)
+    other = shop.open_purchase(("plate", 2), ("bowl", 1), key="other", now=EXPIRED)
+    shop.checkout.cancel(other.id, PLATFORM, "cancel", "", EXPIRED)
     return purchase
 
 
@@ -132,7 +132,7 @@ def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
 def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tells_how_it_stands(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    purchase = a_lapsed_purchase(shop)
+    purchase = a_purchase_with_expired_holds(shop)
     elsewhere = shop_on(shop.tables)
 
     def twin_dies_before_it_sells() -> None:
@@ -154,7 +154,7 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
 def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_anew(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    purchase = a_lapsed_purchase(shop)
+    purchase = a_purchase_with_expired_holds(shop)
     elsewhere = shop_on(shop.tables)
 
     def twin_completes() -> None:

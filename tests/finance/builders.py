@@ -41,7 +41,7 @@ def a_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **cha
         "quantity": quantity,
         "homes": 1,
         "price_until": PAID_AT + DAY,
-        "no_hold_beyond": PAID_AT // 1_000,
+        "max_hold_until": PAID_AT // 1_000,
         "creator_id": "ada-live",
         "commission_bps": 1_000,
         "tax": tax_within(unit_price * quantity, 2_000),

@@ -128,7 +128,7 @@ class Buyer:
             self._was_told(0)
         yield
         if RevertedToHold(until) in answers and self._random.random() < 0.6:
-            self._sell(replace(hold, until=until), hold.quantity, 2)
+            self._sell(replace(hold, expires_at=until), hold.quantity, 2)
 
     def _returns(self, hold: HoldRef) -> Iterator[None]:
         """Bought, then some or all of it given back, perhaps asked twice at once."""
@@ -163,7 +163,7 @@ class Buyer:
 
     def _ended(self, hold: HoldRef) -> bool:
         """Whether anybody may have taken the hold's units over by now."""
-        return self._clock.now() > hold.until * 1000
+        return self._clock.now() > hold.expires_at * 1000
 
 
 def run(race: Race, clock: Clock, part: int, parts: int) -> Played:

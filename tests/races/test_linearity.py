@@ -63,7 +63,7 @@ class Actor:
                 taken = stock.take(layout, asked.name, asked.quantity, asked.until, None, now=asked.now * 1000)
                 if not isinstance(taken, Taken):
                     return REFUSED
-                return taken.hold.quantity, taken.hold.until, taken.sold
+                return taken.hold.quantity, taken.hold.expires_at, taken.sold
             case "sell":
                 return stock.sell(layout, ref, asked.quantity, order)
             case "revert_to_hold":

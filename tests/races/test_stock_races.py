@@ -79,7 +79,7 @@ def test_late_buyers_get_what_was_left_lying(arena: Arena, monkeypatch: pytest.M
     process = Process(race, arena.clock, "left", NO_FAULTS)
     assert isinstance(process.take(hold_id("p", drop_id, 1, 3), 3, None)(), Taken)
     if not lapse:
-        monkeypatch.setattr(Entry, "lapsed", lambda self, now: False)
+        monkeypatch.setattr(Entry, "is_expired", lambda self, now: False)
     found = stock_race.finish(race, arena.clock)
     assert found["undersold"] == (0 if lapse else 3)
     assert found["sold"] == race.units - found["undersold"]

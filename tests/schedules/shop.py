@@ -62,7 +62,7 @@ class Shop(Modelled):
         elif isinstance(answer, CheckoutResult):
             (line,) = answer.purchase.lines
             assert 1 <= line.quantity <= min(quantity, free)
-            assert [hold.until for hold in line.holds] == [self.seconds + HOLD_SECONDS]
+            assert [hold.expires_at for hold in line.holds] == [self.seconds + HOLD_SECONDS]
             self.bought[name] = Bought(buyer, answer.purchase.id)
             self.see(name, answer.purchase)
             self.steps["created, as must be" if told and free else "created"] += 1

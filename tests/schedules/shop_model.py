@@ -169,9 +169,9 @@ class Modelled(RuleBasedStateMachine):
         """The holds that a purchase names now are what the model counts."""
         (line,) = purchase.lines
         one = self.bought[name]
-        one.holds = [(hold.quantity, hold.until) for hold in line.holds]
+        one.holds = [(hold.quantity, hold.expires_at) for hold in line.holds]
         assert one.quantity == line.quantity
-        assert all(until <= line.no_hold_beyond for _, until in one.holds)
+        assert all(until <= line.max_hold_until for _, until in one.holds)
 
     def as_before(self, name: str, answer: Any) -> None:
         """A repeat, or a request that came too late, is told how the purchase stands and changes nothing."""

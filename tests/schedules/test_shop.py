@@ -61,7 +61,7 @@ def test_the_shop_does_what_its_model_says(search: Search, part: int) -> None:
 
 
 def test_the_model_catches_a_take_of_units_that_are_still_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Entry, "lapsed", lambda self, now: self.until is not None)
+    monkeypatch.setattr(Entry, "is_expired", lambda self, now: self.until is not None)
     with pytest.raises(AssertionError, match=CAUGHT):
         play(0, examples=30)
 

@@ -17,21 +17,21 @@ def test_enough_available_units_are_room() -> None:
 
 
 def test_too_few_units_say_how_many_could_be_had() -> None:
-    assert judged(3, available=1, other=Entry(1, until=NOW - 3)) == Short(2)
+    assert judged(3, available=1, other=Entry(1, expires_at=NOW - 3)) == Short(2)
 
 
 def test_a_hold_is_taken_over_only_when_it_ended_more_than_two_seconds_ago() -> None:
-    assert judged(other=Entry(1, until=NOW - 2)) == Short(0)
-    assert judged(other=Entry(1, until=NOW - 3)) == Room({"other": Entry(1, until=NOW - 3)})
+    assert judged(other=Entry(1, expires_at=NOW - 2)) == Short(0)
+    assert judged(other=Entry(1, expires_at=NOW - 3)) == Room({"other": Entry(1, expires_at=NOW - 3)})
 
 
 def test_the_oldest_lapsed_holds_go_first_and_no_more_than_needed() -> None:
-    old, older = Entry(1, until=NOW - 10), Entry(1, until=NOW - 20)
+    old, older = Entry(1, expires_at=NOW - 10), Entry(1, expires_at=NOW - 20)
     assert judged(old=old, older=older) == Room({"older": older})
 
 
 def test_a_hold_held_again_for_an_order_lapses_like_any_other() -> None:
-    again = Entry(1, until=NOW - 3, order="order-abc001")
+    again = Entry(1, expires_at=NOW - 3, order="order-abc001")
     assert judged(other=again) == Room({"other": again})
 
 
@@ -39,13 +39,13 @@ def test_sold_units_pointers_fences_and_dead_marks_free_nothing() -> None:
     assert judged(
         sold=Entry(1, order="order-abc001"),
         pointer=Entry(0, points_to=1, version=1),
-        fence=Entry(0, until=NOW - 100),
+        fence=Entry(0, expires_at=NOW - 100),
         dead=Entry(0),
     ) == Short(0)
 
 
 def test_our_own_hold_is_met_even_where_nothing_is_left() -> None:
-    assert judged(mine=Entry(1, until=NOW + 5)) == Ours(Entry(1, until=NOW + 5))
+    assert judged(mine=Entry(1, expires_at=NOW + 5)) == Ours(Entry(1, expires_at=NOW + 5))
     assert judged(mine=Entry(1, order="order-abc001")) == Ours(Entry(1, order="order-abc001"))
 
 
@@ -61,8 +61,8 @@ def test_a_pointer_whose_bucket_is_fenced_gives_way() -> None:
 
 
 def test_our_own_fence_bars_the_bucket_until_it_has_lapsed() -> None:
-    assert judged(available=1, mine=Entry(0, until=NOW - 2)) == Fenced()
-    assert judged(available=1, mine=Entry(0, until=NOW - 3)) == Room({}, replacing=Entry(0, until=NOW - 3))
+    assert judged(available=1, mine=Entry(0, expires_at=NOW - 2)) == Fenced()
+    assert judged(available=1, mine=Entry(0, expires_at=NOW - 3)) == Room({}, replacing=Entry(0, expires_at=NOW - 3))
 
 
 def test_a_dead_hold_stays_dead() -> None:
@@ -71,8 +71,8 @@ def test_a_dead_hold_stays_dead() -> None:
 
 
 def test_where_one_write_cannot_take_over_enough_small_holds_it_takes_the_biggest() -> None:
-    small = {f"s{n}": Entry(1, until=NOW - 50) for n in range(80)}
-    bucket = Bucket(0, 89, 0, {"big": Entry(9, until=NOW - 3), **small})
+    small = {f"s{n}": Entry(1, expires_at=NOW - 50) for n in range(80)}
+    bucket = Bucket(0, 89, 0, {"big": Entry(9, expires_at=NOW - 3), **small})
     assert meaning(bucket, "mine", 80, NOW) == Room(
-        {"big": Entry(9, until=NOW - 3)} | {name: small[name] for name in sorted(small)[:71]}
+        {"big": Entry(9, expires_at=NOW - 3)} | {name: small[name] for name in sorted(small)[:71]}
     )

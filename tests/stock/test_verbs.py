@@ -171,7 +171,7 @@ def test_every_verb_finds_a_stray_from_its_home(tables: Tables) -> None:
     stray = next(ids)
     hold = shelf.hold(stray)
     assert hold.bucket == 1
-    misled = type(hold)(hold.id, 0, hold.quantity, hold.until)
+    misled = type(hold)(hold.id, 0, hold.quantity, hold.expires_at)
     assert shelf.stock.get_hold_statuses([(shelf.layout, misled)]) == [HoldStatus(1, 1, UNTIL, None)]
     assert shelf.stock.revert_to_hold(shelf.layout, misled, ORDER, UNTIL) == RevertedToHold(UNTIL)
     assert shelf.stock.sell(shelf.layout, misled, 1, NEXT) == Sold(1)
