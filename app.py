@@ -16,7 +16,7 @@ from chalicelib import aws
 from chalicelib.api import ROUTES, Front, Keyring, Secrets, Services, read_secrets, serve
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
-from chalicelib.finance import open_books, open_exports
+from chalicelib.finance import open_exports, open_ledger
 from chalicelib.instants import clock
 from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
 from chalicelib.risk import RiskRules
@@ -111,7 +111,7 @@ def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> C
         order_hold_channels=held,
         return_url=here.return_url,
         market_table=markets,
-        risk_rules=RiskRules.read(here.decline_limits, here.step_up),
+        risk_rules=RiskRules.parse(here.decline_limits, here.step_up),
     )
 
 
@@ -150,10 +150,10 @@ def shop() -> Services:
 @lru_cache(maxsize=1)
 def shop_with(secrets: Secrets) -> Services:
     """Everything that HTTP calls lead to, by these keys."""
-    from chalicelib.streams.jobs import to_capture
+    from chalicelib.streams.jobs import capture_enqueuer
     from chalicelib.streams.store import Queue
 
-    captures = to_capture(Queue(aws.client("sqs"), settings().capture_queue_url))
+    captures = capture_enqueuer(Queue(aws.client("sqs"), settings().capture_queue_url))
     checkout = build_checkout(secrets.id_key, market_table())
     return Services(
         settings(), secrets, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table()
@@ -182,12 +182,12 @@ def on_stock(event: Event, context: Any) -> None:
 
 @app.lambda_function(name="on_purchase")
 def on_purchase(event: Event, context: Any) -> None:
-    """The stream of the commerce table: the relay to the capture and books queues."""
+    """The stream of the commerce table: the relay to the capture and ledger queues."""
     from chalicelib.streams.purchases import relay
     from chalicelib.streams.store import Queue
 
     sqs, here = aws.client("sqs"), settings()
-    relay(event, Queue(sqs, here.capture_queue_url), Queue(sqs, here.books_queue_url))
+    relay(event, Queue(sqs, here.capture_queue_url), Queue(sqs, here.ledger_queue_url))
 
 
 @app.lambda_function(name="capture")
@@ -199,15 +199,17 @@ def capture(event: Event, context: Any) -> Event:
     return worker.capture(event, checkout(), Queue(aws.client("sqs"), settings().capture_queue_url), clock())
 
 
-@app.lambda_function(name="record")
+@app.lambda_function(name="post_ledger")
 def record(event: Event, context: Any) -> Event:
-    """The books queue: ledger entries and order events."""
+    """The ledger queue: ledger entries and order events."""
     from chalicelib.streams import books
     from chalicelib.streams.store import Bus
 
     here = settings()
-    ledger = open_books(aws.client("s3"), here.finance_bucket)
-    return books.record(event, purchases(), ledger, Bus(aws.client("events"), here.event_bus), here.time_zone)
+    ledger_store = open_ledger(aws.client("s3"), here.finance_bucket)
+    return books.post_ledger(
+        event, purchases(), ledger_store, Bus(aws.client("events"), here.event_bus), here.time_zone
+    )
 
 
 @app.lambda_function(name="export")
@@ -226,7 +228,7 @@ def close_day(event: Event, context: Any) -> Event:
     return jobs.close_day(exports(), clock)
 
 
-@app.lambda_function(name="repair")
+@app.lambda_function(name="maintenance")
 def repair(event: Event, context: Any) -> Event:
     """The schedule, once a day, and by command: whatever a lost message left behind is taken up again. By command also
     the audit of a drop, and the comparison of payments with the provider."""
@@ -235,7 +237,7 @@ def repair(event: Event, context: Any) -> Event:
 
     capture_queue = Queue(aws.client("sqs"), settings().capture_queue_url)
     if "audit" in event:
-        return jobs.audit(event["audit"], checkout(), capture_queue, clock())
+        return jobs.audit_drop(event["audit"], checkout(), capture_queue, clock())
     if "reconcile" in event:
-        return jobs.reconcile(event["reconcile"], checkout(), capture_queue, clock())
-    return jobs.repair(checkout(), exports().closing.exporter, capture_queue, clock())
+        return jobs.reconcile_payments(event["reconcile"], checkout(), capture_queue, clock())
+    return jobs.recover_orders(checkout(), exports().closing.exporter, capture_queue, clock())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 """A DynamoDB item in the wire format: ``{"version": {"N": "3"}}``."""
 
-TRIES, CONNECT_SECONDS, READ_SECONDS = 3, 1, 4
+TRIES, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3, 1, 4
 """Of one call. With the pauses between tries 18 s at most: its function (20 s) is there to answer that it failed."""
 
 _CONFIG = Config(
@@ -28,8 +28,8 @@ _CONFIG = Config(
     parameter_validation=False,  # 7 to 10 % of a call's CPU; our own types hold what it would check
     user_agent="livedrop",  # else botocore spells out system and features twice a call: 12 % of its CPU
     retries={"mode": "standard", "total_max_attempts": TRIES},
-    connect_timeout=CONNECT_SECONDS,
-    read_timeout=READ_SECONDS,
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
     tcp_keepalive=True,
 )
 
@@ -50,7 +50,7 @@ def client(service: Any) -> Any:
     return boto3.client(service, config=_CONFIG)
 
 
-def wrap(value: Any) -> dict[str, Any]:
+def to_attribute(value: Any) -> dict[str, Any]:
     """One value in the wire format. Text, whole numbers, booleans, bytes, lists, sets of text and maps; no floats."""
     match value:
         case str():
@@ -60,9 +60,9 @@ def wrap(value: Any) -> dict[str, Any]:
         case int():
             return {"N": str(value)}
         case list() | tuple():
-            return {"L": [wrap(part) for part in value]}
+            return {"L": [to_attribute(part) for part in value]}
         case Mapping():
-            return {"M": {key: wrap(part) for key, part in value.items() if part is not None}}
+            return {"M": {key: to_attribute(part) for key, part in value.items() if part is not None}}
         case bytes():
             return {"B": value}
         case set() | frozenset():
@@ -70,16 +70,16 @@ def wrap(value: Any) -> dict[str, Any]:
     raise TypeError(f"not storable: {type(value).__name__}")
 
 
-def unwrap(value: Mapping[str, Any]) -> Any:
+def from_attribute(value: Mapping[str, Any]) -> Any:
     """The inverse of :func:`wrap`; numbers come back as ``int``."""
     ((kind, content),) = value.items()
     match kind:
         case "N":
             return int(content)
         case "L":
-            return [unwrap(part) for part in content]
+            return [from_attribute(part) for part in content]
         case "M":
-            return {key: unwrap(part) for key, part in content.items()}
+            return {key: from_attribute(part) for key, part in content.items()}
         case "SS":
             return frozenset(content)
         case "NULL":
@@ -89,40 +89,40 @@ def unwrap(value: Mapping[str, Any]) -> Any:
 
 def to_item(record: Mapping[str, Any]) -> Item:
     """A record as an item; attributes that are None are left out."""
-    return {name: wrap(value) for name, value in record.items() if value is not None}
+    return {name: to_attribute(value) for name, value in record.items() if value is not None}
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """An item as a record."""
-    return {name: unwrap(value) for name, value in item.items()}
+    return {name: from_attribute(value) for name, value in item.items()}
 
 
-def refused(error: ClientError) -> bool:
+def is_condition_failure(error: ClientError) -> bool:
     """Whether a write was refused by its condition (so that it certainly changed nothing)."""
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
-def carried_out(write: Callable[..., object], **call: Any) -> bool:
+def try_conditional_write(write: Callable[..., object], **call: Any) -> bool:
     """Do a conditional write. False: its condition refused it, so that it certainly changed nothing."""
     try:
         write(**call)
     except ClientError as error:
-        if not refused(error):
+        if not is_condition_failure(error):
             raise
         return False
     return True
 
 
-def too_large(error: ClientError) -> bool:
+def is_item_too_large(error: ClientError) -> bool:
     """Whether a write was refused as the item would have more than 400 KB (so that it certainly changed nothing)."""
-    said = error.response["Error"]
-    return said["Code"] == "ValidationException" and "Item size has exceeded" in said.get("Message", "")
+    failure = error.response["Error"]
+    return failure["Code"] == "ValidationException" and "Item size has exceeded" in failure.get("Message", "")
 
 
-def refused_item(error: ClientError) -> Item | None:
+def existing_item(error: ClientError) -> Item | None:
     """The item that stood in the way (``ALL_OLD`` on refusal); None when there is no item."""
     return error.response.get("Item")  # type: ignore[return-value]
 
 
-UNREACHABLE = (BotoCoreError, ClientError)
+AWS_ERRORS = (BotoCoreError, ClientError)
 """What a failed AWS call raises. After one, the outcome of a write is unknown."""

@@ -83,7 +83,7 @@ class Unavailable(LivedropError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Contended(Unavailable):
+class WriteConflict(Unavailable):
     """The same purchase, drop or show is being changed by others at this moment, again and again."""
 
     code = "contended"

@@ -23,7 +23,7 @@ def clock() -> Instant:
     return time.time_ns() // 1_000_000
 
 
-def parse(text: str) -> Instant:
+def parse_rfc3339(text: str) -> Instant:
     """The instant of an RFC 3339 date-time, cut to milliseconds. ``ValueError`` when malformed or without an offset."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None or "T" not in text.upper():

@@ -17,7 +17,7 @@ class Settings:
     sandbox_table: str
     finance_bucket: str
     capture_queue_url: str
-    books_queue_url: str
+    ledger_queue_url: str
     exports_queue_url: str
     parked_cues_queue_url: str
     event_bus: str
@@ -55,7 +55,7 @@ class Settings:
         def text(name: str, default: str = "") -> str:
             return environment.get(_PREFIX + name, default)
 
-        def listed(name: str) -> tuple[str, ...]:
+        def comma_separated(name: str) -> tuple[str, ...]:
             return tuple(one.strip() for one in text(name).split(",") if one.strip())
 
         return cls(
@@ -64,20 +64,20 @@ class Settings:
             sandbox_table=text("SANDBOX_TABLE"),
             finance_bucket=text("FINANCE_BUCKET"),
             capture_queue_url=text("CAPTURE_QUEUE_URL"),
-            books_queue_url=text("BOOKS_QUEUE_URL"),
+            ledger_queue_url=text("LEDGER_QUEUE_URL"),
             exports_queue_url=text("EXPORTS_QUEUE_URL"),
             parked_cues_queue_url=text("PARKED_CUES_QUEUE_URL"),
             event_bus=text("EVENT_BUS"),
             secrets_id=text("SECRETS_ID"),
             time_zone=text("TIME_ZONE", "Europe/London"),
             public_url=text("PUBLIC_URL"),
-            cors_origins=listed("CORS_ORIGINS"),
+            cors_origins=comma_separated("CORS_ORIGINS"),
             cue_max_age_seconds=int(text("CUE_MAX_AGE_SECONDS", "30")),
             payments=text("PAYMENTS", "sandbox"),
             payment_secrets_id=text("PAYMENT_SECRETS_ID"),
             stripe_url=text("STRIPE_URL"),
             return_url=text("RETURN_URL"),
-            order_hold_channels=listed("ORDER_HOLD_CHANNELS"),
+            order_hold_channels=comma_separated("ORDER_HOLD_CHANNELS"),
             decline_limits=text("DECLINE_LIMITS"),
             step_up=text("STEP_UP"),
             terms_url=text("TERMS_URL"),

@@ -9,23 +9,23 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 logger = Logger(service="livedrop")
 metrics = Metrics(namespace="livedrop", service="livedrop")
-_one_at_a_time = Lock()  # the local HTTP front serves several requests in one process
+_lock = Lock()  # the local HTTP front serves several requests in one process
 
 
 def count(name: str, value: int = 1) -> None:
     """Count something an operator watches: ``takes``, ``cues_refused``, ``captures``."""
-    with _one_at_a_time:
+    with _lock:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
 def measure(name: str, milliseconds: int) -> None:
     """Note how long something took or how old it is: ``summary_age``."""
-    with _one_at_a_time:
+    with _lock:
         metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
 
 
 def flush() -> None:
     """Write out what was counted. Every entry point ends with it."""
-    with _one_at_a_time:
+    with _lock:
         if metrics.metric_set:
             metrics.flush_metrics()

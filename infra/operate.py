@@ -10,7 +10,7 @@ import httpx
 import typer
 from rich.console import Console
 
-from infra.local.stack import RepairFailed, invoke_repair
+from infra.local.stack import MaintenanceFailed, invoke_maintenance
 from infra.place import Named, Place
 from infra.tokens import Scope
 
@@ -33,22 +33,22 @@ def token(
 
 
 @app.command()
-def repair(*, stack: Named = None) -> None:
+def recover(*, stack: Named = None) -> None:
     """Take up again whatever a lost message left behind."""
     place = Place.of(stack)
     try:
-        console.print(invoke_repair(place.client("lambda"), place.outputs["RepairFunction"]))
-    except RepairFailed as failure:
+        console.print(invoke_maintenance(place.client("lambda"), place.outputs["MaintenanceFunction"]))
+    except MaintenanceFailed as failure:
         fail(str(failure))
 
 
-REDRIVEN = ("capture", "books", "exports")
+REDRIVEN = ("capture", "ledger", "exports")
 INSTEAD = {
-    "purchase-stream": "it says where lost records stood, not what they were; run `livedrop repair`",
+    "purchase-stream": "it says where lost records stood, not what they were; run `livedrop recover`",
     "stock-stream": "it says where lost records stood, not what they were; the next change of a drop sums it up anew",
     "cue-stream": "it says where lost cues stood, and they are too old by now; tell the cue again, by POST /cues",
     "parked-cues": "what nobody could read stays unreadable; each message has its reason: mend the sender",
-    "schedules": "run `livedrop repair`; a day left open is closed the next night, or by POST /exports with close",
+    "schedules": "run `livedrop recover`; a day left open is closed the next night, or by POST /exports with close",
 }
 """Dead-letter queues that hold no work, and what to do in place of putting them back."""
 
@@ -74,20 +74,20 @@ def put_back(place: Place, queue: str) -> int:
 def audit(
     drop: Annotated[str, typer.Argument(help="Id of the drop.")],
     *,
-    mend: Annotated[bool, typer.Option("--repair", help="Mend what is found; safe during a sale.")] = False,
+    with_repair: Annotated[bool, typer.Option("--repair", help="Mend what is found; safe during a sale.")] = False,
     detail: Annotated[int, typer.Option(min=0, help="Entries of each list; counts are of all.")] = 100,
     from_bucket: Annotated[int, typer.Option(min=0, help="The bucket at which buckets and holds begin.")] = 0,
     stack: Named = None,
 ) -> None:
     """Count every unit of a drop, name its purchase, and say what does not match."""
     place = Place.of(stack)
-    request = {"drop_id": drop, "repair": mend, "detail": detail, "from_bucket": from_bucket}
+    request = {"drop_id": drop, "repair": with_repair, "detail": detail, "from_bucket": from_bucket}
     try:
-        found = invoke_repair(place.client("lambda"), place.outputs["RepairFunction"], {"audit": request})
-    except RepairFailed as failure:
+        report = invoke_maintenance(place.client("lambda"), place.outputs["MaintenanceFunction"], {"audit": request})
+    except MaintenanceFailed as failure:
         fail(str(failure))
-    console.print_json(data=found)
-    if "code" in found:
+    console.print_json(data=report)
+    if "code" in report:
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from infra.local.stack import RepairFailed, invoke_repair
+from infra.local.stack import MaintenanceFailed, invoke_maintenance
 from infra.operate import fail
 from infra.place import Named, Place
 
@@ -28,11 +28,13 @@ def reconcile(
     """
     place = Place.of(stack)
     try:
-        found = invoke_repair(place.client("lambda"), place.outputs["RepairFunction"], {"reconcile": {"hours": hours}})
-    except RepairFailed as failure:
+        report = invoke_maintenance(
+            place.client("lambda"), place.outputs["MaintenanceFunction"], {"reconcile": {"hours": hours}}
+        )
+    except MaintenanceFailed as failure:
         fail(str(failure))
-    console.print_json(data=found)
-    if found["differences"]:
+    console.print_json(data=report)
+    if report["differences"]:
         raise typer.Exit(1)
 
 

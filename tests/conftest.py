@@ -149,8 +149,8 @@ class OneProcessForTheStack(LoadScopeScheduling):  # type: ignore[misc]
 
 def pytest_configure(config: pytest.Config) -> None:
     """What crashes and schedules tell at the end of a run."""
-    for told in (crashes, schedules):
-        config.pluginmanager.register(told)
+    for plugin in (crashes, schedules):
+        config.pluginmanager.register(plugin)
 
 
 @pytest.hookimpl(optionalhook=True)

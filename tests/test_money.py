@@ -13,7 +13,7 @@ def test_parts_always_add_up_to_the_whole(amount: int, weights: list[int]) -> No
 
 
 @given(st.integers(0, 10**9), st.lists(st.integers(0, 10**6), min_size=1, max_size=30))
-def test_giving_back_splits_like_taking(amount: int, weights: list[int]) -> None:
+def test_a_negative_amount_splits_like_its_positive(amount: int, weights: list[int]) -> None:
     assert split(-amount, weights) == [-part for part in split(amount, weights)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from chalicelib.checkout import Mended, PurchaseState
+from chalicelib.checkout import PurchaseState, RepairReport
 from chalicelib.finance import RunState
 from chalicelib.shows import DropState
 from chalicelib.stock import BucketSums
@@ -203,7 +203,7 @@ class Audit(TypedDict):
 class Repair(Audit):
     """What was found before, and what was done about it."""
 
-    repaired: Mended
+    repaired: RepairReport
 
 
 class RefundLine(TypedDict):

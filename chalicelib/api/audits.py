@@ -11,12 +11,12 @@ from chalicelib.api import answers
 from chalicelib.api.auth import actor_of
 from chalicelib.api.calls import Call, Reply, Route, validated
 from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, drop_id_in_path, reply
-from chalicelib.checkout import MOST_DETAIL, audit_report
+from chalicelib.checkout import MAX_DETAIL, audit_report
 from chalicelib.instants import SECOND, Instant, clock
 from chalicelib.telemetry import logger
 
-_DETAIL: Final = 100
-_READS_FOR: Final[Instant] = 10 * SECOND
+_DEFAULT_DETAIL: Final = 100
+_READ_TIME_BUDGET: Final[Instant] = 10 * SECOND
 """An audit ends its reading then, and says so: the function has 20 seconds, API Gateway waits 29."""
 
 
@@ -24,37 +24,41 @@ class AuditQuery(BaseModel):
     """What of an audit is shown, and whether purchases are read at all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    detail: Annotated[int, Field(ge=0, le=MOST_DETAIL, description="Entries of each list; counts are of all")] = _DETAIL
+    detail: Annotated[int, Field(ge=0, le=MAX_DETAIL, description="Entries of each list; counts are of all")] = (
+        _DEFAULT_DETAIL
+    )
     from_bucket: Annotated[int, Field(ge=0, description="The bucket at which buckets and holds begin")] = 0
     purchases: Annotated[bool, Field(description="Read every purchase; without, only buckets are counted")] = True
 
 
-def audit(call: Call) -> Reply:
+def audit_drop(call: Call) -> Reply:
     """Compare every bucket of a drop with the rules of stock, and every unit with the purchases. Changes nothing."""
-    wish = validated(AuditQuery, dict(call.query))
-    found = call.services.checkout.audit(drop_id_in_path(call), call.now, _enough(call), purchases=wish.purchases)
-    return reply(200, audit_report(found, detail=wish.detail, from_bucket=wish.from_bucket))
+    query = validated(AuditQuery, dict(call.query))
+    found = call.services.checkout.audit(drop_id_in_path(call), call.now, _time_budget(call), purchases=query.purchases)
+    return reply(200, audit_report(found, detail=query.detail, from_bucket=query.from_bucket))
 
 
-def repair(call: Call) -> Reply:
+def repair_drop(call: Call) -> Reply:
     """Audit a drop and mend what was found: safe during a sale, and to repeat. Answers what was found before."""
     actor = actor_of(call, OPERATOR)
     validated(EmptyBody, call.optional_json())
     drop_id = drop_id_in_path(call)
-    found, mended = call.services.checkout.mend(drop_id, call.services.enqueue_capture, call.now, _enough(call))
+    found, repair_report = call.services.checkout.repair_drop(
+        drop_id, call.services.enqueue_capture, call.now, _time_budget(call)
+    )
     logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
-    return reply(200, audit_report(found, detail=_DETAIL, mended=mended))
+    return reply(200, audit_report(found, detail=_DEFAULT_DETAIL, repair=repair_report))
 
 
-def _enough(call: Call) -> Callable[[], bool]:
-    return lambda: clock() > call.now + _READS_FOR
+def _time_budget(call: Call) -> Callable[[], bool]:
+    return lambda: clock() > call.now + _READ_TIME_BUDGET
 
 
 ROUTES = (
     Route(
         "GET",
         "/drops/{id}/audit",
-        audit,
+        audit_drop,
         "ours",
         "Audit stock",
         (200, 400, 401, 403, 404, 503),
@@ -66,7 +70,7 @@ ROUTES = (
     Route(
         "POST",
         "/drops/{id}/repair",
-        repair,
+        repair_drop,
         "ours",
         "Audit stock and mend it",
         (200, 404, *GUARDED),

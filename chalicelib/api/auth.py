@@ -11,7 +11,7 @@ from chalicelib.checkout import Caller
 from chalicelib.errors import BadInput, Forbidden, Unauthenticated
 
 PUBLIC = "public"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # RFC 8941, section 3.2: a dictionary with a member ``profile`` whose value is a string, parameters allowed.
 _PROFILE = re.compile(r'(?:^|,)[ \t]*profile="([^"\\]{1,2048})"[ \t]*(?:;[^,"]*)?(?=,|$)')
 _ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s]*")
@@ -96,6 +96,6 @@ def idempotency_key(call: Call) -> str:
     key = call.headers.get("idempotency-key", "")
     if not key:
         raise BadInput("An Idempotency-Key is needed.", field="Idempotency-Key", code="idempotency_key_missing")
-    if not _KEY.fullmatch(key):
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
         raise BadInput("An Idempotency-Key has 1 to 255 printable ASCII characters.", field="Idempotency-Key")
     return key

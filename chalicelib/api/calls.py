@@ -15,8 +15,8 @@ from chalicelib.api.shop import Services
 from chalicelib.errors import BadInput, TooLarge, UnsupportedMedia
 from chalicelib.instants import Instant
 
-BODY_LIMIT = 1_000_000
-_DEEPEST = 64
+MAX_BODY_BYTES = 1_000_000
+_MAX_DEPTH = 64
 _JSON_TYPES = re.compile(r"\s*application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
 
 Json = dict[str, Any]
@@ -84,8 +84,8 @@ def _not_a_number(text: str) -> NoReturn:
 
 def parse_object(body: bytes) -> Json:
     """A JSON object (RFC 8259): UTF-8, no NaN or Infinity, at most 64 levels deep. ``BadInput`` for anything else."""
-    if len(body) > BODY_LIMIT:
-        raise TooLarge(f"The body may have {BODY_LIMIT} bytes at most.")
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
     try:
         value = json.loads(body.decode(), parse_constant=_not_a_number)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses lone surrogates and overflown floats
@@ -93,8 +93,8 @@ def parse_object(body: bytes) -> Json:
         raise BadInput("The body is not well-formed JSON.", field="$", code="malformed_json") from None
     if not isinstance(value, dict):
         raise BadInput("The body must be a JSON object.", field="$")
-    if _deeper_than(value, _DEEPEST):
-        raise BadInput(f"The body may be nested {_DEEPEST} levels deep at most.", field="$")
+    if _deeper_than(value, _MAX_DEPTH):
+        raise BadInput(f"The body may be nested {_MAX_DEPTH} levels deep at most.", field="$")
     return value
 
 

@@ -16,7 +16,7 @@ from chalice.app import Chalice, Request, Response
 
 from chalicelib import aws, instants
 from chalicelib.api.auth import actor_of, idempotency_key
-from chalicelib.api.calls import BODY_LIMIT, Call, Json, Manner, Reply, Route
+from chalicelib.api.calls import MAX_BODY_BYTES, Call, Json, Manner, Reply, Route
 from chalicelib.api.shop import Services
 from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable, UnsupportedMedia
 from chalicelib.instants import Instant
@@ -97,7 +97,7 @@ def answering(app: Front, route: Route, get_services: Callable[[], Services]) ->
             reply = _guarded(route, services, request, params, headers, now)
         except LivedropError as error:
             reply, reason = refusal(error, route.manner), error.code
-        except aws.UNREACHABLE as error:
+        except aws.AWS_ERRORS as error:
             logger.warning("aws did not answer", extra={"error": type(error).__name__})
             reply, reason = refusal(Unavailable("A part of the shop cannot be reached."), route.manner), "unavailable"
         except Exception:
@@ -139,15 +139,15 @@ def _body(request: Request) -> bytes:
     if not sent:
         return b""
     encoded = bool(event.get("isBase64Encoded"))
-    if len(sent) > (BODY_LIMIT * 4 // 3 + 4 if encoded else BODY_LIMIT):
-        raise TooLarge(f"The body may have {BODY_LIMIT} bytes at most.")
+    if len(sent) > (MAX_BODY_BYTES * 4 // 3 + 4 if encoded else MAX_BODY_BYTES):
+        raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
     try:
         raw = sent if isinstance(sent, bytes) else sent.encode()
         body: bytes = base64.b64decode(raw, validate=True) if encoded else raw
     except (UnicodeEncodeError, binascii.Error):
         raise BadInput("The body is not readable.", field="$", code="malformed_json") from None
-    if len(body) > BODY_LIMIT:
-        raise TooLarge(f"The body may have {BODY_LIMIT} bytes at most.")
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
     return body
 
 
@@ -213,7 +213,7 @@ def _preflight(app: Front, methods: Sequence[str], get_services: Callable[[], Se
             headers = _cross_origin(sent, get_services().settings.cors_origins)
         except LivedropError as error:
             return _response(refusal(error, "ours"))
-        except aws.UNREACHABLE:
+        except aws.AWS_ERRORS:
             return _response(refusal(Unavailable("A part of the shop cannot be reached."), "ours"))
         if "Access-Control-Allow-Origin" in headers:
             asked = {"Access-Control-Allow-Headers": _ASKED, "Access-Control-Max-Age": "600"}

@@ -13,7 +13,7 @@ from chalicelib.api.operator import GUARDED, OPERATOR, reply
 from chalicelib.checkout import Market, Markets, Revision
 from chalicelib.instants import rfc3339
 
-_SHOWN: Final = 20
+_MAX_REVISIONS_SHOWN: Final = 20
 
 
 class Put(TypedDict):
@@ -39,7 +39,7 @@ class MarketsHeld(MarketsPut):
 
 def markets(call: Call) -> Reply:
     """The table that holds, who put it and when, and who put those before it."""
-    newest = call.services.market_table.newest(_SHOWN)
+    newest = call.services.market_table.newest(_MAX_REVISIONS_SHOWN)
     return reply(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
 
 

@@ -39,7 +39,7 @@ class Risk(TypedDict):
 def risk(call: Call) -> Reply:
     """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
     drop_id = _existing(call)
-    return _shown(drop_id, call.services.checkout.risk.of_drop(drop_id), call.now)
+    return _shown(drop_id, call.services.checkout.risk.drop_risk(drop_id), call.now)
 
 
 def put_risk(call: Call) -> Reply:

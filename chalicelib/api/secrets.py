@@ -12,11 +12,11 @@ from chalicelib.errors import Unavailable
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.telemetry import logger
 
-FRESH: Instant = 5 * MINUTE
+REFRESH_AFTER: Instant = 5 * MINUTE
 """How long keys are known before they are read anew."""
-LONGEST: Instant = HOUR
+MAX_AGE: Instant = HOUR
 """How long they count where they cannot be read anew: a show goes on while Secrets Manager is away."""
-TRY_AGAIN: Instant = 30 * SECOND
+RETRY_AFTER: Instant = 30 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def read_secrets(secrets_id: str) -> Secrets:
 
 
 def _incomplete() -> Unavailable:
-    return Unavailable("The shop's keys are not complete.", retry_after_seconds=TRY_AGAIN // SECOND)
+    return Unavailable("The shop's keys are not complete.", retry_after_seconds=RETRY_AFTER // SECOND)
 
 
 _Keys = TypeVar("_Keys")
@@ -89,13 +89,13 @@ class Keyring(Generic[_Keys]):
         """The keys at an instant. Raises what reading them raises, when none are known that still count."""
         if self._known is not None and now < min(self._next, self._end):
             return self._known
-        self._next = now + TRY_AGAIN  # meanwhile other threads use what is known
+        self._next = now + RETRY_AFTER  # meanwhile other threads use what is known
         try:
             self._known = self._read()
-        except (Unavailable, *aws.UNREACHABLE) as error:
+        except (Unavailable, *aws.AWS_ERRORS) as error:
             if self._known is None or now >= self._end:
                 raise
             logger.warning("keys could not be read anew", extra={"error": type(error).__name__})
         else:
-            self._next, self._end = now + FRESH, now + LONGEST
+            self._next, self._end = now + REFRESH_AFTER, now + MAX_AGE
         return self._known

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.checkout import Buyer, Caller, CompleteRequest, Destination, LineRequest, PurchaseRequest
-from chalicelib.discounts import MOST_APPLIED, MOST_CODE
+from chalicelib.discounts import MAX_CODE_LENGTH, MAX_DISCOUNTS_PER_PURCHASE
 from chalicelib.errors import BadInput
 from chalicelib.shows import is_id
 
@@ -18,8 +18,8 @@ _IMPOSSIBLE_DROP_ID = "-"  # no drop can have this id: what cannot be an id is a
 
 Text = Annotated[str, StringConstraints(max_length=200)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-MOST_LINES = 100
-MOST_IDS = 100
+MAX_LINES = 100
+MAX_IDS = 100
 
 
 class UcpModel(BaseModel):
@@ -126,7 +126,8 @@ Attribution = Annotated[
 class DiscountsRequest(UcpModel):
     codes: (
         Annotated[
-            list[Annotated[str, StringConstraints(min_length=1, max_length=MOST_CODE)]], Field(max_length=MOST_APPLIED)
+            list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_CODE_LENGTH)]],
+            Field(max_length=MAX_DISCOUNTS_PER_PURCHASE),
         ]
         | None
     ) = None
@@ -163,7 +164,7 @@ def _codes(sent: DiscountsRequest | None) -> tuple[str, ...] | None:
 class CartRequest(_UcpPurchaseRequest):
     """``POST /carts`` and ``PUT /carts/{id}``."""
 
-    line_items: Annotated[list[LineItemRequest], Field(max_length=MOST_LINES)]
+    line_items: Annotated[list[LineItemRequest], Field(max_length=MAX_LINES)]
 
     def to_request(self, caller: Caller, key: str, fingerprint: str) -> PurchaseRequest:
         """The body as a change of a purchase."""
@@ -173,7 +174,7 @@ class CartRequest(_UcpPurchaseRequest):
 class CheckoutSessionRequest(_UcpPurchaseRequest):
     """``POST /checkout-sessions`` and ``PUT /checkout-sessions/{id}``."""
 
-    line_items: Annotated[list[LineItemRequest], Field(max_length=MOST_LINES)] | None = None
+    line_items: Annotated[list[LineItemRequest], Field(max_length=MAX_LINES)] | None = None
     cart_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     fulfillment: FulfillmentRequest | None = None
 
@@ -243,6 +244,6 @@ class CatalogLookupRequest(UcpModel):
 
     def drop_ids(self) -> list[str]:
         """The ids asked for, each once, in order; at most 100 may be asked for."""
-        if len(self.ids) > MOST_IDS:
-            raise BadInput(f"$.ids: at most {MOST_IDS} ids at once.", field="$.ids", code="request_too_large")
+        if len(self.ids) > MAX_IDS:
+            raise BadInput(f"$.ids: at most {MAX_IDS} ids at once.", field="$.ids", code="request_too_large")
         return list(dict.fromkeys(self.ids))

@@ -1,9 +1,9 @@
 """Checkout: the purchase and what moves it, from the first hold to the last refund."""
 
-from chalicelib.checkout.audit import DropAudit, Enough
-from chalicelib.checkout.audited import MOST_DETAIL, audit_report
+from chalicelib.checkout.audit import DropAudit, TimeBudget
+from chalicelib.checkout.audited import MAX_DETAIL, audit_report
 from chalicelib.checkout.checkout import Checkout
-from chalicelib.checkout.claims import Fault
+from chalicelib.checkout.claims import HoldFault
 from chalicelib.checkout.exchange import (
     Caller,
     CheckoutResult,
@@ -17,10 +17,11 @@ from chalicelib.checkout.exchange import (
 from chalicelib.checkout.identity import is_purchase_id, log_reference
 from chalicelib.checkout.market_table import MarketTable, Revision
 from chalicelib.checkout.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption
-from chalicelib.checkout.mend import EnqueueCapture, Mended
+from chalicelib.checkout.mend import EnqueueCapture, RepairReport
 from chalicelib.checkout.model import (
     Buyer,
     Destination,
+    IdempotencyRecord,
     Line,
     Payment,
     Purchase,
@@ -28,15 +29,14 @@ from chalicelib.checkout.model import (
     Refund,
     RefundLine,
     Totals,
-    UsedKey,
 )
-from chalicelib.checkout.repair import Repaired
+from chalicelib.checkout.repair import RecoveryReport
 from chalicelib.checkout.status import earliest_expiry, ucp_status_of
 from chalicelib.checkout.store import PurchaseStore, purchase_from_item
 
 __all__ = [
     "DEFAULT_MARKETS",
-    "MOST_DETAIL",
+    "MAX_DETAIL",
     "Buyer",
     "Caller",
     "Checkout",
@@ -44,15 +44,14 @@ __all__ = [
     "CompleteRequest",
     "Destination",
     "DropAudit",
-    "Enough",
     "EnqueueCapture",
-    "Fault",
+    "HoldFault",
+    "IdempotencyRecord",
     "Line",
     "LineRequest",
     "Market",
     "MarketTable",
     "Markets",
-    "Mended",
     "Message",
     "NoPurchase",
     "Payment",
@@ -60,14 +59,15 @@ __all__ = [
     "PurchaseRequest",
     "PurchaseState",
     "PurchaseStore",
+    "RecoveryReport",
     "Refund",
     "RefundLine",
     "RefundRequest",
-    "Repaired",
+    "RepairReport",
     "Revision",
     "ShippingOption",
+    "TimeBudget",
     "Totals",
-    "UsedKey",
     "audit_report",
     "earliest_expiry",
     "is_purchase_id",

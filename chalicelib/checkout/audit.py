@@ -11,55 +11,74 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from chalicelib.checkout.audit_store import Tallied, pages
-from chalicelib.checkout.claims import Claim, Fault, Patience, bare_claim, claims_of, judge, order_ref
+from chalicelib.checkout.audit_store import LimitUsageRecord, read_pages
+from chalicelib.checkout.claims import (
+    ExpectedHold,
+    GracePeriod,
+    HoldFault,
+    classify,
+    expected_holds_of,
+    expected_without_hold,
+    order_ref,
+)
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, PurchaseState
-from chalicelib.checkout.tallies import Bought, Miscount, bought, judge_tallies
+from chalicelib.checkout.tallies import LimitDiscrepancy, LimitedOrder, audit_limits, limited_order
 from chalicelib.checkout.till import CheckoutContext
-from chalicelib.errors import Contended, NotFound
+from chalicelib.errors import NotFound, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.shows import Drop, OnRecord
-from chalicelib.stock import Audit, EpochSeconds, HoldRef, HoldStatus, StockPlan, Summary, has_expired_hold
+from chalicelib.stock import Audit, HoldRef, HoldStatus, StockPlan, Summary, UnixSeconds, has_expired_hold
 from chalicelib.telemetry import count, logger
 
 _TRIES = 10
-_UNNAMED_SIDE = frozenset(
-    {Fault.UNNAMED, Fault.NO_ORDER, Fault.GIVEN_UP, Fault.SOLD_TO_OPEN, Fault.SURPLUS, Fault.FOREIGN}
+_UNREFERENCED = frozenset(
+    {
+        HoldFault.UNNAMED,
+        HoldFault.NO_ORDER,
+        HoldFault.GIVEN_UP,
+        HoldFault.SOLD_TO_OPEN,
+        HoldFault.SURPLUS,
+        HoldFault.FOREIGN,
+    }
 )
 
-Enough = Callable[[], bool]
+TimeBudget = Callable[[], bool]
 """Whether the time that a call may take is used up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Discrepancy:
     """A fault of one hold: how it stands (None: gone), and what the purchase says (None: there is none)."""
 
-    fault: Fault
+    fault: HoldFault
     hold_id: str
     status: HoldStatus | None
-    claim: Claim | None
+    expected: ExpectedHold | None
 
     @property
-    def unnamed(self) -> bool:
+    def is_unreferenced(self) -> bool:
         """Whether units stand in a bucket that no purchase claims; else a purchase claims units that do not stand."""
-        return self.fault in _UNNAMED_SIDE
+        return self.fault in _UNREFERENCED
 
     @property
-    def sentence(self) -> str | None:
+    def description(self) -> str | None:
         """For an operator, where it does not mend itself: sold units that nobody bought, paid ones not to be had."""
-        status, claim = self.status, self.claim
-        if status is not None and self.unnamed and (status.expires_at is None or self.fault is Fault.FOREIGN):
-            whose = "an order that does not exist" if claim is None else claim.told
-            if self.fault is Fault.FOREIGN:
+        status, expected = self.status, self.expected
+        if (
+            status is not None
+            and self.is_unreferenced
+            and (status.expires_at is None or self.fault is HoldFault.FOREIGN)
+        ):
+            whose = "an order that does not exist" if expected is None else expected.description
+            if self.fault is HoldFault.FOREIGN:
                 whose = f"order {status.order}, not to {whose}"
             where = f"hold {self.hold_id}: {status.quantity} units in bucket {status.bucket}"
             return f"{where} are sold to {whose} ({self.fault})"
-        if claim is not None and claim.state is PurchaseState.PAID:
+        if expected is not None and expected.state is PurchaseState.PAID:
             units = 0 if status is None else status.quantity
-            where = f"hold {self.hold_id}: {units} of {claim.most} units"
-            return f"{where} of {claim.told} ({self.fault})"
+            where = f"hold {self.hold_id}: {units} of {expected.max_units} units"
+            return f"{where} of {expected.description} ({self.fault})"
         return None
 
 
@@ -74,87 +93,95 @@ class DropAudit:
     complete: bool
     purchases: int = 0
     """Purchases with units of the drop."""
-    owners: dict[str, Claim] = field(default_factory=dict)
+    owners: dict[str, ExpectedHold] = field(default_factory=dict)
     """Who has a hold, by its id."""
-    found: list[Found] = field(default_factory=list)
+    discrepancies: list[Discrepancy] = field(default_factory=list)
     buyers: int = 0
     """Buyers for whom units of the drop are counted, where it has a limit."""
-    miscounts: list[Miscount] = field(default_factory=list)
+    limit_discrepancies: list[LimitDiscrepancy] = field(default_factory=list)
     mismatches: tuple[str, ...] = ()
 
     @property
     def summary_differs(self) -> bool:
         """Whether the live summary says something else than the buckets. In a sale it follows within a second."""
         live = self.stock.live
-        return live is None or _sums(live) != _sums(self.stock)
+        return live is None or _unit_totals(live) != _unit_totals(self.stock)
 
 
 @dataclass(slots=True)
-class _Names:
+class _Expectations:
     """What purchases claim: by hold id, and by the reference of those orders that buckets name."""
 
-    by_hold: dict[str, Claim] = field(default_factory=dict)
-    by_order: dict[str, Claim] = field(default_factory=dict)
-    bounds: set[EpochSeconds] = field(default_factory=set)
-    bought: dict[str, Bought | None] = field(default_factory=dict)
-    tallies: list[Tallied] = field(default_factory=list)
+    by_hold: dict[str, ExpectedHold] = field(default_factory=dict)
+    by_order: dict[str, ExpectedHold] = field(default_factory=dict)
+    max_hold_untils: set[UnixSeconds] = field(default_factory=set)
+    limited_orders: dict[str, LimitedOrder | None] = field(default_factory=dict)
+    limit_records: list[LimitUsageRecord] = field(default_factory=list)
     purchases: int = 0
-    latest: Instant = 0
+    last_updated_at: Instant = 0
     """When a purchase of the show was last written."""
     complete: bool = True
 
-    def of(self, hold_id: str, status: HoldStatus | None) -> Claim | None:
+    def expected_for(self, hold_id: str, status: HoldStatus | None) -> ExpectedHold | None:
         order = None if status is None or status.order is None else order_ref(status.order)
         return self.by_hold.get(hold_id) or (None if order is None else self.by_order.get(order))
 
-    def learn(self, purchase: Purchase, drop_id: str | None) -> bool:
+    def add_purchase(self, purchase: Purchase, drop_id: str | None) -> bool:
         """Take a purchase in; whether it claims something of the drop (None: of any)."""
-        claims = {claim.hold.id: claim for claim in claims_of(purchase, drop_id) if claim.hold is not None}
-        self.by_hold |= claims
-        self.bounds |= {line.max_hold_until for line in purchase.lines if drop_id in {None, line.drop_id}}
-        self.latest = max(self.latest, purchase.updated_at)
-        return bool(claims)
+        expected = {one.hold.id: one for one in expected_holds_of(purchase, drop_id) if one.hold is not None}
+        self.by_hold |= expected
+        self.max_hold_untils |= {line.max_hold_until for line in purchase.lines if drop_id in {None, line.drop_id}}
+        self.last_updated_at = max(self.last_updated_at, purchase.updated_at)
+        return bool(expected)
 
 
-def audit(context: CheckoutContext, drop_id: str, now: Instant, enough: Enough, *, purchases: bool = True) -> DropAudit:
+def audit(
+    context: CheckoutContext, drop_id: str, now: Instant, time_is_up: TimeBudget, *, purchases: bool = True
+) -> DropAudit:
     """Compare a drop's buckets with its record, its purchases and its summary. ``NotFound``; writes nothing.
 
     Costs 1 RCU a bucket and a scan of the whole commerce table (1 RCU for each 4 KB of it), which ends early, with
     ``complete`` False, when ``enough`` says so; without ``purchases`` only the buckets. What seems wrong is read again:
     1 RCU a bucket and a purchase of it, and the scan once more where units seem to be nobody's.
     """
-    record, stock = _counted(context, drop_id, now)
+    record, stock = _read_drop_and_buckets(context, drop_id, now)
     drop = record.drop
-    found = DropAudit(drop, now, stock, record.plan, complete=False, mismatches=stock.mismatches)
+    result = DropAudit(drop, now, stock, record.plan, complete=False, mismatches=stock.mismatches)
     if not purchases:
-        return found
+        return result
     statuses = dict(stock.hold_statuses)
-    names = _names(context, drop, statuses.values(), enough)
-    found.purchases = names.purchases
-    found.owners = {hold: claim for hold in statuses if (claim := names.of(hold, statuses[hold]))}
-    patience = Patience(now, drop.hold_seconds, record.changed_at, frozenset(names.bounds))
-    suspects = _judged(statuses.keys() | names.by_hold.keys(), statuses, names, patience)
-    found.found = _confirmed(context, drop, suspects, names, patience, enough)
-    found.complete = names.complete
-    found.buyers = len(names.tallies)
-    found.miscounts = judge_tallies(names.tallies, names.bought, now, complete=names.complete)
-    _tell_what_is_gone(found)
-    sentences = [one.sentence for one in found.found] + [one.sentence for one in found.miscounts]
-    found.mismatches += tuple(sentence for sentence in sentences if sentence is not None)
-    found.mismatches += tuple(_of_the_drop(context, found, record, names.latest, patience))
-    return found
+    expectations = _read_expectations(context, drop, statuses.values(), time_is_up)
+    result.purchases = expectations.purchases
+    result.owners = {
+        hold: expected for hold in statuses if (expected := expectations.expected_for(hold, statuses[hold]))
+    }
+    grace = GracePeriod(now, drop.hold_seconds, record.changed_at, frozenset(expectations.max_hold_untils))
+    suspects = _classify_all(statuses.keys() | expectations.by_hold.keys(), statuses, expectations, grace)
+    result.discrepancies = _confirm(context, drop, suspects, expectations, grace, time_is_up)
+    result.complete = expectations.complete
+    result.buyers = len(expectations.limit_records)
+    result.limit_discrepancies = audit_limits(
+        expectations.limit_records, expectations.limited_orders, now, complete=expectations.complete
+    )
+    _report_missing_paid_units(result)
+    descriptions = [one.description for one in result.discrepancies] + [
+        one.description for one in result.limit_discrepancies
+    ]
+    result.mismatches += tuple(description for description in descriptions if description is not None)
+    result.mismatches += tuple(_drop_mismatches(context, result, record, expectations.last_updated_at, grace))
+    return result
 
 
-def _tell_what_is_gone(found: DropAudit) -> None:
+def _report_missing_paid_units(result: DropAudit) -> None:
     """Paid units that are gone cannot be mended: whoever operates the shop has to hear of them."""
-    for one in found.found:
-        if one.fault is Fault.PAID_GONE and one.claim is not None:
-            count("paid_units_gone", one.claim.least - (one.status.quantity if one.status else 0))
-            extra = {"drop": found.drop.id, "hold": one.hold_id, "purchase": log_reference(one.claim.purchase_id)}
+    for one in result.discrepancies:
+        if one.fault is HoldFault.PAID_GONE and one.expected is not None:
+            count("paid_units_missing", one.expected.min_units - (one.status.quantity if one.status else 0))
+            extra = {"drop": result.drop.id, "hold": one.hold_id, "purchase": log_reference(one.expected.purchase_id)}
             logger.error("units of a paid order are gone", extra=extra)
 
 
-def _counted(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
+def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
     """The record and the buckets, read while the record stayed as it was: a plan changes both."""
     record = context.shows.on_record(drop_id)
     for _ in range(_TRIES):
@@ -165,102 +192,125 @@ def _counted(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[OnRe
         if after == record or not counted.mismatches:
             return record, counted
         record = after
-    raise Contended("The drop is being changed by others again and again.")
+    raise WriteConflict("The drop is being changed by others again and again.")
 
 
-def _names(
-    context: CheckoutContext, drop: Drop, statuses: Iterable[HoldStatus], enough: Enough, *, all_shows: bool = False
-) -> _Names:
+def _read_expectations(
+    context: CheckoutContext,
+    drop: Drop,
+    statuses: Iterable[HoldStatus],
+    time_is_up: TimeBudget,
+    *,
+    all_shows: bool = False,
+) -> _Expectations:
     """What the purchases of the drop's show claim of it, as far as there is time.
 
     Of ``all_shows``: whatever any purchase claims, so that nothing is called nobody's that somebody names anywhere.
     """
     orders = {order_ref(one.order) for one in statuses if one.order is not None}
-    names = _Names()
-    for page in pages(context.purchases, drop.id, None if all_shows else drop.show_id):
-        if enough():
-            names.complete = False
+    expectations = _Expectations()
+    for page in read_pages(context.purchases, drop.id, None if all_shows else drop.show_id):
+        if time_is_up():
+            expectations.complete = False
             break
-        names.tallies += page.tallies
+        expectations.limit_records += page.limit_records
         for purchase in page.purchases:
-            names.purchases += names.learn(purchase, None if all_shows else drop.id)
-            names.bought |= bought(purchase, drop.id)
+            expectations.purchases += expectations.add_purchase(purchase, None if all_shows else drop.id)
+            expectations.limited_orders |= limited_order(purchase, drop.id)
             if purchase.order_ref in orders:
-                names.by_order[purchase.order_ref] = bare_claim(purchase)
-    return names
+                expectations.by_order[purchase.order_ref] = expected_without_hold(purchase)
+    return expectations
 
 
-def _judged(holds: Iterable[str], statuses: dict[str, HoldStatus], names: _Names, patience: Patience) -> list[Found]:
+def _classify_all(
+    holds: Iterable[str], statuses: dict[str, HoldStatus], expectations: _Expectations, grace: GracePeriod
+) -> list[Discrepancy]:
     found = []
     for hold_id in sorted(holds):
         status = statuses.get(hold_id)
-        claim = names.of(hold_id, status)
-        fault = judge(status, claim, patience) if claim is not None or names.complete else None
+        expected = expectations.expected_for(hold_id, status)
+        fault = classify(status, expected, grace) if expected is not None or expectations.complete else None
         if fault is not None:
-            found.append(Found(fault, hold_id, status, claim))
+            found.append(Discrepancy(fault, hold_id, status, expected))
     return found
 
 
-def _confirmed(
-    context: CheckoutContext, drop: Drop, suspects: list[Found], names: _Names, patience: Patience, enough: Enough
-) -> list[Found]:
+def _confirm(
+    context: CheckoutContext,
+    drop: Drop,
+    suspects: list[Discrepancy],
+    expectations: _Expectations,
+    grace: GracePeriod,
+    time_is_up: TimeBudget,
+) -> list[Discrepancy]:
     """Those of the suspects that a second reading of both sides shows too. Cut short, ``names`` are not complete."""
     if not suspects:
         return []
-    refs = [(drop.layout, _ref(one)) for one in suspects]
+    refs = [(drop.layout, _hold_ref(one)) for one in suspects]
     read_again = {
         one.hold_id: status for one, status in zip(suspects, context.stock.get_hold_statuses(refs), strict=True)
     }
     statuses = {hold_id: standing for hold_id, standing in read_again.items() if standing is not None}
-    nobodys = any(one.claim is None and one.hold_id in statuses for one in suspects)
-    again = _names(context, drop, statuses.values(), enough, all_shows=True) if nobodys else _Names()
-    for purchase_id in sorted({one.claim.purchase_id for one in suspects if one.claim is not None}):
-        if enough():
+    has_orphans = any(one.expected is None and one.hold_id in statuses for one in suspects)
+    again = (
+        _read_expectations(context, drop, statuses.values(), time_is_up, all_shows=True)
+        if has_orphans
+        else _Expectations()
+    )
+    for purchase_id in sorted({one.expected.purchase_id for one in suspects if one.expected is not None}):
+        if time_is_up():
             again.complete = False
             break
         purchase = context.purchases.read(purchase_id)
         if purchase is not None:
-            again.by_order[purchase.order_ref] = bare_claim(purchase)
-            again.learn(purchase, drop.id)
-    names.complete = names.complete and again.complete
-    patience = replace(patience, bounds=patience.bounds | again.bounds)
+            again.by_order[purchase.order_ref] = expected_without_hold(purchase)
+            again.add_purchase(purchase, drop.id)
+    expectations.complete = expectations.complete and again.complete
+    grace = replace(grace, max_hold_untils=grace.max_hold_untils | again.max_hold_untils)
     first = {one.hold_id: one.fault for one in suspects}
-    return [one for one in _judged(first, statuses, again, patience) if one.fault is first[one.hold_id]]
+    return [one for one in _classify_all(first, statuses, again, grace) if one.fault is first[one.hold_id]]
 
 
-def _ref(one: Found) -> HoldRef:
+def _hold_ref(one: Discrepancy) -> HoldRef:
     """Where to look for a hold."""
     if one.status is not None:
         return HoldRef(one.hold_id, one.status.bucket, one.status.quantity, one.status.expires_at or 0)
-    assert one.claim is not None
-    assert one.claim.hold is not None
-    return one.claim.hold
+    assert one.expected is not None
+    assert one.expected.hold is not None
+    return one.expected.hold
 
 
-def _of_the_drop(
-    context: CheckoutContext, found: DropAudit, record: OnRecord, latest: Instant, patience: Patience
+def _drop_mismatches(
+    context: CheckoutContext, result: DropAudit, record: OnRecord, last_updated_at: Instant, grace: GracePeriod
 ) -> Collection[str]:
     """A plan that nobody carries out, and a summary that is behind although nothing has happened for a minute."""
-    sentences = []
-    if record.plan is not None and not patience.leaves(record.changed_at):
-        sentences.append(f"stock plan {record.plan.number} of {record.plan.quantity} units was not carried out")
-    young = any(one.expires_at is not None and patience.leaves_hold(one) for _, one in found.stock.hold_statuses)
-    quiet = found.complete and not young and not patience.leaves(latest) and not patience.leaves(record.changed_at)
-    if quiet and _behind(found.stock, patience):
-        again = context.stock.audit(record.drop.layout, record.drop.stock, patience.now, record.plan)
-        if _behind(again, patience):
-            sentences.append("the live summary is not what the buckets add up to, and nothing changed for a minute")
-    return sentences
+    descriptions = []
+    if record.plan is not None and not grace.is_recent(record.changed_at):
+        descriptions.append(f"stock plan {record.plan.number} of {record.plan.quantity} units was not carried out")
+    has_recent_holds = any(
+        one.expires_at is not None and grace.is_recent_hold(one) for _, one in result.stock.hold_statuses
+    )
+    quiet = (
+        result.complete
+        and not has_recent_holds
+        and not grace.is_recent(last_updated_at)
+        and not grace.is_recent(record.changed_at)
+    )
+    if quiet and _summary_is_stale(result.stock, grace):
+        again = context.stock.audit(record.drop.layout, record.drop.stock, grace.now, record.plan)
+        if _summary_is_stale(again, grace):
+            descriptions.append("the live summary is not what the buckets add up to, and nothing changed for a minute")
+    return descriptions
 
 
-def _behind(stock: Audit, patience: Patience) -> bool:
+def _summary_is_stale(stock: Audit, grace: GracePeriod) -> bool:
     live = stock.live
     if live is None:
         return True
-    if patience.leaves(live.as_of) or has_expired_hold(live, patience.now):
+    if grace.is_recent(live.as_of) or has_expired_hold(live, grace.now):
         return False
-    return _sums(live) != _sums(stock)
+    return _unit_totals(live) != _unit_totals(stock)
 
 
-def _sums(one: Summary | Audit) -> tuple[int, int, int, int]:
+def _unit_totals(one: Summary | Audit) -> tuple[int, int, int, int]:
     return one.size, one.available, one.held, one.sold

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib import aws
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.store import PurchaseStore, Tally, purchase_from_item, tally_of
+from chalicelib.checkout.store import LimitUsage, PurchaseStore, purchase_from_item, usage_from_record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-AUDITED: Final = (
+AUDITED_ATTRIBUTES: Final = (
     "pk", "sk", "version", "state", "platform", "show_id", "currency", "market", "created_at", "updated_at", "lines",
     "attempt", "epoch", "placed_at", "refunds", "entries", "units",
 )  # fmt: skip
@@ -21,11 +21,11 @@ AUDITED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Tallied:
+class LimitUsageRecord:
     """What one buyer has of the drop, as it was read: ``buyer`` is the hash, ``units`` the sum beside the entries."""
 
     buyer: str
-    tally: Tally
+    usage: LimitUsage
     units: int
 
 
@@ -34,32 +34,32 @@ class Page:
     """What one page of the table has."""
 
     purchases: list[Purchase]
-    tallies: list[Tallied]
+    limit_records: list[LimitUsageRecord]
 
 
-def pages(store: PurchaseStore, drop_id: str, show_id: str | None) -> Iterator[Page]:
+def read_pages(store: PurchaseStore, drop_id: str, show_id: str | None) -> Iterator[Page]:
     """Purchases of a show (None: of all shows), never to be written back, and all tallies of a drop.
 
     There is no index by show or drop: a page is 1 MB of the whole table, strongly read (256 RCU), whatever of it
     is wanted. What existed before the first page was asked for is in one of them.
     """
-    wanted = "#sk = :purchase" if show_id is None else "#sk = :purchase AND #show_id = :show"
+    condition = "#sk = :purchase" if show_id is None else "#sk = :purchase AND #show_id = :show"
     values = {":purchase": {"S": "PURCHASE"}, ":drop": {"S": f"DROP#{drop_id}"}}
     dynamodb: DynamoDBClient = store.dynamodb
     scanned = dynamodb.get_paginator("scan").paginate(
         TableName=store.commerce_table,
         Select="SPECIFIC_ATTRIBUTES",
-        ProjectionExpression=", ".join(f"#{name}" for name in AUDITED),
-        ExpressionAttributeNames={f"#{name}": name for name in AUDITED},
-        FilterExpression=f"({wanted}) OR (#sk = :drop AND attribute_exists(#entries))",
+        ProjectionExpression=", ".join(f"#{name}" for name in AUDITED_ATTRIBUTES),
+        ExpressionAttributeNames={f"#{name}": name for name in AUDITED_ATTRIBUTES},
+        FilterExpression=f"({condition}) OR (#sk = :drop AND attribute_exists(#entries))",
         ExpressionAttributeValues=values if show_id is None else {**values, ":show": {"S": show_id}},
         ConsistentRead=True,
     )
     for page in scanned:
-        tallies = [_tallied(item) for item in page["Items"] if "entries" in item]
-        yield Page([purchase_from_item(item) for item in page["Items"] if "entries" not in item], tallies)
+        limit_records = [_limit_record(item) for item in page["Items"] if "entries" in item]
+        yield Page([purchase_from_item(item) for item in page["Items"] if "entries" not in item], limit_records)
 
 
-def _tallied(item: Mapping[str, Any]) -> Tallied:
+def _limit_record(item: Mapping[str, Any]) -> LimitUsageRecord:
     record = aws.from_item(item)
-    return Tallied(record["pk"].removeprefix("LIMIT#"), tally_of(record), record["units"])
+    return LimitUsageRecord(record["pk"].removeprefix("LIMIT#"), usage_from_record(record), record["units"])

@@ -11,11 +11,11 @@ from chalicelib.checkout.till import (
     NOT_FOUND,
     CheckoutContext,
     abandon_request,
+    idempotency_record,
     next_version,
-    order_of,
+    order_ref_of,
     release_unreferenced,
-    remembered,
-    seen,
+    with_idempotency_key,
 )
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import Instant
@@ -37,12 +37,12 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
         existing = context.purchases.read(purchase_id)
         if existing is None:
             raise
-        return _created_before(existing, request, now)
+        return _replayed_creation(existing, request, now)
     basket = Basket(purchase_id=purchase_id, version=1)
     fill(context, basket, request.lines or (), (), now)
     if not basket.lines or basket.currency is None:
         existing = context.purchases.read(purchase_id)
-        return _created_before(existing, request, now) if existing else NoPurchase(tuple(basket.messages))
+        return _replayed_creation(existing, request, now) if existing else NoPurchase(tuple(basket.messages))
     purchase = context.priced(context.asked_anew(_begun(context, request, basket, now)))
     try:
         existing = context.purchases.create(purchase)
@@ -52,7 +52,7 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
     if existing is None:
         return current_result(purchase, now, *basket.messages, created=True)
     release_unreferenced(context.stock, basket.new_holds, existing)
-    return _created_before(existing, request, now)
+    return _replayed_creation(existing, request, now)
 
 
 def update(
@@ -66,7 +66,7 @@ def update(
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
         return NOT_FOUND
-    if seen(purchase, request.key, request.fingerprint):
+    if idempotency_record(purchase, request.key, request.fingerprint):
         return current_result(purchase, now)
     if purchase.state is not PurchaseState.OPEN:
         return not_open_result(purchase, now)
@@ -90,21 +90,23 @@ def cancel(
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
         return NOT_FOUND
-    repeated = seen(purchase, key, fingerprint)
-    if purchase.state is PurchaseState.OPEN and not repeated:
-        keys = remembered(purchase.keys, key, fingerprint)
-        cancelled = next_version(purchase, now, state=PurchaseState.CANCELLED, cancelled_at=now, keys=keys)
+    replayed = idempotency_record(purchase, key, fingerprint)
+    if purchase.state is PurchaseState.OPEN and not replayed:
+        records = with_idempotency_key(purchase.idempotency_records, key, fingerprint)
+        cancelled = next_version(
+            purchase, now, state=PurchaseState.CANCELLED, cancelled_at=now, idempotency_records=records
+        )
         purchase = replace_or_replay(context, cancelled, [], (key, fingerprint)) or cancelled
     if purchase.state is PurchaseState.CANCELLED:
         release_removed_holds(context, purchase, ())
-    elif not repeated:
+    elif not replayed:
         return not_open_result(purchase, now)
     return current_result(purchase, now)
 
 
-def _created_before(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
+def _replayed_creation(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
     """What a repeat of a create is told. ``Conflict`` when the key was used with another body."""
-    if not seen(existing, request.key, request.fingerprint):
+    if not idempotency_record(existing, request.key, request.fingerprint):
         raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
     return current_result(existing, now, created=True)
 
@@ -139,7 +141,7 @@ def _begun(context: CheckoutContext, request: PurchaseRequest, basket: Basket, n
         shipping_option=request.shipping_option,
         attribution=request.attribution or {},
         codes=request.codes or (),
-        keys=remembered((), request.key, request.fingerprint),
+        idempotency_records=with_idempotency_key((), request.key, request.fingerprint),
     )
 
 
@@ -148,7 +150,7 @@ def _from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant)
     purchase = context.purchases.read(request.cart_id or "")
     if purchase is None:
         return NOT_FOUND
-    if seen(purchase, request.key, request.fingerprint):
+    if idempotency_record(purchase, request.key, request.fingerprint):
         return current_result(purchase, now, created=True)
     if purchase.state is not PurchaseState.OPEN:
         return not_open_result(purchase, now)
@@ -185,7 +187,7 @@ def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequ
         now,
         lines=tuple(basket.lines),
         is_cart=purchase.is_cart and request.as_cart,
-        keys=remembered(purchase.keys, request.key, request.fingerprint),
+        idempotency_records=with_idempotency_key(purchase.idempotency_records, request.key, request.fingerprint),
         **mentioned,
     )
     changed = context.priced(context.asked_anew(changed))
@@ -200,7 +202,7 @@ def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequ
 
 def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
     """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
-    order = order_of(purchase) if purchase.attempt else None
+    order = order_ref_of(purchase) if purchase.attempt else None
     for layout, hold, units in removed_holds(purchase.lines, kept):
         if units:
             context.stock.shrink(layout, hold, units)
@@ -212,14 +214,14 @@ def replace_or_replay(
     context: CheckoutContext,
     purchase: Purchase,
     new_holds: list[tuple[Layout, HoldRef]],
-    repeat_of: tuple[str, str],
+    key_and_fingerprint: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""
     existing = context.purchases.replace(purchase)
     if existing is None:
         return None
     release_unreferenced(context.stock, new_holds, existing)
-    if seen(existing, *repeat_of):
+    if idempotency_record(existing, *key_and_fingerprint):
         return existing
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 

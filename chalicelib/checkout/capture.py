@@ -9,7 +9,7 @@ authorisation found means an earlier run of this attempt, so the units are sold 
 
 from __future__ import annotations
 
-from chalicelib.checkout.declines import is_by_provider, note_decline, note_decline_of_drops, over_limit
+from chalicelib.checkout.declines import exceeds_velocity_limit, is_by_provider, record_decline, record_decline_of_drops
 from chalicelib.checkout.ending import (
     end_attempt,
     payment_of,
@@ -20,13 +20,13 @@ from chalicelib.checkout.ending import (
     void_leftover,
     write,
 )
-from chalicelib.checkout.goods import raised, sold_to_it
+from chalicelib.checkout.goods import ensure_stock_committed, with_next_epoch
 from chalicelib.checkout.holding import on_hold_version
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import revert_budgets_to_hold
 from chalicelib.checkout.till import CheckoutContext, next_version
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import (
     ActionNeeded,
@@ -41,7 +41,7 @@ from chalicelib.telemetry import count, logger
 
 CHALLENGE_SECONDS = 600
 """How long a buyer has to prove who they are, their units held meanwhile."""
-SHORTEST_CHALLENGE_SECONDS = 60
+MIN_CHALLENGE_SECONDS = 60
 """Where units may not be held for that long any more, the attempt is declined instead."""
 LOOK_AGAIN_SECONDS = 30
 """How often the provider is asked about a buyer from whom no webhook tells."""
@@ -75,8 +75,8 @@ def capture(
 
 
 def _placed(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
-    purchase, all_sold = sold_to_it(context, purchase, now)
-    if not all_sold:
+    purchase, all_committed = ensure_stock_committed(context, purchase, now)
+    if not all_committed:
         end_attempt(context, purchase, "out_of_stock", None, now)
         return None
     return _money(context, purchase, now)
@@ -86,14 +86,14 @@ def _awaited(context: CheckoutContext, purchase: Purchase, now: Instant) -> int 
     """Look what became of the buyer's part: go on, end it, or come again. A success after the deadline is voided."""
     payment = purchase.payment
     if payment is None or payment.deadline is None:
-        raise Contended("A purchase that waits for its buyer without a payment cannot go on.")
+        raise WriteConflict("A purchase that waits for its buyer without a payment cannot go on.")
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
     late = now >= payment.deadline
     if isinstance(found, Declined):
         _declined(context, purchase, found, now)
     elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
-        purchase, all_sold = sold_to_it(context, purchase, now)
-        if not all_sold:
+        purchase, all_committed = ensure_stock_committed(context, purchase, now)
+        if not all_committed:
             end_attempt(context, purchase, "out_of_stock", found.provider_id, now)
             return None
         _take(context, purchase, payment, found.provider_id, now)
@@ -114,9 +114,9 @@ def _held(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     payment = purchase.payment
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
     if payment is not None and isinstance(found, Captured):
-        purchase, all_sold = sold_to_it(context, raised(context, purchase, now), now)
-        if not all_sold:
-            raise Contended("Units of a held order are not there.")
+        purchase, all_committed = ensure_stock_committed(context, with_next_epoch(context, purchase, now), now)
+        if not all_committed:
+            raise WriteConflict("Units of a held order are not there.")
         _paid(context, purchase, payment, found, now)
     elif payment is None or payment.deadline is None or now >= payment.deadline:
         void_and_cancel(context, purchase, now)
@@ -125,7 +125,7 @@ def _held(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
 def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     payment = purchase.payment
     if payment is None:
-        raise Contended("A placed purchase without a payment cannot be paid.")
+        raise WriteConflict("A placed purchase without a payment cannot be paid.")
     if not purchase.totals.total:  # discounts took all of it off: the provider is not asked
         _take(context, purchase, payment, None, now)
         return None
@@ -134,7 +134,7 @@ def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | 
         if isinstance(found, Authorised | Captured):
             _take(context, purchase, payment, found.provider_id, now)
             return None
-    elif payment.failure is not None or over_limit(context, purchase, now):
+    elif payment.failure is not None or exceeds_velocity_limit(context, purchase, now):
         _refuse(context, purchase, payment, now)
         return None
     if payment.token is None:  # its buyer has proved who they are already, and what was reserved then is gone
@@ -183,9 +183,9 @@ def _answered(
     if isinstance(authorised, ActionNeeded):
         return _await(context, purchase, authorised, now)
     if authorised.found:
-        purchase = raised(context, purchase, now)
-        purchase, all_sold = sold_to_it(context, purchase, now)
-        if not all_sold:
+        purchase = with_next_epoch(context, purchase, now)
+        purchase, all_committed = ensure_stock_committed(context, purchase, now)
+        if not all_committed:
             end_attempt(context, purchase, "out_of_stock", authorised.provider_id, now)
             return None
     _take(context, purchase, payment, authorised.provider_id, now)
@@ -195,16 +195,16 @@ def _answered(
 def _declined(context: CheckoutContext, purchase: Purchase, said: Declined, now: Instant) -> None:
     count("payments_declined")
     if is_by_provider(said):
-        note_decline(context, purchase, now)
+        record_decline(context, purchase, now)
     end_attempt(context, purchase, said.code, said.provider_id, now)
     if is_by_provider(said):
-        note_decline_of_drops(context, purchase, now)
+        record_decline_of_drops(context, purchase, now)
 
 
 def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
     """Wait for the buyer: units held again until a deadline first, then the purchase written, at the next epoch."""
     expires_at = min([now // SECOND + CHALLENGE_SECONDS, *(line.max_hold_until for line in purchase.lines)])
-    if expires_at < now // SECOND + SHORTEST_CHALLENGE_SECONDS or purchase.payment is None:
+    if expires_at < now // SECOND + MIN_CHALLENGE_SECONDS or purchase.payment is None:
         end_attempt(context, purchase, "authentication_required", action.provider_id, now)
         return None
     lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
@@ -260,7 +260,7 @@ def _still_ours(context: CheckoutContext, purchase: Purchase) -> None:
     """
     current = context.purchases.read(purchase.id)
     if current is None or current.version != purchase.version:
-        raise Contended("Another worker moved this purchase.")
+        raise WriteConflict("Another worker moved this purchase.")
 
 
 def _metadata(purchase: Purchase) -> dict[str, str]:
@@ -273,7 +273,13 @@ def _metadata(purchase: Purchase) -> dict[str, str]:
 def _paid(
     context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
 ) -> None:
-    settled: dict[str, object] = {"token": None, "marks": (), "failure": None, "action_url": None, "deadline": None}
+    settled: dict[str, object] = {
+        "token": None,
+        "velocity_keys": (),
+        "failure": None,
+        "action_url": None,
+        "deadline": None,
+    }
     if captured is not None:
         settled |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
     settled_payment = payment.model_copy(update=settled)

@@ -35,6 +35,6 @@ class Checkout(CheckoutContext):
     release_from_hold = _holding.release_from_hold
     cancel_held_order = _ending.cancel_held_order
     reconcile = _reconcile.reconcile
-    repair = _repair.repair
+    recover_orders = _repair.recover_orders
     audit = _audit.audit
-    mend = _mend.mend
+    repair_drop = _mend.repair_drop

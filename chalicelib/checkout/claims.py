@@ -10,13 +10,13 @@ from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Purchase, PurchaseState
 from chalicelib.checkout.refund import refunded_units, remaining_by_hold
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.stock import EpochSeconds, HoldRef, HoldStatus, OrderRef
+from chalicelib.stock import HoldRef, HoldStatus, OrderRef, UnixSeconds
 
-AT_WORK: Instant = MINUTE
+SETTLE_PERIOD: Instant = MINUTE
 """So long after its last write a purchase may be moved by a request or a worker that is still alive: it is let be."""
 
 
-class Fault(StrEnum):
+class HoldFault(StrEnum):
     """What may be wrong with units of a drop."""
 
     UNNAMED = "unnamed"
@@ -42,7 +42,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ExpectedHold:
     """How a purchase stands, and one hold as it names it. ``hold`` None: it does not name the one in question.
 
     ``least`` and ``most`` units it counts on: they differ while a refund with restock is carried out.
@@ -55,8 +55,8 @@ class Claim:
     updated_at: Instant
     placed_at: Instant | None
     hold: HoldRef | None = None
-    least: int = 0
-    most: int = 0
+    min_units: int = 0
+    max_units: int = 0
 
     @property
     def order(self) -> OrderRef:
@@ -69,7 +69,7 @@ class Claim:
         return None if self.state in {PurchaseState.OPEN, PurchaseState.CANCELLED} else f"ord_{self.purchase_id}"
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """For an operator, in a sentence."""
         return f"{self.state} purchase {log_reference(self.purchase_id)}"
 
@@ -79,17 +79,17 @@ def order_ref(purchase_id: str) -> str:
     return purchase_id[:9]
 
 
-def claims_of(purchase: Purchase, drop_id: str | None) -> Iterator[Claim]:
+def expected_holds_of(purchase: Purchase, drop_id: str | None) -> Iterator[ExpectedHold]:
     """What a purchase claims of a drop (None: of any), hold by hold."""
-    bare = bare_claim(purchase)
+    without_hold = expected_without_hold(purchase)
     for line in purchase.lines:
         if drop_id in {None, line.drop_id}:
-            yield from _of_line(purchase, line, bare)
+            yield from _expected_of_line(purchase, line, without_hold)
 
 
-def bare_claim(purchase: Purchase) -> Claim:
+def expected_without_hold(purchase: Purchase) -> ExpectedHold:
     """How a purchase stands, for a hold that it does not name."""
-    return Claim(
+    return ExpectedHold(
         purchase_id=purchase.id,
         state=purchase.state,
         epoch=purchase.epoch,
@@ -99,104 +99,113 @@ def bare_claim(purchase: Purchase) -> Claim:
     )
 
 
-def _of_line(purchase: Purchase, line: Line, bare: Claim) -> Iterator[Claim]:
-    finished = purchase.model_copy(update={"refunds": tuple(one for one in purchase.refunds if one.restocked)})
-    most = remaining_by_hold(line, refunded_units(finished, line.id, restocked_only=True))
-    least = remaining_by_hold(line, refunded_units(purchase, line.id, restocked_only=True))
+def _expected_of_line(purchase: Purchase, line: Line, without_hold: ExpectedHold) -> Iterator[ExpectedHold]:
+    restocked = purchase.model_copy(update={"refunds": tuple(one for one in purchase.refunds if one.restocked)})
+    max_units = remaining_by_hold(line, refunded_units(restocked, line.id, restocked_only=True))
+    min_units = remaining_by_hold(line, refunded_units(purchase, line.id, restocked_only=True))
     for hold in line.holds:
-        yield Claim(
-            bare.purchase_id, bare.state, bare.epoch, bare.attempt, bare.updated_at, bare.placed_at,
-            hold, least[hold.id], most[hold.id],
-        )  # fmt: skip
+        yield ExpectedHold(
+            without_hold.purchase_id,
+            without_hold.state,
+            without_hold.epoch,
+            without_hold.attempt,
+            without_hold.updated_at,
+            without_hold.placed_at,
+            hold,
+            min_units[hold.id],
+            max_units[hold.id],
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class GracePeriod:
     """The instant of an audit, and what at that instant is too young to be judged."""
 
     now: Instant
     hold_seconds: int
     drop_changed_at: Instant
-    bounds: frozenset[EpochSeconds] = frozenset()
+    max_hold_untils: frozenset[UnixSeconds] = frozenset()
     """Beyond which lines of the drop may hold nothing."""
 
-    def leaves(self, instant: Instant) -> bool:
+    def is_recent(self, instant: Instant) -> bool:
         """Whether what was written then may still be going on."""
-        return instant + AT_WORK > self.now
+        return instant + SETTLE_PERIOD > self.now
 
-    def leaves_hold(self, status: HoldStatus) -> bool:
+    def is_recent_hold(self, status: HoldStatus) -> bool:
         """Whether a hold may have been taken within the last minute: its purchase is yet to be written.
 
         A take gives it ``hold_seconds``, which may be changed: for a minute after any change of the drop (and the two
         seconds in which it may not be known everywhere) no hold is old enough. A hold for a line that there is ends
         with the line's time, however late it was taken; taken it was before its end.
         """
-        taken = (status.expires_at or 0) - (0 if status.expires_at in self.bounds else self.hold_seconds)
-        return self.leaves(taken * SECOND) or self.leaves(self.drop_changed_at + 2 * SECOND)
+        taken_at = (status.expires_at or 0) - (0 if status.expires_at in self.max_hold_untils else self.hold_seconds)
+        return self.is_recent(taken_at * SECOND) or self.is_recent(self.drop_changed_at + 2 * SECOND)
 
 
-def judge(status: HoldStatus | None, claim: Claim | None, patience: Patience) -> Fault | None:
+def classify(status: HoldStatus | None, expected: ExpectedHold | None, grace: GracePeriod) -> HoldFault | None:
     """What is wrong with a hold, if anything is. ``claim`` None: no purchase names it, and none has its order's ref."""
-    if claim is None:
-        return _unclaimed(status, patience)
-    if patience.leaves(claim.updated_at):
+    if expected is None:
+        return _classify_unexpected(status, grace)
+    if grace.is_recent(expected.updated_at):
         return None
-    foreign = status is not None and status.order is not None and not status.order.startswith(claim.order.order)
-    fault = _claimed(None if foreign else status, claim, patience)
-    return Fault.FOREIGN if foreign and fault is None else fault
+    of_other_order = (
+        status is not None and status.order is not None and not status.order.startswith(expected.order.order_ref)
+    )
+    fault = _classify_expected(None if of_other_order else status, expected, grace)
+    return HoldFault.FOREIGN if of_other_order and fault is None else fault
 
 
-def _claimed(status: HoldStatus | None, claim: Claim, patience: Patience) -> Fault | None:
-    if claim.hold is None or claim.state is PurchaseState.CANCELLED:
-        return None if status is None else Fault.GIVEN_UP
-    match claim.state:
+def _classify_expected(status: HoldStatus | None, expected: ExpectedHold, grace: GracePeriod) -> HoldFault | None:
+    if expected.hold is None or expected.state is PurchaseState.CANCELLED:
+        return None if status is None else HoldFault.GIVEN_UP
+    match expected.state:
         case PurchaseState.OPEN:
-            return _open(status, claim.hold, patience)
+            return _classify_open(status, expected.hold, grace)
         case PurchaseState.PLACED | PurchaseState.ON_HOLD:
-            return _placed(status, claim, patience)
+            return _classify_placed(status, expected, grace)
         case PurchaseState.AWAITING_BUYER:
-            return _awaited(status, claim.hold, patience)
+            return _classify_awaiting_buyer(status, expected.hold, grace)
         case PurchaseState.PAID:
-            return _paid(status, claim)
+            return _classify_paid(status, expected)
 
 
-def _unclaimed(status: HoldStatus | None, patience: Patience) -> Fault | None:
+def _classify_unexpected(status: HoldStatus | None, grace: GracePeriod) -> HoldFault | None:
     if status is None:
         return None
     if status.order is not None:
-        return Fault.NO_ORDER
-    return None if patience.leaves_hold(status) else Fault.UNNAMED
+        return HoldFault.NO_ORDER
+    return None if grace.is_recent_hold(status) else HoldFault.UNNAMED
 
 
-def _open(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault | None:
+def _classify_open(status: HoldStatus | None, hold: HoldRef, grace: GracePeriod) -> HoldFault | None:
     if status is None or status.quantity < hold.quantity:
-        return Fault.GONE if hold.expires_at * SECOND > patience.now else None
+        return HoldFault.GONE if hold.expires_at * SECOND > grace.now else None
     if status.expires_at is None:
-        return Fault.SOLD_TO_OPEN
-    return Fault.SURPLUS if status.quantity > hold.quantity else None
+        return HoldFault.SOLD_TO_OPEN
+    return HoldFault.SURPLUS if status.quantity > hold.quantity else None
 
 
-def _awaited(status: HoldStatus | None, hold: HoldRef, patience: Patience) -> Fault | None:
+def _classify_awaiting_buyer(status: HoldStatus | None, hold: HoldRef, grace: GracePeriod) -> HoldFault | None:
     """Held until the deadline; sold already when the worker goes on at this moment."""
     there = status is not None and status.quantity >= hold.quantity
-    return None if there or hold.expires_at * SECOND <= patience.now else Fault.GONE
+    return None if there or hold.expires_at * SECOND <= grace.now else HoldFault.GONE
 
 
-def _placed(status: HoldStatus | None, claim: Claim, patience: Patience) -> Fault | None:
-    if claim.placed_at is None or patience.leaves(claim.placed_at):
+def _classify_placed(status: HoldStatus | None, expected: ExpectedHold, grace: GracePeriod) -> HoldFault | None:
+    if expected.placed_at is None or grace.is_recent(expected.placed_at):
         return None
-    whole = status is not None and status.quantity == claim.most
-    return None if whole and _sold_to(status, claim) else Fault.UNSOLD
+    whole = status is not None and status.quantity == expected.max_units
+    return None if whole and _is_committed_to(status, expected) else HoldFault.UNSOLD
 
 
-def _paid(status: HoldStatus | None, claim: Claim) -> Fault | None:
+def _classify_paid(status: HoldStatus | None, expected: ExpectedHold) -> HoldFault | None:
     units = 0 if status is None else status.quantity
-    if units < claim.least:
-        return Fault.PAID_GONE
-    if units and not _sold_to(status, claim):
-        return Fault.PAID_UNSOLD
-    return Fault.SURPLUS if units > claim.most else None
+    if units < expected.min_units:
+        return HoldFault.PAID_GONE
+    if units and not _is_committed_to(status, expected):
+        return HoldFault.PAID_UNSOLD
+    return HoldFault.SURPLUS if units > expected.max_units else None
 
 
-def _sold_to(status: HoldStatus | None, claim: Claim) -> bool:
-    return status is not None and status.expires_at is None and status.order == str(claim.order)
+def _is_committed_to(status: HoldStatus | None, expected: ExpectedHold) -> bool:
+    return status is not None and status.expires_at is None and status.order == str(expected.order)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chalicelib import aws
-from chalicelib.checkout.declines import marks_of, refused, step_up_for
+from chalicelib.checkout.declines import step_up_for, velocity_keys_of, velocity_refusal
 from chalicelib.checkout.exchange import CheckoutResult, CompleteRequest, Message, NoPurchase
 from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.limits import count_units
+from chalicelib.checkout.limits import count_against_limit
 from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import reserve
@@ -17,21 +17,21 @@ from chalicelib.checkout.till import (
     CheckoutContext,
     abandon_request,
     holds_of,
+    idempotency_record,
     next_version,
-    order_of,
+    order_ref_of,
     release_unreferenced,
-    remembered,
     reserves_of,
-    seen,
+    with_idempotency_key,
 )
 from chalicelib.discounts import Applied
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
-from chalicelib.risk import Mark
+from chalicelib.risk import VelocityKey
 from chalicelib.stock import HoldRef, HoldStatus
 from chalicelib.telemetry import logger
 
-MOST_ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 """Attempts to pay that a purchase gets. Its epoch, which rises with each and sometimes in between, has three digits."""
 
 
@@ -52,26 +52,26 @@ def complete(
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
         return NOT_FOUND
-    met = _met(purchase, request, now)
-    if met:
-        return met
+    early_result = _replayed_or_closed(purchase, request, now)
+    if early_result:
+        return early_result
     if missing_fields(purchase):
         return current_result(purchase, now)
-    marks = marks_of(context, purchase, request.token)
-    stopped = _stopped(context, purchase, marks, now)
+    velocity_keys = velocity_keys_of(context, purchase, request.token)
+    stopped = _stopped(context, purchase, velocity_keys, now)
     if stopped:
         return stopped
     basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
     if not _restored(context, purchase, basket, now):
         purchase = abandon_request(context, purchase, basket.new_holds, now)
-        return _met(purchase, request, now) or CheckoutResult(purchase, (*basket.messages, _HOLD_LAPSED))
+        return _replayed_or_closed(purchase, request, now) or CheckoutResult(purchase, (*basket.messages, _HOLD_LAPSED))
     frozen = context.priced(next_version(purchase, now, lines=tuple(basket.lines)))
     if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
         return _new_total(context, frozen, basket, request, now)
     reserved = _counted(context, purchase, frozen, basket, now)
     if isinstance(reserved, Message):
         purchase = abandon_request(context, purchase, basket.new_holds, now)
-        return _met(purchase, request, now) or current_result(purchase, now, reserved)
+        return _replayed_or_closed(purchase, request, now) or current_result(purchase, now, reserved)
     if isinstance(reserved, dict):
         less = context.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
         return _new_total(context, less, basket, request, now)
@@ -84,16 +84,22 @@ def complete(
             "placed_at": now,
             "discounts": reserved,
             "payment": _payment(
-                request, context.gateway.name, purchase.payment, marks, step_up=step_up_for(context, purchase, now)
+                request,
+                context.gateway.name,
+                purchase.payment,
+                velocity_keys,
+                step_up=step_up_for(context, purchase, now),
             ),
-            "keys": remembered(purchase.keys, request.key, request.fingerprint, purchase.attempt + 1),
+            "idempotency_records": with_idempotency_key(
+                purchase.idempotency_records, request.key, request.fingerprint, purchase.attempt + 1
+            ),
         }
     )
     check_transition(purchase, frozen)
     existing = context.purchases.replace(frozen)
     if existing is not None:
-        return _overtaken(context, existing, basket, request, now)
-    _sell(context, frozen)
+        return _lost_race(context, existing, basket, request, now)
+    _commit_stock(context, frozen)
     return current_result(frozen, now)
 
 
@@ -111,12 +117,12 @@ _TOTALS_CHANGED = Message(
 
 
 def _stopped(
-    context: CheckoutContext, purchase: Purchase, marks: tuple[Mark, ...], now: Instant
+    context: CheckoutContext, purchase: Purchase, velocity_keys: tuple[VelocityKey, ...], now: Instant
 ) -> CheckoutResult | None:
     """Why there is no further attempt: the purchase has had its number, or who tries was declined too often."""
-    if purchase.attempt >= MOST_ATTEMPTS:
+    if purchase.attempt >= MAX_ATTEMPTS:
         return CheckoutResult(purchase, (_TRIED_ENOUGH,))
-    too_many = refused(context, marks, now)
+    too_many = velocity_refusal(context, velocity_keys, now)
     return current_result(purchase, now, too_many) if too_many else None
 
 
@@ -125,39 +131,44 @@ def _counted(
 ) -> Message | dict[str, str] | tuple[Applied, ...]:
     """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
     try:
-        return count_units(context, frozen, now) or reserve(context, frozen, basket, now)
+        return count_against_limit(context, frozen, now) or reserve(context, frozen, basket, now)
     except LivedropError:
         abandon_request(context, purchase, basket.new_holds, now)
         raise
 
 
-def _met(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
+def _replayed_or_closed(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
     """What a repeat or a late request is told; None for a new one that finds the purchase open."""
-    repeated = _repeated(purchase, request, now)
-    return repeated or (None if purchase.state is PurchaseState.OPEN else not_open_result(purchase, now))
+    replayed = _replayed(purchase, request, now)
+    return replayed or (None if purchase.state is PurchaseState.OPEN else not_open_result(purchase, now))
 
 
-def _repeated(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
-    used = seen(purchase, request.key, request.fingerprint)
-    if used is None:
+def _replayed(purchase: Purchase, request: CompleteRequest, now: Instant) -> CheckoutResult | None:
+    record = idempotency_record(purchase, request.key, request.fingerprint)
+    if record is None:
         return None
-    placed_nothing = used.repriced and purchase.state is PurchaseState.OPEN
+    placed_nothing = record.repriced and purchase.state is PurchaseState.OPEN
     return current_result(purchase, now, *((_TOTALS_CHANGED,) if placed_nothing else ()))
 
 
-def _overtaken(
+def _lost_race(
     context: CheckoutContext, existing: Purchase, basket: Basket, request: CompleteRequest, now: Instant
 ) -> CheckoutResult:
     """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
     release_unreferenced(context.stock, basket.new_holds, existing)
-    repeated = _repeated(existing, request, now)
-    if repeated:
-        return repeated
+    replayed = _replayed(existing, request, now)
+    if replayed:
+        return replayed
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
 def _payment(
-    request: CompleteRequest, provider: str, earlier: Payment | None, marks: tuple[Mark, ...], *, step_up: bool
+    request: CompleteRequest,
+    provider: str,
+    earlier: Payment | None,
+    velocity_keys: tuple[VelocityKey, ...],
+    *,
+    step_up: bool,
 ) -> Payment:
     """A new attempt's; an earlier attempt's payment is handed to the provider again."""
     return Payment(
@@ -167,18 +178,18 @@ def _payment(
         token=request.token,
         provider=provider,
         provider_id=earlier.provider_id if earlier and earlier.provider == provider else None,
-        marks=marks,
+        velocity_keys=velocity_keys,
         step_up=step_up,
     )
 
 
-def _sell(context: CheckoutContext, frozen: Purchase) -> None:
+def _commit_stock(context: CheckoutContext, placed: Purchase) -> None:
     """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
     try:
-        for layout, hold in [*holds_of(frozen), *reserves_of(frozen)]:
-            context.stock.sell(layout, hold, hold.quantity, order_of(frozen))
-    except aws.UNREACHABLE:
-        logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(frozen.id)})
+        for layout, hold in [*holds_of(placed), *reserves_of(placed)]:
+            context.stock.commit(layout, hold, hold.quantity, order_ref_of(placed))
+    except aws.AWS_ERRORS:
+        logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(placed.id)})
 
 
 def _restored(context: CheckoutContext, purchase: Purchase, basket: Basket, now: Instant) -> bool:
@@ -246,10 +257,10 @@ def _new_total(
     context: CheckoutContext, repriced: Purchase, basket: Basket, request: CompleteRequest, now: Instant
 ) -> CheckoutResult:
     """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
-    keys = remembered(repriced.keys, request.key, request.fingerprint, repriced=True)
-    repriced = repriced.model_copy(update={"keys": keys})
+    records = with_idempotency_key(repriced.idempotency_records, request.key, request.fingerprint, repriced=True)
+    repriced = repriced.model_copy(update={"idempotency_records": records})
     existing = context.purchases.replace(repriced)
     if existing is not None:
-        return _overtaken(context, existing, basket, request, now)
+        return _lost_race(context, existing, basket, request, now)
     release_unreferenced(context.stock, basket.new_holds, repriced)
     return current_result(repriced, now, _TOTALS_CHANGED)

@@ -13,31 +13,33 @@ from chalicelib.checkout.model import Destination, Purchase
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
 from chalicelib.payments import Declined, instrument_of
-from chalicelib.risk import Kind, Mark, mark
+from chalicelib.risk import VelocityKey, VelocityKind, velocity_key
 from chalicelib.telemetry import count
 
-MOST_DROPS: Final = 5
+MAX_DROPS: Final = 5
 """Drops of a purchase, its first ones, that its declines count for and whose step-up it heeds."""
-_REFUSED: Final = {
-    Kind.INSTRUMENT: "attempts_refused_instrument",
-    Kind.EMAIL: "attempts_refused_email",
-    Kind.ADDRESS: "attempts_refused_address",
+_REFUSAL_METRICS: Final = {
+    VelocityKind.INSTRUMENT: "attempts_refused_instrument",
+    VelocityKind.EMAIL: "attempts_refused_email",
+    VelocityKind.ADDRESS: "attempts_refused_address",
 }
-_NOT_THE_BUYERS: Final = frozenset({"voided", "attempt_expired", "amount_too_small", "amount_too_large"})
+_NOT_COUNTED_CODES: Final = frozenset({"voided", "attempt_expired", "amount_too_small", "amount_too_large"})
 
 
-def marks_of(context: CheckoutContext, purchase: Purchase, token: str) -> tuple[Mark, ...]:
+def velocity_keys_of(context: CheckoutContext, purchase: Purchase, token: str) -> tuple[VelocityKey, ...]:
     """What a declined attempt would be counted by: instrument, e-mail and address, as far as the shop limits them."""
     texts = {
-        Kind.INSTRUMENT: instrument_of(context.gateway.name, token),
-        Kind.EMAIL: (purchase.email or "").strip().casefold(),
-        Kind.ADDRESS: _address(purchase.destination),
+        VelocityKind.INSTRUMENT: instrument_of(context.gateway.name, token),
+        VelocityKind.EMAIL: (purchase.email or "").strip().casefold(),
+        VelocityKind.ADDRESS: _normalised_address(purchase.destination),
     }
     limits = context.risk_rules.limits
-    return tuple(mark(context.id_key, kind, text) for kind, text in texts.items() if text and limits.of(kind))
+    return tuple(
+        velocity_key(context.id_key, kind, text) for kind, text in texts.items() if text and limits.limit_of(kind)
+    )
 
 
-def _address(destination: Destination | None) -> str | None:
+def _normalised_address(destination: Destination | None) -> str | None:
     """Street, post code (else town) and country, by letters and digits alone. The flat is left out: it costs nothing to
     make one up."""
     if destination is None or not destination.street_address:
@@ -47,56 +49,56 @@ def _address(destination: Destination | None) -> str | None:
     return "\0".join("".join(filter(str.isalnum, (part or "").casefold())) for part in parts)
 
 
-def refused(context: CheckoutContext, marks: tuple[Mark, ...], now: Instant) -> Message | None:
+def velocity_refusal(context: CheckoutContext, velocity_keys: tuple[VelocityKey, ...], now: Instant) -> Message | None:
     """Why another attempt is not made yet; None when it may be. One read, no write."""
-    found = context.risk.refusal(marks, now, strong=False)
-    if found is None:
+    exceeded = context.risk.check_velocity(velocity_keys, now, strong=False)
+    if exceeded is None:
         return None
-    count(_REFUSED[found.kind])
+    count(_REFUSAL_METRICS[exceeded.kind])
     content = "Too many payments were declined; nothing was charged. Try again later."
-    extra = {"retry_after_ms": found.retry_after}
+    extra = {"retry_after_ms": exceeded.retry_after}
     return Message("too_many_attempts", content, path="$.payment.instruments[0]", extra=extra)
 
 
-def over_limit(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
+def exceeds_velocity_limit(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
     """Whether an attempt that is about to be made is one too many, by what other workers have counted meanwhile.
 
     An attempt that the provider knows is none to be stopped: it is brought to its end. One strong read.
     """
     payment = purchase.payment
-    found = context.risk.refusal(payment.marks, now, strong=True) if payment else None
-    if payment is None or found is None:
+    exceeded = context.risk.check_velocity(payment.velocity_keys, now, strong=True) if payment else None
+    if payment is None or exceeded is None:
         return False
     if context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id) is not None:
         return False
-    count(_REFUSED[found.kind])
+    count(_REFUSAL_METRICS[exceeded.kind])
     return True
 
 
-def is_by_provider(said: Declined) -> bool:
+def is_by_provider(declined: Declined) -> bool:
     """Whether the provider declined who pays.
 
     One that we voided or came too late with is told as declined, too, and so is an amount that no card is charged.
     """
-    return said.code not in _NOT_THE_BUYERS
+    return declined.code not in _NOT_COUNTED_CODES
 
 
-def note_decline(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
+def record_decline(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     """Count a declined attempt for who tried. Before the attempt is ended; repeatable."""
     if purchase.payment is not None:
-        context.risk.note_decline(purchase.payment.marks, _attempt(purchase), now)
+        context.risk.note_decline(purchase.payment.velocity_keys, _attempt_reference(purchase), now)
 
 
-def note_decline_of_drops(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
+def record_decline_of_drops(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     """Count a declined attempt for its drops. After it was ended, by who ended it: dying before, it is not counted."""
-    for line in purchase.lines[:MOST_DROPS]:
-        context.risk.note_decline_of_drop(line.drop_id, _attempt(purchase), line.quantity, now)
+    for line in purchase.lines[:MAX_DROPS]:
+        context.risk.note_decline_of_drop(line.drop_id, _attempt_reference(purchase), line.quantity, now)
 
 
 def step_up_for(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
     """Whether the buyer is to authenticate, as one of the drops is under attack: as it was at most a second ago."""
-    return any(context.risk.steps_up(line.drop_id, now) for line in purchase.lines[:MOST_DROPS])
+    return any(context.risk.requires_step_up(line.drop_id, now) for line in purchase.lines[:MAX_DROPS])
 
 
-def _attempt(purchase: Purchase) -> str:
+def _attempt_reference(purchase: Purchase) -> str:
     return f"{log_reference(purchase.id)}.{purchase.attempt}"

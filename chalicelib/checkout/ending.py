@@ -10,11 +10,11 @@ from dataclasses import replace
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import release_budgets
-from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_of, reserves_of
-from chalicelib.errors import Conflict, Contended, NotFound, Unavailable
+from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_ref_of, reserves_of
+from chalicelib.errors import Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, OutcomeUnknownError
-from chalicelib.stock import EpochSeconds, Gone
+from chalicelib.stock import Gone, UnixSeconds
 from chalicelib.telemetry import count, logger
 
 AFTER_DECLINE_SECONDS = 300
@@ -57,7 +57,7 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     write(context, cancelled)
     for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]:
-        context.stock.release(layout, hold, order_of(purchase))
+        context.stock.release(layout, hold, order_ref_of(purchase))
     count("held_orders_cancelled")
     return cancelled
 
@@ -101,23 +101,23 @@ def void_leftover(
         count("authorisations_voided")
 
 
-def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, expires_at: EpochSeconds) -> Line:
+def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, expires_at: UnixSeconds) -> Line:
     """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
     expires_at = min(expires_at, line.max_hold_until)
-    order, layout, holds = order_of(purchase), layout_of(line), []
+    order, layout, holds = order_ref_of(purchase), layout_of(line), []
     for hold in line.holds:
         if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), Gone):
             holds.append(replace(hold, expires_at=expires_at))
         elif not context.stock.mark_dead(layout, hold.id):
-            raise Contended("A hold that was gone has come back by a late take.")
+            raise WriteConflict("A hold that was gone has come back by a late take.")
     return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, expires_at * SECOND)})
 
 
 def write(context: CheckoutContext, purchase: Purchase) -> None:
-    """Put the next version. ``Contended`` when another worker was first."""
+    """Put the next version. ``WriteConflict`` when another worker was first."""
     existing = context.purchases.replace(purchase)
     if existing is not None:
-        raise Contended("Another worker moved this purchase.")
+        raise WriteConflict("Another worker moved this purchase.")
 
 
 def payment_of(purchase: Purchase) -> str | None:
@@ -131,9 +131,9 @@ def seen_from(purchase: Purchase) -> Instant:
 
 
 def void(context: CheckoutContext, provider_id: str, attempt: int, now: Instant) -> None:
-    """Give up what the provider reserved for an attempt. ``Contended`` when it was captured meanwhile."""
+    """Give up what the provider reserved for an attempt. ``WriteConflict`` when it was captured meanwhile."""
     if not context.gateway.void(provider_id, attempt=attempt, now=now):
-        raise Contended("The attempt was captured by another worker.")
+        raise WriteConflict("The attempt was captured by another worker.")
 
 
 def _nothing_reserved(
@@ -141,13 +141,13 @@ def _nothing_reserved(
 ) -> None:
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
     if isinstance(found, Captured):
-        raise Contended("The attempt was captured by another worker.")
+        raise WriteConflict("The attempt was captured by another worker.")
     if isinstance(found, Authorised | ActionNeeded):
         void(context, found.provider_id, purchase.attempt, now)
 
 
 def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:
     """The payment of an attempt that ended without money."""
-    ended: dict[str, object] = {"marks": (), "step_up": False}
+    ended: dict[str, object] = {"velocity_keys": (), "step_up": False}
     ended |= {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "deadline": None}
     return purchase.payment.model_copy(update=ended) if purchase.payment else None

@@ -14,7 +14,7 @@ from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import EventKind, ProviderEvent
 from chalicelib.telemetry import count, logger
 
-AT_WORK_SECONDS: Final = 15
+IN_PROGRESS_RETRY_SECONDS: Final = 15
 """When to come again for an attempt that a worker is paying for at this moment."""
 
 
@@ -75,7 +75,7 @@ def _look_at_attempt(context: CheckoutContext, event: ProviderEvent, now: Instan
         return None
     at_work = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
     if at_work and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
-        return AT_WORK_SECONDS
+        return IN_PROGRESS_RETRY_SECONDS
     return capture(context, purchase.id, event.attempt, now, event.payment_id)
 
 

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from chalicelib.checkout.ending import write
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.till import CheckoutContext, holds_of, next_version, order_of, reserves_of
-from chalicelib.errors import Contended
+from chalicelib.checkout.till import CheckoutContext, holds_of, next_version, order_ref_of, reserves_of
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.stock import Gone, Sold
+from chalicelib.stock import Committed, Gone
 
 
-def sold_to_it(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
+def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
     """The purchase, perhaps at a higher epoch, and whether every unit of it is sold to it at that epoch.
 
     So are the shares of budgets that its discounts have.
     """
-    named, order = [*holds_of(purchase), *reserves_of(purchase)], order_of(purchase)
-    statuses = context.stock.get_hold_statuses(named)
+    holds, order = [*holds_of(purchase), *reserves_of(purchase)], order_ref_of(purchase)
+    statuses = context.stock.get_hold_statuses(holds)
     was_reverted = any(s and s.expires_at is not None and s.order == str(order) for s in statuses)
     if was_reverted:
-        purchase = raised(context, purchase, now)
-        order = order_of(purchase)
-    for (layout, hold), status in zip(named, statuses, strict=True):
+        purchase = with_next_epoch(context, purchase, now)
+        order = order_ref_of(purchase)
+    for (layout, hold), status in zip(holds, statuses, strict=True):
         if status and status.expires_at is None and status.order == str(order) and status.quantity == hold.quantity:
             continue
-        answer = context.stock.sell(layout, hold, hold.quantity, order, status)
+        answer = context.stock.commit(layout, hold, hold.quantity, order, status)
         if isinstance(answer, Gone):
             return purchase, False
-        if not isinstance(answer, Sold):
-            raise Contended("Another worker moves this purchase.")
-    promised = sum(line.quantity for line in purchase.lines)
-    return purchase, sum(hold.quantity for _, hold in holds_of(purchase)) == promised
+        if not isinstance(answer, Committed):
+            raise WriteConflict("Another worker moves this purchase.")
+    ordered_units = sum(line.quantity for line in purchase.lines)
+    return purchase, sum(hold.quantity for _, hold in holds_of(purchase)) == ordered_units
 
 
-def raised(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
+def with_next_epoch(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """The purchase one epoch on: what an older worker still sends for it is refused from here on."""
-    later = next_version(purchase, now, epoch=purchase.epoch + 1)
-    write(context, later)
-    return later
+    next_epoch = next_version(purchase, now, epoch=purchase.epoch + 1)
+    write(context, next_epoch)
+    return next_epoch

@@ -9,10 +9,10 @@ from typing import Final
 
 from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.till import CheckoutContext, next_version
-from chalicelib.errors import Conflict, Contended, NotFound
+from chalicelib.errors import Conflict, NotFound, WriteConflict
 from chalicelib.instants import DAY, Instant
 
-LONGEST: Final[Instant] = 6 * DAY
+MAX_ORDER_HOLD: Final[Instant] = 6 * DAY
 """How long an order may be held."""
 
 _TRIES: Final = 5
@@ -33,7 +33,7 @@ def put_on_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Ins
         on_hold = on_hold_version(purchase, actor, now)
         if context.purchases.replace(on_hold) is None:
             return on_hold
-    raise Contended("The order is being changed by others.")
+    raise WriteConflict("The order is being changed by others.")
 
 
 def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
@@ -53,15 +53,15 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
         released = next_version(purchase, now, state=PurchaseState.PLACED, epoch=purchase.epoch + 1, payment=payment)
         if context.purchases.replace(released) is None:
             return released
-    raise Contended("The order is being changed by others.")
+    raise WriteConflict("The order is being changed by others.")
 
 
 def on_hold_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     """The purchase held until its payment is about to lapse."""
     if purchase.payment is None:
-        raise Contended("A placed purchase without a payment cannot be held.")
+        raise WriteConflict("A placed purchase without a payment cannot be held.")
     since = purchase.placed_at or now
-    changes = {"held_by": by, "released_by": None, "deadline": since + LONGEST, "failure": None}
+    changes = {"held_by": by, "released_by": None, "deadline": since + MAX_ORDER_HOLD, "failure": None}
     return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=changes))
 
 

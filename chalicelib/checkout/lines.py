@@ -10,18 +10,18 @@ from chalicelib.checkout.model import Line
 from chalicelib.checkout.till import CheckoutContext, layout_of
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, window
-from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, TakeAnswer, Taken, hold_id
+from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, Taken, TakeResult, hold_id
 
-_OFFERS_OF_FEWER = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
+_MAX_SMALLER_OFFERS = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
 _BUSY_RETRY_MS = 250
-_LONGEST_IMAGE_URL = 512
+_MAX_IMAGE_URL_BYTES = 512
 """Bytes of an image's address that a line keeps. A longer one is shown with the drop alone: a hundred lines have to fit
 into one item of 400 KB."""
 
-MOST_HOLDS = 400
+MAX_HOLDS = 400
 """Holds in all of a purchase's lines, beyond which none of them grows."""
 
-HOLDS_A_LINE = 4
+MAX_HOLD_FACTOR = 4
 """A line may hold units for so many times its drop's ``hold_seconds`` from its first take, however it renews them."""
 
 
@@ -74,7 +74,7 @@ def fill(
         if line and quantity <= line.quantity:
             basket.lines.append(reduced(line, quantity))
             continue
-        if line and holds + len(basket.new_holds) >= MOST_HOLDS:
+        if line and holds + len(basket.new_holds) >= MAX_HOLDS:
             content = "These units were asked for in too many portions; more of them need a purchase of their own."
             basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
             basket.lines.append(line)
@@ -161,9 +161,9 @@ def take_units(
     expires_at = now // 1000 + drop.hold_seconds
     if line:
         expires_at = min(expires_at, line.max_hold_until)
-    answer: TakeAnswer = Busy(_BUSY_RETRY_MS)
+    answer: TakeResult = Busy(_BUSY_RETRY_MS)
     name = hold_id(basket.purchase_id, drop.id, basket.version, quantity)  # the same for fewer: a repeat finds them
-    for _ in range(_OFFERS_OF_FEWER):
+    for _ in range(_MAX_SMALLER_OFFERS):
         answer = context.stock.take(drop.layout, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
             answer = context.stock.find_hold(drop.layout, name) or answer
@@ -171,7 +171,7 @@ def take_units(
             break
         wanted = answer.quantity
     if isinstance(answer, Taken):
-        if not answer.sold:
+        if not answer.committed:
             basket.new_holds.append((drop.layout, answer.hold))
         if answer.hold.quantity < quantity:
             content = f"Only {answer.hold.quantity} of {quantity} were left."
@@ -215,7 +215,7 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         homes=drop.homes,
         holds=(hold,),
         price_until=(hold.expires_at + drop.hold_seconds) * 1000,
-        max_hold_until=hold.expires_at + (HOLDS_A_LINE - 1) * drop.hold_seconds,
+        max_hold_until=hold.expires_at + (MAX_HOLD_FACTOR - 1) * drop.hold_seconds,
         limit_per_buyer=drop.limit_per_buyer,
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,
@@ -225,7 +225,7 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
 
 
 def _kept(image_url: str | None) -> str | None:
-    return image_url if image_url and len(image_url.encode()) <= _LONGEST_IMAGE_URL else None
+    return image_url if image_url and len(image_url.encode()) <= _MAX_IMAGE_URL_BYTES else None
 
 
 def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Layout, HoldRef, int]]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib import aws
 from chalicelib.checkout.markets import Markets
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.shows import Memory
 
@@ -62,7 +62,7 @@ class MarketTable:
             if self._add(revision):
                 self._memory.forget(_PK)
                 return revision, True
-        raise Contended("The markets are being changed by others; repeat the request.")
+        raise WriteConflict("The markets are being changed by others; repeat the request.")
 
     def newest(self, most: int) -> list[Revision]:
         """The newest revisions, the one that holds first, by a strong query."""
@@ -86,7 +86,7 @@ class MarketTable:
     def _add(self, revision: Revision) -> bool:
         record = {"pk": _PK, "sk": f"{revision.number:010d}", "number": revision.number}
         record |= {"by": revision.put_by, "at": revision.put_at, "table": revision.table.model_dump_json()}
-        return aws.carried_out(
+        return aws.try_conditional_write(
             self._dynamodb.put_item,
             TableName=self._commerce_table,
             Item=aws.to_item(record),

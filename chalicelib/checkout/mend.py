@@ -28,23 +28,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from chalicelib.checkout.audit import DropAudit, Enough, Found, audit
-from chalicelib.checkout.claims import Claim, Fault, claims_of
+from chalicelib.checkout.audit import Discrepancy, DropAudit, TimeBudget, audit
+from chalicelib.checkout.claims import ExpectedHold, HoldFault, expected_holds_of
 from chalicelib.checkout.model import PurchaseState
-from chalicelib.checkout.tallies import Miscount, without_ghosts
-from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_of
+from chalicelib.checkout.tallies import LimitDiscrepancy, without_orphans
+from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_ref_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import HoldRef, HoldStatus, Layout, RevertedToHold, Sold
+from chalicelib.stock import Committed, HoldRef, HoldStatus, Layout, RevertedToHold
 from chalicelib.telemetry import logger
 
 EnqueueCapture = Callable[[str, int], None]
-_NOBODYS = frozenset({Fault.UNNAMED, Fault.NO_ORDER, Fault.GIVEN_UP})
-_FOR_PEOPLE = frozenset({Fault.PAID_GONE, Fault.FOREIGN})
+_ORPHANS = frozenset({HoldFault.UNNAMED, HoldFault.NO_ORDER, HoldFault.GIVEN_UP})
+_NOT_REPAIRABLE = frozenset({HoldFault.PAID_GONE, HoldFault.FOREIGN})
 
 
 @dataclass(slots=True)
-class Mended:
+class RepairReport:
     """What a repair did. ``left`` was changed by others meanwhile, or not reached in time: look again.
 
     ``not_mended`` is for people: paid units that are gone, units under another's name, limits that did not hold.
@@ -62,104 +62,110 @@ class Mended:
     left: int = 0
 
 
-def mend(
-    context: CheckoutContext, drop_id: str, enqueue_capture: EnqueueCapture, now: Instant, enough: Enough
-) -> tuple[DropAudit, Mended]:
+def repair_drop(
+    context: CheckoutContext, drop_id: str, enqueue_capture: EnqueueCapture, now: Instant, time_is_up: TimeBudget
+) -> tuple[DropAudit, RepairReport]:
     """Audit a drop and mend what was found. Safe at any time, twice, or beside a sale.
 
     ``NotFound``. Costs an audit, 1 WCU a hold, and 1 RCU a bucket for a fresh summary; ends early when ``enough`` says
     so. The audit says what was found before; ask for another to see what is left.
     """
     record = context.shows.on_record(drop_id)
-    planned = record is not None and record.plan is not None
-    if planned:
+    had_plan = record is not None and record.plan is not None
+    if had_plan:
         context.shows.finish_plan(drop_id, now)
-    found = audit(context, drop_id, now, enough)
-    mending = _Mending(context, found.drop.layout, enqueue_capture, now, Mended(plan_finished=planned))
-    steps: list[tuple[str, Callable[[], bool]]] = [(one.fault, partial(mending.one, one)) for one in found.found]
-    steps += [(one.fault, partial(mending.tally, one)) for one in found.miscounts]
+    drop_audit = audit(context, drop_id, now, time_is_up)
+    repair = _DropRepair(context, drop_audit.drop.layout, enqueue_capture, now, RepairReport(plan_finished=had_plan))
+    steps: list[tuple[str, Callable[[], bool]]] = [
+        (one.fault, partial(repair.repair_hold, one)) for one in drop_audit.discrepancies
+    ]
+    steps += [(one.fault, partial(repair.repair_limit, one)) for one in drop_audit.limit_discrepancies]
     for fault, step in steps:
         try:
-            done = not enough() and step()
+            done = not time_is_up() and step()
         except LivedropError as error:
-            logger.warning("not mended", extra={"drop": drop_id, "fault": fault, "reason": error.code})
+            logger.warning("not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
-        mending.done.left += not done
-    live, fresh = found.stock.live, context.stock.refresh(found.drop.layout, now)
-    mending.done.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
-    logger.info("drop mended", extra={"drop": drop_id, "found": len(steps), "left": mending.done.left})
-    return found, mending.done
+        repair.report.left += not done
+    live, fresh = drop_audit.stock.live, context.stock.refresh(drop_audit.drop.layout, now)
+    repair.report.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
+    logger.info("drop repaired", extra={"drop": drop_id, "found": len(steps), "left": repair.report.left})
+    return drop_audit, repair.report
 
 
 @dataclass(slots=True)
-class _Mending:
+class _DropRepair:
     """One repair of one drop. Each step answers False when others changed what it was to mend."""
 
     context: CheckoutContext
     layout: Layout
     enqueue_capture: EnqueueCapture
     now: Instant
-    done: Mended
-    seen_to: set[str] = field(default_factory=set)
+    report: RepairReport
+    repaired_purchases: set[str] = field(default_factory=set)
     """Purchases of which all holds were mended with the first."""
 
-    def one(self, found: Found) -> bool:
-        status, claim = found.status, found.claim
-        if found.fault is Fault.GONE:
+    def repair_hold(self, discrepancy: Discrepancy) -> bool:
+        status, expected = discrepancy.status, discrepancy.expected
+        if discrepancy.fault is HoldFault.GONE:
             return True  # its buyer takes anew, or is told so, when completing
-        if found.fault in _FOR_PEOPLE:
-            self.done.not_mended += 1
+        if discrepancy.fault in _NOT_REPAIRABLE:
+            self.report.not_mended += 1
             return True
-        if status is not None and found.fault in _NOBODYS:
-            freed = self.context.stock.release_orphan(self.layout, found.hold_id, status)
-            self.done.freed += freed
+        if status is not None and discrepancy.fault in _ORPHANS:
+            freed = self.context.stock.release_orphan(self.layout, discrepancy.hold_id, status)
+            self.report.freed += freed
             return freed
-        assert claim is not None
-        if found.fault in {Fault.UNSOLD, Fault.PAID_UNSOLD}:
-            return self._as_a_whole(found.fault, claim)
+        assert expected is not None
+        if discrepancy.fault in {HoldFault.UNSOLD, HoldFault.PAID_UNSOLD}:
+            return self._repair_purchase(discrepancy.fault, expected)
         assert status is not None
-        ref = _ref(found.hold_id, status)
-        return self._revert_to_hold(ref, claim) if found.fault is Fault.SOLD_TO_OPEN else self._shrink(ref, claim)
+        ref = _ref(discrepancy.hold_id, status)
+        return (
+            self._revert_to_hold(ref, expected)
+            if discrepancy.fault is HoldFault.SOLD_TO_OPEN
+            else self._shrink(ref, expected)
+        )
 
-    def tally(self, found: Miscount) -> bool:
-        if not found.mendable:
-            self.done.not_mended += 1
+    def repair_limit(self, discrepancy: LimitDiscrepancy) -> bool:
+        if not discrepancy.is_repairable:
+            self.report.not_mended += 1
             return True
-        seen = found.tallied
-        ghosts = set(found.purchases) - self.context.purchases.read_all(found.purchases).keys()
-        kept = without_ghosts(seen.tally, ghosts)
+        record = discrepancy.record
+        orphans = set(discrepancy.purchases) - self.context.purchases.read_all(discrepancy.purchases).keys()
+        kept = without_orphans(record.usage, orphans)
         limits, at = self.context.limits, self.now // SECOND
-        counted = limits.exchange(seen.buyer, self.layout.drop_id, seen.tally, kept, at) is None
-        self.done.counted_anew += counted
+        counted = limits.compare_and_set(record.buyer, self.layout.drop_id, record.usage, kept, at) is None
+        self.report.counted_anew += counted
         return counted
 
-    def _as_a_whole(self, fault: Fault, claim: Claim) -> bool:
-        if claim.purchase_id in self.seen_to:
+    def _repair_purchase(self, fault: HoldFault, expected: ExpectedHold) -> bool:
+        if expected.purchase_id in self.repaired_purchases:
             return True
-        self.seen_to.add(claim.purchase_id)
-        if fault is Fault.UNSOLD:
-            self.enqueue_capture(claim.purchase_id, claim.attempt)
-            self.done.enqueued += 1
+        self.repaired_purchases.add(expected.purchase_id)
+        if fault is HoldFault.UNSOLD:
+            self.enqueue_capture(expected.purchase_id, expected.attempt)
+            self.report.enqueued += 1
             return True
-        sold = _sell_again(self.context, claim.purchase_id, self.now)
-        self.done.sold_again += sold
-        return sold
+        committed = _recommit_stock(self.context, expected.purchase_id, self.now)
+        self.report.sold_again += committed
+        return committed
 
-    def _revert_to_hold(self, ref: HoldRef, claim: Claim) -> bool:
-        assert claim.hold is not None
-        expires_at = max(claim.hold.expires_at, self.now // SECOND)
+    def _revert_to_hold(self, ref: HoldRef, expected: ExpectedHold) -> bool:
+        assert expected.hold is not None
+        expires_at = max(expected.hold.expires_at, self.now // SECOND)
         reverted = isinstance(
-            self.context.stock.revert_to_hold(self.layout, ref, claim.order, expires_at), RevertedToHold
+            self.context.stock.revert_to_hold(self.layout, ref, expected.order, expires_at), RevertedToHold
         )
-        self.done.held_again += reverted
+        self.report.held_again += reverted
         return reverted
 
-    def _shrink(self, ref: HoldRef, claim: Claim) -> bool:
-        if claim.state is PurchaseState.PAID:
-            shrunk = self.context.stock.restock(self.layout, ref, claim.order, ref.quantity, claim.most)
+    def _shrink(self, ref: HoldRef, expected: ExpectedHold) -> bool:
+        if expected.state is PurchaseState.PAID:
+            shrunk = self.context.stock.restock(self.layout, ref, expected.order, ref.quantity, expected.max_units)
         else:
-            shrunk = self.context.stock.shrink(self.layout, ref, claim.most)
-        self.done.shrunk += shrunk
+            shrunk = self.context.stock.shrink(self.layout, ref, expected.max_units)
+        self.report.shrunk += shrunk
         return shrunk
 
 
@@ -167,25 +173,29 @@ def _ref(hold_id: str, status: HoldStatus) -> HoldRef:
     return HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
 
 
-def _sell_again(context: CheckoutContext, purchase_id: str, now: Instant) -> bool:
+def _recommit_stock(context: CheckoutContext, purchase_id: str, now: Instant) -> bool:
     """Sell all units of a paid order to it. An order's units have one epoch: all of them are sold at the raised one."""
     purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state is not PurchaseState.PAID:
         return False
-    claims = [(layout_of(line), claim) for line in purchase.lines for claim in claims_of(purchase, line.drop_id)]
-    named = [(layout, claim.hold, claim) for layout, claim in claims if claim.hold is not None and claim.most]
-    statuses = context.stock.get_hold_statuses([(layout, hold) for layout, hold, _ in named])
-    order = order_of(purchase)
+    expected_holds = [
+        (layout_of(line), expected) for line in purchase.lines for expected in expected_holds_of(purchase, line.drop_id)
+    ]
+    holds = [
+        (layout, claim.hold, claim) for layout, claim in expected_holds if claim.hold is not None and claim.max_units
+    ]
+    statuses = context.stock.get_hold_statuses([(layout, hold) for layout, hold, _ in holds])
+    order = order_ref_of(purchase)
     if any(one is not None and one.expires_at is not None and one.order == str(order) for one in statuses):
-        raised = next_version(purchase, now, epoch=purchase.epoch + 1)
-        if context.purchases.replace(raised) is not None:
+        next_epoch = next_version(purchase, now, epoch=purchase.epoch + 1)
+        if context.purchases.replace(next_epoch) is not None:
             return False
-        order = order_of(raised)
-    whole = True
-    for (layout, hold, claim), status in zip(named, statuses, strict=True):
-        if status is None or status.quantity < claim.least:
+        order = order_ref_of(next_epoch)
+    all_committed = True
+    for (layout, hold, claim), status in zip(holds, statuses, strict=True):
+        if status is None or status.quantity < claim.min_units:
             continue  # gone: told as such
-        keep = min(claim.most, status.quantity)  # a refund that is not done may have given units back
-        answer = context.stock.sell(layout, _ref(hold.id, status), keep, order)
-        whole = whole and isinstance(answer, Sold)
-    return whole
+        units = min(claim.max_units, status.quantity)  # a refund that is not done may have given units back
+        answer = context.stock.commit(layout, _ref(hold.id, status), units, order)
+        all_committed = all_committed and isinstance(answer, Committed)
+    return all_committed

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.discounts import Applied
 from chalicelib.instants import Instant
-from chalicelib.stock import EpochSeconds, HoldRef
+from chalicelib.stock import HoldRef, UnixSeconds
 
 
 class _Frozen(BaseModel):
@@ -41,7 +41,7 @@ class Line(_Frozen):
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant
     """Until when the price is honoured; afterwards the line must be taken anew."""
-    max_hold_until: EpochSeconds
+    max_hold_until: UnixSeconds
     """No hold of this line ends later: afterwards its units are to be given up and taken anew, as by everybody."""
     limit_per_buyer: int | None = None
     """How many units one buyer may have over all purchases. Fixed at the take, as the price is."""
@@ -126,7 +126,7 @@ class Payment(_Frozen):
     """Where the buyer proves who they are while the purchase waits for that."""
     deadline: Instant | None = None
     """Until when the purchase waits: for the buyer, or, held, for its release."""
-    marks: tuple[str, ...] = ()
+    velocity_keys: tuple[str, ...] = ()
     """By what a decline is counted: keyed hashes, kept until the attempt ends."""
     step_up: bool = False
     """The buyer is to authenticate: decided at placing, so that every run of the attempt asks for the same."""
@@ -176,7 +176,7 @@ class Refund(_Frozen):
         return self.completed_at is None and self.failure_code is None
 
 
-class UsedKey(_Frozen):
+class IdempotencyRecord(_Frozen):
     """An idempotency key this purchase has seen: a short hash of it, the body's fingerprint, the attempt it began."""
 
     key: str
@@ -216,7 +216,7 @@ class Purchase(_Frozen):
     discounts: tuple[Applied, ...] = ()
     refused: dict[str, str] = {}
     """Why codes do not apply, by code."""
-    keys: tuple[UsedKey, ...] = ()
+    idempotency_records: tuple[IdempotencyRecord, ...] = ()
     attempt: int = 0
     epoch: int = 0
     placed_at: Instant | None = None

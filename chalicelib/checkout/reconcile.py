@@ -9,15 +9,15 @@ from enum import StrEnum
 from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
-from chalicelib.errors import Conflict, Contended, Unavailable
+from chalicelib.errors import Conflict, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, Instant
 from chalicelib.payments import ActionNeeded, Authorised, Captured, PaymentMade
 from chalicelib.telemetry import count, logger
 
-YOUNG: Instant = MINUTE
+SETTLE_PERIOD: Instant = MINUTE
 """What changed less long ago may still be going on."""
 
-_UNDER_WAY = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
+_IN_PROGRESS = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
 
 
 class Difference(StrEnum):
@@ -36,7 +36,7 @@ class Difference(StrEnum):
 
 
 @dataclass(slots=True)
-class Reconciled:
+class ReconciliationReport:
     """What was compared and mended. ``differences`` are (what, payment, order) and are for people."""
 
     payments: int = 0
@@ -49,20 +49,20 @@ class Reconciled:
 
 def reconcile(
     context: CheckoutContext, enqueue_capture: Callable[[str, int], None], since: Instant, now: Instant
-) -> Reconciled:
+) -> ReconciliationReport:
     """Compare every payment begun since then, and every order paid since then. Safe to repeat, and beside a sale.
 
     Costs the provider's list, a read for each payment, and a scan of the commerce table.
     """
-    found, seen = Reconciled(), set[str]()
+    report, seen = ReconciliationReport(), set[str]()
     for payment in context.gateway.payments(since):
-        found.payments += 1
+        report.payments += 1
         seen.add(payment.provider_id)
-        _compare(context, payment, enqueue_capture, found, now)
+        _compare(context, payment, enqueue_capture, report, now)
     for purchase in context.purchases.scan():
         if purchase.state is not PurchaseState.PAID or (purchase.placed_at or purchase.created_at) < since:
             continue
-        found.orders += 1
+        report.orders += 1
         paid_by = purchase.payment.provider_id if purchase.payment else None
         if (
             purchase.totals.total
@@ -70,17 +70,17 @@ def reconcile(
             and purchase.payment.provider == context.gateway.name
             and paid_by not in seen
         ):
-            _differs(found, Difference.MISSING, paid_by or "", purchase)
-    if found.differences:
-        count("payment_differences", len(found.differences))
-    return found
+            _report_difference(report, Difference.MISSING, paid_by or "", purchase)
+    if report.differences:
+        count("payment_differences", len(report.differences))
+    return report
 
 
 def _compare(
     context: CheckoutContext,
     payment: PaymentMade,
     enqueue_capture: Callable[[str, int], None],
-    found: Reconciled,
+    report: ReconciliationReport,
     now: Instant,
 ) -> None:
     purchase = context.purchases.read(payment.purchase_id) if payment.purchase_id else None
@@ -88,58 +88,65 @@ def _compare(
     if not holds_money:
         return
     if purchase is None or payment.attempt is None:
-        _differs(found, Difference.NO_ORDER, payment.provider_id, None)
+        _report_difference(report, Difference.NO_ORDER, payment.provider_id, None)
         return
-    its_own = purchase.attempt == payment.attempt
-    if its_own and purchase.state in _UNDER_WAY:
-        if purchase.state is PurchaseState.PLACED and now - purchase.updated_at > YOUNG:
+    is_current_attempt = purchase.attempt == payment.attempt
+    if is_current_attempt and purchase.state in _IN_PROGRESS:
+        if purchase.state is PurchaseState.PLACED and now - purchase.updated_at > SETTLE_PERIOD:
             enqueue_capture(purchase.id, payment.attempt)
-            found.enqueued += 1
+            report.enqueued += 1
     elif not isinstance(payment.standing, Captured):
         enqueue_capture(purchase.id, payment.attempt)
-        found.enqueued += 1
-    elif not its_own or purchase.state is not PurchaseState.PAID:
-        _differs(found, Difference.CAPTURED, payment.provider_id, purchase)
+        report.enqueued += 1
+    elif not is_current_attempt or purchase.state is not PurchaseState.PAID:
+        _report_difference(report, Difference.CAPTURED, payment.provider_id, purchase)
     else:
-        _compare_order(context, payment, purchase, found, now)
+        _compare_order(context, payment, purchase, report, now)
 
 
 def _compare_order(
-    context: CheckoutContext, payment: PaymentMade, purchase: Purchase, found: Reconciled, now: Instant
+    context: CheckoutContext, payment: PaymentMade, purchase: Purchase, report: ReconciliationReport, now: Instant
 ) -> None:
     if (payment.amount, payment.currency) != (purchase.totals.total, purchase.currency):
-        _differs(found, Difference.AMOUNT, payment.provider_id, purchase)
-    ours = {f"{purchase.id}-{one.id}": one for one in purchase.refunds}
+        _report_difference(report, Difference.AMOUNT, payment.provider_id, purchase)
+    by_refund_id = {f"{purchase.id}-{one.id}": one for one in purchase.refunds}
     by_provider = {one.provider_id: one for one in purchase.refunds if one.provider_id}
-    for made in payment.refunds:
-        known = by_provider.get(made.provider_refund_id) or ours.get(made.refund_id or "")
+    for provider_refund in payment.refunds:
+        known = by_provider.get(provider_refund.provider_refund_id) or by_refund_id.get(provider_refund.refund_id or "")
         if known is not None:
-            if known.amount != made.amount or known.failure_code is not None:
-                _differs(found, Difference.REFUND, made.provider_refund_id, purchase)
+            if known.amount != provider_refund.amount or known.failure_code is not None:
+                _report_difference(report, Difference.REFUND, provider_refund.provider_refund_id, purchase)
             continue
         try:
-            found.refunds_recorded += record_external_refund(
-                context, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now
+            report.refunds_recorded += record_external_refund(
+                context,
+                purchase.id,
+                provider_refund.provider_refund_id,
+                provider_refund.amount,
+                provider_refund.refund_id,
+                now,
             )
         except Conflict:
-            _differs(found, Difference.REFUND, made.provider_refund_id, purchase)
-        except (Contended, Unavailable) as error:
+            _report_difference(report, Difference.REFUND, provider_refund.provider_refund_id, purchase)
+        except (WriteConflict, Unavailable) as error:
             logger.warning(
                 "not recorded; the next comparison does",
-                extra={"refund": made.provider_refund_id, "reason": error.code},
+                extra={"refund": provider_refund.provider_refund_id, "reason": error.code},
             )
-    there = {made.provider_refund_id for made in payment.refunds}
+    at_provider = {made.provider_refund_id for made in payment.refunds}
     for one in purchase.refunds:
         if (
             one.completed_at is not None
             and one.amount
-            and one.provider_id not in there
-            and now - one.completed_at > YOUNG
+            and one.provider_id not in at_provider
+            and now - one.completed_at > SETTLE_PERIOD
         ):
-            _differs(found, Difference.REFUND, one.provider_id or "", purchase)
+            _report_difference(report, Difference.REFUND, one.provider_id or "", purchase)
 
 
-def _differs(found: Reconciled, what: Difference, payment: str, purchase: Purchase | None) -> None:
+def _report_difference(
+    report: ReconciliationReport, difference: Difference, payment: str, purchase: Purchase | None
+) -> None:
     order = f"ord_{purchase.id}" if purchase else ""
-    found.differences.append((what.value, payment, order))
-    logger.error("payments and orders differ", extra={"difference": what.value, "payment": payment})
+    report.differences.append((difference.value, payment, order))
+    logger.error("payments and orders differ", extra={"difference": difference.value, "payment": payment})

@@ -12,7 +12,7 @@ from chalicelib.checkout.giving_back import RefundAllocation, allocate_amount, a
 from chalicelib.checkout.identity import log_reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, PurchaseState, Refund
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
-from chalicelib.errors import BadInput, Conflict, Contended, NotFound, Unavailable
+from chalicelib.errors import BadInput, Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, Refunded, RefundRefused
 from chalicelib.stock import HoldRef, Layout, OrderRef
@@ -20,8 +20,8 @@ from chalicelib.telemetry import count, logger
 
 _TRIES = 5
 
-MOST_REFUNDS = 100
-MOST_REFUND_LINES = 700
+MAX_REFUNDS = 100
+MAX_REFUND_LINES = 700
 """Of an order, cancelling it aside, which is always possible: its refunds have to fit into its item."""
 
 
@@ -93,9 +93,9 @@ def _execute_refund(
     context: CheckoutContext, purchase: Purchase, request: RefundRequest, now: Instant
 ) -> tuple[Purchase, Refund]:
     for _ in range(_TRIES):
-        known = next((one for one in purchase.refunds if one.key == short_digest(request.key)), None)
-        if known is not None:
-            if known.fingerprint != short_digest(request.fingerprint):
+        existing_refund = next((one for one in purchase.refunds if one.key == short_digest(request.key)), None)
+        if existing_refund is not None:
+            if existing_refund.fingerprint != short_digest(request.fingerprint):
                 detail = "This Idempotency-Key was used with another body."
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
@@ -106,7 +106,7 @@ def _execute_refund(
             break
         purchase = existing
     else:
-        raise Contended("Too many refunds of this order at once.")
+        raise WriteConflict("Too many refunds of this order at once.")
     purchase = finish_refunds(context, purchase, now)
     made = next(one for one in purchase.refunds if one.key == short_digest(request.key))
     if made.failure_code is not None:
@@ -121,8 +121,8 @@ def _record_refund(purchase: Purchase, request: RefundRequest, now: Instant) -> 
     ``Conflict`` when there would be too many refunds for one item.
     """
     parts_before = sum(len(one.lines) for one in purchase.refunds)
-    most_parts = len(request.lines) if request.amount is None else len(purchase.lines)
-    if not request.full and (len(purchase.refunds) >= MOST_REFUNDS or parts_before + most_parts > MOST_REFUND_LINES):
+    max_new_parts = len(request.lines) if request.amount is None else len(purchase.lines)
+    if not request.full and (len(purchase.refunds) >= MAX_REFUNDS or parts_before + max_new_parts > MAX_REFUND_LINES):
         raise Conflict("The order has too many refunds; cancel what is left of it.", code="too_many_refunds")
     recorded = with_refund(purchase, request, allocate_refund(purchase, request), now)
     return recorded.model_copy(update={"cancelled_at": purchase.cancelled_at or now}) if request.full else recorded
@@ -181,7 +181,7 @@ def record_external_refund(
         ):
             count("external_refunds")
             return True
-    raise Contended("Too many changes of this order at once.")
+    raise WriteConflict("Too many changes of this order at once.")
 
 
 def _refund_payment(
@@ -211,7 +211,7 @@ def _restock_units(context: CheckoutContext, purchase: Purchase, index: int) -> 
         for layout, hold, expected, remaining in _restock_targets(line, before, after):
             restocked = context.stock.restock(layout, hold, order, expected, remaining)
             if not restocked and not _later_refund_has_passed(context, layout, hold, order, remaining):
-                raise Contended("Units of an earlier refund are still on their way back.")
+                raise WriteConflict("Units of an earlier refund are still on their way back.")
 
 
 def _later_refund_has_passed(
@@ -259,4 +259,4 @@ def _close_refund(
         if existing is None:
             return finished
         purchase = existing
-    raise Contended("Too many changes of this order at once.")
+    raise WriteConflict("Too many changes of this order at once.")

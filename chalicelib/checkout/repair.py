@@ -13,12 +13,12 @@ from chalicelib.errors import LivedropError
 from chalicelib.instants import MINUTE, Instant
 from chalicelib.telemetry import logger
 
-OVERDUE: Instant = MINUTE
+SETTLE_PERIOD: Instant = MINUTE
 """A purchase placed longer ago than this has lost its message."""
 
 
 @dataclass(slots=True)
-class Repaired:
+class RecoveryReport:
     """What a repair found: placed purchases enqueued again, refunds and stock plans carried out, and what failed."""
 
     purchases: int = 0
@@ -28,51 +28,53 @@ class Repaired:
     failed: int = 0
 
 
-def repair(context: CheckoutContext, enqueue_capture: Callable[[str, int], None], now: Instant) -> Repaired:
+def recover_orders(
+    context: CheckoutContext, enqueue_capture: Callable[[str, int], None], now: Instant
+) -> RecoveryReport:
     """Enqueue overdue placed purchases again, finish refunds and stock plans that stopped halfway.
 
     Costs two scans of the commerce table (1 RCU for each 4 KB).
     """
-    found = Repaired()
+    report = RecoveryReport()
     for purchase in context.purchases.scan():
-        found.purchases += 1
+        report.purchases += 1
         try:
-            _one(context, purchase, enqueue_capture, found, now)
+            _recover_order(context, purchase, enqueue_capture, report, now)
         except LivedropError as error:
-            found.failed += 1
-            logger.warning("not repaired", extra={"purchase": log_reference(purchase.id), "reason": error.code})
+            report.failed += 1
+            logger.warning("order not recovered", extra={"purchase": log_reference(purchase.id), "reason": error.code})
     for drop_id in context.shows.unfinished_plans():
         try:
             context.shows.finish_plan(drop_id, now)
-            found.plans_finished += 1
+            report.plans_finished += 1
         except LivedropError as error:
-            found.failed += 1
+            report.failed += 1
             logger.warning("stock plan not carried out", extra={"drop": drop_id, "reason": error.code})
-    return found
+    return report
 
 
 def is_overdue(purchase: Purchase, now: Instant) -> bool:
     """Whether a purchase has stood in a state for longer than it would if its message had not been lost."""
     if purchase.state is PurchaseState.PLACED:
-        return purchase.placed_at is not None and now - purchase.placed_at > OVERDUE
+        return purchase.placed_at is not None and now - purchase.placed_at > SETTLE_PERIOD
     deadline = purchase.payment.deadline if purchase.payment else None
     return (
         purchase.state in {PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD}
         and deadline is not None
-        and now - deadline > OVERDUE
+        and now - deadline > SETTLE_PERIOD
     )
 
 
-def _one(
+def _recover_order(
     context: CheckoutContext,
     purchase: Purchase,
     enqueue_capture: Callable[[str, int], None],
-    found: Repaired,
+    report: RecoveryReport,
     now: Instant,
 ) -> None:
     if is_overdue(purchase, now):
         enqueue_capture(purchase.id, purchase.attempt)
-        found.enqueued += 1
-    if any(one.is_pending and now - one.requested_at > OVERDUE for one in purchase.refunds):
+        report.enqueued += 1
+    if any(one.is_pending and now - one.requested_at > SETTLE_PERIOD for one in purchase.refunds):
         finish_refunds(context, purchase, now)
-        found.refunds_finished += 1
+        report.refunds_finished += 1

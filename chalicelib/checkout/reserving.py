@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.checkout.exchange import Message
-from chalicelib.checkout.limits import count_use
+from chalicelib.checkout.limits import count_discount_use
 from chalicelib.checkout.lines import Basket
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.till import CheckoutContext, order_of
+from chalicelib.checkout.till import CheckoutContext, order_ref_of
 from chalicelib.discounts import RESERVED_SECONDS, Applied, Budget, Reason, Reserved
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import Busy, EpochSeconds, Gone, Summary, Taken, hold_id
+from chalicelib.stock import Busy, Gone, Summary, Taken, UnixSeconds, hold_id
 
 
 def reserve(
@@ -32,7 +32,7 @@ def reserve(
         offered = context.discounts.find(one.code, now)
         if offered is None:
             return {one.code: Reason.UNKNOWN}
-        if not count_use(context, frozen, offered.discount, now):
+        if not count_discount_use(context, frozen, offered.discount, now):
             return {one.code: Reason.LIMIT}
         shares = [
             _share(context, frozen, one, budget, summary, basket, now)
@@ -64,16 +64,16 @@ def _share(
     found = answer if isinstance(answer, Taken) else context.stock.find_hold(layout, name)
     if found is None:
         return answer if isinstance(answer, Busy) else None
-    if not found.sold:
+    if not found.committed:
         basket.new_holds.append((layout, found.hold))
     return Reserved(budget=budget.name, hold=found.hold)
 
 
 def revert_budgets_to_hold(
-    context: CheckoutContext, purchase: Purchase, expires_at: EpochSeconds
+    context: CheckoutContext, purchase: Purchase, expires_at: UnixSeconds
 ) -> tuple[Applied, ...] | None:
     """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
-    order, all_reverted, discounts = order_of(purchase), True, []
+    order, all_reverted, discounts = order_ref_of(purchase), True, []
     for one in purchase.discounts:
         kept = []
         for budget_hold, (layout, hold) in zip(one.reserves, one.holds, strict=True):
@@ -82,7 +82,7 @@ def revert_budgets_to_hold(
                 continue
             all_reverted = False
             if not context.stock.mark_dead(layout, hold.id):
-                raise Contended("A hold that was gone has come back by a late take.")
+                raise WriteConflict("A hold that was gone has come back by a late take.")
         discounts.append(one.model_copy(update={"reserves": tuple(kept)}))
     return tuple(discounts) if all_reverted else None
 

@@ -12,7 +12,7 @@ from chalicelib import aws
 from chalicelib.checkout.model import Purchase
 from chalicelib.errors import BadInput, Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
-from chalicelib.stock import EpochSeconds
+from chalicelib.stock import UnixSeconds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,7 +21,7 @@ _SORT_KEY = "PURCHASE"
 _PREFIX = "PURCHASE#"
 _KEYS_A_BATCH = 100
 _BATCH_ATTEMPTS = 10
-LIMITS_KEPT: Instant = 90 * DAY
+LIMIT_RETENTION: Instant = 90 * DAY
 
 # Names inside lines, totals, payment and refunds, which no condition uses: a line in 170 bytes in place of 270, so that
 # a one-line purchase stays under 1 KB, one write unit, to its last write.
@@ -31,15 +31,17 @@ _SHORT: Final = {
     "discount": "di", "drop_id": "d", "epoch": "e", "expires_at": "u", "failure": "fa", "failure_code": "fc",
     "fingerprint": "fp", "handler_id": "hi", "held_by": "hb", "hold": "ho", "holds": "h", "homes": "hm",
     "image_url": "im", "instrument_id": "ii", "instrument_type": "it", "item_amount": "ia", "key": "k",
-    "limit_per_buyer": "lb", "line_id": "li", "lines": "l", "marks": "mk", "max_hold_until": "mh", "parts": "ps",
-    "price_until": "pu", "priority": "py", "provider": "pr", "provider_id": "pi", "quantity": "q", "released_by": "rl",
-    "repriced": "rp", "requested_at": "ra", "requested_by": "rb", "reserves": "rs", "restock": "re", "restocked": "rd",
-    "shipping": "s", "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up",
-    "subtotal": "su", "tax": "t", "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti",
-    "token": "tk", "total": "tt", "unit_price": "p",
+    "limit_per_buyer": "lb", "line_id": "li", "lines": "l", "max_hold_until": "mh", "parts": "ps", "price_until": "pu",
+    "priority": "py", "provider": "pr", "provider_id": "pi", "quantity": "q", "released_by": "rl", "repriced": "rp",
+    "requested_at": "ra", "requested_by": "rb", "reserves": "rs", "restock": "re", "restocked": "rd", "shipping": "s",
+    "shipping_tax": "st", "shipping_tax_rate_bps": "sr", "sku": "sk", "step_up": "up", "subtotal": "su", "tax": "t",
+    "tax_category": "tc", "tax_on_top": "to", "tax_rate_bps": "tr", "title": "ti", "token": "tk", "total": "tt",
+    "unit_price": "p", "velocity_keys": "vk",
 }  # fmt: skip
 _LONG: Final = {short: long for long, short in _SHORT.items()}
-_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "keys", "discounts")
+_ROOT_SHORT: Final = {"discount_codes": "codes", "idempotency_records": "keys", "rejected_codes": "refused"}
+_ROOT_LONG: Final = {short: long for long, short in _ROOT_SHORT.items()}
+_SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "idempotency_records", "discounts")
 
 
 def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
@@ -47,6 +49,7 @@ def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
     record = aws.from_item(item)
     del record["sk"]
     record["id"] = record.pop("pk").removeprefix(_PREFIX)
+    record = {_ROOT_LONG.get(name, name): value for name, value in record.items()}
     for name in _SQUEEZED:
         if name in record:
             record[name] = _renamed(record[name], _LONG)
@@ -58,6 +61,7 @@ def _item(purchase: Purchase) -> aws.Item:
     for name in _SQUEEZED:
         if name in record:
             record[name] = _renamed(record[name], _SHORT)
+    record = {_ROOT_SHORT.get(name, name): value for name, value in record.items()}
     return aws.to_item({"pk": _PREFIX + purchase.id, "sk": _SORT_KEY, **record})
 
 
@@ -134,11 +138,11 @@ class PurchaseStore:
         try:
             self.dynamodb.put_item(**request)
         except ClientError as error:
-            if aws.too_large(error):
+            if aws.is_item_too_large(error):
                 detail = "There is more in this purchase than one can have."
                 raise BadInput(detail, field="$.line_items", code="purchase_too_large") from None
-            existing = aws.refused_item(error)
-            if not aws.refused(error) or existing is None:
+            existing = aws.existing_item(error)
+            if not aws.is_condition_failure(error) or existing is None:
                 raise
             return purchase_from_item(existing)
         return None
@@ -157,15 +161,15 @@ class PurchaseStore:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class LimitEntry:
     """Units of one drop that a purchase counts for its buyer: as its ``version`` has them, written down at ``at``."""
 
     units: int
     version: int
-    at: EpochSeconds
+    counted_at: UnixSeconds
 
 
-Tally = dict[str, Counted]
+LimitUsage = dict[str, LimitEntry]
 """What one buyer has of one drop, by purchase."""
 
 _ENTRIES = {"#entries": "entries", "#units": "units", "#ends": "expires_at"}
@@ -183,9 +187,9 @@ class LimitStore:
     dynamodb: DynamoDBClient
     commerce_table: str
 
-    def begin(self, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
+    def create(self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
         """Put a first entry where there is none for this buyer and drop."""
-        item = {**_limit_key(buyer, drop_id), **_limit_values({purchase_id: entry}, entry.at)}
+        item = {**_limit_key(buyer, drop_id), **_limit_values({purchase_id: entry}, entry.counted_at)}
         return self._write(
             self.dynamodb.put_item,
             Item=aws.to_item(item),
@@ -193,24 +197,31 @@ class LimitStore:
             ExpressionAttributeValues=aws.to_item({":none": {}}),
         )
 
-    def add(
-        self, buyer: str, drop_id: str, purchase_id: str, entry: Counted, seen: Counted | None, limit: int
-    ) -> Tally | None:
+    def put_entry(
+        self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry, seen: LimitEntry | None, limit: int
+    ) -> LimitUsage | None:
         """Put an entry over what was ``seen`` of this purchase, if the sum stays within the limit."""
         more = entry.units - (seen.units if seen else 0)
-        own = "attribute_not_exists(#entries.#own)" if seen is None else "#entries.#own = :seen"
-        values = {":entry": _wired(entry), ":more": more, ":room": limit - more, ":ends": _ends(entry.at)}
+        own_condition = "attribute_not_exists(#entries.#own)" if seen is None else "#entries.#own = :seen"
+        values = {
+            ":entry": _entry_to_record(entry),
+            ":more": more,
+            ":room": limit - more,
+            ":ends": _expires_at(entry.counted_at),
+        }
         return self._update(
             _limit_key(buyer, drop_id),
             "SET #entries.#own = :entry, #units = #units + :more, #ends = :ends",
-            f"{own} AND #units <= :room",
-            values if seen is None else {**values, ":seen": _wired(seen)},
+            f"{own_condition} AND #units <= :room",
+            values if seen is None else {**values, ":seen": _entry_to_record(seen)},
             {**_ENTRIES, "#own": purchase_id},
         )
 
-    def exchange(self, buyer: str, drop_id: str, seen: Tally, tally: Tally, at: EpochSeconds) -> Tally | None:
+    def compare_and_set(
+        self, buyer: str, drop_id: str, seen: LimitUsage, usage: LimitUsage, at: UnixSeconds
+    ) -> LimitUsage | None:
         """Put a tally over exactly the one that was ``seen``."""
-        values = _limit_values(tally, at)
+        values = _limit_values(usage, at)
         return self._update(
             _limit_key(buyer, drop_id),
             "SET #entries = :entries, #units = :units, #ends = :ends",
@@ -219,14 +230,14 @@ class LimitStore:
                 ":entries": values["entries"],
                 ":units": values["units"],
                 ":ends": values["expires_at"],
-                ":seen": {one: _wired(entry) for one, entry in seen.items()},
+                ":seen": {one: _entry_to_record(entry) for one, entry in seen.items()},
             },
             _ENTRIES,
         )
 
     def _update(
         self, key: Mapping[str, str], update: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str]
-    ) -> Tally | None:
+    ) -> LimitUsage | None:
         return self._write(
             self.dynamodb.update_item,
             Key=aws.to_item(key),
@@ -236,33 +247,37 @@ class LimitStore:
             ExpressionAttributeNames=names,
         )
 
-    def _write(self, write: Callable[..., object], **call: Any) -> Tally | None:
+    def _write(self, write: Callable[..., object], **call: Any) -> LimitUsage | None:
         try:
             write(TableName=self.commerce_table, ReturnValuesOnConditionCheckFailure="ALL_OLD", **call)
         except ClientError as error:
-            if not aws.refused(error):
+            if not aws.is_condition_failure(error):
                 raise
-            return tally_of(aws.from_item(aws.refused_item(error) or {}))
+            return usage_from_record(aws.from_item(aws.existing_item(error) or {}))
         return None
 
 
-def tally_of(record: Mapping[str, Any]) -> Tally:
+def usage_from_record(record: Mapping[str, Any]) -> LimitUsage:
     """The tally of a record as it was read; empty where there is none."""
-    return {one: Counted(part["q"], part["v"], part["t"]) for one, part in record.get("entries", {}).items()}
+    return {one: LimitEntry(part["q"], part["v"], part["t"]) for one, part in record.get("entries", {}).items()}
 
 
 def _limit_key(buyer: str, drop_id: str) -> dict[str, str]:
     return {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{drop_id}"}
 
 
-def _limit_values(tally: Tally, at: EpochSeconds) -> dict[str, Any]:
-    units = sum(entry.units for entry in tally.values())
-    return {"entries": {one: _wired(entry) for one, entry in tally.items()}, "units": units, "expires_at": _ends(at)}
+def _limit_values(usage: LimitUsage, at: UnixSeconds) -> dict[str, Any]:
+    units = sum(entry.units for entry in usage.values())
+    return {
+        "entries": {one: _entry_to_record(entry) for one, entry in usage.items()},
+        "units": units,
+        "expires_at": _expires_at(at),
+    }
 
 
-def _wired(entry: Counted) -> dict[str, int]:
-    return {"q": entry.units, "v": entry.version, "t": entry.at}
+def _entry_to_record(entry: LimitEntry) -> dict[str, int]:
+    return {"q": entry.units, "v": entry.version, "t": entry.counted_at}
 
 
-def _ends(at: EpochSeconds) -> EpochSeconds:
-    return at + LIMITS_KEPT // SECOND
+def _expires_at(at: UnixSeconds) -> UnixSeconds:
+    return at + LIMIT_RETENTION // SECOND

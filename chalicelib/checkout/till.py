@@ -8,7 +8,7 @@ from chalicelib.checkout.exchange import Message, NoPurchase
 from chalicelib.checkout.identity import short_digest
 from chalicelib.checkout.market_table import MarketTable
 from chalicelib.checkout.markets import Market, Markets, ShippingOption
-from chalicelib.checkout.model import Destination, Line, Purchase, PurchaseState, UsedKey
+from chalicelib.checkout.model import Destination, IdempotencyRecord, Line, Purchase, PurchaseState
 from chalicelib.checkout.states import check_transition
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
@@ -16,12 +16,12 @@ from chalicelib.discounts import Asked, Discounts, Offered, Reason, applied
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
-from chalicelib.risk import NOTHING_LIMITED, DropRisk, Risk, RiskRules
+from chalicelib.risk import NO_LIMITS, DropRisk, Risk, RiskRules
 from chalicelib.shows import Memory, Shows
 from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 
-_DROPS_REMEMBERED = 5_000
-_KEPT_KEYS = 8  # of updates; the first one and those of completions are kept for ever
+_MAX_CACHED_DROPS = 5_000
+_MAX_UPDATE_RECORDS = 8  # of updates; the first one and those of completions are kept for ever
 
 NOT_FOUND = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
 
@@ -47,9 +47,9 @@ class CheckoutContext:
     market_table: MarketTable | None = None
     """Only the function that prices purchases has it: what is placed keeps its rates and totals."""
 
-    risk_rules: RiskRules = NOTHING_LIMITED
+    risk_rules: RiskRules = NO_LIMITS
     """How many declines are too many; by default none are."""
-    risk_cache: Memory[DropRisk] = field(default_factory=lambda: Memory(_DROPS_REMEMBERED), repr=False, compare=False)
+    risk_cache: Memory[DropRisk] = field(default_factory=lambda: Memory(_MAX_CACHED_DROPS), repr=False, compare=False)
 
     @property
     def risk(self) -> Risk:
@@ -121,7 +121,7 @@ def layout_of(line: Line) -> Layout:
     return Layout(line.drop_id, line.homes)
 
 
-def order_of(purchase: Purchase) -> OrderRef:
+def order_ref_of(purchase: Purchase) -> OrderRef:
     """Who the purchase's units are sold to, at its present epoch."""
     return OrderRef(purchase.order_ref, purchase.epoch)
 
@@ -136,23 +136,25 @@ def reserves_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     return [share for one in purchase.discounts for share in one.holds]
 
 
-def seen(purchase: Purchase, key: str, fingerprint: str) -> UsedKey | None:
+def idempotency_record(purchase: Purchase, key: str, fingerprint: str) -> IdempotencyRecord | None:
     """What is known of a request carried out with this idempotency key. ``Conflict`` when it had another body."""
-    used = next((one for one in purchase.keys if one.key == short_digest(key)), None)
-    if used and used.fingerprint != short_digest(fingerprint):
+    record = next((one for one in purchase.idempotency_records if one.key == short_digest(key)), None)
+    if record and record.fingerprint != short_digest(fingerprint):
         detail = "This Idempotency-Key was used with another body."
         raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
-    return used
+    return record
 
 
-def remembered(
-    keys: tuple[UsedKey, ...], key: str, fingerprint: str, attempt: int = 0, *, repriced: bool = False
-) -> tuple[UsedKey, ...]:
+def with_idempotency_key(
+    records: tuple[IdempotencyRecord, ...], key: str, fingerprint: str, attempt: int = 0, *, repriced: bool = False
+) -> tuple[IdempotencyRecord, ...]:
     """The keys with one more. Old keys of plain updates are forgotten; creation's and completions' never."""
-    kept = [one for one in keys[1:] if not (one.attempt or one.repriced)][-(_KEPT_KEYS - 1) :]
-    stays = (one for index, one in enumerate(keys) if index == 0 or one.attempt or one.repriced or one in kept)
-    one_more = UsedKey(key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt, repriced=repriced)
-    return (*stays, one_more)
+    kept = [one for one in records[1:] if not (one.attempt or one.repriced)][-(_MAX_UPDATE_RECORDS - 1) :]
+    permanent = (one for index, one in enumerate(records) if index == 0 or one.attempt or one.repriced or one in kept)
+    added = IdempotencyRecord(
+        key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt, repriced=repriced
+    )
+    return (*permanent, added)
 
 
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:

@@ -1,9 +1,9 @@
 """Discounts: codes and automatic offers, and budgets that cannot be overspent."""
 
-from chalicelib.discounts.applying import MOST_APPLIED, Asked, applied
+from chalicelib.discounts.applying import MAX_DISCOUNTS_PER_PURCHASE, Asked, applied
 from chalicelib.discounts.desk import Discounts
 from chalicelib.discounts.model import (
-    MOST_CODE,
+    MAX_CODE_LENGTH,
     RESERVED_SECONDS,
     Applied,
     Budget,
@@ -19,8 +19,8 @@ from chalicelib.discounts.model import (
 from chalicelib.discounts.wishes import PutDiscountRequest
 
 __all__ = [
-    "MOST_APPLIED",
-    "MOST_CODE",
+    "MAX_CODE_LENGTH",
+    "MAX_DISCOUNTS_PER_PURCHASE",
     "RESERVED_SECONDS",
     "Applied",
     "Asked",

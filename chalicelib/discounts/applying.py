@@ -10,7 +10,7 @@ from chalicelib.discounts.model import LASTING, Applied, Discount, Offered, Reas
 from chalicelib.instants import Instant
 from chalicelib.money import share, split
 
-MOST_APPLIED: Final = 10
+MAX_DISCOUNTS_PER_PURCHASE: Final = 10
 """Discounts of one purchase: they stand in its item."""
 
 
@@ -76,7 +76,7 @@ def _reason_against(discount: Discount, asked: Asked, now: Instant) -> Reason | 
 
 
 def _alone(discount: Discount, chosen: Sequence[Discount]) -> Reason | None:
-    beside = all(one.combinable for one in (discount, *chosen)) and len(chosen) < MOST_APPLIED
+    beside = all(one.combinable for one in (discount, *chosen)) and len(chosen) < MAX_DISCOUNTS_PER_PURCHASE
     return None if not chosen or beside else Reason.NOT_COMBINABLE
 
 

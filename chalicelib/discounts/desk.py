@@ -9,7 +9,7 @@ from chalicelib.discounts.model import BudgetState, Discount, Offered, canonical
 from chalicelib.discounts.records import DiscountRecord
 from chalicelib.discounts.store import DiscountStore
 from chalicelib.discounts.wishes import PutDiscountRequest, changed_discount, check, new_discount
-from chalicelib.errors import BadInput, Contended
+from chalicelib.errors import BadInput, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.shows import Memory, Show
 from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TRIES: Final = 10
-_CODES_REMEMBERED: Final = 5_000
-_SHOWS_REMEMBERED: Final = 100
+_MAX_CACHED_CODES: Final = 5_000
+_MAX_CACHED_SHOWS: Final = 100
 
 
 class Discounts:
@@ -31,8 +31,8 @@ class Discounts:
     def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock) -> None:
         self._store = DiscountStore(dynamodb, commerce_table)
         self._stock = stock
-        self._codes: Memory[Offered] = Memory(_CODES_REMEMBERED)
-        self._shows: Memory[tuple[Offered, ...]] = Memory(_SHOWS_REMEMBERED)
+        self._codes: Memory[Offered] = Memory(_MAX_CACHED_CODES)
+        self._shows: Memory[tuple[Offered, ...]] = Memory(_MAX_CACHED_SHOWS)
 
     def put(
         self, given: str, request: PutDiscountRequest, show: Show | None, actor: str, now: Instant
@@ -62,7 +62,7 @@ class Discounts:
             after = changed_discount(record, request, actor, now)
             if after is record or self._commit(record, after, "put"):
                 return after, new
-        raise Contended(f"discount {code} is being changed by others; repeat the request")
+        raise WriteConflict(f"discount {code} is being changed by others; repeat the request")
 
     def look(self, given: str, now: Instant) -> tuple[Discount, tuple[BudgetState, ...]] | None:
         """A discount and what is left of its budgets, by strong reads (1 RCU, and one a bucket); None: unknown."""

@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.instants import Instant
 from chalicelib.shows import Currency, Frozen, Id
-from chalicelib.stock import EpochSeconds, HoldRef, Layout, Summary
+from chalicelib.stock import HoldRef, Layout, Summary, UnixSeconds
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
 _BUDGET = re.compile(r"offer:[A-Z0-9_.-]+:(?:uses|money):([1-9][0-9]{0,5})")
-MOST_CODE: Final = 64
+MAX_CODE_LENGTH: Final = 64
 """Characters of a code that a buyer may send; a real one has 32 at most."""
 
 
 def canonical(text: str) -> str | None:
     """A code as it is kept, whatever its case (UCP: codes match case-insensitively); None for what can be no code."""
-    code = text.strip().upper() if len(text) <= MOST_CODE else ""
+    code = text.strip().upper() if len(text) <= MAX_CODE_LENGTH else ""
     return code if _CODE.fullmatch(code) else None
 
 
@@ -192,5 +192,5 @@ class BudgetState:
     used: int
 
 
-RESERVED_SECONDS: Final[EpochSeconds] = 300
+RESERVED_SECONDS: Final[UnixSeconds] = 300
 """How long a share of a budget is reserved for an order about to be placed; sold to it, it has no end."""

@@ -12,19 +12,19 @@ class DiscountRecord(Discount):
     """Every write raises ``revision`` and is refused unless it saw the one before."""
 
     revision: int = 1
-    made_by: str
-    made_at: Instant
+    created_by: str
+    created_at: Instant
     changed_by: str
     changed_at: Instant
     draft: bool = False
     """Its budgets are not all laid out yet: nobody is given it."""
 
 
-_BOOKKEEPING = frozenset({"revision", "made_by", "made_at", "changed_by", "changed_at"})
+_AUDIT_FIELDS = frozenset({"revision", "created_by", "created_at", "changed_by", "changed_at"})
 
 
-def changes(before: DiscountRecord | None, after: DiscountRecord) -> dict[str, Any]:
+def audit_changes(before: DiscountRecord | None, after: DiscountRecord) -> dict[str, Any]:
     """What a write changes, for its audit item: ``{field: {"from": …, "to": …}}``; absent ends are None."""
-    was = {} if before is None else before.model_dump(exclude=set(_BOOKKEEPING))
-    will_be = after.model_dump(exclude=set(_BOOKKEEPING))
+    was = {} if before is None else before.model_dump(exclude=set(_AUDIT_FIELDS))
+    will_be = after.model_dump(exclude=set(_AUDIT_FIELDS))
     return {name: {"from": was.get(name), "to": value} for name, value in will_be.items() if was.get(name) != value}

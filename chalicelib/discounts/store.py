@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import UNREACHABLE, from_item, to_item, wrap
-from chalicelib.discounts.records import DiscountRecord, changes
+from chalicelib.aws import AWS_ERRORS, from_item, to_attribute, to_item
+from chalicelib.discounts.records import DiscountRecord, audit_changes
 from chalicelib.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class DiscountStore:
             put |= {
                 "ConditionExpression": "#revision = :seen",
                 "ExpressionAttributeNames": {"#revision": "revision"},
-                "ExpressionAttributeValues": {":seen": wrap(before.revision)},
+                "ExpressionAttributeValues": {":seen": to_attribute(before.revision)},
             }
         audit = {
             "pk": f"OFFER#{after.code}",
@@ -74,7 +74,7 @@ class DiscountStore:
             "did": did,
             "by": after.changed_by,
             "at": after.changed_at,
-            "changes": changes(before, after),
+            "changes": audit_changes(before, after),
         }
         puts: list[Any] = [{"Put": put}, {"Put": {"TableName": self._table, "Item": to_item(audit)}}]
         if after.automatic and not after.draft:
@@ -101,5 +101,5 @@ def _reaching() -> Iterator[None]:
         if _FASTER & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
             raise _Refused from error
         raise Unavailable("the shop's discounts cannot be reached at the moment") from error
-    except UNREACHABLE as error:
+    except AWS_ERRORS as error:
         raise Unavailable("the shop's discounts cannot be reached at the moment") from error

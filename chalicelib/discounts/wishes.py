@@ -12,7 +12,7 @@ from chalicelib.instants import Instant
 from chalicelib.shows import Id, Price, Show, StrictModel, Text, Units, When
 from chalicelib.stock import plan_sizes
 
-_MOST_USES_OF_MONEY: Final = 1_000_000
+_MAX_USES_OF_MONEY_BUDGET: Final = 1_000_000
 """A money budget has room for so many uses that take a quarter of the most, as a drop has for units."""
 
 _FIXED = ("show_id", "automatic", "budget_uses", "budget_amount")
@@ -74,14 +74,16 @@ def _check_money_budget(request: PutDiscountRequest) -> None:
         raise _wrong("max_amount", "a percentage with a money budget needs the most that one order may take off")
     if request.budget_amount.amount < largest.amount:
         raise _wrong("budget_amount.amount", "is less than one use may take off")
-    if request.budget_amount.amount > _MOST_USES_OF_MONEY * -(-largest.amount // 4):
-        raise _wrong("budget_amount.amount", f"is more than {_MOST_USES_OF_MONEY // 4} times what one use may take off")
+    if request.budget_amount.amount > _MAX_USES_OF_MONEY_BUDGET * -(-largest.amount // 4):
+        raise _wrong(
+            "budget_amount.amount", f"is more than {_MAX_USES_OF_MONEY_BUDGET // 4} times what one use may take off"
+        )
 
 
 def new_discount(code: str, request: PutDiscountRequest, actor: str, now: Instant) -> DiscountRecord:
     """The record of a new discount. One with a budget is a draft until that is laid out: nobody is given it before."""
     about = _of(request)
-    made = DiscountRecord(code=code, **about, made_by=actor, made_at=now, changed_by=actor, changed_at=now)
+    made = DiscountRecord(code=code, **about, created_by=actor, created_at=now, changed_by=actor, changed_at=now)
     uses, money = made.budget_uses or 0, made.budget_amount or 0
     homes = {
         "uses_homes": len(plan_sizes(uses, 1)) if uses else 0,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.checkout import PurchaseStore
-from chalicelib.finance.books import Books
+from chalicelib.finance.books import LedgerStore
 from chalicelib.finance.close import Closing
-from chalicelib.finance.entries import Entry, EntryType, entries_of, order_id_of
+from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
 from chalicelib.finance.export import Exporter
 from chalicelib.finance.runs import ExportRun, Exports, RunState, parse_day
 from chalicelib.finance.store import ExportQueue, Objects, RunStore
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 __all__ = [
-    "Books",
     "Closing",
-    "Entry",
     "EntryType",
     "ExportRun",
     "Exporter",
     "Exports",
+    "LedgerEntry",
+    "LedgerStore",
     "RunState",
     "entries_of",
-    "open_books",
     "open_exports",
+    "open_ledger",
     "order_id_of",
     "parse_day",
 ]
 
 
-def open_books(s3: S3Client, bucket: str) -> Books:
+def open_ledger(s3: S3Client, bucket: str) -> LedgerStore:
     """The ledger in a bucket."""
-    return Books(Objects(s3, bucket))
+    return LedgerStore(Objects(s3, bucket))
 
 
 def open_exports(
@@ -49,5 +49,5 @@ def open_exports(
     time_zone: str,
 ) -> Exports:
     """Exports of the orders in a table to a bucket, carried out by the worker of a queue."""
-    exporter = Exporter(open_books(s3, bucket), PurchaseStore(dynamodb, commerce_table), time_zone)
+    exporter = Exporter(open_ledger(s3, bucket), PurchaseStore(dynamodb, commerce_table), time_zone)
     return Exports(RunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), Closing(exporter))

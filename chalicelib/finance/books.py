@@ -9,24 +9,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from chalicelib.finance.entries import Entry
+from chalicelib.finance.entries import LedgerEntry
 from chalicelib.finance.store import Objects
 
 
 @dataclass(slots=True)
-class Ledger:
+class LedgerSnapshot:
     """What was read of the ledger: entries by id, and ids that stand there with different contents."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, LedgerEntry] = field(default_factory=dict)
     conflicts: set[str] = field(default_factory=set)
     keys: list[str] = field(default_factory=list)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LedgerEntry) -> None:
         """Take an entry in. Of two with one id the smaller text wins, so that every reader agrees."""
-        known = self.entries.setdefault(entry.id, entry)
-        if known != entry:
+        existing = self.entries.setdefault(entry.id, entry)
+        if existing != entry:
             self.conflicts.add(entry.id)
-            self.entries[entry.id] = min(known, entry, key=line_of)
+            self.entries[entry.id] = min(existing, entry, key=to_json_line)
 
 
 def ledger_prefix(day: date) -> str:
@@ -34,43 +34,43 @@ def ledger_prefix(day: date) -> str:
     return f"ledger/date={day.isoformat()}/"
 
 
-def line_of(entry: Entry) -> str:
+def to_json_line(entry: LedgerEntry) -> str:
     """One entry as a line of the ledger: canonical JSON."""
-    return json.dumps(entry.record(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(entry.to_record(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class LedgerStore:
     """Writing and reading the ledger."""
 
     objects: Objects
 
-    def record(self, entries: Iterable[Entry]) -> list[str]:
+    def post_entries(self, entries: Iterable[LedgerEntry]) -> list[str]:
         """Write entries down; one object for each business day, named by what is in it. Returns the keys written.
 
         A repeat of the same batch writes the same objects over themselves; the same entry in another batch is a
         duplicate that reading removes. One PUT for each day.
         """
-        by_day: dict[str, dict[str, Entry]] = defaultdict(dict)
+        by_day: dict[str, dict[str, LedgerEntry]] = defaultdict(dict)
         for entry in entries:
             by_day[entry.business_date][entry.id] = entry
         return [self._write(date.fromisoformat(day), batch) for day, batch in sorted(by_day.items())]
 
-    def _write(self, day: date, batch: dict[str, Entry]) -> str:
-        lines = [line_of(batch[entry_id]) for entry_id in sorted(batch)]
+    def _write(self, day: date, batch: dict[str, LedgerEntry]) -> str:
+        lines = [to_json_line(batch[entry_id]) for entry_id in sorted(batch)]
         body = ("\n".join(lines) + "\n").encode()
         key = f"{ledger_prefix(day)}{hashlib.sha256(body).hexdigest()[:32]}.ndjson"
         self.objects.put(key, body)
         return key
 
-    def keys(self, day: date) -> list[str]:
+    def list_keys(self, day: date) -> list[str]:
         """The ledger objects of a day."""
         return self.objects.keys(ledger_prefix(day))
 
-    def read(self, keys: Iterable[str]) -> Ledger:
+    def read(self, keys: Iterable[str]) -> LedgerSnapshot:
         """The entries of some ledger objects, without duplicates. One GET an object."""
-        ledger = Ledger(keys=sorted(keys))
-        for _, body in self.objects.read_all(ledger.keys):
+        snapshot = LedgerSnapshot(keys=sorted(keys))
+        for _, body in self.objects.read_all(snapshot.keys):
             for line in body.decode().removesuffix("\n").split("\n"):
-                ledger.add(Entry.from_record(json.loads(line)))
-        return ledger
+                snapshot.add(LedgerEntry.from_record(json.loads(line)))
+        return snapshot

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from chalicelib.checkout import Purchase
-from chalicelib.finance.entries import Entry, EntryType, entries_of, order_id_of
+from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class Scope:
     time_zone: str
     show_id: str | None = None
 
-    def has(self, entry: Entry) -> bool:
+    def has(self, entry: LedgerEntry) -> bool:
         """Whether an entry is of this day and show."""
         return entry.business_date == self.day.isoformat() and self.show_id in {None, entry.show_id}
 
-    def entries(self, purchase: Purchase) -> list[Entry]:
+    def entries(self, purchase: Purchase) -> list[LedgerEntry]:
         """What a purchase means in this scope."""
         return [entry for entry in entries_of(purchase, self.time_zone) if self.has(entry)]
 
@@ -47,7 +47,7 @@ class Difference:
 class Orders:
     """What the orders say of a scope: entries by id, and the orders paid in it."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, LedgerEntry] = field(default_factory=dict)
     paid: dict[str, Purchase] = field(default_factory=dict)
     unbalanced: dict[str, Difference] = field(default_factory=dict)
 
@@ -75,7 +75,7 @@ def _take_in(orders: Orders, scope: Scope, purchase: Purchase) -> None:
 _OF_A_SALE = {EntryType.SALE, EntryType.SHIPPING}
 
 
-def balanced(purchase: Purchase, entries: Iterable[Entry]) -> bool:
+def balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
     """Whether an order's entries add up to what the buyer paid and got back."""
     paid = back = 0
     for entry in entries:
@@ -89,7 +89,7 @@ def balanced(purchase: Purchase, entries: Iterable[Entry]) -> bool:
 
 def compare(
     scope: Scope,
-    ledger: dict[str, Entry],
+    ledger: dict[str, LedgerEntry],
     conflicts: Iterable[str],
     orders: Orders,
     read: Callable[[str], Purchase | None],
@@ -100,7 +100,7 @@ def compare(
     again from the order as it stands now (``read``: one consistent read of each such order).
     """
     suspects = {entry_id for entry_id, entry in ledger.items() if orders.entries.get(entry_id) != entry}
-    fresh: dict[str, Entry] = {}
+    fresh: dict[str, LedgerEntry] = {}
     for purchase_id in sorted({_purchase_id(entry_id) for entry_id in suspects}):
         purchase = read(purchase_id)
         if purchase is not None:
@@ -111,7 +111,7 @@ def compare(
         if now is None:
             found.append(Difference("unknown", entry.order_id, entry_id))
         elif now != entry:
-            before, after = entry.record(), now.record()
+            before, after = entry.to_record(), now.to_record()
             columns = tuple(name for name in before if before[name] != after[name])
             found.append(Difference("mismatch", entry.order_id, entry_id, columns))
     found += [

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from chalicelib.errors import Conflict, Contended
+from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.finance.check import Scope
-from chalicelib.finance.entries import Entry
+from chalicelib.finance.entries import LedgerEntry
 from chalicelib.finance.export import SOURCES, Exporter
 from chalicelib.finance.files import json_file
 from chalicelib.instants import Instant, business_day
 
-LATE_DAYS = 35
+MAX_LATE_DAYS = 35
 """How long after a day was closed its ledger is looked at for what came late. Queues keep a message for 14 days."""
-CATCH_UP_DAYS = 7
+MAX_CATCH_UP_DAYS = 7
 """How many days before yesterday the scheduled closing makes up for."""
-_TRIES = 8
+_MAX_ATTEMPTS = 8
 _LOG = "exports/closes/"
 
 
@@ -62,11 +62,11 @@ class Closing:
         """
         if business_day(now, self.exporter.time_zone) <= day:
             raise Conflict(f"{day} is not over in {self.exporter.time_zone}.", field="date", code="day_not_over")
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             manifest = self._attempt(day, now)
             if manifest is not None:
                 return manifest
-        raise Contended("Other days are being closed at this moment.")
+        raise WriteConflict("Other days are being closed at this moment.")
 
     def manifest(self, day: date) -> dict[str, Any] | None:
         """The manifest of a closed day; None when it is open."""
@@ -79,12 +79,12 @@ class Closing:
         """
         yesterday = business_day(now, self.exporter.time_zone) - timedelta(days=1)
         closed = {close.day for close in self._log()}
-        earlier = [yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS, 0, -1)]
+        earlier = [yesterday - timedelta(days=back) for back in range(MAX_CATCH_UP_DAYS, 0, -1)]
         due = [day for day in earlier if day not in closed and self._begun(day, closed)]
         return due if yesterday in closed else [*due, yesterday]
 
     def _begun(self, day: date, closed: Iterable[date]) -> bool:
-        return any(other < day for other in closed) or bool(self.exporter.books.keys(day))
+        return any(other < day for other in closed) or bool(self.exporter.ledger.list_keys(day))
 
     def _attempt(self, day: date, now: Instant) -> dict[str, Any] | None:
         """Close a day as the next in the log. None when the log has moved on: look again."""
@@ -110,27 +110,27 @@ class Closing:
 
     def _log(self) -> list[Close]:
         """The latest closings, in order: enough to cover the days whose late entries are looked for."""
-        keys = self.exporter.objects.keys(_LOG)[-(LATE_DAYS + CATCH_UP_DAYS) :]
+        keys = self.exporter.objects.keys(_LOG)[-(MAX_LATE_DAYS + MAX_CATCH_UP_DAYS) :]
         records = (json.loads(body) for _, body in self.exporter.objects.read_all(keys))
         return [Close(one["number"], date.fromisoformat(one["date"]), one["stage"]) for one in records]
 
-    def _late(self, day: date, log: list[Close]) -> tuple[list[Entry], list[str]]:
+    def _late(self, day: date, log: list[Close]) -> tuple[list[LedgerEntry], list[str]]:
         """Entries of closed days that no closing has taken in, and the ledger objects they were looked for in."""
         taken = set[str]()
         for close in log:
             taken |= set((self.exporter.objects.read(close.prefix + SOURCES) or b"").decode().split("\n"))
-        late: list[Entry] = []
+        late: list[LedgerEntry] = []
         sources: list[str] = []
         for close in log:
-            if close.day < day - timedelta(days=LATE_DAYS):
+            if close.day < day - timedelta(days=MAX_LATE_DAYS):
                 continue
-            new = [key for key in self.exporter.books.keys(close.day) if key not in taken]
+            new = [key for key in self.exporter.ledger.list_keys(close.day) if key not in taken]
             if not new:
                 continue
             sources += new
             known = self._exported_ids(close.day, log)
             late += [
-                entry for entry_id, entry in self.exporter.books.read(new).entries.items() if entry_id not in known
+                entry for entry_id, entry in self.exporter.ledger.read(new).entries.items() if entry_id not in known
             ]
         return late, sources
 
@@ -140,6 +140,6 @@ class Closing:
         for close in log:
             manifest = self.exporter.manifest_at(close.prefix) or {}
             if close.day == day or day.isoformat() in manifest.get("late_posted", {}).get("dates", []):
-                ledger = self.exporter.objects.read(f"{close.prefix}ledger.csv") or b""
-                ids |= {row["id"] for row in csv.DictReader(io.StringIO(ledger.decode(), newline=""))}
+                ledger_csv = self.exporter.objects.read(f"{close.prefix}ledger.csv") or b""
+                ids |= {row["id"] for row in csv.DictReader(io.StringIO(ledger_csv.decode(), newline=""))}
         return ids

@@ -32,7 +32,7 @@ class EntryType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One row of the ledger. Money in minor units of ``currency``; rates in basis points. No personal data.
 
     ``gross`` is unit price × quantity whatever the tax mode, or of a refund the share of it that it gives back;
@@ -73,16 +73,16 @@ class Entry:
     business_date: str
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Entry:
+    def from_record(cls, record: dict[str, Any]) -> LedgerEntry:
         """The entry of a ledger line. ``TypeError`` when a column is missing or unknown."""
         return cls(**{**record, "entry_type": EntryType(record["entry_type"])})
 
-    def record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """The entry as the ledger keeps it."""
         return asdict(self)
 
 
-COLUMNS = tuple(column.name for column in fields(Entry))
+COLUMNS = tuple(column.name for column in fields(LedgerEntry))
 
 
 def order_id_of(purchase: Purchase) -> str:
@@ -95,7 +95,7 @@ def label(text: str | None) -> str | None:
     return _STRANGE.sub("_", text[:64]) if text else None
 
 
-def entries_of(purchase: Purchase, time_zone: str) -> tuple[Entry, ...]:
+def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
     """Every ledger entry of a purchase; none before it is paid.
 
     An id is the purchase's with an ordinal. Ordinals are dealt out in the order in which refunds were *recorded*, done
@@ -118,7 +118,7 @@ class _Rows:
         self._included = purchase.totals.tax_on_top == 0
         self._payment: Payment | None = purchase.payment
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LedgerEntry]:
         for ordinal, (at, refund, row) in enumerate(self._events(), start=1):
             if at is not None:
                 yield self._entry(ordinal, at, refund, row)
@@ -187,10 +187,10 @@ class _Rows:
         net = self._net(price, tax)
         return {"entry_type": entry_type, "shipping": price, "net": net, "tax": tax, "tax_rate_bps": rate}
 
-    def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> Entry:
+    def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> LedgerEntry:
         purchase, payment = self._purchase, self._payment
         blank: dict[str, Any] = dict.fromkeys(_NAMES) | dict.fromkeys(_NUMBERS, 0)
-        return Entry(
+        return LedgerEntry(
             id=f"{purchase.id}-{ordinal:03d}",
             order_id=order_id_of(purchase),
             show_id=purchase.show_id,

@@ -15,9 +15,9 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.checkout import PurchaseStore
-from chalicelib.finance.books import Books
+from chalicelib.finance.books import LedgerStore
 from chalicelib.finance.check import Difference, Orders, Scope, compare, orders_of
-from chalicelib.finance.entries import Entry, entries_of
+from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.finance.files import (
     SCHEMA_VERSION,
     file_facts,
@@ -33,7 +33,7 @@ from chalicelib.finance.store import Objects
 from chalicelib.instants import Instant, business_day, rfc3339
 
 MANIFEST = "manifest.json"
-REPAIRED_DAYS = 3
+RECOVERED_DAYS = 3
 SOURCES = "sources.txt"
 """Beside a closed day's files: the ledger objects that it has taken in, one key a line."""
 
@@ -43,25 +43,25 @@ class Drafted:
     """What an export will say, before it is decided that it does."""
 
     scope: Scope
-    entries: list[Entry]
+    entries: list[LedgerEntry]
     orders: Orders
     differences: list[Difference]
     late_recorded: int
     sources: list[str]
-    late_posted: list[Entry] = field(default_factory=list)
+    late_posted: list[LedgerEntry] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
     """Makes exports from the books and the orders."""
 
-    books: Books
+    ledger: LedgerStore
     purchases: PurchaseStore
     time_zone: str
 
     @property
     def objects(self) -> Objects:
-        return self.books.objects
+        return self.ledger.objects
 
     def interim(self, scope: Scope, run_id: str, now: Instant) -> dict[str, Any]:
         """Export a day, or one show of it, as it stands; returns the manifest. A repeat answers the same manifest.
@@ -84,12 +84,12 @@ class Exporter:
 
         Ledger first: what arrives in between is then missing (and recorded, harmlessly twice), never unexplained.
         """
-        ledger = self.books.read(self.books.keys(scope.day))
+        snapshot = self.ledger.read(self.ledger.list_keys(scope.day))
         orders = orders_of(scope, self.purchases.scan())
-        missing = [entry for entry_id, entry in orders.entries.items() if entry_id not in ledger.entries]
-        sources = [*ledger.keys, *self.books.record(missing)]
-        inside = {entry_id: entry for entry_id, entry in ledger.entries.items() if scope.has(entry)}
-        differences = compare(scope, inside, ledger.conflicts, orders, self.purchases.read)
+        missing = [entry for entry_id, entry in orders.entries.items() if entry_id not in snapshot.entries]
+        sources = [*snapshot.keys, *self.ledger.post_entries(missing)]
+        inside = {entry_id: entry for entry_id, entry in snapshot.entries.items() if scope.has(entry)}
+        differences = compare(scope, inside, snapshot.conflicts, orders, self.purchases.read)
         inside |= {entry.id: entry for entry in missing}
         return Drafted(
             scope=scope,
@@ -100,22 +100,22 @@ class Exporter:
             sources=sources,
         )
 
-    def repair(self, now: Instant) -> int:
+    def post_missing_entries(self, now: Instant) -> int:
         """Write down what the ledger lacks of today's and the two days before; returns how many entries that were.
 
         For orders whose message was lost. Costs a scan of all purchases and one GET for each ledger object of the days.
         """
         today = business_day(now, self.time_zone)
-        days = [today - timedelta(days=back) for back in range(REPAIRED_DAYS)]
-        ledger = self.books.read(key for day in days for key in self.books.keys(day))
+        days = [today - timedelta(days=back) for back in range(RECOVERED_DAYS)]
+        snapshot = self.ledger.read(key for day in days for key in self.ledger.list_keys(day))
         wanted = {day.isoformat() for day in days}
         missing = [
             entry
             for purchase in self.purchases.scan()
             for entry in entries_of(purchase, self.time_zone)
-            if entry.business_date in wanted and entry.id not in ledger.entries
+            if entry.business_date in wanted and entry.id not in snapshot.entries
         ]
-        self.books.record(missing)
+        self.ledger.post_entries(missing)
         return len(missing)
 
     def stage(self, prefix: str, drafted: Drafted, about: dict[str, Any], now: Instant) -> str:
@@ -134,7 +134,7 @@ class Exporter:
         return stage
 
     def _facts(
-        self, prefix: str, drafted: Drafted, rows: Sequence[Entry], files: dict[str, bytes], now: Instant
+        self, prefix: str, drafted: Drafted, rows: Sequence[LedgerEntry], files: dict[str, bytes], now: Instant
     ) -> dict[str, Any]:
         scope = drafted.scope
         return {

@@ -12,11 +12,11 @@ from typing import Any
 
 from chalicelib.checkout import Purchase
 from chalicelib.finance.check import Difference
-from chalicelib.finance.entries import COLUMNS, Entry, EntryType, label, order_id_of
+from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, label, order_id_of
 from chalicelib.instants import business_day, rfc3339
 
 SCHEMA_VERSION = 1
-LISTED_DIFFERENCES = 1_000
+MAX_LISTED_DIFFERENCES = 1_000
 """A manifest counts every difference and lists the first thousand."""
 
 _LINE_COLUMNS = (
@@ -58,14 +58,14 @@ def csv_file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes
     return text.getvalue().encode()
 
 
-def ledger_file(entries: Sequence[Entry]) -> bytes:
+def ledger_file(entries: Sequence[LedgerEntry]) -> bytes:
     """Every entry, every column."""
-    return csv_file(COLUMNS, (entry.record() for entry in entries))
+    return csv_file(COLUMNS, (entry.to_record() for entry in entries))
 
 
-def lines_file(entries: Sequence[Entry]) -> bytes:
+def lines_file(entries: Sequence[LedgerEntry]) -> bytes:
     """The entries about units of a line: sales and refunds."""
-    return csv_file(_LINE_COLUMNS, (entry.record() for entry in entries if entry.entry_type in _GOODS))
+    return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in entries if entry.entry_type in _GOODS))
 
 
 _ORDER_COLUMNS = (
@@ -136,7 +136,7 @@ def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
     }
 
 
-def totals_of(entries: Iterable[Entry]) -> dict[str, dict[str, dict[str, int]]]:
+def totals_of(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, dict[str, int]]]:
     """Sums by currency and entry type, with the number of rows."""
     totals: dict[str, dict[str, dict[str, int]]] = {}
     for entry in entries:
@@ -148,7 +148,7 @@ def totals_of(entries: Iterable[Entry]) -> dict[str, dict[str, dict[str, int]]]:
     return {currency: dict(sorted(by_type.items())) for currency, by_type in sorted(totals.items())}
 
 
-def units_of(entries: Iterable[Entry]) -> dict[str, int]:
+def units_of(entries: Iterable[LedgerEntry]) -> dict[str, int]:
     """Units sold and units given back, both as positive numbers."""
     sold = refunded = 0
     for entry in entries:
@@ -167,7 +167,7 @@ def file_facts(prefix: str, name: str, body: bytes) -> dict[str, Any]:
 
 def listed(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     """Differences as the manifest lists them."""
-    return [asdict(one) for one in differences[:LISTED_DIFFERENCES]]
+    return [asdict(one) for one in differences[:MAX_LISTED_DIFFERENCES]]
 
 
 def json_file(record: Mapping[str, Any]) -> bytes:

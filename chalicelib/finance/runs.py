@@ -97,14 +97,16 @@ class Exports:
             requested_at=now,
         )
         try:
-            return self._requested(run, _digest(actor, key))
-        except aws.UNREACHABLE as error:
+            return self._create_and_enqueue(run, _digest(actor, key))
+        except aws.AWS_ERRORS as error:
             raise Unavailable("Exports cannot be reached; ask again with the same key.") from error
 
-    def _requested(self, run: ExportRun, key: str) -> ExportRun:
-        asked = {"date": run.date, "show_id": run.show_id, "close": run.close}
-        used = self.runs.claim_key(key, asked)
-        if used is not None and used != {name: value for name, value in asked.items() if value is not None}:
+    def _create_and_enqueue(self, run: ExportRun, key: str) -> ExportRun:
+        requested = {"date": run.date, "show_id": run.show_id, "close": run.close}
+        idempotency_record = self.runs.claim_idempotency_key(key, requested)
+        if idempotency_record is not None and idempotency_record != {
+            name: value for name, value in requested.items() if value is not None
+        }:
             detail = "This Idempotency-Key was used for another export."
             raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
         existing = self.runs.create(run.model_dump())
@@ -118,7 +120,7 @@ class Exports:
         """The runs of a day, latest first. ``manifest_key`` names the manifest of a finished one; one query."""
         try:
             runs = [ExportRun.model_validate(record) for record in self.runs.of_day(day.isoformat())]
-        except aws.UNREACHABLE as error:
+        except aws.AWS_ERRORS as error:
             raise Unavailable("Exports cannot be reached.") from error
         return sorted(runs, key=lambda run: (-run.requested_at, run.id))
 
@@ -128,7 +130,7 @@ class Exports:
             return None
         try:
             body = self.closing.exporter.objects.read(run.manifest_key)
-        except aws.UNREACHABLE as error:
+        except aws.AWS_ERRORS as error:
             raise Unavailable("Exports cannot be reached.") from error
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ABSENT = {"NoSuchKey", "404"}
 _LOST = {"PreconditionFailed", "ConditionalRequestConflict"}
-_READERS = 8
+_MAX_READERS = 8
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson"}
 
 
@@ -56,7 +56,7 @@ class Objects:
     def read_all(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """The content of many objects that exist, in the order asked for. One GET each, a few at a time."""
         wanted = list(keys)
-        with ThreadPoolExecutor(_READERS) as readers:
+        with ThreadPoolExecutor(_MAX_READERS) as readers:
             for key, body in zip(wanted, readers.map(self.read, wanted), strict=True):
                 if body is not None:
                     yield key, body
@@ -78,7 +78,7 @@ class RunStore:
     dynamodb: DynamoDBClient
     commerce_table: str
 
-    def claim_key(self, key: str, run: dict[str, Any]) -> dict[str, Any] | None:
+    def claim_idempotency_key(self, key: str, run: dict[str, Any]) -> dict[str, Any] | None:
         """Tie an idempotency key to what it asked for. None when done, else what it was used for. One write."""
         return self._put({"pk": f"EXPORT#KEY#{key}", "sk": "KEY", **run})
 
@@ -97,7 +97,7 @@ class RunStore:
                 ExpressionAttributeValues={":before": {"S": expected_state}},
             )
         except ClientError as error:
-            if aws.refused(error):
+            if aws.is_condition_failure(error):
                 return False
             raise
         return True
@@ -130,8 +130,8 @@ class RunStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            existing = aws.refused_item(error)
-            if not aws.refused(error) or existing is None:
+            existing = aws.existing_item(error)
+            if not aws.is_condition_failure(error) or existing is None:
                 raise
             return _record(existing)
         return None

@@ -57,5 +57,5 @@ def tell(
     try:
         for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):
             events.add(event, now)
-    except aws.UNREACHABLE:
+    except aws.AWS_ERRORS:
         logger.warning("the sandbox could not tell of a payment", extra={"event": event.id})

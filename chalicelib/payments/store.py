@@ -81,7 +81,7 @@ class SandboxStore:
         """The payment as it stands. One consistent read."""
         try:
             answer = self.dynamodb.get_item(TableName=self.table, Key={"pk": {"S": payment_id}}, ConsistentRead=True)
-        except aws.UNREACHABLE as error:
+        except aws.AWS_ERRORS as error:
             raise OutcomeUnknownError from error
         return _payment(answer["Item"]) if "Item" in answer else None
 
@@ -162,11 +162,11 @@ class SandboxStore:
         try:
             call(TableName=self.table, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments)
         except ClientError as error:
-            if not aws.refused(error):
+            if not aws.is_condition_failure(error):
                 raise OutcomeUnknownError from error
-            existing = aws.refused_item(error)
+            existing = aws.existing_item(error)
             return _payment(existing) if existing else SandboxPayment(id="", status=Status.LOST)
-        except aws.UNREACHABLE as error:
+        except aws.AWS_ERRORS as error:
             raise OutcomeUnknownError from error
         return None
 
@@ -188,7 +188,7 @@ class EventStore:
                 TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
             )
         except ClientError as error:
-            if not aws.refused(error):
+            if not aws.is_condition_failure(error):
                 raise
             return False
         return True

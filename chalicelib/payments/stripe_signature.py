@@ -10,7 +10,7 @@ import stripe
 
 from chalicelib.instants import SECOND, Instant
 
-TOLERANCE_SECONDS: Final = 300
+MAX_SIGNATURE_AGE_SECONDS: Final = 300
 """How old a webhook's signature may be."""
 
 
@@ -23,7 +23,7 @@ def is_signed(body: bytes, header: str, secrets: Iterable[str], now: Instant) ->
     said = [item[2:] for item in header.split(",") if item.startswith("t=")]
     if len(said) != 1 or not re.fullmatch(r"[0-9]{1,12}", said[0]):
         return False
-    if abs(now // SECOND - int(said[0])) > TOLERANCE_SECONDS:
+    if abs(now // SECOND - int(said[0])) > MAX_SIGNATURE_AGE_SECONDS:
         return False
     for secret in secrets:
         try:

@@ -3,26 +3,26 @@ its buyers to authenticate."""
 
 from chalicelib.risk.desk import Risk
 from chalicelib.risk.model import (
-    NOTHING_LIMITED,
+    NO_LIMITS,
     DeclineLimits,
     DropRisk,
-    Kind,
-    Mark,
     RiskRules,
     StepUpRule,
-    TooMany,
-    mark,
+    TooManyDeclines,
+    VelocityKey,
+    VelocityKind,
+    velocity_key,
 )
 
 __all__ = [
-    "NOTHING_LIMITED",
+    "NO_LIMITS",
     "DeclineLimits",
     "DropRisk",
-    "Kind",
-    "Mark",
     "Risk",
     "RiskRules",
     "StepUpRule",
-    "TooMany",
-    "mark",
+    "TooManyDeclines",
+    "VelocityKey",
+    "VelocityKind",
+    "velocity_key",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
-from chalicelib.risk.model import DropRisk, Mark, RiskRules, TooMany, too_many
+from chalicelib.risk.model import DropRisk, RiskRules, TooManyDeclines, VelocityKey, exceeded_limit
 from chalicelib.risk.store import RiskStore
 from chalicelib.shows import Memory
 from chalicelib.telemetry import count, logger
@@ -15,7 +15,7 @@ from chalicelib.telemetry import count, logger
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_MOST_FORGOTTEN: Final = 50
+_MAX_STALE_REMOVED: Final = 50
 """Stale attempts that one write forgets."""
 
 
@@ -32,21 +32,23 @@ class Risk:
     def _store(self) -> RiskStore:
         return RiskStore(self.dynamodb, self.commerce_table)
 
-    def refusal(self, marks: Sequence[Mark], now: Instant, *, strong: bool) -> TooMany | None:
+    def check_velocity(
+        self, velocity_keys: Sequence[VelocityKey], now: Instant, *, strong: bool
+    ) -> TooManyDeclines | None:
         """Why these may not try again yet; None when they may. One read of 0.5 RCU a mark (``strong``: 1), no write."""
-        if not marks:
+        if not velocity_keys:
             return None
-        declines = self._store.declines(marks, strong=strong)
-        return too_many(self.rules.limits, {one: at.values() for one, at in declines.items()}, now)
+        declines = self._store.declines(velocity_keys, strong=strong)
+        return exceeded_limit(self.rules.limits, {one: at.values() for one, at in declines.items()}, now)
 
-    def note_decline(self, marks: Sequence[Mark], attempt: str, now: Instant) -> None:
+    def note_decline(self, velocity_keys: Sequence[VelocityKey], attempt: str, now: Instant) -> None:
         """Count a declined attempt for each of its marks, once however often it is told. 1 WCU a mark and one read."""
-        if not marks:
+        if not velocity_keys:
             return
         window = self.rules.limits.window
-        for one, attempts in self._store.declines(marks, strong=False).items():
+        for velocity_key, attempts in self._store.declines(velocity_keys, strong=False).items():
             stale = [name for name, at in attempts.items() if at <= now - window and name != attempt]
-            self._store.add(one, attempt, now, stale[:_MOST_FORGOTTEN], now + window)
+            self._store.add_decline(velocity_key, attempt, now, stale[:_MAX_STALE_REMOVED], now + window)
 
     def note_decline_of_drop(self, drop_id: str, attempt: str, units: int, now: Instant) -> None:
         """Count a declined attempt for a drop; the one that makes it look like card testing begins the step-up.
@@ -56,29 +58,29 @@ class Risk:
         rule = self.rules.step_up
         if not rule.declines:
             return
-        sold = self._store.sold(drop_id)
-        risk = self._store.count(drop_id, attempt, units, now - now % rule.window, sold, now)
+        sold = self._store.sold_units(drop_id)
+        risk = self._store.count_decline(drop_id, attempt, units, now - now % rule.window, sold, now)
         if risk is None or risk.step_up_until > now:
             return
         sold_since = sold - risk.sold_before
-        if not rule.met(risk.declines, risk.declined_units, sold_since):
+        if not rule.is_triggered(risk.declines, risk.declined_units, sold_since):
             return
-        if self._store.step_up(drop_id, now + rule.duration, "declines", now):
+        if self._store.begin_step_up(drop_id, now + rule.duration, "declines", now):
             self.memory.forget(drop_id)
             count("step_ups")
             seen = {"declines": risk.declines, "declined_units": risk.declined_units, "sold_units": sold_since}
             logger.error("card testing: a drop asks its buyers to authenticate", extra={"drop": drop_id, **seen})
 
-    def steps_up(self, drop_id: str, now: Instant) -> bool:
+    def requires_step_up(self, drop_id: str, now: Instant) -> bool:
         """Whether buyers of a drop are asked to authenticate, as it was at most a second ago: 0.5 RCU a second."""
         if not self.rules.step_up.declines:
             return False
-        risk = self.memory.recall(drop_id, now, lambda: self._store.drop(drop_id))
+        risk = self.memory.recall(drop_id, now, lambda: self._store.drop_risk(drop_id))
         return risk is not None and risk.step_up_until > now
 
-    def of_drop(self, drop_id: str) -> DropRisk:
+    def drop_risk(self, drop_id: str) -> DropRisk:
         """The risk of a drop as it stands."""
-        return self._store.drop(drop_id)
+        return self._store.drop_risk(drop_id)
 
     def set_step_up(self, drop_id: str, until: Instant, actor: str, now: Instant) -> DropRisk:
         """An operator begins a step-up, or ends it (``until`` now)."""

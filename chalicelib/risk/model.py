@@ -14,7 +14,7 @@ from typing import Final, Self
 from chalicelib.instants import HOUR, MINUTE, Instant
 
 
-class Kind(StrEnum):
+class VelocityKind(StrEnum):
     """By what declines are counted."""
 
     INSTRUMENT = "i"
@@ -22,16 +22,16 @@ class Kind(StrEnum):
     ADDRESS = "a"
 
 
-Mark = str
+VelocityKey = str
 """What declines are counted of: a kind and a keyed hash, ``e#…``. Only the key could tell what it stands for."""
 
 
-def mark(key: bytes, kind: Kind, text: str) -> Mark:
+def velocity_key(key: bytes, kind: VelocityKind, text: str) -> VelocityKey:
     """The mark of a text: 64 bits of HMAC-SHA-256, under a key derived from the shop's for this purpose alone."""
     if not key:
         raise ValueError("a mark needs the shop's key")
-    own_key = hmac.digest(key, b"declines", hashlib.sha256)
-    digest = hmac.digest(own_key, f"{kind}\0{text}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+    derived_key = hmac.digest(key, b"declines", hashlib.sha256)
+    digest = hmac.digest(derived_key, f"{kind}\0{text}".encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"{kind}#{urlsafe_b64encode(digest[:8]).decode().rstrip('=')}"
 
 
@@ -44,30 +44,36 @@ class DeclineLimits:
     address: int = 0
     window: Instant = HOUR
 
-    def of(self, kind: Kind) -> int:
+    def limit_of(self, kind: VelocityKind) -> int:
         """The limit of a kind."""
-        return {Kind.INSTRUMENT: self.instrument, Kind.EMAIL: self.email, Kind.ADDRESS: self.address}[kind]
+        return {
+            VelocityKind.INSTRUMENT: self.instrument,
+            VelocityKind.EMAIL: self.email,
+            VelocityKind.ADDRESS: self.address,
+        }[kind]
 
 
 @dataclass(frozen=True, slots=True)
-class TooMany:
+class TooManyDeclines:
     """Who tries was declined too often; ``retry_after`` ms from now it may try again."""
 
-    kind: Kind
+    kind: VelocityKind
     retry_after: Instant
 
 
-def too_many(limits: DeclineLimits, declines: Mapping[Mark, Iterable[Instant]], now: Instant) -> TooMany | None:
+def exceeded_limit(
+    limits: DeclineLimits, declines: Mapping[VelocityKey, Iterable[Instant]], now: Instant
+) -> TooManyDeclines | None:
     """What stands in the way of another try, for the longest; None when nothing does.
 
     A decline counts from its instant until ``window`` later, when it does not any more.
     """
     found = []
     for one, instants in declines.items():
-        kind = Kind(one.partition("#")[0])
-        limit, counted = limits.of(kind), sorted(at for at in instants if at > now - limits.window)
+        kind = VelocityKind(one.partition("#")[0])
+        limit, counted = limits.limit_of(kind), sorted(at for at in instants if at > now - limits.window)
         if limit and len(counted) >= limit:
-            found.append(TooMany(kind, counted[-limit] + limits.window - now))
+            found.append(TooManyDeclines(kind, counted[-limit] + limits.window - now))
     return max(found, key=lambda one: one.retry_after, default=None)
 
 
@@ -81,7 +87,7 @@ class StepUpRule:
     window: Instant = 5 * MINUTE
     duration: Instant = 30 * MINUTE
 
-    def met(self, declines: int, declined_units: int, sold_units: int) -> bool:
+    def is_triggered(self, declines: int, declined_units: int, sold_units: int) -> bool:
         """Whether so much looks like card testing."""
         tried = declined_units + max(sold_units, 0)
         return 0 < self.declines <= declines and declined_units * 100 >= self.percent * tried
@@ -110,39 +116,53 @@ class RiskRules:
     step_up: StepUpRule = StepUpRule()
 
     @classmethod
-    def read(cls, limits: str, step_up: str) -> Self:
+    def parse(cls, limits: str, step_up: str) -> Self:
         """From texts such as ``instrument=3,email=5,address=10,minutes=60`` and
         ``declines=30,percent=40,within_minutes=5,minutes=30``; empty: nothing is limited. ``ValueError`` names what is
         wrong."""
-        one = _numbers("decline limits", limits, {"instrument": 0, "email": 0, "address": 0, "minutes": 1})
-        other = _numbers("step-up", step_up, {"declines": 0, "percent": 1, "within_minutes": 1, "minutes": 1})
-        if other and other["percent"] > 100:
+        limit_numbers = _parse_numbers(
+            "decline limits", limits, {"instrument": 0, "email": 0, "address": 0, "minutes": 1}
+        )
+        step_up_numbers = _parse_numbers(
+            "step-up", step_up, {"declines": 0, "percent": 1, "within_minutes": 1, "minutes": 1}
+        )
+        if step_up_numbers and step_up_numbers["percent"] > 100:
             raise ValueError("step-up: percent must be 100 at most")
         return cls(
-            DeclineLimits(one["instrument"], one["email"], one["address"], one["minutes"] * MINUTE)
-            if one
+            DeclineLimits(
+                limit_numbers["instrument"],
+                limit_numbers["email"],
+                limit_numbers["address"],
+                limit_numbers["minutes"] * MINUTE,
+            )
+            if limit_numbers
             else DeclineLimits(),
-            StepUpRule(other["declines"], other["percent"], other["within_minutes"] * MINUTE, other["minutes"] * MINUTE)
-            if other
+            StepUpRule(
+                step_up_numbers["declines"],
+                step_up_numbers["percent"],
+                step_up_numbers["within_minutes"] * MINUTE,
+                step_up_numbers["minutes"] * MINUTE,
+            )
+            if step_up_numbers
             else StepUpRule(),
         )
 
 
-NOTHING_LIMITED: Final = RiskRules()
+NO_LIMITS: Final = RiskRules()
 
 
-def _numbers(what: str, text: str, least: Mapping[str, int]) -> dict[str, int] | None:
+def _parse_numbers(setting: str, text: str, minimums: Mapping[str, int]) -> dict[str, int] | None:
     if not text.strip():
         return None
     given: dict[str, int] = {}
     for part in text.split(","):
         name, _, value = (side.strip() for side in part.partition("="))
-        if name not in least or name in given:
-            raise ValueError(f"{what}: {name!r} must be one of {', '.join(least)}, once")
-        if not re.fullmatch(r"[0-9]{1,6}", value) or int(value) < least[name]:
-            raise ValueError(f"{what}: {name} must be a whole number from {least[name]} to 999999")
+        if name not in minimums or name in given:
+            raise ValueError(f"{setting}: {name!r} must be one of {', '.join(minimums)}, once")
+        if not re.fullmatch(r"[0-9]{1,6}", value) or int(value) < minimums[name]:
+            raise ValueError(f"{setting}: {name} must be a whole number from {minimums[name]} to 999999")
         given[name] = int(value)
-    for name in least:
+    for name in minimums:
         if name not in given:
-            raise ValueError(f"{what}: {name} is missing")
+            raise ValueError(f"{setting}: {name} is missing")
     return given

@@ -15,19 +15,19 @@ from botocore.exceptions import ClientError
 from chalicelib import aws
 from chalicelib.errors import Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
-from chalicelib.risk.model import DropRisk, Mark
+from chalicelib.risk.model import DropRisk, VelocityKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _PREFIX: Final = "VELOCITY#"
-_NOT_DECLINES: Final = frozenset({"pk", "sk", "expires_at"})
+_OTHER_ATTRIBUTES: Final = frozenset({"pk", "sk", "expires_at"})
 _TRIES: Final = 5
-_RISK: Final = {
+_RISK_NAMES: Final = {
     "#began": "window_began", "#declines": "declines", "#units": "declined_units", "#sold": "sold_before",
     "#last": "last_attempt", "#e": "expires_at",
 }  # fmt: skip
-_STEP_UP: Final = {"#until": "step_up_until", "#since": "step_up_since", "#by": "step_up_by", "#e": "expires_at"}
+_STEP_UP_NAMES: Final = {"#until": "step_up_until", "#since": "step_up_since", "#by": "step_up_by", "#e": "expires_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,45 +37,49 @@ class RiskStore:
     dynamodb: DynamoDBClient
     commerce_table: str
 
-    def declines(self, marks: Iterable[Mark], *, strong: bool) -> dict[Mark, dict[str, Instant]]:
+    def declines(self, velocity_keys: Iterable[VelocityKey], *, strong: bool) -> dict[VelocityKey, dict[str, Instant]]:
         """Declined attempts of each mark, with their instants: one call, 0.5 RCU a mark (``strong``: 1)."""
-        found: dict[Mark, dict[str, Instant]] = {one: {} for one in marks}
-        wanted: Any = {self.commerce_table: {"Keys": [_key(one) for one in found], "ConsistentRead": strong}}
+        found: dict[VelocityKey, dict[str, Instant]] = {one: {} for one in velocity_keys}
+        wanted: Any = {self.commerce_table: {"Keys": [_declines_key(one) for one in found], "ConsistentRead": strong}}
         for _ in range(_TRIES):
             answer = self.dynamodb.batch_get_item(RequestItems=wanted)
             for item in answer["Responses"].get(self.commerce_table, []):
                 record = aws.from_item(item)
-                attempts = {name: at for name, at in record.items() if name not in _NOT_DECLINES}
+                attempts = {name: at for name, at in record.items() if name not in _OTHER_ATTRIBUTES}
                 found[record["pk"].removeprefix(_PREFIX)] = attempts
             wanted = answer.get("UnprocessedKeys")
             if not wanted:
                 return found
         raise Unavailable("declines are read faster than the table allows")
 
-    def add(self, one: Mark, attempt: str, at: Instant, stale: Iterable[str], expires_at: Instant) -> None:
+    def add_decline(
+        self, velocity_key: VelocityKey, attempt: str, at: Instant, stale: Iterable[str], expires_at: Instant
+    ) -> None:
         """Note a declined attempt, once however often it is told; ``stale`` ones are forgotten. 1 WCU."""
         names = {"#own": attempt} | {f"#s{index}": name for index, name in enumerate(stale)}
         forgotten = ", ".join(name for name in names if name != "#own")
         self._update(
-            _key(one),
+            _declines_key(velocity_key),
             "SET #own = :at, #ends = :ends" + (f" REMOVE {forgotten}" if forgotten else ""),
             "attribute_not_exists(#own)",
             {":at": at, ":ends": expires_at // SECOND},
             {**names, "#ends": "expires_at"},
         )
 
-    def drop(self, drop_id: str) -> DropRisk:
+    def drop_risk(self, drop_id: str) -> DropRisk:
         """The risk of a drop: 0.5 RCU."""
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=_risk_key(drop_id))
-        return _risk(answer.get("Item", {}))
+        return _to_drop_risk(answer.get("Item", {}))
 
-    def sold(self, drop_id: str) -> int:
+    def sold_units(self, drop_id: str) -> int:
         """Units sold of a drop, as its live summary has it: 0.5 RCU."""
         key = {"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "LIVE"}}
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key)
         return int(aws.from_item(answer["Item"])["sold"]) if "Item" in answer else 0
 
-    def count(self, drop_id: str, attempt: str, units: int, began: Instant, sold: int, now: Instant) -> DropRisk | None:
+    def count_decline(
+        self, drop_id: str, attempt: str, units: int, began: Instant, sold: int, now: Instant
+    ) -> DropRisk | None:
         """Count a declined attempt in the window that ``began`` then, or in a later one that is there already.
 
         1 WCU, 2 for the first of a window. The attempt that was counted last is not counted again, so that a repeat of
@@ -89,36 +93,36 @@ class RiskStore:
                 "SET #declines = #declines + :one, #units = #units + :units, #last = :attempt, #e = :ends",
                 "#began >= :began AND #last <> :attempt",
                 values,
-                {name: path for name, path in _RISK.items() if name != "#sold"},
+                {name: path for name, path in _RISK_NAMES.items() if name != "#sold"},
             )
             if done or item.get("last_attempt") == {"S": attempt}:
-                return _risk(item)
+                return _to_drop_risk(item)
             done, item = self._update(
                 key,
                 "SET #began = :began, #sold = :sold, #declines = :one, #units = :units, #last = :attempt, #e = :ends",
                 "attribute_not_exists(#began) OR #began < :began",
                 {**values, ":sold": sold},
-                _RISK,
+                _RISK_NAMES,
             )
             if done:
-                return _risk(item)
+                return _to_drop_risk(item)
         return None
 
-    def step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> bool:
+    def begin_step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> bool:
         """Begin a step-up where none is on; whether this call did. 1 WCU."""
-        return self._set_step_up(drop_id, until, by, now, "attribute_not_exists(#until) OR #until <= :now")[0]
+        return self._write_step_up(drop_id, until, by, now, "attribute_not_exists(#until) OR #until <= :now")[0]
 
     def set_step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> DropRisk:
         """Begin, change or end (``until`` now) a step-up, whatever stands. 1 WCU."""
         anyway = "attribute_not_exists(#until) OR attribute_exists(#until)"
-        return _risk(self._set_step_up(drop_id, until, by, now, anyway)[1])
+        return _to_drop_risk(self._write_step_up(drop_id, until, by, now, anyway)[1])
 
-    def _set_step_up(
+    def _write_step_up(
         self, drop_id: str, until: Instant, by: str, now: Instant, condition: str
     ) -> tuple[bool, Mapping[str, Any]]:
         values = {":until": until, ":now": now, ":by": by, ":ends": (max(until, now) + DAY) // SECOND}
         update = "SET #until = :until, #since = :now, #by = :by, #e = :ends"
-        return self._update(_risk_key(drop_id), update, condition, values, _STEP_UP)
+        return self._update(_risk_key(drop_id), update, condition, values, _STEP_UP_NAMES)
 
     def _update(
         self, key: aws.Item, update: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str]
@@ -136,20 +140,20 @@ class RiskStore:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if not aws.refused(error):
+            if not aws.is_condition_failure(error):
                 raise
-            return False, aws.refused_item(error) or {}
+            return False, aws.existing_item(error) or {}
         return True, answer["Attributes"]
 
 
-def _key(one: Mark) -> aws.Item:
-    return {"pk": {"S": _PREFIX + one}, "sk": {"S": "DECLINES"}}
+def _declines_key(velocity_key: VelocityKey) -> aws.Item:
+    return {"pk": {"S": _PREFIX + velocity_key}, "sk": {"S": "DECLINES"}}
 
 
 def _risk_key(drop_id: str) -> aws.Item:
     return {"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "RISK"}}
 
 
-def _risk(item: Mapping[str, Any]) -> DropRisk:
+def _to_drop_risk(item: Mapping[str, Any]) -> DropRisk:
     record = aws.from_item(item)
     return DropRisk(**{name: value for name, value in record.items() if name in DropRisk.__slots__})

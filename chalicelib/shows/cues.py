@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from chalicelib.instants import SECOND, Instant, rfc3339
 from chalicelib.shows.model import Cue, CueRefused, CueRepeated, CueType, DropState
-from chalicelib.shows.records import REMEMBERED_CUES, DropRecord, ShowRecord, cue_key
+from chalicelib.shows.records import MAX_APPLIED_CUES, DropRecord, ShowRecord, cue_key
 from chalicelib.shows.windows import window
 
 TOLERANCE: Final[Instant] = 5 * SECOND
@@ -62,7 +62,7 @@ def _untimely(
 
 
 def _moved(record: _Record, cue: Cue, now: Instant, changes: _Changes) -> _Record:
-    applied = (*record.applied, cue_key(cue))[-REMEMBERED_CUES:]
+    applied = (*record.applied, cue_key(cue))[-MAX_APPLIED_CUES:]
     stamp = {"revision": record.revision + 1, "changed_by": f"cue {cue.source} {cue.id}", "changed_at": now}
     return record.model_copy(update=changes | stamp | {"applied": applied})
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.errors import BadInput, Conflict, Contended, NotFound
+from chalicelib.errors import BadInput, Conflict, NotFound, WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import cues, plans, putting
 from chalicelib.shows.memory import Memory
@@ -30,7 +30,7 @@ from chalicelib.shows.picture import picture
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
 from chalicelib.shows.store import ShowStore, member_item
 from chalicelib.shows.windows import window
-from chalicelib.shows.wishes import MOST_ADDED, PutDropRequest, PutShowRequest, check_id
+from chalicelib.shows.wishes import MAX_UNITS_PER_REQUEST, PutDropRequest, PutShowRequest, check_id
 from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
 from chalicelib.telemetry import count, logger
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _TRIES: Final = 10
-_DROPS_REMEMBERED: Final = 5_000
-_SHOWS_REMEMBERED: Final = 100
+_MAX_CACHED_DROPS: Final = 5_000
+_MAX_CACHED_SHOWS: Final = 100
 _WAITING_LASTS: Final[Instant] = 200
 """How long a drop that waits for its cue is remembered (ms): its crowd is answered from five reads a second."""
 
@@ -63,8 +63,8 @@ class Shows:
         self._store = ShowStore(dynamodb, commerce_table)
         self._stock = stock
         self._cue_max_age_seconds = cue_max_age_seconds
-        self._offers: Memory[Offer] = Memory(_DROPS_REMEMBERED, _lasts)
-        self._watched: Memory[_Watched] = Memory(_SHOWS_REMEMBERED)
+        self._offers: Memory[Offer] = Memory(_MAX_CACHED_DROPS, _lasts)
+        self._watched: Memory[_Watched] = Memory(_MAX_CACHED_SHOWS)
 
     def put_show(self, show_id: str, request: PutShowRequest, actor: str, now: Instant) -> tuple[Show, bool]:
         """Make or change a show; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
@@ -80,7 +80,7 @@ class Shows:
             if self._store.commit(before, after, "put"):
                 self._watched.forget(show_id)
                 return after, before is None
-        raise Contended(f"show {show_id} is being changed by others; repeat the request")
+        raise WriteConflict(f"show {show_id} is being changed by others; repeat the request")
 
     def put_drop(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> tuple[Drop, bool]:
         """Make or change a drop; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
@@ -106,15 +106,15 @@ class Shows:
             after = self._change(before, request, actor, now)
             if after is not None:
                 return after, new
-        raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
+        raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
 
     def change_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockChanged:
         """Add units, or take them away (negative), once for an idempotency key.
 
         ``NotFound``; ``Conflict`` when the key came with another quantity.
         """
-        if not 1 <= abs(quantity) <= MOST_ADDED:
-            wanted = f"must be between 1 and {MOST_ADDED}, or as much below 0"
+        if not 1 <= abs(quantity) <= MAX_UNITS_PER_REQUEST:
+            wanted = f"must be between 1 and {MAX_UNITS_PER_REQUEST}, or as much below 0"
             raise BadInput(f"$.quantity: {wanted}", field="$.quantity")
         answer = plans.change(self._store, self._stock, drop_id, quantity, key_of("request", key), actor, now)
         self._forget(answer.drop)
@@ -144,7 +144,7 @@ class Shows:
                 self._forget(after)
                 count("cues_applied")
                 return CueApplied()
-        raise Contended(f"{cue.subject} is being changed by others; send the cue again")
+        raise WriteConflict(f"{cue.subject} is being changed by others; send the cue again")
 
     def offer(self, drop_id: str, now: Instant) -> Offer | None:
         """What a buyer is offered; None for an unknown drop.
@@ -189,7 +189,7 @@ class Shows:
         return None if record is None or record.draft else record.on_record
 
     def finish_plan(self, drop_id: str, now: Instant) -> None:
-        """Carry out a stock plan that was left behind, or is under way: both are safe. ``NotFound``; ``Contended``."""
+        """Carry out a stock plan that was left behind, or is under way. ``NotFound``; ``WriteConflict``."""
         self._forget(plans.settled(self._store, self._stock, drop_id, now))
 
     def unfinished_plans(self) -> Iterator[str]:

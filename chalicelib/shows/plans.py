@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chalicelib.errors import BadInput, Contended, NotFound
+from chalicelib.errors import BadInput, NotFound, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.shows.model import StockChanged
 from chalicelib.shows.records import DropRecord, Plan
 from chalicelib.shows.store import ShowStore, changed_item
-from chalicelib.stock import Stock, most_units
+from chalicelib.stock import Stock, max_units
 
-MOST_UNITS: Final = 10_000_000
+MAX_UNITS_PER_DROP: Final = 10_000_000
 _TRIES: Final = 10
 
 
@@ -25,7 +25,7 @@ def change(
     """Add ``quantity`` units to a drop, or take them away (negative), once for ``key``.
 
     Some 3 reads and 12 WCU, and 1 WCU a bucket. What is held or sold cannot be taken away: fewer units go then.
-    ``BadInput`` beyond what the drop's buckets can bear; ``NotFound``; ``Contended`` when not finished: repeat it.
+    ``BadInput`` beyond what the drop's buckets can bear; ``NotFound``; ``WriteConflict`` when not finished: repeat it.
     """
     mine = False
     for _ in range(_TRIES):
@@ -33,12 +33,12 @@ def change(
         done = store.changed(drop_id, key)
         if done is not None:
             return StockChanged(drop=record, quantity=done.quantity, moved=done.moved, repeated=not mine)
-        most = min(MOST_UNITS, most_units(record.layout, record.usual_quantity))
-        if record.stock + quantity > most:
-            raise BadInput(f"$.quantity: this drop may grow to {most} units; put another one", field="$.quantity")
+        limit = min(MAX_UNITS_PER_DROP, max_units(record.layout, record.usual_quantity))
+        if record.stock + quantity > limit:
+            raise BadInput(f"$.quantity: this drop may grow to {limit} units; put another one", field="$.quantity")
         # If anything was recorded since the key was looked up, the revision differs and this is refused.
         mine = store.commit(record, _planned(record, quantity, key, actor, now), "stock planned")
-    raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
+    raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
 
 
 def settled(store: ShowStore, stock: Stock, drop_id: str, now: Instant) -> DropRecord:
@@ -52,7 +52,7 @@ def settled(store: ShowStore, stock: Stock, drop_id: str, now: Instant) -> DropR
         finished = _finish(store, stock, record, record.pending, now)
         if finished is not None:
             return finished
-    raise Contended(f"drop {drop_id} is being changed by others; repeat the request")
+    raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
 
 
 def _planned(record: DropRecord, quantity: int, key: str, actor: str, now: Instant) -> DropRecord:

@@ -7,7 +7,7 @@ from chalicelib.instants import DAY, Instant
 from chalicelib.shows.records import DropRecord, PastPrice
 
 LOOK_BACK: Instant = 30 * DAY
-MOST_KEPT = 50
+MAX_PAST_PRICES = 50
 
 
 def priced_anew(record: DropRecord, amount: int, now: Instant) -> dict[str, object]:
@@ -18,7 +18,7 @@ def priced_anew(record: DropRecord, amount: int, now: Instant) -> dict[str, obje
     """
     past = [price for price in record.past_prices if price.until > now - LOOK_BACK and price.amount < record.unit_price]
     past.append(PastPrice(amount=record.unit_price, until=now))
-    if len(past) > MOST_KEPT:
+    if len(past) > MAX_PAST_PRICES:
         raise Conflict(
             "the price has risen too often within 30 days for its history to be kept", field="$.unit_price.amount"
         )

@@ -28,7 +28,9 @@ _COPIED = _FREE + _FIXED
 
 def new_show(show_id: str, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
     """The record of a new show."""
-    return ShowRecord(id=show_id, **_of_show(request), made_by=actor, made_at=now, changed_by=actor, changed_at=now)
+    return ShowRecord(
+        id=show_id, **_of_show(request), created_by=actor, created_at=now, changed_by=actor, changed_at=now
+    )
 
 
 def changed_show(record: ShowRecord, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
@@ -37,7 +39,7 @@ def changed_show(record: ShowRecord, request: PutShowRequest, actor: str, now: I
     for name in ("currency", "market"):
         if name in changes:
             raise Conflict(f"$.{name}: fixed when the show was made, as its drops depend on it", field=f"$.{name}")
-    return record.model_copy(update=_stamped(record, changes, actor, now)) if changes else record
+    return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
 
 
 def _of_show(request: PutShowRequest) -> dict[str, Any]:
@@ -72,8 +74,8 @@ def new_drop(
         closes_at=request.closes_at,
         asked_closes_at=request.closes_at,
         draft=True,
-        made_by=actor,
-        made_at=now,
+        created_by=actor,
+        created_at=now,
         changed_by=actor,
         changed_at=now,
     )
@@ -91,7 +93,7 @@ def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: I
     if request.unit_price.amount != record.unit_price:
         changes |= priced_anew(record, request.unit_price.amount, now)
     changes |= _window_changes(record, request, now)
-    return record.model_copy(update=_stamped(record, changes, actor, now)) if changes else record
+    return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
 
 
 def _refuse_what_is_fixed(record: DropRecord, request: PutDropRequest) -> None:
@@ -125,5 +127,7 @@ def _window_changes(record: DropRecord, request: PutDropRequest, now: Instant) -
     return changes | {"window_time": max(record.window_time, now)}
 
 
-def _stamped(record: ShowRecord | DropRecord, changes: dict[str, Any], actor: str, now: Instant) -> dict[str, Any]:
+def _with_audit_fields(
+    record: ShowRecord | DropRecord, changes: dict[str, Any], actor: str, now: Instant
+) -> dict[str, Any]:
     return changes | {"revision": record.revision + 1, "changed_by": actor, "changed_at": now}

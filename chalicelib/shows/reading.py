@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from chalicelib.errors import BadInput
 from chalicelib.shows.model import Cue, CueType, Id
-from chalicelib.shows.wishes import LONGEST_PATH, StrictModel, Units, When, named
+from chalicelib.shows.wishes import MAX_FIELD_PATH, StrictModel, Units, When, named
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -82,5 +82,5 @@ def parse_cue(event: Mapping[str, Any]) -> Cue:
 def _refuse_foreign_names(event: Mapping[str, Any]) -> None:
     for name in event:
         if name == "data_base64" or not isinstance(name, str) or not _EXTENSION.fullmatch(name):
-            where = f"$.{name}"[:LONGEST_PATH]
+            where = f"$.{name}"[:MAX_FIELD_PATH]
             raise BadInput(f"{where}: not an attribute of a CloudEvent with JSON data", field=where)

@@ -10,7 +10,7 @@ from chalicelib.instants import Instant
 from chalicelib.shows.model import Cue, Drop, Frozen, OnRecord, Show
 from chalicelib.stock import StockPlan
 
-REMEMBERED_CUES = 16
+MAX_APPLIED_CUES = 16
 """So many applied cues are known again by their id; an older repeat is refused as superseded."""
 
 
@@ -30,25 +30,25 @@ class Plan(Frozen):
     by: str
 
 
-class _Kept(Frozen):
+class _AuditFields(Frozen):
     """Bookkeeping of a record. Every write raises ``revision`` and is refused unless it saw the one before."""
 
     revision: int = 1
-    made_by: str
-    made_at: Instant
+    created_by: str
+    created_at: Instant
     changed_by: str
     changed_at: Instant
     applied: tuple[str, ...] = ()
     """Keys of the newest applied cues."""
 
 
-class ShowRecord(Show, _Kept):
+class ShowRecord(Show, _AuditFields):
     """A show's record. ``show_time``: what the newest cue to start or end it said."""
 
     show_time: Instant = 0
 
 
-class DropRecord(Drop, _Kept):
+class DropRecord(Drop, _AuditFields):
     """A drop's record. The newest cue's or operator's time stands apart for the window and the suspension."""
 
     draft: bool = False
@@ -72,7 +72,7 @@ class DropRecord(Drop, _Kept):
         return OnRecord(self, plan, self.changed_at)
 
 
-BOOKKEEPING = frozenset({"revision", "made_by", "made_at", "changed_by", "changed_at", "applied", "past_prices"})
+AUDIT_FIELDS = frozenset({"revision", "created_by", "created_at", "changed_by", "changed_at", "applied", "past_prices"})
 
 
 def key_of(*parts: str) -> str:

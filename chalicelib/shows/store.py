@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import UNREACHABLE, Item, from_item, to_item, wrap
-from chalicelib.errors import Contended, Unavailable
+from chalicelib.aws import AWS_ERRORS, Item, from_item, to_attribute, to_item
+from chalicelib.errors import Unavailable, WriteConflict
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.shows.model import Cue, CueRefused, Drop, RefusedCue, Show
-from chalicelib.shows.records import BOOKKEEPING, DropRecord, Plan, ShowRecord, cue_key
-from chalicelib.stock import Summary, summary_of
+from chalicelib.shows.records import AUDIT_FIELDS, DropRecord, Plan, ShowRecord, cue_key
+from chalicelib.stock import Summary, summary_from_record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _REFUSALS_KEPT: Instant = 30 * DAY
-_REFUSALS_SHOWN = 100
-_BATCH = 50
+_MAX_REFUSED_CUES = 100
+_MAX_DROPS_PER_BATCH = 50
 """Drops in one batch read: two items each, 100 being DynamoDB's limit."""
 _BATCH_TRIES = 10
 _REFUSALS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
@@ -98,10 +98,10 @@ class ShowStore:
     def offers(self, drop_ids: Sequence[str]) -> list[tuple[Drop, Summary | None]]:
         """Drops and their summaries, in the order asked, by batches (0.5 RCU an item); drafts are left out."""
         found: dict[tuple[str, str], Item] = {}
-        for start in range(0, len(drop_ids), _BATCH):
+        for start in range(0, len(drop_ids), _MAX_DROPS_PER_BATCH):
             keys = [
                 {"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": sk}}
-                for drop_id in drop_ids[start : start + _BATCH]
+                for drop_id in drop_ids[start : start + _MAX_DROPS_PER_BATCH]
                 for sk in ("DROP", "LIVE")
             ]
             found |= {(item["pk"]["S"], item["sk"]["S"]): item for item in self._batch(keys)}
@@ -116,8 +116,8 @@ class ShowStore:
         keys = [{"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "DROP"}} for drop_id in drop_ids]
         found = (
             _offered(item, None)
-            for start in range(0, len(keys), 2 * _BATCH)
-            for item in self._batch(keys[start : start + 2 * _BATCH], strong=True)
+            for start in range(0, len(keys), 2 * _MAX_DROPS_PER_BATCH)
+            for item in self._batch(keys[start : start + 2 * _MAX_DROPS_PER_BATCH], strong=True)
         )
         return [offered[0] for offered in found if offered is not None]
 
@@ -160,7 +160,7 @@ class ShowStore:
 
     def refusals(self, show_id: str | None) -> tuple[RefusedCue, ...]:
         """The newest refused cues of a show (None: of no known show), newest first."""
-        newest = self._query(f"SHOW#{show_id or _NO_SHOW}", "CUE#", "CUE$", newest=_REFUSALS_SHOWN)
+        newest = self._query(f"SHOW#{show_id or _NO_SHOW}", "CUE#", "CUE$", newest=_MAX_REFUSED_CUES)
         return tuple(RefusedCue.model_validate(from_item(item)) for item in newest)
 
     def _put_record(self, before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class ShowStore:
             put |= {
                 "ConditionExpression": "#revision = :seen",
                 "ExpressionAttributeNames": {"#revision": "revision"},
-                "ExpressionAttributeValues": {":seen": wrap(before.revision)},
+                "ExpressionAttributeValues": {":seen": to_attribute(before.revision)},
             }
         return {"Put": put}
 
@@ -230,7 +230,7 @@ class ShowStore:
             wanted = answer.get("UnprocessedKeys")
             if not wanted:
                 return
-        raise Contended("the drops of this show could not all be read")
+        raise WriteConflict("the drops of this show could not all be read")
 
 
 class _Refused(Exception):
@@ -246,7 +246,7 @@ def _reaching() -> Iterator[None]:
         if _REFUSALS & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
             raise _Refused from error
         raise Unavailable("the shop's records cannot be reached at the moment") from error
-    except UNREACHABLE as error:
+    except AWS_ERRORS as error:
         raise Unavailable("the shop's records cannot be reached at the moment") from error
 
 
@@ -269,12 +269,12 @@ def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None
     """A drop for sale and its summary; None for an unknown one and a draft."""
     if drop is None or drop.get("draft", {}).get("BOOL"):
         return None
-    summary = None if live is None else summary_of(drop["id"]["S"], from_item(live))
+    summary = None if live is None else summary_from_record(drop["id"]["S"], from_item(live))
     return Drop.model_validate(from_item(drop)), summary
 
 
 def _changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
     """What a write changes, for its audit item: ``{field: {"from": …, "to": …}}``; absent ends are None."""
-    was = {} if before is None else before.model_dump(exclude=set(BOOKKEEPING))
-    will_be = after.model_dump(exclude=set(BOOKKEEPING))
+    was = {} if before is None else before.model_dump(exclude=set(AUDIT_FIELDS))
+    will_be = after.model_dump(exclude=set(AUDIT_FIELDS))
     return {name: {"from": was.get(name), "to": value} for name, value in will_be.items() if was.get(name) != value}

@@ -14,14 +14,14 @@ from chalicelib.instants import Instant
 from chalicelib.shows.model import Currency, Id, is_id
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})")
-_EARLIEST, _LATEST = instants.parse("2000-01-01T00:00:00Z"), instants.parse("2200-01-01T00:00:00Z")
+_EARLIEST, _LATEST = instants.parse_rfc3339("2000-01-01T00:00:00Z"), instants.parse_rfc3339("2200-01-01T00:00:00Z")
 
 
 def when(value: object) -> Instant:
     """The instant of an RFC 3339 date-time between the years 2000 and 2200; ``ValueError`` for anything else."""
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise ValueError("must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z")
-    instant = instants.parse(value.upper())
+    instant = instants.parse_rfc3339(value.upper())
     if not _EARLIEST <= instant < _LATEST:
         raise ValueError("must lie between the years 2000 and 2200")
     return instant
@@ -39,10 +39,10 @@ When = Annotated[Instant, BeforeValidator(when)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_iana)]
 WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/]\S*$")]
-MOST_ADDED = 1_000_000
-LONGEST_PATH = 200
+MAX_UNITS_PER_REQUEST = 1_000_000
+MAX_FIELD_PATH = 200
 """Characters of a field's JSONPath that an error tells: names in it are the sender's, and may have any length."""
-Units = Annotated[int, Field(ge=1, le=MOST_ADDED)]
+Units = Annotated[int, Field(ge=1, le=MAX_UNITS_PER_REQUEST)]
 
 
 class StrictModel(BaseModel):
@@ -102,7 +102,7 @@ def named(error: ValidationError, root: str = "$") -> BadInput:
     """The first of a body's faults as an error that names the field by its JSONPath."""
     fault = error.errors(include_url=False, include_input=False)[0]
     path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
-    field = path[:LONGEST_PATH]
+    field = path[:MAX_FIELD_PATH]
     reason = "must be a JSON object" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
     return BadInput(f"{field}: {reason}", field=field)
 

@@ -1,11 +1,12 @@
 """Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
 
 from chalicelib.stock.audit import Audit, BucketSums, StockPlan
-from chalicelib.stock.layout import hold_id, most_units, plan_sizes
+from chalicelib.stock.layout import hold_id, max_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
     Busy,
-    EpochSeconds,
+    CommitResult,
+    Committed,
     Fewer,
     Gone,
     HoldRef,
@@ -14,23 +15,23 @@ from chalicelib.stock.model import (
     OrderRef,
     RevertedToHold,
     RevertToHoldResult,
-    SellAnswer,
-    Sold,
     SoldOut,
     StaleEpoch,
     Summary,
-    TakeAnswer,
     Taken,
+    TakeResult,
+    UnixSeconds,
 )
 from chalicelib.stock.stock import Stock
-from chalicelib.stock.summary import has_expired_hold, summary_of
+from chalicelib.stock.summary import has_expired_hold, summary_from_record
 
 __all__ = [
     "AllHeld",
     "Audit",
     "BucketSums",
     "Busy",
-    "EpochSeconds",
+    "CommitResult",
+    "Committed",
     "Fewer",
     "Gone",
     "HoldRef",
@@ -39,18 +40,17 @@ __all__ = [
     "OrderRef",
     "RevertToHoldResult",
     "RevertedToHold",
-    "SellAnswer",
-    "Sold",
     "SoldOut",
     "StaleEpoch",
     "Stock",
     "StockPlan",
     "Summary",
-    "TakeAnswer",
+    "TakeResult",
     "Taken",
+    "UnixSeconds",
     "has_expired_hold",
     "hold_id",
-    "most_units",
+    "max_units",
     "plan_sizes",
-    "summary_of",
+    "summary_from_record",
 ]

@@ -11,9 +11,9 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, Entry
 from chalicelib.stock.layout import home_of, plan_additions
-from chalicelib.stock.model import ORDER_WIDTH, EpochSeconds, HoldStatus, Layout, Summary
+from chalicelib.stock.model import ORDER_REF_LENGTH, HoldStatus, Layout, Summary, UnixSeconds
 from chalicelib.stock.store import StockStore
-from chalicelib.stock.summary import summarise, summary_of
+from chalicelib.stock.summary import summarise, summary_from_record
 
 _READINGS: Final = 3
 """How often a mismatch has to be read to count: no reading of several buckets is a snapshot."""
@@ -92,7 +92,7 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
     sold: Counter[str] = Counter()
     for _, status in statuses:
         if status.expires_at is None and status.order is not None:
-            sold[status.order[:ORDER_WIDTH]] += status.quantity
+            sold[status.order[:ORDER_REF_LENGTH]] += status.quantity
     return Audit(
         size=sums.size,
         available=sums.available,
@@ -103,7 +103,7 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
         sold_by_order=dict(sold),
         lapsed_at_risk=sum(bucket.lapsed for bucket in buckets),
         hold_statuses=statuses,
-        live=None if record is None else summary_of(layout.drop_id, record),
+        live=None if record is None else summary_from_record(layout.drop_id, record),
     )
 
 
@@ -123,7 +123,7 @@ def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
     return {number: bucket for (_, number), bucket in store.read_buckets(places).items()}
 
 
-def _sums(bucket: Bucket, seconds: EpochSeconds) -> BucketSums:
+def _sums(bucket: Bucket, seconds: UnixSeconds) -> BucketSums:
     held = [entry for entry in bucket.holds.values() if entry.is_held]
     expired = sum(entry.quantity for entry in held if entry.is_expired(seconds))
     return BucketSums(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chalicelib.stock.model import EpochSeconds
+from chalicelib.stock.model import UnixSeconds
 
 CLOCK_SKEW_SECONDS: Final = 2
 """Others take a lapsed hold only this long after its end: clocks that differ by less steal nothing."""
@@ -14,13 +14,13 @@ CLOCK_SKEW_SECONDS: Final = 2
 FENCE_SECONDS: Final = 60
 """How long a bucket that was left stays closed to the hold: longer than any function and its SDK calls live."""
 
-ROOM_FOR_POINTERS: Final = 60
+MAX_ENTRIES_FOR_POINTERS: Final = 60
 """Entries up to which a bucket accepts a pointer without a sweep: those of holds that are over go first (2 KB)."""
 
-ROOM_FOR_HOLDS: Final = 8_000
+MAX_ENTRIES: Final = 8_000
 """Entries that a bucket accepts at all: sold ones of 33 bytes stay under DynamoDB's 400 KB."""
 
-_RECLAIMS_A_WRITE: Final = 75
+_MAX_RECLAIMS_PER_WRITE: Final = 75
 """Lapsed holds that one write may take over: 2 operators each, of 300 that an expression may have."""
 
 
@@ -33,7 +33,7 @@ class Entry:
     """
 
     quantity: int
-    expires_at: EpochSeconds | None = None
+    expires_at: UnixSeconds | None = None
     order: str | None = None
     points_to: int | None = None
     version: int | None = None
@@ -54,7 +54,7 @@ class Entry:
     def is_dead(self) -> bool:
         return not self.has_units and self.expires_at is None and self.points_to is None
 
-    def is_expired(self, now: EpochSeconds) -> bool:
+    def is_expired(self, now: UnixSeconds) -> bool:
         """Whether others may treat it as over, whatever their clocks say within the margin."""
         return self.expires_at is not None and self.expires_at + CLOCK_SKEW_SECONDS < now
 
@@ -74,14 +74,14 @@ class Bucket:
     moved_in: int = 0
     """Units that came from other buckets, less those that left for them: 0 over all buckets of a drop."""
 
-    def obtainable(self, now: EpochSeconds) -> int:
+    def obtainable(self, now: UnixSeconds) -> int:
         """Units that a take could have: available ones and those of lapsed holds."""
         return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now))
 
-    def obtainable_at_once(self, now: EpochSeconds) -> int:
+    def obtainable_at_once(self, now: UnixSeconds) -> int:
         """Units that one write could have: it can take over so many lapsed holds and no more."""
         expired = sorted((e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now)), reverse=True)
-        return self.available + sum(expired[:_RECLAIMS_A_WRITE])
+        return self.available + sum(expired[:_MAX_RECLAIMS_PER_WRITE])
 
 
 # What a bucket means for a take of one hold.
@@ -129,7 +129,7 @@ class Room:
 Meaning = Ours | Moved | Fenced | Dead | Short | Room
 
 
-def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, left: Entry | None = None) -> Meaning:
+def meaning(bucket: Bucket, hold_id: str, quantity: int, now: UnixSeconds, *, left: Entry | None = None) -> Meaning:
     """What ``bucket`` means for a take. ``left`` is the pointer at home whose bucket is fenced: it may give way."""
     own = bucket.holds.get(hold_id)
     if own is not None and own != left:
@@ -141,7 +141,7 @@ def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, l
             return Dead()
         if not own.is_expired(now):
             return Fenced()
-    if own is None and len(bucket.holds) >= ROOM_FOR_HOLDS:
+    if own is None and len(bucket.holds) >= MAX_ENTRIES:
         return Short(0)
     reclaim = to_reclaim(bucket, quantity, now)
     if reclaim is None:
@@ -149,7 +149,7 @@ def meaning(bucket: Bucket, hold_id: str, quantity: int, now: EpochSeconds, *, l
     return Room(reclaim, replacing=own)
 
 
-def to_reclaim(bucket: Bucket, units: int, now: EpochSeconds) -> dict[str, Entry] | None:
+def to_reclaim(bucket: Bucket, units: int, now: UnixSeconds) -> dict[str, Entry] | None:
     """The lapsed holds that one write has to take over to have ``units``: oldest first, or biggest first where it could
     not take so many. None: it cannot have them."""
     missing = units - bucket.available
@@ -158,7 +158,7 @@ def to_reclaim(bucket: Bucket, units: int, now: EpochSeconds) -> dict[str, Entry
     expired = [(hold, entry) for hold, entry in bucket.holds.items() if entry.is_held and entry.is_expired(now)]
     for order in (_oldest, _biggest):
         chosen, freed = {}, 0
-        for hold, entry in sorted(expired, key=order)[:_RECLAIMS_A_WRITE]:
+        for hold, entry in sorted(expired, key=order)[:_MAX_RECLAIMS_PER_WRITE]:
             chosen[hold] = entry
             freed += entry.quantity
             if freed >= missing:

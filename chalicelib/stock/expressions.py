@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chalicelib.stock.bucket import ROOM_FOR_HOLDS, Bucket, Entry, Room
-from chalicelib.stock.model import EpochSeconds, OrderRef
+from chalicelib.stock.bucket import MAX_ENTRIES, Bucket, Entry, Room
+from chalicelib.stock.model import OrderRef, UnixSeconds
 
 KEY: Final = "pk"
 # Attribute names of a bucket, short because 24 holds have to fit into one write unit.
@@ -159,7 +159,7 @@ def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
     values = {":hold": record_of(hold), **reclaimed.sums(hold.quantity), **reclaimed.values}
     if room.replacing is None:
         conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM, *reclaimed.conditions]
-        values[":room"] = ROOM_FOR_HOLDS
+        values[":room"] = MAX_ENTRIES
     else:
         conditions = [_ENOUGH, _AS_SEEN, *reclaimed.conditions]
         values[":seen"] = record_of(room.replacing)
@@ -171,7 +171,7 @@ def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
     )
 
 
-def exchange(hold_id: str, seen: Entry | None, entry: Entry) -> Write:
+def compare_and_set(hold_id: str, seen: Entry | None, entry: Entry) -> Write:
     """Put our own entry in place of one with as many units, if that is, whole, what was ``seen``; None: no entry."""
     values = {":entry": record_of(entry)}
     if seen is not None:
@@ -185,9 +185,9 @@ def point(hold_id: str, pointer: Entry, room: int) -> Write:
     return Write(f"SET {_OWN} = :pointer", f"{_NOTHING_OF_OURS} AND {_ROOM}", values, {"#h": hold_id})
 
 
-def fence(hold_id: str, expires_at: EpochSeconds) -> Write:
+def fence(hold_id: str, expires_at: UnixSeconds) -> Write:
     """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
-    values = {":fence": record_of(Entry(0, expires_at)), ":room": ROOM_FOR_HOLDS, **_ZERO}
+    values = {":fence": record_of(Entry(0, expires_at)), ":room": MAX_ENTRIES, **_ZERO}
     condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_EXPIRY})"
     return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
 
@@ -201,23 +201,23 @@ def forget(over: Mapping[str, Entry]) -> Write:
 # Verbs on a hold.
 
 
-def sell(hold_id: str, seen: Entry, keep: int, order: OrderRef) -> Write:
+def commit(hold_id: str, seen: Entry, keep: int, order: OrderRef) -> Write:
     """Give ``keep`` of the units to the order and the rest back, if the hold is, whole, what was ``seen``."""
-    sold = record_of(Entry(keep, order=str(order)))
+    committed = record_of(Entry(keep, order=str(order)))
     return Write(
         f"SET {_OWN} = :sold, {AVAILABLE} = {AVAILABLE} + :surplus",
         _AS_SEEN,
-        {":sold": sold, ":surplus": seen.quantity - keep, ":seen": record_of(seen)},
+        {":sold": committed, ":surplus": seen.quantity - keep, ":seen": record_of(seen)},
         {"#h": hold_id},
     )
 
 
-def revert_to_hold(hold_id: str, order: OrderRef, expires_at: EpochSeconds) -> Write:
+def revert_to_hold(hold_id: str, order: OrderRef, expires_at: UnixSeconds) -> Write:
     """Give units an end, at the order's epoch, unless the order has gone on to a later one."""
     return Write(
         f"SET {_OWN}.{EXPIRES_AT} = :until, {_OWN}.{ORDER} = :order",
         f"{_HAS_UNITS} AND ({_NO_ORDER} OR {_ORDER_NOT_LATER})",
-        {":until": expires_at, ":order": str(order), ":first": str(OrderRef(order.order, 0)), **_ZERO},
+        {":until": expires_at, ":order": str(order), ":first": str(OrderRef(order.order_ref, 0)), **_ZERO},
         {"#h": hold_id},
     )
 
@@ -249,7 +249,7 @@ def release_orphan(hold_id: str, seen: Entry, *, leave_tombstone: bool) -> Write
     return Write(update, _AS_SEEN, values, {"#h": hold_id})
 
 
-def shrink(hold_id: str, seen: int, keep: int, expires_at: EpochSeconds | None) -> Write:
+def shrink(hold_id: str, seen: int, keep: int, expires_at: UnixSeconds | None) -> Write:
     """Units of a hold back, so that ``keep`` are left."""
     values = {":back": seen - keep, ":keep": keep, ":quantity": seen}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :keep"

@@ -8,19 +8,19 @@ from typing import Final
 
 from chalicelib.stock.model import Layout
 
-HOLDS_A_BUCKET: Final = 24
+HOLDS_PER_BUCKET: Final = 24
 """Under 1,024 bytes with room for nine pointers; divisible by 2, 3 and 4, so equal buyers leave no crumbs."""
 
-_MOST_HOLDS: Final = 1_000
+_MAX_HOLDS_PER_BUCKET: Final = 1_000
 """Holds that a bucket may come to have by stock that is added."""
 
-_FULLEST: Final = 28
+_MAX_PLANNED_HOLDS: Final = 28
 """Holds that a bucket may be planned for to keep a drop within one summary read; sold, 30 of them fit into 1 KB."""
 
-ONE_SUMMARY: Final = 400
+MAX_BUCKETS_UNSEGMENTED: Final = 400
 """Buckets up to which a drop's summary is recomputed whole without a second thought (0.2 s)."""
 
-_CRUMBLESS: Final = 12
+_LOTS_PER_DEAL: Final = 12
 """Lots are dealt to buckets by the dozen: buyers of 2, 3 or 4 empty such a bucket."""
 
 _HASH_BYTES: Final = 8
@@ -36,10 +36,10 @@ def plan_sizes(stock: int, usual_quantity: int) -> list[int]:
     return _deal(stock, _buckets_for(stock, usual_quantity), usual_quantity)
 
 
-def most_units(layout: Layout, usual_quantity: int) -> int:
+def max_units(layout: Layout, usual_quantity: int) -> int:
     """Units up to which a drop may grow. Every hold is written to its home, so stock that is added later makes homes
     bigger and each hold dearer: 33 write units at this bound. Beyond it, a second drop is the better one."""
-    return layout.homes * _MOST_HOLDS * usual_quantity
+    return layout.homes * _MAX_HOLDS_PER_BUCKET * usual_quantity
 
 
 def plan_additions(layout: Layout, plan: int, quantity: int, usual_quantity: int) -> list[int]:
@@ -54,13 +54,17 @@ def plan_additions(layout: Layout, plan: int, quantity: int, usual_quantity: int
 
 def _buckets_for(stock: int, usual_quantity: int) -> int:
     holds = -(-stock // usual_quantity)
-    buckets = max(1, -(-holds // HOLDS_A_BUCKET))
-    return ONE_SUMMARY if ONE_SUMMARY < buckets <= ONE_SUMMARY * _FULLEST // HOLDS_A_BUCKET else buckets
+    buckets = max(1, -(-holds // HOLDS_PER_BUCKET))
+    return (
+        MAX_BUCKETS_UNSEGMENTED
+        if MAX_BUCKETS_UNSEGMENTED < buckets <= MAX_BUCKETS_UNSEGMENTED * _MAX_PLANNED_HOLDS // HOLDS_PER_BUCKET
+        else buckets
+    )
 
 
 def _deal(units: int, buckets: int, usual_quantity: int) -> list[int]:
     """Deal dozens of lots round the buckets, then single lots of the last dozen and the rest to the emptiest."""
-    dozen = _CRUMBLESS * usual_quantity
+    dozen = _LOTS_PER_DEAL * usual_quantity
     dozens, rest = divmod(units, dozen)
     each, more = divmod(dozens, buckets)
     sizes = [(each + (number < more)) * dozen for number in range(buckets)]

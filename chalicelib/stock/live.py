@@ -15,21 +15,27 @@ from typing import Final
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock.bucket import Bucket
-from chalicelib.stock.layout import ONE_SUMMARY
+from chalicelib.stock.layout import MAX_BUCKETS_UNSEGMENTED
 from chalicelib.stock.model import Layout, Summary
 from chalicelib.stock.store import StockStore
-from chalicelib.stock.summary import added_up, has_expired_hold, record_of_summary, summarise, summary_of
+from chalicelib.stock.summary import (
+    combine_segments,
+    has_expired_hold,
+    summarise,
+    summary_from_record,
+    summary_to_record,
+)
 
-FRESH_FOR: Final[Instant] = 1 * SECOND
+MAX_SUMMARY_AGE: Final[Instant] = 1 * SECOND
 """How old a summary may be that a refusal rests on."""
 
-SEGMENT: Final = 100
+BUCKETS_PER_SEGMENT: Final = 100
 """Buckets of a segment: one batch read."""
 
 TRIES: Final = 3
 """Writes of a summary, refused as rivals won, before it is left to them."""
 
-_SURELY_LATER: Final[Instant] = 3 * SECOND
+_CHANGE_SEEN_AFTER: Final[Instant] = 3 * SECOND
 """A segment read so long after a change has seen it: streams tell whole seconds, and clocks may differ by two."""
 
 Changes = Mapping[int, Instant]
@@ -43,55 +49,59 @@ class Summaries:
         self._store = store
         self._latest: dict[str, Summary] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._empty: dict[tuple[str, int], Instant] = {}
+        self._seen_empty: dict[tuple[str, int], Instant] = {}
 
-    def note_empty(self, drop_id: str, number: int, now: Instant) -> None:
+    def remember_empty(self, drop_id: str, number: int, now: Instant) -> None:
         """A take has seen nothing to be had in a bucket."""
-        self._empty[drop_id, number] = now
+        self._seen_empty[drop_id, number] = now
 
-    def seems_open(self, summary: Summary, number: int, now: Instant) -> bool:
+    def may_have_units(self, summary: Summary, number: int, now: Instant) -> bool:
         """Whether a bucket has units, as the summary has it, and no take of this process saw it empty since.
 
         For a second at most: nothing tells a process of units that come back. What seems closed is not asked, no more:
         that nothing is left is never said on this ground. It spares the refused write of everybody who comes between a
         bucket's end and the summary that shows it.
         """
-        at = bisect_left(summary.open_buckets, number)
-        if at == len(summary.open_buckets) or summary.open_buckets[at] != number:
+        position = bisect_left(summary.open_buckets, number)
+        if position == len(summary.open_buckets) or summary.open_buckets[position] != number:
             return False
-        return self._empty.get((summary.drop_id, number), 0) <= max(summary.as_of, now - FRESH_FOR)
+        return self._seen_empty.get((summary.drop_id, number), 0) <= max(summary.as_of, now - MAX_SUMMARY_AGE)
 
-    def known(self, drop_id: str) -> Summary | None:
+    def read_stored(self, drop_id: str) -> Summary | None:
         """As last written: 0.5 RCU."""
         record = self._store.summary_record(drop_id, strong=False)
-        return None if record is None else summary_of(drop_id, record)
+        return None if record is None else summary_from_record(drop_id, record)
 
-    def fresh(self, layout: Layout, bucket: int, now: Instant) -> Summary:
+    def read_fresh(self, layout: Layout, bucket: int, now: Instant) -> Summary:
         """One at most a second old: what this process had last, else what is written, else made anew.
 
         Of a drop with segments, the one of ``bucket`` is made anew, and any in which a lapse is due.
         """
         with self._locks.setdefault(layout.drop_id, threading.Lock()):
-            for candidate in (self._latest.get, self.known):
+            for candidate in (self._latest.get, self.read_stored):
                 summary = candidate(layout.drop_id)
-                if summary is not None and abs(now - summary.as_of) <= FRESH_FOR and not has_expired_hold(summary, now):
+                if (
+                    summary is not None
+                    and abs(now - summary.as_of) <= MAX_SUMMARY_AGE
+                    and not has_expired_hold(summary, now)
+                ):
                     self._latest[layout.drop_id] = summary
                     return summary
             return self.refresh(layout, now, {bucket: now})
 
-    def begin(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
+    def write_initial(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
         """Write the first summary of buckets that were just laid out, unread, unless there is one. 1 WCU.
 
         One WCU more for each segment, where there are any.
         """
         buckets = [Bucket(number, size, size) for number, size in enumerate(sizes)]
-        if len(sizes) > ONE_SUMMARY:
+        if len(sizes) > MAX_BUCKETS_UNSEGMENTED:
             for segment, numbers in enumerate(_segments(len(sizes))):
                 part = summarise(drop_id, (buckets[number] for number in numbers), None, now)
-                record = record_of_summary(part, numbers.start)
+                record = summary_to_record(part, numbers.start)
                 self._store.put_summary(drop_id, record, seen_as_of=None, segment=segment)
         first = summarise(drop_id, buckets, None, now)
-        if self._store.put_summary(drop_id, record_of_summary(first), seen_as_of=None):
+        if self._store.put_summary(drop_id, summary_to_record(first), seen_as_of=None):
             self._latest[drop_id] = first
 
     def refresh(self, layout: Layout, now: Instant, changes: Changes | None = None) -> Summary:
@@ -103,36 +113,36 @@ class Summaries:
         third winner read the summary after the second had put it, which was after this call had put its segments, so
         it has seen whatever this call was made for. (The second may have read the segments before.)
         """
-        summary = self._make(layout, now, changes)
+        summary = self._recompute(layout, now, changes)
         self._latest[layout.drop_id] = summary
         return summary
 
     def refresh_all(self, changes: Mapping[Layout, Changes], now: Instant) -> None:
         """Refresh many at once: the same reads, a hundred a call. One that a rival wrote meanwhile is made alone."""
         records = self._store.summary_records([layout.drop_id for layout in changes])
-        whole = [layout for layout in changes if layout.homes <= ONE_SUMMARY]
+        whole = [layout for layout in changes if layout.homes <= MAX_BUCKETS_UNSEGMENTED]
         found = self._store.read_buckets((layout.drop_id, number) for layout in whole for number in range(layout.homes))
         for layout in whole:
             record = records.get(layout.drop_id)
             buckets = (found[place] for n in range(layout.homes) if (place := (layout.drop_id, n)) in found)
-            summary = summarise(layout.drop_id, buckets, _summary(layout.drop_id, record), now)
-            if summary.sold_out or not self._settled(summary, record):
+            summary = summarise(layout.drop_id, buckets, _summary_or_none(layout.drop_id, record), now)
+            if summary.sold_out or not self._try_put(summary, record):
                 self.refresh(layout, now)
         for layout in changes.keys() - set(whole):
             self.refresh(layout, now, changes[layout])
 
-    def _make(self, layout: Layout, now: Instant, changes: Changes | None) -> Summary:
+    def _recompute(self, layout: Layout, now: Instant, changes: Changes | None) -> Summary:
         drop_id, summary = layout.drop_id, None
         for _ in range(TRIES):
             record = self._store.summary_record(drop_id, strong=True)
-            before = _summary(drop_id, record)
-            if layout.homes <= ONE_SUMMARY:
+            before = _summary_or_none(drop_id, record)
+            if layout.homes <= MAX_BUCKETS_UNSEGMENTED:
                 summary = summarise(drop_id, self._buckets(drop_id, range(layout.homes)), before, now)
             else:
-                summary = added_up(self._parts(layout, now, changes), before, now)
+                summary = combine_segments(self._segment_summaries(layout, now, changes), before, now)
             if summary.sold_out and not self._is_sold_out(layout, now):
                 summary = replace(summary, sold_out_at=None)
-            if self._settled(summary, record):
+            if self._try_put(summary, record):
                 break
             changes = {}
         assert summary is not None
@@ -147,22 +157,22 @@ class Summaries:
         at the same epoch again, and units that move are counted where they belong. 2 RCU a bucket, when it is told.
         """
         everywhere = [(layout.drop_id, number) for number in range(layout.homes)]
-        once, again = self._store.read_buckets(everywhere), self._store.read_buckets(everywhere)
-        return once == again and summarise(layout.drop_id, again.values(), None, now).sold_out
+        first, second = self._store.read_buckets(everywhere), self._store.read_buckets(everywhere)
+        return first == second and summarise(layout.drop_id, second.values(), None, now).sold_out
 
-    def _parts(self, layout: Layout, now: Instant, changes: Changes | None) -> list[Summary]:
+    def _segment_summaries(self, layout: Layout, now: Instant, changes: Changes | None) -> list[Summary]:
         """The summaries of all segments, in order; those that may have changed are made anew."""
         drop_id, segments = layout.drop_id, _segments(layout.homes)
         records = self._store.segment_records(drop_id, len(segments))
         touched: dict[int, Instant] = {}
         for number, at in (dict.fromkeys(range(layout.homes), now) if changes is None else changes).items():
-            touched[number // SEGMENT] = max(at, touched.get(number // SEGMENT, 0))
+            touched[number // BUCKETS_PER_SEGMENT] = max(at, touched.get(number // BUCKETS_PER_SEGMENT, 0))
         return [
-            self._part(drop_id, segment, numbers, records.get(segment), touched.get(segment), now)
+            self._segment_summary(drop_id, segment, numbers, records.get(segment), touched.get(segment), now)
             for segment, numbers in enumerate(segments)
         ]
 
-    def _part(
+    def _segment_summary(
         self,
         drop_id: str,
         segment: int,
@@ -172,28 +182,28 @@ class Summaries:
         now: Instant,
     ) -> Summary:
         """A segment's summary, made anew where it does not stand, or a bucket changed since, or a hold lapsed."""
-        known = _summary(drop_id, record)
-        if known is not None and not has_expired_hold(known, now):
-            seen = changed_at is None or changed_at + _SURELY_LATER <= known.as_of
-            if seen:
-                return known
+        stored = _summary_or_none(drop_id, record)
+        if stored is not None and not has_expired_hold(stored, now):
+            is_current = changed_at is None or changed_at + _CHANGE_SEEN_AFTER <= stored.as_of
+            if is_current:
+                return stored
         for _ in range(2):
-            made = summarise(drop_id, self._buckets(drop_id, numbers), None, now)
-            if self._settled(made, record, segment):
+            summary = summarise(drop_id, self._buckets(drop_id, numbers), None, now)
+            if self._try_put(summary, record, segment):
                 break
             record = self._store.summary_record(drop_id, strong=True, segment=segment)
-        return made
+        return summary
 
     def _buckets(self, drop_id: str, numbers: Iterable[int]) -> Iterable[Bucket]:
         return self._store.read_buckets((drop_id, number) for number in numbers).values()
 
-    def _settled(self, summary: Summary, record: Mapping[str, int] | None, segment: int | None = None) -> bool:
+    def _try_put(self, summary: Summary, record: Mapping[str, int] | None, segment: int | None = None) -> bool:
         """Put a summary over the record that was read before its buckets. False: a rival put one.
 
         Also one that says the same: a slower rival with an older reading of the buckets is refused only by a put.
         """
-        before = _summary(summary.drop_id, record)
-        written = record_of_summary(summary, 0 if segment is None else segment * SEGMENT)
+        before = _summary_or_none(summary.drop_id, record)
+        written = summary_to_record(summary, 0 if segment is None else segment * BUCKETS_PER_SEGMENT)
         if before is not None:
             written["as_of"] = max(summary.as_of, before.as_of + 1)
         seen_as_of = None if before is None else before.as_of
@@ -201,8 +211,8 @@ class Summaries:
 
 
 def _segments(count: int) -> list[range]:
-    return [range(start, min(start + SEGMENT, count)) for start in range(0, count, SEGMENT)]
+    return [range(start, min(start + BUCKETS_PER_SEGMENT, count)) for start in range(0, count, BUCKETS_PER_SEGMENT)]
 
 
-def _summary(drop_id: str, record: Mapping[str, int] | None) -> Summary | None:
-    return None if record is None else summary_of(drop_id, record)
+def _summary_or_none(drop_id: str, record: Mapping[str, int] | None) -> Summary | None:
+    return None if record is None else summary_from_record(drop_id, record)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-EpochSeconds = int
+UnixSeconds = int
 """Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""
 
-ORDER_WIDTH = 9
-LAST_EPOCH = 999
+ORDER_REF_LENGTH = 9
+MAX_EPOCH = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class HoldRef:
     id: str
     bucket: int
     quantity: int
-    expires_at: EpochSeconds
+    expires_at: UnixSeconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class OrderRef:
     Written with a fixed width, so that references of one order compare as their epochs do, also inside DynamoDB.
     """
 
-    order: str
+    order_ref: str
     epoch: int
 
     def __post_init__(self) -> None:
-        if len(self.order) != ORDER_WIDTH or not 0 <= self.epoch <= LAST_EPOCH:
-            raise ValueError(f"not an order reference of fixed width: {self.order!r}, epoch {self.epoch}")
+        if len(self.order_ref) != ORDER_REF_LENGTH or not 0 <= self.epoch <= MAX_EPOCH:
+            raise ValueError(f"not an order reference of fixed width: {self.order_ref!r}, epoch {self.epoch}")
 
     def __str__(self) -> str:
-        return f"{self.order}{self.epoch:03d}"
+        return f"{self.order_ref}{self.epoch:03d}"
 
 
 # What a take may answer.
@@ -61,7 +61,7 @@ class Taken:
 
     hold: HoldRef
     replay: bool = False
-    sold: bool = False
+    committed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class SoldOut:
 class AllHeld:
     """Every unit is sold or held; from ``next_lapse_at`` on, a take can have what the earliest hold leaves."""
 
-    next_lapse_at: EpochSeconds
+    next_lapse_at: UnixSeconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +90,14 @@ class Busy:
     retry_after_ms: int
 
 
-TakeAnswer = Taken | Fewer | SoldOut | AllHeld | Busy
+TakeResult = Taken | Fewer | SoldOut | AllHeld | Busy
 
 
 # What selling a hold, or holding it again, may answer.
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
+class Committed:
     """``quantity`` units are the order's at this epoch, by this write or an earlier one."""
 
     quantity: int
@@ -107,7 +107,7 @@ class Sold:
 class RevertedToHold:
     """The units stay with the order until ``until``, then lapse by themselves."""
 
-    expires_at: EpochSeconds
+    expires_at: UnixSeconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class StaleEpoch:
     """The order has moved on: the hold stands at a later epoch, or was already held again or sold otherwise at this."""
 
 
-SellAnswer = Sold | Gone | StaleEpoch
+CommitResult = Committed | Gone | StaleEpoch
 RevertToHoldResult = RevertedToHold | Gone | StaleEpoch
 
 
@@ -130,7 +130,7 @@ class HoldStatus:
 
     bucket: int
     quantity: int
-    expires_at: EpochSeconds | None
+    expires_at: UnixSeconds | None
     order: str | None
 
 
@@ -148,12 +148,12 @@ class Summary:
     held: int
     sold: int
     open_buckets: tuple[int, ...]
-    next_lapse_at: EpochSeconds | None
+    next_lapse_at: UnixSeconds | None
     sold_out_at: int | None
     as_of: int
-    largest: int | None = None
+    largest_obtainable: int | None = None
     """The most units that one bucket has: what a single hold can take. None: not known."""
-    largest_in: int | None = None
+    fullest_bucket: int | None = None
     """The bucket that has them."""
 
     @property

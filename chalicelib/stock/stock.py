@@ -13,20 +13,20 @@ from chalicelib.stock.live import Changes, Summaries
 from chalicelib.stock.model import (
     AllHeld,
     Busy,
-    EpochSeconds,
+    CommitResult,
     Fewer,
     HoldRef,
     HoldStatus,
     Layout,
     OrderRef,
     RevertToHoldResult,
-    SellAnswer,
     SoldOut,
     Summary,
-    TakeAnswer,
     Taken,
+    TakeResult,
+    UnixSeconds,
 )
-from chalicelib.stock.rake import Rake
+from chalicelib.stock.rake import Consolidator
 from chalicelib.stock.store import StockStore
 from chalicelib.stock.take import Take
 from chalicelib.telemetry import count
@@ -51,7 +51,7 @@ class Stock:
         store = StockStore(dynamodb, stock_table, commerce_table)
         self._store = store
         self._summaries = Summaries(store)
-        self._rake = Rake(store)
+        self._consolidator = Consolidator(store)
 
     def lay_out(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
         """Put the buckets that are missing, then a first summary. Changes no bucket that exists.
@@ -65,7 +65,7 @@ class Stock:
                 if (drop_id, number) not in there:
                     self._store.put_buckets(drop_id, {number: size})
         if anew:
-            self._summaries.begin(drop_id, sizes, now)
+            self._summaries.write_initial(drop_id, sizes, now)
         elif self._store.summary_record(drop_id, strong=True) is None:
             self._summaries.refresh(Layout(drop_id, len(sizes)), now)
 
@@ -74,26 +74,26 @@ class Stock:
         layout: Layout,
         hold_id: str,
         quantity: int,
-        expires_at: EpochSeconds,
+        expires_at: UnixSeconds,
         summary: Summary | None,
         *,
         now: Instant,
-    ) -> TakeAnswer:
+    ) -> TakeResult:
         """Hold ``quantity`` units until ``until``. All of them in one bucket: a hold is never split.
 
         ``summary`` is what the caller knows, at most one second old, on a first try; None on a retry: then this hold
         is looked for before any refusal. Costs 1 WCU where home has units, 2 and 0.5 RCU for a stray; nothing at all
         while ``summary`` shows nothing.
         """
-        attempt = Take(self._store, self._summaries, self._rake, layout, hold_id, quantity, expires_at, now)
-        answer = attempt.run(summary)
+        attempt = Take(self._store, self._summaries, self._consolidator, layout, hold_id, quantity, expires_at, now)
+        result = attempt.run(summary)
         if not layout.is_goods:
-            return answer
-        again = isinstance(answer, Taken) and answer.replay
-        count("takes_repeated" if again else _METRICS[type(answer)])
+            return result
+        is_replay = isinstance(result, Taken) and result.replay
+        count("takes_repeated" if is_replay else _METRICS[type(result)])
         if attempt.probes:
             count("take_probes", attempt.probes)
-        return answer
+        return result
 
     def find_hold(self, layout: Layout, hold_id: str) -> Taken | None:
         """A hold as an earlier try took it, by a strong read of its home (1 RCU; one more where home points on)."""
@@ -101,23 +101,23 @@ class Stock:
         if status is None:
             return None
         hold = HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
-        return Taken(hold, replay=True, sold=status.expires_at is None)
+        return Taken(hold, replay=True, committed=status.expires_at is None)
 
     def get_hold_statuses(self, refs: Sequence[tuple[Layout, HoldRef]]) -> list[HoldStatus | None]:
         """How each hold stands, by strong reads (1 RCU a bucket, in batches of 100); None when it is gone."""
         return verbs.get_hold_statuses(self._store, refs)
 
-    def sell(
+    def commit(
         self, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None = None
-    ) -> SellAnswer:
+    ) -> CommitResult:
         """Give ``keep`` of the hold's units to the order; the surplus is available again. 1 WCU; repeatable.
 
         ``standing`` is how the hold was found to stand, where it is not as it was taken: it spares a refused write.
         """
-        return verbs.sell(self._store, layout, ref, keep, order, status)
+        return verbs.commit(self._store, layout, ref, keep, order, status)
 
     def revert_to_hold(
-        self, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: EpochSeconds
+        self, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: UnixSeconds
     ) -> RevertToHoldResult:
         """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""
         return verbs.revert_to_hold(self._store, layout, ref, order, expires_at)
@@ -129,7 +129,7 @@ class Stock:
         """
         return verbs.release(self._store, layout, ref, order)
 
-    def shrink(self, layout: Layout, ref: HoldRef, keep: int, expires_at: EpochSeconds | None = None) -> bool:
+    def shrink(self, layout: Layout, ref: HoldRef, keep: int, expires_at: UnixSeconds | None = None) -> bool:
         """Bring a hold of ``ref.quantity`` units down to ``keep``, perhaps with a new end. 1 WCU; repeatable.
 
         False when the hold is gone, sold, or of another quantity.
@@ -146,7 +146,7 @@ class Stock:
 
     def summary(self, drop_id: str) -> Summary | None:
         """The live summary as last written: one eventually consistent read (0.5 RCU)."""
-        return self._summaries.known(drop_id)
+        return self._summaries.read_stored(drop_id)
 
     def refresh(self, layout: Layout, now: Instant, changes: Changes | None = None) -> Summary:
         """Recompute the summary from the buckets (1 RCU each), and write it if it changed (1 WCU).

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import from_item, refused, refused_item, to_item
+from chalicelib.aws import existing_item, from_item, is_condition_failure, to_item
 from chalicelib.errors import Unavailable
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, bucket_of
@@ -15,10 +15,10 @@ from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, buc
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_KEYS_A_BATCH = 100
+_KEYS_PER_BATCH = 100
 _BATCH_ATTEMPTS = 10
-_WRITES_A_TRANSACTION = 100
-_CONFLICTS = 5
+_WRITES_PER_TRANSACTION = 100
+_MAX_CONFLICTS = 5
 _LOST_RACE_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
 _NOT_EXISTS = "attribute_not_exists(pk)"
 _SEGMENT = "LIVE#"
@@ -51,8 +51,8 @@ class StockStore:
         return found
 
     def _batches(self, table: str, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-        for start in range(0, len(keys), _KEYS_A_BATCH):
-            yield from self._batch(table, keys[start : start + _KEYS_A_BATCH])
+        for start in range(0, len(keys), _KEYS_PER_BATCH):
+            yield from self._batch(table, keys[start : start + _KEYS_PER_BATCH])
 
     def _batch(self, table: str, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
         for _ in range(_BATCH_ATTEMPTS):
@@ -72,10 +72,10 @@ class StockStore:
         items = [{KEY: f"{drop_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}} for number, size in sizes.items()]
         if len(items) == 1:
             return self._put(self._stock_table, items[0], _NOT_EXISTS, {})
-        for start in range(0, len(items), _WRITES_A_TRANSACTION):
+        for start in range(0, len(items), _WRITES_PER_TRANSACTION):
             puts = [
                 {"Put": {"TableName": self._stock_table, "Item": to_item(item), "ConditionExpression": _NOT_EXISTS}}
-                for item in items[start : start + _WRITES_A_TRANSACTION]
+                for item in items[start : start + _WRITES_PER_TRANSACTION]
             ]
             if not self._all_or_none(puts):
                 return False
@@ -87,15 +87,15 @@ class StockStore:
         ``Unavailable`` when there is no such bucket.
         """
         call = self._update(drop_id, number, write)
-        for _ in range(_CONFLICTS):
+        for _ in range(_MAX_CONFLICTS):
             try:
                 self._dynamodb.update_item(**call, ReturnValuesOnConditionCheckFailure="ALL_OLD")
             except ClientError as error:
                 if error.response["Error"]["Code"] == "TransactionConflictException":
                     continue  # units are on the move here, for some milliseconds; nothing was changed
-                if not refused(error):
+                if not is_condition_failure(error):
                     raise
-                existing = refused_item(error)
+                existing = existing_item(error)
                 if existing is None:
                     raise _bucket_missing(drop_id, number) from error
                 return bucket_of(from_item(existing))
@@ -164,7 +164,7 @@ class StockStore:
                 TableName=table, Item=to_item(item), ConditionExpression=condition, **cast("Any", extra)
             )
         except ClientError as error:
-            if refused(error):
+            if is_condition_failure(error):
                 return False
             raise
         return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, Entry
-from chalicelib.stock.model import AllHeld, Busy, EpochSeconds, Fewer, SoldOut, Summary
+from chalicelib.stock.model import AllHeld, Busy, Fewer, SoldOut, Summary, UnixSeconds
 
 
 def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
@@ -22,7 +22,7 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
     size = available = held = sold = largest = 0
     largest_in: int | None = None
     open_buckets: list[int] = []
-    expiries: list[EpochSeconds] = []
+    expiries: list[UnixSeconds] = []
     for bucket in buckets:
         obtainable = bucket.obtainable(seconds)
         unexpired = [entry for entry in bucket.holds.values() if entry.is_held and not entry.is_expired(seconds)]
@@ -33,9 +33,9 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
         expiries += [entry.expires_at for entry in unexpired if entry.expires_at is not None]
         if obtainable > 0:
             open_buckets.append(bucket.number)
-        at_once = bucket.obtainable_at_once(seconds)
-        if at_once > largest:
-            largest, largest_in = at_once, bucket.number
+        in_one_write = bucket.obtainable_at_once(seconds)
+        if in_one_write > largest:
+            largest, largest_in = in_one_write, bucket.number
     return Summary(
         drop_id=drop_id,
         size=size,
@@ -46,15 +46,15 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
         next_lapse_at=min(expiries, default=None),
         sold_out_at=_sold_out_at(size, sold, before, now),
         as_of=now,
-        largest=largest,
-        largest_in=largest_in,
+        largest_obtainable=largest,
+        fullest_bucket=largest_in,
     )
 
 
-def added_up(parts: Collection[Summary], before: Summary | None, now: Instant) -> Summary:
+def combine_segments(parts: Collection[Summary], before: Summary | None, now: Instant) -> Summary:
     """The summary of a drop from those of its segments, in their order."""
     first, *others = parts
-    largest = max(parts, key=lambda part: part.largest or 0)
+    largest = max(parts, key=lambda part: part.largest_obtainable or 0)
     expiries = [part.next_lapse_at for part in parts if part.next_lapse_at is not None]
     size, sold = sum(part.size for part in parts), sum(part.sold for part in parts)
     return replace(
@@ -67,8 +67,8 @@ def added_up(parts: Collection[Summary], before: Summary | None, now: Instant) -
         next_lapse_at=min(expiries, default=None),
         sold_out_at=_sold_out_at(size, sold, before, now),
         as_of=now,
-        largest=largest.largest,
-        largest_in=largest.largest_in,
+        largest_obtainable=largest.largest_obtainable,
+        fullest_bucket=largest.fullest_bucket,
     )
 
 
@@ -78,7 +78,7 @@ def _sold_out_at(size: int, sold: int, before: Summary | None, now: Instant) -> 
     return before.sold_out_at if before is not None and before.sold_out else now
 
 
-def summary_of(drop_id: str, record: Mapping[str, Any]) -> Summary:
+def summary_from_record(drop_id: str, record: Mapping[str, Any]) -> Summary:
     """A summary from the record that :func:`record_of_summary` made (the ``LIVE`` item of the drop)."""
     bits, first = int.from_bytes(record["open"], "little"), record.get("first") or 0
     return Summary(
@@ -91,12 +91,12 @@ def summary_of(drop_id: str, record: Mapping[str, Any]) -> Summary:
         next_lapse_at=record.get("next_lapse_at"),
         sold_out_at=record.get("sold_out_at"),
         as_of=record["as_of"],
-        largest=record.get("largest"),
-        largest_in=record.get("largest_in"),
+        largest_obtainable=record.get("largest"),
+        fullest_bucket=record.get("largest_in"),
     )
 
 
-def record_of_summary(summary: Summary, first: int = 0) -> dict[str, Any]:
+def summary_to_record(summary: Summary, first: int = 0) -> dict[str, Any]:
     """A summary as a record. Open buckets are a bitmap from the ``first`` bucket on: 50 bytes for 400."""
     bits = sum(1 << number - first for number in summary.open_buckets)
     return {
@@ -109,8 +109,8 @@ def record_of_summary(summary: Summary, first: int = 0) -> dict[str, Any]:
         "next_lapse_at": summary.next_lapse_at,
         "sold_out_at": summary.sold_out_at,
         "as_of": summary.as_of,
-        "largest": summary.largest,
-        "largest_in": summary.largest_in,
+        "largest": summary.largest_obtainable,
+        "largest_in": summary.fullest_bucket,
     }
 
 
@@ -135,6 +135,6 @@ def refusal(
         return AllHeld(summary.next_lapse_at + CLOCK_SKEW_SECONDS + 1)
     if summary.available == 0:
         return Busy(retry_after_ms)
-    if summary.largest is not None and 0 < summary.largest < quantity:
-        return Fewer(summary.largest)
+    if summary.largest_obtainable is not None and 0 < summary.largest_obtainable < quantity:
+        return Fewer(summary.largest_obtainable)
     return None

@@ -15,8 +15,8 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import (
     FENCE_SECONDS,
-    ROOM_FOR_HOLDS,
-    ROOM_FOR_POINTERS,
+    MAX_ENTRIES,
+    MAX_ENTRIES_FOR_POINTERS,
     Bucket,
     Dead,
     Entry,
@@ -29,16 +29,16 @@ from chalicelib.stock.bucket import (
 )
 from chalicelib.stock.layout import home_of, number_of
 from chalicelib.stock.live import Summaries
-from chalicelib.stock.model import Busy, EpochSeconds, Fewer, HoldRef, Layout, Summary, TakeAnswer, Taken
-from chalicelib.stock.pointers import clear_away
-from chalicelib.stock.rake import Rake
+from chalicelib.stock.model import Busy, Fewer, HoldRef, Layout, Summary, Taken, TakeResult, UnixSeconds
+from chalicelib.stock.pointers import sweep_pointers
+from chalicelib.stock.rake import Consolidator
 from chalicelib.stock.store import StockStore
 from chalicelib.stock.summary import refusal
 
-PROBES: Final = 4
+MAX_PROBES: Final = 4
 """Eventually consistent reads of other buckets that one take may make: half a read unit each, a tenth of a write."""
 
-_WRITES_AT_A_BUCKET: Final = 3
+_MAX_WRITES_PER_BUCKET: Final = 3
 
 
 class Take:
@@ -48,66 +48,71 @@ class Take:
         self,
         store: StockStore,
         summaries: Summaries,
-        rake: Rake,
+        rake: Consolidator,
         layout: Layout,
         hold_id: str,
         quantity: int,
-        expires_at: EpochSeconds,
+        expires_at: UnixSeconds,
         now: Instant,
     ) -> None:
         self._store = store
         self._summaries = summaries
-        self._rake = rake
+        self._consolidator = rake
         self._layout = layout
         self._hold_id = hold_id
         self._quantity = quantity
         self._expires_at = expires_at
         self._now = now
-        self._seconds: EpochSeconds = now // SECOND
+        self._seconds: UnixSeconds = now // SECOND
         self._home = home_of(hold_id, layout)
-        self._at = self._home
+        self._current = self._home
         self._pointer: Entry | None = None
-        self._asked: set[int] = set()
+        self._tried: set[int] = set()
         self._fewer = 0
         self.probes = 0
 
-    def run(self, known: Summary | None) -> TakeAnswer:
+    def run(self, summary: Summary | None) -> TakeResult:
         """Take the units. ``known`` None means that an earlier try may have taken them already."""
-        if known is not None:
-            outcome = refusal(known, self._quantity, self._now, self._pause_ms())
+        if summary is not None:
+            outcome = refusal(summary, self._quantity, self._now, self._pause_ms())
             if isinstance(outcome, Fewer):
-                return self._gather(known) or outcome
+                return self._consolidate_and_take(summary) or outcome
             if outcome is not None:
                 return outcome
-        believed = known if known is not None else self._summaries.known(self._layout.drop_id)
-        answer = self._begin(believed, first_try=known is not None)
-        if answer is None and believed is not None:
-            answer = self._stray(believed)
-        if answer is not None:
-            return answer
-        fresh = self._summaries.fresh(self._layout, self._home, self._now)
-        return self._home_anew(fresh) or self._stray(fresh) or self._gather(fresh) or self._refuse(fresh)
+        believed_summary = summary if summary is not None else self._summaries.read_stored(self._layout.drop_id)
+        result = self._try_home(believed_summary, first_try=summary is not None)
+        if result is None and believed_summary is not None:
+            result = self._try_overflow(believed_summary)
+        if result is not None:
+            return result
+        fresh = self._summaries.read_fresh(self._layout, self._home, self._now)
+        return (
+            self._retry_home(fresh)
+            or self._try_overflow(fresh)
+            or self._consolidate_and_take(fresh)
+            or self._refuse(fresh)
+        )
 
-    def _begin(self, believed: Summary | None, *, first_try: bool) -> TakeAnswer | None:
+    def _try_home(self, believed: Summary | None, *, first_try: bool) -> TakeResult | None:
         """Ask home: by the write itself where it seems to have units, by a strong read where a hold may stand there."""
-        if believed is None or self._seems_open(believed, self._home):
+        if believed is None or self._may_have_units(believed, self._home):
             return self._take_at(self._home, None)
         if first_try:
             return None
         return self._take_at(self._home, self._store.read_bucket(self._layout.drop_id, self._home, strong=True))
 
-    def _home_anew(self, fresh: Summary) -> TakeAnswer | None:
-        if self._pointer is None and self._home not in self._asked and self._seems_open(fresh, self._home):
+    def _retry_home(self, fresh: Summary) -> TakeResult | None:
+        if self._pointer is None and self._home not in self._tried and self._may_have_units(fresh, self._home):
             return self._take_at(self._home, None)
         return None
 
-    def _stray(self, summary: Summary) -> TakeAnswer | None:
+    def _try_overflow(self, summary: Summary) -> TakeResult | None:
         """Try other buckets that have units, one after another; None when none is left to try."""
         for number in self._candidates(summary):
-            if self.probes >= PROBES:
+            if self.probes >= MAX_PROBES:
                 return None
             self.probes += 1
-            self._asked.add(number)
+            self._tried.add(number)
             bucket = self._store.read_bucket(self._layout.drop_id, number, strong=False)
             match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
                 case Short(obtainable):
@@ -115,88 +120,92 @@ class Take:
                 case Ours():
                     return self._take_at(self._home, None)  # it is known there, or points here
                 case Room():
-                    answer = self._go(number, bucket)
-                    if answer is not None:
-                        return answer
+                    result = self._move_to(number, bucket)
+                    if result is not None:
+                        return result
         return None
 
     def _candidates(self, summary: Summary) -> list[int]:
         """Buckets to read, in an order of the hold's own; the fullest is asked at the latest with the last read."""
-        numbers, closed = summary.open_buckets, {*self._asked, self._at}
-        turn = bisect_left(numbers, self._start)
-        others = (n for n in chain(islice(numbers, turn, None), islice(numbers, turn)) if n not in closed)
-        candidates = list(islice((n for n in others if self._seems_open(summary, n)), PROBES))
-        fullest = summary.largest_in
+        numbers, closed = summary.open_buckets, {*self._tried, self._current}
+        start = bisect_left(numbers, self._scan_start)
+        others = (n for n in chain(islice(numbers, start, None), islice(numbers, start)) if n not in closed)
+        candidates = list(islice((n for n in others if self._may_have_units(summary, n)), MAX_PROBES))
+        fullest = summary.fullest_bucket
         if self._quantity > 1 and fullest is not None and fullest not in closed.union(candidates):
-            candidates.insert(PROBES - 1, fullest)
+            candidates.insert(MAX_PROBES - 1, fullest)
         return candidates
 
-    def _gather(self, summary: Summary) -> TakeAnswer | None:
+    def _consolidate_and_take(self, summary: Summary) -> TakeResult | None:
         """Have crumbs raked together in one bucket, and take there."""
-        number = self._rake.gather(self._layout, summary, self._quantity, self._start, self._now)
+        number = self._consolidator.gather(self._layout, summary, self._quantity, self._scan_start, self._now)
         if number is None:
             return None
         bucket = self._store.read_bucket(self._layout.drop_id, number, strong=True)
-        return self._take_at(number, bucket) if number == self._at else self._go(number, bucket)
+        return self._take_at(number, bucket) if number == self._current else self._move_to(number, bucket)
 
     @property
-    def _start(self) -> int:
+    def _scan_start(self) -> int:
         return number_of(self._hold_id) // self._layout.homes % self._layout.homes
 
-    def _go(self, number: int, bucket: Bucket) -> TakeAnswer | None:
+    def _move_to(self, number: int, bucket: Bucket) -> TakeResult | None:
         """Leave the bucket where the hold may be taken now for ``number``, then take there."""
         drop_id, hold_id = self._layout.drop_id, self._hold_id
         pointer = Entry(0, points_to=number, version=self._now)
         if self._pointer is None:
-            existing = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_POINTERS))
+            existing = self._store.write(
+                drop_id, self._home, expressions.point(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
+            )
             if existing is not None and hold_id not in existing.holds:
-                clear_away(self._store, self._layout, existing, self._now)
-                existing = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, ROOM_FOR_HOLDS))
+                sweep_pointers(self._store, self._layout, existing, self._now)
+                existing = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, MAX_ENTRIES))
         else:
-            answer = self._fence()
-            if answer is not None:
-                return answer
+            result = self._fence_bucket()
+            if result is not None:
+                return result
             if number == self._home:
                 return self._take_at(number, bucket)
-            existing = self._store.write(drop_id, self._home, expressions.exchange(hold_id, self._pointer, pointer))
+            existing = self._store.write(
+                drop_id, self._home, expressions.compare_and_set(hold_id, self._pointer, pointer)
+            )
         if existing is not None:
             return self._learn_from_home(existing)
-        self._at, self._pointer = number, pointer
+        self._current, self._pointer = number, pointer
         return self._take_at(number, bucket)
 
-    def _fence(self) -> TakeAnswer | None:
+    def _fence_bucket(self) -> TakeResult | None:
         """Close the bucket that is being left. An answer when it turns out to have the hold, or to have no room."""
         fence = expressions.fence(self._hold_id, self._seconds + FENCE_SECONDS)
-        existing = self._store.write(self._layout.drop_id, self._at, fence)
+        existing = self._store.write(self._layout.drop_id, self._current, fence)
         if existing is None:
             return None
         own = existing.holds.get(self._hold_id)
-        return self._taken(self._at, own) if own is not None and own.has_units else self._busy()
+        return self._already_taken(self._current, own) if own is not None and own.has_units else self._busy()
 
-    def _learn_from_home(self, home: Bucket) -> TakeAnswer | None:
+    def _learn_from_home(self, home: Bucket) -> TakeResult | None:
         """Another thread of the same hold was here: go where it went. No entry: home has no room for a pointer."""
         own = home.holds.get(self._hold_id)
         if own is None or own.is_dead:
             return self._busy()
-        return self._taken(self._home, own) if own.has_units else self._follow(own)
+        return self._already_taken(self._home, own) if own.has_units else self._follow_pointer(own)
 
-    def _follow(self, pointer: Entry) -> TakeAnswer | None:
+    def _follow_pointer(self, pointer: Entry) -> TakeResult | None:
         assert pointer.points_to is not None
-        self._at, self._pointer = pointer.points_to, pointer
-        self._asked.discard(self._home)  # it may have units again, and be gone back to
-        bucket = self._store.read_bucket(self._layout.drop_id, self._at, strong=True)
-        return self._take_at(self._at, bucket)
+        self._current, self._pointer = pointer.points_to, pointer
+        self._tried.discard(self._home)  # it may have units again, and be gone back to
+        bucket = self._store.read_bucket(self._layout.drop_id, self._current, strong=True)
+        return self._take_at(self._current, bucket)
 
-    def _take_at(self, number: int, bucket: Bucket | None) -> TakeAnswer | None:
+    def _take_at(self, number: int, bucket: Bucket | None) -> TakeResult | None:
         """Take at a bucket that may have this hold; ``bucket`` None: without having read it. None: it has too few."""
-        self._asked.add(number)
-        for _ in range(_WRITES_AT_A_BUCKET):
+        self._tried.add(number)
+        for _ in range(_MAX_WRITES_PER_BUCKET):
             found = self._meaning(bucket)
             match found:
                 case Ours(entry):
-                    return self._taken(number, entry)
+                    return self._already_taken(number, entry)
                 case Moved(pointer):
-                    return self._follow(pointer)
+                    return self._follow_pointer(pointer)
                 case Dead():
                     return self._busy()
                 case Fenced():
@@ -212,29 +221,29 @@ class Take:
                 return Taken(hold)
         return None
 
-    def _seems_open(self, summary: Summary, number: int) -> bool:
-        return self._summaries.seems_open(summary, number, self._now)
+    def _may_have_units(self, summary: Summary, number: int) -> bool:
+        return self._summaries.may_have_units(summary, number, self._now)
 
     def _fell_short(self, number: int, obtainable: int) -> None:
         self._fewer = max(self._fewer, obtainable)
         if not obtainable:
-            self._summaries.note_empty(self._layout.drop_id, number, self._now)
+            self._summaries.remember_empty(self._layout.drop_id, number, self._now)
 
     def _meaning(self, bucket: Bucket | None) -> Ours | Moved | Fenced | Dead | Short | Room:
         if bucket is None:
             return Room()
         return meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer)
 
-    def _taken(self, number: int, entry: Entry) -> Taken:
+    def _already_taken(self, number: int, entry: Entry) -> Taken:
         """The hold was there before: answered as taken, with what stands there."""
         expires_at = self._expires_at if entry.expires_at is None else entry.expires_at
-        return Taken(HoldRef(self._hold_id, number, entry.quantity, expires_at), replay=True, sold=entry.is_sold)
+        return Taken(HoldRef(self._hold_id, number, entry.quantity, expires_at), replay=True, committed=entry.is_sold)
 
-    def _refuse(self, fresh: Summary) -> TakeAnswer:
+    def _refuse(self, fresh: Summary) -> TakeResult:
         reason = refusal(fresh, self._quantity, self._now, self._pause_ms())
         if reason is not None:
             return reason
-        unseen = set(fresh.open_buckets) - self._asked
+        unseen = set(fresh.open_buckets) - self._tried
         return Fewer(self._fewer) if self._fewer and not unseen else self._busy()
 
     def _busy(self) -> Busy:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, Entry
 from chalicelib.stock.expressions import Write
 from chalicelib.stock.layout import home_of
 from chalicelib.stock.model import (
-    EpochSeconds,
+    CommitResult,
+    Committed,
     Gone,
     HoldRef,
     HoldStatus,
@@ -23,70 +24,69 @@ from chalicelib.stock.model import (
     OrderRef,
     RevertedToHold,
     RevertToHoldResult,
-    SellAnswer,
-    Sold,
     StaleEpoch,
+    UnixSeconds,
 )
 from chalicelib.stock.store import StockStore
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 _TRIES: Final = 5
 """Writes a verb makes before it calls the hold contended: each refusal means that somebody else's write landed."""
 
 
-def sell(
+def commit(
     store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None
-) -> SellAnswer:
+) -> CommitResult:
     """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot sell {keep} of a hold of {ref.quantity}")
-    place, seen = ref.bucket, Entry(ref.quantity, ref.expires_at)
+    number, seen = ref.bucket, Entry(ref.quantity, ref.expires_at)
     if status is not None:
-        place, seen = status.bucket, Entry(status.quantity, status.expires_at, status.order)
-        told = _may_sell(seen, keep, order)
-        if told is not None:
-            return told
+        number, seen = status.bucket, Entry(status.quantity, status.expires_at, status.order)
+        outcome = _commit_outcome(seen, keep, order)
+        if outcome is not None:
+            return outcome
     for _ in range(_TRIES):
-        write = expressions.sell(ref.id, seen, keep, order)
-        existing = store.write(layout.drop_id, place, write)
+        write = expressions.commit(ref.id, seen, keep, order)
+        existing = store.write(layout.drop_id, number, write)
         if existing is None:
-            return Sold(keep)
-        found = _own(store, layout, ref, place, existing)
+            return Committed(keep)
+        found = _locate(store, layout, ref, number, existing)
         if found is None:
             return Gone()
-        place, seen = found
-        answer = _may_sell(seen, keep, order)
-        if answer is not None:
-            return answer
-    raise Contended("the hold is being changed by others")
+        number, seen = found
+        result = _commit_outcome(seen, keep, order)
+        if result is not None:
+            return result
+    raise WriteConflict("the hold is being changed by others")
 
 
-def _may_sell(seen: Entry, keep: int, order: OrderRef) -> SellAnswer | None:
+def _commit_outcome(seen: Entry, keep: int, order: OrderRef) -> CommitResult | None:
     """What selling to the order comes to, as the hold stands; None: it may be sold."""
     if seen.quantity < keep:
         return Gone()
     if seen.order is not None:
-        if not seen.order.startswith(order.order):
+        if not seen.order.startswith(order.order_ref):
             return Gone()
         if seen.order == str(order) and seen.is_sold and seen.quantity == keep:
-            return Sold(keep)
+            return Committed(keep)
         if seen.order >= str(order):
             return StaleEpoch()
     return None
 
 
 def revert_to_hold(
-    store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: EpochSeconds
+    store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: UnixSeconds
 ) -> RevertToHoldResult:
     """Keep the units for the order until ``until``, so that a sell at this epoch that lands later is refused."""
 
     def interpret(seen: Entry) -> RevertToHoldResult | None:
         if not seen.has_units:
             return Gone()
-        if seen.order is None or str(OrderRef(order.order, 0)) <= seen.order <= str(order):
+        if seen.order is None or str(OrderRef(order.order_ref, 0)) <= seen.order <= str(order):
             return None
-        return StaleEpoch() if seen.order.startswith(order.order) else Gone()
+        return StaleEpoch() if seen.order.startswith(order.order_ref) else Gone()
 
     success: RevertToHoldResult = RevertedToHold(expires_at)
     write = expressions.revert_to_hold(ref.id, order, expires_at)
@@ -105,7 +105,7 @@ def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | N
     return _write(store, layout, ref, expressions.release(ref.id, order), interpret, done=True, gone=True)
 
 
-def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, expires_at: EpochSeconds | None) -> bool:
+def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, expires_at: UnixSeconds | None) -> bool:
     """Bring the hold down to ``keep`` units."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot shrink a hold of {ref.quantity} to {keep}")
@@ -139,37 +139,37 @@ def _write(
     layout: Layout,
     ref: HoldRef,
     write: Write,
-    interpret: Callable[[Entry], _Answer | None],
+    interpret: Callable[[Entry], _Result | None],
     *,
-    done: _Answer,
-    gone: _Answer,
-) -> _Answer:
+    done: _Result,
+    gone: _Result,
+) -> _Result:
     """Write where the hold is. ``refused`` says what an entry that stood in the way means; None: write again there."""
-    place = ref.bucket
+    number = ref.bucket
     for _ in range(_TRIES):
-        existing = store.write(layout.drop_id, place, write)
+        existing = store.write(layout.drop_id, number, write)
         if existing is None:
             return done
-        found = _own(store, layout, ref, place, existing)
+        found = _locate(store, layout, ref, number, existing)
         if found is None:
             return gone
-        place, seen = found
-        answer = interpret(seen)
-        if answer is not None:
-            return answer
-    raise Contended("the hold is being changed by others")
+        number, seen = found
+        result = interpret(seen)
+        if result is not None:
+            return result
+    raise WriteConflict("the hold is being changed by others")
 
 
-def _own(store: StockStore, layout: Layout, ref: HoldRef, place: int, existing: Bucket) -> tuple[int, Entry] | None:
+def _locate(store: StockStore, layout: Layout, ref: HoldRef, number: int, existing: Bucket) -> tuple[int, Entry] | None:
     """The hold's own entry and its bucket: in the bucket that stood in the way, or where home says. None: gone."""
     entry = existing.holds.get(ref.id)
     home = home_of(ref.id, layout)
-    if place != home and not _is_the_hold(entry):
-        place, entry = home, store.read_bucket(layout.drop_id, home, strong=True).holds.get(ref.id)
+    if number != home and not _is_the_hold(entry):
+        number, entry = home, store.read_bucket(layout.drop_id, home, strong=True).holds.get(ref.id)
     if entry is not None and entry.points_to is not None:
-        place = entry.points_to
-        entry = store.read_bucket(layout.drop_id, place, strong=True).holds.get(ref.id)
-    return (place, entry) if entry is not None and _is_the_hold(entry) else None
+        number = entry.points_to
+        entry = store.read_bucket(layout.drop_id, number, strong=True).holds.get(ref.id)
+    return (number, entry) if entry is not None and _is_the_hold(entry) else None
 
 
 def _is_the_hold(entry: Entry | None) -> bool:
@@ -182,7 +182,7 @@ def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
     dead = Entry(0)
     home = home_of(hold_id, layout)
     for _ in range(_TRIES):
-        at_home = store.write(layout.drop_id, home, expressions.exchange(hold_id, None, dead))
+        at_home = store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, None, dead))
         own = None if at_home is None else at_home.holds.get(hold_id)
         if own is None or own.is_dead:
             return True
@@ -192,11 +192,11 @@ def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
         there = store.read_bucket(layout.drop_id, away, strong=True).holds.get(hold_id)
         if there is not None and there.has_units:
             return False
-        if store.write(layout.drop_id, away, expressions.exchange(hold_id, there, dead)) is not None:
+        if store.write(layout.drop_id, away, expressions.compare_and_set(hold_id, there, dead)) is not None:
             continue
-        if store.write(layout.drop_id, home, expressions.exchange(hold_id, own, dead)) is None:
+        if store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, own, dead)) is None:
             return True
-    raise Contended("the hold is being taken by others")
+    raise WriteConflict("the hold is being taken by others")
 
 
 def get_hold_statuses(store: StockStore, refs: Sequence[tuple[Layout, HoldRef]]) -> list[HoldStatus | None]:

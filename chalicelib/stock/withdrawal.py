@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, to_reclaim
@@ -20,15 +20,15 @@ def withdraw(store: StockStore, layout: Layout, plan: int, quantity: int, now: I
     Every process that carries out the plan visits the buckets in the same order, and each bucket keeps what the plan
     took there: so all of them agree on what is left to take at the next bucket, whoever wrote.
     """
-    left, turn = quantity, plan % layout.homes
-    for number in (*range(turn, layout.homes), *range(turn)):
-        if left == 0:
+    remaining, start = quantity, plan % layout.homes
+    for number in (*range(start, layout.homes), *range(start)):
+        if remaining == 0:
             break
-        taken = _withdraw_at(store, layout.drop_id, number, plan, left, now)
+        taken = _withdraw_at(store, layout.drop_id, number, plan, remaining, now)
         if taken is None:
             return None
-        left -= taken
-    return quantity - left
+        remaining -= taken
+    return quantity - remaining
 
 
 def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted: int, now: Instant) -> int | None:
@@ -51,4 +51,4 @@ def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted
         if existing is None:
             return units
         bucket, refusals = existing, refusals + 1
-    raise Contended(f"bucket {number} of drop {drop_id} is too busy; repeat the request")
+    raise WriteConflict(f"bucket {number} of drop {drop_id} is too busy; repeat the request")

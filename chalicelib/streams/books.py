@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.checkout import Purchase, PurchaseStore, log_reference
-from chalicelib.finance import Books, Entry, EntryType, entries_of, order_id_of
+from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of, order_id_of
 from chalicelib.instants import rfc3339
 from chalicelib.streams.batch import failure, failures
 from chalicelib.streams.store import Bus
@@ -17,34 +17,34 @@ _SOURCE = "/livedrop/orders"
 _TYPE = "dev.livedrop.order."
 
 
-def record(
-    event: Mapping[str, Any], purchases: PurchaseStore, books: Books, bus: Bus, time_zone: str
+def post_ledger(
+    event: Mapping[str, Any], purchases: PurchaseStore, ledger: LedgerStore, bus: Bus, time_zone: str
 ) -> dict[str, Any]:
     """Write down and publish what each message says changed, from the order as it now stands.
 
     One consistent read a message, one object a batch and day, one PutEvents for each ten events. A message that cannot
     be understood fails alone; when S3 or the bus fails, all come again. Entries and events keep their ids then.
     """
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     events: list[dict[str, Any]] = []
     failed = []
     for message in event["Records"]:
         try:
             found, told = _work(json.loads(message["body"]), purchases, time_zone)
         except Exception:
-            failed.append(failure(message, "books"))
+            failed.append(failure(message, "ledger"))
         else:
             entries += found
             events += told
-    books.record(entries)
+    ledger.post_entries(entries)
     bus.publish(events)
-    logger.info("books recorded", extra={"entries": len(entries), "events": len(events), "failed": len(failed)})
+    logger.info("ledger posted", extra={"entries": len(entries), "events": len(events), "failed": len(failed)})
     return failures(failed)
 
 
 def _work(
     message: dict[str, Any], purchases: PurchaseStore, time_zone: str
-) -> tuple[list[Entry], list[dict[str, Any]]]:
+) -> tuple[list[LedgerEntry], list[dict[str, Any]]]:
     """Entries to write and events to publish for one message. ``LookupError`` for an order that is not there."""
     purchase = purchases.read(message["purchase_id"])
     if purchase is None or purchase.version < message["version"]:
@@ -56,7 +56,7 @@ def _work(
     return entries, list(_events(purchase, message, entries))
 
 
-def _asked_for(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[Entry]:
+def _asked_for(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[LedgerEntry]:
     back = {EntryType.REFUND, EntryType.SHIPPING_REFUND}
     for entry in entries_of(purchase, time_zone):
         if entry.entry_type in back:
@@ -66,7 +66,7 @@ def _asked_for(purchase: Purchase, message: dict[str, Any], time_zone: str) -> I
             yield entry
 
 
-def _events(purchase: Purchase, message: dict[str, Any], entries: list[Entry]) -> Iterator[dict[str, Any]]:
+def _events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEntry]) -> Iterator[dict[str, Any]]:
     if message["paid"] and purchase.paid_at is not None:
         yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid(purchase))
     for refund in purchase.refunds:

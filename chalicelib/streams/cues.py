@@ -19,11 +19,11 @@ from chalicelib.shows import Cue, Shows, parse_cue
 from chalicelib.streams.store import Queue
 from chalicelib.telemetry import count, logger
 
-_MOST_KEPT: Final = 100_000
+_MAX_PARKED_LENGTH: Final = 100_000
 """Characters of a parked record that are kept: a message has room for no more than a quarter of a megabyte."""
 
-_LONGEST_REASON: Final = 500
-_MOST_REASONS: Final = 10  # in the log; all of them stand in the queue
+_MAX_REASON_LENGTH: Final = 500
+_MAX_LOGGED_REASONS: Final = 10  # in the log; all of them stand in the queue
 
 
 def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) -> None:
@@ -40,7 +40,9 @@ def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) 
     if unreadable:
         parked.send(unreadable)
         count("cues_unreadable", len(unreadable))
-        logger.warning("cues parked", extra={"reasons": [message["reason"] for message in unreadable[:_MOST_REASONS]]})
+        logger.warning(
+            "cues parked", extra={"reasons": [message["reason"] for message in unreadable[:_MAX_LOGGED_REASONS]]}
+        )
     logger.info("cues", extra={"records": len(event["Records"]), "answers": dict(answers)})
 
 
@@ -59,11 +61,11 @@ def _read(record: Mapping[str, Any]) -> Cue:
 def _parked(record: Mapping[str, Any], fault: BadInput) -> dict[str, Any]:
     kinesis = record["kinesis"]
     return {
-        "reason": fault.detail[:_LONGEST_REASON],
-        "field": fault.field and fault.field[:_LONGEST_REASON],
+        "reason": fault.detail[:_MAX_REASON_LENGTH],
+        "field": fault.field and fault.field[:_MAX_REASON_LENGTH],
         "event_id": record.get("eventID"),
         "partition_key": kinesis.get("partitionKey"),
         "sequence_number": kinesis.get("sequenceNumber"),
-        "data": kinesis["data"][:_MOST_KEPT],
-        "cut": len(kinesis["data"]) > _MOST_KEPT,
+        "data": kinesis["data"][:_MAX_PARKED_LENGTH],
+        "cut": len(kinesis["data"]) > _MAX_PARKED_LENGTH,
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.checkout import MOST_DETAIL, Checkout, EnqueueCapture, audit_report
+from chalicelib.checkout import MAX_DETAIL, Checkout, EnqueueCapture, audit_report
 from chalicelib.errors import LivedropError
 from chalicelib.finance import Exporter, Exports
 from chalicelib.instants import HOUR, Clock, Instant
@@ -39,39 +39,45 @@ def close_day(exports: Exports, clock: Clock) -> dict[str, Any]:
     return {"closed": [{"date": run.date, "manifest": run.manifest_key} for run in runs], "differences": differences}
 
 
-def repair(checkout: Checkout, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+def recover_orders(checkout: Checkout, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
     """Move on what lost messages left behind: overdue placed purchases, unfinished refunds, missing ledger entries."""
-    found = asdict(checkout.repair(to_capture(capture_queue), now)) | {"entries_recorded": exporter.repair(now)}
-    logger.info("repaired", extra=found)
-    return found
+    recovered = asdict(checkout.recover_orders(capture_enqueuer(capture_queue), now)) | {
+        "entries_posted": exporter.post_missing_entries(now)
+    }
+    logger.info("orders recovered", extra=recovered)
+    return recovered
 
 
-def audit(wish: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+def audit_drop(request: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
     """Audit a drop whole, however long it takes, and with ``repair`` mend it; a problem's ``code`` when that cannot be.
 
     For ``livedrop audit``: an HTTP call has not the time to read every purchase of a big shop.
     """
-    lists = {"detail": min(wish["detail"], MOST_DETAIL), "from_bucket": wish["from_bucket"]}
+    lists = {"detail": min(request["detail"], MAX_DETAIL), "from_bucket": request["from_bucket"]}
     try:
-        if not wish["repair"]:
-            return audit_report(checkout.audit(wish["drop_id"], now, _never), **lists)
-        found, mended = checkout.mend(wish["drop_id"], to_capture(capture_queue), now, _never)
+        if not request["repair"]:
+            return audit_report(checkout.audit(request["drop_id"], now, _unlimited), **lists)
+        found, repair_report = checkout.repair_drop(
+            request["drop_id"], capture_enqueuer(capture_queue), now, _unlimited
+        )
     except LivedropError as error:
         return {"code": error.code, "detail": error.detail}
-    return audit_report(found, **lists, mended=mended)
+    return audit_report(found, **lists, repair=repair_report)
 
 
-def reconcile(wish: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+def reconcile_payments(
+    request: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant
+) -> dict[str, Any]:
     """For ``livedrop payments reconcile``: compare the provider's payments of the last hours with our orders."""
-    found = asdict(checkout.reconcile(to_capture(capture_queue), now - wish["hours"] * HOUR, now))
-    logger.info("reconciled", extra=found | {"differences": len(found["differences"])})
-    return found
+    report = asdict(checkout.reconcile(capture_enqueuer(capture_queue), now - request["hours"] * HOUR, now))
+    logger.info("payments reconciled", extra=report | {"differences": len(report["differences"])})
+    return report
 
 
-def to_capture(queue: Queue) -> EnqueueCapture:
+def capture_enqueuer(queue: Queue) -> EnqueueCapture:
     """What tells the capture worker of an attempt again."""
     return lambda purchase_id, attempt: queue.send([{"purchase_id": purchase_id, "attempt": attempt}])
 
 
-def _never() -> bool:
+def _unlimited() -> bool:
     return False

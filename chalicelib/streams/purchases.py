@@ -16,7 +16,7 @@ from chalicelib.telemetry import logger
 _SORT_KEY = "PURCHASE"
 
 
-def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) -> None:
+def relay(event: Mapping[str, Any], capture_queue: Queue, ledger_queue: Queue) -> None:
     """Send what a batch of stream records asks for: one call to each queue for each ten messages.
 
     - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again; ``{provider, event_id}``: a
@@ -24,7 +24,7 @@ def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) ->
     - to the books, ``{purchase_id, version, paid, refunds, cancelled}``: what of an order's books this version changed.
     """
     captures: list[dict[str, Any]] = []
-    bookings: list[dict[str, Any]] = []
+    ledger_messages: list[dict[str, Any]] = []
     for record in event["Records"]:
         told = record["dynamodb"].get("NewImage", {})
         if told.get("sk") == {"S": "EVENT"} and "OldImage" not in record["dynamodb"]:
@@ -34,12 +34,12 @@ def relay(event: Mapping[str, Any], capture_queue: Queue, books_queue: Queue) ->
             continue
         if after.state is PurchaseState.PLACED and (before is None or _attempt(before) != _attempt(after)):
             captures.append({"purchase_id": after.id, "attempt": after.attempt})
-        booking = booking_of(before, after)
-        if booking is not None:
-            bookings.append(booking)
+        changes = ledger_changes(before, after)
+        if changes is not None:
+            ledger_messages.append(changes)
     capture_queue.send(captures)
-    books_queue.send(bookings)
-    counts = {"records": len(event["Records"]), "captures": len(captures), "bookings": len(bookings)}
+    ledger_queue.send(ledger_messages)
+    counts = {"records": len(event["Records"]), "captures": len(captures), "ledger_messages": len(ledger_messages)}
     logger.info("purchases relayed", extra=counts)
 
 
@@ -56,7 +56,7 @@ def _attempt(purchase: Purchase) -> tuple[PurchaseState, int]:
     return purchase.state, purchase.attempt
 
 
-def booking_of(before: Purchase | None, after: Purchase) -> dict[str, Any] | None:
+def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] | None:
     """What a version of a purchase changed in its books; None when nothing."""
     if after.paid_at is None:
         return None

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
     from mypy_boto3_sqs import SQSClient
 
-_MOST_AT_ONCE = 10
-_MOST_BYTES = 256 * 1024
+_MAX_BATCH_ENTRIES = 10
+_MAX_BATCH_BYTES = 256 * 1024
 """What SendMessageBatch and PutEvents take at once: so many entries, and so much in all of them together."""
 _SOURCE = "dev.livedrop"
 _Entry = TypeVar("_Entry")
@@ -26,11 +26,11 @@ class NotSentError(Exception):
 def _batches(entries: Iterable[_Entry], size: Callable[[_Entry], int]) -> Iterator[list[_Entry]]:
     """The entries in their order, as many at once as one call takes. One that is too large by itself goes alone."""
     batch: list[_Entry] = []
-    room = _MOST_BYTES
+    room = _MAX_BATCH_BYTES
     for entry in entries:
-        if batch and (len(batch) == _MOST_AT_ONCE or size(entry) > room):
+        if batch and (len(batch) == _MAX_BATCH_ENTRIES or size(entry) > room):
             yield batch
-            batch, room = [], _MOST_BYTES
+            batch, room = [], _MAX_BATCH_BYTES
         batch.append(entry)
         room -= size(entry)
     if batch:

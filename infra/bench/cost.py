@@ -122,7 +122,7 @@ class Counted:
             taken += [answer] if isinstance(answer, Taken) else []
             buyer, later = buyer + 1, later + 50
         for number, one in enumerate(taken):
-            self._stream.stock.sell(self._layout, one.hold, 1, OrderRef(f"{number:09d}", 1))
+            self._stream.stock.commit(self._layout, one.hold, 1, OrderRef(f"{number:09d}", 1))
         self._stream.stock.refresh(self._layout, later)
         bill = self._meter.new_bill()
         for late in range(_LATE_BUYERS):

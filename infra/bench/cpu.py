@@ -15,7 +15,7 @@ from infra.bench.ground import COMMERCE, STOCK, Ground
 from infra.bench.ways import HOLD_SECONDS
 
 _BUCKETS: Final = 40
-_UNITS_A_BUCKET: Final = 24
+_UNITS_PER_BUCKET: Final = 24
 _A_BATCH: Final = 40
 
 
@@ -40,7 +40,7 @@ def own_cpu(takes: int) -> dict[str, Any]:
     bare: list[float] = []
     while len(ours) * _A_BATCH < takes:
         drops = [f"cpu-{kind}-{len(ours)}" for kind in ("ours", "bare")]
-        layout, twin = (here.put_drop(drop, _BUCKETS * _UNITS_A_BUCKET, clock()) for drop in drops)
+        layout, twin = (here.put_drop(drop, _BUCKETS * _UNITS_PER_BUCKET, clock()) for drop in drops)
         summary = here.stock.summary(layout.drop_id)
         assert summary is not None
         fitting = _that_find_room(layout)
@@ -89,11 +89,11 @@ def _that_find_room(layout: Layout) -> list[str]:
     recorder, found = _Recorder(), []
     stock, homes = Stock(cast("Any", recorder), STOCK, COMMERCE), Counter[str]()
     everything = Summary(layout.drop_id, 1, 1, 0, 0, tuple(range(layout.homes)), None, None, 0)
-    for buyer in range(_BUCKETS * _UNITS_A_BUCKET):
+    for buyer in range(_BUCKETS * _UNITS_PER_BUCKET):
         hold = hold_id(f"cpu-{buyer}", layout.drop_id, 1, 1)
         _take(stock, layout, everything, [hold])
         home = recorder.calls[-1]["Key"]["pk"]["S"]
-        if homes[home] < _UNITS_A_BUCKET // 2:
+        if homes[home] < _UNITS_PER_BUCKET // 2:
             homes[home] += 1
             found.append(hold)
     return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-WRITES_A_PARTITION: Final = 1_000
-READS_A_PARTITION: Final = 3_000
-USD_A_MILLION_WRITES: Final = 0.625
-USD_A_MILLION_READS: Final = 0.125
+WRITES_PER_PARTITION: Final = 1_000
+READS_PER_PARTITION: Final = 3_000
+USD_PER_MILLION_WRITES: Final = 0.625
+USD_PER_MILLION_READS: Final = 0.125
 
 SDK_ATTEMPTS: Final = 3
 RETRY_TOKENS: Final = 500
@@ -18,12 +18,12 @@ RETRY_COST: Final = 5
 class Capacity:
     """Units a second, none saved up beyond a second's: no burst, no adaptive capacity."""
 
-    def __init__(self, a_second: float) -> None:
-        self._a_second = self._left = a_second
+    def __init__(self, per_second: float) -> None:
+        self._per_second = self._left = per_second
         self._at = 0.0
 
     def admit(self, units: float, now: float) -> bool:
-        self._left = min(self._a_second, self._left + (now - self._at) * self._a_second)
+        self._left = min(self._per_second, self._left + (now - self._at) * self._per_second)
         self._at = now
         if self._left < units:
             return False

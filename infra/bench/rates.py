@@ -18,7 +18,7 @@ from infra.bench.ground import Ground, Site
 from infra.bench.ways import WAYS, lay_out
 
 BARE: Final = "counter"
-_A_RACE_SECONDS: Final = 40
+_MAX_RACE_SECONDS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def race(site: Site, races: Sequence[Race]) -> list[dict[str, Any]]:
 def _run(site: Site, buyers: Crowd, one: Race) -> dict[str, Any]:
     here, engine = Ground.of(client("dynamodb")), psutil.Process(site.engine.pid)
     lanes, order = {way: _Lane() for way in WAYS}, list(WAYS)
-    give_up_at = time.monotonic() + _A_RACE_SECONDS
+    give_up_at = time.monotonic() + _MAX_RACE_SECONDS
     for number in range(one.rounds):
         if number and time.monotonic() > give_up_at:
             break

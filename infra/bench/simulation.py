@@ -18,15 +18,15 @@ from typing import Any, Final
 import simpy
 
 from chalicelib.stock import plan_sizes
-from chalicelib.stock.take import PROBES
+from chalicelib.stock.take import MAX_PROBES
 from infra.bench.limits import (
-    READS_A_PARTITION,
+    READS_PER_PARTITION,
     RETRY_COST,
     RETRY_TOKENS,
     SDK_ATTEMPTS,
-    USD_A_MILLION_READS,
-    USD_A_MILLION_WRITES,
-    WRITES_A_PARTITION,
+    USD_PER_MILLION_READS,
+    USD_PER_MILLION_WRITES,
+    WRITES_PER_PARTITION,
     Capacity,
     Throttled,
 )
@@ -76,9 +76,9 @@ class _Drop:
         self.free = plan_sizes(scenario.units, 1)
         homes = len(self.free)
         self.partition_of = [self.random.randrange(scenario.partitions) for _ in range(homes)]
-        self.writes = [Capacity(WRITES_A_PARTITION) for _ in range(scenario.partitions)]
-        self.reads = [Capacity(READS_A_PARTITION) for _ in range(scenario.partitions)]
-        self.live_reads = Capacity(READS_A_PARTITION)
+        self.writes = [Capacity(WRITES_PER_PARTITION) for _ in range(scenario.partitions)]
+        self.reads = [Capacity(READS_PER_PARTITION) for _ in range(scenario.partitions)]
+        self.live_reads = Capacity(READS_PER_PARTITION)
         self.live = _Summary.of(0.0, self.free)
         self.idle = [_Container(self.live) for _ in range(scenario.containers)]
         self.takes: list[tuple[float, int]] = []
@@ -183,7 +183,7 @@ class _Drop:
         asked: set[int] = set()
         if (yield from self._at_home(buyer, container, container.summary, asked)):
             return True
-        probes = yield from self._elsewhere(buyer, container, container.summary, asked, PROBES)
+        probes = yield from self._elsewhere(buyer, container, container.summary, asked, MAX_PROBES)
         if probes is None:
             return True
         yield from self._read(self.live_reads, container)
@@ -282,7 +282,7 @@ def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
         "reads_of_buyers": reads,
         "write_units": all_writes,
         "read_units": all_reads,
-        "usd": round((all_writes * USD_A_MILLION_WRITES + all_reads * USD_A_MILLION_READS) / 1e6, 4),
+        "usd": round((all_writes * USD_PER_MILLION_WRITES + all_reads * USD_PER_MILLION_READS) / 1e6, 4),
         "units_to_the_first_who_came": round(first_come / len(at), 4),
         "success_by_tenth_of_arrival": _success(drop.takes, scenario.buyers, scenario.buyers, 10),
         "success_by_tenth_of_the_first_tenth": _success(drop.takes, scenario.buyers // 10, scenario.buyers, 10),

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import refused, to_item
+from chalicelib.aws import is_condition_failure, to_item
 from chalicelib.instants import SECOND, Instant, clock
-from chalicelib.stock import TakeAnswer, Taken, hold_id
+from chalicelib.stock import Taken, TakeResult, hold_id
 from infra.bench.ground import STOCK, Ground
 
 Attempt = Callable[[str, int], bool]
@@ -32,7 +32,7 @@ def ours(ground: Ground) -> Attempt:
     return attempt
 
 
-def take_once(ground: Ground, drop: str, buyer: int, now: Instant) -> TakeAnswer:
+def take_once(ground: Ground, drop: str, buyer: int, now: Instant) -> TakeResult:
     """What a request does about stock on a buyer's first try, at an instant."""
     offer = ground.shows.offer(drop, now)
     if offer is None:
@@ -49,7 +49,7 @@ def counter(ground: Ground) -> Attempt:
         try:
             ground.dynamodb.update_item(**_count_down(drop))
         except ClientError as error:
-            if refused(error):
+            if is_condition_failure(error):
                 return False
             raise
         return True

@@ -47,7 +47,7 @@ _PAGES = {
 }
 """Parameters that the shell may set: the variable, and what holds without it."""
 _FRONT_SECONDS = 60
-_OVERDUE_SECONDS = 65
+_SETTLE_SECONDS = 65
 """After so long ``repair`` sees as overdue whatever was placed just before the engine stopped."""
 
 
@@ -55,7 +55,7 @@ class CannotStart(RuntimeError):
     """The stack cannot start; the message says what to do."""
 
 
-class RepairFailed(RuntimeError):
+class MaintenanceFailed(RuntimeError):
     """The repair function ended with an error, which the message tells."""
 
 
@@ -71,7 +71,7 @@ class Stack:
     front: subprocess.Popen[bytes] | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     secret: dict[str, Any] = field(default_factory=dict)
-    repair_again_at: float = math.inf
+    recover_again_at: float = math.inf
     """Monotonic seconds. Stream records that nobody had read are lost with an engine, also the latest purchases'."""
 
     def start(self, *, reset: bool) -> None:
@@ -83,7 +83,7 @@ class Stack:
             self._deploy(made)
             self.say("seeding the sample show")
             seed(self._deployed_api(), self._token("operator"))
-            self.repair()
+            self.recover()
             self.start_front()
             self.home.write_facts(self._facts())
         except BaseException:
@@ -126,26 +126,26 @@ class Stack:
         assert self.engine is not None
         self.engine.stop()
         self._start_engine()
-        self.repair()
+        self.recover()
         self.home.write_facts(self._facts())
 
-    def repair(self) -> Any:
+    def recover(self) -> Any:
         """Run the repair function once and return its answer."""
-        return invoke_repair(boto3.client("lambda"), self.outputs["RepairFunction"])
+        return invoke_maintenance(boto3.client("lambda"), self.outputs["MaintenanceFunction"])
 
     def watch(self) -> None:
         """Start again what died by itself. Called every now and then by whoever waits for the stack's end."""
         if self.engine is not None and self.engine.process.poll() is not None:
             self.say("the AWS engine ended by itself; starting it again")
             self._start_engine()
-            self.repair()
+            self.recover()
         if self.front is not None and self.front.poll() is not None:
             self.say("the HTTP front ended by itself; starting it again")
             end(self.front.pid)
             self.start_front()
-        if time.monotonic() >= self.repair_again_at:
-            self.repair_again_at = math.inf
-            self.repair()
+        if time.monotonic() >= self.recover_again_at:
+            self.recover_again_at = math.inf
+            self.recover()
         if self.home.facts().get("pid") != self._pids():
             self.home.write_facts(self._facts())
 
@@ -177,7 +177,7 @@ class Stack:
         self.home.note_part("engine", self.engine.pid)
         os.environ.update(embedded.environment(self.engine.endpoint))
         boto3.setup_default_session()
-        self.repair_again_at = time.monotonic() + _OVERDUE_SECONDS
+        self.recover_again_at = time.monotonic() + _SETTLE_SECONDS
         remake_stream_mappings(boto3.client("lambda"))
 
     def _deploy(self, made: Package) -> None:
@@ -220,7 +220,7 @@ class Stack:
             "bucket": self.outputs["FinanceBucket"],
             "stock_table": self.outputs["StockTable"],
             "commerce_table": self.outputs["CommerceTable"],
-            "repair_function": self.outputs["RepairFunction"],
+            "maintenance_function": self.outputs["MaintenanceFunction"],
             "queues": {name: url for name, url in self.outputs.items() if name.endswith("Url")},
             "time_zone": "Europe/London",
             "aws_access_key_id": embedded.ACCOUNT,
@@ -229,10 +229,10 @@ class Stack:
         }
 
 
-def invoke_repair(functions: Any, name: str, request: Mapping[str, Any] | None = None) -> Any:
+def invoke_maintenance(functions: Any, name: str, request: Mapping[str, Any] | None = None) -> Any:
     """Run the repair function (``functions``: a Lambda client). :class:`RepairFailed` when it fails."""
-    answer = functions.invoke(FunctionName=name, Payload=json.dumps(request or {}).encode())
-    told = json.loads(answer["Payload"].read() or b"null")
-    if "FunctionError" in answer:
-        raise RepairFailed(f"repair failed: {told}")
-    return told
+    response = functions.invoke(FunctionName=name, Payload=json.dumps(request or {}).encode())
+    result = json.loads(response["Payload"].read() or b"null")
+    if "FunctionError" in response:
+        raise MaintenanceFailed(f"maintenance failed: {result}")
+    return result

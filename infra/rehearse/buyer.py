@@ -17,7 +17,7 @@ HANDLER: Final = "sandbox"
 _GIVE_UP_SECONDS: Final = 420
 """Without any progress; holds that a lost request left behind lapse well before."""
 _PAID_WITHIN_SECONDS: Final = 300
-_SOON, _USUAL_PAUSE, _LONGEST_PAUSE = 0.05, 0.25, 2.0
+_MIN_PAUSE, _USUAL_PAUSE, _MAX_PAUSE = 0.05, 0.25, 2.0
 
 Body = dict[str, Any]
 
@@ -79,7 +79,7 @@ class Buyer:
     async def _hold(self, path: str, wanted: Mapping[str, int], resource: str | None) -> Body:
         """Ask until everything wanted is held. Nothing held at all leaves no resource: then it is created again."""
         last = time.monotonic()
-        pause = _SOON
+        pause = _MIN_PAUSE
         first_key = self._key()
         while True:
             if resource is None:
@@ -157,12 +157,12 @@ class Buyer:
     async def _followed(self, path: str, body: Body) -> Body:
         """The session once its attempt has ended, either way."""
         deadline = time.monotonic() + _PAID_WITHIN_SECONDS
-        pause = _SOON
+        pause = _MIN_PAUSE
         while body.get("status") == "complete_in_progress":
             if time.monotonic() > deadline:
                 raise Stuck(f"placed, but not paid in {_PAID_WITHIN_SECONDS} s")
             await self._client.pause(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            pause = min(pause * 1.5, _MAX_PAUSE)
             reply = await self._client.as_buyer("follow", "GET", path)
             _refuse_unexpected(reply)
             body = reply.body
@@ -231,7 +231,7 @@ def _pause_of(message: Mapping[str, Any]) -> float:
         return float(message["retry_after_ms"]) / 1000
     if "next_lapse_at" in message:
         lapse = datetime.fromisoformat(str(message["next_lapse_at"]))
-        return min(max((lapse - datetime.now(UTC)).total_seconds(), _USUAL_PAUSE), _LONGEST_PAUSE)
+        return min(max((lapse - datetime.now(UTC)).total_seconds(), _USUAL_PAUSE), _MAX_PAUSE)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.rehearse.buyer import DrivenOrder
 from infra.rehearse.client import Client, Reply, Stuck
-from infra.rehearse.drive import OPERATORS, Driven, in_parallel
+from infra.rehearse.drive import MAX_OPERATOR_CALLS, Driven, in_parallel
 from infra.rehearse.exported import Exported, exported_until
 from infra.rehearse.facts import Facts
 from infra.rehearse.plan import Plan, PlannedDrop, PlannedPurchase
@@ -35,14 +35,14 @@ class Findings:
 
 
 async def check(
-    plan: Plan, driven: Driven, facts: Facts, progress: Progress, *, books_patience_seconds: float
+    plan: Plan, driven: Driven, facts: Facts, progress: Progress, *, ledger_timeout_seconds: float
 ) -> Findings:
     """Compare what the stack says now with what was asked of it. Reads only, but for asking for an interim export."""
     findings = Findings(differences=list(driven.failures), refunds=len(driven.refunded_rows))
     async with Client(facts, driven.measures, f"{plan.show_id}/check") as client:
         await _check_drops(plan, client, findings, progress)
         await _check_orders(plan, driven, client, findings, progress)
-        await _check_export(plan, driven, facts, client, findings, books_patience_seconds)
+        await _check_export(plan, driven, facts, client, findings, ledger_timeout_seconds)
     return findings
 
 
@@ -54,7 +54,7 @@ async def _check_drops(plan: Plan, client: Client, findings: Findings, progress:
             raise Stuck(f"{drop}: no audit: {reply}")
         judge_audit(drop, reply.body, findings)
 
-    findings.differences += await in_parallel(plan.drops.values(), audit, OPERATORS, progress, "audits")
+    findings.differences += await in_parallel(plan.drops.values(), audit, MAX_OPERATOR_CALLS, progress, "audits")
 
 
 def judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
@@ -80,7 +80,7 @@ async def _check_orders(plan: Plan, driven: Driven, client: Client, findings: Fi
         reply = await client.as_buyer("order", "GET", f"/orders/{order.order_id}")
         judge_order(plan, planned[order.purchase], order, reply, back[order.purchase], findings)
 
-    findings.differences += await in_parallel(driven.orders, compare, OPERATORS, progress, "orders")
+    findings.differences += await in_parallel(driven.orders, compare, MAX_OPERATOR_CALLS, progress, "orders")
     placed = {order.purchase for order in driven.orders}
     findings.differences += [f"{one}: was never ordered" for one in plan.purchases if one.id not in placed]
     findings.differences += _doubles(driven.orders)
@@ -173,7 +173,7 @@ def _doubles(orders: Sequence[DrivenOrder]) -> Iterator[str]:
 
 
 async def _check_export(
-    plan: Plan, driven: Driven, facts: Facts, client: Client, findings: Findings, patience_seconds: float
+    plan: Plan, driven: Driven, facts: Facts, client: Client, findings: Findings, timeout_seconds: float
 ) -> None:
     """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
 
@@ -182,7 +182,7 @@ async def _check_export(
 
     try:
         exported = await exported_until(
-            lambda one: not differences(one), plan.show_id, driven, facts, client, patience_seconds
+            lambda one: not differences(one), plan.show_id, driven, facts, client, timeout_seconds
         )
     except Stuck as stuck:
         findings.differences.append(f"export: {stuck}")

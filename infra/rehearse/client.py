@@ -16,10 +16,10 @@ import httpx
 from infra.rehearse.facts import Facts
 from infra.rehearse.measures import Measures
 
-CONNECTIONS: Final = 32
+MAX_CONNECTIONS: Final = 32
 PATIENCE_SECONDS: Final = 180
 """How long a call is repeated while the stack is away: it may be killed and started anew in the middle."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_FIRST_PAUSE, _MAX_PAUSE = 0.1, 2.0
 _AWAY: Final = {429, 500, 502, 503, 504}
 
 
@@ -45,7 +45,7 @@ class Client:
     """
 
     def __init__(self, facts: Facts, measures: Measures, seed: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
         timeout = httpx.Timeout(60, connect=5, pool=None)
         self._http = httpx.AsyncClient(base_url=facts.http, limits=limits, timeout=timeout, trust_env=False)
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
@@ -111,7 +111,7 @@ class Client:
             if time.monotonic() > deadline:
                 raise Stuck(f"{method} {path}: no answer in {self._patience_seconds:.0f} s, at last {fault}")
             await self.pause(max(pause, wait))
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, _MAX_PAUSE)
 
     async def pause(self, seconds: float) -> None:
         """Wait about so long: between half and once and a half of it."""
@@ -128,6 +128,6 @@ def _json(response: httpx.Response) -> dict[str, Any]:
 
 def _retry_after(response: httpx.Response) -> float:
     try:
-        return min(float(response.headers.get("Retry-After", "0")), _LONGEST_PAUSE)
+        return min(float(response.headers.get("Retry-After", "0")), _MAX_PAUSE)
     except ValueError:
         return 0.0

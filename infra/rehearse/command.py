@@ -18,7 +18,7 @@ from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
 from infra.rehearse.drive import Driven, drive
-from infra.rehearse.exported import AGREES_WITHIN_SECONDS
+from infra.rehearse.exported import LEDGER_TIMEOUT_SECONDS
 from infra.rehearse.facts import Facts
 from infra.rehearse.orders import BadOrdersFile, load
 from infra.rehearse.plan import Plan, plan
@@ -54,11 +54,11 @@ class Rehearsal:
         return driven
 
     def verify(
-        self, driven: Driven, console: Console, *, books_patience_seconds: float = AGREES_WITHIN_SECONDS
+        self, driven: Driven, console: Console, *, ledger_timeout_seconds: float = LEDGER_TIMEOUT_SECONDS
     ) -> dict[str, Any]:
         """Check from outside, write and print the report; returns it. The books may lag behind by their patience."""
         with Progress(console) as progress:
-            checking = check(self.plan, driven, self.facts, progress, books_patience_seconds=books_patience_seconds)
+            checking = check(self.plan, driven, self.facts, progress, ledger_timeout_seconds=ledger_timeout_seconds)
             findings = asyncio.run(checking)
         result = report.report_of(self.demand, self.plan, driven, findings)
         report.show(result, console)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OPEN: Final = "dev.livedrop.drop.open"
 SEND_AGAIN_SECONDS: Final = 20
 """After so long without an open drop its cue is taken for lost or refused as late, and said again."""
-_RECORDS_A_CALL: Final = 500
+_MAX_RECORDS_PER_CALL: Final = 500
 _LATE: Final = "stale_open"
 _OVERTAKEN: Final = "superseded"
 
@@ -120,7 +120,7 @@ class CueDesk:
                 answer: Any = await asyncio.to_thread(
                     self._kinesis.put_records,
                     StreamName=self._stream,
-                    Records=records[:_RECORDS_A_CALL],  # type: ignore[arg-type]
+                    Records=records[:_MAX_RECORDS_PER_CALL],  # type: ignore[arg-type]
                 )
             except (BotoCoreError, ClientError) as error:
                 if time.monotonic() > deadline:

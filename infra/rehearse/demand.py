@@ -13,7 +13,7 @@ Article = tuple[str, int]
 """SKU and price in pence: what is offered as one drop."""
 
 
-LARGEST_STOCK = 1_000_000
+MAX_STOCK = 1_000_000
 """Units that one drop may offer."""
 
 
@@ -88,7 +88,7 @@ def _offerable(sales: Iterable[Row]) -> tuple[list[Row], list[Refused]]:
     for row in sales:
         article = (row.sku, row.unit_price)
         total = wanted.get(article, 0) + row.quantity
-        if total > LARGEST_STOCK:
+        if total > MAX_STOCK:
             refused.append(Refused(row.number, f"{total} units of {row.sku} are more than one drop may offer"))
             continue
         wanted[article] = total

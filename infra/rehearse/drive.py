@@ -18,11 +18,11 @@ from infra.rehearse.measures import Measures
 from infra.rehearse.plan import CURRENCY, Plan, PlannedDrop, PlannedRefund
 from infra.rehearse.progress import Progress
 
-OPERATORS: Final = 16
+MAX_OPERATOR_CALLS: Final = 16
 """Operator calls in flight."""
-AT_THE_COUNTER: Final = 8
+MAX_ACTIVE_BUYERS: Final = 8
 """Buyers who hold, check out or place at once. Two cores serve everything, this client included."""
-BUYERS: Final = 24
+MAX_BUYERS: Final = 24
 """Buyers in flight, those who wait for their payment included."""
 HOLD_SECONDS: Final = 120
 """Long enough for a cart of 100 lines; short enough that what a killed process left held comes free in the run."""
@@ -89,7 +89,7 @@ async def _announce(plan: Plan, client: Client, driven: Driven, progress: Progre
         if reply.status not in {200, 201}:
             raise Stuck(f"PUT /drops/{drop.id}: {reply}")
 
-    failures = await in_parallel(plan.drops.values(), put, OPERATORS, progress, "drops")
+    failures = await in_parallel(plan.drops.values(), put, MAX_OPERATOR_CALLS, progress, "drops")
     driven.seconds["drops"] = round(time.monotonic() - begun, 1)
     if failures:
         raise Stuck(failures[0])
@@ -110,13 +110,13 @@ def _drop_request(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
 async def _sell(plan: Plan, facts: Facts, client: Client, driven: Driven, progress: Progress) -> None:
     begun = time.monotonic()
     cues = CueDesk(facts, client, plan)
-    counter = asyncio.Semaphore(AT_THE_COUNTER)
+    counter = asyncio.Semaphore(MAX_ACTIVE_BUYERS)
     buyers = [Buyer(client, cues, plan.show_id, purchase, counter) for purchase in plan.purchases]
 
     async def buy(buyer: Buyer) -> None:
         driven.orders.append(await buyer.buy())
 
-    driven.failures += await in_parallel(buyers, buy, BUYERS, progress, "buyers")
+    driven.failures += await in_parallel(buyers, buy, MAX_BUYERS, progress, "buyers")
     driven.seconds["buyers"] = round(time.monotonic() - begun, 1)
 
 
@@ -144,14 +144,14 @@ async def _refund(plan: Plan, client: Client, driven: Driven, progress: Progress
                 raise Stuck(f"row {refund.row}, refund of order {order.order_id}: {reply}")
             driven.refunded_rows.append(refund.row)
 
-    driven.failures += await in_parallel(list(by_purchase.values()), give_back, OPERATORS, progress, "refunds")
+    driven.failures += await in_parallel(list(by_purchase.values()), give_back, MAX_OPERATOR_CALLS, progress, "refunds")
     driven.seconds["refunds"] = round(time.monotonic() - begun, 1)
 
 
 async def in_parallel(
     things: Iterable[_Thing],
     work: Callable[[_Thing], Awaitable[None]],
-    at_once: int,
+    max_concurrent: int,
     progress: Progress,
     stage: str,
 ) -> list[str]:
@@ -170,7 +170,7 @@ async def in_parallel(
             progress.advance()
 
     async with asyncio.TaskGroup() as workers:
-        for _ in range(min(at_once, len(waiting))):
+        for _ in range(min(max_concurrent, len(waiting))):
             workers.create_task(worker())
     return stuck
 

@@ -25,7 +25,7 @@ from infra.rehearse.facts import Facts
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-AGREES_WITHIN_SECONDS: Final = 30
+LEDGER_TIMEOUT_SECONDS: Final = 30
 """How long the books may lag behind the orders."""
 _WRITTEN_WITHIN_SECONDS: Final = 120
 _BETWEEN_RUNS: Final = 2.0
@@ -72,10 +72,10 @@ async def exported_until(
     driven: Driven,
     facts: Facts,
     client: Client,
-    patience_seconds: float,
+    timeout_seconds: float,
 ) -> Exported:
     """The show's interim export, made anew until it agrees or the books had time enough to follow."""
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + timeout_seconds
     days = _days(driven.started_at, driven.ended_at, facts.time_zone)
     s3 = _s3(facts)
     attempt = 0

@@ -22,9 +22,9 @@ from pathlib import Path
 REQUIRED = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 DESCRIPTION = "Description"
 
-LARGEST_QUANTITY = 1_000_000
+MAX_QUANTITY = 1_000_000
 """Units in one row; beyond it is a slip of the keyboard."""
-LARGEST_PRICE = 100_000_000
+MAX_PRICE = 100_000_000
 """Minor units: a million pounds."""
 
 _GOODS = re.compile(r"[0-9]{5}")
@@ -198,8 +198,8 @@ def _quantity(text: str, *, cancelling: bool) -> int:
         raise RowRefused(f"Quantity {quantity} without a cancellation: a stock adjustment")
     if quantity == 0:
         raise RowRefused("Quantity is 0")
-    if abs(quantity) > LARGEST_QUANTITY:
-        raise RowRefused(f"Quantity {quantity} is over {LARGEST_QUANTITY}")
+    if abs(quantity) > MAX_QUANTITY:
+        raise RowRefused(f"Quantity {quantity} is over {MAX_QUANTITY}")
     return abs(quantity)
 
 
@@ -213,7 +213,7 @@ def _pence(text: str) -> int:
     pence = price * 100
     if pence != int(pence):
         raise RowRefused(f"UnitPrice {text} is not a whole number of pence")
-    if pence > LARGEST_PRICE:
+    if pence > MAX_PRICE:
         raise RowRefused(f"UnitPrice {text} is over a million")
     return int(pence)
 

@@ -11,16 +11,16 @@ from infra.rehearse.countries import code_of
 from infra.rehearse.demand import Article, Demand, Invoice
 
 CURRENCY: Final = "GBP"
-LINES_A_PURCHASE: Final = 100
-LINES_A_STEP: Final = 10
+MAX_LINES_PER_PURCHASE: Final = 100
+LINES_PER_STEP: Final = 10
 """Lines that a buyer adds to a cart at once: a wave of cues opens their drops just before."""
-EXPRESS_LINES: Final = 10
+MAX_EXPRESS_LINES: Final = 10
 """Purchases of up to so many lines go, every second one, straight to the checkout without a cart."""
 
-_HOLDS_A_BUCKET: Final = 24
+_MAX_HOLDS_PER_BUCKET: Final = 24
 _LOTS_DEALT_AT_ONCE: Final = 12
-_TITLE: Final = 200
-_SKU: Final = 64
+_MAX_TITLE_LENGTH: Final = 200
+_MAX_SKU_LENGTH: Final = 64
 
 Way = Literal["kinesis", "http"]
 """How a cue travels."""
@@ -63,8 +63,8 @@ class PlannedPurchase:
     def steps(self) -> Iterator[dict[str, int]]:
         """The lines in portions, as the buyer adds them."""
         lines = list(self.units.items())
-        for start in range(0, len(lines), LINES_A_STEP):
-            yield dict(lines[start : start + LINES_A_STEP])
+        for start in range(0, len(lines), LINES_PER_STEP):
+            yield dict(lines[start : start + LINES_PER_STEP])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ def plan(demand: Demand, show_id: str) -> Plan:
     drops = {
         name: PlannedDrop(
             id=name,
-            sku=article[0][:_SKU].strip(),
-            title=demand.titles[article][:_TITLE].strip(),
+            sku=article[0][:_MAX_SKU_LENGTH].strip(),
+            title=demand.titles[article][:_MAX_TITLE_LENGTH].strip(),
             unit_price=article[1],
             stock=sum(wanted[article]),
             usual_quantity=usual_quantity(wanted[article]),
@@ -133,8 +133,8 @@ def usual_quantity(quantities: Sequence[int]) -> int:
     full, and who finds only crumbs at the end takes them as several holds of one line.
     """
     stock = sum(quantities)
-    if len(quantities) <= _HOLDS_A_BUCKET:
-        return -(-stock // _HOLDS_A_BUCKET)
+    if len(quantities) <= _MAX_HOLDS_PER_BUCKET:
+        return -(-stock // _MAX_HOLDS_PER_BUCKET)
     if len(set(quantities)) == 1:
         return quantities[0]
     return max(-(-stock // len(quantities)), -(-max(quantities) // _LOTS_DEALT_AT_ONCE))
@@ -142,7 +142,7 @@ def usual_quantity(quantities: Sequence[int]) -> int:
 
 def _split(number: int, invoice: Invoice, names: dict[Article, str]) -> Iterator[PlannedPurchase]:
     lines = [(names[article], quantity) for article, quantity in invoice.units.items()]
-    portions = [lines[start : start + LINES_A_PURCHASE] for start in range(0, len(lines), LINES_A_PURCHASE)]
+    portions = [lines[start : start + MAX_LINES_PER_PURCHASE] for start in range(0, len(lines), MAX_LINES_PER_PURCHASE)]
     for part, portion in enumerate(portions, start=1):
         yield PlannedPurchase(
             id=f"{number}.{part}",
@@ -150,7 +150,7 @@ def _split(number: int, invoice: Invoice, names: dict[Article, str]) -> Iterator
             customer=invoice.customer,
             country=code_of(invoice.country),
             units=dict(portion),
-            express=number % 2 == 0 and len(portion) <= EXPRESS_LINES,
+            express=number % 2 == 0 and len(portion) <= MAX_EXPRESS_LINES,
         )
 
 

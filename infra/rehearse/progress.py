@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-_LINES_A_STAGE: Final = 4
+_LINES_PER_STAGE: Final = 4
 
 
 class Progress:
@@ -47,5 +47,5 @@ class Progress:
         self._done += 1
         if self._bar:
             self._bar.advance(self._task)
-        elif self._done % max(1, self._total // _LINES_A_STAGE) == 0:
+        elif self._done % max(1, self._total // _LINES_PER_STAGE) == 0:
             self._console.print(f"{self._stage}: {self._done} of {self._total}")

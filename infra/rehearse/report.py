@@ -17,7 +17,7 @@ from infra.rehearse.plan import CURRENCY, Plan
 
 REPORT: Final = "rehearsal.json"
 _WAYS: Final = ("kinesis", "http")
-_SHOWN: Final = 20
+_MAX_SHOWN_DIFFERENCES: Final = 20
 
 
 def report_of(demand: Demand, plan: Plan, driven: Driven, findings: Findings) -> dict[str, Any]:
@@ -119,10 +119,10 @@ def _latencies(title: str, steps: dict[str, dict[str, Any]]) -> Table:
 
 
 def _verdict(report: dict[str, Any], console: Console) -> None:
-    for sentence in report["difference_details"][:_SHOWN]:
+    for sentence in report["difference_details"][:_MAX_SHOWN_DIFFERENCES]:
         console.print(f"[red]difference[/red] {sentence}", markup=True, highlight=False)
-    if report["differences"] > _SHOWN:
-        console.print(f"… and {report['differences'] - _SHOWN} more in {REPORT}")
+    if report["differences"] > _MAX_SHOWN_DIFFERENCES:
+        console.print(f"… and {report['differences'] - _MAX_SHOWN_DIFFERENCES} more in {REPORT}")
     verdict = "[bold green]right[/bold green]" if report["ok"] else "[bold red]wrong[/bold red]"
     console.print(f"differences {report['differences']}: the rehearsal ended {verdict}")
 

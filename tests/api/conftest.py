@@ -119,7 +119,7 @@ def paying(credential: str = "ok") -> dict[str, Any]:
 @pytest.fixture
 def api(tables: Tables) -> Api:
     boto3.client("s3").create_bucket(
-        Bucket="books-of-the-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        Bucket="finance-of-the-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     sqs = boto3.client("sqs")
     queue = sqs.create_queue(QueueName="exports")["QueueUrl"]
@@ -140,7 +140,7 @@ def api(tables: Tables) -> Api:
         purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key, market_table=markets
     )
     exports = open_exports(
-        boto3.client("s3"), "books-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
+        boto3.client("s3"), "finance-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )
     captures: list[tuple[str, int]] = []
     services = Services(

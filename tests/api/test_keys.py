@@ -12,7 +12,7 @@ from chalice.config import Config
 from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, Front, Keyring, Secrets, Services, serve
-from chalicelib.api.secrets import FRESH, LONGEST, TRY_AGAIN
+from chalicelib.api.secrets import MAX_AGE, REFRESH_AFTER, RETRY_AFTER
 from chalicelib.errors import Unavailable
 from tests.api.conftest import SECRETS
 
@@ -41,11 +41,11 @@ class Manager:
 def test_keys_are_read_once_and_anew_after_five_minutes() -> None:
     manager = Manager()
     keyring = Keyring(manager.read)
-    assert [keyring.at(NOW + later) for later in (0, 1, FRESH - 1)] == [SECRETS] * 3
+    assert [keyring.at(NOW + later) for later in (0, 1, REFRESH_AFTER - 1)] == [SECRETS] * 3
     assert manager.asked == 1
     manager.holds = replace(SECRETS, jwt_secret="another secret")
-    assert keyring.at(NOW + FRESH - 1) == SECRETS
-    assert keyring.at(NOW + FRESH) == manager.holds
+    assert keyring.at(NOW + REFRESH_AFTER - 1) == SECRETS
+    assert keyring.at(NOW + REFRESH_AFTER) == manager.holds
     assert manager.asked == 2
 
 
@@ -54,15 +54,18 @@ def test_what_is_known_counts_for_an_hour_while_keys_cannot_be_read() -> None:
     keyring = Keyring(manager.read)
     keyring.at(NOW)
     manager.away = True
-    assert [keyring.at(NOW + later) for later in (FRESH, FRESH + TRY_AGAIN - 1, FRESH + TRY_AGAIN)] == [SECRETS] * 3
+    assert [
+        keyring.at(NOW + later)
+        for later in (REFRESH_AFTER, REFRESH_AFTER + RETRY_AFTER - 1, REFRESH_AFTER + RETRY_AFTER)
+    ] == [SECRETS] * 3
     assert manager.asked == 3
-    assert keyring.at(NOW + LONGEST - 1) == SECRETS
+    assert keyring.at(NOW + MAX_AGE - 1) == SECRETS
     with pytest.raises(EndpointConnectionError):
-        keyring.at(NOW + LONGEST)
+        keyring.at(NOW + MAX_AGE)
     with pytest.raises(EndpointConnectionError):
-        keyring.at(NOW + LONGEST + 1)
+        keyring.at(NOW + MAX_AGE + 1)
     manager.away = False
-    assert keyring.at(NOW + LONGEST + 2) == SECRETS
+    assert keyring.at(NOW + MAX_AGE + 2) == SECRETS
 
 
 def test_keys_that_were_never_read_are_asked_for_each_time() -> None:

@@ -16,9 +16,9 @@ from chalicelib.checkout import (
     PurchaseState,
     RefundRequest,
 )
-from chalicelib.instants import Instant, parse
+from chalicelib.instants import Instant, parse_rfc3339
 
-NOW: Instant = parse("2026-11-27T19:00:00Z")
+NOW: Instant = parse_rfc3339("2026-11-27T19:00:00Z")
 PLATFORM = Caller("web", "own-site")
 BUYER = Buyer(first_name="Ada", last_name="Byron", email="ada@example.com")
 LONDON = Destination(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.aws import from_item, to_item, wrap
-from chalicelib.checkout import DropAudit, Fault, Mended, Purchase
+from chalicelib.aws import from_item, to_attribute, to_item
+from chalicelib.checkout import DropAudit, HoldFault, Purchase, RepairReport
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
 from chalicelib.shows import PutDropRequest
 from chalicelib.stock import HoldRef, Taken, hold_id
@@ -17,43 +17,43 @@ MUCH_LATER: Instant = NOW + 4 * MINUTE
 """Holds of five minutes have not lapsed yet."""
 
 
-def never() -> bool:
+def time_is_never_up() -> bool:
     return False
 
 
 def audited(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
     """An audit, once the stream has brought the live summary up to date."""
-    follow(shop, now)
-    return unfollowed(shop, now)
+    update_summary(shop, now)
+    return audited_with_stale_summary(shop, now)
 
 
-def follow(shop: ShopFixture, now: Instant) -> None:
+def update_summary(shop: ShopFixture, now: Instant) -> None:
     """What the stream of the stock table does within a second."""
     record = shop.shows.on_record("mug")
     assert record is not None
     shop.stock.refresh(record.drop.layout, now)
 
 
-def unfollowed(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
+def audited_with_stale_summary(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
     """An audit, though the stream may have fallen behind."""
-    return shop.checkout.audit("mug", now, never)
+    return shop.checkout.audit("mug", now, time_is_never_up)
 
 
-def faults(shop: ShopFixture, now: Instant = LATER) -> list[Fault]:
-    return [one.fault for one in audited(shop, now).found]
+def hold_faults(shop: ShopFixture, now: Instant = LATER) -> list[HoldFault]:
+    return [one.fault for one in audited(shop, now).discrepancies]
 
 
-def clean(shop: ShopFixture, now: Instant = LATER) -> bool:
+def is_clean(shop: ShopFixture, now: Instant = LATER) -> bool:
     found = audited(shop, now)
-    return found.complete and not found.found and not found.mismatches
+    return found.complete and not found.discrepancies and not found.mismatches
 
 
-def mended(shop: ShopFixture, now: Instant = LATER) -> tuple[DropAudit, Mended, list[tuple[str, int]]]:
+def repaired(shop: ShopFixture, now: Instant = LATER) -> tuple[DropAudit, RepairReport, list[tuple[str, int]]]:
     """A repair, once the stream has brought the live summary up to date, and what the capture worker was told."""
-    follow(shop, now)
-    told: list[tuple[str, int]] = []
-    found, done = shop.checkout.mend("mug", lambda *one: told.append(one), now, never)
-    return found, done, told
+    update_summary(shop, now)
+    enqueued: list[tuple[str, int]] = []
+    found, report = shop.checkout.repair_drop("mug", lambda *one: enqueued.append(one), now, time_is_never_up)
+    return found, report, enqueued
 
 
 def bucket(shop: ShopFixture, number: int = 0) -> dict[str, Any]:
@@ -87,14 +87,14 @@ def drop_entry(shop: ShopFixture, hold: str) -> None:
     put_bucket(shop, whole)
 
 
-def set_in(shop: ShopFixture, purchase: Purchase, **changes: Any) -> None:
+def set_attributes(shop: ShopFixture, purchase: Purchase, **changes: Any) -> None:
     """Change attributes of a purchase's item."""
     shop.tables.dynamodb.update_item(
         TableName=shop.tables.commerce,
         Key={"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}},
         UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
         ExpressionAttributeNames={f"#{name}": name for name in changes},
-        ExpressionAttributeValues={f":{name}": wrap(value) for name, value in changes.items()},
+        ExpressionAttributeValues={f":{name}": to_attribute(value) for name, value in changes.items()},
     )
 
 
@@ -102,7 +102,7 @@ def hold_of(purchase: Purchase) -> HoldRef:
     return purchase.lines[0].holds[0]
 
 
-def taken_by_a_request_that_died(shop: ShopFixture, quantity: int = 1, now: Instant = NOW) -> HoldRef:
+def orphan_hold(shop: ShopFixture, quantity: int = 1, now: Instant = NOW) -> HoldRef:
     offer = shop.shows.offer("mug", now)
     assert offer is not None
     name = hold_id("x" * 22, "mug", 1, quantity)

@@ -18,15 +18,15 @@ from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
     audited,
+    audited_with_stale_summary,
     bucket,
-    clean,
-    follow,
     hold_of,
-    mended,
-    never,
+    is_clean,
+    orphan_hold,
     put_bucket,
-    taken_by_a_request_that_died,
-    unfollowed,
+    repaired,
+    time_is_never_up,
+    update_summary,
 )
 
 
@@ -36,21 +36,21 @@ def _a_drop(shop: ShopFixture) -> None:
 
 
 def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
-    assert clean(shop, NOW)
+    assert is_clean(shop, NOW)
     purchase = shop.open_purchase(("mug", 2))
     for now in (NOW, LATER, NOW + 10 * MINUTE):
-        assert clean(shop, now)
+        assert is_clean(shop, now)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), NOW)
     placed = shop.read(purchase.id)
-    assert clean(shop, NOW)
+    assert is_clean(shop, NOW)
     shop.checkout.capture(placed.id, placed.attempt, NOW)
     for now in (NOW, LATER, NOW + 10 * MINUTE):
-        assert clean(shop, now)
+        assert is_clean(shop, now)
     line = placed.lines[0].id
     shop.checkout.refund(placed.id, a_refund_request((line, 1), restock=True), NOW)
-    assert clean(shop, NOW + 10 * MINUTE)
+    assert is_clean(shop, NOW + 10 * MINUTE)
     shop.checkout.cancel_order(placed.id, "c", "c", "ann", NOW)
-    assert clean(shop, NOW + 10 * MINUTE)
+    assert is_clean(shop, NOW + 10 * MINUTE)
     assert audited(shop).stock.sold == 0
 
 
@@ -58,13 +58,13 @@ def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixt
     declined = shop.placed(("mug", 2), token="declined", key="a")
     shop.checkout.capture(declined.id, 1, NOW)
     assert shop.read(declined.id).state is PurchaseState.OPEN
-    assert clean(shop)
+    assert is_clean(shop)
     shop.checkout.update(declined.id, a_purchase_request(("mug", 1), key="b"), NOW)
-    assert clean(shop)
+    assert is_clean(shop)
     shop.checkout.cancel(declined.id, PLATFORM, "c", "c", NOW)
     given_up = shop.open_purchase(("mug", 3), key="d")
     shop.checkout.cancel(given_up.id, PLATFORM, "e", "e", NOW)
-    assert clean(shop)
+    assert is_clean(shop)
     assert audited(shop).stock.available == 9
 
 
@@ -77,21 +77,21 @@ def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
         does = getattr(type(room), verb)
 
         def first_an_audit(self: Any, *arguments: Any, **named: Any) -> Any:
-            found.append(clean(shop, NOW))
+            found.append(is_clean(shop, NOW))
             return does(self, *arguments, **named)
 
         monkeypatch.setattr(type(room), verb, first_an_audit)
 
     audited_before(shop.checkout.purchases, "create")
     audited_before(shop.checkout.purchases, "replace")
-    audited_before(shop.stock, "sell")
+    audited_before(shop.stock, "commit")
     shop.paid(("mug", 2))
     assert found == [True] * 4
 
 
 def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixture) -> None:
     paid, held = shop.paid(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
-    follow(shop, NOW)
+    update_summary(shop, NOW)
     report = audit_report(audited(shop), detail=100)
     until = "2026-11-27T19:05:00.000Z"
     holds = sorted(report.pop("holds"), key=lambda one: one["state"])
@@ -117,7 +117,7 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixtu
 def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: ShopFixture) -> None:
     shop.drop("big", stock=72)
     purchases = [shop.open_purchase(("big", 1), key=f"k{n}") for n in range(8)]
-    found = shop.checkout.audit("big", NOW, never)
+    found = shop.checkout.audit("big", NOW, time_is_never_up)
     short = audit_report(found, detail=2)
     assert (len(short["holds"]), len(short["buckets"])) == (2, 2)
     assert (short["counts"]["holds"], short["counts"]["buckets"], short["held"]) == (8, 3, 8)
@@ -129,17 +129,17 @@ def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: 
 
 def test_an_unknown_drop_is_not_found(shop: ShopFixture) -> None:
     with pytest.raises(NotFound):
-        shop.checkout.audit("nothing", NOW, never)
+        shop.checkout.audit("nothing", NOW, time_is_never_up)
     with pytest.raises(NotFound):
-        shop.checkout.mend("nothing", lambda *_: None, NOW, never)
+        shop.checkout.repair_drop("nothing", lambda *_: None, NOW, time_is_never_up)
 
 
 def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: ShopFixture) -> None:
-    taken_by_a_request_that_died(shop)
+    orphan_hold(shop)
     cut = shop.checkout.audit("mug", LATER, lambda: True)
-    assert (cut.complete, cut.found, cut.stock.held) == (False, [], 1)
-    counted = shop.checkout.audit("mug", LATER, never, purchases=False)
-    assert (counted.complete, counted.found, counted.stock.held) == (False, [], 1)
+    assert (cut.complete, cut.discrepancies, cut.stock.held) == (False, [], 1)
+    counted = shop.checkout.audit("mug", LATER, time_is_never_up, purchases=False)
+    assert (counted.complete, counted.discrepancies, counted.stock.held) == (False, [], 1)
 
 
 def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) -> None:
@@ -147,9 +147,9 @@ def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) 
     assert audited(shop, NOW + 59 * SECOND).mismatches == ()
     found = audited(shop)
     assert found.mismatches == ("stock plan 1 of 6 units was not carried out",)
-    found, done, _ = mended(shop)
+    found, done, _ = repaired(shop)
     assert (done.plan_finished, found.mismatches, found.stock.size) == (True, (), 15)
-    assert clean(shop)
+    assert is_clean(shop)
 
 
 @pytest.mark.parametrize("quantity", [144, -48])
@@ -163,10 +163,10 @@ def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
             patch.setattr(StockStore, "write", dying(dies_at))
             with pytest.raises(Unavailable):
                 shop.shows.finish_plan("mug-2", NOW)
-        found = shop.checkout.audit("mug-2", NOW, never)
+        found = shop.checkout.audit("mug-2", NOW, time_is_never_up)
         assert (found.mismatches, found.plan is not None) == ((), True)
-        assert shop.checkout.mend("mug-2", lambda *_: None, NOW, never)[1].plan_finished
-        after = shop.checkout.audit("mug-2", NOW, never)
+        assert shop.checkout.repair_drop("mug-2", lambda *_: None, NOW, time_is_never_up)[1].plan_finished
+        after = shop.checkout.audit("mug-2", NOW, time_is_never_up)
         assert (after.mismatches, after.plan) == ((), None)
 
 
@@ -193,35 +193,35 @@ def left_behind(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str
 
 def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixture) -> None:
     left_behind(shop, 6)
-    done = shop.checkout.repair(lambda *_: None, LATER)
+    done = shop.checkout.recover_orders(lambda *_: None, LATER)
     assert (done.plans_finished, done.failed) == (1, 0)
     assert audited(shop).stock.size == 15
-    assert shop.checkout.repair(lambda *_: None, LATER).plans_finished == 0
+    assert shop.checkout.recover_orders(lambda *_: None, LATER).plans_finished == 0
 
 
 def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(shop: ShopFixture) -> None:
     shop.open_purchase(("mug", 2))
-    found = unfollowed(shop, NOW + SECOND)
+    found = audited_with_stale_summary(shop, NOW + SECOND)
     assert (found.summary_differs, found.mismatches) == (True, ())
-    assert unfollowed(shop).mismatches == (
+    assert audited_with_stale_summary(shop).mismatches == (
         "the live summary is not what the buckets add up to, and nothing changed for a minute",
     )
-    assert shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
-    after = unfollowed(shop)
+    assert shop.checkout.repair_drop("mug", lambda *_: None, LATER, time_is_never_up)[1].summary_refreshed
+    after = audited_with_stale_summary(shop)
     assert (after.summary_differs, after.mismatches) == (False, ())
-    assert not shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
+    assert not shop.checkout.repair_drop("mug", lambda *_: None, LATER, time_is_never_up)[1].summary_refreshed
 
 
 def test_a_summary_that_is_missing_is_made(shop: ShopFixture) -> None:
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key={"pk": {"S": "DROP#mug"}, "sk": {"S": "LIVE"}})
-    assert len(unfollowed(shop).mismatches) == 1
-    assert shop.checkout.mend("mug", lambda *_: None, LATER, never)[1].summary_refreshed
-    assert clean(shop)
+    assert len(audited_with_stale_summary(shop).mismatches) == 1
+    assert shop.checkout.repair_drop("mug", lambda *_: None, LATER, time_is_never_up)[1].summary_refreshed
+    assert is_clean(shop)
 
 
 def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: ShopFixture) -> None:
     put_bucket(shop, bucket(shop) | {"a": 11})
-    found, _, _ = mended(shop)
+    found, _, _ = repaired(shop)
     assert found.mismatches[0] == "bucket 0: 11 available and 0 in holds are not 9"
     assert bucket(shop)["a"] == 11
 
@@ -230,7 +230,7 @@ def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_se
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.paid(("mug", 2))
-    follow(shop, NOW)
+    update_summary(shop, NOW)
     called: list[str] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -239,14 +239,14 @@ def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_se
         return call(self, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", noted)
-    unfollowed(shop)
+    audited_with_stale_summary(shop)
     well = ["GetItem", "GetItem", "BatchGetItem", "GetItem", "Scan"]  # record, summary, buckets, record; purchases
     assert called == well
-    taken_by_a_request_that_died(shop)
-    follow(shop, NOW)
+    orphan_hold(shop)
+    update_summary(shop, NOW)
     called.clear()
-    assert len(unfollowed(shop).found) == 1
+    assert len(audited_with_stale_summary(shop).discrepancies) == 1
     assert called == [*well, "BatchGetItem", "Scan"]
     called.clear()
-    shop.checkout.audit("mug", LATER, never, purchases=False)
+    shop.checkout.audit("mug", LATER, time_is_never_up, purchases=False)
     assert called == well[:-1]

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws import wrap
+from chalicelib.aws import to_attribute
 from chalicelib.checkout import log_reference
 from chalicelib.checkout.identity import buyer_hash
 from chalicelib.instants import DAY, MINUTE, SECOND
 from tests.checkout.builders import BUYER, NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
-from tests.checkout.damage import LATER, MUCH_LATER, audited, clean, mended
-from tests.checkout.test_limits import dies_at_the_freeze, left_of, tally
+from tests.checkout.damage import LATER, MUCH_LATER, audited, is_clean, repaired
+from tests.checkout.test_limits import dies_before_placing, limit_item, may_still_have
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _a_drop(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, limit_per_buyer=3)
 
 
-def damage(shop: ShopFixture, **changes: Any) -> None:
+def corrupt_limit(shop: ShopFixture, **changes: Any) -> None:
     """Change attributes of the buyer's tally."""
     names = {f"#{name}": name for name in changes}
     shop.tables.dynamodb.update_item(
@@ -29,7 +29,7 @@ def damage(shop: ShopFixture, **changes: Any) -> None:
         Key={"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, BUYER.email or '')}"}, "sk": {"S": "DROP#mug"}},
         UpdateExpression="SET " + ", ".join(f"{short} = :{name}" for short, name in names.items()),
         ExpressionAttributeNames=names,
-        ExpressionAttributeValues={f":{name}": wrap(value) for name, value in changes.items()},
+        ExpressionAttributeValues={f":{name}": to_attribute(value) for name, value in changes.items()},
     )
 
 
@@ -38,18 +38,18 @@ def entry(units: int, version: int = 2, at: int = NOW) -> dict[str, int]:
 
 
 def reasons(shop: ShopFixture, now: int = LATER) -> list[str]:
-    return [one.fault.value for one in audited(shop, now).miscounts]
+    return [one.fault.value for one in audited(shop, now).limit_discrepancies]
 
 
 def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paid = shop.paid(("mug", 2), key="a")
-    assert clean(shop, MUCH_LATER)
+    assert is_clean(shop, MUCH_LATER)
     shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
-    assert clean(shop, MUCH_LATER)
+    assert is_clean(shop, MUCH_LATER)
     dying = shop.open_purchase(("mug", 1), key="b")
-    dies_at_the_freeze(shop, dying, monkeypatch)
+    dies_before_placing(shop, dying, monkeypatch)
     declined = shop.placed(("mug", 1), token="declined", key="c", now=MUCH_LATER)
     shop.checkout.capture(declined.id, 1, MUCH_LATER)
     for now in (LATER, MUCH_LATER, NOW + 30 * MINUTE):
@@ -66,43 +66,43 @@ def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFix
     shop.checkout.update(shared.id, a_purchase_request(("mug", 3), key="bob", buyer=bob), NOW)
     shop.checkout.complete(shared.id, a_complete_request("ok", "again"), NOW)
     shop.checkout.capture(shared.id, 2, NOW)
-    assert (tally(shop)["units"], tally(shop, email="bob@example.com")["units"]) == (1, 3)
-    assert (reasons(shop), audited(shop).buyers, clean(shop)) == ([], 2, True)
+    assert (limit_item(shop)["units"], limit_item(shop, email="bob@example.com")["units"]) == (1, 3)
+    assert (reasons(shop), audited(shop).buyers, is_clean(shop)) == ([], 2, True)
 
 
 def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: ShopFixture) -> None:
     shop.paid(("mug", 2))
-    damage(shop, units=1)
-    found, done, _ = mended(shop)
+    corrupt_limit(shop, units=1)
+    found, done, _ = repaired(shop)
     assert found.mismatches == ("1 units are counted for a buyer, in entries of 2",)
-    assert (done.counted_anew, tally(shop)["units"]) == (1, 2)
-    assert clean(shop)
+    assert (done.counted_anew, limit_item(shop)["units"]) == (1, 2)
+    assert is_clean(shop)
 
 
 def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 1))
-    damage(shop, units=3, entries={paid.id: entry(1), "g" * 22: entry(2)})
-    assert left_of(_tries(shop, 2, "before")) == 0
+    corrupt_limit(shop, units=3, entries={paid.id: entry(1), "g" * 22: entry(2)})
+    assert may_still_have(_complete_and_cancel(shop, 2, "before")) == 0
     assert reasons(shop, NOW + 2 * MINUTE) == []
-    found, done, _ = mended(shop, MUCH_LATER)
+    found, done, _ = repaired(shop, MUCH_LATER)
     assert found.mismatches == ("a buyer's units are counted for 1 purchases that do not exist",)
-    assert (done.counted_anew, set(tally(shop)["entries"]), tally(shop)["units"]) == (1, {paid.id}, 1)
-    assert clean(shop, MUCH_LATER)
+    assert (done.counted_anew, set(limit_item(shop)["entries"]), limit_item(shop)["units"]) == (1, {paid.id}, 1)
+    assert is_clean(shop, MUCH_LATER)
     assert shop.paid(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
 
 
 def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 1))
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", NOW)
-    damage(shop, units=2, entries={"g" * 22: entry(2)})
-    assert mended(shop, MUCH_LATER)[1].counted_anew == 1
-    assert (tally(shop)["entries"], tally(shop)["units"]) == ({}, 0)
+    corrupt_limit(shop, units=2, entries={"g" * 22: entry(2)})
+    assert repaired(shop, MUCH_LATER)[1].counted_anew == 1
+    assert (limit_item(shop)["entries"], limit_item(shop)["units"]) == ({}, 0)
     assert shop.paid(("mug", 3), key="after", now=MUCH_LATER).state.value == "paid"
-    assert tally(shop)["units"] == 3
-    assert clean(shop, MUCH_LATER)
+    assert limit_item(shop)["units"] == 3
+    assert is_clean(shop, MUCH_LATER)
 
 
-def _tries(shop: ShopFixture, quantity: int, key: str) -> Any:
+def _complete_and_cancel(shop: ShopFixture, quantity: int, key: str) -> Any:
     purchase = shop.open_purchase(("mug", quantity), key=key)
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", f"pay-{key}"), NOW)
     shop.checkout.cancel(purchase.id, a_complete_request().caller, f"cancel-{key}", "", NOW)
@@ -111,24 +111,24 @@ def _tries(shop: ShopFixture, quantity: int, key: str) -> Any:
 
 def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     paid = shop.paid(("mug", 1))
-    damage(shop, units=2, entries={paid.id: entry(1)})
+    corrupt_limit(shop, units=2, entries={paid.id: entry(1)})
     store = type(shop.checkout.limits)
-    exchange = store.exchange
+    compare_and_set = store.compare_and_set
 
     def after_another(self: Any, *arguments: Any) -> Any:
-        damage(shop, units=3, entries={paid.id: entry(1), "n" * 22: entry(2, at=LATER)})
-        return exchange(self, *arguments)
+        corrupt_limit(shop, units=3, entries={paid.id: entry(1), "n" * 22: entry(2, at=LATER)})
+        return compare_and_set(self, *arguments)
 
-    monkeypatch.setattr(store, "exchange", after_another)
-    _, done, _ = mended(shop)
-    assert (done.counted_anew, done.left, tally(shop)["units"]) == (0, 1, 3)
+    monkeypatch.setattr(store, "compare_and_set", after_another)
+    _, done, _ = repaired(shop)
+    assert (done.counted_anew, done.left, limit_item(shop)["units"]) == (0, 1, 3)
 
 
 @pytest.mark.parametrize("units", [0, 1])
 def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, units: int) -> None:
     paid = shop.paid(("mug", 2))
-    damage(shop, units=units, entries={paid.id: entry(units)} if units else {})
-    found, done, _ = mended(shop)
+    corrupt_limit(shop, units=units, entries={paid.id: entry(units)} if units else {})
+    found, done, _ = repaired(shop)
     assert found.mismatches == (f"{units} of 2 units of order {log_reference(paid.id)} count for a buyer",)
     assert (done.counted_anew, done.not_mended) == (0, 1)
     assert reasons(shop, NOW + 59 * SECOND) == []
@@ -137,10 +137,10 @@ def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, 
 
 def test_a_buyer_who_has_more_than_the_limit_is_told(shop: ShopFixture) -> None:
     first = shop.paid(("mug", 2), key="a")
-    damage(shop, units=0, entries={})
+    corrupt_limit(shop, units=0, entries={})
     second = shop.paid(("mug", 3), key="b")
-    damage(shop, units=5, entries={first.id: entry(2), second.id: entry(3)})
-    found, done, _ = mended(shop)
+    corrupt_limit(shop, units=5, entries={first.id: entry(2), second.id: entry(3)})
+    found, done, _ = repaired(shop)
     told = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))
     assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {told}",)
     assert done.not_mended == 1

@@ -127,7 +127,7 @@ def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pyte
     shop.drop("mug", stock=1, hold_seconds=5)
     shop.discount(budget_uses=1)
     purchase = opened(shop, "TEN")
-    dies_before_selling(shop, purchase, monkeypatch)
+    dies_before_committing(shop, purchase, monkeypatch)
     later = NOW + 8 * SECOND
     shop.open_purchase(("mug", 1), key="rival", now=later)
     shop.checkout.capture(purchase.id, 1, later)
@@ -142,7 +142,7 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
     shop.drop("mug", stock=3, hold_seconds=3_600)
     shop.discount(budget_uses=1)
     purchase, rival = opened(shop, "TEN"), opened(shop, "TEN", key="rival")
-    dies_before_selling(shop, purchase, monkeypatch)
+    dies_before_committing(shop, purchase, monkeypatch)
     later = NOW + (RESERVED_SECONDS + 3) * SECOND
     assert completed(shop, rival, now=later).purchase.state is PurchaseState.PLACED
     shop.checkout.capture(purchase.id, 1, later)
@@ -152,12 +152,12 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
     assert (shop.budgets(now=later), shop.counts("mug", later)) == ([(0, 0, 1)], (1, 1, 1))
 
 
-def dies_before_selling(shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
+def dies_before_committing(shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(*_: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(Stock, "sell", dies)
+        patched.setattr(Stock, "commit", dies)
         with pytest.raises(SystemExit):
             completed(shop, purchase)
     assert shop.read(purchase.id).state is PurchaseState.PLACED

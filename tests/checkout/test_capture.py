@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.checkout import CheckoutResult, NoPurchase, PurchaseState, ending
-from chalicelib.errors import Conflict, Contended
+from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import (
     AuthorisationRequest,
@@ -144,7 +144,7 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
         shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)
 
     once(monkeypatch, SandboxGateway, "void", before=rival)
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         shop.checkout.capture(purchase.id, 1, NOW)
     assert counted == []
     shop.checkout.capture(purchase.id, 1, NOW)
@@ -164,7 +164,7 @@ def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeyp
 def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
-    monkeypatch.setattr(Stock, "sell", lambda *_: Gone())
+    monkeypatch.setattr(Stock, "commit", lambda *_: Gone())
     placed = shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     assert isinstance(placed, CheckoutResult)
     found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
@@ -174,7 +174,7 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, m
         shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)
 
     once(monkeypatch, SandboxGateway, "void", before=rival)
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id) == placed.purchase
 
@@ -212,15 +212,15 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
 ) -> None:
     shop.drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
-    real = type(shop.stock).sell
+    real = type(shop.stock).commit
 
     def dies(*_: object, **__: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(type(shop.stock), "sell", dies)
+    monkeypatch.setattr(type(shop.stock), "commit", dies)
     with pytest.raises(SystemExit):
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-    monkeypatch.setattr(type(shop.stock), "sell", real)
+    monkeypatch.setattr(type(shop.stock), "commit", real)
     assert shop.counts("mug") == (0, 2, 0)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
@@ -233,15 +233,15 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     shop.drop("mug", stock=1)
     shop.drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
-    real = type(shop.stock).sell
+    real = type(shop.stock).commit
 
     def dies(*_: object, **__: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(type(shop.stock), "sell", dies)
+    monkeypatch.setattr(type(shop.stock), "commit", dies)
     with pytest.raises(SystemExit):
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-    monkeypatch.setattr(type(shop.stock), "sell", real)
+    monkeypatch.setattr(type(shop.stock), "commit", real)
     later = NOW + 10 * MINUTE
     shop.open_purchase(("mug", 1), key="other", now=later)
     shop.checkout.capture(purchase.id, 1, later)
@@ -269,8 +269,12 @@ def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: ShopFixt
     shop.drop("mug", stock=2)
     placed = shop.placed(("mug", 1))
     enqueued: list[tuple[str, int]] = []
-    shop.checkout.repair(lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 30 * SECOND)
+    shop.checkout.recover_orders(
+        lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 30 * SECOND
+    )
     assert enqueued == []
-    found = shop.checkout.repair(lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 2 * MINUTE)
+    found = shop.checkout.recover_orders(
+        lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 2 * MINUTE
+    )
     assert enqueued == [(placed.id, 1)]
     assert (found.purchases, found.enqueued) == (1, 1)

@@ -114,7 +114,7 @@ def test_one_whose_message_was_lost_is_taken_up_by_repair_after_its_deadline(sho
     def enqueue(purchase_id: str, attempt: int) -> None:
         enqueued.append((purchase_id, attempt))
 
-    shop.checkout.repair(enqueue, DEADLINE)
+    shop.checkout.recover_orders(enqueue, DEADLINE)
     assert enqueued == []
-    shop.checkout.repair(enqueue, DEADLINE + 2 * MINUTE)
+    shop.checkout.recover_orders(enqueue, DEADLINE + 2 * MINUTE)
     assert enqueued == [(waiting.id, 1)]

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.aws import from_item
 from chalicelib.checkout import Buyer, CheckoutResult, Destination, Purchase, PurchaseState, PurchaseStore, declines
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Declined, SandboxGateway, instrument_of
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
@@ -28,13 +28,13 @@ def shop(tables: Tables) -> ShopFixture:
     return shop
 
 
-def somebody(number: int) -> dict[str, Any]:
+def another_buyer(number: int) -> dict[str, Any]:
     """Another person at another address."""
     place = Destination(street_address=f"{number} High Street", postal_code="LS1", address_country="GB")
     return {"buyer": Buyer(email=f"buyer-{number}@example.com"), "destination": place}
 
 
-def tried(shop: ShopFixture, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
+def attempt_payment(shop: ShopFixture, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
     """One attempt by a purchase of its own, brought to its end."""
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
@@ -56,14 +56,14 @@ def snapshot(shop: ShopFixture) -> list[Any]:
     return sorted((item for name in names for item in shop.tables.dynamodb.scan(TableName=name)["Items"]), key=repr)
 
 
-def velocity(shop: ShopFixture) -> list[dict[str, Any]]:
+def velocity_items(shop: ShopFixture) -> list[dict[str, Any]]:
     items = (from_item(item) for item in shop.tables.dynamodb.scan(TableName=shop.tables.commerce)["Items"])
     return [item for item in items if item["pk"].startswith("VELOCITY#")]
 
 
 def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
     for number in range(3):
-        tried(shop, f"k{number}", now=NOW + number)
+        attempt_payment(shop, f"k{number}", now=NOW + number)
     purchase = shop.open_purchase(("mug", 1), key="again")
     before = snapshot(shop)
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "pay-again"), NOW + 3)
@@ -81,36 +81,38 @@ def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop:
 
 def test_each_kind_is_counted_by_itself(shop: ShopFixture) -> None:
     for number in range(2):
-        tried(shop, f"card-{number}", "declined_4242", **somebody(number))
-    assert said(completed(shop, "a", "ok_4242", **somebody(9))) == []  # another token, as far as anybody can tell
-    assert said(completed(shop, "b", "declined_4242", **somebody(8))) == ["too_many_attempts"]
+        attempt_payment(shop, f"card-{number}", "declined_4242", **another_buyer(number))
+    assert said(completed(shop, "a", "ok_4242", **another_buyer(9))) == []  # another token, as far as anybody can tell
+    assert said(completed(shop, "b", "declined_4242", **another_buyer(8))) == ["too_many_attempts"]
     for number in range(3):
-        tried(shop, f"mail-{number}", **somebody(20 + number) | {"buyer": Buyer(email=" Eve@Example.com ")})
-    assert said(completed(shop, "c", **somebody(30) | {"buyer": Buyer(email="eve@example.com")})) == [
+        attempt_payment(
+            shop, f"mail-{number}", **another_buyer(20 + number) | {"buyer": Buyer(email=" Eve@Example.com ")}
+        )
+    assert said(completed(shop, "c", **another_buyer(30) | {"buyer": Buyer(email="eve@example.com")})) == [
         "too_many_attempts"
     ]
     for number in range(4):
         home = Destination(
             street_address="1 High St.", extended_address=f"Flat {number}", postal_code="LS1 1AA", address_country="GB"
         )
-        tried(shop, f"home-{number}", **somebody(40 + number) | {"destination": home})
+        attempt_payment(shop, f"home-{number}", **another_buyer(40 + number) | {"destination": home})
     same = Destination(street_address="1 HIGH ST", postal_code="ls11aa", address_country="GB")
-    assert said(completed(shop, "d", **somebody(50) | {"destination": same})) == ["too_many_attempts"]
+    assert said(completed(shop, "d", **another_buyer(50) | {"destination": same})) == ["too_many_attempts"]
     abroad = same.model_copy(update={"address_country": "FR"})
-    assert said(completed(shop, "e", **somebody(51) | {"destination": abroad})) == []
+    assert said(completed(shop, "e", **another_buyer(51) | {"destination": abroad})) == []
 
 
 def test_somebody_else_is_not_refused(shop: ShopFixture) -> None:
     for number in range(3):
-        tried(shop, f"k{number}")
+        attempt_payment(shop, f"k{number}")
     assert said(completed(shop, "other", buyer=Buyer(email="bob@example.com"), destination=NEW_YORK)) == []
 
 
 def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> None:
-    paid = [tried(shop, f"k{number}", "ok_4242") for number in range(6)]
+    paid = [attempt_payment(shop, f"k{number}", "ok_4242") for number in range(6)]
     assert {one.state for one in paid} == {PurchaseState.PAID}
-    assert velocity(shop) == []
-    assert {one.payment.marks for one in paid if one.payment} == {()}
+    assert velocity_items(shop) == []
+    assert {one.payment.velocity_keys for one in paid if one.payment} == {()}
 
 
 def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
@@ -131,7 +133,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
     ended = shop.read(purchase.id)
     assert ended.payment is not None
     assert (ended.state, ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
-    assert velocity(shop) == []
+    assert velocity_items(shop) == []
 
 
 def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
@@ -141,20 +143,20 @@ def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
     ended = shop.read(placed.id)
     assert ended.payment is not None
     assert (ended.state, ended.payment.failure) == (PurchaseState.OPEN, "voided")
-    assert velocity(shop) == []
-    assert shop.checkout.risk.of_drop("mug").declines == 0
+    assert velocity_items(shop) == []
+    assert shop.checkout.risk.drop_risk("mug").declines == 0
 
 
 def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: ShopFixture) -> None:
     placed = shop.placed(("mug", 1), token="declined_4242")
     assert placed.payment is not None
-    assert {one[0] for one in placed.payment.marks} == {"i", "e", "a"}
+    assert {one[0] for one in placed.payment.velocity_keys} == {"i", "e", "a"}
     shop.checkout.capture(placed.id, 1, NOW)
     ended = shop.read(placed.id)
     assert ended.payment is not None
-    assert (ended.payment.marks, ended.payment.step_up) == ((), False)
-    found = velocity(shop)
-    assert {item["pk"] for item in found} == {f"VELOCITY#{one}" for one in placed.payment.marks}
+    assert (ended.payment.velocity_keys, ended.payment.step_up) == ((), False)
+    found = velocity_items(shop)
+    assert {item["pk"] for item in found} == {f"VELOCITY#{one}" for one in placed.payment.velocity_keys}
     text = repr(found).casefold()
     assert not [word for word in ("ada", "james", "sw1y", "4242", placed.id.casefold()) if word in text]
     assert {item["expires_at"] for item in found} == {(NOW + HOUR) // SECOND}
@@ -163,24 +165,24 @@ def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended
 def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = shop.placed(("mug", 1), token="declined")
     once(monkeypatch, SandboxGateway, "authorise", before=lambda: shop.checkout.capture(placed.id, 1, NOW))
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         shop.checkout.capture(placed.id, 1, NOW)
     shop.checkout.capture(placed.id, 1, NOW)
-    assert [len(item.keys() - {"pk", "sk", "expires_at"}) for item in velocity(shop)] == [1, 1]
-    assert shop.checkout.risk.of_drop("mug").declines == 1
+    assert [len(item.keys() - {"pk", "sk", "expires_at"}) for item in velocity_items(shop)] == [1, 1]
+    assert shop.checkout.risk.drop_risk("mug").declines == 1
 
 
 # The worker looks again: what counts is what was declined when the provider would be asked.
 
 
-def placed_together(shop: ShopFixture, times: int, token: str = "declined") -> list[Purchase]:
+def place_many(shop: ShopFixture, times: int, token: str = "declined") -> list[Purchase]:
     return [shop.placed(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
 
 
 def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together, counted = placed_together(shop, 6), list[str]()
+    together, counted = place_many(shop, 6), list[str]()
     monkeypatch.setattr(declines, "count", counted.append)
     for one in together:
         shop.checkout.capture(one.id, 1, NOW)
@@ -193,26 +195,26 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
     assert all(shop.gateway.find(one.id, 1, now=NOW) is None for one in together[3:])
     assert shop.counts("mug") == (34, 6, 0)
     assert counted == ["attempts_refused_email"] * 3
-    assert shop.checkout.risk.of_drop("mug").declines == 3
+    assert shop.checkout.risk.drop_risk("mug").declines == 3
 
 
 def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_is_declined(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost, *others = placed_together(shop, 4, "ok")
+    lost, *others = place_many(shop, 4, "ok")
     replace = PurchaseStore.replace
 
     def dies(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
         if purchase.state is PurchaseState.PAID:
-            raise Contended("the worker dies after the capture")
+            raise WriteConflict("the worker dies after the capture")
         return replace(self, purchase)
 
     with monkeypatch.context() as patched:
         patched.setattr(PurchaseStore, "replace", dies)
-        with pytest.raises(Contended):
+        with pytest.raises(WriteConflict):
             shop.checkout.capture(lost.id, 1, NOW)
     for number in range(3):
-        tried(shop, f"d{number}", destination=NEW_YORK)
+        attempt_payment(shop, f"d{number}", destination=NEW_YORK)
     shop.checkout.capture(lost.id, 1, NOW)
     assert shop.read(lost.id).state is PurchaseState.PAID
     shop.checkout.capture(others[0].id, 1, NOW)
@@ -224,16 +226,16 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
 def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = placed_together(shop, 3)
+    together = place_many(shop, 3)
     for one in together[:2]:
         shop.checkout.capture(one.id, 1, NOW)
 
     def dies(*_: Any, **__: Any) -> None:
-        raise Contended("the worker dies after counting")
+        raise WriteConflict("the worker dies after counting")
 
     with monkeypatch.context() as patched:
         patched.setattr("chalicelib.checkout.capture.end_attempt", dies)
-        with pytest.raises(Contended):
+        with pytest.raises(WriteConflict):
             shop.checkout.capture(together[2].id, 1, NOW)
     shop.checkout.capture(together[2].id, 1, NOW)
     last = shop.read(together[2].id)

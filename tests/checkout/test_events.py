@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.checkout.capture import CHALLENGE_SECONDS
-from chalicelib.checkout.events import AT_WORK_SECONDS
+from chalicelib.checkout.events import IN_PROGRESS_RETRY_SECONDS
 from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.payments import Declined, EventKind, ProviderEvent, stripe_event
@@ -85,7 +85,7 @@ def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) ->
 def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
     shop.drop("mug")
     placed = shop.placed(("mug", 1))
-    assert hears(shop, told(placed)) == AT_WORK_SECONDS
+    assert hears(shop, told(placed)) == IN_PROGRESS_RETRY_SECONDS
     assert shop.read(placed.id) == placed
     assert shop.checkout.act_on_event("sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
     assert shop.read(placed.id).state is PurchaseState.PAID

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState
-from chalicelib.checkout.holding import LONGEST
-from chalicelib.checkout.till import holds_of, order_of
-from chalicelib.errors import Conflict, Contended, NotFound
+from chalicelib.checkout.holding import MAX_ORDER_HOLD
+from chalicelib.checkout.till import holds_of, order_ref_of
+from chalicelib.errors import Conflict, NotFound, WriteConflict
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
 from tests.checkout.builders import NOW, a_complete_request
@@ -47,7 +47,7 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -
     held = shop.read(purchase_id)
     assert held.state is PurchaseState.ON_HOLD
     assert held.payment is not None
-    assert (held.payment.held_by, held.payment.deadline) == ("channel", NOW + LONGEST)
+    assert (held.payment.held_by, held.payment.deadline) == ("channel", NOW + MAX_ORDER_HOLD)
     assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
     assert shop.counts("mug") == (1, 0, 2)
 
@@ -114,9 +114,9 @@ def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixtu
 def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
     purchase_id = place_in_held_channel(shop)
     shop.checkout.capture(purchase_id, 1, NOW)
-    late = NOW + LONGEST + 2 * MINUTE
+    late = NOW + MAX_ORDER_HOLD + 2 * MINUTE
     enqueued: list[tuple[str, int]] = []
-    shop.checkout.repair(lambda *told: enqueued.append(told), late)
+    shop.checkout.recover_orders(lambda *told: enqueued.append(told), late)
     assert enqueued == [(purchase_id, 1)]
     shop.checkout.capture(*enqueued[0], late)
     assert shop.read(purchase_id).state is PurchaseState.CANCELLED
@@ -175,7 +175,7 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
         shop.checkout.cancel_held_order(purchase.id, NOW)
 
     once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         shop.checkout.capture(purchase.id, 1, NOW)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Authorised)
     shop.checkout.capture(purchase.id, 1, NOW)
@@ -188,7 +188,7 @@ def captured_and_on_hold(shop: ShopFixture) -> Purchase:
     """Captured, and held by an operator before "paid" was written."""
     paid = shop.paid(("mug", 1), key="other")
     assert paid.payment is not None
-    payment = paid.payment.model_copy(update={"deadline": NOW + LONGEST, "held_by": "ann"})
+    payment = paid.payment.model_copy(update={"deadline": NOW + MAX_ORDER_HOLD, "held_by": "ann"})
     changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
     on_hold = paid.model_copy(update=changes)
     assert shop.checkout.purchases.replace(on_hold) is None
@@ -197,7 +197,7 @@ def captured_and_on_hold(shop: ShopFixture) -> Purchase:
 
 def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) -> None:
     held = captured_and_on_hold(shop)
-    with pytest.raises(Contended):
+    with pytest.raises(WriteConflict):
         shop.checkout.cancel_held_order(held.id, NOW)
     assert shop.counts("mug") == (2, 0, 1)
     shop.checkout.capture(held.id, 1, NOW)
@@ -209,7 +209,7 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
     shop.checkout.capture(held.id, 1, NOW)
     assert shop.read(held.id).state is PurchaseState.PAID
     for layout, hold in holds_of(held):
-        shop.stock.revert_to_hold(layout, hold, order_of(held), NOW // SECOND)
+        shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
     assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)
 
 
@@ -219,5 +219,5 @@ def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.capture(purchase.id, 1, NOW)
     for layout, hold in holds_of(held):
-        shop.stock.revert_to_hold(layout, hold, order_of(held), NOW // SECOND)
+        shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
     assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

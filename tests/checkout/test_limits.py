@@ -28,14 +28,14 @@ def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Inst
     return shop.checkout.complete(purchase.id, a_complete_request(token, key), now)
 
 
-def left_of(answer: CheckoutResult) -> int:
+def may_still_have(answer: CheckoutResult) -> int:
     """How many the buyer may still have, as the refusal says it."""
     assert said(answer)[0] == "limit_exceeded"
     left: int = answer.messages[0].extra["may_still_have"]
     return left
 
 
-def tally(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
+def limit_item(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
     """The buyer's item: the sum, and units by purchase."""
     key = {"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, email)}"}, "sk": {"S": f"DROP#{drop_id}"}}
     item = from_item(shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"])
@@ -43,7 +43,7 @@ def tally(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com
     return item
 
 
-def dies_at_the_freeze(
+def dies_before_placing(
     shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW
 ) -> None:
     """Complete with a process that dies right after it has counted the units."""
@@ -62,7 +62,7 @@ def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     shop.paid(("mug", 2), key="first")
     second = shop.open_purchase(("mug", 2), key="second")
     answer = completed(shop, second)
-    assert left_of(answer) == 1
+    assert may_still_have(answer) == 1
     assert (answer.purchase, answer.messages[0].path) == (second, "$.line_items[0].quantity")
     assert shop.read(second.id) == second
     assert shop.counts("mug") == (5, 2, 2)
@@ -70,7 +70,7 @@ def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     fewer = shop.checkout.update(second.id, a_purchase_request(("mug", 1), key="fewer"), NOW)
     assert isinstance(fewer, CheckoutResult)
     assert completed(shop, second, "pay-fewer").purchase.state is PurchaseState.PLACED
-    assert left_of(completed(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
+    assert may_still_have(completed(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
 
 
 def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_together(shop: ShopFixture) -> None:
@@ -88,7 +88,7 @@ def test_an_address_spelt_otherwise_is_the_same_buyer(shop: ShopFixture, spellin
     shop.drop("mug", stock=9, limit_per_buyer=1)
     shop.paid(("mug", 1), key="first")
     second = shop.open_purchase(("mug", 1), key="second", buyer=Buyer(email=spelling))
-    assert left_of(completed(shop, second)) == 0
+    assert may_still_have(completed(shop, second)) == 0
 
 
 @pytest.mark.parametrize("email", [None, "", "  "])
@@ -106,7 +106,7 @@ def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> N
     completed(shop, purchase, "pay-key-1", token="declined")
     shop.checkout.capture(purchase.id, 1, NOW)
     assert completed(shop, purchase, "pay-again", NOW + SECOND).purchase.state is PurchaseState.PLACED
-    assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {purchase.id: 2}
+    assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {purchase.id: 2}
 
 
 def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixture) -> None:
@@ -115,11 +115,11 @@ def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixt
     shop.checkout.capture(purchase.id, 1, NOW)
     shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW)
     completed(shop, purchase, "pay-3", token="declined")
-    assert tally(shop)["units"] == 3
+    assert limit_item(shop)["units"] == 3
     shop.checkout.capture(purchase.id, 2, NOW)
     shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="fewer"), NOW)
     completed(shop, purchase, "pay-2")
-    assert tally(shop)["units"] == 2
+    assert limit_item(shop)["units"] == 2
 
 
 def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
@@ -127,10 +127,10 @@ def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
     first = shop.placed(("mug", 2), token="declined", key="first")
     shop.checkout.capture(first.id, 1, NOW)
     second = shop.open_purchase(("mug", 2), key="second")
-    assert left_of(completed(shop, second)) == 0
+    assert may_still_have(completed(shop, second)) == 0
     shop.checkout.cancel(first.id, PLATFORM, "cancel", "", NOW)
     assert completed(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
-    assert list(tally(shop)["entries"]) == [second.id]
+    assert list(limit_item(shop)["entries"]) == [second.id]
 
 
 def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_holds_lapse(
@@ -138,14 +138,14 @@ def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_
 ) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     first = shop.open_purchase(("mug", 2), key="first")
-    dies_at_the_freeze(shop, first, monkeypatch)
-    assert tally(shop)["units"] == 2
+    dies_before_placing(shop, first, monkeypatch)
+    assert limit_item(shop)["units"] == 2
     end = (first.lines[0].holds[0].expires_at + 2) * SECOND
     second = shop.open_purchase(("mug", 1), key="second", now=end)
-    assert left_of(completed(shop, second, now=end)) == 0
+    assert may_still_have(completed(shop, second, now=end)) == 0
     assert completed(shop, second, "pay-again", end + SECOND).purchase.state is PurchaseState.PLACED
-    assert list(tally(shop)["entries"]) == [second.id]
-    assert left_of(completed(shop, first, now=end + SECOND)) == 1
+    assert list(limit_item(shop)["entries"]) == [second.id]
+    assert may_still_have(completed(shop, first, now=end + SECOND)) == 1
 
 
 def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
@@ -156,8 +156,8 @@ def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
     first = shop.open_purchase(("mug", 1), key="first")
     later = NOW + 6 * MINUTE
     second = shop.open_purchase(("mug", 1), key="second", now=later)
-    dies_at_the_freeze(shop, first, monkeypatch, later)
-    assert left_of(completed(shop, second, now=later + 122 * SECOND)) == 0
+    dies_before_placing(shop, first, monkeypatch, later)
+    assert may_still_have(completed(shop, second, now=later + 122 * SECOND)) == 0
     assert completed(shop, second, "pay-again", later + 123 * SECOND).purchase.state is PurchaseState.PLACED
 
 
@@ -166,10 +166,10 @@ def test_a_completion_that_relies_on_an_old_entry_makes_it_young(
 ) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     first = shop.open_purchase(("mug", 1), key="first")
-    dies_at_the_freeze(shop, first, monkeypatch)
+    dies_before_placing(shop, first, monkeypatch)
     for later in (60, 61):
-        dies_at_the_freeze(shop, first, monkeypatch, NOW + later * SECOND)
-    assert tally(shop)["entries"][first.id] == {"q": 1, "v": 2, "t": NOW // SECOND + 61}
+        dies_before_placing(shop, first, monkeypatch, NOW + later * SECOND)
+    assert limit_item(shop)["entries"][first.id] == {"q": 1, "v": 2, "t": NOW // SECOND + 61}
 
 
 def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -> None:
@@ -178,12 +178,12 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -
     second = shop.open_purchase(("mug", 2), key="second")
     line = paid.lines[0].id
     shop.checkout.refund(paid.id, a_refund_request((line, 1)), NOW)
-    assert left_of(completed(shop, second)) == 0
+    assert may_still_have(completed(shop, second)) == 0
     shop.checkout.refund(paid.id, a_refund_request((line, 1), key="restocked", restock=True), NOW)
-    assert left_of(completed(shop, second)) == 1
+    assert may_still_have(completed(shop, second)) == 1
     shop.checkout.cancel_order(paid.id, "cancel", "", "ann", NOW)
     assert completed(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
-    assert {one: entry["q"] for one, entry in tally(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
+    assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
 
 
 def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: ShopFixture) -> None:
@@ -197,7 +197,7 @@ def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: S
     second = shop.open_purchase(("mug", 1), key="second")
     assert completed(shop, second).purchase.state is PurchaseState.PLACED
     third = shop.open_purchase(("mug", 1), key="third", buyer=grace)
-    assert left_of(completed(shop, third)) == 0
+    assert may_still_have(completed(shop, third)) == 0
 
 
 def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on_it(shop: ShopFixture) -> None:
@@ -207,7 +207,7 @@ def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on
     shop.checkout.capture(first.id, 1, NOW)
     shop.checkout.update(first.id, a_purchase_request(("bowl", 1), key="without"), NOW)
     second = shop.open_purchase(("mug", 1), key="second")
-    assert left_of(completed(shop, second)) == 0
+    assert may_still_have(completed(shop, second)) == 0
     later = NOW + 123 * SECOND
     assert completed(shop, second, "pay-again", later).purchase.state is PurchaseState.PLACED
 
@@ -234,13 +234,13 @@ def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: ShopFix
     later = NOW + 2 * SECOND
     assert completed(shop, first, now=later).purchase.state is PurchaseState.PLACED
     second = shop.open_purchase(("mug", 1), key="second", now=later)
-    assert left_of(completed(shop, second, now=later)) == 0
+    assert may_still_have(completed(shop, second, now=later)) == 0
 
 
 def test_a_tally_names_no_address_and_expires(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     placed = shop.placed(("mug", 2))
-    item = tally(shop)
+    item = limit_item(shop)
     assert "ada" not in repr(item).casefold()
     assert item["expires_at"] == (NOW + 90 * DAY) // SECOND
     assert item["entries"] == {placed.id: {"q": 2, "v": 2, "t": NOW // SECOND}}
@@ -251,16 +251,16 @@ def test_a_tally_that_has_expired_is_begun_anew(shop: ShopFixture, monkeypatch: 
     shop.placed(("mug", 1), key="first")
     second = shop.open_purchase(("mug", 1), key="second")
     store = type(shop.checkout.limits)
-    real, item = store.add, tally(shop)
+    real, item = store.put_entry, limit_item(shop)
 
     def expires_first(*arguments: Any) -> Any:
         key = {name: {"S": item[name]} for name in ("pk", "sk")}
         shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
         return real(*arguments)
 
-    monkeypatch.setattr(store, "add", expires_first)
+    monkeypatch.setattr(store, "put_entry", expires_first)
     assert completed(shop, second).purchase.state is PurchaseState.PLACED
-    assert list(tally(shop)["entries"]) == [second.id]
+    assert list(limit_item(shop)["entries"]) == [second.id]
 
 
 def test_a_buyers_hash_is_nobodys_id_and_needs_the_key() -> None:

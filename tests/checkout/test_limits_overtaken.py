@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import Purchase, PurchaseState, limits
-from chalicelib.checkout.store import Counted
+from chalicelib.checkout.store import LimitEntry
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
@@ -23,15 +23,15 @@ def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch)
     """A completion of one unit waits before it counts; meanwhile the same purchase is raised to two and placed."""
     shop.drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.open_purchase(("mug", 1), key="first")
-    real = limits.count_units
+    real = limits.count_against_limit
 
-    def overtaken(*arguments: Any) -> Any:
-        monkeypatch.setattr("chalicelib.checkout.complete.count_units", real)
+    def overtake(*arguments: Any) -> Any:
+        monkeypatch.setattr("chalicelib.checkout.complete.count_against_limit", real)
         shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="more"), NOW)
         assert completed(shop, purchase, "pay-later").purchase.state is PurchaseState.PLACED
         return real(*arguments)
 
-    monkeypatch.setattr("chalicelib.checkout.complete.count_units", overtaken)
+    monkeypatch.setattr("chalicelib.checkout.complete.count_against_limit", overtake)
     with pytest.raises(Conflict):
         completed(shop, purchase, "pay-early")
     completed(shop, shop.open_purchase(("mug", 1), key="second"), "pay-second")
@@ -48,7 +48,7 @@ def test_control_without_versions_an_overtaken_completion_lowers_the_count(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = count(1)
-    monkeypatch.setattr(limits, "Counted", lambda units, version, at: Counted(units, next(newer), at))
+    monkeypatch.setattr(limits, "LimitEntry", lambda units, version, at: LimitEntry(units, next(newer), at))
     assert units_had_when_overtaken(shop, monkeypatch) == 3
 
 
@@ -63,12 +63,12 @@ def units_had_while_one_is_between_counting_and_freezing(
     store = type(shop.checkout.purchases)
     real = store.replace
 
-    def overtaken(*arguments: Any) -> Any:
+    def overtake(*arguments: Any) -> Any:
         monkeypatch.setattr(store, "replace", real)
         completed(shop, second, "pay-second", later + seconds * SECOND)
         return real(*arguments)
 
-    monkeypatch.setattr(store, "replace", overtaken)
+    monkeypatch.setattr(store, "replace", overtake)
     completed(shop, first, "pay-first", later)
     return shop.counts("mug", later)[2]
 
@@ -83,5 +83,5 @@ def test_an_entry_that_a_completion_relies_on_is_not_forgotten(
 def test_control_forgetting_young_entries_lets_both_be_placed(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LIFETIME_SECONDS", -1)
+    monkeypatch.setattr(limits, "REQUEST_LIFETIME_SECONDS", -1)
     assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=1) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Fault, Mended, Purchase, PurchaseState, log_reference
+from chalicelib.checkout import HoldFault, Purchase, PurchaseState, RepairReport, log_reference
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import hold_id
 from tests.checkout.builders import NOW, a_complete_request, a_refund_request
@@ -14,16 +14,16 @@ from tests.checkout.damage import (
     MUCH_LATER,
     a_mug,
     bucket,
-    clean,
     drop_entry,
     entry,
-    faults,
+    hold_faults,
     hold_of,
-    mended,
-    never,
+    is_clean,
+    orphan_hold,
     put_entry,
-    set_in,
-    taken_by_a_request_that_died,
+    repaired,
+    set_attributes,
+    time_is_never_up,
 )
 
 
@@ -33,44 +33,44 @@ def _a_drop(shop: ShopFixture) -> None:
 
 
 def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: ShopFixture) -> None:
-    hold = taken_by_a_request_that_died(shop, 2)
-    assert faults(shop, NOW + 59 * SECOND) == []
-    found, done, _ = mended(shop, NOW + 61 * SECOND)
-    assert [(one.fault, one.hold_id) for one in found.found] == [(Fault.UNNAMED, hold.id)]
+    hold = orphan_hold(shop, 2)
+    assert hold_faults(shop, NOW + 59 * SECOND) == []
+    found, done, _ = repaired(shop, NOW + 61 * SECOND)
+    assert [(one.fault, one.hold_id) for one in found.discrepancies] == [(HoldFault.UNNAMED, hold.id)]
     assert found.mismatches == ()
     assert (done.freed, done.left, bucket(shop)["h"], bucket(shop)["a"]) == (1, 0, {}, 9)
-    assert clean(shop)
+    assert is_clean(shop)
     assert isinstance(shop.open_purchase(("mug", 9), key="all"), Purchase)
 
 
 def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, hold_seconds=3_600)
-    taken_by_a_request_that_died(shop)
+    orphan_hold(shop)
     shop.shows.put_drop("mug", a_mug(hold_seconds=5), "ann", LATER)
     shop.shows.put_drop("mug", a_mug(hold_seconds=3_600), "ann", LATER)
-    taken = taken_by_a_request_that_died(shop, 2, now=LATER)
+    taken = orphan_hold(shop, 2, now=LATER)
     put_entry(shop, taken.id, {"q": 2, "u": LATER // SECOND + 5})
-    assert faults(shop, LATER + MINUTE) == []
-    assert faults(shop, LATER + MINUTE + 3 * SECOND) == [Fault.UNNAMED, Fault.UNNAMED]
+    assert hold_faults(shop, LATER + MINUTE) == []
+    assert hold_faults(shop, LATER + MINUTE + 3 * SECOND) == [HoldFault.UNNAMED, HoldFault.UNNAMED]
 
 
 def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: ShopFixture) -> None:
     name = hold_id("ghost", "mug", 1, 2)
     put_entry(shop, name, {"q": 2, "o": "ghost0000001"})
-    found, done, _ = mended(shop)
+    found, done, _ = repaired(shop)
     assert found.mismatches == (
         f"hold {name}: 2 units in bucket 0 are sold to an order that does not exist (no_order)",
     )
     assert (done.freed, bucket(shop)["a"], entry(shop, name)) == (1, 9, {"q": 0})
-    assert clean(shop)
+    assert is_clean(shop)
 
 
 def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.placed(("mug", 3), key="b")
     for one in (held, sold):
-        set_in(shop, one, state="cancelled")
-    found, done, _ = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.GIVEN_UP] * 2
+        set_attributes(shop, one, state="cancelled")
+    found, done, _ = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.GIVEN_UP] * 2
     assert found.mismatches == (
         (
             f"hold {hold_of(sold).id}: 3 units in bucket 0 are sold to "
@@ -78,17 +78,17 @@ def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
         ),
     )
     assert (done.freed, bucket(shop)["a"], bucket(shop)["h"]) == (2, 9, {hold_of(sold).id: {"q": 0}})
-    assert clean(shop)
+    assert is_clean(shop)
 
 
 def test_units_that_their_order_does_not_name_any_more_are_freed(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 2))
     other = hold_id(paid.id, "mug", 77, 3)
     put_entry(shop, other, {"q": 3, "o": f"{paid.order_ref}001"})
-    found, done, _ = mended(shop)
-    assert [(one.fault, one.hold_id) for one in found.found] == [(Fault.GIVEN_UP, other)]
+    found, done, _ = repaired(shop)
+    assert [(one.fault, one.hold_id) for one in found.discrepancies] == [(HoldFault.GIVEN_UP, other)]
     assert (done.freed, shop.counts("mug", LATER)) == (1, (7, 0, 2))
-    assert clean(shop)
+    assert is_clean(shop)
 
 
 def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: ShopFixture) -> None:
@@ -96,12 +96,12 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     shop.checkout.capture(purchase.id, 1, NOW)
     hold = hold_of(shop.read(purchase.id))
     put_entry(shop, hold.id, {"q": 2, "o": f"{purchase.order_ref}001"})
-    found, done, _ = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.SOLD_TO_OPEN]
+    found, done, _ = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.SOLD_TO_OPEN]
     assert len(found.mismatches) == 1
     assert done.held_again == 1
     assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.expires_at}
-    assert clean(shop)
+    assert is_clean(shop)
     assert shop.counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
     shop.checkout.capture(purchase.id, 2, MUCH_LATER)
@@ -114,20 +114,20 @@ def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
     shop.checkout.refund(sold.id, a_refund_request((line, 1), restock=True), NOW)
     put_entry(shop, hold_of(held).id, {"q": 4, "u": hold_of(held).expires_at})
     put_entry(shop, hold_of(sold).id, {"q": 2, "o": f"{sold.order_ref}001"})
-    found, done, _ = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.SURPLUS] * 2
+    found, done, _ = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.SURPLUS] * 2
     assert len(found.mismatches) == 1
     assert (done.shrunk, shop.counts("mug", LATER)) == (2, (6, 2, 1))
-    assert clean(shop)
+    assert is_clean(shop)
 
 
 def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 2))
     drop_entry(shop, hold_of(purchase).id)
-    found, done, _ = mended(shop)
-    assert [(one.fault, one.unnamed) for one in found.found] == [(Fault.GONE, False)]
+    found, done, _ = repaired(shop)
+    assert [(one.fault, one.is_unreferenced) for one in found.discrepancies] == [(HoldFault.GONE, False)]
     assert (found.mismatches, done.left) == ((), 0)
-    assert clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
+    assert is_clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "late"), NOW + 6 * MINUTE)
     shop.checkout.capture(purchase.id, 1, NOW + 6 * MINUTE)
     assert (type(answer).__name__, shop.read(purchase.id).state) == ("CheckoutResult", PurchaseState.PAID)
@@ -136,15 +136,15 @@ def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFi
 def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chalicelib.checkout.complete._sell", lambda context, frozen: None)
+    monkeypatch.setattr("chalicelib.checkout.complete._commit_stock", lambda context, frozen: None)
     placed = shop.placed(("mug", 2))
-    assert faults(shop, NOW + 59 * SECOND) == []
-    found, done, told = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.UNSOLD]
+    assert hold_faults(shop, NOW + 59 * SECOND) == []
+    found, done, told = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.UNSOLD]
     assert (found.mismatches, done.enqueued, told) == ((), 1, [(placed.id, 1)])
     shop.checkout.capture(*told[0], LATER)
     assert shop.read(placed.id).state is PurchaseState.PAID
-    assert clean(shop, MUCH_LATER)
+    assert is_clean(shop, MUCH_LATER)
 
 
 @pytest.mark.parametrize("order", [None, "000", "001"], ids=["held", "held at an earlier epoch", "held at its epoch"])
@@ -154,8 +154,8 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
     until = NOW // SECOND + 200
     ref = {} if order is None else {"o": paid.order_ref + order}
     put_entry(shop, hold_of(paid).id, {"q": 2, "u": until, **ref})
-    found, done, _ = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.PAID_UNSOLD]
+    found, done, _ = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.PAID_UNSOLD]
     assert found.mismatches == (
         f"hold {hold_of(paid).id}: 2 of 2 units of paid purchase {log_reference(paid.id)} (paid_unsold)",
     )
@@ -164,8 +164,8 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
     epoch = shop.read(paid.id).epoch
     assert epoch == (2 if order == "001" else 1)
     assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}{epoch:03d}"}
-    assert clean(shop, MUCH_LATER)
-    assert shop.checkout.audit("cup", MUCH_LATER, never).found == []
+    assert is_clean(shop, MUCH_LATER)
+    assert shop.checkout.audit("cup", MUCH_LATER, time_is_never_up).discrepancies == []
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", MUCH_LATER)
     assert (shop.counts("mug", MUCH_LATER), shop.counts("cup", MUCH_LATER)) == ((9, 0, 0), (5, 0, 0))
 
@@ -178,20 +178,20 @@ def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
     paid = shop.paid(("mug", 2))
     drop_entry(shop, hold_of(paid).id)
     before = bucket(shop)
-    found, done, told = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.PAID_GONE]
+    found, done, told = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.PAID_GONE]
     assert found.mismatches == (
         f"hold {hold_of(paid).id}: 0 of 2 units of paid purchase {log_reference(paid.id)} (paid_gone)",
     )
-    assert counted == [("paid_units_gone", 2)]
+    assert counted == [("paid_units_missing", 2)]
     assert [one.levelname for one in caplog.records if one.message == "units of a paid order are gone"] == ["ERROR"]
-    assert (done, told, bucket(shop)) == (Mended(not_mended=1), [], before)
-    assert faults(shop) == [Fault.PAID_GONE]
+    assert (done, told, bucket(shop)) == (RepairReport(not_mended=1), [], before)
+    assert hold_faults(shop) == [HoldFault.PAID_GONE]
 
 
 def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: ShopFixture) -> None:
     paid = shop.paid(("mug", 2))
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": "another00001"})
-    found, _, _ = mended(shop)
-    assert [one.fault for one in found.found] == [Fault.PAID_GONE]
+    found, _, _ = repaired(shop)
+    assert [one.fault for one in found.discrepancies] == [HoldFault.PAID_GONE]
     assert entry(shop, hold_of(paid).id) == {"q": 2, "o": "another00001"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Fault, Mended, Purchase, PurchaseState, audit_report, log_reference
-from chalicelib.checkout.till import order_of
+from chalicelib.checkout import HoldFault, Purchase, PurchaseState, RepairReport, audit_report, log_reference
+from chalicelib.checkout.till import order_ref_of
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.stock import HoldRef, hold_id
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_refund_request
@@ -19,15 +19,15 @@ from tests.checkout.damage import (
     MUCH_LATER,
     audited,
     bucket,
-    clean,
     drop_entry,
     entry,
-    faults,
+    hold_faults,
     hold_of,
-    mended,
+    is_clean,
+    orphan_hold,
     put_entry,
-    set_in,
-    taken_by_a_request_that_died,
+    repaired,
+    set_attributes,
 )
 
 
@@ -44,36 +44,36 @@ def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) 
     for name in names:
         put_entry(shop, name, {"q": 1, "o": "another00001"})
     late = NOW + 6 * MINUTE
-    found, done, _ = mended(shop, late)
-    assert {one.hold_id: one.fault for one in found.found} == dict.fromkeys(names, Fault.FOREIGN)
+    found, done, _ = repaired(shop, late)
+    assert {one.hold_id: one.fault for one in found.discrepancies} == dict.fromkeys(names, HoldFault.FOREIGN)
     assert sorted(found.mismatches) == sorted(
         f"hold {name}: 1 units in bucket 0 are sold to order another00001, not to {state} purchase "
         f"{log_reference(one.id)} (foreign)"
         for name, state, one in ((names[0], "cancelled", cancelled), (names[1], "open", ended))
     )
-    assert (done, [entry(shop, name)["q"] for name in names]) == (Mended(not_mended=2), [1, 1])
+    assert (done, [entry(shop, name)["q"] for name in names]) == (RepairReport(not_mended=2), [1, 1])
 
 
 def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixture) -> None:
     """No use case comes to this; whatever did, a repair takes nothing from anybody."""
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
     for one in (held, sold):
-        set_in(shop, one, show_id="elsewhere")
+        set_attributes(shop, one, show_id="elsewhere")
     before = bucket(shop)
-    found, done, _ = mended(shop)
-    assert ([one.fault for one in found.found], done, bucket(shop)) == ([], Mended(), before)
+    found, done, _ = repaired(shop)
+    assert ([one.fault for one in found.discrepancies], done, bucket(shop)) == ([], RepairReport(), before)
 
 
 def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: ShopFixture) -> None:
     line = shop.open_purchase(("mug", 1), key="a").lines[0]
-    taken = taken_by_a_request_that_died(shop, 2)
+    taken = orphan_hold(shop, 2)
     late = line.max_hold_until * SECOND - 30 * SECOND
     put_entry(shop, taken.id, {"q": 2, "u": line.max_hold_until})
-    assert faults(shop, late) == []
-    assert faults(shop, line.max_hold_until * SECOND + 59 * SECOND) == []
-    assert faults(shop, line.max_hold_until * SECOND + 60 * SECOND) == [Fault.UNNAMED]
+    assert hold_faults(shop, late) == []
+    assert hold_faults(shop, line.max_hold_until * SECOND + 59 * SECOND) == []
+    assert hold_faults(shop, line.max_hold_until * SECOND + 60 * SECOND) == [HoldFault.UNNAMED]
     put_entry(shop, taken.id, {"q": 2, "u": line.max_hold_until + 1})
-    assert faults(shop, late) == [Fault.UNNAMED]
+    assert hold_faults(shop, late) == [HoldFault.UNNAMED]
 
 
 def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
@@ -89,21 +89,21 @@ def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
         with pytest.raises(SystemExit):
             shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": f"{paid.order_ref}001", "u": NOW // SECOND + 300})
-    found, done, _ = mended(shop)
-    assert ([one.fault for one in found.found], done.sold_again) == ([Fault.PAID_UNSOLD], 1)
+    found, done, _ = repaired(shop)
+    assert ([one.fault for one in found.discrepancies], done.sold_again) == ([HoldFault.PAID_UNSOLD], 1)
     assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}002"}
-    shop.checkout.repair(lambda *_: None, LATER)
+    shop.checkout.recover_orders(lambda *_: None, LATER)
     assert (shop.read(paid.id).refunds[0].restocked, shop.counts("mug", LATER)) == (True, (7, 0, 2))
-    assert clean(shop, MUCH_LATER)
+    assert is_clean(shop, MUCH_LATER)
 
 
 def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     held, paid = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
-    set_in(shop, held, state="cancelled")
+    set_attributes(shop, held, state="cancelled")
     drop_entry(shop, hold_of(paid).id)
-    found, done, _ = mended(shop)
-    report = json.dumps(audit_report(found, detail=100, mended=done))
+    found, done, _ = repaired(shop)
+    report = json.dumps(audit_report(found, detail=100, repair=done))
     assert held.id not in report
     assert log_reference(held.id) in report
     assert f"ord_{paid.id}" in report
@@ -115,21 +115,21 @@ def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: p
 # Beside others.
 
 
-DIED = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
-MOVES: dict[str, Callable[[ShopFixture, Purchase], object]] = {
-    "renewed": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "u": DIED.expires_at + 100}),
-    "sold": lambda shop, _: put_entry(shop, DIED.id, {"q": 2, "o": "another00001"}),
-    "taken by another": lambda shop, _: drop_entry(shop, DIED.id),
+ORPHAN = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
+CHANGES: dict[str, Callable[[ShopFixture, Purchase], object]] = {
+    "renewed": lambda shop, _: put_entry(shop, ORPHAN.id, {"q": 2, "u": ORPHAN.expires_at + 100}),
+    "sold": lambda shop, _: put_entry(shop, ORPHAN.id, {"q": 2, "o": "another00001"}),
+    "taken by another": lambda shop, _: drop_entry(shop, ORPHAN.id),
 }
 
 
-@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("move", CHANGES)
 def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, move: str) -> None:
-    assert taken_by_a_request_that_died(shop, 2) == DIED
+    assert orphan_hold(shop, 2) == ORPHAN
     purchase = shop.open_purchase(("mug", 1))
-    (found,) = audited(shop).found
+    (found,) = audited(shop).discrepancies
     assert found.status is not None
-    MOVES[move](shop, purchase)
+    CHANGES[move](shop, purchase)
     before = bucket(shop)
     assert not shop.stock.release_orphan(audited(shop).drop.layout, found.hold_id, found.status)
     assert bucket(shop) == before
@@ -149,9 +149,9 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
         shop.tables.dynamodb.put_item(TableName=shop.tables.commerce, Item=item)
         return look(self, refs)
 
-    assert faults(shop) == [Fault.UNNAMED]
+    assert hold_faults(shop) == [HoldFault.UNNAMED]
     monkeypatch.setattr(type(shop.stock), "get_hold_statuses", written_before)
-    assert faults(shop) == []
+    assert hold_faults(shop) == []
 
 
 def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
@@ -172,19 +172,19 @@ def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
 
 def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopFixture) -> None:
     sold = shop.placed(("mug", 2))
-    set_in(shop, sold, state="cancelled")
-    mended(shop)
-    layout, order = audited(shop).drop.layout, order_of(sold)
-    assert type(shop.stock.sell(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
+    set_attributes(shop, sold, state="cancelled")
+    repaired(shop)
+    layout, order = audited(shop).drop.layout, order_ref_of(sold)
+    assert type(shop.stock.commit(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
     late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
     assert type(late).__name__ == "Busy"
     assert shop.counts("mug", LATER) == (9, 0, 0)
 
 
 def test_a_repair_twice_does_everything_once(shop: ShopFixture) -> None:
-    taken_by_a_request_that_died(shop)
+    orphan_hold(shop)
     put_entry(shop, hold_id("ghost", "mug", 1, 2), {"q": 2, "o": "ghost0000001"})
-    assert mended(shop)[1].freed == 2
+    assert repaired(shop)[1].freed == 2
     before = bucket(shop)
-    assert mended(shop)[1] == Mended()
+    assert repaired(shop)[1] == RepairReport()
     assert bucket(shop) == before

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import PurchaseState
-from chalicelib.checkout.reconcile import Reconciled
+from chalicelib.checkout.reconcile import ReconciliationReport
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import AuthorisationRequest, Authorised, Declined
 from tests.checkout.builders import NOW, a_refund_request
@@ -16,7 +16,7 @@ from tests.checkout.conftest import ShopFixture
 LATER = NOW + 2 * MINUTE
 
 
-def reconciled(shop: ShopFixture, now: int = LATER) -> Reconciled:
+def run_reconciliation(shop: ShopFixture, now: int = LATER) -> ReconciliationReport:
     """One comparison, the worker doing what it is told."""
     told: list[tuple[str, int]] = []
     found = shop.checkout.reconcile(lambda *attempt: told.append(attempt), NOW - HOUR, now)
@@ -33,13 +33,13 @@ def test_where_all_is_well_nothing_is_done(shop: ShopFixture) -> None:
     shop.checkout.capture(declined.id, 1, NOW)
     waiting = shop.placed(("mug", 1), token="requires_action", key="third")
     shop.checkout.capture(waiting.id, 1, NOW)
-    assert reconciled(shop) == Reconciled(payments=3, orders=1)
+    assert run_reconciliation(shop) == ReconciliationReport(payments=3, orders=1)
 
 
 def test_what_is_older_than_asked_for_is_left_out(shop: ShopFixture) -> None:
     shop.drop("mug")
     shop.paid(("mug", 1))
-    assert shop.checkout.reconcile(lambda *_: None, LATER, LATER) == Reconciled()
+    assert shop.checkout.reconcile(lambda *_: None, LATER, LATER) == ReconciliationReport()
 
 
 def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) -> None:
@@ -47,10 +47,10 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) ->
     placed = shop.placed(("mug", 1))
     total = placed.totals.total
     shop.gateway.authorise(AuthorisationRequest(placed.id, 1, total, "GBP", "ok", {}, NOW), now=NOW)
-    assert reconciled(shop, NOW + MINUTE // 2).enqueued == 0
-    assert reconciled(shop).enqueued == 1
+    assert run_reconciliation(shop, NOW + MINUTE // 2).enqueued == 0
+    assert run_reconciliation(shop).enqueued == 1
     assert shop.read(placed.id).state is PurchaseState.PAID
-    assert reconciled(shop) == Reconciled(payments=1, orders=1)
+    assert run_reconciliation(shop) == ReconciliationReport(payments=1, orders=1)
 
 
 def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture) -> None:
@@ -58,7 +58,7 @@ def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture
     purchase = shop.open_purchase(("mug", 1))
     found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
-    assert reconciled(shop).enqueued == 1
+    assert run_reconciliation(shop).enqueued == 1
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Declined)
 
 
@@ -66,23 +66,23 @@ def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="in-the-console", amount=300, now=NOW)
-    found = reconciled(shop)
+    found = run_reconciliation(shop)
     assert (found.refunds_recorded, found.differences) == (1, [])
     assert [(one.amount, one.requested_by) for one in shop.read(paid.id).refunds] == [(300, "provider")]
-    assert reconciled(shop) == Reconciled(payments=1, orders=1)
+    assert run_reconciliation(shop) == ReconciliationReport(payments=1, orders=1)
 
 
 def test_refunds_of_ours_are_not_recorded_again(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 2))
     after, _ = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
-    assert reconciled(shop) == Reconciled(payments=1, orders=1)
+    assert run_reconciliation(shop) == ReconciliationReport(payments=1, orders=1)
     assert shop.read(paid.id) == after
 
 
 def test_money_without_an_order_is_told(shop: ShopFixture) -> None:
     shop.gateway.authorise(AuthorisationRequest("unheard", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
-    assert reconciled(shop).differences == [("no_order", "sbx_unheard#1", "")]
+    assert run_reconciliation(shop).differences == [("no_order", "sbx_unheard#1", "")]
 
 
 def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) -> None:
@@ -90,7 +90,9 @@ def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) 
     purchase = shop.open_purchase(("mug", 1))
     shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
     shop.gateway.capture(f"sbx_{purchase.id}#1", attempt=1, amount=500, now=NOW)
-    assert reconciled(shop).differences == [("captured_without_order", f"sbx_{purchase.id}#1", f"ord_{purchase.id}")]
+    assert run_reconciliation(shop).differences == [
+        ("captured_without_order", f"sbx_{purchase.id}#1", f"ord_{purchase.id}")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, 
     call["ExpressionAttributeNames"] = {k: v for k, v in call["ExpressionAttributeNames"].items() if k in damage}
     call["ExpressionAttributeValues"] = {k: v for k, v in values.items() if k in damage}
     shop.tables.dynamodb.update_item(**{name: value for name, value in call.items() if value})
-    assert [what for what, _, _ in reconciled(shop).differences] == [told]
+    assert [what for what, _, _ in run_reconciliation(shop).differences] == [told]
     assert shop.read(paid.id) == after
 
 
@@ -125,7 +127,7 @@ def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: ShopFix
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
     shop.tables.dynamodb.delete_item(TableName=shop.tables.sandbox, Key={"pk": {"S": f"{paid.id}#1"}})
-    assert reconciled(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
+    assert run_reconciliation(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
 
 
 def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixture) -> None:
@@ -135,4 +137,4 @@ def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixtu
     refused = refund.model_copy(update={"completed_at": None, "failure_code": "amount_too_large"})
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
     assert shop.checkout.purchases.replace(behind) is None
-    assert [what for what, _, _ in reconciled(shop).differences] == ["refund"]
+    assert [what for what, _, _ in run_reconciliation(shop).differences] == ["refund"]

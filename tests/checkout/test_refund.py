@@ -120,7 +120,7 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
     monkeypatch.setattr(type(shop.stock), "restock", real)
     assert shop.read(paid.id).refunds[0].completed_at is None
     later = NOW + 2 * MINUTE
-    assert shop.checkout.repair(lambda *_: None, later).refunds_finished == 1
+    assert shop.checkout.recover_orders(lambda *_: None, later).refunds_finished == 1
     assert shop.read(paid.id).refunds[0].completed_at == later
     assert shop.counts("mug") == (2, 0, 0)
 

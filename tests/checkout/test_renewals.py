@@ -13,8 +13,8 @@ from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchas
 from tests.checkout.conftest import ShopFixture
 
 HOLD = 5 * MINUTE
-AT_MOST = 4 * HOLD
-END = NOW + AT_MOST
+MAX_HOLD = 4 * HOLD
+END = NOW + MAX_HOLD
 REACH = 3 * SECOND
 """Others take a lapsed hold strictly after the two seconds that cover clocks that differ."""
 
@@ -62,7 +62,7 @@ def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
 def test_control_without_an_end_declined_payments_keep_units_for_ever(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "HOLDS_A_LINE", 1_000)
+    monkeypatch.setattr(lines, "MAX_HOLD_FACTOR", 1_000)
     shop.drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     last = declined_at(shop, purchase, EVERY_FOUR_MINUTES)
@@ -73,7 +73,7 @@ def test_control_without_an_end_declined_payments_keep_units_for_ever(
 def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
-    late = NOW + AT_MOST + MINUTE
+    late = NOW + MAX_HOLD + MINUTE
     shop.checkout.capture(placed.id, 1, late)
     assert shop.counts("mug", late) == (1, 0, 0)
     assert said(completed(shop, placed, "again", late)) == ["hold_lapsed", "hold_lapsed"]
@@ -127,13 +127,13 @@ def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: S
     assert isinstance(answer, CheckoutResult)
     anew = next(line for line in answer.purchase.lines if line.drop_id == "mug")
     assert anew.holds[0].expires_at * SECOND == END + HOLD
-    assert anew.max_hold_until * SECOND == END + AT_MOST
+    assert anew.max_hold_until * SECOND == END + MAX_HOLD
 
 
 def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew(shop: ShopFixture) -> None:
     shop.drop("mug", stock=2)
     kept, lost = shop.open_purchase(("mug", 1), key="kept"), shop.open_purchase(("mug", 1), key="lost")
-    late = NOW + 2 * AT_MOST
+    late = NOW + 2 * MAX_HOLD
     shop.stock.release(shop.shows.drop("mug").layout, lost.lines[0].holds[0])  # type: ignore[union-attr]
     assert completed(shop, kept, "pay-kept", late).purchase.state is PurchaseState.PLACED
     assert said(completed(shop, lost, "pay-lost", late))[0] == "hold_lapsed"

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.checkout import Buyer, Destination, Payment, PurchaseState, PurchaseStore, Refund, RefundLine, UsedKey
-from chalicelib.checkout.lines import MOST_HOLDS
-from chalicelib.checkout.refund import MOST_REFUND_LINES, MOST_REFUNDS
-from chalicelib.discounts import MOST_APPLIED, Applied, Reason, Reserved
+from chalicelib.checkout import (
+    Buyer,
+    Destination,
+    IdempotencyRecord,
+    Payment,
+    PurchaseState,
+    PurchaseStore,
+    Refund,
+    RefundLine,
+)
+from chalicelib.checkout.lines import MAX_HOLDS
+from chalicelib.checkout.refund import MAX_REFUND_LINES, MAX_REFUNDS
+from chalicelib.discounts import MAX_DISCOUNTS_PER_PURCHASE, Applied, Reason, Reserved
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import NOW, a_line, a_purchase, a_purchase_request, a_refund_request
@@ -49,7 +58,7 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
         unit_price=10**8,
         quantity=10**6,
         homes=10**5,
-        holds=(hold,) * ((MOST_HOLDS + LINES) // LINES),
+        holds=(hold,) * ((MAX_HOLDS + LINES) // LINES),
         limit_per_buyer=10**6,
         tax_category="t" * 64,
         creator_id="c" * 64,
@@ -60,19 +69,19 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
         tax_rate_bps=10_000,
     )
     texts = ("first_name", "last_name", "street_address", "extended_address", "address_locality", "address_region")
-    used = [UsedKey(key="k" * 11, fingerprint="f" * 11, attempt=number) for number in range(50)]
+    records = [IdempotencyRecord(key="k" * 11, fingerprint="f" * 11, attempt=number) for number in range(50)]
     share = Reserved(budget="money:100000", hold=hold)
     discount = Applied(
         code="C" * 32, title=WIDE * 200, parts=(10**12,) * LINES, automatic=True, priority=999, reserves=(share, share)
     )
-    parts = MOST_REFUND_LINES // MOST_REFUNDS
+    parts = MAX_REFUND_LINES // MAX_REFUNDS
     largest = a_purchase(
         state=PurchaseState.PAID,
         lines=(line,) * LINES,
         attribution={f"{number:02}" + WIDE * 62: WIDE * 500 for number in range(30)},
         buyer=Buyer(first_name=WIDE * 200, last_name=WIDE * 200, email=WIDE * 254, phone_number=WIDE * 40),
         destination=Destination(id=WIDE * 128, phone_number=WIDE * 200, **dict.fromkeys(texts, WIDE * 200)),
-        keys=tuple(used),
+        idempotency_records=tuple(records),
         payment=Payment(
             handler_id="sandbox",
             instrument_id="i" * 128,
@@ -80,10 +89,12 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
             token="t" * 512,
             action_url="u" * 2_048,
         ),
-        codes=(WIDE * 64,) * MOST_APPLIED,
-        discounts=(discount,) * MOST_APPLIED,
-        refused={f"{number:02}" + WIDE * 62: Reason.NOT_COMBINABLE.value for number in range(MOST_APPLIED)},
-        refunds=(*(a_fat_refund(number, parts) for number in range(MOST_REFUNDS)), a_fat_refund(101, LINES)),
+        codes=(WIDE * 64,) * MAX_DISCOUNTS_PER_PURCHASE,
+        discounts=(discount,) * MAX_DISCOUNTS_PER_PURCHASE,
+        refused={
+            f"{number:02}" + WIDE * 62: Reason.NOT_COMBINABLE.value for number in range(MAX_DISCOUNTS_PER_PURCHASE)
+        },
+        refunds=(*(a_fat_refund(number, parts) for number in range(MAX_REFUNDS)), a_fat_refund(101, LINES)),
     )
     PurchaseStore(tables.dynamodb, tables.commerce).create(largest)
     size = sum(len(name) + size_of(value) for name, value in stored(tables, largest).items())
@@ -100,7 +111,7 @@ def test_a_line_keeps_no_image_address_beyond_its_room(shop: ShopFixture) -> Non
 
 
 def test_a_purchase_of_too_many_holds_grows_no_further(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chalicelib.checkout.lines.MOST_HOLDS", 3)
+    monkeypatch.setattr("chalicelib.checkout.lines.MAX_HOLDS", 3)
     shop.drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     answers = [shop.checkout.update(purchase.id, a_purchase_request(("mug", n), key=f"k{n}"), NOW) for n in (2, 3, 4)]
@@ -113,7 +124,7 @@ def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) 
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 3))
     nothing = {"shipping": 0, "shipping_tax": 0}
-    done = tuple(a_fat_refund(number, 0).model_copy(update=nothing) for number in range(MOST_REFUNDS))
+    done = tuple(a_fat_refund(number, 0).model_copy(update=nothing) for number in range(MAX_REFUNDS))
     shop.checkout.purchases.replace(paid.model_copy(update={"version": paid.version + 1, "refunds": done}))
     before = shop.read(paid.id)
     with pytest.raises(Conflict) as refusal:

@@ -12,7 +12,7 @@ from chalicelib.payments import SandboxGateway
 from chalicelib.risk import RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture, shop_on
-from tests.checkout.test_declines import completed, somebody, tried
+from tests.checkout.test_declines import another_buyer, attempt_payment, completed
 from tests.conftest import Tables
 
 
@@ -23,15 +23,15 @@ def shop(tables: Tables) -> ShopFixture:
     return shop
 
 
-def attacked(shop: ShopFixture, now: Instant = NOW) -> None:
+def attack(shop: ShopFixture, now: Instant = NOW) -> None:
     for number in range(3):
-        tried(shop, f"attack-{number}-{now}", now=now, **somebody(100 + number))
+        attempt_payment(shop, f"attack-{number}-{now}", now=now, **another_buyer(100 + number))
 
 
 def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_does(shop: ShopFixture) -> None:
     shop.drop("lamp", stock=3)
-    attacked(shop)
-    placed = completed(shop, "honest", now=NOW + SECOND, **somebody(1)).purchase
+    attack(shop)
+    placed = completed(shop, "honest", now=NOW + SECOND, **another_buyer(1)).purchase
     assert placed.payment is not None
     assert placed.payment.step_up
     shop.checkout.capture(placed.id, 1, NOW + SECOND)
@@ -39,7 +39,7 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     shop.gateway.answer_challenge(placed.id, 1, proved=True)
     shop.checkout.capture(placed.id, 1, NOW + 2 * SECOND)
     assert shop.read(placed.id).state is PurchaseState.PAID
-    lamp = shop.open_purchase(("lamp", 1), key="lamp", **somebody(2))
+    lamp = shop.open_purchase(("lamp", 1), key="lamp", **another_buyer(2))
     elsewhere = shop.checkout.complete(lamp.id, a_complete_request(), NOW + SECOND)
     assert isinstance(elsewhere, CheckoutResult)
     assert elsewhere.purchase.payment is not None
@@ -47,9 +47,9 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
 
 
 def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
-    attacked(shop)
+    attack(shop)
     after = NOW + 31 * MINUTE
-    placed = completed(shop, "after", now=after, **somebody(1)).purchase
+    placed = completed(shop, "after", now=after, **another_buyer(1)).purchase
     assert placed.payment is not None
     assert not placed.payment.step_up
 
@@ -57,8 +57,8 @@ def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
 def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = completed(shop, "before", **somebody(1)).purchase
-    attacked(shop)
+    before = completed(shop, "before", **another_buyer(1)).purchase
+    attack(shop)
     asked: list[bool] = []
     authorise = SandboxGateway.authorise
 
@@ -77,11 +77,11 @@ def test_declines_beside_as_many_sales_are_half_of_what_was_tried(tables: Tables
     shop.drop("mug", stock=9)
     drop = shop.shows.drop("mug")
     assert drop is not None
-    tried(shop, "bad")
+    attempt_payment(shop, "bad")
     for number in range(4):
-        tried(shop, f"good-{number}", "ok")
+        attempt_payment(shop, f"good-{number}", "ok")
         shop.stock.refresh(drop.layout, now=NOW + number)
     for number in range(3):
-        assert not shop.checkout.risk.steps_up("mug", NOW + number * SECOND)
-        tried(shop, f"bad-{number}")
-    assert shop.checkout.risk.steps_up("mug", NOW + 3 * SECOND) is step_up  # 4 declined, 4 sold
+        assert not shop.checkout.risk.requires_step_up("mug", NOW + number * SECOND)
+        attempt_payment(shop, f"bad-{number}")
+    assert shop.checkout.risk.requires_step_up("mug", NOW + 3 * SECOND) is step_up  # 4 declined, 4 sold

@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from chalicelib.checkout import Payment, Purchase, PurchaseState, PurchaseStore, Refund, RefundLine, Totals, UsedKey
+from chalicelib.checkout import (
+    IdempotencyRecord,
+    Payment,
+    Purchase,
+    PurchaseState,
+    PurchaseStore,
+    Refund,
+    RefundLine,
+    Totals,
+)
 from chalicelib.checkout.store import _LONG, _SHORT, purchase_from_item
 from chalicelib.discounts import Applied, Reserved
 from chalicelib.stock import HoldRef
@@ -30,7 +39,10 @@ PAID = a_purchase(
     ),
     totals=Totals(subtotal=1_275, shipping=395, shipping_tax=66, shipping_tax_rate_bps=2_000, tax=279, total=1_670),
     buyer=BUYER.model_copy(update={"phone_number": "+447700900123"}),
-    keys=(UsedKey(key="A" * 11, fingerprint="B" * 11), UsedKey(key="C" * 11, fingerprint="D" * 11, attempt=1)),
+    idempotency_records=(
+        IdempotencyRecord(key="A" * 11, fingerprint="B" * 11),
+        IdempotencyRecord(key="C" * 11, fingerprint="D" * 11, attempt=1),
+    ),
     attempt=1,
     epoch=1,
     placed_at=NOW,

@@ -137,7 +137,7 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
 
     def twin_dies_before_it_sells() -> None:
         with monkeypatch.context() as dying:
-            dying.setattr(Stock, "sell", dies)
+            dying.setattr(Stock, "commit", dies)
             with pytest.raises(SystemExit):
                 shop.checkout.complete(purchase.id, a_complete_request(), LATER)
         refresh(shop, LATER)

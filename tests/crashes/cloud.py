@@ -184,7 +184,7 @@ def _key(write: dict[str, Any]) -> Item:
     return {name: named[name] for name in ("pk", "sk") if name in named}
 
 
-QUEUES = ("captures", "books", "exports", "parked")
+QUEUES = ("captures", "ledger", "exports", "parked")
 
 
 def in_memory() -> Cloud:

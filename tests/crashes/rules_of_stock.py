@@ -58,8 +58,8 @@ def _offered(state: State, drop: str, record: Record) -> Iterator[str]:
     if sorted(plan["plan"] for plan in done) != list(range(1, record.get("plans", 0) + ("pending" not in record))):
         yield f"{drop} has had {record.get('plans', 0)} plans, of which these are done: {done}"
     under_way = record["pending"]["quantity"] if "pending" in record else 0
-    least, most = sorted([record["stock"], record["stock"] + under_way])
-    if not least <= laid_out <= most:
+    min_size, max_size = sorted([record["stock"], record["stock"] + under_way])
+    if not min_size <= laid_out <= max_size:
         yield f"{drop} offers {record['stock']} units and has {laid_out}"
     if sum(bucket.get("m", 0) for bucket in state.buckets[drop].values()):
         yield f"{drop}: what was raked out of its buckets is not what was raked in"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import Purchase, Refund, capture, complete, ending, refund, reserving
-from chalicelib.checkout.till import CheckoutContext, holds_of, order_of
+from chalicelib.checkout.till import CheckoutContext, holds_of, order_ref_of
 from chalicelib.discounts import Applied
 from chalicelib.finance import Exporter
 from chalicelib.finance.export import MANIFEST
@@ -30,10 +30,10 @@ def goods_after_money(patch: pytest.MonkeyPatch) -> None:
     def then_sell(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
         paid(context, purchase, *others)
         for layout, hold in holds_of(purchase):
-            context.stock.sell(layout, hold, hold.quantity, order_of(purchase))
+            context.stock.commit(layout, hold, hold.quantity, order_ref_of(purchase))
 
-    patch.setattr(complete, "_sell", lambda context, frozen: None)
-    patch.setattr(capture, "sold_to_it", lambda context, purchase, now: (purchase, True))
+    patch.setattr(complete, "_commit_stock", lambda context, frozen: None)
+    patch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
     patch.setattr(capture, "_paid", then_sell)
 
 

@@ -104,17 +104,17 @@ def test_a_repair_at_any_instant_of_a_sale_changes_nothing(sale: UseCase) -> Non
 
 def impatient(patch: pytest.MonkeyPatch) -> None:
     """What was written just now is judged."""
-    patch.setattr(claims, "AT_WORK", 0)
+    patch.setattr(claims, "SETTLE_PERIOD", 0)
 
 
 def boundless(patch: pytest.MonkeyPatch) -> None:
     """A hold's age follows from its end, also where the line's time cut it short."""
-    real = claims.Patience.leaves_hold
+    real = claims.GracePeriod.is_recent_hold
 
-    def leaves_hold(self: claims.Patience, standing: Any) -> bool:
-        return real(claims.Patience(self.now, self.hold_seconds, self.drop_changed_at), standing)
+    def leaves_hold(self: claims.GracePeriod, standing: Any) -> bool:
+        return real(claims.GracePeriod(self.now, self.hold_seconds, self.drop_changed_at), standing)
 
-    patch.setattr(claims.Patience, "leaves_hold", leaves_hold)
+    patch.setattr(claims.GracePeriod, "is_recent_hold", leaves_hold)
 
 
 @pytest.mark.parametrize(("wrong", "name"), [(impatient, "bought"), (boundless, "grown late")])

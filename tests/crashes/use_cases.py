@@ -158,14 +158,14 @@ case("cue: refused and unreadable", cues(a_cue("drop.open", "ghost"), "no cue", 
 
 case("relay placed", *placed(ADA, ("mug", 1)), relays)
 case("relay placed and paid", *placed(ADA, ("mug", 1)), captures(ADA), relays)
-case("books: paid", *placed(ADA, ("mug", 1), ("lamp", 2)), waits("books"), handles("books"))
+case("ledger: paid", *placed(ADA, ("mug", 1), ("lamp", 2)), waits("ledger"), handles("ledger"))
 case(
-    "books: refunded and cancelled",
+    "ledger: refunded and cancelled",
     *paid(ADA, ("lamp", 3)),
     refunds(ADA, (0, 1)),
     cancels_order(ADA),
-    waits("books"),
-    handles("books"),
+    waits("ledger"),
+    handles("ledger"),
 )
 case("live summary", takes(ADA, ("mug", 1)), takes(BOB, ("lamp", 1)), summarises)
 
@@ -179,7 +179,7 @@ case(
     "close of day with late entries",
     *paid(ADA, ("mug", 1)),
     *placed(BOB, ("lamp", 2)),
-    waits("books"),
+    waits("ledger"),
     loses_everything,
     until_three,
     closes_day,

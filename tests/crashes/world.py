@@ -12,7 +12,7 @@ from chalicelib import aws
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, Market, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, Unavailable
-from chalicelib.finance import Exports, open_books, open_exports
+from chalicelib.finance import Exports, open_exports, open_ledger
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
 from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
@@ -49,7 +49,7 @@ class ComesAgainError(Exception):
     """A message failed, and stays in its queue."""
 
 
-FAILS = (*aws.UNREACHABLE, Unavailable, OutcomeUnknownError, NotSentError, ComesAgainError, Died)
+FAILS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, ComesAgainError, Died)
 """After these the caller asks again with the same key, or the platform delivers again. Anything else is a fault."""
 
 
@@ -72,7 +72,7 @@ class Process:
         self.checkout = Checkout(
             self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, ID_KEY, risk_rules=RULES
         )
-        self.books = open_books(client("s3"), cloud.bucket)
+        self.ledger = open_ledger(client("s3"), cloud.bucket)
         self.exports: Exports = open_exports(
             client("s3"), cloud.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
         )
@@ -80,7 +80,7 @@ class Process:
         self.bus = Bus(client("events"), cloud.bus)
 
     def on_purchase(self, records: list[Any]) -> None:
-        purchases.relay({"Records": records}, self.queues["captures"], self.queues["books"])
+        purchases.relay({"Records": records}, self.queues["captures"], self.queues["ledger"])
 
     def on_stock(self, records: list[Any], now: Instant) -> None:
         stock.handle({"Records": records}, self.shows, self.stock, lambda: now)
@@ -96,22 +96,22 @@ class Process:
         event = {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
         answer = {
             "captures": lambda: captures.capture(event, self.checkout, self.queues["captures"], now),
-            "books": lambda: books.record(event, self.purchases, self.books, self.bus, TIME_ZONE),
+            "ledger": lambda: books.post_ledger(event, self.purchases, self.ledger, self.bus, TIME_ZONE),
             "exports": lambda: jobs.export(event, self.exports, lambda: now),
         }[queue]()
         if answer["batchItemFailures"]:
             raise ComesAgainError
 
     def repair(self, now: Instant) -> None:
-        jobs.repair(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
+        jobs.recover_orders(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
 
     def mend(self, drop: str, now: Instant) -> dict[str, Any]:
         """The repair of one drop; what was found before it."""
         wish = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
-        return jobs.audit(wish, self.checkout, self.queues["captures"], now)
+        return jobs.audit_drop(wish, self.checkout, self.queues["captures"], now)
 
     def reconcile(self, now: Instant) -> None:
-        jobs.reconcile({"hours": 48}, self.checkout, self.queues["captures"], now)
+        jobs.reconcile_payments({"hours": 48}, self.checkout, self.queues["captures"], now)
 
     def close_day(self, now: Instant) -> None:
         jobs.close_day(self.exports, lambda: now)
@@ -146,7 +146,7 @@ class World:
                 return
             self._twice("commerce", lambda process, batch: process.on_purchase(batch))
             self.deliver_stock()
-            for queue in ("captures", "books", "exports"):
+            for queue in ("captures", "ledger", "exports"):
                 for body in self._drained(queue):
                     self._message(queue, body)
             self.cloud.queues.pop("parked", None)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.discounts import MOST_APPLIED, Asked, Discount, Offered, Reason, applied, canonical
+from chalicelib.discounts import MAX_DISCOUNTS_PER_PURCHASE, Asked, Discount, Offered, Reason, applied, canonical
 from chalicelib.discounts.model import budget_layout
 from chalicelib.stock import Layout
 from tests.checkout.builders import NOW
@@ -110,8 +110,11 @@ def test_a_discount_that_takes_nothing_off_is_none() -> None:
 
 
 def test_a_purchase_has_only_so_many() -> None:
-    many = tuple(a_discount(f"C{n}", percent_bps=1, combinable=True, automatic=True) for n in range(MOST_APPLIED + 5))
-    assert len(given_codes(on(("mug", 10**7)), automatic=many)[0]) == MOST_APPLIED
+    many = tuple(
+        a_discount(f"C{n}", percent_bps=1, combinable=True, automatic=True)
+        for n in range(MAX_DISCOUNTS_PER_PURCHASE + 5)
+    )
+    assert len(given_codes(on(("mug", 10**7)), automatic=many)[0]) == MAX_DISCOUNTS_PER_PURCHASE
 
 
 offers = st.builds(

@@ -9,7 +9,7 @@ import pytest
 
 from infra.local.home import aws_client
 from infra.local.mappings import pause_mappings
-from infra.local.stack import invoke_repair
+from infra.local.stack import invoke_maintenance
 from tests.e2e.buyer import completed_within, placed, status
 
 pytestmark = pytest.mark.e2e
@@ -27,7 +27,7 @@ def test_without_the_event_mappings_no_order_is_paid_and_with_them_all_are(stack
     assert completed_within(stack, orders, seconds=60)
 
 
-def test_an_order_whose_message_was_lost_is_paid_after_a_repair(stack: dict[str, Any]) -> None:
+def test_order_whose_message_was_lost_is_paid_after_recovery(stack: dict[str, Any]) -> None:
     functions, queue = aws_client(stack, "lambda"), aws_client(stack, "sqs")
     pause_mappings(functions, paused=True)
     try:
@@ -39,7 +39,7 @@ def test_an_order_whose_message_was_lost_is_paid_after_a_repair(stack: dict[str,
         pause_mappings(functions, paused=False)
     assert not completed_within(stack, [order], seconds=3)
     _let_a_minute_have_passed(stack, order)
-    assert invoke_repair(functions, stack["repair_function"])["enqueued"] == 1
+    assert invoke_maintenance(functions, stack["maintenance_function"])["enqueued"] == 1
     assert completed_within(stack, [order], seconds=60)
 
 

@@ -87,8 +87,8 @@ def test_a_message_in_a_dead_letter_queue_is_put_back_to_work(stack: dict[str, A
     assert output(livedrop("redrive", "capture")) == "0 messages put back\n"
 
 
-def test_a_repair_tells_what_it_found(livedrop: Livedrop) -> None:
-    assert "'failed': 0" in output(livedrop("repair"))
+def test_recover_prints_its_report(livedrop: Livedrop) -> None:
+    assert "'failed': 0" in output(livedrop("recover"))
 
 
 def test_an_export_is_asked_for(livedrop: Livedrop) -> None:
@@ -109,7 +109,7 @@ def test_platforms_and_show_control_are_told_their_keys_and_no_others(
 
 def test_a_stack_that_is_not_there_is_told_in_one_line(stack: dict[str, Any], tmp_path: Path) -> None:
     variables = without_a_place() | {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
-    for words in ("token operator", "audit scissor", "redrive books", "repair", "export 2026-11-20", "rotate tokens"):
+    for words in ("token operator", "audit scissor", "redrive ledger", "recover", "export 2026-11-20", "rotate tokens"):
         done = run(variables, *words.split(), "--stack", "nowhere")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "livedrop: there is no livedrop stack 'nowhere' in eu-west-1\n"

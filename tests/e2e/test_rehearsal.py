@@ -125,7 +125,7 @@ def test_what_is_changed_between_run_and_check_is_found_and_named(
     # Once all is recorded; before, the ledger would write down what was tampered with.
     assert rehearsal.verify(driven, quiet())["difference_details"] == []
     with tampering(stack, rehearsal, driven) as name:
-        report = rehearsal.verify(driven, quiet(), books_patience_seconds=0)
+        report = rehearsal.verify(driven, quiet(), ledger_timeout_seconds=0)
     assert report["ok"] is False
     assert report["differences"] == len(report["difference_details"]) > 0
     assert any(name in sentence for sentence in report["difference_details"])

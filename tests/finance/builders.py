@@ -16,11 +16,11 @@ from chalicelib.checkout import (
     RefundLine,
     Totals,
 )
-from chalicelib.instants import DAY, Clock, Instant, parse
+from chalicelib.instants import DAY, Clock, Instant, parse_rfc3339
 from chalicelib.money import share, tax_within
 
-PAID_AT: Instant = parse("2026-11-27T19:00:00Z")
-NEXT_DAY: Instant = parse("2026-11-28T03:00:00Z")
+PAID_AT: Instant = parse_rfc3339("2026-11-27T19:00:00Z")
+NEXT_DAY: Instant = parse_rfc3339("2026-11-28T03:00:00Z")
 LONDON = "Europe/London"
 PERSONAL = ("Ada", "Byron", "ada@example.com", "12 St James's Square", "SW1Y 4JH")
 

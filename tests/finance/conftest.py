@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from chalicelib.checkout import PurchaseStore
-from chalicelib.finance import Books, Closing, Exporter, Exports
+from chalicelib.finance import Closing, Exporter, Exports, LedgerStore
 from chalicelib.finance.store import ExportQueue, Objects, RunStore
 from tests.conftest import Tables
 from tests.finance.builders import LONDON
@@ -30,7 +30,7 @@ class Office:
     sqs: SQSClient
     queue_url: str
     purchases: PurchaseStore
-    books: Books
+    ledger: LedgerStore
     exporter: Exporter
     closing: Closing
     exports: Exports
@@ -48,11 +48,11 @@ class Office:
 
 def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET) -> Office:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    books = Books(Objects(s3, bucket))
-    exporter = Exporter(books, purchases, LONDON)
+    ledger = LedgerStore(Objects(s3, bucket))
+    exporter = Exporter(ledger, purchases, LONDON)
     closing = Closing(exporter)
     exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), closing)
-    return Office(tables, s3, sqs, queue_url, purchases, books, exporter, closing, exports)
+    return Office(tables, s3, sqs, queue_url, purchases, ledger, exporter, closing, exports)
 
 
 @pytest.fixture

@@ -13,45 +13,45 @@ DAY = date(2026, 11, 27)
 
 def test_a_batch_is_one_object_for_each_day(office: Office) -> None:
     order = refunded(an_order(), ("li_1", 1), done_at=NEXT_DAY)
-    keys = office.books.record(entries_of(order, LONDON))
+    keys = office.ledger.post_entries(entries_of(order, LONDON))
     assert [key.rpartition("/")[0] for key in keys] == ["ledger/date=2026-11-27", "ledger/date=2026-11-28"]
     assert office.keys() == keys
 
 
 def test_a_repeat_overwrites_its_own_object(office: Office) -> None:
     entries = entries_of(an_order(), LONDON)
-    first = office.books.record(entries)
+    first = office.ledger.post_entries(entries)
     before = office.contents("ledger/")
-    assert office.books.record(reversed(entries)) == first
+    assert office.ledger.post_entries(reversed(entries)) == first
     assert office.contents("ledger/") == before
 
 
 def test_the_same_entry_in_two_batches_is_read_once(office: Office) -> None:
     one, other = an_order("P1"), an_order("P2")
-    office.books.record(entries_of(one, LONDON))
-    office.books.record([*entries_of(one, LONDON), *entries_of(other, LONDON)])
-    ledger = office.books.read(office.books.keys(DAY))
-    assert len(ledger.keys) == 2
-    assert ledger.conflicts == set()
-    assert sorted(ledger.entries) == ["P1-001", "P1-002", "P1-003", "P2-001", "P2-002", "P2-003"]
-    assert tuple(ledger.entries.values())[:3] == entries_of(one, LONDON)
+    office.ledger.post_entries(entries_of(one, LONDON))
+    office.ledger.post_entries([*entries_of(one, LONDON), *entries_of(other, LONDON)])
+    snapshot = office.ledger.read(office.ledger.list_keys(DAY))
+    assert len(snapshot.keys) == 2
+    assert snapshot.conflicts == set()
+    assert sorted(snapshot.entries) == ["P1-001", "P1-002", "P1-003", "P2-001", "P2-002", "P2-003"]
+    assert tuple(snapshot.entries.values())[:3] == entries_of(one, LONDON)
 
 
 def test_two_contents_under_one_id_are_a_conflict_and_every_reader_picks_the_same(office: Office) -> None:
-    office.books.record(entries_of(an_order(), LONDON))
-    office.books.record(entries_of(an_order(lines=(a_line(quantity=3),)), LONDON))
-    keys = office.books.keys(DAY)
-    ledger = office.books.read(keys)
-    assert ledger.conflicts == {"P1-001"}
-    assert office.books.read(reversed(keys)).entries == ledger.entries
+    office.ledger.post_entries(entries_of(an_order(), LONDON))
+    office.ledger.post_entries(entries_of(an_order(lines=(a_line(quantity=3),)), LONDON))
+    keys = office.ledger.list_keys(DAY)
+    snapshot = office.ledger.read(keys)
+    assert snapshot.conflicts == {"P1-001"}
+    assert office.ledger.read(reversed(keys)).entries == snapshot.entries
 
 
 def test_line_separators_inside_a_name_do_not_break_a_row(office: Office) -> None:
     entries = entries_of(an_order(lines=(a_line(sku="a\u2028b\x85c"),)), LONDON)
-    office.books.record(entries)
-    assert tuple(office.books.read(office.books.keys(DAY)).entries.values()) == entries
+    office.ledger.post_entries(entries)
+    assert tuple(office.ledger.read(office.ledger.list_keys(DAY)).entries.values()) == entries
 
 
-def test_nothing_to_record_writes_nothing(office: Office) -> None:
-    assert office.books.record([]) == []
+def test_no_entries_write_nothing(office: Office) -> None:
+    assert office.ledger.post_entries([]) == []
     assert office.keys() == []

@@ -27,7 +27,7 @@ ON_SUNDAY, ON_MONDAY = ON_SATURDAY + DAY, ON_SATURDAY + 2 * DAY
 def recorded(office: Office, *orders: Any) -> None:
     keep(office.purchases, *orders)
     for order in orders:
-        office.books.record(entries_of(order, LONDON))
+        office.ledger.post_entries(entries_of(order, LONDON))
 
 
 def ids(office: Office, day: date) -> list[str]:
@@ -83,7 +83,7 @@ def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(office: Office) 
     recorded(office, an_order("P2"))
     office.closing.close_day(SATURDAY, ON_SUNDAY)
     both = [*entries_of(an_order("P1"), LONDON), *entries_of(an_order("P2"), LONDON)]
-    office.books.record(both)
+    office.ledger.post_entries(both)
     assert office.closing.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
 
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.checkout import Purchase, PurchaseState
-from chalicelib.finance import Entry, EntryType, entries_of
+from chalicelib.finance import EntryType, LedgerEntry, entries_of
 from chalicelib.finance.check import balanced
 from chalicelib.finance.entries import label
 from chalicelib.money import tax_within
 from tests.finance.builders import LONDON, PAID_AT, PERSONAL, a_line, an_order, refunded, taxed_on_top
 
 
-def figures(entry: Entry) -> dict[str, Any]:
+def figures(entry: LedgerEntry) -> dict[str, Any]:
     """The figures of an entry that are not zero."""
     names = ("quantity", "gross", "net", "tax", "shipping", "fee", "commission", "amount")
     return {name: getattr(entry, name) for name in names if getattr(entry, name)}
@@ -106,7 +106,7 @@ def test_an_entry_belongs_to_the_day_of_the_shops_time_zone() -> None:
 
 def test_entries_hold_no_personal_data() -> None:
     order = refunded(an_order(), ("li_1", 2), shipping=True)
-    text = json.dumps([entry.record() for entry in entries_of(order, LONDON)])
+    text = json.dumps([entry.to_record() for entry in entries_of(order, LONDON)])
     assert [word for word in PERSONAL if word in text] == []
 
 

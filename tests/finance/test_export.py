@@ -28,7 +28,7 @@ def recorded(office: Office, *orders: Any) -> None:
     """Orders that stand in the table and in the ledger."""
     keep(office.purchases, *orders)
     for order in orders:
-        office.books.record(entries_of(order, LONDON))
+        office.ledger.post_entries(entries_of(order, LONDON))
 
 
 def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> None:
@@ -85,12 +85,12 @@ def test_what_the_ledger_lacks_is_written_down_first_and_counted(office: Office)
     keep(office.purchases, an_order())
     manifest = office.exporter.interim(ALL, "run1", NOW)
     assert (manifest["late_recorded"], manifest["counts"]) == (3, {"orders": 1, "entries": 3})
-    ledger = office.books.read(office.books.keys(DAY)).entries
+    ledger = office.ledger.read(office.ledger.list_keys(DAY)).entries
     assert tuple(ledger.values()) == entries_of(an_order(), LONDON)
     assert office.exporter.interim(ALL, "run2", NOW)["late_recorded"] == 0
 
 
-def test_an_order_changed_behind_the_books_is_a_difference(office: Office) -> None:
+def test_an_order_changed_behind_the_ledger_is_a_difference(office: Office) -> None:
     recorded(office, an_order())
     keep(office.purchases, an_order(lines=(a_line(unit_price=1_274),)))
     (difference,) = office.exporter.interim(ALL, "run1", NOW)["differences"]
@@ -107,7 +107,7 @@ def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(office:
 
 
 def test_an_entry_that_no_order_explains_is_a_difference(office: Office) -> None:
-    office.books.record(entries_of(an_order("GHOST"), LONDON))
+    office.ledger.post_entries(entries_of(an_order("GHOST"), LONDON))
     manifest = office.exporter.interim(ALL, "run1", NOW)
     assert {(one["kind"], one["order_id"]) for one in manifest["differences"]} == {("unknown", "ord_GHOST")}
     assert manifest["differences_count"] == 3
@@ -115,7 +115,7 @@ def test_an_entry_that_no_order_explains_is_a_difference(office: Office) -> None
 
 def test_two_contents_under_one_id_are_a_difference(office: Office) -> None:
     recorded(office, an_order())
-    office.books.record(entries_of(an_order(lines=(a_line(quantity=3),)), LONDON))
+    office.ledger.post_entries(entries_of(an_order(lines=(a_line(quantity=3),)), LONDON))
     kinds = {one["kind"] for one in office.exporter.interim(ALL, "run1", NOW)["differences"]}
     assert "conflict" in kinds
 
@@ -139,6 +139,6 @@ def test_an_empty_day_exports_headers_and_zeros(office: Office) -> None:
 def test_repair_records_what_the_last_days_lack(office: Office) -> None:
     recorded(office, an_order("P1"))
     keep(office.purchases, an_order("P2"), an_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
-    assert office.exporter.repair(NOW) == 3
-    assert office.exporter.repair(NOW) == 0
-    assert "P2-001" in office.books.read(office.books.keys(DAY)).entries
+    assert office.exporter.post_missing_entries(NOW) == 3
+    assert office.exporter.post_missing_entries(NOW) == 0
+    assert "P2-001" in office.ledger.read(office.ledger.list_keys(DAY)).entries

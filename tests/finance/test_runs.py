@@ -10,7 +10,7 @@ import pytest
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.finance import ExportRun, RunState, entries_of, parse_day
 from chalicelib.finance.store import ExportQueue
-from chalicelib.instants import HOUR, MINUTE, parse
+from chalicelib.instants import HOUR, MINUTE, parse_rfc3339
 from tests.finance.builders import LONDON, PAID_AT, an_order, at, keep
 from tests.finance.conftest import Office
 
@@ -77,7 +77,7 @@ def test_a_run_says_when_it_really_began_and_finished(office: Office) -> None:
 
 
 def test_a_day_is_closed_by_request(office: Office) -> None:
-    office.books.record(entries_of(an_order(), LONDON))
+    office.ledger.post_entries(entries_of(an_order(), LONDON))
     keep(office.purchases, an_order())
     run = office.exports.carry_out("2026-11-27", asked(office, close=True).id, at(ON_SATURDAY))
     assert run is not None
@@ -95,7 +95,7 @@ def test_a_day_that_is_not_over_or_one_show_of_it_cannot_be_closed(office: Offic
 
 
 def test_a_day_that_has_not_begun_in_the_shop_cannot_be_exported(office: Office) -> None:
-    half_past_midnight_in_london = parse("2026-07-01T23:30:00Z")
+    half_past_midnight_in_london = parse_rfc3339("2026-07-01T23:30:00Z")
     for close in (False, True):
         with pytest.raises(Conflict) as refusal:
             office.exports.request_export(date(2026, 7, 3), None, "k", "ada", half_past_midnight_in_london, close=close)

@@ -50,7 +50,9 @@ def test_half_a_file_is_no_running_stack(tmp_path: Path) -> None:
     assert home.facts() == {}
 
 
-@pytest.mark.parametrize("command", ["token operator", "audit scissor", "redrive books", "repair", "export 2026-11-23"])
+@pytest.mark.parametrize(
+    "command", ["token operator", "audit scissor", "redrive ledger", "recover", "export 2026-11-23"]
+)
 def test_a_command_says_that_what_it_needs_was_killed(tmp_path: Path, command: str) -> None:
     a_killed_home(tmp_path)
     done = subprocess.run(

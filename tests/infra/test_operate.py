@@ -30,7 +30,7 @@ def test_of_every_dead_letter_queue_it_is_said_whether_it_can_be_put_back() -> N
 def test_a_queue_without_work_answers_with_its_remedy() -> None:
     for queue, remedy in INSTEAD.items():
         assert redrive(queue) == (1, f"livedrop: {remedy}")
-    assert redrive("nonsense") == (1, "livedrop: the queue is one of capture, books, exports")
+    assert redrive("nonsense") == (1, "livedrop: the queue is one of capture, ledger, exports")
 
 
 @pytest.mark.engine

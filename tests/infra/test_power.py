@@ -35,7 +35,7 @@ _STRIPE = "Stripe's keys, where Stripe takes the money"
 UNUSED = {
     ("APIHandler", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Capture", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
-    ("Repair", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
+    ("Maintenance", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Capture", "sqs:SendMessage", "CaptureQueue"): "an attempt that waits for its buyer",
     ("APIHandler", "dynamodb:GetItem", "StockTable"): _STRAY,
     ("APIHandler", "s3:ListBucket", "FinanceBucket"): "a manifest that is not there yet is 404, not 403",
@@ -46,11 +46,11 @@ UNUSED = {
     ("OnCue", "dynamodb:BatchGetItem", "CommerceTable"): "stock for a drop with more than 400 buckets",
     ("OnCue", "dynamodb:GetItem", "StockTable"): "a plan to take stock away that stopped halfway",
     ("OnStock", "dynamodb:GetItem", "CommerceTable"): "a summary that a rival wrote meanwhile",
-    ("Repair", "dynamodb:GetItem", "SandboxTable"): _REFUND,
-    ("Repair", "dynamodb:GetItem", "StockTable"): _REFUND,
-    ("Repair", "dynamodb:UpdateItem", "SandboxTable"): _REFUND,
-    ("Repair", "dynamodb:UpdateItem", "StockTable"): _REFUND,
-    ("Repair", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
+    ("Maintenance", "dynamodb:GetItem", "SandboxTable"): _REFUND,
+    ("Maintenance", "dynamodb:GetItem", "StockTable"): _REFUND,
+    ("Maintenance", "dynamodb:UpdateItem", "SandboxTable"): _REFUND,
+    ("Maintenance", "dynamodb:UpdateItem", "StockTable"): _REFUND,
+    ("Maintenance", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
 }
 """What a role allows for a case that this play does not come to, and the case."""
 
@@ -116,7 +116,7 @@ class Play:
                 for item in items
             ]
             self.function(name, {"Records": records})
-        for name, queue in (("Capture", "CaptureQueue"), ("Record", "BooksQueue"), ("Export", "ExportsQueue")):
+        for name, queue in (("Capture", "CaptureQueue"), ("PostLedger", "LedgerQueue"), ("Export", "ExportsQueue")):
             self.queue(name, self.deployment.names[queue])
 
     def queue(self, function: str, url: str) -> None:
@@ -179,27 +179,27 @@ def play(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.function("CloseDay", {})
     lost = scene.http("POST", "/checkout-sessions", express("d1"))
     with monkeypatch.context() as patched:
-        patched.setattr(complete, "_sell", lambda context, frozen: None)
+        patched.setattr(complete, "_commit_stock", lambda context, frozen: None)
         scene.http("POST", f"/checkout-sessions/{lost['id']}/complete", paying("ok"))
     later = time.time_ns() + 120 * 10**9
     with monkeypatch.context() as patched:
         patched.setattr("time.time_ns", lambda: later)
-        scene.function("Repair", {})
-        assert scene.function("Repair", {"reconcile": {"hours": 1}})["differences"] == []
+        scene.function("Maintenance", {})
+        assert scene.function("Maintenance", {"reconcile": {"hours": 1}})["differences"] == []
         repaired = scene.http("POST", "/drops/d1/repair", {})["repaired"]
         assert (repaired["enqueued"], repaired["left"]) == (1, 0)
-        counts_for_nobody(deployment.tables)
+        add_orphan_limit_entry(deployment.tables)
         request = {"drop_id": "d1", "repair": True, "detail": 9, "from_bucket": 0}
-        assert scene.function("Repair", {"audit": request})["repaired"]["counted_anew"] == 1
+        assert scene.function("Maintenance", {"audit": request})["repaired"]["counted_anew"] == 1
 
 
-def counts_for_nobody(tables: Tables) -> None:
+def add_orphan_limit_entry(tables: Tables) -> None:
     """A limit counts a unit for a purchase that does not exist."""
     items = tables.dynamodb.scan(TableName=tables.commerce)["Items"]
-    tally: Any = next(item for item in items if item["pk"]["S"].startswith("LIMIT#"))
-    tally["entries"]["M"]["ghost"] = {"M": {"q": {"N": "1"}, "v": {"N": "1"}, "t": {"N": "1"}}}
-    tally["units"] = {"N": str(int(tally["units"]["N"]) + 1)}
-    tables.dynamodb.put_item(TableName=tables.commerce, Item=tally)
+    usage: Any = next(item for item in items if item["pk"]["S"].startswith("LIMIT#"))
+    usage["entries"]["M"]["orphan"] = {"M": {"q": {"N": "1"}, "v": {"N": "1"}, "t": {"N": "1"}}}
+    usage["units"] = {"N": str(int(usage["units"]["N"]) + 1)}
+    tables.dynamodb.put_item(TableName=tables.commerce, Item=usage)
 
 
 def test_every_call_is_allowed_and_whatever_is_allowed_is_used(

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from chalicelib import aws
-from chalicelib.checkout.audit_store import AUDITED
+from chalicelib.checkout.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from infra.package import ROOT
@@ -35,7 +35,7 @@ def _events() -> list[tuple[str, str, dict[str, Any]]]:
 
 def test_every_worked_queue_has_a_dead_letter_queue_and_a_bounded_number_of_tries() -> None:
     worked = {name: queue for name, queue in _of("AWS::SQS::Queue").items() if not name.endswith(TERMINAL)}
-    assert set(worked) == {"CaptureQueue", "BooksQueue", "ExportsQueue"}
+    assert set(worked) == {"CaptureQueue", "LedgerQueue", "ExportsQueue"}
     for name, queue in worked.items():
         target = queue["RedrivePolicy"]["deadLetterTargetArn"]
         assert target == {"Fn::GetAtt": [name.replace("Queue", TERMINAL), "Arn"]}
@@ -71,7 +71,7 @@ def test_a_failed_message_does_not_bring_back_its_neighbours() -> None:
 
 def test_a_schedule_that_fails_is_kept_in_a_dead_letter_queue() -> None:
     scheduled = [(name, event) for name, kind, event in _events() if kind == "ScheduleV2"]
-    assert [name for name, _ in scheduled] == ["CloseDay", "Repair", "Repair"]
+    assert [name for name, _ in scheduled] == ["CloseDay", "Maintenance", "Maintenance"]
     for name, event in scheduled:
         assert event["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0].endswith(TERMINAL)
         assert event["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
@@ -91,7 +91,7 @@ def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
 
 def test_a_call_that_fails_says_so_before_its_function_ends() -> None:
     pauses = sum(2**number for number in range(aws.TRIES - 1))  # botocore's standard mode, throttled: up to 1 s, 2 s
-    longest = aws.TRIES * (aws.CONNECT_SECONDS + aws.READ_SECONDS) + pauses
+    longest = aws.TRIES * (aws.CONNECT_TIMEOUT_SECONDS + aws.READ_TIMEOUT_SECONDS) + pauses
     default = json.loads((ROOT / ".chalice" / "config.json").read_text())["lambda_timeout"]
     seconds = {name: function.get("Timeout", default) for name, function in _functions().items()}
     assert all(longest + 1 < limit for limit in seconds.values())
@@ -145,7 +145,7 @@ def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
 
 
 def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
-    assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "RepairRole"}
+    assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "MaintenanceRole"}
 
 
 def test_the_http_function_scans_nothing_personal() -> None:
@@ -154,9 +154,9 @@ def test_the_http_function_scans_nothing_personal() -> None:
     assert scan["Action"] == "dynamodb:Scan"
     assert scan["Condition"] == {
         "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
-        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(AUDITED)},
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": list(AUDITED_ATTRIBUTES)},
     }
-    assert not {"buyer", "destination", "keys", "payment", "attribution"} & set(AUDITED)
+    assert not {"buyer", "destination", "keys", "payment", "attribution"} & set(AUDITED_ATTRIBUTES)
 
 
 def test_only_the_http_function_reads_keys() -> None:
@@ -180,7 +180,7 @@ def test_the_capture_worker_counts_declines_and_reads_no_limits_of_buyers() -> N
 def test_what_is_configured_by_default_can_be_read_and_a_wrong_text_is_refused_at_deploy() -> None:
     parameters = packaged()["Parameters"]
     texts = [parameters[name]["Default"] for name in ("DeclineLimits", "StepUp")]
-    rules = RiskRules.read(*texts)
+    rules = RiskRules.parse(*texts)
     assert (rules.limits, rules.step_up) == (DeclineLimits(3, 5, 10, HOUR), StepUpRule(30, 40, 5 * MINUTE, 30 * MINUTE))
     for name, text in zip(("DeclineLimits", "StepUp"), texts, strict=True):
         pattern = re.compile(parameters[name]["AllowedPattern"])
@@ -190,8 +190,13 @@ def test_what_is_configured_by_default_can_be_read_and_a_wrong_text_is_refused_a
             assert not pattern.search(wrong), wrong
 
 
-def test_only_finance_and_its_repair_write_to_the_finance_bucket() -> None:
-    assert _who_may("FinanceBucket", "s3:PutObject") == {"RecordRole", "ExportRole", "CloseDayRole", "RepairRole"}
+def test_only_finance_and_maintenance_write_to_the_finance_bucket() -> None:
+    assert _who_may("FinanceBucket", "s3:PutObject") == {
+        "PostLedgerRole",
+        "ExportRole",
+        "CloseDayRole",
+        "MaintenanceRole",
+    }
 
 
 def test_nothing_deletes_what_is_kept() -> None:

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 FEE_BPS, FEE_FIXED = 150, 20
-LEAST, MOST = 30, 99_999_999
+MIN_CHARGE, MAX_CHARGE = 30, 99_999_999
 """What Stripe charges at least and at most, of GBP (docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
 _DECLINES = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
@@ -137,8 +137,10 @@ class Stripe:
     def _create(self, sent: dict[str, Any]) -> dict[str, Any]:
         assert sent["capture_method"] == "manual"
         self._instrument(sent)
-        if not LEAST <= int(sent["amount"]) <= MOST:
-            raise Refused(400, code=f"amount_too_{'small' if int(sent['amount']) < LEAST else 'large'}", param="amount")
+        if not MIN_CHARGE <= int(sent["amount"]) <= MAX_CHARGE:
+            raise Refused(
+                400, code=f"amount_too_{'small' if int(sent['amount']) < MIN_CHARGE else 'large'}", param="amount"
+            )
         intent = {
             "id": f"pi_{next(self._numbers)}",
             "object": "payment_intent",

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Final, TypeVar
 
-from chalicelib.aws import UNREACHABLE
-from chalicelib.errors import Contended, Unavailable
+from chalicelib.aws import AWS_ERRORS
+from chalicelib.errors import Unavailable, WriteConflict
 from chalicelib.payments import OutcomeUnknownError
 from tests.races.clock import Clock
 from tests.races.network import Died
@@ -16,10 +16,10 @@ from tests.races.network import Died
 Answer = TypeVar("Answer")
 Buyer = Iterator[None]
 
-NO_ANSWER: Final = (*UNREACHABLE, Contended, Unavailable, OutcomeUnknownError)
+NO_ANSWER: Final = (*AWS_ERRORS, WriteConflict, Unavailable, OutcomeUnknownError)
 """What a request may end with that tells nothing of its effect; whoever sent it sends it again."""
 
-_TRIES: Final = 8
+_MAX_TRIES: Final = 8
 
 
 def play(buyers: Sequence[Buyer], clock: Clock, seed: str, *, threads: int, step_ms: int) -> list[str]:
@@ -49,7 +49,7 @@ def _play(buyers: list[Buyer], clock: Clock, random: Random, step_ms: int) -> li
 
 def asked(step: Callable[[], Answer]) -> Answer | None:
     """What a request answers, sent again while its outcome is unknown; None: it stays unknown."""
-    for _ in range(_TRIES):
+    for _ in range(_MAX_TRIES):
         try:
             return step()
         except NO_ANSWER:

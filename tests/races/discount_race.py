@@ -15,14 +15,14 @@ from chalicelib.discounts import Budget, Discounts, budget_layout
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Shows
-from chalicelib.stock import HoldRef, Layout, Stock, TakeAnswer, Taken
+from chalicelib.stock import HoldRef, Layout, Stock, Taken, TakeResult
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.conftest import EngineAccount
 from tests.races.clock import Clock
 from tests.races.stock_race import client_of
 
 CODE: Final = "RUSH"
-TRIES: Final = 30
+MAX_TRIES: Final = 30
 PAUSE: Final = 1_100
 """After which a buyer who was told to comes again (ms): on paper, as nobody sleeps here."""
 LATER: Final[Instant] = NOW + 60 * SECOND
@@ -74,7 +74,7 @@ class Process:
     def completed(self, number: int, purchase_id: str, key: str, now: Instant) -> CheckoutResult:
         """Completed, as often as it is busy."""
         token = "declined" if number < self.race.declined else "ok"
-        for tries in range(TRIES):
+        for tries in range(MAX_TRIES):
             answer = self.checkout.complete(
                 purchase_id, a_complete_request(token, f"{key}-{number}"), now + tries * PAUSE
             )
@@ -132,7 +132,7 @@ def _all_at_once(step: Callable[[int], None], numbers: Sequence[int]) -> None:
         list(pool.map(step, numbers))
 
 
-def read_then_write(real: Callable[..., TakeAnswer], client: Any, table: str, crowd: int) -> Callable[..., TakeAnswer]:
+def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, crowd: int) -> Callable[..., TakeResult]:
     """The wrong way to spend a budget: read what is left, wait for nobody's decision, write one fewer."""
     all_have_read = Barrier(crowd)
 

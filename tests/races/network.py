@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from chalicelib.aws import from_item, refused_item
+from chalicelib.aws import existing_item, from_item
 from tests.races.sold_out import Wrote, unsold
 from tests.schedules.table import Table
 
@@ -81,7 +81,7 @@ class Network:
         try:
             answer = self._taken_apart(name, call) if self._apart else self._at_once(name, call)
         except ClientError as error:
-            self._see(call.get("TableName"), refused_item(error))
+            self._see(call.get("TableName"), existing_item(error))
             raise
         except BotoCoreError:
             self._write_down(called, inf, name, call, {})

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import from_item, refused_item, to_item
+from chalicelib.aws import existing_item, from_item, to_item
 from tests.races.crowd import NO_ANSWER
 from tests.races.linearizable import Event
 from tests.schedules.table import Table
@@ -91,7 +91,7 @@ def _answers(name: str, asked: list[Any], answer: Mapping[str, Any]) -> dict[str
 
 def _refusals(asked: list[Any], error: ClientError) -> dict[str, str]:
     """What a refused write saw of its bucket. (A refused transaction says nothing of its buckets and changes none.)"""
-    item = refused_item(error)
+    item = existing_item(error)
     return {key: picture(from_item(item)) for key, _ in asked} if item is not None and len(asked) == 1 else {}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from chalicelib.stock import Gone, OrderRef, RevertedToHold, Sold, StaleEpoch
+from chalicelib.stock import Committed, Gone, OrderRef, RevertedToHold, StaleEpoch
 from tests.races.linearizable import Event
 
 MARGIN_SECONDS = 2
@@ -107,16 +107,16 @@ def _sell(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
     if own is None or own.quantity < asked.quantity or _is_anothers(own, order):
         yield Gone(), shelf
     elif own == Hold(asked.quantity, None, str(order)):
-        yield Sold(asked.quantity), shelf
+        yield Committed(asked.quantity), shelf
     elif own.order is not None and own.order >= str(order):
         yield StaleEpoch(), shelf
     else:
         surplus = own.quantity - asked.quantity
-        yield Sold(asked.quantity), shelf.put(asked.name, Hold(asked.quantity, None, str(order)), surplus)
+        yield Committed(asked.quantity), shelf.put(asked.name, Hold(asked.quantity, None, str(order)), surplus)
 
 
 def _is_anothers(hold: Hold, order: OrderRef) -> bool:
-    return hold.order is not None and not hold.order.startswith(order.order)
+    return hold.order is not None and not hold.order.startswith(order.order_ref)
 
 
 def _hold_again(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
@@ -178,7 +178,7 @@ def _read(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
 
 _VERBS: Mapping[str, Any] = {
     "take": _take,
-    "sell": _sell,
+    "commit": _sell,
     "revert_to_hold": _hold_again,
     "release": _release,
     "shrink": _shrink,

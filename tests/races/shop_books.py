@@ -14,7 +14,7 @@ from tests.races.judge import judged, read_buckets
 from tests.races.network import NO_FAULTS
 from tests.races.shop_buyers import Buyer
 from tests.races.shop_race import Process, Race
-from tests.races.stock_race import GIVES_UP, QUANTITIES, client_of
+from tests.races.stock_race import MAX_REFUSALS, QUANTITIES, client_of
 
 
 def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
@@ -63,14 +63,14 @@ def _settle(process: Process) -> None:
         for purchase in _purchases(process):
             for attempt in range(1, purchase.attempt + 1):
                 asked(process.request(checkout.capture, purchase.id, attempt))
-        checkout.repair(lambda purchase_id, attempt: None, clock.now())
+        checkout.recover_orders(lambda purchase_id, attempt: None, clock.now())
 
 
 def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
     """Late buyers of one drop, one after another, until they are told that it is sold out."""
     random, refused = Random(f"{process.race.seed}/{drop_id}"), 0
     for late in range(20 * units):
-        if refused == GIVES_UP:
+        if refused == MAX_REFUSALS:
             return
         buyer = Buyer(process, 1_000_000 + late)
         wishes = {drop_id: random.choice(QUANTITIES)}

@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.stock import Fewer, Gone, HoldRef, OrderRef, RevertedToHold, Sold, Taken, hold_id
+from chalicelib.stock import Committed, Fewer, Gone, HoldRef, OrderRef, RevertedToHold, Taken, hold_id
 from tests.races import crowd
 from tests.races.clock import Clock
 from tests.races.crowd import asked, at_once
@@ -20,7 +20,7 @@ STEP_MS: Final = 160
 """So that buyers come back to their holds anywhere between at once and after their end."""
 
 THREADS: Final = 8
-_ATTEMPTS: Final = 5
+_MAX_ATTEMPTS: Final = 5
 
 
 class Buyer:
@@ -35,7 +35,7 @@ class Buyer:
 
     def play(self) -> Iterator[None]:
         hold: HoldRef | None = None
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             hold = self._taken(attempt)
             if hold is not None:
                 break
@@ -97,10 +97,10 @@ class Buyer:
         """Sell and release at the same moment: one of them wins."""
         self._may_have.add(hold.quantity)
         sold, released = at_once(
-            partial(self._stock.sell, self._layout, hold, hold.quantity, OrderRef(self._reference, 1)),
+            partial(self._stock.commit, self._layout, hold, hold.quantity, OrderRef(self._reference, 1)),
             partial(self._stock.release, self._layout, hold),
         )
-        if sold == Sold(hold.quantity):
+        if sold == Committed(hold.quantity):
             self._was_told(hold.quantity)
         elif sold is not None and released is not None:
             self._was_told(0)
@@ -112,7 +112,7 @@ class Buyer:
     def _is_declined(self, hold: HoldRef) -> Iterator[None]:
         """Sold, then held again (perhaps both at the same moment), then sold at the next epoch, or left to lapse."""
         order, until = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
-        sell = partial(self._stock.sell, self._layout, hold, hold.quantity, order)
+        sell = partial(self._stock.commit, self._layout, hold, hold.quantity, order)
         again = partial(self._stock.revert_to_hold, self._layout, hold, order, until)
         if self._random.random() < 0.5:
             self._may_have.add(hold.quantity)
@@ -148,9 +148,9 @@ class Buyer:
 
     def _sell(self, hold: HoldRef, keep: int, epoch: int, *, copies: int = 1) -> None:
         self._may_have.add(keep)
-        sell = partial(self._stock.sell, self._layout, hold, keep, OrderRef(self._reference, epoch))
+        sell = partial(self._stock.commit, self._layout, hold, keep, OrderRef(self._reference, epoch))
         answers = at_once(*[sell] * copies)
-        if Sold(keep) in answers:
+        if Committed(keep) in answers:
             self._was_told(keep)
         elif None not in answers:
             self._was_told(0)

@@ -19,19 +19,19 @@ from chalicelib.instants import Instant
 from chalicelib.stock import (
     AllHeld,
     Busy,
+    Committed,
     Fewer,
     Layout,
     OrderRef,
-    Sold,
     SoldOut,
     Stock,
     Summary,
-    TakeAnswer,
     Taken,
+    TakeResult,
     hold_id,
 )
 from chalicelib.stock.layout import home_of
-from chalicelib.stock.live import FRESH_FOR
+from chalicelib.stock.live import MAX_SUMMARY_AGE
 from tests.conftest import EngineAccount
 from tests.races.clock import Clock
 from tests.races.crowd import asked
@@ -46,7 +46,7 @@ LATE: Final = "late"
 A_MOMENT: Final = 100
 """By so much, in milliseconds, a summary's instant may run ahead: each that is made anew is later by one at least."""
 
-GIVES_UP: Final = 12
+MAX_REFUSALS: Final = 12
 """Refusals in a row, all holds having lapsed, after which late buyers stop asking: what is left is stranded."""
 
 
@@ -109,11 +109,11 @@ class Process:
     def buckets(self) -> list[Any]:
         return read_buckets(self.client, self.race.stock_table, self.race.layout)
 
-    def take(self, name: str, quantity: int, known: Summary | None) -> Callable[[], TakeAnswer]:
+    def take(self, name: str, quantity: int, known: Summary | None) -> Callable[[], TakeResult]:
         """A request for units. Sent again, it no longer claims to be a first try."""
         first = [known]
 
-        def send() -> TakeAnswer:
+        def send() -> TakeResult:
             summary, called = first.pop() if first else None, monotonic_ns()
             with self.clock.request() as now:
                 self._moments.append((now, called))
@@ -123,7 +123,7 @@ class Process:
                     answer = SoldOut()
             if isinstance(answer, SoldOut):
                 known = now if summary is None or not summary.sold_out else summary.as_of
-                since = self._surely_before(min(known, now - FRESH_FOR) - A_MOMENT)
+                since = self._surely_before(min(known, now - MAX_SUMMARY_AGE) - A_MOMENT)
                 self.played.sold_out.append(Told(since, monotonic_ns()))
             return answer
 
@@ -133,7 +133,7 @@ class Process:
         """When the clock of the race had not come to ``instant`` yet, as far as this process knows."""
         return max((at for now, at in list(self._moments) if now < instant), default=-inf)
 
-    def note(self, answer: TakeAnswer | None) -> None:
+    def note(self, answer: TakeResult | None) -> None:
         """Count an answer; a "sold out" is also looked into at once, where no sale is undone any more."""
         if isinstance(answer, Taken):
             self.figures["takes"] += 1
@@ -170,7 +170,7 @@ def finish(race: Race, clock: Clock, shares: Sequence[Played] = ()) -> Counter[s
     clock.let_pass(1_000 * HOLD_SECONDS * 20)
     random, wanted, refused = Random(race.seed), 1, 0
     for late in range(20 * race.units):
-        if refused == GIVES_UP:
+        if refused == MAX_REFUSALS:
             break
         wanted = wanted or random.choice(QUANTITIES)
         hold = hold_id(f"{race.drop_id}/late/{late}", race.drop_id, 1, wanted)
@@ -188,8 +188,8 @@ def finish(race: Race, clock: Clock, shares: Sequence[Played] = ()) -> Counter[s
             case Taken(taken):
                 refused = 0
                 order = OrderRef(f"L{late:08d}", 1)
-                sold = asked(partial(process.stock.sell, race.layout, taken, taken.quantity, order))
-                process.told[order.order] = {sold.quantity if isinstance(sold, Sold) else 0}
+                sold = asked(partial(process.stock.commit, race.layout, taken, taken.quantity, order))
+                process.told[order.order_ref] = {sold.quantity if isinstance(sold, Committed) else 0}
     played = [*shares, process.outcome()]
     writes = [write for one in played for write in one.writes]
     answers = [answer for one in played for answer in one.sold_out]

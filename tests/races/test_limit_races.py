@@ -11,8 +11,8 @@ import pytest
 
 from chalicelib.aws import to_item
 from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState, PurchaseStore
-from chalicelib.checkout.store import Counted, LimitStore, Tally, _limit_key, _limit_values
-from chalicelib.errors import Contended
+from chalicelib.checkout.store import LimitEntry, LimitStore, LimitUsage, _limit_key, _limit_values
+from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_refund_request
 from tests.checkout.conftest import ShopFixture, shop_on
@@ -39,7 +39,7 @@ def complete(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Insta
     for _ in range(20):
         try:
             assert isinstance(shop.checkout.complete(purchase.id, a_complete_request("ok", key), now), CheckoutResult)
-        except Contended:
+        except WriteConflict:
             continue
         return
     raise AssertionError("contended for good")
@@ -102,7 +102,7 @@ def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
     shop, purchases = opened(engine, [1] * THREADS)
     all_have_read = Barrier(THREADS)
 
-    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
+    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
         """The wrong way: read what the buyer has, decide, write it back with one entry more."""
         key = to_item(_limit_key(buyer, drop_id))
         item = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True).get("Item")
@@ -112,6 +112,6 @@ def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
         self.dynamodb.put_item(TableName=self.commerce_table, Item={**key, **values})
         return None
 
-    monkeypatch.setattr(LimitStore, "begin", begin)
+    monkeypatch.setattr(LimitStore, "create", begin)
     all_at_once(lambda purchase: complete(shop, purchase), purchases)
     assert units_placed(shop, purchases) > LIMIT

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.stock import Gone, HoldRef, Layout, OrderRef, Sold, Stock, Taken, hold_id, verbs
+from chalicelib.stock import Committed, Gone, HoldRef, Layout, OrderRef, Stock, Taken, hold_id, verbs
 from tests.races.arena import MANY, ROUNDS, Arena, caught, report, total, until_caught
 from tests.races.judge import read_buckets
 from tests.races.linearizable import Event, linearizable
@@ -27,7 +27,7 @@ THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
 HISTORIES = 4 * ROUNDS
 FAULTS = Faults(lost=0.02, unanswered=0.04)
 
-VERBS = ("take",) * 5 + ("sell",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "mark_dead", "add")
+VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "mark_dead", "add")
 
 
 class Actor:
@@ -63,9 +63,9 @@ class Actor:
                 taken = stock.take(layout, asked.name, asked.quantity, asked.until, None, now=asked.now * 1000)
                 if not isinstance(taken, Taken):
                     return REFUSED
-                return taken.hold.quantity, taken.hold.expires_at, taken.sold
-            case "sell":
-                return stock.sell(layout, ref, asked.quantity, order)
+                return taken.hold.quantity, taken.hold.expires_at, taken.committed
+            case "commit":
+                return stock.commit(layout, ref, asked.quantity, order)
             case "revert_to_hold":
                 return stock.revert_to_hold(layout, ref, order, asked.until)
             case "release":
@@ -114,7 +114,7 @@ def verbs_in_order(arena: Arena, number: int, *, apart: bool = False) -> Counter
     if not apart:
         found["forged"] += 1
         found["forged_and_caught"] += not linearizable(_one_unit_more(events), Shelf(SIZE), of_shelf)
-        sold = [index for index, event in enumerate(events) if isinstance(event.answer, Sold)]
+        sold = [index for index, event in enumerate(events) if isinstance(event.answer, Committed)]
         shrunk = [index for index, event in enumerate(events) if event.operation.verb == "shrink" and event.answer]
         for what, lies, indexes in (("sales", Gone(), sold), ("shrinks", False, shrunk)):
             for index in indexes:

@@ -13,7 +13,7 @@ from infra.rehearse.command import SAMPLE
 from infra.rehearse.countries import code_of
 from infra.rehearse.demand import demand
 from infra.rehearse.orders import load, parse
-from infra.rehearse.plan import LINES_A_PURCHASE, Plan, plan, usual_quantity
+from infra.rehearse.plan import MAX_LINES_PER_PURCHASE, Plan, plan, usual_quantity
 from tests.rehearse.test_orders import HEADER, a_line
 
 
@@ -83,7 +83,7 @@ def test_the_sample_plan_adds_up() -> None:
     assert (len(the_plan.drops), len(the_plan.purchases)) == (634, 34)
     assert sum(drop.stock for drop in the_plan.drops.values()) == wanted.units
     assert sum(the_plan.goods_amount(purchase) for purchase in the_plan.purchases) == wanted.goods_amount
-    assert max(len(purchase.units) for purchase in the_plan.purchases) <= LINES_A_PURCHASE
+    assert max(len(purchase.units) for purchase in the_plan.purchases) <= MAX_LINES_PER_PURCHASE
     assert {purchase.express for purchase in the_plan.purchases} == {True, False}
     ids = [drop.id for drop in the_plan.drops.values()]
     assert all(first < second for first, second in pairwise(ids))

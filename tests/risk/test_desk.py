@@ -9,14 +9,14 @@ import pytest
 
 from chalicelib.aws import from_item, to_item
 from chalicelib.instants import HOUR, MINUTE, SECOND
-from chalicelib.risk import DeclineLimits, DropRisk, Kind, Risk, RiskRules, StepUpRule, desk
+from chalicelib.risk import DeclineLimits, DropRisk, Risk, RiskRules, StepUpRule, VelocityKind, desk
 from chalicelib.risk.store import RiskStore
 from chalicelib.shows import Memory
 from tests.conftest import Tables
 
 NOW = 1_800_000_000_000 // (5 * MINUTE) * 5 * MINUTE
 RULES = RiskRules(DeclineLimits(instrument=2, email=3, address=9), StepUpRule(4, 50, 5 * MINUTE, 30 * MINUTE))
-MARKS = ("i#card", "e#mail")
+VELOCITY_KEYS = ("i#card", "e#mail")
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def sold(tables: Tables, units: int) -> None:
 
 def test_a_decline_counts_once_for_each_mark_however_often_it_is_told(tables: Tables, risk: Risk) -> None:
     for now in (NOW, NOW + SECOND):
-        risk.note_decline(MARKS, "p1.1", now)
-    risk.note_decline(MARKS, "p1.2", NOW + SECOND)
+        risk.note_decline(VELOCITY_KEYS, "p1.1", now)
+    risk.note_decline(VELOCITY_KEYS, "p1.2", NOW + SECOND)
     found = kept(tables)
     assert found.keys() == {"VELOCITY#i#card", "VELOCITY#e#mail"}
     assert found["VELOCITY#i#card"] == {
@@ -63,13 +63,13 @@ def test_a_decline_counts_once_for_each_mark_however_often_it_is_told(tables: Ta
 
 def test_who_was_declined_too_often_is_refused_until_the_window_is_over(risk: Risk) -> None:
     for number in range(2):
-        assert risk.refusal(MARKS, NOW, strong=True) is None
-        risk.note_decline(MARKS, f"p{number}.1", NOW + number)
-    found = risk.refusal(MARKS, NOW + 1, strong=True)
+        assert risk.check_velocity(VELOCITY_KEYS, NOW, strong=True) is None
+        risk.note_decline(VELOCITY_KEYS, f"p{number}.1", NOW + number)
+    found = risk.check_velocity(VELOCITY_KEYS, NOW + 1, strong=True)
     assert found is not None
-    assert (found.kind, found.retry_after) == (Kind.INSTRUMENT, HOUR - 1)
-    assert risk.refusal(("e#mail", "a#home"), NOW + 1, strong=True) is None
-    assert risk.refusal(MARKS, NOW + HOUR, strong=True) is None
+    assert (found.kind, found.retry_after) == (VelocityKind.INSTRUMENT, HOUR - 1)
+    assert risk.check_velocity(("e#mail", "a#home"), NOW + 1, strong=True) is None
+    assert risk.check_velocity(VELOCITY_KEYS, NOW + HOUR, strong=True) is None
 
 
 def test_what_is_past_its_window_is_forgotten_with_the_next_decline(tables: Tables, risk: Risk) -> None:
@@ -85,10 +85,10 @@ def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, mon
     calls: list[str] = []
     off = a_desk(tables, RiskRules())
     tables.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
-    assert off.refusal((), NOW, strong=True) is None
+    assert off.check_velocity((), NOW, strong=True) is None
     off.note_decline((), "p1.1", NOW)
     off.note_decline_of_drop("mug", "p0.1", 1, NOW)
-    assert not off.steps_up("mug", NOW)
+    assert not off.requires_step_up("mug", NOW)
     assert calls == []
 
 
@@ -96,15 +96,15 @@ def test_the_decline_that_is_one_too_many_begins_one_step_up(tables: Tables, ris
     sold(tables, 100)
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
-        assert not risk.steps_up("mug", NOW + number)
+        assert not risk.requires_step_up("mug", NOW + number)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
-    assert risk.steps_up("mug", NOW + 3)
-    assert not risk.steps_up("lamp", NOW + 3)
+    assert risk.requires_step_up("mug", NOW + 3)
+    assert not risk.requires_step_up("lamp", NOW + 3)
     risk.note_decline_of_drop("mug", "py.1", 2, NOW + 4)
     assert counted == ["step_ups"]
-    assert risk.of_drop("mug") == DropRisk(NOW, 5, 6, 100, NOW + 3 + 30 * MINUTE, NOW + 3, "declines")
+    assert risk.drop_risk("mug") == DropRisk(NOW, 5, 6, 100, NOW + 3 + 30 * MINUTE, NOW + 3, "declines")
     assert kept(tables)["DROP#mug"]["expires_at"] > (NOW + 30 * MINUTE) // SECOND
-    assert not risk.steps_up("mug", NOW + 3 + 30 * MINUTE)
+    assert not risk.requires_step_up("mug", NOW + 3 + 30 * MINUTE)
 
 
 def test_declines_among_many_sales_are_a_bad_day_and_no_attack(tables: Tables, risk: Risk, counted: list[str]) -> None:
@@ -113,14 +113,14 @@ def test_declines_among_many_sales_are_a_bad_day_and_no_attack(tables: Tables, r
     sold(tables, 106)
     for number in range(1, 6):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
-    assert risk.steps_up("mug", NOW + 5)  # 6 of 12: half
+    assert risk.requires_step_up("mug", NOW + 5)  # 6 of 12: half
     other = a_desk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
     other.note_decline_of_drop("lamp", "p0.1", 1, NOW)
     record = {"pk": "DROP#lamp", "sk": "LIVE", "sold": 6}
     tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
     for number in range(1, 6):
         other.note_decline_of_drop("lamp", f"p{number}.1", 1, NOW + number)
-    assert not other.steps_up("lamp", NOW + 5)
+    assert not other.requires_step_up("lamp", NOW + 5)
     assert counted == ["step_ups"]
 
 
@@ -129,25 +129,25 @@ def test_declines_of_another_window_are_counted_from_the_start(tables: Tables, r
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     sold(tables, 7)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 5 * MINUTE)
-    assert risk.of_drop("mug") == DropRisk(NOW + 5 * MINUTE, 1, 1, 7)
+    assert risk.drop_risk("mug") == DropRisk(NOW + 5 * MINUTE, 1, 1, 7)
     risk.note_decline_of_drop("mug", "p0.1", 1, NOW)  # a clock that is behind
-    assert risk.of_drop("mug") == DropRisk(NOW + 5 * MINUTE, 2, 2, 7)
+    assert risk.drop_risk("mug") == DropRisk(NOW + 5 * MINUTE, 2, 2, 7)
 
 
 def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_the_attack_does(
     tables: Tables, risk: Risk, counted: list[str]
 ) -> None:
     other = a_desk(tables)
-    assert not other.steps_up("mug", NOW)
+    assert not other.requires_step_up("mug", NOW)
     for number in range(4):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
-    assert not other.steps_up("mug", NOW + 999)
-    assert other.steps_up("mug", NOW + SECOND)
+    assert not other.requires_step_up("mug", NOW + 999)
+    assert other.requires_step_up("mug", NOW + SECOND)
     again = NOW + 31 * MINUTE
-    assert not other.steps_up("mug", again)
+    assert not other.requires_step_up("mug", again)
     for number in range(4):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, again + number)
-    assert other.steps_up("mug", again + SECOND)
+    assert other.requires_step_up("mug", again + SECOND)
     assert counted == ["step_ups", "step_ups"]
 
 
@@ -155,9 +155,9 @@ def test_an_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
     assert risk.set_step_up("mug", NOW + MINUTE, "ann", NOW) == DropRisk(
         step_up_until=NOW + MINUTE, step_up_since=NOW, step_up_by="ann"
     )
-    assert risk.steps_up("mug", NOW)
+    assert risk.requires_step_up("mug", NOW)
     risk.set_step_up("mug", NOW + 1, "bob", NOW + 1)
-    assert not risk.steps_up("mug", NOW + 1)
+    assert not risk.requires_step_up("mug", NOW + 1)
 
 
 def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
@@ -165,22 +165,22 @@ def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
 ) -> None:
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
-    step_up: Callable[..., bool] = RiskStore.step_up
+    step_up: Callable[..., bool] = RiskStore.begin_step_up
 
     def raced(self: RiskStore, *asked: Any) -> bool:
-        monkeypatch.setattr(RiskStore, "step_up", step_up)
+        monkeypatch.setattr(RiskStore, "begin_step_up", step_up)
         a_desk(tables).note_decline_of_drop("mug", "py.1", 1, NOW + 3)
         return step_up(self, *asked)
 
-    monkeypatch.setattr(RiskStore, "step_up", raced)
+    monkeypatch.setattr(RiskStore, "begin_step_up", raced)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
     assert counted == ["step_ups"]
-    assert risk.of_drop("mug").declines == 5
+    assert risk.drop_risk("mug").declines == 5
 
 
 def test_a_repeat_of_the_very_call_counts_no_second_time(risk: Risk) -> None:
     for now in (NOW, NOW, NOW + 5 * MINUTE, NOW + 5 * MINUTE):
         risk.note_decline_of_drop("mug", f"p{now}.1", 1, now)
-    assert risk.of_drop("mug").declines == 1
+    assert risk.drop_risk("mug").declines == 1
     risk.note_decline_of_drop("mug", "other.1", 1, NOW + 5 * MINUTE)
-    assert risk.of_drop("mug").declines == 2
+    assert risk.drop_risk("mug").declines == 2

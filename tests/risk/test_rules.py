@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.instants import HOUR, MINUTE
-from chalicelib.risk import DeclineLimits, Kind, RiskRules, StepUpRule, TooMany, mark
-from chalicelib.risk.model import too_many
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule, TooManyDeclines, VelocityKind, velocity_key
+from chalicelib.risk.model import exceeded_limit
 
 NOW = 1_800_000_000_000
 LIMITS = DeclineLimits(instrument=3, email=5, address=10, window=HOUR)
@@ -16,55 +16,55 @@ KEY = b"k" * 32
 
 
 def test_below_the_limit_nothing_stands_in_the_way() -> None:
-    assert too_many(LIMITS, {}, NOW) is None
-    assert too_many(LIMITS, {"i#x": [NOW, NOW], "e#y": [NOW] * 4, "a#z": [NOW] * 9}, NOW) is None
+    assert exceeded_limit(LIMITS, {}, NOW) is None
+    assert exceeded_limit(LIMITS, {"i#x": [NOW, NOW], "e#y": [NOW] * 4, "a#z": [NOW] * 9}, NOW) is None
 
 
 @pytest.mark.parametrize(("one", "times"), [("i#x", 3), ("e#y", 5), ("a#z", 10)])
 def test_each_kind_has_its_own_limit(one: str, times: int) -> None:
-    found = too_many(LIMITS, {one: [NOW] * times}, NOW)
-    assert found == TooMany(Kind(one[0]), HOUR)
+    found = exceeded_limit(LIMITS, {one: [NOW] * times}, NOW)
+    assert found == TooManyDeclines(VelocityKind(one[0]), HOUR)
 
 
 def test_a_decline_counts_until_its_window_is_over_and_then_not_any_more() -> None:
     declines = {"i#x": [NOW - HOUR + 1, NOW - 2, NOW - 1]}
-    assert too_many(LIMITS, declines, NOW) == TooMany(Kind.INSTRUMENT, 1)
-    assert too_many(LIMITS, declines, NOW + 1) is None
+    assert exceeded_limit(LIMITS, declines, NOW) == TooManyDeclines(VelocityKind.INSTRUMENT, 1)
+    assert exceeded_limit(LIMITS, declines, NOW + 1) is None
 
 
 def test_the_longest_wait_is_told() -> None:
     declines = {"i#x": [NOW - 50 * MINUTE] * 3, "e#y": [NOW - 20 * MINUTE] * 5}
-    assert too_many(LIMITS, declines, NOW) == TooMany(Kind.EMAIL, 40 * MINUTE)
+    assert exceeded_limit(LIMITS, declines, NOW) == TooManyDeclines(VelocityKind.EMAIL, 40 * MINUTE)
 
 
 def test_a_limit_of_zero_is_none() -> None:
-    assert too_many(DeclineLimits(email=1), {"i#x": [NOW] * 99, "a#z": [NOW] * 99}, NOW) is None
+    assert exceeded_limit(DeclineLimits(email=1), {"i#x": [NOW] * 99, "a#z": [NOW] * 99}, NOW) is None
 
 
 @given(st.lists(st.integers(0, 2 * HOUR), max_size=12), st.integers(1, 5))
 def test_who_comes_when_told_may_try_and_a_moment_before_may_not(ages: list[int], limit: int) -> None:
     limits, declines = DeclineLimits(email=limit), {"e#y": [NOW - age for age in ages]}
-    found = too_many(limits, declines, NOW)
+    found = exceeded_limit(limits, declines, NOW)
     assert (found is not None) == (sum(age < HOUR for age in ages) >= limit)
     if found is not None:
-        assert too_many(limits, declines, NOW + found.retry_after) is None
-        assert too_many(limits, declines, NOW + found.retry_after - 1) == TooMany(Kind.EMAIL, 1)
+        assert exceeded_limit(limits, declines, NOW + found.retry_after) is None
+        assert exceeded_limit(limits, declines, NOW + found.retry_after - 1) == TooManyDeclines(VelocityKind.EMAIL, 1)
 
 
 def test_a_mark_tells_nothing_without_the_key_and_differs_by_kind() -> None:
-    marks = {mark(key, kind, "ada@example.com") for key in (KEY, b"other") for kind in Kind}
-    assert len(marks) == 6
-    assert {len(one) for one in marks} == {13}
-    assert not any("ada" in one for one in marks)
+    velocity_keys = {velocity_key(key, kind, "ada@example.com") for key in (KEY, b"other") for kind in VelocityKind}
+    assert len(velocity_keys) == 6
+    assert {len(one) for one in velocity_keys} == {13}
+    assert not any("ada" in one for one in velocity_keys)
     with pytest.raises(ValueError, match="key"):
-        mark(b"", Kind.EMAIL, "ada@example.com")
+        velocity_key(b"", VelocityKind.EMAIL, "ada@example.com")
 
 
 RULE = StepUpRule(declines=30, percent=40)
 
 
 @pytest.mark.parametrize(
-    ("declines", "declined", "sold", "met"),
+    ("declines", "declined", "sold", "triggered"),
     [
         (29, 29, 0, False),
         (30, 30, 0, True),
@@ -76,22 +76,22 @@ RULE = StepUpRule(declines=30, percent=40)
     ],
 )
 def test_many_declines_and_a_high_share_of_them_look_like_card_testing(
-    declines: int, declined: int, sold: int, met: bool
+    declines: int, declined: int, sold: int, triggered: bool
 ) -> None:
-    assert RULE.met(declines, declined, sold) is met
+    assert RULE.is_triggered(declines, declined, sold) is triggered
 
 
 def test_a_rule_of_no_declines_is_never_met() -> None:
-    assert not StepUpRule(declines=0, percent=1).met(1_000, 1_000, 0)
+    assert not StepUpRule(declines=0, percent=1).is_triggered(1_000, 1_000, 0)
 
 
 def test_a_shop_says_what_it_wants() -> None:
-    read = RiskRules.read(
+    read = RiskRules.parse(
         "instrument=3, email=5,address=0,minutes=60", "declines=30,percent=40,within_minutes=5,minutes=9"
     )
     assert read.limits == DeclineLimits(3, 5, 0, HOUR)
     assert read.step_up == StepUpRule(30, 40, 5 * MINUTE, 9 * MINUTE)
-    assert RiskRules.read("", " ") == RiskRules()
+    assert RiskRules.parse("", " ") == RiskRules()
 
 
 LIMIT, STEP_UP = "instrument=3,email=5,address=10,minutes=60", "declines=30,percent=40,within_minutes=5,minutes=30"
@@ -117,4 +117,4 @@ LIMIT, STEP_UP = "instrument=3,email=5,address=10,minutes=60", "declines=30,perc
 )
 def test_a_bad_configuration_is_refused_by_name(limits: str, step_up: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        RiskRules.read(limits, step_up)
+        RiskRules.parse(limits, step_up)

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.stock import Layout, SoldOut, Stock, Summary, TakeAnswer, Taken, hold_id
+from chalicelib.stock import Layout, SoldOut, Stock, Summary, Taken, TakeResult, hold_id
 from tests.schedules.stage import Stage
 
 LEAPS = (1_000, 4_000, 7_000, 61_000)
@@ -16,7 +16,7 @@ AGES = (0, 400, 1_000, 3_000)
 A_SECOND = 1_000
 HOLD_SECONDS = 5
 LAYOUT = Layout("d", 3)
-Taker = Callable[[Stock, str], TakeAnswer]
+Taker = Callable[[Stock, str], TakeResult]
 
 
 class TwoHolds(AssertionError):
@@ -93,7 +93,7 @@ class Buckets:
         opened, size, as_of = tuple(open_buckets), sum(self.sizes), self.stage.now - self.random.choice(AGES)
         return Summary("d", size, len(opened), size - len(opened), 0, opened, self.seconds, None, as_of)
 
-    def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeAnswer:
+    def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeResult:
         """Ask for units. "Sold out" may be told of a state that was, a second ago or in the summary that was known."""
         now, until, believed = self.stage.now, self.seconds + HOLD_SECONDS, self.believed()
         answer = stock.take(LAYOUT, hold, quantity, until, believed, now=now)

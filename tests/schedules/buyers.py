@@ -91,7 +91,7 @@ class World:
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
-        made = {"made_by": "ann", "made_at": 0, "changed_by": "ann", "changed_at": 0}
+        made = {"created_by": "ann", "created_at": 0, "changed_by": "ann", "changed_at": 0}
         offer = {"pk": "OFFER#TEN", "sk": "OFFER", **TEN.model_dump(exclude_none=True), **made}
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(offer), ConditionExpression="attribute_not_exists(pk)"

@@ -19,7 +19,7 @@ from chalicelib.checkout import (
     PurchaseState,
     RefundRequest,
 )
-from chalicelib.finance.entries import Entry, entries_of
+from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, PaymentMade, ProviderEvent
 from chalicelib.risk import DeclineLimits, RiskRules
@@ -207,7 +207,7 @@ class MoneyWorld(World):
         """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
         for _ in range(3):
             self.stage.pass_time(8 * 24 * HOUR)
-            self.checkout.repair(self.again, self.stage.now)
+            self.checkout.recover_orders(self.again, self.stage.now)
             self.checkout.reconcile(self.again, 0, self.stage.now)
         compared = self.checkout.reconcile(lambda *_: None, 0, self.stage.now)
         assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
@@ -231,7 +231,7 @@ class MoneyWorld(World):
                 for (purchase_id, _), one in made.items()
                 if purchase_id == order.id and isinstance(one.standing, Captured)
             ]
-            self.books(order, taken)
+            self.assert_ledger_agrees(order, taken)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
                 self.stage.happened["refused after declines"] += 1
             if order.state is not PurchaseState.PAID:
@@ -251,7 +251,7 @@ class MoneyWorld(World):
         assert audit.available == sum(SIZES) - sum(sold_to.values()), "a unit is stranded"
         assert dict(self.checkout.stock.audit(USES, 1, self.stage.now).sold_by_order) == used_by
 
-    def books(self, order: Purchase, taken: list[PaymentMade]) -> None:
+    def assert_ledger_agrees(self, order: Purchase, taken: list[PaymentMade]) -> None:
         """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""
         rows = entries_of(order, "Europe/London")
         if not taken:
@@ -272,4 +272,4 @@ class MoneyWorld(World):
         self.stage.happened["given back in part"] += 0 < left < payment.amount
         self.stage.happened["rows"] += len(rows)
         assert len({row.id for row in rows}) == len(rows)
-        assert all(isinstance(row, Entry) for row in rows)
+        assert all(isinstance(row, LedgerEntry) for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.checkout import PurchaseStore
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import Busy, HoldRef, Layout, Stock, TakeAnswer, Taken, expressions
+from chalicelib.stock import Busy, HoldRef, Layout, Stock, Taken, TakeResult, expressions
 from chalicelib.stock.bucket import Entry, Ours, Room, meaning
 from chalicelib.stock.layout import home_of
 from chalicelib.stock.store import StockStore
@@ -29,7 +29,7 @@ class Refused:
     stock: Stock
     layout: Layout
 
-    def in_the_summarys_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeAnswer:
+    def in_the_summarys_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Any bucket that is believed to have units, in the order believed."""
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
@@ -39,13 +39,13 @@ class Refused:
                 return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
         return Busy(1)
 
-    def in_a_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeAnswer:
+    def in_a_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Every bucket, whatever is believed, in an order that follows from the hold alone."""
         first = home_of(hold, self.layout)
         order = [(first + turn) % self.layout.homes for turn in range(self.layout.homes)]
         return self.in_the_summarys_order(hold, order, now)
 
-    def the_purchase_decides(self, hold: str, believed: Iterable[int], now: Instant) -> TakeAnswer:
+    def the_purchase_decides(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Take anywhere, then put the purchase that names the hold; who loses releases what it took."""
         taken = self.in_the_summarys_order(hold, believed, now)
         if not isinstance(taken, Taken):

@@ -31,10 +31,23 @@ from tests.schedules.table import Table
 
 LAYOUT, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
 DROP = DropRecord(
-    id="mug", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=sum(SIZES), homes=3,
-    hold_seconds=HOLD_SECONDS, limit_per_buyer=LIMIT, opens_at=0, first_stock=sum(SIZES), made_by="ann", made_at=0,
-    changed_by="ann", changed_at=0,
-)  # fmt: skip
+    id="mug",
+    show_id="s",
+    sku="m",
+    title="Mug",
+    unit_price=1_000,
+    currency="GBP",
+    stock=sum(SIZES),
+    homes=3,
+    hold_seconds=HOLD_SECONDS,
+    limit_per_buyer=LIMIT,
+    opens_at=0,
+    first_stock=sum(SIZES),
+    created_by="ann",
+    created_at=0,
+    changed_by="ann",
+    changed_at=0,
+)
 WEB = Caller("web")
 BUYERS = ("ada", "bob")
 KEPT_KEYS = 7

@@ -18,7 +18,7 @@ from chalicelib.errors import LivedropError
 from chalicelib.instants import Instant
 from chalicelib.shows import Shows
 from chalicelib.shows.records import DropRecord
-from chalicelib.stock import OrderRef, Sold, SoldOut, Stock, Summary, Taken, expressions, hold_id, summary, take
+from chalicelib.stock import Committed, OrderRef, SoldOut, Stock, Summary, Taken, expressions, hold_id, summary, take
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
@@ -51,7 +51,7 @@ class Drop(Buckets):
     def record(self) -> None:
         record = DropRecord(
             id="d", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=self.size, homes=3,
-            made_by="ann", made_at=0, changed_by="ann", changed_at=0, first_stock=self.size,
+            created_by="ann", created_at=0, changed_by="ann", changed_at=0, first_stock=self.size,
         )  # fmt: skip
         item = {"pk": "DROP#d", "sk": "DROP", **record.model_dump()}
         self.stage.table.put_item(
@@ -105,8 +105,8 @@ class Drop(Buckets):
 
     def sell(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
         units = taken.hold.quantity
-        answer = self.tried(lambda: stock.sell(LAYOUT, taken.hold, units, order))
-        if answer == Sold(units) and taken.hold.id not in self.returned:
+        answer = self.tried(lambda: stock.commit(LAYOUT, taken.hold, units, order))
+        if answer == Committed(units) and taken.hold.id not in self.returned:
             self.sold[taken.hold.id] = units, order
 
     def put_back(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
@@ -180,7 +180,7 @@ def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
 def played(company: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Pointers are swept only where there is room for few."""
     if "sweeps" in company:
-        monkeypatch.setattr(take, "ROOM_FOR_POINTERS", 1)
+        monkeypatch.setattr(take, "MAX_ENTRIES_FOR_POINTERS", 1)
     return lambda seed: play(seed, company, faults)
 
 
@@ -247,5 +247,5 @@ def test_the_search_catches_pointers_swept_without_a_fence(search: Search, monke
         if over:
             store.write(layout.drop_id, home.number, expressions.forget(over))
 
-    monkeypatch.setattr(take, "clear_away", clear_away)
+    monkeypatch.setattr(take, "sweep_pointers", clear_away)
     search.catches("pointers swept without a fence", 500, played(("sweeps",), "doubled", monkeypatch))

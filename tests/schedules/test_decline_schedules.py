@@ -29,7 +29,7 @@ from chalicelib.checkout import (
     PurchaseStore,
     capture,
 )
-from chalicelib.checkout.declines import marks_of
+from chalicelib.checkout.declines import velocity_keys_of
 from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import HOUR
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 AT_ONCE, LIMIT, WORKERS = 64, 5, 4
-MOST = LIMIT - 1 + WORKERS
+MAX_ATTEMPTS_AT_PROVIDER = LIMIT - 1 + WORKERS
 RULES = RiskRules(DeclineLimits(email=LIMIT), StepUpRule(declines=3, percent=50))
 FAILS = (BotoCoreError, LivedropError, OutcomeUnknownError)
 
@@ -149,7 +149,7 @@ class World:
         return sum(self.bank.find(purchase_id, 1, now=self.stage.now) is not None for purchase_id in self.ids)
 
 
-def play(seed: int, faults: str = "doubled", most: int = MOST) -> Counter[str]:
+def play(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATTEMPTS_AT_PROVIDER) -> Counter[str]:
     world = World(seed)
     for _ in range(WORKERS):
         world.stage.actor(world.works(), FAULTS[faults])
@@ -160,19 +160,19 @@ def play(seed: int, faults: str = "doubled", most: int = MOST) -> Counter[str]:
     for purchase_id in world.ids:  # messages of workers that died come again
         checkout.capture(purchase_id, 1, world.stage.now)
     asked, happened = world.asked(), world.stage.happened
-    assert LIMIT <= asked <= most
+    assert LIMIT <= asked <= max_attempts
     purchases = checkout.purchases.read_all(world.ids).values()
     begun = sum(purchase.attempt for purchase in purchases)
     assert {purchase.state for purchase in purchases} == {PurchaseState.OPEN}
     counted = [item for place, item in world.stage.table.items.items() if place[-1] == "DECLINES"]
     assert [len(item) - len({"pk", "sk", "expires_at"}) for item in counted] == [asked]
     assert world.stage.table.items[("commerce", "DROP#mug", "RISK")]["declines"] <= asked
-    marks = marks_of(checkout, next(iter(purchases)), "declined")
-    assert checkout.risk.refusal(marks, world.stage.now, strong=True) is not None
-    assert checkout.risk.refusal(marks, world.stage.now + HOUR, strong=True) is None
+    marks = velocity_keys_of(checkout, next(iter(purchases)), "declined")
+    assert checkout.risk.check_velocity(marks, world.stage.now, strong=True) is not None
+    assert checkout.risk.check_velocity(marks, world.stage.now + HOUR, strong=True) is None
     happened["stopped at completion"] += world.refused > 0
     happened["stopped by the worker"] += begun > asked
-    happened["as many as can be"] += asked == most
+    happened["as many as can be"] += asked == max_attempts
     return happened
 
 
@@ -193,9 +193,9 @@ def test_whatever_is_cut_each_decline_is_counted_once(search: Search, faults: st
 
 
 def test_the_search_sees_as_many_as_there_can_be(search: Search) -> None:
-    search.catches("one less than can be", 300, lambda seed: play(seed, most=MOST - 1))
+    search.catches("one less than can be", 300, lambda seed: play(seed, max_attempts=MAX_ATTEMPTS_AT_PROVIDER - 1))
 
 
 def test_the_search_catches_workers_that_do_not_look_again(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "over_limit", lambda context, purchase, now: False)
+    monkeypatch.setattr(capture, "exceeds_velocity_limit", lambda context, purchase, now: False)
     search.catches("workers that do not look again", 50, play)

@@ -32,7 +32,7 @@ from chalicelib.checkout import (
     PurchaseStore,
     limits,
 )
-from chalicelib.checkout.store import Counted, LimitStore, Tally
+from chalicelib.checkout.store import LimitEntry, LimitStore, LimitUsage
 from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND
@@ -173,23 +173,23 @@ def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(search: Sea
 
 
 def test_the_search_catches_reading_then_writing(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: Counted) -> Tally | None:
+    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
         item = self.dynamodb.get_item(
             TableName=self.commerce_table, Key={"pk": {"S": f"LIMIT#{buyer}"}, "sk": {"S": f"DROP#{drop_id}"}}
         ).get("Item")
         if item is None:
-            values = {purchase_id: {"q": entry.units, "v": entry.version, "t": entry.at}}
+            values = {purchase_id: {"q": entry.units, "v": entry.version, "t": entry.counted_at}}
             record = {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{drop_id}", "entries": values, "units": entry.units}
             anyway = "attribute_not_exists(pk) OR attribute_exists(pk)"
             self.dynamodb.put_item(TableName=self.commerce_table, Item=to_item(record), ConditionExpression=anyway)
             return None
         return real(self, buyer, drop_id, purchase_id, entry)
 
-    real = LimitStore.begin
-    monkeypatch.setattr(LimitStore, "begin", begin)
+    real = LimitStore.create
+    monkeypatch.setattr(LimitStore, "create", begin)
     search.catches("reading, then writing the limit", 1_000, lambda seed: play(seed, "doubled"))
 
 
 def test_the_search_catches_entries_that_are_never_forgotten(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_alive", lambda context, buyer, drop_id, tally, now: tally)
+    monkeypatch.setattr(limits, "_live_entries", lambda context, buyer, drop_id, tally, now: tally)
     search.catches("limit entries that are never forgotten", 1_000, lambda seed: play(seed, "doubled"))

@@ -51,7 +51,7 @@ def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, f
 def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "sold_to_it", lambda context, purchase, now: (purchase, True))
+    monkeypatch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
     search.catches("a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late"))
 
 
@@ -80,7 +80,7 @@ def _puts_anyway(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong"),
-    [(PurchaseStore, "create", _puts_anyway), (complete, "_repeated", _knows_no_key)],
+    [(PurchaseStore, "create", _puts_anyway), (complete, "_replayed", _knows_no_key)],
     ids=["a create that puts over what stands", "a completion that knows no key"],
 )
 def test_requests_that_are_sent_twice_catch_what_forgets_the_first(

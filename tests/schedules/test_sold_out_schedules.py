@@ -50,7 +50,7 @@ class Swinging(Buckets):
 
     def bought(self, stock: Stock, hold: HoldRef) -> OrderRef:
         order = OrderRef(f"order-{self.turns:03d}", 1)
-        stock.sell(LAYOUT, hold, 1, order)
+        stock.commit(LAYOUT, hold, 1, order)
         return order
 
     def swings(self) -> None:

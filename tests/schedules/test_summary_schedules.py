@@ -31,7 +31,7 @@ class Watched(Buckets):
                 if self.random.random() < 0.7:
                     self.stock.release(LAYOUT, answer.hold)
                 else:
-                    self.stock.sell(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
+                    self.stock.commit(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
 
     def refreshes(self, buyer: Actor, *, afterwards: bool) -> Callable[[], None]:
         stock = self.process()
@@ -148,8 +148,8 @@ def test_when_all_is_quiet_the_live_summary_is_true(search: Search, faults: str,
 
 @pytest.fixture
 def segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "ONE_SUMMARY", 0)
-    monkeypatch.setattr(live, "SEGMENT", 1)
+    monkeypatch.setattr(live, "MAX_BUCKETS_UNSEGMENTED", 0)
+    monkeypatch.setattr(live, "BUCKETS_PER_SEGMENT", 1)
 
 
 @in_parts(60)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from chalicelib.instants import Instant
-from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeAnswer, hold_id, take
+from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeResult, hold_id, take
 from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import LAYOUT, LEAPS, Buckets, Taker, TwoHolds
 from tests.schedules.refused import Refused
@@ -40,15 +40,15 @@ CLASSES = {
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """What came of a process's notes of empty buckets: a bucket that the summary calls open, left alone or not."""
-    real, came = Summaries.seems_open, Counter[str]()
+    real, came = Summaries.may_have_units, Counter[str]()
 
     def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
         answer = real(self, summary, number, now)
-        if number in summary.open_buckets and self._empty.get((summary.drop_id, number), 0) > summary.as_of:
+        if number in summary.open_buckets and self._seen_empty.get((summary.drop_id, number), 0) > summary.as_of:
             came["notes that expired" if answer else "buckets left alone"] += 1
         return answer
 
-    monkeypatch.setattr(Summaries, "seems_open", seems_open)
+    monkeypatch.setattr(Summaries, "may_have_units", seems_open)
     return came
 
 
@@ -58,10 +58,10 @@ NOTED = ("buckets left alone", "notes that expired")
 def refused_way(world: Buckets, protocol: str) -> Taker:
     """A control: what is believed open is asked in that order."""
 
-    def taker(stock: Stock, hold: str) -> TakeAnswer:
+    def taker(stock: Stock, hold: str) -> TakeResult:
         believed = (world.believed() or stock.refresh(LAYOUT, world.stage.now)).open_buckets
         one = Refused(world.stage.client, stock, LAYOUT)
-        answer: TakeAnswer = getattr(one, protocol)(hold, believed, world.stage.now)
+        answer: TakeResult = getattr(one, protocol)(hold, believed, world.stage.now)
         return answer
 
     return taker
@@ -117,15 +117,15 @@ def judged(seed: int) -> Counter[str]:
 
 def test_the_search_catches_notes_that_never_expire(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
-        return number in summary.open_buckets and (summary.drop_id, number) not in self._empty
+        return number in summary.open_buckets and (summary.drop_id, number) not in self._seen_empty
 
-    monkeypatch.setattr(Summaries, "seems_open", seems_open)
+    monkeypatch.setattr(Summaries, "may_have_units", seems_open)
     search.catches("notes that never expire", 500, judged)
 
 
 def test_the_search_catches_sold_out_told_for_what_is_noted(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seems_over(self: take.Take, fresh: Summary) -> TakeAnswer:
-        some = any(self._seems_open(fresh, number) for number in fresh.open_buckets)
+    def seems_over(self: take.Take, fresh: Summary) -> TakeResult:
+        some = any(self._may_have_units(fresh, number) for number in fresh.open_buckets)
         return real(self, fresh) if some else SoldOut()
 
     real = take.Take._refuse
@@ -138,7 +138,7 @@ def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
     world = Buckets(seed, sizes=(1, 2, 3))
     ids = {quantity: hold_id(f"purchase{seed}", "d", 1, quantity if id_by_quantity else 3) for quantity in (1, 2, 3)}
 
-    def taker(stock: Stock, _: str) -> TakeAnswer:
+    def taker(stock: Stock, _: str) -> TakeResult:
         answer, wanted = world.take(stock, ids[3], 3), 3
         while isinstance(answer, Fewer) and answer.quantity < wanted:
             wanted = answer.quantity
@@ -194,5 +194,5 @@ def test_the_search_catches_the_ways_that_were_refused(search: Search, protocol:
 def test_the_search_catches_a_pointer_that_moves_without_a_fence(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(take.Take, "_fence", lambda self: None)
+    monkeypatch.setattr(take.Take, "_fence_bucket", lambda self: None)
     search.catches("a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").stage.happened)

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.errors import Contended
+from chalicelib.errors import WriteConflict
 from chalicelib.stock import (
+    Committed,
     Gone,
     HoldRef,
     OrderRef,
     RevertedToHold,
-    Sold,
     StaleEpoch,
     Stock,
     Taken,
@@ -70,7 +70,7 @@ class Owned(Buckets):
                 try:
                     if step(stock):
                         return
-                except (ReadTimeoutError, Contended):
+                except (ReadTimeoutError, WriteConflict):
                     self.stage.let_others(self.random.randrange(4))
 
         return play
@@ -98,9 +98,9 @@ class Epochs(Owned):
 
     def attempt(self, order: OrderRef) -> Callable[[Stock], bool]:
         def step(stock: Stock) -> bool:
-            answer = stock.sell(LAYOUT, self.ref, 1, order)
+            answer = stock.commit(LAYOUT, self.ref, 1, order)
             self.stage.happened[f"sell: {type(answer).__name__}"] += 1
-            if answer == Sold(1) and self.random.random() < 0.4:
+            if answer == Committed(1) and self.random.random() < 0.4:
                 return True
             again = stock.revert_to_hold(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
             if isinstance(again, RevertedToHold):
@@ -154,7 +154,7 @@ def play_returns(seed: int, faults: str) -> Mapping[str, int]:
     world = Returns(seed, quantity=2)
     world.asked = ((2, 1), (1, 0))[: seed // 2 % 3]
     if world.asked:
-        assert world.stock.sell(LAYOUT, world.ref, 2, OrderRef(ORDER, 1)) == Sold(2)
+        assert world.stock.commit(LAYOUT, world.ref, 2, OrderRef(ORDER, 1)) == Committed(2)
     step = world.give_back if world.asked else world.shrink
     world.played(faults, [step, step], ())
     step(world.stock)
@@ -197,7 +197,7 @@ def play_dead(seed: int, faults: str) -> Mapping[str, int]:
 
 PLAYS = {"sell and hold again": play_epochs, "shrink and return": play_returns, "mark dead": play_dead}
 MET = {
-    "sell and hold again": [f"sell: {answer.__name__}" for answer in (Sold, Gone, StaleEpoch)],
+    "sell and hold again": [f"sell: {answer.__name__}" for answer in (Committed, Gone, StaleEpoch)],
     "shrink and return": [],
     "mark dead": ["dead at home", "dead at home and away"],
 }
@@ -211,7 +211,7 @@ def test_no_schedule_breaks_what_a_verb_promises(search: Search, verb: str, faul
 
 
 def test_the_search_catches_a_sell_that_asks_for_no_epoch(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verbs, "_may_sell", lambda seen, keep, order: None)
+    monkeypatch.setattr(verbs, "_commit_outcome", lambda seen, keep, order: None)
     search.catches("a sell that asks for no epoch", 500, lambda seed: play_epochs(seed, "doubled"))
 
 
@@ -234,7 +234,7 @@ def test_the_search_catches_a_dead_mark_at_home_alone(search: Search, monkeypatc
             own = store.look("d", home, strong=True).holds.get(hold)
             if own is not None and own.has_units:
                 return False
-            if store.write("d", home, expressions.exchange(hold, own, Entry(0))) is None:
+            if store.write("d", home, expressions.compare_and_set(hold, own, Entry(0))) is None:
                 return True
         raise AssertionError
 

@@ -56,8 +56,8 @@ def a_record(**changes: Any) -> DropRecord:
         "stock": 3,
         "first_stock": 3,
         "homes": 1,
-        "made_by": "ann",
-        "made_at": made,
+        "created_by": "ann",
+        "created_at": made,
         "changed_by": "ann",
         "changed_at": made,
     }

@@ -89,7 +89,7 @@ def test_added_units_are_sold_to_the_last(tables: Tables) -> None:
         now = NOW + 1_100 * turn
         answer = stage.stock.take(drop.layout, hold_id(f"p{turn}", "d1", 1, 1), 1, now // 1000 + 60, None, now=now)
         if isinstance(answer, Taken):
-            stage.stock.sell(drop.layout, answer.hold, 1, OrderRef(f"order-{turn:03}", 1))
+            stage.stock.commit(drop.layout, answer.hold, 1, OrderRef(f"order-{turn:03}", 1))
             sold += 1
         elif isinstance(answer, SoldOut):
             break
@@ -140,7 +140,7 @@ def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None
         assert isinstance(answer, Taken)
         taken += 1
         if number % 2:
-            stage.stock.sell(drop.layout, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
+            stage.stock.commit(drop.layout, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
     first = stage.shows.change_stock("d1", -15, "key-1", "ann", NOW)
     assert (first.quantity, first.moved, first.drop.stock, first.repeated) == (-15, -15, 45, False)
     assert audited(stage) == (45, 45 - taken, ())

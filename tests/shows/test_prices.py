@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, Instant
-from chalicelib.shows.prices import MOST_KEPT, priced_anew
+from chalicelib.shows.prices import MAX_PAST_PRICES, priced_anew
 from chalicelib.shows.records import DropRecord
 from tests.shows.builders import NOW, a_record
 
@@ -40,10 +40,10 @@ def test_prices_that_can_never_be_the_lowest_are_forgotten() -> None:
 
 def test_a_history_too_long_to_keep_is_refused_not_cut() -> None:
     record = a_record(unit_price=100)
-    for number in range(MOST_KEPT):
+    for number in range(MAX_PAST_PRICES):
         record = repriced(record, 101 + number, NOW + number)
     with pytest.raises(Conflict) as refusal:
-        repriced(record, 1_000, NOW + MOST_KEPT)
+        repriced(record, 1_000, NOW + MAX_PAST_PRICES)
     assert refusal.value.field == "$.unit_price.amount"
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from chalicelib.aws import from_item
-from chalicelib.stock import HoldRef, Layout, OrderRef, Stock, Summary, TakeAnswer, Taken, hold_id
+from chalicelib.stock import HoldRef, Layout, OrderRef, Stock, Summary, Taken, TakeResult, hold_id
 from chalicelib.stock.layout import home_of
 from tests.conftest import Tables
 
@@ -48,7 +48,7 @@ class Shelf:
 
     def take(
         self, name: str, quantity: int = 1, *, until: int = UNTIL, known: Summary | None = None, now: int = NOW
-    ) -> TakeAnswer:
+    ) -> TakeResult:
         return self.stock.take(self.layout, name, quantity, until, known, now=now)
 
     def hold(self, name: str, quantity: int = 1, *, until: int = UNTIL) -> HoldRef:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.stock import Layout, OrderRef, hold_id, most_units, plan_sizes
+from chalicelib.stock import Layout, OrderRef, hold_id, max_units, plan_sizes
 from chalicelib.stock.layout import home_of, number_of, plan_additions
 
 
@@ -50,7 +50,7 @@ def test_small_additions_begin_at_different_buckets() -> None:
 
 
 def test_a_drop_may_grow_to_a_thousand_holds_a_bucket() -> None:
-    assert [most_units(Layout("d", 1), 1), most_units(Layout("d", 9), 12)] == [1_000, 108_000]
+    assert [max_units(Layout("d", 1), 1), max_units(Layout("d", 9), 12)] == [1_000, 108_000]
 
 
 def test_a_hold_id_is_eleven_characters_that_follow_from_the_request() -> None:

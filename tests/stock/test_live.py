@@ -42,7 +42,7 @@ def test_a_drop_of_many_buckets_is_summed_up_before_anything_is_read(tables: Tab
 def test_only_segments_in_which_something_changed_are_read(tables: Tables) -> None:
     shelf = Shelf(tables, [2] * BUCKETS)
     sold = shelf.hold(next(shelf.ids(250)), 2)
-    shelf.stock.sell(shelf.layout, sold, 2, OrderRef("order-abc", 1))
+    shelf.stock.commit(shelf.layout, sold, 2, OrderRef("order-abc", 1))
     shelf.hold(next(shelf.ids(404)))
     with buckets_read(shelf) as numbers:
         shelf.stock.refresh_all({shelf.layout: {250: NOW, 404: NOW}}, NOW + 1)
@@ -51,7 +51,7 @@ def test_only_segments_in_which_something_changed_are_read(tables: Tables) -> No
     assert summary is not None
     assert (summary.size, summary.available, summary.held, summary.sold) == (810, 807, 1, 2)
     assert set(range(BUCKETS)) - set(summary.open_buckets) == {250}
-    assert (summary.next_lapse_at, summary.largest) == (UNTIL, 2)
+    assert (summary.next_lapse_at, summary.largest_obtainable) == (UNTIL, 2)
 
 
 def test_a_change_that_a_segment_has_surely_seen_is_not_read_again(tables: Tables) -> None:
@@ -81,6 +81,6 @@ def test_a_drop_of_many_buckets_is_sold_out_when_every_unit_is_sold(tables: Tabl
     for number in (401, 402):
         assert not shelf.stock.refresh(shelf.layout, NOW, {number: NOW}).sold_out
         hold = shelf.hold(next(shelf.ids(number)))
-        shelf.stock.sell(shelf.layout, hold, 1, OrderRef(f"order-{number}", 1))
+        shelf.stock.commit(shelf.layout, hold, 1, OrderRef(f"order-{number}", 1))
     summary = shelf.stock.refresh(shelf.layout, NOW + 1, {402: NOW + 1})
     assert (summary.sold, summary.sold_out, summary.sold_out_at) == (2, True, NOW + 1)

@@ -20,14 +20,14 @@ def crumbs(tables: Tables, buckets: int = 6) -> Shelf:
     shelf = Shelf(tables, [4] * buckets)
     for number in range(buckets):
         hold = shelf.hold(next(shelf.ids(number)), 3)
-        shelf.stock.sell(shelf.layout, hold, 3, OrderRef(f"order-{number:03}", 1))
+        shelf.stock.commit(shelf.layout, hold, 3, OrderRef(f"order-{number:03}", 1))
     return shelf
 
 
 def test_whoever_wants_two_gets_two_single_units_raked_together(tables: Tables) -> None:
     shelf = crumbs(tables)
     known = shelf.stock.refresh(shelf.layout, NOW)
-    assert (known.available, known.largest) == (6, 1)
+    assert (known.available, known.largest_obtainable) == (6, 1)
     answer = shelf.take(hold_id("p", "d", 1, 2), 2, known=known)
     assert isinstance(answer, Taken)
     assert answer.hold.quantity == 2
@@ -96,7 +96,7 @@ def test_a_reading_torn_by_a_raking_does_not_say_sold_out(tables: Tables) -> Non
     shelf = Shelf(tables, [2, 2])
     for number, units in ((0, 2), (1, 1)):
         hold = shelf.hold(next(shelf.ids(number)), units)
-        shelf.stock.sell(shelf.layout, hold, units, OrderRef(f"order-{number:03}", 1))
+        shelf.stock.commit(shelf.layout, hold, units, OrderRef(f"order-{number:03}", 1))
     rakes = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     look = tables.dynamodb.batch_get_item
 
@@ -156,7 +156,7 @@ def shelf_of_lapsed_singles(tables: Tables, units: int) -> Shelf:
 def test_more_lapsed_holds_than_one_write_takes_over_are_offered_as_what_it_can_take(tables: Tables) -> None:
     shelf = shelf_of_lapsed_singles(tables, 80)
     known = shelf.stock.refresh(shelf.layout, NOW)
-    assert (known.available, known.largest) == (80, 75)
+    assert (known.available, known.largest_obtainable) == (80, 75)
     assert shelf.take(hold_id("bulk", "d", 1, 80), 80, known=known) == Fewer(75)
     assert shelf.take(hold_id("bulk", "d", 1, 80), 80) == Fewer(75)
     assert isinstance(shelf.take(hold_id("bulk", "d", 1, 75), 75, known=known), Taken)

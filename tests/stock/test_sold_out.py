@@ -19,7 +19,7 @@ def two_units(tables: Tables, buckets: int) -> tuple[Shelf, HoldRef, HoldRef]:
     """One in an early bucket, sold; one in the last bucket, held."""
     shelf = Shelf(tables, [int(number in {5, buckets - 1}) for number in range(buckets)])
     early, last = (shelf.hold(next(shelf.ids(number))) for number in (5, buckets - 1))
-    shelf.stock.sell(shelf.layout, early, 1, FIRST)
+    shelf.stock.commit(shelf.layout, early, 1, FIRST)
     shelf.stock.refresh(shelf.layout, NOW + 1)
     return shelf, early, last
 
@@ -27,7 +27,7 @@ def two_units(tables: Tables, buckets: int) -> tuple[Shelf, HoldRef, HoldRef]:
 def one_back_then_one_sold(shelf: Shelf, early: HoldRef, last: HoldRef) -> None:
     """At every instant from here on a unit is free."""
     assert shelf.stock.restock(shelf.layout, early, FIRST, 1, 0)
-    shelf.stock.sell(shelf.layout, last, 1, LAST)
+    shelf.stock.commit(shelf.layout, last, 1, LAST)
 
 
 def moving_after(batch: int, shelf: Shelf, early: HoldRef, last: HoldRef) -> Stock:

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.errors import Unavailable
-from chalicelib.stock import BucketSums, Layout, SoldOut, Summary, summary_of
-from chalicelib.stock.summary import record_of_summary
+from chalicelib.stock import BucketSums, Layout, SoldOut, Summary, summary_from_record
+from chalicelib.stock.summary import summary_to_record
 from tests.conftest import Tables
 from tests.stock.builders import NOW, ORDER, SECONDS, UNTIL, Shelf
 
@@ -38,7 +38,7 @@ def test_the_summary_counts_lapsed_holds_as_available(tables: Tables) -> None:
     shelf.hold(next(ids), 1, until=SECONDS - 3)
     shelf.hold(next(ids), 2, until=UNTIL)
     shelf.hold(next(ids), 1, until=UNTIL + 7)
-    shelf.stock.sell(shelf.layout, shelf.hold(next(shelf.ids(1))), 1, ORDER)
+    shelf.stock.commit(shelf.layout, shelf.hold(next(shelf.ids(1))), 1, ORDER)
     summary = shelf.stock.refresh(shelf.layout, NOW + 10)
     assert summary == Summary("d", 6, 2, 3, 1, (0,), UNTIL, None, NOW + 10, 2, 0)
     assert shelf.stock.summary("d") == summary
@@ -47,7 +47,7 @@ def test_the_summary_counts_lapsed_holds_as_available(tables: Tables) -> None:
 def test_the_sold_out_instant_is_kept_until_a_unit_comes_back(tables: Tables) -> None:
     shelf = Shelf(tables, [1])
     hold = shelf.hold(next(shelf.ids(0)))
-    shelf.stock.sell(shelf.layout, hold, 1, ORDER)
+    shelf.stock.commit(shelf.layout, hold, 1, ORDER)
     assert shelf.stock.refresh(shelf.layout, NOW + 10).sold_out_at == NOW + 10
     assert shelf.stock.refresh(shelf.layout, NOW + 20).sold_out_at == NOW + 10
     shelf.stock.restock(shelf.layout, hold, ORDER, 1, 0)
@@ -74,9 +74,9 @@ def test_a_process_with_a_slow_clock_still_writes_what_it_saw_later(tables: Tabl
 
 def test_a_summary_survives_its_record() -> None:
     summary = Summary("d", 900, 3, 4, 893, (0, 7, 8, 399), UNTIL, None, NOW, 2, 399)
-    record = record_of_summary(summary)
+    record = summary_to_record(summary)
     assert len(record["open"]) == 50
-    assert summary_of("d", record) == summary
+    assert summary_from_record("d", record) == summary
 
 
 def test_a_numbered_plan_adds_its_units_once(tables: Tables) -> None:
@@ -126,7 +126,7 @@ def test_a_plan_that_is_repeated_writes_only_what_is_left(tables: Tables, monkey
 def test_the_audit_adds_up_and_names_orders(tables: Tables) -> None:
     shelf = Shelf(tables, [4])
     ids = shelf.ids(0)
-    shelf.stock.sell(shelf.layout, shelf.hold(next(ids), 2), 2, ORDER)
+    shelf.stock.commit(shelf.layout, shelf.hold(next(ids), 2), 2, ORDER)
     shelf.hold(next(ids), 1, until=SECONDS - 3)
     audit = shelf.stock.audit(shelf.layout, 4, NOW)
     assert (audit.size, audit.available, audit.held, audit.sold) == (4, 2, 0, 2)

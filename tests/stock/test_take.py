@@ -69,17 +69,17 @@ def test_a_hold_is_found_wherever_it_stands(tables: Tables) -> None:
         *(Taken(hold, replay=True) for hold in holds),
         None,
     ]
-    shelf.stock.sell(shelf.layout, holds[1], 1, ORDER)
+    shelf.stock.commit(shelf.layout, holds[1], 1, ORDER)
     found = shelf.stock.find_hold(shelf.layout, away)
     assert found is not None
-    assert found.sold
+    assert found.committed
 
 
 def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
     shelf = Shelf(tables, [2])
     hold = shelf.hold(next(shelf.ids(0)), 2)
-    shelf.stock.sell(shelf.layout, hold, 2, ORDER)
-    assert shelf.take(hold.id, 2) == Taken(hold, replay=True, sold=True)
+    shelf.stock.commit(shelf.layout, hold, 2, ORDER)
+    assert shelf.take(hold.id, 2) == Taken(hold, replay=True, committed=True)
 
 
 def test_a_repeated_take_of_a_lapsed_hold_meets_it_and_renews_nothing(tables: Tables) -> None:
@@ -133,7 +133,7 @@ def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Table
         assert shelf.take(name, known=replace(nothing, sold=1, sold_out_at=NOW)) == SoldOut()
         assert shelf.take(name, known=replace(nothing, held=1, next_lapse_at=UNTIL)) == AllHeld(UNTIL + 3)
         assert isinstance(shelf.take(name, known=nothing), Busy)
-        assert shelf.take(name, 2, known=replace(shelf.believes(0), largest=1, largest_in=0)) == Fewer(1)
+        assert shelf.take(name, 2, known=replace(shelf.believes(0), largest_obtainable=1, fullest_bucket=0)) == Fewer(1)
     assert calls == []
 
 
@@ -153,7 +153,7 @@ def test_sold_out_is_said_only_when_every_unit_is_sold(tables: Tables) -> None:
     ids = shelf.ids(0)
     hold, other = shelf.hold(next(ids)), next(ids)
     assert shelf.take(other, now=NOW + 2_000) == AllHeld(UNTIL + 3)
-    shelf.stock.sell(shelf.layout, hold, 1, ORDER)
+    shelf.stock.commit(shelf.layout, hold, 1, ORDER)
     assert shelf.take(other, now=NOW + 4_000) == SoldOut()
 
 
@@ -192,7 +192,7 @@ def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newe
 
 def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Tables) -> None:
     shelf = Shelf(tables, [0, 1, 1, 1, 1, 1, 1, 1, 5])
-    known = replace(shelf.believes(1, 2, 3, 4, 5, 6, 7, 8), largest=5, largest_in=8)
+    known = replace(shelf.believes(1, 2, 3, 4, 5, 6, 7, 8), largest_obtainable=5, fullest_bucket=8)
     name = next(shelf.ids(0))
     assert shelf.take(name, 5, known=known) == Taken(HoldRef(name, 8, 5, UNTIL))
 

@@ -24,7 +24,7 @@ class Post:
 
     sqs: SQSClient
     captures: Queue
-    books: Queue
+    ledger: Queue
     bus: Bus
     heard: str
 
@@ -47,13 +47,13 @@ class Post:
 @pytest.fixture
 def post(moto_aws: None) -> Post:
     sqs, events = boto3.client("sqs"), boto3.client("events")
-    captures, books, heard = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("captures", "books", "heard"))
+    captures, ledger, heard = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("captures", "ledger", "heard"))
     events.create_event_bus(Name="orders")
     pattern = json.dumps({"source": ["dev.livedrop"], "detail-type": [{"prefix": "dev.livedrop.order."}]})
     events.put_rule(Name="all", EventBusName="orders", EventPattern=pattern)
     arn = sqs.get_queue_attributes(QueueUrl=heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_targets(Rule="all", EventBusName="orders", Targets=[{"Id": "heard", "Arn": arn}])
-    return Post(sqs, Queue(sqs, captures), Queue(sqs, books), Bus(events, "orders"), heard)
+    return Post(sqs, Queue(sqs, captures), Queue(sqs, ledger), Bus(events, "orders"), heard)
 
 
 def a_batch(*messages: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.finance import entries_of
-from chalicelib.streams.books import record
+from chalicelib.streams.books import post_ledger
 from chalicelib.streams.store import Bus, NotSentError
 from tests.finance.builders import LONDON, PAID_AT, PERSONAL, an_order, keep, refunded
 from tests.finance.conftest import Office
@@ -23,20 +23,20 @@ def a_message(purchase_id: str = "P1", **changes: Any) -> dict[str, Any]:
 
 
 def run(office: Office, bus: Bus, *messages: Any) -> dict[str, Any]:
-    return record(a_batch(*messages), office.purchases, office.books, bus, LONDON)
+    return post_ledger(a_batch(*messages), office.purchases, office.ledger, bus, LONDON)
 
 
-def ledger(office: Office) -> list[str]:
-    return sorted(office.books.read(office.books.keys(FRIDAY)).entries)
+def ledger_entry_ids(office: Office) -> list[str]:
+    return sorted(office.ledger.read(office.ledger.list_keys(FRIDAY)).entries)
 
 
 NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
 
 
-def test_a_paid_order_is_written_down_and_told(office: Office, post: Post) -> None:
+def test_a_paid_order_is_posted_and_published(office: Office, post: Post) -> None:
     keep(office.purchases, an_order())
     assert run(office, post.bus, a_message(paid=True)) == NONE_FAILED
-    assert tuple(office.books.read(office.books.keys(FRIDAY)).entries.values()) == entries_of(an_order(), LONDON)
+    assert tuple(office.ledger.read(office.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(an_order(), LONDON)
     (event,) = post.published()
     assert event == {
         "specversion": "1.0",
@@ -58,11 +58,11 @@ def test_a_paid_order_is_written_down_and_told(office: Office, post: Post) -> No
     }
 
 
-def test_a_refund_and_a_cancellation_write_and_tell_only_themselves(office: Office, post: Post) -> None:
+def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(office: Office, post: Post) -> None:
     order = refunded(refunded(an_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
     keep(office.purchases, order.model_copy(update={"cancelled_at": PAID_AT + 60_000}))
     run(office, post.bus, a_message(refunds=["rf_2"], cancelled=True))
-    assert ledger(office) == ["P1-005", "P1-006"]
+    assert ledger_entry_ids(office) == ["P1-005", "P1-006"]
     refund, cancellation = post.published()
     assert (refund["type"], refund["id"]) == ("dev.livedrop.order.refunded", "P1-rf_2")
     assert (refund["data"]["amount"], refund["data"]["lines"]) == (1_670, [{"line_id": "li_1", "quantity": 1}])
@@ -73,7 +73,7 @@ def test_a_batch_is_one_ledger_object(office: Office, post: Post) -> None:
     keep(office.purchases, an_order("P1"), an_order("P2"))
     run(office, post.bus, a_message("P1", paid=True), a_message("P2", paid=True))
     assert len(office.keys("ledger/")) == 1
-    assert len(ledger(office)) == 6
+    assert len(ledger_entry_ids(office)) == 6
 
 
 def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(office: Office, post: Post) -> None:
@@ -99,7 +99,7 @@ def test_a_message_that_cannot_be_understood_fails_alone(office: Office, post: P
     keep(office.purchases, an_order("P1"), an_order("P2"))
     answer = run(office, post.bus, bad, a_message("P2", paid=True))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
-    assert ledger(office) == ["P2-001", "P2-002", "P2-003"]
+    assert ledger_entry_ids(office) == ["P2-001", "P2-002", "P2-003"]
     assert [event["id"] for event in post.published()] == ["P2-paid"]
 
 
@@ -121,7 +121,9 @@ def test_an_event_that_was_not_taken_makes_the_batch_come_again(office: Office, 
     keep(office.purchases, an_order())
     with pytest.raises(NotSentError, match="InternalFailure"):
         run(office, Bus(Refusing(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
-    assert ledger(office) == ["P1-001", "P1-002", "P1-003"], "what was written stays, and is written again the same"
+    assert ledger_entry_ids(office) == ["P1-001", "P1-002", "P1-003"], (
+        "what was written stays, and is written again the same"
+    )
 
 
 class Measuring:

@@ -8,7 +8,7 @@ from chalicelib.checkout import PurchaseState
 from chalicelib.finance import RunState
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.streams.capture import capture
-from chalicelib.streams.jobs import close_day, export, repair
+from chalicelib.streams.jobs import close_day, export, recover_orders
 from tests.checkout.builders import NOW as SHOW_TIME
 from tests.checkout.conftest import ShopFixture, shop
 from tests.finance.builders import PAID_AT, an_order, at, keep
@@ -77,9 +77,9 @@ def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks
     shop.drop("mug", stock=9)
     paid = shop.paid(("mug", 1), key="key-1")
     placed = shop.placed(("mug", 1), key="key-2")
-    found = repair(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
+    found = recover_orders(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
     assert post.sent(post.captures) == [{"purchase_id": placed.id, "attempt": 1}]
-    assert (found["enqueued"], found["entries_recorded"]) == (1, 3)
-    assert f"{paid.id}-001" in office.books.read(office.books.keys(FRIDAY)).entries
-    again = repair(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
-    assert again["entries_recorded"] == 0
+    assert (found["enqueued"], found["entries_posted"]) == (1, 3)
+    assert f"{paid.id}-001" in office.ledger.read(office.ledger.list_keys(FRIDAY)).entries
+    again = recover_orders(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
+    assert again["entries_posted"] == 0

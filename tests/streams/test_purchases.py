@@ -40,8 +40,8 @@ def change(before: Purchase | None, after: Purchase | None) -> dict[str, Any]:
 
 
 def relayed(post: Post, *changes: tuple[Purchase | None, Purchase | None]) -> tuple[list[Any], list[Any]]:
-    relay({"Records": [change(*one) for one in changes]}, post.captures, post.books)
-    return post.sent(post.captures), post.sent(post.books)
+    relay({"Records": [change(*one) for one in changes]}, post.captures, post.ledger)
+    return post.sent(post.captures), post.sent(post.ledger)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_other_changes_set_nothing_going(post: Post, before: Purchase | None, af
         (None, CANCELLED, {"version": 9, "paid": True, "refunds": ["rf_1"], "cancelled": True}),
     ],
 )
-def test_what_changes_the_books_is_sent_to_them(
+def test_a_change_of_the_ledger_is_sent_to_the_ledger_queue(
     post: Post, before: Purchase | None, after: Purchase, changed: dict[str, Any]
 ) -> None:
     assert relayed(post, (before, after)) == ([], [{"purchase_id": "P1", **changed}])
@@ -84,7 +84,7 @@ def test_a_cancelled_cart_was_never_an_order(post: Post) -> None:
 
 def test_items_of_other_kinds_are_passed_over(post: Post) -> None:
     other = {"dynamodb": {"Keys": {"pk": {"S": "DROP#d"}, "sk": {"S": "LIVE"}}, "NewImage": {"n": {"N": "1"}}}}
-    relay({"Records": [other, change(OPEN, PLACED)]}, post.captures, post.books)
+    relay({"Records": [other, change(OPEN, PLACED)]}, post.captures, post.ledger)
     assert len(post.sent(post.captures)) == 1
 
 
@@ -107,7 +107,7 @@ class Refusing:
 def test_a_message_that_was_not_taken_makes_the_batch_come_again(post: Post) -> None:
     refusing = Queue(Refusing(), "url")  # type: ignore[arg-type]
     with pytest.raises(NotSentError, match="InternalError"):
-        relay({"Records": [change(OPEN, PLACED)]}, refusing, post.books)
+        relay({"Records": [change(OPEN, PLACED)]}, refusing, post.ledger)
     with pytest.raises(NotSentError):
         relay({"Records": [change(RAISED, PAID)]}, post.captures, refusing)
 
@@ -116,4 +116,4 @@ def test_a_queue_that_is_gone_makes_the_batch_come_again(post: Post) -> None:
     sqs = boto3.client("sqs")
     sqs.delete_queue(QueueUrl=post.captures.url)
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
-        relay({"Records": [change(OPEN, PLACED)]}, post.captures, post.books)
+        relay({"Records": [change(OPEN, PLACED)]}, post.captures, post.ledger)
