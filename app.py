@@ -169,7 +169,7 @@ def on_cue(event: Event, context: Any) -> None:
     from chalicelib.streams import cues
     from chalicelib.streams.store import Queue
 
-    cues.handle(event, shows(), Queue(aws.client("sqs"), settings().parked_cues_queue_url), clock())
+    cues.apply_cues(event, shows(), Queue(aws.client("sqs"), settings().parked_cues_queue_url), clock())
 
 
 @app.lambda_function(name="on_stock")
@@ -177,17 +177,17 @@ def on_stock(event: Event, context: Any) -> None:
     """The stream of the stock table: live summaries follow the buckets."""
     from chalicelib.streams import stock as buckets
 
-    buckets.handle(event, shows(), stock(), clock)
+    buckets.refresh_summaries(event, shows(), stock(), clock)
 
 
 @app.lambda_function(name="on_purchase")
 def on_purchase(event: Event, context: Any) -> None:
     """The stream of the commerce table: the relay to the capture and ledger queues."""
-    from chalicelib.streams.purchases import relay
+    from chalicelib.streams.purchases import relay_purchases
     from chalicelib.streams.store import Queue
 
     sqs, here = aws.client("sqs"), settings()
-    relay(event, Queue(sqs, here.capture_queue_url), Queue(sqs, here.ledger_queue_url))
+    relay_purchases(event, Queue(sqs, here.capture_queue_url), Queue(sqs, here.ledger_queue_url))
 
 
 @app.lambda_function(name="capture")
@@ -196,19 +196,19 @@ def capture(event: Event, context: Any) -> Event:
     from chalicelib.streams import capture as worker
     from chalicelib.streams.store import Queue
 
-    return worker.capture(event, checkout(), Queue(aws.client("sqs"), settings().capture_queue_url), clock())
+    return worker.process_payments(event, checkout(), Queue(aws.client("sqs"), settings().capture_queue_url), clock())
 
 
 @app.lambda_function(name="post_ledger")
 def record(event: Event, context: Any) -> Event:
     """The ledger queue: ledger entries and order events."""
     from chalicelib.streams import books
-    from chalicelib.streams.store import Bus
+    from chalicelib.streams.store import EventBus
 
     here = settings()
     ledger_store = open_ledger(aws.client("s3"), here.finance_bucket)
     return books.post_ledger(
-        event, purchases(), ledger_store, Bus(aws.client("events"), here.event_bus), here.time_zone
+        event, purchases(), ledger_store, EventBus(aws.client("events"), here.event_bus), here.time_zone
     )
 
 
@@ -217,7 +217,7 @@ def export(event: Event, context: Any) -> Event:
     """The exports queue: files for finance that someone asked for."""
     from chalicelib.streams import jobs
 
-    return jobs.export(event, exports(), clock)
+    return jobs.run_exports(event, exports(), clock)
 
 
 @app.lambda_function(name="close_day")
@@ -225,7 +225,7 @@ def close_day(event: Event, context: Any) -> Event:
     """The schedule, once a day: close the business day before."""
     from chalicelib.streams import jobs
 
-    return jobs.close_day(exports(), clock)
+    return jobs.close_days(exports(), clock)
 
 
 @app.lambda_function(name="maintenance")

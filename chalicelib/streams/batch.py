@@ -11,7 +11,9 @@ from chalicelib.telemetry import count, logger
 Record = Mapping[str, Any]
 
 
-def each_message(event: Mapping[str, Any], name: str, act: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def each_message(
+    event: Mapping[str, Any], name: str, handle_message: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Act on each message of a batch by itself; answers which failed (``ReportBatchItemFailures``).
 
     One bad message stops no other; it comes again until its queue gives it up to the dead-letter queue.
@@ -19,20 +21,20 @@ def each_message(event: Mapping[str, Any], name: str, act: Callable[[dict[str, A
     failed = []
     for record in event["Records"]:
         try:
-            act(json.loads(record["body"]))
+            handle_message(json.loads(record["body"]))
         except Exception:
-            failed.append(failure(record, name))
+            failed.append(log_failure(record, name))
     logger.info(name, extra={"messages": len(event["Records"]), "failed": len(failed)})
-    return failures(failed)
+    return partial_batch_response(failed)
 
 
-def failure(record: Record, name: str) -> str:
+def log_failure(record: Record, name: str) -> str:
     """Log and count a message that failed, within its exception; returns its id."""
     logger.exception(f"{name}: a message failed", extra={"message_id": record["messageId"]})
     count(f"{name}_failed")
     return str(record["messageId"])
 
 
-def failures(message_ids: Iterable[str]) -> dict[str, Any]:
+def partial_batch_response(message_ids: Iterable[str]) -> dict[str, Any]:
     """The answer that makes these messages come again."""
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}

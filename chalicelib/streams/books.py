@@ -9,8 +9,8 @@ from typing import Any
 from chalicelib.checkout import Purchase, PurchaseStore, log_reference
 from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of, order_id_of
 from chalicelib.instants import rfc3339
-from chalicelib.streams.batch import failure, failures
-from chalicelib.streams.store import Bus
+from chalicelib.streams.batch import log_failure, partial_batch_response
+from chalicelib.streams.store import EventBus
 from chalicelib.telemetry import logger
 
 _SOURCE = "/livedrop/orders"
@@ -18,7 +18,7 @@ _TYPE = "dev.livedrop.order."
 
 
 def post_ledger(
-    event: Mapping[str, Any], purchases: PurchaseStore, ledger: LedgerStore, bus: Bus, time_zone: str
+    event: Mapping[str, Any], purchases: PurchaseStore, ledger: LedgerStore, bus: EventBus, time_zone: str
 ) -> dict[str, Any]:
     """Write down and publish what each message says changed, from the order as it now stands.
 
@@ -30,19 +30,19 @@ def post_ledger(
     failed = []
     for message in event["Records"]:
         try:
-            found, told = _work(json.loads(message["body"]), purchases, time_zone)
+            message_entries, message_events = _read_changes(json.loads(message["body"]), purchases, time_zone)
         except Exception:
-            failed.append(failure(message, "ledger"))
+            failed.append(log_failure(message, "ledger"))
         else:
-            entries += found
-            events += told
+            entries += message_entries
+            events += message_events
     ledger.post_entries(entries)
     bus.publish(events)
     logger.info("ledger posted", extra={"entries": len(entries), "events": len(events), "failed": len(failed)})
-    return failures(failed)
+    return partial_batch_response(failed)
 
 
-def _work(
+def _read_changes(
     message: dict[str, Any], purchases: PurchaseStore, time_zone: str
 ) -> tuple[list[LedgerEntry], list[dict[str, Any]]]:
     """Entries to write and events to publish for one message. ``LookupError`` for an order that is not there."""
@@ -52,23 +52,23 @@ def _work(
     refunds = {refund.id: refund for refund in purchase.refunds if refund.id in message["refunds"]}
     if len(refunds) != len(message["refunds"]):
         raise LookupError(f"purchase {log_reference(purchase.id)} lacks a refund of {message['refunds']}")
-    entries = list(_asked_for(purchase, message, time_zone))
-    return entries, list(_events(purchase, message, entries))
+    entries = list(_changed_entries(purchase, message, time_zone))
+    return entries, list(_order_events(purchase, message, entries))
 
 
-def _asked_for(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[LedgerEntry]:
-    back = {EntryType.REFUND, EntryType.SHIPPING_REFUND}
+def _changed_entries(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[LedgerEntry]:
+    refund_types = {EntryType.REFUND, EntryType.SHIPPING_REFUND}
     for entry in entries_of(purchase, time_zone):
-        if entry.entry_type in back:
+        if entry.entry_type in refund_types:
             if entry.refund_id in message["refunds"]:
                 yield entry
         elif message["paid"]:
             yield entry
 
 
-def _events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEntry]) -> Iterator[dict[str, Any]]:
+def _order_events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEntry]) -> Iterator[dict[str, Any]]:
     if message["paid"] and purchase.paid_at is not None:
-        yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid(purchase))
+        yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid_data(purchase))
     for refund in purchase.refunds:
         if refund.id in message["refunds"] and refund.completed_at is not None:
             parts = [{"line_id": part.line_id, "quantity": part.quantity} for part in refund.lines]
@@ -78,7 +78,7 @@ def _events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEnt
         yield _cloud_event(purchase, "cancelled", "cancelled", rfc3339(purchase.cancelled_at), {})
 
 
-def _paid(purchase: Purchase) -> dict[str, Any]:
+def _paid_data(purchase: Purchase) -> dict[str, Any]:
     lines = [
         {
             "line_id": line.id,
@@ -92,9 +92,9 @@ def _paid(purchase: Purchase) -> dict[str, Any]:
     return {"total": purchase.totals.total, "units": sum(line.quantity for line in purchase.lines), "lines": lines}
 
 
-def _cloud_event(purchase: Purchase, kind: str, ordinal: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
+def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
     """A CloudEvents 1.0 event. Its id says what happened to which purchase, so a repeat is known as one."""
-    about = {
+    order_data = {
         "order_id": order_id_of(purchase),
         "show_id": purchase.show_id,
         "channel": purchase.channel,
@@ -102,11 +102,11 @@ def _cloud_event(purchase: Purchase, kind: str, ordinal: str, time: str, data: d
     }
     return {
         "specversion": "1.0",
-        "id": f"{purchase.id}-{ordinal}",
+        "id": f"{purchase.id}-{suffix}",
         "source": _SOURCE,
         "type": _TYPE + kind,
         "subject": order_id_of(purchase),
         "time": time,
         "datacontenttype": "application/json",
-        "data": about | data,
+        "data": order_data | data,
     }

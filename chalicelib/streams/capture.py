@@ -11,13 +11,15 @@ from chalicelib.streams.batch import each_message
 from chalicelib.streams.store import Queue
 
 
-def capture(event: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+def process_payments(
+    event: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant
+) -> dict[str, Any]:
     """Bring each message's attempt to its end: paid, or open again. Messages that failed come again, alone.
 
     Of an attempt that waits for its buyer, a message comes again later. A provider's events are looked at here, too.
     """
 
-    def pay(message: dict[str, Any]) -> None:
+    def process_message(message: dict[str, Any]) -> None:
         if "event_id" in message:
             wait = checkout.act_on_event(message["provider"], message["event_id"], now)
         else:
@@ -25,4 +27,4 @@ def capture(event: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, 
         if wait is not None:
             capture_queue.send([message], delay_seconds=wait)
 
-    return each_message(event, "captures", pay)
+    return each_message(event, "captures", process_message)

@@ -26,27 +26,27 @@ _MAX_REASON_LENGTH: Final = 500
 _MAX_LOGGED_REASONS: Final = 10  # in the log; all of them stand in the queue
 
 
-def handle(event: Mapping[str, Any], shows: Shows, parked: Queue, now: Instant) -> None:
+def apply_cues(event: Mapping[str, Any], shows: Shows, parked_queue: Queue, now: Instant) -> None:
     """Apply the cues of a batch in their order. ``Unavailable`` when the batch must come again."""
-    unreadable: list[dict[str, Any]] = []
-    answers: Counter[str] = Counter()
+    parked_messages: list[dict[str, Any]] = []
+    outcomes: Counter[str] = Counter()
     for record in event["Records"]:
         try:
-            cue = _read(record)
+            cue = _read_cue(record)
         except BadInput as fault:
-            unreadable.append(_parked(record, fault))
+            parked_messages.append(_parked_message(record, fault))
             continue
-        answers[type(shows.apply_cue(cue, now)).__name__] += 1
-    if unreadable:
-        parked.send(unreadable)
-        count("cues_unreadable", len(unreadable))
+        outcomes[type(shows.apply_cue(cue, now)).__name__] += 1
+    if parked_messages:
+        parked_queue.send(parked_messages)
+        count("cues_unreadable", len(parked_messages))
         logger.warning(
-            "cues parked", extra={"reasons": [message["reason"] for message in unreadable[:_MAX_LOGGED_REASONS]]}
+            "cues parked", extra={"reasons": [message["reason"] for message in parked_messages[:_MAX_LOGGED_REASONS]]}
         )
-    logger.info("cues", extra={"records": len(event["Records"]), "answers": dict(answers)})
+    logger.info("cues", extra={"records": len(event["Records"]), "outcomes": dict(outcomes)})
 
 
-def _read(record: Mapping[str, Any]) -> Cue:
+def _read_cue(record: Mapping[str, Any]) -> Cue:
     try:
         text = b64decode(record["kinesis"]["data"], validate=True).decode()
     except ValueError as error:
@@ -58,11 +58,11 @@ def _read(record: Mapping[str, Any]) -> Cue:
     return parse_cue(event)
 
 
-def _parked(record: Mapping[str, Any], fault: BadInput) -> dict[str, Any]:
+def _parked_message(record: Mapping[str, Any], error: BadInput) -> dict[str, Any]:
     kinesis = record["kinesis"]
     return {
-        "reason": fault.detail[:_MAX_REASON_LENGTH],
-        "field": fault.field and fault.field[:_MAX_REASON_LENGTH],
+        "reason": error.detail[:_MAX_REASON_LENGTH],
+        "field": error.field and error.field[:_MAX_REASON_LENGTH],
         "event_id": record.get("eventID"),
         "partition_key": kinesis.get("partitionKey"),
         "sequence_number": kinesis.get("sequenceNumber"),

@@ -15,10 +15,10 @@ from chalicelib.streams.store import Queue
 from chalicelib.telemetry import count, logger
 
 
-def export(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str, Any]:
+def run_exports(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str, Any]:
     """Carry out each run that was asked for. Runs that failed come again, alone."""
 
-    def carry_out(message: dict[str, Any]) -> None:
+    def run_export(message: dict[str, Any]) -> None:
         run = exports.carry_out(message["date"], message["run_id"], clock)
         if run is None:
             raise LookupError(f"no export run {message['run_id']} of {message['date']}")
@@ -26,10 +26,10 @@ def export(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str
             count("export_differences", run.differences)
             logger.error("an export differs from the orders", extra={"run": run.id, "differences": run.differences})
 
-    return each_message(event, "exports", carry_out)
+    return each_message(event, "exports", run_export)
 
 
-def close_day(exports: Exports, clock: Clock) -> dict[str, Any]:
+def close_days(exports: Exports, clock: Clock) -> dict[str, Any]:
     """Close yesterday and earlier days left open; answers the manifests' keys."""
     runs = exports.close_due(clock)
     differences = sum(run.differences or 0 for run in runs)

@@ -16,34 +16,40 @@ from chalicelib.telemetry import logger
 _SORT_KEY = "PURCHASE"
 
 
-def relay(event: Mapping[str, Any], capture_queue: Queue, ledger_queue: Queue) -> None:
+def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue: Queue) -> None:
     """Send what a batch of stream records asks for: one call to each queue for each ten messages.
 
     - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again; ``{provider, event_id}``: a
       provider told something;
     - to the books, ``{purchase_id, version, paid, refunds, cancelled}``: what of an order's books this version changed.
     """
-    captures: list[dict[str, Any]] = []
+    capture_messages: list[dict[str, Any]] = []
     ledger_messages: list[dict[str, Any]] = []
     for record in event["Records"]:
-        told = record["dynamodb"].get("NewImage", {})
-        if told.get("sk") == {"S": "EVENT"} and "OldImage" not in record["dynamodb"]:
-            captures.append({"provider": told["provider"]["S"], "event_id": told["id"]["S"]})
-        before, after = _images(record)
+        new_image = record["dynamodb"].get("NewImage", {})
+        if new_image.get("sk") == {"S": "EVENT"} and "OldImage" not in record["dynamodb"]:
+            capture_messages.append({"provider": new_image["provider"]["S"], "event_id": new_image["id"]["S"]})
+        before, after = _purchase_before_and_after(record)
         if after is None:
             continue
-        if after.state is PurchaseState.PLACED and (before is None or _attempt(before) != _attempt(after)):
-            captures.append({"purchase_id": after.id, "attempt": after.attempt})
+        if after.state is PurchaseState.PLACED and (
+            before is None or _state_and_attempt(before) != _state_and_attempt(after)
+        ):
+            capture_messages.append({"purchase_id": after.id, "attempt": after.attempt})
         changes = ledger_changes(before, after)
         if changes is not None:
             ledger_messages.append(changes)
-    capture_queue.send(captures)
+    capture_queue.send(capture_messages)
     ledger_queue.send(ledger_messages)
-    counts = {"records": len(event["Records"]), "captures": len(captures), "ledger_messages": len(ledger_messages)}
+    counts = {
+        "records": len(event["Records"]),
+        "captures": len(capture_messages),
+        "ledger_messages": len(ledger_messages),
+    }
     logger.info("purchases relayed", extra=counts)
 
 
-def _images(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None]:
+def _purchase_before_and_after(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None]:
     """A purchase before and after; None where it was not there. Both None for another kind of item."""
     change = record["dynamodb"]
     if change["Keys"]["sk"]["S"] != _SORT_KEY:
@@ -52,7 +58,7 @@ def _images(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None
     return (purchase_from_item(before) if before else None, purchase_from_item(after) if after else None)
 
 
-def _attempt(purchase: Purchase) -> tuple[PurchaseState, int]:
+def _state_and_attempt(purchase: Purchase) -> tuple[PurchaseState, int]:
     return purchase.state, purchase.attempt
 
 
@@ -62,8 +68,10 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
         return None
     paid = before is None or before.paid_at is None
     cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
-    known = _done(before) if before is not None else set[str]()
-    refunds = [refund.id for refund in after.refunds if refund.completed_at is not None and refund.id not in known]
+    completed_before = _completed_refund_ids(before) if before is not None else set[str]()
+    refunds = [
+        refund.id for refund in after.refunds if refund.completed_at is not None and refund.id not in completed_before
+    ]
     if not (paid or cancelled or refunds):
         return None
     return {
@@ -75,5 +83,5 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
     }
 
 
-def _done(purchase: Purchase) -> set[str]:
+def _completed_refund_ids(purchase: Purchase) -> set[str]:
     return {refund.id for refund in purchase.refunds if refund.completed_at is not None}

@@ -13,23 +13,23 @@ from chalicelib.stock import Stock
 from chalicelib.telemetry import logger, measure
 
 
-def handle(event: Mapping[str, Any], shows: Shows, stock: Stock, clock: Callable[[], Instant]) -> None:
+def refresh_summaries(event: Mapping[str, Any], shows: Shows, stock: Stock, clock: Callable[[], Instant]) -> None:
     """Refresh the summary of each drop, and budget, that a batch touches, once. An unknown drop, or a draft, is passed.
 
     The layout is read strongly (1 RCU a drop): a summary must not miss buckets that were just added. All is read in
     batches of a hundred; each summary that changed is one write. A fault raises, so that the whole batch comes again; a
     summary made twice is the same. ``summary_age`` is how long the batch's first change had to wait to be shown (ms).
     """
-    touched: defaultdict[str, dict[int, Instant]] = defaultdict(dict)
+    changed_buckets: defaultdict[str, dict[int, Instant]] = defaultdict(dict)
     now = oldest = clock()
     for record in event["Records"]:
         drop_id, _, number = record["dynamodb"]["Keys"]["pk"]["S"].rpartition("#")
         changed_at = record["dynamodb"].get("ApproximateCreationDateTime")
-        touched[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
-        oldest = min(oldest, touched[drop_id][int(number)])
-    budgets = [layout for name in touched if (layout := budget_layout(name)) is not None]
-    drops = shows.drops(list(touched.keys() - {layout.drop_id for layout in budgets}))
-    layouts = [*budgets, *(drop.layout for drop in drops)]
-    stock.refresh_all({layout: touched[layout.drop_id] for layout in layouts}, now)
+        changed_buckets[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
+        oldest = min(oldest, changed_buckets[drop_id][int(number)])
+    budget_pools = [layout for name in changed_buckets if (layout := budget_layout(name)) is not None]
+    drops = shows.drops(list(changed_buckets.keys() - {layout.drop_id for layout in budget_pools}))
+    pools = [*budget_pools, *(drop.layout for drop in drops)]
+    stock.refresh_all({layout: changed_buckets[layout.drop_id] for layout in pools}, now)
     measure("summary_age", clock() - oldest)
     logger.info("summaries", extra={"records": len(event["Records"]), "drops": len(drops)})

@@ -16,23 +16,23 @@ _MAX_BATCH_ENTRIES = 10
 _MAX_BATCH_BYTES = 256 * 1024
 """What SendMessageBatch and PutEvents take at once: so many entries, and so much in all of them together."""
 _SOURCE = "dev.livedrop"
-_Entry = TypeVar("_Entry")
+_Message = TypeVar("_Message")
 
 
 class NotSentError(Exception):
     """Some of a batch did not go out. The caller's batch must come again; what did go out then goes twice."""
 
 
-def _batches(entries: Iterable[_Entry], size: Callable[[_Entry], int]) -> Iterator[list[_Entry]]:
+def _batches(messages: Iterable[_Message], size: Callable[[_Message], int]) -> Iterator[list[_Message]]:
     """The entries in their order, as many at once as one call takes. One that is too large by itself goes alone."""
-    batch: list[_Entry] = []
-    room = _MAX_BATCH_BYTES
-    for entry in entries:
-        if batch and (len(batch) == _MAX_BATCH_ENTRIES or size(entry) > room):
+    batch: list[_Message] = []
+    bytes_left = _MAX_BATCH_BYTES
+    for message in messages:
+        if batch and (len(batch) == _MAX_BATCH_ENTRIES or size(message) > bytes_left):
             yield batch
-            batch, room = [], _MAX_BATCH_BYTES
-        batch.append(entry)
-        room -= size(entry)
+            batch, bytes_left = [], _MAX_BATCH_BYTES
+        batch.append(message)
+        bytes_left -= size(message)
     if batch:
         yield batch
 
@@ -62,7 +62,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Bus:
+class EventBus:
     """The event bus: CloudEvents as details of EventBridge events."""
 
     events: EventBridgeClient

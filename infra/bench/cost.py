@@ -111,7 +111,7 @@ class Counted:
             {"dynamodb": {"Keys": {"pk": {"S": key}}, "ApproximateCreationDateTime": now / SECOND}} for key in keys
         ]
         if records:
-            stock_stream.handle({"Records": records}, self._stream.shows, self._stream.stock, lambda: now)
+            stock_stream.refresh_summaries({"Records": records}, self._stream.shows, self._stream.stock, lambda: now)
 
     def _sell_out(self, taken: list[Taken]) -> float:
         """Sell every unit, what first tries left included; then the writes of buyers who come a second later."""

@@ -54,7 +54,7 @@ def _follow(ground: Ground, streams: DynamoDBStreamsClient, iterator: str, over:
         iterator = answer["NextShardIterator"]
         if answer["Records"]:
             records = [_as_lambda_has_it(record) for record in answer["Records"]]
-            stock_stream.handle({"Records": records}, ground.shows, ground.stock, clock)
+            stock_stream.refresh_summaries({"Records": records}, ground.shows, ground.stock, clock)
 
 
 def _newest(streams: DynamoDBStreamsClient) -> str:

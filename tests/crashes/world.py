@@ -20,7 +20,7 @@ from chalicelib.shows import Shows
 from chalicelib.stock import Stock
 from chalicelib.streams import books, cues, jobs, purchases, stock
 from chalicelib.streams import capture as captures
-from chalicelib.streams.store import Bus, NotSentError, Queue
+from chalicelib.streams.store import EventBus, NotSentError, Queue
 from tests.checkout.builders import NOW
 from tests.crashes.cloud import Cloud
 from tests.crashes.faults import Client, Died, Line, Provider
@@ -77,27 +77,27 @@ class Process:
             client("s3"), cloud.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
         )
         self.queues = {name: Queue(client("sqs"), url) for name, url in urls.items()}
-        self.bus = Bus(client("events"), cloud.bus)
+        self.bus = EventBus(client("events"), cloud.bus)
 
     def on_purchase(self, records: list[Any]) -> None:
-        purchases.relay({"Records": records}, self.queues["captures"], self.queues["ledger"])
+        purchases.relay_purchases({"Records": records}, self.queues["captures"], self.queues["ledger"])
 
     def on_stock(self, records: list[Any], now: Instant) -> None:
-        stock.handle({"Records": records}, self.shows, self.stock, lambda: now)
+        stock.refresh_summaries({"Records": records}, self.shows, self.stock, lambda: now)
 
     def on_cues(self, events: list[Any], now: Instant) -> None:
         """Kinesis records: CloudEvents, or text that is none."""
         texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
         records = [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]
-        cues.handle({"Records": records}, self.shows, self.queues["parked"], now)
+        cues.apply_cues({"Records": records}, self.shows, self.queues["parked"], now)
 
     def on_message(self, queue: str, bodies: list[str], now: Instant) -> None:
         """A batch of a queue's messages. ``ComesAgainError`` when one failed."""
         event = {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
         answer = {
-            "captures": lambda: captures.capture(event, self.checkout, self.queues["captures"], now),
+            "captures": lambda: captures.process_payments(event, self.checkout, self.queues["captures"], now),
             "ledger": lambda: books.post_ledger(event, self.purchases, self.ledger, self.bus, TIME_ZONE),
-            "exports": lambda: jobs.export(event, self.exports, lambda: now),
+            "exports": lambda: jobs.run_exports(event, self.exports, lambda: now),
         }[queue]()
         if answer["batchItemFailures"]:
             raise ComesAgainError
@@ -114,7 +114,7 @@ class Process:
         jobs.reconcile_payments({"hours": 48}, self.checkout, self.queues["captures"], now)
 
     def close_day(self, now: Instant) -> None:
-        jobs.close_day(self.exports, lambda: now)
+        jobs.close_days(self.exports, lambda: now)
 
 
 @dataclass

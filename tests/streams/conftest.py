@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from chalicelib.streams.store import Bus, Queue
+from chalicelib.streams.store import EventBus, Queue
 from tests.finance.conftest import office
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Post:
     sqs: SQSClient
     captures: Queue
     ledger: Queue
-    bus: Bus
+    bus: EventBus
     heard: str
 
     def sent(self, queue: Queue) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def post(moto_aws: None) -> Post:
     events.put_rule(Name="all", EventBusName="orders", EventPattern=pattern)
     arn = sqs.get_queue_attributes(QueueUrl=heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_targets(Rule="all", EventBusName="orders", Targets=[{"Id": "heard", "Arn": arn}])
-    return Post(sqs, Queue(sqs, captures), Queue(sqs, ledger), Bus(events, "orders"), heard)
+    return Post(sqs, Queue(sqs, captures), Queue(sqs, ledger), EventBus(events, "orders"), heard)
 
 
 def a_batch(*messages: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.finance import entries_of
 from chalicelib.streams.books import post_ledger
-from chalicelib.streams.store import Bus, NotSentError
+from chalicelib.streams.store import EventBus, NotSentError
 from tests.finance.builders import LONDON, PAID_AT, PERSONAL, an_order, keep, refunded
 from tests.finance.conftest import Office
 from tests.streams.conftest import Post, a_batch
@@ -22,7 +22,7 @@ def a_message(purchase_id: str = "P1", **changes: Any) -> dict[str, Any]:
     return {**standard, **changes}
 
 
-def run(office: Office, bus: Bus, *messages: Any) -> dict[str, Any]:
+def run(office: Office, bus: EventBus, *messages: Any) -> dict[str, Any]:
     return post_ledger(a_batch(*messages), office.purchases, office.ledger, bus, LONDON)
 
 
@@ -120,7 +120,7 @@ class Refusing:
 def test_an_event_that_was_not_taken_makes_the_batch_come_again(office: Office, post: Post) -> None:
     keep(office.purchases, an_order())
     with pytest.raises(NotSentError, match="InternalFailure"):
-        run(office, Bus(Refusing(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
+        run(office, EventBus(Refusing(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
     assert ledger_entry_ids(office) == ["P1-001", "P1-002", "P1-003"], (
         "what was written stays, and is written again the same"
     )
@@ -141,7 +141,7 @@ def test_events_go_out_in_calls_that_the_bus_takes() -> None:
     bus = Measuring()
     large = [{"type": "dev.livedrop.order.paid", "data": "é" * (1_000 * number)} for number in range(14)]
     small = [{"type": "dev.livedrop.order.paid"} for _ in range(25)]
-    Bus(bus, "orders").publish(large + small)  # type: ignore[arg-type]
+    EventBus(bus, "orders").publish(large + small)  # type: ignore[arg-type]
     assert sum(len(call) for call in bus.calls) == 14 + 25
     assert max(sum(call) for call in bus.calls) <= 256 * 1024
     assert max(len(call) for call in bus.calls) == 10

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.errors import Unavailable
 from chalicelib.shows import DropState
-from chalicelib.streams.cues import handle
+from chalicelib.streams.cues import apply_cues
 from chalicelib.streams.store import Queue
 from tests.conftest import Tables
 from tests.shows.builders import NOW, Interposed, Stage
@@ -43,7 +43,7 @@ def a_batch(*texts: str) -> dict[str, Any]:
 
 def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Queue) -> None:
     stage = Stage(tables).set()
-    handle(EVENT, stage.shows, parked, NOW)
+    apply_cues(EVENT, stage.shows, parked, NOW)
     seen = stage.seen()
     assert (seen.state, seen.opens_at, seen.closes_at, seen.size) == (DropState.OPEN, NOW, NOW + 300_000, 7)
     assert [refused.id for refused in stage.shows.refused_cues(None)] == ["k3"]
@@ -53,7 +53,7 @@ def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Qu
 
 
 def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, parked: Queue) -> None:
-    handle(EVENT, Stage(tables).set().shows, parked, NOW)
+    apply_cues(EVENT, Stage(tables).set().shows, parked, NOW)
     found = {message["sequence_number"][-1]: message for message in messages(parked)}
     assert {number: (message["reason"], message["field"]) for number, message in found.items()} == {
         "1": ("$: not JSON", "$"),
@@ -69,9 +69,9 @@ def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, pa
 
 def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue) -> None:
     stage = Stage(tables).set()
-    handle(EVENT, stage.shows, parked, NOW)
+    apply_cues(EVENT, stage.shows, parked, NOW)
     before = stage.everything()
-    handle(EVENT, stage.shows, parked, NOW)
+    apply_cues(EVENT, stage.shows, parked, NOW)
     assert stage.everything() == before
 
 
@@ -91,20 +91,20 @@ def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue)
 def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue, text: str) -> None:
     stage = Stage(tables).set()
     before = stage.everything()
-    handle(a_batch(text), stage.shows, parked, NOW)
+    apply_cues(a_batch(text), stage.shows, parked, NOW)
     assert len(messages(parked)) == 1
     assert stage.everything() == before
 
 
 def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
-    handle(a_batch("x" * 900_000), Stage(tables).set().shows, parked, NOW)
+    apply_cues(a_batch("x" * 900_000), Stage(tables).set().shows, parked, NOW)
     (message,) = messages(parked)
     assert (len(message["data"]), message["cut"]) == (100_000, True)
 
 
 def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
     names = ["x" * 500_000, "é" * 250_000, "\x00" * 80_000]
-    handle(a_batch(*(json.dumps({name: 1}) for name in names)), Stage(tables).set().shows, parked, NOW)
+    apply_cues(a_batch(*(json.dumps({name: 1}) for name in names)), Stage(tables).set().shows, parked, NOW)
     found = messages(parked)
     assert len(found) == 3
     for message in found:
@@ -122,7 +122,7 @@ def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables:
             return send(**call)
 
     queue = Queue(Measuring(), parked.url)  # type: ignore[arg-type]
-    handle(a_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]), Stage(tables).set().shows, queue, NOW)
+    apply_cues(a_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]), Stage(tables).set().shows, queue, NOW)
     assert [message["data"][:4] for message in messages(parked)] == [
         b64encode(f"{number}xx".encode()).decode() for number in range(7)
     ]
@@ -140,9 +140,9 @@ def test_a_passing_fault_brings_the_whole_batch_again_and_parks_nothing_yet(tabl
 
     faulty = Stage(tables, Interposed(tables.dynamodb, before=fails_late))
     with pytest.raises(Unavailable):
-        handle(EVENT, faulty.shows, parked, NOW)
+        apply_cues(EVENT, faulty.shows, parked, NOW)
     assert messages(parked) == []
     assert stage.seen().state is DropState.OPEN
-    handle(EVENT, stage.shows, parked, NOW)
+    apply_cues(EVENT, stage.shows, parked, NOW)
     assert len(messages(parked)) == 3
     assert stage.seen().size == 7

@@ -7,8 +7,8 @@ from datetime import date
 from chalicelib.checkout import PurchaseState
 from chalicelib.finance import RunState
 from chalicelib.instants import HOUR, MINUTE
-from chalicelib.streams.capture import capture
-from chalicelib.streams.jobs import close_day, export, recover_orders
+from chalicelib.streams.capture import process_payments
+from chalicelib.streams.jobs import close_days, recover_orders, run_exports
 from tests.checkout.builders import NOW as SHOW_TIME
 from tests.checkout.conftest import ShopFixture, shop
 from tests.finance.builders import PAID_AT, an_order, at, keep
@@ -29,12 +29,12 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixtu
         {"purchase_id": lost.id, "attempt": 1},
         {"purchase_id": placed.id, "attempt": placed.attempt},
     ]
-    answer = capture(a_batch(*messages), shop.checkout, post.captures, SHOW_TIME)
+    answer = process_payments(a_batch(*messages), shop.checkout, post.captures, SHOW_TIME)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]}
     assert shop.read(placed.id).state is PurchaseState.PAID
     assert shop.read(lost.id).state is PurchaseState.PLACED
     message = {"purchase_id": lost.id, "attempt": lost.attempt}
-    again = capture(a_batch(message), shop.checkout, post.captures, SHOW_TIME)
+    again = process_payments(a_batch(message), shop.checkout, post.captures, SHOW_TIME)
     assert again == {"batchItemFailures": []}
     assert shop.read(lost.id).state is PurchaseState.PAID
     assert post.sent(post.captures) == []
@@ -44,7 +44,7 @@ def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture
     shop.drop("mug")
     placed = shop.placed(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
-    assert capture(a_batch(message), shop.checkout, post.captures, SHOW_TIME) == {"batchItemFailures": []}
+    assert process_payments(a_batch(message), shop.checkout, post.captures, SHOW_TIME) == {"batchItemFailures": []}
     assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
     waiting = post.sqs.get_queue_attributes(
         QueueUrl=post.captures.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
@@ -56,7 +56,7 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(offic
     keep(office.purchases, an_order())
     run = office.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
     batch = a_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
-    answer = export(batch, office.exports, at(PAID_AT))
+    answer = run_exports(batch, office.exports, at(PAID_AT))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     (done,) = office.exports.exports_of(FRIDAY)
     assert (done.state, done.orders) == (RunState.DONE, 1)
@@ -64,11 +64,11 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(offic
 
 def test_the_schedule_closes_yesterday(office: Office) -> None:
     keep(office.purchases, an_order())
-    assert close_day(office.exports, at(PAID_AT + 8 * HOUR)) == {
+    assert close_days(office.exports, at(PAID_AT + 8 * HOUR)) == {
         "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
         "differences": 0,
     }
-    assert close_day(office.exports, at(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
+    assert close_days(office.exports, at(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
 
 
 def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(

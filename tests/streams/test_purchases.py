@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.checkout import Purchase, PurchaseState
-from chalicelib.streams.purchases import relay
+from chalicelib.streams.purchases import relay_purchases
 from chalicelib.streams.store import NotSentError, Queue
 from tests.finance.builders import PAID_AT, an_order, refunded
 from tests.streams.conftest import Post
@@ -40,7 +40,7 @@ def change(before: Purchase | None, after: Purchase | None) -> dict[str, Any]:
 
 
 def relayed(post: Post, *changes: tuple[Purchase | None, Purchase | None]) -> tuple[list[Any], list[Any]]:
-    relay({"Records": [change(*one) for one in changes]}, post.captures, post.ledger)
+    relay_purchases({"Records": [change(*one) for one in changes]}, post.captures, post.ledger)
     return post.sent(post.captures), post.sent(post.ledger)
 
 
@@ -84,7 +84,7 @@ def test_a_cancelled_cart_was_never_an_order(post: Post) -> None:
 
 def test_items_of_other_kinds_are_passed_over(post: Post) -> None:
     other = {"dynamodb": {"Keys": {"pk": {"S": "DROP#d"}, "sk": {"S": "LIVE"}}, "NewImage": {"n": {"N": "1"}}}}
-    relay({"Records": [other, change(OPEN, PLACED)]}, post.captures, post.ledger)
+    relay_purchases({"Records": [other, change(OPEN, PLACED)]}, post.captures, post.ledger)
     assert len(post.sent(post.captures)) == 1
 
 
@@ -107,13 +107,13 @@ class Refusing:
 def test_a_message_that_was_not_taken_makes_the_batch_come_again(post: Post) -> None:
     refusing = Queue(Refusing(), "url")  # type: ignore[arg-type]
     with pytest.raises(NotSentError, match="InternalError"):
-        relay({"Records": [change(OPEN, PLACED)]}, refusing, post.ledger)
+        relay_purchases({"Records": [change(OPEN, PLACED)]}, refusing, post.ledger)
     with pytest.raises(NotSentError):
-        relay({"Records": [change(RAISED, PAID)]}, post.captures, refusing)
+        relay_purchases({"Records": [change(RAISED, PAID)]}, post.captures, refusing)
 
 
 def test_a_queue_that_is_gone_makes_the_batch_come_again(post: Post) -> None:
     sqs = boto3.client("sqs")
     sqs.delete_queue(QueueUrl=post.captures.url)
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
-        relay({"Records": [change(OPEN, PLACED)]}, post.captures, post.ledger)
+        relay_purchases({"Records": [change(OPEN, PLACED)]}, post.captures, post.ledger)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.shows import Shows
 from chalicelib.stock import Layout, hold_id
-from chalicelib.streams.stock import handle
+from chalicelib.streams.stock import refresh_summaries
 from chalicelib.telemetry import flush
 from tests.conftest import Tables
 from tests.shows.builders import MAX_AGE_SECONDS, NOW, Died, Interposed, Stage, a_drop, a_show, dying
@@ -29,7 +29,7 @@ def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> Non
     stage.shows.put_drop("d2", a_drop(), "ann", NOW)
     hold(stage)
     before = stage.stock.summary("d1")
-    handle(EVENT, stage.shows, stage.stock, lambda: NOW)
+    refresh_summaries(EVENT, stage.shows, stage.stock, lambda: NOW)
     after = stage.stock.summary("d1")
     assert before is not None
     assert after is not None
@@ -45,7 +45,7 @@ def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(table
         calls[operation] += 1
 
     counting = Stage(tables, Interposed(tables.dynamodb, before=note))
-    handle(EVENT, counting.shows, counting.stock, lambda: NOW)
+    refresh_summaries(EVENT, counting.shows, counting.stock, lambda: NOW)
     assert calls == {"batch_get_item": 3, "put_item": 1}
     assert stage.stock.summary("d9") is None
 
@@ -56,7 +56,7 @@ def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables:
     stage.stock.lay_out(layout.drop_id, [24, 6], NOW)
     stage.stock.take(layout, hold_id("x", layout.drop_id, 1, 1), 1, NOW // 1000 + 300, None, now=NOW)
     records = [{"dynamodb": {"Keys": {"pk": {"S": f"{layout.drop_id}#{number}"}}}} for number in (0, 1)]
-    handle({"Records": records}, stage.shows, stage.stock, lambda: NOW)
+    refresh_summaries({"Records": records}, stage.shows, stage.stock, lambda: NOW)
     after = stage.stock.summary(layout.drop_id)
     assert after is not None
     assert (after.available, after.held, after.size) == (29, 1, 30)
@@ -69,7 +69,7 @@ def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -
     with pytest.raises(Died):
         doomed.shows.put_drop("d1", a_drop(), "ann", NOW)
     before = stage.everything()
-    handle(EVENT, stage.shows, stage.stock, lambda: NOW)
+    refresh_summaries(EVENT, stage.shows, stage.stock, lambda: NOW)
     assert stage.everything() == before
 
 
@@ -84,7 +84,7 @@ def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
     faulty = Stage(tables, Interposed(tables.dynamodb, before=fails))
     shows = Shows(tables.dynamodb, tables.commerce, faulty.stock, MAX_AGE_SECONDS)
     with pytest.raises(ClientError):
-        handle(EVENT, shows, faulty.stock, lambda: NOW)
+        refresh_summaries(EVENT, shows, faulty.stock, lambda: NOW)
 
 
 def test_how_long_a_change_waited_for_its_summary_is_measured(
@@ -95,7 +95,7 @@ def test_how_long_a_change_waited_for_its_summary_is_measured(
     flush()
     capsys.readouterr()
     times = iter((changed_at * 1_000 + 700, changed_at * 1_000 + 950))
-    handle(EVENT, stage.shows, stage.stock, lambda: next(times))
+    refresh_summaries(EVENT, stage.shows, stage.stock, lambda: next(times))
     flush()
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "summary_age" in line and "_aws" in line]
     assert json.loads(line)["summary_age"] == [950.0]
