@@ -45,7 +45,7 @@ class Drop(Buckets):
         self.moved: dict[str, int] = {}
         self.rules += [self.what_is_sold_stays_sold, self.count_sweeps]
         if "plans" in company:
-            self.offered = range(self.size - 3, self.size + 3)
+            self.allowed_sizes = range(self.size - 3, self.size + 3)
             self.record()
 
     def record(self) -> None:
@@ -69,7 +69,7 @@ class Drop(Buckets):
         self.stage.happened["pointers swept"] += len(gone)
         self.pointers = standing
 
-    def believed(self) -> Summary | None:
+    def random_summary(self) -> Summary | None:
         """Nothing, as on a repeat, or the live summary."""
         return self.stock.summary("d") if self.random.random() < 0.5 else None
 

@@ -89,7 +89,7 @@ class Epochs(Owned):
     ended: set[str]
     reached = ""
 
-    def keeps_its_word(self) -> None:
+    def check_promise(self) -> None:
         entry = self.entry()
         assert "u" in entry or entry.get("o") not in self.ended, "sold at an epoch that ended"
         if entry["q"]:
@@ -127,7 +127,7 @@ class Returns(Owned):
     asked: tuple[tuple[int, int], ...] = ()
     """From how many units to how many the purchase's log says that refunds bring the order."""
 
-    def keeps_its_word(self) -> None:
+    def check_promise(self) -> None:
         units = self.entry()["q"]
         assert self.least <= units <= self.most, f"{units} units, not {self.least} to {self.most}"
         self.most = units  # what went back never comes again
@@ -168,7 +168,7 @@ class Dead(Owned):
 
     marked = False
 
-    def keeps_its_word(self) -> None:
+    def check_promise(self) -> None:
         assert not (self.marked and self.places(self.hold)), "a dead hold came back"
 
     def take_again(self, stock: Stock) -> bool:
