@@ -34,7 +34,7 @@ class Small(World):
         self.limited = limited
         super().__init__(seed)
 
-    def process(self) -> Checkout:
+    def new_checkout(self) -> Checkout:
         return replace(super().process(), risk_rules=RiskRules(DeclineLimits(email=int(self.limited))))
 
     def buys(self, name: str, token: str) -> str:
@@ -50,7 +50,7 @@ class Small(World):
         return purchase_id
 
     def pays_for(self, purchase_id: str) -> Callable[[], None]:
-        checkout = self.process()
+        checkout = self.new_checkout()
 
         def play() -> None:
             for _ in range(4):
@@ -60,7 +60,7 @@ class Small(World):
         return play
 
     def holds(self, purchase_id: str, *, releases: bool) -> Callable[[], None]:
-        checkout = self.process()
+        checkout = self.new_checkout()
 
         def play() -> None:
             for _ in range(3):

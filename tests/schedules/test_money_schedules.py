@@ -19,11 +19,11 @@ from chalicelib.checkout import Purchase, RefundRequest, ending, events, refund
 from chalicelib.checkout.giving_back import RefundAllocation
 from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
-from tests.schedules.money import TOKENS, MoneyWorld, Script
+from tests.schedules.money import TOKENS, MoneyScript, MoneyWorld
 from tests.schedules.search import Search
 from tests.schedules.stage import FAULTS
 
-COUNT = int(os.environ.get("LIVEDROP_SCHEDULES", "240"))
+SCRIPT_COUNT = int(os.environ.get("LIVEDROP_SCHEDULES", "240"))
 PARTS = 2
 
 
@@ -46,15 +46,17 @@ _operator = st.one_of(
     st.tuples(st.just("refunds an amount"), _which, st.integers(1, 3_000)).map(lambda step: [step]),
     st.tuples(st.just("refunds units"), _which, st.integers(1, 2), st.booleans()).map(lambda step: [step]),
     _which.map(lambda which: [("cancels an order", which)]),
-    st.sampled_from(["gives up", "releases"]).map(lambda what: [(what, 0)]),
-    st.sampled_from(["holds", "releases", "gives up", "releases"]).map(lambda what: [(what, 0)]),
+    st.sampled_from(["cancels a held order", "releases from hold"]).map(lambda what: [(what, 0)]),
+    st.sampled_from(["puts on hold", "releases from hold", "cancels a held order", "releases from hold"]).map(
+        lambda what: [(what, 0)]
+    ),
 )
 _provider = st.one_of(
-    st.tuples(st.just("tells"), _which),
+    st.tuples(st.just("sends an event"), _which),
     st.tuples(st.just("refunds in the console"), _which, st.integers(0, 3_000)),
 )
 SCRIPTS = st.builds(
-    Script,
+    MoneyScript,
     seed=st.integers(0, 2**32),
     faults=st.sampled_from(sorted(FAULTS, reverse=True)),
     channel=st.sampled_from(["own", "market", "own", "own"]),
@@ -63,40 +65,60 @@ SCRIPTS = st.builds(
     provider=st.lists(_provider, min_size=1, max_size=6),
 )
 
-MET = ["pays", "tells", "refunds in the console", "events acted on", "paid", "given back in part", "processes died"]
-MET_IN_TIME = [
+EXPECTED_EVENTS = [
+    "pays",
+    "sends an event",
+    "refunds in the console",
+    "events acted on",
+    "paid",
+    "refunded in part",
+    "processes died",
+]
+EXPECTED_EVENTS_LONG_FORM = [
     *("changes", "cancels", "proves", "fails to prove", "refunds an amount", "refunds units", "cancels an order"),
-    *("holds", "releases", "gives up", "cancelled", "open", "paid with the code", "given back whole"),
+    *(
+        "puts on hold",
+        "releases from hold",
+        "cancels a held order",
+        "cancelled",
+        "open",
+        "paid with the code",
+        "refunded whole",
+    ),
     "refused after declines",
 ]
 """What the long form comes to. In short ones hypothesis tries few kinds of scripts."""
 
 
-def plays(examples: int, seed_: int, judge: Callable[[Script], None], *, shrinks: bool = True) -> None:
+def run_scripts(
+    examples: int, seed_: int, check_script: Callable[[MoneyScript], None], *, shrinks: bool = True
+) -> None:
     """So many scripts, the same for the same seed; of one that fails, the simplest that hypothesis comes to."""
     quiet = settings(
         max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
     )  # fmt: skip
-    seed(seed_)(quiet(given(SCRIPTS)(judge)))()
+    seed(seed_)(quiet(given(SCRIPTS)(check_script)))()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_ledger_provider_and_orders_agree_whatever_happens(search: Search, part: int) -> None:
-    happened: Counter[str] = Counter()
+def test_ledger_provider_and_orders_agree_in_every_script(search: Search, part: int) -> None:
+    events_seen: Counter[str] = Counter()
 
-    def judge(script: Script) -> None:
-        happened.update(MoneyWorld(script).play())
-        happened["played"] += 1
+    def check_script(script: MoneyScript) -> None:
+        events_seen.update(MoneyWorld(script).run())
+        events_seen["played"] += 1
 
-    def play(_: int) -> Counter[str]:
-        plays(COUNT // PARTS, part, judge)
-        return happened - Counter(played=1)
+    def run_schedule(_: int) -> Counter[str]:
+        run_scripts(SCRIPT_COUNT // PARTS, part, check_script)
+        return events_seen - Counter(played=1)
 
-    search.finds_nothing("money", range(1), play, met=MET + MET_IN_TIME * (COUNT >= 2_000))
+    search.finds_nothing(
+        "money", range(1), run_schedule, met=EXPECTED_EVENTS + EXPECTED_EVENTS_LONG_FORM * (SCRIPT_COUNT >= 2_000)
+    )
 
 
-def _knows_none(
+def _records_every_time(
     context: CheckoutContext, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
 ) -> bool:
     """What an event tells of a refund is recorded whether or not it is known."""
@@ -107,23 +129,23 @@ def _never_voids(context: CheckoutContext, provider_id: str, attempt: int, now: 
     """What is not captured stays reserved."""
 
 
-def _whatever_is_known(
-    purchase: Purchase, wish: RefundRequest, back: RefundAllocation, now: int, **done: object
+def _refunds_one_minor_unit_more(
+    purchase: Purchase, request: RefundRequest, allocation: RefundAllocation, now: int, **done: object
 ) -> Purchase:
     """Every refund is recorded with a unit too much."""
-    more = replace(back, shipping=back.shipping + 1)
-    return _with_refund(purchase, wish, more, now, **done)
+    too_much = replace(allocation, shipping=allocation.shipping + 1)
+    return _real_with_refund(purchase, request, too_much, now, **done)
 
 
-_with_refund = refund.with_refund
+_real_with_refund = refund.with_refund
 
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong"),
     [
-        (events, "record_external_refund", _knows_none),
+        (events, "record_external_refund", _records_every_time),
         (ending, "void", _never_voids),
-        (refund, "with_refund", _whatever_is_known),
+        (refund, "with_refund", _refunds_one_minor_unit_more),
     ],
     ids=[
         "refunds that are recorded each time they are told of",
@@ -131,7 +153,7 @@ _with_refund = refund.with_refund
         "refunds of a unit too much",
     ],
 )
-def test_the_search_catches_money_that_goes_astray(
+def test_the_search_catches_wrong_money(
     search: Search,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
@@ -141,11 +163,11 @@ def test_the_search_catches_money_that_goes_astray(
 ) -> None:
     monkeypatch.setattr(where, name, wrong)
 
-    def judge(script: Script) -> None:
-        MoneyWorld(script).play()
+    def check_script(script: MoneyScript) -> None:
+        MoneyWorld(script).run()
 
-    def play(seed_: int) -> Counter[str]:
-        plays(5, seed_, judge, shrinks=False)
+    def run_schedule(seed_: int) -> Counter[str]:
+        run_scripts(5, seed_, check_script, shrinks=False)
         return Counter()
 
-    search.catches(request.node.callspec.id, 120, play)
+    search.catches(request.node.callspec.id, 120, run_schedule)
