@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.schedules.search import Search
+from tests.schedules.search import ScheduleSearch
 
 
 @pytest.fixture
-def search(record_property: Callable[[str, object], None]) -> Search:
-    return Search(record_property)
+def search(record_property: Callable[[str, object], None]) -> ScheduleSearch:
+    return ScheduleSearch(record_property)
 
 
 @pytest.fixture(autouse=True)
-def _no_log() -> Iterator[None]:
+def _without_logging() -> Iterator[None]:
     """Hundreds of thousands of orders are played: nobody reads what each would log."""
     logging.disable(logging.CRITICAL)
     yield
@@ -25,7 +25,7 @@ def _no_log() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _untraced() -> Iterator[None]:
+def _without_tracing() -> Iterator[None]:
     """Coverage is measured without these tests: tracing makes them three times as long, and loses its way between
     coroutines."""
     tracer = sys.gettrace()

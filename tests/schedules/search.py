@@ -14,62 +14,66 @@ from infra.local.engine import ROOT
 from tests.schedules.grammar import NotDynamoDB
 
 _PROPERTY: Final = "schedules"
-_PARTS: Final = 2
+_SEED_PARTS: Final = 2
 """Each class is played in so many parts, for as many test processes."""
 
-Play = Callable[[int], Mapping[str, int]]
+ScheduleRunner = Callable[[int], Mapping[str, int]]
 """Plays a seed and counts what happened. Raises ``AssertionError`` where it finds a rule broken."""
 
 
-def in_parts(short: int) -> pytest.MarkDecorator:
+def parametrize_seeds(default_count: int) -> pytest.MarkDecorator:
     """The ``seeds`` of a fault class: so many, or ``LIVEDROP_SCHEDULES`` in the long form."""
-    count = int(os.environ.get("LIVEDROP_SCHEDULES", short))
-    parts = [range(first, count, _PARTS) for first in range(_PARTS)]
+    count = int(os.environ.get("LIVEDROP_SCHEDULES", default_count))
+    parts = [range(first, count, _SEED_PARTS) for first in range(_SEED_PARTS)]
     return pytest.mark.parametrize("seeds", parts, ids=lambda seeds: f"part{seeds.start + 1}")
 
 
-class Search:
+class ScheduleSearch:
     """Plays seeds and keeps count."""
 
     def __init__(self, record: Callable[[str, object], None]) -> None:
         self._record = record
 
-    def finds_nothing(self, fault_class: str, seeds: range, play: Play, *, met: Iterable[str] = ()) -> None:
+    def expect_invariants_hold(
+        self, fault_class: str, seeds: range, run_schedule: ScheduleRunner, *, expected_events: Iterable[str] = ()
+    ) -> None:
         """Every rule holds in all schedules. A failure names its seed, from which it can be played again.
 
         ``met`` is what must have happened at least once: a search that never gets there shows nothing.
         """
-        happened: Counter[str] = Counter()
-        broken = None
+        events_seen: Counter[str] = Counter()
+        violation = None
         try:
             for played, seed in enumerate(seeds, 1):
-                happened["played"] = played
-                happened.update(play(seed))
+                events_seen["played"] = played
+                events_seen.update(run_schedule(seed))
         except AssertionError as error:
-            broken = f"{fault_class}, seed {seed}: {type(error).__name__} {error}"
-            raise AssertionError(broken) from error
+            violation = f"{fault_class}, seed {seed}: {type(error).__name__} {error}"
+            raise AssertionError(violation) from error
         finally:
-            self._record(_PROPERTY, {"class": fault_class, "broken": broken, "happened": dict(happened)})
-        _assert_met(happened, met)
+            self._record(_PROPERTY, {"class": fault_class, "broken": violation, "events_seen": dict(events_seen)})
+        _assert_events_seen(events_seen, expected_events)
 
-    def took(self, happened: Counter[str], *, met: Iterable[str]) -> None:
+    def record_model_steps(self, events_seen: Counter[str], *, expected_events: Iterable[str]) -> None:
         """So many ``steps`` were taken against a model, and none was other than the model says."""
-        self._record(_PROPERTY, {"model": dict(happened)})
-        _assert_met(happened, met)
+        self._record(_PROPERTY, {"model": dict(events_seen)})
+        _assert_events_seen(events_seen, expected_events)
 
-    def catches(self, control: str, most: int, play: Play, *, times: int = 2) -> None:
+    def expect_control_caught(
+        self, control: str, max_schedules: int, run_schedule: ScheduleRunner, *, times: int = 2
+    ) -> None:
         """The wrong variant breaks a rule in so many of at most ``most`` schedules; no more are played then."""
         caught = seed = 0
-        while seed < most and caught < times:
-            caught += self.broken(seed, play)
+        while seed < max_schedules and caught < times:
+            caught += self.violates_invariant(seed, run_schedule)
             seed += 1
         self._record(_PROPERTY, {"control": control, "played": seed, "caught": caught})
         assert caught == times, f"{control}: caught in {caught} of {seed} schedules"
 
-    def broken(self, seed: int, play: Play) -> bool:
+    def violates_invariant(self, seed: int, run_schedule: ScheduleRunner) -> bool:
         """Whether a rule is broken in the play of this seed. An expression that DynamoDB would refuse is no play."""
         try:
-            play(seed)
+            run_schedule(seed)
         except NotDynamoDB:
             raise
         except AssertionError:
@@ -77,8 +81,8 @@ class Search:
         return False
 
 
-def _assert_met(happened: Counter[str], met: Iterable[str]) -> None:
-    missed = [one for one in met if not happened[one]]
+def _assert_events_seen(events_seen: Counter[str], expected_events: Iterable[str]) -> None:
+    missed = [one for one in expected_events if not events_seen[one]]
     assert not missed, f"{missed} never happened"
 
 
@@ -94,15 +98,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     ]
     if not entries:
         return
-    classes = _added_up([entry for entry in entries if "class" in entry])
+    classes = _merge_parts([entry for entry in entries if "class" in entry])
     controls = {entry["control"]: entry for entry in entries if "control" in entry}
-    played = sum(found["happened"]["played"] for found in classes.values())
+    played = sum(found["events_seen"]["played"] for found in classes.values())
     broken = [one for found in classes.values() for one in found["broken"]]
     caught = sum(control["caught"] > 0 for control in controls.values())
     model = sum((Counter(entry["model"]) for entry in entries if "model" in entry), Counter[str]())
-    told = {"schedules": played, "broken": broken, "classes": classes, "controls": controls, "model": model}
+    summary = {"schedules": played, "broken": broken, "classes": classes, "controls": controls, "model": model}
     (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "schedules.json").write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+    (ROOT / "build" / "schedules.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
     terminalreporter.write_line(
         f"schedules: {played} in {len(classes)} fault classes, {len(broken)} rules broken; "
         f"{caught} of {len(controls)} controls caught; {model['steps']} steps as the model says"
@@ -111,11 +115,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"  {found['happened']['played']:>6} {name}")
 
 
-def _added_up(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _merge_parts(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What the parts of each class played, together."""
     classes: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        found = classes.setdefault(entry["class"], {"broken": [], "happened": Counter()})
+        found = classes.setdefault(entry["class"], {"broken": [], "events_seen": Counter()})
         found["broken"] += [entry["broken"]] if entry["broken"] else []
-        found["happened"].update(entry["happened"])
+        found["events_seen"].update(entry["events_seen"])
     return classes

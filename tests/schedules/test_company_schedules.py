@@ -23,7 +23,7 @@ from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
 from tests.schedules.buckets import LAYOUT, Buckets
-from tests.schedules.search import Play, Search, in_parts
+from tests.schedules.search import ScheduleRunner, ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS
 
 COMPANY: Final = ("raking", "plans", "sweeps", "summaries", "returns")
@@ -177,7 +177,7 @@ def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
     return happened
 
 
-def played(company: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> Play:
+def played(company: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> ScheduleRunner:
     """Pointers are swept only where there is room for few."""
     if "sweeps" in company:
         monkeypatch.setattr(take, "MAX_ENTRIES_FOR_POINTERS", 1)
@@ -195,57 +195,65 @@ ALWAYS = ("sold", "Taken", "AllHeld", "SoldOut")
 ALL = [*ALWAYS, *(one for kind in COMPANY for one in MET[kind])]
 
 
-@in_parts(24)
+@parametrize_seeds(24)
 @pytest.mark.parametrize("kind", COMPANY)
 def test_no_schedule_breaks_anything_in_company(
-    search: Search, monkeypatch: pytest.MonkeyPatch, kind: str, seeds: range
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, kind: str, seeds: range
 ) -> None:
     faults = "doubled, cut and late"
-    search.finds_nothing(
-        f"{kind} beside, {faults}", seeds, played((kind,), faults, monkeypatch), met=[*ALWAYS, *MET[kind]]
+    search.expect_invariants_hold(
+        f"{kind} beside, {faults}", seeds, played((kind,), faults, monkeypatch), expected_events=[*ALWAYS, *MET[kind]]
     )
 
 
-@in_parts(48)
+@parametrize_seeds(48)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_breaks_anything_in_all_company(
-    search: Search, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
 ) -> None:
-    search.finds_nothing(f"all of it beside, {faults}", seeds, played(COMPANY, faults, monkeypatch), met=ALL)
+    search.expect_invariants_hold(
+        f"all of it beside, {faults}", seeds, played(COMPANY, faults, monkeypatch), expected_events=ALL
+    )
 
 
 @pytest.mark.parametrize("kind", COMPANY)
 def test_the_search_catches_sold_out_told_when_nothing_is_available(
-    search: Search, monkeypatch: pytest.MonkeyPatch, kind: str
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     def nothing_left(told: Summary, *rest: Any) -> Any:
         return SoldOut() if told.available == 0 else real(told, *rest)
 
     real = summary.refusal
     monkeypatch.setattr("chalicelib.stock.take.refusal", nothing_left)
-    search.catches(f"sold out told when nothing is available, {kind}", 500, played((kind,), "doubled", monkeypatch))
+    search.expect_control_caught(
+        f"sold out told when nothing is available, {kind}", 500, played((kind,), "doubled", monkeypatch)
+    )
 
 
-def test_the_search_catches_units_moved_by_two_writes(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_units_moved_by_two_writes(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def one_by_one(self: StockStore, drop_id: str, writes: Mapping[int, expressions.Write]) -> bool:
         return all(self.write(drop_id, number, write) is None for number, write in writes.items())
 
     monkeypatch.setattr(StockStore, "write_together", one_by_one)
-    search.catches("units moved by two writes", 500, played(("raking",), "doubled", monkeypatch))
+    search.expect_control_caught("units moved by two writes", 500, played(("raking",), "doubled", monkeypatch))
 
 
 def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expressions, "_NOT_YET", "attribute_exists(pk)")
-    search.catches("plans whose number no bucket asks for", 500, played(("plans",), "doubled", monkeypatch))
+    search.expect_control_caught(
+        "plans whose number no bucket asks for", 500, played(("plans",), "doubled", monkeypatch)
+    )
 
 
-def test_the_search_catches_pointers_swept_without_a_fence(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_pointers_swept_without_a_fence(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) -> None:
         over = {name: entry for name, entry in home.holds.items() if not entry.has_units}
         if over:
             store.write(layout.drop_id, home.number, expressions.forget(over))
 
     monkeypatch.setattr(take, "sweep_pointers", clear_away)
-    search.catches("pointers swept without a fence", 500, played(("sweeps",), "doubled", monkeypatch))
+    search.expect_control_caught("pointers swept without a fence", 500, played(("sweeps",), "doubled", monkeypatch))

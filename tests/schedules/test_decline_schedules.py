@@ -37,7 +37,7 @@ from chalicelib.payments import Authorisation, AuthorisationRequest, OutcomeUnkn
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS, Stage
 from tests.schedules.table import Table
 
@@ -179,23 +179,27 @@ def play(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATTEMPTS_AT
 MET = ["stopped at completion", "stopped by the worker"]
 
 
-@in_parts(16)
+@parametrize_seeds(16)
 def test_of_64_attempts_at_once_no_more_than_the_limit_and_the_workers_reach_the_provider(
-    search: Search, seeds: range
+    search: ScheduleSearch, seeds: range
 ) -> None:
-    search.finds_nothing("declines, at once", seeds, play, met=MET)
+    search.expect_invariants_hold("declines, at once", seeds, play, expected_events=MET)
 
 
-@in_parts(8)
+@parametrize_seeds(8)
 @pytest.mark.parametrize("faults", ["doubled and cut", "doubled, cut and late"])
-def test_whatever_is_cut_each_decline_is_counted_once(search: Search, faults: str, seeds: range) -> None:
-    search.finds_nothing(f"declines, {faults}", seeds, lambda seed: play(seed, faults, AT_ONCE))
+def test_whatever_is_cut_each_decline_is_counted_once(search: ScheduleSearch, faults: str, seeds: range) -> None:
+    search.expect_invariants_hold(f"declines, {faults}", seeds, lambda seed: play(seed, faults, AT_ONCE))
 
 
-def test_the_search_sees_as_many_as_there_can_be(search: Search) -> None:
-    search.catches("one less than can be", 300, lambda seed: play(seed, max_attempts=MAX_ATTEMPTS_AT_PROVIDER - 1))
+def test_the_search_sees_as_many_as_there_can_be(search: ScheduleSearch) -> None:
+    search.expect_control_caught(
+        "one less than can be", 300, lambda seed: play(seed, max_attempts=MAX_ATTEMPTS_AT_PROVIDER - 1)
+    )
 
 
-def test_the_search_catches_workers_that_do_not_look_again(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_workers_that_do_not_look_again(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(capture, "exceeds_velocity_limit", lambda context, purchase, now: False)
-    search.catches("workers that do not look again", 50, play)
+    search.expect_control_caught("workers that do not look again", 50, play)

@@ -21,7 +21,7 @@ from chalicelib.instants import Instant
 from chalicelib.risk import DeclineLimits, RiskRules
 from tests.schedules.buyers import FAILS, World
 from tests.schedules.provider import Provider
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS
 
 LEAPS = (1_000, 4_000, 40_000, 61_000)
@@ -89,23 +89,23 @@ def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
     return world.stage.happened
 
 
-@in_parts(80)
+@parametrize_seeds(80)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_an_order_that_is_held_beside_its_capture_is_charged_with_goods_or_not_at_all(
-    search: Search, faults: str, seeds: range
+    search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
-    search.finds_nothing(
-        f"held, {faults}", seeds, lambda seed: play(seed, faults, limited=False), met=["paid", "cancelled"]
+    search.expect_invariants_hold(
+        f"held, {faults}", seeds, lambda seed: play(seed, faults, limited=False), expected_events=["paid", "cancelled"]
     )
 
 
-@in_parts(80)
+@parametrize_seeds(80)
 @pytest.mark.parametrize("faults", FAULTS)
 def test_an_attempt_that_became_one_too_many_is_charged_with_goods_or_not_at_all(
-    search: Search, faults: str, seeds: range
+    search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
-    search.finds_nothing(
-        f"too many, {faults}", seeds, lambda seed: play(seed, faults, limited=True), met=["paid", "refused"]
+    search.expect_invariants_hold(
+        f"too many, {faults}", seeds, lambda seed: play(seed, faults, limited=True), expected_events=["paid", "refused"]
     )
 
 
@@ -142,7 +142,7 @@ def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None
     ],
 )
 def test_the_search_catches(
-    search: Search,
+    search: ScheduleSearch,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     where: object,
@@ -151,4 +151,4 @@ def test_the_search_catches(
     limited: bool,
 ) -> None:
     monkeypatch.setattr(where, name, wrong)
-    search.catches(request.node.callspec.id, 600, lambda seed: play(seed, "doubled", limited=limited))
+    search.expect_control_caught(request.node.callspec.id, 600, lambda seed: play(seed, "doubled", limited=limited))

@@ -39,7 +39,7 @@ from chalicelib.instants import SECOND
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS, Stage
 from tests.schedules.table import Table
 
@@ -165,14 +165,16 @@ def play(seed: int, faults: str) -> Counter[str]:
     return world.stage.happened
 
 
-@in_parts(40)
+@parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULTS)
-def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(search: Search, faults: str, seeds: range) -> None:
+def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(
+    search: ScheduleSearch, faults: str, seeds: range
+) -> None:
     met = ["room left", "no room left"]
-    search.finds_nothing(f"limit, {faults}", seeds, lambda seed: play(seed, faults), met=met)
+    search.expect_invariants_hold(f"limit, {faults}", seeds, lambda seed: play(seed, faults), expected_events=met)
 
 
-def test_the_search_catches_reading_then_writing(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
         item = self.dynamodb.get_item(
             TableName=self.commerce_table, Key={"pk": {"S": f"LIMIT#{buyer}"}, "sk": {"S": f"DROP#{drop_id}"}}
@@ -187,9 +189,11 @@ def test_the_search_catches_reading_then_writing(search: Search, monkeypatch: py
 
     real = LimitStore.create
     monkeypatch.setattr(LimitStore, "create", begin)
-    search.catches("reading, then writing the limit", 1_000, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught("reading, then writing the limit", 1_000, lambda seed: play(seed, "doubled"))
 
 
-def test_the_search_catches_entries_that_are_never_forgotten(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_entries_that_are_never_forgotten(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "_live_entries", lambda context, buyer, drop_id, tally, now: tally)
-    search.catches("limit entries that are never forgotten", 1_000, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught("limit entries that are never forgotten", 1_000, lambda seed: play(seed, "doubled"))

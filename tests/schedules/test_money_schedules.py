@@ -20,7 +20,7 @@ from chalicelib.checkout.giving_back import RefundAllocation
 from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
 from tests.schedules.money import TOKENS, MoneyScript, MoneyWorld
-from tests.schedules.search import Search
+from tests.schedules.search import ScheduleSearch
 from tests.schedules.stage import FAULTS
 
 SCRIPT_COUNT = int(os.environ.get("LIVEDROP_SCHEDULES", "240"))
@@ -102,7 +102,7 @@ def run_scripts(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_ledger_provider_and_orders_agree_in_every_script(search: Search, part: int) -> None:
+def test_ledger_provider_and_orders_agree_in_every_script(search: ScheduleSearch, part: int) -> None:
     events_seen: Counter[str] = Counter()
 
     def check_script(script: MoneyScript) -> None:
@@ -113,8 +113,11 @@ def test_ledger_provider_and_orders_agree_in_every_script(search: Search, part: 
         run_scripts(SCRIPT_COUNT // PARTS, part, check_script)
         return events_seen - Counter(played=1)
 
-    search.finds_nothing(
-        "money", range(1), run_schedule, met=EXPECTED_EVENTS + EXPECTED_EVENTS_LONG_FORM * (SCRIPT_COUNT >= 2_000)
+    search.expect_invariants_hold(
+        "money",
+        range(1),
+        run_schedule,
+        expected_events=EXPECTED_EVENTS + EXPECTED_EVENTS_LONG_FORM * (SCRIPT_COUNT >= 2_000),
     )
 
 
@@ -154,7 +157,7 @@ _real_with_refund = refund.with_refund
     ],
 )
 def test_the_search_catches_wrong_money(
-    search: Search,
+    search: ScheduleSearch,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     where: object,
@@ -170,4 +173,4 @@ def test_the_search_catches_wrong_money(
         run_scripts(5, seed_, check_script, shrinks=False)
         return Counter()
 
-    search.catches(request.node.callspec.id, 120, run_schedule)
+    search.expect_control_caught(request.node.callspec.id, 120, run_schedule)

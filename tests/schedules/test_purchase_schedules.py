@@ -14,7 +14,7 @@ from chalicelib.checkout import Checkout, CompleteRequest, Purchase, PurchaseSto
 from chalicelib.discounts import Applied
 from chalicelib.stock import RevertedToHold, Stock
 from tests.schedules.buyers import World
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS
 
 LEAPS = (1_000, 4_000, 40_000, 61_000)
@@ -40,34 +40,40 @@ def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob",
     return world.stage.happened
 
 
-@in_parts(40)
+@parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULTS)
-def test_no_schedule_charges_without_goods_or_strands_anything(search: Search, faults: str, seeds: range) -> None:
+def test_no_schedule_charges_without_goods_or_strands_anything(
+    search: ScheduleSearch, faults: str, seeds: range
+) -> None:
     twice = [f"{what} answered twice" for what in ("create", "change", "pay", "cancel")]
     met = ["paid", "paid with the code", "open after a failed attempt", "processes died", *twice]
-    search.finds_nothing(f"purchase, {faults}", seeds, lambda seed: play(seed, faults), met=met)
+    search.expect_invariants_hold(f"purchase, {faults}", seeds, lambda seed: play(seed, faults), expected_events=met)
 
 
 def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
-    search.catches("a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late"))
+    search.expect_control_caught(
+        "a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late")
+    )
 
 
 def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Stock, "revert_to_hold", lambda self, layout, ref, order, until: RevertedToHold(until))
-    search.catches("an attempt ended before its units are held again", 500, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught(
+        "an attempt ended before its units are held again", 500, lambda seed: play(seed, "doubled")
+    )
 
 
-def test_the_search_catches_uses_that_are_not_returned(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_uses_that_are_not_returned(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def budgets_kept(context: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
         return purchase.discounts
 
     monkeypatch.setattr(reserving, "revert_budgets_to_hold", budgets_kept)
-    search.catches("uses that are not returned", 500, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught("uses that are not returned", 500, lambda seed: play(seed, "doubled"))
 
 
 def _knows_no_key(purchase: Purchase, wish: CompleteRequest, now: int) -> None:
@@ -84,7 +90,7 @@ def _puts_anyway(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
     ids=["a create that puts over what stands", "a completion that knows no key"],
 )
 def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
-    search: Search,
+    search: ScheduleSearch,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     where: object,
@@ -93,5 +99,7 @@ def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
 ) -> None:
     """Nothing fails here but that requests come twice; once each, they do no harm."""
     monkeypatch.setattr(where, name, wrong)
-    search.catches(request.node.callspec.id, 500, lambda seed: play(seed, "doubled"))
-    assert not any(search.broken(seed, lambda one: play(one, "doubled", ("ada", "bob", "cy"))) for seed in range(20))
+    search.expect_control_caught(request.node.callspec.id, 500, lambda seed: play(seed, "doubled"))
+    assert not any(
+        search.violates_invariant(seed, lambda one: play(one, "doubled", ("ada", "bob", "cy"))) for seed in range(20)
+    )

@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib.stock import OrderRef, expressions
 from chalicelib.stock.bucket import Entry
-from tests.schedules.search import Search
+from tests.schedules.search import ScheduleSearch
 from tests.schedules.shop import Shop
 
 STEPS_IN_ALL = int(os.environ.get("LIVEDROP_STEPS", "4000"))
@@ -51,13 +51,13 @@ def play(round_: int, examples: int = 10) -> Counter[str]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_the_shop_does_what_its_model_says(search: Search, part: int) -> None:
+def test_the_shop_does_what_its_model_says(search: ScheduleSearch, part: int) -> None:
     happened: Counter[str] = Counter()
     for round_ in count(part, PARTS):
         happened += play(round_)
         if happened["steps"] >= STEPS_IN_ALL / PARTS:
             break
-    search.took(happened, met=MET)
+    search.record_model_steps(happened, expected_events=MET)
 
 
 def test_the_model_catches_a_take_of_units_that_are_still_held(monkeypatch: pytest.MonkeyPatch) -> None:

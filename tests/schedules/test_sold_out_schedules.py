@@ -16,7 +16,7 @@ from chalicelib.errors import LivedropError
 from chalicelib.stock import HoldRef, OrderRef, Stock, Taken, hold_id
 from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import LAYOUT, Buckets
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS
 
 FAILS = (BotoCoreError, LivedropError)
@@ -102,13 +102,17 @@ def play(seed: int, faults: str) -> Mapping[str, int]:
     return world.stage.happened
 
 
-@in_parts(40)
+@parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULTS)
-def test_what_was_never_sold_out_is_never_told_so(search: Search, faults: str, seeds: range) -> None:
+def test_what_was_never_sold_out_is_never_told_so(search: ScheduleSearch, faults: str, seeds: range) -> None:
     met = ["sales undone", "summaries", "Taken", "AllHeld"]
-    search.finds_nothing(f"sold out, sales undone, {faults}", seeds, partial(play, faults=faults), met=met)
+    search.expect_invariants_hold(
+        f"sold out, sales undone, {faults}", seeds, partial(play, faults=faults), expected_events=met
+    )
 
 
-def test_the_search_catches_sold_out_told_after_one_reading(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_sold_out_told_after_one_reading(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Summaries, "_is_sold_out", lambda self, layout, now: True)
-    search.catches("sold out told after one reading", 2_000, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught("sold out told after one reading", 2_000, lambda seed: play(seed, "doubled"))

@@ -13,7 +13,7 @@ from chalicelib.aws import to_item
 from chalicelib.stock import OrderRef, Stock, Taken, hold_id, live
 from chalicelib.stock.store import StockStore
 from tests.schedules.buckets import LAYOUT, Buckets
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS, Actor
 
 
@@ -140,10 +140,12 @@ def play(seed: int, faults: str) -> Mapping[str, int]:
     return world.stage.happened
 
 
-@in_parts(60)
+@parametrize_seeds(60)
 @pytest.mark.parametrize("faults", FAULTS)
-def test_when_all_is_quiet_the_live_summary_is_true(search: Search, faults: str, seeds: range) -> None:
-    search.finds_nothing(f"summaries at rest, {faults}", seeds, lambda seed: play(seed, faults), met=["taken"])
+def test_when_all_is_quiet_the_live_summary_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
+    search.expect_invariants_hold(
+        f"summaries at rest, {faults}", seeds, lambda seed: play(seed, faults), expected_events=["taken"]
+    )
 
 
 @pytest.fixture
@@ -152,33 +154,39 @@ def segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "BUCKETS_PER_SEGMENT", 1)
 
 
-@in_parts(60)
+@parametrize_seeds(60)
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.usefixtures("segments")
-def test_when_all_is_quiet_a_summary_of_segments_is_true(search: Search, faults: str, seeds: range) -> None:
+def test_when_all_is_quiet_a_summary_of_segments_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
     fault_class = f"summaries of segments at rest, {faults}"
     plays = (play_segments, play_one_change)
     met = ["taken", "told of a change"]
-    search.finds_nothing(fault_class, seeds, lambda seed: plays[seed // 2 % 2](seed, faults), met=met)
+    search.expect_invariants_hold(
+        fault_class, seeds, lambda seed: plays[seed // 2 % 2](seed, faults), expected_events=met
+    )
 
 
 @pytest.mark.usefixtures("segments")
 def test_the_search_catches_a_summary_left_to_the_second_winner(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "TRIES", 2)
-    search.catches("a summary left to the second winner", 2_000, lambda seed: play_one_change(seed, "doubled"))
+    search.expect_control_caught(
+        "a summary left to the second winner", 2_000, lambda seed: play_one_change(seed, "doubled")
+    )
 
 
 def test_the_search_catches_summaries_that_ask_for_no_older_one(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def anyway(self: StockStore, table: str, item: Mapping[str, Any], condition: str, values: Any) -> bool:
         self._dynamodb.put_item(TableName=table, Item=to_item(item), ConditionExpression="attribute_not_exists(no)")
         return True
 
     monkeypatch.setattr(StockStore, "_put", anyway)
-    search.catches("summaries that ask for no older one", 1_000, lambda seed: play(seed, "doubled"), times=10)
+    search.expect_control_caught(
+        "summaries that ask for no older one", 1_000, lambda seed: play(seed, "doubled"), times=10
+    )
 
 
 class _Slow:

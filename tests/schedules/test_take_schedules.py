@@ -13,7 +13,7 @@ from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeResult, hold_id
 from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import LAYOUT, LEAPS, Buckets, Taker, TwoHolds
 from tests.schedules.refused import Refused
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import Faults
 
 
@@ -85,28 +85,28 @@ def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[i
     return world
 
 
-@in_parts(120)
+@parametrize_seeds(120)
 @pytest.mark.parametrize("fault_class", CLASSES)
 def test_no_schedule_gives_one_buyer_two_holds(
-    search: Search, notes: Counter[str], fault_class: str, seeds: range
+    search: ScheduleSearch, notes: Counter[str], fault_class: str, seeds: range
 ) -> None:
     def played(seed: int) -> Mapping[str, int]:
         notes.clear()
         return play(seed, fault_class).stage.happened + notes
 
-    search.finds_nothing(f"take, {fault_class}", seeds, played, met=["taken", *NOTED])
+    search.expect_invariants_hold(f"take, {fault_class}", seeds, played, expected_events=["taken", *NOTED])
 
 
-@in_parts(120)
+@parametrize_seeds(120)
 def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(
-    search: Search, notes: Counter[str], seeds: range
+    search: ScheduleSearch, notes: Counter[str], seeds: range
 ) -> None:
     def played(seed: int) -> Mapping[str, int]:
         notes.clear()
         return judged(seed) + notes
 
     met = ["processes died", "late writes landed", *NOTED]
-    search.finds_nothing("take, lapses and deaths", seeds, played, met=met)
+    search.expect_invariants_hold("take, lapses and deaths", seeds, played, expected_events=met)
 
 
 def judged(seed: int) -> Counter[str]:
@@ -115,22 +115,24 @@ def judged(seed: int) -> Counter[str]:
     return world.stage.happened
 
 
-def test_the_search_catches_notes_that_never_expire(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_notes_that_never_expire(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
         return number in summary.open_buckets and (summary.drop_id, number) not in self._seen_empty
 
     monkeypatch.setattr(Summaries, "may_have_units", seems_open)
-    search.catches("notes that never expire", 500, judged)
+    search.expect_control_caught("notes that never expire", 500, judged)
 
 
-def test_the_search_catches_sold_out_told_for_what_is_noted(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_sold_out_told_for_what_is_noted(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def seems_over(self: take.Take, fresh: Summary) -> TakeResult:
         some = any(self._may_have_units(fresh, number) for number in fresh.open_buckets)
         return real(self, fresh) if some else SoldOut()
 
     real = take.Take._refuse
     monkeypatch.setattr(take.Take, "_refuse", seems_over)
-    search.catches("sold out told for what is noted", 500, judged)
+    search.expect_control_caught("sold out told for what is noted", 500, judged)
 
 
 def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
@@ -162,37 +164,39 @@ def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
     return world
 
 
-@in_parts(80)
-def test_no_schedule_in_which_fewer_are_offered_gives_one_buyer_two_holds(search: Search, seeds: range) -> None:
+@parametrize_seeds(80)
+def test_no_schedule_in_which_fewer_are_offered_gives_one_buyer_two_holds(search: ScheduleSearch, seeds: range) -> None:
     def played(seed: int) -> Mapping[str, int]:
         return play_fewer(seed).stage.happened
 
-    search.finds_nothing("take, fewer offered", seeds, played, met=["fewer taken", "all taken"])
+    search.expect_invariants_hold("take, fewer offered", seeds, played, expected_events=["fewer taken", "all taken"])
 
 
-def test_the_search_catches_an_id_for_each_quantity(search: Search) -> None:
+def test_the_search_catches_an_id_for_each_quantity(search: ScheduleSearch) -> None:
     def played(seed: int) -> Mapping[str, int]:
         return play_fewer(seed, id_by_quantity=True).stage.happened
 
-    search.catches("an id for each quantity", 3_000, played)
+    search.expect_control_caught("an id for each quantity", 3_000, played)
 
 
 @pytest.mark.parametrize("fault_class", CLASSES)
 @pytest.mark.parametrize("protocol", ["in_the_summarys_order", "in_a_fixed_order", "the_purchase_decides"])
-def test_the_search_catches_the_ways_that_were_refused(search: Search, protocol: str, fault_class: str) -> None:
+def test_the_search_catches_the_ways_that_were_refused(search: ScheduleSearch, protocol: str, fault_class: str) -> None:
     """Each where it fails in the table of STOCK-REPORT §2: duplicates alone do not get past the purchase's decision."""
 
     def played(seed: int) -> Mapping[str, int]:
         return play(seed, fault_class, protocol).stage.happened
 
     if (protocol, fault_class) == ("the_purchase_decides", "doubled"):
-        assert not any(search.broken(seed, played) for seed in range(100))
+        assert not any(search.violates_invariant(seed, played) for seed in range(100))
     else:
-        search.catches(f"{protocol}, {fault_class}", 3_000, played)
+        search.expect_control_caught(f"{protocol}, {fault_class}", 3_000, played)
 
 
 def test_the_search_catches_a_pointer_that_moves_without_a_fence(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(take.Take, "_fence_bucket", lambda self: None)
-    search.catches("a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").stage.happened)
+    search.expect_control_caught(
+        "a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").stage.happened
+    )

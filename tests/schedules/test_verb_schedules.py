@@ -30,7 +30,7 @@ from chalicelib.stock import (
 from chalicelib.stock.bucket import Entry
 from chalicelib.stock.layout import home_of
 from tests.schedules.buckets import HOLD_SECONDS, LAYOUT, LEAPS, Buckets
-from tests.schedules.search import Search, in_parts
+from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULTS
 
 ORDER = "order-abc"
@@ -203,19 +203,23 @@ MET = {
 }
 
 
-@in_parts(40)
+@parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULTS)
 @pytest.mark.parametrize("verb", PLAYS)
-def test_no_schedule_breaks_what_a_verb_promises(search: Search, verb: str, faults: str, seeds: range) -> None:
-    search.finds_nothing(f"{verb}, {faults}", seeds, lambda seed: PLAYS[verb](seed, faults), met=MET[verb])
+def test_no_schedule_breaks_what_a_verb_promises(search: ScheduleSearch, verb: str, faults: str, seeds: range) -> None:
+    search.expect_invariants_hold(
+        f"{verb}, {faults}", seeds, lambda seed: PLAYS[verb](seed, faults), expected_events=MET[verb]
+    )
 
 
-def test_the_search_catches_a_sell_that_asks_for_no_epoch(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_a_sell_that_asks_for_no_epoch(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verbs, "_commit_outcome", lambda seen, keep, order: None)
-    search.catches("a sell that asks for no epoch", 500, lambda seed: play_epochs(seed, "doubled"))
+    search.expect_control_caught("a sell that asks for no epoch", 500, lambda seed: play_epochs(seed, "doubled"))
 
 
-def test_the_search_catches_a_return_without_a_target(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_a_return_without_a_target(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def give_back(hold: str, order: OrderRef, expected: int, left: int) -> expressions.Write:
         write = real(hold, order, expected, left)
         update = "SET a = a + :back, h.#h.q = h.#h.q - :back"
@@ -224,10 +228,10 @@ def test_the_search_catches_a_return_without_a_target(search: Search, monkeypatc
 
     real = expressions.restock
     monkeypatch.setattr(expressions, "restock", give_back)
-    search.catches("a return without a target", 500, lambda seed: play_returns(seed, "doubled"))
+    search.expect_control_caught("a return without a target", 500, lambda seed: play_returns(seed, "doubled"))
 
 
-def test_the_search_catches_a_dead_mark_at_home_alone(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_catches_a_dead_mark_at_home_alone(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def at_home(store: Any, layout: Any, hold: str) -> bool:
         home = home_of(hold, layout)
         for _ in count():
@@ -239,4 +243,4 @@ def test_the_search_catches_a_dead_mark_at_home_alone(search: Search, monkeypatc
         raise AssertionError
 
     monkeypatch.setattr(verbs, "mark_dead", at_home)
-    search.catches("a dead mark at home alone", 2_000, lambda seed: play_dead(seed, "doubled"))
+    search.expect_control_caught("a dead mark at home alone", 2_000, lambda seed: play_dead(seed, "doubled"))
