@@ -50,23 +50,23 @@ DROP = DropRecord(
 )
 WEB = Caller("web")
 BUYERS = ("ada", "bob")
-KEPT_KEYS = 7
+REMEMBERED_KEYS = 7
 """Updates whose repeats a purchase knows again."""
 NAMES = ("p1", "p2", "p3", "p4", "p5")
-Send = Callable[[Checkout], Any]
+RequestFunction = Callable[[Checkout], Any]
 
 
-class CutOnce:
+class FailOnceClient:
     """A client whose n-th call is lost, or done with its answer lost."""
 
-    def __init__(self, client: Any, at: int, done: bool) -> None:
-        self._client, self._left, self._done = client, at, done
+    def __init__(self, client: Any, call_number: int, performed: bool) -> None:
+        self._client, self._left, self._performed = client, call_number, performed
 
     def __getattr__(self, operation: str) -> Any:
         def call(**named: Any) -> Any:
             self._left -= 1
             if self._left == 0:
-                if self._done:
+                if self._performed:
                     getattr(self._client, operation)(**named)
                 raise ReadTimeoutError(endpoint_url="cut")
             return getattr(self._client, operation)(**named)
@@ -75,7 +75,7 @@ class CutOnce:
 
 
 @dataclass
-class Bought:
+class ModelPurchase:
     """What the model knows of one purchase. ``holds``: units and their end; ``sold`` units have none."""
 
     buyer: str
@@ -85,7 +85,7 @@ class Bought:
     token: str = ""
     holds: list[tuple[int, int]] = field(default_factory=list)
     sold: int = 0
-    tried: bool = False
+    attempted: bool = False
     updates: int = 0
 
     @property
@@ -93,7 +93,7 @@ class Bought:
         return self.sold + sum(units for units, _ in self.holds)
 
 
-class Modelled(RuleBasedStateMachine):
+class ShopWithModel(RuleBasedStateMachine):
     """The shop with its model; ``steps`` counts those that are taken, and what came of them."""
 
     steps: Counter[str]
@@ -102,25 +102,25 @@ class Modelled(RuleBasedStateMachine):
         super().__init__()
         self.now: Instant = 1_800_000_000_000
         self.table = Table()
-        self.bank = SandboxGateway(cast("Any", Table()), "sandbox")
+        self.gateway = SandboxGateway(cast("Any", Table()), "sandbox")
         self.table.items["commerce", "DROP#mug", "DROP"] = {
             "pk": "DROP#mug", "sk": "DROP", **DROP.model_dump(exclude_none=True),
         }  # fmt: skip
-        self.checkout = self.process(self.table)
+        self.checkout = self.new_checkout(self.table)
         self.checkout.stock.lay_out("mug", SIZES, self.now)
         self.size = sum(SIZES)
-        self.bought: dict[str, Bought] = {}
-        self.sent: list[Callable[[], None]] = []
-        self.used: set[str] = set()
-        self.told_since_change = True
+        self.models: dict[str, ModelPurchase] = {}
+        self.sent_requests: list[Callable[[], None]] = []
+        self.used_keys: set[str] = set()
+        self.refreshed_since_change = True
         self.steps["steps"] -= 1  # the invariants are asked once before the first
 
-    def process(self, client: Any) -> Checkout:
+    def new_checkout(self, client: Any) -> Checkout:
         """What another process has: the same tables, a memory of its own."""
         stock = Stock(client, "stock", "commerce")
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32)
+        return Checkout(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
 
     # The model.
 
@@ -130,11 +130,11 @@ class Modelled(RuleBasedStateMachine):
 
     def held(self) -> int:
         """Units that others may not take: those of a hold that has ended are free two seconds later."""
-        holds = (hold for one in self.bought.values() for hold in one.holds)
+        holds = (hold for one in self.models.values() for hold in one.holds)
         return sum(units for units, until in holds if until + 2 >= self.seconds)
 
     def sold(self) -> int:
-        return sum(one.sold for one in self.bought.values())
+        return sum(one.sold for one in self.models.values())
 
     def free(self) -> int:
         return self.size - self.held() - self.sold()
@@ -149,45 +149,45 @@ class Modelled(RuleBasedStateMachine):
     @invariant()
     def no_buyer_has_more_than_the_limit(self) -> None:
         for buyer in BUYERS:
-            assert sum(one.sold for one in self.bought.values() if one.buyer == buyer) <= LIMIT
+            assert sum(one.sold for one in self.models.values() if one.buyer == buyer) <= LIMIT
 
     # Requests.
 
-    def send(self, what: str, request: Send, cut: tuple[int, bool] | None = None) -> Any:
+    def send(self, what: str, request: RequestFunction, cut: tuple[int, bool] | None = None) -> Any:
         """Send it; with ``cut``, to a process whose n-th call fails, and then again."""
-        self.told_since_change = False
+        self.refreshed_since_change = False
         if cut is not None:
             self.checkout.stock.refresh(LAYOUT, self.now)
             try:
-                request(self.process(CutOnce(self.table, *cut)))
+                request(self.new_checkout(FailOnceClient(self.table, *cut)))
             except (ReadTimeoutError, LivedropError):
                 self.steps[f"{what}, cut"] += 1
-        return request(self.process(self.table))
+        return request(self.new_checkout(self.table))
 
-    def first(self, deliver: Callable[[], None], late: bool) -> None:
+    def deliver_or_defer(self, deliver: Callable[[], None], late: bool) -> None:
         """Deliver a request now; or only later, when it is drawn to be delivered again."""
-        self.sent.append(deliver)
+        self.sent_requests.append(deliver)
         if not late:
             deliver()
 
-    def drawn(self, data: st.DataObject) -> str:
-        return data.draw(st.sampled_from(sorted(self.bought)))
+    def draw_name(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.models)))
 
-    def largest(self) -> int:
+    def largest_bucket(self) -> int:
         """The most units that one bucket has."""
         items = [item for place, item in self.table.items.items() if place[0] == "stock"]
         return max(bucket_of(item).obtainable(self.seconds) for item in items)
 
-    def see(self, name: str, purchase: Purchase) -> None:
+    def update_model(self, name: str, purchase: Purchase) -> None:
         """The holds that a purchase names now are what the model counts."""
         (line,) = purchase.lines
-        one = self.bought[name]
-        one.holds = [(hold.quantity, hold.expires_at) for hold in line.holds]
-        assert one.quantity == line.quantity
-        assert all(until <= line.max_hold_until for _, until in one.holds)
+        model = self.models[name]
+        model.holds = [(hold.quantity, hold.expires_at) for hold in line.holds]
+        assert model.quantity == line.quantity
+        assert all(until <= line.max_hold_until for _, until in model.holds)
 
-    def as_before(self, name: str, answer: Any) -> None:
+    def assert_unchanged(self, name: str, answer: Any) -> None:
         """A repeat, or a request that came too late, is told how the purchase stands and changes nothing."""
-        one = self.bought[name]
-        assert (answer.purchase.id, answer.purchase.state) == (one.id, one.state)
-        self.steps["told as before"] += 1
+        model = self.models[name]
+        assert (answer.purchase.id, answer.purchase.state) == (model.id, model.state)
+        self.steps["answered as before"] += 1

@@ -16,12 +16,12 @@ from hypothesis.stateful import run_state_machine_as_test
 from chalicelib.stock import OrderRef, expressions
 from chalicelib.stock.bucket import Entry
 from tests.schedules.search import ScheduleSearch
-from tests.schedules.shop import Shop
+from tests.schedules.shop import ShopStateMachine
 
-STEPS_IN_ALL = int(os.environ.get("LIVEDROP_STEPS", "4000"))
+TOTAL_STEPS = int(os.environ.get("LIVEDROP_STEPS", "4000"))
 PARTS = 2
-CAUGHT = "the buckets are not as the model says"
-MET = [
+MISMATCH_MESSAGE = "the buckets are not as the model says"
+EXPECTED_EVENTS = [
     "created",
     "created, as must be",
     "create refused",
@@ -31,39 +31,39 @@ MET = [
     "captured: ok",
     "captured: declined",
 ]
-MET += ["cancelled", "order cancelled", "stock changed", "delivered again or late", "told as before"]
+EXPECTED_EVENTS += ["cancelled", "order cancelled", "stock changed", "delivered again or late", "answered as before"]
 
 
-def play(round_: int, examples: int = 10) -> Counter[str]:
+def run_examples(round_: int, examples: int = 10) -> Counter[str]:
     """Some examples of up to fifty steps each, the same for the same round; what happened in them."""
 
-    happened: Counter[str] = Counter()
+    events_seen: Counter[str] = Counter()
 
-    class Counted(Shop):
-        steps = happened
+    class CountedMachine(ShopStateMachine):
+        steps = events_seen
 
     without_database = settings(
         max_examples=examples, stateful_step_count=50, derandomize=True, deadline=None, database=None,
         phases=[Phase.generate], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    run_state_machine_as_test(seed(round_)(Counted), settings=without_database)
-    return happened
+    run_state_machine_as_test(seed(round_)(CountedMachine), settings=without_database)
+    return events_seen
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_shop_does_what_its_model_says(search: ScheduleSearch, part: int) -> None:
-    happened: Counter[str] = Counter()
+    events_seen: Counter[str] = Counter()
     for round_ in count(part, PARTS):
-        happened += play(round_)
-        if happened["steps"] >= STEPS_IN_ALL / PARTS:
+        events_seen += run_examples(round_)
+        if events_seen["steps"] >= TOTAL_STEPS / PARTS:
             break
-    search.record_model_steps(happened, expected_events=MET)
+    search.record_model_steps(events_seen, expected_events=EXPECTED_EVENTS)
 
 
 def test_the_model_catches_a_take_of_units_that_are_still_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Entry, "is_expired", lambda self, now: self.until is not None)
-    with pytest.raises(AssertionError, match=CAUGHT):
-        play(0, examples=30)
+    monkeypatch.setattr(Entry, "is_expired", lambda self, now: self.expires_at is not None)
+    with pytest.raises(AssertionError, match=MISMATCH_MESSAGE):
+        run_examples(0, examples=30)
 
 
 def test_the_model_catches_a_release_that_forgets_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,11 +74,11 @@ def test_the_model_catches_a_release_that_forgets_a_unit(monkeypatch: pytest.Mon
 
     real = expressions.release
     monkeypatch.setattr(expressions, "release", release)
-    with pytest.raises(AssertionError, match=CAUGHT):
-        play(0, examples=30)
+    with pytest.raises(AssertionError, match=MISMATCH_MESSAGE):
+        run_examples(0, examples=30)
 
 
 def test_the_model_catches_a_repeat_that_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expressions, "_NOTHING_OF_OURS", "attribute_exists(pk)")
-    with pytest.raises(AssertionError, match=CAUGHT):
-        play(0, examples=30)
+    with pytest.raises(AssertionError, match=MISMATCH_MESSAGE):
+        run_examples(0, examples=30)

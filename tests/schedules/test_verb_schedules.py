@@ -235,7 +235,7 @@ def test_the_search_catches_a_dead_mark_at_home_alone(search: ScheduleSearch, mo
     def at_home(store: Any, layout: Any, hold: str) -> bool:
         home = home_of(hold, layout)
         for _ in count():
-            own = store.look("d", home, strong=True).holds.get(hold)
+            own = store.read_bucket("d", home, strong=True).holds.get(hold)
             if own is not None and own.has_units:
                 return False
             if store.write("d", home, expressions.compare_and_set(hold, own, Entry(0))) is None:
