@@ -10,7 +10,7 @@ from chalicelib import aws
 from chalicelib.checkout.markets import Markets
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.shows import Memory
+from chalicelib.shows import SingleFlightCache
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,7 +36,7 @@ class MarketTable:
         self._dynamodb = dynamodb
         self._commerce_table = commerce_table
         self._default = Revision(table=default)
-        self._memory: Memory[Revision] = Memory(1)
+        self._memory: SingleFlightCache[Revision] = SingleFlightCache(1)
 
     def at(self, now: Instant) -> Markets:
         """The table that holds, at most a second old: one query a second a process (0.5 RCU for each 4 KB of it)."""
@@ -44,7 +44,7 @@ class MarketTable:
         def read() -> Revision:
             return self._newest(1, strong=False)[0]
 
-        revision = self._memory.recall(_PK, now, read)
+        revision = self._memory.get(_PK, now, read)
         return (revision or self._default).table
 
     def put(self, table: Markets, actor: str, now: Instant) -> tuple[Revision, bool]:
@@ -60,7 +60,7 @@ class MarketTable:
                 return newest, False
             revision = Revision(number=newest.number + 1, put_by=actor, put_at=now, table=table)
             if self._add(revision):
-                self._memory.forget(_PK)
+                self._memory.invalidate(_PK)
                 return revision, True
         raise WriteConflict("The markets are being changed by others; repeat the request.")
 

@@ -17,7 +17,7 @@ from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
 from chalicelib.risk import NO_LIMITS, DropRisk, Risk, RiskRules
-from chalicelib.shows import Memory, Shows
+from chalicelib.shows import Shows, SingleFlightCache
 from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
 
 _MAX_CACHED_DROPS = 5_000
@@ -49,7 +49,9 @@ class CheckoutContext:
 
     risk_rules: RiskRules = NO_LIMITS
     """How many declines are too many; by default none are."""
-    risk_cache: Memory[DropRisk] = field(default_factory=lambda: Memory(_MAX_CACHED_DROPS), repr=False, compare=False)
+    risk_cache: SingleFlightCache[DropRisk] = field(
+        default_factory=lambda: SingleFlightCache(_MAX_CACHED_DROPS), repr=False, compare=False
+    )
 
     @property
     def risk(self) -> Risk:

@@ -11,7 +11,7 @@ from chalicelib.discounts.store import DiscountStore
 from chalicelib.discounts.wishes import PutDiscountRequest, changed_discount, check, new_discount
 from chalicelib.errors import BadInput, WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.shows import Memory, Show
+from chalicelib.shows import Show, SingleFlightCache
 from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Discounts:
     def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock) -> None:
         self._store = DiscountStore(dynamodb, commerce_table)
         self._stock = stock
-        self._codes: Memory[Offered] = Memory(_MAX_CACHED_CODES)
-        self._shows: Memory[tuple[Offered, ...]] = Memory(_MAX_CACHED_SHOWS)
+        self._code_cache: SingleFlightCache[Offered] = SingleFlightCache(_MAX_CACHED_CODES)
+        self._automatic_cache: SingleFlightCache[tuple[Offered, ...]] = SingleFlightCache(_MAX_CACHED_SHOWS)
 
     def put(
         self, given: str, request: PutDiscountRequest, show: Show | None, actor: str, now: Instant
@@ -81,13 +81,13 @@ class Discounts:
         code = canonical(given)
         if code is None:
             return None
-        return self._codes.recall(code, now, lambda: self._offered(self._store.record(code, strong=False), now))
+        return self._code_cache.get(code, now, lambda: self._offered(self._store.record(code, strong=False), now))
 
     def automatic(self, show_id: str | None, now: Instant) -> tuple[Offered, ...]:
         """The offers that apply by themselves in a show. One query a second a process (0.5 RCU, as much a budget)."""
         if show_id is None:
             return ()
-        return self._shows.recall(show_id, now, lambda: self._of_show(show_id, now)) or ()
+        return self._automatic_cache.get(show_id, now, lambda: self._of_show(show_id, now)) or ()
 
     def _laid_out(self, draft: DiscountRecord, actor: str, now: Instant) -> DiscountRecord | None:
         """Lay out what the draft's record says, then offer it. None when someone else changed the record."""
@@ -100,9 +100,9 @@ class Discounts:
     def _commit(self, before: DiscountRecord | None, after: DiscountRecord, did: str) -> bool:
         """Write it, and let this process see its own change at once; others see it within a second."""
         done = self._store.commit(before, after, did)
-        self._codes.forget(after.code)
+        self._code_cache.invalidate(after.code)
         if after.show_id is not None:
-            self._shows.forget(after.show_id)
+            self._automatic_cache.invalidate(after.show_id)
         return done
 
     def _of_show(self, show_id: str, now: Instant) -> tuple[Offered, ...]:

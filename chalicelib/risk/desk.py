@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.instants import Instant
 from chalicelib.risk.model import DropRisk, RiskRules, TooManyDeclines, VelocityKey, exceeded_limit
 from chalicelib.risk.store import RiskStore
-from chalicelib.shows import Memory
+from chalicelib.shows import SingleFlightCache
 from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Risk:
     dynamodb: DynamoDBClient
     commerce_table: str
     rules: RiskRules
-    memory: Memory[DropRisk]
+    cache: SingleFlightCache[DropRisk]
 
     @property
     def _store(self) -> RiskStore:
@@ -66,7 +66,7 @@ class Risk:
         if not rule.is_triggered(risk.declines, risk.declined_units, sold_since):
             return
         if self._store.begin_step_up(drop_id, now + rule.duration, "declines", now):
-            self.memory.forget(drop_id)
+            self.cache.invalidate(drop_id)
             count("step_ups")
             seen = {"declines": risk.declines, "declined_units": risk.declined_units, "sold_units": sold_since}
             logger.error("card testing: a drop asks its buyers to authenticate", extra={"drop": drop_id, **seen})
@@ -75,7 +75,7 @@ class Risk:
         """Whether buyers of a drop are asked to authenticate, as it was at most a second ago: 0.5 RCU a second."""
         if not self.rules.step_up.declines:
             return False
-        risk = self.memory.recall(drop_id, now, lambda: self._store.drop_risk(drop_id))
+        risk = self.cache.get(drop_id, now, lambda: self._store.drop_risk(drop_id))
         return risk is not None and risk.step_up_until > now
 
     def drop_risk(self, drop_id: str) -> DropRisk:
@@ -85,6 +85,6 @@ class Risk:
     def set_step_up(self, drop_id: str, until: Instant, actor: str, now: Instant) -> DropRisk:
         """An operator begins a step-up, or ends it (``until`` now)."""
         risk = self._store.set_step_up(drop_id, until, actor, now)
-        self.memory.forget(drop_id)
+        self.cache.invalidate(drop_id)
         logger.info("step-up set", extra={"drop": drop_id, "by": actor, "until": until})
         return risk

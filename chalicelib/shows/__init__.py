@@ -1,7 +1,7 @@
 """Shows: broadcasts, their drops and windows, and the cues that move them."""
 
 from chalicelib.shows.desk import Shows
-from chalicelib.shows.memory import Memory
+from chalicelib.shows.memory import SingleFlightCache
 from chalicelib.shows.model import (
     Cue,
     CueAnswer,
@@ -41,7 +41,6 @@ __all__ = [
     "Id",
     "LiveDrop",
     "LiveShow",
-    "Memory",
     "Offer",
     "OnRecord",
     "Price",
@@ -50,6 +49,7 @@ __all__ = [
     "RefusedCue",
     "Show",
     "Shows",
+    "SingleFlightCache",
     "StockChanged",
     "StrictModel",
     "Text",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.errors import BadInput, Conflict, NotFound, WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import cues, plans, putting
-from chalicelib.shows.memory import Memory
+from chalicelib.shows.memory import SingleFlightCache
 from chalicelib.shows.model import (
     Cue,
     CueAnswer,
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
 _TRIES: Final = 10
 _MAX_CACHED_DROPS: Final = 5_000
 _MAX_CACHED_SHOWS: Final = 100
-_WAITING_LASTS: Final[Instant] = 200
+_WAITING_OFFER_TTL: Final[Instant] = 200
 """How long a drop that waits for its cue is remembered (ms): its crowd is answered from five reads a second."""
 
 
 @dataclass(slots=True)
-class _Watched:
+class _CachedView:
     """A show as read within the last second, and its picture, drawn anew when a window turns meanwhile."""
 
     show: Show
     offers: list[Offer]
-    seen: LiveShow
+    view: LiveShow
 
 
 class Shows:
@@ -63,8 +63,8 @@ class Shows:
         self._store = ShowStore(dynamodb, commerce_table)
         self._stock = stock
         self._cue_max_age_seconds = cue_max_age_seconds
-        self._offers: Memory[Offer] = Memory(_MAX_CACHED_DROPS, _lasts)
-        self._watched: Memory[_Watched] = Memory(_MAX_CACHED_SHOWS)
+        self._offer_cache: SingleFlightCache[Offer] = SingleFlightCache(_MAX_CACHED_DROPS, _offer_ttl)
+        self._view_cache: SingleFlightCache[_CachedView] = SingleFlightCache(_MAX_CACHED_SHOWS)
 
     def put_show(self, show_id: str, request: PutShowRequest, actor: str, now: Instant) -> tuple[Show, bool]:
         """Make or change a show; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
@@ -78,7 +78,7 @@ class Shows:
             if after is before:
                 return after, False
             if self._store.commit(before, after, "put"):
-                self._watched.forget(show_id)
+                self._view_cache.invalidate(show_id)
                 return after, before is None
         raise WriteConflict(f"show {show_id} is being changed by others; repeat the request")
 
@@ -117,7 +117,7 @@ class Shows:
             wanted = f"must be between 1 and {MAX_UNITS_PER_REQUEST}, or as much below 0"
             raise BadInput(f"$.quantity: {wanted}", field="$.quantity")
         answer = plans.change(self._store, self._stock, drop_id, quantity, key_of("request", key), actor, now)
-        self._forget(answer.drop)
+        self._invalidate(answer.drop)
         if answer.quantity != quantity:
             raise Conflict(
                 f"this key changed the stock by {answer.quantity} units before",
@@ -141,7 +141,7 @@ class Shows:
             if isinstance(after, CueRefused):
                 return self._refuse(_show_of(before), cue, after, now)
             if self._store.commit(before, after, cue.type):
-                self._forget(after)
+                self._invalidate(after)
                 count("cues_applied")
                 return CueApplied()
         raise WriteConflict(f"{cue.subject} is being changed by others; send the cue again")
@@ -151,7 +151,7 @@ class Shows:
 
         At most one query a second a process (0.5 RCU); five while only a cue can open the drop, so that it is felt.
         """
-        return self._offers.recall(drop_id, now, lambda: self._completed(self._store.offer(drop_id), now))
+        return self._offer_cache.get(drop_id, now, lambda: self._completed(self._store.offer(drop_id), now))
 
     def live(self, show_id: str, now: Instant) -> LiveShow | None:
         """The show as its watchers see it; None for an unknown show. At most one second old.
@@ -159,12 +159,12 @@ class Shows:
         Read at most once a second a process: one query, and 0.5 RCU twice a drop in batches of fifty. Windows are
         judged at ``now``, whenever the rest was read.
         """
-        watched = self._watched.recall(show_id, now, lambda: self._watch(show_id, now))
-        if watched is None:
+        cached = self._view_cache.get(show_id, now, lambda: self._watch(show_id, now))
+        if cached is None:
             return None
-        if watched.seen.turns_at is not None and now >= watched.seen.turns_at:
-            watched.seen = picture(watched.show, watched.offers, now)
-        return watched.seen
+        if cached.view.turns_at is not None and now >= cached.view.turns_at:
+            cached.view = picture(cached.show, cached.offers, now)
+        return cached.view
 
     def show(self, show_id: str) -> Show | None:
         """The show as it stands, by a strong read (1 RCU); None for an unknown one."""
@@ -190,7 +190,7 @@ class Shows:
 
     def finish_plan(self, drop_id: str, now: Instant) -> None:
         """Carry out a stock plan that was left behind, or is under way. ``NotFound``; ``WriteConflict``."""
-        self._forget(plans.settled(self._store, self._stock, drop_id, now))
+        self._invalidate(plans.settled(self._store, self._stock, drop_id, now))
 
     def unfinished_plans(self) -> Iterator[str]:
         """Drops with a stock plan under way, or left behind: a scan of the whole table."""
@@ -214,7 +214,7 @@ class Shows:
         ready = draft.model_copy(update={"draft": False, **stamp})
         if not self._store.commit(draft, ready, "laid out", along=member_item(draft.show_id, draft.id)):
             return None
-        self._forget(ready)
+        self._invalidate(ready)
         return ready
 
     def _change(self, before: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
@@ -224,7 +224,7 @@ class Shows:
             return after
         if not self._store.commit(before, after, "put"):
             return None
-        self._forget(after)
+        self._invalidate(after)
         return after
 
     def _judge(
@@ -250,7 +250,7 @@ class Shows:
             return self._refuse(None, cue, cues.unknown(cue), now)
         except BadInput as error:
             return self._refuse(_show_of(self._store.drop(cue.subject)), cue, CueRefused("too_many", error.detail), now)
-        self._forget(added.drop)
+        self._invalidate(added.drop)
         if added.repeated:
             return CueRepeated()
         count("cues_applied")
@@ -264,13 +264,13 @@ class Shows:
         logger.warning("cue refused", extra=about | {"code": refusal.code, "detail": refusal.detail})
         return refusal
 
-    def _watch(self, show_id: str, now: Instant) -> _Watched | None:
+    def _watch(self, show_id: str, now: Instant) -> _CachedView | None:
         listed = self._store.members(show_id)
         if listed is None:
             return None
         show, drop_ids = listed
         offers = [offer for one in self._store.offers(drop_ids) if (offer := self._completed(one, now)) is not None]
-        return _Watched(show, offers, picture(show, offers, now))
+        return _CachedView(show, offers, picture(show, offers, now))
 
     def _completed(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
         """An offer. Its summary is made anew where it is missing, or counts a hold that has lapsed: nobody told it."""
@@ -281,17 +281,17 @@ class Shows:
             summary = self._stock.refresh(drop.layout, now)
         return Offer(drop, summary)
 
-    def _forget(self, changed: Show | Drop) -> None:
+    def _invalidate(self, changed: Show | Drop) -> None:
         """Let this process see its own change at once; others see it within a second."""
         if isinstance(changed, Drop):
-            self._offers.forget(changed.id)
-            self._watched.forget(changed.show_id)
+            self._offer_cache.invalidate(changed.id)
+            self._view_cache.invalidate(changed.show_id)
         else:
-            self._watched.forget(changed.id)
+            self._view_cache.invalidate(changed.id)
 
 
-def _lasts(offer: Offer, now: Instant) -> Instant:
-    return _WAITING_LASTS if window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED) else SECOND
+def _offer_ttl(offer: Offer, now: Instant) -> Instant:
+    return _WAITING_OFFER_TTL if window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED) else SECOND
 
 
 def _show_of(record: ShowRecord | DropRecord | None) -> str | None:

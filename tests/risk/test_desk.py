@@ -11,7 +11,7 @@ from chalicelib.aws import from_item, to_item
 from chalicelib.instants import HOUR, MINUTE, SECOND
 from chalicelib.risk import DeclineLimits, DropRisk, Risk, RiskRules, StepUpRule, VelocityKind, desk
 from chalicelib.risk.store import RiskStore
-from chalicelib.shows import Memory
+from chalicelib.shows import SingleFlightCache
 from tests.conftest import Tables
 
 NOW = 1_800_000_000_000 // (5 * MINUTE) * 5 * MINUTE
@@ -28,7 +28,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def a_desk(tables: Tables, rules: RiskRules = RULES) -> Risk:
-    return Risk(tables.dynamodb, tables.commerce, rules, Memory(9))
+    return Risk(tables.dynamodb, tables.commerce, rules, SingleFlightCache(9))
 
 
 @pytest.fixture

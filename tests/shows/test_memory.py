@@ -6,7 +6,7 @@ from threading import Event, Thread
 
 import pytest
 
-from chalicelib.shows.memory import Memory
+from chalicelib.shows.memory import SingleFlightCache
 
 
 class Source:
@@ -21,32 +21,32 @@ class Source:
 
 
 def test_a_value_is_read_anew_after_one_second() -> None:
-    memory, source = Memory[str](10), Source()
-    assert [memory.recall("a", now, source.read) for now in (0, 999, 1_000)] == ["value 1", "value 1", "value 2"]
+    cache, source = SingleFlightCache[str](10), Source()
+    assert [cache.get("a", now, source.read) for now in (0, 999, 1_000)] == ["value 1", "value 1", "value 2"]
 
 
 def test_a_clock_that_went_back_makes_no_value_last_longer() -> None:
-    memory, source = Memory[str](10), Source()
-    assert [memory.recall("a", now, source.read) for now in (5_000, 4_001, 4_000)] == ["value 1", "value 1", "value 2"]
+    cache, source = SingleFlightCache[str](10), Source()
+    assert [cache.get("a", now, source.read) for now in (5_000, 4_001, 4_000)] == ["value 1", "value 1", "value 2"]
 
 
 def test_what_does_not_exist_is_looked_for_every_time() -> None:
-    memory = Memory[str](10)
-    assert memory.recall("a", 0, lambda: None) is None
-    assert memory.recall("a", 1, lambda: "made since") == "made since"
+    cache = SingleFlightCache[str](10)
+    assert cache.get("a", 0, lambda: None) is None
+    assert cache.get("a", 1, lambda: "made since") == "made since"
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    memory, source = Memory[str](2), Source()
+    cache, source = SingleFlightCache[str](2), Source()
     for key in ("a", "b", "a", "c"):
-        memory.recall(key, 0, source.read)
+        cache.get(key, 0, source.read)
     assert source.reads == 3
-    assert memory.recall("a", 0, source.read) == "value 1"
-    assert memory.recall("b", 0, source.read) == "value 4"
+    assert cache.get("a", 0, source.read) == "value 1"
+    assert cache.get("b", 0, source.read) == "value 4"
 
 
 def test_many_askers_share_one_reading() -> None:
-    memory, source = Memory[str](10), Source()
+    cache, source = SingleFlightCache[str](10), Source()
     reading, go_on = Event(), Event()
     answers: list[str | None] = []
 
@@ -55,7 +55,7 @@ def test_many_askers_share_one_reading() -> None:
         go_on.wait(10)
         return source.read()
 
-    askers = [Thread(target=lambda: answers.append(memory.recall("a", 0, slowly))) for _ in range(4)]
+    askers = [Thread(target=lambda: answers.append(cache.get("a", 0, slowly))) for _ in range(4)]
     askers[0].start()
     assert reading.wait(10)
     for asker in askers[1:]:
@@ -67,22 +67,22 @@ def test_many_askers_share_one_reading() -> None:
 
 
 def test_a_failure_is_told_and_not_remembered() -> None:
-    memory, source = Memory[str](10), Source()
+    cache, source = SingleFlightCache[str](10), Source()
 
     def fails() -> str | None:
         raise OSError("unplugged")
 
     with pytest.raises(OSError, match="unplugged"):
-        memory.recall("a", 0, fails)
-    assert memory.recall("a", 0, source.read) == "value 1"
+        cache.get("a", 0, fails)
+    assert cache.get("a", 0, source.read) == "value 1"
 
 
 def test_a_reading_that_was_under_way_when_things_changed_is_not_remembered() -> None:
-    memory, source = Memory[str](10), Source()
+    cache, source = SingleFlightCache[str](10), Source()
 
     def changed_meanwhile() -> str | None:
-        memory.forget("a")
+        cache.invalidate("a")
         return "old"
 
-    assert memory.recall("a", 0, changed_meanwhile) == "old"
-    assert memory.recall("a", 0, source.read) == "value 1"
+    assert cache.get("a", 0, changed_meanwhile) == "old"
+    assert cache.get("a", 0, source.read) == "value 1"
