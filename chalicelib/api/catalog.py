@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.api.calls import Json
 from chalicelib.api.ucp_views import LOOKUP, envelope
 from chalicelib.instants import Instant, rfc3339
-from chalicelib.shows import Drop, DropState, Offer, state
+from chalicelib.shows import Drop, DropState, Offer, drop_state
 
 _AVAILABILITY = {
     DropState.SCHEDULED: "not_open",
@@ -45,7 +45,7 @@ def _product(offer: Offer, now: Instant) -> Json:
 
 def _variant(offer: Offer, price: Json, now: Instant) -> Json:
     """The drop's only variant. Its list price is the earlier price that price history knows, never a wished one."""
-    drop, judged = offer.drop, state(offer.drop, offer.summary, now)
+    drop, judged = offer.drop, drop_state(offer.drop, offer.summary, now)
     available = judged is DropState.OPEN and offer.summary.available > 0
     status = "out_of_stock" if judged is DropState.OPEN and not available else _AVAILABILITY[judged]
     shown: Json = {

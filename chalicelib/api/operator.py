@@ -89,7 +89,7 @@ def change_stock(call: Call) -> Reply:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     wish = validated(ChangeStockRequest, call.json())
-    done = call.services.shows.change_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
+    done = call.services.shows.adjust_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
     answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
     return reply(201, answer)
 

@@ -27,7 +27,7 @@ from chalicelib.checkout.tallies import LimitDiscrepancy, LimitedOrder, audit_li
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import NotFound, WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.shows import Drop, OnRecord
+from chalicelib.shows import Drop, DropWithPlan
 from chalicelib.stock import Audit, HoldRef, HoldStatus, StockPlan, Summary, UnixSeconds, has_expired_hold
 from chalicelib.telemetry import count, logger
 
@@ -181,14 +181,14 @@ def _report_missing_paid_units(result: DropAudit) -> None:
             logger.error("units of a paid order are gone", extra=extra)
 
 
-def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[OnRecord, Audit]:
+def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[DropWithPlan, Audit]:
     """The record and the buckets, read while the record stayed as it was: a plan changes both."""
-    record = context.shows.on_record(drop_id)
+    record = context.shows.drop_with_plan(drop_id)
     for _ in range(_TRIES):
         if record is None:
             raise NotFound("There is no such drop.", field="id")
         counted = context.stock.audit(record.drop.layout, record.drop.stock, now, record.plan)
-        after = context.shows.on_record(drop_id)
+        after = context.shows.drop_with_plan(drop_id)
         if after == record or not counted.mismatches:
             return record, counted
         record = after
@@ -281,7 +281,7 @@ def _hold_ref(one: Discrepancy) -> HoldRef:
 
 
 def _drop_mismatches(
-    context: CheckoutContext, result: DropAudit, record: OnRecord, last_updated_at: Instant, grace: GracePeriod
+    context: CheckoutContext, result: DropAudit, record: DropWithPlan, last_updated_at: Instant, grace: GracePeriod
 ) -> Collection[str]:
     """A plan that nobody carries out, and a summary that is behind although nothing has happened for a minute."""
     descriptions = []

@@ -9,7 +9,7 @@ from chalicelib.checkout.exchange import LineRequest, Message
 from chalicelib.checkout.model import Line
 from chalicelib.checkout.till import CheckoutContext, layout_of
 from chalicelib.instants import Instant, rfc3339
-from chalicelib.shows import Drop, DropState, Offer, window
+from chalicelib.shows import Drop, DropState, Offer, window_state
 from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, Taken, TakeResult, hold_id
 
 _MAX_SMALLER_OFFERS = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
@@ -115,7 +115,7 @@ def _grow(
 
 def not_open(drop: Drop, path: str, now: Instant) -> Message | None:
     """Why nothing can be taken from a drop at this instant; None when it is open."""
-    match window(drop, now):
+    match window_state(drop, now):
         case DropState.SCHEDULED:
             extra = {"opens_at": rfc3339(drop.opens_at)} if drop.opens_at else {}
             return Message("drop_not_open", "This drop has not opened yet.", path=path, extra=extra)

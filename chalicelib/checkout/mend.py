@@ -70,10 +70,10 @@ def repair_drop(
     ``NotFound``. Costs an audit, 1 WCU a hold, and 1 RCU a bucket for a fresh summary; ends early when ``enough`` says
     so. The audit says what was found before; ask for another to see what is left.
     """
-    record = context.shows.on_record(drop_id)
+    record = context.shows.drop_with_plan(drop_id)
     had_plan = record is not None and record.plan is not None
     if had_plan:
-        context.shows.finish_plan(drop_id, now)
+        context.shows.finish_pending_plan(drop_id, now)
     drop_audit = audit(context, drop_id, now, time_is_up)
     repair = _DropRepair(context, drop_audit.drop.layout, enqueue_capture, now, RepairReport(plan_finished=had_plan))
     steps: list[tuple[str, Callable[[], bool]]] = [

@@ -43,9 +43,9 @@ def recover_orders(
         except LivedropError as error:
             report.failed += 1
             logger.warning("order not recovered", extra={"purchase": log_reference(purchase.id), "reason": error.code})
-    for drop_id in context.shows.unfinished_plans():
+    for drop_id in context.shows.drops_with_pending_plan():
         try:
-            context.shows.finish_plan(drop_id, now)
+            context.shows.finish_pending_plan(drop_id, now)
             report.plans_finished += 1
         except LivedropError as error:
             report.failed += 1

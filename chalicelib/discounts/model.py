@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.instants import Instant
-from chalicelib.shows import Currency, Frozen, Id
+from chalicelib.shows import Currency, FrozenModel, Id
 from chalicelib.stock import HoldRef, Layout, Summary, UnixSeconds
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
@@ -64,7 +64,7 @@ class Budget:
         return amount if self.money else 1
 
 
-class Discount(Frozen):
+class Discount(FrozenModel):
     """A code, or an offer that applies by itself to a show's purchases. Money in minor units of ``currency``.
 
     It takes off ``percent_bps`` basis points (of money, ``max_amount`` at most) or ``amount``. It is valid in

@@ -12,24 +12,24 @@ from chalicelib.shows import cues, plans, putting
 from chalicelib.shows.memory import SingleFlightCache
 from chalicelib.shows.model import (
     Cue,
-    CueAnswer,
     CueApplied,
     CueRefused,
     CueRepeated,
+    CueResult,
     CueType,
     Drop,
     DropState,
+    DropWithPlan,
     LiveShow,
     Offer,
-    OnRecord,
     RefusedCue,
     Show,
-    StockChanged,
+    StockAdjusted,
 )
-from chalicelib.shows.picture import picture
-from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, key_of
+from chalicelib.shows.picture import build_live_view
+from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, short_hash
 from chalicelib.shows.store import ShowStore, member_item
-from chalicelib.shows.windows import window
+from chalicelib.shows.windows import window_state
 from chalicelib.shows.wishes import MAX_UNITS_PER_REQUEST, PutDropRequest, PutShowRequest, check_id
 from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
 from chalicelib.telemetry import count, logger
@@ -94,7 +94,7 @@ class Shows:
         for _ in range(_TRIES):
             before = self._store.drop(drop_id)
             if before is None:
-                made = self._make(drop_id, request, actor, now)
+                made = self._create_drop(drop_id, request, actor, now)
                 if made is not None:
                     return made, True
                 continue
@@ -103,12 +103,12 @@ class Shows:
                 if finished is None:
                     continue
                 new, before = True, finished
-            after = self._change(before, request, actor, now)
+            after = self._change_drop(before, request, actor, now)
             if after is not None:
                 return after, new
         raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
 
-    def change_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockChanged:
+    def adjust_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdjusted:
         """Add units, or take them away (negative), once for an idempotency key.
 
         ``NotFound``; ``Conflict`` when the key came with another quantity.
@@ -116,7 +116,7 @@ class Shows:
         if not 1 <= abs(quantity) <= MAX_UNITS_PER_REQUEST:
             wanted = f"must be between 1 and {MAX_UNITS_PER_REQUEST}, or as much below 0"
             raise BadInput(f"$.quantity: {wanted}", field="$.quantity")
-        answer = plans.change(self._store, self._stock, drop_id, quantity, key_of("request", key), actor, now)
+        answer = plans.adjust_stock(self._store, self._stock, drop_id, quantity, short_hash("request", key), actor, now)
         self._invalidate(answer.drop)
         if answer.quantity != quantity:
             raise Conflict(
@@ -126,20 +126,20 @@ class Shows:
             )
         return answer
 
-    def apply_cue(self, cue: Cue, now: Instant) -> CueAnswer:
+    def apply_cue(self, cue: Cue, now: Instant) -> CueResult:
         """Apply what the show says; a refusal is counted, logged and kept in the show's record.
 
         Decided by one conditional write, of 4 WCU with its audit item. ``Unavailable``: nothing is known to be applied,
         the cue may come again.
         """
         if cue.type is CueType.STOCK_ADDED:
-            return self._add_by_cue(cue, now)
+            return self._add_stock_by_cue(cue, now)
         for _ in range(_TRIES):
-            before, after = self._judge(cue, now)
+            before, after = self._evaluate_cue(cue, now)
             if isinstance(after, CueRepeated):
                 return after
             if isinstance(after, CueRefused):
-                return self._refuse(_show_of(before), cue, after, now)
+                return self._record_refusal(_show_id_of(before), cue, after, now)
             if self._store.commit(before, after, cue.type):
                 self._invalidate(after)
                 count("cues_applied")
@@ -151,7 +151,7 @@ class Shows:
 
         At most one query a second a process (0.5 RCU); five while only a cue can open the drop, so that it is felt.
         """
-        return self._offer_cache.get(drop_id, now, lambda: self._completed(self._store.offer(drop_id), now))
+        return self._offer_cache.get(drop_id, now, lambda: self._with_fresh_summary(self._store.offer(drop_id), now))
 
     def live(self, show_id: str, now: Instant) -> LiveShow | None:
         """The show as its watchers see it; None for an unknown show. At most one second old.
@@ -159,11 +159,11 @@ class Shows:
         Read at most once a second a process: one query, and 0.5 RCU twice a drop in batches of fifty. Windows are
         judged at ``now``, whenever the rest was read.
         """
-        cached = self._view_cache.get(show_id, now, lambda: self._watch(show_id, now))
+        cached = self._view_cache.get(show_id, now, lambda: self._read_view(show_id, now))
         if cached is None:
             return None
-        if cached.view.turns_at is not None and now >= cached.view.turns_at:
-            cached.view = picture(cached.show, cached.offers, now)
+        if cached.view.next_transition_at is not None and now >= cached.view.next_transition_at:
+            cached.view = build_live_view(cached.show, cached.offers, now)
         return cached.view
 
     def show(self, show_id: str) -> Show | None:
@@ -183,20 +183,20 @@ class Shows:
         record = self._store.drop(drop_id)
         return None if record is None or record.draft else record
 
-    def on_record(self, drop_id: str) -> OnRecord | None:
+    def drop_with_plan(self, drop_id: str) -> DropWithPlan | None:
         """The drop with the stock plan that is under way, by a strong read (1 RCU): for audits."""
         record = self._store.drop(drop_id)
-        return None if record is None or record.draft else record.on_record
+        return None if record is None or record.draft else record.with_plan
 
-    def finish_plan(self, drop_id: str, now: Instant) -> None:
+    def finish_pending_plan(self, drop_id: str, now: Instant) -> None:
         """Carry out a stock plan that was left behind, or is under way. ``NotFound``; ``WriteConflict``."""
-        self._invalidate(plans.settled(self._store, self._stock, drop_id, now))
+        self._invalidate(plans.finish_pending_plan(self._store, self._stock, drop_id, now))
 
-    def unfinished_plans(self) -> Iterator[str]:
+    def drops_with_pending_plan(self) -> Iterator[str]:
         """Drops with a stock plan under way, or left behind: a scan of the whole table."""
         return self._store.unfinished()
 
-    def _make(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
+    def _create_drop(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
         """A new drop, ready for sale; None when someone else was faster."""
         show = self._store.show(request.show_id)
         if show is None:
@@ -217,7 +217,7 @@ class Shows:
         self._invalidate(ready)
         return ready
 
-    def _change(self, before: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
+    def _change_drop(self, before: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
         """The drop as the body wants it; None when someone else changed the record."""
         after = putting.changed_drop(before, request, actor, now)
         if after is before:
@@ -227,36 +227,38 @@ class Shows:
         self._invalidate(after)
         return after
 
-    def _judge(
+    def _evaluate_cue(
         self, cue: Cue, now: Instant
     ) -> tuple[ShowRecord | DropRecord | None, ShowRecord | DropRecord | CueRepeated | CueRefused]:
         """The record that a cue is about, and what becomes of it."""
         if cue.type in cues.SHOW_CUES:
             show = self._store.show(cue.subject)
-            return show, cues.unknown(cue) if show is None else cues.judge_show(show, cue, now)
+            return show, cues.unknown_subject(cue) if show is None else cues.apply_cue_to_show(show, cue, now)
         drop = self._store.drop(cue.subject)
         if drop is None or drop.draft:
-            return drop, cues.unknown(cue)
-        return drop, cues.judge_drop(drop, cue, now, self._cue_max_age_seconds)
+            return drop, cues.unknown_subject(cue)
+        return drop, cues.apply_cue_to_drop(drop, cue, now, self._cue_max_age_seconds)
 
-    def _add_by_cue(self, cue: Cue, now: Instant) -> CueAnswer:
+    def _add_stock_by_cue(self, cue: Cue, now: Instant) -> CueResult:
         """Units count once by the cue's ``source`` and ``id``, whatever its time."""
         if cue.quantity is None:
-            return self._refuse(None, cue, CueRefused("no_quantity", "the cue says no quantity"), now)
+            return self._record_refusal(None, cue, CueRefused("no_quantity", "the cue says no quantity"), now)
         actor = f"cue {cue.source} {cue.id}"
         try:
-            added = plans.change(self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now)
+            added = plans.adjust_stock(self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now)
         except NotFound:
-            return self._refuse(None, cue, cues.unknown(cue), now)
+            return self._record_refusal(None, cue, cues.unknown_subject(cue), now)
         except BadInput as error:
-            return self._refuse(_show_of(self._store.drop(cue.subject)), cue, CueRefused("too_many", error.detail), now)
+            return self._record_refusal(
+                _show_id_of(self._store.drop(cue.subject)), cue, CueRefused("too_many", error.detail), now
+            )
         self._invalidate(added.drop)
         if added.repeated:
             return CueRepeated()
         count("cues_applied")
         return CueApplied()
 
-    def _refuse(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> CueRefused:
+    def _record_refusal(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> CueRefused:
         """Keep, count and log a refusal, so that nobody has to wonder why a drop did not move."""
         self._store.put_refusal(show_id, cue, refusal, now)
         count("cues_refused")
@@ -264,15 +266,17 @@ class Shows:
         logger.warning("cue refused", extra=about | {"code": refusal.code, "detail": refusal.detail})
         return refusal
 
-    def _watch(self, show_id: str, now: Instant) -> _CachedView | None:
+    def _read_view(self, show_id: str, now: Instant) -> _CachedView | None:
         listed = self._store.members(show_id)
         if listed is None:
             return None
         show, drop_ids = listed
-        offers = [offer for one in self._store.offers(drop_ids) if (offer := self._completed(one, now)) is not None]
-        return _CachedView(show, offers, picture(show, offers, now))
+        offers = [
+            offer for one in self._store.offers(drop_ids) if (offer := self._with_fresh_summary(one, now)) is not None
+        ]
+        return _CachedView(show, offers, build_live_view(show, offers, now))
 
-    def _completed(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
+    def _with_fresh_summary(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
         """An offer. Its summary is made anew where it is missing, or counts a hold that has lapsed: nobody told it."""
         if found is None:
             return None
@@ -291,10 +295,10 @@ class Shows:
 
 
 def _offer_ttl(offer: Offer, now: Instant) -> Instant:
-    return _WAITING_OFFER_TTL if window(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED) else SECOND
+    return _WAITING_OFFER_TTL if window_state(offer.drop, now) in (DropState.SCHEDULED, DropState.SUSPENDED) else SECOND
 
 
-def _show_of(record: ShowRecord | DropRecord | None) -> str | None:
+def _show_id_of(record: ShowRecord | DropRecord | None) -> str | None:
     if record is None:
         return None
     return record.show_id if isinstance(record, DropRecord) else record.id

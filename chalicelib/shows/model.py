@@ -22,13 +22,13 @@ def is_id(text: str) -> bool:
     return re.fullmatch(_ID, text) is not None
 
 
-class Frozen(BaseModel):
+class FrozenModel(BaseModel):
     """A model that never changes; what it does not know of a stored item it leaves aside."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Show(Frozen):
+class Show(FrozenModel):
     """One live broadcast. ``currency``, ``market`` and ``time_zone`` hold for everything sold in it."""
 
     id: Id
@@ -43,7 +43,7 @@ class Show(Frozen):
     ended_at: Instant | None = None
 
 
-class Drop(Frozen):
+class Drop(FrozenModel):
     """A timed offer of one SKU in a show. Amounts in minor units of ``currency``, which is its show's.
 
     The window is ``[opens_at, closes_at)``; a drop without ``opens_at`` waits for its cue.
@@ -104,7 +104,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class OnRecord:
+class DropWithPlan:
     """A drop as its record has it: ``drop.stock`` is without the ``plan`` that is under way, if there is one."""
 
     drop: Drop
@@ -140,14 +140,14 @@ class LiveShow:
 
     show: Show
     drops: tuple[LiveDrop, ...]
-    turns_at: Instant | None
+    next_transition_at: Instant | None
     """The next instant at which a drop's window opens or closes by itself; from then on this picture is old."""
     digest: str
     """Hash of all that is shown, for an ETag. Equal digests: nothing has changed but the time."""
 
 
 @dataclass(frozen=True, slots=True)
-class StockChanged:
+class StockAdjusted:
     """Units were added to a drop or taken away, by this request or an earlier one with the same key (``repeated``).
 
     ``moved`` is what of ``quantity`` there was to move: held and sold units cannot be taken away.
@@ -172,7 +172,7 @@ class CueType(StrEnum):
     SHOW_ENDED = "dev.livedrop.show.ended"
 
 
-class Cue(Frozen):
+class Cue(FrozenModel):
     """A validated cue: CloudEvents 1.0 attributes and the data its type has. ``time`` is when the host said it."""
 
     source: str
@@ -203,7 +203,7 @@ class CueRefused:
     detail: str
 
 
-class RefusedCue(Frozen):
+class RefusedCue(FrozenModel):
     """A refusal as the show's record keeps it for operators, for thirty days."""
 
     source: str
@@ -216,4 +216,4 @@ class RefusedCue(Frozen):
     refused_at: Instant
 
 
-CueAnswer = CueApplied | CueRepeated | CueRefused
+CueResult = CueApplied | CueRepeated | CueRefused

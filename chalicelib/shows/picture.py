@@ -7,23 +7,23 @@ from collections.abc import Sequence
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.shows.model import LiveDrop, LiveShow, Offer, Show
-from chalicelib.shows.windows import state, turns_at
+from chalicelib.shows.windows import drop_state, next_transition_at
 
 
-def picture(show: Show, offers: Sequence[Offer], now: Instant) -> LiveShow:
+def build_live_view(show: Show, offers: Sequence[Offer], now: Instant) -> LiveShow:
     """How a show stands at an instant."""
-    drops = tuple(_seen(offer, now) for offer in offers)
-    turns = [turn for turn in (turns_at(offer.drop, now) for offer in offers) if turn is not None]
+    drops = tuple(_to_live_drop(offer, now) for offer in offers)
+    transitions = [turn for turn in (next_transition_at(offer.drop, now) for offer in offers) if turn is not None]
     digest = hashlib.sha256(repr((show, drops)).encode()).hexdigest()[:32]
-    return LiveShow(show, drops, min(turns, default=None), digest)
+    return LiveShow(show, drops, min(transitions, default=None), digest)
 
 
-def _seen(offer: Offer, now: Instant) -> LiveDrop:
+def _to_live_drop(offer: Offer, now: Instant) -> LiveDrop:
     drop, summary = offer.drop, offer.summary
     lapse = summary.next_lapse_at
     return LiveDrop(
         drop_id=drop.id,
-        state=state(drop, summary, now),
+        state=drop_state(drop, summary, now),
         sku=drop.sku,
         title=drop.title,
         image_url=drop.image_url,

@@ -6,17 +6,19 @@ from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, Instant
 from chalicelib.shows.records import DropRecord, PastPrice
 
-LOOK_BACK: Instant = 30 * DAY
+OMNIBUS_PERIOD: Instant = 30 * DAY
 MAX_PAST_PRICES = 50
 
 
-def priced_anew(record: DropRecord, amount: int, now: Instant) -> dict[str, object]:
+def price_change(record: DropRecord, amount: int, now: Instant) -> dict[str, object]:
     """The changes that a new price makes, its earlier price among them.
 
     The earlier price is the lowest that was asked in the 30 days before the change (directive 98/6/EC, article 6a).
     A past price is kept only while it can still be that lowest one: those asked before a later, lower one cannot.
     """
-    past = [price for price in record.past_prices if price.until > now - LOOK_BACK and price.amount < record.unit_price]
+    past = [
+        price for price in record.past_prices if price.until > now - OMNIBUS_PERIOD and price.amount < record.unit_price
+    ]
     past.append(PastPrice(amount=record.unit_price, until=now))
     if len(past) > MAX_PAST_PRICES:
         raise Conflict(

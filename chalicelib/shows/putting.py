@@ -7,9 +7,9 @@ from typing import Any
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import Instant
 from chalicelib.shows.model import DropState
-from chalicelib.shows.prices import priced_anew
+from chalicelib.shows.prices import price_change
 from chalicelib.shows.records import DropRecord, ShowRecord
-from chalicelib.shows.windows import window
+from chalicelib.shows.windows import window_state
 from chalicelib.shows.wishes import PutDropRequest, PutShowRequest
 
 _FREE = (
@@ -70,9 +70,9 @@ def new_drop(
         homes=homes,
         market=show.market,
         opens_at=request.opens_at,
-        asked_opens_at=request.opens_at,
+        requested_opens_at=request.opens_at,
         closes_at=request.closes_at,
-        asked_closes_at=request.closes_at,
+        requested_closes_at=request.closes_at,
         draft=True,
         created_by=actor,
         created_at=now,
@@ -91,7 +91,7 @@ def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: I
         name: getattr(request, name) for name in _FREE if getattr(request, name) != getattr(record, name)
     }
     if request.unit_price.amount != record.unit_price:
-        changes |= priced_anew(record, request.unit_price.amount, now)
+        changes |= price_change(record, request.unit_price.amount, now)
     changes |= _window_changes(record, request, now)
     return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
 
@@ -111,13 +111,13 @@ def _refuse_what_is_fixed(record: DropRecord, request: PutDropRequest) -> None:
 
 def _window_changes(record: DropRecord, request: PutDropRequest, now: Instant) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if request.opens_at != record.asked_opens_at:
-        changes |= {"opens_at": request.opens_at, "asked_opens_at": request.opens_at}
-    if request.closes_at != record.asked_closes_at:
-        changes |= {"closes_at": request.closes_at, "asked_closes_at": request.closes_at}
+    if request.opens_at != record.requested_opens_at:
+        changes |= {"opens_at": request.opens_at, "requested_opens_at": request.opens_at}
+    if request.closes_at != record.requested_closes_at:
+        changes |= {"closes_at": request.closes_at, "requested_closes_at": request.closes_at}
     if not changes:
         return {}
-    was, will_be = window(record, now), window(record.model_copy(update=changes), now)
+    was, will_be = window_state(record, now), window_state(record.model_copy(update=changes), now)
     if was is DropState.CLOSED and will_be is not DropState.CLOSED:
         raise Conflict(
             "$.closes_at: the drop is closed; an open cue with reopen: true opens it again",

@@ -7,21 +7,21 @@ import json
 from base64 import urlsafe_b64encode
 
 from chalicelib.instants import Instant
-from chalicelib.shows.model import Cue, Drop, Frozen, OnRecord, Show
+from chalicelib.shows.model import Cue, Drop, DropWithPlan, FrozenModel, Show
 from chalicelib.stock import StockPlan
 
 MAX_APPLIED_CUES = 16
 """So many applied cues are known again by their id; an older repeat is refused as superseded."""
 
 
-class PastPrice(Frozen):
+class PastPrice(FrozenModel):
     """A price that was asked until an instant."""
 
     amount: int
     until: Instant
 
 
-class Plan(Frozen):
+class PlanRecord(FrozenModel):
     """Units on their way into the buckets. A plan is recorded first, carried out, then marked done; one at a time."""
 
     number: int
@@ -30,7 +30,7 @@ class Plan(Frozen):
     by: str
 
 
-class _AuditFields(Frozen):
+class _AuditFields(FrozenModel):
     """Bookkeeping of a record. Every write raises ``revision`` and is refused unless it saw the one before."""
 
     revision: int = 1
@@ -54,28 +54,28 @@ class DropRecord(Drop, _AuditFields):
     draft: bool = False
     """Its buckets are not all laid out yet: nobody is shown or sold it."""
     first_stock: int
-    asked_opens_at: Instant | None = None
-    asked_closes_at: Instant | None = None
+    requested_opens_at: Instant | None = None
+    requested_closes_at: Instant | None = None
     """The window as the operator last put it; cues move the real one."""
     window_time: Instant = 0
     suspension_time: Instant = 0
     past_prices: tuple[PastPrice, ...] = ()
-    plans: int = 0
+    plan_count: int = 0
     """Plans of added stock recorded so far; the last is ``pending`` or done."""
-    pending: Plan | None = None
+    pending: PlanRecord | None = None
 
     @property
-    def on_record(self) -> OnRecord:
+    def with_plan(self) -> DropWithPlan:
         """The drop, the plan under way, and when the record was last written."""
         pending = self.pending
         plan = None if pending is None else StockPlan(pending.number, pending.quantity, self.usual_quantity)
-        return OnRecord(self, plan, self.changed_at)
+        return DropWithPlan(self, plan, self.changed_at)
 
 
 AUDIT_FIELDS = frozenset({"revision", "created_by", "created_at", "changed_by", "changed_at", "applied", "past_prices"})
 
 
-def key_of(*parts: str) -> str:
+def short_hash(*parts: str) -> str:
     """16 characters that stand for these parts, in this order."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return urlsafe_b64encode(digest[:12]).decode()
@@ -83,4 +83,4 @@ def key_of(*parts: str) -> str:
 
 def cue_key(cue: Cue) -> str:
     """What a cue is known again by: its ``source`` and ``id`` (CloudEvents 1.0, section "id")."""
-    return key_of("cue", cue.source, cue.id)
+    return short_hash("cue", cue.source, cue.id)

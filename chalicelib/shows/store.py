@@ -12,7 +12,7 @@ from chalicelib.aws import AWS_ERRORS, Item, from_item, to_attribute, to_item
 from chalicelib.errors import Unavailable, WriteConflict
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.shows.model import Cue, CueRefused, Drop, RefusedCue, Show
-from chalicelib.shows.records import AUDIT_FIELDS, DropRecord, Plan, ShowRecord, cue_key
+from chalicelib.shows.records import AUDIT_FIELDS, DropRecord, PlanRecord, ShowRecord, cue_key
 from chalicelib.stock import Summary, summary_from_record
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def member_item(show_id: str, drop_id: str) -> dict[str, Any]:
     return {"pk": f"SHOW#{show_id}", "sk": f"DROP#{drop_id}", "drop_id": drop_id}
 
 
-def changed_item(drop_id: str, plan: Plan, moved: int) -> dict[str, Any]:
+def changed_item(drop_id: str, plan: PlanRecord, moved: int) -> dict[str, Any]:
     """What is written down along with a finished plan, so that its key is never counted again."""
     asked = {"plan": plan.number, "quantity": plan.quantity, "moved": moved}
     return {"pk": f"DROP#{drop_id}", "sk": _plan_sk(plan.key), **asked}

@@ -7,7 +7,7 @@ from chalicelib.shows.model import Drop, DropState
 from chalicelib.stock import Summary
 
 
-def window(drop: Drop, now: Instant) -> DropState:
+def window_state(drop: Drop, now: Instant) -> DropState:
     """Scheduled, open, suspended or closed; the window is ``[opens_at, closes_at)``."""
     if drop.closes_at is not None and now >= drop.closes_at:
         return DropState.CLOSED
@@ -16,15 +16,15 @@ def window(drop: Drop, now: Instant) -> DropState:
     return DropState.SUSPENDED if drop.suspended else DropState.OPEN
 
 
-def state(drop: Drop, summary: Summary, now: Instant) -> DropState:
+def drop_state(drop: Drop, summary: Summary, now: Instant) -> DropState:
     """What a watcher is told: sold out where there is nothing left to sell or resume, else the window."""
-    judged = window(drop, now)
-    if summary.sold_out and judged in (DropState.OPEN, DropState.SUSPENDED):
+    by_window = window_state(drop, now)
+    if summary.sold_out and by_window in (DropState.OPEN, DropState.SUSPENDED):
         return DropState.SOLD_OUT
-    return judged
+    return by_window
 
 
-def turns_at(drop: Drop, now: Instant) -> Instant | None:
+def next_transition_at(drop: Drop, now: Instant) -> Instant | None:
     """The next instant at which the window opens or closes by itself; None when only a cue can move it."""
     if drop.closes_at is not None and now >= drop.closes_at:
         return None

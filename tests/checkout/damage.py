@@ -29,7 +29,7 @@ def audited(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
 
 def update_summary(shop: ShopFixture, now: Instant) -> None:
     """What the stream of the stock table does within a second."""
-    record = shop.shows.on_record("mug")
+    record = shop.shows.drop_with_plan("mug")
     assert record is not None
     shop.stock.refresh(record.drop.layout, now)
 

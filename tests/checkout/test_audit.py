@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 from chalicelib.checkout import PurchaseState, audit_report, log_reference
 from chalicelib.errors import NotFound, Unavailable
 from chalicelib.instants import MINUTE, SECOND
-from chalicelib.shows.plans import _planned
+from chalicelib.shows.plans import _with_plan
 from chalicelib.stock.store import StockStore
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
@@ -162,7 +162,7 @@ def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
         with monkeypatch.context() as patch:
             patch.setattr(StockStore, "write", dying(dies_at))
             with pytest.raises(Unavailable):
-                shop.shows.finish_plan("mug-2", NOW)
+                shop.shows.finish_pending_plan("mug-2", NOW)
         found = shop.checkout.audit("mug-2", NOW, time_is_never_up)
         assert (found.mismatches, found.plan is not None) == ((), True)
         assert shop.checkout.repair_drop("mug-2", lambda *_: None, NOW, time_is_never_up)[1].plan_finished
@@ -188,7 +188,7 @@ def left_behind(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str
     store = shop.shows._store
     record = store.drop(drop_id)
     assert record is not None
-    assert store.commit(record, _planned(record, quantity, key, "ann", NOW), "stock planned")
+    assert store.commit(record, _with_plan(record, quantity, key, "ann", NOW), "stock planned")
 
 
 def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixture) -> None:

@@ -124,7 +124,7 @@ def puts_discount(code: str = "TEN", **changes: Any) -> Act:
 
 
 def changes_stock(drop: str, quantity: int, key: str = "more") -> Act:
-    return lambda world, process: process.shows.change_stock(drop, quantity, key, "ann", world.now)
+    return lambda world, process: process.shows.adjust_stock(drop, quantity, key, "ann", world.now)
 
 
 def a_cue(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, Any]:

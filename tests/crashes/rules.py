@@ -109,6 +109,6 @@ def outcome(world: World) -> dict[str, Any]:
 
 
 _OF_A_DROP = (
-    *("stock", "draft", "pending", "plans", "opens_at", "closes_at"),
+    *("stock", "draft", "pending", "plan_count", "opens_at", "closes_at"),
     *("suspended", "unit_price", "title", "applied"),
 )

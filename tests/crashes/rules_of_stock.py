@@ -55,8 +55,8 @@ def _offered(state: State, drop: str, record: Record) -> Iterator[str]:
     moved = sum(plan["moved"] for plan in done)
     if record["stock"] != record["first_stock"] + moved:
         yield f"{drop} offers {record['stock']}: first {record['first_stock']}, then {moved}"
-    if sorted(plan["plan"] for plan in done) != list(range(1, record.get("plans", 0) + ("pending" not in record))):
-        yield f"{drop} has had {record.get('plans', 0)} plans, of which these are done: {done}"
+    if sorted(plan["plan"] for plan in done) != list(range(1, record.get("plan_count", 0) + ("pending" not in record))):
+        yield f"{drop} has had {record.get('plan_count', 0)} plans, of which these are done: {done}"
     under_way = record["pending"]["quantity"] if "pending" in record else 0
     min_size, max_size = sorted([record["stock"], record["stock"] + under_way])
     if not min_size <= laid_out <= max_size:

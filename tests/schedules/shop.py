@@ -189,7 +189,7 @@ class ShopStateMachine(ShopWithModel):
         free = self.free()
         drop = LAYOUT.drop_id
         answer = self.send(
-            "stock", lambda checkout: checkout.shows.change_stock(drop, quantity, key, "ann", self.now), cut
+            "stock", lambda checkout: checkout.shows.adjust_stock(drop, quantity, key, "ann", self.now), cut
         )
         if key not in self.used_keys:
             self.used_keys.add(key)

@@ -127,7 +127,7 @@ class Drop(Buckets):
         return play
 
     def change(self, shows: Shows, key: str) -> None:
-        answer = shows.change_stock("d", CHANGES[key], key, "ann", self.stage.now)
+        answer = shows.adjust_stock("d", CHANGES[key], key, "ann", self.stage.now)
         assert self.moved.setdefault(key, answer.moved) == answer.moved
 
     def refresher(self) -> Callable[[], None]:

@@ -22,7 +22,7 @@ def audited(stage: Stage) -> tuple[int, int, tuple[str, ...]]:
 
 def test_added_units_are_offered_at_once(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    answer = stage.shows.change_stock("d1", 7, "key-1", "ann", NOW)
+    answer = stage.shows.adjust_stock("d1", 7, "key-1", "ann", NOW)
     assert (answer.quantity, answer.moved, answer.drop.stock, answer.repeated) == (7, 7, 10, False)
     assert audited(stage) == (10, 10, ())
     assert (stage.seen().size, stage.seen().available) == (10, 10)
@@ -30,22 +30,22 @@ def test_added_units_are_offered_at_once(tables: Tables) -> None:
 
 def test_a_key_counts_once(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    answers = [stage.shows.change_stock("d1", 7, "key-1", "ann", NOW).repeated for _ in range(3)]
+    answers = [stage.shows.adjust_stock("d1", 7, "key-1", "ann", NOW).repeated for _ in range(3)]
     assert (answers, audited(stage)) == ([False, True, True], (10, 10, ()))
 
 
 def test_a_key_with_another_quantity_is_refused(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    stage.shows.change_stock("d1", 7, "key-1", "ann", NOW)
+    stage.shows.adjust_stock("d1", 7, "key-1", "ann", NOW)
     with pytest.raises(Conflict) as refusal:
-        stage.shows.change_stock("d1", 8, "key-1", "ann", NOW)
+        stage.shows.adjust_stock("d1", 8, "key-1", "ann", NOW)
     assert refusal.value.code == "idempotency_conflict"
     assert audited(stage) == (10, 10, ())
 
 
 def test_an_unknown_drop_gets_none(tables: Tables) -> None:
     with pytest.raises(NotFound):
-        Stage(tables).set().shows.change_stock("d9", 7, "key-1", "ann", NOW)
+        Stage(tables).set().shows.adjust_stock("d9", 7, "key-1", "ann", NOW)
 
 
 @pytest.mark.parametrize("quantity", [0, -1_000_001, 1_000_001])
@@ -53,7 +53,7 @@ def test_a_quantity_has_bounds(tables: Tables, quantity: int) -> None:
     stage = Stage(tables).set()
     before = stage.everything()
     with pytest.raises(BadInput) as refusal:
-        stage.shows.change_stock("d1", quantity, "key-1", "ann", NOW)
+        stage.shows.adjust_stock("d1", quantity, "key-1", "ann", NOW)
     assert refusal.value.field == "$.quantity"
     assert stage.everything() == before
 
@@ -74,16 +74,16 @@ def test_a_cue_for_an_unknown_drop_is_refused(tables: Tables) -> None:
 
 def test_a_drop_grows_in_the_buckets_it_has(tables: Tables) -> None:
     stage = Stage(tables).set(stock=24)
-    stage.shows.change_stock("d1", 976, "key-1", "ann", NOW)
+    stage.shows.adjust_stock("d1", 976, "key-1", "ann", NOW)
     with pytest.raises(BadInput, match="may grow to 1000 units"):
-        stage.shows.change_stock("d1", 1, "key-2", "ann", NOW)
+        stage.shows.adjust_stock("d1", 1, "key-2", "ann", NOW)
     assert stage.drop().homes == 1
     assert audited(stage) == (1_000, 1_000, ())
 
 
 def test_added_units_are_sold_to_the_last(tables: Tables) -> None:
     stage = Stage(tables).set(stock=60)
-    stage.shows.change_stock("d1", 240, "key-1", "ann", NOW)
+    stage.shows.adjust_stock("d1", 240, "key-1", "ann", NOW)
     drop, sold = stage.drop(), 0
     for turn in range(900):
         now = NOW + 1_100 * turn
@@ -105,12 +105,12 @@ def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, mo
         key = f"key-{call}"
         client = Interposed(tables.dynamodb, **{moment: dying(at=call)})
         try:
-            Stage(tables, client).shows.change_stock("d1", 30, key, "ann", NOW)
+            Stage(tables, client).shows.adjust_stock("d1", 30, key, "ann", NOW)
         except Died:
             if successor == "another request":
-                stage.shows.change_stock("d1", 1, f"{key}-other", "bob", LATER)
+                stage.shows.adjust_stock("d1", 1, f"{key}-other", "bob", LATER)
                 expected += 1
-            stage.shows.change_stock("d1", 30, key, "ann", LATER)
+            stage.shows.adjust_stock("d1", 30, key, "ann", LATER)
         else:
             break
         expected += 30
@@ -124,9 +124,9 @@ def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, mo
 def test_two_at_once_count_each_key_once(tables: Tables, operation: str, moment: str, same_key: bool) -> None:
     stage = Stage(tables).set(stock=3)
     key = "key-1" if same_key else "key-2"
-    hook = once_at(operation, lambda: stage.shows.change_stock("d1", 7, key, "bob", NOW))
+    hook = once_at(operation, lambda: stage.shows.adjust_stock("d1", 7, key, "bob", NOW))
     client = Interposed(tables.dynamodb, **{moment: hook})
-    Stage(tables, client).shows.change_stock("d1", 7, "key-1", "ann", NOW)
+    Stage(tables, client).shows.adjust_stock("d1", 7, "key-1", "ann", NOW)
     total = 10 if same_key else 17
     assert audited(stage) == (total, total, ())
 
@@ -141,12 +141,12 @@ def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None
         taken += 1
         if number % 2:
             stage.stock.commit(drop.layout, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
-    first = stage.shows.change_stock("d1", -15, "key-1", "ann", NOW)
+    first = stage.shows.adjust_stock("d1", -15, "key-1", "ann", NOW)
     assert (first.quantity, first.moved, first.drop.stock, first.repeated) == (-15, -15, 45, False)
     assert audited(stage) == (45, 45 - taken, ())
-    rest = stage.shows.change_stock("d1", -100, "key-2", "ann", NOW)
+    rest = stage.shows.adjust_stock("d1", -100, "key-2", "ann", NOW)
     assert (rest.quantity, rest.moved, rest.drop.stock) == (-100, taken - 45, taken)
-    again = stage.shows.change_stock("d1", -15, "key-1", "ann", NOW)
+    again = stage.shows.adjust_stock("d1", -15, "key-1", "ann", NOW)
     assert (again.moved, again.drop.stock, again.repeated) == (-15, taken, True)
     assert audited(stage) == (taken, 0, ())
     assert (stage.seen().size, stage.seen().available) == (taken, 0)
@@ -155,7 +155,7 @@ def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None
 def test_lapsed_holds_are_taken_away_too(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
     stage.stock.take(stage.drop().layout, hold_id("p", "d1", 1, 2), 2, NOW // 1000 - 60, None, now=NOW)
-    assert stage.shows.change_stock("d1", -3, "key-1", "ann", NOW).moved == -3
+    assert stage.shows.adjust_stock("d1", -3, "key-1", "ann", NOW).moved == -3
     assert audited(stage) == (0, 0, ())
 
 
@@ -167,10 +167,10 @@ def test_units_are_taken_away_once_wherever_the_process_died(tables: Tables, mom
         before = stage.drop().stock
         client = Interposed(tables.dynamodb, **{moment: dying(at=call)})
         try:
-            Stage(tables, client).shows.change_stock("d1", -3, key, "ann", NOW)
+            Stage(tables, client).shows.adjust_stock("d1", -3, key, "ann", NOW)
         except Died:
-            stage.shows.change_stock("d1", 1, f"{key}-other", "bob", LATER)
-            stage.shows.change_stock("d1", -3, key, "ann", LATER)
+            stage.shows.adjust_stock("d1", 1, f"{key}-other", "bob", LATER)
+            stage.shows.adjust_stock("d1", -3, key, "ann", LATER)
             assert audited(stage) == (before - 2, before - 2, ())
         else:
             break
@@ -182,9 +182,9 @@ def test_two_who_take_the_same_units_away_at_once_take_them_once(tables: Tables)
         stage, key = Stage(tables), f"key-{operation}"
         stage.set(stock=60)
         before = stage.drop().stock
-        hook = once_at(operation, lambda: Stage(tables).shows.change_stock("d1", -7, key, "bob", NOW))  # noqa: B023
+        hook = once_at(operation, lambda: Stage(tables).shows.adjust_stock("d1", -7, key, "bob", NOW))  # noqa: B023
         client = Interposed(tables.dynamodb, before=hook)
-        assert Stage(tables, client).shows.change_stock("d1", -7, key, "ann", NOW).moved == -7
+        assert Stage(tables, client).shows.adjust_stock("d1", -7, key, "ann", NOW).moved == -7
         assert audited(stage)[0] == before - 7
         assert audited(stage)[2] == ()
-        stage.shows.change_stock("d1", 7, f"{key}-back", "ann", NOW)
+        stage.shows.adjust_stock("d1", 7, f"{key}-back", "ann", NOW)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib.instants import SECOND, Instant
-from chalicelib.shows import Cue, CueRefused, CueRepeated, CueType, DropState, window
-from chalicelib.shows.cues import TOLERANCE, judge_drop
+from chalicelib.shows import Cue, CueRefused, CueRepeated, CueType, DropState, window_state
+from chalicelib.shows.cues import CLOCK_TOLERANCE, apply_cue_to_drop
 from chalicelib.shows.records import DropRecord
 from tests.shows.builders import MAX_AGE_SECONDS, NOW, a_cue, a_record
 
@@ -19,13 +19,13 @@ CLOSED: dict[str, Any] = {"opens_at": NOW - MINUTE, "closes_at": NOW - SECOND}
 
 
 def after(record: DropRecord, cue: Cue, now: Instant = NOW) -> DropRecord:
-    changed = judge_drop(record, cue, now, MAX_AGE_SECONDS)
+    changed = apply_cue_to_drop(record, cue, now, MAX_AGE_SECONDS)
     assert isinstance(changed, DropRecord)
     return changed
 
 
 def refused(record: DropRecord, cue: Cue, now: Instant = NOW) -> str:
-    refusal = judge_drop(record, cue, now, MAX_AGE_SECONDS)
+    refusal = apply_cue_to_drop(record, cue, now, MAX_AGE_SECONDS)
     assert isinstance(refusal, CueRefused)
     return refusal.code
 
@@ -40,12 +40,12 @@ def test_open_may_bring_the_end_along() -> None:
 
 
 def test_a_cue_whose_clock_runs_ahead_opens_at_once() -> None:
-    changed = after(a_record(), a_cue(CueType.OPEN, NOW + TOLERANCE))
-    assert (changed.opens_at, window(changed, NOW)) == (NOW, DropState.OPEN)
+    changed = after(a_record(), a_cue(CueType.OPEN, NOW + CLOCK_TOLERANCE))
+    assert (changed.opens_at, window_state(changed, NOW)) == (NOW, DropState.OPEN)
 
 
 def test_a_cue_from_beyond_the_tolerance_is_refused() -> None:
-    assert refused(a_record(), a_cue(CueType.OPEN, NOW + TOLERANCE + 1)) == "from_the_future"
+    assert refused(a_record(), a_cue(CueType.OPEN, NOW + CLOCK_TOLERANCE + 1)) == "from_the_future"
 
 
 def test_open_is_good_for_thirty_seconds_and_no_longer() -> None:
@@ -75,7 +75,7 @@ def test_an_open_that_would_be_over_already_is_refused() -> None:
 
 def test_close_closes_at_once_also_when_its_clock_runs_ahead() -> None:
     changed = after(a_record(**OPEN), a_cue(CueType.CLOSE, NOW + SECOND))
-    assert (changed.closes_at, window(changed, NOW)) == (NOW, DropState.CLOSED)
+    assert (changed.closes_at, window_state(changed, NOW)) == (NOW, DropState.CLOSED)
 
 
 def test_close_never_moves_the_end_of_a_closed_drop_to_later() -> None:
@@ -83,7 +83,7 @@ def test_close_never_moves_the_end_of_a_closed_drop_to_later() -> None:
 
 
 def test_close_calls_off_a_scheduled_drop() -> None:
-    assert window(after(a_record(opens_at=NOW + MINUTE), a_cue(CueType.CLOSE)), NOW + MINUTE) is DropState.CLOSED
+    assert window_state(after(a_record(opens_at=NOW + MINUTE), a_cue(CueType.CLOSE)), NOW + MINUTE) is DropState.CLOSED
 
 
 @pytest.mark.parametrize("drop", [OPEN, {}, OPEN | {"suspended": True}])
@@ -117,7 +117,7 @@ def test_suspend_and_resume_end_the_same_in_any_order_of_arrival() -> None:
     for order in permutations(said):
         record = a_record(**OPEN)
         for cue in order:
-            changed = judge_drop(record, cue, NOW, MAX_AGE_SECONDS)
+            changed = apply_cue_to_drop(record, cue, NOW, MAX_AGE_SECONDS)
             record = changed if isinstance(changed, DropRecord) else record
         ends.add((record.suspended, record.suspension_time))
     assert ends == {(True, NOW - 1)}
@@ -131,16 +131,18 @@ def test_an_older_close_does_not_undo_a_newer_open() -> None:
 def test_a_repeat_is_known_even_when_newer_cues_came_and_time_went_by() -> None:
     first = a_cue(CueType.OPEN, NOW)
     record = after(after(a_record(), first), a_cue(CueType.CLOSE, NOW + 1), NOW + 1)
-    assert judge_drop(record, first, NOW + 10 * MINUTE, MAX_AGE_SECONDS) == CueRepeated()
+    assert apply_cue_to_drop(record, first, NOW + 10 * MINUTE, MAX_AGE_SECONDS) == CueRepeated()
 
 
 def test_of_two_cues_with_one_time_the_later_to_arrive_wins_and_neither_counts_twice() -> None:
     opened, closed = a_cue(CueType.OPEN, NOW), a_cue(CueType.CLOSE, NOW)
     record = after(after(a_record(), opened), closed)
-    assert window(record, NOW) is DropState.CLOSED
-    assert [judge_drop(record, cue, NOW, MAX_AGE_SECONDS) for cue in (opened, closed)] == [CueRepeated()] * 2
+    assert window_state(record, NOW) is DropState.CLOSED
+    assert [apply_cue_to_drop(record, cue, NOW, MAX_AGE_SECONDS) for cue in (opened, closed)] == [CueRepeated()] * 2
 
 
 def test_the_same_id_from_another_source_is_another_cue() -> None:
     record = after(a_record(), a_cue(CueType.OPEN, id="1", source="/a"))
-    assert isinstance(judge_drop(record, a_cue(CueType.OPEN, id="1", source="/b"), NOW, MAX_AGE_SECONDS), DropRecord)
+    assert isinstance(
+        apply_cue_to_drop(record, a_cue(CueType.OPEN, id="1", source="/b"), NOW, MAX_AGE_SECONDS), DropRecord
+    )

@@ -6,13 +6,13 @@ import pytest
 
 from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, Instant
-from chalicelib.shows.prices import MAX_PAST_PRICES, priced_anew
+from chalicelib.shows.prices import MAX_PAST_PRICES, price_change
 from chalicelib.shows.records import DropRecord
 from tests.shows.builders import NOW, a_record
 
 
 def repriced(record: DropRecord, amount: int, now: Instant) -> DropRecord:
-    return record.model_copy(update=priced_anew(record, amount, now))
+    return record.model_copy(update=price_change(record, amount, now))
 
 
 def test_the_price_before_is_the_earlier_price() -> None:

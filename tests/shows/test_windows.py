@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.shows import DropState, state, window
-from chalicelib.shows.windows import turns_at
+from chalicelib.shows import DropState, drop_state, window_state
+from chalicelib.shows.windows import next_transition_at
 from chalicelib.stock import Summary
 from tests.shows.builders import NOW, a_record
 
@@ -31,7 +31,7 @@ def a_summary(sold: int) -> Summary:
     ],
 )
 def test_the_window_is_half_open(drop: dict[str, Any], judged: DropState) -> None:
-    assert window(a_record(**drop), NOW) is judged
+    assert window_state(a_record(**drop), NOW) is judged
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_window_is_half_open(drop: dict[str, Any], judged: DropState) -> Non
     ],
 )
 def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int, told: DropState) -> None:
-    assert state(a_record(**drop), a_summary(sold), NOW) is told
+    assert drop_state(a_record(**drop), a_summary(sold), NOW) is told
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int
     ],
 )
 def test_a_window_turns_at_its_next_end(drop: dict[str, Any], turn: int | None) -> None:
-    assert turns_at(a_record(**drop), NOW) == turn
+    assert next_transition_at(a_record(**drop), NOW) == turn
