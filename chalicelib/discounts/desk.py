@@ -95,11 +95,11 @@ class Discounts:
             self._stock.lay_out(budget.layout.drop_id, plan_sizes(budget.size, budget.usual), now)
         stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
         ready = draft.model_copy(update={"draft": False, **stamp})
-        return ready if self._commit(draft, ready, "laid out") else None
+        return ready if self._commit(draft, ready, "buckets created") else None
 
-    def _commit(self, before: DiscountRecord | None, after: DiscountRecord, did: str) -> bool:
+    def _commit(self, before: DiscountRecord | None, after: DiscountRecord, action: str) -> bool:
         """Write it, and let this process see its own change at once; others see it within a second."""
-        done = self._store.commit(before, after, did)
+        done = self._store.commit(before, after, action)
         self._code_cache.invalidate(after.code)
         if after.show_id is not None:
             self._automatic_cache.invalidate(after.show_id)

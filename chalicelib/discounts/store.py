@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _SORT_KEY: Final = "OFFER"
-_FASTER = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_LOST_RACE_REASONS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 """Reasons for which a transaction is cancelled because someone else was faster."""
 
 
@@ -29,7 +29,7 @@ class DiscountStore:
 
     def record(self, code: str, *, strong: bool) -> DiscountRecord | None:
         """A discount: 1 RCU strong, 0.5 not."""
-        with _reaching():
+        with _translated_aws_errors():
             answer = self._dynamodb.get_item(
                 TableName=self._table,
                 Key={"pk": {"S": f"OFFER#{code}"}, "sk": {"S": _SORT_KEY}},
@@ -46,14 +46,14 @@ class DiscountStore:
         }
         found: list[DiscountRecord] = []
         while True:
-            with _reaching():
+            with _translated_aws_errors():
                 page = self._dynamodb.query(**asked)
             found += [DiscountRecord.model_validate(from_item(item)) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
                 return found
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def commit(self, before: DiscountRecord | None, after: DiscountRecord, did: str) -> bool:
+    def commit(self, before: DiscountRecord | None, after: DiscountRecord, action: str) -> bool:
         """Put a discount over exactly what was seen, with its audit and its copy, or nothing: False. 4 to 6 WCU."""
         key = {"pk": f"OFFER#{after.code}", "sk": _SORT_KEY}
         put: dict[str, Any] = {
@@ -71,7 +71,7 @@ class DiscountStore:
             "pk": f"OFFER#{after.code}",
             "sk": f"AUDIT#{after.changed_at:013d}#{after.revision}",
             "subject": after.code,
-            "did": did,
+            "action": action,
             "by": after.changed_by,
             "at": after.changed_at,
             "changes": audit_changes(before, after),
@@ -81,25 +81,25 @@ class DiscountStore:
             copy = {"pk": f"OFFERS#{after.show_id}", "sk": f"OFFER#{after.code}"} | after.model_dump()
             puts.append({"Put": {"TableName": self._table, "Item": to_item(copy)}})
         try:
-            with _reaching():
+            with _translated_aws_errors():
                 self._dynamodb.transact_write_items(TransactItems=puts)
-        except _Refused:
+        except _LostRace:
             return False
         return True
 
 
-class _Refused(Exception):
+class _LostRace(Exception):
     """A write was refused by its condition or by a rival's transaction; nothing was written."""
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
+def _translated_aws_errors() -> Iterator[None]:
     """Say ``Unavailable`` where AWS cannot be reached; the outcome of a write is then unknown."""
     try:
         yield
     except ClientError as error:
-        if _FASTER & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
-            raise _Refused from error
+        if _LOST_RACE_REASONS & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
+            raise _LostRace from error
         raise Unavailable("the shop's discounts cannot be reached at the moment") from error
     except AWS_ERRORS as error:
         raise Unavailable("the shop's discounts cannot be reached at the moment") from error

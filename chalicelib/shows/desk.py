@@ -28,7 +28,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.picture import build_live_view
 from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, short_hash
-from chalicelib.shows.store import ShowStore, member_item
+from chalicelib.shows.store import ShowStore, membership_item
 from chalicelib.shows.windows import window_state
 from chalicelib.shows.wishes import MAX_UNITS_PER_REQUEST, PutDropRequest, PutShowRequest, check_id
 from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
@@ -172,7 +172,7 @@ class Shows:
 
     def refused_cues(self, show_id: str | None) -> tuple[RefusedCue, ...]:
         """The newest hundred refused cues of a show (None: whose subject is unknown), newest first. For operators."""
-        return self._store.refusals(show_id)
+        return self._store.refused_cues(show_id)
 
     def drops(self, drop_ids: Sequence[str]) -> list[Drop]:
         """Drops as they stand, by strong reads, a hundred a call (1 RCU each); unknown ones are left out."""
@@ -194,7 +194,7 @@ class Shows:
 
     def drops_with_pending_plan(self) -> Iterator[str]:
         """Drops with a stock plan under way, or left behind: a scan of the whole table."""
-        return self._store.unfinished()
+        return self._store.drops_with_pending_plan()
 
     def _create_drop(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
         """A new drop, ready for sale; None when someone else was faster."""
@@ -212,7 +212,7 @@ class Shows:
         self._stock.lay_out(draft.id, plan_sizes(draft.first_stock, draft.usual_quantity), now)
         stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
         ready = draft.model_copy(update={"draft": False, **stamp})
-        if not self._store.commit(draft, ready, "laid out", along=member_item(draft.show_id, draft.id)):
+        if not self._store.commit(draft, ready, "buckets created", extra_item=membership_item(draft.show_id, draft.id)):
             return None
         self._invalidate(ready)
         return ready
@@ -260,14 +260,14 @@ class Shows:
 
     def _record_refusal(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> CueRefused:
         """Keep, count and log a refusal, so that nobody has to wonder why a drop did not move."""
-        self._store.put_refusal(show_id, cue, refusal, now)
+        self._store.put_refused_cue(show_id, cue, refusal, now)
         count("cues_refused")
         about = {"cue_source": cue.source, "cue_id": cue.id, "cue_type": cue.type.value, "subject": cue.subject}
         logger.warning("cue refused", extra=about | {"code": refusal.code, "detail": refusal.detail})
         return refusal
 
     def _read_view(self, show_id: str, now: Instant) -> _CachedView | None:
-        listed = self._store.members(show_id)
+        listed = self._store.list_drops(show_id)
         if listed is None:
             return None
         show, drop_ids = listed

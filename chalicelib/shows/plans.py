@@ -12,7 +12,7 @@ from chalicelib.errors import BadInput, NotFound, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.shows.model import StockAdjusted
 from chalicelib.shows.records import DropRecord, PlanRecord
-from chalicelib.shows.store import ShowStore, changed_item
+from chalicelib.shows.store import ShowStore, plan_outcome_item
 from chalicelib.stock import Stock, max_units
 
 MAX_UNITS_PER_DROP: Final = 10_000_000
@@ -30,7 +30,7 @@ def adjust_stock(
     recorded_now = False
     for _ in range(_TRIES):
         record = finish_pending_plan(store, stock, drop_id, now)
-        outcome = store.changed(drop_id, key)
+        outcome = store.plan_outcome(drop_id, key)
         if outcome is not None:
             return StockAdjusted(drop=record, quantity=outcome.quantity, moved=outcome.moved, repeated=not recorded_now)
         limit = min(MAX_UNITS_PER_DROP, max_units(record.layout, record.usual_quantity))
@@ -76,9 +76,9 @@ def _carry_out_plan(
     done = record.model_copy(
         update={"stock": record.stock + moved, "pending": None} | _audit_fields(record, plan.by, now)
     )
-    outcome_item = changed_item(record.id, plan, moved)
-    did = "stock added" if plan.quantity >= 0 else "stock taken away"
-    return done if store.commit(record, done, did, outcome_item) else None
+    outcome_item = plan_outcome_item(record.id, plan, moved)
+    action = "stock added" if plan.quantity >= 0 else "stock taken away"
+    return done if store.commit(record, done, action, outcome_item) else None
 
 
 def _audit_fields(record: DropRecord, actor: str, now: Instant) -> dict[str, Any]:

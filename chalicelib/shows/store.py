@@ -18,18 +18,18 @@ from chalicelib.stock import Summary, summary_from_record
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_REFUSALS_KEPT: Instant = 30 * DAY
+_REFUSED_CUE_RETENTION: Instant = 30 * DAY
 _MAX_REFUSED_CUES = 100
 _MAX_DROPS_PER_BATCH = 50
 """Drops in one batch read: two items each, 100 being DynamoDB's limit."""
 _BATCH_TRIES = 10
-_REFUSALS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_LOST_RACE_REASONS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 """Reasons for which a transaction is cancelled because someone else was faster."""
 _NO_SHOW = "-"
 """Stands for the show of a cue whose subject is unknown; no show can have it as its id."""
 
 
-class Moved(NamedTuple):
+class PlanOutcome(NamedTuple):
     """Units that a plan was to move, and those that it moved; negative: taken away."""
 
     quantity: int
@@ -60,35 +60,35 @@ class ShowStore:
         self,
         before: ShowRecord | DropRecord | None,
         after: ShowRecord | DropRecord,
-        did: str,
-        along: Mapping[str, Any] | None = None,
+        action: str,
+        extra_item: Mapping[str, Any] | None = None,
     ) -> bool:
         """Write ``after`` IF the record still is at the revision of ``before`` (or none is), with its audit item.
 
         ``along``: a further item. All in one transaction: 2 WCU an item of up to 1 KB. False when the record has moved
         on; then nothing was written.
         """
-        writes = [self._put_record(before, after), self._put_audit(before, after, did)]
-        if along is not None:
-            writes.append({"Put": {"TableName": self._table, "Item": to_item(along)}})
+        writes = [self._put_record(before, after), self._put_audit(before, after, action)]
+        if extra_item is not None:
+            writes.append({"Put": {"TableName": self._table, "Item": to_item(extra_item)}})
         try:
-            with _reaching():
+            with _translated_aws_errors():
                 self._dynamodb.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
-        except _Refused:
+        except _LostRace:
             return False
         return True
 
-    def changed(self, drop_id: str, key: str) -> Moved | None:
+    def plan_outcome(self, drop_id: str, key: str) -> PlanOutcome | None:
         """What a plan with this key moved; None when there was none. A strong read (1 RCU)."""
         item = self._get(f"DROP#{drop_id}", _plan_sk(key))
-        return None if item is None else Moved(int(item["quantity"]["N"]), int(item["moved"]["N"]))
+        return None if item is None else PlanOutcome(int(item["quantity"]["N"]), int(item["moved"]["N"]))
 
     def offer(self, drop_id: str) -> tuple[Drop, Summary | None] | None:
         """A drop and its summary in one query (0.5 RCU up to 4 KB); None when it is unknown or a draft."""
         found = {item["sk"]["S"]: item for item in self._query(f"DROP#{drop_id}", "DROP", "LIVE")}
-        return _offered(found.get("DROP"), found.get("LIVE"))
+        return _drop_and_summary(found.get("DROP"), found.get("LIVE"))
 
-    def members(self, show_id: str) -> tuple[Show, list[str]] | None:
+    def list_drops(self, show_id: str) -> tuple[Show, list[str]] | None:
         """A show and the ids of its drops, in order: one query (0.5 RCU for some forty drops)."""
         items = list(self._query(f"SHOW#{show_id}", "DROP#", "SHOW"))
         if not items or items[-1]["sk"]["S"] != "SHOW":
@@ -106,7 +106,7 @@ class ShowStore:
             ]
             found |= {(item["pk"]["S"], item["sk"]["S"]): item for item in self._batch(keys)}
         offered = (
-            _offered(found.get((f"DROP#{drop_id}", "DROP")), found.get((f"DROP#{drop_id}", "LIVE")))
+            _drop_and_summary(found.get((f"DROP#{drop_id}", "DROP")), found.get((f"DROP#{drop_id}", "LIVE")))
             for drop_id in drop_ids
         )
         return [offer for offer in offered if offer is not None]
@@ -115,29 +115,29 @@ class ShowStore:
         """Drops by strong reads, in batches (1 RCU each); unknown ones and drafts are left out."""
         keys = [{"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "DROP"}} for drop_id in drop_ids]
         found = (
-            _offered(item, None)
+            _drop_and_summary(item, None)
             for start in range(0, len(keys), 2 * _MAX_DROPS_PER_BATCH)
             for item in self._batch(keys[start : start + 2 * _MAX_DROPS_PER_BATCH], strong=True)
         )
         return [offered[0] for offered in found if offered is not None]
 
-    def unfinished(self) -> Iterator[str]:
+    def drops_with_pending_plan(self) -> Iterator[str]:
         """Drops with a stock plan that is not marked done: a scan of the whole table, 1 RCU for each 4 KB."""
-        asked: dict[str, Any] = {
+        query: dict[str, Any] = {
             "TableName": self._table,
             "FilterExpression": "sk = :drop AND attribute_exists(pending)",
             "ExpressionAttributeValues": {":drop": {"S": "DROP"}},
             "ConsistentRead": True,
         }
         while True:
-            with _reaching():
-                page = self._dynamodb.scan(**asked)
+            with _translated_aws_errors():
+                page = self._dynamodb.scan(**query)
             yield from (item["id"]["S"] for item in page["Items"])
             if "LastEvaluatedKey" not in page:
                 return
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def put_refusal(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> None:
+    def put_refused_cue(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> None:
         """Keep a refused cue in the show's record for thirty days. A repeat of the cue replaces it; 1 WCU."""
         refused = RefusedCue(
             source=cue.source,
@@ -153,12 +153,12 @@ class ShowStore:
             {
                 "pk": f"SHOW#{show_id or _NO_SHOW}",
                 "sk": f"CUE#{cue.time:013d}#{cue_key(cue)}",
-                "expires_at": (now + _REFUSALS_KEPT) // SECOND,
+                "expires_at": (now + _REFUSED_CUE_RETENTION) // SECOND,
                 **refused.model_dump(),
             }
         )
 
-    def refusals(self, show_id: str | None) -> tuple[RefusedCue, ...]:
+    def refused_cues(self, show_id: str | None) -> tuple[RefusedCue, ...]:
         """The newest refused cues of a show (None: of no known show), newest first."""
         newest = self._query(f"SHOW#{show_id or _NO_SHOW}", "CUE#", "CUE$", newest=_MAX_REFUSED_CUES)
         return tuple(RefusedCue.model_validate(from_item(item)) for item in newest)
@@ -179,52 +179,52 @@ class ShowStore:
         return {"Put": put}
 
     def _put_audit(
-        self, before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord, did: str
+        self, before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord, action: str
     ) -> dict[str, Any]:
         show_id = after.show_id if isinstance(after, DropRecord) else after.id
         audit = {
             "pk": f"SHOW#{show_id}",
             "sk": f"AUDIT#{after.changed_at:013d}#{after.id}#{after.revision}",
             "subject": after.id,
-            "did": did,
+            "action": action,
             "by": after.changed_by,
             "at": after.changed_at,
-            "changes": _changes(before, after),
+            "changes": _audit_changes(before, after),
         }
         return {"Put": {"TableName": self._table, "Item": to_item(audit)}}
 
     def _get(self, pk: str, sk: str) -> Item | None:
-        with _reaching():
+        with _translated_aws_errors():
             answer = self._dynamodb.get_item(
                 TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
             )
         return answer.get("Item")
 
     def _put(self, record: Mapping[str, Any]) -> None:
-        with _reaching():
+        with _translated_aws_errors():
             self._dynamodb.put_item(TableName=self._table, Item=to_item(record))
 
     def _query(self, pk: str, first: str, last: str, newest: int | None = None) -> Iterator[Item]:
         """Items of one partition between two sort keys, page by page; or the ``newest`` so many, last first."""
-        asked: dict[str, Any] = {
+        query: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
             "ExpressionAttributeValues": {":pk": {"S": pk}, ":first": {"S": first}, ":last": {"S": last}},
         }
         if newest is not None:
-            asked |= {"ScanIndexForward": False, "Limit": newest}
+            query |= {"ScanIndexForward": False, "Limit": newest}
         while True:
-            with _reaching():
-                page = self._dynamodb.query(**asked)
+            with _translated_aws_errors():
+                page = self._dynamodb.query(**query)
             yield from page["Items"]
             if newest is not None or "LastEvaluatedKey" not in page:
                 return
-            asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _batch(self, keys: list[dict[str, Any]], *, strong: bool = False) -> Iterator[Item]:
         wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": strong}}
         for _ in range(_BATCH_TRIES):
-            with _reaching():
+            with _translated_aws_errors():
                 answer = self._dynamodb.batch_get_item(RequestItems=wanted)
             yield from answer["Responses"].get(self._table, [])
             wanted = answer.get("UnprocessedKeys")
@@ -233,18 +233,18 @@ class ShowStore:
         raise WriteConflict("the drops of this show could not all be read")
 
 
-class _Refused(Exception):
+class _LostRace(Exception):
     """A write was refused by its condition or by a rival's transaction; nothing was written."""
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
+def _translated_aws_errors() -> Iterator[None]:
     """Say ``Unavailable`` where AWS cannot be reached; the outcome of a write is then unknown."""
     try:
         yield
     except ClientError as error:
-        if _REFUSALS & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
-            raise _Refused from error
+        if _LOST_RACE_REASONS & {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}:
+            raise _LostRace from error
         raise Unavailable("the shop's records cannot be reached at the moment") from error
     except AWS_ERRORS as error:
         raise Unavailable("the shop's records cannot be reached at the moment") from error
@@ -254,18 +254,18 @@ def _plan_sk(key: str) -> str:
     return f"PLAN#{key}"
 
 
-def member_item(show_id: str, drop_id: str) -> dict[str, Any]:
+def membership_item(show_id: str, drop_id: str) -> dict[str, Any]:
     """What lists a drop in its show."""
     return {"pk": f"SHOW#{show_id}", "sk": f"DROP#{drop_id}", "drop_id": drop_id}
 
 
-def changed_item(drop_id: str, plan: PlanRecord, moved: int) -> dict[str, Any]:
+def plan_outcome_item(drop_id: str, plan: PlanRecord, moved: int) -> dict[str, Any]:
     """What is written down along with a finished plan, so that its key is never counted again."""
-    asked = {"plan": plan.number, "quantity": plan.quantity, "moved": moved}
-    return {"pk": f"DROP#{drop_id}", "sk": _plan_sk(plan.key), **asked}
+    outcome = {"plan": plan.number, "quantity": plan.quantity, "moved": moved}
+    return {"pk": f"DROP#{drop_id}", "sk": _plan_sk(plan.key), **outcome}
 
 
-def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None] | None:
+def _drop_and_summary(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None] | None:
     """A drop for sale and its summary; None for an unknown one and a draft."""
     if drop is None or drop.get("draft", {}).get("BOOL"):
         return None
@@ -273,7 +273,7 @@ def _offered(drop: Item | None, live: Item | None) -> tuple[Drop, Summary | None
     return Drop.model_validate(from_item(drop)), summary
 
 
-def _changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
+def _audit_changes(before: ShowRecord | DropRecord | None, after: ShowRecord | DropRecord) -> dict[str, Any]:
     """What a write changes, for its audit item: ``{field: {"from": …, "to": …}}``; absent ends are None."""
     was = {} if before is None else before.model_dump(exclude=set(AUDIT_FIELDS))
     will_be = after.model_dump(exclude=set(AUDIT_FIELDS))

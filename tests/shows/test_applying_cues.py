@@ -107,7 +107,7 @@ def test_the_same_cue_twice_at_once_is_applied_once(tables: Tables, moment: str)
     hook = once_at("transact_write_items", lambda: answers.append(stage.shows.apply_cue(cue, NOW)))
     answers.append(Stage(tables, Interposed(tables.dynamodb, **{moment: hook})).shows.apply_cue(cue, NOW))
     assert sorted(type(answer).__name__ for answer in answers) == ["CueApplied", "CueRepeated"]
-    assert len([item for item in stage.kept("SHOW#s1") if item.get("did") == CueType.OPEN]) == 1
+    assert len([item for item in stage.kept("SHOW#s1") if item.get("action") == CueType.OPEN]) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

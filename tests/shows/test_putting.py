@@ -36,9 +36,9 @@ def test_who_changed_what_and_when_is_kept(tables: Tables) -> None:
     stage.shows.put_drop("d1", a_drop(title="Better lamp"), "bob", LATER)
     last = stage.kept("SHOW#s1")[3]
     assert last["sk"] == f"AUDIT#{LATER}#d1#3"
-    assert {name: last[name] for name in ("subject", "did", "by", "at")} == {
+    assert {name: last[name] for name in ("subject", "action", "by", "at")} == {
         "subject": "d1",
-        "did": "put",
+        "action": "put",
         "by": "bob",
         "at": LATER,
     }
