@@ -167,7 +167,7 @@ def _show(show: Show) -> Json:
 
 
 def _drop(drop: Drop) -> Json:
-    inner = {"id", "homes", "unit_price", "currency"}
+    inner = {"id", "bucket_count", "unit_price", "currency"}
     shown = drop.model_dump(include=set(Drop.model_fields) - inner)
     price = {"amount": drop.unit_price, "currency": drop.currency}
     return _times({"drop_id": drop.id, "unit_price": price} | shown, "opens_at", "closes_at")

@@ -187,7 +187,7 @@ def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant)
     for _ in range(_TRIES):
         if record is None:
             raise NotFound("There is no such drop.", field="id")
-        counted = context.stock.audit(record.drop.layout, record.drop.stock, now, record.plan)
+        counted = context.stock.audit(record.drop.pool, record.drop.stock, now, record.plan)
         after = context.shows.drop_with_plan(drop_id)
         if after == record or not counted.mismatches:
             return record, counted
@@ -246,7 +246,7 @@ def _confirm(
     """Those of the suspects that a second reading of both sides shows too. Cut short, ``names`` are not complete."""
     if not suspects:
         return []
-    refs = [(drop.layout, _hold_ref(one)) for one in suspects]
+    refs = [(drop.pool, _hold_ref(one)) for one in suspects]
     read_again = {
         one.hold_id: status for one, status in zip(suspects, context.stock.get_hold_statuses(refs), strict=True)
     }
@@ -297,7 +297,7 @@ def _drop_mismatches(
         and not grace.is_recent(record.changed_at)
     )
     if quiet and _summary_is_stale(result.stock, grace):
-        again = context.stock.audit(record.drop.layout, record.drop.stock, grace.now, record.plan)
+        again = context.stock.audit(record.drop.pool, record.drop.stock, grace.now, record.plan)
         if _summary_is_stale(again, grace):
             descriptions.append("the live summary is not what the buckets add up to, and nothing changed for a minute")
     return descriptions

@@ -164,15 +164,15 @@ def take_units(
     answer: TakeResult = Busy(_BUSY_RETRY_MS)
     name = hold_id(basket.purchase_id, drop.id, basket.version, quantity)  # the same for fewer: a repeat finds them
     for _ in range(_MAX_SMALLER_OFFERS):
-        answer = context.stock.take(drop.layout, name, wanted, expires_at, offer.summary, now=now)
+        answer = context.stock.take(drop.pool, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
-            answer = context.stock.find_hold(drop.layout, name) or answer
+            answer = context.stock.find_hold(drop.pool, name) or answer
         if not isinstance(answer, Fewer):
             break
         wanted = answer.quantity
     if isinstance(answer, Taken):
         if not answer.committed:
-            basket.new_holds.append((drop.layout, answer.hold))
+            basket.new_holds.append((drop.pool, answer.hold))
         if answer.hold.quantity < quantity:
             content = f"Only {answer.hold.quantity} of {quantity} were left."
             basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
@@ -212,7 +212,7 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         title=drop.title,
         unit_price=drop.unit_price,
         quantity=hold.quantity,
-        homes=drop.homes,
+        homes=drop.bucket_count,
         holds=(hold,),
         price_until=(hold.expires_at + drop.hold_seconds) * 1000,
         max_hold_until=hold.expires_at + (MAX_HOLD_FACTOR - 1) * drop.hold_seconds,

@@ -75,7 +75,7 @@ def repair_drop(
     if had_plan:
         context.shows.finish_pending_plan(drop_id, now)
     drop_audit = audit(context, drop_id, now, time_is_up)
-    repair = _DropRepair(context, drop_audit.drop.layout, enqueue_capture, now, RepairReport(plan_finished=had_plan))
+    repair = _DropRepair(context, drop_audit.drop.pool, enqueue_capture, now, RepairReport(plan_finished=had_plan))
     steps: list[tuple[str, Callable[[], bool]]] = [
         (one.fault, partial(repair.repair_hold, one)) for one in drop_audit.discrepancies
     ]
@@ -87,7 +87,7 @@ def repair_drop(
             logger.warning("not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
         repair.report.left += not done
-    live, fresh = drop_audit.stock.live, context.stock.refresh(drop_audit.drop.layout, now)
+    live, fresh = drop_audit.stock.live, context.stock.refresh(drop_audit.drop.pool, now)
     repair.report.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
     logger.info("drop repaired", extra={"drop": drop_id, "found": len(steps), "left": repair.report.left})
     return drop_audit, repair.report

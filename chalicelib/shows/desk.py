@@ -201,8 +201,8 @@ class Shows:
         show = self._store.show(request.show_id)
         if show is None:
             raise BadInput(f"$.show_id: no show {request.show_id}", field="$.show_id", code="unknown_show")
-        homes = len(plan_sizes(request.stock, request.usual_quantity))
-        draft = putting.new_drop(drop_id, request, show, homes, actor, now)
+        bucket_count = len(plan_sizes(request.stock, request.usual_quantity))
+        draft = putting.new_drop(drop_id, request, show, bucket_count, actor, now)
         if not self._store.commit(None, draft, "put"):
             return None
         return self._finish_draft(draft, actor, now)
@@ -282,7 +282,7 @@ class Shows:
             return None
         drop, summary = found
         if summary is None or has_expired_hold(summary, now):
-            summary = self._stock.refresh(drop.layout, now)
+            summary = self._stock.refresh(drop.pool, now)
         return Offer(drop, summary)
 
     def _invalidate(self, changed: Show | Drop) -> None:

@@ -57,7 +57,7 @@ class Drop(FrozenModel):
     currency: Currency
     stock: int
     """Units offered, stock added later included."""
-    homes: int
+    bucket_count: int
     """Number of home buckets, fixed for the drop's life."""
     usual_quantity: int = 1
     hold_seconds: int = 300
@@ -81,8 +81,8 @@ class Drop(FrozenModel):
         return earlier if earlier is not None and earlier > self.unit_price else None
 
     @property
-    def layout(self) -> Layout:
-        return Layout(self.id, self.homes)
+    def pool(self) -> Layout:
+        return Layout(self.id, self.bucket_count)
 
 
 class DropState(StrEnum):

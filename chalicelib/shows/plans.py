@@ -33,7 +33,7 @@ def adjust_stock(
         outcome = store.plan_outcome(drop_id, key)
         if outcome is not None:
             return StockAdjusted(drop=record, quantity=outcome.quantity, moved=outcome.moved, repeated=not recorded_now)
-        limit = min(MAX_UNITS_PER_DROP, max_units(record.layout, record.usual_quantity))
+        limit = min(MAX_UNITS_PER_DROP, max_units(record.pool, record.usual_quantity))
         if record.stock + quantity > limit:
             raise BadInput(f"$.quantity: this drop may grow to {limit} units; put another one", field="$.quantity")
         # If anything was recorded since the key was looked up, the revision differs and this is refused.
@@ -66,10 +66,10 @@ def _carry_out_plan(
 ) -> DropRecord | None:
     """Carry a recorded plan out and mark it done, with its key; None when someone else changed the drop meanwhile."""
     if plan.quantity >= 0:
-        stock.add_units(record.layout, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity)
+        stock.add_units(record.pool, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity)
         moved = plan.quantity
     else:
-        taken = stock.withdraw_units(record.layout, plan.number, -plan.quantity, now)
+        taken = stock.withdraw_units(record.pool, plan.number, -plan.quantity, now)
         if taken is None:
             return None
         moved = -taken

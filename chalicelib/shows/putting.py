@@ -53,7 +53,7 @@ def check_window(request: PutDropRequest) -> None:
 
 
 def new_drop(
-    drop_id: str, request: PutDropRequest, show: ShowRecord, homes: int, actor: str, now: Instant
+    drop_id: str, request: PutDropRequest, show: ShowRecord, bucket_count: int, actor: str, now: Instant
 ) -> DropRecord:
     """The draft of a new drop: nobody is sold it before its buckets are laid out and the draft mark is taken away."""
     if request.unit_price.currency != show.currency:
@@ -67,7 +67,7 @@ def new_drop(
         currency=request.unit_price.currency,
         stock=request.stock,
         first_stock=request.stock,
-        homes=homes,
+        bucket_count=bucket_count,
         market=show.market,
         opens_at=request.opens_at,
         requested_opens_at=request.opens_at,

@@ -46,7 +46,7 @@ class Ground:
         request = {"show_id": _SHOW, "sku": "MUG", "title": "Mug", "stock": units, "opens_at": rfc3339(now - 1_000)}
         price = {"unit_price": {"amount": 1200, "currency": "GBP"}}
         drop, _ = self.shows.put_drop(drop_id, PutDropRequest.from_body(request | price), "bench", now)
-        return drop.layout
+        return drop.pool
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def take_once(ground: Ground, drop: str, buyer: int, now: Instant) -> TakeResult
         raise LookupError(f"no drop {drop}")
     hold = hold_id(f"buyer-{buyer}", drop, 1, 1)
     until = now // SECOND + HOLD_SECONDS
-    return ground.stock.take(offer.drop.layout, hold, 1, until, offer.summary, now=now)
+    return ground.stock.take(offer.drop.pool, hold, 1, until, offer.summary, now=now)
 
 
 def counter(ground: Ground) -> Attempt:

@@ -59,7 +59,7 @@ class ShopFixture:
         """Units available, held and sold, from the buckets themselves; nothing in them mismatches."""
         drop = self.shows.drop(drop_id)
         assert drop is not None
-        audit = self.stock.audit(drop.layout, drop.stock, now=now)
+        audit = self.stock.audit(drop.pool, drop.stock, now=now)
         assert not audit.mismatches
         return audit.available, audit.held, audit.sold
 

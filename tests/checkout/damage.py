@@ -31,7 +31,7 @@ def update_summary(shop: ShopFixture, now: Instant) -> None:
     """What the stream of the stock table does within a second."""
     record = shop.shows.drop_with_plan("mug")
     assert record is not None
-    shop.stock.refresh(record.drop.layout, now)
+    shop.stock.refresh(record.drop.pool, now)
 
 
 def audited_with_stale_summary(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
@@ -107,7 +107,7 @@ def orphan_hold(shop: ShopFixture, quantity: int = 1, now: Instant = NOW) -> Hol
     assert offer is not None
     name = hold_id("x" * 22, "mug", 1, quantity)
     expires_at = now // SECOND + offer.drop.hold_seconds
-    answer = shop.stock.take(offer.drop.layout, name, quantity, expires_at, None, now=now)
+    answer = shop.stock.take(offer.drop.pool, name, quantity, expires_at, None, now=now)
     assert isinstance(answer, Taken)
     return answer.hold
 

@@ -83,7 +83,7 @@ def test_when_all_units_are_held_the_next_lapse_is_told(shop: ShopFixture) -> No
 def test_sold_out_is_said_when_every_unit_is_sold(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     shop.paid(("mug", 1))
-    shop.stock.refresh(shop.shows.drop("mug").layout, now=NOW + SECOND)  # type: ignore[union-attr]
+    shop.stock.refresh(shop.shows.drop("mug").pool, now=NOW + SECOND)  # type: ignore[union-attr]
     answer = shop.checkout.create(a_purchase_request(("mug", 1), key="other"), NOW + 3 * SECOND)
     assert said(answer) == ["out_of_stock"]
     assert isinstance(answer, NoPurchase)

@@ -234,7 +234,7 @@ def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) 
     shop.paid(("mug", 1))
     drop = shop.shows.drop("mug")
     assert drop is not None
-    shop.stock.refresh(drop.layout, now=NOW + 1_500)
+    shop.stock.refresh(drop.pool, now=NOW + 1_500)
     meter = Meter(shop)
     with meter.measured() as refused:
         answer = shop.checkout.create(a_purchase_request(("mug", 1), key="late"), NOW + 3_000)

@@ -131,7 +131,7 @@ def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, mov
     assert found.status is not None
     CHANGES[move](shop, purchase)
     before = bucket(shop)
-    assert not shop.stock.release_orphan(audited(shop).drop.layout, found.hold_id, found.status)
+    assert not shop.stock.release_orphan(audited(shop).drop.pool, found.hold_id, found.status)
     assert bucket(shop) == before
 
 
@@ -156,7 +156,7 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
 
 def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
-    assert shop.stock.release_orphan(audited(shop).drop.layout, hold_of(purchase).id, _hold_status(shop, purchase))
+    assert shop.stock.release_orphan(audited(shop).drop.pool, hold_of(purchase).id, _hold_status(shop, purchase))
     rival = shop.paid(("mug", 9), key="rival")
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.capture(purchase.id, 1, LATER)
@@ -166,7 +166,7 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
 
 
 def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
-    (status,) = shop.stock.get_hold_statuses([(audited(shop).drop.layout, hold_of(purchase))])
+    (status,) = shop.stock.get_hold_statuses([(audited(shop).drop.pool, hold_of(purchase))])
     return status
 
 
@@ -174,7 +174,7 @@ def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopF
     sold = shop.placed(("mug", 2))
     set_attributes(shop, sold, state="cancelled")
     repaired(shop)
-    layout, order = audited(shop).drop.layout, order_ref_of(sold)
+    layout, order = audited(shop).drop.pool, order_ref_of(sold)
     assert type(shop.stock.commit(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
     late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
     assert type(late).__name__ == "Busy"

@@ -134,7 +134,7 @@ def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew
     shop.drop("mug", stock=2)
     kept, lost = shop.open_purchase(("mug", 1), key="kept"), shop.open_purchase(("mug", 1), key="lost")
     late = NOW + 2 * MAX_HOLD
-    shop.stock.release(shop.shows.drop("mug").layout, lost.lines[0].holds[0])  # type: ignore[union-attr]
+    shop.stock.release(shop.shows.drop("mug").pool, lost.lines[0].holds[0])  # type: ignore[union-attr]
     assert completed(shop, kept, "pay-kept", late).purchase.state is PurchaseState.PLACED
     assert said(completed(shop, lost, "pay-lost", late))[0] == "hold_lapsed"
     assert shop.counts("mug", late) == (1, 0, 1)

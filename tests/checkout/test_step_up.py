@@ -80,7 +80,7 @@ def test_declines_beside_as_many_sales_are_half_of_what_was_tried(tables: Tables
     attempt_payment(shop, "bad")
     for number in range(4):
         attempt_payment(shop, f"good-{number}", "ok")
-        shop.stock.refresh(drop.layout, now=NOW + number)
+        shop.stock.refresh(drop.pool, now=NOW + number)
     for number in range(3):
         assert not shop.checkout.risk.requires_step_up("mug", NOW + number * SECOND)
         attempt_payment(shop, f"bad-{number}")

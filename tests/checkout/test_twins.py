@@ -39,7 +39,7 @@ def refresh(shop: ShopFixture, now: int) -> None:
     for drop_id in ("plate", "bowl"):
         drop = shop.shows.drop(drop_id)
         assert drop is not None
-        shop.stock.refresh(drop.layout, now)
+        shop.stock.refresh(drop.pool, now)
 
 
 def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase(shop: ShopFixture) -> None:

@@ -41,8 +41,8 @@ def drops(state: State) -> Iterator[str]:
             continue
         if not listed:
             yield f"{drop} is not listed in its show"
-        if set(state.buckets[drop]) != set(range(record["homes"])):
-            yield f"{drop} has buckets {sorted(state.buckets[drop])}, not {record['homes']}"
+        if set(state.buckets[drop]) != set(range(record["bucket_count"])):
+            yield f"{drop} has buckets {sorted(state.buckets[drop])}, not {record['bucket_count']}"
         yield from _offered(state, drop, record)
     for subject, revision in state.revisions.items():
         if sorted(state.audits[subject]) != list(range(1, revision + 1)):

@@ -125,7 +125,7 @@ def lay_out(race: Race) -> None:
     for drop_id, sizes in race.drops:
         drop = Drop(
             id=drop_id, show_id="s", sku=drop_id, title=drop_id, unit_price=PRICE, currency="GBP", stock=sum(sizes),
-            homes=len(sizes), hold_seconds=HOLD_SECONDS, opens_at=0,
+            bucket_count=len(sizes), hold_seconds=HOLD_SECONDS, opens_at=0,
         )  # fmt: skip
         record = {"pk": f"DROP#{drop_id}", "sk": "DROP", **drop.model_dump(exclude_none=True)}
         client.put_item(TableName=race.commerce_table, Item=to_item(record))

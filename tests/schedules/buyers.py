@@ -84,9 +84,17 @@ class World:
         self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
         self.ids: set[str] = set()
         drop = Drop(
-            id="mug", show_id="s", sku="m", title="Mug", unit_price=PRICE, currency="GBP", stock=sum(SIZES), homes=2,
-            hold_seconds=HOLD_SECONDS, opens_at=0,
-        )  # fmt: skip
+            id="mug",
+            show_id="s",
+            sku="m",
+            title="Mug",
+            unit_price=PRICE,
+            currency="GBP",
+            stock=sum(SIZES),
+            bucket_count=2,
+            hold_seconds=HOLD_SECONDS,
+            opens_at=0,
+        )
         record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"

@@ -50,9 +50,20 @@ class Drop(Buckets):
 
     def record(self) -> None:
         record = DropRecord(
-            id="d", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=self.size, homes=3,
-            created_by="ann", created_at=0, changed_by="ann", changed_at=0, first_stock=self.size,
-        )  # fmt: skip
+            id="d",
+            show_id="s",
+            sku="m",
+            title="Mug",
+            unit_price=1_000,
+            currency="GBP",
+            stock=self.size,
+            bucket_count=3,
+            created_by="ann",
+            created_at=0,
+            changed_by="ann",
+            changed_at=0,
+            first_stock=self.size,
+        )
         item = {"pk": "DROP#d", "sk": "DROP", **record.model_dump()}
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"

@@ -71,9 +71,17 @@ class World:
         self.stage = Stage(seed, lambda: None)
         self.bank = _Bank(self.stage)
         drop = Drop(
-            id="mug", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=AT_ONCE + 8, homes=3,
-            hold_seconds=600, opens_at=0,
-        )  # fmt: skip
+            id="mug",
+            show_id="s",
+            sku="m",
+            title="Mug",
+            unit_price=1_000,
+            currency="GBP",
+            stock=AT_ONCE + 8,
+            bucket_count=3,
+            hold_seconds=600,
+            opens_at=0,
+        )
         record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"

@@ -60,9 +60,18 @@ class World:
         self.random = Random(seed)
         self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
         drop = Drop(
-            id="mug", show_id="s", sku="m", title="Mug", unit_price=1_000, currency="GBP", stock=sum(SIZES), homes=2,
-            hold_seconds=30, limit_per_buyer=LIMIT, opens_at=0,
-        )  # fmt: skip
+            id="mug",
+            show_id="s",
+            sku="m",
+            title="Mug",
+            unit_price=1_000,
+            currency="GBP",
+            stock=sum(SIZES),
+            bucket_count=2,
+            hold_seconds=30,
+            limit_per_buyer=LIMIT,
+            opens_at=0,
+        )
         record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
         self.stage.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"

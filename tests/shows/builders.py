@@ -45,7 +45,7 @@ def a_cue(kind: CueType, at: Instant = NOW, **changes: Any) -> Cue:
 
 def a_record(**changes: Any) -> DropRecord:
     """A drop's record, made long before the show."""
-    made = NOW - 3_600 * SECOND
+    created = NOW - 3_600 * SECOND
     given = {
         "id": "d1",
         "show_id": "s1",
@@ -55,11 +55,11 @@ def a_record(**changes: Any) -> DropRecord:
         "currency": "GBP",
         "stock": 3,
         "first_stock": 3,
-        "homes": 1,
+        "bucket_count": 1,
         "created_by": "ann",
-        "created_at": made,
+        "created_at": created,
         "changed_by": "ann",
-        "changed_at": made,
+        "changed_at": created,
     }
     return DropRecord.model_validate(given | changes)
 

@@ -16,7 +16,7 @@ LATER = NOW + SECOND
 
 def audited(stage: Stage) -> tuple[int, int, tuple[str, ...]]:
     drop = stage.drop()
-    audit = stage.stock.audit(drop.layout, drop.stock, LATER)
+    audit = stage.stock.audit(drop.pool, drop.stock, LATER)
     return drop.stock, audit.available, audit.mismatches
 
 
@@ -77,7 +77,7 @@ def test_a_drop_grows_in_the_buckets_it_has(tables: Tables) -> None:
     stage.shows.adjust_stock("d1", 976, "key-1", "ann", NOW)
     with pytest.raises(BadInput, match="may grow to 1000 units"):
         stage.shows.adjust_stock("d1", 1, "key-2", "ann", NOW)
-    assert stage.drop().homes == 1
+    assert stage.drop().bucket_count == 1
     assert audited(stage) == (1_000, 1_000, ())
 
 
@@ -87,9 +87,9 @@ def test_added_units_are_sold_to_the_last(tables: Tables) -> None:
     drop, sold = stage.drop(), 0
     for turn in range(900):
         now = NOW + 1_100 * turn
-        answer = stage.stock.take(drop.layout, hold_id(f"p{turn}", "d1", 1, 1), 1, now // 1000 + 60, None, now=now)
+        answer = stage.stock.take(drop.pool, hold_id(f"p{turn}", "d1", 1, 1), 1, now // 1000 + 60, None, now=now)
         if isinstance(answer, Taken):
-            stage.stock.commit(drop.layout, answer.hold, 1, OrderRef(f"order-{turn:03}", 1))
+            stage.stock.commit(drop.pool, answer.hold, 1, OrderRef(f"order-{turn:03}", 1))
             sold += 1
         elif isinstance(answer, SoldOut):
             break
@@ -136,11 +136,11 @@ def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None
     drop, taken = stage.drop(), 0
     for number in range(20):
         name = hold_id(f"p{number}", "d1", 1, 1)
-        answer = stage.stock.take(drop.layout, name, 1, LATER // 1000 + 60, None, now=NOW)
+        answer = stage.stock.take(drop.pool, name, 1, LATER // 1000 + 60, None, now=NOW)
         assert isinstance(answer, Taken)
         taken += 1
         if number % 2:
-            stage.stock.commit(drop.layout, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
+            stage.stock.commit(drop.pool, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
     first = stage.shows.adjust_stock("d1", -15, "key-1", "ann", NOW)
     assert (first.quantity, first.moved, first.drop.stock, first.repeated) == (-15, -15, 45, False)
     assert audited(stage) == (45, 45 - taken, ())
@@ -154,7 +154,7 @@ def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None
 
 def test_lapsed_holds_are_taken_away_too(tables: Tables) -> None:
     stage = Stage(tables).set(stock=3)
-    stage.stock.take(stage.drop().layout, hold_id("p", "d1", 1, 2), 2, NOW // 1000 - 60, None, now=NOW)
+    stage.stock.take(stage.drop().pool, hold_id("p", "d1", 1, 2), 2, NOW // 1000 - 60, None, now=NOW)
     assert stage.shows.adjust_stock("d1", -3, "key-1", "ann", NOW).moved == -3
     assert audited(stage) == (0, 0, ())
 

@@ -30,8 +30,8 @@ def live(stage: Stage, now: int = NOW) -> LiveShow:
 
 
 def hold(stage: Stage, purchase: str, quantity: int = 1) -> None:
-    stage.stock.take(stage.drop().layout, hold_id(purchase, "d1", 1, quantity), quantity, UNTIL, None, now=NOW)
-    stage.stock.refresh(stage.drop().layout, NOW)
+    stage.stock.take(stage.drop().pool, hold_id(purchase, "d1", 1, quantity), quantity, UNTIL, None, now=NOW)
+    stage.stock.refresh(stage.drop().pool, NOW)
 
 
 def test_nothing_is_known_of_what_does_not_exist(tables: Tables) -> None:

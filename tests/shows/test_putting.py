@@ -27,8 +27,8 @@ def test_a_new_drop_has_all_its_units_and_waits_for_its_cue(tables: Tables) -> N
     stage = Stage(tables).set(stock=100)
     seen = stage.seen()
     assert (seen.state, seen.size, seen.available) == (DropState.SCHEDULED, 100, 100)
-    assert (stage.drop().homes, stage.drop().stock) == (5, 100)
-    assert stage.stock.audit(stage.drop().layout, 100, NOW).mismatches == ()
+    assert (stage.drop().bucket_count, stage.drop().stock) == (5, 100)
+    assert stage.stock.audit(stage.drop().pool, 100, NOW).mismatches == ()
 
 
 def test_who_changed_what_and_when_is_kept(tables: Tables) -> None:
@@ -149,13 +149,13 @@ def test_a_drop_is_whole_or_not_for_sale_wherever_the_process_died(tables: Table
         except Died:
             alive = Stage(tables)
             offer = alive.shows.offer(drop_id, NOW)
-            assert offer is None or alive.stock.audit(offer.drop.layout, 60, NOW).mismatches == ()
+            assert offer is None or alive.stock.audit(offer.drop.pool, 60, NOW).mismatches == ()
             alive.shows.put_drop(drop_id, a_drop(stock=60), "ann", LATER)
         else:
             break
         drop = alive.shows.drop(drop_id)
         assert drop is not None
-        audit = alive.stock.audit(drop.layout, 60, LATER)
+        audit = alive.stock.audit(drop.pool, 60, LATER)
         assert (audit.size, audit.available, audit.mismatches) == (60, 60, ())
         live = alive.shows.live("s1", LATER)
         assert live is not None
@@ -173,7 +173,7 @@ def test_of_two_who_make_a_drop_at_once_the_first_decides_its_stock(tables: Tabl
     with pytest.raises(Conflict) as refusal:
         Stage(tables, client).shows.put_drop("d1", a_drop(stock=100), "ann", NOW)
     assert refusal.value.field == "$.stock"
-    assert rival.stock.audit(rival.drop().layout, 50, NOW).mismatches == ()
+    assert rival.stock.audit(rival.drop().pool, 50, NOW).mismatches == ()
 
 
 def test_two_changes_at_once_both_take_effect(tables: Tables) -> None:

@@ -21,7 +21,7 @@ EVENT = json.loads((Path(__file__).parent.parent / "events" / "dynamodb_stock.js
 
 
 def hold(stage: Stage) -> None:
-    stage.stock.take(stage.drop().layout, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
+    stage.stock.take(stage.drop().pool, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
 
 
 def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> None:
