@@ -9,7 +9,7 @@ from pydantic import Field
 from chalicelib.discounts.records import DiscountRecord
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import Instant
-from chalicelib.shows import Id, Price, Show, StrictModel, Text, Units, When
+from chalicelib.shows import Id, Price, Show, StrictModel, Text, Timestamp, Units
 from chalicelib.stock import plan_sizes
 
 _MAX_USES_OF_MONEY_BUDGET: Final = 1_000_000
@@ -30,8 +30,8 @@ class PutDiscountRequest(StrictModel):
     amount: Price | None = None
     max_amount: Price | None = None
     minimum_subtotal: Price | None = None
-    starts_at: When | None = None
-    ends_at: When | None = None
+    starts_at: Timestamp | None = None
+    ends_at: Timestamp | None = None
     limit_per_buyer: Units | None = None
     budget_uses: Units | None = None
     budget_amount: Price | None = None

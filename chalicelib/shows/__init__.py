@@ -25,7 +25,7 @@ from chalicelib.shows.model import (
 )
 from chalicelib.shows.reading import parse_cue
 from chalicelib.shows.windows import drop_state, window_state
-from chalicelib.shows.wishes import Price, PutDropRequest, PutShowRequest, StrictModel, Text, Units, When
+from chalicelib.shows.wishes import Price, PutDropRequest, PutShowRequest, StrictModel, Text, Timestamp, Units
 
 __all__ = [
     "Cue",
@@ -53,8 +53,8 @@ __all__ = [
     "StockAdjusted",
     "StrictModel",
     "Text",
+    "Timestamp",
     "Units",
-    "When",
     "drop_state",
     "is_id",
     "parse_cue",

@@ -12,7 +12,7 @@ from chalicelib.shows.records import DropRecord, ShowRecord
 from chalicelib.shows.windows import window_state
 from chalicelib.shows.wishes import PutDropRequest, PutShowRequest
 
-_FREE = (
+_CHANGEABLE_FIELDS = (
     "title",
     "hold_seconds",
     "max_quantity",
@@ -22,27 +22,27 @@ _FREE = (
     "commission_bps",
     "tax_category",
 )
-_FIXED = ("show_id", "sku", "usual_quantity")
-_COPIED = _FREE + _FIXED
+_FIXED_FIELDS = ("show_id", "sku", "usual_quantity")
+_COPIED_FIELDS = _CHANGEABLE_FIELDS + _FIXED_FIELDS
 
 
 def new_show(show_id: str, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
     """The record of a new show."""
     return ShowRecord(
-        id=show_id, **_of_show(request), created_by=actor, created_at=now, changed_by=actor, changed_at=now
+        id=show_id, **_show_fields(request), created_by=actor, created_at=now, changed_by=actor, changed_at=now
     )
 
 
 def changed_show(record: ShowRecord, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
     """The show as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed."""
-    changes = {name: value for name, value in _of_show(request).items() if getattr(record, name) != value}
+    changes = {name: value for name, value in _show_fields(request).items() if getattr(record, name) != value}
     for name in ("currency", "market"):
         if name in changes:
             raise Conflict(f"$.{name}: fixed when the show was made, as its drops depend on it", field=f"$.{name}")
     return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
 
 
-def _of_show(request: PutShowRequest) -> dict[str, Any]:
+def _show_fields(request: PutShowRequest) -> dict[str, Any]:
     return request.model_dump() | {"channels": tuple(request.channels)}
 
 
@@ -62,7 +62,7 @@ def new_drop(
         )
     return DropRecord(
         id=drop_id,
-        **{name: getattr(request, name) for name in _COPIED},
+        **{name: getattr(request, name) for name in _COPIED_FIELDS},
         unit_price=request.unit_price.amount,
         currency=request.unit_price.currency,
         stock=request.stock,
@@ -86,9 +86,9 @@ def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: I
 
     A body is compared with the operator's last one where cues move things: repeating it undoes no cue.
     """
-    _refuse_what_is_fixed(record, request)
+    _check_fixed_fields(record, request)
     changes: dict[str, Any] = {
-        name: getattr(request, name) for name in _FREE if getattr(request, name) != getattr(record, name)
+        name: getattr(request, name) for name in _CHANGEABLE_FIELDS if getattr(request, name) != getattr(record, name)
     }
     if request.unit_price.amount != record.unit_price:
         changes |= price_change(record, request.unit_price.amount, now)
@@ -96,8 +96,8 @@ def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: I
     return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
 
 
-def _refuse_what_is_fixed(record: DropRecord, request: PutDropRequest) -> None:
-    for name in _FIXED:
+def _check_fixed_fields(record: DropRecord, request: PutDropRequest) -> None:
+    for name in _FIXED_FIELDS:
         if getattr(request, name) != getattr(record, name):
             raise Conflict(f"$.{name}: fixed when the drop was made", field=f"$.{name}")
     if request.unit_price.currency != record.currency:

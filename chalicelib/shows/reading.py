@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from chalicelib.errors import BadInput
 from chalicelib.shows.model import Cue, CueType, Id
-from chalicelib.shows.wishes import MAX_FIELD_PATH, StrictModel, Units, When, named
+from chalicelib.shows.wishes import MAX_FIELD_PATH, StrictModel, Timestamp, Units, to_bad_input
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -26,31 +26,31 @@ class _Envelope(BaseModel):
     source: Annotated[str, StringConstraints(min_length=1, max_length=256)]
     type: Annotated[CueType, Field(strict=False)]
     subject: Id
-    time: When
+    time: Timestamp
     datacontenttype: Annotated[str, StringConstraints(pattern=_JSON)] | None = None
 
 
-class _Nothing(StrictModel):
+class _NoData(StrictModel):
     pass
 
 
-class _Open(StrictModel):
-    closes_at: When | None = None
+class _OpenData(StrictModel):
+    closes_at: Timestamp | None = None
     reopen: bool = False
 
 
-class _Extend(StrictModel):
-    closes_at: When
+class _ExtendData(StrictModel):
+    closes_at: Timestamp
 
 
-class _StockChanged(StrictModel):
+class _StockAddedData(StrictModel):
     quantity: Units
 
 
-_DATA: Mapping[CueType, type[StrictModel]] = {
-    CueType.OPEN: _Open,
-    CueType.EXTEND: _Extend,
-    CueType.STOCK_ADDED: _StockChanged,
+_DATA_MODELS: Mapping[CueType, type[StrictModel]] = {
+    CueType.OPEN: _OpenData,
+    CueType.EXTEND: _ExtendData,
+    CueType.STOCK_ADDED: _StockAddedData,
 }
 
 
@@ -62,16 +62,16 @@ def parse_cue(event: Mapping[str, Any]) -> Cue:
     """
     if not isinstance(event, Mapping):
         raise BadInput("$: must be a CloudEvents 1.0 JSON object", field="$")
-    _refuse_foreign_names(event)
+    _check_attribute_names(event)
     try:
         envelope = _Envelope.model_validate(event)
     except ValidationError as error:
-        raise named(error) from None
+        raise to_bad_input(error) from None
     data = event.get("data")
     try:
-        content = _DATA.get(envelope.type, _Nothing).model_validate({} if data is None else data)
+        content = _DATA_MODELS.get(envelope.type, _NoData).model_validate({} if data is None else data)
     except ValidationError as error:
-        raise named(error, root="$.data") from None
+        raise to_bad_input(error, root="$.data") from None
     attributes = envelope.model_dump(exclude={"specversion", "datacontenttype"})
     cue = Cue.model_validate(attributes | content.model_dump())
     if cue.closes_at is not None and cue.closes_at <= cue.time:
@@ -79,7 +79,7 @@ def parse_cue(event: Mapping[str, Any]) -> Cue:
     return cue
 
 
-def _refuse_foreign_names(event: Mapping[str, Any]) -> None:
+def _check_attribute_names(event: Mapping[str, Any]) -> None:
     for name in event:
         if name == "data_base64" or not isinstance(name, str) or not _EXTENSION.fullmatch(name):
             where = f"$.{name}"[:MAX_FIELD_PATH]

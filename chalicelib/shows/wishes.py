@@ -17,7 +17,7 @@ _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|
 _EARLIEST, _LATEST = instants.parse_rfc3339("2000-01-01T00:00:00Z"), instants.parse_rfc3339("2200-01-01T00:00:00Z")
 
 
-def when(value: object) -> Instant:
+def parse_timestamp(value: object) -> Instant:
     """The instant of an RFC 3339 date-time between the years 2000 and 2200; ``ValueError`` for anything else."""
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise ValueError("must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z")
@@ -27,7 +27,7 @@ def when(value: object) -> Instant:
     return instant
 
 
-def _iana(name: str) -> str:
+def _check_time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -35,9 +35,9 @@ def _iana(name: str) -> str:
     return name
 
 
-When = Annotated[Instant, BeforeValidator(when)]
+Timestamp = Annotated[Instant, BeforeValidator(parse_timestamp)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
-TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_iana)]
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_check_time_zone)]
 WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/]\S*$")]
 MAX_UNITS_PER_REQUEST = 1_000_000
 MAX_FIELD_PATH = 200
@@ -56,7 +56,7 @@ class StrictModel(BaseModel):
         try:
             return cls.model_validate(body)
         except ValidationError as error:
-            raise named(error) from None
+            raise to_bad_input(error) from None
 
 
 class PutShowRequest(StrictModel):
@@ -64,7 +64,7 @@ class PutShowRequest(StrictModel):
 
     title: Text
     currency: Currency
-    starts_at: When
+    starts_at: Timestamp
     host: Text | None = None
     channels: Annotated[list[Text], Field(max_length=50)] = []
     time_zone: TimeZone | None = None
@@ -89,8 +89,8 @@ class PutDropRequest(StrictModel):
     limit_per_buyer: Units | None = None
     usual_quantity: Units = 1
     hold_seconds: Annotated[int, Field(ge=5, le=3_600)] = 300
-    opens_at: When | None = None
-    closes_at: When | None = None
+    opens_at: Timestamp | None = None
+    closes_at: Timestamp | None = None
     image_url: WebAddress | None = None
     creator_id: Id | None = None
     commission_bps: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -98,12 +98,12 @@ class PutDropRequest(StrictModel):
     max_quantity: Units | None = None
 
 
-def named(error: ValidationError, root: str = "$") -> BadInput:
+def to_bad_input(error: ValidationError, root: str = "$") -> BadInput:
     """The first of a body's faults as an error that names the field by its JSONPath."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    detail = error.errors(include_url=False, include_input=False)[0]
+    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
     field = path[:MAX_FIELD_PATH]
-    reason = "must be a JSON object" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+    reason = "must be a JSON object" if detail["type"] == "model_type" else detail["msg"].removeprefix("Value error, ")
     return BadInput(f"{field}: {reason}", field=field)
 
 
