@@ -16,7 +16,7 @@ from chalicelib.instants import rfc3339
 
 _AMOUNTS = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
 _TIMES = ("starts_at", "ends_at")
-_INNER = {"uses_homes", "money_homes"}
+_INNER = {"uses_bucket_count", "money_bucket_count"}
 
 
 class Budget(TypedDict):
@@ -69,7 +69,7 @@ def put_discount(call: Call) -> Reply:
 def get_discount(call: Call) -> Reply:
     """A discount, and what is left of its budgets."""
     actor_of(call, OPERATOR)
-    found = call.services.checkout.discounts.look(call.params["code"], call.now)
+    found = call.services.checkout.discounts.get_with_budgets(call.params["code"], call.now)
     if found is None:
         raise NotFound("There is no such discount.", field="code")
     discount, budgets = found
@@ -86,7 +86,7 @@ def _shown(discount: Discount) -> Json:
 
 def _budget(state: BudgetState) -> Json:
     figures = {"size": state.size, "available": state.available, "reserved": state.reserved, "used": state.used}
-    return {"of": "money" if state.money else "uses"} | figures
+    return {"of": "money" if state.is_money else "uses"} | figures
 
 
 ROUTES = (

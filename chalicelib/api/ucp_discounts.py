@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.api.calls import Json
 from chalicelib.checkout import Purchase
-from chalicelib.discounts import Applied
+from chalicelib.discounts import AppliedDiscount
 
 
 def discounts(purchase: Purchase) -> Json:
@@ -17,7 +17,7 @@ def items_discount(amount: int) -> list[Json]:
     return [{"type": "items_discount", "amount": -amount, "display_text": "Discount"}] if amount else []
 
 
-def _applied(discount: Applied) -> Json:
+def _applied(discount: AppliedDiscount) -> Json:
     parts = [{"path": f"$.line_items[{index}]", "amount": part} for index, part in enumerate(discount.parts) if part]
     shown: Json = {"title": discount.title, "amount": discount.amount, "automatic": discount.automatic}
     shown |= {"method": "across", "priority": discount.priority, "allocations": parts}

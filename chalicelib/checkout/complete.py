@@ -24,7 +24,7 @@ from chalicelib.checkout.till import (
     reserves_of,
     with_idempotency_key,
 )
-from chalicelib.discounts import Applied
+from chalicelib.discounts import AppliedDiscount
 from chalicelib.errors import Conflict, LivedropError
 from chalicelib.instants import Instant
 from chalicelib.risk import VelocityKey
@@ -128,7 +128,7 @@ def _stopped(
 
 def _counted(
     context: CheckoutContext, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
-) -> Message | dict[str, str] | tuple[Applied, ...]:
+) -> Message | dict[str, str] | tuple[AppliedDiscount, ...]:
     """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
     try:
         return count_against_limit(context, frozen, now) or reserve(context, frozen, basket, now)

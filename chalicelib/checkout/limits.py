@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from chalicelib import discounts
 from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.identity import buyer_hash
 from chalicelib.checkout.model import Line, Purchase, PurchaseState
 from chalicelib.checkout.store import LimitEntry, LimitUsage
 from chalicelib.checkout.till import CheckoutContext
-from chalicelib.discounts import Discount, subject_of
+from chalicelib.discounts import Discount, limit_key
 from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import UnixSeconds
@@ -49,7 +50,7 @@ def count_against_limit(context: CheckoutContext, placed: Purchase, now: Instant
 def count_discount_use(context: CheckoutContext, placed: Purchase, discount: Discount, now: Instant) -> bool:
     """Count one use of a discount for the buyer, as a unit of a limited line is. False: they have had enough of it."""
     limit = discount.limit_per_buyer
-    return limit is None or _count(context, placed, subject_of(discount.code), 1, limit, now // SECOND) is None
+    return limit is None or _count(context, placed, limit_key(discount.code), 1, limit, now // SECOND) is None
 
 
 def _count(
@@ -117,7 +118,7 @@ def _units_still_counted(
         return entry.units
     if purchase.email is not None and buyer_hash(context.id_key, purchase.email) != buyer:
         return 0
-    if any(subject_of(one.code) == limit_key for one in purchase.discounts):
+    if any(discounts.limit_key(one.code) == limit_key for one in purchase.discounts):
         return 0 if purchase.state is PurchaseState.OPEN else entry.units
     line = next((line for line in purchase.lines if line.drop_id == limit_key), None)
     if line is None or (purchase.state is PurchaseState.OPEN and _holds_have_expired(line, now)):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.discounts import Applied
+from chalicelib.discounts import AppliedDiscount
 from chalicelib.instants import Instant
 from chalicelib.stock import HoldRef, UnixSeconds
 
@@ -213,7 +213,7 @@ class Purchase(_Frozen):
     attribution: dict[str, str] = {}
     codes: tuple[str, ...] = ()
     """Discount codes, as the buyer gave them."""
-    discounts: tuple[Applied, ...] = ()
+    discounts: tuple[AppliedDiscount, ...] = ()
     refused: dict[str, str] = {}
     """Why codes do not apply, by code."""
     idempotency_records: tuple[IdempotencyRecord, ...] = ()

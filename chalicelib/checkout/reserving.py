@@ -13,7 +13,7 @@ from chalicelib.checkout.limits import count_discount_use
 from chalicelib.checkout.lines import Basket
 from chalicelib.checkout.model import Purchase
 from chalicelib.checkout.till import CheckoutContext, order_ref_of
-from chalicelib.discounts import RESERVED_SECONDS, Applied, Budget, Reason, Reserved
+from chalicelib.discounts import BUDGET_HOLD_SECONDS, AppliedDiscount, Budget, BudgetHold, RejectionReason
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import Busy, Gone, Summary, Taken, UnixSeconds, hold_id
@@ -21,7 +21,7 @@ from chalicelib.stock import Busy, Gone, Summary, Taken, UnixSeconds, hold_id
 
 def reserve(
     context: CheckoutContext, frozen: Purchase, basket: Basket, now: Instant
-) -> tuple[Applied, ...] | dict[str, str] | Message:
+) -> tuple[AppliedDiscount, ...] | dict[str, str] | Message:
     """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
 
     Costs 1 WCU a budget, and 1 (2 where the buyer used it before) for a limit per buyer. What is taken is noted in the
@@ -31,9 +31,9 @@ def reserve(
     for one in frozen.discounts:
         offered = context.discounts.find(one.code, now)
         if offered is None:
-            return {one.code: Reason.UNKNOWN}
+            return {one.code: RejectionReason.UNKNOWN}
         if not count_discount_use(context, frozen, offered.discount, now):
-            return {one.code: Reason.LIMIT}
+            return {one.code: RejectionReason.LIMIT}
         shares = [
             _share(context, frozen, one, budget, summary, basket, now)
             for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
@@ -43,52 +43,52 @@ def reserve(
                 extra = {"retry_after_ms": share.retry_after_ms}
                 return Message("busy", "Too many use this discount at once; try again in a moment.", extra=extra)
         if None in shares:
-            return {one.code: Reason.USED_UP}
-        reserved.append(one.model_copy(update={"reserves": tuple(shares)}))
+            return {one.code: RejectionReason.USED_UP}
+        reserved.append(one.model_copy(update={"budget_holds": tuple(shares)}))
     return tuple(reserved)
 
 
 def _share(
     context: CheckoutContext,
     frozen: Purchase,
-    one: Applied,
+    one: AppliedDiscount,
     budget: Budget,
     summary: Summary | None,
     basket: Basket,
     now: Instant,
-) -> Reserved | Busy | None:
+) -> BudgetHold | Busy | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
-    layout, quantity = budget.layout, budget.share(one.amount)
+    layout, quantity = budget.pool, budget.quantity_for(one.amount)
     name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
-    answer = context.stock.take(layout, name, quantity, now // SECOND + RESERVED_SECONDS, summary, now=now)
+    answer = context.stock.take(layout, name, quantity, now // SECOND + BUDGET_HOLD_SECONDS, summary, now=now)
     found = answer if isinstance(answer, Taken) else context.stock.find_hold(layout, name)
     if found is None:
         return answer if isinstance(answer, Busy) else None
     if not found.committed:
         basket.new_holds.append((layout, found.hold))
-    return Reserved(budget=budget.name, hold=found.hold)
+    return BudgetHold(budget=budget.name, hold=found.hold)
 
 
 def revert_budgets_to_hold(
     context: CheckoutContext, purchase: Purchase, expires_at: UnixSeconds
-) -> tuple[Applied, ...] | None:
+) -> tuple[AppliedDiscount, ...] | None:
     """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
     order, all_reverted, discounts = order_ref_of(purchase), True, []
     for one in purchase.discounts:
         kept = []
-        for budget_hold, (layout, hold) in zip(one.reserves, one.holds, strict=True):
+        for budget_hold, (layout, hold) in zip(one.budget_holds, one.holds_with_pools, strict=True):
             if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), Gone):
-                kept.append(Reserved(budget=budget_hold.budget, hold=replace(hold, expires_at=expires_at)))
+                kept.append(BudgetHold(budget=budget_hold.budget, hold=replace(hold, expires_at=expires_at)))
                 continue
             all_reverted = False
             if not context.stock.mark_dead(layout, hold.id):
                 raise WriteConflict("A hold that was gone has come back by a late take.")
-        discounts.append(one.model_copy(update={"reserves": tuple(kept)}))
+        discounts.append(one.model_copy(update={"budget_holds": tuple(kept)}))
     return tuple(discounts) if all_reverted else None
 
 
-def release_budgets(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Applied, ...]:
+def release_budgets(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[AppliedDiscount, ...]:
     """The purchase's discounts without shares: these are held until this very second, so that others may take them,
     and a late sell at this epoch is refused."""
     revert_budgets_to_hold(context, purchase, now // SECOND)
-    return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)
+    return tuple(one.model_copy(update={"budget_holds": ()}) for one in purchase.discounts)

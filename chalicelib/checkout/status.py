@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.checkout.exchange import CheckoutResult, Message
 from chalicelib.checkout.model import Purchase, PurchaseState
-from chalicelib.discounts import Reason, canonical
+from chalicelib.discounts import RejectionReason, normalise_code
 from chalicelib.instants import Instant, rfc3339
 
 _STATUS = {
@@ -106,14 +106,23 @@ def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
 
 # UCP's codes for rejected discounts (discount extension, "Rejected Codes"); the reason stands beside in our own word.
 _REJECTIONS = {
-    Reason.UNKNOWN: ("discount_code_invalid", "There is no such code."),
-    Reason.NOT_STARTED: ("discount_code_invalid", "This code is not valid yet."),
-    Reason.ENDED: ("discount_code_expired", "This code has expired."),
-    Reason.USED_UP: ("discount_code_expired", "This code is used up, or reserved for orders that are being placed."),
-    Reason.LIMIT: ("discount_code_user_ineligible", "This code was used as often as one buyer may."),
-    Reason.OTHER_GOODS: ("discount_code_user_ineligible", "This code is not for these items."),
-    Reason.BELOW_MINIMUM: ("discount_code_user_ineligible", "The items do not come to what this code asks for."),
-    Reason.NOT_COMBINABLE: ("discount_code_combination_disallowed", "This code does not go with another discount."),
+    RejectionReason.UNKNOWN: ("discount_code_invalid", "There is no such code."),
+    RejectionReason.NOT_STARTED: ("discount_code_invalid", "This code is not valid yet."),
+    RejectionReason.ENDED: ("discount_code_expired", "This code has expired."),
+    RejectionReason.USED_UP: (
+        "discount_code_expired",
+        "This code is used up, or reserved for orders that are being placed.",
+    ),
+    RejectionReason.LIMIT: ("discount_code_user_ineligible", "This code was used as often as one buyer may."),
+    RejectionReason.OTHER_GOODS: ("discount_code_user_ineligible", "This code is not for these items."),
+    RejectionReason.BELOW_MINIMUM: (
+        "discount_code_user_ineligible",
+        "The items do not come to what this code asks for.",
+    ),
+    RejectionReason.NOT_COMBINABLE: (
+        "discount_code_combination_disallowed",
+        "This code does not go with another discount.",
+    ),
 }
 
 
@@ -121,12 +130,12 @@ def _rejected_code_messages(purchase: Purchase) -> tuple[Message, ...]:
     """A warning for each code that was given and does not apply."""
     found, before = [], set[str]()
     for index, text in enumerate(purchase.codes):
-        path, code = f"$.discounts.codes[{index}]", canonical(text) or text
+        path, code = f"$.discounts.codes[{index}]", normalise_code(text) or text
         if code in before:
             content = "This code is given twice."
             found.append(Message("discount_code_already_applied", content, path=path, type="warning"))
         elif code in purchase.refused:
-            message_code, content = _REJECTIONS[Reason(purchase.refused[code])]
+            message_code, content = _REJECTIONS[RejectionReason(purchase.refused[code])]
             extra = {"reason": purchase.refused[code]}
             found.append(Message(message_code, content, path=path, type="warning", extra=extra))
         before.add(code)

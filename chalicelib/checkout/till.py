@@ -12,7 +12,7 @@ from chalicelib.checkout.model import Destination, IdempotencyRecord, Line, Purc
 from chalicelib.checkout.states import check_transition
 from chalicelib.checkout.store import LimitStore, PurchaseStore
 from chalicelib.checkout.totals import taxed, totals_of
-from chalicelib.discounts import Asked, Discounts, Offered, Reason, applied
+from chalicelib.discounts import ActiveDiscount, Discounts, PricingInput, RejectionReason, apply_discounts
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
@@ -91,22 +91,24 @@ class CheckoutContext:
     def asked_anew(self, purchase: Purchase) -> Purchase:
         """The purchase with no discount refused from before, but for what is known to be used up."""
         offered = [*self._codes(purchase).values(), *self._automatic(purchase)]
-        used_up = {one.discount.code: Reason.USED_UP.value for one in offered if one is not None and one.used_up}
+        used_up = {
+            one.discount.code: RejectionReason.USED_UP.value for one in offered if one is not None and one.used_up
+        }
         return purchase.model_copy(update={"refused": used_up})
 
     def _discounted(self, purchase: Purchase) -> Purchase:
         goods = [(line.drop_id, line.gross) for line in purchase.lines]
-        asked = Asked(purchase.show_id, purchase.currency, goods, purchase.refused)
-        found, refused = applied(asked, self._codes(purchase), self._automatic(purchase), purchase.updated_at)
+        asked = PricingInput(purchase.show_id, purchase.currency, goods, purchase.refused)
+        found, refused = apply_discounts(asked, self._codes(purchase), self._automatic(purchase), purchase.updated_at)
         off = [sum(one.parts[index] for one in found) for index in range(len(goods))]
         lines = (line.model_copy(update={"discount": off[i]}) for i, line in enumerate(purchase.lines))
         return purchase.model_copy(update={"discounts": found, "refused": refused, "lines": tuple(lines)})
 
-    def _codes(self, purchase: Purchase) -> dict[str, Offered | None]:
+    def _codes(self, purchase: Purchase) -> dict[str, ActiveDiscount | None]:
         return {code: self.discounts.find(code, purchase.updated_at) for code in purchase.codes}
 
-    def _automatic(self, purchase: Purchase) -> tuple[Offered, ...]:
-        return self.discounts.automatic(purchase.show_id, purchase.updated_at)
+    def _automatic(self, purchase: Purchase) -> tuple[ActiveDiscount, ...]:
+        return self.discounts.automatic_of_show(purchase.show_id, purchase.updated_at)
 
     def shipping(
         self, destination: Destination | None, market_id: str, currency: str, now: Instant
@@ -135,7 +137,7 @@ def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
 
 def reserves_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     """Every share of a budget that a purchase has, with where that stands."""
-    return [share for one in purchase.discounts for share in one.holds]
+    return [share for one in purchase.discounts for share in one.holds_with_pools]
 
 
 def idempotency_record(purchase: Purchase, key: str, fingerprint: str) -> IdempotencyRecord | None:

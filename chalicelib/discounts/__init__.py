@@ -1,39 +1,39 @@
 """Discounts: codes and automatic offers, and budgets that cannot be overspent."""
 
-from chalicelib.discounts.applying import MAX_DISCOUNTS_PER_PURCHASE, Asked, applied
+from chalicelib.discounts.applying import MAX_DISCOUNTS_PER_PURCHASE, PricingInput, apply_discounts
 from chalicelib.discounts.desk import Discounts
 from chalicelib.discounts.model import (
+    BUDGET_HOLD_SECONDS,
     MAX_CODE_LENGTH,
-    RESERVED_SECONDS,
-    Applied,
+    ActiveDiscount,
+    AppliedDiscount,
     Budget,
+    BudgetHold,
     BudgetState,
     Discount,
-    Offered,
-    Reason,
-    Reserved,
-    budget_layout,
-    canonical,
-    subject_of,
+    RejectionReason,
+    budget_pool,
+    limit_key,
+    normalise_code,
 )
 from chalicelib.discounts.wishes import PutDiscountRequest
 
 __all__ = [
+    "BUDGET_HOLD_SECONDS",
     "MAX_CODE_LENGTH",
     "MAX_DISCOUNTS_PER_PURCHASE",
-    "RESERVED_SECONDS",
-    "Applied",
-    "Asked",
+    "ActiveDiscount",
+    "AppliedDiscount",
     "Budget",
+    "BudgetHold",
     "BudgetState",
     "Discount",
     "Discounts",
-    "Offered",
+    "PricingInput",
     "PutDiscountRequest",
-    "Reason",
-    "Reserved",
-    "applied",
-    "budget_layout",
-    "canonical",
-    "subject_of",
+    "RejectionReason",
+    "apply_discounts",
+    "budget_pool",
+    "limit_key",
+    "normalise_code",
 ]

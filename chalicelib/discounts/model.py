@@ -19,18 +19,18 @@ MAX_CODE_LENGTH: Final = 64
 """Characters of a code that a buyer may send; a real one has 32 at most."""
 
 
-def canonical(text: str) -> str | None:
+def normalise_code(text: str) -> str | None:
     """A code as it is kept, whatever its case (UCP: codes match case-insensitively); None for what can be no code."""
     code = text.strip().upper() if len(text) <= MAX_CODE_LENGTH else ""
     return code if _CODE.fullmatch(code) else None
 
 
-def subject_of(code: str) -> str:
+def limit_key(code: str) -> str:
     """What a limit per buyer counts a code under. No drop can have this id, for its colon."""
     return f"offer:{code}"
 
 
-def budget_layout(name: str) -> Layout | None:
+def budget_pool(name: str) -> Layout | None:
     """Where a budget of that name stands in the stock table; None for the name of a drop."""
     found = _BUDGET.fullmatch(name)
     return Layout(name, int(found[1])) if found else None
@@ -44,24 +44,24 @@ class Budget:
     """
 
     code: str
-    money: bool
-    homes: int
+    is_money: bool
+    bucket_count: int
     size: int
     usual: int
 
     @property
     def name(self) -> str:
         """Which of the discount's budgets it is: ``uses:5``."""
-        return f"{'money' if self.money else 'uses'}:{self.homes}"
+        return f"{'money' if self.is_money else 'uses'}:{self.bucket_count}"
 
     @property
-    def layout(self) -> Layout:
+    def pool(self) -> Layout:
         """Where it stands."""
-        return Layout(f"{subject_of(self.code)}:{self.name}", self.homes)
+        return Layout(f"{limit_key(self.code)}:{self.name}", self.bucket_count)
 
-    def share(self, amount: int) -> int:
+    def quantity_for(self, amount: int) -> int:
         """What one use with this amount takes of it."""
-        return amount if self.money else 1
+        return amount if self.is_money else 1
 
 
 class Discount(FrozenModel):
@@ -92,8 +92,8 @@ class Discount(FrozenModel):
     """Lower ones apply first."""
     combinable: bool = False
     """Whether it applies beside others that are combinable, too."""
-    uses_homes: int = 0
-    money_homes: int = 0
+    uses_bucket_count: int = 0
+    money_bucket_count: int = 0
     """Buckets of each budget, fixed when it was laid out."""
 
     @property
@@ -106,14 +106,14 @@ class Discount(FrozenModel):
         """Its budgets. Each costs an order two write units: one reserves a share, one consumes it."""
         found = []
         if self.budget_uses is not None:
-            found.append(Budget(self.code, False, self.uses_homes, self.budget_uses, 1))
+            found.append(Budget(self.code, False, self.uses_bucket_count, self.budget_uses, 1))
         if self.budget_amount is not None:
-            found.append(Budget(self.code, True, self.money_homes, self.budget_amount, self.usual_money))
+            found.append(Budget(self.code, True, self.money_bucket_count, self.budget_amount, self.usual_money))
         return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class ActiveDiscount:
     """A discount, and how its budgets stand, in their order; both at most one second old."""
 
     discount: Discount
@@ -125,7 +125,7 @@ class Offered:
         return any(summary is not None and summary.available <= 0 for summary in self.summaries)
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why a code does not apply."""
 
     UNKNOWN = "unknown"
@@ -140,17 +140,17 @@ class Reason(StrEnum):
     NOT_COMBINABLE = "not_combinable"
 
 
-LASTING: Final = frozenset({Reason.USED_UP, Reason.LIMIT})
+PERMANENT_REJECTIONS: Final = frozenset({RejectionReason.USED_UP, RejectionReason.LIMIT})
 """What completing found out stays so until the purchase is updated: else each try would begin with another total."""
 
 
-class _Kept(BaseModel):
+class _PurchasePart(BaseModel):
     """A part of a purchase."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Reserved(_Kept):
+class BudgetHold(_PurchasePart):
     """The share of a budget that an order has: reserved while it is being placed, then consumed."""
 
     budget: str
@@ -158,7 +158,7 @@ class Reserved(_Kept):
     hold: HoldRef
 
 
-class Applied(_Kept):
+class AppliedDiscount(_PurchasePart):
     """A discount as it applies to a purchase. ``parts``: minor units taken off each of its lines, in their order."""
 
     code: str
@@ -166,7 +166,7 @@ class Applied(_Kept):
     parts: tuple[int, ...]
     automatic: bool = False
     priority: int = 100
-    reserves: tuple[Reserved, ...] = ()
+    budget_holds: tuple[BudgetHold, ...] = ()
     """Of an order alone, from the freeze on: an attempt that ends returns them."""
 
     @property
@@ -175,9 +175,9 @@ class Applied(_Kept):
         return sum(self.parts)
 
     @property
-    def holds(self) -> list[tuple[Layout, HoldRef]]:
+    def holds_with_pools(self) -> list[tuple[Layout, HoldRef]]:
         """Its shares of budgets, with where those stand."""
-        places = [(budget_layout(f"{subject_of(self.code)}:{one.budget}"), one.hold) for one in self.reserves]
+        places = [(budget_pool(f"{limit_key(self.code)}:{one.budget}"), one.hold) for one in self.budget_holds]
         return [(layout, hold) for layout, hold in places if layout is not None]
 
 
@@ -185,12 +185,12 @@ class Applied(_Kept):
 class BudgetState:
     """How a budget stands, by strong reads of every bucket: ``money`` in minor units, else uses."""
 
-    money: bool
+    is_money: bool
     size: int
     available: int
     reserved: int
     used: int
 
 
-RESERVED_SECONDS: Final[UnixSeconds] = 300
+BUDGET_HOLD_SECONDS: Final[UnixSeconds] = 300
 """How long a share of a budget is reserved for an order about to be placed; sold to it, it has no end."""

@@ -51,7 +51,7 @@ class ShopFixture:
 
     def budgets(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:
         """Of each budget: what is available, reserved and used, from the buckets themselves."""
-        found = self.checkout.discounts.look(code, now)
+        found = self.checkout.discounts.get_with_budgets(code, now)
         assert found is not None
         return [(one.available, one.reserved, one.used) for one in found[1]]
 

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.checkout import Buyer, Purchase, PurchaseState, PurchaseStore
 from chalicelib.checkout.capture import CHALLENGE_SECONDS
 from chalicelib.checkout.till import reserves_of
-from chalicelib.discounts import RESERVED_SECONDS
+from chalicelib.discounts import BUDGET_HOLD_SECONDS
 from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.stock import Stock
@@ -55,7 +55,7 @@ def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: ShopF
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
     completed(shop, opened(shop, "TEN", key="a"))
-    shop.stock.refresh(shop.checkout.discounts.find("TEN", NOW).discount.budgets[0].layout, NOW)  # type: ignore[union-attr]
+    shop.stock.refresh(shop.checkout.discounts.find("TEN", NOW).discount.budgets[0].pool, NOW)  # type: ignore[union-attr]
     late = shop.checkout.create(a_purchase_request(("mug", 1), key="b", codes=("TEN",)), NOW + SECOND)
     assert said(late) == ["discount_code_expired"]
 
@@ -143,7 +143,7 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
     shop.discount(budget_uses=1)
     purchase, rival = opened(shop, "TEN"), opened(shop, "TEN", key="rival")
     dies_before_committing(shop, purchase, monkeypatch)
-    later = NOW + (RESERVED_SECONDS + 3) * SECOND
+    later = NOW + (BUDGET_HOLD_SECONDS + 3) * SECOND
     assert completed(shop, rival, now=later).purchase.state is PurchaseState.PLACED
     shop.checkout.capture(purchase.id, 1, later)
     ended = shop.read(purchase.id)
@@ -200,7 +200,7 @@ def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
         with pytest.raises(SystemExit):
             completed(shop, purchase)
     assert shop.budgets() == [(0, 1, 0)]
-    assert shop.budgets(now=NOW + (RESERVED_SECONDS + 3) * SECOND) == [(1, 0, 0)]
+    assert shop.budgets(now=NOW + (BUDGET_HOLD_SECONDS + 3) * SECOND) == [(1, 0, 0)]
     assert completed(shop, purchase).purchase.state is PurchaseState.PLACED
     assert shop.budgets() == [(0, 0, 1)]
 

@@ -183,7 +183,7 @@ def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount)
     whole_order(shop, "WELCOME10")
     offered = shop.checkout.discounts.find("WELCOME10", NOW)
     assert offered is not None
-    shop.stock.refresh(offered.discount.budgets[0].layout, NOW)
+    shop.stock.refresh(offered.discount.budgets[0].pool, NOW)
     meter = Meter(shop)
     with meter.measured() as late:
         answer = shop.checkout.create(a_purchase_request(("mug", 1), key="late", codes=("WELCOME10",)), NOW + 2_000)

@@ -16,7 +16,7 @@ from chalicelib.checkout import (
 )
 from chalicelib.checkout.lines import MAX_HOLDS
 from chalicelib.checkout.refund import MAX_REFUND_LINES, MAX_REFUNDS
-from chalicelib.discounts import MAX_DISCOUNTS_PER_PURCHASE, Applied, Reason, Reserved
+from chalicelib.discounts import MAX_DISCOUNTS_PER_PURCHASE, AppliedDiscount, BudgetHold, RejectionReason
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import NOW, a_line, a_purchase, a_purchase_request, a_refund_request
@@ -70,9 +70,14 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
     )
     texts = ("first_name", "last_name", "street_address", "extended_address", "address_locality", "address_region")
     records = [IdempotencyRecord(key="k" * 11, fingerprint="f" * 11, attempt=number) for number in range(50)]
-    share = Reserved(budget="money:100000", hold=hold)
-    discount = Applied(
-        code="C" * 32, title=WIDE * 200, parts=(10**12,) * LINES, automatic=True, priority=999, reserves=(share, share)
+    share = BudgetHold(budget="money:100000", hold=hold)
+    discount = AppliedDiscount(
+        code="C" * 32,
+        title=WIDE * 200,
+        parts=(10**12,) * LINES,
+        automatic=True,
+        priority=999,
+        budget_holds=(share, share),
     )
     parts = MAX_REFUND_LINES // MAX_REFUNDS
     largest = a_purchase(
@@ -92,7 +97,8 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
         codes=(WIDE * 64,) * MAX_DISCOUNTS_PER_PURCHASE,
         discounts=(discount,) * MAX_DISCOUNTS_PER_PURCHASE,
         refused={
-            f"{number:02}" + WIDE * 62: Reason.NOT_COMBINABLE.value for number in range(MAX_DISCOUNTS_PER_PURCHASE)
+            f"{number:02}" + WIDE * 62: RejectionReason.NOT_COMBINABLE.value
+            for number in range(MAX_DISCOUNTS_PER_PURCHASE)
         },
         refunds=(*(a_fat_refund(number, parts) for number in range(MAX_REFUNDS)), a_fat_refund(101, LINES)),
     )

@@ -16,7 +16,7 @@ from chalicelib.checkout import (
     Totals,
 )
 from chalicelib.checkout.store import _LONG, _SHORT, purchase_from_item
-from chalicelib.discounts import Applied, Reserved
+from chalicelib.discounts import AppliedDiscount, BudgetHold
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import BUYER, NOW, a_line, a_purchase
 from tests.conftest import Tables
@@ -84,8 +84,8 @@ def test_a_paid_purchase_of_one_line_fits_one_write_unit(tables: Tables) -> None
 
 
 def test_so_does_one_with_a_discount_and_its_budget(tables: Tables) -> None:
-    share = Reserved(budget="uses:42", hold=HoldRef("Q2hyaXN0bWF", 3, 1, NOW // 1000 + 300))
-    discount = Applied(code="WELCOME10", title="A tenth off", parts=(128,), reserves=(share,))
+    share = BudgetHold(budget="uses:42", hold=HoldRef("Q2hyaXN0bWF", 3, 1, NOW // 1000 + 300))
+    discount = AppliedDiscount(code="WELCOME10", title="A tenth off", parts=(128,), budget_holds=(share,))
     changes = {
         "lines": (PAID.lines[0].model_copy(update={"discount": 128}),),
         "totals": PAID.totals.model_copy(update={"discount": 128}),

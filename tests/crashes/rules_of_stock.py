@@ -91,7 +91,7 @@ def budgets(state: State) -> Iterator[str]:
     for code, record in state.discounts.items():
         if record.get("draft"):
             continue
-        put_up = {budget.layout.drop_id: budget.size for budget in Discount.model_validate(record).budgets}
+        put_up = {budget.pool.drop_id: budget.size for budget in Discount.model_validate(record).budgets}
         for name, size in put_up.items():
             buckets = state.buckets[name].values()
             laid_out = sum(bucket["s"] for bucket in buckets)
@@ -106,7 +106,9 @@ def budgets(state: State) -> Iterator[str]:
             if laid_out != size or used != had or used > size:
                 yield f"{name} of {size}: {laid_out} laid out, {used} used, {had} of them by orders"
         for purchase in state.purchases.values():
-            shares = [layout.drop_id for one in purchase.discounts if one.code == code for layout, _ in one.holds]
+            shares = [
+                layout.drop_id for one in purchase.discounts if one.code == code for layout, _ in one.holds_with_pools
+            ]
             uses = any(one.code == code for one in purchase.discounts)
             if purchase.state in ORDERED and uses and sorted(shares) != sorted(put_up):
                 yield f"{purchase.id} is an order with {code} and has {shares} of its budgets"

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.checkout import Purchase, Refund, capture, complete, ending, refund, reserving
 from chalicelib.checkout.till import CheckoutContext, holds_of, order_ref_of
-from chalicelib.discounts import Applied
+from chalicelib.discounts import AppliedDiscount
 from chalicelib.finance import Exporter
 from chalicelib.finance.export import MANIFEST
 from chalicelib.stock import expressions
@@ -66,8 +66,8 @@ def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
     """An attempt is ended first, and what it had of budgets returned then."""
     end = ending.end_attempt
 
-    def none_yet(context: CheckoutContext, purchase: Purchase, now: int) -> tuple[Applied, ...]:
-        return tuple(one.model_copy(update={"reserves": ()}) for one in purchase.discounts)
+    def none_yet(context: CheckoutContext, purchase: Purchase, now: int) -> tuple[AppliedDiscount, ...]:
+        return tuple(one.model_copy(update={"budget_holds": ()}) for one in purchase.discounts)
 
     def then_return(
         context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int

@@ -7,23 +7,31 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.discounts import MAX_DISCOUNTS_PER_PURCHASE, Asked, Discount, Offered, Reason, applied, canonical
-from chalicelib.discounts.model import budget_layout
+from chalicelib.discounts import (
+    MAX_DISCOUNTS_PER_PURCHASE,
+    ActiveDiscount,
+    Discount,
+    PricingInput,
+    RejectionReason,
+    apply_discounts,
+    normalise_code,
+)
+from chalicelib.discounts.model import budget_pool
 from chalicelib.stock import Layout
 from tests.checkout.builders import NOW
 
 
-def a_discount(code: str = "TEN", **changes: Any) -> Offered:
+def a_discount(code: str = "TEN", **changes: Any) -> ActiveDiscount:
     standard: dict[str, Any] = {"code": code, "title": code, "percent_bps": 1_000}
-    return Offered(Discount(**{**standard, **changes}))
+    return ActiveDiscount(Discount(**{**standard, **changes}))
 
 
-def on(*goods: tuple[str, int], refused: dict[str, str] | None = None) -> Asked:
-    return Asked("tonight", "GBP", goods, refused or {})
+def on(*goods: tuple[str, int], refused: dict[str, str] | None = None) -> PricingInput:
+    return PricingInput("tonight", "GBP", goods, refused or {})
 
 
-def given_codes(asked: Asked, *offers: Offered, automatic: tuple[Offered, ...] = ()) -> Any:
-    return applied(asked, {one.discount.code: one for one in offers}, automatic, NOW)
+def given_codes(asked: PricingInput, *offers: ActiveDiscount, automatic: tuple[ActiveDiscount, ...] = ()) -> Any:
+    return apply_discounts(asked, {one.discount.code: one for one in offers}, automatic, NOW)
 
 
 def parts(found: Any) -> dict[str, tuple[int, ...]]:
@@ -62,9 +70,9 @@ def test_combinable_ones_apply_by_priority_each_on_what_is_left() -> None:
 def test_what_is_not_combinable_applies_alone() -> None:
     first, second = a_discount("A", combinable=True), a_discount("B", priority=1)
     found = given_codes(on(("mug", 1_000)), first, second)
-    assert (list(parts(found)), found[1]) == (["B"], {"A": Reason.NOT_COMBINABLE})
+    assert (list(parts(found)), found[1]) == (["B"], {"A": RejectionReason.NOT_COMBINABLE})
     found = given_codes(on(("mug", 1_000)), a_discount("A", priority=1, combinable=True), a_discount("B"))
-    assert (list(parts(found)), found[1]) == (["A"], {"B": Reason.NOT_COMBINABLE})
+    assert (list(parts(found)), found[1]) == (["A"], {"B": RejectionReason.NOT_COMBINABLE})
 
 
 def test_a_code_comes_before_an_automatic_offer_of_the_same_priority() -> None:
@@ -76,20 +84,20 @@ def test_a_code_comes_before_an_automatic_offer_of_the_same_priority() -> None:
 
 def test_each_reason_against_a_code_is_told() -> None:
     goods = on(("mug", 1_000))
-    cases: dict[Reason, dict[str, Any]] = {
-        Reason.NOT_STARTED: {"starts_at": NOW + 1},
-        Reason.ENDED: {"ends_at": NOW},
-        Reason.OTHER_GOODS: {"drop_ids": ("jug",)},
-        Reason.BELOW_MINIMUM: {"minimum_subtotal": 1_001, "currency": "GBP"},
+    cases: dict[RejectionReason, dict[str, Any]] = {
+        RejectionReason.NOT_STARTED: {"starts_at": NOW + 1},
+        RejectionReason.ENDED: {"ends_at": NOW},
+        RejectionReason.OTHER_GOODS: {"drop_ids": ("jug",)},
+        RejectionReason.BELOW_MINIMUM: {"minimum_subtotal": 1_001, "currency": "GBP"},
     }
     for reason, about in cases.items():
         assert given_codes(goods, a_discount(**about)) == ((), {"TEN": reason})
     elsewhere: dict[str, Any]
     for elsewhere in ({"show_id": "gala"}, {"minimum_subtotal": 1, "currency": "EUR"}):
-        assert given_codes(goods, a_discount(**elsewhere)) == ((), {"TEN": Reason.OTHER_GOODS})
-    assert applied(goods, {" nope ": None, "no/code": None}, (), NOW) == (
+        assert given_codes(goods, a_discount(**elsewhere)) == ((), {"TEN": RejectionReason.OTHER_GOODS})
+    assert apply_discounts(goods, {" nope ": None, "no/code": None}, (), NOW) == (
         (),
-        {"NOPE": Reason.UNKNOWN, "no/code": Reason.UNKNOWN},
+        {"NOPE": RejectionReason.UNKNOWN, "no/code": RejectionReason.UNKNOWN},
     )
 
 
@@ -99,14 +107,14 @@ def test_a_window_holds_from_its_beginning_to_before_its_end() -> None:
 
 
 def test_what_completing_found_used_up_stays_refused_and_other_reasons_are_judged_anew() -> None:
-    for lasting in (Reason.USED_UP, Reason.LIMIT):
+    for lasting in (RejectionReason.USED_UP, RejectionReason.LIMIT):
         assert given_codes(on(("mug", 1_000), refused={"TEN": lasting}), a_discount()) == ((), {"TEN": lasting})
-    assert list(parts(given_codes(on(("mug", 1_000), refused={"TEN": Reason.ENDED}), a_discount()))) == ["TEN"]
+    assert list(parts(given_codes(on(("mug", 1_000), refused={"TEN": RejectionReason.ENDED}), a_discount()))) == ["TEN"]
 
 
 def test_a_discount_that_takes_nothing_off_is_none() -> None:
-    assert given_codes(on(("mug", 4)), a_discount()) == ((), {"TEN": Reason.OTHER_GOODS})
-    assert given_codes(on(), a_discount()) == ((), {"TEN": Reason.OTHER_GOODS})
+    assert given_codes(on(("mug", 4)), a_discount()) == ((), {"TEN": RejectionReason.OTHER_GOODS})
+    assert given_codes(on(), a_discount()) == ((), {"TEN": RejectionReason.OTHER_GOODS})
 
 
 def test_a_purchase_has_only_so_many() -> None:
@@ -136,7 +144,7 @@ lines = st.lists(st.tuples(st.sampled_from(["mug", "jug", "pen"]), st.integers(1
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(lines, st.lists(offers | amounts, max_size=6))
-def test_no_line_comes_to_less_than_nothing_and_parts_add_up(goods: Any, asked: list[Offered]) -> None:
+def test_no_line_comes_to_less_than_nothing_and_parts_add_up(goods: Any, asked: list[ActiveDiscount]) -> None:
     found, refused = given_codes(on(*goods), *asked)
     for index, (_, price) in enumerate(goods):
         assert 0 <= sum(one.parts[index] for one in found) <= price
@@ -145,10 +153,14 @@ def test_no_line_comes_to_less_than_nothing_and_parts_add_up(goods: Any, asked: 
 
 
 def test_codes_are_known_whatever_their_case_and_a_budget_by_its_name() -> None:
-    assert [canonical(text) for text in (" save-10 ", "Save_10", "x" * 32)] == ["SAVE-10", "SAVE_10", "X" * 32]
-    assert [canonical(text) for text in ("", "a b", "x" * 33, "\N{SNOWMAN}", "-a", "a:b", "a" * 10_000)] == [None] * 7
-    discount = Discount(code="TEN", title="t", amount=5, budget_uses=60, budget_amount=90, uses_homes=3, money_homes=2)
+    assert [normalise_code(text) for text in (" save-10 ", "Save_10", "x" * 32)] == ["SAVE-10", "SAVE_10", "X" * 32]
+    assert [normalise_code(text) for text in ("", "a b", "x" * 33, "\N{SNOWMAN}", "-a", "a:b", "a" * 10_000)] == [
+        None
+    ] * 7
+    discount = Discount(
+        code="TEN", title="t", amount=5, budget_uses=60, budget_amount=90, uses_bucket_count=3, money_bucket_count=2
+    )
     names = ["offer:TEN:uses:3", "offer:TEN:money:2"]
-    assert [budget.layout for budget in discount.budgets] == [budget_layout(name) for name in names]
-    assert budget_layout(names[0]) == Layout("offer:TEN:uses:3", 3)
-    assert [budget_layout(name) for name in ("mug", "offer:TEN", "offer:TEN:uses:0")] == [None] * 3
+    assert [budget.pool for budget in discount.budgets] == [budget_pool(name) for name in names]
+    assert budget_pool(names[0]) == Layout("offer:TEN:uses:3", 3)
+    assert [budget_pool(name) for name in ("mug", "offer:TEN", "offer:TEN:uses:0")] == [None] * 3

@@ -69,11 +69,11 @@ def test_budgets_are_laid_out_in_buckets_that_a_use_fits(desk: Discounts) -> Non
     request = a_request(percent_bps=None, amount=gbp(500), budget_uses=60, budget_amount=gbp(20_000))
     made, _ = desk.put("ten", request, None, "ann", NOW)
     uses, money = made.budgets
-    assert (uses.layout.homes, money.layout.homes, money.usual) == (3, 7, 125)
-    found = desk.look("ten", NOW)
+    assert (uses.pool.homes, money.pool.homes, money.usual) == (3, 7, 125)
+    found = desk.get_with_budgets("ten", NOW)
     assert found is not None
     assert found[1] == (BudgetState(False, 60, 60, 0, 0), BudgetState(True, 20_000, 20_000, 0, 0))
-    assert desk.look("none", NOW) is None
+    assert desk.get_with_budgets("none", NOW) is None
 
 
 @pytest.mark.parametrize("dying", range(1, 5))
@@ -97,9 +97,9 @@ def test_whoever_dies_while_it_is_made_a_repeat_finishes_it(
         events.unregister(f"before-call.dynamodb.{operation}", dies)
     other = desk_on(tables)
     assert other.find("ten", NOW) is None
-    assert other.look("ten", NOW) is None
+    assert other.get_with_budgets("ten", NOW) is None
     assert other.put("ten", request, None, "ann", NOW)[1]
-    found = other.look("ten", NOW)
+    found = other.get_with_budgets("ten", NOW)
     assert found is not None
     assert found[1] == (BudgetState(False, 5, 5, 0, 0),)
 
@@ -115,7 +115,7 @@ def test_a_rival_that_writes_first_is_seen(desk: Discounts, tables: Tables, monk
     monkeypatch.setattr(DiscountStore, "commit", raced)
     made, new = desk.put("ten", a_request(), None, "ann", NOW)
     assert (made.title, new) == ("Ten off", True)
-    found = desk.look("ten", NOW)
+    found = desk.get_with_budgets("ten", NOW)
     assert found is not None
     assert found[0] == made
 
@@ -130,10 +130,10 @@ def test_budgets_and_what_a_use_takes_of_them_are_fixed(desk: Discounts) -> None
         "$.show_id": {"show_id": "tonight"},
     }
     for field, changes in cases.items():
-        before = desk.look("ten", NOW)
+        before = desk.get_with_budgets("ten", NOW)
         with pytest.raises(Conflict) as refusal:
             desk.put("ten", a_request(**money | changes), SHOW, "ann", NOW)
-        assert (refusal.value.field, desk.look("ten", NOW)) == (field, before)
+        assert (refusal.value.field, desk.get_with_budgets("ten", NOW)) == (field, before)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_budgets_and_what_a_use_takes_of_them_are_fixed(desk: Discounts) -> None
 def test_what_does_not_go_together_names_its_field(desk: Discounts, field: str, changes: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as refusal:
         desk.put("ten", a_request(**changes), None, "ann", NOW)
-    assert (refusal.value.field, desk.look("ten", NOW)) == (field, None)
+    assert (refusal.value.field, desk.get_with_budgets("ten", NOW)) == (field, None)
 
 
 def test_an_offer_of_a_show_needs_that_show_and_its_currency(desk: Discounts) -> None:
@@ -172,13 +172,13 @@ def test_an_offer_of_a_show_needs_that_show_and_its_currency(desk: Discounts) ->
 def test_automatic_offers_are_those_of_the_show_as_they_were_at_most_a_second_ago(
     desk: Discounts, tables: Tables
 ) -> None:
-    assert desk.automatic("tonight", NOW) == ()
+    assert desk.automatic_of_show("tonight", NOW) == ()
     elsewhere = desk_on(tables)
     for code, budget in (("b", None), ("a", 5)):
         elsewhere.put(code, a_request(automatic=True, show_id="tonight", budget_uses=budget), SHOW, "ann", NOW)
     elsewhere.put("code", a_request(show_id="tonight"), SHOW, "ann", NOW)
-    assert desk.automatic("tonight", NOW + SECOND - 1) == ()
-    assert [one.discount.code for one in desk.automatic("tonight", NOW + SECOND)] == ["A", "B"]
+    assert desk.automatic_of_show("tonight", NOW + SECOND - 1) == ()
+    assert [one.discount.code for one in desk.automatic_of_show("tonight", NOW + SECOND)] == ["A", "B"]
     elsewhere.put("b", a_request(automatic=True, show_id="tonight", title="New"), SHOW, "ann", NOW + SECOND)
-    assert [one.discount.title for one in desk.automatic("tonight", NOW + 2 * SECOND)] == ["Ten off", "New"]
-    assert desk.automatic("gala", NOW) == desk.automatic(None, NOW) == ()
+    assert [one.discount.title for one in desk.automatic_of_show("tonight", NOW + 2 * SECOND)] == ["Ten off", "New"]
+    assert desk.automatic_of_show("gala", NOW) == desk.automatic_of_show(None, NOW) == ()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from chalicelib.checkout import DEFAULT_MARKETS, Buyer, Checkout, CheckoutResult, PurchaseState, PurchaseStore
-from chalicelib.discounts import Budget, Discounts, budget_layout
+from chalicelib.discounts import Budget, Discounts, budget_pool
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Shows
@@ -137,7 +137,7 @@ def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, cr
     all_have_read = Barrier(crowd)
 
     def take(self: Stock, layout: Layout, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
-        if budget_layout(layout.drop_id) is None:
+        if budget_pool(layout.drop_id) is None:
             return real(self, layout, hold_id, quantity, until, *summary, now=now)
         key = {"pk": {"S": f"{layout.drop_id}#0"}}
         left = int(client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["a"]["N"])

@@ -43,7 +43,7 @@ def raced(arena: Arena, race: Race, checkout: Checkout) -> list[int]:
     purchase_ids = [one for _, share in shares for one in share]
     assert len(set(purchase_ids)) == BUYERS
     if not race.apart:
-        checkout.stock.refresh(budget_of(checkout).layout, LATER)  # the stream's part
+        checkout.stock.refresh(budget_of(checkout).pool, LATER)  # the stream's part
         arena.race(discount_race.come_back, race, LATER)
     return uses(checkout, purchase_ids)
 
@@ -56,7 +56,7 @@ def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_h
     race, checkout = begun(arena, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
     used = raced(arena, race, checkout)
     assert used == [OFF] * USES
-    audit = checkout.stock.audit(budget_of(checkout).layout, USES, LATER)
+    audit = checkout.stock.audit(budget_of(checkout).pool, USES, LATER)
     assert (audit.mismatches, audit.sold, audit.available) == ((), USES, 0)
 
 
@@ -67,7 +67,7 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
     money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
     race, checkout = begun(arena, f"money-{number}", money, declined=DECLINED)
     used = raced(arena, race, checkout)
-    audit = checkout.stock.audit(budget_of(checkout).layout, MONEY, LATER)
+    audit = checkout.stock.audit(budget_of(checkout).pool, MONEY, LATER)
     assert (audit.mismatches, audit.sold) == ((), sum(used))
     assert sum(used) <= MONEY
     assert max(bucket.available for bucket in audit.buckets) < OFF

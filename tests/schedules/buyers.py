@@ -43,8 +43,8 @@ HOLD_SECONDS = 30
 LAYOUT = Layout("mug", 2)
 SIZES = [2, 1]
 PRICE = 1_000
-TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_homes=1)
-USES = TEN.budgets[0].layout
+TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_bucket_count=1)
+USES = TEN.budgets[0].pool
 
 FAILS = (BotoCoreError, LivedropError, OutcomeUnknownError)
 """What a cut call, a rival or a silent provider does to a request or a worker; its client or queue tries again."""

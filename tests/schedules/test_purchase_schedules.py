@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from chalicelib.checkout import Checkout, CompleteRequest, Purchase, PurchaseStore, capture, complete, reserving
-from chalicelib.discounts import Applied
+from chalicelib.discounts import AppliedDiscount
 from chalicelib.stock import RevertedToHold, Stock
 from tests.schedules.buyers import World
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
@@ -69,7 +69,7 @@ def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
 
 
 def test_the_search_catches_uses_that_are_not_returned(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def budgets_kept(context: Checkout, purchase: Purchase, until: int) -> tuple[Applied, ...]:
+    def budgets_kept(context: Checkout, purchase: Purchase, until: int) -> tuple[AppliedDiscount, ...]:
         return purchase.discounts
 
     monkeypatch.setattr(reserving, "revert_budgets_to_hold", budgets_kept)
