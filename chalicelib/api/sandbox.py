@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.api.calls import Call, Reply, Route, validated
 from chalicelib.checkout import is_purchase_id
 from chalicelib.errors import Conflict, NotFound
-from chalicelib.payments import ActionNeeded, EventKind, ProviderEvent, SandboxGateway
+from chalicelib.payments import ActionRequired, EventKind, ProviderEvent, SandboxGateway
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -27,7 +27,7 @@ class ChallengeOutcome(BaseModel):
 def ask(call: Call) -> Reply:
     """The page: two buttons, or that nothing is asked any more."""
     gateway, purchase_id, attempt = _asked(call)
-    if not isinstance(gateway.find(purchase_id, attempt, now=call.now), ActionNeeded):
+    if not isinstance(gateway.find(purchase_id, attempt, now=call.now), ActionRequired):
         return _page(200, "Nothing to confirm", "This payment does not wait for you any more.")
     buttons = _BUTTON.format(outcome="authenticated", words="It is me") + _BUTTON.format(
         outcome="refused", words="It is not me"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.api import answers
 from chalicelib.api.calls import Call, Reply, Route
 from chalicelib.errors import NotFound, Unauthenticated
-from chalicelib.payments import is_signed_by_stripe, stripe_event
+from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
 
 
 def from_stripe(call: Call) -> Reply:
@@ -15,7 +15,7 @@ def from_stripe(call: Call) -> Reply:
     secrets = call.services.provider_keys.at(call.now).webhook_secrets
     if not is_signed_by_stripe(call.body, call.headers.get("stripe-signature", ""), secrets, call.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
-    event = stripe_event(call.json())
+    event = parse_stripe_event(call.json())
     return Reply(200, {"id": event.id, "status": call.services.checkout.note_event(event, call.now)})
 
 

@@ -29,12 +29,12 @@ from chalicelib.checkout.till import CheckoutContext, next_version
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import (
-    ActionNeeded,
+    ActionRequired,
     Authorisation,
     AuthorisationRequest,
     Authorised,
     Captured,
-    CaptureRefused,
+    CaptureFailed,
     Declined,
 )
 from chalicelib.telemetry import count, logger
@@ -169,7 +169,7 @@ def _refuse(context: CheckoutContext, purchase: Purchase, payment: Payment, now:
     if isinstance(found, Captured):
         _take(context, purchase, payment, found.provider_id, now)
         return
-    if isinstance(found, Authorised | ActionNeeded):  # before any unit moves, as what was captured keeps its goods
+    if isinstance(found, Authorised | ActionRequired):  # before any unit moves, as what was captured keeps its goods
         void(context, found.provider_id, purchase.attempt, now)
     end_attempt(context, purchase, "too_many_attempts", known, now)
 
@@ -180,9 +180,9 @@ def _answered(
     if isinstance(authorised, Declined):
         _declined(context, purchase, authorised, now)
         return None
-    if isinstance(authorised, ActionNeeded):
+    if isinstance(authorised, ActionRequired):
         return _await(context, purchase, authorised, now)
-    if authorised.found:
+    if authorised.already_existed:
         purchase = with_next_epoch(context, purchase, now)
         purchase, all_committed = ensure_stock_committed(context, purchase, now)
         if not all_committed:
@@ -201,7 +201,7 @@ def _declined(context: CheckoutContext, purchase: Purchase, said: Declined, now:
         record_decline_of_drops(context, purchase, now)
 
 
-def _await(context: CheckoutContext, purchase: Purchase, action: ActionNeeded, now: Instant) -> int | None:
+def _await(context: CheckoutContext, purchase: Purchase, action: ActionRequired, now: Instant) -> int | None:
     """Wait for the buyer: units held again until a deadline first, then the purchase written, at the next epoch."""
     expires_at = min([now // SECOND + CHALLENGE_SECONDS, *(line.max_hold_until for line in purchase.lines)])
     if expires_at < now // SECOND + MIN_CHALLENGE_SECONDS or purchase.payment is None:
@@ -247,7 +247,7 @@ def _take(
         return
     _still_ours(context, purchase)
     captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
-    if isinstance(captured, CaptureRefused):
+    if isinstance(captured, CaptureFailed):
         end_attempt(context, purchase, captured.code, captured.provider_id, now)
         return
     _paid(context, purchase, payment, captured, now)

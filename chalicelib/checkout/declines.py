@@ -12,7 +12,7 @@ from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Destination, Purchase
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
-from chalicelib.payments import Declined, instrument_of
+from chalicelib.payments import Declined, reusable_instrument
 from chalicelib.risk import VelocityKey, VelocityKind, velocity_key
 from chalicelib.telemetry import count
 
@@ -29,7 +29,7 @@ _NOT_COUNTED_CODES: Final = frozenset({"voided", "attempt_expired", "amount_too_
 def velocity_keys_of(context: CheckoutContext, purchase: Purchase, token: str) -> tuple[VelocityKey, ...]:
     """What a declined attempt would be counted by: instrument, e-mail and address, as far as the shop limits them."""
     texts = {
-        VelocityKind.INSTRUMENT: instrument_of(context.gateway.name, token),
+        VelocityKind.INSTRUMENT: reusable_instrument(context.gateway.name, token),
         VelocityKind.EMAIL: (purchase.email or "").strip().casefold(),
         VelocityKind.ADDRESS: _normalised_address(purchase.destination),
     }

@@ -13,7 +13,7 @@ from chalicelib.checkout.reserving import release_budgets
 from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_ref_of, reserves_of
 from chalicelib.errors import Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.payments import ActionNeeded, Authorised, Captured, OutcomeUnknownError
+from chalicelib.payments import ActionRequired, Authorised, Captured, OutcomeUnknownError
 from chalicelib.stock import Gone, UnixSeconds
 from chalicelib.telemetry import count, logger
 
@@ -93,7 +93,7 @@ def void_leftover(
     if isinstance(found, Captured):
         logger.error("captured without an order", extra={"purchase": log_reference(purchase.id), "attempt": attempt})
         count("captures_without_order")
-    if isinstance(found, Authorised | ActionNeeded):
+    if isinstance(found, Authorised | ActionRequired):
         void(context, found.provider_id, attempt, now)
         logger.warning(
             "voided a left-over authorisation", extra={"purchase": log_reference(purchase.id), "attempt": attempt}
@@ -142,7 +142,7 @@ def _nothing_reserved(
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
     if isinstance(found, Captured):
         raise WriteConflict("The attempt was captured by another worker.")
-    if isinstance(found, Authorised | ActionNeeded):
+    if isinstance(found, Authorised | ActionRequired):
         void(context, found.provider_id, purchase.attempt, now)
 
 

@@ -44,9 +44,9 @@ def act_on_event(context: CheckoutContext, provider: str, event_id: str, now: In
     if event is None:
         logger.error("no such event", extra={"event": event_id})
         return None
-    if event.due is not None and now < event.due:
-        return (event.due - now + SECOND - 1) // SECOND
-    about = {"event": event.id, "told": event.told}
+    if event.not_before is not None and now < event.not_before:
+        return (event.not_before - now + SECOND - 1) // SECOND
+    about = {"event": event.id, "provider_type": event.provider_type}
     match event.kind:
         case EventKind.PAYMENT:
             return _look_at_attempt(context, event, now)
@@ -65,7 +65,7 @@ def _look_at_attempt(context: CheckoutContext, event: ProviderEvent, now: Instan
     purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
     if purchase is None or event.attempt is None:
         count("payment_events_of_no_order")
-        logger.error("an event of no order of ours", extra={"event": event.id, "told": event.told})
+        logger.error("an event of no order of ours", extra={"event": event.id, "provider_type": event.provider_type})
         return None
     if purchase.attempt == event.attempt and _differs(purchase, event):
         count("payment_events_differing")

@@ -11,7 +11,7 @@ from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import Conflict, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, Instant
-from chalicelib.payments import ActionNeeded, Authorised, Captured, PaymentMade
+from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment
 from chalicelib.telemetry import count, logger
 
 SETTLE_PERIOD: Instant = MINUTE
@@ -78,13 +78,13 @@ def reconcile(
 
 def _compare(
     context: CheckoutContext,
-    payment: PaymentMade,
+    payment: ProviderPayment,
     enqueue_capture: Callable[[str, int], None],
     report: ReconciliationReport,
     now: Instant,
 ) -> None:
     purchase = context.purchases.read(payment.purchase_id) if payment.purchase_id else None
-    holds_money = isinstance(payment.standing, Authorised | ActionNeeded | Captured)
+    holds_money = isinstance(payment.status, Authorised | ActionRequired | Captured)
     if not holds_money:
         return
     if purchase is None or payment.attempt is None:
@@ -95,7 +95,7 @@ def _compare(
         if purchase.state is PurchaseState.PLACED and now - purchase.updated_at > SETTLE_PERIOD:
             enqueue_capture(purchase.id, payment.attempt)
             report.enqueued += 1
-    elif not isinstance(payment.standing, Captured):
+    elif not isinstance(payment.status, Captured):
         enqueue_capture(purchase.id, payment.attempt)
         report.enqueued += 1
     elif not is_current_attempt or purchase.state is not PurchaseState.PAID:
@@ -105,7 +105,7 @@ def _compare(
 
 
 def _compare_order(
-    context: CheckoutContext, payment: PaymentMade, purchase: Purchase, report: ReconciliationReport, now: Instant
+    context: CheckoutContext, payment: ProviderPayment, purchase: Purchase, report: ReconciliationReport, now: Instant
 ) -> None:
     if (payment.amount, payment.currency) != (purchase.totals.total, purchase.currency):
         _report_difference(report, Difference.AMOUNT, payment.provider_id, purchase)

@@ -14,7 +14,7 @@ from chalicelib.checkout.model import Line, Purchase, PurchaseState, Refund
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
 from chalicelib.errors import BadInput, Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.payments import OutcomeUnknownError, Refunded, RefundRefused
+from chalicelib.payments import OutcomeUnknownError, Refunded, RefundFailed
 from chalicelib.stock import HoldRef, Layout, OrderRef
 from chalicelib.telemetry import count, logger
 
@@ -68,14 +68,18 @@ def finish_refunds(context: CheckoutContext, purchase: Purchase, now: Instant) -
         if not one.is_pending:
             continue
         outcome = _refund_payment(context, purchase, one, now)
-        if isinstance(outcome, RefundRefused):
+        if isinstance(outcome, RefundFailed):
             count("refunds_refused")
             logger.error("refund refused", extra={"purchase": log_reference(purchase.id), "code": outcome.code})
             purchase = _close_refund(context, purchase, one.id, {"failure_code": outcome.code}, now)
             continue
         if one.restock:
             _restock_units(context, purchase, index)
-        changes = {"completed_at": now, "restocked": one.restock, "provider_id": outcome.refund_id if outcome else None}
+        changes = {
+            "completed_at": now,
+            "restocked": one.restock,
+            "provider_id": outcome.provider_refund_id if outcome else None,
+        }
         purchase = _close_refund(context, purchase, one.id, changes, now)
     return purchase
 
@@ -186,7 +190,7 @@ def record_external_refund(
 
 def _refund_payment(
     context: CheckoutContext, purchase: Purchase, one: Refund, now: Instant
-) -> Refunded | RefundRefused | None:
+) -> Refunded | RefundFailed | None:
     payment = purchase.payment
     if not one.amount:
         return None

@@ -1,50 +1,50 @@
 """Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
 
 from chalicelib.payments.doors import is_signed_by_stripe, stripe_gateway
-from chalicelib.payments.events import EventKind, ProviderEvent, stripe_event
-from chalicelib.payments.instruments import instrument_of
+from chalicelib.payments.events import EventKind, ProviderEvent, parse_stripe_event
+from chalicelib.payments.instruments import reusable_instrument
 from chalicelib.payments.keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.model import (
-    ActionNeeded,
+    ActionRequired,
     Authorisation,
     AuthorisationRequest,
     Authorised,
     Captured,
-    CaptureRefused,
+    CaptureFailed,
     Declined,
     Gateway,
     OutcomeUnknownError,
-    PaymentMade,
+    ProviderPayment,
+    ProviderRefund,
     Refunded,
-    RefundMade,
-    RefundRefused,
+    RefundFailed,
 )
 from chalicelib.payments.sandbox import SandboxGateway, fee_of
 from chalicelib.payments.store import EventStore
 
 __all__ = [
-    "ActionNeeded",
+    "ActionRequired",
     "Authorisation",
     "AuthorisationRequest",
     "Authorised",
-    "CaptureRefused",
+    "CaptureFailed",
     "Captured",
     "Declined",
     "EventKind",
     "EventStore",
     "Gateway",
     "OutcomeUnknownError",
-    "PaymentMade",
     "ProviderEvent",
     "ProviderKeys",
-    "RefundMade",
-    "RefundRefused",
+    "ProviderPayment",
+    "ProviderRefund",
+    "RefundFailed",
     "Refunded",
     "SandboxGateway",
     "fee_of",
-    "instrument_of",
     "is_signed_by_stripe",
+    "parse_stripe_event",
     "read_provider_keys",
-    "stripe_event",
+    "reusable_instrument",
     "stripe_gateway",
 ]

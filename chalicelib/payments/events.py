@@ -31,7 +31,7 @@ class ProviderEvent:
     id: str
     provider: str
     kind: EventKind
-    told: str
+    provider_type: str
     """The provider's own name of what happened."""
     payment_id: str | None = None
     purchase_id: str | None = None
@@ -41,7 +41,7 @@ class ProviderEvent:
     provider_refund_id: str | None = None
     refund_id: str | None = None
     """Our id of the refund, where we made it."""
-    due: Instant | None = None
+    not_before: Instant | None = None
     """Not looked at before: an event of the sandbox that comes late."""
 
 
@@ -55,34 +55,34 @@ _STRIPE_KINDS: Final = (
 )
 
 
-def stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
+def parse_stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
     """An event as Stripe sends it (docs.stripe.com/api/events). ``BadInput`` names what is missing or wrong."""
-    name, told = _text(body, "id"), _text(body, "type")
-    kind = _STRIPE_KINDS.get(told, EventKind.OTHER)
+    event_id, provider_type = _text(body, "id"), _text(body, "type")
+    kind = _STRIPE_KINDS.get(provider_type, EventKind.OTHER)
     if kind is EventKind.OTHER:
-        return ProviderEvent(name, "stripe", kind, told)
-    about = body.get("data")
-    about = about.get("object") if isinstance(about, dict) else None
-    if not isinstance(about, dict):
+        return ProviderEvent(event_id, "stripe", kind, provider_type)
+    subject = body.get("data")
+    subject = subject.get("object") if isinstance(subject, dict) else None
+    if not isinstance(subject, dict):
         raise BadInput("An event is about an object.", field="$.data.object")
-    known = about.get("metadata")
-    known = known if isinstance(known, dict) else {}
-    attempt = known.get("attempt")
-    if kind is EventKind.REFUND and about.get("status") in {"pending", "failed", "canceled", "requires_action"}:
-        kind = EventKind.REFUND_FAILED if about["status"] == "failed" else EventKind.OTHER
-    payment = kind is EventKind.PAYMENT
+    metadata = subject.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    attempt = metadata.get("attempt")
+    if kind is EventKind.REFUND and subject.get("status") in {"pending", "failed", "canceled", "requires_action"}:
+        kind = EventKind.REFUND_FAILED if subject["status"] == "failed" else EventKind.OTHER
+    is_payment = kind is EventKind.PAYMENT
     return ProviderEvent(
-        id=name,
+        id=event_id,
         provider="stripe",
         kind=kind,
-        told=told,
-        payment_id=_text(about, "id") if payment else about.get("payment_intent"),
-        purchase_id=known.get("purchase"),
+        provider_type=provider_type,
+        payment_id=_text(subject, "id") if is_payment else subject.get("payment_intent"),
+        purchase_id=metadata.get("purchase"),
         attempt=int(attempt) if isinstance(attempt, str) and attempt.isdecimal() else None,
-        amount=about.get("amount") if isinstance(about.get("amount"), int) else None,
-        currency=str(about.get("currency", "")).upper() or None,
-        provider_refund_id=None if payment else _text(about, "id"),
-        refund_id=known.get("refund"),
+        amount=subject.get("amount") if isinstance(subject.get("amount"), int) else None,
+        currency=str(subject.get("currency", "")).upper() or None,
+        provider_refund_id=None if is_payment else _text(subject, "id"),
+        refund_id=metadata.get("refund"),
     )
 
 

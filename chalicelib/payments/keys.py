@@ -21,13 +21,13 @@ class ProviderKeys:
         """The secret as it is stored. ``Unavailable`` when it is not complete."""
         try:
             stored = json.loads(text)
-            read = cls(stored["api_key"], tuple(stored["webhook_secrets"]))
-            complete = all(isinstance(one, str) and one for one in (read.api_key, *read.webhook_secrets))
+            keys = cls(stored["api_key"], tuple(stored["webhook_secrets"]))
+            complete = all(isinstance(one, str) and one for one in (keys.api_key, *keys.webhook_secrets))
         except (KeyError, ValueError, TypeError):
             complete = False
         if not complete:
             raise Unavailable("The payment provider's keys are not complete.", retry_after_seconds=30)
-        return read
+        return keys
 
 
 def read_provider_keys(secrets_id: str) -> ProviderKeys:

@@ -34,7 +34,7 @@ class Authorised:
     """The provider reserves the money for this attempt; nothing is taken yet."""
 
     provider_id: str
-    found: bool = False
+    already_existed: bool = False
     """It was there already: an earlier run of the same attempt made it."""
 
 
@@ -47,7 +47,7 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionNeeded:
+class ActionRequired:
     """The buyer has to prove who they are (3-D Secure) before the money is reserved. ``url``: where, if at a page."""
 
     provider_id: str
@@ -64,7 +64,7 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureRefused:
+class CaptureFailed:
     """The authorisation can no longer be captured: voided, lapsed."""
 
     provider_id: str
@@ -75,18 +75,18 @@ class CaptureRefused:
 class Refunded:
     """Money went back. ``refund_id`` is the provider's."""
 
-    refund_id: str
+    provider_refund_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class RefundRefused:
+class RefundFailed:
     """Nothing went back, and nothing will: less is left than was asked for, by a refund made elsewhere, or disputed."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
-class RefundMade:
+class ProviderRefund:
     """A refund as the provider has it. ``refund_id`` is ours, where we made it."""
 
     provider_refund_id: str
@@ -94,21 +94,21 @@ class RefundMade:
     refund_id: str | None = None
 
 
-Authorisation = Authorised | Declined | ActionNeeded
+Authorisation = Authorised | Declined | ActionRequired
 """What a provider answers to an order."""
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentMade:
+class ProviderPayment:
     """A payment as the provider has it, to be compared with our orders. Money in minor units."""
 
     provider_id: str
     purchase_id: str | None
     attempt: int | None
-    standing: Authorisation | Captured
+    status: Authorisation | Captured
     amount: int
     currency: str
-    refunds: tuple[RefundMade, ...] = ()
+    refunds: tuple[ProviderRefund, ...] = ()
 
 
 class OutcomeUnknownError(Exception):
@@ -127,7 +127,7 @@ class Gateway(Protocol):
         """Reserve the money of one attempt, or say what the buyer has to do first."""
         ...
 
-    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureRefused:
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
         """Take what was authorised, once, whatever the number of calls."""
         ...
 
@@ -148,7 +148,7 @@ class Gateway(Protocol):
         """
         ...
 
-    def payments(self, since: Instant) -> Iterator[PaymentMade]:
+    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
         """Every payment that was begun since then, whatever became of it."""
         ...
 
@@ -156,6 +156,6 @@ class Gateway(Protocol):
         """Purchase and attempt that a payment of the provider is for; None when it is none of ours."""
         ...
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundRefused:
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
         """Give back part or all of what was captured, once for each refund id."""
         ...

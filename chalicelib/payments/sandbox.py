@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 from chalicelib.instants import Instant
 from chalicelib.money import share
 from chalicelib.payments.model import (
-    ActionNeeded,
+    ActionRequired,
     Authorisation,
     AuthorisationRequest,
     Authorised,
     Captured,
-    CaptureRefused,
+    CaptureFailed,
     Declined,
     OutcomeUnknownError,
-    PaymentMade,
+    ProviderPayment,
+    ProviderRefund,
     Refunded,
-    RefundMade,
-    RefundRefused,
+    RefundFailed,
 )
 from chalicelib.payments.sandbox_webhooks import TELLING, tell
 from chalicelib.payments.store import EventStore, SandboxPayment, SandboxStore, Status
@@ -120,15 +120,15 @@ class SandboxGateway:
                 return Authorised(_named(payment.id))
         return _answer(existing, found=True)
 
-    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureRefused:
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
         """Take the money of an authorised attempt, once. A repeat is told of the capture that was made."""
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
-            return CaptureRefused(provider_id, "wrong_attempt")
+            return CaptureFailed(provider_id, "wrong_attempt")
         known = self._store.read(payment_id)
         if known is not None and known.behaviour == "capture_refused":
             self._store.void(payment_id, now)
-            return CaptureRefused(provider_id, "authorisation_expired")
+            return CaptureFailed(provider_id, "authorisation_expired")
         if known is not None and known.behaviour == "capture_timeout" and self._store.stumble(payment_id):
             raise OutcomeUnknownError("the sandbox lost the request")
         existing = self._store.capture(payment_id, amount, fee_of(amount), now)
@@ -142,10 +142,10 @@ class SandboxGateway:
             case Status.CAPTURED:
                 return _captured(payment_id, existing.fee)
             case Status.AUTHORISED:
-                return CaptureRefused(provider_id, "amount_too_large")
+                return CaptureFailed(provider_id, "amount_too_large")
             case Status.VOIDED:
-                return CaptureRefused(provider_id, "voided")
-        return CaptureRefused(provider_id, "not_authorised")
+                return CaptureFailed(provider_id, "voided")
+        return CaptureFailed(provider_id, "not_authorised")
 
     def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
         """Give up an attempt's authorisation, and forbid one that would come late. False: the money was captured."""
@@ -170,7 +170,7 @@ class SandboxGateway:
             return _captured(payment.id, payment.fee)
         return _answer(payment, found=True)
 
-    def payments(self, since: Instant) -> Iterator[PaymentMade]:
+    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
         """Every payment begun since then; lost requests had no effect and are none."""
         for payment in self._store.since(since):
             if payment.status is Status.LOST:
@@ -178,14 +178,14 @@ class SandboxGateway:
             captured = payment.status is Status.CAPTURED
             purchase_id, _, attempt = payment.id.partition("#")
             name = _named(payment.id)
-            yield PaymentMade(
+            yield ProviderPayment(
                 name,
                 purchase_id,
                 int(attempt),
                 _captured(payment.id, payment.fee) if captured else _answer(payment, found=True),
                 payment.captured if captured else payment.amount,
                 payment.currency,
-                tuple(RefundMade(f"{name}-{one}", amount, one) for one, amount in payment.refunds.items()),
+                tuple(ProviderRefund(f"{name}-{one}", amount, one) for one, amount in payment.refunds.items()),
             )
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
@@ -193,7 +193,7 @@ class SandboxGateway:
         purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
         return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundRefused:
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
         """Give money back, once for each refund id. ``ValueError`` for an id that was used with another amount."""
         if amount <= 0:
             raise ValueError("a refund gives back at least one minor unit")
@@ -201,13 +201,13 @@ class SandboxGateway:
         existing = self._store.refund(payment_id, refund_id, amount)
         if existing is not None:
             if refund_id not in existing.refunds:
-                return RefundRefused("amount_too_large")
+                return RefundFailed("amount_too_large")
             if existing.refunds[refund_id] != amount:
                 raise ValueError("this refund was made with another amount")
             return Refunded(f"{provider_id}-{refund_id}")
         known, made = self._store.read(payment_id), f"{provider_id}-{refund_id}"
         if known is not None:
-            tell(self._events, known, "refunded", now, RefundMade(made, amount, refund_id))
+            tell(self._events, known, "refunded", now, ProviderRefund(made, amount, refund_id))
         if known is not None and known.behaviour == "refund_timeout":
             raise OutcomeUnknownError("the sandbox lost its answer")
         return Refunded(made)
@@ -228,12 +228,12 @@ def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPaymen
 
 def _answer(payment: SandboxPayment, *, found: bool) -> Authorisation:
     if payment.status is Status.ASKING:
-        return ActionNeeded(_named(payment.id), f"{CHALLENGES}/{payment.id.replace('#', '/')}")
+        return ActionRequired(_named(payment.id), f"{CHALLENGES}/{payment.id.replace('#', '/')}")
     if payment.status is Status.DECLINED:
         return Declined(_named(payment.id), payment.code or "card_declined")
     if payment.status is Status.VOIDED:
         return Declined(_named(payment.id), "voided")
-    return Authorised(_named(payment.id), found=found)
+    return Authorised(_named(payment.id), already_existed=found)
 
 
 def _captured(payment_id: str, fee: int) -> Captured:

@@ -10,7 +10,7 @@ from typing import Final
 from chalicelib import aws
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments.events import EventKind, ProviderEvent
-from chalicelib.payments.model import RefundMade
+from chalicelib.payments.model import ProviderRefund
 from chalicelib.payments.store import EventStore, SandboxPayment
 from chalicelib.telemetry import logger
 
@@ -26,7 +26,7 @@ def tell(
     payment: SandboxPayment,
     what: str,
     now: Instant,
-    refund: RefundMade | None = None,
+    refund: ProviderRefund | None = None,
 ) -> None:
     """Tell of a payment: ``authorised``, ``captured``; or of a ``refund``.
 
@@ -52,7 +52,7 @@ def tell(
         currency=payment.currency,
         provider_refund_id=refund.provider_refund_id if refund else None,
         refund_id=refund.refund_id if refund else None,
-        due=due,
+        not_before=due,
     )
     try:
         for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-EVENTS_KEPT: Final[Instant] = 90 * DAY
+EVENT_RETENTION: Final[Instant] = 90 * DAY
 """How long a provider's event is remembered by its id; the table's time to live forgets it."""
 
 
@@ -182,7 +182,7 @@ class EventStore:
         """Store an event. False: it is there already."""
         record = {name: value for name, value in asdict(event).items() if value is not None}
         key = f"EVENT#{event.provider}#{event.id}"
-        item = {"pk": key, "sk": "EVENT", **record, "received_at": now, "expires_at": (now + EVENTS_KEPT) // SECOND}
+        item = {"pk": key, "sk": "EVENT", **record, "received_at": now, "expires_at": (now + EVENT_RETENTION) // SECOND}
         try:
             self.dynamodb.put_item(
                 TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
@@ -197,9 +197,9 @@ class EventStore:
         """An event that was stored. One consistent read."""
         key = {"pk": {"S": f"EVENT#{provider}#{event_id}"}, "sk": {"S": "EVENT"}}
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True)
-        return _event(aws.from_item(answer["Item"])) if "Item" in answer else None
+        return _to_event(aws.from_item(answer["Item"])) if "Item" in answer else None
 
 
-def _event(record: Mapping[str, Any]) -> ProviderEvent:
+def _to_event(record: Mapping[str, Any]) -> ProviderEvent:
     known = {name: record[name] for name in ProviderEvent.__slots__ if name in record}
     return ProviderEvent(**known | {"kind": EventKind(record["kind"])})

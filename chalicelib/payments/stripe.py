@@ -20,13 +20,13 @@ from chalicelib.payments.model import (
     AuthorisationRequest,
     Authorised,
     Captured,
-    CaptureRefused,
+    CaptureFailed,
     Declined,
     OutcomeUnknownError,
-    PaymentMade,
+    ProviderPayment,
+    ProviderRefund,
     Refunded,
-    RefundMade,
-    RefundRefused,
+    RefundFailed,
 )
 from chalicelib.payments.stripe_intents import (
     answer_of,
@@ -79,7 +79,11 @@ class StripeGateway:
         """Reserve the money: create and confirm an intent, or confirm the purchase's own again. One call, or three."""
         if now - request.requested_at > KEY_MEMORY:
             found = self.find(request.purchase_id, request.attempt, now=now)
-            return Authorised(found.provider_id, found=True) if isinstance(found, Captured) else found or _too_late()
+            return (
+                Authorised(found.provider_id, already_existed=True)
+                if isinstance(found, Captured)
+                else found or _too_late()
+            )
         instrument = next((name for prefix, name in _TOKENS.items() if request.token.startswith(prefix)), None)
         if instrument is None:
             return Declined(request.provider_id, "invalid_token")
@@ -106,7 +110,7 @@ class StripeGateway:
         known = self._intents.retrieve(request.provider_id) if request.provider_id else None
         if known is not None and known.status in {"requires_capture", "succeeded"}:
             if attempt_of(known) == request.attempt:
-                return Authorised(known.id, found=True)
+                return Authorised(known.id, already_existed=True)
             if known.status == "succeeded":
                 raise ValueError("an earlier attempt of this purchase was captured")
             self._intents.cancel(known.id)
@@ -131,14 +135,14 @@ class StripeGateway:
         confirmed = self._intents.confirm(known.id, confirmation, {"idempotency_key": _key(request, "confirm")})  # type: ignore[arg-type]
         return answer_of(confirmed)
 
-    def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureRefused:
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureFailed:
         """Take what was authorised, once, and the whole of it: a part leaves goods without money. Two calls."""
         with _outcome():
             intent = self._intents.retrieve(provider_id)
             if attempt_of(intent) != attempt:
-                return CaptureRefused(provider_id, "wrong_attempt")
+                return CaptureFailed(provider_id, "wrong_attempt")
             if intent.status == "requires_capture" and intent.amount_capturable != amount:
-                return CaptureRefused(provider_id, "wrong_amount")
+                return CaptureFailed(provider_id, "wrong_amount")
             try:
                 captured = self._intents.capture(
                     provider_id,
@@ -151,11 +155,11 @@ class StripeGateway:
                 return self._met_another_state(provider_id, amount)
         return captured_of(captured)
 
-    def _met_another_state(self, provider_id: str, amount: int) -> Captured | CaptureRefused:
+    def _met_another_state(self, provider_id: str, amount: int) -> Captured | CaptureFailed:
         intent = self._intents.retrieve(provider_id, _WITH_CHARGE)
         if intent.status == "succeeded" and intent.amount_received == amount:
             return captured_of(intent)
-        return CaptureRefused(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
+        return CaptureFailed(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
 
     def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
         """Cancel an intent that will not be captured. False: it was captured. ``ValueError``: of another attempt."""
@@ -194,7 +198,7 @@ class StripeGateway:
             raise OutcomeUnknownError("stripe's search may not know of it yet")
         return None
 
-    def payments(self, since: Instant) -> Iterator[PaymentMade]:
+    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
         """Every intent created since then that is ours, or holds money. A call a hundred, one for each with refunds."""
         asked: Any = {"created": {"gte": since // SECOND}, "limit": 100, "expand": ["data.latest_charge"]}
         with _outcome():
@@ -204,7 +208,7 @@ class StripeGateway:
                     continue
                 taken, charge = intent.status == "succeeded", cast("Any", intent.latest_charge)
                 refunded = taken and getattr(charge, "amount_refunded", 0) > 0
-                yield PaymentMade(
+                yield ProviderPayment(
                     intent.id,
                     purchase_id,
                     attempt,
@@ -214,10 +218,10 @@ class StripeGateway:
                     tuple(self._refunds_of(intent.id)) if refunded else (),
                 )
 
-    def _refunds_of(self, provider_id: str) -> Iterator[RefundMade]:
+    def _refunds_of(self, provider_id: str) -> Iterator[ProviderRefund]:
         for made in self._refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter():
             if made.status == "succeeded":
-                yield RefundMade(made.id, made.amount, getattr(made.metadata, "refund", None))
+                yield ProviderRefund(made.id, made.amount, getattr(made.metadata, "refund", None))
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Purchase and attempt, from the intent's metadata. One call."""
@@ -229,7 +233,7 @@ class StripeGateway:
         purchase_id, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
         return (purchase_id, attempt) if purchase_id and attempt else None
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundRefused:
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundFailed:
         """Give money back, once for each refund id, however old. ``ValueError`` for an id that was used with another
         amount. Two calls."""
         with _outcome():
@@ -244,7 +248,7 @@ class StripeGateway:
                     {"idempotency_key": f"{provider_id}:refund:{refund_id}"},
                 )
             except stripe.InvalidRequestError as error:
-                return RefundRefused(error.code or "refused")
+                return RefundFailed(error.code or "refused")
         return Refunded(made.id)
 
 

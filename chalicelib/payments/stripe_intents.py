@@ -7,7 +7,7 @@ from typing import Any
 import stripe
 
 from chalicelib.payments.model import (
-    ActionNeeded,
+    ActionRequired,
     Authorisation,
     Authorised,
     Captured,
@@ -27,7 +27,7 @@ def answer_of(intent: Any) -> Authorisation:
     repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
     authorisation = standing_of(intent)
     return (
-        Authorised(authorisation.provider_id, found=repeated)
+        Authorised(authorisation.provider_id, already_existed=repeated)
         if isinstance(authorisation, Authorised)
         else authorisation
     )
@@ -42,9 +42,9 @@ def standing_of(intent: Any) -> Authorisation:
     """An intent that is not captured. ``OutcomeUnknownError`` while Stripe is still at it."""
     match intent.status:
         case "requires_capture":
-            return Authorised(intent.id, found=True)
+            return Authorised(intent.id, already_existed=True)
         case "requires_action":
-            return ActionNeeded(intent.id, _page(intent))
+            return ActionRequired(intent.id, _page(intent))
         case "canceled":
             return Declined(intent.id, "voided")
         case "processing":

@@ -10,7 +10,7 @@ from chalicelib.aws import from_item
 from chalicelib.checkout import Buyer, CheckoutResult, Destination, Purchase, PurchaseState, PurchaseStore, declines
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
-from chalicelib.payments import Declined, SandboxGateway, instrument_of
+from chalicelib.payments import Declined, SandboxGateway, reusable_instrument
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NEW_YORK, NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture, once, shop_on
@@ -255,7 +255,7 @@ def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
     ],
 )
 def test_a_token_names_an_instrument_where_it_may_come_again(provider: str, token: str, named: str | None) -> None:
-    assert instrument_of(provider, token) == named
+    assert reusable_instrument(provider, token) == named
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from chalicelib.checkout.capture import CHALLENGE_SECONDS
 from chalicelib.checkout.events import IN_PROGRESS_RETRY_SECONDS
 from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, MINUTE, SECOND
-from chalicelib.payments import Declined, EventKind, ProviderEvent, stripe_event
+from chalicelib.payments import Declined, EventKind, ProviderEvent, parse_stripe_event
 from tests.checkout.builders import NOW, a_refund_request
 from tests.checkout.conftest import ShopFixture
 
@@ -176,15 +176,15 @@ def test_stripes_events_are_read(shop: ShopFixture) -> None:
         "metadata": {"purchase": "p1", "attempt": "2"},
     }
     body = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
-    assert stripe_event(body) == ProviderEvent(
+    assert parse_stripe_event(body) == ProviderEvent(
         "evt_1", "stripe", EventKind.PAYMENT, "payment_intent.succeeded", "pi_1", "p1", 2, 1_670, "GBP"
     )
     refund = {"id": "re_1", "payment_intent": "pi_1", "amount": 5, "currency": "gbp", "status": "succeeded"}
-    read = stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}})
+    read = parse_stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}})
     assert (read.kind, read.payment_id, read.provider_refund_id, read.amount) == (EventKind.REFUND, "pi_1", "re_1", 5)
     failed = {"id": "evt_3", "type": "refund.updated", "data": {"object": refund | {"status": "failed"}}}
-    assert stripe_event(failed).kind is EventKind.REFUND_FAILED
-    assert stripe_event({"id": "evt_4", "type": "customer.created"}).kind is EventKind.OTHER
+    assert parse_stripe_event(failed).kind is EventKind.REFUND_FAILED
+    assert parse_stripe_event({"id": "evt_4", "type": "customer.created"}).kind is EventKind.OTHER
 
 
 @pytest.mark.parametrize(
@@ -200,11 +200,11 @@ def test_stripes_events_are_read(shop: ShopFixture) -> None:
 )
 def test_an_event_that_is_none_names_what_is_wrong(body: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        stripe_event(body)
+        parse_stripe_event(body)
     assert refusal.value.field == field
 
 
 def test_metadata_of_strange_types_is_of_no_order() -> None:
     intent = {"id": "pi_1", "amount": "5", "currency": 7, "metadata": ["purchase"]}
-    event = stripe_event({"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}})
+    event = parse_stripe_event({"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}})
     assert (event.purchase_id, event.attempt, event.amount) == (None, None, None)

@@ -28,13 +28,13 @@ def events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
     """What was told, by what happened."""
     items = shop.tables.dynamodb.scan(TableName=shop.tables.commerce, ConsistentRead=True)["Items"]
     records = [aws.from_item(item) for item in items if item["sk"]["S"] == "EVENT"]
-    by_what = {record["told"]: record for record in records}
+    by_what = {record["provider_type"]: record for record in records}
     assert len(by_what) == len(records)
     return by_what
 
 
 def hears_all(shop: ShopFixture, now: int) -> None:
-    for record in sorted(events(shop).values(), key=lambda record: record.get("due", 0), reverse=True):
+    for record in sorted(events(shop).values(), key=lambda record: record.get("not_before", 0), reverse=True):
         assert shop.checkout.act_on_event("sandbox", record["id"], now) is None
 
 
@@ -62,15 +62,15 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
 def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
     paid(shop, "webhooks_late")
     for record in events(shop).values():
-        assert record["due"] == NOW + LATE
+        assert record["not_before"] == NOW + LATE
         assert shop.checkout.act_on_event("sandbox", record["id"], NOW + 1) == LATE // SECOND
 
 
 def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> None:
     paid(shop, "webhooks_reordered")
     told = events(shop)
-    assert told["authorised"]["due"] == NOW + LAST
-    assert "due" not in told["captured"]
+    assert told["authorised"]["not_before"] == NOW + LAST
+    assert "not_before" not in told["captured"]
 
 
 def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
@@ -97,7 +97,7 @@ def test_what_is_told_twice_is_told_twice(shop: ShopFixture) -> None:
 
     def note(params: dict[str, Any], **_: object) -> None:
         if params["Item"].get("sk") == {"S": "EVENT"}:
-            told.append(params["Item"]["told"]["S"])
+            told.append(params["Item"]["provider_type"]["S"])
 
     calls, name = shop.tables.dynamodb.meta.events, "provide-client-params.dynamodb.PutItem"
     calls.register(name, note)

@@ -73,7 +73,7 @@ def refunded_in_console(buyer: str, amount: int) -> Act:
             payment,
             amount=amount,
             currency="GBP",
-            provider_refund_id=made.refund_id,
+            provider_refund_id=made.provider_refund_id,
         )
         process.checkout.note_event(event, world.now)
 

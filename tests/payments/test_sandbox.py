@@ -10,11 +10,11 @@ from chalicelib.payments import (
     AuthorisationRequest,
     Authorised,
     Captured,
-    CaptureRefused,
+    CaptureFailed,
     Declined,
     OutcomeUnknownError,
     Refunded,
-    RefundRefused,
+    RefundFailed,
     SandboxGateway,
 )
 from chalicelib.payments.sandbox import behaviour_of
@@ -47,8 +47,8 @@ def captured(gateway: SandboxGateway, token: str = "ok") -> str:
 
 def test_an_authorisation_asked_for_again_is_found(gateway: SandboxGateway) -> None:
     assert gateway.authorise(a_request(), now=NOW) == Authorised(PAYMENT)
-    assert gateway.authorise(a_request(), now=NOW) == Authorised(PAYMENT, found=True)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(PAYMENT, already_existed=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
 
 
 def test_an_attempt_cannot_change_its_amount(gateway: SandboxGateway) -> None:
@@ -71,7 +71,7 @@ def test_a_token_is_declined_with_its_code_each_time(gateway: SandboxGateway, to
     assert gateway.authorise(a_request(token), now=NOW) == declined
     assert gateway.authorise(a_request(token), now=NOW) == declined
     assert gateway.find("p1", 1, now=NOW) == declined
-    assert gateway.capture(PAYMENT, attempt=1, amount=1_000, now=NOW) == CaptureRefused(PAYMENT, "not_authorised")
+    assert gateway.capture(PAYMENT, attempt=1, amount=1_000, now=NOW) == CaptureFailed(PAYMENT, "not_authorised")
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_a_token_may_carry_a_suffix(token: str, behaviour: str) -> None:
 def test_an_answer_lost_after_the_effect_is_found_by_asking_again(gateway: SandboxGateway) -> None:
     with pytest.raises(OutcomeUnknownError):
         gateway.authorise(a_request("timeout"), now=NOW)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
-    assert gateway.authorise(a_request("timeout"), now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
+    assert gateway.authorise(a_request("timeout"), now=NOW) == Authorised(PAYMENT, already_existed=True)
 
 
 def test_a_request_lost_before_the_effect_leaves_nothing_and_works_when_repeated(gateway: SandboxGateway) -> None:
@@ -101,7 +101,7 @@ def test_a_request_lost_before_the_effect_leaves_nothing_and_works_when_repeated
         gateway.authorise(a_request("timeout_before"), now=NOW)
     assert gateway.find("p1", 1, now=NOW) is None
     assert gateway.authorise(a_request("timeout_before"), now=NOW) == Authorised(PAYMENT)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
 
 
 def test_a_capture_is_made_once_and_repeats_are_told_of_it(gateway: SandboxGateway) -> None:
@@ -115,7 +115,7 @@ def test_a_lost_capture_had_no_effect_and_a_late_one_did(gateway: SandboxGateway
     lost = authorised(gateway, "capture_timeout")
     with pytest.raises(OutcomeUnknownError):
         gateway.capture(lost, attempt=1, amount=1_000, now=NOW)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
     assert gateway.capture(lost, attempt=1, amount=1_000, now=NOW) == Captured(PAYMENT, "sbx_ch_p1#1", 35)
 
     gateway.authorise(a_request("captured_late", attempt=2), now=NOW)
@@ -129,22 +129,22 @@ def test_a_lost_capture_had_no_effect_and_a_late_one_did(gateway: SandboxGateway
 def test_a_capture_takes_no_more_than_was_authorised(gateway: SandboxGateway) -> None:
     provider_id = authorised(gateway)
     refused = gateway.capture(provider_id, attempt=1, amount=1_001, now=NOW)
-    assert refused == CaptureRefused(PAYMENT, "amount_too_large")
-    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
+    assert refused == CaptureFailed(PAYMENT, "amount_too_large")
+    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
 
 
 def test_nobody_captures_another_attempts_authorisation(gateway: SandboxGateway) -> None:
     provider_id = authorised(gateway)
     refused = gateway.capture(provider_id, attempt=2, amount=1_000, now=NOW)
-    assert refused == CaptureRefused(PAYMENT, "wrong_attempt")
+    assert refused == CaptureFailed(PAYMENT, "wrong_attempt")
     with pytest.raises(ValueError, match="no payment of attempt 2"):
         gateway.void(provider_id, attempt=2, now=NOW)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, found=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
 
 
 def test_a_lapsed_authorisation_cannot_be_captured(gateway: SandboxGateway) -> None:
     provider_id = authorised(gateway, "capture_refused")
-    refused = CaptureRefused(PAYMENT, "authorisation_expired")
+    refused = CaptureFailed(PAYMENT, "authorisation_expired")
     assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == refused
     assert gateway.find("p1", 1, now=NOW) == Declined(PAYMENT, "voided")
 
@@ -153,7 +153,7 @@ def test_a_voided_authorisation_is_gone_for_good(gateway: SandboxGateway) -> Non
     provider_id = authorised(gateway)
     assert gateway.void(provider_id, attempt=1, now=NOW) is True
     assert gateway.void(provider_id, attempt=1, now=NOW) is True
-    assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureRefused(PAYMENT, "voided")
+    assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureFailed(PAYMENT, "voided")
     assert gateway.authorise(a_request(), now=NOW) == Declined(PAYMENT, "voided")
 
 
@@ -172,7 +172,7 @@ def test_refunds_never_exceed_what_was_captured(gateway: SandboxGateway) -> None
     provider_id = captured(gateway)
     assert gateway.refund(provider_id, refund_id="rf_1", amount=600, now=NOW) == Refunded(f"{PAYMENT}-rf_1")
     refused = gateway.refund(provider_id, refund_id="rf_2", amount=401, now=NOW)
-    assert refused == RefundRefused("amount_too_large")
+    assert refused == RefundFailed("amount_too_large")
     assert gateway.refund(provider_id, refund_id="rf_2", amount=400, now=NOW) == Refunded(f"{PAYMENT}-rf_2")
 
 
@@ -197,7 +197,7 @@ def test_a_refund_gives_back_something(gateway: SandboxGateway, amount: int) -> 
 
 
 def test_money_that_was_not_captured_cannot_be_refunded(gateway: SandboxGateway) -> None:
-    refused = RefundRefused("amount_too_large")
+    refused = RefundFailed("amount_too_large")
     assert gateway.refund(authorised(gateway), refund_id="rf_1", amount=1, now=NOW) == refused
     assert gateway.refund("sbx_unknown#1", refund_id="rf_1", amount=1, now=NOW) == refused
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.payments import (
-    ActionNeeded,
+    ActionRequired,
     Authorised,
     Captured,
-    CaptureRefused,
+    CaptureFailed,
     Declined,
     OutcomeUnknownError,
+    ProviderRefund,
     Refunded,
-    RefundMade,
 )
 from chalicelib.payments.stripe import SEARCH_LAG, StripeGateway
 from tests.payments.stripe_double import Stripe
@@ -36,8 +36,8 @@ def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, strip
 
 def test_an_authorisation_asked_for_again_is_found(gateway: StripeGateway, stripe: Stripe) -> None:
     provider_id = authorised(gateway)
-    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, found=True)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, found=True)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, already_existed=True)
+    assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, already_existed=True)
     assert gateway.find("p1", 2, now=NOW) is None
     assert len(stripe.intents) == 1
 
@@ -51,7 +51,9 @@ def test_a_search_that_lags_is_believed_of_what_is_older_than_its_lag_only(
     with pytest.raises(OutcomeUnknownError):
         gateway.find("p1", 1, now=NOW + SEARCH_LAG - 1, since=NOW)
     assert gateway.find("p1", 1, now=NOW + SEARCH_LAG, since=NOW) is None
-    assert gateway.find("p1", 1, now=NOW, since=NOW, provider_id=provider_id) == Authorised(provider_id, found=True)
+    assert gateway.find("p1", 1, now=NOW, since=NOW, provider_id=provider_id) == Authorised(
+        provider_id, already_existed=True
+    )
 
 
 def test_what_a_search_finds_is_read_anew(gateway: StripeGateway, stripe: Stripe) -> None:
@@ -82,8 +84,8 @@ def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stri
     assert isinstance(declined, Declined)
     second = a_request(OK, attempt=2, provider_id=declined.provider_id, amount=1_200)
     assert gateway.authorise(second, now=NOW) == Authorised("pi_1")
-    assert gateway.authorise(second, now=NOW) == Authorised("pi_1", found=True)
-    assert gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW) == CaptureRefused("pi_1", "wrong_attempt")
+    assert gateway.authorise(second, now=NOW) == Authorised("pi_1", already_existed=True)
+    assert gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW) == CaptureFailed("pi_1", "wrong_attempt")
     assert isinstance(gateway.capture("pi_1", attempt=2, amount=1_200, now=NOW), Captured)
     assert (len(stripe.intents), stripe.captured) == (1, 1_200)
 
@@ -99,7 +101,7 @@ def test_a_voided_intent_is_replaced(gateway: StripeGateway, stripe: Stripe) -> 
     provider_id = authorised(gateway)
     assert gateway.void(provider_id, attempt=1, now=NOW)
     assert gateway.void(provider_id, attempt=1, now=NOW)
-    assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureRefused(provider_id, "voided")
+    assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureFailed(provider_id, "voided")
     assert gateway.find("p1", 1, now=NOW) == Declined(provider_id, "voided")
     second = authorised(gateway, a_request(attempt=2, provider_id=provider_id))
     assert second != provider_id
@@ -112,7 +114,7 @@ def test_another_attempts_authorisation_is_neither_captured_nor_voided_but_repla
     first = authorised(gateway)
     with pytest.raises(ValueError, match="attempt 2"):
         gateway.void(first, attempt=2, now=NOW)
-    assert gateway.capture(first, attempt=2, amount=1_000, now=NOW) == CaptureRefused(first, "wrong_attempt")
+    assert gateway.capture(first, attempt=2, amount=1_000, now=NOW) == CaptureFailed(first, "wrong_attempt")
     second = authorised(gateway, a_request(attempt=2, provider_id=first))
     assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
     assert isinstance(gateway.capture(second, attempt=2, amount=1_000, now=NOW), Captured)
@@ -122,7 +124,7 @@ def test_what_was_captured_is_not_voided(gateway: StripeGateway, stripe: Stripe)
     provider_id = captured(gateway)
     assert not gateway.void(provider_id, attempt=1, now=NOW)
     assert gateway.find("p1", 1, now=NOW) == Captured(provider_id, "ch_3", 35)
-    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, found=True)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, already_existed=True)
     assert stripe.captured == 1_000
 
 
@@ -130,12 +132,12 @@ def test_what_was_captured_is_not_voided(gateway: StripeGateway, stripe: Stripe)
 def test_a_part_is_not_captured_nor_more_than_all(gateway: StripeGateway, stripe: Stripe, amount: int) -> None:
     provider_id = authorised(gateway)
     refused = gateway.capture(provider_id, attempt=1, amount=amount, now=NOW)
-    assert refused == CaptureRefused(provider_id, "wrong_amount")
+    assert refused == CaptureFailed(provider_id, "wrong_amount")
     assert stripe.captured == 0
 
 
 def test_a_buyer_who_has_to_prove_who_they_are_is_told_so(gateway: StripeGateway) -> None:
-    asked = ActionNeeded("pi_1", "https://hooks.stripe.test/pi_1")
+    asked = ActionRequired("pi_1", "https://hooks.stripe.test/pi_1")
     assert gateway.authorise(a_request(ASKS), now=NOW) == asked
     assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == asked
 
@@ -168,11 +170,11 @@ def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, st
     authorised_id = authorised(gateway, a_request(purchase_id="p3"))
     listed = {one.provider_id: one for one in gateway.payments(0)}
     assert len(listed) == 3
-    assert listed[paid].standing == Captured(paid, "ch_3", 0)
+    assert listed[paid].status == Captured(paid, "ch_3", 0)
     assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
     assert isinstance(refunded, Refunded)
-    assert listed[paid].refunds == (RefundMade(refunded.refund_id, 400, "r1"),)
-    assert listed[authorised_id].standing == Authorised(authorised_id, found=True)
+    assert listed[paid].refunds == (ProviderRefund(refunded.provider_refund_id, 400, "r1"),)
+    assert listed[authorised_id].status == Authorised(authorised_id, already_existed=True)
     assert [one.purchase_id for one in gateway.payments(10**12)] == []
 
 
@@ -183,9 +185,9 @@ def test_a_payments_purchase_is_looked_up(gateway: StripeGateway) -> None:
 
 def test_who_proved_it_is_found_authorised_and_captured_once(gateway: StripeGateway, stripe: Stripe) -> None:
     asked = gateway.authorise(a_request(ASKS), now=NOW)
-    assert isinstance(asked, ActionNeeded)
+    assert isinstance(asked, ActionRequired)
     stripe.prove(asked.provider_id)
-    assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == Authorised("pi_1", found=True)
+    assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == Authorised("pi_1", already_existed=True)
     assert isinstance(gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW), Captured)
     assert stripe.captured == 1_000
 
@@ -196,13 +198,13 @@ def test_who_refused_is_declined_and_who_waits_too_long_is_cancelled(gateway: St
     declined = gateway.find("p1", 1, now=NOW, provider_id="pi_1")
     assert declined == Declined("pi_1", "payment_intent_authentication_failure")
     second = gateway.authorise(a_request(ASKS, attempt=2, provider_id="pi_1"), now=NOW)
-    assert isinstance(second, ActionNeeded)
+    assert isinstance(second, ActionRequired)
     assert gateway.void("pi_1", attempt=2, now=NOW)
     assert gateway.find("p1", 2, now=NOW, provider_id="pi_1") == Declined("pi_1", "voided")
 
 
 def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stripe: Stripe) -> None:
-    assert isinstance(gateway.authorise(replace(a_request(OK), step_up=True), now=NOW), ActionNeeded)
+    assert isinstance(gateway.authorise(replace(a_request(OK), step_up=True), now=NOW), ActionRequired)
     page = "https://shop.example/done"
     gateway.authorise(replace(a_request(ASKS, purchase_id="p2"), return_url=page), now=NOW)
     assert stripe.intents["pi_3"]["next_action"]["redirect_to_url"]["return_url"] == page

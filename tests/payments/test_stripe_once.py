@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chalicelib.payments import Authorised, Captured, Declined, Refunded, RefundRefused
+from chalicelib.payments import Authorised, Captured, Declined, Refunded, RefundFailed
 from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway
 from tests.payments.stripe_double import Stripe
 from tests.payments.stripe_orders import NO, NOW, a_request, authorised, captured
@@ -29,7 +29,7 @@ def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
     provider_id = authorised(gateway)
     stripe.remembers_keys = False
     late = NOW + KEY_MEMORY + 1
-    assert gateway.authorise(a_request(), now=late) == Authorised(provider_id, found=True)
+    assert gateway.authorise(a_request(), now=late) == Authorised(provider_id, already_existed=True)
     assert gateway.authorise(a_request(attempt=2), now=late) == Declined(None, "attempt_expired")
     assert len(stripe.intents) == 1
 
@@ -43,7 +43,7 @@ def test_refunds_give_back_once_each_and_never_more_than_is_left(gateway: Stripe
     with pytest.raises(ValueError, match="another amount"):
         gateway.refund(provider_id, refund_id="r1", amount=401, now=NOW)
     refused = gateway.refund(provider_id, refund_id="r2", amount=601, now=NOW)
-    assert refused == RefundRefused("charge_already_refunded")
+    assert refused == RefundFailed("charge_already_refunded")
     assert gateway.refund(provider_id, refund_id="r2", amount=600, now=NOW) != first
     assert stripe.captured == 0
 
@@ -52,7 +52,7 @@ def test_a_refund_that_failed_is_made_again(gateway: StripeGateway, stripe: Stri
     provider_id = captured(gateway)
     first = gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)
     assert isinstance(first, Refunded)
-    stripe.refunds[first.refund_id]["status"] = "failed"
+    stripe.refunds[first.provider_refund_id]["status"] = "failed"
     stripe.remembers_keys = False
     assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) != first
 

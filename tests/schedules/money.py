@@ -21,7 +21,7 @@ from chalicelib.checkout import (
 )
 from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
-from chalicelib.payments import Captured, EventKind, PaymentMade, ProviderEvent
+from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
 from chalicelib.risk import DeclineLimits, RiskRules
 from tests.schedules.buyers import FAILS, LAYOUT, SIZES, USES, World
 from tests.schedules.stage import FAULTS
@@ -143,7 +143,7 @@ class MoneyWorld(World):
 
     # The provider.
 
-    def payments(self) -> list[PaymentMade]:
+    def payments(self) -> list[ProviderPayment]:
         return list(self.bank.payments(0))
 
     def provider_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
@@ -164,7 +164,7 @@ class MoneyWorld(World):
         self.send_webhooks(payment, number)
         return True
 
-    def send_webhooks(self, payment: PaymentMade, number: int) -> None:
+    def send_webhooks(self, payment: ProviderPayment, number: int) -> None:
         checkout, now = self.new_checkout(), self.stage.now
         payment_event = ProviderEvent(
             f"evt-{payment.provider_id}-{number}",
@@ -236,7 +236,7 @@ class MoneyWorld(World):
             captured_payments = [
                 one
                 for (purchase_id, _), one in payments_by_attempt.items()
-                if purchase_id == order.id and isinstance(one.standing, Captured)
+                if purchase_id == order.id and isinstance(one.status, Captured)
             ]
             self.assert_ledger_agrees(order, captured_payments)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
@@ -258,7 +258,7 @@ class MoneyWorld(World):
         assert audit.available == sum(SIZES) - sum(sold_units_by_order.values()), "a unit is stranded"
         assert dict(self.checkout.stock.audit(USES, 1, self.stage.now).sold_by_order) == uses_by_order
 
-    def assert_ledger_agrees(self, order: Purchase, captured_payments: list[PaymentMade]) -> None:
+    def assert_ledger_agrees(self, order: Purchase, captured_payments: list[ProviderPayment]) -> None:
         """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""
         rows = entries_of(order, "Europe/London")
         if not captured_payments:
