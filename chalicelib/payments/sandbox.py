@@ -21,8 +21,8 @@ from chalicelib.payments.model import (
     Refunded,
     RefundFailed,
 )
-from chalicelib.payments.sandbox_webhooks import TELLING, tell
-from chalicelib.payments.store import EventStore, SandboxPayment, SandboxStore, Status
+from chalicelib.payments.sandbox_webhooks import WEBHOOK_TOKENS, emit_webhooks
+from chalicelib.payments.store import EventStore, SandboxPayment, SandboxStatus, SandboxStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -47,19 +47,19 @@ _BEHAVIOURS: Final = (
     "captured_late",
     "capture_refused",
     "refund_timeout",
-    *TELLING,
+    *WEBHOOK_TOKENS,
 )
-_FIRST: Final = {"timeout_before": Status.LOST, "requires_action": Status.ASKING}
+_INITIAL_STATUS: Final = {"timeout_before": SandboxStatus.LOST, "requires_action": SandboxStatus.REQUIRES_ACTION}
 _PREFIX: Final = "sbx_"
 
-CHALLENGES: Final = "/sandbox/challenges"
-"""Where a buyer answers the sandbox, under the address of the shop's API: ``{CHALLENGES}/{purchase}/{attempt}``."""
+CHALLENGES_PATH: Final = "/sandbox/challenges"
+"""Where a buyer answers the sandbox, below the API's address: ``{CHALLENGES_PATH}/{purchase}/{attempt}``."""
 
 
 def behaviour_of(token: str) -> str:
     """What a token asks for. It may carry a suffix: ``ok_123`` behaves like ``ok``. Unknown: ``invalid_token``."""
-    fitting = [name for name in _BEHAVIOURS if token == name or token.startswith(f"{name}_")]
-    return max(fitting, key=len, default="invalid_token")
+    matches = [name for name in _BEHAVIOURS if token == name or token.startswith(f"{name}_")]
+    return max(matches, key=len, default="invalid_token")
 
 
 def fee_of(amount: int) -> int:
@@ -67,7 +67,7 @@ def fee_of(amount: int) -> int:
     return share(amount, FEE_BPS) + FEE_FIXED
 
 
-def _named(payment_id: str) -> str:
+def _provider_id(payment_id: str) -> str:
     return _PREFIX + payment_id
 
 
@@ -80,7 +80,7 @@ class SandboxGateway:
     ok                  authorised, captured
     declined            declined with ``card_declined``
     insufficient_funds  declined with ``insufficient_funds``
-    requires_action     asks the buyer to prove who they are, at :data:`CHALLENGES`; authorised when they did
+    requires_action     asks the buyer to prove who they are, at :data:`CHALLENGES_PATH`; authorised when they did
     timeout             authorised, but the first answer is lost; asking again finds it
     timeout_before      the first request is lost, with no effect; asking again authorises
     capture_timeout     authorised; the first capture is lost, with no effect
@@ -106,19 +106,19 @@ class SandboxGateway:
         if request.step_up and behaviour not in _DECLINES:
             behaviour = "requires_action"
         payment = _new_payment(request, behaviour)
-        existing = self._store.begin(payment, now)
+        existing = self._store.create(payment, now)
         if existing is None:
-            tell(self._events, payment, "authorised", now)
+            emit_webhooks(self._events, payment, "authorised", now)
             if behaviour in {"timeout", "timeout_before"}:
                 raise OutcomeUnknownError("the sandbox lost its answer")
-            return _answer(payment, found=False)
+            return _to_authorisation(payment, already_existed=False)
         if existing.amount and (existing.amount, existing.currency) != (request.amount, request.currency):
             raise ValueError("this attempt was begun with another amount")
-        if existing.status is Status.LOST:
-            existing = self._store.authorise_after_all(payment.id)
+        if existing.status is SandboxStatus.LOST:
+            existing = self._store.apply_lost_request(payment.id)
             if existing is None:
-                return Authorised(_named(payment.id))
-        return _answer(existing, found=True)
+                return Authorised(_provider_id(payment.id))
+        return _to_authorisation(existing, already_existed=True)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
         """Take the money of an authorised attempt, once. A repeat is told of the capture that was made."""
@@ -129,21 +129,21 @@ class SandboxGateway:
         if known is not None and known.behaviour == "capture_refused":
             self._store.void(payment_id, now)
             return CaptureFailed(provider_id, "authorisation_expired")
-        if known is not None and known.behaviour == "capture_timeout" and self._store.stumble(payment_id):
+        if known is not None and known.behaviour == "capture_timeout" and self._store.fail_once(payment_id):
             raise OutcomeUnknownError("the sandbox lost the request")
         existing = self._store.capture(payment_id, amount, fee_of(amount), now)
         if existing is None:
             if known is not None:
-                tell(self._events, known, "captured", now)
+                emit_webhooks(self._events, known, "captured", now)
             if known is not None and known.behaviour == "captured_late":
                 raise OutcomeUnknownError("the sandbox lost its answer")
-            return _captured(payment_id, fee_of(amount))
+            return _to_captured(payment_id, fee_of(amount))
         match existing.status:
-            case Status.CAPTURED:
-                return _captured(payment_id, existing.fee)
-            case Status.AUTHORISED:
+            case SandboxStatus.CAPTURED:
+                return _to_captured(payment_id, existing.fee)
+            case SandboxStatus.AUTHORISED:
                 return CaptureFailed(provider_id, "amount_too_large")
-            case Status.VOIDED:
+            case SandboxStatus.VOIDED:
                 return CaptureFailed(provider_id, "voided")
         return CaptureFailed(provider_id, "not_authorised")
 
@@ -153,7 +153,7 @@ class SandboxGateway:
         if not payment_id.endswith(f"#{attempt}"):
             raise ValueError(f"this is no payment of attempt {attempt}")
         existing = self._store.void(payment_id, now)
-        return existing is None or existing.status is not Status.CAPTURED
+        return existing is None or existing.status is not SandboxStatus.CAPTURED
 
     def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
         """What the buyer proved at the sandbox's page. False: nothing is asked of them, or not any more."""
@@ -164,25 +164,25 @@ class SandboxGateway:
     ) -> Authorisation | Captured | None:
         """What became of an attempt. One consistent read, so that "nothing" is always certain."""
         payment = self._store.read(f"{purchase_id}#{attempt}")
-        if payment is None or payment.status is Status.LOST:
+        if payment is None or payment.status is SandboxStatus.LOST:
             return None
-        if payment.status is Status.CAPTURED:
-            return _captured(payment.id, payment.fee)
-        return _answer(payment, found=True)
+        if payment.status is SandboxStatus.CAPTURED:
+            return _to_captured(payment.id, payment.fee)
+        return _to_authorisation(payment, already_existed=True)
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
         """Every payment begun since then; lost requests had no effect and are none."""
-        for payment in self._store.since(since):
-            if payment.status is Status.LOST:
+        for payment in self._store.created_since(since):
+            if payment.status is SandboxStatus.LOST:
                 continue
-            captured = payment.status is Status.CAPTURED
+            captured = payment.status is SandboxStatus.CAPTURED
             purchase_id, _, attempt = payment.id.partition("#")
-            name = _named(payment.id)
+            name = _provider_id(payment.id)
             yield ProviderPayment(
                 name,
                 purchase_id,
                 int(attempt),
-                _captured(payment.id, payment.fee) if captured else _answer(payment, found=True),
+                _to_captured(payment.id, payment.fee) if captured else _to_authorisation(payment, already_existed=True),
                 payment.captured if captured else payment.amount,
                 payment.currency,
                 tuple(ProviderRefund(f"{name}-{one}", amount, one) for one, amount in payment.refunds.items()),
@@ -205,17 +205,17 @@ class SandboxGateway:
             if existing.refunds[refund_id] != amount:
                 raise ValueError("this refund was made with another amount")
             return Refunded(f"{provider_id}-{refund_id}")
-        known, made = self._store.read(payment_id), f"{provider_id}-{refund_id}"
+        known, provider_refund_id = self._store.read(payment_id), f"{provider_id}-{refund_id}"
         if known is not None:
-            tell(self._events, known, "refunded", now, ProviderRefund(made, amount, refund_id))
+            emit_webhooks(self._events, known, "refunded", now, ProviderRefund(provider_refund_id, amount, refund_id))
         if known is not None and known.behaviour == "refund_timeout":
             raise OutcomeUnknownError("the sandbox lost its answer")
-        return Refunded(made)
+        return Refunded(provider_refund_id)
 
 
 def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPayment:
     code = _DECLINES.get(behaviour)
-    status = Status.DECLINED if code else _FIRST.get(behaviour, Status.AUTHORISED)
+    status = SandboxStatus.DECLINED if code else _INITIAL_STATUS.get(behaviour, SandboxStatus.AUTHORISED)
     return SandboxPayment(
         id=f"{request.purchase_id}#{request.attempt}",
         status=status,
@@ -226,18 +226,18 @@ def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPaymen
     )
 
 
-def _answer(payment: SandboxPayment, *, found: bool) -> Authorisation:
-    if payment.status is Status.ASKING:
-        return ActionRequired(_named(payment.id), f"{CHALLENGES}/{payment.id.replace('#', '/')}")
-    if payment.status is Status.DECLINED:
-        return Declined(_named(payment.id), payment.code or "card_declined")
-    if payment.status is Status.VOIDED:
-        return Declined(_named(payment.id), "voided")
-    return Authorised(_named(payment.id), already_existed=found)
+def _to_authorisation(payment: SandboxPayment, *, already_existed: bool) -> Authorisation:
+    if payment.status is SandboxStatus.REQUIRES_ACTION:
+        return ActionRequired(_provider_id(payment.id), f"{CHALLENGES_PATH}/{payment.id.replace('#', '/')}")
+    if payment.status is SandboxStatus.DECLINED:
+        return Declined(_provider_id(payment.id), payment.code or "card_declined")
+    if payment.status is SandboxStatus.VOIDED:
+        return Declined(_provider_id(payment.id), "voided")
+    return Authorised(_provider_id(payment.id), already_existed=already_existed)
 
 
-def _captured(payment_id: str, fee: int) -> Captured:
-    return Captured(_named(payment_id), f"sbx_ch_{payment_id}", fee)
+def _to_captured(payment_id: str, fee: int) -> Captured:
+    return Captured(_provider_id(payment_id), f"sbx_ch_{payment_id}", fee)
 
 
 def _payment_id(provider_id: str) -> str:

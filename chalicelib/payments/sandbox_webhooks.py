@@ -14,17 +14,17 @@ from chalicelib.payments.model import ProviderRefund
 from chalicelib.payments.store import EventStore, SandboxPayment
 from chalicelib.telemetry import logger
 
-LATE: Final[Instant] = MINUTE
-LAST: Final[Instant] = 30 * SECOND
+LATE_DELAY: Final[Instant] = MINUTE
+REORDERED_DELAY: Final[Instant] = 30 * SECOND
 """When an authorisation is told of, the capture having been told of at once."""
 
-TELLING: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
+WEBHOOK_TOKENS: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
 
 
-def tell(
+def emit_webhooks(
     events: EventStore | None,
     payment: SandboxPayment,
-    what: str,
+    event_type: str,
     now: Instant,
     refund: ProviderRefund | None = None,
 ) -> None:
@@ -32,19 +32,19 @@ def tell(
 
     1 WCU where the token asks for it. One that cannot be stored is lost, as any provider's may be.
     """
-    if events is None or payment.behaviour not in TELLING:
+    if events is None or payment.behaviour not in WEBHOOK_TOKENS:
         return
-    due = None
+    not_before = None
     if payment.behaviour == "webhooks_late":
-        due = now + LATE
-    elif payment.behaviour == "webhooks_reordered" and what == "authorised":
-        due = now + LAST
+        not_before = now + LATE_DELAY
+    elif payment.behaviour == "webhooks_reordered" and event_type == "authorised":
+        not_before = now + REORDERED_DELAY
     purchase_id, _, attempt = payment.id.partition("#")
     event = ProviderEvent(
-        f"{payment.id}-{what}" if refund is None else refund.provider_refund_id,
+        f"{payment.id}-{event_type}" if refund is None else refund.provider_refund_id,
         "sandbox",
         EventKind.PAYMENT if refund is None else EventKind.REFUND,
-        what,
+        event_type,
         payment_id=f"sbx_{payment.id}",
         purchase_id=purchase_id,
         attempt=int(attempt),
@@ -52,7 +52,7 @@ def tell(
         currency=payment.currency,
         provider_refund_id=refund.provider_refund_id if refund else None,
         refund_id=refund.refund_id if refund else None,
-        not_before=due,
+        not_before=not_before,
     )
     try:
         for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):

@@ -11,7 +11,7 @@ from chalicelib import aws
 from chalicelib.checkout import Purchase, PurchaseState, PurchaseStore, RefundRequest
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import SandboxGateway
-from chalicelib.payments.sandbox_webhooks import LAST, LATE, TELLING
+from chalicelib.payments.sandbox_webhooks import LATE_DELAY, REORDERED_DELAY, WEBHOOK_TOKENS
 from tests.checkout.builders import NOW
 from tests.checkout.conftest import ShopFixture, once
 
@@ -44,7 +44,7 @@ def paid(shop: ShopFixture, token: str) -> Purchase:
     return shop.read(purchase.id)
 
 
-@pytest.mark.parametrize("token", TELLING)
+@pytest.mark.parametrize("token", WEBHOOK_TOKENS)
 def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFixture, token: str) -> None:
     order = paid(shop, token)
     line = order.lines[0]
@@ -62,14 +62,14 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
 def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
     paid(shop, "webhooks_late")
     for record in events(shop).values():
-        assert record["not_before"] == NOW + LATE
-        assert shop.checkout.act_on_event("sandbox", record["id"], NOW + 1) == LATE // SECOND
+        assert record["not_before"] == NOW + LATE_DELAY
+        assert shop.checkout.act_on_event("sandbox", record["id"], NOW + 1) == LATE_DELAY // SECOND
 
 
 def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> None:
     paid(shop, "webhooks_reordered")
     told = events(shop)
-    assert told["authorised"]["not_before"] == NOW + LAST
+    assert told["authorised"]["not_before"] == NOW + REORDERED_DELAY
     assert "not_before" not in told["captured"]
 
 

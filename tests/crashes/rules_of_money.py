@@ -67,7 +67,7 @@ def payments(state: State) -> Iterator[str]:
         if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
             yield f"{payment_id} is for no attempt"
             continue
-        if payment["status"] in {"authorised", "asking"} and purchase.state is not Stage.ON_HOLD:
+        if payment["status"] in {"authorised", "requires_action"} and purchase.state is not Stage.ON_HOLD:
             yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
         if payment["status"] != "captured":
             continue
