@@ -8,11 +8,11 @@ from chalicelib.instants import Instant
 from chalicelib.payments.model import Gateway
 
 
-def stripe_gateway(api_key: str, address: str | None = None) -> Gateway:
+def stripe_gateway(api_key: str, base_url: str | None = None) -> Gateway:
     """Stripe as a gateway. ``address``: another than Stripe's own, a double."""
     from chalicelib.payments.stripe import StripeGateway, stripe_client
 
-    return StripeGateway(stripe_client(api_key, address))
+    return StripeGateway(stripe_client(api_key, base_url))
 
 
 def is_signed_by_stripe(body: bytes, header: str, secrets: Iterable[str], now: Instant) -> bool:

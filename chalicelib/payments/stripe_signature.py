@@ -20,10 +20,10 @@ def is_signed(body: bytes, header: str, secrets: Iterable[str], now: Instant) ->
     The instant is judged by our clock and the signature by the SDK, which is told to leave its own clock alone. One
     instant alone: of two, the SDK might sign the other.
     """
-    said = [item[2:] for item in header.split(",") if item.startswith("t=")]
-    if len(said) != 1 or not re.fullmatch(r"[0-9]{1,12}", said[0]):
+    timestamps = [item[2:] for item in header.split(",") if item.startswith("t=")]
+    if len(timestamps) != 1 or not re.fullmatch(r"[0-9]{1,12}", timestamps[0]):
         return False
-    if abs(now // SECOND - int(said[0])) > MAX_SIGNATURE_AGE_SECONDS:
+    if abs(now // SECOND - int(timestamps[0])) > MAX_SIGNATURE_AGE_SECONDS:
         return False
     for secret in secrets:
         try:

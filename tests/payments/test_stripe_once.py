@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.payments import Authorised, Captured, Declined, Refunded, RefundFailed
-from chalicelib.payments.stripe import KEY_MEMORY, StripeGateway
+from chalicelib.payments.stripe import IDEMPOTENCY_WINDOW, StripeGateway
 from tests.payments.stripe_double import Stripe
 from tests.payments.stripe_orders import NO, NOW, a_request, authorised, captured
 
@@ -28,7 +28,7 @@ def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
 ) -> None:
     provider_id = authorised(gateway)
     stripe.remembers_keys = False
-    late = NOW + KEY_MEMORY + 1
+    late = NOW + IDEMPOTENCY_WINDOW + 1
     assert gateway.authorise(a_request(), now=late) == Authorised(provider_id, already_existed=True)
     assert gateway.authorise(a_request(attempt=2), now=late) == Declined(None, "attempt_expired")
     assert len(stripe.intents) == 1
