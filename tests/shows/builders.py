@@ -65,7 +65,7 @@ def a_record(**changes: Any) -> DropRecord:
 
 
 @dataclass
-class Stage:
+class ShowFixture:
     """A process with its own memory. ``client`` may be an interposed one."""
 
     tables: Tables
@@ -78,7 +78,7 @@ class Stage:
         self.stock = Stock(client, self.tables.stock, self.tables.commerce)
         self.shows = Shows(client, self.tables.commerce, self.stock, MAX_AGE_SECONDS)
 
-    def set(self, **changes: Any) -> Stage:
+    def with_drop(self, **changes: Any) -> ShowFixture:
         """Show ``s1`` with the drop ``d1``."""
         self.shows.put_show("s1", a_show(), "ann", NOW)
         self.shows.put_drop("d1", a_drop(**changes), "ann", NOW)
@@ -90,14 +90,14 @@ class Stage:
         assert drop is not None
         return drop
 
-    def seen(self, now: Instant = NOW) -> LiveDrop:
+    def live_drop(self, now: Instant = NOW) -> LiveDrop:
         """The drop ``d1`` as a watcher sees it who never looked before."""
-        live = Stage(self.tables).shows.live("s1", now)
+        live = ShowFixture(self.tables).shows.live("s1", now)
         assert live is not None
         (drop,) = live.drops
         return drop
 
-    def kept(self, pk: str) -> list[dict[str, Any]]:
+    def items_of(self, pk: str) -> list[dict[str, Any]]:
         """Every item of a partition of the commerce table, in order."""
         answer = self.tables.dynamodb.query(
             TableName=self.tables.commerce,
@@ -106,18 +106,18 @@ class Stage:
         )
         return [from_item(item) for item in answer["Items"]]
 
-    def everything(self) -> list[dict[str, Any]]:
+    def all_items(self) -> list[dict[str, Any]]:
         """Every item of both tables."""
         tables = (self.tables.commerce, self.tables.stock)
         return [from_item(item) for table in tables for item in self.tables.dynamodb.scan(TableName=table)["Items"]]
 
 
-class Died(Exception):
+class ProcessDied(Exception):
     """The process is gone."""
 
 
 @dataclass
-class Interposed:
+class HookedClient:
     """A DynamoDB client that calls ``before`` and ``after`` around every call, with its number and operation."""
 
     client: Any
@@ -137,12 +137,12 @@ class Interposed:
         return call
 
 
-def dying(at: int) -> Callable[[int, str], None]:
+def die_from_call(at: int) -> Callable[[int, str], None]:
     """Die at call number ``at`` and at every later one."""
 
     def die(number: int, operation: str) -> None:
         if number >= at:
-            raise Died(f"{operation}, call {number}")
+            raise ProcessDied(f"{operation}, call {number}")
 
     return die
 

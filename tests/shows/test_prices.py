@@ -11,44 +11,44 @@ from chalicelib.shows.records import DropRecord
 from tests.shows.builders import NOW, a_record
 
 
-def repriced(record: DropRecord, amount: int, now: Instant) -> DropRecord:
+def reprice(record: DropRecord, amount: int, now: Instant) -> DropRecord:
     return record.model_copy(update=price_change(record, amount, now))
 
 
 def test_the_price_before_is_the_earlier_price() -> None:
-    record = repriced(a_record(unit_price=5_000), 4_000, NOW)
+    record = reprice(a_record(unit_price=5_000), 4_000, NOW)
     assert (record.unit_price, record.earlier_price) == (4_000, 5_000)
 
 
 def test_raising_a_price_before_a_sale_makes_no_better_bargain() -> None:
-    raised = repriced(a_record(unit_price=5_000), 9_000, NOW)
-    assert repriced(raised, 4_500, NOW + DAY).earlier_price == 5_000
+    raised = reprice(a_record(unit_price=5_000), 9_000, NOW)
+    assert reprice(raised, 4_500, NOW + DAY).earlier_price == 5_000
 
 
 def test_a_lower_price_counts_until_thirty_days_after_it_ended() -> None:
-    raised = repriced(a_record(unit_price=5_000), 9_000, NOW)
-    assert repriced(raised, 4_000, NOW + 30 * DAY - 1).earlier_price == 5_000
-    assert repriced(raised, 4_000, NOW + 30 * DAY).earlier_price == 9_000
+    raised = reprice(a_record(unit_price=5_000), 9_000, NOW)
+    assert reprice(raised, 4_000, NOW + 30 * DAY - 1).earlier_price == 5_000
+    assert reprice(raised, 4_000, NOW + 30 * DAY).earlier_price == 9_000
 
 
 def test_prices_that_can_never_be_the_lowest_are_forgotten() -> None:
     record = a_record(unit_price=5_000)
     for number, amount in enumerate([4_000, 3_000, 2_000]):
-        record = repriced(record, amount, NOW + number)
+        record = reprice(record, amount, NOW + number)
     assert [price.amount for price in record.past_prices] == [3_000]
 
 
 def test_a_history_too_long_to_keep_is_refused_not_cut() -> None:
     record = a_record(unit_price=100)
     for number in range(MAX_PAST_PRICES):
-        record = repriced(record, 101 + number, NOW + number)
+        record = reprice(record, 101 + number, NOW + number)
     with pytest.raises(Conflict) as refusal:
-        repriced(record, 1_000, NOW + MAX_PAST_PRICES)
+        reprice(record, 1_000, NOW + MAX_PAST_PRICES)
     assert refusal.value.field == "$.unit_price.amount"
 
 
 def test_an_earlier_price_is_shown_beside_a_reduction_only() -> None:
-    raised = repriced(a_record(unit_price=5_000), 9_000, NOW)
+    raised = reprice(a_record(unit_price=5_000), 9_000, NOW)
     assert raised.price_reduced_from is None
-    assert repriced(raised, 4_500, NOW + DAY).price_reduced_from == 5_000
-    assert repriced(raised, 5_000, NOW + DAY).price_reduced_from is None
+    assert reprice(raised, 4_500, NOW + DAY).price_reduced_from == 5_000
+    assert reprice(raised, 5_000, NOW + DAY).price_reduced_from is None

@@ -17,7 +17,7 @@ EVENT: dict[str, Any] = {
     "subject": "d1",
     "time": "2026-11-27T19:00:00.250Z",
 }
-SAID_AT = 1_795_806_000_250
+CUE_TIME = 1_795_806_000_250
 
 
 def test_an_open_cue_may_say_when_the_drop_closes() -> None:
@@ -27,8 +27,8 @@ def test_an_open_cue_may_say_when_the_drop_closes() -> None:
         id="c1",
         type=CueType.OPEN,
         subject="d1",
-        time=SAID_AT,
-        closes_at=SAID_AT - 250 + 300_000,
+        time=CUE_TIME,
+        closes_at=CUE_TIME - 250 + 300_000,
         reopen=True,
     )
 

@@ -17,7 +17,7 @@ def a_summary(sold: int) -> Summary:
 
 
 @pytest.mark.parametrize(
-    ("drop", "judged"),
+    ("drop", "expected"),
     [
         ({}, DropState.SCHEDULED),
         ({"opens_at": NOW + 1}, DropState.SCHEDULED),
@@ -30,12 +30,12 @@ def a_summary(sold: int) -> Summary:
         ({"opens_at": NOW - 1, "closes_at": NOW, "suspended": True}, DropState.CLOSED),
     ],
 )
-def test_the_window_is_half_open(drop: dict[str, Any], judged: DropState) -> None:
-    assert window_state(a_record(**drop), NOW) is judged
+def test_the_window_is_half_open(drop: dict[str, Any], expected: DropState) -> None:
+    assert window_state(a_record(**drop), NOW) is expected
 
 
 @pytest.mark.parametrize(
-    ("drop", "sold", "told"),
+    ("drop", "sold", "expected"),
     [
         ({"opens_at": NOW}, 2, DropState.OPEN),
         ({"opens_at": NOW}, 3, DropState.SOLD_OUT),
@@ -44,12 +44,12 @@ def test_the_window_is_half_open(drop: dict[str, Any], judged: DropState) -> Non
         ({}, 3, DropState.SCHEDULED),
     ],
 )
-def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int, told: DropState) -> None:
-    assert drop_state(a_record(**drop), a_summary(sold), NOW) is told
+def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int, expected: DropState) -> None:
+    assert drop_state(a_record(**drop), a_summary(sold), NOW) is expected
 
 
 @pytest.mark.parametrize(
-    ("drop", "turn"),
+    ("drop", "expected"),
     [
         ({}, None),
         ({"opens_at": NOW + 5, "closes_at": NOW + 9}, NOW + 5),
@@ -57,5 +57,5 @@ def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int
         ({"opens_at": NOW + 5, "closes_at": NOW}, None),
     ],
 )
-def test_a_window_turns_at_its_next_end(drop: dict[str, Any], turn: int | None) -> None:
-    assert next_transition_at(a_record(**drop), NOW) == turn
+def test_a_window_turns_at_its_next_end(drop: dict[str, Any], expected: int | None) -> None:
+    assert next_transition_at(a_record(**drop), NOW) == expected

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.stock import HoldRef, OrderRef, Stock
 from chalicelib.stock.live import Summaries
 from tests.conftest import Tables
-from tests.shows.builders import Interposed
+from tests.shows.builders import HookedClient
 from tests.stock.builders import NOW, Shelf
 
 FIRST, LAST = OrderRef("order-001", 1), OrderRef("order-002", 1)
@@ -40,7 +40,7 @@ def moving_after(batch: int, shelf: Shelf, early: HoldRef, last: HoldRef) -> Sto
         if batches == batch and operation == "batch_get_item":
             one_back_then_one_sold(shelf, early, last)
 
-    client: Any = Interposed(shelf.tables.dynamodb, after=move)
+    client: Any = HookedClient(shelf.tables.dynamodb, after=move)
     return Stock(client, shelf.tables.stock, shelf.tables.commerce)
 
 

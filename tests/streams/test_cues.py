@@ -16,7 +16,7 @@ from chalicelib.shows import DropState
 from chalicelib.streams.cues import apply_cues
 from chalicelib.streams.store import Queue
 from tests.conftest import Tables
-from tests.shows.builders import NOW, Interposed, Stage
+from tests.shows.builders import NOW, HookedClient, ShowFixture
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -42,18 +42,18 @@ def a_batch(*texts: str) -> dict[str, Any]:
 
 
 def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Queue) -> None:
-    stage = Stage(tables).set()
-    apply_cues(EVENT, stage.shows, parked, NOW)
-    seen = stage.seen()
+    show_fixture = ShowFixture(tables).with_drop()
+    apply_cues(EVENT, show_fixture.shows, parked, NOW)
+    seen = show_fixture.live_drop()
     assert (seen.state, seen.opens_at, seen.closes_at, seen.size) == (DropState.OPEN, NOW, NOW + 300_000, 7)
-    assert [refused.id for refused in stage.shows.refused_cues(None)] == ["k3"]
-    live = stage.shows.live("s1", NOW)
+    assert [refused.id for refused in show_fixture.shows.refused_cues(None)] == ["k3"]
+    live = show_fixture.shows.live("s1", NOW)
     assert live is not None
     assert live.show.started_at == NOW
 
 
 def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, parked: Queue) -> None:
-    apply_cues(EVENT, Stage(tables).set().shows, parked, NOW)
+    apply_cues(EVENT, ShowFixture(tables).with_drop().shows, parked, NOW)
     found = {message["sequence_number"][-1]: message for message in messages(parked)}
     assert {number: (message["reason"], message["field"]) for number, message in found.items()} == {
         "1": ("$: not JSON", "$"),
@@ -68,11 +68,11 @@ def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, pa
 
 
 def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue) -> None:
-    stage = Stage(tables).set()
-    apply_cues(EVENT, stage.shows, parked, NOW)
-    before = stage.everything()
-    apply_cues(EVENT, stage.shows, parked, NOW)
-    assert stage.everything() == before
+    show_fixture = ShowFixture(tables).with_drop()
+    apply_cues(EVENT, show_fixture.shows, parked, NOW)
+    before = show_fixture.all_items()
+    apply_cues(EVENT, show_fixture.shows, parked, NOW)
+    assert show_fixture.all_items() == before
 
 
 @pytest.mark.parametrize(
@@ -89,22 +89,22 @@ def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue)
     ],
 )
 def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue, text: str) -> None:
-    stage = Stage(tables).set()
-    before = stage.everything()
-    apply_cues(a_batch(text), stage.shows, parked, NOW)
+    show_fixture = ShowFixture(tables).with_drop()
+    before = show_fixture.all_items()
+    apply_cues(a_batch(text), show_fixture.shows, parked, NOW)
     assert len(messages(parked)) == 1
-    assert stage.everything() == before
+    assert show_fixture.all_items() == before
 
 
 def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
-    apply_cues(a_batch("x" * 900_000), Stage(tables).set().shows, parked, NOW)
+    apply_cues(a_batch("x" * 900_000), ShowFixture(tables).with_drop().shows, parked, NOW)
     (message,) = messages(parked)
     assert (len(message["data"]), message["cut"]) == (100_000, True)
 
 
 def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
     names = ["x" * 500_000, "é" * 250_000, "\x00" * 80_000]
-    apply_cues(a_batch(*(json.dumps({name: 1}) for name in names)), Stage(tables).set().shows, parked, NOW)
+    apply_cues(a_batch(*(json.dumps({name: 1}) for name in names)), ShowFixture(tables).with_drop().shows, parked, NOW)
     found = messages(parked)
     assert len(found) == 3
     for message in found:
@@ -122,7 +122,12 @@ def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables:
             return send(**call)
 
     queue = Queue(Measuring(), parked.url)  # type: ignore[arg-type]
-    apply_cues(a_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]), Stage(tables).set().shows, queue, NOW)
+    apply_cues(
+        a_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]),
+        ShowFixture(tables).with_drop().shows,
+        queue,
+        NOW,
+    )
     assert [message["data"][:4] for message in messages(parked)] == [
         b64encode(f"{number}xx".encode()).decode() for number in range(7)
     ]
@@ -131,18 +136,18 @@ def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables:
 
 
 def test_a_passing_fault_brings_the_whole_batch_again_and_parks_nothing_yet(tables: Tables, parked: Queue) -> None:
-    stage = Stage(tables).set()
+    show_fixture = ShowFixture(tables).with_drop()
 
     def fails_late(number: int, operation: str) -> None:
         if number > 4:
             error = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}
             raise ClientError(error, operation)  # type: ignore[arg-type]
 
-    faulty = Stage(tables, Interposed(tables.dynamodb, before=fails_late))
+    faulty = ShowFixture(tables, HookedClient(tables.dynamodb, before=fails_late))
     with pytest.raises(Unavailable):
         apply_cues(EVENT, faulty.shows, parked, NOW)
     assert messages(parked) == []
-    assert stage.seen().state is DropState.OPEN
-    apply_cues(EVENT, stage.shows, parked, NOW)
+    assert show_fixture.live_drop().state is DropState.OPEN
+    apply_cues(EVENT, show_fixture.shows, parked, NOW)
     assert len(messages(parked)) == 3
-    assert stage.seen().size == 7
+    assert show_fixture.live_drop().size == 7

@@ -14,74 +14,83 @@ from chalicelib.stock import Layout, hold_id
 from chalicelib.streams.stock import refresh_summaries
 from chalicelib.telemetry import flush
 from tests.conftest import Tables
-from tests.shows.builders import MAX_AGE_SECONDS, NOW, Died, Interposed, Stage, a_drop, a_show, dying
+from tests.shows.builders import (
+    MAX_AGE_SECONDS,
+    NOW,
+    HookedClient,
+    ProcessDied,
+    ShowFixture,
+    a_drop,
+    a_show,
+    die_from_call,
+)
 
 EVENT = json.loads((Path(__file__).parent.parent / "events" / "dynamodb_stock.json").read_text())
 """Five records: three of bucket 0 of d1, one of d2, one of d9, which nobody knows."""
 
 
-def hold(stage: Stage) -> None:
-    stage.stock.take(stage.drop().pool, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
+def hold(show_fixture: ShowFixture) -> None:
+    show_fixture.stock.take(show_fixture.drop().pool, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
 
 
 def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> None:
-    stage = Stage(tables).set()
-    stage.shows.put_drop("d2", a_drop(), "ann", NOW)
-    hold(stage)
-    before = stage.stock.summary("d1")
-    refresh_summaries(EVENT, stage.shows, stage.stock, lambda: NOW)
-    after = stage.stock.summary("d1")
+    show_fixture = ShowFixture(tables).with_drop()
+    show_fixture.shows.put_drop("d2", a_drop(), "ann", NOW)
+    hold(show_fixture)
+    before = show_fixture.stock.summary("d1")
+    refresh_summaries(EVENT, show_fixture.shows, show_fixture.stock, lambda: NOW)
+    after = show_fixture.stock.summary("d1")
     assert before is not None
     assert after is not None
     assert (before.held, after.held, after.available) == (0, 2, 1)
 
 
 def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(tables: Tables) -> None:
-    stage = Stage(tables).set()
-    hold(stage)
+    show_fixture = ShowFixture(tables).with_drop()
+    hold(show_fixture)
     calls: Counter[str] = Counter()
 
     def note(number: int, operation: str) -> None:
         calls[operation] += 1
 
-    counting = Stage(tables, Interposed(tables.dynamodb, before=note))
+    counting = ShowFixture(tables, HookedClient(tables.dynamodb, before=note))
     refresh_summaries(EVENT, counting.shows, counting.stock, lambda: NOW)
     assert calls == {"batch_get_item": 3, "put_item": 1}
-    assert stage.stock.summary("d9") is None
+    assert show_fixture.stock.summary("d9") is None
 
 
 def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables: Tables) -> None:
-    stage = Stage(tables).set()
+    show_fixture = ShowFixture(tables).with_drop()
     layout = Layout("offer:TEN:uses:2", 2)
-    stage.stock.lay_out(layout.drop_id, [24, 6], NOW)
-    stage.stock.take(layout, hold_id("x", layout.drop_id, 1, 1), 1, NOW // 1000 + 300, None, now=NOW)
+    show_fixture.stock.lay_out(layout.drop_id, [24, 6], NOW)
+    show_fixture.stock.take(layout, hold_id("x", layout.drop_id, 1, 1), 1, NOW // 1000 + 300, None, now=NOW)
     records = [{"dynamodb": {"Keys": {"pk": {"S": f"{layout.drop_id}#{number}"}}}} for number in (0, 1)]
-    refresh_summaries({"Records": records}, stage.shows, stage.stock, lambda: NOW)
-    after = stage.stock.summary(layout.drop_id)
+    refresh_summaries({"Records": records}, show_fixture.shows, show_fixture.stock, lambda: NOW)
+    after = show_fixture.stock.summary(layout.drop_id)
     assert after is not None
     assert (after.available, after.held, after.size) == (29, 1, 30)
 
 
 def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -> None:
-    stage = Stage(tables)
-    stage.shows.put_show("s1", a_show(), "ann", NOW)
-    doomed = Stage(tables, Interposed(tables.dynamodb, before=dying(at=5)))
-    with pytest.raises(Died):
+    show_fixture = ShowFixture(tables)
+    show_fixture.shows.put_show("s1", a_show(), "ann", NOW)
+    doomed = ShowFixture(tables, HookedClient(tables.dynamodb, before=die_from_call(at=5)))
+    with pytest.raises(ProcessDied):
         doomed.shows.put_drop("d1", a_drop(), "ann", NOW)
-    before = stage.everything()
-    refresh_summaries(EVENT, stage.shows, stage.stock, lambda: NOW)
-    assert stage.everything() == before
+    before = show_fixture.all_items()
+    refresh_summaries(EVENT, show_fixture.shows, show_fixture.stock, lambda: NOW)
+    assert show_fixture.all_items() == before
 
 
 def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
-    stage = Stage(tables).set()
-    hold(stage)
+    show_fixture = ShowFixture(tables).with_drop()
+    hold(show_fixture)
 
     def fails(number: int, operation: str) -> None:
         error = {"Error": {"Code": "InternalServerError", "Message": ""}}
         raise ClientError(error, operation)  # type: ignore[arg-type]
 
-    faulty = Stage(tables, Interposed(tables.dynamodb, before=fails))
+    faulty = ShowFixture(tables, HookedClient(tables.dynamodb, before=fails))
     shows = Shows(tables.dynamodb, tables.commerce, faulty.stock, MAX_AGE_SECONDS)
     with pytest.raises(ClientError):
         refresh_summaries(EVENT, shows, faulty.stock, lambda: NOW)
@@ -90,12 +99,12 @@ def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
 def test_how_long_a_change_waited_for_its_summary_is_measured(
     tables: Tables, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = Stage(tables).set()
+    show_fixture = ShowFixture(tables).with_drop()
     changed_at = min(record["dynamodb"]["ApproximateCreationDateTime"] for record in EVENT["Records"])
     flush()
     capsys.readouterr()
     times = iter((changed_at * 1_000 + 700, changed_at * 1_000 + 950))
-    refresh_summaries(EVENT, stage.shows, stage.stock, lambda: next(times))
+    refresh_summaries(EVENT, show_fixture.shows, show_fixture.stock, lambda: next(times))
     flush()
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "summary_age" in line and "_aws" in line]
     assert json.loads(line)["summary_age"] == [950.0]
