@@ -26,64 +26,68 @@ def a_discount(code: str = "TEN", **changes: Any) -> ActiveDiscount:
     return ActiveDiscount(Discount(**{**standard, **changes}))
 
 
-def on(*goods: tuple[str, int], refused: dict[str, str] | None = None) -> PricingInput:
+def pricing_input(*goods: tuple[str, int], refused: dict[str, str] | None = None) -> PricingInput:
     return PricingInput("tonight", "GBP", goods, refused or {})
 
 
-def given_codes(asked: PricingInput, *offers: ActiveDiscount, automatic: tuple[ActiveDiscount, ...] = ()) -> Any:
+def apply_codes(asked: PricingInput, *offers: ActiveDiscount, automatic: tuple[ActiveDiscount, ...] = ()) -> Any:
     return apply_discounts(asked, {one.discount.code: one for one in offers}, automatic, NOW)
 
 
-def parts(found: Any) -> dict[str, tuple[int, ...]]:
+def parts_by_code(found: Any) -> dict[str, tuple[int, ...]]:
     return {one.code: one.parts for one in found[0]}
 
 
 def test_a_percentage_is_rounded_once_and_split_by_largest_remainder() -> None:
-    found = given_codes(on(("mug", 105), ("jug", 105), ("pen", 105)), a_discount())
-    assert parts(found) == {"TEN": (11, 11, 10)}
+    found = apply_codes(pricing_input(("mug", 105), ("jug", 105), ("pen", 105)), a_discount())
+    assert parts_by_code(found) == {"TEN": (11, 11, 10)}
     assert found[0][0].amount == 32
 
 
 def test_an_amount_falls_on_lines_in_proportion_and_never_exceeds_them() -> None:
     ten = a_discount(percent_bps=None, amount=1_000, currency="GBP")
-    assert parts(given_codes(on(("mug", 6_000), ("jug", 4_000)), ten)) == {"TEN": (600, 400)}
-    assert parts(given_codes(on(("mug", 300), ("jug", 200)), ten)) == {"TEN": (300, 200)}
+    assert parts_by_code(apply_codes(pricing_input(("mug", 6_000), ("jug", 4_000)), ten)) == {"TEN": (600, 400)}
+    assert parts_by_code(apply_codes(pricing_input(("mug", 300), ("jug", 200)), ten)) == {"TEN": (300, 200)}
 
 
 def test_a_percentage_takes_no_more_than_its_most() -> None:
-    assert parts(given_codes(on(("mug", 50_000)), a_discount(max_amount=2_000, currency="GBP"))) == {"TEN": (2_000,)}
+    assert parts_by_code(apply_codes(pricing_input(("mug", 50_000)), a_discount(max_amount=2_000, currency="GBP"))) == {
+        "TEN": (2_000,)
+    }
 
 
 def test_a_discount_of_some_drops_leaves_the_others_alone() -> None:
-    assert parts(given_codes(on(("mug", 1_000), ("jug", 1_000)), a_discount(drop_ids=("jug",)))) == {"TEN": (0, 100)}
+    assert parts_by_code(apply_codes(pricing_input(("mug", 1_000), ("jug", 1_000)), a_discount(drop_ids=("jug",)))) == {
+        "TEN": (0, 100)
+    }
 
 
 def test_combinable_ones_apply_by_priority_each_on_what_is_left() -> None:
     fifth = a_discount("FIFTH", percent_bps=2_000, priority=1, combinable=True)
     ten = a_discount(percent_bps=None, amount=1_000, currency="GBP", priority=2, combinable=True)
-    found = given_codes(on(("mug", 10_000)), ten, fifth)
+    found = apply_codes(pricing_input(("mug", 10_000)), ten, fifth)
     assert [(one.code, one.amount) for one in found[0]] == [("FIFTH", 2_000), ("TEN", 1_000)]
     after = a_discount("AFTER", percent_bps=1_000, priority=3, combinable=True)
-    assert parts(given_codes(on(("mug", 10_000)), ten, fifth, after))["AFTER"] == (700,)
+    assert parts_by_code(apply_codes(pricing_input(("mug", 10_000)), ten, fifth, after))["AFTER"] == (700,)
 
 
 def test_what_is_not_combinable_applies_alone() -> None:
     first, second = a_discount("A", combinable=True), a_discount("B", priority=1)
-    found = given_codes(on(("mug", 1_000)), first, second)
-    assert (list(parts(found)), found[1]) == (["B"], {"A": RejectionReason.NOT_COMBINABLE})
-    found = given_codes(on(("mug", 1_000)), a_discount("A", priority=1, combinable=True), a_discount("B"))
-    assert (list(parts(found)), found[1]) == (["A"], {"B": RejectionReason.NOT_COMBINABLE})
+    found = apply_codes(pricing_input(("mug", 1_000)), first, second)
+    assert (list(parts_by_code(found)), found[1]) == (["B"], {"A": RejectionReason.NOT_COMBINABLE})
+    found = apply_codes(pricing_input(("mug", 1_000)), a_discount("A", priority=1, combinable=True), a_discount("B"))
+    assert (list(parts_by_code(found)), found[1]) == (["A"], {"B": RejectionReason.NOT_COMBINABLE})
 
 
 def test_a_code_comes_before_an_automatic_offer_of_the_same_priority() -> None:
     offer = a_discount("AAA", automatic=True, show_id="tonight")
-    found = given_codes(on(("mug", 1_000)), a_discount(), automatic=(offer,))
-    assert (list(parts(found)), found[1]) == (["TEN"], {})
-    assert list(parts(given_codes(on(("mug", 1_000)), automatic=(offer,)))) == ["AAA"]
+    found = apply_codes(pricing_input(("mug", 1_000)), a_discount(), automatic=(offer,))
+    assert (list(parts_by_code(found)), found[1]) == (["TEN"], {})
+    assert list(parts_by_code(apply_codes(pricing_input(("mug", 1_000)), automatic=(offer,)))) == ["AAA"]
 
 
 def test_each_reason_against_a_code_is_told() -> None:
-    goods = on(("mug", 1_000))
+    goods = pricing_input(("mug", 1_000))
     cases: dict[RejectionReason, dict[str, Any]] = {
         RejectionReason.NOT_STARTED: {"starts_at": NOW + 1},
         RejectionReason.ENDED: {"ends_at": NOW},
@@ -91,10 +95,10 @@ def test_each_reason_against_a_code_is_told() -> None:
         RejectionReason.BELOW_MINIMUM: {"minimum_subtotal": 1_001, "currency": "GBP"},
     }
     for reason, about in cases.items():
-        assert given_codes(goods, a_discount(**about)) == ((), {"TEN": reason})
+        assert apply_codes(goods, a_discount(**about)) == ((), {"TEN": reason})
     elsewhere: dict[str, Any]
     for elsewhere in ({"show_id": "gala"}, {"minimum_subtotal": 1, "currency": "EUR"}):
-        assert given_codes(goods, a_discount(**elsewhere)) == ((), {"TEN": RejectionReason.OTHER_GOODS})
+        assert apply_codes(goods, a_discount(**elsewhere)) == ((), {"TEN": RejectionReason.OTHER_GOODS})
     assert apply_discounts(goods, {" nope ": None, "no/code": None}, (), NOW) == (
         (),
         {"NOPE": RejectionReason.UNKNOWN, "no/code": RejectionReason.UNKNOWN},
@@ -103,18 +107,23 @@ def test_each_reason_against_a_code_is_told() -> None:
 
 def test_a_window_holds_from_its_beginning_to_before_its_end() -> None:
     now = a_discount(starts_at=NOW, ends_at=NOW + 1, minimum_subtotal=1_000, currency="GBP")
-    assert list(parts(given_codes(on(("mug", 1_000)), now))) == ["TEN"]
+    assert list(parts_by_code(apply_codes(pricing_input(("mug", 1_000)), now))) == ["TEN"]
 
 
 def test_what_completing_found_used_up_stays_refused_and_other_reasons_are_judged_anew() -> None:
     for lasting in (RejectionReason.USED_UP, RejectionReason.LIMIT):
-        assert given_codes(on(("mug", 1_000), refused={"TEN": lasting}), a_discount()) == ((), {"TEN": lasting})
-    assert list(parts(given_codes(on(("mug", 1_000), refused={"TEN": RejectionReason.ENDED}), a_discount()))) == ["TEN"]
+        assert apply_codes(pricing_input(("mug", 1_000), refused={"TEN": lasting}), a_discount()) == (
+            (),
+            {"TEN": lasting},
+        )
+    assert list(
+        parts_by_code(apply_codes(pricing_input(("mug", 1_000), refused={"TEN": RejectionReason.ENDED}), a_discount()))
+    ) == ["TEN"]
 
 
 def test_a_discount_that_takes_nothing_off_is_none() -> None:
-    assert given_codes(on(("mug", 4)), a_discount()) == ((), {"TEN": RejectionReason.OTHER_GOODS})
-    assert given_codes(on(), a_discount()) == ((), {"TEN": RejectionReason.OTHER_GOODS})
+    assert apply_codes(pricing_input(("mug", 4)), a_discount()) == ((), {"TEN": RejectionReason.OTHER_GOODS})
+    assert apply_codes(pricing_input(), a_discount()) == ((), {"TEN": RejectionReason.OTHER_GOODS})
 
 
 def test_a_purchase_has_only_so_many() -> None:
@@ -122,7 +131,7 @@ def test_a_purchase_has_only_so_many() -> None:
         a_discount(f"C{n}", percent_bps=1, combinable=True, automatic=True)
         for n in range(MAX_DISCOUNTS_PER_PURCHASE + 5)
     )
-    assert len(given_codes(on(("mug", 10**7)), automatic=many)[0]) == MAX_DISCOUNTS_PER_PURCHASE
+    assert len(apply_codes(pricing_input(("mug", 10**7)), automatic=many)[0]) == MAX_DISCOUNTS_PER_PURCHASE
 
 
 offers = st.builds(
@@ -145,7 +154,7 @@ lines = st.lists(st.tuples(st.sampled_from(["mug", "jug", "pen"]), st.integers(1
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(lines, st.lists(offers | amounts, max_size=6))
 def test_no_line_comes_to_less_than_nothing_and_parts_add_up(goods: Any, asked: list[ActiveDiscount]) -> None:
-    found, refused = given_codes(on(*goods), *asked)
+    found, refused = apply_codes(pricing_input(*goods), *asked)
     for index, (_, price) in enumerate(goods):
         assert 0 <= sum(one.parts[index] for one in found) <= price
     assert all(one.amount > 0 and min(one.parts) >= 0 and len(one.parts) == len(goods) for one in found)

@@ -20,28 +20,28 @@ VELOCITY_KEYS = ("i#card", "e#mail")
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of what was counted for operators."""
     names: list[str] = []
     monkeypatch.setattr(desk, "count", names.append)
     return names
 
 
-def a_desk(tables: Tables, rules: RiskRules = RULES) -> Risk:
+def a_risk(tables: Tables, rules: RiskRules = RULES) -> Risk:
     return Risk(tables.dynamodb, tables.commerce, rules, SingleFlightCache(9))
 
 
 @pytest.fixture
 def risk(tables: Tables) -> Risk:
-    return a_desk(tables)
+    return a_risk(tables)
 
 
-def kept(tables: Tables) -> dict[str, Any]:
+def items_by_pk(tables: Tables) -> dict[str, Any]:
     items = (from_item(item) for item in tables.dynamodb.scan(TableName=tables.commerce)["Items"])
     return {item["pk"]: item for item in items}
 
 
-def sold(tables: Tables, units: int) -> None:
+def put_sold_units(tables: Tables, units: int) -> None:
     record = {"pk": "DROP#mug", "sk": "LIVE", "sold": units}
     tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
 
@@ -50,7 +50,7 @@ def test_a_decline_counts_once_for_each_mark_however_often_it_is_told(tables: Ta
     for now in (NOW, NOW + SECOND):
         risk.note_decline(VELOCITY_KEYS, "p1.1", now)
     risk.note_decline(VELOCITY_KEYS, "p1.2", NOW + SECOND)
-    found = kept(tables)
+    found = items_by_pk(tables)
     assert found.keys() == {"VELOCITY#i#card", "VELOCITY#e#mail"}
     assert found["VELOCITY#i#card"] == {
         "pk": "VELOCITY#i#card",
@@ -76,14 +76,14 @@ def test_what_is_past_its_window_is_forgotten_with_the_next_decline(tables: Tabl
     risk.note_decline(("e#mail",), "p1.1", NOW)
     risk.note_decline(("e#mail",), "p2.1", NOW + 1)
     risk.note_decline(("e#mail",), "p3.1", NOW + HOUR)
-    assert kept(tables)["VELOCITY#e#mail"].keys() == {"pk", "sk", "expires_at", "p2.1", "p3.1"}
+    assert items_by_pk(tables)["VELOCITY#e#mail"].keys() == {"pk", "sk", "expires_at", "p2.1", "p3.1"}
     risk.note_decline(("e#mail",), "p3.1", NOW + 3 * HOUR)
-    assert kept(tables)["VELOCITY#e#mail"]["p3.1"] == NOW + HOUR
+    assert items_by_pk(tables)["VELOCITY#e#mail"]["p3.1"] == NOW + HOUR
 
 
 def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    off = a_desk(tables, RiskRules())
+    off = a_risk(tables, RiskRules())
     tables.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
     assert off.check_velocity((), NOW, strong=True) is None
     off.note_decline((), "p1.1", NOW)
@@ -92,8 +92,10 @@ def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, mon
     assert calls == []
 
 
-def test_the_decline_that_is_one_too_many_begins_one_step_up(tables: Tables, risk: Risk, counted: list[str]) -> None:
-    sold(tables, 100)
+def test_the_decline_that_is_one_too_many_begins_one_step_up(
+    tables: Tables, risk: Risk, counted_metrics: list[str]
+) -> None:
+    put_sold_units(tables, 100)
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
         assert not risk.requires_step_up("mug", NOW + number)
@@ -101,33 +103,35 @@ def test_the_decline_that_is_one_too_many_begins_one_step_up(tables: Tables, ris
     assert risk.requires_step_up("mug", NOW + 3)
     assert not risk.requires_step_up("lamp", NOW + 3)
     risk.note_decline_of_drop("mug", "py.1", 2, NOW + 4)
-    assert counted == ["step_ups"]
+    assert counted_metrics == ["step_ups"]
     assert risk.drop_risk("mug") == DropRisk(NOW, 5, 6, 100, NOW + 3 + 30 * MINUTE, NOW + 3, "declines")
-    assert kept(tables)["DROP#mug"]["expires_at"] > (NOW + 30 * MINUTE) // SECOND
+    assert items_by_pk(tables)["DROP#mug"]["expires_at"] > (NOW + 30 * MINUTE) // SECOND
     assert not risk.requires_step_up("mug", NOW + 3 + 30 * MINUTE)
 
 
-def test_declines_among_many_sales_are_a_bad_day_and_no_attack(tables: Tables, risk: Risk, counted: list[str]) -> None:
-    sold(tables, 100)
+def test_declines_among_many_sales_are_a_bad_day_and_no_attack(
+    tables: Tables, risk: Risk, counted_metrics: list[str]
+) -> None:
+    put_sold_units(tables, 100)
     risk.note_decline_of_drop("mug", "p0.1", 1, NOW)
-    sold(tables, 106)
+    put_sold_units(tables, 106)
     for number in range(1, 6):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     assert risk.requires_step_up("mug", NOW + 5)  # 6 of 12: half
-    other = a_desk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
+    other = a_risk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
     other.note_decline_of_drop("lamp", "p0.1", 1, NOW)
     record = {"pk": "DROP#lamp", "sk": "LIVE", "sold": 6}
     tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
     for number in range(1, 6):
         other.note_decline_of_drop("lamp", f"p{number}.1", 1, NOW + number)
     assert not other.requires_step_up("lamp", NOW + 5)
-    assert counted == ["step_ups"]
+    assert counted_metrics == ["step_ups"]
 
 
 def test_declines_of_another_window_are_counted_from_the_start(tables: Tables, risk: Risk) -> None:
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
-    sold(tables, 7)
+    put_sold_units(tables, 7)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 5 * MINUTE)
     assert risk.drop_risk("mug") == DropRisk(NOW + 5 * MINUTE, 1, 1, 7)
     risk.note_decline_of_drop("mug", "p0.1", 1, NOW)  # a clock that is behind
@@ -135,9 +139,9 @@ def test_declines_of_another_window_are_counted_from_the_start(tables: Tables, r
 
 
 def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_the_attack_does(
-    tables: Tables, risk: Risk, counted: list[str]
+    tables: Tables, risk: Risk, counted_metrics: list[str]
 ) -> None:
-    other = a_desk(tables)
+    other = a_risk(tables)
     assert not other.requires_step_up("mug", NOW)
     for number in range(4):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
@@ -148,7 +152,7 @@ def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_t
     for number in range(4):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, again + number)
     assert other.requires_step_up("mug", again + SECOND)
-    assert counted == ["step_ups", "step_ups"]
+    assert counted_metrics == ["step_ups", "step_ups"]
 
 
 def test_an_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
@@ -161,7 +165,7 @@ def test_an_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
 
 
 def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
-    tables: Tables, risk: Risk, counted: list[str], monkeypatch: pytest.MonkeyPatch
+    tables: Tables, risk: Risk, counted_metrics: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
@@ -169,12 +173,12 @@ def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
 
     def raced(self: RiskStore, *asked: Any) -> bool:
         monkeypatch.setattr(RiskStore, "begin_step_up", step_up)
-        a_desk(tables).note_decline_of_drop("mug", "py.1", 1, NOW + 3)
+        a_risk(tables).note_decline_of_drop("mug", "py.1", 1, NOW + 3)
         return step_up(self, *asked)
 
     monkeypatch.setattr(RiskStore, "begin_step_up", raced)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
-    assert counted == ["step_ups"]
+    assert counted_metrics == ["step_ups"]
     assert risk.drop_risk("mug").declines == 5
 
 
