@@ -14,73 +14,73 @@ from chalicelib.payments import OutcomeUnknownError
 from chalicelib.payments.stripe import StripeGateway, stripe_client
 from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture
-from tests.payments.stripe_double import Stripe
-from tests.payments.stripe_orders import ASKS, NO, OK
-from tests.payments.stripe_server import served
+from tests.payments.stripe_double import FakeStripe
+from tests.payments.stripe_orders import DECLINED, OK, REQUIRES_ACTION
+from tests.payments.stripe_server import serve
 
 
 @pytest.fixture
-def stripe() -> Stripe:
-    return Stripe()
+def stripe() -> FakeStripe:
+    return FakeStripe()
 
 
 @pytest.fixture
-def shop(shop: ShopFixture, stripe: Stripe) -> Iterator[ShopFixture]:
+def shop(shop: ShopFixture, stripe: FakeStripe) -> Iterator[ShopFixture]:
     shop.drop("mug", stock=3)
-    with served(stripe) as address:
+    with serve(stripe) as address:
         gateway = StripeGateway(stripe_client("sk_test_1", address))
         yield replace(shop, checkout=replace(shop.checkout, gateway=gateway))
 
 
-def authorised_and_unheard(shop: ShopFixture, stripe: Stripe) -> Purchase:
+def authorised_and_unheard(shop: ShopFixture, stripe: FakeStripe) -> Purchase:
     """Money is reserved, its answer was lost, and the search does not know of it yet."""
     purchase = shop.placed(("mug", 1), token=OK)
-    stripe.searched = {}
+    stripe.search_index = {}
     stripe.faults.append("after")
     with pytest.raises(OutcomeUnknownError):
         shop.checkout.capture(purchase.id, 1, NOW)
     return purchase
 
 
-def statuses(stripe: Stripe) -> list[str]:
+def statuses(stripe: FakeStripe) -> list[str]:
     return [one["status"] for one in stripe.intents.values()]
 
 
-def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: Stripe) -> None:
+def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.placed(("mug", 2), token=OK)
     shop.checkout.capture(purchase.id, 1, NOW)
-    assert (shop.read(purchase.id).state, stripe.captured) == (PurchaseState.PAID, purchase.totals.total)
+    assert (shop.read(purchase.id).state, stripe.net_captured) == (PurchaseState.PAID, purchase.totals.total)
     shop.checkout.cancel_order(purchase.id, "cancel", "", "ann", NOW)
-    assert (stripe.captured, shop.counts("mug")) == (0, (3, 0, 0))
+    assert (stripe.net_captured, shop.counts("mug")) == (0, (3, 0, 0))
 
 
-def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: Stripe) -> None:
-    purchase = shop.placed(("mug", 1), token=NO)
+def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: FakeStripe) -> None:
+    purchase = shop.placed(("mug", 1), token=DECLINED)
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.OPEN
-    shop.checkout.complete(purchase.id, a_complete_request(ASKS, "again"), NOW)
+    shop.checkout.complete(purchase.id, a_complete_request(REQUIRES_ACTION, "again"), NOW)
     shop.checkout.capture(purchase.id, 2, NOW)
     assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     (name,) = stripe.intents
-    stripe.prove(name)
+    stripe.complete_challenge(name)
     shop.checkout.capture(purchase.id, 2, NOW + MINUTE)
     paid = shop.read(purchase.id)
-    assert (paid.state, statuses(stripe), stripe.captured) == (PurchaseState.PAID, ["succeeded"], paid.totals.total)
+    assert (paid.state, statuses(stripe), stripe.net_captured) == (PurchaseState.PAID, ["succeeded"], paid.totals.total)
 
 
-def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: Stripe) -> None:
+def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = authorised_and_unheard(shop, stripe)
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
         shop.checkout.cancel_held_order(purchase.id, NOW)
     assert (shop.read(purchase.id).state, shop.counts("mug")) == (PurchaseState.ON_HOLD, (2, 0, 1))
-    stripe.searched = None
+    stripe.search_index = None
     shop.checkout.cancel_held_order(purchase.id, NOW + 4 * MINUTE)
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.CANCELLED, ["canceled"])
     assert shop.counts("mug") == (3, 0, 0)
 
 
-def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: Stripe) -> None:
+def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = authorised_and_unheard(shop, stripe)
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
@@ -88,7 +88,7 @@ def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, str
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.PAID, ["succeeded"])
 
 
-def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: Stripe) -> None:
+def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.placed(("mug", 1), token=OK)
     shop.checkout.capture(purchase.id, 1, NOW)
     (name,) = stripe.intents

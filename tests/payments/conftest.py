@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.payments.stripe import StripeGateway, stripe_client
-from tests.payments.stripe_double import Stripe
-from tests.payments.stripe_server import served
+from tests.payments.stripe_double import FakeStripe
+from tests.payments.stripe_server import serve
 
 
 @pytest.fixture
-def stripe() -> Stripe:
-    return Stripe()
+def stripe() -> FakeStripe:
+    return FakeStripe()
 
 
 @pytest.fixture
-def gateway(stripe: Stripe) -> Iterator[StripeGateway]:
-    with served(stripe) as address:
+def gateway(stripe: FakeStripe) -> Iterator[StripeGateway]:
+    with serve(stripe) as address:
         yield StripeGateway(stripe_client("sk_test_1", address))

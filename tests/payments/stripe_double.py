@@ -23,12 +23,12 @@ _DECLINES = {
     "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
     "pm_card_chargeDeclinedExpiredCard": ("expired_card", None),
 }
-_GOOD = {"pm_card_visa", "pm_card_mastercard"}
-_ASKS = "pm_card_authenticationRequired"
-_OPEN = {"requires_payment_method", "requires_confirmation", "requires_action"}
+_ACCEPTED = {"pm_card_visa", "pm_card_mastercard"}
+_REQUIRES_ACTION = "pm_card_authenticationRequired"
+_CONFIRMABLE = {"requires_payment_method", "requires_confirmation", "requires_action"}
 
 
-class Refused(Exception):
+class ErrorResponse(Exception):
     """An answer that is no success."""
 
     def __init__(self, status: int, **error: Any) -> None:
@@ -37,38 +37,40 @@ class Refused(Exception):
 
 
 @dataclass
-class Stripe:
+class FakeStripe:
     """The provider's state. ``faults`` befall the next calls, one each: none, ``before``, ``after``, ``garbage``, or a
     status."""
 
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: deque[str | int | None] = field(default_factory=deque)
-    asked: list[str] = field(default_factory=list)
-    remembers_keys: bool = True
-    searched: dict[str, dict[str, Any]] | None = None
+    requests: list[str] = field(default_factory=list)
+    keeps_idempotency_keys: bool = True
+    search_index: dict[str, dict[str, Any]] | None = None
     """What its search knows, which may be of a while ago; None: all there is."""
-    _answers: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)
+    _responses: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def captured(self) -> int:
+    def net_captured(self) -> int:
         """Minor units taken, less what was given back."""
         taken: int = sum(one["amount_received"] for one in self.intents.values())
         given: int = sum(one["amount"] for one in self.refunds.values())
         return taken - given
 
     @property
-    def keys(self) -> set[str]:
+    def idempotency_keys(self) -> set[str]:
         """Idempotency keys of the calls that were answered."""
-        return set(self._answers)
+        return set(self._responses)
 
-    def answer(self, method: str, path: str, sent: dict[str, Any], key: str | None) -> tuple[int, dict[str, Any], bool]:
+    def respond(
+        self, method: str, path: str, sent: dict[str, Any], key: str | None
+    ) -> tuple[int, dict[str, Any], bool]:
         """Status, body, and whether it repeats what was answered to the same key."""
         with self._lock:
             asked = json.dumps([method, path, sent], sort_keys=True)
-            known = self._answers.get(key) if key and self.remembers_keys else None
+            known = self._responses.get(key) if key and self.keeps_idempotency_keys else None
             if known is not None:
                 if known[0] != asked:
                     error = {
@@ -80,10 +82,10 @@ class Stripe:
                 return known[1], known[2], True
             try:
                 status, body = 200, json.loads(json.dumps(self._route(method, path, sent)))
-            except Refused as error:
+            except ErrorResponse as error:
                 status, body = error.status, {"error": error.error}
             if key:
-                self._answers[key] = asked, status, body
+                self._responses[key] = asked, status, body
             return status, body, False
 
     def _route(self, method: str, path: str, sent: dict[str, Any]) -> dict[str, Any]:
@@ -94,21 +96,21 @@ class Stripe:
             case "POST", ["payment_intents"]:
                 return self._create(sent)
             case "POST", ["payment_intents", name]:
-                intent = self._in_state(name, _OPEN)
+                intent = self._intent_in_state(name, _CONFIRMABLE)
                 intent.update({part: int(sent[part]) for part in ("amount",) if part in sent})
                 intent["metadata"].update(sent.get("metadata", {}))
-                return self._shown(intent)
+                return self._to_json(intent)
             case "POST", ["payment_intents", name, "confirm"]:
-                return self._confirm(self._in_state(name, _OPEN), sent)
+                return self._confirm(self._intent_in_state(name, _CONFIRMABLE), sent)
             case "POST", ["payment_intents", name, "capture"]:
-                return self._capture(self._in_state(name, {"requires_capture"}), sent)
+                return self._capture(self._intent_in_state(name, {"requires_capture"}), sent)
             case "POST", ["payment_intents", name, "cancel"]:
-                intent = self._in_state(name, _OPEN | {"requires_capture"})
+                intent = self._intent_in_state(name, _CONFIRMABLE | {"requires_capture"})
                 intent.update(status="canceled", amount_capturable=0)
-                return self._shown(intent)
+                return self._to_json(intent)
             case "POST", ["refunds"]:
                 return self._refund(sent)
-        raise Refused(404, code="url_invalid")
+        raise ErrorResponse(404, code="url_invalid")
 
     def _read(self, parts: list[str], sent: dict[str, Any]) -> dict[str, Any]:
         match parts:
@@ -117,28 +119,28 @@ class Stripe:
             case ["payment_intents"]:
                 return self._list(sent)
             case ["payment_intents", name]:
-                return self._shown(self._intent(name))
+                return self._to_json(self._intent(name))
             case ["refunds"]:
                 made = [one for one in self.refunds.values() if one["payment_intent"] == sent["payment_intent"]]
-                return _listed("refunds", made)
-        raise Refused(404, code="url_invalid")
+                return _list_response("refunds", made)
+        raise ErrorResponse(404, code="url_invalid")
 
     def _intent(self, name: str) -> dict[str, Any]:
         if name not in self.intents:
-            raise Refused(404, code="resource_missing", param="intent")
+            raise ErrorResponse(404, code="resource_missing", param="intent")
         return self.intents[name]
 
-    def _in_state(self, name: str, states: set[str]) -> dict[str, Any]:
+    def _intent_in_state(self, name: str, states: set[str]) -> dict[str, Any]:
         intent = self._intent(name)
         if intent["status"] not in states:
-            raise Refused(400, code="payment_intent_unexpected_state", payment_intent=self._shown(intent))
+            raise ErrorResponse(400, code="payment_intent_unexpected_state", payment_intent=self._to_json(intent))
         return intent
 
     def _create(self, sent: dict[str, Any]) -> dict[str, Any]:
         assert sent["capture_method"] == "manual"
         self._instrument(sent)
         if not MIN_CHARGE <= int(sent["amount"]) <= MAX_CHARGE:
-            raise Refused(
+            raise ErrorResponse(
                 400, code=f"amount_too_{'small' if int(sent['amount']) < MIN_CHARGE else 'large'}", param="amount"
             )
         intent = {
@@ -155,15 +157,15 @@ class Stripe:
             "latest_charge": None,
         }
         self.intents[intent["id"]] = intent
-        return self._confirm(intent, sent) if sent.get("confirm") == "true" else self._shown(intent)
+        return self._confirm(intent, sent) if sent.get("confirm") == "true" else self._to_json(intent)
 
     def _instrument(self, sent: dict[str, Any]) -> str:
         given = [name for name in ("payment_method", "confirmation_token") if name in sent]
         if len(given) != 1:
-            raise Refused(400, code="parameter_missing", param="payment_method")
+            raise ErrorResponse(400, code="parameter_missing", param="payment_method")
         token = str(sent[given[0]]).replace("ctoken_", "pm_card_")
-        if token not in _GOOD | {_ASKS} | _DECLINES.keys():
-            raise Refused(400, code="resource_missing", param=given[0])
+        if token not in _ACCEPTED | {_REQUIRES_ACTION} | _DECLINES.keys():
+            raise ErrorResponse(400, code="resource_missing", param=given[0])
         return token
 
     def _confirm(self, intent: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
@@ -173,43 +175,43 @@ class Stripe:
             error = {"type": "card_error", "code": code, "message": "The card was declined."}
             error |= {"decline_code": reason} if reason else {}
             intent.update(status="requires_payment_method", last_payment_error=error)
-            raise Refused(402, **error, payment_intent=self._shown(intent))
-        if token == _ASKS or "payment_method_options" in sent:
+            raise ErrorResponse(402, **error, payment_intent=self._to_json(intent))
+        if token == _REQUIRES_ACTION or "payment_method_options" in sent:
             page = f"https://hooks.stripe.test/{intent['id']}"
             action = {"type": "redirect_to_url", "redirect_to_url": {"url": page, "return_url": sent.get("return_url")}}
             intent.update(status="requires_action", next_action=action)
         else:
-            self._reserve(intent)
-        return self._shown(intent)
+            self._authorise(intent)
+        return self._to_json(intent)
 
-    def prove(self, name: str, *, proved: bool = True) -> None:
+    def complete_challenge(self, name: str, *, succeeded: bool = True) -> None:
         """The buyer at the provider's page."""
         with self._lock:
-            intent = self._in_state(name, {"requires_action"})
-            if proved:
-                self._reserve(intent)
+            intent = self._intent_in_state(name, {"requires_action"})
+            if succeeded:
+                self._authorise(intent)
             else:
                 error = {"type": "card_error", "code": "payment_intent_authentication_failure"}
                 intent.update(status="requires_payment_method", last_payment_error=error)
 
-    def _reserve(self, intent: dict[str, Any]) -> None:
+    def _authorise(self, intent: dict[str, Any]) -> None:
         charge = {"id": f"ch_{next(self._numbers)}", "object": "charge", "balance_transaction": None}
         intent.update(status="requires_capture", amount_capturable=intent["amount"], latest_charge=charge)
 
     def _capture(self, intent: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
         amount = int(sent.get("amount_to_capture", intent["amount"]))
         if amount > intent["amount_capturable"]:
-            raise Refused(400, code="amount_too_large", param="amount_to_capture")
+            raise ErrorResponse(400, code="amount_too_large", param="amount_to_capture")
         fee = amount * FEE_BPS // 10_000 + FEE_FIXED
         intent["latest_charge"]["balance_transaction"] = {"id": "txn", "object": "balance_transaction", "fee": fee}
         intent.update(status="succeeded", amount_capturable=0, amount_received=amount)
-        return self._shown(intent)
+        return self._to_json(intent)
 
     def _refund(self, sent: dict[str, Any]) -> dict[str, Any]:
         intent, amount = self._intent(sent["payment_intent"]), int(sent["amount"])
         given = sum(one["amount"] for one in self.refunds.values() if one["payment_intent"] == intent["id"])
         if amount > intent["amount_received"] - given:
-            raise Refused(400, code="charge_already_refunded" if given else "amount_too_large", param="amount")
+            raise ErrorResponse(400, code="charge_already_refunded" if given else "amount_too_large", param="amount")
         name = f"re_{next(self._numbers)}"
         charge = intent["latest_charge"]
         charge["amount_refunded"] = charge.get("amount_refunded", 0) + amount
@@ -225,19 +227,19 @@ class Stripe:
 
     def _list(self, sent: dict[str, Any]) -> dict[str, Any]:
         since = int(sent.get("created", {}).get("gte", 0))
-        return _listed(
-            "payment_intents", [self._shown(one) for one in self.intents.values() if one["created"] >= since]
+        return _list_response(
+            "payment_intents", [self._to_json(one) for one in self.intents.values() if one["created"] >= since]
         )
 
     def _search(self, sent: dict[str, Any]) -> dict[str, Any]:
         wanted = dict(re.findall(r"metadata\['(\w+)'\]:'([^']*)'", sent["query"]))
-        known = self.intents if self.searched is None else self.searched
-        data = [self._shown(one) for one in known.values() if wanted.items() <= one["metadata"].items()]
+        known = self.intents if self.search_index is None else self.search_index
+        data = [self._to_json(one) for one in known.values() if wanted.items() <= one["metadata"].items()]
         return {"object": "search_result", "url": "/v1/payment_intents/search", "has_more": False, "data": data}
 
-    def _shown(self, intent: dict[str, Any]) -> dict[str, Any]:
+    def _to_json(self, intent: dict[str, Any]) -> dict[str, Any]:
         return dict(intent)
 
 
-def _listed(name: str, data: list[dict[str, Any]]) -> dict[str, Any]:
+def _list_response(name: str, data: list[dict[str, Any]]) -> dict[str, Any]:
     return {"object": "list", "url": f"/v1/{name}", "has_more": False, "data": data}

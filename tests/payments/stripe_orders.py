@@ -6,7 +6,7 @@ from chalicelib.payments import AuthorisationRequest, Authorised, Captured
 from chalicelib.payments.stripe import StripeGateway
 
 NOW = 1_795_000_000_000
-OK, NO, POOR, ASKS = (
+OK, DECLINED, INSUFFICIENT_FUNDS, REQUIRES_ACTION = (
     f"pm_card_{name}"
     for name in ("visa", "chargeDeclined", "chargeDeclinedInsufficientFunds", "authenticationRequired")
 )
@@ -22,13 +22,13 @@ def a_request(
     return AuthorisationRequest(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
 
 
-def authorised(gateway: StripeGateway, request: AuthorisationRequest | None = None) -> str:
+def authorise(gateway: StripeGateway, request: AuthorisationRequest | None = None) -> str:
     answer = gateway.authorise(request or a_request(), now=NOW)
     assert isinstance(answer, Authorised)
     return answer.provider_id
 
 
-def captured(gateway: StripeGateway) -> str:
-    provider_id = authorised(gateway)
+def capture(gateway: StripeGateway) -> str:
+    provider_id = authorise(gateway)
     assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
     return provider_id

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.payments.stripe_double import Stripe
+from tests.payments.stripe_double import FakeStripe
 
 
-def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+def _decode_form(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """Stripe's form encoding: ``metadata[show]=x`` is a member of a map, ``expand[0]`` is left out."""
     sent: dict[str, Any] = {}
     for name, value in pairs:
@@ -26,7 +26,7 @@ def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 @contextmanager
-def served(stripe: Stripe) -> Iterator[str]:
+def serve(stripe: FakeStripe) -> Iterator[str]:
     """Its address while it is served on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -43,7 +43,7 @@ def served(stripe: Stripe) -> Iterator[str]:
 
         def _serve(self, form: str) -> None:
             path = urlsplit(self.path).path
-            stripe.asked.append(f"{self.command} {path}")
+            stripe.requests.append(f"{self.command} {path}")
             fault = stripe.faults.popleft() if stripe.faults else None
             if fault == "before":
                 self.close_connection = True
@@ -52,7 +52,7 @@ def served(stripe: Stripe) -> Iterator[str]:
                 self._send(fault, json.dumps({"error": {"type": "api_error", "message": "no"}}), repeated=False)
                 return
             key = self.headers.get("Idempotency-Key") if self.command == "POST" else None
-            status, body, repeated = stripe.answer(self.command, path, _nested(parse_qsl(form)), key)
+            status, body, repeated = stripe.respond(self.command, path, _decode_form(parse_qsl(form)), key)
             if fault == "after":
                 self.close_connection = True
                 return

@@ -33,14 +33,14 @@ def gateway(tables: Tables) -> SandboxGateway:
     return SandboxGateway(tables.dynamodb, tables.sandbox)
 
 
-def authorised(gateway: SandboxGateway, token: str = "ok") -> str:
+def authorise(gateway: SandboxGateway, token: str = "ok") -> str:
     answer = gateway.authorise(a_request(token), now=NOW)
     assert isinstance(answer, Authorised)
     return answer.provider_id
 
 
-def captured(gateway: SandboxGateway, token: str = "ok") -> str:
-    provider_id = authorised(gateway, token)
+def capture(gateway: SandboxGateway, token: str = "ok") -> str:
+    provider_id = authorise(gateway, token)
     assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == Captured(PAYMENT, "sbx_ch_p1#1", 35)
     return provider_id
 
@@ -52,7 +52,7 @@ def test_an_authorisation_asked_for_again_is_found(gateway: SandboxGateway) -> N
 
 
 def test_an_attempt_cannot_change_its_amount(gateway: SandboxGateway) -> None:
-    authorised(gateway)
+    authorise(gateway)
     with pytest.raises(ValueError, match="another amount"):
         gateway.authorise(a_request(amount=1_001), now=NOW)
 
@@ -105,14 +105,14 @@ def test_a_request_lost_before_the_effect_leaves_nothing_and_works_when_repeated
 
 
 def test_a_capture_is_made_once_and_repeats_are_told_of_it(gateway: SandboxGateway) -> None:
-    provider_id = captured(gateway)
+    provider_id = capture(gateway)
     again = gateway.capture(provider_id, attempt=1, amount=400, now=NOW + 1)
     assert again == Captured(PAYMENT, "sbx_ch_p1#1", 35)
     assert gateway.find("p1", 1, now=NOW) == again
 
 
 def test_a_lost_capture_had_no_effect_and_a_late_one_did(gateway: SandboxGateway) -> None:
-    lost = authorised(gateway, "capture_timeout")
+    lost = authorise(gateway, "capture_timeout")
     with pytest.raises(OutcomeUnknownError):
         gateway.capture(lost, attempt=1, amount=1_000, now=NOW)
     assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
@@ -127,14 +127,14 @@ def test_a_lost_capture_had_no_effect_and_a_late_one_did(gateway: SandboxGateway
 
 
 def test_a_capture_takes_no_more_than_was_authorised(gateway: SandboxGateway) -> None:
-    provider_id = authorised(gateway)
+    provider_id = authorise(gateway)
     refused = gateway.capture(provider_id, attempt=1, amount=1_001, now=NOW)
     assert refused == CaptureFailed(PAYMENT, "amount_too_large")
     assert gateway.find("p1", 1, now=NOW) == Authorised(PAYMENT, already_existed=True)
 
 
 def test_nobody_captures_another_attempts_authorisation(gateway: SandboxGateway) -> None:
-    provider_id = authorised(gateway)
+    provider_id = authorise(gateway)
     refused = gateway.capture(provider_id, attempt=2, amount=1_000, now=NOW)
     assert refused == CaptureFailed(PAYMENT, "wrong_attempt")
     with pytest.raises(ValueError, match="no payment of attempt 2"):
@@ -143,14 +143,14 @@ def test_nobody_captures_another_attempts_authorisation(gateway: SandboxGateway)
 
 
 def test_a_lapsed_authorisation_cannot_be_captured(gateway: SandboxGateway) -> None:
-    provider_id = authorised(gateway, "capture_refused")
+    provider_id = authorise(gateway, "capture_refused")
     refused = CaptureFailed(PAYMENT, "authorisation_expired")
     assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == refused
     assert gateway.find("p1", 1, now=NOW) == Declined(PAYMENT, "voided")
 
 
 def test_a_voided_authorisation_is_gone_for_good(gateway: SandboxGateway) -> None:
-    provider_id = authorised(gateway)
+    provider_id = authorise(gateway)
     assert gateway.void(provider_id, attempt=1, now=NOW) is True
     assert gateway.void(provider_id, attempt=1, now=NOW) is True
     assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureFailed(PAYMENT, "voided")
@@ -158,7 +158,7 @@ def test_a_voided_authorisation_is_gone_for_good(gateway: SandboxGateway) -> Non
 
 
 def test_captured_money_cannot_be_voided(gateway: SandboxGateway) -> None:
-    provider_id = captured(gateway)
+    provider_id = capture(gateway)
     assert gateway.void(provider_id, attempt=1, now=NOW) is False
     assert gateway.find("p1", 1, now=NOW) == Captured(PAYMENT, "sbx_ch_p1#1", 35)
 
@@ -169,7 +169,7 @@ def test_a_void_forbids_an_authorisation_that_comes_late(gateway: SandboxGateway
 
 
 def test_refunds_never_exceed_what_was_captured(gateway: SandboxGateway) -> None:
-    provider_id = captured(gateway)
+    provider_id = capture(gateway)
     assert gateway.refund(provider_id, refund_id="rf_1", amount=600, now=NOW) == Refunded(f"{PAYMENT}-rf_1")
     refused = gateway.refund(provider_id, refund_id="rf_2", amount=401, now=NOW)
     assert refused == RefundFailed("amount_too_large")
@@ -177,14 +177,14 @@ def test_refunds_never_exceed_what_was_captured(gateway: SandboxGateway) -> None
 
 
 def test_a_refund_asked_for_again_moves_nothing(gateway: SandboxGateway) -> None:
-    provider_id = captured(gateway)
+    provider_id = capture(gateway)
     for _ in range(3):
         assert gateway.refund(provider_id, refund_id="rf_1", amount=600, now=NOW) == Refunded(f"{PAYMENT}-rf_1")
     assert gateway.refund(provider_id, refund_id="rf_2", amount=400, now=NOW) == Refunded(f"{PAYMENT}-rf_2")
 
 
 def test_a_refund_id_cannot_be_used_for_another_amount(gateway: SandboxGateway) -> None:
-    provider_id = captured(gateway)
+    provider_id = capture(gateway)
     gateway.refund(provider_id, refund_id="rf_1", amount=100, now=NOW)
     with pytest.raises(ValueError, match="another amount"):
         gateway.refund(provider_id, refund_id="rf_1", amount=101, now=NOW)
@@ -193,17 +193,17 @@ def test_a_refund_id_cannot_be_used_for_another_amount(gateway: SandboxGateway) 
 @pytest.mark.parametrize("amount", [0, -1])
 def test_a_refund_gives_back_something(gateway: SandboxGateway, amount: int) -> None:
     with pytest.raises(ValueError, match="at least one minor unit"):
-        gateway.refund(captured(gateway), refund_id="rf_1", amount=amount, now=NOW)
+        gateway.refund(capture(gateway), refund_id="rf_1", amount=amount, now=NOW)
 
 
 def test_money_that_was_not_captured_cannot_be_refunded(gateway: SandboxGateway) -> None:
     refused = RefundFailed("amount_too_large")
-    assert gateway.refund(authorised(gateway), refund_id="rf_1", amount=1, now=NOW) == refused
+    assert gateway.refund(authorise(gateway), refund_id="rf_1", amount=1, now=NOW) == refused
     assert gateway.refund("sbx_unknown#1", refund_id="rf_1", amount=1, now=NOW) == refused
 
 
 def test_a_lost_answer_to_a_refund_is_found_by_asking_again(gateway: SandboxGateway) -> None:
-    provider_id = captured(gateway, "refund_timeout")
+    provider_id = capture(gateway, "refund_timeout")
     with pytest.raises(OutcomeUnknownError):
         gateway.refund(provider_id, refund_id="rf_1", amount=1_000, now=NOW)
     assert gateway.refund(provider_id, refund_id="rf_1", amount=1_000, now=NOW) == Refunded(f"{PAYMENT}-rf_1")
@@ -222,7 +222,7 @@ def test_sixty_four_captures_at_once_capture_once(engine: EngineAccount) -> None
     tables = engine.tables()
     dynamodb = engine.client("dynamodb")
     gateway = SandboxGateway(dynamodb, tables.sandbox)
-    provider_id = authorised(gateway)
+    provider_id = authorise(gateway)
     with ThreadPoolExecutor(16) as rivals:
         answers = list(
             rivals.map(
@@ -239,7 +239,7 @@ def test_sixty_four_captures_at_once_capture_once(engine: EngineAccount) -> None
 def test_refunds_at_once_never_give_back_more_than_was_captured(engine: EngineAccount) -> None:
     tables = engine.tables()
     gateway = SandboxGateway(engine.client("dynamodb"), tables.sandbox)
-    provider_id = captured(gateway)
+    provider_id = capture(gateway)
 
     def refund(rival: int) -> int:
         done = gateway.refund(provider_id, refund_id=f"rf_{rival}", amount=300, now=NOW)
