@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.checkout.exchange import Caller, CheckoutResult, NoPurchase, PurchaseRequest
 from chalicelib.checkout.identity import derive_purchase_id
-from chalicelib.checkout.lines import Basket, fill, removed_holds
+from chalicelib.checkout.lines import LineDraft, removed_holds, reserve_lines
 from chalicelib.checkout.model import Destination, Line, Purchase, PurchaseState
 from chalicelib.checkout.status import current_result, not_open_result
 from chalicelib.checkout.till import (
@@ -29,29 +29,31 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
     earlier success from a first try. ``Conflict`` when the key was used with another body.
     """
     if request.cart_id is not None:
-        return _from_cart(context, request, now)
+        return _create_from_cart(context, request, now)
     purchase_id = derive_purchase_id(context.id_key, request.caller.namespace or request.caller.platform, request.key)
     try:
-        _check_option(context, request.shipping_option, request.destination, _places(context, request, now), now)
+        check_shipping_option(
+            context, request.shipping_option, request.destination, _markets_and_currencies(context, request, now), now
+        )
     except BadInput:
         existing = context.purchases.read(purchase_id)
         if existing is None:
             raise
         return _replayed_creation(existing, request, now)
-    basket = Basket(purchase_id=purchase_id, version=1)
-    fill(context, basket, request.lines or (), (), now)
-    if not basket.lines or basket.currency is None:
+    draft = LineDraft(purchase_id=purchase_id, version=1)
+    reserve_lines(context, draft, request.lines or (), (), now)
+    if not draft.lines or draft.currency is None:
         existing = context.purchases.read(purchase_id)
-        return _replayed_creation(existing, request, now) if existing else NoPurchase(tuple(basket.messages))
-    purchase = context.priced(context.asked_anew(_begun(context, request, basket, now)))
+        return _replayed_creation(existing, request, now) if existing else NoPurchase(tuple(draft.messages))
+    purchase = context.priced(context.asked_anew(_new_purchase(context, request, draft, now)))
     try:
         existing = context.purchases.create(purchase)
     except BadInput:
-        _release_new_holds(context, basket)
+        _release_new_holds(context, draft)
         raise
     if existing is None:
-        return current_result(purchase, now, *basket.messages, created=True)
-    release_unreferenced(context.stock, basket.new_holds, existing)
+        return current_result(purchase, now, *draft.messages, created=True)
+    release_unreferenced(context.stock, draft.new_holds, existing)
     return _replayed_creation(existing, request, now)
 
 
@@ -70,7 +72,7 @@ def update(
         return current_result(purchase, now)
     if purchase.state is not PurchaseState.OPEN:
         return not_open_result(purchase, now)
-    return _changed(context, purchase, request, now)
+    return apply_update(context, purchase, request, now)
 
 
 def find(context: CheckoutContext, purchase_id: str, now: Instant) -> CheckoutResult | NoPurchase:
@@ -111,31 +113,31 @@ def _replayed_creation(existing: Purchase, request: PurchaseRequest, now: Instan
     return current_result(existing, now, created=True)
 
 
-def _release_new_holds(context: CheckoutContext, basket: Basket) -> None:
+def _release_new_holds(context: CheckoutContext, draft: LineDraft) -> None:
     """Give back what a create took that can never be written; what a twin wrote with less keeps what it names."""
-    existing = context.purchases.read(basket.purchase_id)
+    existing = context.purchases.read(draft.purchase_id)
     if existing is not None:
-        release_unreferenced(context.stock, basket.new_holds, existing)
+        release_unreferenced(context.stock, draft.new_holds, existing)
         return
-    for layout, hold in basket.new_holds:
+    for layout, hold in draft.new_holds:
         context.stock.release(layout, hold)
 
 
-def _begun(context: CheckoutContext, request: PurchaseRequest, basket: Basket, now: Instant) -> Purchase:
-    hinted = context.markets_at(now).of_country(request.country_hint)
+def _new_purchase(context: CheckoutContext, request: PurchaseRequest, draft: LineDraft, now: Instant) -> Purchase:
+    hinted_market = context.markets_at(now).of_country(request.country_hint)
     return Purchase(
-        id=basket.purchase_id,
+        id=draft.purchase_id,
         version=1,
         state=PurchaseState.OPEN,
         platform=request.caller.platform,
         channel=(request.attribution or {}).get("channel") or request.caller.channel,
-        show_id=basket.show_id,
-        currency=basket.currency or "",
-        market=hinted.id if hinted else basket.market or "",
+        show_id=draft.show_id,
+        currency=draft.currency or "",
+        market=hinted_market.id if hinted_market else draft.market or "",
         is_cart=request.as_cart,
         created_at=now,
         updated_at=now,
-        lines=tuple(basket.lines),
+        lines=tuple(draft.lines),
         buyer=request.buyer,
         destination=request.destination,
         shipping_option=request.shipping_option,
@@ -145,7 +147,7 @@ def _begun(context: CheckoutContext, request: PurchaseRequest, basket: Basket, n
     )
 
 
-def _from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
+def _create_from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
     """A cart becomes a checkout session: the same purchase, its lines, and its buyer where the cart has one."""
     purchase = context.purchases.read(request.cart_id or "")
     if purchase is None:
@@ -164,40 +166,42 @@ def _from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant)
         attribution=request.attribution,
         codes=request.codes,
     )
-    result = _changed(context, purchase, cart_request, now)
+    result = apply_update(context, purchase, cart_request, now)
     return CheckoutResult(result.purchase, result.messages, created=True)
 
 
-def _changed(context: CheckoutContext, purchase: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
-    basket = Basket(
+def apply_update(
+    context: CheckoutContext, purchase: Purchase, request: PurchaseRequest, now: Instant
+) -> CheckoutResult:
+    draft = LineDraft(
         purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
     )
     destination = request.destination or purchase.destination
-    _check_option(context, request.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
+    check_shipping_option(context, request.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
     if request.lines is not None:
-        basket.lines = []
-        fill(context, basket, request.lines, purchase.lines, now)
-    mentioned = {
+        draft.lines = []
+        reserve_lines(context, draft, request.lines, purchase.lines, now)
+    given_fields = {
         name: value
         for name in ("buyer", "destination", "shipping_option", "attribution", "codes")
         if (value := getattr(request, name)) is not None
     }
-    changed = next_version(
+    updated = next_version(
         purchase,
         now,
-        lines=tuple(basket.lines),
+        lines=tuple(draft.lines),
         is_cart=purchase.is_cart and request.as_cart,
         idempotency_records=with_idempotency_key(purchase.idempotency_records, request.key, request.fingerprint),
-        **mentioned,
+        **given_fields,
     )
-    changed = context.priced(context.asked_anew(changed))
+    updated = context.priced(context.asked_anew(updated))
     try:
-        existing = replace_or_replay(context, changed, basket.new_holds, (request.key, request.fingerprint))
+        existing = replace_or_replay(context, updated, draft.new_holds, (request.key, request.fingerprint))
     except BadInput:
-        abandon_request(context, purchase, basket.new_holds, now)
+        abandon_request(context, purchase, draft.new_holds, now)
         raise
-    release_removed_holds(context, purchase, (existing or changed).lines)
-    return current_result(existing, now) if existing else current_result(changed, now, *basket.messages)
+    release_removed_holds(context, purchase, (existing or updated).lines)
+    return current_result(existing, now) if existing else current_result(updated, now, *draft.messages)
 
 
 def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
@@ -226,24 +230,24 @@ def replace_or_replay(
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _places(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> set[tuple[str, str]]:
+def _markets_and_currencies(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> set[tuple[str, str]]:
     """Market and currency of every drop wished for: what the purchase to be may be sold in."""
-    hinted = context.markets_at(now).of_country(request.country_hint)
+    hinted_market = context.markets_at(now).of_country(request.country_hint)
     offers = [context.shows.offer(line.drop_id, now) for line in request.lines or ()]
-    return {(hinted.id if hinted else one.drop.market or "", one.drop.currency) for one in offers if one}
+    return {(hinted_market.id if hinted_market else one.drop.market or "", one.drop.currency) for one in offers if one}
 
 
-def _check_option(
+def check_shipping_option(
     context: CheckoutContext,
     chosen: str | None,
     destination: Destination | None,
-    places: set[tuple[str, str]],
+    markets_and_currencies: set[tuple[str, str]],
     now: Instant,
 ) -> None:
     """``BadInput`` unless goods can go there in the chosen way. Asked before any unit is taken, so none goes back."""
     if chosen is None or destination is None or destination.address_country is None:
         return
-    for market, currency in places:
+    for market, currency in markets_and_currencies:
         if chosen not in {option.id for option in context.shipping(destination, market, currency, now)[1]}:
             where = "$.fulfillment.methods[0].groups[0].selected_option_id"
             raise BadInput("There is no such shipping option for this destination.", field=where)

@@ -7,7 +7,7 @@ from chalicelib.checkout.declines import step_up_for, velocity_keys_of, velocity
 from chalicelib.checkout.exchange import CheckoutResult, CompleteRequest, Message, NoPurchase
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.limits import count_against_limit
-from chalicelib.checkout.lines import Basket, held_long_enough, not_open, take_units
+from chalicelib.checkout.lines import LineDraft, drop_closed_refusal, hold_limit_refusal, hold_units
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import reserve
 from chalicelib.checkout.states import check_transition
@@ -58,24 +58,24 @@ def complete(
     if missing_fields(purchase):
         return current_result(purchase, now)
     velocity_keys = velocity_keys_of(context, purchase, request.token)
-    stopped = _stopped(context, purchase, velocity_keys, now)
-    if stopped:
-        return stopped
-    basket = Basket(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
-    if not _restored(context, purchase, basket, now):
-        purchase = abandon_request(context, purchase, basket.new_holds, now)
-        return _replayed_or_closed(purchase, request, now) or CheckoutResult(purchase, (*basket.messages, _HOLD_LAPSED))
-    frozen = context.priced(next_version(purchase, now, lines=tuple(basket.lines)))
-    if (frozen.totals, frozen.shipping_option) != (purchase.totals, purchase.shipping_option):
-        return _new_total(context, frozen, basket, request, now)
-    reserved = _counted(context, purchase, frozen, basket, now)
+    refusal = _attempt_refusal(context, purchase, velocity_keys, now)
+    if refusal:
+        return refusal
+    draft = LineDraft(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
+    if not _restore_lines(context, purchase, draft, now):
+        purchase = abandon_request(context, purchase, draft.new_holds, now)
+        return _replayed_or_closed(purchase, request, now) or CheckoutResult(purchase, (*draft.messages, _HOLD_LAPSED))
+    placed = context.priced(next_version(purchase, now, lines=tuple(draft.lines)))
+    if (placed.totals, placed.shipping_option) != (purchase.totals, purchase.shipping_option):
+        return _totals_changed_result(context, placed, draft, request, now)
+    reserved = _count_limits_and_budgets(context, purchase, placed, draft, now)
     if isinstance(reserved, Message):
-        purchase = abandon_request(context, purchase, basket.new_holds, now)
+        purchase = abandon_request(context, purchase, draft.new_holds, now)
         return _replayed_or_closed(purchase, request, now) or current_result(purchase, now, reserved)
     if isinstance(reserved, dict):
-        less = context.priced(frozen.model_copy(update={"refused": {**frozen.refused, **reserved}}))
-        return _new_total(context, less, basket, request, now)
-    frozen = frozen.model_copy(
+        repriced = context.priced(placed.model_copy(update={"refused": {**placed.refused, **reserved}}))
+        return _totals_changed_result(context, repriced, draft, request, now)
+    placed = placed.model_copy(
         update={
             "state": PurchaseState.PLACED,
             "is_cart": False,
@@ -83,7 +83,7 @@ def complete(
             "epoch": purchase.epoch + 1,
             "placed_at": now,
             "discounts": reserved,
-            "payment": _payment(
+            "payment": _new_payment(
                 request,
                 context.gateway.name,
                 purchase.payment,
@@ -95,16 +95,16 @@ def complete(
             ),
         }
     )
-    check_transition(purchase, frozen)
-    existing = context.purchases.replace(frozen)
+    check_transition(purchase, placed)
+    existing = context.purchases.replace(placed)
     if existing is not None:
-        return _lost_race(context, existing, basket, request, now)
-    _commit_stock(context, frozen)
-    return current_result(frozen, now)
+        return _lost_race(context, existing, draft, request, now)
+    _commit_stock(context, placed)
+    return current_result(placed, now)
 
 
 _HOLD_LAPSED = Message("hold_lapsed", "The hold ended and the units could not be taken anew; nothing was charged.")
-_TRIED_ENOUGH = Message(
+_TOO_MANY_ATTEMPTS = Message(
     "payment_failed",
     "The payment failed too often; nothing was charged. Begin a new purchase to try again.",
     severity="unrecoverable",
@@ -116,24 +116,24 @@ _TOTALS_CHANGED = Message(
 )
 
 
-def _stopped(
+def _attempt_refusal(
     context: CheckoutContext, purchase: Purchase, velocity_keys: tuple[VelocityKey, ...], now: Instant
 ) -> CheckoutResult | None:
     """Why there is no further attempt: the purchase has had its number, or who tries was declined too often."""
     if purchase.attempt >= MAX_ATTEMPTS:
-        return CheckoutResult(purchase, (_TRIED_ENOUGH,))
-    too_many = velocity_refusal(context, velocity_keys, now)
-    return current_result(purchase, now, too_many) if too_many else None
+        return CheckoutResult(purchase, (_TOO_MANY_ATTEMPTS,))
+    refusal = velocity_refusal(context, velocity_keys, now)
+    return current_result(purchase, now, refusal) if refusal else None
 
 
-def _counted(
-    context: CheckoutContext, purchase: Purchase, frozen: Purchase, basket: Basket, now: Instant
+def _count_limits_and_budgets(
+    context: CheckoutContext, purchase: Purchase, placed: Purchase, draft: LineDraft, now: Instant
 ) -> Message | dict[str, str] | tuple[AppliedDiscount, ...]:
     """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
     try:
-        return count_against_limit(context, frozen, now) or reserve(context, frozen, basket, now)
+        return count_against_limit(context, placed, now) or reserve(context, placed, draft, now)
     except LivedropError:
-        abandon_request(context, purchase, basket.new_holds, now)
+        abandon_request(context, purchase, draft.new_holds, now)
         raise
 
 
@@ -152,17 +152,17 @@ def _replayed(purchase: Purchase, request: CompleteRequest, now: Instant) -> Che
 
 
 def _lost_race(
-    context: CheckoutContext, existing: Purchase, basket: Basket, request: CompleteRequest, now: Instant
+    context: CheckoutContext, existing: Purchase, draft: LineDraft, request: CompleteRequest, now: Instant
 ) -> CheckoutResult:
     """After a refused write: a twin's result, when a twin won. ``Conflict`` when another change did."""
-    release_unreferenced(context.stock, basket.new_holds, existing)
+    release_unreferenced(context.stock, draft.new_holds, existing)
     replayed = _replayed(existing, request, now)
     if replayed:
         return replayed
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 
-def _payment(
+def _new_payment(
     request: CompleteRequest,
     provider: str,
     earlier: Payment | None,
@@ -192,20 +192,20 @@ def _commit_stock(context: CheckoutContext, placed: Purchase) -> None:
         logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(placed.id)})
 
 
-def _restored(context: CheckoutContext, purchase: Purchase, basket: Basket, now: Instant) -> bool:
+def _restore_lines(context: CheckoutContext, purchase: Purchase, draft: LineDraft, now: Instant) -> bool:
     """Fill the basket with the purchase's lines, their units taken anew where holds are gone. False: not all could be.
 
     Holds that have not ended are trusted (no read); one that ended still buys while nobody took it.
     """
     statuses = _statuses_of_expired_holds(context, purchase, now)
-    whole = True
+    all_restored = True
     for index, line in enumerate(purchase.lines):
         path = f"$.line_items[{index}]"
         kept = line.model_copy(update={"holds": tuple(h for h in line.holds if _is_still_held(statuses, h))})
-        restored = _anew(context, basket, kept, path, now, tried=purchase.attempt > 0)
-        basket.lines.append(restored or line)
-        whole = whole and restored is not None
-    return whole
+        restored = _rehold_line(context, draft, kept, path, now, attempted_before=purchase.attempt > 0)
+        draft.lines.append(restored or line)
+        all_restored = all_restored and restored is not None
+    return all_restored
 
 
 def _statuses_of_expired_holds(
@@ -226,41 +226,43 @@ def _is_still_held(statuses: dict[str, HoldStatus | None], hold: HoldRef) -> boo
     return status is not None and status.quantity >= hold.quantity
 
 
-def _anew(context: CheckoutContext, basket: Basket, line: Line, path: str, now: Instant, *, tried: bool) -> Line | None:
+def _rehold_line(
+    context: CheckoutContext, draft: LineDraft, line: Line, path: str, now: Instant, *, attempted_before: bool
+) -> Line | None:
     """The line whole again, at its price while that is honoured, else at the drop's present one. None: not possible.
 
     ``tried``: an attempt to pay has ended without money. Else trying again and again would keep its units from others.
     """
-    lacking = line.quantity - sum(hold.quantity for hold in line.holds)
-    over = held_long_enough(line, path, now)
-    if over and (lacking or tried):
-        basket.messages.append(over)
+    missing_units = line.quantity - sum(hold.quantity for hold in line.holds)
+    refusal = hold_limit_refusal(line, path, now)
+    if refusal and (missing_units or attempted_before):
+        draft.messages.append(refusal)
         return None
-    if not lacking and now <= line.price_until:
+    if not missing_units and now <= line.price_until:
         return line
     offer = context.shows.offer(line.drop_id, now)
-    if offer is None or not_open(offer.drop, path, now):
+    if offer is None or drop_closed_refusal(offer.drop, path, now):
         return None
     drop = offer.drop
     if now > line.price_until:
         price_until = now + 2 * drop.hold_seconds * 1000
         line = line.model_copy(update={"unit_price": drop.unit_price, "price_until": price_until})
-    if not lacking:
+    if not missing_units:
         return line
-    hold = take_units(context, basket, offer, lacking, line, path, now)
-    if hold is None or hold.quantity < lacking:
+    hold = hold_units(context, draft, offer, missing_units, line, path, now)
+    if hold is None or hold.quantity < missing_units:
         return None
     return line.model_copy(update={"holds": (*line.holds, hold)})
 
 
-def _new_total(
-    context: CheckoutContext, repriced: Purchase, basket: Basket, request: CompleteRequest, now: Instant
+def _totals_changed_result(
+    context: CheckoutContext, repriced: Purchase, draft: LineDraft, request: CompleteRequest, now: Instant
 ) -> CheckoutResult:
     """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
     records = with_idempotency_key(repriced.idempotency_records, request.key, request.fingerprint, repriced=True)
     repriced = repriced.model_copy(update={"idempotency_records": records})
     existing = context.purchases.replace(repriced)
     if existing is not None:
-        return _lost_race(context, existing, basket, request, now)
-    release_unreferenced(context.stock, basket.new_holds, repriced)
+        return _lost_race(context, existing, draft, request, now)
+    release_unreferenced(context.stock, draft.new_holds, repriced)
     return current_result(repriced, now, _TOTALS_CHANGED)

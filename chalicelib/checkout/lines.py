@@ -26,7 +26,7 @@ MAX_HOLD_FACTOR = 4
 
 
 @dataclass(slots=True)
-class Basket:
+class LineDraft:
     """Lines being put together for one version of a purchase; ``taken`` are the holds this request took."""
 
     purchase_id: str
@@ -39,7 +39,7 @@ class Basket:
     messages: list[Message] = field(default_factory=list)
 
 
-def merged(requested: Iterable[LineRequest]) -> dict[str, int]:
+def merge_lines(requested: Iterable[LineRequest]) -> dict[str, int]:
     """Quantity by drop: lines of one drop are one line, in the order of first mention."""
     quantities: dict[str, int] = {}
     for line in requested:
@@ -47,20 +47,24 @@ def merged(requested: Iterable[LineRequest]) -> dict[str, int]:
     return quantities
 
 
-def reduced(line: Line, quantity: int) -> Line:
+def shrink_line(line: Line, quantity: int) -> Line:
     """The line with fewer units: its first holds, the last of them cut to what is left."""
-    holds, left = [], quantity
+    holds, remaining = [], quantity
     for hold in line.holds:
-        if left <= 0:
+        if remaining <= 0:
             break
-        kept = min(hold.quantity, left)
+        kept = min(hold.quantity, remaining)
         holds.append(HoldRef(hold.id, hold.bucket, kept, hold.expires_at))
-        left -= kept
+        remaining -= kept
     return line.model_copy(update={"quantity": quantity, "holds": tuple(holds)})
 
 
-def fill(
-    context: CheckoutContext, basket: Basket, requested: Iterable[LineRequest], current: tuple[Line, ...], now: Instant
+def reserve_lines(
+    context: CheckoutContext,
+    draft: LineDraft,
+    requested: Iterable[LineRequest],
+    current: tuple[Line, ...],
+    now: Instant,
 ) -> None:
     """Bring the basket's lines to the wished quantities. One write a line that grows; nothing is given back here.
 
@@ -69,51 +73,51 @@ def fill(
     """
     current_by_drop = {line.drop_id: line for line in current}
     holds = sum(len(line.holds) for line in current)
-    for index, (drop_id, quantity) in enumerate(merged(requested).items()):
+    for index, (drop_id, quantity) in enumerate(merge_lines(requested).items()):
         line, path = current_by_drop.get(drop_id), f"$.line_items[{index}]"
         if line and quantity <= line.quantity:
-            basket.lines.append(reduced(line, quantity))
+            draft.lines.append(shrink_line(line, quantity))
             continue
-        if line and holds + len(basket.new_holds) >= MAX_HOLDS:
+        if line and holds + len(draft.new_holds) >= MAX_HOLDS:
             content = "These units were asked for in too many portions; more of them need a purchase of their own."
-            basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
-            basket.lines.append(line)
+            draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+            draft.lines.append(line)
             continue
-        grown = _grow(context, basket, drop_id, quantity, line, path, now)
+        grown = _grow_line(context, draft, drop_id, quantity, line, path, now)
         if grown:
-            basket.lines.append(grown)
+            draft.lines.append(grown)
 
 
-def _grow(
-    context: CheckoutContext, basket: Basket, drop_id: str, quantity: int, line: Line | None, path: str, now: Instant
+def _grow_line(
+    context: CheckoutContext, draft: LineDraft, drop_id: str, quantity: int, line: Line | None, path: str, now: Instant
 ) -> Line | None:
     offer = context.shows.offer(drop_id, now)
-    if offer is None or (basket.show_id or offer.drop.show_id) != offer.drop.show_id:
-        basket.messages.append(Message("item_unavailable", "This item is not on offer here.", path=path))
+    if offer is None or (draft.show_id or offer.drop.show_id) != offer.drop.show_id:
+        draft.messages.append(Message("item_unavailable", "This item is not on offer here.", path=path))
         return line
-    refused = not_open(offer.drop, path, now) or held_long_enough(line, path, now)
-    if refused:
-        basket.messages.append(refused)
+    refusal = drop_closed_refusal(offer.drop, path, now) or hold_limit_refusal(line, path, now)
+    if refusal:
+        draft.messages.append(refusal)
         return line
-    drop, have = offer.drop, line.quantity if line else 0
-    allowed = _allowed(basket, drop, quantity, path)
-    if allowed <= have:
+    drop, held_units = offer.drop, line.quantity if line else 0
+    allowed = _allowed_quantity(draft, drop, quantity, path)
+    if allowed <= held_units:
         return line
     if line and drop.unit_price > line.unit_price:
         content = "The price has risen since these units were taken; more of them need a purchase of their own."
-        basket.messages.append(Message("price_changed", content, path=path))
+        draft.messages.append(Message("price_changed", content, path=path))
         return line
-    hold = take_units(context, basket, offer, allowed - have, line, path, now)
+    hold = hold_units(context, draft, offer, allowed - held_units, line, path, now)
     if hold is None:
         return line
-    basket.show_id, basket.currency = drop.show_id, drop.currency
-    basket.market = basket.market or drop.market
+    draft.show_id, draft.currency = drop.show_id, drop.currency
+    draft.market = draft.market or drop.market
     if line:
         line = line.model_copy(update={"unit_price": drop.unit_price})
-    return _with(line, drop, hold, basket)
+    return _line_with_hold(line, drop, hold, draft)
 
 
-def not_open(drop: Drop, path: str, now: Instant) -> Message | None:
+def drop_closed_refusal(drop: Drop, path: str, now: Instant) -> Message | None:
     """Why nothing can be taken from a drop at this instant; None when it is open."""
     match window_state(drop, now):
         case DropState.SCHEDULED:
@@ -126,20 +130,20 @@ def not_open(drop: Drop, path: str, now: Instant) -> Message | None:
     return None
 
 
-def _allowed(basket: Basket, drop: Drop, quantity: int, path: str) -> int:
+def _allowed_quantity(draft: LineDraft, drop: Drop, quantity: int, path: str) -> int:
     """The quantity that the drop's own bounds leave, with a warning where that is less than asked."""
     if drop.limit_per_buyer is not None and quantity > drop.limit_per_buyer:
         content = f"At most {drop.limit_per_buyer} of this a buyer."
-        basket.messages.append(Message("limit_exceeded", content, path=path, type="warning"))
+        draft.messages.append(Message("limit_exceeded", content, path=path, type="warning"))
         quantity = drop.limit_per_buyer
     if drop.max_quantity is not None and quantity > drop.max_quantity:
         content = f"At most {drop.max_quantity} of this at once."
-        basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+        draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
         quantity = drop.max_quantity
     return quantity
 
 
-def held_long_enough(line: Line | None, path: str, now: Instant) -> Message | None:
+def hold_limit_refusal(line: Line | None, path: str, now: Instant) -> Message | None:
     """Why a line takes no more units; None while it may."""
     if line is None or now < line.max_hold_until * 1000:
         return None
@@ -147,8 +151,8 @@ def held_long_enough(line: Line | None, path: str, now: Instant) -> Message | No
     return Message("hold_lapsed", content, path=path)
 
 
-def take_units(
-    context: CheckoutContext, basket: Basket, offer: Offer, quantity: int, line: Line | None, path: str, now: Instant
+def hold_units(
+    context: CheckoutContext, draft: LineDraft, offer: Offer, quantity: int, line: Line | None, path: str, now: Instant
 ) -> HoldRef | None:
     """Hold units for the basket's purchase: as many as asked, or the largest that one bucket has, or none with a word.
 
@@ -162,7 +166,7 @@ def take_units(
     if line:
         expires_at = min(expires_at, line.max_hold_until)
     answer: TakeResult = Busy(_BUSY_RETRY_MS)
-    name = hold_id(basket.purchase_id, drop.id, basket.version, quantity)  # the same for fewer: a repeat finds them
+    name = hold_id(draft.purchase_id, drop.id, draft.version, quantity)  # the same for fewer: a repeat finds them
     for _ in range(_MAX_SMALLER_OFFERS):
         answer = context.stock.take(drop.pool, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
@@ -172,16 +176,16 @@ def take_units(
         wanted = answer.quantity
     if isinstance(answer, Taken):
         if not answer.committed:
-            basket.new_holds.append((drop.pool, answer.hold))
+            draft.new_holds.append((drop.pool, answer.hold))
         if answer.hold.quantity < quantity:
             content = f"Only {answer.hold.quantity} of {quantity} were left."
-            basket.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+            draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
         return answer.hold
-    basket.messages.append(_refusal(answer, path))
+    draft.messages.append(_refusal_message(answer, path))
     return None
 
 
-def _refusal(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Message:
+def _refusal_message(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Message:
     match answer:
         case SoldOut():
             return Message("out_of_stock", "Sold out.", path=path)
@@ -196,7 +200,7 @@ def _refusal(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Message:
             return Message("busy", "What is left changes hands quickly; try again.", path=path, extra=busy)
 
 
-def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
+def _line_with_hold(line: Line | None, drop: Drop, hold: HoldRef, draft: LineDraft) -> Line:
     if line:
         grown = {
             "quantity": line.quantity + hold.quantity,
@@ -206,13 +210,13 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         }
         return line.model_copy(update=grown)
     return Line(
-        id=f"li_{basket.version}_{len(basket.lines) + 1}",
+        id=f"li_{draft.version}_{len(draft.lines) + 1}",
         drop_id=drop.id,
         sku=drop.sku,
         title=drop.title,
         unit_price=drop.unit_price,
         quantity=hold.quantity,
-        homes=drop.bucket_count,
+        bucket_count=drop.bucket_count,
         holds=(hold,),
         price_until=(hold.expires_at + drop.hold_seconds) * 1000,
         max_hold_until=hold.expires_at + (MAX_HOLD_FACTOR - 1) * drop.hold_seconds,
@@ -220,11 +224,11 @@ def _with(line: Line | None, drop: Drop, hold: HoldRef, basket: Basket) -> Line:
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,
         commission_bps=drop.commission_bps,
-        image_url=_kept(drop.image_url),
+        image_url=_bounded_image_url(drop.image_url),
     )
 
 
-def _kept(image_url: str | None) -> str | None:
+def _bounded_image_url(image_url: str | None) -> str | None:
     return image_url if image_url and len(image_url.encode()) <= _MAX_IMAGE_URL_BYTES else None
 
 

@@ -36,7 +36,7 @@ class Line(_Frozen):
     title: str
     unit_price: int
     quantity: int
-    homes: int
+    bucket_count: int
     """Home buckets of the drop: what it takes to find a hold without reading the drop."""
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant

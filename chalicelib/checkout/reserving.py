@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from chalicelib.checkout.exchange import Message
 from chalicelib.checkout.limits import count_discount_use
-from chalicelib.checkout.lines import Basket
+from chalicelib.checkout.lines import LineDraft
 from chalicelib.checkout.model import Purchase
 from chalicelib.checkout.till import CheckoutContext, order_ref_of
 from chalicelib.discounts import BUDGET_HOLD_SECONDS, AppliedDiscount, Budget, BudgetHold, RejectionReason
@@ -20,7 +20,7 @@ from chalicelib.stock import Busy, Gone, Summary, Taken, UnixSeconds, hold_id
 
 
 def reserve(
-    context: CheckoutContext, frozen: Purchase, basket: Basket, now: Instant
+    context: CheckoutContext, frozen: Purchase, basket: LineDraft, now: Instant
 ) -> tuple[AppliedDiscount, ...] | dict[str, str] | Message:
     """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
 
@@ -54,7 +54,7 @@ def _share(
     one: AppliedDiscount,
     budget: Budget,
     summary: Summary | None,
-    basket: Basket,
+    basket: LineDraft,
     now: Instant,
 ) -> BudgetHold | Busy | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""

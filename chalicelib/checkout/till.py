@@ -122,7 +122,7 @@ class CheckoutContext:
 
 def layout_of(line: Line) -> Layout:
     """Where a line's drop has its units."""
-    return Layout(line.drop_id, line.homes)
+    return Layout(line.drop_id, line.bucket_count)
 
 
 def order_ref_of(purchase: Purchase) -> OrderRef:

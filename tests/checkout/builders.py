@@ -35,7 +35,7 @@ def a_line(**changes: Any) -> Line:
         "title": "Regency cakestand",
         "unit_price": 1_275,
         "quantity": 1,
-        "homes": 1,
+        "bucket_count": 1,
         "price_until": NOW + 600_000,
         "max_hold_until": NOW // 1000 + 1_200,
     }

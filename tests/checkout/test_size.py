@@ -57,7 +57,7 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
         title=WIDE * 200,
         unit_price=10**8,
         quantity=10**6,
-        homes=10**5,
+        bucket_count=10**5,
         holds=(hold,) * ((MAX_HOLDS + LINES) // LINES),
         limit_per_buyer=10**6,
         tax_category="t" * 64,

@@ -39,7 +39,7 @@ def a_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **cha
         "title": "Regency cakestand",
         "unit_price": unit_price,
         "quantity": quantity,
-        "homes": 1,
+        "bucket_count": 1,
         "price_until": PAID_AT + DAY,
         "max_hold_until": PAID_AT // 1_000,
         "creator_id": "ada-live",
