@@ -9,7 +9,7 @@ from chalicelib.discounts import AppliedDiscount
 
 def discounts(purchase: Purchase) -> Json:
     """The codes as they were sent, and what applies (``discount.json#/$defs/discounts_object``)."""
-    return {"codes": list(purchase.codes), "applied": [_applied(one) for one in purchase.discounts]}
+    return {"codes": list(purchase.discount_codes), "applied": [_applied(one) for one in purchase.discounts]}
 
 
 def items_discount(amount: int) -> list[Json]:

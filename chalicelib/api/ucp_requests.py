@@ -151,7 +151,7 @@ class _UcpPurchaseRequest(UcpModel):
             buyer=Buyer.model_validate(self.buyer.model_dump(exclude_none=True)) if self.buyer else None,
             country_hint=self.context.address_country if self.context else None,
             attribution=self.attribution,
-            codes=_codes(self.discounts),
+            discount_codes=_codes(self.discounts),
             **more,
         )
 

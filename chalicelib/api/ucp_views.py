@@ -175,7 +175,7 @@ def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, marke
         "messages": [message(one) for one in messages],
         "server_time": rfc3339(now),
     }
-    if purchase.codes or purchase.discounts:
+    if purchase.discount_codes or purchase.discounts:
         shown["discounts"] = discounts(purchase)
     ends = earliest_expiry(purchase)
     if ends is not None:

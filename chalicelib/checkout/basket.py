@@ -45,7 +45,7 @@ def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> 
     if not draft.lines or draft.currency is None:
         existing = context.purchases.read(purchase_id)
         return _replayed_creation(existing, request, now) if existing else NoPurchase(tuple(draft.messages))
-    purchase = context.priced(context.asked_anew(_new_purchase(context, request, draft, now)))
+    purchase = context.reprice(context.clear_discount_rejections(_new_purchase(context, request, draft, now)))
     try:
         existing = context.purchases.create(purchase)
     except BadInput:
@@ -142,7 +142,7 @@ def _new_purchase(context: CheckoutContext, request: PurchaseRequest, draft: Lin
         destination=request.destination,
         shipping_option=request.shipping_option,
         attribution=request.attribution or {},
-        codes=request.codes or (),
+        discount_codes=request.discount_codes or (),
         idempotency_records=with_idempotency_key((), request.key, request.fingerprint),
     )
 
@@ -164,7 +164,7 @@ def _create_from_cart(context: CheckoutContext, request: PurchaseRequest, now: I
         destination=request.destination,
         shipping_option=request.shipping_option,
         attribution=request.attribution,
-        codes=request.codes,
+        discount_codes=request.discount_codes,
     )
     result = apply_update(context, purchase, cart_request, now)
     return CheckoutResult(result.purchase, result.messages, created=True)
@@ -183,7 +183,7 @@ def apply_update(
         reserve_lines(context, draft, request.lines, purchase.lines, now)
     given_fields = {
         name: value
-        for name in ("buyer", "destination", "shipping_option", "attribution", "codes")
+        for name in ("buyer", "destination", "shipping_option", "attribution", "discount_codes")
         if (value := getattr(request, name)) is not None
     }
     updated = next_version(
@@ -194,7 +194,7 @@ def apply_update(
         idempotency_records=with_idempotency_key(purchase.idempotency_records, request.key, request.fingerprint),
         **given_fields,
     )
-    updated = context.priced(context.asked_anew(updated))
+    updated = context.reprice(context.clear_discount_rejections(updated))
     try:
         existing = replace_or_replay(context, updated, draft.new_holds, (request.key, request.fingerprint))
     except BadInput:
@@ -248,6 +248,6 @@ def check_shipping_option(
     if chosen is None or destination is None or destination.address_country is None:
         return
     for market, currency in markets_and_currencies:
-        if chosen not in {option.id for option in context.shipping(destination, market, currency, now)[1]}:
+        if chosen not in {option.id for option in context.shipping_options(destination, market, currency, now)[1]}:
             where = "$.fulfillment.methods[0].groups[0].selected_option_id"
             raise BadInput("There is no such shipping option for this destination.", field=where)

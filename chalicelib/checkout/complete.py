@@ -9,19 +9,19 @@ from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.limits import count_against_limit
 from chalicelib.checkout.lines import LineDraft, drop_closed_refusal, hold_limit_refusal, hold_units
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
-from chalicelib.checkout.reserving import reserve
+from chalicelib.checkout.reserving import hold_budgets
 from chalicelib.checkout.states import check_transition
 from chalicelib.checkout.status import current_result, missing_fields, not_open_result
 from chalicelib.checkout.till import (
     NOT_FOUND,
     CheckoutContext,
     abandon_request,
+    budget_holds_of,
     holds_of,
     idempotency_record,
     next_version,
     order_ref_of,
     release_unreferenced,
-    reserves_of,
     with_idempotency_key,
 )
 from chalicelib.discounts import AppliedDiscount
@@ -65,15 +65,15 @@ def complete(
     if not _restore_lines(context, purchase, draft, now):
         purchase = abandon_request(context, purchase, draft.new_holds, now)
         return _replayed_or_closed(purchase, request, now) or CheckoutResult(purchase, (*draft.messages, _HOLD_LAPSED))
-    placed = context.priced(next_version(purchase, now, lines=tuple(draft.lines)))
+    placed = context.reprice(next_version(purchase, now, lines=tuple(draft.lines)))
     if (placed.totals, placed.shipping_option) != (purchase.totals, purchase.shipping_option):
         return _totals_changed_result(context, placed, draft, request, now)
-    reserved = _count_limits_and_budgets(context, purchase, placed, draft, now)
-    if isinstance(reserved, Message):
+    budgets = _count_limits_and_budgets(context, purchase, placed, draft, now)
+    if isinstance(budgets, Message):
         purchase = abandon_request(context, purchase, draft.new_holds, now)
-        return _replayed_or_closed(purchase, request, now) or current_result(purchase, now, reserved)
-    if isinstance(reserved, dict):
-        repriced = context.priced(placed.model_copy(update={"refused": {**placed.refused, **reserved}}))
+        return _replayed_or_closed(purchase, request, now) or current_result(purchase, now, budgets)
+    if isinstance(budgets, dict):
+        repriced = context.reprice(placed.model_copy(update={"rejected_codes": {**placed.rejected_codes, **budgets}}))
         return _totals_changed_result(context, repriced, draft, request, now)
     placed = placed.model_copy(
         update={
@@ -82,7 +82,7 @@ def complete(
             "attempt": purchase.attempt + 1,
             "epoch": purchase.epoch + 1,
             "placed_at": now,
-            "discounts": reserved,
+            "discounts": budgets,
             "payment": _new_payment(
                 request,
                 context.gateway.name,
@@ -131,7 +131,7 @@ def _count_limits_and_budgets(
 ) -> Message | dict[str, str] | tuple[AppliedDiscount, ...]:
     """Limits counted, and budgets reserved; or which limit is exceeded, or which discounts cannot be had."""
     try:
-        return count_against_limit(context, placed, now) or reserve(context, placed, draft, now)
+        return count_against_limit(context, placed, now) or hold_budgets(context, placed, draft, now)
     except LivedropError:
         abandon_request(context, purchase, draft.new_holds, now)
         raise
@@ -186,7 +186,7 @@ def _new_payment(
 def _commit_stock(context: CheckoutContext, placed: Purchase) -> None:
     """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
     try:
-        for layout, hold in [*holds_of(placed), *reserves_of(placed)]:
+        for layout, hold in [*holds_of(placed), *budget_holds_of(placed)]:
             context.stock.commit(layout, hold, hold.quantity, order_ref_of(placed))
     except aws.AWS_ERRORS:
         logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(placed.id)})

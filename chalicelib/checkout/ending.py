@@ -10,7 +10,7 @@ from dataclasses import replace
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import release_budgets
-from chalicelib.checkout.till import CheckoutContext, holds_of, layout_of, next_version, order_ref_of, reserves_of
+from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of, layout_of, next_version, order_ref_of
 from chalicelib.errors import Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, OutcomeUnknownError
@@ -56,7 +56,7 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     write(context, cancelled)
-    for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]:
+    for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
         context.stock.release(layout, hold, order_ref_of(purchase))
     count("held_orders_cancelled")
     return cancelled

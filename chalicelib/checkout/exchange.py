@@ -74,7 +74,7 @@ class PurchaseRequest:
     shipping_option: str | None = None
     country_hint: str | None = None
     attribution: dict[str, str] | None = None
-    codes: tuple[str, ...] | None = None
+    discount_codes: tuple[str, ...] | None = None
     as_cart: bool = False
 
 

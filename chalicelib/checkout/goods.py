@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.checkout.ending import write
 from chalicelib.checkout.model import Purchase
-from chalicelib.checkout.till import CheckoutContext, holds_of, next_version, order_ref_of, reserves_of
+from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of, next_version, order_ref_of
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.stock import Committed, Gone
@@ -15,7 +15,7 @@ def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: In
 
     So are the shares of budgets that its discounts have.
     """
-    holds, order = [*holds_of(purchase), *reserves_of(purchase)], order_ref_of(purchase)
+    holds, order = [*holds_of(purchase), *budget_holds_of(purchase)], order_ref_of(purchase)
     statuses = context.stock.get_hold_statuses(holds)
     was_reverted = any(s and s.expires_at is not None and s.order == str(order) for s in statuses)
     if was_reverted:

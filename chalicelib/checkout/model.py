@@ -211,10 +211,10 @@ class Purchase(_Frozen):
     """The option that applies: chosen by the buyer, else the market's first."""
     totals: Totals = Totals()
     attribution: dict[str, str] = {}
-    codes: tuple[str, ...] = ()
+    discount_codes: tuple[str, ...] = ()
     """Discount codes, as the buyer gave them."""
     discounts: tuple[AppliedDiscount, ...] = ()
-    refused: dict[str, str] = {}
+    rejected_codes: dict[str, str] = {}
     """Why codes do not apply, by code."""
     idempotency_records: tuple[IdempotencyRecord, ...] = ()
     attempt: int = 0

@@ -19,23 +19,23 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import Busy, Gone, Summary, Taken, UnixSeconds, hold_id
 
 
-def reserve(
-    context: CheckoutContext, frozen: Purchase, basket: LineDraft, now: Instant
+def hold_budgets(
+    context: CheckoutContext, placed: Purchase, draft: LineDraft, now: Instant
 ) -> tuple[AppliedDiscount, ...] | dict[str, str] | Message:
     """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
 
     Costs 1 WCU a budget, and 1 (2 where the buyer used it before) for a limit per buyer. What is taken is noted in the
     basket; dying afterwards, it lapses.
     """
-    reserved = []
-    for one in frozen.discounts:
+    discounts = []
+    for one in placed.discounts:
         offered = context.discounts.find(one.code, now)
         if offered is None:
             return {one.code: RejectionReason.UNKNOWN}
-        if not count_discount_use(context, frozen, offered.discount, now):
+        if not count_discount_use(context, placed, offered.discount, now):
             return {one.code: RejectionReason.LIMIT}
         shares = [
-            _share(context, frozen, one, budget, summary, basket, now)
+            _hold_budget(context, placed, one, budget, summary, draft, now)
             for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
         ]
         for share in shares:
@@ -44,28 +44,28 @@ def reserve(
                 return Message("busy", "Too many use this discount at once; try again in a moment.", extra=extra)
         if None in shares:
             return {one.code: RejectionReason.USED_UP}
-        reserved.append(one.model_copy(update={"budget_holds": tuple(shares)}))
-    return tuple(reserved)
+        discounts.append(one.model_copy(update={"budget_holds": tuple(shares)}))
+    return tuple(discounts)
 
 
-def _share(
+def _hold_budget(
     context: CheckoutContext,
-    frozen: Purchase,
-    one: AppliedDiscount,
+    placed: Purchase,
+    discount: AppliedDiscount,
     budget: Budget,
     summary: Summary | None,
-    basket: LineDraft,
+    draft: LineDraft,
     now: Instant,
 ) -> BudgetHold | Busy | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
-    layout, quantity = budget.pool, budget.quantity_for(one.amount)
-    name = hold_id(frozen.id, layout.drop_id, frozen.version, quantity)
+    layout, quantity = budget.pool, budget.quantity_for(discount.amount)
+    name = hold_id(placed.id, layout.drop_id, placed.version, quantity)
     answer = context.stock.take(layout, name, quantity, now // SECOND + BUDGET_HOLD_SECONDS, summary, now=now)
     found = answer if isinstance(answer, Taken) else context.stock.find_hold(layout, name)
     if found is None:
         return answer if isinstance(answer, Busy) else None
     if not found.committed:
-        basket.new_holds.append((layout, found.hold))
+        draft.new_holds.append((layout, found.hold))
     return BudgetHold(budget=budget.name, hold=found.hold)
 
 

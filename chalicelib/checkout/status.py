@@ -129,14 +129,14 @@ _REJECTIONS = {
 def _rejected_code_messages(purchase: Purchase) -> tuple[Message, ...]:
     """A warning for each code that was given and does not apply."""
     found, before = [], set[str]()
-    for index, text in enumerate(purchase.codes):
+    for index, text in enumerate(purchase.discount_codes):
         path, code = f"$.discounts.codes[{index}]", normalise_code(text) or text
         if code in before:
             content = "This code is given twice."
             found.append(Message("discount_code_already_applied", content, path=path, type="warning"))
-        elif code in purchase.refused:
-            message_code, content = _REJECTIONS[RejectionReason(purchase.refused[code])]
-            extra = {"reason": purchase.refused[code]}
+        elif code in purchase.rejected_codes:
+            message_code, content = _REJECTIONS[RejectionReason(purchase.rejected_codes[code])]
+            extra = {"reason": purchase.rejected_codes[code]}
             found.append(Message(message_code, content, path=path, type="warning", extra=extra))
         before.add(code)
     return tuple(found)

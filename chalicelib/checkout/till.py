@@ -11,7 +11,7 @@ from chalicelib.checkout.markets import Market, Markets, ShippingOption
 from chalicelib.checkout.model import Destination, IdempotencyRecord, Line, Purchase, PurchaseState
 from chalicelib.checkout.states import check_transition
 from chalicelib.checkout.store import LimitStore, PurchaseStore
-from chalicelib.checkout.totals import taxed, totals_of
+from chalicelib.checkout.totals import totals_of, with_tax
 from chalicelib.discounts import ActiveDiscount, Discounts, PricingInput, RejectionReason, apply_discounts
 from chalicelib.errors import Conflict
 from chalicelib.instants import Instant
@@ -72,13 +72,13 @@ class CheckoutContext:
         """The shop's markets, at most a second old."""
         return self.markets if self.market_table is None else self.market_table.at(now)
 
-    def priced(self, purchase: Purchase) -> Purchase:
+    def reprice(self, purchase: Purchase) -> Purchase:
         """The purchase with market, shipping option, discounts, tax and totals, as it asks for at its last change."""
-        purchase = self._discounted(purchase)
+        purchase = self._with_discounts(purchase)
         where = purchase.destination, purchase.market, purchase.currency
-        market, options = self.shipping(*where, purchase.updated_at)
+        market, options = self.shipping_options(*where, purchase.updated_at)
         option = next((one for one in options if one.id == purchase.shipping_option), next(iter(options), None))
-        lines = tuple(taxed(line, market) for line in purchase.lines)
+        lines = tuple(with_tax(line, market) for line in purchase.lines)
         return purchase.model_copy(
             update={
                 "market": market.id,
@@ -88,29 +88,33 @@ class CheckoutContext:
             }
         )
 
-    def asked_anew(self, purchase: Purchase) -> Purchase:
+    def clear_discount_rejections(self, purchase: Purchase) -> Purchase:
         """The purchase with no discount refused from before, but for what is known to be used up."""
-        offered = [*self._codes(purchase).values(), *self._automatic(purchase)]
+        offered = [*self._discounts_by_code(purchase).values(), *self._automatic_discounts(purchase)]
         used_up = {
             one.discount.code: RejectionReason.USED_UP.value for one in offered if one is not None and one.used_up
         }
-        return purchase.model_copy(update={"refused": used_up})
+        return purchase.model_copy(update={"rejected_codes": used_up})
 
-    def _discounted(self, purchase: Purchase) -> Purchase:
-        goods = [(line.drop_id, line.gross) for line in purchase.lines]
-        asked = PricingInput(purchase.show_id, purchase.currency, goods, purchase.refused)
-        found, refused = apply_discounts(asked, self._codes(purchase), self._automatic(purchase), purchase.updated_at)
-        off = [sum(one.parts[index] for one in found) for index in range(len(goods))]
-        lines = (line.model_copy(update={"discount": off[i]}) for i, line in enumerate(purchase.lines))
-        return purchase.model_copy(update={"discounts": found, "refused": refused, "lines": tuple(lines)})
+    def _with_discounts(self, purchase: Purchase) -> Purchase:
+        priced_lines = [(line.drop_id, line.gross) for line in purchase.lines]
+        pricing_input = PricingInput(purchase.show_id, purchase.currency, priced_lines, purchase.rejected_codes)
+        applied_discounts, rejected = apply_discounts(
+            pricing_input, self._discounts_by_code(purchase), self._automatic_discounts(purchase), purchase.updated_at
+        )
+        amounts_off = [sum(one.parts[index] for one in applied_discounts) for index in range(len(priced_lines))]
+        lines = (line.model_copy(update={"discount": amounts_off[i]}) for i, line in enumerate(purchase.lines))
+        return purchase.model_copy(
+            update={"discounts": applied_discounts, "rejected_codes": rejected, "lines": tuple(lines)}
+        )
 
-    def _codes(self, purchase: Purchase) -> dict[str, ActiveDiscount | None]:
-        return {code: self.discounts.find(code, purchase.updated_at) for code in purchase.codes}
+    def _discounts_by_code(self, purchase: Purchase) -> dict[str, ActiveDiscount | None]:
+        return {code: self.discounts.find(code, purchase.updated_at) for code in purchase.discount_codes}
 
-    def _automatic(self, purchase: Purchase) -> tuple[ActiveDiscount, ...]:
+    def _automatic_discounts(self, purchase: Purchase) -> tuple[ActiveDiscount, ...]:
         return self.discounts.automatic_of_show(purchase.show_id, purchase.updated_at)
 
-    def shipping(
+    def shipping_options(
         self, destination: Destination | None, market_id: str, currency: str, now: Instant
     ) -> tuple[Market, tuple[ShippingOption, ...]]:
         """The market of a destination and the ways to ship there; none while its country is unknown."""
@@ -135,7 +139,7 @@ def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     return [(layout_of(line), hold) for line in purchase.lines for hold in line.holds]
 
 
-def reserves_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
+def budget_holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
     """Every share of a budget that a purchase has, with where that stands."""
     return [share for one in purchase.discounts for share in one.holds_with_pools]
 
@@ -177,7 +181,7 @@ def release_unreferenced(stock: Stock, new_holds: list[tuple[Layout, HoldRef]], 
     another end is one that had lapsed and was taken, and that a repeat took again: a repeat renews nothing.
     """
     cancelled = existing.state is PurchaseState.CANCELLED
-    holds = [] if cancelled else [*holds_of(existing), *reserves_of(existing)]
+    holds = [] if cancelled else [*holds_of(existing), *budget_holds_of(existing)]
     referenced = {(hold.id, hold.expires_at) for _, hold in holds}
     for layout, hold in new_holds:
         if (hold.id, hold.expires_at) not in referenced:

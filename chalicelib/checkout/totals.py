@@ -14,7 +14,7 @@ def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
     return tax_within(amount, rate_bps) if included else share(amount, rate_bps)
 
 
-def taxed(line: Line, market: Market) -> Line:
+def with_tax(line: Line, market: Market) -> Line:
     """The line with its tax, rounded once for the whole line."""
     rate_bps = market.rate_bps(line.tax_category)
     tax = tax_on(line.price, rate_bps, included=market.tax_included)

@@ -45,8 +45,8 @@ class ShopFixture:
 
     def discount(self, code: str = "ten", *, now: Instant = NOW - MINUTE, **changes: Any) -> None:
         """A code for a tenth off; ``None`` leaves a field out."""
-        asked = {"title": f"The {code}", "percent_bps": 1_000} | changes
-        wish = PutDiscountRequest.from_body({name: value for name, value in asked.items() if value is not None})
+        fields = {"title": f"The {code}", "percent_bps": 1_000} | changes
+        wish = PutDiscountRequest.from_body({name: value for name, value in fields.items() if value is not None})
         self.checkout.discounts.put(code, wish, self.shows.show(SHOW), "test", now)
 
     def budgets(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:

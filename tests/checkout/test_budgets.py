@@ -6,23 +6,23 @@ import pytest
 
 from chalicelib.checkout import Buyer, Purchase, PurchaseState, PurchaseStore
 from chalicelib.checkout.capture import CHALLENGE_SECONDS
-from chalicelib.checkout.till import reserves_of
+from chalicelib.checkout.till import budget_holds_of
 from chalicelib.discounts import BUDGET_HOLD_SECONDS
 from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.stock import Stock
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once, shop_on
-from tests.checkout.test_discounts import GBP, completed, opened, said
+from tests.checkout.test_discounts import GBP, completed, open_with_codes, said
 
 
 def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=2, budget_amount={"amount": 1_000, **GBP}, max_amount={"amount": 500, **GBP})
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     assert shop.budgets() == [(2, 0, 0), (1_000, 0, 0)]
     placed = completed(shop, purchase).purchase
-    assert [(layout.drop_id, hold.quantity) for layout, hold in reserves_of(placed)] == [
+    assert [(layout.drop_id, hold.quantity) for layout, hold in budget_holds_of(placed)] == [
         ("offer:TEN:uses:1", 1),
         ("offer:TEN:money:1", 128),
     ]
@@ -36,13 +36,13 @@ def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopF
 def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first)
     answer = completed(shop, second)
     assert said(answer) == ["totals_changed", "discount_code_expired"]
     shown = answer.purchase
     assert (shown.state, shown.totals.discount, shown.totals.total) == (PurchaseState.OPEN, 0, 1_670)
-    assert (shown.discounts, shown.refused) == ((), {"TEN": "used_up"})
+    assert (shown.discounts, shown.rejected_codes) == ((), {"TEN": "used_up"})
     assert shop.budgets() == [(0, 0, 1)]
     assert shop.counts("mug") == (1, 1, 1)
     assert said(completed(shop, second)) == said(answer)
@@ -54,16 +54,16 @@ def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture
 def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    completed(shop, opened(shop, "TEN", key="a"))
+    completed(shop, open_with_codes(shop, "TEN", key="a"))
     shop.stock.refresh(shop.checkout.discounts.find("TEN", NOW).discount.budgets[0].pool, NOW)  # type: ignore[union-attr]
-    late = shop.checkout.create(a_purchase_request(("mug", 1), key="b", codes=("TEN",)), NOW + SECOND)
+    late = shop.checkout.create(a_purchase_request(("mug", 1), key="b", discount_codes=("TEN",)), NOW + SECOND)
     assert said(late) == ["discount_code_expired"]
 
 
 def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(percent_bps=None, amount={"amount": 400, **GBP}, budget_amount={"amount": 1_000, **GBP})
-    outcomes = [said(completed(shop, opened(shop, "TEN", key=str(number)))) for number in range(3)]
+    outcomes = [said(completed(shop, open_with_codes(shop, "TEN", key=str(number)))) for number in range(3)]
     assert outcomes == [[], [], ["totals_changed", "discount_code_expired"]]
     assert shop.budgets() == [(200, 0, 800)]
 
@@ -72,12 +72,12 @@ def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: ShopFixtur
 def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(shop: ShopFixture, token: str) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase, token)
     for _ in range(2):
         shop.checkout.capture(purchase.id, 1, NOW)
     declined = shop.read(purchase.id)
-    assert (declined.state, reserves_of(declined), declined.totals.discount) == (PurchaseState.OPEN, [], 128)
+    assert (declined.state, budget_holds_of(declined), declined.totals.discount) == (PurchaseState.OPEN, [], 128)
     assert shop.budgets(now=NOW + 3 * SECOND) == [(1, 0, 0)]
     again = completed(shop, purchase, key="again", now=NOW + 3 * SECOND)
     assert again.purchase.state is PurchaseState.PLACED
@@ -88,7 +88,7 @@ def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(sh
 def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first, "declined")
     shop.checkout.capture(first.id, 1, NOW)
     later = NOW + 3 * SECOND
@@ -100,21 +100,21 @@ def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
 def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase, "requires_action")
     shop.checkout.capture(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     deadline = NOW + CHALLENGE_SECONDS * SECOND
     assert shop.budgets(now=deadline - SECOND) == [(0, 1, 0)]
     shop.checkout.capture(purchase.id, 1, deadline)
-    assert (shop.read(purchase.id).state, reserves_of(shop.read(purchase.id))) == (PurchaseState.OPEN, [])
+    assert (shop.read(purchase.id).state, budget_holds_of(shop.read(purchase.id))) == (PurchaseState.OPEN, [])
     assert shop.budgets(now=deadline + 3 * SECOND) == [(1, 0, 0)]
 
 
 def test_who_proved_it_in_time_has_used_it(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase, "requires_action")
     shop.checkout.capture(purchase.id, 1, NOW)
     shop.gateway.answer_challenge(purchase.id, 1, proved=True)
@@ -126,7 +126,7 @@ def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pyte
     """The process died between the freeze and its sells; the goods lapsed and went to another buyer."""
     shop.drop("mug", stock=1, hold_seconds=5)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     dies_before_committing(shop, purchase, monkeypatch)
     later = NOW + 8 * SECOND
     shop.open_purchase(("mug", 1), key="rival", now=later)
@@ -141,7 +141,7 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
 ) -> None:
     shop.drop("mug", stock=3, hold_seconds=3_600)
     shop.discount(budget_uses=1)
-    purchase, rival = opened(shop, "TEN"), opened(shop, "TEN", key="rival")
+    purchase, rival = open_with_codes(shop, "TEN"), open_with_codes(shop, "TEN", key="rival")
     dies_before_committing(shop, purchase, monkeypatch)
     later = NOW + (BUDGET_HOLD_SECONDS + 3) * SECOND
     assert completed(shop, rival, now=later).purchase.state is PurchaseState.PLACED
@@ -166,7 +166,7 @@ def dies_before_committing(shop: ShopFixture, purchase: Purchase, monkeypatch: p
 def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase)
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     assert shop.budgets() == [(0, 0, 1)]
@@ -178,7 +178,7 @@ def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> Non
 def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase)
     shop.checkout.capture(purchase.id, 1, NOW)
     shop.checkout.cancel_order(purchase.id, "cancel-1", "body", "ann", NOW)
@@ -190,7 +190,7 @@ def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
 ) -> None:
     shop.drop("mug", stock=3, hold_seconds=3_600)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
 
     def dies(*_: object) -> None:
         raise SystemExit
@@ -209,7 +209,7 @@ def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(s
     """What this process knows of the budget is from right now, and says that there is one."""
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1, now=NOW)
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first)
     busy = completed(shop, second)
     assert said(busy) == ["busy"]
@@ -226,7 +226,7 @@ def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(s
 def test_two_completions_of_one_request_at_once_use_it_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     once(monkeypatch, PurchaseStore, "replace", before=lambda: completed(shop, purchase))
     assert said(completed(shop, purchase)) == []
     assert shop.read(purchase.id).state is PurchaseState.PLACED
@@ -238,7 +238,7 @@ def test_a_cancellation_that_comes_first_leaves_no_use_reserved(
 ) -> None:
     shop.drop("mug", stock=3)
     shop.discount(budget_uses=1)
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
 
     def cancels() -> None:
         shop.checkout.cancel(purchase.id, PLATFORM, "cancel-1", "", NOW)
@@ -252,7 +252,7 @@ def test_a_cancellation_that_comes_first_leaves_no_use_reserved(
 def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(budget_uses=9, budget_amount={"amount": 150, **GBP}, max_amount={"amount": 150, **GBP})
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first)
     assert said(completed(shop, second))[:1] == ["totals_changed"]
     assert shop.budgets() == [(8, 0, 1), (22, 0, 128)]
@@ -262,7 +262,10 @@ def test_two_processes_take_the_last_use_once(shop: ShopFixture) -> None:
     """Each with a memory of its own, that has the use as available."""
     shop.drop("mug", stock=9)
     shop.discount(budget_uses=1)
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b", buyer=Buyer(email="grace@example.com"))
+    first, second = (
+        open_with_codes(shop, "TEN", key="a"),
+        open_with_codes(shop, "TEN", key="b", buyer=Buyer(email="grace@example.com")),
+    )
     other = shop_on(shop.tables).checkout
     other.discounts.find("TEN", NOW)
     assert completed(shop, first).purchase.state is PurchaseState.PLACED

@@ -123,7 +123,7 @@ def whole_order(shop: ShopFixture, code: str) -> list[Write]:
     """Every write of a one-line order with a code, from create to paid, but for the provider's own."""
     meter = Meter(shop)
     with meter.measured() as whole:
-        purchase = shop.open_purchase(("mug", 1), codes=(code,))
+        purchase = shop.open_purchase(("mug", 1), discount_codes=(code,))
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
         shop.checkout.capture(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
@@ -186,7 +186,9 @@ def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount)
     shop.stock.refresh(offered.discount.budgets[0].pool, NOW)
     meter = Meter(shop)
     with meter.measured() as late:
-        answer = shop.checkout.create(a_purchase_request(("mug", 1), key="late", codes=("WELCOME10",)), NOW + 2_000)
+        answer = shop.checkout.create(
+            a_purchase_request(("mug", 1), key="late", discount_codes=("WELCOME10",)), NOW + 2_000
+        )
     assert [message.code for message in answer.messages] == ["discount_code_expired"]
     assert late == PLAIN[:2]
 

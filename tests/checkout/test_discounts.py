@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
-from chalicelib.checkout.till import reserves_of
+from chalicelib.checkout.till import budget_holds_of
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
 from tests.checkout.builders import NEW_YORK, NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import SHOP_CURRENCY, SHOW, ShopFixture
@@ -17,9 +17,9 @@ def said(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def opened(shop: ShopFixture, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
+def open_with_codes(shop: ShopFixture, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
     """A purchase of one mug of 1,275 with these codes."""
-    return shop.open_purchase(("mug", 1), key=key, now=now, codes=codes, **changes)
+    return shop.open_purchase(("mug", 1), key=key, now=now, discount_codes=codes, **changes)
 
 
 def completed(
@@ -46,7 +46,7 @@ def buyer(number: int) -> Buyer:
 def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount()
-    purchase = opened(shop, " Ten")
+    purchase = open_with_codes(shop, " Ten")
     (line,) = purchase.lines
     assert (line.gross, line.discount, line.price, line.tax) == (1_275, 128, 1_147, 191)
     totals = purchase.totals
@@ -62,7 +62,7 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFix
 def test_tax_on_top_is_on_what_is_left(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount(percent_bps=None, amount={"amount": 275, **GBP})
-    totals = opened(shop, "TEN", destination=NEW_YORK).totals
+    totals = open_with_codes(shop, "TEN", destination=NEW_YORK).totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 275, 995, 1_995)
 
 
@@ -70,22 +70,22 @@ def test_codes_replace_those_before_and_none_clears_them(shop: ShopFixture) -> N
     shop.drop("mug", stock=3)
     shop.discount("ten")
     shop.discount("five", percent_bps=500)
-    purchase = opened(shop, "TEN")
-    five = updated(shop, purchase, "k2", codes=("FIVE",)).purchase
+    purchase = open_with_codes(shop, "TEN")
+    five = updated(shop, purchase, "k2", discount_codes=("FIVE",)).purchase
     assert ([one.code for one in five.discounts], five.totals.discount) == (["FIVE"], 64)
     same = updated(shop, purchase, "k3").purchase
-    assert (same.codes, same.totals) == (("FIVE",), five.totals)
-    none = updated(shop, purchase, "k4", codes=()).purchase
-    assert (none.codes, none.discounts, none.totals.discount, none.lines[0].discount) == ((), (), 0, 0)
+    assert (same.discount_codes, same.totals) == (("FIVE",), five.totals)
+    none = updated(shop, purchase, "k4", discount_codes=()).purchase
+    assert (none.discount_codes, none.discounts, none.totals.discount, none.lines[0].discount) == ((), (), 0, 0)
 
 
 def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     shop.discount()
-    cart = opened(shop, "TEN", as_cart=True, destination=None)
+    cart = open_with_codes(shop, "TEN", as_cart=True, destination=None)
     answer = shop.checkout.create(a_purchase_request(key="convert", cart_id=cart.id), NOW)
     assert isinstance(answer, CheckoutResult)
-    assert (answer.purchase.codes, answer.purchase.totals.discount) == (("TEN",), 128)
+    assert (answer.purchase.discount_codes, answer.purchase.totals.discount) == (("TEN",), 128)
 
 
 def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixture) -> None:
@@ -95,7 +95,7 @@ def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixtur
     shop.discount("soon", starts_at=rfc3339(NOW + 1))
     shop.discount("rich", minimum_subtotal={"amount": 1_276, **GBP})
     shop.discount("beside")
-    purchase = opened(shop, "TEN", "GONE", "SOON", "RICH", "BESIDE", "nope", "ten", "a/b")
+    purchase = open_with_codes(shop, "TEN", "GONE", "SOON", "RICH", "BESIDE", "nope", "ten", "a/b")
     answer = shop.checkout.find(purchase.id, NOW)
     assert {message.path: (message.code, message.extra.get("reason")) for message in answer.messages} == {
         "$.discounts.codes[0]": ("discount_code_combination_disallowed", "not_combinable"),
@@ -118,7 +118,7 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
     completed(shop, purchase)
     shop.checkout.capture(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
-    assert (paid.state, paid.totals.discount, reserves_of(paid)) == (PurchaseState.PAID, 255, [])
+    assert (paid.state, paid.totals.discount, budget_holds_of(paid)) == (PurchaseState.PAID, 255, [])
 
 
 # Limits and validity.
@@ -127,12 +127,12 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
 def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(limit_per_buyer=1)
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first)
     refused = completed(shop, second)
     assert said(refused) == ["totals_changed", "discount_code_user_ineligible"]
     assert refused.messages[1].extra == {"reason": "limit_reached"}
-    other = opened(shop, "TEN", key="c", buyer=buyer(1))
+    other = open_with_codes(shop, "TEN", key="c", buyer=buyer(1))
     assert completed(shop, other).purchase.totals.discount == 128
     assert completed(shop, second, key="agreed").purchase.totals.discount == 0
 
@@ -140,18 +140,18 @@ def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: S
 def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, hold_seconds=3_600)
     shop.discount(limit_per_buyer=1)
-    first, second = opened(shop, "TEN", key="a"), opened(shop, "TEN", key="b")
+    first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first, "declined")
     shop.checkout.capture(first.id, 1, NOW)
     assert said(completed(shop, second))[:1] == ["totals_changed"]
-    updated(shop, second, "ask-again", NOW + 3 * MINUTE, codes=("TEN",))
+    updated(shop, second, "ask-again", NOW + 3 * MINUTE, discount_codes=("TEN",))
     assert completed(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128
 
 
 def test_a_code_that_ends_before_completion_shows_the_new_total(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.discount(ends_at=rfc3339(NOW + MINUTE))
-    purchase = opened(shop, "TEN")
+    purchase = open_with_codes(shop, "TEN")
     assert said(completed(shop, purchase, now=NOW + MINUTE)) == ["totals_changed", "discount_code_expired"]
     assert completed(shop, purchase, key="agreed", now=NOW + MINUTE).purchase.totals.total == 1_670
 

@@ -30,7 +30,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
 
 
 def place_free_order(shop: ShopFixture, **changes: Any) -> str:
-    purchase = shop.open_purchase(("mug", 1), codes=("GIFT",), **changes)
+    purchase = shop.open_purchase(("mug", 1), discount_codes=("GIFT",), **changes)
     assert purchase.totals.total == 0
     shop.checkout.complete(purchase.id, a_complete_request("declined", "pay"), NOW)
     return purchase.id

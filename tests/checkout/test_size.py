@@ -94,9 +94,9 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
             token="t" * 512,
             action_url="u" * 2_048,
         ),
-        codes=(WIDE * 64,) * MAX_DISCOUNTS_PER_PURCHASE,
+        discount_codes=(WIDE * 64,) * MAX_DISCOUNTS_PER_PURCHASE,
         discounts=(discount,) * MAX_DISCOUNTS_PER_PURCHASE,
-        refused={
+        rejected_codes={
             f"{number:02}" + WIDE * 62: RejectionReason.NOT_COMBINABLE.value
             for number in range(MAX_DISCOUNTS_PER_PURCHASE)
         },

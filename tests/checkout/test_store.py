@@ -89,7 +89,7 @@ def test_so_does_one_with_a_discount_and_its_budget(tables: Tables) -> None:
     changes = {
         "lines": (PAID.lines[0].model_copy(update={"discount": 128}),),
         "totals": PAID.totals.model_copy(update={"discount": 128}),
-        "codes": ("WELCOME10",),
+        "discount_codes": ("WELCOME10",),
         "discounts": (discount,),
     }
     purchase, store = PAID.model_copy(update=changes), PurchaseStore(tables.dynamodb, tables.commerce)

@@ -154,7 +154,7 @@ def _told(path: Path) -> str:
 def others_come(world: World) -> None:
     """Buyers who take what they can get, of discounts too; one of them pays."""
     for drop in DROPS:
-        takes(f"rival-{drop}", (drop, 3), codes=("TEN",))(world, world.process())
+        takes(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.process())
     completes("rival-mug")(world, world.process())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from chalicelib.checkout import Purchase
 from chalicelib.checkout import PurchaseState as Stage
-from chalicelib.checkout.till import holds_of, reserves_of
+from chalicelib.checkout.till import budget_holds_of, holds_of
 from chalicelib.discounts import Discount
 from tests.crashes.cloud import Record
 from tests.crashes.state import State, is_held, is_sold
@@ -80,7 +80,7 @@ def units(state: State, now_seconds: int) -> Iterator[str]:
         sold = state.sold_to(purchase)
         if purchase.state in ORDERED and {drop: sum(holds.values()) for drop, holds in sold.items()} != kept(purchase):
             yield f"{purchase.id} has {sold} of {kept(purchase)}"
-        named = {(layout.drop_id, hold.id) for layout, hold in [*holds_of(purchase), *reserves_of(purchase)]}
+        named = {(layout.drop_id, hold.id) for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
         foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
         if foreign:
             yield f"{purchase.id} was sold {foreign}, which it does not name"
@@ -100,7 +100,7 @@ def budgets(state: State) -> Iterator[str]:
                 share.quantity
                 for purchase in state.purchases.values()
                 if purchase.state in ORDERED
-                for layout, share in reserves_of(purchase)
+                for layout, share in budget_holds_of(purchase)
                 if layout.drop_id == name
             )
             if laid_out != size or used != had or used > size:
@@ -119,7 +119,7 @@ def budgets(state: State) -> Iterator[str]:
 def kept(purchase: Purchase) -> dict[str, int]:
     """Units by drop that an order has, without those that went back into stock; and what it has of budgets."""
     units: Counter[str] = Counter()
-    for layout, share in reserves_of(purchase):
+    for layout, share in budget_holds_of(purchase):
         units[layout.drop_id] += share.quantity
     drops = {line.id: line.drop_id for line in purchase.lines}
     for line in purchase.lines:

@@ -32,13 +32,13 @@ LIMITED = puts_discount(budget_uses=2, limit_per_buyer=1)
 
 
 def taken(buyer: str = ADA, drop: str = "mug") -> Act:
-    return takes(buyer, (drop, 1), codes=TEN)
+    return takes(buyer, (drop, 1), discount_codes=TEN)
 
 
 def taken_for_nothing(buyer: str = ADA) -> tuple[Act, ...]:
     """Everything off, and shipping free: nothing is left to pay."""
     all_off = puts_discount(percent_bps=10_000, budget_uses=2)
-    return all_off, takes(buyer, ("mug", 1), codes=TEN, destination=Destination(**DUBLIN))
+    return all_off, takes(buyer, ("mug", 1), discount_codes=TEN, destination=Destination(**DUBLIN))
 
 
 def placed(token: str = "ok") -> tuple[Act, ...]:
@@ -53,7 +53,7 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Act, ...]], ...] = (
     ("put an automatic offer", (puts_discount(automatic=True, show_id=SHOW, budget_uses=5),)),
     ("change a discount", (USES, puts_discount(budget_uses=2, percent_bps=2_000, title="A fifth"))),
     ("discount: take", (USES, taken())),
-    ("discount: another code", (USES, puts_discount("FIVE"), taken(), updates(ADA, codes=("FIVE",)))),
+    ("discount: another code", (USES, puts_discount("FIVE"), taken(), updates(ADA, discount_codes=("FIVE",)))),
     ("discount: complete", (USES, taken(), completes(ADA))),
     ("discount: complete with two budgets", (BOTH, taken(drop="lamp"), completes(ADA))),
     ("discount: complete with a limit per buyer", (LIMITED, taken(), completes(ADA))),
@@ -73,7 +73,7 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Act, ...]], ...] = (
         "discount: complete once the money is spent",
         (
             puts_discount(max_amount=POUNDS_OFF, budget_amount=POUNDS_OFF),
-            *(taken(BOB), takes(ADA, ("lamp", 3), codes=TEN)),
+            *(taken(BOB), takes(ADA, ("lamp", 3), discount_codes=TEN)),
             *(completes(BOB), delivered, completes(ADA)),
         ),
     ),
@@ -110,12 +110,18 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Act, ...]], ...] = (
     ),
     (
         "discount: refund with restock",
-        (USES, takes(ADA, ("lamp", 3), codes=TEN), completes(ADA), delivered, refunds(ADA, (0, 2), restock=True)),
+        (
+            USES,
+            takes(ADA, ("lamp", 3), discount_codes=TEN),
+            completes(ADA),
+            delivered,
+            refunds(ADA, (0, 2), restock=True),
+        ),
     ),
     (
         "discount: refund an amount, then cancel",
         (
-            *(USES, takes(ADA, ("lamp", 3), codes=TEN), completes(ADA)),
+            *(USES, takes(ADA, ("lamp", 3), discount_codes=TEN), completes(ADA)),
             *(delivered, refunds_amount(ADA, 700), cancels_order(ADA)),
         ),
     ),

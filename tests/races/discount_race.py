@@ -64,7 +64,7 @@ class Process:
         """A purchase with the code, its goods held."""
         about: dict[str, Any] = {
             "key": f"rush-{number}",
-            "codes": (CODE,),
+            "discount_codes": (CODE,),
             "buyer": Buyer(email=f"b{number}@example.com"),
         }
         answer = self.checkout.create(a_purchase_request((self.race.drop_id, 1), **about), NOW)
@@ -94,7 +94,7 @@ class Process:
         purchase = self.checkout.purchases.read(purchase_id)
         if purchase is None or purchase.state is not PurchaseState.OPEN or number < self.race.declined:
             return
-        self.checkout.update(purchase_id, a_purchase_request(key=f"ask-{number}", codes=(CODE,)), now)
+        self.checkout.update(purchase_id, a_purchase_request(key=f"ask-{number}", discount_codes=(CODE,)), now)
         if self.completed(number, purchase_id, "again", now).purchase.state is PurchaseState.OPEN:
             self.completed(number, purchase_id, "agreed", now)
         self.captured(purchase_id, now)

@@ -149,7 +149,7 @@ class World:
             (LineRequest("mug", quantity),),
             buyer=Buyer(email="a@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
-            codes=self.codes,
+            discount_codes=self.codes,
         )
 
     def buyer(self, name: str) -> Callable[[], None]:
