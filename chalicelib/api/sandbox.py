@@ -45,7 +45,7 @@ def answer(call: Call) -> Reply:
     event = ProviderEvent(
         f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, told, purchase_id=purchase_id, attempt=attempt
     )
-    call.services.checkout.note_event(event, call.now)
+    call.services.checkout.store_event(event, call.now)
     return _page(200, "Thank you", "You may go back to the shop.")
 
 

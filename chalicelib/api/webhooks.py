@@ -16,7 +16,7 @@ def from_stripe(call: Call) -> Reply:
     if not is_signed_by_stripe(call.body, call.headers.get("stripe-signature", ""), secrets, call.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
     event = parse_stripe_event(call.json())
-    return Reply(200, {"id": event.id, "status": call.services.checkout.note_event(event, call.now)})
+    return Reply(200, {"id": event.id, "status": call.services.checkout.store_event(event, call.now)})
 
 
 ROUTES = (

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from chalicelib.checkout.declines import exceeds_velocity_limit, is_by_provider, record_decline, record_decline_of_drops
 from chalicelib.checkout.ending import (
-    end_attempt,
-    payment_of,
+    fail_attempt,
+    provider_payment_id,
     revert_line_to_hold,
-    seen_from,
-    void,
+    save_or_contend,
+    visible_since,
     void_and_cancel,
-    void_leftover,
-    write,
+    void_authorisation,
+    void_orphaned_authorisation,
 )
 from chalicelib.checkout.goods import ensure_stock_committed, with_next_epoch
 from chalicelib.checkout.holding import on_hold_version
@@ -43,11 +43,11 @@ CHALLENGE_SECONDS = 600
 """How long a buyer has to prove who they are, their units held meanwhile."""
 MIN_CHALLENGE_SECONDS = 60
 """Where units may not be held for that long any more, the attempt is declined instead."""
-LOOK_AGAIN_SECONDS = 30
+AUTHENTICATION_POLL_SECONDS = 30
 """How often the provider is asked about a buyer from whom no webhook tells."""
 
 
-def capture(
+def process_payment(
     context: CheckoutContext, purchase_id: str, attempt: int, now: Instant, provider_id: str | None = None
 ) -> int | None:
     """Bring one attempt to its end: paid, or open again with the reason. Nothing to do when it has ended.
@@ -62,83 +62,83 @@ def capture(
     if purchase is None:
         logger.error("no such purchase", extra={"purchase": log_reference(purchase_id)})
     elif purchase.attempt != attempt:
-        void_leftover(context, purchase, attempt, provider_id, now)
+        void_orphaned_authorisation(context, purchase, attempt, provider_id, now)
     elif purchase.state is PurchaseState.PLACED:
-        return _placed(context, purchase, now)
+        return _process_placed(context, purchase, now)
     elif purchase.state is PurchaseState.AWAITING_BUYER:
-        return _awaited(context, purchase, now)
+        return check_authentication(context, purchase, now)
     elif purchase.state is PurchaseState.ON_HOLD:
-        _held(context, purchase, now)
+        _process_on_hold(context, purchase, now)
     else:
-        void_leftover(context, purchase, attempt, provider_id, now)
+        void_orphaned_authorisation(context, purchase, attempt, provider_id, now)
     return None
 
 
-def _placed(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
+def _process_placed(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     purchase, all_committed = ensure_stock_committed(context, purchase, now)
     if not all_committed:
-        end_attempt(context, purchase, "out_of_stock", None, now)
+        fail_attempt(context, purchase, "out_of_stock", None, now)
         return None
-    return _money(context, purchase, now)
+    return _authorise(context, purchase, now)
 
 
-def _awaited(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
+def check_authentication(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     """Look what became of the buyer's part: go on, end it, or come again. A success after the deadline is voided."""
     payment = purchase.payment
     if payment is None or payment.deadline is None:
         raise WriteConflict("A purchase that waits for its buyer without a payment cannot go on.")
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
-    late = now >= payment.deadline
+    deadline_passed = now >= payment.deadline
     if isinstance(found, Declined):
-        _declined(context, purchase, found, now)
-    elif isinstance(found, Captured) or (isinstance(found, Authorised) and not late):
+        handle_decline(context, purchase, found, now)
+    elif isinstance(found, Captured) or (isinstance(found, Authorised) and not deadline_passed):
         purchase, all_committed = ensure_stock_committed(context, purchase, now)
         if not all_committed:
-            end_attempt(context, purchase, "out_of_stock", found.provider_id, now)
+            fail_attempt(context, purchase, "out_of_stock", found.provider_id, now)
             return None
-        _take(context, purchase, payment, found.provider_id, now)
-    elif late:
-        count("challenges_not_answered")
-        end_attempt(context, purchase, "authentication_expired", payment.provider_id, now)
+        capture_payment(context, purchase, payment, found.provider_id, now)
+    elif deadline_passed:
+        count("authentications_expired")
+        fail_attempt(context, purchase, "authentication_expired", payment.provider_id, now)
     else:
         seconds_left = (payment.deadline - now + SECOND - 1) // SECOND
-        return min(seconds_left, LOOK_AGAIN_SECONDS)
+        return min(seconds_left, AUTHENTICATION_POLL_SECONDS)
     return None
 
 
-def _held(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
+def _process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
     """Held: a capture that was under way makes it an order all the same; past its time it is given up.
 
     It becomes one at the next epoch: who was about to give it up may still send its units back at this one.
     """
     payment = purchase.payment
-    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment_of(purchase))
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_payment_id(purchase))
     if payment is not None and isinstance(found, Captured):
         purchase, all_committed = ensure_stock_committed(context, with_next_epoch(context, purchase, now), now)
         if not all_committed:
             raise WriteConflict("Units of a held order are not there.")
-        _paid(context, purchase, payment, found, now)
+        mark_paid(context, purchase, payment, found, now)
     elif payment is None or payment.deadline is None or now >= payment.deadline:
         void_and_cancel(context, purchase, now)
 
 
-def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
+def _authorise(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | None:
     payment = purchase.payment
     if payment is None:
         raise WriteConflict("A placed purchase without a payment cannot be paid.")
     if not purchase.totals.total:  # discounts took all of it off: the provider is not asked
-        _take(context, purchase, payment, None, now)
+        capture_payment(context, purchase, payment, None, now)
         return None
     if payment.released_by is not None:
         found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
         if isinstance(found, Authorised | Captured):
-            _take(context, purchase, payment, found.provider_id, now)
+            capture_payment(context, purchase, payment, found.provider_id, now)
             return None
     elif payment.failure is not None or exceeds_velocity_limit(context, purchase, now):
-        _refuse(context, purchase, payment, now)
+        _refuse_attempt(context, purchase, payment, now)
         return None
     if payment.token is None:  # its buyer has proved who they are already, and what was reserved then is gone
-        end_attempt(context, purchase, "authorisation_expired", payment.provider_id, now)
+        fail_attempt(context, purchase, "authorisation_expired", payment.provider_id, now)
         return None
     order = AuthorisationRequest(
         purchase_id=purchase.id,
@@ -152,10 +152,10 @@ def _money(context: CheckoutContext, purchase: Purchase, now: Instant) -> int | 
         step_up=payment.step_up,
         return_url=context.return_url.replace("{checkout}", f"chk_{purchase.id}"),
     )
-    return _answered(context, purchase, payment, context.gateway.authorise(order, now=now), now)
+    return _handle_authorisation(context, purchase, payment, context.gateway.authorise(order, now=now), now)
 
 
-def _refuse(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
+def _refuse_attempt(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
     """End an attempt before the provider is asked for it, though another worker may be asking at this moment.
 
     Noted first: who reserves money from there on sees that (``_still_ours``), and who did so before is found here.
@@ -163,57 +163,59 @@ def _refuse(context: CheckoutContext, purchase: Purchase, payment: Payment, now:
     if payment.failure is None:
         payment = payment.model_copy(update={"failure": "too_many_attempts"})
         purchase = next_version(purchase, now, payment=payment)
-        write(context, purchase)
-    since, known = seen_from(purchase), payment.provider_id
-    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=known, since=since)
+        save_or_contend(context, purchase)
+    since, provider_id = visible_since(purchase), payment.provider_id
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
     if isinstance(found, Captured):
-        _take(context, purchase, payment, found.provider_id, now)
+        capture_payment(context, purchase, payment, found.provider_id, now)
         return
     if isinstance(found, Authorised | ActionRequired):  # before any unit moves, as what was captured keeps its goods
-        void(context, found.provider_id, purchase.attempt, now)
-    end_attempt(context, purchase, "too_many_attempts", known, now)
+        void_authorisation(context, found.provider_id, purchase.attempt, now)
+    fail_attempt(context, purchase, "too_many_attempts", provider_id, now)
 
 
-def _answered(
-    context: CheckoutContext, purchase: Purchase, payment: Payment, authorised: Authorisation, now: Instant
+def _handle_authorisation(
+    context: CheckoutContext, purchase: Purchase, payment: Payment, authorisation: Authorisation, now: Instant
 ) -> int | None:
-    if isinstance(authorised, Declined):
-        _declined(context, purchase, authorised, now)
+    if isinstance(authorisation, Declined):
+        handle_decline(context, purchase, authorisation, now)
         return None
-    if isinstance(authorised, ActionRequired):
-        return _await(context, purchase, authorised, now)
-    if authorised.already_existed:
+    if isinstance(authorisation, ActionRequired):
+        return await_authentication(context, purchase, authorisation, now)
+    if authorisation.already_existed:
         purchase = with_next_epoch(context, purchase, now)
         purchase, all_committed = ensure_stock_committed(context, purchase, now)
         if not all_committed:
-            end_attempt(context, purchase, "out_of_stock", authorised.provider_id, now)
+            fail_attempt(context, purchase, "out_of_stock", authorisation.provider_id, now)
             return None
-    _take(context, purchase, payment, authorised.provider_id, now)
+    capture_payment(context, purchase, payment, authorisation.provider_id, now)
     return None
 
 
-def _declined(context: CheckoutContext, purchase: Purchase, said: Declined, now: Instant) -> None:
+def handle_decline(context: CheckoutContext, purchase: Purchase, declined: Declined, now: Instant) -> None:
     count("payments_declined")
-    if is_by_provider(said):
+    if is_by_provider(declined):
         record_decline(context, purchase, now)
-    end_attempt(context, purchase, said.code, said.provider_id, now)
-    if is_by_provider(said):
+    fail_attempt(context, purchase, declined.code, declined.provider_id, now)
+    if is_by_provider(declined):
         record_decline_of_drops(context, purchase, now)
 
 
-def _await(context: CheckoutContext, purchase: Purchase, action: ActionRequired, now: Instant) -> int | None:
+def await_authentication(
+    context: CheckoutContext, purchase: Purchase, action: ActionRequired, now: Instant
+) -> int | None:
     """Wait for the buyer: units held again until a deadline first, then the purchase written, at the next epoch."""
     expires_at = min([now // SECOND + CHALLENGE_SECONDS, *(line.max_hold_until for line in purchase.lines)])
     if expires_at < now // SECOND + MIN_CHALLENGE_SECONDS or purchase.payment is None:
-        end_attempt(context, purchase, "authentication_required", action.provider_id, now)
+        fail_attempt(context, purchase, "authentication_required", action.provider_id, now)
         return None
     lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
     discounts = revert_budgets_to_hold(context, purchase, expires_at)
     units = sum(hold.quantity for line in lines for hold in line.holds)
     if units != sum(line.quantity for line in lines) or discounts is None:
-        end_attempt(context, purchase, "out_of_stock", action.provider_id, now)
+        fail_attempt(context, purchase, "out_of_stock", action.provider_id, now)
         return None
-    waiting = purchase.payment.model_copy(
+    payment = purchase.payment.model_copy(
         update={
             "token": None,
             "provider_id": action.provider_id,
@@ -222,13 +224,13 @@ def _await(context: CheckoutContext, purchase: Purchase, action: ActionRequired,
             "failure": None,
         }
     )
-    changes = {"state": PurchaseState.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": waiting}
-    write(context, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
+    changes = {"state": PurchaseState.AWAITING_BUYER, "epoch": purchase.epoch + 1, "payment": payment}
+    save_or_contend(context, next_version(purchase, now, **changes, lines=lines, discounts=discounts))
     count("challenges")
-    return LOOK_AGAIN_SECONDS
+    return AUTHENTICATION_POLL_SECONDS
 
 
-def _take(
+def capture_payment(
     context: CheckoutContext, purchase: Purchase, payment: Payment, provider_id: str | None, now: Instant
 ) -> None:
     """Capture what is authorised, the units being sold, and mark the purchase paid; or hold it, if its channel is.
@@ -239,21 +241,21 @@ def _take(
         with_provider_id = purchase.model_copy(
             update={"payment": payment.model_copy(update={"provider_id": provider_id})}
         )
-        write(context, on_hold_version(with_provider_id, "channel", now))
+        save_or_contend(context, on_hold_version(with_provider_id, "channel", now))
         count("orders_held")
         return
     if provider_id is None:
-        _paid(context, purchase, payment, None, now)
+        mark_paid(context, purchase, payment, None, now)
         return
-    _still_ours(context, purchase)
+    _ensure_unchanged(context, purchase)
     captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureFailed):
-        end_attempt(context, purchase, captured.code, captured.provider_id, now)
+        fail_attempt(context, purchase, captured.code, captured.provider_id, now)
         return
-    _paid(context, purchase, payment, captured, now)
+    mark_paid(context, purchase, payment, captured, now)
 
 
-def _still_ours(context: CheckoutContext, purchase: Purchase) -> None:
+def _ensure_unchanged(context: CheckoutContext, purchase: Purchase) -> None:
     """Look once more, the money being reserved: who gives the order up from here on finds that, and voids it. 1 RCU.
 
     Who gave it up before found nothing to void: without this look it would be captured all the same.
@@ -266,14 +268,14 @@ def _still_ours(context: CheckoutContext, purchase: Purchase) -> None:
 def _metadata(purchase: Purchase) -> dict[str, str]:
     """What the provider keeps beside a payment: ids only, so that it can be found again and told apart."""
     about = {"show": purchase.show_id, "channel": purchase.channel}
-    named = {"purchase": purchase.id, "reference": log_reference(purchase.id), **about}
-    return {name: value for name, value in named.items() if value}
+    fields = {"purchase": purchase.id, "reference": log_reference(purchase.id), **about}
+    return {name: value for name, value in fields.items() if value}
 
 
-def _paid(
+def mark_paid(
     context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
 ) -> None:
-    settled: dict[str, object] = {
+    changes: dict[str, object] = {
         "token": None,
         "velocity_keys": (),
         "failure": None,
@@ -281,9 +283,11 @@ def _paid(
         "deadline": None,
     }
     if captured is not None:
-        settled |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
-    settled_payment = payment.model_copy(update=settled)
-    write(context, next_version(purchase, now, state=PurchaseState.PAID, payment=settled_payment, paid_at=now))
+        changes |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
+    settled_payment = payment.model_copy(update=changes)
+    save_or_contend(
+        context, next_version(purchase, now, state=PurchaseState.PAID, payment=settled_payment, paid_at=now)
+    )
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})

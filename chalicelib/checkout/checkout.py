@@ -26,11 +26,11 @@ class Checkout(CheckoutContext):
     find = _basket.find
     cancel = _basket.cancel
     complete = _complete.complete
-    capture = _capture.capture
+    process_payment = _capture.process_payment
     refund = _refund.refund
     cancel_order = _refund.cancel_order
-    note_event = _events.note_event
-    act_on_event = _events.act_on_event
+    store_event = _events.store_event
+    process_event = _events.process_event
     put_on_hold = _holding.put_on_hold
     release_from_hold = _holding.release_from_hold
     cancel_held_order = _ending.cancel_held_order

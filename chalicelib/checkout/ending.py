@@ -17,11 +17,11 @@ from chalicelib.payments import ActionRequired, Authorised, Captured, OutcomeUnk
 from chalicelib.stock import Gone, UnixSeconds
 from chalicelib.telemetry import count, logger
 
-AFTER_DECLINE_SECONDS = 300
+HOLD_AFTER_DECLINE_SECONDS = 300
 """How long units stay held for another try after an attempt ended without money."""
 
 
-def end_attempt(
+def fail_attempt(
     context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: Instant
 ) -> None:
     """End an attempt without money: units held again for a while, nothing left reserved, and the purchase open again.
@@ -29,12 +29,12 @@ def end_attempt(
     What its discounts had of budgets is returned, and taken anew by the next attempt.
     In this order: written first, a doubled worker could sell units for an attempt that has ended, and strand them.
     """
-    expires_at = now // SECOND + AFTER_DECLINE_SECONDS
+    expires_at = now // SECOND + HOLD_AFTER_DECLINE_SECONDS
     lines = tuple(revert_line_to_hold(context, purchase, line, expires_at) for line in purchase.lines)
     discounts = release_budgets(context, purchase, now)
-    _nothing_reserved(context, purchase, provider_id, now)
-    payment = _ended(purchase, failure, provider_id)
-    write(
+    ensure_nothing_authorised(context, purchase, provider_id, now)
+    payment = failed_payment(purchase, failure, provider_id)
+    save_or_contend(
         context,
         next_version(purchase, now, state=PurchaseState.OPEN, payment=payment, lines=lines, discounts=discounts),
     )
@@ -49,13 +49,13 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     Voided before any unit moves, as what was captured keeps its goods. Nothing is captured after that look: who
     reserves money later sees that the order is held, and what it reserved is voided when its message comes again.
     """
-    _nothing_reserved(context, purchase, payment_of(purchase), now, since=seen_from(purchase))
+    ensure_nothing_authorised(context, purchase, provider_payment_id(purchase), now, since=visible_since(purchase))
     for line in purchase.lines:
         revert_line_to_hold(context, purchase, line, now // SECOND)
     discounts = release_budgets(context, purchase, now)
-    changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": _ended(purchase, "given_up")}
+    changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": failed_payment(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
-    write(context, cancelled)
+    save_or_contend(context, cancelled)
     for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
         context.stock.release(layout, hold, order_ref_of(purchase))
     count("held_orders_cancelled")
@@ -76,14 +76,14 @@ def cancel_held_order(context: CheckoutContext, purchase_id: str, now: Instant) 
         raise Conflict("The order is not held.", code="not_held")
     if purchase.payment and purchase.payment.deadline and purchase.payment.deadline > now:
         purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"deadline": now}))
-        write(context, purchase)
+        save_or_contend(context, purchase)
     try:
         return void_and_cancel(context, purchase, now)
     except OutcomeUnknownError as error:
         raise Unavailable("The provider does not say yet; it is given up as soon as it does.") from error
 
 
-def void_leftover(
+def void_orphaned_authorisation(
     context: CheckoutContext, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant
 ) -> None:
     """An attempt that is not the purchase's to pay any more must leave no authorisation standing."""
@@ -94,7 +94,7 @@ def void_leftover(
         logger.error("captured without an order", extra={"purchase": log_reference(purchase.id), "attempt": attempt})
         count("captures_without_order")
     if isinstance(found, Authorised | ActionRequired):
-        void(context, found.provider_id, attempt, now)
+        void_authorisation(context, found.provider_id, attempt, now)
         logger.warning(
             "voided a left-over authorisation", extra={"purchase": log_reference(purchase.id), "attempt": attempt}
         )
@@ -113,41 +113,41 @@ def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line
     return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, expires_at * SECOND)})
 
 
-def write(context: CheckoutContext, purchase: Purchase) -> None:
+def save_or_contend(context: CheckoutContext, purchase: Purchase) -> None:
     """Put the next version. ``WriteConflict`` when another worker was first."""
     existing = context.purchases.replace(purchase)
     if existing is not None:
         raise WriteConflict("Another worker moved this purchase.")
 
 
-def payment_of(purchase: Purchase) -> str | None:
+def provider_payment_id(purchase: Purchase) -> str | None:
     """The provider's payment of the purchase, if it is known."""
     return purchase.payment.provider_id if purchase.payment else None
 
 
-def seen_from(purchase: Purchase) -> Instant:
+def visible_since(purchase: Purchase) -> Instant:
     """From when on whoever reads it finds this version: its write may have been under way while a function lives."""
     return purchase.updated_at + MINUTE
 
 
-def void(context: CheckoutContext, provider_id: str, attempt: int, now: Instant) -> None:
+def void_authorisation(context: CheckoutContext, provider_id: str, attempt: int, now: Instant) -> None:
     """Give up what the provider reserved for an attempt. ``WriteConflict`` when it was captured meanwhile."""
     if not context.gateway.void(provider_id, attempt=attempt, now=now):
         raise WriteConflict("The attempt was captured by another worker.")
 
 
-def _nothing_reserved(
+def ensure_nothing_authorised(
     context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant, since: Instant | None = None
 ) -> None:
     found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
     if isinstance(found, Captured):
         raise WriteConflict("The attempt was captured by another worker.")
     if isinstance(found, Authorised | ActionRequired):
-        void(context, found.provider_id, purchase.attempt, now)
+        void_authorisation(context, found.provider_id, purchase.attempt, now)
 
 
-def _ended(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:
+def failed_payment(purchase: Purchase, failure: str, provider_id: str | None = None) -> Payment | None:
     """The payment of an attempt that ended without money."""
-    ended: dict[str, object] = {"velocity_keys": (), "step_up": False}
-    ended |= {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "deadline": None}
-    return purchase.payment.model_copy(update=ended) if purchase.payment else None
+    changes: dict[str, object] = {"velocity_keys": (), "step_up": False}
+    changes |= {"token": None, "provider_id": provider_id, "failure": failure, "action_url": None, "deadline": None}
+    return purchase.payment.model_copy(update=changes) if purchase.payment else None

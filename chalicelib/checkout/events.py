@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.checkout.capture import capture
+from chalicelib.checkout.capture import process_payment
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Purchase, PurchaseState
 from chalicelib.checkout.refund import record_external_refund
@@ -18,7 +18,7 @@ IN_PROGRESS_RETRY_SECONDS: Final = 15
 """When to come again for an attempt that a worker is paying for at this moment."""
 
 
-def note_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> str:
+def store_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> str:
     """Keep an event for the worker: ``stored``, ``repeated``, or ``known`` where the order says as much already.
 
     1 WCU, and one read of an order that is named; an event that tells nothing new of a paid order costs the read alone.
@@ -27,18 +27,23 @@ def note_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> 
         count("payment_events_ignored")
         return "ignored"
     purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
-    if event.kind is EventKind.PAYMENT and purchase is not None and _says_it(purchase, event):
+    if event.kind is EventKind.PAYMENT and purchase is not None and _is_already_known(purchase, event):
         return "known"
     return "stored" if context.events.add(event, now) else "repeated"
 
 
-def _says_it(purchase: Purchase, event: ProviderEvent) -> bool:
+def _is_already_known(purchase: Purchase, event: ProviderEvent) -> bool:
     payment = purchase.payment
     paid = purchase.state is PurchaseState.PAID and purchase.attempt == event.attempt
-    return paid and payment is not None and payment.provider_id == event.payment_id and not _differs(purchase, event)
+    return (
+        paid
+        and payment is not None
+        and payment.provider_id == event.payment_id
+        and not _differs_from_order(purchase, event)
+    )
 
 
-def act_on_event(context: CheckoutContext, provider: str, event_id: str, now: Instant) -> int | None:
+def process_event(context: CheckoutContext, provider: str, event_id: str, now: Instant) -> int | None:
     """Do what a stored event asks for. Safe to repeat. Answers in how many seconds to come again, if at all."""
     event = context.events.read(provider, event_id)
     if event is None:
@@ -49,7 +54,7 @@ def act_on_event(context: CheckoutContext, provider: str, event_id: str, now: In
     about = {"event": event.id, "provider_type": event.provider_type}
     match event.kind:
         case EventKind.PAYMENT:
-            return _look_at_attempt(context, event, now)
+            return _process_payment_event(context, event, now)
         case EventKind.DISPUTE:
             count("disputes")
             logger.error("a payment is disputed", extra=about)
@@ -61,35 +66,35 @@ def act_on_event(context: CheckoutContext, provider: str, event_id: str, now: In
     return None
 
 
-def _look_at_attempt(context: CheckoutContext, event: ProviderEvent, now: Instant) -> int | None:
+def _process_payment_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> int | None:
     purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
     if purchase is None or event.attempt is None:
-        count("payment_events_of_no_order")
+        count("unmatched_payment_events")
         logger.error("an event of no order of ours", extra={"event": event.id, "provider_type": event.provider_type})
         return None
-    if purchase.attempt == event.attempt and _differs(purchase, event):
-        count("payment_events_differing")
+    if purchase.attempt == event.attempt and _differs_from_order(purchase, event):
+        count("payment_event_mismatches")
         logger.error(
             "an event differs from its order", extra={"event": event.id, "purchase": log_reference(purchase.id)}
         )
         return None
-    at_work = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
-    if at_work and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
+    is_in_progress = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
+    if is_in_progress and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
         return IN_PROGRESS_RETRY_SECONDS
-    return capture(context, purchase.id, event.attempt, now, event.payment_id)
+    return process_payment(context, purchase.id, event.attempt, now, event.payment_id)
 
 
-def _differs(purchase: Purchase, event: ProviderEvent) -> bool:
+def _differs_from_order(purchase: Purchase, event: ProviderEvent) -> bool:
     """Whether an event tells of another amount or currency than the order's."""
-    said = (event.amount, event.currency)
-    return said not in {(None, None), (purchase.totals.total, purchase.currency)}
+    amount_and_currency = (event.amount, event.currency)
+    return amount_and_currency not in {(None, None), (purchase.totals.total, purchase.currency)}
 
 
 def _record_external_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -> None:
     """A refund that was made: in the provider's console, if it is none of ours."""
     known = context.gateway.purchase_of(event.payment_id) if event.payment_id else None
     if known is None or event.provider_refund_id is None or event.amount is None:
-        count("payment_events_of_no_order")
+        count("unmatched_payment_events")
         logger.error("a refund of no order of ours", extra={"event": event.id})
         return
     try:

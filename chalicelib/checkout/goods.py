@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.checkout.ending import write
+from chalicelib.checkout.ending import save_or_contend
 from chalicelib.checkout.model import Purchase
 from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of, next_version, order_ref_of
 from chalicelib.errors import WriteConflict
@@ -36,5 +36,5 @@ def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: In
 def with_next_epoch(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """The purchase one epoch on: what an older worker still sends for it is refused from here on."""
     next_epoch = next_version(purchase, now, epoch=purchase.epoch + 1)
-    write(context, next_epoch)
+    save_or_contend(context, next_epoch)
     return next_epoch

@@ -21,9 +21,9 @@ def process_payments(
 
     def process_message(message: dict[str, Any]) -> None:
         if "event_id" in message:
-            wait = checkout.act_on_event(message["provider"], message["event_id"], now)
+            wait = checkout.process_event(message["provider"], message["event_id"], now)
         else:
-            wait = checkout.capture(message["purchase_id"], message["attempt"], now)
+            wait = checkout.process_payment(message["purchase_id"], message["attempt"], now)
         if wait is not None:
             capture_queue.send([message], delay_seconds=wait)
 

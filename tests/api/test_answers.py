@@ -47,7 +47,7 @@ def paid(api: Api) -> tuple[str, str]:
     purchase_id = session.removeprefix("chk_")
     placed = api.services.checkout.purchases.read(purchase_id)
     assert isinstance(placed, Purchase)
-    api.services.checkout.capture(purchase_id, placed.attempt, clock())
+    api.services.checkout.process_payment(purchase_id, placed.attempt, clock())
     return f"ord_{purchase_id}", placed.lines[0].id
 
 

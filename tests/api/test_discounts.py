@@ -123,7 +123,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
     placed = api.send("POST", f"/checkout-sessions/{first['id']}/complete", paying())
     assert placed.body["status"] == "complete_in_progress"
     purchase_id = first["id"].removeprefix("chk_")
-    api.services.checkout.capture(purchase_id, 1, clock())
+    api.services.checkout.process_payment(purchase_id, 1, clock())
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively").body
     assert_valid(ORDER, order)
     assert amounts(order["totals"])["items_discount"] == -125

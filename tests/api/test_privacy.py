@@ -44,7 +44,7 @@ def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Ap
     api.an_open_drop()
     purchase_id = a_placed_one(api)
     if paid:
-        api.services.checkout.capture(purchase_id, 1, clock())
+        api.services.checkout.process_payment(purchase_id, 1, clock())
     for key in ({}, {"x_api_key": "key-of-other"}, {"x_api_key": "wrong"}):
         for schema, answer in readings(api, purchase_id, **key):
             assert_valid(schema, answer.body)
@@ -68,7 +68,7 @@ def test_a_cancelled_purchase_opens_no_person_either(api: Api) -> None:
 def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: Api) -> None:
     api.an_open_drop()
     purchase_id = a_placed_one(api)
-    api.services.checkout.capture(purchase_id, 1, clock())
+    api.services.checkout.process_payment(purchase_id, 1, clock())
     for schema, answer in readings(api, purchase_id, x_api_key="key-of-lively"):
         assert_valid(schema, answer.body)
         assert answer.body["buyer"]["email"] == "jane@example.com"
@@ -83,9 +83,9 @@ def test_no_log_line_has_what_opens_a_purchase(api: Api, caplog: pytest.LogCaptu
         made = api.send("POST", "/checkout-sessions", a_purchase())
         purchase_id = made.body["id"].removeprefix("chk_")
         api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", paying(credential))
-        api.services.checkout.capture(purchase_id, 1, clock())
+        api.services.checkout.process_payment(purchase_id, 1, clock())
         ids.append(purchase_id)
-    api.services.checkout.capture("x" * 22, 1, clock())
+    api.services.checkout.process_payment("x" * 22, 1, clock())
     lines = [vars(record) for record in caplog.records]
     named = [line["purchase"] for line in lines if "purchase" in line]
     assert len(set(named)) == 4, "orders paid and attempts ended are logged, each under a name of its own"
@@ -120,7 +120,7 @@ def test_a_weak_key_of_one_caller_is_not_anothers(api: Api) -> None:
 def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: Api) -> None:
     api.an_open_drop()
     purchase_id = a_placed_one(api)
-    api.services.checkout.capture(purchase_id, 1, clock())
+    api.services.checkout.process_payment(purchase_id, 1, clock())
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively")
     assert (order.body["id"], order.body["attribution"]) == (f"ord_{purchase_id}", {"channel": "lively-app"})
 

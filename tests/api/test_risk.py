@@ -31,7 +31,7 @@ def bought(api: Api, credential: str) -> Any:
     assert answer.status == 200
     assert_valid(CHECKOUT, answer.body)
     if answer.body["status"] == "complete_in_progress":
-        api.services.checkout.capture(session["id"].removeprefix("chk_"), 1, clock())
+        api.services.checkout.process_payment(session["id"].removeprefix("chk_"), 1, clock())
     return answer.body
 
 

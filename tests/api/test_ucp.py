@@ -46,7 +46,7 @@ def test_an_express_purchase_is_create_and_complete_then_an_order(api: Api) -> N
     assert_valid(CHECKOUT, placed.body)
     assert '"ok"' not in placed.text
     purchase_id = made.body["id"].removeprefix("chk_")
-    api.services.checkout.capture(purchase_id, 1, clock())
+    api.services.checkout.process_payment(purchase_id, 1, clock())
     paid = api.send("GET", path)
     assert (paid.body["status"], paid.body["order"]["id"]) == ("completed", f"ord_{purchase_id}")
     assert_valid(CHECKOUT, paid.body)

@@ -100,7 +100,7 @@ def waiting(api: Api) -> Answer:
     made = api.send("POST", "/checkout-sessions", express())
     session = made.body["id"]
     assert api.send("POST", f"/checkout-sessions/{session}/complete", paying("requires_action")).status == 200
-    api.services.checkout.capture(session.removeprefix("chk_"), 1, instants.clock())
+    api.services.checkout.process_payment(session.removeprefix("chk_"), 1, instants.clock())
     return api.send("GET", f"/checkout-sessions/{session}")
 
 
@@ -116,7 +116,7 @@ def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: Api) ->
     purchase_id = asked.body["id"].removeprefix("chk_")
     event = api.services.checkout.events.read("sandbox", f"{purchase_id}-1")
     assert event is not None
-    api.services.checkout.act_on_event("sandbox", event.id, instants.clock())
+    api.services.checkout.process_event("sandbox", event.id, instants.clock())
     assert api.send("GET", f"/checkout-sessions/{asked.body['id']}").body["status"] == "completed"
     assert "Nothing to confirm" in api.send("GET", page, ucp_agent=None).text
     assert api.send("POST", f"{page}?outcome=refused", b"", ucp_agent=None).status == 409
@@ -184,5 +184,5 @@ def paid(api: Api) -> str:
     session = api.send("POST", "/checkout-sessions", express()).body["id"]
     api.send("POST", f"/checkout-sessions/{session}/complete", paying())
     purchase_id = session.removeprefix("chk_")
-    api.services.checkout.capture(purchase_id, 1, instants.clock())
+    api.services.checkout.process_payment(purchase_id, 1, instants.clock())
     return f"ord_{purchase_id}"

@@ -81,7 +81,7 @@ class ShopFixture:
     def paid(self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
         """A purchase that was completed, captured and is paid."""
         placed = self.placed(*lines, key=key, now=now)
-        self.checkout.capture(placed.id, placed.attempt, now)
+        self.checkout.process_payment(placed.id, placed.attempt, now)
         return self.read(placed.id)
 
     def read(self, purchase_id: str) -> Purchase:

@@ -43,7 +43,7 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), NOW)
     placed = shop.read(purchase.id)
     assert is_clean(shop, NOW)
-    shop.checkout.capture(placed.id, placed.attempt, NOW)
+    shop.checkout.process_payment(placed.id, placed.attempt, NOW)
     for now in (NOW, LATER, NOW + 10 * MINUTE):
         assert is_clean(shop, now)
     line = placed.lines[0].id
@@ -56,7 +56,7 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
 
 def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixture) -> None:
     declined = shop.placed(("mug", 2), token="declined", key="a")
-    shop.checkout.capture(declined.id, 1, NOW)
+    shop.checkout.process_payment(declined.id, 1, NOW)
     assert shop.read(declined.id).state is PurchaseState.OPEN
     assert is_clean(shop)
     shop.checkout.update(declined.id, a_purchase_request(("mug", 1), key="b"), NOW)

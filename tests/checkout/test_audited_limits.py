@@ -51,7 +51,7 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
     dying = shop.open_purchase(("mug", 1), key="b")
     dies_before_placing(shop, dying, monkeypatch)
     declined = shop.placed(("mug", 1), token="declined", key="c", now=MUCH_LATER)
-    shop.checkout.capture(declined.id, 1, MUCH_LATER)
+    shop.checkout.process_payment(declined.id, 1, MUCH_LATER)
     for now in (LATER, MUCH_LATER, NOW + 30 * MINUTE):
         assert reasons(shop, now) == []
     found = audited(shop, MUCH_LATER)
@@ -61,11 +61,11 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
 def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFixture) -> None:
     """Ada's declined attempt at one still stands in her tally when Bob pays for three."""
     shared = shop.placed(("mug", 1), token="declined", key="a")
-    shop.checkout.capture(shared.id, 1, NOW)
+    shop.checkout.process_payment(shared.id, 1, NOW)
     bob = BUYER.model_copy(update={"email": "bob@example.com"})
     shop.checkout.update(shared.id, a_purchase_request(("mug", 3), key="bob", buyer=bob), NOW)
     shop.checkout.complete(shared.id, a_complete_request("ok", "again"), NOW)
-    shop.checkout.capture(shared.id, 2, NOW)
+    shop.checkout.process_payment(shared.id, 2, NOW)
     assert (limit_item(shop)["units"], limit_item(shop, email="bob@example.com")["units"]) == (1, 3)
     assert (reasons(shop), audited(shop).buyers, is_clean(shop)) == ([], 2, True)
 

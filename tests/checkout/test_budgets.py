@@ -28,7 +28,7 @@ def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopF
     ]
     assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
     for _ in range(2):
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.budgets() == [(1, 0, 1), (872, 0, 128)]
 
@@ -75,13 +75,13 @@ def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(sh
     purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase, token)
     for _ in range(2):
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     declined = shop.read(purchase.id)
     assert (declined.state, budget_holds_of(declined), declined.totals.discount) == (PurchaseState.OPEN, [], 128)
     assert shop.budgets(now=NOW + 3 * SECOND) == [(1, 0, 0)]
     again = completed(shop, purchase, key="again", now=NOW + 3 * SECOND)
     assert again.purchase.state is PurchaseState.PLACED
-    shop.checkout.capture(purchase.id, 2, NOW + 3 * SECOND)
+    shop.checkout.process_payment(purchase.id, 2, NOW + 3 * SECOND)
     assert (shop.read(purchase.id).state, shop.budgets()) == (PurchaseState.PAID, [(0, 0, 1)])
 
 
@@ -90,7 +90,7 @@ def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
     shop.discount(budget_uses=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first, "declined")
-    shop.checkout.capture(first.id, 1, NOW)
+    shop.checkout.process_payment(first.id, 1, NOW)
     later = NOW + 3 * SECOND
     assert completed(shop, second, now=later).purchase.state is PurchaseState.PLACED
     assert said(completed(shop, first, key="again", now=later))[:1] == ["totals_changed"]
@@ -102,11 +102,11 @@ def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(sho
     shop.discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase, "requires_action")
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     deadline = NOW + CHALLENGE_SECONDS * SECOND
     assert shop.budgets(now=deadline - SECOND) == [(0, 1, 0)]
-    shop.checkout.capture(purchase.id, 1, deadline)
+    shop.checkout.process_payment(purchase.id, 1, deadline)
     assert (shop.read(purchase.id).state, budget_holds_of(shop.read(purchase.id))) == (PurchaseState.OPEN, [])
     assert shop.budgets(now=deadline + 3 * SECOND) == [(1, 0, 0)]
 
@@ -116,9 +116,9 @@ def test_who_proved_it_in_time_has_used_it(shop: ShopFixture) -> None:
     shop.discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase, "requires_action")
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     shop.gateway.answer_challenge(purchase.id, 1, proved=True)
-    shop.checkout.capture(purchase.id, 1, NOW + MINUTE)
+    shop.checkout.process_payment(purchase.id, 1, NOW + MINUTE)
     assert (shop.read(purchase.id).state, shop.budgets()) == (PurchaseState.PAID, [(0, 0, 1)])
 
 
@@ -130,7 +130,7 @@ def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pyte
     dies_before_committing(shop, purchase, monkeypatch)
     later = NOW + 8 * SECOND
     shop.open_purchase(("mug", 1), key="rival", now=later)
-    shop.checkout.capture(purchase.id, 1, later)
+    shop.checkout.process_payment(purchase.id, 1, later)
     ended = shop.read(purchase.id)
     assert (ended.state, ended.payment and ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
     assert shop.budgets(now=later + 3 * SECOND) == [(1, 0, 0)]
@@ -145,7 +145,7 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
     dies_before_committing(shop, purchase, monkeypatch)
     later = NOW + (BUDGET_HOLD_SECONDS + 3) * SECOND
     assert completed(shop, rival, now=later).purchase.state is PurchaseState.PLACED
-    shop.checkout.capture(purchase.id, 1, later)
+    shop.checkout.process_payment(purchase.id, 1, later)
     ended = shop.read(purchase.id)
     assert (ended.state, ended.payment and ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
     assert shop.gateway.find(purchase.id, 1, now=later) is None
@@ -170,7 +170,7 @@ def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> Non
     completed(shop, purchase)
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     assert shop.budgets() == [(0, 0, 1)]
-    shop.checkout.capture(purchase.id, 1, NOW + 7 * DAY)
+    shop.checkout.process_payment(purchase.id, 1, NOW + 7 * DAY)
     assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert shop.budgets(now=NOW + 7 * DAY) == [(1, 0, 0)]
 
@@ -180,7 +180,7 @@ def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: ShopFixture
     shop.discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
     completed(shop, purchase)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     shop.checkout.cancel_order(purchase.id, "cancel-1", "body", "ann", NOW)
     assert (shop.budgets(now=NOW + DAY), shop.counts("mug")) == ([(0, 0, 1)], (3, 0, 0))
 

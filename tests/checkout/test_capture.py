@@ -33,7 +33,7 @@ def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
     shop.drop("mug", stock=3)
     placed = shop.placed(("mug", 2))
     for _ in range(3):
-        shop.checkout.capture(placed.id, 1, NOW)
+        shop.checkout.process_payment(placed.id, 1, NOW)
     paid = shop.read(placed.id)
     assert (paid.state, paid.version, paid.paid_at) == (PurchaseState.PAID, 3, NOW)
     assert paid.payment is not None
@@ -77,7 +77,7 @@ def test_an_incomplete_purchase_is_not_placed(shop: ShopFixture) -> None:
 def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     opened = shop.read(placed.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
@@ -85,7 +85,7 @@ def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: ShopFixtur
     assert shop.counts("mug") == (0, 1, 0)
     retried = shop.checkout.complete(placed.id, a_complete_request("ok", "pay-again"), NOW + SECOND)
     assert isinstance(retried, CheckoutResult)
-    shop.checkout.capture(placed.id, 2, NOW + SECOND)
+    shop.checkout.process_payment(placed.id, 2, NOW + SECOND)
     assert shop.read(placed.id).state is PurchaseState.PAID
     assert shop.counts("mug") == (0, 0, 1)
 
@@ -95,7 +95,7 @@ def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 1))
     for attempt in range(1, 21):
         shop.checkout.complete(purchase.id, a_complete_request("declined", f"pay-{attempt}"), NOW)
-        shop.checkout.capture(purchase.id, attempt, NOW)
+        shop.checkout.process_payment(purchase.id, attempt, NOW)
     before = shop.read(purchase.id)
     assert (before.state, before.attempt) == (PurchaseState.OPEN, 20)
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "once more"), NOW)
@@ -108,9 +108,9 @@ def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
 def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     opened = shop.read(placed.id)
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     assert shop.read(placed.id) == opened
     assert shop.counts("mug") == (0, 1, 0)
 
@@ -119,12 +119,12 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="capture_refused")
     shop.checkout.cancel(placed.id, PLATFORM, "too-late", "", NOW)
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     again = shop.checkout.complete(placed.id, a_complete_request("declined", "pay-again"), NOW)
     assert isinstance(again, CheckoutResult)
     late = AuthorisationRequest(placed.id, 3, placed.totals.total, "GBP", "ok", {}, NOW)
     shop.gateway.authorise(late, now=NOW)
-    shop.checkout.capture(placed.id, 3, NOW)
+    shop.checkout.process_payment(placed.id, 3, NOW)
     found = shop.gateway.find(placed.id, 3, now=NOW)
     assert isinstance(found, Declined)
     assert found.code == "voided"
@@ -145,9 +145,9 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
 
     once(monkeypatch, SandboxGateway, "void", before=rival)
     with pytest.raises(WriteConflict):
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     assert counted == []
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert counted == ["captures_without_order"]
     assert shop.read(purchase.id) == purchase
 
@@ -157,7 +157,7 @@ def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeyp
     paid = shop.paid(("mug", 1))
     counted: list[str] = []
     monkeypatch.setattr(ending, "count", counted.append)
-    shop.checkout.capture(paid.id, 1, NOW)
+    shop.checkout.process_payment(paid.id, 1, NOW)
     assert (shop.read(paid.id), counted) == (paid, [])
 
 
@@ -175,14 +175,14 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, m
 
     once(monkeypatch, SandboxGateway, "void", before=rival)
     with pytest.raises(WriteConflict):
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id) == placed.purchase
 
 
 def test_after_a_decline_the_units_lapse_by_themselves(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     later = NOW + 10 * MINUTE
     assert shop.open_purchase(("mug", 1), key="other", now=later).lines[0].quantity == 1
 
@@ -190,7 +190,7 @@ def test_after_a_decline_the_units_lapse_by_themselves(shop: ShopFixture) -> Non
 def test_a_declined_purchase_can_be_cancelled(shop: ShopFixture) -> None:
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     shop.checkout.cancel(placed.id, PLATFORM, "cancel", "", NOW)
     assert shop.counts("mug") == (1, 0, 0)
 
@@ -199,9 +199,9 @@ def test_a_silent_provider_is_asked_again_and_charges_once(shop: ShopFixture) ->
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="timeout")
     with pytest.raises(OutcomeUnknownError):
-        shop.checkout.capture(placed.id, 1, NOW)
+        shop.checkout.process_payment(placed.id, 1, NOW)
     assert shop.read(placed.id).state is PurchaseState.PLACED
-    shop.checkout.capture(placed.id, 1, NOW + SECOND)
+    shop.checkout.process_payment(placed.id, 1, NOW + SECOND)
     paid = shop.read(placed.id)
     assert (paid.state, paid.epoch) == (PurchaseState.PAID, 2)
     assert shop.counts("mug") == (0, 0, 1)
@@ -222,7 +222,7 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     monkeypatch.setattr(type(shop.stock), "commit", real)
     assert shop.counts("mug") == (0, 2, 0)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.counts("mug") == (0, 0, 2)
 
@@ -244,7 +244,7 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     monkeypatch.setattr(type(shop.stock), "commit", real)
     later = NOW + 10 * MINUTE
     shop.open_purchase(("mug", 1), key="other", now=later)
-    shop.checkout.capture(purchase.id, 1, later)
+    shop.checkout.process_payment(purchase.id, 1, later)
     opened = shop.read(purchase.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
@@ -261,7 +261,7 @@ def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
     shop.checkout.complete(purchase.id, a_complete_request(), later)
-    shop.checkout.capture(purchase.id, 1, later)
+    shop.checkout.process_payment(purchase.id, 1, later)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 

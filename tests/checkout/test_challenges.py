@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState
-from chalicelib.checkout.capture import CHALLENGE_SECONDS, LOOK_AGAIN_SECONDS
+from chalicelib.checkout.capture import AUTHENTICATION_POLL_SECONDS, CHALLENGE_SECONDS
 from chalicelib.checkout.status import current_result
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Captured, Declined
@@ -13,15 +13,15 @@ from tests.checkout.conftest import ShopFixture
 DEADLINE = NOW + CHALLENGE_SECONDS * SECOND
 
 
-def asked(shop: ShopFixture, stock: int = 1) -> Purchase:
+def awaiting_authentication(shop: ShopFixture, stock: int = 1) -> Purchase:
     shop.drop("mug", stock=stock)
     placed = shop.placed(("mug", 1), token="requires_action")
-    assert shop.checkout.capture(placed.id, 1, NOW) == LOOK_AGAIN_SECONDS
+    assert shop.checkout.process_payment(placed.id, 1, NOW) == AUTHENTICATION_POLL_SECONDS
     return shop.read(placed.id)
 
 
 def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture) -> None:
-    waiting = asked(shop)
+    waiting = awaiting_authentication(shop)
     assert waiting.state is PurchaseState.AWAITING_BUYER
     assert waiting.payment is not None
     assert waiting.payment.deadline == DEADLINE
@@ -33,11 +33,11 @@ def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture
 
 
 def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
-    waiting = asked(shop)
+    waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=False)
     for _ in range(2):
-        assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) is None
+        assert shop.checkout.process_payment(waiting.id, 1, NOW + MINUTE) is None
     paid = shop.read(waiting.id)
     assert paid.state is PurchaseState.PAID
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Captured)
@@ -45,9 +45,9 @@ def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
 
 
 def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
-    waiting = asked(shop)
+    waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=False)
-    assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) is None
+    assert shop.checkout.process_payment(waiting.id, 1, NOW + MINUTE) is None
     opened = shop.read(waiting.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
@@ -56,34 +56,34 @@ def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     assert isinstance(
         shop.checkout.complete(waiting.id, a_complete_request("ok", "again"), NOW + MINUTE), CheckoutResult
     )
-    shop.checkout.capture(waiting.id, 2, NOW + MINUTE)
+    shop.checkout.process_payment(waiting.id, 2, NOW + MINUTE)
     assert shop.read(waiting.id).state is PurchaseState.PAID
 
 
 def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: ShopFixture) -> None:
-    waiting = asked(shop)
-    assert shop.checkout.capture(waiting.id, 1, NOW + MINUTE) == LOOK_AGAIN_SECONDS
-    assert shop.checkout.capture(waiting.id, 1, DEADLINE - 2_500) == 3
-    assert shop.checkout.capture(waiting.id, 1, DEADLINE) is None
+    waiting = awaiting_authentication(shop)
+    assert shop.checkout.process_payment(waiting.id, 1, NOW + MINUTE) == AUTHENTICATION_POLL_SECONDS
+    assert shop.checkout.process_payment(waiting.id, 1, DEADLINE - 2_500) == 3
+    assert shop.checkout.process_payment(waiting.id, 1, DEADLINE) is None
     assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=True)
 
 
 def test_a_success_after_the_deadline_is_voided(shop: ShopFixture) -> None:
-    waiting = asked(shop)
+    waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
-    shop.checkout.capture(waiting.id, 1, DEADLINE)
+    shop.checkout.process_payment(waiting.id, 1, DEADLINE)
     assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
 
 
 def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: ShopFixture) -> None:
-    waiting = asked(shop)
+    waiting = awaiting_authentication(shop)
     rival = shop.open_purchase(("mug", 1), key="rival", now=DEADLINE + 3 * SECOND)
     assert rival.lines[0].quantity == 1
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
-    shop.checkout.capture(waiting.id, 1, DEADLINE + 4 * SECOND)
+    shop.checkout.process_payment(waiting.id, 1, DEADLINE + 4 * SECOND)
     assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Declined)
     assert shop.counts("mug", DEADLINE + 4 * SECOND) == (0, 1, 0)
@@ -93,7 +93,7 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFi
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="requires_action")
     late = placed.lines[0].max_hold_until * SECOND - 30 * SECOND
-    assert shop.checkout.capture(placed.id, 1, late) is None
+    assert shop.checkout.process_payment(placed.id, 1, late) is None
     opened = shop.read(placed.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
@@ -101,14 +101,14 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFi
 
 
 def test_a_waiting_purchase_is_neither_changed_nor_cancelled(shop: ShopFixture) -> None:
-    waiting = asked(shop, stock=3)
+    waiting = awaiting_authentication(shop, stock=3)
     answer = shop.checkout.update(waiting.id, a_purchase_request(("mug", 2), key="late"), NOW)
     assert [message.code for message in answer.messages] == ["complete_in_progress", "authentication_required"]
     assert shop.read(waiting.id) == waiting
 
 
 def test_one_whose_message_was_lost_is_taken_up_by_repair_after_its_deadline(shop: ShopFixture) -> None:
-    waiting = asked(shop)
+    waiting = awaiting_authentication(shop)
     enqueued: list[tuple[str, int]] = []
 
     def enqueue(purchase_id: str, attempt: int) -> None:

@@ -68,7 +68,7 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
         shop.checkout.complete(purchase.id, a_complete_request("ok_4242"), NOW)
     assert completing == [("PutItem", "commerce", 1.0), ("UpdateItem", "stock", 1.0)]
     with meter.measured() as capturing:
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     own_writes = [write for write in capturing if write[1] != "sandbox"]
     assert own_writes == [("PutItem", "commerce", 1.0)]
@@ -83,17 +83,17 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine
         purchase = shop.open_purchase(("mug", 1))
         shop.checkout.complete(purchase.id, a_complete_request("requires_action"), NOW)
         assert writes == [*PLAIN[:4]]
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
         reverted, waiting = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
         assert writes[4:] == [("PutItem", "sandbox", 1.0), reverted, waiting]
         del writes[:]
         shop.gateway.answer_challenge(purchase.id, 1, proved=True)
         told = ProviderEvent("e", "sandbox", EventKind.PAYMENT, "t", purchase_id=purchase.id, attempt=1)
-        assert shop.checkout.note_event(told, NOW) == "stored"
+        assert shop.checkout.store_event(told, NOW) == "stored"
         event = ("PutItem", "commerce", 1.0)
         assert writes == [("UpdateItem", "sandbox", 1.0), event]
         del writes[:]
-        shop.checkout.act_on_event("sandbox", "e", NOW)
+        shop.checkout.process_event("sandbox", "e", NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     sold_again, paid = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
     assert [write for write in writes if write[1] != "sandbox"] == [sold_again, paid]
@@ -106,7 +106,7 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> N
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1))
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     own_writes = [write for write in whole if write[1] != "sandbox"]
     assert own_writes == [
@@ -125,7 +125,7 @@ def whole_order(shop: ShopFixture, code: str) -> list[Write]:
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1), discount_codes=(code,))
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals.discount) == (PurchaseState.PAID, 128)
     return [write for write in whole if write[1] != "sandbox"]
@@ -218,7 +218,7 @@ def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(en
     for key, of_the_drop in (("first", ["refused", "commerce"]), ("second", ["commerce"])):
         placed = shop.placed(("mug", 1), token="declined_4242", key=key)
         with meter.measured() as declining:
-            shop.checkout.capture(placed.id, 1, NOW)
+            shop.checkout.process_payment(placed.id, 1, NOW)
         own_writes = [write for write in declining if write[1] != "sandbox"]
         assert own_writes == [
             ("UpdateItem", "commerce", 1.0),  # instrument

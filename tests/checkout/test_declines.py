@@ -40,7 +40,7 @@ def attempt_payment(shop: ShopFixture, key: str, token: str = "declined", now: I
     answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
     assert isinstance(answer, CheckoutResult)
     assert answer.purchase.state is PurchaseState.PLACED, said(answer)
-    shop.checkout.capture(purchase.id, answer.purchase.attempt, now)
+    shop.checkout.process_payment(purchase.id, answer.purchase.attempt, now)
     return shop.read(purchase.id)
 
 
@@ -129,7 +129,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
         UpdateExpression="REMOVE h.#hold",
         ExpressionAttributeNames={"#hold": order_hold.id},
     )
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     ended = shop.read(purchase.id)
     assert ended.payment is not None
     assert (ended.state, ended.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
@@ -139,7 +139,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
 def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
     placed = shop.placed(("mug", 1))
     shop.gateway.void(f"sbx_{placed.id}#1", attempt=1, now=NOW)
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     ended = shop.read(placed.id)
     assert ended.payment is not None
     assert (ended.state, ended.payment.failure) == (PurchaseState.OPEN, "voided")
@@ -151,7 +151,7 @@ def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended
     placed = shop.placed(("mug", 1), token="declined_4242")
     assert placed.payment is not None
     assert {one[0] for one in placed.payment.velocity_keys} == {"i", "e", "a"}
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     ended = shop.read(placed.id)
     assert ended.payment is not None
     assert (ended.payment.velocity_keys, ended.payment.step_up) == ((), False)
@@ -164,10 +164,10 @@ def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended
 
 def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = shop.placed(("mug", 1), token="declined")
-    once(monkeypatch, SandboxGateway, "authorise", before=lambda: shop.checkout.capture(placed.id, 1, NOW))
+    once(monkeypatch, SandboxGateway, "authorise", before=lambda: shop.checkout.process_payment(placed.id, 1, NOW))
     with pytest.raises(WriteConflict):
-        shop.checkout.capture(placed.id, 1, NOW)
-    shop.checkout.capture(placed.id, 1, NOW)
+        shop.checkout.process_payment(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     assert [len(item.keys() - {"pk", "sk", "expires_at"}) for item in velocity_items(shop)] == [1, 1]
     assert shop.checkout.risk.drop_risk("mug").declines == 1
 
@@ -185,7 +185,7 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
     together, counted = place_many(shop, 6), list[str]()
     monkeypatch.setattr(declines, "count", counted.append)
     for one in together:
-        shop.checkout.capture(one.id, 1, NOW)
+        shop.checkout.process_payment(one.id, 1, NOW)
     ended = [shop.read(one.id) for one in together]
     failures = [one.payment.failure for one in ended if one.payment]
     assert failures == ["card_declined"] * 3 + ["too_many_attempts"] * 3
@@ -212,12 +212,12 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
     with monkeypatch.context() as patched:
         patched.setattr(PurchaseStore, "replace", dies)
         with pytest.raises(WriteConflict):
-            shop.checkout.capture(lost.id, 1, NOW)
+            shop.checkout.process_payment(lost.id, 1, NOW)
     for number in range(3):
         attempt_payment(shop, f"d{number}", destination=NEW_YORK)
-    shop.checkout.capture(lost.id, 1, NOW)
+    shop.checkout.process_payment(lost.id, 1, NOW)
     assert shop.read(lost.id).state is PurchaseState.PAID
-    shop.checkout.capture(others[0].id, 1, NOW)
+    shop.checkout.process_payment(others[0].id, 1, NOW)
     stopped = shop.read(others[0].id)
     assert stopped.payment is not None
     assert (stopped.state, stopped.payment.failure) == (PurchaseState.OPEN, "too_many_attempts")
@@ -228,7 +228,7 @@ def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
 ) -> None:
     together = place_many(shop, 3)
     for one in together[:2]:
-        shop.checkout.capture(one.id, 1, NOW)
+        shop.checkout.process_payment(one.id, 1, NOW)
 
     def dies(*_: Any, **__: Any) -> None:
         raise WriteConflict("the worker dies after counting")
@@ -236,8 +236,8 @@ def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
     with monkeypatch.context() as patched:
         patched.setattr("chalicelib.checkout.capture.end_attempt", dies)
         with pytest.raises(WriteConflict):
-            shop.checkout.capture(together[2].id, 1, NOW)
-    shop.checkout.capture(together[2].id, 1, NOW)
+            shop.checkout.process_payment(together[2].id, 1, NOW)
+    shop.checkout.process_payment(together[2].id, 1, NOW)
     last = shop.read(together[2].id)
     assert last.payment is not None
     assert last.payment.failure == "card_declined"

@@ -53,7 +53,7 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFix
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 128, 395, 1_542)
     assert [(one.code, one.title, one.parts) for one in purchase.discounts] == [("TEN", "The ten", (128,))]
     completed(shop, purchase)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     (payment,) = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]
     assert payment["captured"] == {"N": "1542"}
@@ -116,7 +116,7 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
     purchase = shop.open_purchase(("mug", 1))
     assert [(one.code, one.automatic, one.amount) for one in purchase.discounts] == [("LAUNCH", True, 255)]
     completed(shop, purchase)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals.discount, budget_holds_of(paid)) == (PurchaseState.PAID, 255, [])
 
@@ -142,7 +142,7 @@ def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFi
     shop.discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     completed(shop, first, "declined")
-    shop.checkout.capture(first.id, 1, NOW)
+    shop.checkout.process_payment(first.id, 1, NOW)
     assert said(completed(shop, second))[:1] == ["totals_changed"]
     updated(shop, second, "ask-again", NOW + 3 * MINUTE, discount_codes=("TEN",))
     assert completed(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128

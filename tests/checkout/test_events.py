@@ -19,7 +19,7 @@ from tests.checkout.conftest import ShopFixture
 MONTH = 30 * DAY
 
 
-def told(purchase: Purchase, what: str = "authorised", **changes: Any) -> ProviderEvent:
+def a_payment_event(purchase: Purchase, what: str = "authorised", **changes: Any) -> ProviderEvent:
     standard = {
         "payment_id": f"sbx_{purchase.id}#1",
         "purchase_id": purchase.id,
@@ -44,33 +44,33 @@ def an_external_refund(paid: Purchase, amount: int, name: str = "re_1", refund_i
     )
 
 
-def hears(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> int | None:
-    shop.checkout.note_event(event, now)
-    return shop.checkout.act_on_event(event.provider, event.id, now)
+def receive(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> int | None:
+    shop.checkout.store_event(event, now)
+    return shop.checkout.process_event(event.provider, event.id, now)
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     for room in ("capture.provider_events", "refunds.external", "refunds.refund", "capture.fail_attempt"):
         monkeypatch.setattr(f"chalicelib.checkout.{room}.count", names.append)
     return names
 
 
-def waiting(shop: ShopFixture) -> Purchase:
+def authenticated_purchase(shop: ShopFixture) -> Purchase:
     shop.drop("mug")
     placed = shop.placed(("mug", 1), token="requires_action")
-    shop.checkout.capture(placed.id, 1, NOW)
+    shop.checkout.process_payment(placed.id, 1, NOW)
     assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
     return shop.read(placed.id)
 
 
 def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFixture) -> None:
-    purchase = waiting(shop)
-    event = told(purchase)
-    assert [shop.checkout.note_event(event, NOW) for _ in range(2)] == ["stored", "repeated"]
+    purchase = authenticated_purchase(shop)
+    event = a_payment_event(purchase)
+    assert [shop.checkout.store_event(event, NOW) for _ in range(2)] == ["stored", "repeated"]
     for _ in range(2):
-        assert shop.checkout.act_on_event("sandbox", event.id, NOW) is None
+        assert shop.checkout.process_event("sandbox", event.id, NOW) is None
     assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.counts("mug") == (2, 0, 1)
 
@@ -78,23 +78,23 @@ def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFix
 def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) -> None:
     shop.drop("mug")
     paid = shop.paid(("mug", 1))
-    assert shop.checkout.note_event(told(paid, "captured"), NOW) == "known"
+    assert shop.checkout.store_event(a_payment_event(paid, "captured"), NOW) == "known"
     assert shop.checkout.events.read("sandbox", "evt_captured") is None
 
 
 def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
     shop.drop("mug")
     placed = shop.placed(("mug", 1))
-    assert hears(shop, told(placed)) == IN_PROGRESS_RETRY_SECONDS
+    assert receive(shop, a_payment_event(placed)) == IN_PROGRESS_RETRY_SECONDS
     assert shop.read(placed.id) == placed
-    assert shop.checkout.act_on_event("sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
+    assert shop.checkout.process_event("sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
     assert shop.read(placed.id).state is PurchaseState.PAID
 
 
 def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
-    purchase = waiting(shop)
+    purchase = authenticated_purchase(shop)
     late = NOW + CHALLENGE_SECONDS * SECOND
-    hears(shop, told(purchase), late)
+    receive(shop, a_payment_event(purchase), late)
     assert shop.read(purchase.id).state is PurchaseState.OPEN
     assert isinstance(shop.gateway.find(purchase.id, 1, now=late), Declined)
 
@@ -103,28 +103,28 @@ def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixt
 def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
     shop: ShopFixture, counted: list[str], changes: dict[str, Any]
 ) -> None:
-    purchase = waiting(shop)
-    assert hears(shop, told(purchase, **changes)) is None
+    purchase = authenticated_purchase(shop)
+    assert receive(shop, a_payment_event(purchase, **changes)) is None
     assert shop.read(purchase.id) == purchase
-    assert counted == ["payment_events_differing"]
+    assert counted == ["payment_event_mismatches"]
 
 
 def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, counted: list[str]) -> None:
-    purchase = waiting(shop)
+    purchase = authenticated_purchase(shop)
     for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
-        hears(shop, told(purchase, f"of {changes}", **changes))
-    hears(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
-    assert counted == ["payment_events_of_no_order"] * 4
+        receive(shop, a_payment_event(purchase, f"of {changes}", **changes))
+    receive(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
+    assert counted == ["unmatched_payment_events"] * 4
     assert shop.read(purchase.id) == purchase
-    assert shop.checkout.act_on_event("sandbox", "unheard", NOW) is None
+    assert shop.checkout.process_event("sandbox", "unheard", NOW) is None
 
 
 def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None:
-    purchase = waiting(shop)
-    hears(shop, told(purchase))
+    purchase = authenticated_purchase(shop)
+    receive(shop, a_payment_event(purchase))
     paid = shop.read(purchase.id)
-    assert shop.checkout.note_event(told(purchase, attempt=9), NOW + MONTH) == "repeated"
-    shop.checkout.act_on_event("sandbox", "evt_authorised", NOW + MONTH)
+    assert shop.checkout.store_event(a_payment_event(purchase, attempt=9), NOW + MONTH) == "repeated"
+    shop.checkout.process_event("sandbox", "evt_authorised", NOW + MONTH)
     assert shop.read(purchase.id) == paid
 
 
@@ -133,11 +133,11 @@ def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
     ends = set()
     for number, order in enumerate(permutations(range(3))):
         placed = shop.placed(("mug", 1), token="requires_action", key=f"key-{number}")
-        shop.checkout.capture(placed.id, 1, NOW)
+        shop.checkout.process_payment(placed.id, 1, NOW)
         assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
-        events = [told(placed, f"{what}-{number}") for what in ("authorised", "captured", "asked")]
+        events = [a_payment_event(placed, f"{what}-{number}") for what in ("authorised", "captured", "asked")]
         for index in order:
-            hears(shop, events[index])
+            receive(shop, events[index])
         ends.add(shop.read(placed.id).state)
     assert ends == {PurchaseState.PAID}
     assert shop.counts("mug") == (3, 0, 6)
@@ -148,13 +148,13 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, c
     paid = shop.paid(("mug", 2))
     for name in ("evt_a", "evt_b"):
         event = an_external_refund(paid, 700)
-        hears(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
+        receive(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
     after = shop.read(paid.id)
     (refund,) = after.refunds
     assert (refund.amount, refund.provider_id, refund.requested_by, refund.restock) == (700, "re_1", "provider", False)
     assert all(part.quantity == 0 for part in refund.lines)
     assert counted == ["external_refunds"]
-    hears(shop, an_external_refund(paid, paid.totals.total, "re_2"))
+    receive(shop, an_external_refund(paid, paid.totals.total, "re_2"))
     assert shop.read(paid.id) == after
     assert counted == ["external_refunds", "unmatched_refunds"]
 
@@ -163,8 +163,8 @@ def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> No
     shop.drop("mug", stock=3)
     paid = shop.paid(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
-    hears(shop, an_external_refund(paid, refund.amount, refund.provider_id or ""))
-    hears(shop, an_external_refund(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
+    receive(shop, an_external_refund(paid, refund.amount, refund.provider_id or ""))
+    receive(shop, an_external_refund(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
     assert shop.read(paid.id) == after
 
 

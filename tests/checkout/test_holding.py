@@ -43,7 +43,7 @@ def place_in_held_channel(shop: ShopFixture, token: str = "ok") -> str:
 def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -> None:
     purchase_id = place_in_held_channel(shop)
     for _ in range(2):
-        shop.checkout.capture(purchase_id, 1, NOW)
+        shop.checkout.process_payment(purchase_id, 1, NOW)
     held = shop.read(purchase_id)
     assert held.state is PurchaseState.ON_HOLD
     assert held.payment is not None
@@ -54,12 +54,12 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -
 
 def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
     purchase_id = place_in_held_channel(shop)
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     released = shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
     assert released.state is PurchaseState.PLACED
     assert shop.checkout.release_from_hold(purchase_id, "bob", NOW + MINUTE) == released
     for _ in range(2):
-        shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+        shop.checkout.process_payment(purchase_id, 1, NOW + MINUTE)
     paid = shop.read(purchase_id)
     assert paid.state is PurchaseState.PAID
     assert paid.payment is not None
@@ -70,11 +70,11 @@ def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
 def authenticated_and_on_hold(shop: ShopFixture) -> str:
     """An order of a held channel whose buyer was asked, and proved who they are."""
     purchase_id = place_in_held_channel(shop, "requires_action")
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.AWAITING_BUYER
     assert isinstance(shop.gateway, SandboxGateway)
     assert shop.gateway.answer_challenge(purchase_id, 1, proved=True)
-    shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    shop.checkout.process_payment(purchase_id, 1, NOW + MINUTE)
     assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
     return purchase_id
 
@@ -82,7 +82,7 @@ def authenticated_and_on_hold(shop: ShopFixture) -> str:
 def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: ShopFixture) -> None:
     purchase_id = authenticated_and_on_hold(shop)
     shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
-    shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    shop.checkout.process_payment(purchase_id, 1, NOW + MINUTE)
     assert shop.read(purchase_id).state is PurchaseState.PAID
     assert shop.counts("mug") == (1, 0, 2)
 
@@ -93,7 +93,7 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
     purchase_id = authenticated_and_on_hold(shop)
     shop.gateway.void(f"sbx_{purchase_id}#1", attempt=1, now=NOW)
     shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
-    shop.checkout.capture(purchase_id, 1, NOW + MINUTE)
+    shop.checkout.process_payment(purchase_id, 1, NOW + MINUTE)
     purchase = shop.read(purchase_id)
     assert purchase.state is PurchaseState.OPEN
     assert purchase.payment is not None
@@ -103,7 +103,7 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
 
 def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
     purchase_id = place_in_held_channel(shop)
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     given_up = shop.checkout.cancel_held_order(purchase_id, NOW + MINUTE)
     assert shop.checkout.cancel_held_order(purchase_id, NOW + MINUTE) == given_up
     assert given_up.state is PurchaseState.CANCELLED
@@ -113,12 +113,12 @@ def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixtu
 
 def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
     purchase_id = place_in_held_channel(shop)
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     late = NOW + MAX_ORDER_HOLD + 2 * MINUTE
     enqueued: list[tuple[str, int]] = []
     shop.checkout.recover_orders(lambda *told: enqueued.append(told), late)
     assert enqueued == [(purchase_id, 1)]
-    shop.checkout.capture(*enqueued[0], late)
+    shop.checkout.process_payment(*enqueued[0], late)
     assert shop.read(purchase_id).state is PurchaseState.CANCELLED
     assert shop.counts("mug", late) == (3, 0, 0)
 
@@ -127,11 +127,11 @@ def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: Sh
     purchase = shop.placed(("mug", 1), key="other")
     held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     assert shop.checkout.put_on_hold(purchase.id, "bob", NOW) == held
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id) == held
     assert shop.gateway.find(purchase.id, 1, now=NOW) is None
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
@@ -139,13 +139,13 @@ def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixtur
     purchase = shop.placed(("mug", 1), key="other")
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
     # As if "paid" had not been written before an operator held it:
     behind = paid.model_copy(update={"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None})
     assert shop.checkout.purchases.replace(behind) is None
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
@@ -176,9 +176,9 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
 
     once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
     with pytest.raises(WriteConflict):
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Authorised)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert shop.gateway.find(purchase.id, 1, now=NOW) == Declined(f"sbx_{purchase.id}#1", "voided")
     assert shop.counts("mug") == (3, 0, 0)
@@ -200,13 +200,13 @@ def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) 
     with pytest.raises(WriteConflict):
         shop.checkout.cancel_held_order(held.id, NOW)
     assert shop.counts("mug") == (2, 0, 1)
-    shop.checkout.capture(held.id, 1, NOW)
+    shop.checkout.process_payment(held.id, 1, NOW)
     assert (shop.read(held.id).state, shop.counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
 
 
 def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
     held = captured_and_on_hold(shop)
-    shop.checkout.capture(held.id, 1, NOW)
+    shop.checkout.process_payment(held.id, 1, NOW)
     assert shop.read(held.id).state is PurchaseState.PAID
     for layout, hold in holds_of(held):
         shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
@@ -217,7 +217,7 @@ def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(
     purchase = shop.placed(("mug", 1), key="other")
     held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     for layout, hold in holds_of(held):
         shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
     assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

@@ -104,7 +104,7 @@ def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> N
     shop.drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.placed(("mug", 2), token="declined")
     completed(shop, purchase, "pay-key-1", token="declined")
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert completed(shop, purchase, "pay-again", NOW + SECOND).purchase.state is PurchaseState.PLACED
     assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {purchase.id: 2}
 
@@ -112,11 +112,11 @@ def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> N
 def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=3)
     purchase = shop.placed(("mug", 1), token="declined")
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW)
     completed(shop, purchase, "pay-3", token="declined")
     assert limit_item(shop)["units"] == 3
-    shop.checkout.capture(purchase.id, 2, NOW)
+    shop.checkout.process_payment(purchase.id, 2, NOW)
     shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="fewer"), NOW)
     completed(shop, purchase, "pay-2")
     assert limit_item(shop)["units"] == 2
@@ -125,7 +125,7 @@ def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixt
 def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=2)
     first = shop.placed(("mug", 2), token="declined", key="first")
-    shop.checkout.capture(first.id, 1, NOW)
+    shop.checkout.process_payment(first.id, 1, NOW)
     second = shop.open_purchase(("mug", 2), key="second")
     assert may_still_have(completed(shop, second)) == 0
     shop.checkout.cancel(first.id, PLATFORM, "cancel", "", NOW)
@@ -189,11 +189,11 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -
 def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9, limit_per_buyer=1)
     first = shop.placed(("mug", 1), token="declined", key="first")
-    shop.checkout.capture(first.id, 1, NOW)
+    shop.checkout.process_payment(first.id, 1, NOW)
     grace = BUYER.model_copy(update={"email": "grace@example.com"})
     shop.checkout.update(first.id, a_purchase_request(key="gift", buyer=grace, destination=LONDON), NOW)
     assert completed(shop, first, "pay-again").purchase.state is PurchaseState.PLACED
-    shop.checkout.capture(first.id, 2, NOW)
+    shop.checkout.process_payment(first.id, 2, NOW)
     second = shop.open_purchase(("mug", 1), key="second")
     assert completed(shop, second).purchase.state is PurchaseState.PLACED
     third = shop.open_purchase(("mug", 1), key="third", buyer=grace)
@@ -204,7 +204,7 @@ def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on
     shop.drop("mug", stock=9, limit_per_buyer=1)
     shop.drop("bowl", stock=9)
     first = shop.placed(("mug", 1), ("bowl", 1), token="declined", key="first")
-    shop.checkout.capture(first.id, 1, NOW)
+    shop.checkout.process_payment(first.id, 1, NOW)
     shop.checkout.update(first.id, a_purchase_request(("bowl", 1), key="without"), NOW)
     second = shop.open_purchase(("mug", 1), key="second")
     assert may_still_have(completed(shop, second)) == 0

@@ -196,7 +196,7 @@ def test_a_change_that_does_not_touch_this_purchase_places_it(shop: ShopFixture,
 def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixture, table: MarketTable) -> None:
     purchase = completed(shop, shop.open_purchase(("mug", 1))).purchase
     table.put(with_gb(standard_rate_bps=9_000, tax_included=False, shipping=options(post=9_999)), "ann", LATER)
-    shop.checkout.capture(purchase.id, 1, LATER + SECOND)
+    shop.checkout.process_payment(purchase.id, 1, LATER + SECOND)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals, paid.lines) == (PurchaseState.PAID, purchase.totals, purchase.lines)
     captured = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"][0]["captured"]

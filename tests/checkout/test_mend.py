@@ -93,7 +93,7 @@ def test_units_that_their_order_does_not_name_any_more_are_freed(shop: ShopFixtu
 
 def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: ShopFixture) -> None:
     purchase = shop.placed(("mug", 2), token="declined")
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     hold = hold_of(shop.read(purchase.id))
     put_entry(shop, hold.id, {"q": 2, "o": f"{purchase.order_ref}001"})
     found, done, _ = repaired(shop)
@@ -104,7 +104,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert is_clean(shop)
     assert shop.counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
-    shop.checkout.capture(purchase.id, 2, MUCH_LATER)
+    shop.checkout.process_payment(purchase.id, 2, MUCH_LATER)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
@@ -129,7 +129,7 @@ def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFi
     assert (found.mismatches, done.left) == ((), 0)
     assert is_clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "late"), NOW + 6 * MINUTE)
-    shop.checkout.capture(purchase.id, 1, NOW + 6 * MINUTE)
+    shop.checkout.process_payment(purchase.id, 1, NOW + 6 * MINUTE)
     assert (type(answer).__name__, shop.read(purchase.id).state) == ("CheckoutResult", PurchaseState.PAID)
 
 
@@ -142,7 +142,7 @@ def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
     found, done, told = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.UNSOLD]
     assert (found.mismatches, done.enqueued, told) == ((), 1, [(placed.id, 1)])
-    shop.checkout.capture(*told[0], LATER)
+    shop.checkout.process_payment(*told[0], LATER)
     assert shop.read(placed.id).state is PurchaseState.PAID
     assert is_clean(shop, MUCH_LATER)
 

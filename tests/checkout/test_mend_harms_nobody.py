@@ -159,7 +159,7 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
     assert shop.stock.release_orphan(audited(shop).drop.pool, hold_of(purchase).id, _hold_status(shop, purchase))
     rival = shop.paid(("mug", 9), key="rival")
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
-    shop.checkout.capture(purchase.id, 1, LATER)
+    shop.checkout.process_payment(purchase.id, 1, LATER)
     after = shop.read(purchase.id)
     assert (after.state, after.payment and after.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
     assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), PurchaseState.PAID)

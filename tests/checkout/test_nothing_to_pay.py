@@ -39,7 +39,7 @@ def place_free_order(shop: ShopFixture, **changes: Any) -> str:
 def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
     purchase_id = place_free_order(shop)
     for _ in range(2):
-        shop.checkout.capture(purchase_id, 1, NOW)
+        shop.checkout.process_payment(purchase_id, 1, NOW)
     paid = shop.read(purchase_id)
     assert paid.state is PurchaseState.PAID
     assert paid.payment is not None
@@ -54,7 +54,7 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
 
 def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) -> None:
     purchase_id = place_free_order(shop)
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     cancelled, back = shop.checkout.cancel_order(purchase_id, "k", "", "ann", NOW)
     assert (back.amount, back.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
     assert shop.counts("mug") == (3, 0, 0)
@@ -64,8 +64,8 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) 
 
 def test_a_free_order_of_a_held_channel_waits(shop: ShopFixture) -> None:
     purchase_id = place_free_order(shop, attribution={"channel": "market"})
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
     shop.checkout.release_from_hold(purchase_id, "ann", NOW)
-    shop.checkout.capture(purchase_id, 1, NOW)
+    shop.checkout.process_payment(purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.PAID

@@ -21,7 +21,7 @@ def run_reconciliation(shop: ShopFixture, now: int = LATER) -> ReconciliationRep
     told: list[tuple[str, int]] = []
     found = shop.checkout.reconcile(lambda *attempt: told.append(attempt), NOW - HOUR, now)
     for attempt in told:
-        shop.checkout.capture(*attempt, now)
+        shop.checkout.process_payment(*attempt, now)
     assert found.enqueued == len(told)
     return found
 
@@ -30,9 +30,9 @@ def test_where_all_is_well_nothing_is_done(shop: ShopFixture) -> None:
     shop.drop("mug", stock=9)
     shop.paid(("mug", 1))
     declined = shop.placed(("mug", 1), token="declined", key="other")
-    shop.checkout.capture(declined.id, 1, NOW)
+    shop.checkout.process_payment(declined.id, 1, NOW)
     waiting = shop.placed(("mug", 1), token="requires_action", key="third")
-    shop.checkout.capture(waiting.id, 1, NOW)
+    shop.checkout.process_payment(waiting.id, 1, NOW)
     assert run_reconciliation(shop) == ReconciliationReport(payments=3, orders=1)
 
 

@@ -39,7 +39,7 @@ def declined_at(shop: ShopFixture, purchase: Purchase, instants: Iterable[Instan
         answer = completed(shop, purchase, f"pay-{now}", now, "declined")
         if answer.purchase.state is PurchaseState.PLACED:
             last, attempt = now, attempt + 1
-            shop.checkout.capture(purchase.id, attempt, now)
+            shop.checkout.process_payment(purchase.id, attempt, now)
     return last
 
 
@@ -74,7 +74,7 @@ def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others
     shop.drop("mug", stock=1)
     placed = shop.placed(("mug", 1), token="declined")
     late = NOW + MAX_HOLD + MINUTE
-    shop.checkout.capture(placed.id, 1, late)
+    shop.checkout.process_payment(placed.id, 1, late)
     assert shop.counts("mug", late) == (1, 0, 0)
     assert said(completed(shop, placed, "again", late)) == ["hold_lapsed", "hold_lapsed"]
     assert others_get(shop, late)
@@ -166,7 +166,7 @@ def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFix
     assert answer.purchase.totals.total == 1_500 + 395
     assert shop.counts("mug", late)[2] == 0
     assert completed(shop, purchase, "pay-again", late + SECOND).purchase.totals.total == 1_500 + 395
-    shop.checkout.capture(purchase.id, 1, late + SECOND)
+    shop.checkout.process_payment(purchase.id, 1, late + SECOND)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 

@@ -33,14 +33,14 @@ def events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
     return by_what
 
 
-def hears_all(shop: ShopFixture, now: int) -> None:
+def process_all_events(shop: ShopFixture, now: int) -> None:
     for record in sorted(events(shop).values(), key=lambda record: record.get("not_before", 0), reverse=True):
-        assert shop.checkout.act_on_event("sandbox", record["id"], now) is None
+        assert shop.checkout.process_event("sandbox", record["id"], now) is None
 
 
 def paid(shop: ShopFixture, token: str) -> Purchase:
     purchase = shop.placed(("mug", 2), token=token)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     return shop.read(purchase.id)
 
 
@@ -51,7 +51,7 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
     shop.checkout.refund(order.id, RefundRequest("r", "", ((line.id, 1),), True, "ann"), NOW)
     refunded = shop.read(order.id)
     assert set(events(shop)) == {"authorised", "captured", "refunded"}
-    hears_all(shop, NOW + 2 * MINUTE)
+    process_all_events(shop, NOW + 2 * MINUTE)
     assert shop.read(order.id) == refunded
     assert (refunded.state, len(refunded.refunds)) == (PurchaseState.PAID, 1)
     (payment,) = shop.gateway.payments(0)
@@ -63,7 +63,7 @@ def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
     paid(shop, "webhooks_late")
     for record in events(shop).values():
         assert record["not_before"] == NOW + LATE_DELAY
-        assert shop.checkout.act_on_event("sandbox", record["id"], NOW + 1) == LATE_DELAY // SECOND
+        assert shop.checkout.process_event("sandbox", record["id"], NOW + 1) == LATE_DELAY // SECOND
 
 
 def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> None:
@@ -84,11 +84,11 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
     with monkeypatch.context() as patched:
         once(patched, PurchaseStore, "replace", before=dies)
         with pytest.raises(SystemExit):
-            shop.checkout.capture(purchase.id, 1, NOW)
+            shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PLACED
-    shop.checkout.act_on_event("sandbox", events(shop)["captured"]["id"], NOW + MINUTE)
+    shop.checkout.process_event("sandbox", events(shop)["captured"]["id"], NOW + MINUTE)
     assert shop.read(purchase.id).state is PurchaseState.PAID
-    hears_all(shop, NOW + 2 * MINUTE)
+    process_all_events(shop, NOW + 2 * MINUTE)
     assert shop.counts("mug") == (1, 0, 2)
 
 

@@ -34,10 +34,10 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     placed = completed(shop, "honest", now=NOW + SECOND, **another_buyer(1)).purchase
     assert placed.payment is not None
     assert placed.payment.step_up
-    shop.checkout.capture(placed.id, 1, NOW + SECOND)
+    shop.checkout.process_payment(placed.id, 1, NOW + SECOND)
     assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
     shop.gateway.answer_challenge(placed.id, 1, proved=True)
-    shop.checkout.capture(placed.id, 1, NOW + 2 * SECOND)
+    shop.checkout.process_payment(placed.id, 1, NOW + 2 * SECOND)
     assert shop.read(placed.id).state is PurchaseState.PAID
     lamp = shop.open_purchase(("lamp", 1), key="lamp", **another_buyer(2))
     elsewhere = shop.checkout.complete(lamp.id, a_complete_request(), NOW + SECOND)
@@ -67,7 +67,7 @@ def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
         return authorise(self, order, **more)
 
     monkeypatch.setattr(SandboxGateway, "authorise", noted)
-    shop.checkout.capture(before.id, 1, NOW + SECOND)
+    shop.checkout.process_payment(before.id, 1, NOW + SECOND)
     assert (shop.read(before.id).state, asked) == (PurchaseState.PAID, [False])
 
 

@@ -32,13 +32,13 @@ def shop(shop: ShopFixture, stripe: FakeStripe) -> Iterator[ShopFixture]:
         yield replace(shop, checkout=replace(shop.checkout, gateway=gateway))
 
 
-def authorised_and_unheard(shop: ShopFixture, stripe: FakeStripe) -> Purchase:
+def authorised_without_webhook(shop: ShopFixture, stripe: FakeStripe) -> Purchase:
     """Money is reserved, its answer was lost, and the search does not know of it yet."""
     purchase = shop.placed(("mug", 1), token=OK)
     stripe.search_index = {}
     stripe.faults.append("after")
     with pytest.raises(OutcomeUnknownError):
-        shop.checkout.capture(purchase.id, 1, NOW)
+        shop.checkout.process_payment(purchase.id, 1, NOW)
     return purchase
 
 
@@ -48,7 +48,7 @@ def statuses(stripe: FakeStripe) -> list[str]:
 
 def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.placed(("mug", 2), token=OK)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, stripe.net_captured) == (PurchaseState.PAID, purchase.totals.total)
     shop.checkout.cancel_order(purchase.id, "cancel", "", "ann", NOW)
     assert (stripe.net_captured, shop.counts("mug")) == (0, (3, 0, 0))
@@ -56,20 +56,20 @@ def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeSt
 
 def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.placed(("mug", 1), token=DECLINED)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.OPEN
     shop.checkout.complete(purchase.id, a_complete_request(REQUIRES_ACTION, "again"), NOW)
-    shop.checkout.capture(purchase.id, 2, NOW)
+    shop.checkout.process_payment(purchase.id, 2, NOW)
     assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     (name,) = stripe.intents
     stripe.complete_challenge(name)
-    shop.checkout.capture(purchase.id, 2, NOW + MINUTE)
+    shop.checkout.process_payment(purchase.id, 2, NOW + MINUTE)
     paid = shop.read(purchase.id)
     assert (paid.state, statuses(stripe), stripe.net_captured) == (PurchaseState.PAID, ["succeeded"], paid.totals.total)
 
 
 def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = authorised_and_unheard(shop, stripe)
+    purchase = authorised_without_webhook(shop, stripe)
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
         shop.checkout.cancel_held_order(purchase.id, NOW)
@@ -81,16 +81,16 @@ def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Sh
 
 
 def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = authorised_and_unheard(shop, stripe)
+    purchase = authorised_without_webhook(shop, stripe)
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.PAID, ["succeeded"])
 
 
 def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.placed(("mug", 1), token=OK)
-    shop.checkout.capture(purchase.id, 1, NOW)
+    shop.checkout.process_payment(purchase.id, 1, NOW)
     (name,) = stripe.intents
     stripe.intents[name]["created"] = NOW // SECOND
     shop.checkout.gateway.refund(name, refund_id="console", amount=100, now=NOW)

@@ -147,7 +147,7 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
     assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.state, answer.purchase.attempt, said(answer)) == (PurchaseState.PLACED, 1, [])
     assert (shop.counts("plate", LATER), shop.counts("bowl", LATER)) == ((1, 1, 0), (0, 1, 0))
-    shop.checkout.capture(purchase.id, 1, LATER)
+    shop.checkout.process_payment(purchase.id, 1, LATER)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 

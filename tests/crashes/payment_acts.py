@@ -38,7 +38,7 @@ def hears(buyer: str, attempt: int = 1) -> Act:
             purchase_id,
             attempt,
         )
-        process.checkout.note_event(event, world.now)
+        process.checkout.store_event(event, world.now)
 
     return act
 
@@ -75,7 +75,7 @@ def refunded_in_console(buyer: str, amount: int) -> Act:
             currency="GBP",
             provider_refund_id=made.provider_refund_id,
         )
-        process.checkout.note_event(event, world.now)
+        process.checkout.store_event(event, world.now)
 
     return act
 

@@ -25,7 +25,7 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 def goods_after_money(patch: pytest.MonkeyPatch) -> None:
     """Units are sold once the purchase is paid."""
-    paid = capture._paid
+    paid = capture.mark_paid
 
     def then_sell(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
         paid(context, purchase, *others)
@@ -34,7 +34,7 @@ def goods_after_money(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(complete, "_commit_stock", lambda context, frozen: None)
     patch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
-    patch.setattr(capture, "_paid", then_sell)
+    patch.setattr(capture, "mark_paid", then_sell)
 
 
 def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
 
 def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
     """An attempt is ended first, and what it had of budgets returned then."""
-    end = ending.end_attempt
+    end = ending.fail_attempt
 
     def none_yet(context: CheckoutContext, purchase: Purchase, now: int) -> tuple[AppliedDiscount, ...]:
         return tuple(one.model_copy(update={"budget_holds": ()}) for one in purchase.discounts)
@@ -76,7 +76,7 @@ def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
         reserving.release_budgets(context, purchase, now)
 
     patch.setattr(ending, "release_budgets", none_yet)
-    patch.setattr(capture, "end_attempt", then_return)
+    patch.setattr(capture, "fail_attempt", then_return)
 
 
 def manifest_first(patch: pytest.MonkeyPatch) -> None:

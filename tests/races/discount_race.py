@@ -87,7 +87,7 @@ class Process:
     def captured(self, purchase_id: str, now: Instant) -> None:
         purchase = self.checkout.purchases.read(purchase_id)
         if purchase is not None and purchase.state is PurchaseState.PLACED:
-            self.checkout.capture(purchase_id, purchase.attempt, now)
+            self.checkout.process_payment(purchase_id, purchase.attempt, now)
 
     def comes_back(self, number: int, purchase_id: str, now: Instant) -> None:
         """Who was told a new total asks for the code once more, and takes what there is."""

@@ -62,7 +62,7 @@ def _settle(process: Process) -> None:
         clock.let_pass(61_000)
         for purchase in _purchases(process):
             for attempt in range(1, purchase.attempt + 1):
-                asked(process.request(checkout.capture, purchase.id, attempt))
+                asked(process.request(checkout.process_payment, purchase.id, attempt))
         checkout.recover_orders(lambda purchase_id, attempt: None, clock.now())
 
 

@@ -67,7 +67,7 @@ class Buyer:
         """The message of the attempt that is placed, perhaps to two workers at once."""
         purchase = self._find()
         if purchase is not None and purchase.state is PurchaseState.PLACED:
-            work = self._process.request(self._checkout.capture, self._purchase_id, purchase.attempt)
+            work = self._process.request(self._checkout.process_payment, self._purchase_id, purchase.attempt)
             at_once(*[work] * self._random.choice([1, 1, 2]))
 
 

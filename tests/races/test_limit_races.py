@@ -58,7 +58,7 @@ def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(engine: En
     all_at_once(lambda purchase: complete(shop, purchase), purchases)
     assert units_placed(shop, purchases) == LIMIT
     (paid,) = [one for one in purchases if shop.read(one.id).state is PurchaseState.PLACED][:1]
-    shop.checkout.capture(paid.id, 1, NOW)
+    shop.checkout.process_payment(paid.id, 1, NOW)
     shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     all_at_once(lambda purchase: complete(shop, purchase, "pay-again"), purchases)
     assert units_placed(shop, purchases) == LIMIT

@@ -202,7 +202,7 @@ class World:
                 try:
                     if self.ids:
                         purchase_id = random.choice(sorted(self.ids))
-                        checkout.capture(purchase_id, random.choice([1, 1, 2]), self.stage.now)
+                        checkout.process_payment(purchase_id, random.choice([1, 1, 2]), self.stage.now)
                     else:
                         checkout.stock.summary("mug")
                 except FAILS:
@@ -234,7 +234,7 @@ class World:
                         self.checkout.cancel_held_order(purchase.id, self.stage.now)
                 for attempt in range(1, purchase.attempt + 1):
                     try:
-                        self.checkout.capture(purchase.id, attempt, self.stage.now)
+                        self.checkout.process_payment(purchase.id, attempt, self.stage.now)
                     except FAILS:
                         continue
         return self.purchases()

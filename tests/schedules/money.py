@@ -186,7 +186,7 @@ class MoneyWorld(World):
             for refund in payment.refunds
         ]  # fmt: skip
         for event in (*refund_events, payment_event):
-            if checkout.note_event(event, now) == "stored":
+            if checkout.store_event(event, now) == "stored":
                 self.stored_event_ids.append(event.id)
 
     # Workers.
@@ -201,10 +201,12 @@ class MoneyWorld(World):
                 checkout = self.new_checkout()
                 with self.stage.asking(), suppress(*FAILS):
                     if self.stored_event_ids and random.random() < 0.5:
-                        checkout.act_on_event("sandbox", random.choice(self.stored_event_ids), self.stage.now)
+                        checkout.process_event("sandbox", random.choice(self.stored_event_ids), self.stage.now)
                         self.stage.happened["events acted on"] += 1
                     elif self.ids:
-                        checkout.capture(random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now)
+                        checkout.process_payment(
+                            random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now
+                        )
 
         return run
 
@@ -224,7 +226,7 @@ class MoneyWorld(World):
         """A message, delivered as often as the queue does before it gives up."""
         for _ in range(4):
             with suppress(*FAILS):
-                self.checkout.capture(purchase_id, attempt, self.stage.now)
+                self.checkout.process_payment(purchase_id, attempt, self.stage.now)
                 return
 
     def check_at_rest(self) -> None:

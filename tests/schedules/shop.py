@@ -147,7 +147,7 @@ class ShopStateMachine(ShopWithModel):
 
     def check_capture(self, name: str, attempt: int, cut: tuple[int, bool] | None) -> None:
         model = self.models[name]
-        self.send("capture", lambda checkout: checkout.capture(model.id, attempt, self.now), cut)
+        self.send("capture", lambda checkout: checkout.process_payment(model.id, attempt, self.now), cut)
         if model.state is not PurchaseState.PLACED or attempt != model.attempt:
             return self.assert_unchanged(name, self.checkout.find(model.id, self.now))
         purchase = cast("CheckoutResult", self.checkout.find(model.id, self.now)).purchase

@@ -146,7 +146,7 @@ class World:
                     continue
                 purchase_id = self.placed.pop(0)
                 try:
-                    checkout.capture(purchase_id, 1, self.stage.now)
+                    checkout.process_payment(purchase_id, 1, self.stage.now)
                 except FAILS:
                     self.placed.append(purchase_id)
 
@@ -166,7 +166,7 @@ def play(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATTEMPTS_AT
     world.stage.play()
     checkout = world.process()
     for purchase_id in world.ids:  # messages of workers that died come again
-        checkout.capture(purchase_id, 1, world.stage.now)
+        checkout.process_payment(purchase_id, 1, world.stage.now)
     asked, happened = world.asked(), world.stage.happened
     assert LIMIT <= asked <= max_attempts
     purchases = checkout.purchases.read_all(world.ids).values()

@@ -55,7 +55,7 @@ class Small(World):
         def play() -> None:
             for _ in range(4):
                 with suppress(*FAILS):
-                    checkout.capture(purchase_id, 1, self.stage.now)
+                    checkout.process_payment(purchase_id, 1, self.stage.now)
 
         return play
 
@@ -118,7 +118,7 @@ def _looks_not(context: CheckoutContext, purchase: Purchase) -> None:
 
 def _refuses_at_once(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
     """What is ended is not noted first."""
-    ending.end_attempt(context, purchase, "too_many_attempts", payment.provider_id, now)
+    ending.fail_attempt(context, purchase, "too_many_attempts", payment.provider_id, now)
 
 
 def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0) -> Any:
@@ -129,8 +129,8 @@ def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "limited"),
     [
-        (capture, "_still_ours", _looks_not, False),
-        (capture, "_refuse", _refuses_at_once, True),
+        (capture, "_ensure_unchanged", _looks_not, False),
+        (capture, "_refuse_attempt", _refuses_at_once, True),
         (Provider, "_search", _believed, False),
         (Provider, "_search", _believed, True),
     ],

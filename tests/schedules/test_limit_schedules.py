@@ -132,7 +132,7 @@ class World:
             elif what < 0.27:
                 checkout.cancel(purchase_id, Caller("web"), f"{name}{turn}", "", self.stage.now)
             elif what < 0.4:
-                checkout.capture(purchase_id, random.choice([1, 2]), self.stage.now)
+                checkout.process_payment(purchase_id, random.choice([1, 2]), self.stage.now)
             else:
                 self.complete(checkout, purchase_id, f"{name}{turn}", random.choice(["ok", "declined"]))
 
@@ -151,7 +151,7 @@ class World:
             self.stage.pass_time(pause)
             for purchase in self.purchases():
                 if purchase.state is PurchaseState.PLACED:
-                    self.checkout.capture(purchase.id, purchase.attempt, self.stage.now)
+                    self.checkout.process_payment(purchase.id, purchase.attempt, self.stage.now)
         room = LIMIT - self.placed()
         self.stage.happened["room left" if room else "no room left"] += 1
         for late in range(room + 1):

@@ -147,7 +147,7 @@ _real_with_refund = refund.with_refund
     ("where", "name", "wrong"),
     [
         (events, "record_external_refund", _records_every_time),
-        (ending, "void", _never_voids),
+        (ending, "void_authorisation", _never_voids),
         (refund, "with_refund", _refunds_one_minor_unit_more),
     ],
     ids=[
