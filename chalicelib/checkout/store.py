@@ -52,7 +52,7 @@ def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
     record = {_ROOT_LONG.get(name, name): value for name, value in record.items()}
     for name in _SQUEEZED:
         if name in record:
-            record[name] = _renamed(record[name], _LONG)
+            record[name] = _rename_keys(record[name], _LONG)
     return Purchase.model_validate(record)
 
 
@@ -60,16 +60,16 @@ def _item(purchase: Purchase) -> aws.Item:
     record = purchase.model_dump(exclude_defaults=True, exclude_none=True, exclude={"id"})
     for name in _SQUEEZED:
         if name in record:
-            record[name] = _renamed(record[name], _SHORT)
+            record[name] = _rename_keys(record[name], _SHORT)
     record = {_ROOT_SHORT.get(name, name): value for name, value in record.items()}
     return aws.to_item({"pk": _PREFIX + purchase.id, "sk": _SORT_KEY, **record})
 
 
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+def _rename_keys(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {names.get(name, name): _renamed(part, names) for name, part in value.items()}
+        return {names.get(name, name): _rename_keys(part, names) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_renamed(part, names) for part in value]
+        return [_rename_keys(part, names) for part in value]
     return value
 
 
@@ -105,11 +105,11 @@ class PurchaseStore:
 
     def _batch(self, keys: Any) -> Iterator[Mapping[str, Any]]:
         for _ in range(_BATCH_ATTEMPTS):
-            asked: Any = {self.commerce_table: {"Keys": keys, "ConsistentRead": True}}
-            answer = self.dynamodb.batch_get_item(RequestItems=asked)
+            request: Any = {self.commerce_table: {"Keys": keys, "ConsistentRead": True}}
+            answer = self.dynamodb.batch_get_item(RequestItems=request)
             yield from answer["Responses"].get(self.commerce_table, [])
-            left: Any = answer.get("UnprocessedKeys", {})
-            keys = left.get(self.commerce_table, {}).get("Keys", [])
+            unprocessed: Any = answer.get("UnprocessedKeys", {})
+            keys = unprocessed.get(self.commerce_table, {}).get("Keys", [])
             if not keys:
                 return
         raise Unavailable("purchases are read faster than the table allows")

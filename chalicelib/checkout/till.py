@@ -167,9 +167,9 @@ def with_idempotency_key(
 
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:
     """The purchase one version on, changed as given. ``ImpossibleMoveError`` for a move that no table row has."""
-    changed = purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
-    check_transition(purchase, changed)
-    return changed
+    updated = purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
+    check_transition(purchase, updated)
+    return updated
 
 
 def release_unreferenced(stock: Stock, new_holds: list[tuple[Layout, HoldRef]], existing: Purchase) -> None:
