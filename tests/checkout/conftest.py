@@ -31,7 +31,7 @@ class ShopFixture:
     checkout: Checkout
     gateway: SandboxGateway
 
-    def drop(self, drop_id: str, *, stock: int = 3, now: Instant = NOW - MINUTE, **changes: Any) -> None:
+    def put_drop(self, drop_id: str, *, stock: int = 3, now: Instant = NOW - MINUTE, **changes: Any) -> None:
         """A drop that is open from ``now`` on."""
         wish: dict[str, Any] = {
             "show_id": SHOW,
@@ -43,19 +43,19 @@ class ShopFixture:
         }
         self.shows.put_drop(drop_id, PutDropRequest.model_validate({**wish, **changes}), "test", now)
 
-    def discount(self, code: str = "ten", *, now: Instant = NOW - MINUTE, **changes: Any) -> None:
+    def put_discount(self, code: str = "ten", *, now: Instant = NOW - MINUTE, **changes: Any) -> None:
         """A code for a tenth off; ``None`` leaves a field out."""
         fields = {"title": f"The {code}", "percent_bps": 1_000} | changes
         wish = PutDiscountRequest.from_body({name: value for name, value in fields.items() if value is not None})
         self.checkout.discounts.put(code, wish, self.shows.show(SHOW), "test", now)
 
-    def budgets(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:
+    def budget_counts(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:
         """Of each budget: what is available, reserved and used, from the buckets themselves."""
         found = self.checkout.discounts.get_with_budgets(code, now)
         assert found is not None
         return [(one.available, one.reserved, one.used) for one in found[1]]
 
-    def counts(self, drop_id: str, now: Instant = NOW) -> tuple[int, int, int]:
+    def unit_counts(self, drop_id: str, now: Instant = NOW) -> tuple[int, int, int]:
         """Units available, held and sold, from the buckets themselves; nothing in them mismatches."""
         drop = self.shows.drop(drop_id)
         assert drop is not None
@@ -71,18 +71,18 @@ class ShopFixture:
         assert isinstance(answer, CheckoutResult)
         return answer.purchase
 
-    def placed(self, *lines: tuple[str, int], token: str = "ok", key: str = "key-1", now: Instant = NOW) -> Purchase:
+    def place(self, *lines: tuple[str, int], token: str = "ok", key: str = "key-1", now: Instant = NOW) -> Purchase:
         """A purchase that was completed and waits for the worker."""
         purchase = self.open_purchase(*lines, key=key, now=now)
         answer = self.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase
 
-    def paid(self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
+    def pay(self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
         """A purchase that was completed, captured and is paid."""
-        placed = self.placed(*lines, key=key, now=now)
-        self.checkout.process_payment(placed.id, placed.attempt, now)
-        return self.read(placed.id)
+        purchase = self.place(*lines, key=key, now=now)
+        self.checkout.process_payment(purchase.id, purchase.attempt, now)
+        return self.read(purchase.id)
 
     def read(self, purchase_id: str) -> Purchase:
         purchase = self.checkout.purchases.read(purchase_id)
@@ -90,7 +90,7 @@ class ShopFixture:
         return purchase
 
 
-def shop_on(tables: Tables, **more: Any) -> ShopFixture:
+def a_shop(tables: Tables, **more: Any) -> ShopFixture:
     """The real rooms over these tables, with a show on air. ``more`` is for the till."""
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
@@ -121,4 +121,4 @@ def once(
 
 @pytest.fixture
 def shop(tables: Tables) -> ShopFixture:
-    return shop_on(tables)
+    return a_shop(tables)

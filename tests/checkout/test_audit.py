@@ -31,8 +31,8 @@ from tests.checkout.damage import (
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
+def _mug_drop(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
 def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
@@ -55,7 +55,7 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
 
 
 def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixture) -> None:
-    declined = shop.placed(("mug", 2), token="declined", key="a")
+    declined = shop.place(("mug", 2), token="declined", key="a")
     shop.checkout.process_payment(declined.id, 1, NOW)
     assert shop.read(declined.id).state is PurchaseState.OPEN
     assert is_clean(shop)
@@ -85,12 +85,12 @@ def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
     audited_before(shop.checkout.purchases, "create")
     audited_before(shop.checkout.purchases, "replace")
     audited_before(shop.stock, "commit")
-    shop.paid(("mug", 2))
+    shop.pay(("mug", 2))
     assert found == [True] * 4
 
 
 def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixture) -> None:
-    paid, held = shop.paid(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
+    paid, held = shop.pay(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
     update_summary(shop, NOW)
     report = audit_report(audited(shop), detail=100)
     until = "2026-11-27T19:05:00.000Z"
@@ -115,7 +115,7 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixtu
 
 
 def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: ShopFixture) -> None:
-    shop.drop("big", stock=72)
+    shop.put_drop("big", stock=72)
     purchases = [shop.open_purchase(("big", 1), key=f"k{n}") for n in range(8)]
     found = shop.checkout.audit("big", NOW, time_is_never_up)
     short = audit_report(found, detail=2)
@@ -143,7 +143,7 @@ def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: ShopFixt
 
 
 def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) -> None:
-    left_behind(shop, 6)
+    leave_plan_unfinished(shop, 6)
     assert audited(shop, NOW + 59 * SECOND).mismatches == ()
     found = audited(shop)
     assert found.mismatches == ("stock plan 1 of 6 units was not carried out",)
@@ -156,11 +156,11 @@ def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) 
 def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
     shop: ShopFixture, quantity: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.drop("mug-2", stock=144, now=NOW - 5 * MINUTE)
+    shop.put_drop("mug-2", stock=144, now=NOW - 5 * MINUTE)
     for dies_at in (1, 2, 3):
-        left_behind(shop, quantity, "mug-2", key=f"key-{dies_at}")
+        leave_plan_unfinished(shop, quantity, "mug-2", key=f"key-{dies_at}")
         with monkeypatch.context() as patch:
-            patch.setattr(StockStore, "write", dying(dies_at))
+            patch.setattr(StockStore, "write", dies_at_write(dies_at))
             with pytest.raises(Unavailable):
                 shop.shows.finish_pending_plan("mug-2", NOW)
         found = shop.checkout.audit("mug-2", NOW, time_is_never_up)
@@ -170,7 +170,7 @@ def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
         assert (after.mismatches, after.plan) == ((), None)
 
 
-def dying(at: int) -> Callable[..., Any]:
+def dies_at_write(at: int) -> Callable[..., Any]:
     """A write that the process does not live to make, after ``at - 1`` that it made."""
     left, write = [at], StockStore.write
 
@@ -183,7 +183,7 @@ def dying(at: int) -> Callable[..., Any]:
     return first
 
 
-def left_behind(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str = "key") -> None:
+def leave_plan_unfinished(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str = "key") -> None:
     """A plan that a process recorded before it died."""
     store = shop.shows._store
     record = store.drop(drop_id)
@@ -192,7 +192,7 @@ def left_behind(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str
 
 
 def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixture) -> None:
-    left_behind(shop, 6)
+    leave_plan_unfinished(shop, 6)
     done = shop.checkout.recover_orders(lambda *_: None, LATER)
     assert (done.plans_finished, done.failed) == (1, 0)
     assert audited(shop).stock.size == 15
@@ -229,7 +229,7 @@ def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: ShopFixture) -> Non
 def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_seem_nobodys(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.paid(("mug", 2))
+    shop.pay(("mug", 2))
     update_summary(shop, NOW)
     called: list[str] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]

@@ -17,8 +17,8 @@ from tests.checkout.test_limits import dies_before_placing, limit_item, may_stil
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, limit_per_buyer=3)
+def _mug_drop(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE, limit_per_buyer=3)
 
 
 def corrupt_limit(shop: ShopFixture, **changes: Any) -> None:
@@ -44,13 +44,13 @@ def reasons(shop: ShopFixture, now: int = LATER) -> list[str]:
 def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paid = shop.paid(("mug", 2), key="a")
+    paid = shop.pay(("mug", 2), key="a")
     assert is_clean(shop, MUCH_LATER)
     shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     assert is_clean(shop, MUCH_LATER)
     dying = shop.open_purchase(("mug", 1), key="b")
     dies_before_placing(shop, dying, monkeypatch)
-    declined = shop.placed(("mug", 1), token="declined", key="c", now=MUCH_LATER)
+    declined = shop.place(("mug", 1), token="declined", key="c", now=MUCH_LATER)
     shop.checkout.process_payment(declined.id, 1, MUCH_LATER)
     for now in (LATER, MUCH_LATER, NOW + 30 * MINUTE):
         assert reasons(shop, now) == []
@@ -60,7 +60,7 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
 
 def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFixture) -> None:
     """Ada's declined attempt at one still stands in her tally when Bob pays for three."""
-    shared = shop.placed(("mug", 1), token="declined", key="a")
+    shared = shop.place(("mug", 1), token="declined", key="a")
     shop.checkout.process_payment(shared.id, 1, NOW)
     bob = BUYER.model_copy(update={"email": "bob@example.com"})
     shop.checkout.update(shared.id, a_purchase_request(("mug", 3), key="bob", buyer=bob), NOW)
@@ -71,7 +71,7 @@ def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFix
 
 
 def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: ShopFixture) -> None:
-    shop.paid(("mug", 2))
+    shop.pay(("mug", 2))
     corrupt_limit(shop, units=1)
     found, done, _ = repaired(shop)
     assert found.mismatches == ("1 units are counted for a buyer, in entries of 2",)
@@ -80,7 +80,7 @@ def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: Sh
 
 
 def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: ShopFixture) -> None:
-    paid = shop.paid(("mug", 1))
+    paid = shop.pay(("mug", 1))
     corrupt_limit(shop, units=3, entries={paid.id: entry(1), "g" * 22: entry(2)})
     assert may_still_have(_complete_and_cancel(shop, 2, "before")) == 0
     assert reasons(shop, NOW + 2 * MINUTE) == []
@@ -88,16 +88,16 @@ def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: S
     assert found.mismatches == ("a buyer's units are counted for 1 purchases that do not exist",)
     assert (done.counted_anew, set(limit_item(shop)["entries"]), limit_item(shop)["units"]) == (1, {paid.id}, 1)
     assert is_clean(shop, MUCH_LATER)
-    assert shop.paid(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
+    assert shop.pay(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
 
 
 def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> None:
-    paid = shop.paid(("mug", 1))
+    paid = shop.pay(("mug", 1))
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", NOW)
     corrupt_limit(shop, units=2, entries={"g" * 22: entry(2)})
     assert repaired(shop, MUCH_LATER)[1].counted_anew == 1
     assert (limit_item(shop)["entries"], limit_item(shop)["units"]) == ({}, 0)
-    assert shop.paid(("mug", 3), key="after", now=MUCH_LATER).state.value == "paid"
+    assert shop.pay(("mug", 3), key="after", now=MUCH_LATER).state.value == "paid"
     assert limit_item(shop)["units"] == 3
     assert is_clean(shop, MUCH_LATER)
 
@@ -110,7 +110,7 @@ def _complete_and_cancel(shop: ShopFixture, quantity: int, key: str) -> Any:
 
 
 def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    paid = shop.paid(("mug", 1))
+    paid = shop.pay(("mug", 1))
     corrupt_limit(shop, units=2, entries={paid.id: entry(1)})
     store = type(shop.checkout.limits)
     compare_and_set = store.compare_and_set
@@ -126,7 +126,7 @@ def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, mon
 
 @pytest.mark.parametrize("units", [0, 1])
 def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, units: int) -> None:
-    paid = shop.paid(("mug", 2))
+    paid = shop.pay(("mug", 2))
     corrupt_limit(shop, units=units, entries={paid.id: entry(units)} if units else {})
     found, done, _ = repaired(shop)
     assert found.mismatches == (f"{units} of 2 units of order {log_reference(paid.id)} count for a buyer",)
@@ -136,9 +136,9 @@ def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, 
 
 
 def test_a_buyer_who_has_more_than_the_limit_is_told(shop: ShopFixture) -> None:
-    first = shop.paid(("mug", 2), key="a")
+    first = shop.pay(("mug", 2), key="a")
     corrupt_limit(shop, units=0, entries={})
-    second = shop.paid(("mug", 3), key="b")
+    second = shop.pay(("mug", 3), key="b")
     corrupt_limit(shop, units=5, entries={first.id: entry(2), second.id: entry(3)})
     found, done, _ = repaired(shop)
     told = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))

@@ -11,34 +11,34 @@ from tests.checkout.builders import LONDON, NEW_YORK, NOW, PLATFORM, a_purchase_
 from tests.checkout.conftest import ShopFixture
 
 
-def said(answer: CheckoutResult | NoPurchase) -> list[str]:
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
 def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     answer = shop.checkout.create(a_purchase_request(("mug", 2)), NOW)
     assert isinstance(answer, CheckoutResult)
     assert answer.created
-    assert said(answer) == []
-    assert shop.counts("mug") == (1, 2, 0)
+    assert message_codes(answer) == []
+    assert shop.unit_counts("mug") == (1, 2, 0)
     line = answer.purchase.lines[0]
     assert (line.quantity, line.unit_price, line.holds[0].expires_at) == (2, 1_275, NOW // 1000 + 300)
     assert answer.purchase.totals.total == 2 * 1_275 + 395
 
 
 def test_the_same_request_again_is_the_same_purchase(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     first = shop.open_purchase(("mug", 2))
     again = shop.checkout.create(a_purchase_request(("mug", 2)), NOW + SECOND)
     assert isinstance(again, CheckoutResult)
     assert (again.purchase, again.created) == (first, True)
-    assert shop.counts("mug") == (1, 2, 0)
+    assert shop.unit_counts("mug") == (1, 2, 0)
 
 
 def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    first = shop.paid(("mug", 1))
+    shop.put_drop("mug", stock=1)
+    first = shop.pay(("mug", 1))
     later = NOW + 5 * SECOND
     again = shop.checkout.create(a_purchase_request(("mug", 1)), later)
     assert isinstance(again, CheckoutResult)
@@ -46,56 +46,56 @@ def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: ShopFixture) ->
 
 
 def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
         shop.checkout.create(a_purchase_request(("mug", 2)), NOW)
     assert refusal.value.code == "idempotency_conflict"
     assert shop.read(first.id) == first
-    assert shop.counts("mug") == (2, 1, 0)
+    assert shop.unit_counts("mug") == (2, 1, 0)
 
 
 def test_lines_of_one_drop_are_merged(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1), ("mug", 2))
     assert [line.quantity for line in purchase.lines] == [3]
 
 
 def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     answer = shop.checkout.create(a_purchase_request(("mug", 5)), NOW)
     assert isinstance(answer, CheckoutResult)
-    assert said(answer) == ["quantity_adjusted"]
+    assert message_codes(answer) == ["quantity_adjusted"]
     assert answer.purchase.lines[0].quantity == 3
-    assert shop.counts("mug") == (0, 3, 0)
+    assert shop.unit_counts("mug") == (0, 3, 0)
 
 
 def test_when_all_units_are_held_the_next_lapse_is_told(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
     answer = shop.checkout.create(a_purchase_request(("mug", 1), key="other"), NOW + 2 * SECOND)
     assert isinstance(answer, NoPurchase)
-    assert said(answer) == ["all_held"]
+    assert message_codes(answer) == ["all_held"]
     reclaimable = (NOW // 1000 + 300 + 3) * 1000  # strictly after the two seconds that cover clocks that differ
     assert answer.messages[0].extra == {"next_lapse_at": rfc3339(reclaimable)}
 
 
 def test_sold_out_is_said_when_every_unit_is_sold(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    shop.paid(("mug", 1))
+    shop.put_drop("mug", stock=1)
+    shop.pay(("mug", 1))
     shop.stock.refresh(shop.shows.drop("mug").pool, now=NOW + SECOND)  # type: ignore[union-attr]
     answer = shop.checkout.create(a_purchase_request(("mug", 1), key="other"), NOW + 3 * SECOND)
-    assert said(answer) == ["out_of_stock"]
+    assert message_codes(answer) == ["out_of_stock"]
     assert isinstance(answer, NoPurchase)
 
 
 def test_a_lapsed_hold_goes_to_the_next_buyer(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
     later = NOW + 303 * SECOND
     second = shop.open_purchase(("mug", 1), key="other", now=later)
     assert second.lines[0].quantity == 1
-    assert shop.counts("mug", later) == (0, 1, 0)
+    assert shop.unit_counts("mug", later) == (0, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -107,57 +107,57 @@ def test_a_lapsed_hold_goes_to_the_next_buyer(shop: ShopFixture) -> None:
     ],
 )
 def test_outside_its_window_nothing_is_held(shop: ShopFixture, changes: dict[str, Any], code: str) -> None:
-    shop.drop("mug", stock=1, **changes)
+    shop.put_drop("mug", stock=1, **changes)
     answer = shop.checkout.create(a_purchase_request(("mug", 1)), NOW)
     assert isinstance(answer, NoPurchase)
-    assert said(answer) == [code]
-    assert shop.counts("mug") == (1, 0, 0)
+    assert message_codes(answer) == [code]
+    assert shop.unit_counts("mug") == (1, 0, 0)
 
 
 def test_an_unknown_drop_is_unavailable(shop: ShopFixture) -> None:
-    assert said(shop.checkout.create(a_purchase_request(("nothing", 1)), NOW)) == ["item_unavailable"]
+    assert message_codes(shop.checkout.create(a_purchase_request(("nothing", 1)), NOW)) == ["item_unavailable"]
 
 
 def test_what_can_be_had_is_held_and_the_rest_is_said(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     answer = shop.checkout.create(a_purchase_request(("nothing", 1), ("mug", 1)), NOW)
     assert isinstance(answer, CheckoutResult)
-    assert said(answer) == ["item_unavailable"]
+    assert message_codes(answer) == ["item_unavailable"]
     assert [line.drop_id for line in answer.purchase.lines] == ["mug"]
 
 
 def test_the_limit_of_a_buyer_cuts_the_quantity(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, limit_per_buyer=2)
+    shop.put_drop("mug", stock=9, limit_per_buyer=2)
     answer = shop.checkout.create(a_purchase_request(("mug", 3)), NOW)
     assert isinstance(answer, CheckoutResult)
-    assert said(answer) == ["limit_exceeded"]
-    assert shop.counts("mug") == (7, 2, 0)
+    assert message_codes(answer) == ["limit_exceeded"]
+    assert shop.unit_counts("mug") == (7, 2, 0)
 
 
 def test_more_units_are_a_further_hold_and_fewer_go_back(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=5)
+    shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 2))
     shop.checkout.update(purchase.id, a_purchase_request(("mug", 4), key="more"), NOW)
-    assert shop.counts("mug") == (1, 4, 0)
+    assert shop.unit_counts("mug") == (1, 4, 0)
     assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [2, 2]
     shop.checkout.update(purchase.id, a_purchase_request(("mug", 1), key="fewer"), NOW)
-    assert shop.counts("mug") == (4, 1, 0)
+    assert shop.unit_counts("mug") == (4, 1, 0)
     assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [1]
 
 
 def test_a_line_left_out_gives_its_units_back(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
-    shop.drop("bowl", stock=2)
+    shop.put_drop("mug", stock=2)
+    shop.put_drop("bowl", stock=2)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
     answer = shop.checkout.update(purchase.id, a_purchase_request(("bowl", 1), key="update"), NOW)
     assert isinstance(answer, CheckoutResult)
     assert [line.drop_id for line in answer.purchase.lines] == ["bowl"]
-    assert shop.counts("mug") == (2, 0, 0)
-    assert shop.counts("bowl") == (1, 1, 0)
+    assert shop.unit_counts("mug") == (2, 0, 0)
+    assert shop.unit_counts("bowl") == (1, 1, 0)
 
 
 def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
-    shop.drop("mug")
+    shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     change = a_purchase_request(key="update", buyer=None, destination=NEW_YORK)
     answer = shop.checkout.update(purchase.id, change, NOW)
@@ -168,62 +168,62 @@ def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
 
 
 def test_an_update_repeated_is_carried_out_once(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=5)
+    shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     change = a_purchase_request(("mug", 2), key="update")
     shop.checkout.update(purchase.id, change, NOW)
     shop.checkout.update(purchase.id, change, NOW)
     assert shop.read(purchase.id).version == 2
-    assert shop.counts("mug") == (3, 2, 0)
+    assert shop.unit_counts("mug") == (3, 2, 0)
 
 
 def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
+    shop.put_drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     answer = shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
     assert isinstance(answer, CheckoutResult)
-    assert said(answer) == ["all_held"]
+    assert message_codes(answer) == ["all_held"]
     assert answer.purchase.lines[0].quantity == 2
 
 
 def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=5)
+    shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
-    shop.drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
+    shop.put_drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
     answer = shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
     assert isinstance(answer, CheckoutResult)
     assert [(one.code, one.path) for one in answer.messages] == [("price_changed", "$.line_items[0]")]
     assert answer.purchase.lines == purchase.lines
-    assert shop.counts("mug") == (4, 1, 0)
+    assert shop.unit_counts("mug") == (4, 1, 0)
 
 
 def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=5)
+    shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
-    shop.drop("mug", stock=5, unit_price={"amount": 900, "currency": "GBP"})
+    shop.put_drop("mug", stock=5, unit_price={"amount": 900, "currency": "GBP"})
     answer = shop.checkout.update(purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
     assert isinstance(answer, CheckoutResult)
-    assert said(answer) == []
+    assert message_codes(answer) == []
     assert (answer.purchase.lines[0].unit_price, answer.purchase.totals.subtotal) == (900, 3 * 900)
-    assert shop.counts("mug") == (2, 3, 0)
+    assert shop.unit_counts("mug") == (2, 3, 0)
 
 
 def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
+    shop.put_drop("mug", stock=2)
     with pytest.raises(BadInput) as refusal:
         shop.checkout.create(a_purchase_request(("mug", 1), shipping_option="teleport"), NOW)
     assert refusal.value.field == "$.fulfillment.methods[0].groups[0].selected_option_id"
-    assert shop.counts("mug") == (2, 0, 0)
+    assert shop.unit_counts("mug") == (2, 0, 0)
 
 
 def test_a_chosen_shipping_option_is_obeyed(shop: ShopFixture) -> None:
-    shop.drop("mug")
+    shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1), shipping_option="express")
     assert purchase.totals.shipping == 795
 
 
 def test_what_is_missing_is_named(shop: ShopFixture) -> None:
-    shop.drop("mug")
+    shop.put_drop("mug")
     answer = shop.checkout.create(a_purchase_request(("mug", 1), buyer=Buyer(), destination=None), NOW)
     assert [(m.code, m.path) for m in answer.messages] == [
         ("missing", "$.buyer.email"),
@@ -232,20 +232,20 @@ def test_what_is_missing_is_named(shop: ShopFixture) -> None:
 
 
 def test_cancelling_gives_the_units_back_once(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
+    shop.put_drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     for _ in range(2):
         answer = shop.checkout.cancel(purchase.id, PLATFORM, "cancel-1", "", NOW)
         assert isinstance(answer, CheckoutResult)
         assert answer.purchase.state is PurchaseState.CANCELLED
-    assert shop.counts("mug") == (2, 0, 0)
+    assert shop.unit_counts("mug") == (2, 0, 0)
     refused = shop.checkout.update(purchase.id, a_purchase_request(("mug", 1), key="late"), NOW)
-    assert said(refused) == ["already_canceled"]
-    assert shop.counts("mug") == (2, 0, 0)
+    assert message_codes(refused) == ["already_canceled"]
+    assert shop.unit_counts("mug") == (2, 0, 0)
 
 
 def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     cart = shop.open_purchase(("mug", 2), as_cart=True, buyer=None, destination=None)
     assert cart.is_cart
     change = a_purchase_request(("mug", 1), key="convert", cart_id=cart.id, destination=LONDON)
@@ -266,4 +266,4 @@ def test_nothing_is_known_under_an_unknown_id(shop: ShopFixture) -> None:
         shop.checkout.cancel("B" * 22, PLATFORM, "k", "", NOW),
         shop.checkout.create(a_purchase_request(("mug", 1), cart_id="B" * 22), NOW),
     ):
-        assert said(answer) == ["not_found"]
+        assert message_codes(answer) == ["not_found"]

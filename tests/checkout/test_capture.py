@@ -18,20 +18,20 @@ from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchas
 from tests.checkout.conftest import ShopFixture, once
 
 
-def said(answer: CheckoutResult | NoPurchase) -> list[str]:
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
 def test_completing_freezes_the_purchase_and_sells_its_units(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    placed = shop.placed(("mug", 2))
+    shop.put_drop("mug", stock=3)
+    placed = shop.place(("mug", 2))
     assert (placed.state, placed.attempt, placed.epoch, placed.version) == (PurchaseState.PLACED, 1, 1, 2)
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    placed = shop.placed(("mug", 2))
+    shop.put_drop("mug", stock=3)
+    placed = shop.place(("mug", 2))
     for _ in range(3):
         shop.checkout.process_payment(placed.id, 1, NOW)
     paid = shop.read(placed.id)
@@ -39,59 +39,59 @@ def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
     assert paid.payment is not None
     assert (paid.payment.token, paid.payment.failure) == (None, None)
     assert isinstance(shop.gateway.find(paid.id, 1, now=NOW), Captured)
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def test_completing_again_with_the_same_key_tells_how_it_stands(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
     answer = shop.checkout.complete(paid.id, a_complete_request(key="pay-key-1"), NOW)
     assert isinstance(answer, CheckoutResult)
     assert answer.purchase == paid
     with pytest.raises(Conflict):
         shop.checkout.complete(paid.id, a_complete_request("declined", key="pay-key-1"), NOW)
     other = shop.checkout.complete(paid.id, a_complete_request(key="pay-2"), NOW)
-    assert said(other) == ["already_completed"]
+    assert message_codes(other) == ["already_completed"]
     assert shop.read(paid.id) == paid
 
 
 def test_a_placed_purchase_is_neither_updated_nor_cancelled(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    placed = shop.placed(("mug", 1))
-    assert said(shop.checkout.update(placed.id, a_purchase_request(("mug", 2), key="late"), NOW)) == [
+    shop.put_drop("mug", stock=3)
+    placed = shop.place(("mug", 1))
+    assert message_codes(shop.checkout.update(placed.id, a_purchase_request(("mug", 2), key="late"), NOW)) == [
         "complete_in_progress"
     ]
-    assert said(shop.checkout.cancel(placed.id, PLATFORM, "c", "", NOW)) == ["complete_in_progress"]
+    assert message_codes(shop.checkout.cancel(placed.id, PLATFORM, "c", "", NOW)) == ["complete_in_progress"]
     assert shop.read(placed.id) == placed
-    assert shop.counts("mug") == (2, 0, 1)
+    assert shop.unit_counts("mug") == (2, 0, 1)
 
 
 def test_an_incomplete_purchase_is_not_placed(shop: ShopFixture) -> None:
-    shop.drop("mug")
+    shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1), destination=None)
     answer = shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-    assert said(answer) == ["missing"]
+    assert message_codes(answer) == ["missing"]
     assert shop.read(purchase.id) == purchase
 
 
 def test_a_decline_opens_the_purchase_again_with_its_units_held(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="declined")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="declined")
     shop.checkout.process_payment(placed.id, 1, NOW)
     opened = shop.read(placed.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
     assert (opened.payment.failure, opened.payment.token) == ("card_declined", None)
-    assert shop.counts("mug") == (0, 1, 0)
+    assert shop.unit_counts("mug") == (0, 1, 0)
     retried = shop.checkout.complete(placed.id, a_complete_request("ok", "pay-again"), NOW + SECOND)
     assert isinstance(retried, CheckoutResult)
     shop.checkout.process_payment(placed.id, 2, NOW + SECOND)
     assert shop.read(placed.id).state is PurchaseState.PAID
-    assert shop.counts("mug") == (0, 0, 1)
+    assert shop.unit_counts("mug") == (0, 0, 1)
 
 
 def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     for attempt in range(1, 21):
         shop.checkout.complete(purchase.id, a_complete_request("declined", f"pay-{attempt}"), NOW)
@@ -102,22 +102,22 @@ def test_attempts_to_pay_are_bounded(shop: ShopFixture) -> None:
     assert [(one.code, one.severity) for one in answer.messages] == [("payment_failed", "unrecoverable")]
     assert shop.read(purchase.id) == before
     shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
-    assert shop.counts("mug") == (1, 0, 0)
+    assert shop.unit_counts("mug") == (1, 0, 0)
 
 
 def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="declined")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="declined")
     shop.checkout.process_payment(placed.id, 1, NOW)
     opened = shop.read(placed.id)
     shop.checkout.process_payment(placed.id, 1, NOW)
     assert shop.read(placed.id) == opened
-    assert shop.counts("mug") == (0, 1, 0)
+    assert shop.unit_counts("mug") == (0, 1, 0)
 
 
 def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="capture_refused")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="capture_refused")
     shop.checkout.cancel(placed.id, PLATFORM, "too-late", "", NOW)
     shop.checkout.process_payment(placed.id, 1, NOW)
     again = shop.checkout.complete(placed.id, a_complete_request("declined", "pay-again"), NOW)
@@ -133,7 +133,7 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
 def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
@@ -153,8 +153,8 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
 
 
 def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.drop("mug", stock=1)
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug", stock=1)
+    paid = shop.pay(("mug", 1))
     counted: list[str] = []
     monkeypatch.setattr(ending, "count", counted.append)
     shop.checkout.process_payment(paid.id, 1, NOW)
@@ -162,7 +162,7 @@ def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeyp
 
 
 def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     monkeypatch.setattr(Stock, "commit", lambda *_: Gone())
     placed = shop.checkout.complete(purchase.id, a_complete_request(), NOW)
@@ -180,37 +180,37 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, m
 
 
 def test_after_a_decline_the_units_lapse_by_themselves(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="declined")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="declined")
     shop.checkout.process_payment(placed.id, 1, NOW)
     later = NOW + 10 * MINUTE
     assert shop.open_purchase(("mug", 1), key="other", now=later).lines[0].quantity == 1
 
 
 def test_a_declined_purchase_can_be_cancelled(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="declined")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="declined")
     shop.checkout.process_payment(placed.id, 1, NOW)
     shop.checkout.cancel(placed.id, PLATFORM, "cancel", "", NOW)
-    assert shop.counts("mug") == (1, 0, 0)
+    assert shop.unit_counts("mug") == (1, 0, 0)
 
 
 def test_a_silent_provider_is_asked_again_and_charges_once(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="timeout")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="timeout")
     with pytest.raises(OutcomeUnknownError):
         shop.checkout.process_payment(placed.id, 1, NOW)
     assert shop.read(placed.id).state is PurchaseState.PLACED
     shop.checkout.process_payment(placed.id, 1, NOW + SECOND)
     paid = shop.read(placed.id)
     assert (paid.state, paid.epoch) == (PurchaseState.PAID, 2)
-    assert shop.counts("mug") == (0, 0, 1)
+    assert shop.unit_counts("mug") == (0, 0, 1)
 
 
 def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.drop("mug", stock=2)
+    shop.put_drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     real = type(shop.stock).commit
 
@@ -221,17 +221,17 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
     with pytest.raises(SystemExit):
         shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     monkeypatch.setattr(type(shop.stock), "commit", real)
-    assert shop.counts("mug") == (0, 2, 0)
+    assert shop.unit_counts("mug") == (0, 2, 0)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
-    assert shop.counts("mug") == (0, 0, 2)
+    assert shop.unit_counts("mug") == (0, 0, 2)
 
 
 def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.drop("mug", stock=1)
-    shop.drop("bowl", stock=1)
+    shop.put_drop("mug", stock=1)
+    shop.put_drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
     real = type(shop.stock).commit
 
@@ -250,14 +250,14 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     assert opened.payment is not None
     assert opened.payment.failure == "out_of_stock"
     assert shop.gateway.find(purchase.id, 1, now=later) is None
-    assert shop.counts("bowl", later) == (0, 1, 0)
+    assert shop.unit_counts("bowl", later) == (0, 1, 0)
     again = shop.checkout.complete(purchase.id, a_complete_request(key="pay-again"), later + SECOND)
-    assert said(again) == ["all_held", "hold_lapsed"]
+    assert message_codes(again) == ["all_held", "hold_lapsed"]
     assert shop.read(purchase.id) == opened
 
 
 def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
     shop.checkout.complete(purchase.id, a_complete_request(), later)
@@ -266,8 +266,8 @@ def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
 
 
 def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
-    placed = shop.placed(("mug", 1))
+    shop.put_drop("mug", stock=2)
+    placed = shop.place(("mug", 1))
     enqueued: list[tuple[str, int]] = []
     shop.checkout.recover_orders(
         lambda purchase_id, attempt: enqueued.append((purchase_id, attempt)), NOW + 30 * SECOND

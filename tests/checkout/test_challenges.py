@@ -14,8 +14,8 @@ DEADLINE = NOW + CHALLENGE_SECONDS * SECOND
 
 
 def awaiting_authentication(shop: ShopFixture, stock: int = 1) -> Purchase:
-    shop.drop("mug", stock=stock)
-    placed = shop.placed(("mug", 1), token="requires_action")
+    shop.put_drop("mug", stock=stock)
+    placed = shop.place(("mug", 1), token="requires_action")
     assert shop.checkout.process_payment(placed.id, 1, NOW) == AUTHENTICATION_POLL_SECONDS
     return shop.read(placed.id)
 
@@ -27,7 +27,7 @@ def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture
     assert waiting.payment.deadline == DEADLINE
     assert waiting.payment.token is None
     assert waiting.payment.action_url == f"/sandbox/challenges/{waiting.id}/1"
-    assert shop.counts("mug") == (0, 1, 0)
+    assert shop.unit_counts("mug") == (0, 1, 0)
     (said,) = current_result(waiting, NOW).messages
     assert (said.code, said.severity) == ("authentication_required", "requires_buyer_review")
 
@@ -41,7 +41,7 @@ def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
     paid = shop.read(waiting.id)
     assert paid.state is PurchaseState.PAID
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Captured)
-    assert shop.counts("mug") == (0, 0, 1)
+    assert shop.unit_counts("mug") == (0, 0, 1)
 
 
 def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
@@ -52,7 +52,7 @@ def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
     assert opened.payment.failure == "authentication_failed"
-    assert shop.counts("mug") == (0, 1, 0)
+    assert shop.unit_counts("mug") == (0, 1, 0)
     assert isinstance(
         shop.checkout.complete(waiting.id, a_complete_request("ok", "again"), NOW + MINUTE), CheckoutResult
     )
@@ -86,12 +86,12 @@ def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: S
     shop.checkout.process_payment(waiting.id, 1, DEADLINE + 4 * SECOND)
     assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Declined)
-    assert shop.counts("mug", DEADLINE + 4 * SECOND) == (0, 1, 0)
+    assert shop.unit_counts("mug", DEADLINE + 4 * SECOND) == (0, 1, 0)
 
 
 def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    placed = shop.placed(("mug", 1), token="requires_action")
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="requires_action")
     late = placed.lines[0].max_hold_until * SECOND - 30 * SECOND
     assert shop.checkout.process_payment(placed.id, 1, late) is None
     opened = shop.read(placed.id)

@@ -12,7 +12,7 @@ from chalicelib.checkout import PurchaseState
 from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
-from tests.checkout.conftest import ShopFixture, shop_on
+from tests.checkout.conftest import ShopFixture, a_shop
 from tests.conftest import EngineAccount
 
 pytestmark = pytest.mark.engine
@@ -47,10 +47,10 @@ class Meter:
 
 
 def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
+    shop = a_shop(engine.tables())
     meter = Meter(shop)
     with meter.measured() as writes:
-        shop.drop("mug", stock=24)
+        shop.put_drop("mug", stock=24)
         shop.stock.lay_out("mug", [24], NOW)
     assert ("TransactWriteItems", "commerce") in [(operation, table) for operation, table, _ in writes]
     assert ("PutItem", "refused", 1.0) in writes
@@ -58,8 +58,8 @@ def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -
 
 def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) -> None:
     everything = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
-    shop = shop_on(engine.tables(), risk_rules=everything)
-    shop.drop("mug", stock=200)
+    shop = a_shop(engine.tables(), risk_rules=everything)
+    shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     with meter.measured() as creating:
         purchase = shop.open_purchase(("mug", 1))
@@ -75,9 +75,9 @@ def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) 
 
 
 def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
+    shop = a_shop(engine.tables())
     assert isinstance(shop.gateway, SandboxGateway)
-    shop.drop("mug", stock=200)
+    shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     with meter.measured() as writes:
         purchase = shop.open_purchase(("mug", 1))
@@ -100,8 +100,8 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine
 
 
 def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200, limit_per_buyer=2)
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200, limit_per_buyer=2)
     meter = Meter(shop)
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1))
@@ -143,43 +143,43 @@ LIMITED = ("PutItem", "commerce", 1.0)
 
 
 def test_a_discount_without_budget_costs_no_write(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200)
-    shop.discount("WELCOME10")
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200)
+    shop.put_discount("WELCOME10")
     assert whole_order(shop, "WELCOME10") == PLAIN
 
 
 def test_a_budget_costs_two_write_units_more(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200)
-    shop.discount("WELCOME10", budget_uses=100)
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200)
+    shop.put_discount("WELCOME10", budget_uses=100)
     assert whole_order(shop, "WELCOME10") == [*PLAIN[:2], RESERVED, *PLAIN[2:4], CONSUMED, PLAIN[4]]
 
 
 def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200)
-    shop.discount("WELCOME10", budget_uses=100, limit_per_buyer=1)
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200)
+    shop.put_discount("WELCOME10", budget_uses=100, limit_per_buyer=1)
     writes = whole_order(shop, "WELCOME10")
     assert writes == [*PLAIN[:2], LIMITED, RESERVED, *PLAIN[2:4], CONSUMED, PLAIN[4]]
     assert sum(units for _, _, units in writes) == 8
 
 
 def test_a_second_budget_costs_two_write_units_more_again(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200)
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200)
     money: dict[str, Any] = {
         "max_amount": {"amount": 500, "currency": "GBP"},
         "budget_amount": {"amount": 50_000, "currency": "GBP"},
     }
-    shop.discount("WELCOME10", budget_uses=100, **money)
+    shop.put_discount("WELCOME10", budget_uses=100, **money)
     assert sum(units for _, _, units in whole_order(shop, "WELCOME10")) == 9
 
 
 def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200)
-    shop.discount("WELCOME10", budget_uses=1)
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200)
+    shop.put_discount("WELCOME10", budget_uses=1)
     whole_order(shop, "WELCOME10")
     offered = shop.checkout.discounts.find("WELCOME10", NOW)
     assert offered is not None
@@ -196,9 +196,9 @@ def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount)
 def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_where_there_is_no_room(
     engine: EngineAccount,
 ) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200, limit_per_buyer=2)
-    shop.placed(("mug", 1), key="first")
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200, limit_per_buyer=2)
+    shop.place(("mug", 1), key="first")
     second, third = (shop.open_purchase(("mug", 1), key=key) for key in ("second", "third"))
     meter = Meter(shop)
     with meter.measured() as counted:
@@ -212,11 +212,11 @@ def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_
 
 def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(engine: EngineAccount) -> None:
     rules = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
-    shop = shop_on(engine.tables(), risk_rules=rules)
-    shop.drop("mug", stock=200)
+    shop = a_shop(engine.tables(), risk_rules=rules)
+    shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     for key, of_the_drop in (("first", ["refused", "commerce"]), ("second", ["commerce"])):
-        placed = shop.placed(("mug", 1), token="declined_4242", key=key)
+        placed = shop.place(("mug", 1), token="declined_4242", key=key)
         with meter.measured() as declining:
             shop.checkout.process_payment(placed.id, 1, NOW)
         own_writes = [write for write in declining if write[1] != "sandbox"]
@@ -231,9 +231,9 @@ def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(en
 
 
 def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) -> None:
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=1)
-    shop.paid(("mug", 1))
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=1)
+    shop.pay(("mug", 1))
     drop = shop.shows.drop("mug")
     assert drop is not None
     shop.stock.refresh(drop.pool, now=NOW + 1_500)

@@ -13,8 +13,8 @@ from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Declined, SandboxGateway, reusable_instrument
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.checkout.builders import NEW_YORK, NOW, a_complete_request
-from tests.checkout.conftest import ShopFixture, once, shop_on
-from tests.checkout.test_basket import said
+from tests.checkout.conftest import ShopFixture, a_shop, once
+from tests.checkout.test_basket import message_codes
 from tests.conftest import Tables
 
 LIMITS = DeclineLimits(instrument=2, email=3, address=4, window=HOUR)
@@ -23,8 +23,8 @@ RULES = RiskRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, 
 
 @pytest.fixture
 def shop(tables: Tables) -> ShopFixture:
-    shop = shop_on(tables, risk_rules=RULES)
-    shop.drop("mug", stock=40)
+    shop = a_shop(tables, risk_rules=RULES)
+    shop.put_drop("mug", stock=40)
     return shop
 
 
@@ -39,12 +39,14 @@ def attempt_payment(shop: ShopFixture, key: str, token: str = "declined", now: I
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
     assert isinstance(answer, CheckoutResult)
-    assert answer.purchase.state is PurchaseState.PLACED, said(answer)
+    assert answer.purchase.state is PurchaseState.PLACED, message_codes(answer)
     shop.checkout.process_payment(purchase.id, answer.purchase.attempt, now)
     return shop.read(purchase.id)
 
 
-def completed(shop: ShopFixture, key: str, token: str = "ok", now: Instant = NOW, **who: Any) -> CheckoutResult:
+def complete_new_purchase(
+    shop: ShopFixture, key: str, token: str = "ok", now: Instant = NOW, **who: Any
+) -> CheckoutResult:
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"pay-{key}"), now)
     assert isinstance(answer, CheckoutResult)
@@ -68,44 +70,51 @@ def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop:
     before = snapshot(shop)
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", "pay-again"), NOW + 3)
     assert isinstance(answer, CheckoutResult)
-    assert (answer.purchase, said(answer)) == (purchase, ["too_many_attempts"])
+    assert (answer.purchase, message_codes(answer)) == (purchase, ["too_many_attempts"])
     assert answer.messages[0].extra == {"retry_after_ms": HOUR - 3}
     assert answer.messages[0].severity == "recoverable"
     assert snapshot(shop) == before
     later = NOW + HOUR
-    assert said(completed(shop, "later", now=later)) == []
+    assert message_codes(complete_new_purchase(shop, "later", now=later)) == []
     placed = shop.checkout.complete(purchase.id, a_complete_request("ok", "pay-again"), later)
     assert isinstance(placed, CheckoutResult)
-    assert (placed.purchase.state, said(placed)) == (PurchaseState.PLACED, [])
+    assert (placed.purchase.state, message_codes(placed)) == (PurchaseState.PLACED, [])
 
 
 def test_each_kind_is_counted_by_itself(shop: ShopFixture) -> None:
     for number in range(2):
         attempt_payment(shop, f"card-{number}", "declined_4242", **another_buyer(number))
-    assert said(completed(shop, "a", "ok_4242", **another_buyer(9))) == []  # another token, as far as anybody can tell
-    assert said(completed(shop, "b", "declined_4242", **another_buyer(8))) == ["too_many_attempts"]
+    assert (
+        message_codes(complete_new_purchase(shop, "a", "ok_4242", **another_buyer(9))) == []
+    )  # another token, as far as anybody can tell
+    assert message_codes(complete_new_purchase(shop, "b", "declined_4242", **another_buyer(8))) == ["too_many_attempts"]
     for number in range(3):
         attempt_payment(
             shop, f"mail-{number}", **another_buyer(20 + number) | {"buyer": Buyer(email=" Eve@Example.com ")}
         )
-    assert said(completed(shop, "c", **another_buyer(30) | {"buyer": Buyer(email="eve@example.com")})) == [
-        "too_many_attempts"
-    ]
+    assert message_codes(
+        complete_new_purchase(shop, "c", **another_buyer(30) | {"buyer": Buyer(email="eve@example.com")})
+    ) == ["too_many_attempts"]
     for number in range(4):
         home = Destination(
             street_address="1 High St.", extended_address=f"Flat {number}", postal_code="LS1 1AA", address_country="GB"
         )
         attempt_payment(shop, f"home-{number}", **another_buyer(40 + number) | {"destination": home})
     same = Destination(street_address="1 HIGH ST", postal_code="ls11aa", address_country="GB")
-    assert said(completed(shop, "d", **another_buyer(50) | {"destination": same})) == ["too_many_attempts"]
+    assert message_codes(complete_new_purchase(shop, "d", **another_buyer(50) | {"destination": same})) == [
+        "too_many_attempts"
+    ]
     abroad = same.model_copy(update={"address_country": "FR"})
-    assert said(completed(shop, "e", **another_buyer(51) | {"destination": abroad})) == []
+    assert message_codes(complete_new_purchase(shop, "e", **another_buyer(51) | {"destination": abroad})) == []
 
 
 def test_somebody_else_is_not_refused(shop: ShopFixture) -> None:
     for number in range(3):
         attempt_payment(shop, f"k{number}")
-    assert said(completed(shop, "other", buyer=Buyer(email="bob@example.com"), destination=NEW_YORK)) == []
+    assert (
+        message_codes(complete_new_purchase(shop, "other", buyer=Buyer(email="bob@example.com"), destination=NEW_YORK))
+        == []
+    )
 
 
 def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> None:
@@ -116,7 +125,7 @@ def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> 
 
 
 def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
-    shop.drop("jug", stock=1)
+    shop.put_drop("jug", stock=1)
     purchase = shop.open_purchase(("jug", 1))
     shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     placed = shop.read(purchase.id)
@@ -137,7 +146,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
 
 
 def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
-    placed = shop.placed(("mug", 1))
+    placed = shop.place(("mug", 1))
     shop.gateway.void(f"sbx_{placed.id}#1", attempt=1, now=NOW)
     shop.checkout.process_payment(placed.id, 1, NOW)
     ended = shop.read(placed.id)
@@ -148,7 +157,7 @@ def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
 
 
 def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: ShopFixture) -> None:
-    placed = shop.placed(("mug", 1), token="declined_4242")
+    placed = shop.place(("mug", 1), token="declined_4242")
     assert placed.payment is not None
     assert {one[0] for one in placed.payment.velocity_keys} == {"i", "e", "a"}
     shop.checkout.process_payment(placed.id, 1, NOW)
@@ -163,7 +172,7 @@ def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended
 
 
 def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed = shop.placed(("mug", 1), token="declined")
+    placed = shop.place(("mug", 1), token="declined")
     once(monkeypatch, SandboxGateway, "authorise", before=lambda: shop.checkout.process_payment(placed.id, 1, NOW))
     with pytest.raises(WriteConflict):
         shop.checkout.process_payment(placed.id, 1, NOW)
@@ -176,7 +185,7 @@ def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monk
 
 
 def place_many(shop: ShopFixture, times: int, token: str = "declined") -> list[Purchase]:
-    return [shop.placed(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
+    return [shop.place(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
 
 
 def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
@@ -193,7 +202,7 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
     asked = {item["pk"]["S"] for item in shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]}
     assert {name.partition("#")[0] for name in asked} >= {one.id for one in together[:3]}
     assert all(shop.gateway.find(one.id, 1, now=NOW) is None for one in together[3:])
-    assert shop.counts("mug") == (34, 6, 0)
+    assert shop.unit_counts("mug") == (34, 6, 0)
     assert counted == ["attempts_refused_email"] * 3
     assert shop.checkout.risk.drop_risk("mug").declines == 3
 

@@ -13,7 +13,7 @@ from tests.checkout.conftest import SHOP_CURRENCY, SHOW, ShopFixture
 GBP = {"currency": SHOP_CURRENCY}
 
 
-def said(answer: CheckoutResult | NoPurchase) -> list[str]:
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
@@ -22,7 +22,7 @@ def open_with_codes(shop: ShopFixture, *codes: str, key: str = "key-1", now: Ins
     return shop.open_purchase(("mug", 1), key=key, now=now, discount_codes=codes, **changes)
 
 
-def completed(
+def complete_purchase(
     shop: ShopFixture, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW
 ) -> CheckoutResult:
     answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"{key}-{purchase.id}"), now)
@@ -30,7 +30,9 @@ def completed(
     return answer
 
 
-def updated(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any) -> CheckoutResult:
+def update_purchase(
+    shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any
+) -> CheckoutResult:
     answer = shop.checkout.update(purchase.id, a_purchase_request(key=key, **changes), now)
     assert isinstance(answer, CheckoutResult)
     return answer
@@ -44,15 +46,15 @@ def buyer(number: int) -> Buyer:
 
 
 def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.discount()
+    shop.put_drop("mug", stock=3)
+    shop.put_discount()
     purchase = open_with_codes(shop, " Ten")
     (line,) = purchase.lines
     assert (line.gross, line.discount, line.price, line.tax) == (1_275, 128, 1_147, 191)
     totals = purchase.totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 128, 395, 1_542)
     assert [(one.code, one.title, one.parts) for one in purchase.discounts] == [("TEN", "The ten", (128,))]
-    completed(shop, purchase)
+    complete_purchase(shop, purchase)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     (payment,) = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]
@@ -60,28 +62,28 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFix
 
 
 def test_tax_on_top_is_on_what_is_left(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.discount(percent_bps=None, amount={"amount": 275, **GBP})
+    shop.put_drop("mug", stock=3)
+    shop.put_discount(percent_bps=None, amount={"amount": 275, **GBP})
     totals = open_with_codes(shop, "TEN", destination=NEW_YORK).totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 275, 995, 1_995)
 
 
 def test_codes_replace_those_before_and_none_clears_them(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.discount("ten")
-    shop.discount("five", percent_bps=500)
+    shop.put_drop("mug", stock=3)
+    shop.put_discount("ten")
+    shop.put_discount("five", percent_bps=500)
     purchase = open_with_codes(shop, "TEN")
-    five = updated(shop, purchase, "k2", discount_codes=("FIVE",)).purchase
+    five = update_purchase(shop, purchase, "k2", discount_codes=("FIVE",)).purchase
     assert ([one.code for one in five.discounts], five.totals.discount) == (["FIVE"], 64)
-    same = updated(shop, purchase, "k3").purchase
+    same = update_purchase(shop, purchase, "k3").purchase
     assert (same.discount_codes, same.totals) == (("FIVE",), five.totals)
-    none = updated(shop, purchase, "k4", discount_codes=()).purchase
+    none = update_purchase(shop, purchase, "k4", discount_codes=()).purchase
     assert (none.discount_codes, none.discounts, none.totals.discount, none.lines[0].discount) == ((), (), 0, 0)
 
 
 def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.discount()
+    shop.put_drop("mug", stock=3)
+    shop.put_discount()
     cart = open_with_codes(shop, "TEN", as_cart=True, destination=None)
     answer = shop.checkout.create(a_purchase_request(key="convert", cart_id=cart.id), NOW)
     assert isinstance(answer, CheckoutResult)
@@ -89,12 +91,12 @@ def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None
 
 
 def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.discount()
-    shop.discount("gone", ends_at=rfc3339(NOW))
-    shop.discount("soon", starts_at=rfc3339(NOW + 1))
-    shop.discount("rich", minimum_subtotal={"amount": 1_276, **GBP})
-    shop.discount("beside")
+    shop.put_drop("mug", stock=3)
+    shop.put_discount()
+    shop.put_discount("gone", ends_at=rfc3339(NOW))
+    shop.put_discount("soon", starts_at=rfc3339(NOW + 1))
+    shop.put_discount("rich", minimum_subtotal={"amount": 1_276, **GBP})
+    shop.put_discount("beside")
     purchase = open_with_codes(shop, "TEN", "GONE", "SOON", "RICH", "BESIDE", "nope", "ten", "a/b")
     answer = shop.checkout.find(purchase.id, NOW)
     assert {message.path: (message.code, message.extra.get("reason")) for message in answer.messages} == {
@@ -111,11 +113,11 @@ def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixtur
 
 
 def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.discount("launch", automatic=True, show_id=SHOW, percent_bps=2_000)
+    shop.put_drop("mug", stock=3)
+    shop.put_discount("launch", automatic=True, show_id=SHOW, percent_bps=2_000)
     purchase = shop.open_purchase(("mug", 1))
     assert [(one.code, one.automatic, one.amount) for one in purchase.discounts] == [("LAUNCH", True, 255)]
-    completed(shop, purchase)
+    complete_purchase(shop, purchase)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals.discount, budget_holds_of(paid)) == (PurchaseState.PAID, 255, [])
@@ -125,41 +127,44 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
 
 
 def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9)
-    shop.discount(limit_per_buyer=1)
+    shop.put_drop("mug", stock=9)
+    shop.put_discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
-    completed(shop, first)
-    refused = completed(shop, second)
-    assert said(refused) == ["totals_changed", "discount_code_user_ineligible"]
+    complete_purchase(shop, first)
+    refused = complete_purchase(shop, second)
+    assert message_codes(refused) == ["totals_changed", "discount_code_user_ineligible"]
     assert refused.messages[1].extra == {"reason": "limit_reached"}
     other = open_with_codes(shop, "TEN", key="c", buyer=buyer(1))
-    assert completed(shop, other).purchase.totals.discount == 128
-    assert completed(shop, second, key="agreed").purchase.totals.discount == 0
+    assert complete_purchase(shop, other).purchase.totals.discount == 128
+    assert complete_purchase(shop, second, key="agreed").purchase.totals.discount == 0
 
 
 def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, hold_seconds=3_600)
-    shop.discount(limit_per_buyer=1)
+    shop.put_drop("mug", stock=9, hold_seconds=3_600)
+    shop.put_discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
-    completed(shop, first, "declined")
+    complete_purchase(shop, first, "declined")
     shop.checkout.process_payment(first.id, 1, NOW)
-    assert said(completed(shop, second))[:1] == ["totals_changed"]
-    updated(shop, second, "ask-again", NOW + 3 * MINUTE, discount_codes=("TEN",))
-    assert completed(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128
+    assert message_codes(complete_purchase(shop, second))[:1] == ["totals_changed"]
+    update_purchase(shop, second, "ask-again", NOW + 3 * MINUTE, discount_codes=("TEN",))
+    assert complete_purchase(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128
 
 
 def test_a_code_that_ends_before_completion_shows_the_new_total(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9)
-    shop.discount(ends_at=rfc3339(NOW + MINUTE))
+    shop.put_drop("mug", stock=9)
+    shop.put_discount(ends_at=rfc3339(NOW + MINUTE))
     purchase = open_with_codes(shop, "TEN")
-    assert said(completed(shop, purchase, now=NOW + MINUTE)) == ["totals_changed", "discount_code_expired"]
-    assert completed(shop, purchase, key="agreed", now=NOW + MINUTE).purchase.totals.total == 1_670
+    assert message_codes(complete_purchase(shop, purchase, now=NOW + MINUTE)) == [
+        "totals_changed",
+        "discount_code_expired",
+    ]
+    assert complete_purchase(shop, purchase, key="agreed", now=NOW + MINUTE).purchase.totals.total == 1_670
 
 
 def test_a_cheaper_offer_at_completion_is_shown_before_it_is_charged(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9)
+    shop.put_drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
-    shop.discount("launch", automatic=True, show_id=SHOW, now=NOW)
-    answer = completed(shop, purchase, now=NOW + SECOND)
-    assert (said(answer), answer.purchase.totals.discount) == (["totals_changed"], 128)
-    assert completed(shop, purchase, key="agreed", now=NOW + SECOND).purchase.state is PurchaseState.PLACED
+    shop.put_discount("launch", automatic=True, show_id=SHOW, now=NOW)
+    answer = complete_purchase(shop, purchase, now=NOW + SECOND)
+    assert (message_codes(answer), answer.purchase.totals.discount) == (["totals_changed"], 128)
+    assert complete_purchase(shop, purchase, key="agreed", now=NOW + SECOND).purchase.state is PurchaseState.PLACED

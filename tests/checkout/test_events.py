@@ -58,8 +58,8 @@ def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def authenticated_purchase(shop: ShopFixture) -> Purchase:
-    shop.drop("mug")
-    placed = shop.placed(("mug", 1), token="requires_action")
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1), token="requires_action")
     shop.checkout.process_payment(placed.id, 1, NOW)
     assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
     return shop.read(placed.id)
@@ -72,19 +72,19 @@ def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFix
     for _ in range(2):
         assert shop.checkout.process_event("sandbox", event.id, NOW) is None
     assert shop.read(purchase.id).state is PurchaseState.PAID
-    assert shop.counts("mug") == (2, 0, 1)
+    assert shop.unit_counts("mug") == (2, 0, 1)
 
 
 def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
     assert shop.checkout.store_event(a_payment_event(paid, "captured"), NOW) == "known"
     assert shop.checkout.events.read("sandbox", "evt_captured") is None
 
 
 def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    placed = shop.placed(("mug", 1))
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1))
     assert receive(shop, a_payment_event(placed)) == IN_PROGRESS_RETRY_SECONDS
     assert shop.read(placed.id) == placed
     assert shop.checkout.process_event("sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
@@ -129,10 +129,10 @@ def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None
 
 
 def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9)
+    shop.put_drop("mug", stock=9)
     ends = set()
     for number, order in enumerate(permutations(range(3))):
-        placed = shop.placed(("mug", 1), token="requires_action", key=f"key-{number}")
+        placed = shop.place(("mug", 1), token="requires_action", key=f"key-{number}")
         shop.checkout.process_payment(placed.id, 1, NOW)
         assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
         events = [a_payment_event(placed, f"{what}-{number}") for what in ("authorised", "captured", "asked")]
@@ -140,12 +140,12 @@ def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
             receive(shop, events[index])
         ends.add(shop.read(placed.id).state)
     assert ends == {PurchaseState.PAID}
-    assert shop.counts("mug") == (3, 0, 6)
+    assert shop.unit_counts("mug") == (3, 0, 6)
 
 
 def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, counted: list[str]) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 2))
     for name in ("evt_a", "evt_b"):
         event = an_external_refund(paid, 700)
         receive(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
@@ -160,8 +160,8 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, c
 
 
 def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     receive(shop, an_external_refund(paid, refund.amount, refund.provider_id or ""))
     receive(shop, an_external_refund(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))

@@ -30,7 +30,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
         order_hold_channels=frozenset({"market"}),
     )
     held_shop = replace(shop, checkout=checkout)
-    held_shop.drop("mug")
+    held_shop.put_drop("mug")
     return held_shop
 
 
@@ -49,7 +49,7 @@ def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -
     assert held.payment is not None
     assert (held.payment.held_by, held.payment.deadline) == ("channel", NOW + MAX_ORDER_HOLD)
     assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
@@ -64,7 +64,7 @@ def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
     assert paid.state is PurchaseState.PAID
     assert paid.payment is not None
     assert (paid.payment.held_by, paid.payment.released_by) == ("channel", "ann")
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def authenticated_and_on_hold(shop: ShopFixture) -> str:
@@ -84,7 +84,7 @@ def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released
     shop.checkout.release_from_hold(purchase_id, "ann", NOW + MINUTE)
     shop.checkout.process_payment(purchase_id, 1, NOW + MINUTE)
     assert shop.read(purchase_id).state is PurchaseState.PAID
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(
@@ -98,7 +98,7 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
     assert purchase.state is PurchaseState.OPEN
     assert purchase.payment is not None
     assert purchase.payment.failure == "authorisation_expired"
-    assert shop.counts("mug") == (1, 2, 0)
+    assert shop.unit_counts("mug") == (1, 2, 0)
 
 
 def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
@@ -108,7 +108,7 @@ def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixtu
     assert shop.checkout.cancel_held_order(purchase_id, NOW + MINUTE) == given_up
     assert given_up.state is PurchaseState.CANCELLED
     assert shop.gateway.find(purchase_id, 1, now=NOW) == Declined(f"sbx_{purchase_id}#1", "voided")
-    assert shop.counts("mug") == (3, 0, 0)
+    assert shop.unit_counts("mug") == (3, 0, 0)
 
 
 def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
@@ -120,11 +120,11 @@ def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None
     assert enqueued == [(purchase_id, 1)]
     shop.checkout.process_payment(*enqueued[0], late)
     assert shop.read(purchase_id).state is PurchaseState.CANCELLED
-    assert shop.counts("mug", late) == (3, 0, 0)
+    assert shop.unit_counts("mug", late) == (3, 0, 0)
 
 
 def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: ShopFixture) -> None:
-    purchase = shop.placed(("mug", 1), key="other")
+    purchase = shop.place(("mug", 1), key="other")
     held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     assert shop.checkout.put_on_hold(purchase.id, "bob", NOW) == held
     shop.checkout.process_payment(purchase.id, 1, NOW)
@@ -136,7 +136,7 @@ def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: Sh
 
 
 def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixture) -> None:
-    purchase = shop.placed(("mug", 1), key="other")
+    purchase = shop.place(("mug", 1), key="other")
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.process_payment(purchase.id, 1, NOW)
@@ -150,7 +150,7 @@ def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixtur
 
 
 def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
-    paid = shop.paid(("mug", 1), key="other")
+    paid = shop.pay(("mug", 1), key="other")
     for refused in (shop.checkout.put_on_hold, shop.checkout.release_from_hold):
         with pytest.raises(Conflict):
             refused(paid.id, "ann", NOW)
@@ -168,7 +168,7 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker has looked after the goods; the giving up finds nothing to void; only then is money reserved."""
-    purchase = shop.placed(("mug", 1), key="other")
+    purchase = shop.place(("mug", 1), key="other")
 
     def given_up() -> None:
         shop.checkout.put_on_hold(purchase.id, "ann", NOW)
@@ -181,12 +181,12 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
     shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert shop.gateway.find(purchase.id, 1, now=NOW) == Declined(f"sbx_{purchase.id}#1", "voided")
-    assert shop.counts("mug") == (3, 0, 0)
+    assert shop.unit_counts("mug") == (3, 0, 0)
 
 
 def captured_and_on_hold(shop: ShopFixture) -> Purchase:
     """Captured, and held by an operator before "paid" was written."""
-    paid = shop.paid(("mug", 1), key="other")
+    paid = shop.pay(("mug", 1), key="other")
     assert paid.payment is not None
     payment = paid.payment.model_copy(update={"deadline": NOW + MAX_ORDER_HOLD, "held_by": "ann"})
     changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
@@ -199,9 +199,9 @@ def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) 
     held = captured_and_on_hold(shop)
     with pytest.raises(WriteConflict):
         shop.checkout.cancel_held_order(held.id, NOW)
-    assert shop.counts("mug") == (2, 0, 1)
+    assert shop.unit_counts("mug") == (2, 0, 1)
     shop.checkout.process_payment(held.id, 1, NOW)
-    assert (shop.read(held.id).state, shop.counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
+    assert (shop.read(held.id).state, shop.unit_counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
 
 
 def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
@@ -210,14 +210,14 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
     assert shop.read(held.id).state is PurchaseState.PAID
     for layout, hold in holds_of(held):
         shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
-    assert shop.counts("mug", NOW + MINUTE) == (2, 0, 1)
+    assert shop.unit_counts("mug", NOW + MINUTE) == (2, 0, 1)
 
 
 def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: ShopFixture) -> None:
-    purchase = shop.placed(("mug", 1), key="other")
+    purchase = shop.place(("mug", 1), key="other")
     held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     for layout, hold in holds_of(held):
         shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
-    assert (shop.read(purchase.id).state, shop.counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))
+    assert (shop.read(purchase.id).state, shop.unit_counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

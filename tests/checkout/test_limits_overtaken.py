@@ -15,27 +15,27 @@ from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture
 
 
-def completed(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
+def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
     return shop.checkout.complete(purchase.id, a_complete_request("ok", key), now)
 
 
 def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> int:
     """A completion of one unit waits before it counts; meanwhile the same purchase is raised to two and placed."""
-    shop.drop("mug", stock=9, limit_per_buyer=2)
+    shop.put_drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.open_purchase(("mug", 1), key="first")
     real = limits.count_against_limit
 
     def overtake(*arguments: Any) -> Any:
         monkeypatch.setattr("chalicelib.checkout.complete.count_against_limit", real)
         shop.checkout.update(purchase.id, a_purchase_request(("mug", 2), key="more"), NOW)
-        assert completed(shop, purchase, "pay-later").purchase.state is PurchaseState.PLACED
+        assert complete_purchase(shop, purchase, "pay-later").purchase.state is PurchaseState.PLACED
         return real(*arguments)
 
     monkeypatch.setattr("chalicelib.checkout.complete.count_against_limit", overtake)
     with pytest.raises(Conflict):
-        completed(shop, purchase, "pay-early")
-    completed(shop, shop.open_purchase(("mug", 1), key="second"), "pay-second")
-    return shop.counts("mug")[2]
+        complete_purchase(shop, purchase, "pay-early")
+    complete_purchase(shop, shop.open_purchase(("mug", 1), key="second"), "pay-second")
+    return shop.unit_counts("mug")[2]
 
 
 def test_a_completion_that_was_overtaken_does_not_lower_what_the_later_one_counted(
@@ -56,7 +56,7 @@ def units_had_while_one_is_between_counting_and_freezing(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, *, seconds: int
 ) -> int:
     """A lapsed hold still buys: its completion has counted; ``seconds`` later, before it freezes, another comes."""
-    shop.drop("mug", stock=9, limit_per_buyer=1)
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
     first = shop.open_purchase(("mug", 1), key="first")
     later = NOW + 6 * MINUTE
     second = shop.open_purchase(("mug", 1), key="second", now=later)
@@ -65,12 +65,12 @@ def units_had_while_one_is_between_counting_and_freezing(
 
     def overtake(*arguments: Any) -> Any:
         monkeypatch.setattr(store, "replace", real)
-        completed(shop, second, "pay-second", later + seconds * SECOND)
+        complete_purchase(shop, second, "pay-second", later + seconds * SECOND)
         return real(*arguments)
 
     monkeypatch.setattr(store, "replace", overtake)
-    completed(shop, first, "pay-first", later)
-    return shop.counts("mug", later)[2]
+    complete_purchase(shop, first, "pay-first", later)
+    return shop.unit_counts("mug", later)[2]
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 122])

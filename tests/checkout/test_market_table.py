@@ -19,8 +19,8 @@ from chalicelib.checkout import (
 from chalicelib.errors import BadInput
 from chalicelib.instants import SECOND
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
-from tests.checkout.conftest import ShopFixture, shop_on
-from tests.checkout.test_basket import said
+from tests.checkout.conftest import ShopFixture, a_shop
+from tests.checkout.test_basket import message_codes
 from tests.conftest import Tables
 
 LATER = NOW + 2 * SECOND
@@ -43,12 +43,12 @@ def table(tables: Tables) -> MarketTable:
 
 @pytest.fixture
 def shop(tables: Tables, table: MarketTable) -> ShopFixture:
-    shop = shop_on(tables, market_table=table)
-    shop.drop("mug", stock=9)
+    shop = a_shop(tables, market_table=table)
+    shop.put_drop("mug", stock=9)
     return shop
 
 
-def completed(shop: ShopFixture, purchase: Purchase, key: str = "pay-1", now: int = LATER) -> CheckoutResult:
+def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str = "pay-1", now: int = LATER) -> CheckoutResult:
     answer = shop.checkout.complete(purchase.id, a_complete_request("ok", key), now)
     assert isinstance(answer, CheckoutResult)
     return answer
@@ -145,7 +145,7 @@ def test_goods_go_nowhere_else_where_elsewhere_has_no_shipping(shop: ShopFixture
     answer = shop.checkout.create(
         a_purchase_request(("mug", 1), destination=paris.model_copy(update={"address_country": "FR"})), LATER
     )
-    assert said(answer) == ["address_undeliverable"]
+    assert message_codes(answer) == ["address_undeliverable"]
 
 
 # What a change means for who is buying.
@@ -167,20 +167,20 @@ CHANGES: dict[str, Markets] = {
 def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
     shop: ShopFixture, table: MarketTable, what: str
 ) -> None:
-    shop.drop("mug", stock=9, tax_category="mugs")
+    shop.put_drop("mug", stock=9, tax_category="mugs")
     purchase = shop.open_purchase(("mug", 1))
     assert purchase.totals.total == 1_275 + 395
     table.put(CHANGES[what], "ann", NOW)
-    answer = completed(shop, purchase)
-    assert said(answer)[0] == "totals_changed"
+    answer = complete_purchase(shop, purchase)
+    assert message_codes(answer)[0] == "totals_changed"
     assert answer.purchase.state is PurchaseState.OPEN
-    assert shop.counts("mug", LATER) == (8, 1, 0)
+    assert shop.unit_counts("mug", LATER) == (8, 1, 0)
     shown = shop.read(purchase.id)
     assert (shown.totals, shown.shipping_option) == (answer.purchase.totals, answer.purchase.shipping_option)
     assert (shown.totals, shown.shipping_option) != (purchase.totals, purchase.shipping_option)
-    agreed = completed(shop, shown, "pay-2")
+    agreed = complete_purchase(shop, shown, "pay-2")
     if what == "no option left in this currency":
-        assert (agreed.purchase.state, said(agreed)) == (PurchaseState.OPEN, ["address_undeliverable"])
+        assert (agreed.purchase.state, message_codes(agreed)) == (PurchaseState.OPEN, ["address_undeliverable"])
     else:
         assert agreed.purchase.state is PurchaseState.PLACED
         assert agreed.purchase.totals == shown.totals
@@ -189,12 +189,12 @@ def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
 def test_a_change_that_does_not_touch_this_purchase_places_it(shop: ShopFixture, table: MarketTable) -> None:
     purchase = shop.open_purchase(("mug", 1))
     table.put(with_gb(categories={"books": 100}, shipping=options(1_276, standard=395)), "ann", NOW)
-    answer = completed(shop, purchase)
+    answer = complete_purchase(shop, purchase)
     assert (answer.purchase.state, answer.purchase.totals) == (PurchaseState.PLACED, purchase.totals)
 
 
 def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixture, table: MarketTable) -> None:
-    purchase = completed(shop, shop.open_purchase(("mug", 1))).purchase
+    purchase = complete_purchase(shop, shop.open_purchase(("mug", 1))).purchase
     table.put(with_gb(standard_rate_bps=9_000, tax_included=False, shipping=options(post=9_999)), "ann", LATER)
     shop.checkout.process_payment(purchase.id, 1, LATER + SECOND)
     paid = shop.read(purchase.id)
@@ -210,8 +210,8 @@ def test_a_market_that_is_gone_leaves_the_rest_of_the_world_to_its_buyers(
 ) -> None:
     purchase = shop.open_purchase(("mug", 1))
     table.put(Markets(markets=(), elsewhere=ROW), "ann", NOW)
-    answer = completed(shop, purchase)
-    assert said(answer)[0] == "totals_changed"
+    answer = complete_purchase(shop, purchase)
+    assert message_codes(answer)[0] == "totals_changed"
     assert (answer.purchase.market, answer.purchase.totals.shipping) == ("ROW", 1_495)
 
 

@@ -28,8 +28,8 @@ from tests.checkout.damage import (
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
+def _mug_drop(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
 def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: ShopFixture) -> None:
@@ -44,7 +44,7 @@ def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: ShopFixture
 
 
 def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE, hold_seconds=3_600)
+    shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE, hold_seconds=3_600)
     orphan_hold(shop)
     shop.shows.put_drop("mug", a_mug(hold_seconds=5), "ann", LATER)
     shop.shows.put_drop("mug", a_mug(hold_seconds=3_600), "ann", LATER)
@@ -66,7 +66,7 @@ def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: Sho
 
 
 def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
-    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.placed(("mug", 3), key="b")
+    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.place(("mug", 3), key="b")
     for one in (held, sold):
         set_attributes(shop, one, state="cancelled")
     found, done, _ = repaired(shop)
@@ -82,17 +82,17 @@ def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
 
 
 def test_units_that_their_order_does_not_name_any_more_are_freed(shop: ShopFixture) -> None:
-    paid = shop.paid(("mug", 2))
+    paid = shop.pay(("mug", 2))
     other = hold_id(paid.id, "mug", 77, 3)
     put_entry(shop, other, {"q": 3, "o": f"{paid.order_ref}001"})
     found, done, _ = repaired(shop)
     assert [(one.fault, one.hold_id) for one in found.discrepancies] == [(HoldFault.GIVEN_UP, other)]
-    assert (done.freed, shop.counts("mug", LATER)) == (1, (7, 0, 2))
+    assert (done.freed, shop.unit_counts("mug", LATER)) == (1, (7, 0, 2))
     assert is_clean(shop)
 
 
 def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: ShopFixture) -> None:
-    purchase = shop.placed(("mug", 2), token="declined")
+    purchase = shop.place(("mug", 2), token="declined")
     shop.checkout.process_payment(purchase.id, 1, NOW)
     hold = hold_of(shop.read(purchase.id))
     put_entry(shop, hold.id, {"q": 2, "o": f"{purchase.order_ref}001"})
@@ -102,14 +102,14 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert done.held_again == 1
     assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.expires_at}
     assert is_clean(shop)
-    assert shop.counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
+    assert shop.unit_counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
     shop.checkout.process_payment(purchase.id, 2, MUCH_LATER)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
 def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
-    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 2), key="b")
+    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.pay(("mug", 2), key="b")
     line = sold.lines[0].id
     shop.checkout.refund(sold.id, a_refund_request((line, 1), restock=True), NOW)
     put_entry(shop, hold_of(held).id, {"q": 4, "u": hold_of(held).expires_at})
@@ -117,7 +117,7 @@ def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
     found, done, _ = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.SURPLUS] * 2
     assert len(found.mismatches) == 1
-    assert (done.shrunk, shop.counts("mug", LATER)) == (2, (6, 2, 1))
+    assert (done.shrunk, shop.unit_counts("mug", LATER)) == (2, (6, 2, 1))
     assert is_clean(shop)
 
 
@@ -137,7 +137,7 @@ def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.checkout.complete._commit_stock", lambda context, frozen: None)
-    placed = shop.placed(("mug", 2))
+    placed = shop.place(("mug", 2))
     assert hold_faults(shop, NOW + 59 * SECOND) == []
     found, done, told = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.UNSOLD]
@@ -149,8 +149,8 @@ def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
 
 @pytest.mark.parametrize("order", [None, "000", "001"], ids=["held", "held at an earlier epoch", "held at its epoch"])
 def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: ShopFixture, order: str | None) -> None:
-    shop.drop("cup", stock=5, now=NOW - 5 * MINUTE)
-    paid = shop.paid(("mug", 2), ("cup", 1))
+    shop.put_drop("cup", stock=5, now=NOW - 5 * MINUTE)
+    paid = shop.pay(("mug", 2), ("cup", 1))
     until = NOW // SECOND + 200
     ref = {} if order is None else {"o": paid.order_ref + order}
     put_entry(shop, hold_of(paid).id, {"q": 2, "u": until, **ref})
@@ -160,14 +160,14 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
         f"hold {hold_of(paid).id}: 2 of 2 units of paid purchase {log_reference(paid.id)} (paid_unsold)",
     )
     assert (done.sold_again, done.left) == (1, 0)
-    assert shop.counts("mug", LATER) == (7, 0, 2)
+    assert shop.unit_counts("mug", LATER) == (7, 0, 2)
     epoch = shop.read(paid.id).epoch
     assert epoch == (2 if order == "001" else 1)
     assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}{epoch:03d}"}
     assert is_clean(shop, MUCH_LATER)
     assert shop.checkout.audit("cup", MUCH_LATER, time_is_never_up).discrepancies == []
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", MUCH_LATER)
-    assert (shop.counts("mug", MUCH_LATER), shop.counts("cup", MUCH_LATER)) == ((9, 0, 0), (5, 0, 0))
+    assert (shop.unit_counts("mug", MUCH_LATER), shop.unit_counts("cup", MUCH_LATER)) == ((9, 0, 0), (5, 0, 0))
 
 
 def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
@@ -175,7 +175,7 @@ def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
 ) -> None:
     counted: list[tuple[str, int]] = []
     monkeypatch.setattr("chalicelib.checkout.audit.count", lambda *one: counted.append(one))
-    paid = shop.paid(("mug", 2))
+    paid = shop.pay(("mug", 2))
     drop_entry(shop, hold_of(paid).id)
     before = bucket(shop)
     found, done, told = repaired(shop)
@@ -190,7 +190,7 @@ def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
 
 
 def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: ShopFixture) -> None:
-    paid = shop.paid(("mug", 2))
+    paid = shop.pay(("mug", 2))
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": "another00001"})
     found, _, _ = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.PAID_GONE]

@@ -32,8 +32,8 @@ from tests.checkout.damage import (
 
 
 @pytest.fixture(autouse=True)
-def _a_drop(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9, now=NOW - 5 * MINUTE)
+def _mug_drop(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
 def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) -> None:
@@ -56,7 +56,7 @@ def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) 
 
 def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixture) -> None:
     """No use case comes to this; whatever did, a repair takes nothing from anybody."""
-    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
+    held, sold = shop.open_purchase(("mug", 2), key="a"), shop.pay(("mug", 3), key="b")
     for one in (held, sold):
         set_attributes(shop, one, show_id="elsewhere")
     before = bucket(shop)
@@ -79,7 +79,7 @@ def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: ShopFix
 def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paid = shop.paid(("mug", 3))
+    paid = shop.pay(("mug", 3))
 
     def dies(*_: object) -> None:
         raise SystemExit
@@ -93,13 +93,13 @@ def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
     assert ([one.fault for one in found.discrepancies], done.sold_again) == ([HoldFault.PAID_UNSOLD], 1)
     assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}002"}
     shop.checkout.recover_orders(lambda *_: None, LATER)
-    assert (shop.read(paid.id).refunds[0].restocked, shop.counts("mug", LATER)) == (True, (7, 0, 2))
+    assert (shop.read(paid.id).refunds[0].restocked, shop.unit_counts("mug", LATER)) == (True, (7, 0, 2))
     assert is_clean(shop, MUCH_LATER)
 
 
 def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    held, paid = shop.open_purchase(("mug", 2), key="a"), shop.paid(("mug", 3), key="b")
+    held, paid = shop.open_purchase(("mug", 2), key="a"), shop.pay(("mug", 3), key="b")
     set_attributes(shop, held, state="cancelled")
     drop_entry(shop, hold_of(paid).id)
     found, done, _ = repaired(shop)
@@ -157,12 +157,12 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
 def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
     assert shop.stock.release_orphan(audited(shop).drop.pool, hold_of(purchase).id, _hold_status(shop, purchase))
-    rival = shop.paid(("mug", 9), key="rival")
+    rival = shop.pay(("mug", 9), key="rival")
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.process_payment(purchase.id, 1, LATER)
     after = shop.read(purchase.id)
     assert (after.state, after.payment and after.payment.failure) == (PurchaseState.OPEN, "out_of_stock")
-    assert (shop.counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), PurchaseState.PAID)
+    assert (shop.unit_counts("mug", LATER), shop.read(rival.id).state) == ((0, 0, 9), PurchaseState.PAID)
 
 
 def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
@@ -171,14 +171,14 @@ def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
 
 
 def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopFixture) -> None:
-    sold = shop.placed(("mug", 2))
+    sold = shop.place(("mug", 2))
     set_attributes(shop, sold, state="cancelled")
     repaired(shop)
     layout, order = audited(shop).drop.pool, order_ref_of(sold)
     assert type(shop.stock.commit(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
     late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
     assert type(late).__name__ == "Busy"
-    assert shop.counts("mug", LATER) == (9, 0, 0)
+    assert shop.unit_counts("mug", LATER) == (9, 0, 0)
 
 
 def test_a_repair_twice_does_everything_once(shop: ShopFixture) -> None:

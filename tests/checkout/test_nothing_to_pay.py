@@ -24,8 +24,8 @@ def shop(shop: ShopFixture) -> ShopFixture:
     free = replace(shop.checkout, markets=Markets.model_validate(markets), order_hold_channels=frozenset({"market"}))
     assert isinstance(free, Checkout)
     shop = replace(shop, checkout=free)
-    shop.drop("mug")
-    shop.discount("GIFT", percent_bps=10_000, budget_uses=5)
+    shop.put_drop("mug")
+    shop.put_discount("GIFT", percent_bps=10_000, budget_uses=5)
     return shop
 
 
@@ -45,8 +45,8 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
     assert paid.payment is not None
     assert (paid.payment.provider_id, paid.payment.token, paid.payment.fee) == (None, None, 0)
     assert shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"] == []
-    assert shop.counts("mug") == (2, 0, 1)
-    assert shop.budgets("GIFT") == [(4, 0, 1)]
+    assert shop.unit_counts("mug") == (2, 0, 1)
+    assert shop.budget_counts("GIFT") == [(4, 0, 1)]
     (sale,) = entries_of(paid, "Europe/London")
     assert (sale.gross, sale.discount, sale.amount, sale.tax) == (paid.lines[0].gross, paid.lines[0].gross, 0, 0)
     assert shop.checkout.reconcile(lambda *_: None, 0, NOW + 10 * MINUTE).differences == []
@@ -57,7 +57,7 @@ def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) 
     shop.checkout.process_payment(purchase_id, 1, NOW)
     cancelled, back = shop.checkout.cancel_order(purchase_id, "k", "", "ann", NOW)
     assert (back.amount, back.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
-    assert shop.counts("mug") == (3, 0, 0)
+    assert shop.unit_counts("mug") == (3, 0, 0)
     rows = entries_of(cancelled, "Europe/London")
     assert [sum(getattr(row, name) for row in rows) for name in ("gross", "discount", "net", "quantity")] == [0] * 4
 

@@ -27,24 +27,24 @@ def run_reconciliation(shop: ShopFixture, now: int = LATER) -> ReconciliationRep
 
 
 def test_where_all_is_well_nothing_is_done(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9)
-    shop.paid(("mug", 1))
-    declined = shop.placed(("mug", 1), token="declined", key="other")
+    shop.put_drop("mug", stock=9)
+    shop.pay(("mug", 1))
+    declined = shop.place(("mug", 1), token="declined", key="other")
     shop.checkout.process_payment(declined.id, 1, NOW)
-    waiting = shop.placed(("mug", 1), token="requires_action", key="third")
+    waiting = shop.place(("mug", 1), token="requires_action", key="third")
     shop.checkout.process_payment(waiting.id, 1, NOW)
     assert run_reconciliation(shop) == ReconciliationReport(payments=3, orders=1)
 
 
 def test_what_is_older_than_asked_for_is_left_out(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    shop.paid(("mug", 1))
+    shop.put_drop("mug")
+    shop.pay(("mug", 1))
     assert shop.checkout.reconcile(lambda *_: None, LATER, LATER) == ReconciliationReport()
 
 
 def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    placed = shop.placed(("mug", 1))
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1))
     total = placed.totals.total
     shop.gateway.authorise(AuthorisationRequest(placed.id, 1, total, "GBP", "ok", {}, NOW), now=NOW)
     assert run_reconciliation(shop, NOW + MINUTE // 2).enqueued == 0
@@ -54,7 +54,7 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) ->
 
 
 def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture) -> None:
-    shop.drop("mug")
+    shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
     assert isinstance(found, Authorised)
@@ -63,8 +63,8 @@ def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture
 
 
 def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="in-the-console", amount=300, now=NOW)
     found = run_reconciliation(shop)
     assert (found.refunds_recorded, found.differences) == (1, [])
@@ -73,8 +73,8 @@ def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
 
 
 def test_refunds_of_ours_are_not_recorded_again(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 2))
     after, _ = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert run_reconciliation(shop) == ReconciliationReport(payments=1, orders=1)
     assert shop.read(paid.id) == after
@@ -86,7 +86,7 @@ def test_money_without_an_order_is_told(shop: ShopFixture) -> None:
 
 
 def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) -> None:
-    shop.drop("mug")
+    shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
     shop.gateway.capture(f"sbx_{purchase.id}#1", attempt=1, amount=500, now=NOW)
@@ -105,8 +105,8 @@ def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) 
     ],
 )
 def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, told: str) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     values: dict[str, Any] = {":n": {"N": "1"}, ":s": {"S": "USD"}}
     call: dict[str, Any] = {
@@ -124,15 +124,15 @@ def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, 
 
 
 def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
     shop.tables.dynamodb.delete_item(TableName=shop.tables.sandbox, Key={"pk": {"S": f"{paid.id}#1"}})
     assert run_reconciliation(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
 
 
 def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 2))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     refused = refund.model_copy(update={"completed_at": None, "failure_code": "amount_too_large"})
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})

@@ -12,39 +12,39 @@ from tests.checkout.conftest import ShopFixture, once
 
 
 def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 3))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 3))
     after, refund = shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2)), NOW)
     assert (refund.amount, refund.completed_at, refund.restocked) == (2 * 1_275, NOW, False)
     assert after.state is PurchaseState.PAID
-    assert shop.counts("mug") == (0, 0, 3)
+    assert shop.unit_counts("mug") == (0, 0, 3)
 
 
 def test_a_refund_repeated_gives_back_once(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 3))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 3))
     request = a_refund_request((paid.lines[0].id, 1), restock=True)
     first = shop.checkout.refund(paid.id, request, NOW)
     again = shop.checkout.refund(paid.id, request, NOW + MINUTE)
     assert again == first
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
     with pytest.raises(Conflict) as refusal:
         shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
     assert refusal.value.code == "idempotency_conflict"
 
 
 def test_restocked_units_can_be_bought_again(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug", stock=2)
+    paid = shop.pay(("mug", 2))
     line = paid.lines[0].id
     shop.checkout.refund(paid.id, a_refund_request((line, 1), restock=True), NOW)
     shop.checkout.refund(paid.id, a_refund_request((line, 1), key="refund-2", restock=True), NOW)
-    assert shop.counts("mug") == (2, 0, 0)
+    assert shop.unit_counts("mug") == (2, 0, 0)
 
 
 def test_never_more_than_was_bought_is_refunded(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=2)
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug", stock=2)
+    paid = shop.pay(("mug", 2))
     line = paid.lines[0].id
     shop.checkout.refund(paid.id, a_refund_request((line, 1)), NOW)
     before = shop.read(paid.id)
@@ -55,8 +55,8 @@ def test_never_more_than_was_bought_is_refunded(shop: ShopFixture) -> None:
 
 
 def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=7, unit_price={"amount": 333, "currency": "GBP"})
-    paid = shop.paid(("mug", 7))
+    shop.put_drop("mug", stock=7, unit_price={"amount": 333, "currency": "GBP"})
+    paid = shop.pay(("mug", 7))
     line = paid.lines[0].id
     shop.checkout.refund(paid.id, a_refund_request((line, 3)), NOW)
     after, _ = shop.checkout.cancel_order(paid.id, "cancel", "", "bob", NOW)
@@ -64,7 +64,7 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture
     taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
     assert taxes == paid.totals.tax
     assert (after.cancelled_at, [one.requested_by for one in after.refunds]) == (NOW, ["ann", "bob"])
-    assert shop.counts("mug") == (4, 0, 3)
+    assert shop.unit_counts("mug") == (4, 0, 3)
     with pytest.raises(Conflict) as refusal:
         shop.checkout.cancel_order(paid.id, "cancel-2", "", "bob", NOW)
     assert refusal.value.code == "nothing_left"
@@ -73,8 +73,8 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture
 def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 3))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 3))
 
     def rival() -> None:
         shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
@@ -83,15 +83,15 @@ def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
     after, refund = shop.checkout.cancel_order(paid.id, "cancel", "", "bob", NOW)
     assert [part.quantity for part in refund.lines] == [2]
     assert sum(one.amount for one in after.refunds) == paid.totals.total
-    assert (after.cancelled_at, shop.counts("mug")) == (NOW, (2, 0, 1))
+    assert (after.cancelled_at, shop.unit_counts("mug")) == (NOW, (2, 0, 1))
 
 
 @pytest.mark.parametrize("later", [1, 2])
 def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, later: int
 ) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 3))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 3))
     line = paid.lines[0].id
 
     def rival() -> None:
@@ -101,14 +101,14 @@ def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
     after, refund = shop.checkout.refund(paid.id, a_refund_request((line, 1), restock=True), NOW)
     assert (refund.completed_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
     assert shop.read(paid.id) == after
-    assert shop.counts("mug") == (1 + later, 0, 2 - later)
+    assert shop.unit_counts("mug") == (1 + later, 0, 2 - later)
 
 
 def test_a_refund_that_stopped_halfway_is_finished_by_repair(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.drop("mug", stock=2)
-    paid = shop.paid(("mug", 2))
+    shop.put_drop("mug", stock=2)
+    paid = shop.pay(("mug", 2))
     real = type(shop.stock).restock
 
     def dies(*_: object, **__: object) -> None:
@@ -122,20 +122,20 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
     later = NOW + 2 * MINUTE
     assert shop.checkout.recover_orders(lambda *_: None, later).refunds_finished == 1
     assert shop.read(paid.id).refunds[0].completed_at == later
-    assert shop.counts("mug") == (2, 0, 0)
+    assert shop.unit_counts("mug") == (2, 0, 0)
 
 
 def test_what_is_not_an_order_or_not_its_line_is_refused(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=9)
+    shop.put_drop("mug", stock=9)
     with pytest.raises(NotFound):
         shop.checkout.refund("B" * 22, a_refund_request(("li_1", 1)), NOW)
     purchase = shop.open_purchase(("mug", 1))
     with pytest.raises(NotFound):
         shop.checkout.refund(purchase.id, a_refund_request((purchase.lines[0].id, 1)), NOW)
-    placed = shop.placed(("mug", 1), key="other")
+    placed = shop.place(("mug", 1), key="other")
     with pytest.raises(Conflict):
         shop.checkout.refund(placed.id, a_refund_request((placed.lines[0].id, 1)), NOW)
-    paid = shop.paid(("mug", 1), key="third")
+    paid = shop.pay(("mug", 1), key="third")
     with pytest.raises(BadInput) as refusal:
         shop.checkout.refund(paid.id, a_refund_request(("li_9", 1)), NOW)
     assert refusal.value.field == "$.lines[0].line_item_id"
@@ -146,8 +146,8 @@ def refund_in_console(shop: ShopFixture, paid: Purchase, amount: int) -> None:
 
 
 def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 3))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 3))
     line, total = paid.lines[0].id, paid.totals.total
     refund_in_console(shop, paid, total - 1_275)
     with pytest.raises(Conflict) as refusal:
@@ -156,21 +156,21 @@ def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(sho
     (refused,) = shop.read(paid.id).refunds
     assert (refused.failure_code, refused.completed_at, refused.provider_id) == ("amount_too_large", None, None)
     assert {row.entry_type for row in entries_of(shop.read(paid.id), "Europe/London")}.isdisjoint({EntryType.REFUND})
-    assert shop.counts("mug") == (0, 0, 3)
+    assert shop.unit_counts("mug") == (0, 0, 3)
     after, second = shop.checkout.refund(paid.id, a_refund_request((line, 1), key="refund-2", restock=True), NOW)
     assert (second.amount, second.completed_at) == (1_275, NOW)
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
     with pytest.raises(Conflict):
         shop.checkout.refund(paid.id, a_refund_request((line, 2), restock=True), NOW)
     assert shop.read(paid.id) == after
 
 
 def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_cancelled(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug", stock=1)
+    paid = shop.pay(("mug", 1))
     refund_in_console(shop, paid, 1)
     with pytest.raises(Conflict) as refusal:
         shop.checkout.cancel_order(paid.id, "cancel-1", "", "ann", NOW)
     assert refusal.value.code == "refund_refused"
     assert shop.read(paid.id).cancelled_at is None
-    assert shop.counts("mug") == (0, 0, 1)
+    assert shop.unit_counts("mug") == (0, 0, 1)

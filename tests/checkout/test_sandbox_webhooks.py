@@ -19,7 +19,7 @@ from tests.checkout.conftest import ShopFixture, once
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
     """The shop hears of payments."""
-    shop.drop("mug")
+    shop.put_drop("mug")
     gateway = SandboxGateway(shop.tables.dynamodb, shop.tables.sandbox, shop.checkout.events)
     return replace(shop, checkout=replace(shop.checkout, gateway=gateway), gateway=gateway)
 
@@ -39,7 +39,7 @@ def process_all_events(shop: ShopFixture, now: int) -> None:
 
 
 def paid(shop: ShopFixture, token: str) -> Purchase:
-    purchase = shop.placed(("mug", 2), token=token)
+    purchase = shop.place(("mug", 2), token=token)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     return shop.read(purchase.id)
 
@@ -56,7 +56,7 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
     assert (refunded.state, len(refunded.refunds)) == (PurchaseState.PAID, 1)
     (payment,) = shop.gateway.payments(0)
     assert sum(one.amount for one in payment.refunds) == refunded.refunds[0].amount
-    assert shop.counts("mug") == (2, 0, 1)
+    assert shop.unit_counts("mug") == (2, 0, 1)
 
 
 def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
@@ -76,7 +76,7 @@ def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> Non
 def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    purchase = shop.placed(("mug", 2), token="webhooks_reordered")
+    purchase = shop.place(("mug", 2), token="webhooks_reordered")
 
     def dies() -> None:
         raise SystemExit
@@ -89,7 +89,7 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
     shop.checkout.process_event("sandbox", events(shop)["captured"]["id"], NOW + MINUTE)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     process_all_events(shop, NOW + 2 * MINUTE)
-    assert shop.counts("mug") == (1, 0, 2)
+    assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def test_what_is_told_twice_is_told_twice(shop: ShopFixture) -> None:

@@ -21,7 +21,7 @@ from chalicelib.errors import BadInput, Conflict
 from chalicelib.stock import HoldRef
 from tests.checkout.builders import NOW, a_line, a_purchase, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
-from tests.checkout.test_basket import said
+from tests.checkout.test_basket import message_codes
 from tests.checkout.test_store import size_of, stored
 from tests.conftest import Tables
 
@@ -109,26 +109,26 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
 
 def test_a_line_keeps_no_image_address_beyond_its_room(shop: ShopFixture) -> None:
     short, long = "https://i.example/" + "a" * 494, "https://i.example/" + "a" * 495
-    shop.drop("mug", image_url=short)
-    shop.drop("jug", image_url=long)
-    shop.drop("cup", image_url="https://i.example/" + "\u00e9" * 248)
+    shop.put_drop("mug", image_url=short)
+    shop.put_drop("jug", image_url=long)
+    shop.put_drop("cup", image_url="https://i.example/" + "\u00e9" * 248)
     lines = shop.open_purchase(("mug", 1), ("jug", 1), ("cup", 1)).lines
     assert [line.image_url for line in lines] == [short, None, None]
 
 
 def test_a_purchase_of_too_many_holds_grows_no_further(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.checkout.lines.MAX_HOLDS", 3)
-    shop.drop("mug", stock=9)
+    shop.put_drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     answers = [shop.checkout.update(purchase.id, a_purchase_request(("mug", n), key=f"k{n}"), NOW) for n in (2, 3, 4)]
-    assert [said(answer) for answer in answers] == [[], [], ["quantity_adjusted"]]
+    assert [message_codes(answer) for answer in answers] == [[], [], ["quantity_adjusted"]]
     assert shop.read(purchase.id).lines[0].quantity == 3
-    assert shop.counts("mug") == (6, 3, 0)
+    assert shop.unit_counts("mug") == (6, 3, 0)
 
 
 def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    paid = shop.paid(("mug", 3))
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 3))
     nothing = {"shipping": 0, "shipping_tax": 0}
     done = tuple(a_fat_refund(number, 0).model_copy(update=nothing) for number in range(MAX_REFUNDS))
     shop.checkout.purchases.replace(paid.model_copy(update={"version": paid.version + 1, "refunds": done}))
@@ -139,27 +139,27 @@ def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) 
     assert shop.read(paid.id) == before
     _, last = shop.checkout.cancel_order(paid.id, "cancel-1", "body", "ann", NOW)
     assert (last.lines[0].quantity, last.restocked) == (3, True)
-    assert shop.counts("mug") == (3, 0, 0)
+    assert shop.unit_counts("mug") == (3, 0, 0)
 
 
 def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
-    shop.drop("jug", stock=3)
+    shop.put_drop("mug", stock=3)
+    shop.put_drop("jug", stock=3)
     too_much = {"note": "x" * 420_000}
     with pytest.raises(BadInput) as refusal:
         shop.checkout.create(a_purchase_request(("mug", 2), ("jug", 1), attribution=too_much), NOW)
     assert (refusal.value.code, refusal.value.field) == ("purchase_too_large", "$.line_items")
-    assert (shop.counts("mug"), shop.counts("jug")) == ((3, 0, 0), (3, 0, 0))
+    assert (shop.unit_counts("mug"), shop.unit_counts("jug")) == ((3, 0, 0), (3, 0, 0))
 
 
 def test_a_change_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     with pytest.raises(BadInput) as refusal:
         shop.checkout.update(
             purchase.id, a_purchase_request(("mug", 3), key="k2", attribution={"note": "x" * 420_000}), NOW
         )
     assert refusal.value.code == "purchase_too_large"
-    assert shop.counts("mug") == (2, 1, 0)
+    assert shop.unit_counts("mug") == (2, 1, 0)
     after = shop.read(purchase.id)
     assert (after.lines, after.attribution) == (purchase.lines, {})

@@ -34,8 +34,8 @@ def test_every_state_is_reached_and_left_as_the_table_says() -> None:
 
 
 def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    paid = shop.paid(("mug", 1))
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
     assert order_status_of(paid) is OrderStatus.PAID
     for state in set(PurchaseState) - {PurchaseState.PAID}:
         with pytest.raises(IllegalTransitionError):
@@ -47,8 +47,8 @@ def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: 
 
 
 def test_what_the_table_lacks_is_refused(shop: ShopFixture) -> None:
-    shop.drop("mug")
-    placed = shop.placed(("mug", 1))
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1))
     allowed = {
         (from_status, after)
         for transition in TRANSITIONS

@@ -11,15 +11,15 @@ from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.risk import RiskRules, StepUpRule
 from tests.checkout.builders import NOW, a_complete_request
-from tests.checkout.conftest import ShopFixture, shop_on
-from tests.checkout.test_declines import another_buyer, attempt_payment, completed
+from tests.checkout.conftest import ShopFixture, a_shop
+from tests.checkout.test_declines import another_buyer, attempt_payment, complete_new_purchase
 from tests.conftest import Tables
 
 
 @pytest.fixture
 def shop(tables: Tables) -> ShopFixture:
-    shop = shop_on(tables, risk_rules=RiskRules(step_up=StepUpRule(3, 50, 5 * MINUTE, 30 * MINUTE)))
-    shop.drop("mug", stock=40)
+    shop = a_shop(tables, risk_rules=RiskRules(step_up=StepUpRule(3, 50, 5 * MINUTE, 30 * MINUTE)))
+    shop.put_drop("mug", stock=40)
     return shop
 
 
@@ -29,9 +29,9 @@ def attack(shop: ShopFixture, now: Instant = NOW) -> None:
 
 
 def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_does(shop: ShopFixture) -> None:
-    shop.drop("lamp", stock=3)
+    shop.put_drop("lamp", stock=3)
     attack(shop)
-    placed = completed(shop, "honest", now=NOW + SECOND, **another_buyer(1)).purchase
+    placed = complete_new_purchase(shop, "honest", now=NOW + SECOND, **another_buyer(1)).purchase
     assert placed.payment is not None
     assert placed.payment.step_up
     shop.checkout.process_payment(placed.id, 1, NOW + SECOND)
@@ -49,7 +49,7 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
 def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
     attack(shop)
     after = NOW + 31 * MINUTE
-    placed = completed(shop, "after", now=after, **another_buyer(1)).purchase
+    placed = complete_new_purchase(shop, "after", now=after, **another_buyer(1)).purchase
     assert placed.payment is not None
     assert not placed.payment.step_up
 
@@ -57,7 +57,7 @@ def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
 def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = completed(shop, "before", **another_buyer(1)).purchase
+    before = complete_new_purchase(shop, "before", **another_buyer(1)).purchase
     attack(shop)
     asked: list[bool] = []
     authorise = SandboxGateway.authorise
@@ -73,8 +73,8 @@ def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
 
 @pytest.mark.parametrize(("percent", "step_up"), [(50, True), (51, False)])
 def test_declines_beside_as_many_sales_are_half_of_what_was_tried(tables: Tables, percent: int, step_up: bool) -> None:
-    shop = shop_on(tables, risk_rules=RiskRules(step_up=StepUpRule(4, percent)))
-    shop.drop("mug", stock=9)
+    shop = a_shop(tables, risk_rules=RiskRules(step_up=StepUpRule(4, percent)))
+    shop.put_drop("mug", stock=9)
     drop = shop.shows.drop("mug")
     assert drop is not None
     attempt_payment(shop, "bad")

@@ -26,7 +26,7 @@ def stripe() -> FakeStripe:
 
 @pytest.fixture
 def shop(shop: ShopFixture, stripe: FakeStripe) -> Iterator[ShopFixture]:
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     with serve(stripe) as address:
         gateway = StripeGateway(stripe_client("sk_test_1", address))
         yield replace(shop, checkout=replace(shop.checkout, gateway=gateway))
@@ -34,7 +34,7 @@ def shop(shop: ShopFixture, stripe: FakeStripe) -> Iterator[ShopFixture]:
 
 def authorised_without_webhook(shop: ShopFixture, stripe: FakeStripe) -> Purchase:
     """Money is reserved, its answer was lost, and the search does not know of it yet."""
-    purchase = shop.placed(("mug", 1), token=OK)
+    purchase = shop.place(("mug", 1), token=OK)
     stripe.search_index = {}
     stripe.faults.append("after")
     with pytest.raises(OutcomeUnknownError):
@@ -47,15 +47,15 @@ def statuses(stripe: FakeStripe) -> list[str]:
 
 
 def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = shop.placed(("mug", 2), token=OK)
+    purchase = shop.place(("mug", 2), token=OK)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, stripe.net_captured) == (PurchaseState.PAID, purchase.totals.total)
     shop.checkout.cancel_order(purchase.id, "cancel", "", "ann", NOW)
-    assert (stripe.net_captured, shop.counts("mug")) == (0, (3, 0, 0))
+    assert (stripe.net_captured, shop.unit_counts("mug")) == (0, (3, 0, 0))
 
 
 def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = shop.placed(("mug", 1), token=DECLINED)
+    purchase = shop.place(("mug", 1), token=DECLINED)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.OPEN
     shop.checkout.complete(purchase.id, a_complete_request(REQUIRES_ACTION, "again"), NOW)
@@ -73,11 +73,11 @@ def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Sh
     shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
         shop.checkout.cancel_held_order(purchase.id, NOW)
-    assert (shop.read(purchase.id).state, shop.counts("mug")) == (PurchaseState.ON_HOLD, (2, 0, 1))
+    assert (shop.read(purchase.id).state, shop.unit_counts("mug")) == (PurchaseState.ON_HOLD, (2, 0, 1))
     stripe.search_index = None
     shop.checkout.cancel_held_order(purchase.id, NOW + 4 * MINUTE)
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.CANCELLED, ["canceled"])
-    assert shop.counts("mug") == (3, 0, 0)
+    assert shop.unit_counts("mug") == (3, 0, 0)
 
 
 def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: FakeStripe) -> None:
@@ -89,7 +89,7 @@ def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, str
 
 
 def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = shop.placed(("mug", 1), token=OK)
+    purchase = shop.place(("mug", 1), token=OK)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     (name,) = stripe.intents
     stripe.intents[name]["created"] = NOW // SECOND

@@ -11,12 +11,12 @@ from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchas
 from tests.checkout.conftest import ShopFixture, once
 
 
-def said(answer: CheckoutResult | NoPurchase) -> list[str]:
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
 def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
     taker = shop.open_purchase(("mug", 1), key="other", now=later)
@@ -24,24 +24,24 @@ def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopF
     answer = shop.checkout.complete(purchase.id, a_complete_request(), later + SECOND)
     assert isinstance(answer, CheckoutResult)
     assert answer.purchase.state is PurchaseState.PLACED
-    assert shop.counts("mug", later) == (0, 0, 1)
+    assert shop.unit_counts("mug", later) == (0, 0, 1)
 
 
 def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed(shop: ShopFixture) -> None:
-    shop.drop("mug", stock=1)
+    shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
     shop.open_purchase(("mug", 1), key="other", now=later)
     answer = shop.checkout.complete(purchase.id, a_complete_request(), later + 2 * SECOND)
-    assert said(answer) == ["all_held", "hold_lapsed"]
+    assert message_codes(answer) == ["all_held", "hold_lapsed"]
     assert shop.read(purchase.id) == purchase
 
 
 def a_purchase_at_another_price(shop: ShopFixture) -> Purchase:
     """Taken at 12.75; the drop has since gone to 99.00, and ten minutes later the old price is honoured no more."""
-    shop.drop("mug", stock=3)
+    shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
-    shop.drop("mug", stock=3, unit_price={"amount": 9_900, "currency": "GBP"})
+    shop.put_drop("mug", stock=3, unit_price={"amount": 9_900, "currency": "GBP"})
     return purchase
 
 
@@ -51,17 +51,17 @@ def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Sho
     for again in range(3):
         answer = shop.checkout.complete(purchase.id, a_complete_request(), late + again * SECOND)
         assert isinstance(answer, CheckoutResult)
-        assert said(answer) == ["totals_changed", "hold_lapsed"]
+        assert message_codes(answer) == ["totals_changed", "hold_lapsed"]
         assert (answer.purchase.state, answer.purchase.version) == (PurchaseState.OPEN, 2)
         assert answer.purchase.totals.total == 9_900 + 395
-    assert shop.counts("mug", late)[2] == 0
+    assert shop.unit_counts("mug", late)[2] == 0
     with pytest.raises(Conflict):
         shop.checkout.complete(purchase.id, a_complete_request("declined"), late)
     accepted = shop.checkout.complete(purchase.id, a_complete_request(key="agreed"), late)
     assert isinstance(accepted, CheckoutResult)
     assert (accepted.purchase.state, accepted.purchase.totals.total) == (PurchaseState.PLACED, 9_900 + 395)
     repeat = shop.checkout.complete(purchase.id, a_complete_request(), late)
-    assert said(repeat) == []
+    assert message_codes(repeat) == []
     assert shop.read(purchase.id) == accepted.purchase
 
 
@@ -72,7 +72,10 @@ def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: ShopF
     for change in range(9):
         shop.checkout.update(purchase.id, a_purchase_request(key=f"update-{change}"), late)
     before = shop.read(purchase.id)
-    assert said(shop.checkout.complete(purchase.id, a_complete_request(), late)) == ["totals_changed", "hold_lapsed"]
+    assert message_codes(shop.checkout.complete(purchase.id, a_complete_request(), late)) == [
+        "totals_changed",
+        "hold_lapsed",
+    ]
     assert shop.read(purchase.id) == before
 
 
@@ -87,5 +90,5 @@ def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(
 
     once(monkeypatch, PurchaseStore, "replace", before=twin)
     answer = shop.checkout.complete(purchase.id, a_complete_request(), late)
-    assert said(answer) == ["totals_changed", "hold_lapsed"]
+    assert message_codes(answer) == ["totals_changed", "hold_lapsed"]
     assert (shop.read(purchase.id).state, shop.read(purchase.id).version) == (PurchaseState.OPEN, 2)

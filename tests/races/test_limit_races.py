@@ -15,7 +15,7 @@ from chalicelib.checkout.store import LimitEntry, LimitStore, LimitUsage, _limit
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_refund_request
-from tests.checkout.conftest import ShopFixture, shop_on
+from tests.checkout.conftest import ShopFixture, a_shop
 from tests.conftest import EngineAccount
 
 pytestmark = pytest.mark.engine
@@ -25,8 +25,8 @@ LIMIT, PURCHASES, THREADS = 2, 24, 16
 
 def opened(engine: EngineAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
     """A shop on the engine, and purchases of one buyer, whose units are all held."""
-    shop = shop_on(engine.tables())
-    shop.drop("mug", stock=200, limit_per_buyer=LIMIT)
+    shop = a_shop(engine.tables())
+    shop.put_drop("mug", stock=200, limit_per_buyer=LIMIT)
     return shop, [shop.open_purchase(("mug", units), key=f"p{index}") for index, units in enumerate(quantities)]
 
 

@@ -21,9 +21,9 @@ FRIDAY = date(2026, 11, 27)
 
 
 def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixture, post: Post) -> None:
-    shop.drop("mug", stock=9)
-    placed = shop.placed(("mug", 1), key="key-1")
-    lost = shop.placed(("mug", 1), key="key-2", token="timeout_before")
+    shop.put_drop("mug", stock=9)
+    placed = shop.place(("mug", 1), key="key-1")
+    lost = shop.place(("mug", 1), key="key-2", token="timeout_before")
     messages = [
         "not json",
         {"purchase_id": lost.id, "attempt": 1},
@@ -41,8 +41,8 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixtu
 
 
 def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture, post: Post) -> None:
-    shop.drop("mug")
-    placed = shop.placed(("mug", 1), token="requires_action")
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
     assert process_payments(a_batch(message), shop.checkout, post.captures, SHOW_TIME) == {"batchItemFailures": []}
     assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
@@ -74,9 +74,9 @@ def test_the_schedule_closes_yesterday(office: Office) -> None:
 def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
     shop: ShopFixture, office: Office, post: Post
 ) -> None:
-    shop.drop("mug", stock=9)
-    paid = shop.paid(("mug", 1), key="key-1")
-    placed = shop.placed(("mug", 1), key="key-2")
+    shop.put_drop("mug", stock=9)
+    paid = shop.pay(("mug", 1), key="key-1")
+    placed = shop.place(("mug", 1), key="key-2")
     found = recover_orders(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
     assert post.sent(post.captures) == [{"purchase_id": placed.id, "attempt": 1}]
     assert (found["enqueued"], found["entries_posted"]) == (1, 3)
