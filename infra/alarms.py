@@ -11,7 +11,7 @@ NAMESPACE = "livedrop"
 SERVICE = "livedrop"
 """Where the functions' own metrics stand (``chalicelib/telemetry.py``)."""
 
-_GRAVE = {
+_ALARMED_METRICS = {
     "captures_without_order": "Money was taken that no order stands for",
     "disputes": "A buyer disputes a payment",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
@@ -40,8 +40,8 @@ def add_alarms(template: dict[str, Any]) -> None:
     for logical_id, resource in list(resources.items()):
         for name, properties in _alarms(logical_id, resource):
             resources[f"{logical_id}{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
-    for metric, words in _GRAVE.items():
-        properties = _alarm(NAMESPACE, metric, {"service": SERVICE}, "Sum", 0, words)
+    for metric, description in _ALARMED_METRICS.items():
+        properties = _alarm(NAMESPACE, metric, {"service": SERVICE}, "Sum", 0, description)
         name = "".join(part.capitalize() for part in metric.split("_"))
         resources[f"{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
 
@@ -54,18 +54,21 @@ def _alarms(logical_id: str, resource: Resource) -> Iterator[tuple[str, Resource
             yield "", _alarm("AWS/SQS", metric, _queue(logical_id), "Maximum", 0, f"{logical_id} is not empty")
         case "AWS::SQS::Queue":
             metric = "ApproximateAgeOfOldestMessage"
-            words = f"{logical_id} is behind"
-            yield "Age", _alarm("AWS/SQS", metric, _queue(logical_id), "Maximum", _OLDEST_MESSAGE_SECONDS, words)
+            description = f"{logical_id} is behind"
+            yield "Age", _alarm("AWS/SQS", metric, _queue(logical_id), "Maximum", _OLDEST_MESSAGE_SECONDS, description)
         case "AWS::Serverless::Function":
             dimensions = {"FunctionName": {"Ref": logical_id}}
             yield "Throttled", _alarm("AWS/Lambda", "Throttles", dimensions, "Sum", 0, f"{logical_id} was throttled")
             if any(event["Type"] in {"Kinesis", "DynamoDB"} for event in properties.get("Events", {}).values()):
-                words = f"{logical_id} is behind its stream"
-                yield "Behind", _alarm("AWS/Lambda", "IteratorAge", dimensions, "Maximum", _STREAM_BEHIND_MS, words)
+                description = f"{logical_id} is behind its stream"
+                yield (
+                    "Behind",
+                    _alarm("AWS/Lambda", "IteratorAge", dimensions, "Maximum", _STREAM_BEHIND_MS, description),
+                )
         case "AWS::DynamoDB::Table":
             dimensions = {"TableName": {"Ref": logical_id}}
-            words = f"Writes to {logical_id} were throttled"
-            yield "Throttled", _alarm("AWS/DynamoDB", "WriteThrottleEvents", dimensions, "Sum", 0, words)
+            description = f"Writes to {logical_id} were throttled"
+            yield "Throttled", _alarm("AWS/DynamoDB", "WriteThrottleEvents", dimensions, "Sum", 0, description)
 
 
 def _queue(logical_id: str) -> Resource:

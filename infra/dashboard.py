@@ -10,62 +10,67 @@ from infra.alarms import NAMESPACE, SERVICE
 
 Widget = dict[str, Any]
 
-_REFUSALS = ("fewer", "sold_out", "all_held", "busy")
-_ACROSS, _DOWN, _A_ROW = 8, 6, 3
+_REFUSALS = ("insufficient", "sold_out", "all_held", "busy")
+_WIDGET_WIDTH, _WIDGET_HEIGHT, _WIDGETS_PER_ROW = 8, 6, 3
 
 
 def add_dashboard(template: dict[str, Any]) -> None:
     """Add a dashboard with the stack's name to a template that has our tables, queues and functions."""
-    body = json.dumps({"widgets": [_placed(number, widget) for number, widget in enumerate(_widgets())]})
+    body = json.dumps({"widgets": [_positioned(number, widget) for number, widget in enumerate(_widgets())]})
     properties = {"DashboardName": {"Ref": "AWS::StackName"}, "DashboardBody": {"Fn::Sub": body}}
     template["Resources"]["Dashboard"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": properties}
 
 
 def _widgets() -> list[Widget]:
-    refusals = [_counted(f"takes_refused_{reason}") for reason in _REFUSALS]
-    tries = [_counted("takes", "takes"), _counted("takes_repeated", "again")]
-    tries += [_counted(f"takes_refused_{reason}", f"r{i}") for i, reason in enumerate(_REFUSALS)]
-    written = ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", "${StockTable}"]
+    refusals = [_count_metric(f"takes_refused_{reason}") for reason in _REFUSALS]
+    attempts = [_count_metric("takes", "takes"), _count_metric("takes_repeated", "again")]
+    attempts += [_count_metric(f"takes_refused_{reason}", f"r{i}") for i, reason in enumerate(_REFUSALS)]
+    consumed_writes = ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", "${StockTable}"]
     return [
-        _graph("Takes, and refusals by reason", [_counted("takes"), *refusals]),
+        _graph("Takes, and refusals by reason", [_count_metric("takes"), *refusals]),
         _graph(
             "Reads of other buckets a take",
             [
                 _formula("probes / (takes + again + r0 + r1 + r2 + r3)", "probes a take"),
-                *_hidden(_counted("take_probes", "probes"), *tries),
+                *_hidden(_count_metric("take_probes", "probes"), *attempts),
             ],
         ),
         _graph(
             "Write units of the stock table a unit sold",
             [
                 _formula("units / sold", "write units a unit"),
-                *_hidden([*written, {"id": "units"}], _counted("units_sold", "sold")),
+                *_hidden([*consumed_writes, {"id": "units"}], _count_metric("units_sold", "sold")),
             ],
         ),
         _graph(
             "Age of the live summary when it shows a change (ms)",
-            [[*_ours("summary_age"), {"stat": statistic}] for statistic in ("p50", "p99", "Maximum")],
+            [[*_own_metric("summary_age"), {"stat": statistic}] for statistic in ("p50", "p99", "Maximum")],
         ),
-        _graph("Orders", [_counted("orders_paid"), _counted("payments_declined"), _counted("authorisations_voided")]),
+        _graph(
+            "Orders",
+            [_count_metric("orders_paid"), _count_metric("payments_declined"), _count_metric("authorisations_voided")],
+        ),
         _graph(
             "Declined payments: who was refused another try, and drops that step up",
             [
-                *(_counted(f"attempts_refused_{kind}") for kind in ("instrument", "email", "address")),
-                _counted("payments_declined"),
-                _counted("challenges"),
-                _counted("step_ups"),
+                *(_count_metric(f"attempts_refused_{kind}") for kind in ("instrument", "email", "address")),
+                _count_metric("payments_declined"),
+                _count_metric("challenges"),
+                _count_metric("step_ups"),
             ],
         ),
-        _graph("Cues", [_counted("cues_applied"), _counted("cues_refused"), _counted("cues_unreadable")]),
+        _graph(
+            "Cues", [_count_metric("cues_applied"), _count_metric("cues_refused"), _count_metric("cues_unreadable")]
+        ),
     ]
 
 
-def _ours(name: str) -> list[Any]:
+def _own_metric(name: str) -> list[Any]:
     return [NAMESPACE, name, "service", SERVICE]
 
 
-def _counted(name: str, id_: str | None = None) -> list[Any]:
-    return [*_ours(name), {"id": id_}] if id_ else _ours(name)
+def _count_metric(name: str, id_: str | None = None) -> list[Any]:
+    return [*_own_metric(name), {"id": id_}] if id_ else _own_metric(name)
 
 
 def _formula(expression: str, label: str) -> list[Any]:
@@ -77,10 +82,16 @@ def _hidden(*metrics: list[Any]) -> list[list[Any]]:
 
 
 def _graph(title: str, metrics: Sequence[Any]) -> Widget:
-    shown = {"title": title, "metrics": metrics, "stat": "Sum", "period": 60, "region": "${AWS::Region}"}
-    return {"type": "metric", "properties": shown}
+    properties = {"title": title, "metrics": metrics, "stat": "Sum", "period": 60, "region": "${AWS::Region}"}
+    return {"type": "metric", "properties": properties}
 
 
-def _placed(number: int, widget: Widget) -> Widget:
-    row, column = divmod(number, _A_ROW)
-    return {"x": column * _ACROSS, "y": row * _DOWN, "width": _ACROSS, "height": _DOWN, **widget}
+def _positioned(number: int, widget: Widget) -> Widget:
+    row, column = divmod(number, _WIDGETS_PER_ROW)
+    return {
+        "x": column * _WIDGET_WIDTH,
+        "y": row * _WIDGET_HEIGHT,
+        "width": _WIDGET_WIDTH,
+        "height": _WIDGET_HEIGHT,
+        **widget,
+    }

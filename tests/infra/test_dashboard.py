@@ -12,7 +12,7 @@ from infra.local.engine import ROOT
 from tests.infra.packaged import packaged
 
 
-def told() -> set[str]:
+def string_constants() -> set[str]:
     """Every text in the code of the application: a metric's name stands there in one piece."""
     sources = [path.read_text() for path in (ROOT / "chalicelib").rglob("*.py")]
     nodes = (node for source in sources for node in ast.walk(ast.parse(source)))
@@ -30,10 +30,10 @@ def dashboard() -> Any:
     return json.loads(packaged()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
 
 
-def test_every_metric_of_ours_on_the_dashboard_is_counted_somewhere() -> None:
-    ours = {metric[1] for metric in metrics_of(dashboard()) if metric[0] == NAMESPACE}
-    assert len(ours) > 10
-    assert ours - told() == set()
+def test_every_own_metric_on_the_dashboard_is_counted_somewhere() -> None:
+    own_metrics = {metric[1] for metric in metrics_of(dashboard()) if metric[0] == NAMESPACE}
+    assert len(own_metrics) > 10
+    assert own_metrics - string_constants() == set()
 
 
 def test_every_formula_uses_metrics_that_are_there() -> None:
@@ -46,8 +46,8 @@ def test_every_formula_uses_metrics_that_are_there() -> None:
                 assert words - {"/", "+"} <= named
 
 
-def test_every_alarm_on_a_metric_of_ours_watches_one_that_is_counted() -> None:
+def test_every_alarm_on_an_own_metric_watches_one_that_is_counted() -> None:
     alarms = [one["Properties"] for one in packaged()["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
-    ours = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == NAMESPACE}
-    assert ours
-    assert ours - told() == set()
+    own_metrics = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == NAMESPACE}
+    assert own_metrics
+    assert own_metrics - string_constants() == set()
