@@ -11,13 +11,13 @@ import typer
 from rich.console import Console
 
 from infra.local.stack import MaintenanceFailed, invoke_maintenance
-from infra.place import Named, Place
+from infra.place import DeployedStack, StackOption
 from infra.tokens import Scope
 
 app = typer.Typer()
 console = Console(highlight=False)
 _WEEK_HOURS: Final = 7 * 24
-_ONE_CALL_SECONDS: Final = 300
+_API_TOKEN_SECONDS: Final = 300
 
 
 @app.command()
@@ -26,24 +26,24 @@ def token(
     *,
     subject: Annotated[str | None, typer.Option(help="Whom it is for; without, you, as AWS knows you.")] = None,
     hours: Annotated[int, typer.Option(min=1, max=_WEEK_HOURS, help="How long it is good for.")] = _WEEK_HOURS,
-    stack: Named = None,
+    stack: StackOption = None,
 ) -> None:
     """Print a bearer token."""
-    print(Place.of(stack).token(scope, subject, hours * 3600))
+    print(DeployedStack.of(stack).token(scope, subject, hours * 3600))
 
 
 @app.command()
-def recover(*, stack: Named = None) -> None:
+def recover(*, stack: StackOption = None) -> None:
     """Take up again whatever a lost message left behind."""
-    place = Place.of(stack)
+    deployed = DeployedStack.of(stack)
     try:
-        console.print(invoke_maintenance(place.client("lambda"), place.outputs["MaintenanceFunction"]))
+        console.print(invoke_maintenance(deployed.client("lambda"), deployed.outputs["MaintenanceFunction"]))
     except MaintenanceFailed as failure:
         fail(str(failure))
 
 
-REDRIVEN = ("capture", "ledger", "exports")
-INSTEAD = {
+REDRIVABLE_QUEUES = ("capture", "ledger", "exports")
+REMEDIES = {
     "purchase-stream": "it says where lost records stood, not what they were; run `livedrop recover`",
     "stock-stream": "it says where lost records stood, not what they were; the next change of a drop sums it up anew",
     "cue-stream": "it says where lost cues stood, and they are too old by now; tell the cue again, by POST /cues",
@@ -54,20 +54,20 @@ INSTEAD = {
 
 
 @app.command(
-    help=f"Put the messages of a dead-letter queue ({', '.join(REDRIVEN)}) back to work.\n\nOthers hold none:\n\n"
-    + "\n\n".join(f"{queue}: {remedy}." for queue, remedy in INSTEAD.items())
+    help=f"Put the messages of a dead-letter queue ({', '.join(REDRIVABLE_QUEUES)}) back to work."
+    "\n\nOthers hold none:\n\n" + "\n\n".join(f"{queue}: {remedy}." for queue, remedy in REMEDIES.items())
 )
-def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")], *, stack: Named = None) -> None:
+def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")], *, stack: StackOption = None) -> None:
     """Put the messages of a dead-letter queue back to work; of one that holds no work, say what to do."""
-    if queue not in REDRIVEN:
-        fail(INSTEAD.get(queue, f"the queue is one of {', '.join(REDRIVEN)}"))
-    console.print(f"{put_back(Place.of(stack), queue)} messages put back")
+    if queue not in REDRIVABLE_QUEUES:
+        fail(REMEDIES.get(queue, f"the queue is one of {', '.join(REDRIVABLE_QUEUES)}"))
+    console.print(f"{redrive_messages(DeployedStack.of(stack), queue)} messages redriven")
 
 
-def put_back(place: Place, queue: str) -> int:
+def redrive_messages(deployed: DeployedStack, queue: str) -> int:
     """Move the messages of a dead-letter queue to the queue that they were dropped from; how many there were."""
-    dead, worked = (place.outputs[f"{queue.capitalize()}{kind}Url"] for kind in ("DLQ", "Queue"))
-    return _move(place.client("sqs"), dead, worked)
+    dead_letter_url, queue_url = (deployed.outputs[f"{queue.capitalize()}{kind}Url"] for kind in ("DLQ", "Queue"))
+    return _move_messages(deployed.client("sqs"), dead_letter_url, queue_url)
 
 
 @app.command()
@@ -77,13 +77,15 @@ def audit(
     with_repair: Annotated[bool, typer.Option("--repair", help="Mend what is found; safe during a sale.")] = False,
     detail: Annotated[int, typer.Option(min=0, help="Entries of each list; counts are of all.")] = 100,
     from_bucket: Annotated[int, typer.Option(min=0, help="The bucket at which buckets and holds begin.")] = 0,
-    stack: Named = None,
+    stack: StackOption = None,
 ) -> None:
     """Count every unit of a drop, name its purchase, and say what does not match."""
-    place = Place.of(stack)
+    deployed = DeployedStack.of(stack)
     request = {"drop_id": drop, "repair": with_repair, "detail": detail, "from_bucket": from_bucket}
     try:
-        report = invoke_maintenance(place.client("lambda"), place.outputs["MaintenanceFunction"], {"audit": request})
+        report = invoke_maintenance(
+            deployed.client("lambda"), deployed.outputs["MaintenanceFunction"], {"audit": request}
+        )
     except MaintenanceFailed as failure:
         fail(str(failure))
     console.print_json(data=report)
@@ -96,11 +98,11 @@ def export(
     date: Annotated[str, typer.Argument(help="Business day, YYYY-MM-DD")],
     *,
     show: Annotated[str | None, typer.Option(help="Only this show.")] = None,
-    stack: Named = None,
+    stack: StackOption = None,
 ) -> None:
     """Ask for an interim export of a business day; it closes nothing."""
     request = {"date": date} | ({"show_id": show} if show else {})
-    _ask(Place.of(stack), "finance", "POST", "/exports", json=request)
+    _call_api(DeployedStack.of(stack), "finance", "POST", "/exports", json=request)
 
 
 def fail(reason: str) -> NoReturn:
@@ -109,23 +111,23 @@ def fail(reason: str) -> NoReturn:
     sys.exit(1)
 
 
-def _ask(place: Place, scope: Scope, method: str, path: str, **body: Any) -> None:
+def _call_api(deployed: DeployedStack, scope: Scope, method: str, path: str, **body: Any) -> None:
     """Call the API in the caller's own name, show its answer, and fail when it is an error."""
-    bearer = place.token(scope, lifetime_seconds=_ONE_CALL_SECONDS)
-    headers = {"Authorization": f"Bearer {bearer}", "Idempotency-Key": f"cli-{time.time_ns()}"}
+    token_text = deployed.token(scope, lifetime_seconds=_API_TOKEN_SECONDS)
+    headers = {"Authorization": f"Bearer {token_text}", "Idempotency-Key": f"cli-{time.time_ns()}"}
     try:
-        answer = httpx.request(method, f"{place.http}{path}", headers=headers, timeout=60, **body)
+        response = httpx.request(method, f"{deployed.http}{path}", headers=headers, timeout=60, **body)
     except httpx.HTTPError as failure:
-        fail(f"no answer from {place.http}: {failure!r}")
+        fail(f"no answer from {deployed.http}: {failure!r}")
     try:
-        console.print_json(answer.text)
+        console.print_json(response.text)
     except ValueError:
-        fail(f"{place.http} was answered {answer.status_code}, and not by livedrop")
-    if answer.is_error:
+        fail(f"{deployed.http} was answered {response.status_code}, and not by livedrop")
+    if response.is_error:
         raise typer.Exit(1)
 
 
-def _move(sqs: Any, source: str, target: str) -> int:
+def _move_messages(sqs: Any, source: str, target: str) -> int:
     """Move all messages, each sent before it is deleted. Short polls may overlook what is there, so these wait."""
     moved = 0
     while messages := sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):

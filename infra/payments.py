@@ -10,7 +10,7 @@ from rich.console import Console
 
 from infra.local.stack import MaintenanceFailed, invoke_maintenance
 from infra.operate import fail
-from infra.place import Named, Place
+from infra.place import DeployedStack, StackOption
 
 app = typer.Typer(help="Compare payments with the provider; give its keys.", no_args_is_help=True)
 console = Console(highlight=False)
@@ -20,16 +20,16 @@ console = Console(highlight=False)
 def reconcile(
     *,
     hours: Annotated[int, typer.Option(min=1, max=24 * 30, help="Payments of how many hours back.")] = 48,
-    stack: Named = None,
+    stack: StackOption = None,
 ) -> None:
     """Compare every payment at the provider with its order; mend what lost webhooks left open, and tell the rest.
 
     Ends with 1 when something differs that a person has to look at.
     """
-    place = Place.of(stack)
+    deployed = DeployedStack.of(stack)
     try:
         report = invoke_maintenance(
-            place.client("lambda"), place.outputs["MaintenanceFunction"], {"reconcile": {"hours": hours}}
+            deployed.client("lambda"), deployed.outputs["MaintenanceFunction"], {"reconcile": {"hours": hours}}
         )
     except MaintenanceFailed as failure:
         fail(str(failure))
@@ -45,17 +45,17 @@ def keys(
     webhook_secret: Annotated[
         str, typer.Option(prompt=True, hide_input=True, help="Signing secret of the webhook to /webhooks/stripe.")
     ],
-    stack: Named = None,
+    stack: StackOption = None,
 ) -> None:
     """Store the provider's keys. The webhook secret before stays good, until the next time."""
-    place = Place.of(stack)
-    secrets, name = place.client("secretsmanager"), place.outputs["PaymentSecretsId"]
-    held = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
-    secrets.put_secret_value(SecretId=name, SecretString=json.dumps(with_keys(held, api_key, webhook_secret)))
+    deployed = DeployedStack.of(stack)
+    secrets, name = deployed.client("secretsmanager"), deployed.outputs["PaymentSecretsId"]
+    stored = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
+    secrets.put_secret_value(SecretId=name, SecretString=json.dumps(with_keys(stored, api_key, webhook_secret)))
     console.print("stored; known everywhere within five minutes, the API key in new processes")
 
 
-def with_keys(held: dict[str, Any], api_key: str, webhook_secret: str) -> dict[str, Any]:
+def with_keys(stored: dict[str, Any], api_key: str, webhook_secret: str) -> dict[str, Any]:
     """The secret with these keys, and the webhook secret that was the newest before, if it is another."""
-    before = [one for one in held.get("webhook_secrets", []) if one != webhook_secret]
-    return held | {"api_key": api_key, "webhook_secrets": [webhook_secret, *before[:1]]}
+    previous = [one for one in stored.get("webhook_secrets", []) if one != webhook_secret]
+    return stored | {"api_key": api_key, "webhook_secrets": [webhook_secret, *previous[:1]]}

@@ -16,12 +16,12 @@ from infra.local import stack as local
 from infra.local.home import Home
 from infra.tokens import WEEK_SECONDS, Scope, token
 
-Named = Annotated[
+StackOption = Annotated[
     str | None,
     typer.Option("--stack", envvar="LIVEDROP_STACK", help="A stack deployed on AWS; without, the one on this machine."),
 ]
 """A command's option that says where it works."""
-_ONE_CALL = Config(read_timeout=620, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 1})
+_SINGLE_ATTEMPT = Config(read_timeout=620, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 1})
 """``repair`` may take ten minutes, and must not be started again meanwhile."""
 
 
@@ -30,7 +30,7 @@ class NoSuchStack(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeployedStack:
     """A deployed stack, and the credentials that reach it."""
 
     session: boto3.Session
@@ -38,19 +38,21 @@ class Place:
     outputs: Outputs
 
     @classmethod
-    def of(cls, stack: str | None) -> Place:
+    def of(cls, stack: str | None) -> DeployedStack:
         """The named stack, with the caller's AWS credentials and region; without a name the one on this machine.
 
         One call. :class:`NoSuchStack` or ``NotRunning`` when it is not there.
         """
         if stack is not None:
-            return cls._described(boto3.Session(), None, stack)
-        facts = Home.from_environment().facts_of_running()
-        keys = {name: facts[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
-        return cls._described(boto3.Session(region_name=facts["region"], **keys), facts["aws_endpoint"], local.NAME)
+            return cls._describe(boto3.Session(), None, stack)
+        stack_info = Home.from_environment().facts_of_running()
+        keys = {name: stack_info[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
+        return cls._describe(
+            boto3.Session(region_name=stack_info["region"], **keys), stack_info["aws_endpoint"], local.NAME
+        )
 
     @classmethod
-    def _described(cls, session: boto3.Session, endpoint: str | None, stack: str) -> Place:
+    def _describe(cls, session: boto3.Session, endpoint: str | None, stack: str) -> DeployedStack:
         outputs = outputs_of(session.client("cloudformation", endpoint_url=endpoint), stack)
         if "HttpAddress" not in outputs:
             raise NoSuchStack(f"there is no livedrop stack {stack!r} in {session.region_name}")
@@ -63,12 +65,12 @@ class Place:
 
     def client(self, service: Any) -> Any:
         """A client of an AWS service in the stack's account; it asks once and waits for the answer."""
-        return self.session.client(service, endpoint_url=self.endpoint, config=_ONE_CALL)
+        return self.session.client(service, endpoint_url=self.endpoint, config=_SINGLE_ATTEMPT)
 
     def secret(self) -> dict[str, Any]:
         """The deployment's keys, as far as the caller may read them. One call."""
-        answer = self.client("secretsmanager").get_secret_value(SecretId=self.outputs["SecretsId"])
-        secret: dict[str, Any] = json.loads(answer["SecretString"])
+        response = self.client("secretsmanager").get_secret_value(SecretId=self.outputs["SecretsId"])
+        secret: dict[str, Any] = json.loads(response["SecretString"])
         return secret
 
     def caller(self) -> str:
@@ -78,5 +80,5 @@ class Place:
 
     def token(self, scope: Scope, subject: str | None = None, lifetime_seconds: int = WEEK_SECONDS) -> str:
         """A bearer token of this deployment, for its caller when no other subject is given."""
-        key, whose, now = self.secret()["jwt_secret"], subject or self.caller(), int(time.time())
-        return token(key, scope, whose, now_seconds=now, lifetime_seconds=lifetime_seconds)
+        key, holder, now = self.secret()["jwt_secret"], subject or self.caller(), int(time.time())
+        return token(key, scope, holder, now_seconds=now, lifetime_seconds=lifetime_seconds)

@@ -14,7 +14,7 @@ import httpx
 import jwt
 import pytest
 
-from infra.keys import start_anew
+from infra.keys import restart_function
 from infra.local import engine as embedded
 from infra.local.home import aws_client
 from infra.local.stack import NAME
@@ -82,9 +82,9 @@ def test_a_message_in_a_dead_letter_queue_is_put_back_to_work(stack: dict[str, A
     sqs, dead = aws_client(stack, "sqs"), stack["queues"]["CaptureDLQUrl"]
     message = json.dumps({"purchase_id": order.removeprefix("chk_"), "attempt": 1})
     sqs.send_message(QueueUrl=dead, MessageBody=message)
-    assert output(livedrop("redrive", "capture")) == "1 messages put back\n"
+    assert output(livedrop("redrive", "capture")) == "1 messages redriven\n"
     assert "Messages" not in sqs.receive_message(QueueUrl=dead)
-    assert output(livedrop("redrive", "capture")) == "0 messages put back\n"
+    assert output(livedrop("redrive", "capture")) == "0 messages redriven\n"
 
 
 def test_recover_prints_its_report(livedrop: Livedrop) -> None:
@@ -149,4 +149,4 @@ def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str,
 def _start_anew(stack: dict[str, Any]) -> None:
     functions = aws_client(stack, "lambda")
     names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
-    start_anew(functions, next(name for name in names if "APIHandler" in name), "as before")
+    restart_function(functions, next(name for name in names if "APIHandler" in name), "as before")

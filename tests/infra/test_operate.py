@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from infra.local.engine import REGION
 from infra.local.tables import template
-from infra.operate import INSTEAD, REDRIVEN, app, put_back
-from infra.place import Place
+from infra.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages
+from infra.place import DeployedStack
 from tests.conftest import EngineAccount
 
 
@@ -22,29 +22,29 @@ def redrive(queue: str) -> tuple[int, str]:
 
 def test_of_every_dead_letter_queue_it_is_said_whether_it_can_be_put_back() -> None:
     dead = {name.removesuffix("DLQ") for name in template()["Resources"] if name.endswith("DLQ")}
-    assert {re.sub(r"\B(?=[A-Z])", "-", name).lower() for name in dead} == {*REDRIVEN, *INSTEAD}
+    assert {re.sub(r"\B(?=[A-Z])", "-", name).lower() for name in dead} == {*REDRIVABLE_QUEUES, *REMEDIES}
     told = " ".join(re.sub(r"[│╭╮╰╯─]", " ", CliRunner().invoke(app, ["redrive", "--help"]).output).split())
-    assert all(f"{queue}: {remedy}." in told for queue, remedy in INSTEAD.items())
+    assert all(f"{queue}: {remedy}." in told for queue, remedy in REMEDIES.items())
 
 
 def test_a_queue_without_work_answers_with_its_remedy() -> None:
-    for queue, remedy in INSTEAD.items():
+    for queue, remedy in REMEDIES.items():
         assert redrive(queue) == (1, f"livedrop: {remedy}")
     assert redrive("nonsense") == (1, "livedrop: the queue is one of capture, ledger, exports")
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("queue", REDRIVEN)
+@pytest.mark.parametrize("queue", REDRIVABLE_QUEUES)
 def test_dead_letters_are_put_back_to_work_each_once(engine: EngineAccount, queue: str) -> None:
     sqs = engine.client("sqs")
-    names = [f"{one.capitalize()}{kind}Url" for one in REDRIVEN for kind in ("DLQ", "Queue")]
+    names = [f"{one.capitalize()}{kind}Url" for one in REDRIVABLE_QUEUES for kind in ("DLQ", "Queue")]
     queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
     session = boto3.Session(engine.access_key, "local", region_name=REGION)
-    place = Place(session, engine.endpoint, queues)
+    place = DeployedStack(session, engine.endpoint, queues)
     for number in range(12):
         sqs.send_message(QueueUrl=queues[f"{queue.capitalize()}DLQUrl"], MessageBody=str(number))
-    assert put_back(place, queue) == 12
-    assert put_back(place, queue) == 0
+    assert redrive_messages(place, queue) == 12
+    assert redrive_messages(place, queue) == 0
     counted = {
         name: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
         for name, url in queues.items()
