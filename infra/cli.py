@@ -25,7 +25,7 @@ from infra.local.processes import LOOPBACK, alive, children, kill_outright, laun
 from infra.local.stack import CannotStart, Stack
 from infra.operate import app as operations
 from infra.operate import fail
-from infra.package import AWS, native, package
+from infra.package import AWS, native_architecture, package
 from infra.payments import app as payments
 from infra.place import NoSuchStack
 
@@ -127,7 +127,9 @@ def crash() -> None:
 @app.command("package")
 def package_() -> None:
     """Package the application for AWS and say how large it is."""
-    for target in (AWS, replace(AWS, architecture=native())) if native() != AWS.architecture else (AWS,):
+    for target in (
+        (AWS, replace(AWS, architecture=native_architecture())) if native_architecture() != AWS.architecture else (AWS,)
+    ):
         began = time.monotonic()
         made, fresh = package(target)
         unpacked = sum(path.stat().st_size for path in made.unpacked.rglob("*") if path.is_file())

@@ -27,10 +27,10 @@ def upload(s3: Any, bucket: str, package: Package, region: str) -> None:
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError:
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=bucket, **place)
-        closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(closed, True))
+        location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=bucket, **location)
+        blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(blocked, True))
     try:
         s3.head_object(Bucket=bucket, Key=package.key)
     except ClientError:
@@ -56,37 +56,37 @@ def deploy(
     }
     template = package.template.read_text()
     cloudformation = session.client("cloudformation")
-    _apply(
+    _create_or_update_stack(
         cloudformation,
         stack,
         json.loads(template),
-        _place(session, code_bucket, package, template),
+        _upload_template(session, code_bucket, package, template),
         given,
         poll_seconds,
     )
     outputs = outputs_of(cloudformation, stack)
-    complete_secret(session.client("secretsmanager"), outputs["SecretsId"])
+    generate_missing_keys(session.client("secretsmanager"), outputs["SecretsId"])
     return outputs
 
 
 def outputs_of(cloudformation: Any, stack: str) -> Outputs:
     """A stack's outputs by name; empty when there is no such stack."""
-    found = _stands(cloudformation, stack) or {}
+    found = _describe_stack(cloudformation, stack) or {}
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
-def complete_secret(secretsmanager: Any, secret_id: str) -> dict[str, Any]:
+def generate_missing_keys(secretsmanager: Any, secret_id: str) -> dict[str, Any]:
     """Make up the keys that the deployment's secret still lacks; what is there stays. Returns all of it."""
-    held: dict[str, Any] = json.loads(secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"])
-    made_up = {
+    stored: dict[str, Any] = json.loads(secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"])
+    generated = {
         "id_key": secrets.token_hex(32),
         "cue_secrets": [new_cue_secret()],
-        "platforms": [own_site()],
+        "platforms": [first_platform()],
     }
-    whole = made_up | held
-    if whole != held:
-        secretsmanager.put_secret_value(SecretId=secret_id, SecretString=json.dumps(whole))
-    return whole
+    complete = generated | stored
+    if complete != stored:
+        secretsmanager.put_secret_value(SecretId=secret_id, SecretString=json.dumps(complete))
+    return complete
 
 
 def new_cue_secret() -> str:
@@ -94,13 +94,13 @@ def new_cue_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def own_site() -> dict[str, str]:
+def first_platform() -> dict[str, str]:
     """The platform that every deployment knows at first: the shop's own pages, with a fresh key."""
     profile = "https://shop.example/.well-known/ucp"
     return {"name": "own-site", "profile": profile, "channel": "own-site", "api_key": secrets.token_urlsafe(32)}
 
 
-def _place(session: boto3.Session, bucket: str, package: Package, template: str) -> str:
+def _upload_template(session: boto3.Session, bucket: str, package: Package, template: str) -> str:
     """Put the template beside the code (it is too long to be sent along) and return its address."""
     key = package.key.replace(".zip", ".template.json")
     s3 = session.client("s3")
@@ -108,16 +108,16 @@ def _place(session: boto3.Session, bucket: str, package: Package, template: str)
     return f"{s3.meta.endpoint_url}/{bucket}/{key}"
 
 
-def _apply(
+def _create_or_update_stack(
     cloudformation: Any, stack: str, template: dict[str, Any], address: str, given: Mapping[str, str], poll: float
 ) -> None:
-    exists = _stands(cloudformation, stack)
+    exists = _describe_stack(cloudformation, stack)
     declared = template["Parameters"]
     values: list[dict[str, Any]] = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
     if exists:
-        had = {parameter["ParameterKey"] for parameter in exists.get("Parameters", [])}
-        kept = [name for name in declared if name not in given and name in had]
-        values += [{"ParameterKey": name, "UsePreviousValue": True} for name in kept]
+        existing_parameters = {parameter["ParameterKey"] for parameter in exists.get("Parameters", [])}
+        unchanged = [name for name in declared if name not in given and name in existing_parameters]
+        values += [{"ParameterKey": name, "UsePreviousValue": True} for name in unchanged]
     request: dict[str, Any] = {
         "StackName": stack,
         "TemplateURL": address,
@@ -137,21 +137,21 @@ def _apply(
     try:
         done.wait(StackName=stack, WaiterConfig={"Delay": poll, "MaxAttempts": int(1800 / poll)})
     except WaiterError as failure:
-        raise DeploymentFailed(_reasons(cloudformation, stack)) from failure
+        raise DeploymentFailed(_failure_reasons(cloudformation, stack)) from failure
 
 
-def _stands(cloudformation: Any, stack: str) -> dict[str, Any] | None:
+def _describe_stack(cloudformation: Any, stack: str) -> dict[str, Any] | None:
     try:
         (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as refusal:
         if "does not exist" not in str(refusal):
             raise
         return None
-    found_: dict[str, Any] = found
-    return None if found_["StackStatus"] == "DELETE_COMPLETE" else found_
+    stack_description: dict[str, Any] = found
+    return None if stack_description["StackStatus"] == "DELETE_COMPLETE" else stack_description
 
 
-def _reasons(cloudformation: Any, stack: str) -> str:
+def _failure_reasons(cloudformation: Any, stack: str) -> str:
     events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
     lines = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed]

@@ -55,7 +55,7 @@ class Target:
 
     def interpreter(self) -> str | None:
         """A Python of this version on this machine, if there is one."""
-        if self.python == _running():
+        if self.python == _running_version():
             return sys.executable
         found = shutil.which(self.runtime)
         return found if found and _version(found).startswith(f"{self.python}.") else None
@@ -81,14 +81,14 @@ class Package:
         return f"livedrop/{sha256(self.code.read_bytes()).hexdigest()[:32]}.zip"
 
 
-def native() -> Architecture:
+def native_architecture() -> Architecture:
     """The architecture of this machine."""
     return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
-def local() -> Target:
+def local_target() -> Target:
     """This machine and the Python that runs here: for the local stack."""
-    return Target(_running(), native())
+    return Target(_running_version(), native_architecture())
 
 
 def package(target: Target, folder: Path | None = None) -> tuple[Package, bool]:
@@ -104,49 +104,49 @@ def package(target: Target, folder: Path | None = None) -> tuple[Package, bool]:
 
 
 def _package(folder: Path, target: Target) -> tuple[Package, bool]:
-    made = Package(folder / "template.json", folder / "code.zip", folder / "code", target)
+    result = Package(folder / "template.json", folder / "code.zip", folder / "code", target)
     stamp = folder / "stamp"
     interpreter = target.interpreter()
     wanted = _fingerprint(_version(interpreter) if interpreter else "")
     if stamp.exists() and stamp.read_text() == wanted:
-        return made, False
+        return result, False
     stamp.unlink(missing_ok=True)
     built = _chalice_package(folder, target)
-    _unpack(built / "deployment.zip", made.unpacked)
-    if strangers := foreign(made.unpacked, target):
-        raise RuntimeError(f"the package has modules that {target} cannot load: {', '.join(strangers)}")
+    _unpack(built / "deployment.zip", result.unpacked)
+    if unloadable := unloadable_files(result.unpacked, target):
+        raise RuntimeError(f"the package has modules that {target} cannot load: {', '.join(unloadable)}")
     if interpreter:
-        _compile(made.unpacked, interpreter)
-    _zip(made.unpacked, made.code)
-    made.template.write_text(json.dumps(_template(built / "sam.yaml", target), indent=1, sort_keys=True) + "\n")
-    if interpreter and sys.platform == "linux" and target.architecture == native():
-        check_imports(made, interpreter)
+        _compile(result.unpacked, interpreter)
+    _zip(result.unpacked, result.code)
+    result.template.write_text(json.dumps(_template(built / "sam.yaml", target), indent=1, sort_keys=True) + "\n")
+    if interpreter and sys.platform == "linux" and target.architecture == native_architecture():
+        check_imports(result, interpreter)
     stamp.write_text(wanted)
-    return made, True
+    return result, True
 
 
-def compiled(folder: Path) -> list[Path]:
+def compiled_files(folder: Path) -> list[Path]:
     """The machine code in a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF")
 
 
-def foreign(folder: Path, target: Target) -> list[str]:
+def unloadable_files(folder: Path, target: Target) -> list[str]:
     """Compiled files that the target cannot load: for another Python by their names, or another machine inside."""
     machine, number = _MACHINES[target.architecture]
     suffixes = (f".cpython-{target.python.replace('.', '')}-{machine}-linux-gnu.so", ".abi3.so")
     return [
         str(path.relative_to(folder))
-        for path in compiled(folder)
+        for path in compiled_files(folder)
         if not path.name.endswith(suffixes) or int.from_bytes(path.read_bytes()[18:20], "little") != number
     ]
 
 
-def check_imports(made: Package, interpreter: str) -> None:
+def check_imports(built: Package, interpreter: str) -> None:
     """Import every module of ours from the zip alone, in an interpreter that sees nothing else."""
     with tempfile.TemporaryDirectory() as empty:
-        with zipfile.ZipFile(made.code) as archive:
+        with zipfile.ZipFile(built.code) as archive:
             archive.extractall(empty)
-        ours = sorted(
+        modules = sorted(
             ".".join(path.relative_to(empty).with_suffix("").parts).removesuffix(".__init__")
             for path in Path(empty, "chalicelib").rglob("*.py")
         )
@@ -154,9 +154,9 @@ def check_imports(made: Package, interpreter: str) -> None:
             "import importlib, sys; sys.path.insert(0, sys.argv[1]); "
             "[importlib.import_module(name) for name in sys.argv[2:]]"
         )
-        clean = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-1", "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [interpreter, "-I", "-S", "-c", script, empty, "app", *ours]
-        outcome = subprocess.run(command, env=clean, cwd=empty, capture_output=True, text=True, check=False)
+        environment = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-west-1", "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [interpreter, "-I", "-S", "-c", script, empty, "app", *modules]
+        outcome = subprocess.run(command, env=environment, cwd=empty, capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise RuntimeError(f"the package does not import by itself:\n{outcome.stderr}")
 
@@ -167,7 +167,7 @@ def _inputs() -> Iterator[Path]:
     yield from (ROOT / "infra" / name for name in ("template.yaml", "package.py", "alarms.py"))
 
 
-def _running() -> str:
+def _running_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -191,8 +191,8 @@ def _chalice_package(folder: Path, target: Target) -> Path:
     Chalice keeps the dependencies it packaged there and takes them again while requirements.txt is unchanged. It would
     package for the Python that runs it: both it and the pip that it calls are told the target's.
     """
-    source, built = folder / "source", folder / "chalice"
-    for path in (source / "chalicelib", built):
+    source, output = folder / "source", folder / "chalice"
+    for path in (source / "chalicelib", output):
         shutil.rmtree(path, ignore_errors=True)
     (source / ".chalice").mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "chalicelib", source / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
@@ -205,13 +205,13 @@ def _chalice_package(folder: Path, target: Target) -> Path:
         f"Config.lambda_python_version = {target.runtime!r}; main()"
     )
     command = [sys.executable, "-c", script, "package", "--stage", STAGE]
-    command += ["--merge-template", str(ROOT / "infra" / "template.yaml"), str(built)]
+    command += ["--merge-template", str(ROOT / "infra" / "template.yaml"), str(output)]
     environment = {"AWS_DEFAULT_REGION": "eu-west-1"} | os.environ
     environment |= {"PIP_PYTHON_VERSION": target.python, "PIP_ONLY_BINARY": ":all:"}
     outcome = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
     if outcome.returncode or "Could not install dependencies" in outcome.stderr:
         raise RuntimeError(f"chalice package failed:\n{outcome.stdout}{outcome.stderr}")
-    return built
+    return output
 
 
 def _template(merged: Path, target: Target) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     """Lay out what is deployed."""
     shutil.rmtree(folder, ignore_errors=True)
     with zipfile.ZipFile(archive) as packed:
-        packed.extractall(folder, [name for name in packed.namelist() if _deployed(name)])
+        packed.extractall(folder, [name for name in packed.namelist() if _is_deployed(name)])
 
 
 def _compile(folder: Path, interpreter: str) -> None:
@@ -241,7 +241,7 @@ def _compile(folder: Path, interpreter: str) -> None:
     subprocess.run([*command, str(folder)], check=True, capture_output=True)
 
 
-def _deployed(name: str) -> bool:
+def _is_deployed(name: str) -> bool:
     parts = name.split("/")
     if name.endswith((".pyc", ".pyi")) or name.startswith(_NEVER_IMPORTED) or "tests" in parts:
         return False

@@ -23,7 +23,7 @@ from infra.local.home import Home
 from infra.local.mappings import remake_stream_mappings
 from infra.local.processes import LOOPBACK, end, launch, taken
 from infra.local.seed import seed
-from infra.package import Package, local, package
+from infra.package import Package, local_target, package
 from infra.tokens import token
 
 NAME = "livedrop"
@@ -78,9 +78,9 @@ class Stack:
         """Start everything, seed a show, and describe it in ``local.json``, last. Ends what it began when it fails."""
         self._make_room(reset)
         try:
-            made = self._prepare()
+            built = self._prepare()
             self._start_engine()
-            self._deploy(made)
+            self._deploy(built)
             self.say("seeding the sample show")
             seed(self._deployed_api(), self._token("operator"))
             self.recover()
@@ -168,9 +168,9 @@ class Stack:
         self.say("preparing the engine and packaging the application (the first time takes a minute)")
         with ThreadPoolExecutor(1) as pool:
             ready = pool.submit(embedded.prepare)
-            made, _ = package(local())
+            built, _ = package(local_target())
             ready.result()
-        return made
+        return built
 
     def _start_engine(self) -> None:
         self.engine = embedded.start(self.home.engine_folder, port=self.aws_port, keep=True)
@@ -180,12 +180,12 @@ class Stack:
         self.recover_again_at = time.monotonic() + _SETTLE_SECONDS
         remake_stream_mappings(boto3.client("lambda"))
 
-    def _deploy(self, made: Package) -> None:
+    def _deploy(self, built: Package) -> None:
         self.say("deploying the template")
         pages = {name: os.environ.get(variable, default) for name, (variable, default) in _PAGES.items()}
         given = PARAMETERS | pages | {"PublicUrl": self.http}
-        self.outputs = deploy.deploy(made, NAME, CODE_BUCKET, given, poll_seconds=0.2)
-        self.secret = deploy.complete_secret(boto3.client("secretsmanager"), self.outputs["SecretsId"])
+        self.outputs = deploy.deploy(built, NAME, CODE_BUCKET, given, poll_seconds=0.2)
+        self.secret = deploy.generate_missing_keys(boto3.client("secretsmanager"), self.outputs["SecretsId"])
 
     def _deployed_api(self) -> str:
         assert self.engine is not None

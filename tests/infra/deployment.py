@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from chalicelib import aws
-from infra.deploy import complete_secret
+from infra.deploy import generate_missing_keys
 from tests.conftest import Tables
 from tests.infra.packaged import packaged
 
@@ -55,7 +55,7 @@ class Deployment:
         secrets = boto3.client("secretsmanager")
         secret = secrets.create_secret(Name="Secret", SecretString=json.dumps({"jwt_secret": 64 * "s"}))
         self.names["Secret"] = secret["ARN"]
-        self.secret = complete_secret(secrets, secret["ARN"])
+        self.secret = generate_missing_keys(secrets, secret["ARN"])
 
     def note(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         if self.function is not None:

@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra.package import AWS, Package, Target, compiled, foreign, local, package
+from infra.package import AWS, Package, Target, compiled_files, local_target, package, unloadable_files
 
 COMPILED = ("_pydantic_core", "cd", "md")
 """Modules of pydantic-core, and two of charset-normalizer."""
@@ -25,15 +25,15 @@ def for_aws() -> Package:
 
 
 def test_every_compiled_module_for_aws_is_for_its_python_and_its_machine(for_aws: Package) -> None:
-    modules = compiled(for_aws.unpacked)
+    modules = compiled_files(for_aws.unpacked)
     assert sorted(path.name for path in modules) == [f"{name}.cpython-313-aarch64-linux-gnu.so" for name in COMPILED]
     assert {path.name for path in modules} == {path.name for path in for_aws.unpacked.rglob("*.so")}
-    assert foreign(for_aws.unpacked, AWS) == []
+    assert unloadable_files(for_aws.unpacked, AWS) == []
 
 
 def test_the_same_package_is_noticed_on_any_other_target(for_aws: Package) -> None:
     for other in (Target("3.11", "arm64"), Target("3.14", "arm64"), Target("3.13", "x86_64")):
-        names = sorted(name.rpartition("/")[2].partition(".")[0] for name in foreign(for_aws.unpacked, other))
+        names = sorted(name.rpartition("/")[2].partition(".")[0] for name in unloadable_files(for_aws.unpacked, other))
         assert names == list(COMPILED)
 
 
@@ -65,8 +65,8 @@ def test_the_lock_holds_all_that_the_python_on_aws_requires(for_aws: Package) ->
 
 def test_the_local_stack_keeps_to_the_python_and_the_machine_that_run_it() -> None:
     machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
-    assert local() == Target("{}.{}".format(*sys.version_info), machine)  # type: ignore[arg-type]
-    assert local().interpreter() == sys.executable
+    assert local_target() == Target("{}.{}".format(*sys.version_info), machine)  # type: ignore[arg-type]
+    assert local_target().interpreter() == sys.executable
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_local_stack_keeps_to_the_python_and_the_machine_that_run_it() -> No
 )
 def test_a_module_is_judged_by_its_name_and_its_header(tmp_path: Path, name: str, machine: str, accepted: bool) -> None:
     (tmp_path / name).write_bytes(b"\x7fELF".ljust(18, b"\0") + ELF_MACHINES[machine].to_bytes(2, "little"))
-    assert foreign(tmp_path, Target("3.13", "arm64")) == ([] if accepted else [name])
+    assert unloadable_files(tmp_path, Target("3.13", "arm64")) == ([] if accepted else [name])
 
 
 def test_a_command_of_another_version_is_not_taken_for_the_targets(
