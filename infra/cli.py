@@ -20,8 +20,8 @@ from rich.console import Console
 from infra import deploy as deployment
 from infra.keys import app as keys
 from infra.local import engine as embedded
-from infra.local.home import Home, NotRunning
-from infra.local.processes import LOOPBACK, alive, children, kill_outright, launch
+from infra.local.home import LocalState, NotRunning
+from infra.local.processes import LOOPBACK, alive, children, kill, launch
 from infra.local.stack import CannotStart, Stack
 from infra.operate import app as operations
 from infra.operate import fail
@@ -54,22 +54,22 @@ def run(
     owner: Annotated[int | None, typer.Option(help="End when the process with this id has ended.")] = None,
 ) -> None:
     """Run everything on this machine, in the foreground, until interrupted."""
-    home = Home.from_environment()
-    if home.running("run") and home.running("run") != os.getpid():
-        fail(f"it runs already (see {home.facts_file}); `livedrop stop` ends it")
+    local_state = LocalState.from_environment()
+    if local_state.running_pid("run") and local_state.running_pid("run") != os.getpid():
+        fail(f"it runs already (see {local_state.stack_info_file}); `livedrop stop` ends it")
     if detach:
-        _detached(home, reset=reset, owner=owner)
+        _detached(local_state, reset=reset, owner=owner)
         return
-    stack = Stack(home, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), say=console.print)
+    stack = Stack(local_state, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), say=console.print)
     ended, engine_wanted_anew = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: _interrupt(ended))
     signal.signal(signal.SIGUSR1, lambda *_: engine_wanted_anew.set())
-    home.folder.mkdir(parents=True, exist_ok=True)
-    home.note_part("run", os.getpid())
+    local_state.folder.mkdir(parents=True, exist_ok=True)
+    local_state.record_process("run", os.getpid())
     try:
         stack.start(reset=reset)
-        _welcome(home, stack)
+        _welcome(local_state, stack)
         while not ended.is_set() and (owner is None or alive(owner)):
             if engine_wanted_anew.is_set():
                 engine_wanted_anew.clear()
@@ -88,27 +88,27 @@ def run(
 @app.command()
 def stop() -> None:
     """End what `livedrop run` started, also when that was killed."""
-    home = Home.from_environment()
-    runner = home.running("run")
+    local_state = LocalState.from_environment()
+    runner = local_state.running_pid("run")
     if runner is not None:
         os.kill(runner, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
         while alive(runner) and time.monotonic() < deadline:
             time.sleep(0.1)
-    ended = home.end_parts()
+    ended = local_state.end_processes()
     console.print("stopped" if runner or ended else "nothing was running")
 
 
 @app.command("restart-engine")
 def restart_engine() -> None:
     """Stop and start the local AWS engine in order, while the HTTP front stays; then repair."""
-    home = Home.from_environment()
-    facts = home.facts_of_running()
-    os.kill(facts["pid"]["run"], signal.SIGUSR1)
+    local_state = LocalState.from_environment()
+    before = local_state.running_stack_info()
+    os.kill(before["pid"]["run"], signal.SIGUSR1)
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
-        now = home.facts()
-        if now and now["pid"]["engine"] != facts["pid"]["engine"]:
+        now = local_state.stack_info()
+        if now and now["pid"]["engine"] != before["pid"]["engine"]:
             console.print("the engine runs again")
             return
         time.sleep(0.1)
@@ -118,9 +118,9 @@ def restart_engine() -> None:
 @app.command()
 def crash() -> None:
     """Kill the HTTP front and the function workers outright, as a rehearsal for the worst."""
-    pids = Home.from_environment().facts_of_running()["pid"]
-    family = children(pids["engine"]) + children(pids["front"]) + [psutil.Process(pids["front"])]
-    kill_outright(family)
+    pids = LocalState.from_environment().running_stack_info()["pid"]
+    family = children(pids["engine"]) + children(pids["http_server"]) + [psutil.Process(pids["http_server"])]
+    kill(family)
     console.print(f"killed {len(family)} processes")
 
 
@@ -175,15 +175,15 @@ def rehearse(
     """Play real orders through the running stack and check everything from outside; starts it when nothing runs."""
     from infra.rehearse.command import rehearse as play
 
-    home = Home.from_environment()
+    local_state = LocalState.from_environment()
     started = []
 
     def start_stack() -> None:
         started.append(True)
-        _detached(home, reset=False)
+        _detached(local_state, reset=False)
 
     try:
-        code = play(orders, home, embedded.ROOT / "build", start_stack=start_stack, console=console)
+        code = play(orders, local_state, embedded.ROOT / "build", start_stack=start_stack, console=console)
     finally:
         if started:
             stop()
@@ -210,14 +210,14 @@ def _interrupt(ended: threading.Event) -> None:
     raise _Interrupted
 
 
-def _detached(home: Home, *, reset: bool, owner: int | None = None) -> None:
-    log = home.folder / "run.log"
+def _detached(local_state: LocalState, *, reset: bool, owner: int | None = None) -> None:
+    log = local_state.folder / "run.log"
     command = [sys.executable, "-m", "infra.cli", "run", *(["--reset"] if reset else [])]
     command += ["--owner", str(owner)] if owner else []
     process = launch(command, environment=os.environ, log=log, folder=embedded.ROOT)
     deadline = time.monotonic() + _DETACHED_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if home.facts():
+        if local_state.stack_info():
             console.print(f"running; log in {log}")
             return
         time.sleep(0.2)
@@ -227,8 +227,10 @@ def _detached(home: Home, *, reset: bool, owner: int | None = None) -> None:
     raise CannotStart(f"it did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _welcome(home: Home, stack: Stack) -> None:
-    console.print(f"\nready: {stack.http}   AWS: {LOOPBACK}:{stack.aws_port}   all of it: {home.facts_file}")
+def _welcome(local_state: LocalState, stack: Stack) -> None:
+    console.print(
+        f"\nready: {stack.http}   AWS: {LOOPBACK}:{stack.aws_port}   all of it: {local_state.stack_info_file}"
+    )
     console.print(f"try:   curl -s {stack.http}/shows/tonight/live\nstop:  Ctrl-C\n", soft_wrap=True)
 
 

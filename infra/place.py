@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from infra.deploy import Outputs, outputs_of
 from infra.local import stack as local
-from infra.local.home import Home
+from infra.local.home import LocalState
 from infra.tokens import WEEK_SECONDS, Scope, token
 
 StackOption = Annotated[
@@ -45,7 +45,7 @@ class DeployedStack:
         """
         if stack is not None:
             return cls._describe(boto3.Session(), None, stack)
-        stack_info = Home.from_environment().facts_of_running()
+        stack_info = LocalState.from_environment().running_stack_info()
         keys = {name: stack_info[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
         return cls._describe(
             boto3.Session(region_name=stack_info["region"], **keys), stack_info["aws_endpoint"], local.NAME

@@ -23,9 +23,9 @@ BODY_LIMIT = 1_000_000
 _DISCARD_LIMIT = 32_000_000
 _CHUNK = 65_536
 
-_NOWHERE = "There is nothing at this address."
+_NOT_FOUND_DETAIL = "There is nothing at this address."
 _NO_ROUTE = {"type": "urn:livedrop:problem:not_found", "title": "Not found", "status": 404, "code": "not_found"}
-_NO_ROUTE |= {"detail": _NOWHERE, "content": _NOWHERE}
+_NO_ROUTE |= {"detail": _NOT_FOUND_DETAIL, "content": _NOT_FOUND_DETAIL}
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 
 from infra.local.engine import ROOT
-from infra.local.processes import alive, born, end
+from infra.local.processes import alive, end, started_at
 
 
 class NotRunning(Exception):
@@ -20,18 +20,18 @@ class NotRunning(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class LocalState:
     """The folder of one local stack (``LIVEDROP_HOME``, else ``.livedrop`` in the project)."""
 
     folder: Path
 
     @classmethod
-    def from_environment(cls) -> Home:
+    def from_environment(cls) -> LocalState:
         """The home that commands of this shell mean."""
         return cls(Path(os.environ.get("LIVEDROP_HOME") or ROOT / ".livedrop").resolve())
 
     @property
-    def facts_file(self) -> Path:
+    def stack_info_file(self) -> Path:
         """What scripts need, while the stack is healthy."""
         return self.folder / "local.json"
 
@@ -41,74 +41,76 @@ class Home:
         return self.folder / "aws"
 
     @property
-    def _parts_file(self) -> Path:
-        return self.folder / "parts.json"
+    def _processes_file(self) -> Path:
+        return self.folder / "processes.json"
 
-    def facts(self) -> dict[str, Any]:
+    def stack_info(self) -> dict[str, Any]:
         """What ``local.json`` says; empty when the stack does not run, also when it was killed and left its file."""
         try:
-            known: dict[str, Any] = json.loads(self.facts_file.read_text())
+            known: dict[str, Any] = json.loads(self.stack_info_file.read_text())
             supervisor = known["pid"]["run"]
         except (FileNotFoundError, ValueError, KeyError):
             return {}
-        return known if supervisor == self.running("run") else {}
+        return known if supervisor == self.running_pid("run") else {}
 
-    def facts_of_running(self) -> dict[str, Any]:
+    def running_stack_info(self) -> dict[str, Any]:
         """What the running stack says of itself; :class:`NotRunning` when there is none."""
-        facts = self.facts()
-        if not facts:
-            killed = self.facts_file.exists()
-            what = "what ran here was killed: start it again" if killed else "nothing runs here: start it"
+        stack_info = self.stack_info()
+        if not stack_info:
+            was_killed = self.stack_info_file.exists()
+            what = "what ran here was killed: start it again" if was_killed else "nothing runs here: start it"
             raise NotRunning(f"{what} with `make run`")
-        return facts
+        return stack_info
 
-    def write_facts(self, facts: dict[str, Any]) -> None:
+    def write_stack_info(self, stack_info: dict[str, Any]) -> None:
         """Write ``local.json``."""
-        _write(self.facts_file, facts)
+        _write(self.stack_info_file, stack_info)
 
-    def note_part(self, name: str, pid: int) -> None:
+    def record_process(self, name: str, pid: int) -> None:
         """Remember a started process, so that it can be ended even when its supervisor was killed."""
-        _write(self._parts_file, self._parts() | {name: {"pid": pid, "born": born(pid)}})
+        _write(self._processes_file, self._processes() | {name: {"pid": pid, "started_at": started_at(pid)}})
 
-    def running(self, name: str) -> int | None:
+    def running_pid(self, name: str) -> int | None:
         """The id of a noted process, when it still runs."""
-        part = self._parts().get(name)
-        if part is None or born(part["pid"]) != part["born"] or not alive(part["pid"]):
+        process = self._processes().get(name)
+        if process is None or started_at(process["pid"]) != process["started_at"] or not alive(process["pid"]):
             return None
-        pid: int = part["pid"]
+        pid: int = process["pid"]
         return pid
 
-    def end_parts(self) -> list[str]:
+    def end_processes(self) -> list[str]:
         """End whatever was noted and still runs, the front before the engine. Returns their names."""
         ended = []
-        for name in ("front", "engine"):
-            pid = self.running(name)
+        for name in ("http_server", "engine"):
+            pid = self.running_pid(name)
             if pid is not None:
                 end(pid)
                 ended.append(name)
-        self.facts_file.unlink(missing_ok=True)
-        supervisor = {name: part for name, part in self._parts().items() if name == "run" and self.running(name)}
-        self._parts_file.unlink(missing_ok=True)
+        self.stack_info_file.unlink(missing_ok=True)
+        supervisor = {
+            name: process for name, process in self._processes().items() if name == "run" and self.running_pid(name)
+        }
+        self._processes_file.unlink(missing_ok=True)
         if supervisor:
-            _write(self._parts_file, supervisor)
+            _write(self._processes_file, supervisor)
         return ended
 
-    def _parts(self) -> dict[str, Any]:
+    def _processes(self) -> dict[str, Any]:
         try:
-            parts: dict[str, Any] = json.loads(self._parts_file.read_text())
+            processes: dict[str, Any] = json.loads(self._processes_file.read_text())
         except (FileNotFoundError, ValueError):
             return {}
-        return parts
+        return processes
 
 
-def aws_client(facts: Mapping[str, Any], service: Any) -> Any:
+def aws_client(stack_info: Mapping[str, Any], service: Any) -> Any:
     """A client of an AWS service of the stack that these facts describe."""
     return boto3.client(
         service,
-        endpoint_url=facts["aws_endpoint"],
-        region_name=facts["region"],
-        aws_access_key_id=facts["aws_access_key_id"],
-        aws_secret_access_key=facts["aws_secret_access_key"],
+        endpoint_url=stack_info["aws_endpoint"],
+        region_name=stack_info["region"],
+        aws_access_key_id=stack_info["aws_access_key_id"],
+        aws_secret_access_key=stack_info["aws_secret_access_key"],
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_KEPT = (
+_COPIED_SETTINGS = (
     "EventSourceArn",
     "BatchSize",
     "MaximumBatchingWindowInSeconds",
@@ -23,7 +23,7 @@ _KEPT = (
 )
 
 
-def remake_stream_mappings(functions: Any) -> int:
+def recreate_stream_mappings(functions: Any) -> int:
     """Delete and make again every mapping of a stream (``functions``: a Lambda client). Returns how many there were."""
     mappings = functions.list_event_source_mappings()["EventSourceMappings"]
     streams = [mapping for mapping in mappings if ":sqs:" not in mapping["EventSourceArn"]]
@@ -32,7 +32,7 @@ def remake_stream_mappings(functions: Any) -> int:
         functions.create_event_source_mapping(
             FunctionName=mapping["FunctionArn"],
             StartingPosition="TRIM_HORIZON",
-            **{name: mapping[name] for name in _KEPT if mapping.get(name) not in (None, [], {})},
+            **{name: mapping[name] for name in _COPIED_SETTINGS if mapping.get(name) not in (None, [], {})},
         )
     return len(streams)
 

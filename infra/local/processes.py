@@ -22,7 +22,7 @@ def free_port() -> int:
     return port
 
 
-def taken(port: int) -> bool:
+def port_in_use(port: int) -> bool:
     """Whether a loopback port cannot be listened on."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,7 +50,7 @@ def launch(
         )
 
 
-def born(pid: int) -> float | None:
+def started_at(pid: int) -> float | None:
     """When the process with this id started; None when there is none. Ids are reused, births are not."""
     try:
         return psutil.Process(pid).create_time()
@@ -74,28 +74,28 @@ def children(pid: int) -> list[psutil.Process]:
         return []
 
 
-def end(pid: int, patience_seconds: float = 20) -> None:
+def end(pid: int, timeout_seconds: float = 20) -> None:
     """SIGTERM, wait, and SIGKILL whatever is left of the process and of those below it."""
-    family = children(pid)
+    processes = children(pid)
     try:
         process = psutil.Process(pid)
         process.terminate()
-        process.wait(patience_seconds)
+        process.wait(timeout_seconds)
     except psutil.TimeoutExpired:
-        family.append(process)
+        processes.append(process)
     except psutil.Error:
         pass
-    kill_outright(family)
+    kill(processes)
 
 
-def kill_outright(family: Sequence[psutil.Process]) -> None:
+def kill(processes: Sequence[psutil.Process]) -> None:
     """SIGKILL, without a chance to clean up."""
-    for process in family:
+    for process in processes:
         try:
             process.kill()
         except psutil.Error:
             continue
-    psutil.wait_procs(family, timeout=5)
+    psutil.wait_procs(processes, timeout=5)
 
 
 @contextmanager

@@ -19,9 +19,9 @@ import httpx
 
 from infra import deploy
 from infra.local import engine as embedded
-from infra.local.home import Home
-from infra.local.mappings import remake_stream_mappings
-from infra.local.processes import LOOPBACK, end, launch, taken
+from infra.local.home import LocalState
+from infra.local.mappings import recreate_stream_mappings
+from infra.local.processes import LOOPBACK, end, launch, port_in_use
 from infra.local.seed import seed
 from infra.package import Package, local_target, package
 from infra.tokens import token
@@ -36,7 +36,7 @@ PARAMETERS = {
 }
 """Where the local stack differs: a killed worker's message comes again soon, and the engine limits itself. One poller
 thread serves cues and both tables' streams by turns, so summing up drops takes short turns and the relay keeps up."""
-_PAGES = {
+_SHELL_PARAMETERS = {
     "CorsOrigins": ("LIVEDROP_CORS_ORIGINS", "http://localhost:3000"),
     "TermsUrl": ("LIVEDROP_TERMS_URL", ""),
     "PrivacyUrl": ("LIVEDROP_PRIVACY_URL", ""),
@@ -46,7 +46,7 @@ _PAGES = {
     "OrderHoldChannels": ("LIVEDROP_ORDER_HOLD_CHANNELS", ""),
 }
 """Parameters that the shell may set: the variable, and what holds without it."""
-_FRONT_SECONDS = 60
+_HTTP_SERVER_READY_SECONDS = 60
 _SETTLE_SECONDS = 65
 """After so long ``repair`` sees as overdue whatever was placed just before the engine stopped."""
 
@@ -63,12 +63,12 @@ class MaintenanceFailed(RuntimeError):
 class Stack:
     """A running local stack."""
 
-    home: Home
+    local_state: LocalState
     http_port: int
     aws_port: int
     say: Callable[[str], None] = print
     engine: embedded.Engine | None = None
-    front: subprocess.Popen[bytes] | None = None
+    http_server: subprocess.Popen[bytes] | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     secret: dict[str, Any] = field(default_factory=dict)
     recover_again_at: float = math.inf
@@ -76,7 +76,7 @@ class Stack:
 
     def start(self, *, reset: bool) -> None:
         """Start everything, seed a show, and describe it in ``local.json``, last. Ends what it began when it fails."""
-        self._make_room(reset)
+        self._clear_leftovers(reset)
         try:
             built = self._prepare()
             self._start_engine()
@@ -84,32 +84,32 @@ class Stack:
             self.say("seeding the sample show")
             seed(self._deployed_api(), self._token("operator"))
             self.recover()
-            self.start_front()
-            self.home.write_facts(self._facts())
+            self.start_http_server()
+            self.local_state.write_stack_info(self._stack_info())
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """End front, function workers and engine, in this order; the engine writes down what it keeps."""
-        self.home.facts_file.unlink(missing_ok=True)
-        if self.front is not None:
-            end(self.front.pid)
-            self.front.wait()
+        self.local_state.stack_info_file.unlink(missing_ok=True)
+        if self.http_server is not None:
+            end(self.http_server.pid)
+            self.http_server.wait()
         if self.engine is not None:
             self.engine.stop()
-        self.home.end_parts()
+        self.local_state.end_processes()
 
-    def start_front(self) -> None:
+    def start_http_server(self) -> None:
         """Start the HTTP front with the environment of the deployed HTTP function, and wait until it is healthy."""
         server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", LOOPBACK, "--port", self.http_port]
         shape = ["--workers", 2, "--blocking-threads", 16, "--backlog", 2048, "--no-ws", "--respawn-failed-workers"]
-        command = [str(part) for part in [*server, *shape, "infra.local.front:application"]]
-        log = self.home.folder / "front.log"
-        self.front = launch(command, environment=self._front_environment(), log=log, folder=embedded.ROOT)
-        self.home.note_part("front", self.front.pid)
-        deadline = time.monotonic() + _FRONT_SECONDS
-        while time.monotonic() < deadline and self.front.poll() is None:
+        command = [str(part) for part in [*server, *shape, "infra.local.wsgi:application"]]
+        log = self.local_state.folder / "http-server.log"
+        self.http_server = launch(command, environment=self._http_server_environment(), log=log, folder=embedded.ROOT)
+        self.local_state.record_process("http_server", self.http_server.pid)
+        deadline = time.monotonic() + _HTTP_SERVER_READY_SECONDS
+        while time.monotonic() < deadline and self.http_server.poll() is None:
             try:
                 if httpx.get(f"{self.http}/health", timeout=5).status_code == 200:
                     return
@@ -127,7 +127,7 @@ class Stack:
         self.engine.stop()
         self._start_engine()
         self.recover()
-        self.home.write_facts(self._facts())
+        self.local_state.write_stack_info(self._stack_info())
 
     def recover(self) -> Any:
         """Run the repair function once and return its answer."""
@@ -139,29 +139,29 @@ class Stack:
             self.say("the AWS engine ended by itself; starting it again")
             self._start_engine()
             self.recover()
-        if self.front is not None and self.front.poll() is not None:
+        if self.http_server is not None and self.http_server.poll() is not None:
             self.say("the HTTP front ended by itself; starting it again")
-            end(self.front.pid)
-            self.start_front()
+            end(self.http_server.pid)
+            self.start_http_server()
         if time.monotonic() >= self.recover_again_at:
             self.recover_again_at = math.inf
             self.recover()
-        if self.home.facts().get("pid") != self._pids():
-            self.home.write_facts(self._facts())
+        if self.local_state.stack_info().get("pid") != self._pids():
+            self.local_state.write_stack_info(self._stack_info())
 
     @property
     def http(self) -> str:
         """The base address of the buyer API."""
         return f"http://{LOOPBACK}:{self.http_port}"
 
-    def _make_room(self, reset: bool) -> None:
-        self.home.folder.mkdir(parents=True, exist_ok=True)
-        for name in self.home.end_parts():
+    def _clear_leftovers(self, reset: bool) -> None:
+        self.local_state.folder.mkdir(parents=True, exist_ok=True)
+        for name in self.local_state.end_processes():
             self.say(f"ended the {name} of a run that was killed")
         if reset:
-            shutil.rmtree(self.home.engine_folder, ignore_errors=True)
+            shutil.rmtree(self.local_state.engine_folder, ignore_errors=True)
         for port, variable in ((self.http_port, "LIVEDROP_HTTP_PORT"), (self.aws_port, "LIVEDROP_AWS_PORT")):
-            if taken(port):
+            if port_in_use(port):
                 raise CannotStart(f"port {port} is taken; free it, or choose another with {variable}=…")
 
     def _prepare(self) -> Package:
@@ -173,17 +173,19 @@ class Stack:
         return built
 
     def _start_engine(self) -> None:
-        self.engine = embedded.start(self.home.engine_folder, port=self.aws_port, keep=True)
-        self.home.note_part("engine", self.engine.pid)
+        self.engine = embedded.start(self.local_state.engine_folder, port=self.aws_port, keep=True)
+        self.local_state.record_process("engine", self.engine.pid)
         os.environ.update(embedded.environment(self.engine.endpoint))
         boto3.setup_default_session()
         self.recover_again_at = time.monotonic() + _SETTLE_SECONDS
-        remake_stream_mappings(boto3.client("lambda"))
+        recreate_stream_mappings(boto3.client("lambda"))
 
     def _deploy(self, built: Package) -> None:
         self.say("deploying the template")
-        pages = {name: os.environ.get(variable, default) for name, (variable, default) in _PAGES.items()}
-        given = PARAMETERS | pages | {"PublicUrl": self.http}
+        from_shell = {
+            name: os.environ.get(variable, default) for name, (variable, default) in _SHELL_PARAMETERS.items()
+        }
+        given = PARAMETERS | from_shell | {"PublicUrl": self.http}
         self.outputs = deploy.deploy(built, NAME, CODE_BUCKET, given, poll_seconds=0.2)
         self.secret = deploy.generate_missing_keys(boto3.client("secretsmanager"), self.outputs["SecretsId"])
 
@@ -191,7 +193,7 @@ class Stack:
         assert self.engine is not None
         return f"{self.engine.endpoint}/restapis/{self.outputs['RestAPIId']}/live/_user_request_/"
 
-    def _front_environment(self) -> dict[str, str]:
+    def _http_server_environment(self) -> dict[str, str]:
         assert self.engine is not None
         function = boto3.client("lambda").get_function_configuration(FunctionName=self.outputs["APIHandlerName"])
         deployed = function["Environment"]["Variables"]
@@ -202,10 +204,10 @@ class Stack:
 
     def _pids(self) -> dict[str, int]:
         assert self.engine is not None
-        assert self.front is not None
-        return {"run": os.getpid(), "engine": self.engine.pid, "front": self.front.pid}
+        assert self.http_server is not None
+        return {"run": os.getpid(), "engine": self.engine.pid, "http_server": self.http_server.pid}
 
-    def _facts(self) -> dict[str, Any]:
+    def _stack_info(self) -> dict[str, Any]:
         assert self.engine is not None
         return {
             "http": self.http,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from infra.local.home import Home, NotRunning
+from infra.local.home import LocalState, NotRunning
 from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
@@ -40,7 +40,7 @@ class Rehearsal:
     build: Path
 
     @classmethod
-    def of(cls, orders: Path | None, home: Home, build: Path, show_id: str) -> Rehearsal:
+    def of(cls, orders: Path | None, home: LocalState, build: Path, show_id: str) -> Rehearsal:
         """:class:`BadOrdersFile` or :class:`NotRunning` when it cannot take place."""
         wanted = playable(orders or SAMPLE)
         return cls(wanted, plan(wanted, show_id), Facts.read(home), build)
@@ -68,7 +68,7 @@ class Rehearsal:
 
 def rehearse(
     orders: Path | None,
-    home: Home,
+    home: LocalState,
     build: Path,
     *,
     start_stack: Callable[[], None] | None = None,
@@ -82,7 +82,7 @@ def rehearse(
     console = console or Console()
     try:
         playable(orders or SAMPLE)
-        if start_stack is not None and not home.facts():
+        if start_stack is not None and not home.stack_info():
             start_stack()
         rehearsal = Rehearsal.of(orders, home, build, show_id or new_show_id())
     except (BadOrdersFile, NotRunning) as reason:

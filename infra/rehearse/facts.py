@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Final
 
-from infra.local.home import Home, NotRunning
+from infra.local.home import LocalState, NotRunning
 
 _SHOP_TIME_ZONE: Final = "Europe/London"
 """The product's default, for a file that names none."""
@@ -31,11 +31,11 @@ class Facts:
     """Where the shop's business days begin and end (IANA)."""
 
     @classmethod
-    def read(cls, home: Home) -> Facts:
+    def read(cls, home: LocalState) -> Facts:
         """The facts of the stack that runs there. :class:`NotRunning` when none does, or its file lacks something."""
         try:
-            known = home.facts_of_running()
+            known = home.running_stack_info()
             facts = {one.name: known[one.name] for one in fields(cls) if one.name != "time_zone"}
         except KeyError as error:
-            raise NotRunning(f"{home.facts_file} is not what 'make run' writes: {error!r}") from None
+            raise NotRunning(f"{home.stack_info_file} is not what 'make run' writes: {error!r}") from None
         return cls(**facts, time_zone=known.get("time_zone", _SHOP_TIME_ZONE))

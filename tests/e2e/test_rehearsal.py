@@ -18,7 +18,7 @@ from rich.console import Console
 
 from chalicelib.checkout import PurchaseStore
 from infra.local.engine import ROOT
-from infra.local.home import Home, aws_client
+from infra.local.home import LocalState, aws_client
 from infra.rehearse import rehearse
 from infra.rehearse.command import Rehearsal, new_show_id
 from infra.rehearse.drive import Driven
@@ -51,7 +51,7 @@ def quiet() -> Console:
 
 def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    assert rehearse(orders, _home(stack), build, console=quiet()) == 0
+    assert rehearse(orders, _local_state(stack), build, console=quiet()) == 0
     report = json.loads((build / "rehearsal.json").read_text())
     assert report["refused"] == [
         {"row": 5, "reason": "StockCode POST is not goods: postage, fee or manual line"},
@@ -120,7 +120,7 @@ def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven
 def test_what_is_changed_between_run_and_check_is_found_and_named(
     stack: dict[str, Any], orders: Path, tmp_path: Path, tampering: Callable[..., Any]
 ) -> None:
-    rehearsal = Rehearsal.of(orders, _home(stack), tmp_path / "build", new_show_id())
+    rehearsal = Rehearsal.of(orders, _local_state(stack), tmp_path / "build", new_show_id())
     driven = rehearsal.play(quiet())
     # Once all is recorded; before, the ledger would write down what was tampered with.
     assert rehearsal.verify(driven, quiet())["difference_details"] == []
@@ -160,7 +160,7 @@ def test_a_rehearsal_in_which_everything_is_killed_ends_right(stack: dict[str, A
 
     def play() -> None:
         try:
-            ended.append(rehearse(orders, _home(stack), build, console=Console(file=output, width=200)))
+            ended.append(rehearse(orders, _local_state(stack), build, console=Console(file=output, width=200)))
         finally:
             output.seen.set()
 
@@ -178,8 +178,8 @@ def test_a_rehearsal_in_which_everything_is_killed_ends_right(stack: dict[str, A
     assert any(what.startswith("repeated after") for what in report["counts"])
 
 
-def _home(stack: dict[str, Any]) -> Home:
-    return Home(Path(stack["home"]))
+def _local_state(stack: dict[str, Any]) -> LocalState:
+    return LocalState(Path(stack["home"]))
 
 
 def _livedrop(stack: dict[str, Any], *words: str) -> None:

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.local.home import Home, NotRunning
+from infra.local.home import LocalState, NotRunning
 from infra.rehearse import rehearse
 from infra.rehearse.facts import Facts
-from tests.infra.test_home import a_home, a_killed_home
+from tests.infra.test_home import a_killed_stack, a_local_state
 from tests.rehearse.test_orders import HEADER, a_line
 
 
 def said(orders: Path | None, home: Path, build: Path) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=500)
-    code = rehearse(orders, Home(home), build, console=console)
+    code = rehearse(orders, LocalState(home), build, console=console)
     assert isinstance(console.file, io.StringIO)
     return code, console.file.getvalue()
 
@@ -45,7 +45,7 @@ def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
     started: list[str] = []
     code = rehearse(
         tmp_path / "nowhere.csv",
-        Home(tmp_path),
+        LocalState(tmp_path),
         tmp_path,
         start_stack=lambda: started.append("stack"),
         console=Console(file=io.StringIO()),
@@ -59,7 +59,7 @@ def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
 
 
 def test_a_stack_that_was_killed_is_started_again(tmp_path: Path) -> None:
-    home, started = a_killed_home(tmp_path), []
+    home, started = a_killed_stack(tmp_path), []
 
     def start_stack() -> None:
         started.append("stack")
@@ -73,7 +73,7 @@ def test_facts_are_read_and_the_shops_time_zone_has_a_default(tmp_path: Path) ->
         *("http", "aws_endpoint", "region", "operator_token", "finance_token", "platform_profile", "platform_key"),
         *("cue_secret", "cue_stream", "bucket", "aws_access_key_id", "aws_secret_access_key"),
     )
-    facts = Facts.read(a_home(tmp_path, run=os.getpid(), **{name: name for name in (*names, "stock_table")}))
+    facts = Facts.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in (*names, "stock_table")}))
     assert (facts.http, facts.cue_stream, facts.time_zone) == ("http", "cue_stream", "Europe/London")
     with pytest.raises(NotRunning, match=r"local\.json is not what 'make run' writes: KeyError\('http'\)"):
-        Facts.read(a_home(tmp_path, run=os.getpid(), **{name: name for name in names[1:]}))
+        Facts.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in names[1:]}))
