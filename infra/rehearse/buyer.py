@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from infra.rehearse.client import Client, Reply, Stuck
-from infra.rehearse.cues import CueDesk
+from infra.rehearse.client import Client, Reply, StepFailed
+from infra.rehearse.cues import CueSender
 from infra.rehearse.plan import PlannedPurchase
 
 HANDLER: Final = "sandbox"
@@ -23,7 +23,7 @@ Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class DrivenOrder:
+class PlacedOrder:
     """A paid order as its buyer saw it: ids, the total in minor units, and the line of each drop."""
 
     purchase: str
@@ -43,7 +43,7 @@ class Buyer:
     """
 
     def __init__(
-        self, client: Client, cues: CueDesk, show_id: str, purchase: PlannedPurchase, counter: asyncio.Semaphore
+        self, client: Client, cues: CueSender, show_id: str, purchase: PlannedPurchase, counter: asyncio.Semaphore
     ) -> None:
         self._counter = counter
         self._client = client
@@ -53,7 +53,7 @@ class Buyer:
         self._changes = 0
         self._have: dict[str, int] = {}
 
-    async def buy(self) -> DrivenOrder:
+    async def buy(self) -> PlacedOrder:
         """From the first hold to the paid order. :class:`Stuck` says where it ended otherwise."""
         try:
             async with self._counter:
@@ -62,8 +62,8 @@ class Buyer:
                     held = await self._to_checkout(held)
                 placed = await self._complete(held["id"])
             return await self._pay(held["id"], placed)
-        except Stuck as stuck:
-            raise Stuck(f"{self._purchase}: {stuck}") from None
+        except StepFailed as stuck:
+            raise StepFailed(f"{self._purchase}: {stuck}") from None
 
     async def _hold_all(self) -> Body:
         """Fill a cart (or, express, the checkout session itself) portion by portion, as the drops open."""
@@ -89,7 +89,7 @@ class Buyer:
                 reply = await self._client.as_buyer("hold more", "PUT", f"{path}/{resource}", body, self._key())
             _refuse_unexpected(reply)
             if reply.status == 409 and resource is None:
-                raise Stuck(f"answered {reply}")
+                raise StepFailed(f"answered {reply}")
             resource = reply.body.get("id", resource)
             if self._note(reply.body):
                 last = time.monotonic()
@@ -97,7 +97,7 @@ class Buyer:
             if not lacking and resource is not None and "line_items" in reply.body:
                 return reply.body
             if time.monotonic() - last > _GIVE_UP_SECONDS:
-                raise Stuck(f"could not hold {', '.join(lacking)}: {_messages(reply.body)}")
+                raise StepFailed(f"could not hold {', '.join(lacking)}: {_messages(reply.body)}")
             pause = min(pause * 1.5, 1.0)
             await self._come_back(reply.body, lacking, pause)
 
@@ -108,7 +108,7 @@ class Buyer:
         have = {line["item"]["id"]: int(line["quantity"]) for line in body["line_items"]}
         grown = any(quantity > self._have.get(drop_id, 0) for drop_id, quantity in have.items())
         for drop_id in have:
-            self._cues.held(drop_id)
+            self._cues.record_hold(drop_id)
         self._have = have
         return grown
 
@@ -119,7 +119,7 @@ class Buyer:
         for code in codes:
             self._client.measures.count(f"answered {code}")
         if "drop_not_open" in codes:
-            await self._cues.open_again(lacking)
+            await self._cues.resend_late(lacking)
         await self._client.pause(max((_pause_of(message) for message in messages), default=0) or pause)
 
     async def _to_checkout(self, cart: Body) -> Body:
@@ -127,7 +127,7 @@ class Buyer:
         reply = await self._client.as_buyer("checkout", "POST", "/checkout-sessions", body, self._key())
         _refuse_unexpected(reply)
         if "id" not in reply.body:
-            raise Stuck(f"no checkout session: {_messages(reply.body)}")
+            raise StepFailed(f"no checkout session: {_messages(reply.body)}")
         return reply.body
 
     async def _complete(self, checkout_id: str) -> Body:
@@ -136,7 +136,7 @@ class Buyer:
         _refuse_unexpected(reply)
         return reply.body
 
-    async def _pay(self, checkout_id: str, placed: Body) -> DrivenOrder:
+    async def _pay(self, checkout_id: str, placed: Body) -> PlacedOrder:
         """Follow until paid. Where units were lost meanwhile, take them anew and complete again."""
         begun = time.monotonic()
         path = f"/checkout-sessions/{checkout_id}"
@@ -148,7 +148,7 @@ class Buyer:
             for message in body.get("messages", []):
                 self._client.measures.count(f"answered {message.get('code')}")
             if time.monotonic() > begun + _GIVE_UP_SECONDS:
-                raise Stuck(f"could not be paid: {body.get('status')}, {_messages(body)}")
+                raise StepFailed(f"could not be paid: {body.get('status')}, {_messages(body)}")
             await self._client.pause(_USUAL_PAUSE)
             async with self._counter:
                 await self._hold("/checkout-sessions", self._purchase.units, checkout_id)
@@ -160,20 +160,20 @@ class Buyer:
         pause = _MIN_PAUSE
         while body.get("status") == "complete_in_progress":
             if time.monotonic() > deadline:
-                raise Stuck(f"placed, but not paid in {_PAID_WITHIN_SECONDS} s")
+                raise StepFailed(f"placed, but not paid in {_PAID_WITHIN_SECONDS} s")
             await self._client.pause(pause)
             pause = min(pause * 1.5, _MAX_PAUSE)
             reply = await self._client.as_buyer("follow", "GET", path)
             _refuse_unexpected(reply)
             body = reply.body
         if body.get("status") in {"canceled", "requires_escalation"}:
-            raise Stuck(f"ended as {body['status']}: {_messages(body)}")
+            raise StepFailed(f"ended as {body['status']}: {_messages(body)}")
         return body
 
-    def _order(self, checkout_id: str, body: Body) -> DrivenOrder:
+    def _order(self, checkout_id: str, body: Body) -> PlacedOrder:
         lines = {line["item"]["id"]: line["id"] for line in body["line_items"]}
         total = next(int(total["amount"]) for total in body["totals"] if total["type"] == "total")
-        return DrivenOrder(self._purchase.id, checkout_id, body["order"]["id"], total, lines)
+        return PlacedOrder(self._purchase.id, checkout_id, body["order"]["id"], total, lines)
 
     def _lines_request(self, wanted: Mapping[str, int], path: str) -> Body:
         lines = [{"item": {"id": drop_id}, "quantity": quantity} for drop_id, quantity in wanted.items()]
@@ -223,7 +223,7 @@ def _refuse_unexpected(reply: Reply) -> None:
     """A 409 means that an earlier request of ours came through late: what stands is read next. The rest is a fault."""
     lost = any(message.get("code") == "not_found" for message in reply.body.get("messages", []))
     if lost or reply.status not in {200, 201, 409}:
-        raise Stuck(f"answered {reply}")
+        raise StepFailed(f"answered {reply}")
 
 
 def _pause_of(message: Mapping[str, Any]) -> float:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.rehearse.buyer import DrivenOrder
-from infra.rehearse.client import Client, Reply, Stuck
-from infra.rehearse.drive import MAX_OPERATOR_CALLS, Driven, in_parallel
+from infra.rehearse.buyer import PlacedOrder
+from infra.rehearse.client import Client, Reply, StepFailed
+from infra.rehearse.drive import MAX_OPERATOR_CALLS, RehearsalRun, in_parallel
 from infra.rehearse.exported import Exported, exported_until
-from infra.rehearse.facts import Facts
+from infra.rehearse.facts import StackInfo
 from infra.rehearse.plan import Plan, PlannedDrop, PlannedPurchase
 from infra.rehearse.progress import Progress
 
@@ -35,7 +35,7 @@ class Findings:
 
 
 async def check(
-    plan: Plan, driven: Driven, facts: Facts, progress: Progress, *, ledger_timeout_seconds: float
+    plan: Plan, driven: RehearsalRun, facts: StackInfo, progress: Progress, *, ledger_timeout_seconds: float
 ) -> Findings:
     """Compare what the stack says now with what was asked of it. Reads only, but for asking for an interim export."""
     findings = Findings(differences=list(driven.failures), refunds=len(driven.refunded_rows))
@@ -51,7 +51,7 @@ async def _check_drops(plan: Plan, client: Client, findings: Findings, progress:
         # Every purchase would be read for each of thousands of drops; orders are compared with the plan below.
         reply = await client.as_operator("audit", "GET", f"/drops/{drop.id}/audit?purchases=false")
         if reply.status != 200:
-            raise Stuck(f"{drop}: no audit: {reply}")
+            raise StepFailed(f"{drop}: no audit: {reply}")
         judge_audit(drop, reply.body, findings)
 
     findings.differences += await in_parallel(plan.drops.values(), audit, MAX_OPERATOR_CALLS, progress, "audits")
@@ -72,11 +72,13 @@ def judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings)
         findings.differences.append(f"{drop}: {sold} units sold of {drop.stock} wanted, {held} still held")
 
 
-async def _check_orders(plan: Plan, driven: Driven, client: Client, findings: Findings, progress: Progress) -> None:
+async def _check_orders(
+    plan: Plan, driven: RehearsalRun, client: Client, findings: Findings, progress: Progress
+) -> None:
     planned = {purchase.id: purchase for purchase in plan.purchases}
     back = refunded_units(plan, driven)
 
-    async def compare(order: DrivenOrder) -> None:
+    async def compare(order: PlacedOrder) -> None:
         reply = await client.as_buyer("order", "GET", f"/orders/{order.order_id}")
         judge_order(plan, planned[order.purchase], order, reply, back[order.purchase], findings)
 
@@ -86,7 +88,7 @@ async def _check_orders(plan: Plan, driven: Driven, client: Client, findings: Fi
     findings.differences += _doubles(driven.orders)
 
 
-def refunded_units(plan: Plan, driven: Driven) -> Mapping[str, dict[str, int]]:
+def refunded_units(plan: Plan, driven: RehearsalRun) -> Mapping[str, dict[str, int]]:
     """Units given back by purchase and drop."""
     done = set(driven.refunded_rows)
     back: dict[str, dict[str, int]] = defaultdict(dict)
@@ -100,7 +102,7 @@ def refunded_units(plan: Plan, driven: Driven) -> Mapping[str, dict[str, int]]:
 def judge_order(
     plan: Plan,
     purchase: PlannedPurchase,
-    order: DrivenOrder,
+    order: PlacedOrder,
     reply: Reply,
     back: Mapping[str, int],
     findings: Findings,
@@ -164,7 +166,7 @@ def _total(body: Mapping[str, Any], kind: str) -> int:
     return sum(int(total["amount"]) for total in body["totals"] if total["type"] == kind)
 
 
-def _doubles(orders: Sequence[DrivenOrder]) -> Iterator[str]:
+def _doubles(orders: Sequence[PlacedOrder]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for order in orders:
         if order.order_id in seen:
@@ -173,7 +175,7 @@ def _doubles(orders: Sequence[DrivenOrder]) -> Iterator[str]:
 
 
 async def _check_export(
-    plan: Plan, driven: Driven, facts: Facts, client: Client, findings: Findings, timeout_seconds: float
+    plan: Plan, driven: RehearsalRun, facts: StackInfo, client: Client, findings: Findings, timeout_seconds: float
 ) -> None:
     """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
 
@@ -184,7 +186,7 @@ async def _check_export(
         exported = await exported_until(
             lambda one: not differences(one), plan.show_id, driven, facts, client, timeout_seconds
         )
-    except Stuck as stuck:
+    except StepFailed as stuck:
         findings.differences.append(f"export: {stuck}")
         return
     findings.exports = exported.keys
@@ -193,7 +195,7 @@ async def _check_export(
     findings.differences += differences(exported)
 
 
-def export_differences(plan: Plan, driven: Driven, exported: Exported) -> Iterator[str]:
+def export_differences(plan: Plan, driven: RehearsalRun, exported: Exported) -> Iterator[str]:
     """Units and gross of each order's lines and refunds in finance's file against what was ordered and given back."""
     back = refunded_units(plan, driven)
     planned = {purchase.id: purchase for purchase in plan.purchases}

@@ -13,17 +13,17 @@ from typing import Any, Final, Self
 
 import httpx
 
-from infra.rehearse.facts import Facts
+from infra.rehearse.facts import StackInfo
 from infra.rehearse.measures import Measures
 
 MAX_CONNECTIONS: Final = 32
-PATIENCE_SECONDS: Final = 180
+RETRY_TIMEOUT_SECONDS: Final = 180
 """How long a call is repeated while the stack is away: it may be killed and started anew in the middle."""
 _FIRST_PAUSE, _MAX_PAUSE = 0.1, 2.0
-_AWAY: Final = {429, 500, 502, 503, 504}
+_RETRIED_STATUSES: Final = {429, 500, 502, 503, 504}
 
 
-class Stuck(Exception):
+class StepFailed(Exception):
     """Something could not be brought to its end; the message says what."""
 
 
@@ -44,15 +44,17 @@ class Client:
     A repeat carries the same Idempotency-Key, so what was done by a call whose answer was lost is not done twice.
     """
 
-    def __init__(self, facts: Facts, measures: Measures, seed: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, stack_info: StackInfo, measures: Measures, seed: str, retry_timeout_seconds: float = RETRY_TIMEOUT_SECONDS
+    ) -> None:
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
         timeout = httpx.Timeout(60, connect=5, pool=None)
-        self._http = httpx.AsyncClient(base_url=facts.http, limits=limits, timeout=timeout, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=stack_info.http, limits=limits, timeout=timeout, trust_env=False)
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
-        self._patience_seconds = patience_seconds
-        self._buyer = {"UCP-Agent": f'profile="{facts.platform_profile}"', "X-API-Key": facts.platform_key}
-        self._operator = {"Authorization": f"Bearer {facts.operator_token}"}
-        self._finance = {"Authorization": f"Bearer {facts.finance_token}"}
+        self._retry_timeout_seconds = retry_timeout_seconds
+        self._buyer = {"UCP-Agent": f'profile="{stack_info.platform_profile}"', "X-API-Key": stack_info.platform_key}
+        self._operator = {"Authorization": f"Bearer {stack_info.operator_token}"}
+        self._finance = {"Authorization": f"Bearer {stack_info.finance_token}"}
         self.measures = measures
 
     async def __aenter__(self) -> Self:
@@ -81,16 +83,16 @@ class Client:
 
     async def signed(self, step: str, path: str, content: bytes, sign: Callable[[bytes], Mapping[str, str]]) -> Reply:
         """A signed POST; each repeat is signed anew, as signatures go stale."""
-        return await self._repeat(step, "POST", path, content, lambda: sign(content))
+        return await self._call_until_answered(step, "POST", path, content, lambda: sign(content))
 
     async def _call(
         self, step: str, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
     ) -> Reply:
         content = b"" if body is None else json.dumps(body).encode()
         typed = headers if body is None else {**headers, "Content-Type": "application/json"}
-        return await self._repeat(step, method, path, content, lambda: typed)
+        return await self._call_until_answered(step, method, path, content, lambda: typed)
 
-    async def _repeat(
+    async def _call_until_answered(
         self, step: str, method: str, path: str, content: bytes, headers: Callable[[], Mapping[str, str]]
     ) -> Reply:
         deadline: float | None = None
@@ -102,14 +104,14 @@ class Client:
             except httpx.TransportError as error:
                 fault, wait = f"{type(error).__name__}: {error}", 0.0
             else:
-                if response.status_code not in _AWAY:
+                if response.status_code not in _RETRIED_STATUSES:
                     self.measures.took(step, time.monotonic() - begun)
                     return Reply(response.status_code, _json(response))
                 fault, wait = f"{response.status_code} {response.text[:200]}", _retry_after(response)
             self.measures.count(f"repeated after {fault.split(':', maxsplit=1)[0].split(' ', maxsplit=1)[0]}")
-            deadline = deadline or begun + self._patience_seconds
+            deadline = deadline or begun + self._retry_timeout_seconds
             if time.monotonic() > deadline:
-                raise Stuck(f"{method} {path}: no answer in {self._patience_seconds:.0f} s, at last {fault}")
+                raise StepFailed(f"{method} {path}: no answer in {self._retry_timeout_seconds:.0f} s, at last {fault}")
             await self.pause(max(pause, wait))
             pause = min(pause * 2, _MAX_PAUSE)
 

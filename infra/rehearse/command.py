@@ -17,9 +17,9 @@ from infra.local.home import LocalState, NotRunning
 from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
-from infra.rehearse.drive import Driven, drive
+from infra.rehearse.drive import RehearsalRun, drive
 from infra.rehearse.exported import LEDGER_TIMEOUT_SECONDS
-from infra.rehearse.facts import Facts
+from infra.rehearse.facts import StackInfo
 from infra.rehearse.orders import BadOrdersFile, load
 from infra.rehearse.plan import Plan, plan
 from infra.rehearse.progress import Progress
@@ -36,16 +36,16 @@ class Rehearsal:
 
     demand: Demand
     plan: Plan
-    facts: Facts
+    facts: StackInfo
     build: Path
 
     @classmethod
     def of(cls, orders: Path | None, home: LocalState, build: Path, show_id: str) -> Rehearsal:
         """:class:`BadOrdersFile` or :class:`NotRunning` when it cannot take place."""
         wanted = playable(orders or SAMPLE)
-        return cls(wanted, plan(wanted, show_id), Facts.read(home), build)
+        return cls(wanted, plan(wanted, show_id), StackInfo.read(home), build)
 
-    def play(self, console: Console) -> Driven:
+    def play(self, console: Console) -> RehearsalRun:
         """Drive the stack. What was done also stands in the build folder, should the check be made apart."""
         with Progress(console) as progress:
             driven = asyncio.run(drive(self.plan, self.facts, progress))
@@ -54,7 +54,7 @@ class Rehearsal:
         return driven
 
     def verify(
-        self, driven: Driven, console: Console, *, ledger_timeout_seconds: float = LEDGER_TIMEOUT_SECONDS
+        self, driven: RehearsalRun, console: Console, *, ledger_timeout_seconds: float = LEDGER_TIMEOUT_SECONDS
     ) -> dict[str, Any]:
         """Check from outside, write and print the report; returns it. The books may lag behind by their patience."""
         with Progress(console) as progress:

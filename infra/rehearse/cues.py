@@ -15,9 +15,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from standardwebhooks import Webhook
 
-from infra.rehearse.client import PATIENCE_SECONDS, Client, Stuck
-from infra.rehearse.facts import Facts
-from infra.rehearse.plan import Plan, Way
+from infra.rehearse.client import RETRY_TIMEOUT_SECONDS, Client, StepFailed
+from infra.rehearse.facts import StackInfo
+from infra.rehearse.plan import CueTransport, Plan
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -26,70 +26,74 @@ OPEN: Final = "dev.livedrop.drop.open"
 SEND_AGAIN_SECONDS: Final = 20
 """After so long without an open drop its cue is taken for lost or refused as late, and said again."""
 _MAX_RECORDS_PER_CALL: Final = 500
-_LATE: Final = "stale_open"
-_OVERTAKEN: Final = "superseded"
+_STALE_OPEN: Final = "stale_open"
+_SUPERSEDED: Final = "superseded"
 
 
 @dataclass(slots=True)
-class Said:
+class SentCue:
     """When a drop's latest cue was sent (monotonic seconds), over what, and how many there were."""
 
-    at: float
-    over: Way
+    sent_at: float
+    transport: CueTransport
     times: int = 1
-    held: bool = False
+    hold_seen: bool = False
 
 
-class CueDesk:
+class CueSender:
     """Opens drops. Whoever first wants a drop sends its cue; a drop is open when a hold succeeds, never by waiting."""
 
-    def __init__(self, facts: Facts, client: Client, plan: Plan) -> None:
+    def __init__(self, stack_info: StackInfo, client: Client, plan: Plan) -> None:
         self._client = client
         self._plan = plan
-        self._stream = facts.cue_stream
-        self._webhook = Webhook(facts.cue_secret)
-        self._kinesis = _kinesis(facts)
-        self._said: dict[str, Said] = {}
+        self._stream = stack_info.cue_stream
+        self._webhook = Webhook(stack_info.cue_secret)
+        self._kinesis = _kinesis(stack_info)
+        self._sent: dict[str, SentCue] = {}
 
     async def open(self, drop_ids: Iterable[str]) -> None:
         """Send the cues of those drops that nobody sent yet: one wave."""
-        new = [drop_id for drop_id in drop_ids if drop_id not in self._said]
+        new = [drop_id for drop_id in drop_ids if drop_id not in self._sent]
         for drop_id in new:
-            self._said[drop_id] = Said(time.monotonic(), self._plan.drops[drop_id].opened_over)
+            self._sent[drop_id] = SentCue(time.monotonic(), self._plan.drops[drop_id].cue_transport)
         await self._send(new)
 
-    async def open_again(self, drop_ids: Iterable[str]) -> None:
+    async def resend_late(self, drop_ids: Iterable[str]) -> None:
         """Say once more what is not open long after it was said: with a new time and id."""
         now = time.monotonic()
-        late = [one for one in drop_ids if now - self._said[one].at > SEND_AGAIN_SECONDS and not self._said[one].held]
-        self._renew(late)
+        late = [
+            one
+            for one in drop_ids
+            if now - self._sent[one].sent_at > SEND_AGAIN_SECONDS and not self._sent[one].hold_seen
+        ]
+        self._mark_resent(late)
         await self._send(late)
 
-    def held(self, drop_id: str) -> None:
+    def record_hold(self, drop_id: str) -> None:
         """A buyer holds units of a drop: it is open. The first one ends the measurement from its cue."""
-        said = self._said[drop_id]
-        if not said.held:
-            said.held = True
-            self._client.measures.took(f"cue to first hold, {said.over}", time.monotonic() - said.at)
+        sent = self._sent[drop_id]
+        if not sent.hold_seen:
+            sent.hold_seen = True
+            self._client.measures.took(f"cue to first hold, {sent.transport}", time.monotonic() - sent.sent_at)
 
-    def _renew(self, drop_ids: Iterable[str]) -> None:
+    def _mark_resent(self, drop_ids: Iterable[str]) -> None:
         for drop_id in drop_ids:
-            said = self._said[drop_id]
-            said.at, said.times = time.monotonic(), said.times + 1
+            sent = self._sent[drop_id]
+            sent.sent_at, sent.times = time.monotonic(), sent.times + 1
             self._client.measures.count("cues sent again")
 
     async def _send(self, drop_ids: Sequence[str]) -> None:
-        streamed = [drop_id for drop_id in drop_ids if self._said[drop_id].over == "kinesis"]
-        posted = [drop_id for drop_id in drop_ids if self._said[drop_id].over == "http"]
+        streamed = [drop_id for drop_id in drop_ids if self._sent[drop_id].transport == "kinesis"]
+        posted = [drop_id for drop_id in drop_ids if self._sent[drop_id].transport == "http"]
         async with asyncio.TaskGroup() as sending:
             if streamed:
-                sending.create_task(self._put(streamed))
+                sending.create_task(self._send_over_kinesis(streamed))
             for drop_id in posted:
-                sending.create_task(self._post(drop_id))
+                sending.create_task(self._send_over_http(drop_id))
 
-    async def _post(self, drop_id: str) -> None:
+    async def _send_over_http(self, drop_id: str) -> None:
         while True:
-            self._said[drop_id].at = time.monotonic()
+            self._sent[drop_id].sent_at = time.monotonic()
             cue = self._cue(drop_id)
             name = str(cue["id"])
 
@@ -104,16 +108,16 @@ class CueDesk:
                 }
 
             reply = await self._client.signed("cue, http", "/cues", json.dumps(cue).encode(), sign)
-            if reply.status in {200, 202} or (reply.status == 409 and reply.body.get("code") == _OVERTAKEN):
+            if reply.status in {200, 202} or (reply.status == 409 and reply.body.get("code") == _SUPERSEDED):
                 return
-            if reply.status != 409 or reply.body.get("code") != _LATE:
-                raise Stuck(f"POST /cues for {self._plan.drops[drop_id]}: {reply}")
+            if reply.status != 409 or reply.body.get("code") != _STALE_OPEN:
+                raise StepFailed(f"POST /cues for {self._plan.drops[drop_id]}: {reply}")
             self._client.measures.count("cues refused as late")
-            self._renew([drop_id])
+            self._mark_resent([drop_id])
 
-    async def _put(self, drop_ids: Sequence[str]) -> None:
+    async def _send_over_kinesis(self, drop_ids: Sequence[str]) -> None:
         records = [{"Data": json.dumps(self._cue(drop_id)).encode(), "PartitionKey": drop_id} for drop_id in drop_ids]
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + RETRY_TIMEOUT_SECONDS
         while records:
             begun = time.monotonic()
             try:
@@ -124,7 +128,7 @@ class CueDesk:
                 )
             except (BotoCoreError, ClientError) as error:
                 if time.monotonic() > deadline:
-                    raise Stuck(f"stream {self._stream}: {error}") from error
+                    raise StepFailed(f"stream {self._stream}: {error}") from error
                 self._client.measures.count(f"repeated after {type(error).__name__}")
                 await self._client.pause(0.5)
                 continue
@@ -137,7 +141,7 @@ class CueDesk:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {
             "specversion": "1.0",
-            "id": f"{drop_id}-{self._said[drop_id].times}",
+            "id": f"{drop_id}-{self._sent[drop_id].times}",
             "source": f"/rehearsal/{self._plan.show_id}",
             "type": OPEN,
             "subject": drop_id,
@@ -147,12 +151,12 @@ class CueDesk:
         }
 
 
-def _kinesis(facts: Facts) -> KinesisClient:
+def _kinesis(stack_info: StackInfo) -> KinesisClient:
     return boto3.client(
         "kinesis",
-        endpoint_url=facts.aws_endpoint,
-        region_name=facts.region,
-        aws_access_key_id=facts.aws_access_key_id,
-        aws_secret_access_key=facts.aws_secret_access_key,
+        endpoint_url=stack_info.aws_endpoint,
+        region_name=stack_info.region,
+        aws_access_key_id=stack_info.aws_access_key_id,
+        aws_secret_access_key=stack_info.aws_secret_access_key,
         config=Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1}),
     )

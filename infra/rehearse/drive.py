@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from infra.rehearse.buyer import Buyer, DrivenOrder
-from infra.rehearse.client import Client, Stuck
-from infra.rehearse.cues import CueDesk
-from infra.rehearse.facts import Facts
+from infra.rehearse.buyer import Buyer, PlacedOrder
+from infra.rehearse.client import Client, StepFailed
+from infra.rehearse.cues import CueSender
+from infra.rehearse.facts import StackInfo
 from infra.rehearse.measures import Measures
 from infra.rehearse.plan import CURRENCY, Plan, PlannedDrop, PlannedRefund
 from infra.rehearse.progress import Progress
@@ -31,13 +31,13 @@ _Thing = TypeVar("_Thing")
 
 
 @dataclass(slots=True)
-class Driven:
+class RehearsalRun:
     """What was done: the orders as their buyers saw them, refunds by row, and what could not be brought to its end."""
 
     show_id: str
     started_at: str
     ended_at: str = ""
-    orders: list[DrivenOrder] = field(default_factory=list)
+    orders: list[PlacedOrder] = field(default_factory=list)
     refunded_rows: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -57,42 +57,42 @@ class Driven:
         }
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Driven:
-        orders = [DrivenOrder(**order) for order in record["orders"]]
+    def from_record(cls, record: dict[str, Any]) -> RehearsalRun:
+        orders = [PlacedOrder(**order) for order in record["orders"]]
         return cls(**record | {"orders": orders, "measures": Measures.from_record(record["measures"])})
 
 
-async def drive(plan: Plan, facts: Facts, progress: Progress) -> Driven:
+async def drive(plan: Plan, stack_info: StackInfo, progress: Progress) -> RehearsalRun:
     """Play a plan against the running stack. A failure of one buyer is recorded and does not end the others."""
-    driven = Driven(plan.show_id, _now())
-    async with Client(facts, driven.measures, plan.show_id) as client:
+    run = RehearsalRun(plan.show_id, _now())
+    async with Client(stack_info, run.measures, plan.show_id) as client:
         try:
-            await _announce(plan, client, driven, progress)
-        except Stuck as stuck:
-            driven.failures.append(str(stuck))
+            await _put_show_and_drops(plan, client, run, progress)
+        except StepFailed as stuck:
+            run.failures.append(str(stuck))
         else:
-            await _sell(plan, facts, client, driven, progress)
-            await _refund(plan, client, driven, progress)
-    driven.ended_at = _now()
-    return driven
+            await _sell(plan, stack_info, client, run, progress)
+            await _refund(plan, client, run, progress)
+    run.ended_at = _now()
+    return run
 
 
-async def _announce(plan: Plan, client: Client, driven: Driven, progress: Progress) -> None:
+async def _put_show_and_drops(plan: Plan, client: Client, run: RehearsalRun, progress: Progress) -> None:
     begun = time.monotonic()
-    show = {"title": f"Rehearsal {plan.show_id}", "currency": CURRENCY, "starts_at": driven.started_at, "market": "GB"}
+    show = {"title": f"Rehearsal {plan.show_id}", "currency": CURRENCY, "starts_at": run.started_at, "market": "GB"}
     reply = await client.as_operator("put show", "PUT", f"/shows/{plan.show_id}", show)
     if reply.status not in {200, 201}:
-        raise Stuck(f"PUT /shows/{plan.show_id}: {reply}")
+        raise StepFailed(f"PUT /shows/{plan.show_id}: {reply}")
 
     async def put(drop: PlannedDrop) -> None:
         reply = await client.as_operator("put drop", "PUT", f"/drops/{drop.id}", _drop_request(plan, drop))
         if reply.status not in {200, 201}:
-            raise Stuck(f"PUT /drops/{drop.id}: {reply}")
+            raise StepFailed(f"PUT /drops/{drop.id}: {reply}")
 
     failures = await in_parallel(plan.drops.values(), put, MAX_OPERATOR_CALLS, progress, "drops")
-    driven.seconds["drops"] = round(time.monotonic() - begun, 1)
+    run.seconds["drops"] = round(time.monotonic() - begun, 1)
     if failures:
-        raise Stuck(failures[0])
+        raise StepFailed(failures[0])
 
 
 def _drop_request(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
@@ -107,31 +107,31 @@ def _drop_request(plan: Plan, drop: PlannedDrop) -> dict[str, Any]:
     }
 
 
-async def _sell(plan: Plan, facts: Facts, client: Client, driven: Driven, progress: Progress) -> None:
+async def _sell(plan: Plan, stack_info: StackInfo, client: Client, run: RehearsalRun, progress: Progress) -> None:
     begun = time.monotonic()
-    cues = CueDesk(facts, client, plan)
-    counter = asyncio.Semaphore(MAX_ACTIVE_BUYERS)
-    buyers = [Buyer(client, cues, plan.show_id, purchase, counter) for purchase in plan.purchases]
+    cues = CueSender(stack_info, client, plan)
+    active_buyers = asyncio.Semaphore(MAX_ACTIVE_BUYERS)
+    buyers = [Buyer(client, cues, plan.show_id, purchase, active_buyers) for purchase in plan.purchases]
 
     async def buy(buyer: Buyer) -> None:
-        driven.orders.append(await buyer.buy())
+        run.orders.append(await buyer.buy())
 
-    driven.failures += await in_parallel(buyers, buy, MAX_BUYERS, progress, "buyers")
-    driven.seconds["buyers"] = round(time.monotonic() - begun, 1)
+    run.failures += await in_parallel(buyers, buy, MAX_BUYERS, progress, "buyers")
+    run.seconds["buyers"] = round(time.monotonic() - begun, 1)
 
 
-async def _refund(plan: Plan, client: Client, driven: Driven, progress: Progress) -> None:
+async def _refund(plan: Plan, client: Client, run: RehearsalRun, progress: Progress) -> None:
     begun = time.monotonic()
-    orders = {order.purchase: order for order in driven.orders}
+    orders = {order.purchase: order for order in run.orders}
     by_purchase: dict[str, list[PlannedRefund]] = defaultdict(list)
     for refund in plan.refunds:
         by_purchase[refund.purchase].append(refund)
 
-    async def give_back(refunds: Sequence[PlannedRefund]) -> None:
+    async def refund_purchase(refunds: Sequence[PlannedRefund]) -> None:
         for refund in refunds:
             order = orders.get(refund.purchase)
             if order is None:
-                raise Stuck(f"row {refund.row} cannot be refunded: purchase {refund.purchase} was not ordered")
+                raise StepFailed(f"row {refund.row} cannot be refunded: purchase {refund.purchase} was not ordered")
             line = {"line_item_id": order.lines[refund.drop_id], "quantity": refund.quantity}
             reply = await client.as_operator(
                 "refund",
@@ -141,11 +141,13 @@ async def _refund(plan: Plan, client: Client, driven: Driven, progress: Progress
                 f"{plan.show_id}/row-{refund.row}",
             )
             if reply.status not in {200, 201, 202}:
-                raise Stuck(f"row {refund.row}, refund of order {order.order_id}: {reply}")
-            driven.refunded_rows.append(refund.row)
+                raise StepFailed(f"row {refund.row}, refund of order {order.order_id}: {reply}")
+            run.refunded_rows.append(refund.row)
 
-    driven.failures += await in_parallel(list(by_purchase.values()), give_back, MAX_OPERATOR_CALLS, progress, "refunds")
-    driven.seconds["refunds"] = round(time.monotonic() - begun, 1)
+    run.failures += await in_parallel(
+        list(by_purchase.values()), refund_purchase, MAX_OPERATOR_CALLS, progress, "refunds"
+    )
+    run.seconds["refunds"] = round(time.monotonic() - begun, 1)
 
 
 async def in_parallel(
@@ -165,7 +167,7 @@ async def in_parallel(
         for thing in queue:
             try:
                 await work(thing)
-            except Stuck as reason:
+            except StepFailed as reason:
                 stuck.append(str(reason))
             progress.advance()
 

@@ -18,9 +18,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.rehearse.client import Client, Stuck
-from infra.rehearse.drive import Driven
-from infra.rehearse.facts import Facts
+from infra.rehearse.client import Client, StepFailed
+from infra.rehearse.drive import RehearsalRun
+from infra.rehearse.facts import StackInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -69,8 +69,8 @@ class Exported:
 async def exported_until(
     agrees: Callable[[Exported], bool],
     show_id: str,
-    driven: Driven,
-    facts: Facts,
+    driven: RehearsalRun,
+    facts: StackInfo,
     client: Client,
     timeout_seconds: float,
 ) -> Exported:
@@ -99,21 +99,21 @@ async def _manifest_of(day: date, show_id: str, run_key: str, client: Client) ->
     request = {"date": day.isoformat(), "show_id": show_id}
     reply = await client.as_finance("ask for export", "POST", "/exports", request, run_key)
     if reply.status not in {200, 201, 202}:
-        raise Stuck(f"POST /exports: {reply}")
+        raise StepFailed(f"POST /exports: {reply}")
     run_id = reply.body["export_id"]
     deadline = time.monotonic() + _WRITTEN_WITHIN_SECONDS
     while True:
         reply = await client.as_finance("look up exports", "GET", f"/exports/{day.isoformat()}")
         if reply.status != 200:
-            raise Stuck(f"GET /exports/{day}: {reply}")
+            raise StepFailed(f"GET /exports/{day}: {reply}")
         run = next((run for run in reply.body["exports"] if run["export_id"] == run_id), None)
         if run and run["state"] == "done":
             manifest_key = str(run["manifest_key"])
             if show_id not in manifest_key:
-                raise Stuck(f"the export's key {manifest_key} does not name the show {show_id}")
+                raise StepFailed(f"the export's key {manifest_key} does not name the show {show_id}")
             return manifest_key
         if time.monotonic() > deadline:
-            raise Stuck(f"run {run_id} of {day} is {run['state'] if run else 'unknown'}")
+            raise StepFailed(f"run {run_id} of {day} is {run['state'] if run else 'unknown'}")
         await client.pause(0.3)
 
 
@@ -124,9 +124,9 @@ def _read(s3: S3Client, bucket: str, manifest_key: str, exported: Exported) -> N
         named = manifest["files"]["lines.csv"]
         content = s3.get_object(Bucket=bucket, Key=named["key"])["Body"].read()
     except (BotoCoreError, ClientError) as error:
-        raise Stuck(f"{manifest_key}: {error}") from error
+        raise StepFailed(f"{manifest_key}: {error}") from error
     if hashlib.sha256(content).hexdigest() != named["sha256"]:
-        raise Stuck(f"{named['key']}: its hash is not the manifest's")
+        raise StepFailed(f"{named['key']}: its hash is not the manifest's")
     exported.manifests.append(manifest)
     exported.keys.append(named["key"])
     exported.add(content.decode())
@@ -138,7 +138,7 @@ def _days(first: str, last: str, time_zone: str) -> Sequence[date]:
     return sorted({datetime.fromisoformat(moment).astimezone(zone).date() for moment in (first, last)})
 
 
-def _s3(facts: Facts) -> S3Client:
+def _s3(facts: StackInfo) -> S3Client:
     return boto3.client(
         "s3",
         endpoint_url=facts.aws_endpoint,

@@ -12,7 +12,7 @@ _SHOP_TIME_ZONE: Final = "Europe/London"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class StackInfo:
     """What a client outside needs. No table names: the rehearsal reads no tables."""
 
     http: str
@@ -31,11 +31,11 @@ class Facts:
     """Where the shop's business days begin and end (IANA)."""
 
     @classmethod
-    def read(cls, home: LocalState) -> Facts:
+    def read(cls, local_state: LocalState) -> StackInfo:
         """The facts of the stack that runs there. :class:`NotRunning` when none does, or its file lacks something."""
         try:
-            known = home.running_stack_info()
-            facts = {one.name: known[one.name] for one in fields(cls) if one.name != "time_zone"}
+            known = local_state.running_stack_info()
+            values = {one.name: known[one.name] for one in fields(cls) if one.name != "time_zone"}
         except KeyError as error:
-            raise NotRunning(f"{home.stack_info_file} is not what 'make run' writes: {error!r}") from None
-        return cls(**facts, time_zone=known.get("time_zone", _SHOP_TIME_ZONE))
+            raise NotRunning(f"{local_state.stack_info_file} is not what 'make run' writes: {error!r}") from None
+        return cls(**values, time_zone=known.get("time_zone", _SHOP_TIME_ZONE))

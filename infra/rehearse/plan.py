@@ -22,7 +22,7 @@ _LOTS_DEALT_AT_ONCE: Final = 12
 _MAX_TITLE_LENGTH: Final = 200
 _MAX_SKU_LENGTH: Final = 64
 
-Way = Literal["kinesis", "http"]
+CueTransport = Literal["kinesis", "http"]
 """How a cue travels."""
 
 
@@ -37,7 +37,7 @@ class PlannedDrop:
     stock: int
     usual_quantity: int
     buyers: int
-    opened_over: Way
+    cue_transport: CueTransport
 
     def __str__(self) -> str:
         return f"drop {self.id} ({self.sku} at {self.unit_price / 100:.2f})"
@@ -104,7 +104,7 @@ def plan(demand: Demand, show_id: str) -> Plan:
         split = list(_split(number, invoice, names))
         purchases += split
         parts.append({drop_id: part.id for part in split for drop_id in part.units})
-    ways = _ways(purchases)
+    transports = _cue_transports(purchases)
     drops = {
         name: PlannedDrop(
             id=name,
@@ -114,7 +114,7 @@ def plan(demand: Demand, show_id: str) -> Plan:
             stock=sum(wanted[article]),
             usual_quantity=usual_quantity(wanted[article]),
             buyers=len(wanted[article]),
-            opened_over=ways[name],
+            cue_transport=transports[name],
         )
         for article, name in names.items()
     }
@@ -154,13 +154,13 @@ def _split(number: int, invoice: Invoice, names: dict[Article, str]) -> Iterator
         )
 
 
-def _ways(purchases: Sequence[PlannedPurchase]) -> dict[str, Way]:
+def _cue_transports(purchases: Sequence[PlannedPurchase]) -> dict[str, CueTransport]:
     """Each step that is the first to want a drop is a wave of cues; waves go by turns over Kinesis and over HTTP."""
-    ways: dict[str, Way] = {}
+    transports: dict[str, CueTransport] = {}
     wave = 0
     for purchase in purchases:
         for step in purchase.steps():
-            new = [drop_id for drop_id in step if drop_id not in ways]
-            ways.update(dict.fromkeys(new, "http" if wave % 2 else "kinesis"))
+            new = [drop_id for drop_id in step if drop_id not in transports]
+            transports.update(dict.fromkeys(new, "http" if wave % 2 else "kinesis"))
             wave += bool(new)
-    return ways
+    return transports

@@ -11,16 +11,16 @@ from rich.table import Table
 
 from infra.rehearse.check import Findings
 from infra.rehearse.demand import Demand
-from infra.rehearse.drive import Driven
+from infra.rehearse.drive import RehearsalRun
 from infra.rehearse.measures import percentiles
 from infra.rehearse.plan import CURRENCY, Plan
 
 REPORT: Final = "rehearsal.json"
-_WAYS: Final = ("kinesis", "http")
+_CUE_TRANSPORTS: Final = ("kinesis", "http")
 _MAX_SHOWN_DIFFERENCES: Final = 20
 
 
-def report_of(demand: Demand, plan: Plan, driven: Driven, findings: Findings) -> dict[str, Any]:
+def report_of(demand: Demand, plan: Plan, driven: RehearsalRun, findings: Findings) -> dict[str, Any]:
     """The report as JSON keeps it. Amounts in minor units; latencies in milliseconds."""
     steps = driven.measures.by_step()
     differences = [*findings.differences, *_input_differences(demand, findings)]
@@ -45,7 +45,8 @@ def report_of(demand: Demand, plan: Plan, driven: Driven, findings: Findings) ->
         "stranded": findings.stranded,
         "latency": {step: values for step, values in steps.items() if not step.startswith("cue to")},
         "cue_to_first_hold": {
-            way: percentiles(driven.measures.seconds.get(f"cue to first hold, {way}", [])) for way in _WAYS
+            transport: percentiles(driven.measures.seconds.get(f"cue to first hold, {transport}", []))
+            for transport in _CUE_TRANSPORTS
         },
         "counts": dict(sorted(driven.measures.counts.items())),
         "seconds": driven.seconds,

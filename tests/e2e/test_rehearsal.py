@@ -21,7 +21,7 @@ from infra.local.engine import ROOT
 from infra.local.home import LocalState, aws_client
 from infra.rehearse import rehearse
 from infra.rehearse.command import Rehearsal, new_show_id
-from infra.rehearse.drive import Driven
+from infra.rehearse.drive import RehearsalRun
 
 pytestmark = pytest.mark.e2e
 
@@ -80,7 +80,7 @@ def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: P
 
 
 @contextmanager
-def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven) -> Iterator[str]:
+def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: RehearsalRun) -> Iterator[str]:
     """One unit less in one line of one order."""
     purchases = PurchaseStore(aws_client(stack, "dynamodb"), stack["commerce_table"])
     order = next(order for order in driven.orders if order.purchase == "1.1")
@@ -97,7 +97,7 @@ def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven
 
 
 @contextmanager
-def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Driven) -> Iterator[str]:
+def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: RehearsalRun) -> Iterator[str]:
     """One unit more than there is."""
     drop_id = next(iter(rehearsal.plan.drops))
 

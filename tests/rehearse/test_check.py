@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from infra.rehearse.buyer import DrivenOrder
+from infra.rehearse.buyer import PlacedOrder
 from infra.rehearse.check import Findings, export_differences, judge_audit, judge_order
 from infra.rehearse.client import Reply
 from infra.rehearse.command import SAMPLE
 from infra.rehearse.demand import Demand, demand
-from infra.rehearse.drive import Driven
+from infra.rehearse.drive import RehearsalRun
 from infra.rehearse.exported import Exported
 from infra.rehearse.orders import load, parse
 from infra.rehearse.plan import plan
@@ -21,7 +21,7 @@ from tests.rehearse.test_orders import HEADER, a_line
 TWO_LINES = HEADER + a_line(quantity="10") + a_line(code="22555", quantity="3", price="2")
 PLAN = plan(demand(parse(TWO_LINES + a_line(invoice="C2", quantity="-4"))), "s")
 FIRST, SECOND = PLAN.drops
-ORDER = DrivenOrder("1.1", "chk_X", "ord_X", 2645, {FIRST: "li_1", SECOND: "li_2"})
+ORDER = PlacedOrder("1.1", "chk_X", "ord_X", 2645, {FIRST: "li_1", SECOND: "li_2"})
 DROP = PLAN.drops[FIRST]
 
 
@@ -164,7 +164,7 @@ REFUND = f"ord_X,refund,{FIRST},-4,-660\r\n"
 def test_finances_file_is_what_was_ordered_and_given_back(rows: str, differences: list[str]) -> None:
     exported = Exported()
     exported.add(COLUMNS + rows)
-    driven = Driven("s", "", orders=[ORDER], refunded_rows=[3])
+    driven = RehearsalRun("s", "", orders=[ORDER], refunded_rows=[3])
     assert list(export_differences(PLAN, driven, exported)) == differences
 
 
@@ -185,7 +185,7 @@ def right(wanted: Demand) -> Findings:
 def test_the_report_has_the_promised_keys_and_is_ok_only_when_all_is_right() -> None:
     wanted = demand(load(SAMPLE))
     the_plan = plan(wanted, "s")
-    report = report_of(wanted, the_plan, Driven("s", ""), right(wanted))
+    report = report_of(wanted, the_plan, RehearsalRun("s", ""), right(wanted))
     assert report.keys() >= {
         *("show", "read", "accepted", "refused", "orders", "units_sold", "goods_amount", "goods_amount_exported"),
         *("refunds", "differences", "oversold", "stranded", "latency", "cue_to_first_hold", "ok"),
@@ -214,12 +214,12 @@ def test_one_fault_makes_it_not_ok(change: dict[str, Any], differences: int) -> 
     findings = right(wanted)
     for name, value in change.items():
         setattr(findings, name, value)
-    report = report_of(wanted, plan(wanted, "s"), Driven("s", ""), findings)
+    report = report_of(wanted, plan(wanted, "s"), RehearsalRun("s", ""), findings)
     assert (report["ok"], report["differences"]) == (False, differences)
 
 
 def test_what_was_driven_survives_the_file_between_driving_and_checking() -> None:
-    driven = Driven("s", "a", "b", [ORDER], [3], ["x"], {"drops": 1.5})
+    driven = RehearsalRun("s", "a", "b", [ORDER], [3], ["x"], {"drops": 1.5})
     driven.measures.took("hold", 0.25)
     driven.measures.count("busy")
-    assert Driven.from_record(driven.record()) == driven
+    assert RehearsalRun.from_record(driven.record()) == driven

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from infra.rehearse.client import Client, Reply, Stuck
-from infra.rehearse.facts import Facts
+from infra.rehearse.client import Client, Reply, StepFailed
+from infra.rehearse.facts import StackInfo
 from infra.rehearse.measures import Measures, percentiles
 
 
@@ -43,7 +43,7 @@ def talking(
     async def both() -> tuple[Reply, Measures]:
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            facts = Facts(
+            facts = StackInfo(
                 f"http://127.0.0.1:{port}", "", "", "op", "fin", "https://p.example", "key", "", "", "", "", "", "UTC"
             )
             async with Client(facts, Measures(), "seed", patience_seconds) as client:
@@ -73,7 +73,7 @@ def test_an_answer_is_an_answer(status: int) -> None:
 
 def test_a_stack_that_stays_away_ends_the_call_with_its_last_fault() -> None:
     server = Server([(503, {"code": "unavailable"})] * 5)
-    with pytest.raises(Stuck) as stuck:
+    with pytest.raises(StepFailed) as stuck:
         talking(server, lambda client: client.as_finance("export", "POST", "/exports", {}, "k"), patience_seconds=0)
     assert str(stuck.value) == 'POST /exports: no answer in 0 s, at last 503 {"code": "unavailable"}'
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from infra.local.home import LocalState, NotRunning
 from infra.rehearse import rehearse
-from infra.rehearse.facts import Facts
+from infra.rehearse.facts import StackInfo
 from tests.infra.test_home import a_killed_stack, a_local_state
 from tests.rehearse.test_orders import HEADER, a_line
 
@@ -73,7 +73,7 @@ def test_facts_are_read_and_the_shops_time_zone_has_a_default(tmp_path: Path) ->
         *("http", "aws_endpoint", "region", "operator_token", "finance_token", "platform_profile", "platform_key"),
         *("cue_secret", "cue_stream", "bucket", "aws_access_key_id", "aws_secret_access_key"),
     )
-    facts = Facts.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in (*names, "stock_table")}))
+    facts = StackInfo.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in (*names, "stock_table")}))
     assert (facts.http, facts.cue_stream, facts.time_zone) == ("http", "cue_stream", "Europe/London")
     with pytest.raises(NotRunning, match=r"local\.json is not what 'make run' writes: KeyError\('http'\)"):
-        Facts.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in names[1:]}))
+        StackInfo.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in names[1:]}))

@@ -68,7 +68,7 @@ def test_a_refund_names_the_part_that_holds_its_line() -> None:
 
 def test_waves_go_by_turns_over_kinesis_and_http() -> None:
     the_plan = planned(a_line(), a_line(invoice="2", code="22555"), a_line(invoice="3", code="22556"))
-    assert [drop.opened_over for drop in the_plan.drops.values()] == ["kinesis", "http", "kinesis"]
+    assert [drop.cue_transport for drop in the_plan.drops.values()] == ["kinesis", "http", "kinesis"]
 
 
 def test_the_same_demand_and_show_make_the_same_plan_and_another_show_shares_no_id() -> None:
