@@ -14,9 +14,9 @@ from infra.rehearse.cues import CueSender
 from infra.rehearse.plan import PlannedPurchase
 
 HANDLER: Final = "sandbox"
-_GIVE_UP_SECONDS: Final = 420
+_PROGRESS_TIMEOUT_SECONDS: Final = 420
 """Without any progress; holds that a lost request left behind lapse well before."""
-_PAID_WITHIN_SECONDS: Final = 300
+_PAYMENT_TIMEOUT_SECONDS: Final = 300
 _MIN_PAUSE, _USUAL_PAUSE, _MAX_PAUSE = 0.05, 0.25, 2.0
 
 Body = dict[str, Any]
@@ -43,25 +43,25 @@ class Buyer:
     """
 
     def __init__(
-        self, client: Client, cues: CueSender, show_id: str, purchase: PlannedPurchase, counter: asyncio.Semaphore
+        self, client: Client, cues: CueSender, show_id: str, purchase: PlannedPurchase, active_buyers: asyncio.Semaphore
     ) -> None:
-        self._counter = counter
+        self._active_buyers = active_buyers
         self._client = client
         self._cues = cues
         self._purchase = purchase
         self._prefix = f"{show_id}/{purchase.id}"
-        self._changes = 0
-        self._have: dict[str, int] = {}
+        self._requests_sent = 0
+        self._held: dict[str, int] = {}
 
     async def buy(self) -> PlacedOrder:
         """From the first hold to the paid order. :class:`Stuck` says where it ended otherwise."""
         try:
-            async with self._counter:
+            async with self._active_buyers:
                 held = await self._hold_all()
                 if not self._purchase.express:
-                    held = await self._to_checkout(held)
+                    held = await self._create_checkout(held)
                 placed = await self._complete(held["id"])
-            return await self._pay(held["id"], placed)
+            return await self._await_payment(held["id"], placed)
         except StepFailed as stuck:
             raise StepFailed(f"{self._purchase}: {stuck}") from None
 
@@ -80,39 +80,41 @@ class Buyer:
         """Ask until everything wanted is held. Nothing held at all leaves no resource: then it is created again."""
         last = time.monotonic()
         pause = _MIN_PAUSE
-        first_key = self._key()
+        first_key = self._next_idempotency_key()
         while True:
             if resource is None:
                 reply = await self._client.as_buyer("hold", "POST", path, self._lines_request(wanted, path), first_key)
             else:
                 body = self._lines_request(wanted, path) | {"id": resource}
-                reply = await self._client.as_buyer("hold more", "PUT", f"{path}/{resource}", body, self._key())
-            _refuse_unexpected(reply)
+                reply = await self._client.as_buyer(
+                    "hold more", "PUT", f"{path}/{resource}", body, self._next_idempotency_key()
+                )
+            _fail_if_unexpected(reply)
             if reply.status == 409 and resource is None:
                 raise StepFailed(f"answered {reply}")
             resource = reply.body.get("id", resource)
-            if self._note(reply.body):
+            if self._update_held(reply.body):
                 last = time.monotonic()
-            lacking = [drop_id for drop_id, quantity in wanted.items() if self._have.get(drop_id, 0) < quantity]
+            lacking = [drop_id for drop_id, quantity in wanted.items() if self._held.get(drop_id, 0) < quantity]
             if not lacking and resource is not None and "line_items" in reply.body:
                 return reply.body
-            if time.monotonic() - last > _GIVE_UP_SECONDS:
+            if time.monotonic() - last > _PROGRESS_TIMEOUT_SECONDS:
                 raise StepFailed(f"could not hold {', '.join(lacking)}: {_messages(reply.body)}")
             pause = min(pause * 1.5, 1.0)
-            await self._come_back(reply.body, lacking, pause)
+            await self._wait_to_retry(reply.body, lacking, pause)
 
-    def _note(self, body: Body) -> bool:
+    def _update_held(self, body: Body) -> bool:
         """Take over what an answer says is held; whether that is more than before."""
         if "line_items" not in body:
             return False
         have = {line["item"]["id"]: int(line["quantity"]) for line in body["line_items"]}
-        grown = any(quantity > self._have.get(drop_id, 0) for drop_id, quantity in have.items())
+        grown = any(quantity > self._held.get(drop_id, 0) for drop_id, quantity in have.items())
         for drop_id in have:
             self._cues.record_hold(drop_id)
-        self._have = have
+        self._held = have
         return grown
 
-    async def _come_back(self, body: Body, lacking: Iterable[str], pause: float) -> None:
+    async def _wait_to_retry(self, body: Body, lacking: Iterable[str], pause: float) -> None:
         """Wait as the messages say, ``pause`` where they do not; a drop not open long after its cue gets it again."""
         messages = body.get("messages", [])
         codes = {str(message.get("code")) for message in messages} - {"missing"}
@@ -120,67 +122,69 @@ class Buyer:
             self._client.measures.count(f"answered {code}")
         if "drop_not_open" in codes:
             await self._cues.resend_late(lacking)
-        await self._client.pause(max((_pause_of(message) for message in messages), default=0) or pause)
+        await self._client.pause(max((_pause_seconds(message) for message in messages), default=0) or pause)
 
-    async def _to_checkout(self, cart: Body) -> Body:
-        body = {"cart_id": cart["id"], "line_items": []} | self._person()
-        reply = await self._client.as_buyer("checkout", "POST", "/checkout-sessions", body, self._key())
-        _refuse_unexpected(reply)
+    async def _create_checkout(self, cart: Body) -> Body:
+        body = {"cart_id": cart["id"], "line_items": []} | self._buyer_details()
+        reply = await self._client.as_buyer(
+            "checkout", "POST", "/checkout-sessions", body, self._next_idempotency_key()
+        )
+        _fail_if_unexpected(reply)
         if "id" not in reply.body:
             raise StepFailed(f"no checkout session: {_messages(reply.body)}")
         return reply.body
 
     async def _complete(self, checkout_id: str) -> Body:
         path = f"/checkout-sessions/{checkout_id}/complete"
-        reply = await self._client.as_buyer("complete", "POST", path, _PAYMENT, self._key())
-        _refuse_unexpected(reply)
+        reply = await self._client.as_buyer("complete", "POST", path, _PAYMENT, self._next_idempotency_key())
+        _fail_if_unexpected(reply)
         return reply.body
 
-    async def _pay(self, checkout_id: str, placed: Body) -> PlacedOrder:
+    async def _await_payment(self, checkout_id: str, placed: Body) -> PlacedOrder:
         """Follow until paid. Where units were lost meanwhile, take them anew and complete again."""
         begun = time.monotonic()
         path = f"/checkout-sessions/{checkout_id}"
         while True:
-            body = await self._followed(path, placed)
+            body = await self._poll_until_decided(path, placed)
             if body.get("status") == "completed":
-                self._client.measures.took("placed to paid", time.monotonic() - begun)
-                return self._order(checkout_id, body)
+                self._client.measures.observe("placed to paid", time.monotonic() - begun)
+                return self._placed_order(checkout_id, body)
             for message in body.get("messages", []):
                 self._client.measures.count(f"answered {message.get('code')}")
-            if time.monotonic() > begun + _GIVE_UP_SECONDS:
+            if time.monotonic() > begun + _PROGRESS_TIMEOUT_SECONDS:
                 raise StepFailed(f"could not be paid: {body.get('status')}, {_messages(body)}")
             await self._client.pause(_USUAL_PAUSE)
-            async with self._counter:
+            async with self._active_buyers:
                 await self._hold("/checkout-sessions", self._purchase.units, checkout_id)
                 placed = await self._complete(checkout_id)
 
-    async def _followed(self, path: str, body: Body) -> Body:
+    async def _poll_until_decided(self, path: str, body: Body) -> Body:
         """The session once its attempt has ended, either way."""
-        deadline = time.monotonic() + _PAID_WITHIN_SECONDS
+        deadline = time.monotonic() + _PAYMENT_TIMEOUT_SECONDS
         pause = _MIN_PAUSE
         while body.get("status") == "complete_in_progress":
             if time.monotonic() > deadline:
-                raise StepFailed(f"placed, but not paid in {_PAID_WITHIN_SECONDS} s")
+                raise StepFailed(f"placed, but not paid in {_PAYMENT_TIMEOUT_SECONDS} s")
             await self._client.pause(pause)
             pause = min(pause * 1.5, _MAX_PAUSE)
             reply = await self._client.as_buyer("follow", "GET", path)
-            _refuse_unexpected(reply)
+            _fail_if_unexpected(reply)
             body = reply.body
         if body.get("status") in {"canceled", "requires_escalation"}:
             raise StepFailed(f"ended as {body['status']}: {_messages(body)}")
         return body
 
-    def _order(self, checkout_id: str, body: Body) -> PlacedOrder:
+    def _placed_order(self, checkout_id: str, body: Body) -> PlacedOrder:
         lines = {line["item"]["id"]: line["id"] for line in body["line_items"]}
         total = next(int(total["amount"]) for total in body["totals"] if total["type"] == "total")
         return PlacedOrder(self._purchase.id, checkout_id, body["order"]["id"], total, lines)
 
     def _lines_request(self, wanted: Mapping[str, int], path: str) -> Body:
         lines = [{"item": {"id": drop_id}, "quantity": quantity} for drop_id, quantity in wanted.items()]
-        person = self._person() if path == "/checkout-sessions" else {}
+        person = self._buyer_details() if path == "/checkout-sessions" else {}
         return {"line_items": lines, "attribution": {"channel": "rehearsal"}} | person
 
-    def _person(self) -> Body:
+    def _buyer_details(self) -> Body:
         who = self._purchase.customer or f"guest-{self._purchase.id}"
         address = {
             "first_name": "Customer",
@@ -199,9 +203,9 @@ class Buyer:
             "fulfillment": {"methods": [{"type": "shipping", "destinations": [address | {"id": "home"}]}]},
         }
 
-    def _key(self) -> str:
-        self._changes += 1
-        return f"{self._prefix}/{self._changes}"
+    def _next_idempotency_key(self) -> str:
+        self._requests_sent += 1
+        return f"{self._prefix}/{self._requests_sent}"
 
 
 _PAYMENT: Final[Body] = {
@@ -219,22 +223,22 @@ _PAYMENT: Final[Body] = {
 }
 
 
-def _refuse_unexpected(reply: Reply) -> None:
+def _fail_if_unexpected(reply: Reply) -> None:
     """A 409 means that an earlier request of ours came through late: what stands is read next. The rest is a fault."""
-    lost = any(message.get("code") == "not_found" for message in reply.body.get("messages", []))
-    if lost or reply.status not in {200, 201, 409}:
+    is_unknown = any(message.get("code") == "not_found" for message in reply.body.get("messages", []))
+    if is_unknown or reply.status not in {200, 201, 409}:
         raise StepFailed(f"answered {reply}")
 
 
-def _pause_of(message: Mapping[str, Any]) -> float:
+def _pause_seconds(message: Mapping[str, Any]) -> float:
     if "retry_after_ms" in message:
         return float(message["retry_after_ms"]) / 1000
     if "next_lapse_at" in message:
-        lapse = datetime.fromisoformat(str(message["next_lapse_at"]))
-        return min(max((lapse - datetime.now(UTC)).total_seconds(), _USUAL_PAUSE), _MAX_PAUSE)
+        expires_at = datetime.fromisoformat(str(message["next_lapse_at"]))
+        return min(max((expires_at - datetime.now(UTC)).total_seconds(), _USUAL_PAUSE), _MAX_PAUSE)
     return 0
 
 
 def _messages(body: Body) -> str:
-    said = [f"{message.get('code')} ({message.get('content')})" for message in body.get("messages", [])]
-    return "; ".join(said[:5]) or "without a message"
+    texts = [f"{message.get('code')} ({message.get('content')})" for message in body.get("messages", [])]
+    return "; ".join(texts[:5]) or "without a message"

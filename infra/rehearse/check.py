@@ -10,7 +10,7 @@ from typing import Any
 from infra.rehearse.buyer import PlacedOrder
 from infra.rehearse.client import Client, Reply, StepFailed
 from infra.rehearse.drive import MAX_OPERATOR_CALLS, RehearsalRun, in_parallel
-from infra.rehearse.exported import Exported, exported_until
+from infra.rehearse.exported import Exported, export_until
 from infra.rehearse.facts import StackInfo
 from infra.rehearse.plan import Plan, PlannedDrop, PlannedPurchase
 from infra.rehearse.progress import Progress
@@ -35,14 +35,14 @@ class Findings:
 
 
 async def check(
-    plan: Plan, driven: RehearsalRun, facts: StackInfo, progress: Progress, *, ledger_timeout_seconds: float
+    plan: Plan, run: RehearsalRun, stack_info: StackInfo, progress: Progress, *, ledger_timeout_seconds: float
 ) -> Findings:
     """Compare what the stack says now with what was asked of it. Reads only, but for asking for an interim export."""
-    findings = Findings(differences=list(driven.failures), refunds=len(driven.refunded_rows))
-    async with Client(facts, driven.measures, f"{plan.show_id}/check") as client:
+    findings = Findings(differences=list(run.failures), refunds=len(run.refunded_rows))
+    async with Client(stack_info, run.measures, f"{plan.show_id}/check") as client:
         await _check_drops(plan, client, findings, progress)
-        await _check_orders(plan, driven, client, findings, progress)
-        await _check_export(plan, driven, facts, client, findings, ledger_timeout_seconds)
+        await _check_orders(plan, run, client, findings, progress)
+        await _check_export(plan, run, stack_info, client, findings, ledger_timeout_seconds)
     return findings
 
 
@@ -52,12 +52,12 @@ async def _check_drops(plan: Plan, client: Client, findings: Findings, progress:
         reply = await client.as_operator("audit", "GET", f"/drops/{drop.id}/audit?purchases=false")
         if reply.status != 200:
             raise StepFailed(f"{drop}: no audit: {reply}")
-        judge_audit(drop, reply.body, findings)
+        check_audit(drop, reply.body, findings)
 
     findings.differences += await in_parallel(plan.drops.values(), audit, MAX_OPERATOR_CALLS, progress, "audits")
 
 
-def judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
+def check_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
     """Take a drop's audit in: all its units must be sold, and its buckets must add up."""
     size, sold, held, available = (int(audit[name]) for name in ("size", "sold", "held", "available"))
     findings.units_sold += sold
@@ -72,39 +72,37 @@ def judge_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings)
         findings.differences.append(f"{drop}: {sold} units sold of {drop.stock} wanted, {held} still held")
 
 
-async def _check_orders(
-    plan: Plan, driven: RehearsalRun, client: Client, findings: Findings, progress: Progress
-) -> None:
+async def _check_orders(plan: Plan, run: RehearsalRun, client: Client, findings: Findings, progress: Progress) -> None:
     planned = {purchase.id: purchase for purchase in plan.purchases}
-    back = refunded_units(plan, driven)
+    refunded = refunded_units(plan, run)
 
     async def compare(order: PlacedOrder) -> None:
         reply = await client.as_buyer("order", "GET", f"/orders/{order.order_id}")
-        judge_order(plan, planned[order.purchase], order, reply, back[order.purchase], findings)
+        check_order(plan, planned[order.purchase], order, reply, refunded[order.purchase], findings)
 
-    findings.differences += await in_parallel(driven.orders, compare, MAX_OPERATOR_CALLS, progress, "orders")
-    placed = {order.purchase for order in driven.orders}
+    findings.differences += await in_parallel(run.orders, compare, MAX_OPERATOR_CALLS, progress, "orders")
+    placed = {order.purchase for order in run.orders}
     findings.differences += [f"{one}: was never ordered" for one in plan.purchases if one.id not in placed]
-    findings.differences += _doubles(driven.orders)
+    findings.differences += _duplicate_orders(run.orders)
 
 
-def refunded_units(plan: Plan, driven: RehearsalRun) -> Mapping[str, dict[str, int]]:
+def refunded_units(plan: Plan, run: RehearsalRun) -> Mapping[str, dict[str, int]]:
     """Units given back by purchase and drop."""
-    done = set(driven.refunded_rows)
-    back: dict[str, dict[str, int]] = defaultdict(dict)
+    done = set(run.refunded_rows)
+    refunded: dict[str, dict[str, int]] = defaultdict(dict)
     for refund in plan.refunds:
         if refund.row in done:
-            units = back[refund.purchase]
+            units = refunded[refund.purchase]
             units[refund.drop_id] = units.get(refund.drop_id, 0) + refund.quantity
-    return back
+    return refunded
 
 
-def judge_order(
+def check_order(
     plan: Plan,
     purchase: PlannedPurchase,
     order: PlacedOrder,
     reply: Reply,
-    back: Mapping[str, int],
+    refunded: Mapping[str, int],
     findings: Findings,
 ) -> None:
     """Take an order in: its lines, prices, refunded units (``back``, by drop) and totals must be those of the plan."""
@@ -114,7 +112,7 @@ def judge_order(
         return
     findings.orders += 1
     wanted = [
-        (drop_id, quantity, plan.drops[drop_id].unit_price, quantity - back.get(drop_id, 0))
+        (drop_id, quantity, plan.drops[drop_id].unit_price, quantity - refunded.get(drop_id, 0))
         for drop_id, quantity in purchase.units.items()
     ]
     found = [
@@ -149,14 +147,14 @@ def _line_differences(name: str, wanted: Sequence[_Line], found: Sequence[_Line]
     if len(known) != len(found):
         yield f"{name}: has more than one line of a drop"
     for line in wanted:
-        drop_id, ordered, price, left = line
+        drop_id, ordered, price, remaining = line
         if drop_id not in known:
             yield f"{name}: lacks {ordered} of drop {drop_id}"
         elif known[drop_id] != line:
-            _, is_ordered, is_price, is_left = known[drop_id]
+            _, actual_ordered, actual_price, actual_remaining = known[drop_id]
             yield (
-                f"{name}, drop {drop_id}: {is_ordered} at {is_price} with {is_left} left after refunds, "
-                f"not {ordered} at {price} with {left} left"
+                f"{name}, drop {drop_id}: {actual_ordered} at {actual_price} "
+                f"with {actual_remaining} left after refunds, not {ordered} at {price} with {remaining} left"
             )
     for drop_id in known.keys() - {line[0] for line in wanted}:
         yield f"{name}: has {known[drop_id][1]} of drop {drop_id}, which was not ordered"
@@ -166,7 +164,7 @@ def _total(body: Mapping[str, Any], kind: str) -> int:
     return sum(int(total["amount"]) for total in body["totals"] if total["type"] == kind)
 
 
-def _doubles(orders: Sequence[PlacedOrder]) -> Iterator[str]:
+def _duplicate_orders(orders: Sequence[PlacedOrder]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for order in orders:
         if order.order_id in seen:
@@ -175,16 +173,16 @@ def _doubles(orders: Sequence[PlacedOrder]) -> Iterator[str]:
 
 
 async def _check_export(
-    plan: Plan, driven: RehearsalRun, facts: StackInfo, client: Client, findings: Findings, timeout_seconds: float
+    plan: Plan, run: RehearsalRun, stack_info: StackInfo, client: Client, findings: Findings, timeout_seconds: float
 ) -> None:
     """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
 
     def differences(exported: Exported) -> list[str]:
-        return [*export_differences(plan, driven, exported), *exported.finance_differences()]
+        return [*export_differences(plan, run, exported), *exported.finance_differences()]
 
     try:
-        exported = await exported_until(
-            lambda one: not differences(one), plan.show_id, driven, facts, client, timeout_seconds
+        exported = await export_until(
+            lambda one: not differences(one), plan.show_id, run, stack_info, client, timeout_seconds
         )
     except StepFailed as stuck:
         findings.differences.append(f"export: {stuck}")
@@ -195,17 +193,17 @@ async def _check_export(
     findings.differences += differences(exported)
 
 
-def export_differences(plan: Plan, driven: RehearsalRun, exported: Exported) -> Iterator[str]:
+def export_differences(plan: Plan, run: RehearsalRun, exported: Exported) -> Iterator[str]:
     """Units and gross of each order's lines and refunds in finance's file against what was ordered and given back."""
-    back = refunded_units(plan, driven)
+    refunded = refunded_units(plan, run)
     planned = {purchase.id: purchase for purchase in plan.purchases}
-    expected = {order.order_id: order for order in driven.orders}
+    expected = {order.order_id: order for order in run.orders}
     for order_id in exported.orders() - expected.keys():
         yield f"export: has order {order_id}, which no buyer was told of"
     for order_id, order in expected.items():
         for kind, units in (
             ("sale", planned[order.purchase].units),
-            ("refund", {drop_id: -quantity for drop_id, quantity in back[order.purchase].items()}),
+            ("refund", {drop_id: -quantity for drop_id, quantity in refunded[order.purchase].items()}),
         ):
             wanted = {drop: (count, count * plan.drops[drop].unit_price) for drop, count in units.items()}
             found = exported.lines.get((order_id, kind), {})

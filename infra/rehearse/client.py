@@ -105,7 +105,7 @@ class Client:
                 fault, wait = f"{type(error).__name__}: {error}", 0.0
             else:
                 if response.status_code not in _RETRIED_STATUSES:
-                    self.measures.took(step, time.monotonic() - begun)
+                    self.measures.observe(step, time.monotonic() - begun)
                     return Reply(response.status_code, _json(response))
                 fault, wait = f"{response.status_code} {response.text[:200]}", _retry_after(response)
             self.measures.count(f"repeated after {fault.split(':', maxsplit=1)[0].split(' ', maxsplit=1)[0]}")

@@ -60,7 +60,7 @@ class Rehearsal:
         with Progress(console) as progress:
             checking = check(self.plan, driven, self.facts, progress, ledger_timeout_seconds=ledger_timeout_seconds)
             findings = asyncio.run(checking)
-        result = report.report_of(self.demand, self.plan, driven, findings)
+        result = report.build_report(self.demand, self.plan, driven, findings)
         report.show(result, console)
         console.print(f"report: {report.write(result, self.build)}")
         return result

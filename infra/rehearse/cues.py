@@ -74,7 +74,7 @@ class CueSender:
         sent = self._sent[drop_id]
         if not sent.hold_seen:
             sent.hold_seen = True
-            self._client.measures.took(f"cue to first hold, {sent.transport}", time.monotonic() - sent.sent_at)
+            self._client.measures.observe(f"cue to first hold, {sent.transport}", time.monotonic() - sent.sent_at)
 
     def _mark_resent(self, drop_ids: Iterable[str]) -> None:
         for drop_id in drop_ids:
@@ -132,7 +132,7 @@ class CueSender:
                 self._client.measures.count(f"repeated after {type(error).__name__}")
                 await self._client.pause(0.5)
                 continue
-            self._client.measures.took("cue, kinesis", time.monotonic() - begun)
+            self._client.measures.observe("cue, kinesis", time.monotonic() - begun)
             sent = answer["Records"]
             failed = [record for record, one in zip(records, sent, strict=False) if "ErrorCode" in one]
             records = failed + records[len(sent) :]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 LEDGER_TIMEOUT_SECONDS: Final = 30
 """How long the books may lag behind the orders."""
-_WRITTEN_WITHIN_SECONDS: Final = 120
-_BETWEEN_RUNS: Final = 2.0
+_EXPORT_TIMEOUT_SECONDS: Final = 120
+_SECONDS_BETWEEN_EXPORTS: Final = 2.0
 
 UnitsAndGross = tuple[int, int]
 
@@ -66,58 +66,58 @@ class Exported:
         ]
 
 
-async def exported_until(
+async def export_until(
     agrees: Callable[[Exported], bool],
     show_id: str,
-    driven: RehearsalRun,
-    facts: StackInfo,
+    run: RehearsalRun,
+    stack_info: StackInfo,
     client: Client,
     timeout_seconds: float,
 ) -> Exported:
     """The show's interim export, made anew until it agrees or the books had time enough to follow."""
     deadline = time.monotonic() + timeout_seconds
-    days = _days(driven.started_at, driven.ended_at, facts.time_zone)
-    s3 = _s3(facts)
+    days = _days(run.started_at, run.ended_at, stack_info.time_zone)
+    s3 = _s3(stack_info)
     attempt = 0
     while True:
         attempt += 1
         begun = time.monotonic()
         exported = Exported()
         for day in days:
-            run_key = f"{show_id}/{driven.ended_at}/{day}/{attempt}"
-            manifest_key = await _manifest_of(day, show_id, run_key, client)
-            await asyncio.to_thread(_read, s3, facts.bucket, manifest_key, exported)
-        client.measures.took("interim export", time.monotonic() - begun)
+            run_key = f"{show_id}/{run.ended_at}/{day}/{attempt}"
+            manifest_key = await _request_export(day, show_id, run_key, client)
+            await asyncio.to_thread(_read_export, s3, stack_info.bucket, manifest_key, exported)
+        client.measures.observe("interim export", time.monotonic() - begun)
         if agrees(exported) or time.monotonic() > deadline:
             return exported
         client.measures.count("exports made again")
-        await client.pause(_BETWEEN_RUNS)
+        await client.pause(_SECONDS_BETWEEN_EXPORTS)
 
 
-async def _manifest_of(day: date, show_id: str, run_key: str, client: Client) -> str:
+async def _request_export(day: date, show_id: str, run_key: str, client: Client) -> str:
     """Ask for an export, and wait until it is written; the key of its manifest."""
     request = {"date": day.isoformat(), "show_id": show_id}
     reply = await client.as_finance("ask for export", "POST", "/exports", request, run_key)
     if reply.status not in {200, 201, 202}:
         raise StepFailed(f"POST /exports: {reply}")
     run_id = reply.body["export_id"]
-    deadline = time.monotonic() + _WRITTEN_WITHIN_SECONDS
+    deadline = time.monotonic() + _EXPORT_TIMEOUT_SECONDS
     while True:
         reply = await client.as_finance("look up exports", "GET", f"/exports/{day.isoformat()}")
         if reply.status != 200:
             raise StepFailed(f"GET /exports/{day}: {reply}")
-        run = next((run for run in reply.body["exports"] if run["export_id"] == run_id), None)
-        if run and run["state"] == "done":
-            manifest_key = str(run["manifest_key"])
+        export_run = next((run for run in reply.body["exports"] if run["export_id"] == run_id), None)
+        if export_run and export_run["state"] == "done":
+            manifest_key = str(export_run["manifest_key"])
             if show_id not in manifest_key:
                 raise StepFailed(f"the export's key {manifest_key} does not name the show {show_id}")
             return manifest_key
         if time.monotonic() > deadline:
-            raise StepFailed(f"run {run_id} of {day} is {run['state'] if run else 'unknown'}")
+            raise StepFailed(f"run {run_id} of {day} is {export_run['state'] if export_run else 'unknown'}")
         await client.pause(0.3)
 
 
-def _read(s3: S3Client, bucket: str, manifest_key: str, exported: Exported) -> None:
+def _read_export(s3: S3Client, bucket: str, manifest_key: str, exported: Exported) -> None:
     """Read a manifest and the lines that it names; their hash must be the one it gives."""
     try:
         manifest = json.loads(s3.get_object(Bucket=bucket, Key=manifest_key)["Body"].read())
@@ -138,12 +138,12 @@ def _days(first: str, last: str, time_zone: str) -> Sequence[date]:
     return sorted({datetime.fromisoformat(moment).astimezone(zone).date() for moment in (first, last)})
 
 
-def _s3(facts: StackInfo) -> S3Client:
+def _s3(stack_info: StackInfo) -> S3Client:
     return boto3.client(
         "s3",
-        endpoint_url=facts.aws_endpoint,
-        region_name=facts.region,
-        aws_access_key_id=facts.aws_access_key_id,
-        aws_secret_access_key=facts.aws_secret_access_key,
+        endpoint_url=stack_info.aws_endpoint,
+        region_name=stack_info.region,
+        aws_access_key_id=stack_info.aws_access_key_id,
+        aws_secret_access_key=stack_info.aws_secret_access_key,
         config=Config(s3={"addressing_style": "path"}),
     )

@@ -34,7 +34,7 @@ class Measures:
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
 
-    def took(self, step: str, seconds: float) -> None:
+    def observe(self, step: str, seconds: float) -> None:
         self.seconds[step].append(seconds)
 
     def count(self, what: str, times: int = 1) -> None:

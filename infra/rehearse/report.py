@@ -20,9 +20,9 @@ _CUE_TRANSPORTS: Final = ("kinesis", "http")
 _MAX_SHOWN_DIFFERENCES: Final = 20
 
 
-def report_of(demand: Demand, plan: Plan, driven: RehearsalRun, findings: Findings) -> dict[str, Any]:
+def build_report(demand: Demand, plan: Plan, run: RehearsalRun, findings: Findings) -> dict[str, Any]:
     """The report as JSON keeps it. Amounts in minor units; latencies in milliseconds."""
-    steps = driven.measures.by_step()
+    steps = run.measures.by_step()
     differences = [*findings.differences, *_input_differences(demand, findings)]
     return {
         "show": plan.show_id,
@@ -45,11 +45,11 @@ def report_of(demand: Demand, plan: Plan, driven: RehearsalRun, findings: Findin
         "stranded": findings.stranded,
         "latency": {step: values for step, values in steps.items() if not step.startswith("cue to")},
         "cue_to_first_hold": {
-            transport: percentiles(driven.measures.seconds.get(f"cue to first hold, {transport}", []))
+            transport: percentiles(run.measures.seconds.get(f"cue to first hold, {transport}", []))
             for transport in _CUE_TRANSPORTS
         },
-        "counts": dict(sorted(driven.measures.counts.items())),
-        "seconds": driven.seconds,
+        "counts": dict(sorted(run.measures.counts.items())),
+        "seconds": run.seconds,
         "ok": not differences and findings.oversold == 0 and findings.stranded == 0,
     }
 

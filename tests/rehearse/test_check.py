@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.rehearse.buyer import PlacedOrder
-from infra.rehearse.check import Findings, export_differences, judge_audit, judge_order
+from infra.rehearse.check import Findings, check_audit, check_order, export_differences
 from infra.rehearse.client import Reply
 from infra.rehearse.command import SAMPLE
 from infra.rehearse.demand import Demand, demand
@@ -15,7 +15,7 @@ from infra.rehearse.drive import RehearsalRun
 from infra.rehearse.exported import Exported
 from infra.rehearse.orders import load, parse
 from infra.rehearse.plan import plan
-from infra.rehearse.report import report_of
+from infra.rehearse.report import build_report
 from tests.rehearse.test_orders import HEADER, a_line
 
 TWO_LINES = HEADER + a_line(quantity="10") + a_line(code="22555", quantity="3", price="2")
@@ -67,7 +67,7 @@ def test_every_unit_of_a_drop_is_accounted_for(
     audit: dict[str, Any], differences: list[str], oversold: int, stranded: int
 ) -> None:
     findings = Findings()
-    judge_audit(DROP, audit, findings)
+    check_audit(DROP, audit, findings)
     assert (findings.differences, findings.oversold, findings.stranded) == (differences, oversold, stranded)
 
 
@@ -133,7 +133,7 @@ NAME = "order ord_X of purchase 1.1 (invoice 578001)"
 )
 def test_an_order_is_what_was_ordered_to_the_penny(reply: Reply, differences: list[str]) -> None:
     findings = Findings()
-    judge_order(PLAN, PLAN.purchases[0], ORDER, reply, {FIRST: 4}, findings)
+    check_order(PLAN, PLAN.purchases[0], ORDER, reply, {FIRST: 4}, findings)
     assert findings.differences == differences
 
 
@@ -185,7 +185,7 @@ def right(wanted: Demand) -> Findings:
 def test_the_report_has_the_promised_keys_and_is_ok_only_when_all_is_right() -> None:
     wanted = demand(load(SAMPLE))
     the_plan = plan(wanted, "s")
-    report = report_of(wanted, the_plan, RehearsalRun("s", ""), right(wanted))
+    report = build_report(wanted, the_plan, RehearsalRun("s", ""), right(wanted))
     assert report.keys() >= {
         *("show", "read", "accepted", "refused", "orders", "units_sold", "goods_amount", "goods_amount_exported"),
         *("refunds", "differences", "oversold", "stranded", "latency", "cue_to_first_hold", "ok"),
@@ -214,12 +214,12 @@ def test_one_fault_makes_it_not_ok(change: dict[str, Any], differences: int) -> 
     findings = right(wanted)
     for name, value in change.items():
         setattr(findings, name, value)
-    report = report_of(wanted, plan(wanted, "s"), RehearsalRun("s", ""), findings)
+    report = build_report(wanted, plan(wanted, "s"), RehearsalRun("s", ""), findings)
     assert (report["ok"], report["differences"]) == (False, differences)
 
 
 def test_what_was_driven_survives_the_file_between_driving_and_checking() -> None:
     driven = RehearsalRun("s", "a", "b", [ORDER], [3], ["x"], {"drops": 1.5})
-    driven.measures.took("hold", 0.25)
+    driven.measures.observe("hold", 0.25)
     driven.measures.count("busy")
     assert RehearsalRun.from_record(driven.record()) == driven
