@@ -183,11 +183,11 @@ def rehearse(
         _detached(local_state, reset=False)
 
     try:
-        code = play(orders, local_state, embedded.ROOT / "build", start_stack=start_stack, console=console)
+        exit_code = play(orders, local_state, embedded.ROOT / "build", start_stack=start_stack, console=console)
     finally:
         if started:
             stop()
-    raise typer.Exit(code)
+    raise typer.Exit(exit_code)
 
 
 @app.command()

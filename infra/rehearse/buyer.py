@@ -32,7 +32,7 @@ class PlacedOrder:
     total: int
     lines: dict[str, str]
 
-    def record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         return asdict(self)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import httpx
 
 from infra.rehearse.facts import StackInfo
-from infra.rehearse.measures import Measures
+from infra.rehearse.measures import Measurements
 
 MAX_CONNECTIONS: Final = 32
 RETRY_TIMEOUT_SECONDS: Final = 180
@@ -45,7 +45,11 @@ class Client:
     """
 
     def __init__(
-        self, stack_info: StackInfo, measures: Measures, seed: str, retry_timeout_seconds: float = RETRY_TIMEOUT_SECONDS
+        self,
+        stack_info: StackInfo,
+        measures: Measurements,
+        seed: str,
+        retry_timeout_seconds: float = RETRY_TIMEOUT_SECONDS,
     ) -> None:
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
         timeout = httpx.Timeout(60, connect=5, pool=None)

@@ -25,9 +25,9 @@ from infra.rehearse.plan import Plan, plan
 from infra.rehearse.progress import Progress
 
 SAMPLE: Final = Path(__file__).parent.parent / "sample" / "2011-11-25-first-hours.csv"
-RIGHT, WRONG, UNUSABLE = 0, 1, 2
+EXIT_OK, EXIT_DIFFERENCES, EXIT_CANNOT_RUN = 0, 1, 2
 """Exit codes: all as it should be; differences found; no orders to play or no stack to play them on."""
-_DRIVEN: Final = "rehearsal-driven.json"
+_RUN_FILE: Final = "rehearsal-run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +36,31 @@ class Rehearsal:
 
     demand: Demand
     plan: Plan
-    facts: StackInfo
+    stack_info: StackInfo
     build: Path
 
     @classmethod
-    def of(cls, orders: Path | None, home: LocalState, build: Path, show_id: str) -> Rehearsal:
+    def of(cls, orders: Path | None, local_state: LocalState, build: Path, show_id: str) -> Rehearsal:
         """:class:`BadOrdersFile` or :class:`NotRunning` when it cannot take place."""
-        wanted = playable(orders or SAMPLE)
-        return cls(wanted, plan(wanted, show_id), StackInfo.read(home), build)
+        wanted = load_demand(orders or SAMPLE)
+        return cls(wanted, plan(wanted, show_id), StackInfo.read(local_state), build)
 
-    def play(self, console: Console) -> RehearsalRun:
+    def run(self, console: Console) -> RehearsalRun:
         """Drive the stack. What was done also stands in the build folder, should the check be made apart."""
         with Progress(console) as progress:
-            driven = asyncio.run(drive(self.plan, self.facts, progress))
+            run = asyncio.run(drive(self.plan, self.stack_info, progress))
         self.build.mkdir(parents=True, exist_ok=True)
-        (self.build / _DRIVEN).write_text(json.dumps(driven.record()) + "\n")
-        return driven
+        (self.build / _RUN_FILE).write_text(json.dumps(run.to_record()) + "\n")
+        return run
 
     def verify(
-        self, driven: RehearsalRun, console: Console, *, ledger_timeout_seconds: float = LEDGER_TIMEOUT_SECONDS
+        self, run: RehearsalRun, console: Console, *, ledger_timeout_seconds: float = LEDGER_TIMEOUT_SECONDS
     ) -> dict[str, Any]:
         """Check from outside, write and print the report; returns it. The books may lag behind by their patience."""
         with Progress(console) as progress:
-            checking = check(self.plan, driven, self.facts, progress, ledger_timeout_seconds=ledger_timeout_seconds)
+            checking = check(self.plan, run, self.stack_info, progress, ledger_timeout_seconds=ledger_timeout_seconds)
             findings = asyncio.run(checking)
-        result = report.build_report(self.demand, self.plan, driven, findings)
+        result = report.build_report(self.demand, self.plan, run, findings)
         report.show(result, console)
         console.print(f"report: {report.write(result, self.build)}")
         return result
@@ -68,7 +68,7 @@ class Rehearsal:
 
 def rehearse(
     orders: Path | None,
-    home: LocalState,
+    local_state: LocalState,
     build: Path,
     *,
     start_stack: Callable[[], None] | None = None,
@@ -81,18 +81,18 @@ def rehearse(
     """
     console = console or Console()
     try:
-        playable(orders or SAMPLE)
-        if start_stack is not None and not home.stack_info():
+        load_demand(orders or SAMPLE)
+        if start_stack is not None and not local_state.stack_info():
             start_stack()
-        rehearsal = Rehearsal.of(orders, home, build, show_id or new_show_id())
+        rehearsal = Rehearsal.of(orders, local_state, build, show_id or new_show_id())
     except (BadOrdersFile, NotRunning) as reason:
         console.print(f"cannot rehearse: {reason}", style="red", markup=False, highlight=False)
-        return UNUSABLE
-    driven = rehearsal.play(console)
-    return RIGHT if rehearsal.verify(driven, console)["ok"] else WRONG
+        return EXIT_CANNOT_RUN
+    run = rehearsal.run(console)
+    return EXIT_OK if rehearsal.verify(run, console)["ok"] else EXIT_DIFFERENCES
 
 
-def playable(orders: Path) -> Demand:
+def load_demand(orders: Path) -> Demand:
     """The demand in a file. :class:`BadOrdersFile` when there is none to play."""
     wanted = demand(load(orders))
     if not wanted.invoices:

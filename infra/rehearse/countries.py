@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-HOME: Final = "GB"
+DEFAULT_COUNTRY: Final = "GB"
 """Where the shop is: for *Unspecified*, an empty cell, or a name that is not listed."""
 
 _CODES: Final = {
@@ -52,4 +52,4 @@ _CODE: Final = re.compile(r"[A-Z]{2}")
 
 def code_of(country: str) -> str:
     """The code of a country. It decides tax and shipping only, so an unknown one is no reason to refuse a row."""
-    return country if _CODE.fullmatch(country) else _CODES.get(country.casefold(), HOME)
+    return country if _CODE.fullmatch(country) else _CODES.get(country.casefold(), DEFAULT_COUNTRY)

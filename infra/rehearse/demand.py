@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from infra.rehearse.orders import Lines, Refused, Row
+from infra.rehearse.orders import ParsedRows, RefusedRow, Row
 
 Article = tuple[str, int]
 """SKU and price in pence: what is offered as one drop."""
@@ -44,7 +44,7 @@ class Demand:
 
     read: int
     accepted: int
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedRow, ...]
     invoices: tuple[Invoice, ...]
     """In the order of time, then of the file."""
     cancellations: tuple[Cancellation, ...]
@@ -60,18 +60,18 @@ class Demand:
         return sum(quantity * price for invoice in self.invoices for (_, price), quantity in invoice.units.items())
 
 
-def demand(lines: Lines) -> Demand:
+def demand(rows: ParsedRows) -> Demand:
     """Group sales into invoices and match cancellations with them."""
-    sales, too_many = _offerable(lines.sales)
+    sales, too_many = _offerable(rows.sales)
     invoices = _invoices(sales)
-    cancellations, unmatched = _match(lines.cancellations, invoices)
-    refused = sorted((*lines.refused, *too_many, *unmatched), key=lambda refusal: refusal.row)
+    cancellations, unmatched = _match(rows.cancellations, invoices)
+    refused = sorted((*rows.refused, *too_many, *unmatched), key=lambda refusal: refusal.row)
     titles: dict[Article, str] = {}
     for row in sales:
         article = (row.sku, row.unit_price)
         titles[article] = titles.get(article) or row.title
     return Demand(
-        read=lines.read,
+        read=rows.read,
         accepted=len(sales) + len(cancellations),
         refused=tuple(refused),
         invoices=invoices,
@@ -80,16 +80,16 @@ def demand(lines: Lines) -> Demand:
     )
 
 
-def _offerable(sales: Iterable[Row]) -> tuple[list[Row], list[Refused]]:
+def _offerable(sales: Iterable[Row]) -> tuple[list[Row], list[RefusedRow]]:
     """Rows up to what one drop may offer; a row beyond it cannot be played."""
     wanted: dict[Article, int] = {}
     offerable: list[Row] = []
-    refused: list[Refused] = []
+    refused: list[RefusedRow] = []
     for row in sales:
         article = (row.sku, row.unit_price)
         total = wanted.get(article, 0) + row.quantity
         if total > MAX_STOCK:
-            refused.append(Refused(row.number, f"{total} units of {row.sku} are more than one drop may offer"))
+            refused.append(RefusedRow(row.number, f"{total} units of {row.sku} are more than one drop may offer"))
             continue
         wanted[article] = total
         offerable.append(row)
@@ -109,33 +109,33 @@ def _invoices(sales: Iterable[Row]) -> tuple[Invoice, ...]:
 
 def _match(
     cancellations: Iterable[Row], invoices: Sequence[Invoice]
-) -> tuple[tuple[Cancellation, ...], tuple[Refused, ...]]:
+) -> tuple[tuple[Cancellation, ...], tuple[RefusedRow, ...]]:
     """Each cancellation takes its units from the earliest invoice of the same customer and article that has them all.
 
     The whole file is searched, not only the rows above: the shop wrote some cancellations minutes before the order
     that they correct. A guest is not known to be the same customer as another guest.
     """
     candidates: dict[tuple[str, Article], list[int]] = defaultdict(list)
-    left: dict[tuple[int, Article], int] = {}
+    remaining: dict[tuple[int, Article], int] = {}
     for position, invoice in enumerate(invoices):
         for article, quantity in invoice.units.items():
             candidates[invoice.customer, article].append(position)
-            left[position, article] = quantity
+            remaining[position, article] = quantity
     matched: list[Cancellation] = []
-    unmatched: list[Refused] = []
+    unmatched: list[RefusedRow] = []
     for row in cancellations:
         article = (row.sku, row.unit_price)
         positions = candidates.get((row.customer, article), []) if row.customer else []
-        position = next((p for p in positions if left[p, article] >= row.quantity), -1)
+        position = next((p for p in positions if remaining[p, article] >= row.quantity), -1)
         if position < 0:
-            unmatched.append(Refused(row.number, _why_unmatched(row, known=bool(positions))))
+            unmatched.append(RefusedRow(row.number, _unmatched_reason(row, known=bool(positions))))
             continue
-        left[position, article] -= row.quantity
+        remaining[position, article] -= row.quantity
         matched.append(Cancellation(row.number, position, article, row.quantity))
     return tuple(matched), tuple(unmatched)
 
 
-def _why_unmatched(row: Row, *, known: bool) -> str:
+def _unmatched_reason(row: Row, *, known: bool) -> str:
     what = f"{row.quantity} of {row.sku} at {row.unit_price / 100:.2f}"
     if not row.customer:
         return f"unmatched cancellation: no customer, so no order is known for {what}"

@@ -14,7 +14,7 @@ from infra.rehearse.buyer import Buyer, PlacedOrder
 from infra.rehearse.client import Client, StepFailed
 from infra.rehearse.cues import CueSender
 from infra.rehearse.facts import StackInfo
-from infra.rehearse.measures import Measures
+from infra.rehearse.measures import Measurements
 from infra.rehearse.plan import CURRENCY, Plan, PlannedDrop, PlannedRefund
 from infra.rehearse.progress import Progress
 
@@ -41,25 +41,25 @@ class RehearsalRun:
     refunded_rows: list[int] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    measures: Measures = field(default_factory=Measures)
+    measures: Measurements = field(default_factory=Measurements)
 
-    def record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """As JSON keeps it between driving and checking."""
         return {
             "show_id": self.show_id,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
-            "orders": [order.record() for order in self.orders],
+            "orders": [order.to_record() for order in self.orders],
             "refunded_rows": self.refunded_rows,
             "failures": self.failures,
             "seconds": self.seconds,
-            "measures": self.measures.record(),
+            "measures": self.measures.to_record(),
         }
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> RehearsalRun:
         orders = [PlacedOrder(**order) for order in record["orders"]]
-        return cls(**record | {"orders": orders, "measures": Measures.from_record(record["measures"])})
+        return cls(**record | {"orders": orders, "measures": Measurements.from_record(record["measures"])})
 
 
 async def drive(plan: Plan, stack_info: StackInfo, progress: Progress) -> RehearsalRun:

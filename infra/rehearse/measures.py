@@ -28,7 +28,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
 
 
 @dataclass(slots=True)
-class Measures:
+class Measurements:
     """Seconds by step and counts by what happened."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -44,10 +44,10 @@ class Measures:
         """Percentiles of every step, in the order in which the steps first came."""
         return {step: percentiles(values) for step, values in self.seconds.items()}
 
-    def record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """As JSON keeps it."""
         return {"seconds": dict(self.seconds), "counts": dict(self.counts)}
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Measures:
+    def from_record(cls, record: dict[str, Any]) -> Measurements:
         return cls(defaultdict(list, record["seconds"]), Counter(record["counts"]))

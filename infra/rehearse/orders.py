@@ -27,7 +27,7 @@ MAX_QUANTITY = 1_000_000
 MAX_PRICE = 100_000_000
 """Minor units: a million pounds."""
 
-_GOODS = re.compile(r"[0-9]{5}")
+_MERCHANDISE_CODE = re.compile(r"[0-9]{5}")
 _WHOLE = re.compile(r"([+-]?)([0-9]{1,15})(?:\.0*)?")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]*)?|\.[0-9]+)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
@@ -38,7 +38,7 @@ class BadOrdersFile(Exception):
     """The file as a whole cannot be read as orders; the message says why."""
 
 
-class RowRefused(Exception):
+class UnplayableRow(Exception):
     """This row cannot be played; the message is the reason."""
 
 
@@ -64,7 +64,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRow:
     """A row that is not played, and why."""
 
     row: int
@@ -72,16 +72,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class ParsedRows:
     """The rows of a file by what they are. Cancellations are not matched with orders yet."""
 
     read: int
     sales: tuple[Row, ...]
     cancellations: tuple[Row, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedRow, ...]
 
 
-def load(path: Path) -> Lines:
+def load(path: Path) -> ParsedRows:
     """The rows of a file. :class:`BadOrdersFile` when it is not there or is no such CSV."""
     try:
         content = path.read_bytes()
@@ -95,21 +95,21 @@ def load(path: Path) -> Lines:
         raise BadOrdersFile(f"{path}: {error}") from None
 
 
-def parse(text: str) -> Lines:
+def parse(text: str) -> ParsedRows:
     """The rows of a CSV text, sorted into sales, cancellations and refused ones."""
     read = 0
     sales: list[Row] = []
     cancellations: list[Row] = []
-    refused: list[Refused] = []
+    refused: list[RefusedRow] = []
     for number, cells in _records(text):
         read = number
         try:
             row = _row(number, cells)
-        except RowRefused as refusal:
-            refused.append(Refused(number, str(refusal)))
+        except UnplayableRow as refusal:
+            refused.append(RefusedRow(number, str(refusal)))
             continue
         (cancellations if is_cancellation(row.invoice) else sales).append(row)
-    return Lines(read, tuple(sales), tuple(cancellations), tuple(refused))
+    return ParsedRows(read, tuple(sales), tuple(cancellations), tuple(refused))
 
 
 def is_cancellation(invoice: str) -> bool:
@@ -159,12 +159,12 @@ def _cells(header: list[str], record: list[str]) -> Mapping[str, str] | str:
 
 def _row(number: int, cells: Mapping[str, str] | str) -> Row:
     if isinstance(cells, str):
-        raise RowRefused(cells)
+        raise UnplayableRow(cells)
     for name in ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"):
         if not cells[name]:
-            raise RowRefused(f"{name} is missing")
+            raise UnplayableRow(f"{name} is missing")
         if _CONTROL.search(cells[name]):
-            raise RowRefused(f"{name} has control characters")
+            raise UnplayableRow(f"{name} has control characters")
     invoice = cells["InvoiceNo"]
     sku = _sku(cells["StockCode"])
     quantity = _quantity(cells["Quantity"], cancelling=is_cancellation(invoice))
@@ -182,39 +182,39 @@ def _row(number: int, cells: Mapping[str, str] | str) -> Row:
 
 
 def _sku(code: str) -> str:
-    if not _GOODS.match(code):
-        raise RowRefused(f"StockCode {code} is not goods: postage, fee or manual line")
+    if not _MERCHANDISE_CODE.match(code):
+        raise UnplayableRow(f"StockCode {code} is not goods: postage, fee or manual line")
     return code.upper()
 
 
 def _quantity(text: str, *, cancelling: bool) -> int:
     parts = _WHOLE.fullmatch(text)
     if parts is None:
-        raise RowRefused(f"Quantity {text} is not a whole number")
+        raise UnplayableRow(f"Quantity {text} is not a whole number")
     quantity = int(parts[1] + parts[2])
     if cancelling and quantity >= 0:
-        raise RowRefused(f"Quantity {quantity} in a cancellation is not negative")
+        raise UnplayableRow(f"Quantity {quantity} in a cancellation is not negative")
     if not cancelling and quantity < 0:
-        raise RowRefused(f"Quantity {quantity} without a cancellation: a stock adjustment")
+        raise UnplayableRow(f"Quantity {quantity} without a cancellation: a stock adjustment")
     if quantity == 0:
-        raise RowRefused("Quantity is 0")
+        raise UnplayableRow("Quantity is 0")
     if abs(quantity) > MAX_QUANTITY:
-        raise RowRefused(f"Quantity {quantity} is over {MAX_QUANTITY}")
+        raise UnplayableRow(f"Quantity {quantity} is over {MAX_QUANTITY}")
     return abs(quantity)
 
 
 def _pence(text: str) -> int:
     """Exact: 1.65 is 165; 1.650 is too; 1.655 has no representation in pence and is refused, never rounded."""
     if not _DECIMAL.fullmatch(text):
-        raise RowRefused(f"UnitPrice {text} is not a number")
+        raise UnplayableRow(f"UnitPrice {text} is not a number")
     price = Decimal(text)
     if price < Decimal("0.01"):
-        raise RowRefused(f"UnitPrice {text} is below one penny: a sample, gift or write-off")
+        raise UnplayableRow(f"UnitPrice {text} is below one penny: a sample, gift or write-off")
     pence = price * 100
     if pence != int(pence):
-        raise RowRefused(f"UnitPrice {text} is not a whole number of pence")
+        raise UnplayableRow(f"UnitPrice {text} is not a whole number of pence")
     if pence > MAX_PRICE:
-        raise RowRefused(f"UnitPrice {text} is over a million")
+        raise UnplayableRow(f"UnitPrice {text} is over a million")
     return int(pence)
 
 
@@ -224,4 +224,4 @@ def _date(text: str) -> datetime:
             return datetime.fromisoformat(text)
         except ValueError:
             pass
-    raise RowRefused(f"InvoiceDate {text} is not a date as 2011-11-25 08:12:00")
+    raise UnplayableRow(f"InvoiceDate {text} is not a date as 2011-11-25 08:12:00")

@@ -121,7 +121,7 @@ def test_what_is_changed_between_run_and_check_is_found_and_named(
     stack: dict[str, Any], orders: Path, tmp_path: Path, tampering: Callable[..., Any]
 ) -> None:
     rehearsal = Rehearsal.of(orders, _local_state(stack), tmp_path / "build", new_show_id())
-    driven = rehearsal.play(quiet())
+    driven = rehearsal.run(quiet())
     # Once all is recorded; before, the ledger would write down what was tampered with.
     assert rehearsal.verify(driven, quiet())["difference_details"] == []
     with tampering(stack, rehearsal, driven) as name:

@@ -161,11 +161,11 @@ REFUND = f"ord_X,refund,{FIRST},-4,-660\r\n"
         ),
     ],
 )
-def test_finances_file_is_what_was_ordered_and_given_back(rows: str, differences: list[str]) -> None:
+def test_finance_export_is_what_was_ordered_and_refunded(rows: str, differences: list[str]) -> None:
     exported = Exported()
     exported.add(COLUMNS + rows)
-    driven = RehearsalRun("s", "", orders=[ORDER], refunded_rows=[3])
-    assert list(export_differences(PLAN, driven, exported)) == differences
+    run = RehearsalRun("s", "", orders=[ORDER], refunded_rows=[3])
+    assert list(export_differences(PLAN, run, exported)) == differences
 
 
 def test_what_finance_found_itself_is_a_difference() -> None:
@@ -173,7 +173,7 @@ def test_what_finance_found_itself_is_a_difference() -> None:
     assert exported.finance_differences() == ["export 2026-11-23: finance's own check found 2 differences"]
 
 
-def right(wanted: Demand) -> Findings:
+def matching_findings(wanted: Demand) -> Findings:
     return Findings(
         units_sold=wanted.units,
         goods_amount_ordered=wanted.goods_amount,
@@ -185,7 +185,7 @@ def right(wanted: Demand) -> Findings:
 def test_the_report_has_the_promised_keys_and_is_ok_only_when_all_is_right() -> None:
     wanted = demand(load(SAMPLE))
     the_plan = plan(wanted, "s")
-    report = build_report(wanted, the_plan, RehearsalRun("s", ""), right(wanted))
+    report = build_report(wanted, the_plan, RehearsalRun("s", ""), matching_findings(wanted))
     assert report.keys() >= {
         *("show", "read", "accepted", "refused", "orders", "units_sold", "goods_amount", "goods_amount_exported"),
         *("refunds", "differences", "oversold", "stranded", "latency", "cue_to_first_hold", "ok"),
@@ -211,15 +211,15 @@ def test_the_report_has_the_promised_keys_and_is_ok_only_when_all_is_right() -> 
 )
 def test_one_fault_makes_it_not_ok(change: dict[str, Any], differences: int) -> None:
     wanted = demand(load(SAMPLE))
-    findings = right(wanted)
+    findings = matching_findings(wanted)
     for name, value in change.items():
         setattr(findings, name, value)
     report = build_report(wanted, plan(wanted, "s"), RehearsalRun("s", ""), findings)
     assert (report["ok"], report["differences"]) == (False, differences)
 
 
-def test_what_was_driven_survives_the_file_between_driving_and_checking() -> None:
-    driven = RehearsalRun("s", "a", "b", [ORDER], [3], ["x"], {"drops": 1.5})
-    driven.measures.observe("hold", 0.25)
-    driven.measures.count("busy")
-    assert RehearsalRun.from_record(driven.record()) == driven
+def test_rehearsal_run_survives_the_file_between_driving_and_checking() -> None:
+    run = RehearsalRun("s", "a", "b", [ORDER], [3], ["x"], {"drops": 1.5})
+    run.measures.observe("hold", 0.25)
+    run.measures.count("busy")
+    assert RehearsalRun.from_record(run.to_record()) == run

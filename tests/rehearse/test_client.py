@@ -11,7 +11,7 @@ import pytest
 
 from infra.rehearse.client import Client, Reply, StepFailed
 from infra.rehearse.facts import StackInfo
-from infra.rehearse.measures import Measures, percentiles
+from infra.rehearse.measures import Measurements, percentiles
 
 
 @dataclass
@@ -37,24 +37,24 @@ class Server:
         await writer.wait_closed()
 
 
-def talking(
-    server: Server, talk: Callable[[Client], Awaitable[Reply]], patience_seconds: float = 20
-) -> tuple[Reply, Measures]:
-    async def both() -> tuple[Reply, Measures]:
+def call_server(
+    server: Server, call: Callable[[Client], Awaitable[Reply]], retry_timeout_seconds: float = 20
+) -> tuple[Reply, Measurements]:
+    async def both() -> tuple[Reply, Measurements]:
         async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            facts = StackInfo(
+            stack_info = StackInfo(
                 f"http://127.0.0.1:{port}", "", "", "op", "fin", "https://p.example", "key", "", "", "", "", "", "UTC"
             )
-            async with Client(facts, Measures(), "seed", patience_seconds) as client:
-                return await talk(client), client.measures
+            async with Client(stack_info, Measurements(), "seed", retry_timeout_seconds) as client:
+                return await call(client), client.measures
 
     return asyncio.run(both())
 
 
 def test_a_call_without_an_answer_is_repeated_with_the_same_key_and_body() -> None:
     server = Server([None, (503, {}), (500, {}), (201, {"id": "cart_1"})])
-    reply, measures = talking(server, lambda client: client.as_buyer("hold", "POST", "/carts", {"a": 1}, "key-1"))
+    reply, measures = call_server(server, lambda client: client.as_buyer("hold", "POST", "/carts", {"a": 1}, "key-1"))
     assert reply == Reply(201, {"id": "cart_1"})
     assert server.keys == ["key-1"] * 4
     assert server.bodies == [{"a": 1}] * 4
@@ -66,7 +66,7 @@ def test_a_call_without_an_answer_is_repeated_with_the_same_key_and_body() -> No
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 413])
 def test_an_answer_is_an_answer(status: int) -> None:
     server = Server([(status, {"code": "x"})])
-    reply, measures = talking(server, lambda client: client.as_operator("audit", "GET", "/drops/d/audit"))
+    reply, measures = call_server(server, lambda client: client.as_operator("audit", "GET", "/drops/d/audit"))
     assert reply == Reply(status, {"code": "x"})
     assert not measures.counts
 
@@ -74,7 +74,9 @@ def test_an_answer_is_an_answer(status: int) -> None:
 def test_a_stack_that_stays_away_ends_the_call_with_its_last_fault() -> None:
     server = Server([(503, {"code": "unavailable"})] * 5)
     with pytest.raises(StepFailed) as stuck:
-        talking(server, lambda client: client.as_finance("export", "POST", "/exports", {}, "k"), patience_seconds=0)
+        call_server(
+            server, lambda client: client.as_finance("export", "POST", "/exports", {}, "k"), retry_timeout_seconds=0
+        )
     assert str(stuck.value) == 'POST /exports: no answer in 0 s, at last 503 {"code": "unavailable"}'
 
 

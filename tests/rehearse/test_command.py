@@ -16,9 +16,9 @@ from tests.infra.test_home import a_killed_stack, a_local_state
 from tests.rehearse.test_orders import HEADER, a_line
 
 
-def said(orders: Path | None, home: Path, build: Path) -> tuple[int, str]:
+def rehearse_output(orders: Path | None, folder: Path, build: Path) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=500)
-    code = rehearse(orders, LocalState(home), build, console=console)
+    code = rehearse(orders, LocalState(folder), build, console=console)
     assert isinstance(console.file, io.StringIO)
     return code, console.file.getvalue()
 
@@ -37,7 +37,7 @@ def test_a_file_without_orders_ends_with_its_reason_and_exit_code_2(
 ) -> None:
     orders = tmp_path / "orders.csv"
     orders.write_text(content)
-    assert said(orders, tmp_path, tmp_path / "build") == (2, f"cannot rehearse: {orders}: {complaint}\n")
+    assert rehearse_output(orders, tmp_path, tmp_path / "build") == (2, f"cannot rehearse: {orders}: {complaint}\n")
     assert not (tmp_path / "build").exists()
 
 
@@ -54,8 +54,8 @@ def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
 
 
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
-    told = "cannot rehearse: nothing runs here: start it with `make run`\n"
-    assert said(None, tmp_path, tmp_path / "build") == (2, told)
+    expected = "cannot rehearse: nothing runs here: start it with `make run`\n"
+    assert rehearse_output(None, tmp_path, tmp_path / "build") == (2, expected)
 
 
 def test_a_stack_that_was_killed_is_started_again(tmp_path: Path) -> None:

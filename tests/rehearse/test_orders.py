@@ -9,7 +9,7 @@ import pytest
 
 from infra.rehearse.command import SAMPLE
 from infra.rehearse.demand import demand
-from infra.rehearse.orders import BadOrdersFile, Lines, Row, load, parse
+from infra.rehearse.orders import BadOrdersFile, ParsedRows, Row, load, parse
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 
@@ -27,16 +27,16 @@ def a_line(
     return ",".join((invoice, code, title, quantity, date, price, customer, country)) + "\n"
 
 
-def reading(*lines: str) -> Lines:
+def parsed(*lines: str) -> ParsedRows:
     return parse(HEADER + "".join(lines))
 
 
-def reasons(lines: Lines) -> list[tuple[int, str]]:
+def reasons(lines: ParsedRows) -> list[tuple[int, str]]:
     return [(one.row, one.reason) for one in lines.refused]
 
 
 def test_a_good_row_is_read_exactly() -> None:
-    lines = reading(a_line())
+    lines = parsed(a_line())
     assert lines.sales == (
         Row(1, "578001", "22554", "PLASTERS", 12, datetime(2011, 11, 25, 8, 5), 165, "12452", "United Kingdom"),  # noqa: DTZ001
     )
@@ -79,7 +79,7 @@ def test_a_good_row_is_read_exactly() -> None:
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason_and_the_rest_goes_on(bad: str, reason: str) -> None:
-    lines = reading(a_line(), bad, a_line(code="22555"))
+    lines = parsed(a_line(), bad, a_line(code="22555"))
     assert reasons(lines) == [(2, reason)]
     assert [row.number for row in lines.sales] == [1, 3]
     assert lines.read == 3
@@ -104,13 +104,13 @@ def test_a_bad_row_is_refused_with_its_reason_and_the_rest_goes_on(bad: str, rea
     ],
 )
 def test_a_good_row_is_never_refused(good: str, quantity: int, pence: int) -> None:
-    lines = reading(good)
+    lines = parsed(good)
     assert reasons(lines) == []
     assert [(row.quantity, row.unit_price) for row in lines.sales] == [(quantity, pence)]
 
 
 def test_a_code_in_small_letters_is_the_same_sku() -> None:
-    lines = reading(a_line(code="84997d"), a_line(code="84997D"))
+    lines = parsed(a_line(code="84997d"), a_line(code="84997D"))
     assert [row.sku for row in lines.sales] == ["84997D", "84997D"]
 
 
@@ -140,7 +140,7 @@ def test_latin_1_is_read(tmp_path: Path) -> None:
 
 
 def test_a_quoted_description_may_hold_commas_quotes_and_line_breaks() -> None:
-    lines = reading(a_line(title='"SET OF 3 ""BLUE"", LARGE\nBOXES"'), a_line())
+    lines = parsed(a_line(title='"SET OF 3 ""BLUE"", LARGE\nBOXES"'), a_line())
     assert [row.title for row in lines.sales] == ['SET OF 3 "BLUE", LARGE BOXES', "PLASTERS"]
     assert [row.number for row in lines.sales] == [1, 2]
 

@@ -27,14 +27,14 @@ def test_a_drop_with_up_to_24_buyers_has_one_bucket(quantities: list[int]) -> No
 
 
 @given(st.lists(st.integers(1, 500), min_size=25, max_size=200))
-def test_a_drop_with_more_buyers_has_buckets_that_hold_the_largest_wish(quantities: list[int]) -> None:
+def test_drop_with_more_buyers_has_buckets_that_hold_the_largest_quantity(quantities: list[int]) -> None:
     sizes = plan_sizes(sum(quantities), usual_quantity(quantities))
     assert sum(sizes) == sum(quantities)
     assert max(sizes) >= max(quantities)
 
 
 @pytest.mark.parametrize(("buyers", "each"), [(25, 1), (500, 1), (100, 6), (48, 12)])
-def test_equal_buyers_leave_no_crumbs(buyers: int, each: int) -> None:
+def test_equal_buyers_leave_no_fragments(buyers: int, each: int) -> None:
     sizes = plan_sizes(buyers * each, usual_quantity([each] * buyers))
     assert all(size % each == 0 for size in sizes)
 
