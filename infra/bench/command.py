@@ -20,7 +20,7 @@ from rich.console import Console
 from infra.bench import report
 from infra.bench.cost import Demand, counted
 from infra.bench.cpu import own_cpu
-from infra.bench.ground import Site, site
+from infra.bench.ground import RunningEmulator, running_emulator
 from infra.bench.large import Large, large
 from infra.bench.rates import Race, race
 from infra.bench.scenarios import ASSUMPTIONS, SCENARIOS, Scenario, Times
@@ -67,7 +67,7 @@ def bench(build: Path, *, short: bool) -> dict[str, Any]:
     extent = SHORT if short else FULL
     with _metrics_elsewhere() as console:
         found: dict[str, Any] = {"about": _about(short)}
-        with site() as here:
+        with running_emulator() as here:
             for name, part in _parts(here, extent).items():
                 began = time.monotonic()
                 found[name] = part()
@@ -81,7 +81,7 @@ def bench(build: Path, *, short: bool) -> dict[str, Any]:
     return found
 
 
-def _parts(here: Site, extent: Extent) -> dict[str, Callable[[], Any]]:
+def _parts(here: RunningEmulator, extent: Extent) -> dict[str, Callable[[], Any]]:
     return {
         "rates": lambda: race(here, extent.races),
         "cpu": lambda: own_cpu(extent.cpu_takes),

@@ -13,7 +13,7 @@ from typing import Any, Final
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import OrderRef, SoldOut, Taken
 from chalicelib.streams import stock as stock_stream
-from infra.bench.ground import Ground, another_client
+from infra.bench.ground import BenchEnvironment, another_client
 from infra.bench.meter import Meter
 from infra.bench.ways import take_once
 
@@ -57,8 +57,8 @@ class Counted:
         self._demand = demand
         buying, following = another_client(), another_client()
         self._meter, self._stream_meter = Meter(buying), Meter(following)
-        self._containers = [Ground.of(buying) for _ in range(demand.containers)]
-        self._stream = Ground.of(following)
+        self._containers = [BenchEnvironment.of(buying) for _ in range(demand.containers)]
+        self._stream = BenchEnvironment.of(following)
         self._drop = f"cost-{demand.times}-{demand.units}"
         self._layout = self._stream.put_drop(self._drop, demand.units, BEGINNING)
         self._follows_at = BEGINNING + _FOLLOWS_EVERY

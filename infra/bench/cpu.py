@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from chalicelib.aws import client
 from chalicelib.instants import SECOND, clock
 from chalicelib.stock import Layout, Stock, Summary, hold_id
-from infra.bench.ground import COMMERCE, STOCK, Ground
+from infra.bench.ground import COMMERCE, STOCK, BenchEnvironment
 from infra.bench.ways import HOLD_SECONDS
 
 _BUCKETS: Final = 40
@@ -35,7 +35,7 @@ def own_cpu(takes: int) -> dict[str, Any]:
 
     Every take finds a unit at home. The bare calls take from a drop that looks the same. Prints metrics, as takes do.
     """
-    here = Ground.of(client("dynamodb"))
+    here = BenchEnvironment.of(client("dynamodb"))
     ours: list[float] = []
     bare: list[float] = []
     while len(ours) * _A_BATCH < takes:
@@ -69,7 +69,7 @@ def _take(stock: Stock, layout: Layout, summary: Summary, holds: list[str]) -> N
         stock.take(layout, hold, 1, now // SECOND + HOLD_SECONDS, summary, now=now)
 
 
-def _call(here: Ground, calls: list[dict[str, Any]]) -> None:
+def _call(here: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
     for call in calls:
         here.dynamodb.update_item(**call)
 

@@ -11,7 +11,7 @@ import boto3
 
 from chalicelib.instants import SECOND, clock
 from chalicelib.streams import stock as stock_stream
-from infra.bench.ground import STOCK, Ground
+from infra.bench.ground import STOCK, BenchEnvironment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
@@ -24,37 +24,39 @@ BATCH: Final = 1_000
 
 
 @contextmanager
-def followed(ground: Ground) -> Iterator[None]:
+def stream_consumer(bench_env: BenchEnvironment) -> Iterator[None]:
     """Live summaries follow the stock table while this lasts."""
     streams = boto3.client("dynamodbstreams")
     iterator = _newest(streams)
-    over = threading.Event()
+    stopped = threading.Event()
     faults: list[BaseException] = []
 
-    def follow() -> None:
+    def consume() -> None:
         try:
-            _follow(ground, streams, iterator, over)
+            _consume(bench_env, streams, iterator, stopped)
         except BaseException as fault:
             faults.append(fault)
 
-    follower = threading.Thread(target=follow)
-    follower.start()
+    thread = threading.Thread(target=consume)
+    thread.start()
     try:
         yield
     finally:
-        over.set()
-        follower.join()
+        stopped.set()
+        thread.join()
     if faults:
         raise faults[0]
 
 
-def _follow(ground: Ground, streams: DynamoDBStreamsClient, iterator: str, over: threading.Event) -> None:
-    while not over.wait(POLL_SECONDS):
+def _consume(
+    bench_env: BenchEnvironment, streams: DynamoDBStreamsClient, iterator: str, stopped: threading.Event
+) -> None:
+    while not stopped.wait(POLL_SECONDS):
         answer = streams.get_records(ShardIterator=iterator, Limit=BATCH)
         iterator = answer["NextShardIterator"]
         if answer["Records"]:
-            records = [_as_lambda_has_it(record) for record in answer["Records"]]
-            stock_stream.refresh_summaries({"Records": records}, ground.shows, ground.stock, clock)
+            records = [_as_lambda_record(record) for record in answer["Records"]]
+            stock_stream.refresh_summaries({"Records": records}, bench_env.shows, bench_env.stock, clock)
 
 
 def _newest(streams: DynamoDBStreamsClient) -> str:
@@ -66,7 +68,7 @@ def _newest(streams: DynamoDBStreamsClient) -> str:
     return answer["ShardIterator"]
 
 
-def _as_lambda_has_it(record: Any) -> dict[str, Any]:
+def _as_lambda_record(record: Any) -> dict[str, Any]:
     """The SDK makes a date of what an event has as seconds."""
     created = record["dynamodb"].get("ApproximateCreationDateTime")
     seconds = clock() / SECOND if created is None else created.timestamp()

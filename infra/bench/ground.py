@@ -27,7 +27,7 @@ _CUE_MAX_AGE_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class BenchEnvironment:
     """One process of the product: a client, and the rooms that a take needs, with their memory of the last second."""
 
     dynamodb: DynamoDBClient
@@ -50,21 +50,21 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class RunningEmulator:
     """Where an engine is, for any process."""
 
     engine: embedded.Engine
-    environment: dict[str, str]
+    variables: dict[str, str]
 
 
 @contextmanager
-def site() -> Iterator[Site]:
+def running_emulator() -> Iterator[RunningEmulator]:
     """An engine of its own with the template's tables; this process's AWS clients are pointed at it."""
     with embedded.temporary() as engine:
         variables = embedded.environment(engine.endpoint)
         os.environ.update(variables)
         make_tables(client("dynamodb"), "bench-")
-        yield Site(engine, variables)
+        yield RunningEmulator(engine, variables)
 
 
 def another_client() -> DynamoDBClient:

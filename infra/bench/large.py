@@ -10,8 +10,8 @@ from typing import Any, Final
 from chalicelib.aws import client
 from chalicelib.instants import SECOND, clock
 from chalicelib.streams import stock as stock_stream
-from infra.bench.crowd import Crowd, crowd
-from infra.bench.ground import Ground, Site, another_client
+from infra.bench.crowd import LoadGenerator, load_generator
+from infra.bench.ground import BenchEnvironment, RunningEmulator, another_client
 from infra.bench.meter import Meter
 
 SMALL_UNITS: Final = 200
@@ -30,10 +30,10 @@ class Large:
     small_drops: int = 5
 
 
-def large(site: Site, extent: Large) -> dict[str, Any]:
+def large(site: RunningEmulator, extent: Large) -> dict[str, Any]:
     """What a large drop costs to lay out and to sum up, and its takes per second as a share of small drops'."""
     metered = another_client()
-    meter, here = Meter(metered), Ground.of(metered)
+    meter, here = Meter(metered), BenchEnvironment.of(metered)
     began, bill = time.perf_counter(), meter.new_bill()
     layout = here.put_drop("large", extent.units, clock())
     laid_out = {"seconds": round(time.perf_counter() - began, 2), "write_units": bill.writes}
@@ -48,7 +48,7 @@ def large(site: Site, extent: Large) -> dict[str, Any]:
     stock_stream.refresh_summaries({"Records": [{"dynamodb": changed}]}, here.shows, here.stock, lambda: now)
     one = {"seconds": round(time.perf_counter() - began, 3), "read_units": bill.reads, "write_units": bill.writes}
 
-    with crowd(site, _AT_A_TIME) as buyers:
+    with load_generator(site, _AT_A_TIME) as buyers:
         rates = [_rates(buyers, extent, number) for number in range(extent.rounds)]
     shares = [of_large / of_small for of_large, of_small in rates]
     return {
@@ -64,15 +64,15 @@ def large(site: Site, extent: Large) -> dict[str, Any]:
     }
 
 
-def _rates(buyers: Crowd, extent: Large, number: int) -> tuple[float, float]:
+def _rates(buyers: LoadGenerator, extent: Large, number: int) -> tuple[float, float]:
     """Takes per second of the large drop and of small ones, which go first in turn."""
-    here = Ground.of(client("dynamodb"))
+    here = BenchEnvironment.of(client("dynamodb"))
     small = tuple(f"small-{number}-{drop}" for drop in range(extent.small_drops))
     for drop in small:
         here.put_drop(drop, SMALL_UNITS, clock())
     takes = round(SMALL_UNITS * extent.small_drops * _TAKEN_OF_SMALL)
     rates = {}
     for drops in (("large",), small) if number % 2 else (small, ("large",)):
-        played = buyers.play("take", drops, takes)
+        played = buyers.run("take", drops, takes)
         rates[drops] = len(played.taken) / played.seconds
     return rates["large",], rates[small]

@@ -12,10 +12,10 @@ from typing import Any, Final
 import psutil
 
 from chalicelib.aws import client
-from infra.bench.crowd import Crowd, Played, crowd
-from infra.bench.follow import followed
-from infra.bench.ground import Ground, Site
-from infra.bench.ways import WAYS, lay_out
+from infra.bench.crowd import LoadGenerator, LoadResult, load_generator
+from infra.bench.follow import stream_consumer
+from infra.bench.ground import BenchEnvironment, RunningEmulator
+from infra.bench.ways import STRATEGIES, prepare_stock
 
 BARE: Final = "counter"
 _MAX_RACE_SECONDS: Final = 40
@@ -41,7 +41,7 @@ class _Lane:
     cpu_seconds: float = 0.0
     engine_seconds: float = 0.0
 
-    def add(self, played: Played, engine_seconds: float) -> None:
+    def add(self, played: LoadResult, engine_seconds: float) -> None:
         self.rates.append(len(played.taken) / played.seconds)
         self.took += played.taken
         self.refused += played.refused
@@ -67,21 +67,21 @@ class _Lane:
         return [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
 
 
-def race(site: Site, races: Sequence[Race]) -> list[dict[str, Any]]:
+def race(site: RunningEmulator, races: Sequence[Race]) -> list[dict[str, Any]]:
     """Each race's ways with their rates, as shares of the bare counter's in the same round.
 
     A race that takes longer than it may ends after a round; how many it had is said.
     """
     found = []
     for at_a_time in dict.fromkeys(one.at_a_time for one in races):
-        with crowd(site, at_a_time) as buyers:
+        with load_generator(site, at_a_time) as buyers:
             found += [_run(site, buyers, one) for one in races if one.at_a_time == at_a_time]
     return found
 
 
-def _run(site: Site, buyers: Crowd, one: Race) -> dict[str, Any]:
-    here, engine = Ground.of(client("dynamodb")), psutil.Process(site.engine.pid)
-    lanes, order = {way: _Lane() for way in WAYS}, list(WAYS)
+def _run(site: RunningEmulator, buyers: LoadGenerator, one: Race) -> dict[str, Any]:
+    here, engine = BenchEnvironment.of(client("dynamodb")), psutil.Process(site.engine.pid)
+    lanes, order = {way: _Lane() for way in STRATEGIES}, list(STRATEGIES)
     give_up_at = time.monotonic() + _MAX_RACE_SECONDS
     for number in range(one.rounds):
         if number and time.monotonic() > give_up_at:
@@ -89,17 +89,17 @@ def _run(site: Site, buyers: Crowd, one: Race) -> dict[str, Any]:
         order = order[1:] + order[:1]
         for way in order:
             drop = f"race-{one.at_a_time}-{one.times}-{number}-{way.replace(' ', '')}".replace("+", "-")
-            lay_out(here, way, drop, one.units)
-            with followed(here) if way == "take" else nullcontext():
+            prepare_stock(here, way, drop, one.units)
+            with stream_consumer(here) if way == "take" else nullcontext():
                 before = _cpu(engine)
-                played = buyers.play(way, (drop,), one.units * one.times)
+                played = buyers.run(way, (drop,), one.units * one.times)
                 lanes[way].add(played, _cpu(engine) - before)
     return {
         "buyers_at_a_time": one.at_a_time,
         "demand": one.times,
         "units": one.units,
         "rounds": len(lanes[BARE].rates),
-        "ways": {way: lane.record(lanes[BARE], lanes["large counter"]) for way, lane in lanes.items()},
+        "strategies": {way: lane.record(lanes[BARE], lanes["large counter"]) for way, lane in lanes.items()},
     }
 
 

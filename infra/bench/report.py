@@ -41,7 +41,7 @@ def _goals(found: Mapping[str, Any]) -> Iterator[Goal]:
     for one in found.get("rates", []):
         least = 0.9 if one["demand"] == 1 else 3
         name = f"takes/s, {one['buyers_at_a_time']} at a time, {one['demand']}x, of the bare counter's"
-        yield Goal(name, one["ways"]["take"]["of_the_counter"], least, at_least=True)
+        yield Goal(name, one["strategies"]["take"]["of_the_counter"], least, at_least=True)
     if "cpu" in found:
         yield Goal("CPU a take, of the bare call's", found["cpu"]["ratio"], 1.15)
     for one in found.get("cost", {}).get("demands", []):
@@ -85,7 +85,7 @@ def _rates(races: list[dict[str, Any]]) -> Table:
     columns = (
         "at a time",
         "demand",
-        "way",
+        "strategy",
         "takes/s",
         "of counter",
         "of large",
@@ -96,7 +96,7 @@ def _rates(races: list[dict[str, Any]]) -> Table:
     )
     table = Table(*columns, title=title, title_justify="left")
     for race in races:
-        for way, one in race["ways"].items():
+        for way, one in race["strategies"].items():
             table.add_row(
                 str(race["buyers_at_a_time"]),
                 f"{race['demand']}x",

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from chalicelib.aws import is_condition_failure, to_item
 from chalicelib.instants import SECOND, Instant, clock
 from chalicelib.stock import Taken, TakeResult, hold_id
-from infra.bench.ground import STOCK, Ground
+from infra.bench.ground import STOCK, BenchEnvironment
 
 Attempt = Callable[[str, int], bool]
 """``(drop, buyer)``: whether this buyer's one try took a unit."""
@@ -23,31 +23,31 @@ HOLD_SECONDS: Final = 300
 _HALF_A_BUCKET: Final = 12
 
 
-def ours(ground: Ground) -> Attempt:
+def product_take(bench_env: BenchEnvironment) -> Attempt:
     """A first try of ``Stock.take``, with the drop and its summary as the process remembers them: at most 1 s old."""
 
     def attempt(drop: str, buyer: int) -> bool:
-        return isinstance(take_once(ground, drop, buyer, clock()), Taken)
+        return isinstance(take_once(bench_env, drop, buyer, clock()), Taken)
 
     return attempt
 
 
-def take_once(ground: Ground, drop: str, buyer: int, now: Instant) -> TakeResult:
+def take_once(bench_env: BenchEnvironment, drop: str, buyer: int, now: Instant) -> TakeResult:
     """What a request does about stock on a buyer's first try, at an instant."""
-    offer = ground.shows.offer(drop, now)
+    offer = bench_env.shows.offer(drop, now)
     if offer is None:
         raise LookupError(f"no drop {drop}")
     hold = hold_id(f"buyer-{buyer}", drop, 1, 1)
-    until = now // SECOND + HOLD_SECONDS
-    return ground.stock.take(offer.drop.pool, hold, 1, until, offer.summary, now=now)
+    expires_at = now // SECOND + HOLD_SECONDS
+    return bench_env.stock.take(offer.drop.pool, hold, 1, expires_at, offer.summary, now=now)
 
 
-def counter(ground: Ground) -> Attempt:
+def counter(bench_env: BenchEnvironment) -> Attempt:
     """One row, one conditional write: nothing says who has the unit, and a retry after a lost answer takes another."""
 
     def attempt(drop: str, buyer: int) -> bool:
         try:
-            ground.dynamodb.update_item(**_count_down(drop))
+            bench_env.dynamodb.update_item(**_count_down(drop))
         except ClientError as error:
             if is_condition_failure(error):
                 return False
@@ -57,14 +57,14 @@ def counter(ground: Ground) -> Attempt:
     return attempt
 
 
-def counter_and_hold(ground: Ground) -> Attempt:
+def counter_and_hold(bench_env: BenchEnvironment) -> Attempt:
     """The row and a hold of its own, in one transaction: both or neither, at four write units."""
 
     def attempt(drop: str, buyer: int) -> bool:
         hold = {"pk": f"{drop}#hold#{buyer}", "q": 1, "u": clock() // SECOND + HOLD_SECONDS}
         put: Any = {"TableName": STOCK, "Item": to_item(hold), "ConditionExpression": "attribute_not_exists(pk)"}
         try:
-            ground.dynamodb.transact_write_items(TransactItems=[{"Update": _count_down(drop)}, {"Put": put}])
+            bench_env.dynamodb.transact_write_items(TransactItems=[{"Update": _count_down(drop)}, {"Put": put}])
         except ClientError as error:
             if error.response["Error"]["Code"] == "TransactionCanceledException":
                 return False
@@ -84,20 +84,20 @@ def _count_down(drop: str) -> Any:
     }
 
 
-WAYS: Final[Mapping[str, Callable[[Ground], Attempt]]] = {
-    "take": ours,
+STRATEGIES: Final[Mapping[str, Callable[[BenchEnvironment], Attempt]]] = {
+    "take": product_take,
     "counter": counter,
     "large counter": counter,
     "counter + hold": counter_and_hold,
 }
 
 
-def lay_out(ground: Ground, way: str, drop: str, units: int) -> None:
+def prepare_stock(bench_env: BenchEnvironment, strategy: str, drop: str, units: int) -> None:
     """Stock for a way: the product's drop, or a counter row."""
-    if way == "take":
-        ground.put_drop(drop, units, clock())
+    if strategy == "take":
+        bench_env.put_drop(drop, units, clock())
     else:
         row: dict[str, Any] = {"pk": f"{drop}#0", "a": units}
-        if way == "large counter":
+        if strategy == "large counter":
             row["h"] = {hold_id("-", drop, n, 1): {"q": 1, "u": clock() // SECOND} for n in range(_HALF_A_BUCKET)}
-        ground.dynamodb.put_item(TableName=STOCK, Item=to_item(row))
+        bench_env.dynamodb.put_item(TableName=STOCK, Item=to_item(row))

@@ -23,12 +23,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_no_way_takes_more_than_there_is_and_a_counter_takes_all_of_it(found: Any) -> None:
     for race in found["rates"]:
         units, buyers = race["units"] * race["rounds"], race["units"] * race["demand"] * race["rounds"]
-        for way, one in race["ways"].items():
+        for way, one in race["strategies"].items():
             assert one["taken"] + one["refused"] == buyers
             assert one["taken"] <= units
             assert one["taken"] == units or way == "take"
             assert one["take_ms"]["p50"] <= one["take_ms"]["p99"]
-        assert race["ways"]["counter"]["of_the_counter"] == 1
+        assert race["strategies"]["counter"]["of_the_counter"] == 1
 
 
 def test_the_cost_of_takes_is_counted_and_the_same_in_every_run(found: Any) -> None:
