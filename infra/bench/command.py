@@ -18,11 +18,11 @@ import botocore
 from rich.console import Console
 
 from infra.bench import report
-from infra.bench.cost import Demand, counted
-from infra.bench.cpu import own_cpu
+from infra.bench.cost import Demand, measure_costs
+from infra.bench.cpu import measure_take_cpu
 from infra.bench.ground import RunningEmulator, running_emulator
-from infra.bench.large import Large, large
-from infra.bench.rates import Race, race
+from infra.bench.large import LargeDrop, measure_large_drop
+from infra.bench.rates import RateScenario, measure_rates
 from infra.bench.scenarios import ASSUMPTIONS, SCENARIOS, Scenario, Times
 from infra.bench.simulation import simulate
 from infra.local.engine import REQUIREMENTS
@@ -35,29 +35,29 @@ _SEEDS: Final = 20
 class Extent:
     """How much is measured."""
 
-    races: tuple[Race, ...]
+    races: tuple[RateScenario, ...]
     cpu_takes: int
     demands: tuple[Demand, ...]
-    large: Large
+    large: LargeDrop
     scenarios: tuple[Scenario, ...]
 
 
 FULL: Final = Extent(
     races=tuple(
-        Race(at_a_time, times, units, rounds)
+        RateScenario(at_a_time, times, units, rounds)
         for at_a_time in (1, 8, 32, 128)
         for times, units, rounds in ((1, 960, 5), (10, 480, 3))
     ),
     cpu_takes=4_800,
     demands=tuple(Demand(480, times, containers=8) for times in (1, 3, 10, 100)),
-    large=Large(100_000, rounds=7),
+    large=LargeDrop(100_000, rounds=7),
     scenarios=SCENARIOS,
 )
 SHORT: Final = Extent(
-    races=(Race(8, 1, 96, 1), Race(8, 10, 24, 1)),
+    races=(RateScenario(8, 1, 96, 1), RateScenario(8, 10, 24, 1)),
     cpu_takes=80,
     demands=(Demand(48, 1, containers=2), Demand(48, 10, containers=2)),
-    large=Large(2_400, rounds=1, small_drops=1),
+    large=LargeDrop(2_400, rounds=1, small_drops=1),
     scenarios=(Scenario("a thousandth", partitions=1, containers=10, units=48, buyers=1_000, seconds=1),),
 )
 
@@ -65,10 +65,10 @@ SHORT: Final = Extent(
 def bench(build: Path, *, short: bool) -> dict[str, Any]:
     """Measure, print, write ``bench.json``; returns what it says."""
     extent = SHORT if short else FULL
-    with _metrics_elsewhere() as console:
+    with _stdout_silenced() as console:
         found: dict[str, Any] = {"about": _about(short)}
-        with running_emulator() as here:
-            for name, part in _parts(here, extent).items():
+        with running_emulator() as emulator:
+            for name, part in _parts(emulator, extent).items():
                 began = time.monotonic()
                 found[name] = part()
                 console.print(f"{name}: {time.monotonic() - began:.0f} s")
@@ -81,12 +81,12 @@ def bench(build: Path, *, short: bool) -> dict[str, Any]:
     return found
 
 
-def _parts(here: RunningEmulator, extent: Extent) -> dict[str, Callable[[], Any]]:
+def _parts(emulator: RunningEmulator, extent: Extent) -> dict[str, Callable[[], Any]]:
     return {
-        "rates": lambda: race(here, extent.races),
-        "cpu": lambda: own_cpu(extent.cpu_takes),
-        "cost": lambda: counted(extent.demands),
-        "large": lambda: large(here, extent.large),
+        "rates": lambda: measure_rates(emulator, extent.races),
+        "cpu": lambda: measure_take_cpu(extent.cpu_takes),
+        "cost": lambda: measure_costs(extent.demands),
+        "large": lambda: measure_large_drop(emulator, extent.large),
     }
 
 
@@ -131,17 +131,17 @@ def _about(short: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _metrics_elsewhere() -> Iterator[Console]:
+def _stdout_silenced() -> Iterator[Console]:
     """A console for the report, while what the product prints for CloudWatch goes nowhere."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    saved = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
     try:
-        with os.fdopen(os.dup(kept), "w", buffering=1) as out:
+        with os.fdopen(os.dup(saved), "w", buffering=1) as out:
             yield Console(file=out, highlight=False, width=120)
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(saved, 1)
+        os.close(saved)

@@ -17,10 +17,10 @@ from infra.bench.ground import BenchEnvironment, another_client
 from infra.bench.meter import Meter
 from infra.bench.ways import take_once
 
-BEGINNING: Final[Instant] = 1_795_424_400_000
+START: Final[Instant] = 1_795_424_400_000
 """2026-11-23T09:00:00Z."""
 
-_FOLLOWS_EVERY: Final[Instant] = 250
+_STREAM_POLL_MS: Final[Instant] = 250
 """How often the stock stream's function is called at most: Lambda polls a shard four times a second."""
 
 _LATE_BUYERS: Final = 200
@@ -40,31 +40,31 @@ class Demand:
         return self.units * self.times
 
 
-def counted(demands: Sequence[Demand]) -> dict[str, Any]:
+def measure_costs(demands: Sequence[Demand]) -> dict[str, Any]:
     """What takes and refused buyers cost at each demand."""
     one = demands[0]
     return {
         "how": f"{one.units} units, first tries evenly over {one.seconds} s at {one.containers} containers in turn; "
-        f"the stream's function at most every {_FOLLOWS_EVERY} ms",
-        "demands": [Counted(demand).play() for demand in demands],
+        f"the stream's function at most every {_STREAM_POLL_MS} ms",
+        "demands": [CostMeasurement(demand).run() for demand in demands],
     }
 
 
-class Counted:
+class CostMeasurement:
     """A drop of its own, containers that sell it, and the stream's function, which follows."""
 
     def __init__(self, demand: Demand) -> None:
         self._demand = demand
-        buying, following = another_client(), another_client()
-        self._meter, self._stream_meter = Meter(buying), Meter(following)
+        buying, consuming = another_client(), another_client()
+        self._meter, self._stream_meter = Meter(buying), Meter(consuming)
         self._containers = [BenchEnvironment.of(buying) for _ in range(demand.containers)]
-        self._stream = BenchEnvironment.of(following)
+        self._stream = BenchEnvironment.of(consuming)
         self._drop = f"cost-{demand.times}-{demand.units}"
-        self._layout = self._stream.put_drop(self._drop, demand.units, BEGINNING)
-        self._follows_at = BEGINNING + _FOLLOWS_EVERY
+        self._layout = self._stream.put_drop(self._drop, demand.units, START)
+        self._next_stream_poll = START + _STREAM_POLL_MS
         self._bucket_writes = 0
 
-    def play(self) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Everybody asks once; then all is sold, and more buyers come."""
         demand = self._demand
         by_takers = by_refused = 0.0
@@ -73,8 +73,8 @@ class Counted:
         self._bucket_writes = 0
         bill, stream_bill = self._meter.new_bill(), self._stream_meter.new_bill()
         for buyer in range(demand.buyers):
-            now = BEGINNING + buyer * demand.seconds * SECOND // demand.buyers
-            self._follow(now)
+            now = START + buyer * demand.seconds * SECOND // demand.buyers
+            self._consume_stream(now)
             before, calls_before = bill.writes, bill.calls.total()
             answer = take_once(self._containers[buyer % demand.containers], self._drop, buyer, now)
             if isinstance(answer, Taken):
@@ -95,16 +95,16 @@ class Counted:
             "writes_a_unit_taken": round((by_takers + by_refused) / len(taken), 3),
             "calls_a_take": round(calls / len(taken), 3),
             "write_units": by_takers + by_refused,
-            "of_buyers": bill.record(),
-            "of_stream": stream_bill.record(),
+            "of_buyers": bill.to_record(),
+            "of_stream": stream_bill.to_record(),
             "writes_after_sold_out": self._sell_out(taken),
         }
 
-    def _follow(self, now: Instant) -> None:
+    def _consume_stream(self, now: Instant) -> None:
         """Call the stream's function with the buckets that were written since it was last called."""
-        if now < self._follows_at:
+        if now < self._next_stream_poll:
             return
-        self._follows_at = now + _FOLLOWS_EVERY
+        self._next_stream_poll = now + _STREAM_POLL_MS
         keys = self._meter.bill.written[self._bucket_writes :]
         self._bucket_writes += len(keys)
         records = [
@@ -115,9 +115,9 @@ class Counted:
 
     def _sell_out(self, taken: list[Taken]) -> float:
         """Sell every unit, what first tries left included; then the writes of buyers who come a second later."""
-        later, buyer = BEGINNING + (self._demand.seconds + 5) * SECOND, self._demand.buyers
+        later, buyer = START + (self._demand.seconds + 5) * SECOND, self._demand.buyers
         while len(taken) < self._demand.units:
-            self._follow(later)
+            self._consume_stream(later)
             answer = take_once(self._containers[0], self._drop, buyer, later)
             taken += [answer] if isinstance(answer, Taken) else []
             buyer, later = buyer + 1, later + 50

@@ -16,7 +16,7 @@ from infra.bench.ways import HOLD_SECONDS
 
 _BUCKETS: Final = 40
 _UNITS_PER_BUCKET: Final = 24
-_A_BATCH: Final = 40
+_BATCH: Final = 40
 
 
 class _Recorder:
@@ -30,35 +30,38 @@ class _Recorder:
         return {}
 
 
-def own_cpu(takes: int) -> dict[str, Any]:
+def measure_take_cpu(takes: int) -> dict[str, Any]:
     """CPU of ``Stock.take`` and of the bare ``update_item`` with the same arguments, in short batches in turn.
 
     Every take finds a unit at home. The bare calls take from a drop that looks the same. Prints metrics, as takes do.
     """
-    here = BenchEnvironment.of(client("dynamodb"))
-    ours: list[float] = []
-    bare: list[float] = []
-    while len(ours) * _A_BATCH < takes:
-        drops = [f"cpu-{kind}-{len(ours)}" for kind in ("ours", "bare")]
-        layout, twin = (here.put_drop(drop, _BUCKETS * _UNITS_PER_BUCKET, clock()) for drop in drops)
-        summary = here.stock.summary(layout.drop_id)
+    bench_env = BenchEnvironment.of(client("dynamodb"))
+    take_seconds: list[float] = []
+    call_seconds: list[float] = []
+    while len(take_seconds) * _BATCH < takes:
+        drops = [f"cpu-{kind}-{len(take_seconds)}" for kind in ("take", "call")]
+        layout, twin = (bench_env.put_drop(drop, _BUCKETS * _UNITS_PER_BUCKET, clock()) for drop in drops)
+        summary = bench_env.stock.summary(layout.drop_id)
         assert summary is not None
-        fitting = _that_find_room(layout)
-        batches = min(len(fitting) // _A_BATCH, -(-takes // _A_BATCH) - len(ours))
-        for start in range(0, batches * _A_BATCH, _A_BATCH):
-            batch = fitting[start : start + _A_BATCH]
-            calls = _calls_of(layout, summary, batch, twin)
-            turns = [(ours, partial(_take, here.stock, layout, summary, batch)), (bare, partial(_call, here, calls))]
-            for seconds, turn in turns if len(ours) % 2 else reversed(turns):
+        fitting = _holds_that_fit(layout)
+        batches = min(len(fitting) // _BATCH, -(-takes // _BATCH) - len(take_seconds))
+        for start in range(0, batches * _BATCH, _BATCH):
+            batch = fitting[start : start + _BATCH]
+            calls = _recorded_calls(layout, summary, batch, twin)
+            turns = [
+                (take_seconds, partial(_take, bench_env.stock, layout, summary, batch)),
+                (call_seconds, partial(_call, bench_env, calls)),
+            ]
+            for seconds, turn in turns if len(take_seconds) % 2 else reversed(turns):
                 began = time.process_time()
                 turn()
                 seconds.append(time.process_time() - began)
-    ratios = sorted(mine / its for mine, its in zip(ours, bare, strict=True))
+    ratios = sorted(take / call for take, call in zip(take_seconds, call_seconds, strict=True))
     return {
-        "takes": len(ours) * _A_BATCH,
-        "take_cpu_ms": round(median(ours) / _A_BATCH * 1e3, 4),
-        "bare_call_cpu_ms": round(median(bare) / _A_BATCH * 1e3, 4),
-        "ratio": round(sum(ours) / sum(bare), 3),
+        "takes": len(take_seconds) * _BATCH,
+        "take_cpu_ms": round(median(take_seconds) / _BATCH * 1e3, 4),
+        "bare_call_cpu_ms": round(median(call_seconds) / _BATCH * 1e3, 4),
+        "ratio": round(sum(take_seconds) / sum(call_seconds), 3),
         "ratio_by_batch_quartiles": [round(ratios[len(ratios) * part // 4], 3) for part in (1, 2, 3)],
     }
 
@@ -69,12 +72,12 @@ def _take(stock: Stock, layout: Layout, summary: Summary, holds: list[str]) -> N
         stock.take(layout, hold, 1, now // SECOND + HOLD_SECONDS, summary, now=now)
 
 
-def _call(here: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
+def _call(bench_env: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
     for call in calls:
-        here.dynamodb.update_item(**call)
+        bench_env.dynamodb.update_item(**call)
 
 
-def _calls_of(layout: Layout, summary: Summary, holds: list[str], twin: Layout) -> list[dict[str, Any]]:
+def _recorded_calls(layout: Layout, summary: Summary, holds: list[str], twin: Layout) -> list[dict[str, Any]]:
     """What takes of these holds would write, on another drop."""
     recorder = _Recorder()
     _take(Stock(cast("Any", recorder), STOCK, COMMERCE), layout, summary, holds)
@@ -84,7 +87,7 @@ def _calls_of(layout: Layout, summary: Summary, holds: list[str], twin: Layout) 
     return recorder.calls
 
 
-def _that_find_room(layout: Layout) -> list[str]:
+def _holds_that_fit(layout: Layout) -> list[str]:
     """Holds of which no bucket gets more than it has units."""
     recorder, found = _Recorder(), []
     stock, homes = Stock(cast("Any", recorder), STOCK, COMMERCE), Counter[str]()

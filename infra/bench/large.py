@@ -22,7 +22,7 @@ _AT_A_TIME: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Large:
+class LargeDrop:
     """``units`` in one drop, beside ``small_drops``; both kinds are played ``rounds`` times."""
 
     units: int
@@ -30,26 +30,26 @@ class Large:
     small_drops: int = 5
 
 
-def large(site: RunningEmulator, extent: Large) -> dict[str, Any]:
+def measure_large_drop(emulator: RunningEmulator, extent: LargeDrop) -> dict[str, Any]:
     """What a large drop costs to lay out and to sum up, and its takes per second as a share of small drops'."""
     metered = another_client()
-    meter, here = Meter(metered), BenchEnvironment.of(metered)
+    meter, bench_env = Meter(metered), BenchEnvironment.of(metered)
     began, bill = time.perf_counter(), meter.new_bill()
-    layout = here.put_drop("large", extent.units, clock())
+    layout = bench_env.put_drop("large", extent.units, clock())
     laid_out = {"seconds": round(time.perf_counter() - began, 2), "write_units": bill.writes}
 
     began, bill = time.perf_counter(), meter.new_bill()
-    here.stock.refresh(layout, clock())
+    bench_env.stock.refresh(layout, clock())
     whole = {"seconds": round(time.perf_counter() - began, 3), "read_units": bill.reads, "write_units": bill.writes}
 
     began, bill = time.perf_counter(), meter.new_bill()
     now = clock()
     changed = {"Keys": {"pk": {"S": "large#0"}}, "ApproximateCreationDateTime": now / SECOND}
-    stock_stream.refresh_summaries({"Records": [{"dynamodb": changed}]}, here.shows, here.stock, lambda: now)
+    stock_stream.refresh_summaries({"Records": [{"dynamodb": changed}]}, bench_env.shows, bench_env.stock, lambda: now)
     one = {"seconds": round(time.perf_counter() - began, 3), "read_units": bill.reads, "write_units": bill.writes}
 
-    with load_generator(site, _AT_A_TIME) as buyers:
-        rates = [_rates(buyers, extent, number) for number in range(extent.rounds)]
+    with load_generator(emulator, _AT_A_TIME) as load:
+        rates = [_rates(load, extent, number) for number in range(extent.rounds)]
     shares = [of_large / of_small for of_large, of_small in rates]
     return {
         "units": extent.units,
@@ -64,15 +64,15 @@ def large(site: RunningEmulator, extent: Large) -> dict[str, Any]:
     }
 
 
-def _rates(buyers: LoadGenerator, extent: Large, number: int) -> tuple[float, float]:
+def _rates(load: LoadGenerator, extent: LargeDrop, number: int) -> tuple[float, float]:
     """Takes per second of the large drop and of small ones, which go first in turn."""
-    here = BenchEnvironment.of(client("dynamodb"))
+    bench_env = BenchEnvironment.of(client("dynamodb"))
     small = tuple(f"small-{number}-{drop}" for drop in range(extent.small_drops))
     for drop in small:
-        here.put_drop(drop, SMALL_UNITS, clock())
+        bench_env.put_drop(drop, SMALL_UNITS, clock())
     takes = round(SMALL_UNITS * extent.small_drops * _TAKEN_OF_SMALL)
     rates = {}
     for drops in (("large",), small) if number % 2 else (small, ("large",)):
-        played = buyers.run("take", drops, takes)
-        rates[drops] = len(played.taken) / played.seconds
+        result = load.run("take", drops, takes)
+        rates[drops] = len(result.taken) / result.seconds
     return rates["large",], rates[small]

@@ -39,7 +39,7 @@ class Bill:
     def reads(self) -> float:
         return sum(units for kind, units in self.units.items() if "read" in kind)
 
-    def record(self) -> dict[str, float]:
+    def to_record(self) -> dict[str, float]:
         return {kind: round(units, 1) for kind, units in sorted(self.units.items())}
 
 
@@ -49,8 +49,8 @@ class Meter:
     def __init__(self, dynamodb: DynamoDBClient) -> None:
         self.bill = Bill()
         self._lock = Lock()
-        dynamodb.meta.events.register("provide-client-params.dynamodb", self._ask)  # type: ignore[arg-type]
-        dynamodb.meta.events.register("after-call.dynamodb", self._note)
+        dynamodb.meta.events.register("provide-client-params.dynamodb", self._request_capacity)  # type: ignore[arg-type]
+        dynamodb.meta.events.register("after-call.dynamodb", self._record_call)
 
     def new_bill(self) -> Bill:
         """From here on, another bill."""
@@ -58,40 +58,40 @@ class Meter:
             self.bill = Bill()
             return self.bill
 
-    def _ask(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
-        context["asked"] = params
+    def _request_capacity(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
+        context["parameters"] = params
         return {**params, "ReturnConsumedCapacity": "TOTAL"}
 
-    def _note(self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
-        kind, units = cost(model.name, context["asked"], parsed)
+    def _record_call(self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        kind, units = cost(model.name, context["parameters"], parsed)
         with self._lock:
             self.bill.units[kind] = self.bill.units.get(kind, 0) + units
             self.bill.calls[kind] += 1
             if kind == "bucket write":
-                asked = context["asked"]
-                self.bill.written.append(asked.get("Key", asked.get("Item"))["pk"]["S"])
+                parameters = context["parameters"]
+                self.bill.written.append(parameters.get("Key", parameters.get("Item"))["pk"]["S"])
 
 
-def cost(operation: str, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> tuple[str, float]:
+def cost(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> tuple[str, float]:
     """The kind of a call, and its units."""
     if operation == "BatchGetItem":
-        ((table, wanted),) = asked["RequestItems"].items()
-        items = answer["Responses"].get(table, [])
+        ((table, wanted),) = parameters["RequestItems"].items()
+        items = response["Responses"].get(table, [])
         whole = sum(_reads(item) for item in items) + len(wanted["Keys"]) - len(items)
-        return f"{_what(table)} read", whole if wanted.get("ConsistentRead") else whole / 2
+        return f"{_table_kind(table)} read", whole if wanted.get("ConsistentRead") else whole / 2
     if operation == "TransactWriteItems":
-        if "Error" in answer:
-            return "transaction write, refused", 2.0 * len(asked["TransactItems"])
-        return "transaction write", sum(used["CapacityUnits"] for used in answer["ConsumedCapacity"])
-    what = _what(asked["TableName"])
+        if "Error" in response:
+            return "transaction write, refused", 2.0 * len(parameters["TransactItems"])
+        return "transaction write", sum(used["CapacityUnits"] for used in response["ConsumedCapacity"])
+    what = _table_kind(parameters["TableName"])
     if operation in ("GetItem", "Query"):
-        items = answer.get("Items", [answer["Item"]] if "Item" in answer else [])
+        items = response.get("Items", [response["Item"]] if "Item" in response else [])
         whole = max(1, -(-sum(size_of(item) for item in items) // _READ_BYTES))
-        return f"{what} read", whole if asked.get("ConsistentRead") else whole / 2
+        return f"{what} read", whole if parameters.get("ConsistentRead") else whole / 2
     if operation in ("UpdateItem", "PutItem"):
-        if "Error" in answer:
-            return f"{what} write, refused", -(-max(1, size_of(answer.get("Item", {}))) // _WRITE_BYTES)
-        return f"{what} write", answer["ConsumedCapacity"]["CapacityUnits"]
+        if "Error" in response:
+            return f"{what} write, refused", -(-max(1, size_of(response.get("Item", {}))) // _WRITE_BYTES)
+        return f"{what} write", response["ConsumedCapacity"]["CapacityUnits"]
     raise ValueError(f"no rule for what {operation} costs")
 
 
@@ -123,5 +123,5 @@ def _reads(item: Mapping[str, Any]) -> int:
     return -(-size_of(item) // _READ_BYTES)
 
 
-def _what(table: str) -> str:
+def _table_kind(table: str) -> str:
     return "bucket" if table == STOCK else "summary"

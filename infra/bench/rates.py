@@ -17,12 +17,12 @@ from infra.bench.follow import stream_consumer
 from infra.bench.ground import BenchEnvironment, RunningEmulator
 from infra.bench.ways import STRATEGIES, prepare_stock
 
-BARE: Final = "counter"
+BASELINE: Final = "counter"
 _MAX_RACE_SECONDS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class RateScenario:
     """So many buyers at a time want ``times`` the ``units`` there are; each way plays ``rounds`` of it."""
 
     at_a_time: int
@@ -32,7 +32,7 @@ class Race:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _StrategyRates:
     """What a way came to, round by round."""
 
     rates: list[float] = field(default_factory=list)
@@ -41,20 +41,20 @@ class _Lane:
     cpu_seconds: float = 0.0
     engine_seconds: float = 0.0
 
-    def add(self, played: LoadResult, engine_seconds: float) -> None:
-        self.rates.append(len(played.taken) / played.seconds)
-        self.took += played.taken
-        self.refused += played.refused
-        self.cpu_seconds += played.cpu_seconds
+    def add(self, result: LoadResult, engine_seconds: float) -> None:
+        self.rates.append(len(result.taken) / result.seconds)
+        self.took += result.taken
+        self.refused += result.refused
+        self.cpu_seconds += result.cpu_seconds
         self.engine_seconds += engine_seconds
 
-    def record(self, bare: _Lane, large: _Lane) -> dict[str, Any]:
-        ratios = self._of(bare)
+    def to_record(self, baseline: _StrategyRates, large: _StrategyRates) -> dict[str, Any]:
+        ratios = self._ratios_to(baseline)
         return {
             "takes_a_second": round(median(self.rates), 1),
             "of_the_counter": round(median(ratios), 3),
             "of_the_counter_by_round": [round(ratio, 3) for ratio in ratios],
-            "of_the_large_counter": round(median(self._of(large)), 3),
+            "of_the_large_counter": round(median(self._ratios_to(large)), 3),
             "taken": len(self.took),
             "refused": len(self.refused),
             "take_ms": _percentiles_ms(self.took),
@@ -63,43 +63,46 @@ class _Lane:
             "engine_cpu_ms_a_take": round(self.engine_seconds / len(self.took) * 1e3, 3),
         }
 
-    def _of(self, other: _Lane) -> list[float]:
+    def _ratios_to(self, other: _StrategyRates) -> list[float]:
         return [mine / its for mine, its in zip(self.rates, other.rates, strict=True)]
 
 
-def race(site: RunningEmulator, races: Sequence[Race]) -> list[dict[str, Any]]:
+def measure_rates(emulator: RunningEmulator, races: Sequence[RateScenario]) -> list[dict[str, Any]]:
     """Each race's ways with their rates, as shares of the bare counter's in the same round.
 
     A race that takes longer than it may ends after a round; how many it had is said.
     """
     found = []
     for at_a_time in dict.fromkeys(one.at_a_time for one in races):
-        with load_generator(site, at_a_time) as buyers:
-            found += [_run(site, buyers, one) for one in races if one.at_a_time == at_a_time]
+        with load_generator(emulator, at_a_time) as load:
+            found += [_run(emulator, load, one) for one in races if one.at_a_time == at_a_time]
     return found
 
 
-def _run(site: RunningEmulator, buyers: LoadGenerator, one: Race) -> dict[str, Any]:
-    here, engine = BenchEnvironment.of(client("dynamodb")), psutil.Process(site.engine.pid)
-    lanes, order = {way: _Lane() for way in STRATEGIES}, list(STRATEGIES)
-    give_up_at = time.monotonic() + _MAX_RACE_SECONDS
+def _run(running: RunningEmulator, load: LoadGenerator, one: RateScenario) -> dict[str, Any]:
+    bench_env, engine = BenchEnvironment.of(client("dynamodb")), psutil.Process(running.engine.pid)
+    by_strategy, order = {strategy: _StrategyRates() for strategy in STRATEGIES}, list(STRATEGIES)
+    deadline = time.monotonic() + _MAX_RACE_SECONDS
     for number in range(one.rounds):
-        if number and time.monotonic() > give_up_at:
+        if number and time.monotonic() > deadline:
             break
         order = order[1:] + order[:1]
         for way in order:
             drop = f"race-{one.at_a_time}-{one.times}-{number}-{way.replace(' ', '')}".replace("+", "-")
-            prepare_stock(here, way, drop, one.units)
-            with stream_consumer(here) if way == "take" else nullcontext():
+            prepare_stock(bench_env, way, drop, one.units)
+            with stream_consumer(bench_env) if way == "take" else nullcontext():
                 before = _cpu(engine)
-                played = buyers.run(way, (drop,), one.units * one.times)
-                lanes[way].add(played, _cpu(engine) - before)
+                result = load.run(way, (drop,), one.units * one.times)
+                by_strategy[way].add(result, _cpu(engine) - before)
     return {
         "buyers_at_a_time": one.at_a_time,
         "demand": one.times,
         "units": one.units,
-        "rounds": len(lanes[BARE].rates),
-        "strategies": {way: lane.record(lanes[BARE], lanes["large counter"]) for way, lane in lanes.items()},
+        "rounds": len(by_strategy[BASELINE].rates),
+        "strategies": {
+            way: lane.to_record(by_strategy[BASELINE], by_strategy["large counter"])
+            for way, lane in by_strategy.items()
+        },
     }
 
 

@@ -27,14 +27,14 @@ class Goal:
     def met(self) -> bool:
         return self.figure >= self.bound if self.at_least else self.figure <= self.bound
 
-    def record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         sign = ">=" if self.at_least else "<="
         return {"goal": f"{self.name} {sign} {self.bound}", "figure": self.figure, "met": self.met}
 
 
 def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The goals of what was measured, each with its figure."""
-    return [goal.record() for goal in _goals(found)]
+    return [goal.to_record() for goal in _goals(found)]
 
 
 def _goals(found: Mapping[str, Any]) -> Iterator[Goal]:
@@ -71,7 +71,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console.print(f"  {found['cost']['how']}")
     for name in ("cpu", "large"):
         if name in found:
-            console.print(_facts(name, found[name]))
+            console.print(_figures(name, found[name]))
     if "simulation" in found:
         _simulated(found["simulation"], console)
     table = Table("goal", "figure", "", title="Goals", title_justify="left")
@@ -96,11 +96,11 @@ def _rates(races: list[dict[str, Any]]) -> Table:
     )
     table = Table(*columns, title=title, title_justify="left")
     for race in races:
-        for way, one in race["strategies"].items():
+        for strategy, one in race["strategies"].items():
             table.add_row(
                 str(race["buyers_at_a_time"]),
                 f"{race['demand']}x",
-                way,
+                strategy,
                 f"{one['takes_a_second']:,.0f}",
                 f"{one['of_the_counter']:.2f}",
                 f"{one['of_the_large_counter']:.2f}",
@@ -139,9 +139,9 @@ def _costs(demands: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _facts(title: str, facts: Mapping[str, Any]) -> Table:
+def _figures(title: str, figures: Mapping[str, Any]) -> Table:
     table = Table("", "", title=title, title_justify="left", show_header=False)
-    for name, value in facts.items():
+    for name, value in figures.items():
         shown = ", ".join(f"{part} {what}" for part, what in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name.replace("_", " "), shown.replace("_", " "))
     return table
