@@ -107,7 +107,7 @@ def _simulation(extent: Extent, found: dict[str, Any]) -> dict[str, Any]:
     return {
         "assumptions": ASSUMPTIONS,
         "times_seconds": asdict(times),
-        "held_against_the_product": {
+        "compared_with_the_product": {
             "demand": counted["demand"],
             "write_units_of_the_product": counted["write_units"],
             "write_units_of_the_model": mean(one["writes_of_buyers"] for one in modelled),

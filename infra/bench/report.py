@@ -73,7 +73,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         if name in found:
             console.print(_figures(name, found[name]))
     if "simulation" in found:
-        _simulated(found["simulation"], console)
+        _print_simulation(found["simulation"], console)
     table = Table("goal", "figure", "", title="Goals", title_justify="left")
     for goal in found["goals"]:
         table.add_row(goal["goal"], str(goal["figure"]), "met" if goal["met"] else "[bold red]missed[/bold red]")
@@ -147,7 +147,7 @@ def _figures(title: str, figures: Mapping[str, Any]) -> Table:
     return table
 
 
-def _simulated(simulation: Mapping[str, Any], console: Console) -> None:
+def _print_simulation(simulation: Mapping[str, Any], console: Console) -> None:
     columns = ("scenario", "half, 99 %, all after s", "throttled", "429", "write units", "USD", "to first comers")
     table = Table(*columns, title="Simulated on DynamoDB's limits", title_justify="left")
     for one in simulation["scenarios"]:
@@ -155,7 +155,7 @@ def _simulated(simulation: Mapping[str, Any], console: Console) -> None:
             one["name"],
             ", ".join("-" if at is None else f"{at:.2f}" for at in one["seconds_until_taken"].values()),
             f"{one['throttled_calls']:,}",
-            f"{one['told_429']:,}",
+            f"{one['answered_429']:,}",
             f"{one['write_units']:,.0f}",
             f"{one['usd']:.2f}",
             f"{one['units_to_the_first_who_came'] * 100:.0f} %",
@@ -166,10 +166,11 @@ def _simulated(simulation: Mapping[str, Any], console: Console) -> None:
             f"  {one['name']}: success by tenth of arrival, %: {_percents(one['success_by_tenth_of_arrival'])};"
         )
         console.print(f"    of the first tenth: {_percents(one['success_by_tenth_of_the_first_tenth'])}")
-    held = simulation["held_against_the_product"]
-    ours, its = held["write_units_of_the_product"], held["write_units_of_the_model"]
+    comparison = simulation["compared_with_the_product"]
+    product_writes, model_writes = comparison["write_units_of_the_product"], comparison["write_units_of_the_model"]
     console.print(
-        f"The model held against the product, {held['demand']}x: {ours:.0f} write units counted, {its:.0f} modelled"
+        f"The model held against the product, {comparison['demand']}x: "
+        f"{product_writes:.0f} write units counted, {model_writes:.0f} modelled"
     )
     for assumption in simulation["assumptions"]:
         console.print(f"  · {assumption}")

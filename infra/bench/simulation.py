@@ -66,7 +66,7 @@ class _Buyer:
     tries: int = 0
 
 
-class _Drop:
+class _Simulation:
     """The simulated world of one scenario."""
 
     def __init__(self, scenario: Scenario, times: Times, seed: int) -> None:
@@ -83,33 +83,41 @@ class _Drop:
         self.idle = [_Container(self.live) for _ in range(scenario.containers)]
         self.takes: list[tuple[float, int]] = []
         self.bill = {"writes": 0.0, "writes_refused": 0.0, "reads": 0.0, "summary_reads": 0.0, "summary_writes": 0.0}
-        self.counts = {"throttled_calls": 0, "told_503": 0, "told_429": 0, "told_busy": 0, "told_none_left": 0}
-        self.under_way = scenario.buyers
+        self.counts = {
+            "throttled_calls": 0,
+            "answered_503": 0,
+            "answered_429": 0,
+            "answered_busy": 0,
+            "answered_none_left": 0,
+        }
+        self.buyers_asking = scenario.buyers
         self.released: defaultdict[int, list[_Container]] = defaultdict(list)
         self.returning: defaultdict[int, list[_Buyer]] = defaultdict(list)
 
     def run(self) -> None:
         """Until every buyer has a unit or has stopped asking."""
-        self.env.process(self._follow())
+        self.env.process(self._summarise_stream())
         self.env.run(until=self.env.process(self._tick()))
 
     def _tick(self) -> Generator[simpy.Event, None, None]:
         """Each millisecond: containers that are free again, buyers who come back, and those who come, evenly."""
-        scenario, come = self.scenario, 0
-        while self.under_way:
+        scenario, arrived = self.scenario, 0
+        while self.buyers_asking:
             tick = round(self.env.now / _TICK)
             self.idle += self.released.pop(tick, ())
             for buyer in self.returning.pop(tick, ()):
-                self._ask(buyer)
+                self._request(buyer)
             due = min(scenario.buyers, round((tick + 1) * _TICK / scenario.seconds * scenario.buyers))
-            while come < due:
-                self._ask(_Buyer(come, self.random.randrange(len(self.free)), self.random.randrange(len(self.free))))
-                come += 1
+            while arrived < due:
+                self._request(
+                    _Buyer(arrived, self.random.randrange(len(self.free)), self.random.randrange(len(self.free)))
+                )
+                arrived += 1
             yield self.env.timeout(_TICK)
 
-    def _follow(self) -> Generator[simpy.Event, None, None]:
+    def _summarise_stream(self) -> Generator[simpy.Event, None, None]:
         """The stock stream's function: four times a second at most, as long as summing up takes."""
-        while self.under_way:
+        while self.buyers_asking:
             yield self.env.timeout(0.25)
             as_of, before = self.env.now, sum(self.free)
             yield self.env.timeout(self.times.sum_up_a_bucket * len(self.free))
@@ -121,18 +129,18 @@ class _Drop:
 
     # A buyer.
 
-    def _ask(self, buyer: _Buyer) -> None:
+    def _request(self, buyer: _Buyer) -> None:
         """One request. Most are answered at once from what a container remembers, and need no process of their own."""
         buyer.tries += 1
         if not self.idle:
-            self.counts["told_429"] += 1
-            self._come_back(buyer, 0.5 + self.random.random())
+            self.counts["answered_429"] += 1
+            self._retry_later(buyer, 0.5 + self.random.random())
             return
         at = self.random.randrange(len(self.idle))
         self.idle[at], self.idle[-1] = self.idle[-1], self.idle[at]
         container = self.idle.pop()
-        remembered = self.env.now - container.read_at < 1
-        if not remembered or self._may_be_had(container):
+        is_cached = self.env.now - container.read_at < 1
+        if not is_cached or self._may_find_units(container):
             self.env.process(self._serve(buyer, container))
             return
         self._refuse(buyer, container.summary)
@@ -143,12 +151,12 @@ class _Drop:
         try:
             taken = yield from self._take(buyer, container)
         except Throttled:
-            self.counts["told_503"] += 1
-            self._come_back(buyer, 1 + self.random.random())
+            self.counts["answered_503"] += 1
+            self._retry_later(buyer, 1 + self.random.random())
         else:
             if taken:
                 self.takes.append((self.env.now, buyer.number))
-                self.under_way -= 1
+                self.buyers_asking -= 1
             else:
                 self._refuse(buyer, self.live)
         self.idle.append(container)
@@ -156,15 +164,15 @@ class _Drop:
     def _refuse(self, buyer: _Buyer, summary: _Summary) -> None:
         """Nothing is left: all is held, for longer than is simulated, and the buyer goes. Else: come back."""
         if not summary.open:
-            self.counts["told_none_left"] += 1
-            self.under_way -= 1
+            self.counts["answered_none_left"] += 1
+            self.buyers_asking -= 1
             return
-        self.counts["told_busy"] += 1
-        self._come_back(buyer, 0.25 + self.random.random())
+        self.counts["answered_busy"] += 1
+        self._retry_later(buyer, 0.25 + self.random.random())
 
-    def _come_back(self, buyer: _Buyer, seconds: float) -> None:
+    def _retry_later(self, buyer: _Buyer, seconds: float) -> None:
         if buyer.tries >= self.scenario.tries:
-            self.under_way -= 1
+            self.buyers_asking -= 1
         else:
             self.returning[self._tick_in(seconds)].append(buyer)
 
@@ -178,27 +186,27 @@ class _Drop:
             yield from self._read(self.live_reads, container)
             container.summary, container.read_at = self.live, self.env.now
             container.empty.clear()
-        if not self._may_be_had(container):
+        if not self._may_find_units(container):
             return False
         asked: set[int] = set()
-        if (yield from self._at_home(buyer, container, container.summary, asked)):
+        if (yield from self._try_home(buyer, container, container.summary, asked)):
             return True
-        probes = yield from self._elsewhere(buyer, container, container.summary, asked, MAX_PROBES)
+        probes = yield from self._try_overflow(buyer, container, container.summary, asked, MAX_PROBES)
         if probes is None:
             return True
         yield from self._read(self.live_reads, container)
         fresh = self.live
-        if (yield from self._at_home(buyer, container, fresh, asked)):
+        if (yield from self._try_home(buyer, container, fresh, asked)):
             return True
-        return (yield from self._elsewhere(buyer, container, fresh, asked, probes)) is None
+        return (yield from self._try_overflow(buyer, container, fresh, asked, probes)) is None
 
-    def _at_home(self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int]) -> Steps:
-        if buyer.home in asked or not self._seems_open(container, summary, buyer.home):
+    def _try_home(self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int]) -> Steps:
+        if buyer.home in asked or not self._may_have_units(container, summary, buyer.home):
             return False
         asked.add(buyer.home)
         return (yield from self._write(buyer.home, container, taking=buyer.home))
 
-    def _elsewhere(
+    def _try_overflow(
         self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int], probes: int
     ) -> Generator[simpy.Event, None, int | None]:
         """Read others that seem to have units, then point and take. None: taken; else the probes that are left."""
@@ -206,7 +214,7 @@ class _Drop:
         for number in chain(islice(summary.open, turn, None), islice(summary.open, turn)):
             if not probes:
                 break
-            if number in asked or not self._seems_open(container, summary, number):
+            if number in asked or not self._may_have_units(container, summary, number):
                 continue
             asked.add(number)
             probes -= 1
@@ -219,11 +227,11 @@ class _Drop:
                 return None
         return probes
 
-    def _may_be_had(self, container: _Container) -> bool:
+    def _may_find_units(self, container: _Container) -> bool:
         known_empty = len(container.empty) if self.scenario.remembers_empty else 0
         return len(container.summary.open) > known_empty
 
-    def _seems_open(self, container: _Container, summary: _Summary, bucket: int) -> bool:
+    def _may_have_units(self, container: _Container, summary: _Summary, bucket: int) -> bool:
         return bucket in summary.known and not (self.scenario.remembers_empty and bucket in container.empty)
 
     # DynamoDB, through the SDK.
@@ -262,13 +270,13 @@ class _Drop:
 
 def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
     """How a scenario goes: when units were taken, what was throttled and billed, and whose arrival paid off."""
-    drop = _Drop(scenario, times, seed)
-    drop.run()
-    at = [when for when, _ in drop.takes]
-    first_come = sum(number < scenario.units for _, number in drop.takes)
-    writes = drop.bill["writes"] + drop.bill["writes_refused"]
-    reads = drop.bill["reads"]
-    all_writes, all_reads = writes + drop.bill["summary_writes"], reads + drop.bill["summary_reads"]
+    simulation = _Simulation(scenario, times, seed)
+    simulation.run()
+    at = [when for when, _ in simulation.takes]
+    first_come = sum(number < scenario.units for _, number in simulation.takes)
+    writes = simulation.bill["writes"] + simulation.bill["writes_refused"]
+    reads = simulation.bill["reads"]
+    all_writes, all_reads = writes + simulation.bill["summary_writes"], reads + simulation.bill["summary_reads"]
     return {
         **asdict(scenario),
         "taken": len(at),
@@ -276,16 +284,16 @@ def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
             share: round(at[need - 1], 2) if (need := -(-scenario.units * part // 100)) <= len(at) else None
             for share, part in (("half", 50), ("99 %", 99), ("all", 100))
         },
-        **drop.counts,
+        **simulation.counts,
         "writes_of_buyers": writes,
-        "of_these_refused": drop.bill["writes_refused"],
+        "of_these_refused": simulation.bill["writes_refused"],
         "reads_of_buyers": reads,
         "write_units": all_writes,
         "read_units": all_reads,
         "usd": round((all_writes * USD_PER_MILLION_WRITES + all_reads * USD_PER_MILLION_READS) / 1e6, 4),
         "units_to_the_first_who_came": round(first_come / len(at), 4),
-        "success_by_tenth_of_arrival": _success(drop.takes, scenario.buyers, scenario.buyers, 10),
-        "success_by_tenth_of_the_first_tenth": _success(drop.takes, scenario.buyers // 10, scenario.buyers, 10),
+        "success_by_tenth_of_arrival": _success(simulation.takes, scenario.buyers, scenario.buyers, 10),
+        "success_by_tenth_of_the_first_tenth": _success(simulation.takes, scenario.buyers // 10, scenario.buyers, 10),
     }
 
 

@@ -20,13 +20,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads((Path(build) / "bench.json").read_text())
 
 
-def test_no_way_takes_more_than_there_is_and_a_counter_takes_all_of_it(found: Any) -> None:
+def test_no_strategy_takes_more_than_there_is_and_a_counter_takes_all_of_it(found: Any) -> None:
     for race in found["rates"]:
         units, buyers = race["units"] * race["rounds"], race["units"] * race["demand"] * race["rounds"]
-        for way, one in race["strategies"].items():
+        for strategy, one in race["strategies"].items():
             assert one["taken"] + one["refused"] == buyers
             assert one["taken"] <= units
-            assert one["taken"] == units or way == "take"
+            assert one["taken"] == units or strategy == "take"
             assert one["take_ms"]["p50"] <= one["take_ms"]["p99"]
         assert race["strategies"]["counter"]["of_the_counter"] == 1
 
@@ -66,17 +66,17 @@ def test_the_model_takes_no_more_than_there_is_and_says_what_it_assumes(found: A
     assert len(simulation["assumptions"]) == 7
     (one,) = simulation["scenarios"]
     assert one["taken"] == one["units"] == 48
-    assert one["told_none_left"] == one["buyers"] - 48
+    assert one["answered_none_left"] == one["buyers"] - 48
     assert one["writes_of_buyers"] >= one["taken"] + one["of_these_refused"]
     assert sum(one["success_by_tenth_of_arrival"]) * 100 == pytest.approx(48, abs=0.1)
 
 
 def test_the_model_bills_about_what_the_product_did(found: Any) -> None:
-    held = found["simulation"]["held_against_the_product"]
-    assert held["taken_of_the_model"] == held["taken_of_the_product"] == 48
-    assert held["write_units_of_the_model"] == pytest.approx(held["write_units_of_the_product"], rel=0.25)
+    comparison = found["simulation"]["compared_with_the_product"]
+    assert comparison["taken_of_the_model"] == comparison["taken_of_the_product"] == 48
+    assert comparison["write_units_of_the_model"] == pytest.approx(comparison["write_units_of_the_product"], rel=0.25)
 
 
-def test_every_goal_stands_beside_its_figure(found: Any) -> None:
+def test_every_goal_has_its_figure(found: Any) -> None:
     assert len(found["goals"]) == 2 + 1 + 2 * 2 + 1 + 1
     assert all(set(goal) == {"goal", "figure", "met"} for goal in found["goals"])
