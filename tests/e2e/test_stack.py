@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.home import aws_client
 from infra.local.seed import SHOW
-from tests.infra.packaged import packaged
+from tests.infra.packaged import packaged_template
 
 pytestmark = pytest.mark.e2e
 
@@ -46,7 +46,7 @@ def test_api_gateway_of_the_engine_serves_the_same_application(stack: dict[str, 
 def test_api_gateway_and_the_front_say_the_same_of_an_address_that_is_not_there(stack: dict[str, Any]) -> None:
     gateway = aws_client(stack, "apigateway")
     (api,) = gateway.get_rest_apis()["items"]
-    for kind, answer in packaged()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
+    for kind, answer in packaged_template()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
         headers = answer["ResponseParameters"]["Headers"]
         gateway.put_gateway_response(  # AWS imports them with the API's definition; the engine leaves them out of that
             restApiId=api["id"],

@@ -16,10 +16,15 @@ import pytest
 from chalicelib import aws
 from infra.deploy import generate_missing_keys
 from tests.conftest import Tables
-from tests.infra.packaged import packaged
+from tests.infra.packaged import packaged_template
 
-TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-FOR_THE_PLATFORM = (
+TRANSACTION_ACTIONS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+LAMBDA_RUNTIME_ACTIONS = (
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
     "dynamodb:GetShardIterator",
@@ -34,7 +39,7 @@ FOR_THE_PLATFORM = (
 
 
 @dataclass
-class Deployment:
+class EmulatedDeployment:
     """The template's resources in the emulator, and what was called in which function's name."""
 
     tables: Tables
@@ -42,7 +47,7 @@ class Deployment:
     calls: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     function: str | None = None
 
-    def make(self) -> None:
+    def create_resources(self) -> None:
         names = {"StockTable": self.tables.stock, "CommerceTable": self.tables.commerce}
         self.names = names | {"SandboxTable": self.tables.sandbox, "FinanceBucket": "finance", "TimeZone": "UTC"}
         where: Any = {"LocationConstraint": "eu-west-1"}
@@ -57,17 +62,19 @@ class Deployment:
         self.names["Secret"] = secret["ARN"]
         self.secret = generate_missing_keys(secrets, secret["ARN"])
 
-    def note(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+    def record_call(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         if self.function is not None:
             self.calls[self.function] |= set(self._actions(service, operation, parameters))
 
     def _actions(self, service: str, operation: str, call: dict[str, Any]) -> Iterator[tuple[str, str]]:
         match operation:
             case "TransactWriteItems":
-                writes = [(TRANSACTED[kind], one) for write in call["TransactItems"] for kind, one in write.items()]
-                yield from ((f"dynamodb:{action}", self.logical(one["TableName"])) for action, one in writes)
+                writes = [
+                    (TRANSACTION_ACTIONS[kind], one) for write in call["TransactItems"] for kind, one in write.items()
+                ]
+                yield from ((f"dynamodb:{action}", self.logical_id(one["TableName"])) for action, one in writes)
             case "BatchGetItem":
-                yield from (("dynamodb:BatchGetItem", self.logical(table)) for table in call["RequestItems"])
+                yield from (("dynamodb:BatchGetItem", self.logical_id(table)) for table in call["RequestItems"])
             case "ListObjectsV2":
                 yield "s3:ListBucket", "FinanceBucket"
             case "GetObject" | "HeadObject":
@@ -75,25 +82,25 @@ class Deployment:
             case "PutObject":
                 yield "s3:PutObject", f"FinanceBucket/{call['Key']}"
             case "SendMessage" | "SendMessageBatch":
-                yield "sqs:SendMessage", self.logical(call["QueueUrl"])
+                yield "sqs:SendMessage", self.logical_id(call["QueueUrl"])
             case _:
                 name = call.get("TableName") or call.get("SecretId") or call["Entries"][0]["EventBusName"]
-                yield f"{service}:{operation}", self.logical(name)
+                yield f"{service}:{operation}", self.logical_id(name)
 
-    def logical(self, name: str) -> str:
+    def logical_id(self, name: str) -> str:
         (logical,) = [logical for logical, physical in self.names.items() if physical == name]
         return logical
 
     @contextmanager
     def running(self, function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         """The application as a fresh process of this function."""
-        shared = packaged()["Globals"]["Function"].get("Environment", {}).get("Variables", {})
+        shared = packaged_template()["Globals"]["Function"].get("Environment", {}).get("Variables", {})
         own = of_type("AWS::Serverless::Function")[function].get("Environment", {}).get("Variables", {})
         with monkeypatch.context() as patched:
             for name, value in (shared | own).items():
                 if name.startswith("LIVEDROP_"):
                     given = self.names.get(value["Ref"]) if isinstance(value, dict) else value
-                    default = packaged()["Parameters"].get(value["Ref"], {}) if isinstance(value, dict) else {}
+                    default = packaged_template()["Parameters"].get(value["Ref"], {}) if isinstance(value, dict) else {}
                     patched.setenv(name, str(default.get("Default", "") if given is None else given))
             patched.delitem(sys.modules, "app", raising=False)
             patched.setattr(aws, "client", boto3.client)
@@ -105,7 +112,9 @@ class Deployment:
 
 
 def of_type(kind: str) -> dict[str, Any]:
-    return {name: found["Properties"] for name, found in packaged()["Resources"].items() if found["Type"] == kind}
+    return {
+        name: found["Properties"] for name, found in packaged_template()["Resources"].items() if found["Type"] == kind
+    }
 
 
 def granted(function: str) -> set[tuple[str, str]]:
@@ -117,7 +126,7 @@ def granted(function: str) -> set[tuple[str, str]]:
         for statement in policy["PolicyDocument"]["Statement"]
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
-        if not action.startswith(FOR_THE_PLATFORM)
+        if not action.startswith(LAMBDA_RUNTIME_ACTIONS)
     }
 
 

@@ -10,7 +10,7 @@ from infra.package import AWS, ROOT
 from tests.infra.intrinsics import load
 
 
-def packaged() -> dict[str, Any]:
+def packaged_template() -> dict[str, Any]:
     template = load(ROOT / "infra" / "template.yaml")
     for resource in template["Resources"].values():
         resource.setdefault("Type", "AWS::Serverless::Function" if "Role" in resource["Properties"] else "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.alarms import NAMESPACE
 from infra.local.engine import ROOT
-from tests.infra.packaged import packaged
+from tests.infra.packaged import packaged_template
 
 
 def string_constants() -> set[str]:
@@ -27,7 +27,7 @@ def metrics_of(body: Any) -> Iterator[list[Any]]:
 
 
 def dashboard() -> Any:
-    return json.loads(packaged()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    return json.loads(packaged_template()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
 
 
 def test_every_own_metric_on_the_dashboard_is_counted_somewhere() -> None:
@@ -47,7 +47,11 @@ def test_every_formula_uses_metrics_that_are_there() -> None:
 
 
 def test_every_alarm_on_an_own_metric_watches_one_that_is_counted() -> None:
-    alarms = [one["Properties"] for one in packaged()["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    alarms = [
+        one["Properties"]
+        for one in packaged_template()["Resources"].values()
+        if one["Type"] == "AWS::CloudWatch::Alarm"
+    ]
     own_metrics = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == NAMESPACE}
     assert own_metrics
     assert own_metrics - string_constants() == set()

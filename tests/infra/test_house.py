@@ -57,7 +57,7 @@ def test_only_its_adapter_knows_stripe() -> None:
     assert knowing == {f"payments/stripe{part}.py" for part in ("", "_intents", "_signature")}
 
 
-def test_a_room_is_entered_by_its_front_door() -> None:
+def test_a_room_is_imported_by_its_public_face_only() -> None:
     around = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in [*_files(), ROOT / "app.py"]

@@ -20,11 +20,11 @@ def redrive(queue: str) -> tuple[int, str]:
     return outcome.exit_code, " ".join(outcome.output.split())
 
 
-def test_of_every_dead_letter_queue_it_is_said_whether_it_can_be_put_back() -> None:
+def test_every_dead_letter_queue_can_be_redriven_or_has_a_remedy() -> None:
     dead = {name.removesuffix("DLQ") for name in template()["Resources"] if name.endswith("DLQ")}
     assert {re.sub(r"\B(?=[A-Z])", "-", name).lower() for name in dead} == {*REDRIVABLE_QUEUES, *REMEDIES}
-    told = " ".join(re.sub(r"[│╭╮╰╯─]", " ", CliRunner().invoke(app, ["redrive", "--help"]).output).split())
-    assert all(f"{queue}: {remedy}." in told for queue, remedy in REMEDIES.items())
+    help_text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", CliRunner().invoke(app, ["redrive", "--help"]).output).split())
+    assert all(f"{queue}: {remedy}." in help_text for queue, remedy in REMEDIES.items())
 
 
 def test_a_queue_without_work_answers_with_its_remedy() -> None:
@@ -35,16 +35,16 @@ def test_a_queue_without_work_answers_with_its_remedy() -> None:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("queue", REDRIVABLE_QUEUES)
-def test_dead_letters_are_put_back_to_work_each_once(engine: EngineAccount, queue: str) -> None:
+def test_redrive_moves_every_dead_letter_once(engine: EngineAccount, queue: str) -> None:
     sqs = engine.client("sqs")
     names = [f"{one.capitalize()}{kind}Url" for one in REDRIVABLE_QUEUES for kind in ("DLQ", "Queue")]
     queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
     session = boto3.Session(engine.access_key, "local", region_name=REGION)
-    place = DeployedStack(session, engine.endpoint, queues)
+    deployed = DeployedStack(session, engine.endpoint, queues)
     for number in range(12):
         sqs.send_message(QueueUrl=queues[f"{queue.capitalize()}DLQUrl"], MessageBody=str(number))
-    assert redrive_messages(place, queue) == 12
-    assert redrive_messages(place, queue) == 0
+    assert redrive_messages(deployed, queue) == 12
+    assert redrive_messages(deployed, queue) == 0
     counted = {
         name: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
         for name, url in queues.items()

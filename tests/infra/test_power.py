@@ -23,23 +23,23 @@ from chalice.local import LocalGateway
 from chalicelib.checkout import complete
 from tests.api.conftest import AGENT, express, paying
 from tests.conftest import Tables
-from tests.infra.deployment import Deployment, granted, of_type
+from tests.infra.deployment import EmulatedDeployment, granted, of_type
 
 CONTEXT = SimpleNamespace(
     function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:::f", aws_request_id="1"
 )
-_STRAY = "a hold that was taken elsewhere than at its home is looked up"
+_OVERFLOW_HOLD = "a hold that was taken elsewhere than at its home is looked up"
 _LEDGER = "an entry that a lost message left out"
 _REFUND = "a refund that stopped halfway"
 _STRIPE = "Stripe's keys, where Stripe takes the money"
-UNUSED = {
+GRANTED_BUT_UNUSED = {
     ("APIHandler", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Capture", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Maintenance", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Capture", "sqs:SendMessage", "CaptureQueue"): "an attempt that waits for its buyer",
-    ("APIHandler", "dynamodb:GetItem", "StockTable"): _STRAY,
+    ("APIHandler", "dynamodb:GetItem", "StockTable"): _OVERFLOW_HOLD,
     ("APIHandler", "s3:ListBucket", "FinanceBucket"): "a manifest that is not there yet is 404, not 403",
-    ("Capture", "dynamodb:GetItem", "StockTable"): _STRAY,
+    ("Capture", "dynamodb:GetItem", "StockTable"): _OVERFLOW_HOLD,
     ("CloseDay", "s3:GetObject", "FinanceBucket/ledger/*"): "a day that has entries",
     ("CloseDay", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
     ("Export", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
@@ -56,23 +56,23 @@ UNUSED = {
 
 
 @pytest.fixture
-def deployment(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    made = Deployment(tables)
-    made.make()
+def deployment(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> EmulatedDeployment:
+    made = EmulatedDeployment(tables)
+    made.create_resources()
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
-    def noted(self: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
-        made.note(self.meta.service_model.service_name, operation, parameters)
+    def recorded(self: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        made.record_call(self.meta.service_model.service_name, operation, parameters)
         return call(self, operation, parameters)
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
     return made
 
 
-class Play:
+class Scenario:
     """A small show, every function doing its part."""
 
-    def __init__(self, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
         self.deployment, self.monkeypatch = deployment, monkeypatch
         self.keys = 0
 
@@ -101,10 +101,10 @@ class Play:
 
     def cue(self, kind: str, subject: str, **data: object) -> None:
         self.keys += 1
-        said = {"specversion": "1.0", "id": f"cue-{self.keys}", "source": "/studio", "subject": subject, "data": data}
+        event = {"specversion": "1.0", "id": f"cue-{self.keys}", "source": "/studio", "subject": subject, "data": data}
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        said |= {"type": f"dev.livedrop.{kind}", "time": moment}
-        self.function("OnCue", _kinesis(json.dumps(said)))
+        event |= {"type": f"dev.livedrop.{kind}", "time": moment}
+        self.function("OnCue", _kinesis(json.dumps(event)))
 
     def streams(self) -> None:
         """All items as new records of the two streams, and the queues worked off."""
@@ -144,53 +144,55 @@ def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def play(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Play(deployment, monkeypatch)
-    scene.http("PUT", "/shows/s1", {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"})
+def run_scenario(deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = Scenario(deployment, monkeypatch)
+    scenario.http("PUT", "/shows/s1", {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"})
     price = {"amount": 1250, "currency": "GBP"}
     drop = {"show_id": "s1", "sku": "M", "title": "Mug", "unit_price": price, "stock": 30, "limit_per_buyer": 9}
-    scene.http("PUT", "/drops/d1", drop)
-    scene.http("POST", "/drops/d1/stock", {"quantity": 6})
+    scenario.http("PUT", "/drops/d1", drop)
+    scenario.http("POST", "/drops/d1/stock", {"quantity": 6})
     ten = {"title": "Ten off", "percent_bps": 1_000, "budget_uses": 60, "limit_per_buyer": 9, "show_id": "s1"}
-    scene.http("PUT", "/discounts/ten", ten)
-    scene.http("PUT", "/discounts/launch", ten | {"automatic": True, "limit_per_buyer": None})
-    scene.http("GET", "/discounts/ten")
-    scene.cue("drop.open", "d1")
-    scene.cue("drop.stock_added", "d1", quantity=5)
-    scene.cue("drop.open", "unknown")
-    scene.cue("show.started", "s1")
-    scene.function("OnCue", _kinesis("no cue"))
+    scenario.http("PUT", "/discounts/ten", ten)
+    scenario.http("PUT", "/discounts/launch", ten | {"automatic": True, "limit_per_buyer": None})
+    scenario.http("GET", "/discounts/ten")
+    scenario.cue("drop.open", "d1")
+    scenario.cue("drop.stock_added", "d1", quantity=5)
+    scenario.cue("drop.open", "unknown")
+    scenario.cue("show.started", "s1")
+    scenario.function("OnCue", _kinesis("no cue"))
     for path in ("/shows/s1", "/shows/s1/live", "/drops/d1/audit", "/health", "/.well-known/ucp"):
-        scene.http("GET", path)
-    scene.http("POST", "/catalog/lookup", {"ids": ["d1"]})
-    paid = scene.buy("ok")
-    scene.buy("declined")
-    line = scene.http("GET", f"/checkout-sessions/{paid}")["line_items"][0]["id"]
+        scenario.http("GET", path)
+    scenario.http("POST", "/catalog/lookup", {"ids": ["d1"]})
+    paid = scenario.buy("ok")
+    scenario.buy("declined")
+    line = scenario.http("GET", f"/checkout-sessions/{paid}")["line_items"][0]["id"]
     order = paid.replace("chk_", "ord_")
-    scene.http("POST", f"/orders/{order}/refunds", {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True})
-    scene.streams()
+    scenario.http(
+        "POST", f"/orders/{order}/refunds", {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True}
+    )
+    scenario.streams()
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    scene.http("POST", "/exports", {"date": today, "show_id": "s1"})
-    scene.streams()
-    scene.http("GET", f"/exports/{today}")
-    cart = scene.http("POST", "/carts", {"line_items": [{"item": {"id": "d1"}, "quantity": 1}]})
-    scene.http("PUT", f"/carts/{cart['id']}", {"line_items": [{"item": {"id": "d1"}, "quantity": 2}]})
-    scene.http("POST", f"/carts/{cart['id']}/cancel")
-    scene.function("CloseDay", {})
-    lost = scene.http("POST", "/checkout-sessions", express("d1"))
+    scenario.http("POST", "/exports", {"date": today, "show_id": "s1"})
+    scenario.streams()
+    scenario.http("GET", f"/exports/{today}")
+    cart = scenario.http("POST", "/carts", {"line_items": [{"item": {"id": "d1"}, "quantity": 1}]})
+    scenario.http("PUT", f"/carts/{cart['id']}", {"line_items": [{"item": {"id": "d1"}, "quantity": 2}]})
+    scenario.http("POST", f"/carts/{cart['id']}/cancel")
+    scenario.function("CloseDay", {})
+    lost = scenario.http("POST", "/checkout-sessions", express("d1"))
     with monkeypatch.context() as patched:
         patched.setattr(complete, "_commit_stock", lambda context, frozen: None)
-        scene.http("POST", f"/checkout-sessions/{lost['id']}/complete", paying("ok"))
+        scenario.http("POST", f"/checkout-sessions/{lost['id']}/complete", paying("ok"))
     later = time.time_ns() + 120 * 10**9
     with monkeypatch.context() as patched:
         patched.setattr("time.time_ns", lambda: later)
-        scene.function("Maintenance", {})
-        assert scene.function("Maintenance", {"reconcile": {"hours": 1}})["differences"] == []
-        repaired = scene.http("POST", "/drops/d1/repair", {})["repaired"]
+        scenario.function("Maintenance", {})
+        assert scenario.function("Maintenance", {"reconcile": {"hours": 1}})["differences"] == []
+        repaired = scenario.http("POST", "/drops/d1/repair", {})["repaired"]
         assert (repaired["enqueued"], repaired["left"]) == (1, 0)
         add_orphan_limit_entry(deployment.tables)
         request = {"drop_id": "d1", "repair": True, "detail": 9, "from_bucket": 0}
-        assert scene.function("Maintenance", {"audit": request})["repaired"]["counted_anew"] == 1
+        assert scenario.function("Maintenance", {"audit": request})["repaired"]["counted_anew"] == 1
 
 
 def add_orphan_limit_entry(tables: Tables) -> None:
@@ -203,9 +205,9 @@ def add_orphan_limit_entry(tables: Tables) -> None:
 
 
 def test_every_call_is_allowed_and_whatever_is_allowed_is_used(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    play(deployment, monkeypatch)
+    run_scenario(deployment, monkeypatch)
     functions = of_type("AWS::Serverless::Function")
     assert set(deployment.calls) == set(functions)
     lacking, idle = set(), set()
@@ -214,7 +216,7 @@ def test_every_call_is_allowed_and_whatever_is_allowed_is_used(
         lacking |= {(function, *call) for call in calls if not any(_covers(grant, call) for grant in grants)}
         idle |= {(function, *grant) for grant in grants if not any(_covers(grant, call) for call in calls)}
     assert lacking == set()
-    assert {one for one in idle if not one[2].endswith("DLQ")} == set(UNUSED)
+    assert {one for one in idle if not one[2].endswith("DLQ")} == set(GRANTED_BUT_UNUSED)
 
 
 def _covers(grant: tuple[str, str], call: tuple[str, str]) -> bool:

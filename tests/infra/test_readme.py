@@ -12,7 +12,7 @@ from typer.main import get_command
 from infra.cli import app
 from infra.package import ROOT
 from tests.infra.intrinsics import load
-from tests.infra.packaged import packaged
+from tests.infra.packaged import packaged_template
 
 SECTION = (ROOT / "README.md").read_text().partition("## Operating it on AWS")[2].partition("\n## ")[0]
 BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL))
@@ -23,15 +23,15 @@ COMMANDS += [found for found in re.findall(r"`(livedrop [^`]+)`", SECTION) if fo
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_exists_with_its_options(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEDROP_STACK", "shop")
-    understand(line)
+    parse_command(line)
 
 
 def test_an_option_that_does_not_exist_is_noticed() -> None:
     with pytest.raises(Exception, match="No such option: --all"):
-        understand("livedrop redrive capture --all")
+        parse_command("livedrop redrive capture --all")
 
 
-def understand(line: str) -> None:
+def parse_command(line: str) -> None:
     """Read a command line as the command would, without running it."""
     name, *words = shlex.split(line, comments=True)[1:]
     commands = get_command(app)
@@ -40,19 +40,19 @@ def understand(line: str) -> None:
 
 
 def test_every_parameter_is_one_of_the_template() -> None:
-    told = set(re.findall(r"--parameter (\w+)=", SECTION))
-    assert told <= set(load(ROOT / "infra" / "template.yaml")["Parameters"])
-    assert "WarmWritesPerSecond" in told
+    documented = set(re.findall(r"--parameter (\w+)=", SECTION))
+    assert documented <= set(load(ROOT / "infra" / "template.yaml")["Parameters"])
+    assert "WarmWritesPerSecond" in documented
 
 
-def test_every_alarm_is_told_with_what_to_do() -> None:
-    told = {
+def test_every_alarm_has_a_row_in_the_readme() -> None:
+    documented = {
         name for row in re.findall(r"^\|([^|]*)\|", SECTION, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }
-    rung = {
+    defined = {
         name.removesuffix("Alarm")
-        for name, found in packaged()["Resources"].items()
+        for name, found in packaged_template()["Resources"].items()
         if found["Type"] == "AWS::CloudWatch::Alarm"
     }
-    assert {name for name in rung if name not in told and not name.endswith(("Throttled", "Behind"))} == set()
-    assert told - {"Throttled", "Behind"} <= rung
+    assert {name for name in defined if name not in documented and not name.endswith(("Throttled", "Behind"))} == set()
+    assert documented - {"Throttled", "Behind"} <= defined

@@ -11,14 +11,16 @@ from chalicelib.checkout.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from infra.package import ROOT
-from tests.infra.packaged import packaged
+from tests.infra.packaged import packaged_template
 
 TERMINAL = "DLQ"
 STREAMS = {"Kinesis", "DynamoDB"}
 
 
 def _of(kind: str) -> dict[str, Any]:
-    return {name: found["Properties"] for name, found in packaged()["Resources"].items() if found["Type"] == kind}
+    return {
+        name: found["Properties"] for name, found in packaged_template()["Resources"].items() if found["Type"] == kind
+    }
 
 
 def _functions() -> dict[str, Any]:
@@ -85,7 +87,7 @@ def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
         if kind == "SQS":
             seconds = queues[event["Queue"]["Fn::GetAtt"][0]]["VisibilityTimeout"]
             if isinstance(seconds, dict):
-                seconds = packaged()["Parameters"][seconds["Ref"]]["MinValue"]
+                seconds = packaged_template()["Parameters"][seconds["Ref"]]["MinValue"]
             assert seconds >= _functions()[name]["Timeout"]
 
 
@@ -99,7 +101,7 @@ def test_a_call_that_fails_says_so_before_its_function_ends() -> None:
 
 
 def test_what_api_gateway_says_itself_is_in_the_form_of_our_answers() -> None:
-    answers = packaged()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+    answers = packaged_template()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
     assert {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED"} <= set(answers)
     for kind, answer in answers.items():
         text = answer["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"as it says"')
@@ -141,10 +143,10 @@ def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
         "LIVEDROP_CUE_MAX_AGE_SECONDS": "CueMaxAgeSeconds",
     }
     assert {name: variables[name] for name in choices} == {name: {"Ref": choice} for name, choice in choices.items()}
-    assert set(choices.values()) <= set(packaged()["Parameters"])
+    assert set(choices.values()) <= set(packaged_template()["Parameters"])
 
 
-def test_only_the_workers_that_pay_or_give_back_reach_the_provider() -> None:
+def test_only_functions_that_pay_or_refund_reach_the_provider() -> None:
     assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "MaintenanceRole"}
 
 
@@ -161,8 +163,8 @@ def test_the_http_function_scans_nothing_personal() -> None:
 
 def test_only_the_http_function_reads_keys() -> None:
     assert _who_may("Secret") == {"APIRole"}
-    told = {name for name, function in _functions().items() if "LIVEDROP_SECRETS_ID" in str(function["Environment"])}
-    assert told == {"APIHandler"}
+    readers = {name for name, function in _functions().items() if "LIVEDROP_SECRETS_ID" in str(function["Environment"])}
+    assert readers == {"APIHandler"}
 
 
 def test_the_http_function_may_count_what_buyers_have_and_look_their_other_orders_up() -> None:
@@ -178,7 +180,7 @@ def test_the_capture_worker_counts_declines_and_reads_no_limits_of_buyers() -> N
 
 
 def test_what_is_configured_by_default_can_be_read_and_a_wrong_text_is_refused_at_deploy() -> None:
-    parameters = packaged()["Parameters"]
+    parameters = packaged_template()["Parameters"]
     texts = [parameters[name]["Default"] for name in ("DeclineLimits", "StepUp")]
     rules = RiskRules.parse(*texts)
     assert (rules.limits, rules.step_up) == (DeclineLimits(3, 5, 10, HOUR), StepUpRule(30, 40, 5 * MINUTE, 30 * MINUTE))
