@@ -19,7 +19,7 @@ SESSION = {
 }
 
 
-def placed(stack: dict[str, Any], drop_id: str, token: str = "ok") -> str:
+def place_order(stack: dict[str, Any], drop_id: str, token: str = "ok") -> str:
     """Hold one unit and complete; the session's id. The order is being placed then."""
     with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
         body = {"line_items": [{"item": {"id": drop_id}, "quantity": 1}], **SESSION}
@@ -37,7 +37,7 @@ def placed(stack: dict[str, Any], drop_id: str, token: str = "ok") -> str:
         return str(session["id"])
 
 
-def status(stack: dict[str, Any], session_id: str) -> str:
+def session_status(stack: dict[str, Any], session_id: str) -> str:
     """UCP's status of a session now."""
     found = httpx.get(f"{stack['http']}/checkout-sessions/{session_id}", headers=AGENT, timeout=30)
     return str(found.json()["status"])
@@ -48,6 +48,6 @@ def completed_within(stack: dict[str, Any], session_ids: list[str], seconds: flo
     deadline = time.monotonic() + seconds
     waiting = set(session_ids)
     while waiting and time.monotonic() < deadline:
-        waiting = {one for one in waiting if status(stack, one) != "completed"}
+        waiting = {one for one in waiting if session_status(stack, one) != "completed"}
         time.sleep(0.2)
     return not waiting

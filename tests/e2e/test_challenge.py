@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from infra.local import engine as embedded
-from tests.e2e.buyer import AGENT, completed_within, placed
+from tests.e2e.buyer import AGENT, completed_within, place_order
 
 pytestmark = pytest.mark.e2e
 
 
-def asked_within(stack: dict[str, Any], session_id: str, seconds: float) -> str:
+def challenge_url_within(stack: dict[str, Any], session_id: str, seconds: float) -> str:
     """Where the buyer is asked to confirm, once they are."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -30,8 +30,8 @@ def asked_within(stack: dict[str, Any], session_id: str, seconds: float) -> str:
 
 
 def test_a_buyer_who_confirms_at_the_page_is_paid_for(stack: dict[str, Any]) -> None:
-    session = placed(stack, "scissor", token="requires_action")
-    page = asked_within(stack, session, seconds=30)
+    session = place_order(stack, "scissor", token="requires_action")
+    page = challenge_url_within(stack, session, seconds=30)
     assert "It is me" in httpx.get(page, timeout=30).text
     assert not completed_within(stack, [session], seconds=1)
     assert httpx.post(f"{page}?outcome=authenticated", timeout=30).status_code == 200
@@ -41,7 +41,7 @@ def test_a_buyer_who_confirms_at_the_page_is_paid_for(stack: dict[str, Any]) -> 
 def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
     """Whatever the provider tells, and however often its answers are lost."""
     tokens = ("ok", "webhooks_twice", "webhooks_reordered", "timeout", "captured_late")
-    sessions = [placed(stack, "scissor", token=token) for token in tokens]
+    sessions = [place_order(stack, "scissor", token=token) for token in tokens]
     assert completed_within(stack, sessions, seconds=60)
     done = subprocess.run(
         [sys.executable, "-m", "infra.cli", "payments", "reconcile", "--hours", "1"],

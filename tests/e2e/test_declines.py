@@ -14,11 +14,11 @@ from tests.e2e.buyer import AGENT
 pytestmark = pytest.mark.e2e
 
 
-def key() -> dict[str, str]:
+def idempotency_header() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
-def tried(http: httpx.Client, token: str) -> Any:
+def try_to_pay(http: httpx.Client, token: str) -> Any:
     """Somebody new tries to pay with this card; the session when that is decided."""
     somebody = uuid.uuid4().hex
     address = {"street_address": f"{somebody} High Street", "address_country": "GB"}
@@ -27,10 +27,10 @@ def tried(http: httpx.Client, token: str) -> Any:
         "buyer": {"email": f"{somebody}@example.com"},
         "fulfillment": {"methods": [{"type": "shipping", "destinations": [address]}]},
     }
-    session = http.post("/checkout-sessions", json=body, headers=key()).json()["id"]
+    session = http.post("/checkout-sessions", json=body, headers=idempotency_header()).json()["id"]
     card = {"id": "card", "handler_id": "sandbox", "type": "card", "selected": True}
     paying = {"payment": {"instruments": [card | {"credential": {"type": "token", "token": token}}]}}
-    answer = http.post(f"/checkout-sessions/{session}/complete", json=paying, headers=key()).json()
+    answer = http.post(f"/checkout-sessions/{session}/complete", json=paying, headers=idempotency_header()).json()
     deadline = time.monotonic() + 60
     while answer["status"] == "complete_in_progress" and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -40,9 +40,9 @@ def tried(http: httpx.Client, token: str) -> Any:
 
 def test_a_card_that_was_declined_three_times_is_refused_the_fourth(stack: dict[str, Any]) -> None:
     with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
-        told = [tried(http, "declined_4242")["messages"][0]["code"] for _ in range(4)]
-        assert told == ["payment_failed"] * 3 + ["too_many_attempts"]
-        assert tried(http, "ok_4343")["status"] == "completed"
+        codes = [try_to_pay(http, "declined_4242")["messages"][0]["code"] for _ in range(4)]
+        assert codes == ["payment_failed"] * 3 + ["too_many_attempts"]
+        assert try_to_pay(http, "ok_4343")["status"] == "completed"
     bearer = {"Authorization": f"Bearer {stack['operator_token']}"}
     risk = httpx.get(f"{stack['http']}/drops/scissor/risk", headers=bearer, timeout=30).json()
     assert (risk["declines"] >= 3, risk["step_up"]) == (True, False)
@@ -57,7 +57,7 @@ def test_the_markets_that_an_operator_puts_hold_after_a_second(stack: dict[str, 
         home["shipping"][0]["free_from"] = {"GBP": 0}
         assert http.put("/markets", json=table, headers=bearer).status_code == 201
         time.sleep(1.1)
-        totals = {part["type"]: part["amount"] for part in tried(http, "ok")["totals"]}
+        totals = {part["type"]: part["amount"] for part in try_to_pay(http, "ok")["totals"]}
         assert (totals["fulfillment"], totals["total"]) == (0, totals["subtotal"])
         del home["shipping"][0]["free_from"]
         assert http.put("/markets", json=table, headers=bearer).status_code == 201

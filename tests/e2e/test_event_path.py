@@ -10,7 +10,7 @@ import pytest
 from infra.local.home import aws_client
 from infra.local.mappings import pause_mappings
 from infra.local.stack import invoke_maintenance
-from tests.e2e.buyer import completed_within, placed, status
+from tests.e2e.buyer import completed_within, place_order, session_status
 
 pytestmark = pytest.mark.e2e
 
@@ -19,9 +19,9 @@ def test_without_the_event_mappings_no_order_is_paid_and_with_them_all_are(stack
     functions = aws_client(stack, "lambda")
     pause_mappings(functions, paused=True)
     try:
-        orders = [placed(stack, "scissor") for _ in range(5)]
+        orders = [place_order(stack, "scissor") for _ in range(5)]
         assert not completed_within(stack, orders, seconds=4)
-        assert {status(stack, order) for order in orders} == {"complete_in_progress"}
+        assert {session_status(stack, order) for order in orders} == {"complete_in_progress"}
     finally:
         pause_mappings(functions, paused=False)
     assert completed_within(stack, orders, seconds=60)
@@ -31,25 +31,25 @@ def test_order_whose_message_was_lost_is_paid_after_recovery(stack: dict[str, An
     functions, queue = aws_client(stack, "lambda"), aws_client(stack, "sqs")
     pause_mappings(functions, paused=True)
     try:
-        order = placed(stack, "scissor")
-        _let_the_stream_pass(functions)
-        _until_the_message_is_there(queue, stack["queues"]["CaptureQueueUrl"])
+        order = place_order(stack, "scissor")
+        _resume_streams(functions)
+        _wait_for_message(queue, stack["queues"]["CaptureQueueUrl"])
         queue.purge_queue(QueueUrl=stack["queues"]["CaptureQueueUrl"])
     finally:
         pause_mappings(functions, paused=False)
     assert not completed_within(stack, [order], seconds=3)
-    _let_a_minute_have_passed(stack, order)
+    _backdate_order(stack, order)
     assert invoke_maintenance(functions, stack["maintenance_function"])["enqueued"] == 1
     assert completed_within(stack, [order], seconds=60)
 
 
-def _let_the_stream_pass(functions: Any) -> None:
+def _resume_streams(functions: Any) -> None:
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         if ":sqs:" not in mapping["EventSourceArn"]:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
-def _until_the_message_is_there(queue: Any, url: str) -> None:
+def _wait_for_message(queue: Any, url: str) -> None:
     name = "ApproximateNumberOfMessages"
     deadline = time.monotonic() + 60
     while queue.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name] == "0":
@@ -57,7 +57,7 @@ def _until_the_message_is_there(queue: Any, url: str) -> None:
         time.sleep(0.1)
 
 
-def _let_a_minute_have_passed(stack: dict[str, Any], session_id: str) -> None:
+def _backdate_order(stack: dict[str, Any], session_id: str) -> None:
     """As if the order had been placed two minutes ago: its instant is moved through the AWS API."""
     key = {"pk": {"S": f"PURCHASE#{session_id.removeprefix('chk_')}"}, "sk": {"S": "PURCHASE"}}
     aws_client(stack, "dynamodb").update_item(

@@ -18,7 +18,7 @@ from infra.keys import restart_function
 from infra.local import engine as embedded
 from infra.local.home import aws_client
 from infra.local.stack import NAME
-from tests.e2e.buyer import completed_within, placed
+from tests.e2e.buyer import completed_within, place_order
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +29,7 @@ Livedrop = Callable[..., "subprocess.CompletedProcess[str]"]
 def livedrop(request: pytest.FixtureRequest, stack: dict[str, Any], tmp_path: Path) -> Livedrop:
     """The command line, led to the stack in each way; only the last finds it in its home."""
     by_name = ["--stack", NAME] if request.param == "by its name" else []
-    variables = without_a_place()
+    variables = without_stack_variables()
     if request.param == "on this machine":
         variables |= {"LIVEDROP_HOME": stack["home"]}
     else:
@@ -39,7 +39,7 @@ def livedrop(request: pytest.FixtureRequest, stack: dict[str, Any], tmp_path: Pa
     return lambda *words: run(variables, *words, *by_name)
 
 
-def without_a_place() -> dict[str, str]:
+def without_stack_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in {"LIVEDROP_STACK", "LIVEDROP_HOME"}}
 
 
@@ -76,8 +76,8 @@ def test_an_audit_counts_the_drop(livedrop: Livedrop) -> None:
     assert (refused.returncode, json.loads(refused.stdout)["code"]) == (1, "not_found")
 
 
-def test_a_message_in_a_dead_letter_queue_is_put_back_to_work(stack: dict[str, Any], livedrop: Livedrop) -> None:
-    order = placed(stack, "scissor")
+def test_redrive_returns_a_dead_letter_to_its_queue(stack: dict[str, Any], livedrop: Livedrop) -> None:
+    order = place_order(stack, "scissor")
     assert completed_within(stack, [order], seconds=60)
     sqs, dead = aws_client(stack, "sqs"), stack["queues"]["CaptureDLQUrl"]
     message = json.dumps({"purchase_id": order.removeprefix("chk_"), "attempt": 1})
@@ -96,19 +96,19 @@ def test_an_export_is_asked_for(livedrop: Livedrop) -> None:
     assert (asked["date"], asked["show_id"]) == ("2026-11-20", "tonight")
 
 
-def test_platforms_and_show_control_are_told_their_keys_and_no_others(
-    stack: dict[str, Any], livedrop: Livedrop
-) -> None:
-    told = json.loads(output(livedrop("keys")))
-    assert set(told) == {"http", "region", "cue_stream", "cue_secrets", "platforms"}
-    assert (told["http"], told["cue_stream"], told["cue_secrets"]) == (
+def test_keys_prints_the_keys_of_platforms_and_show_control_only(stack: dict[str, Any], livedrop: Livedrop) -> None:
+    printed = json.loads(output(livedrop("keys")))
+    assert set(printed) == {"http", "region", "cue_stream", "cue_secrets", "platforms"}
+    assert (printed["http"], printed["cue_stream"], printed["cue_secrets"]) == (
         stack["http"], stack["cue_stream"], [stack["cue_secret"]],
     )  # fmt: skip
-    assert [platform["api_key"] for platform in told["platforms"]] == [stack["platform_key"]]
+    assert [platform["api_key"] for platform in printed["platforms"]] == [stack["platform_key"]]
 
 
-def test_a_stack_that_is_not_there_is_told_in_one_line(stack: dict[str, Any], tmp_path: Path) -> None:
-    variables = without_a_place() | {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
+def test_unknown_stack_is_reported_in_one_line(stack: dict[str, Any], tmp_path: Path) -> None:
+    variables = (
+        without_stack_variables() | {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
+    )
     for words in ("token operator", "audit scissor", "redrive ledger", "recover", "export 2026-11-20", "rotate tokens"):
         done = run(variables, *words.split(), "--stack", "nowhere")
         assert (done.returncode, done.stdout) == (1, "")
@@ -117,7 +117,7 @@ def test_a_stack_that_is_not_there_is_told_in_one_line(stack: dict[str, Any], tm
 
 def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str, Any], tmp_path: Path) -> None:
     """As the deployed function sees it; the front of this machine reads keys when the stack starts."""
-    variables = without_a_place() | {"LIVEDROP_STACK": NAME} | embedded.environment(stack["aws_endpoint"])
+    variables = without_stack_variables() | {"LIVEDROP_STACK": NAME} | embedded.environment(stack["aws_endpoint"])
     (api,) = aws_client(stack, "apigateway").get_rest_apis()["items"]
     address = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_/drops/scissor/audit"
 
@@ -135,18 +135,18 @@ def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str,
         assert status(output(run(variables, "token", "operator")).strip()) == 200
         output(run(variables, "rotate", "cues"))
         key = output(run(variables, "platform", "feed", "https://feed.example/ucp")).strip()
-        told = json.loads(output(run(variables, "keys")))
-        assert told["cue_secrets"][1:] == [stack["cue_secret"]]
-        assert told["platforms"][1:] == [
+        printed = json.loads(output(run(variables, "keys")))
+        assert printed["cue_secrets"][1:] == [stack["cue_secret"]]
+        assert printed["platforms"][1:] == [
             {"name": "feed", "profile": "https://feed.example/ucp", "channel": "feed", "api_key": key}
         ]
     finally:
         secrets.put_secret_value(SecretId=name, SecretString=before)
-        _start_anew(stack)
+        _restart_api_function(stack)
     assert status(stack["operator_token"]) == 200
 
 
-def _start_anew(stack: dict[str, Any]) -> None:
+def _restart_api_function(stack: dict[str, Any]) -> None:
     functions = aws_client(stack, "lambda")
     names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
     restart_function(functions, next(name for name in names if "APIHandler" in name), "as before")

@@ -28,8 +28,8 @@ def run(script: str, stack: dict[str, Any]) -> list[str]:
         ".livedrop/local.json": f"{stack['home']}/local.json",
         ".venv/bin/livedrop": f"{sys.executable} -m infra.cli",
     }
-    for there, ours in here.items():
-        script = script.replace(there, ours)
+    for there, replacement in here.items():
+        script = script.replace(there, replacement)
     variables = os.environ | {"LIVEDROP_HOME": stack["home"]}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],

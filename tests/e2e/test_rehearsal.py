@@ -45,13 +45,13 @@ def orders(tmp_path: Path) -> Path:
     return target
 
 
-def quiet() -> Console:
+def silent_console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
 def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    assert rehearse(orders, _local_state(stack), build, console=quiet()) == 0
+    assert rehearse(orders, _local_state(stack), build, console=silent_console()) == 0
     report = json.loads((build / "rehearsal.json").read_text())
     assert report["refused"] == [
         {"row": 5, "reason": "StockCode POST is not goods: postage, fee or manual line"},
@@ -80,10 +80,10 @@ def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: P
 
 
 @contextmanager
-def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: RehearsalRun) -> Iterator[str]:
+def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: RehearsalRun) -> Iterator[str]:
     """One unit less in one line of one order."""
     purchases = PurchaseStore(aws_client(stack, "dynamodb"), stack["commerce_table"])
-    order = next(order for order in driven.orders if order.purchase == "1.1")
+    order = next(order for order in run.orders if order.purchase == "1.1")
     purchase = purchases.read(order.order_id.removeprefix("ord_"))
     assert purchase is not None
     first = purchase.lines[0]
@@ -97,7 +97,7 @@ def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: Rehear
 
 
 @contextmanager
-def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, driven: RehearsalRun) -> Iterator[str]:
+def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: RehearsalRun) -> Iterator[str]:
     """One unit more than there is."""
     drop_id = next(iter(rehearsal.plan.drops))
 
@@ -121,15 +121,15 @@ def test_what_is_changed_between_run_and_check_is_found_and_named(
     stack: dict[str, Any], orders: Path, tmp_path: Path, tampering: Callable[..., Any]
 ) -> None:
     rehearsal = Rehearsal.of(orders, _local_state(stack), tmp_path / "build", new_show_id())
-    driven = rehearsal.run(quiet())
+    run = rehearsal.run(silent_console())
     # Once all is recorded; before, the ledger would write down what was tampered with.
-    assert rehearsal.verify(driven, quiet())["difference_details"] == []
-    with tampering(stack, rehearsal, driven) as name:
-        report = rehearsal.verify(driven, quiet(), ledger_timeout_seconds=0)
+    assert rehearsal.verify(run, silent_console())["difference_details"] == []
+    with tampering(stack, rehearsal, run) as name:
+        report = rehearsal.verify(run, silent_console(), ledger_timeout_seconds=0)
     assert report["ok"] is False
     assert report["differences"] == len(report["difference_details"]) > 0
     assert any(name in sentence for sentence in report["difference_details"])
-    assert rehearsal.verify(driven, quiet())["difference_details"] == []
+    assert rehearsal.verify(run, silent_console())["difference_details"] == []
 
 
 class _Watched(io.StringIO):

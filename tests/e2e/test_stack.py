@@ -25,7 +25,7 @@ def test_a_started_stack_is_healthy_and_has_its_show_live(stack: dict[str, Any])
     assert {drop["state"] for drop in live["drops"]} == {"open"}
 
 
-def test_the_facts_are_for_their_owner_alone(stack: dict[str, Any]) -> None:
+def test_stack_info_file_is_readable_by_its_owner_only(stack: dict[str, Any]) -> None:
     assert stat.S_IMODE(Path(stack["home"], "local.json").stat().st_mode) == 0o600
 
 
