@@ -6,7 +6,7 @@ ORDERS ?=
 
 .PHONY: help run stop test prove lint rehearse bench package lock clean
 
-help: ## Show what there is
+help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/local: pyproject.toml infra/constraints.txt
@@ -25,7 +25,7 @@ QUIET := -qq --disable-pip-version-check
 run: .venv/local ## Run everything on this machine, until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
 	@exec $(BIN)/livedrop run
 
-stop: ## End whatever `make run` left running
+stop: ## Stop everything that `make run` started
 	@test ! -x $(BIN)/livedrop || $(BIN)/livedrop stop
 
 test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
@@ -48,7 +48,7 @@ lint: .venv/ready ## Formatter, linter, strict types, import arrows
 	@$(BIN)/lint-imports --no-logo > .import-arrows || { cat .import-arrows; rm -f .import-arrows; exit 1; }
 	@rm -f .import-arrows
 
-rehearse: .venv/local ## Play real orders through the running stack and check everything (ORDERS=FILE.csv)
+rehearse: .venv/local ## Drive real orders through the running stack and check everything (ORDERS=FILE.csv)
 	@exec $(BIN)/livedrop rehearse $(ORDERS)
 
 bench: .venv/ready ## Measure the speed and cost of stock (some ten minutes)
@@ -57,12 +57,12 @@ bench: .venv/ready ## Measure the speed and cost of stock (some ten minutes)
 package: .venv/local ## Package for AWS and say how large it is
 	@$(BIN)/livedrop package
 
-lock: .venv/ready ## Choose versions anew: requirements.txt is deployed, infra/constraints.txt is what tests use
+lock: .venv/ready ## Update all pinned versions: requirements.txt is deployed, infra/constraints.txt is what tests use
 	@$(BIN)/pip-compile $(LOCK) -o requirements.txt pyproject.toml
 	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o infra/constraints.txt pyproject.toml
 
 LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-clean: ## Forget builds and environments
+clean: ## Delete builds and environments
 	@rm -rf .venv .livedrop build
