@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.stock import Layout, SoldOut, Stock, Summary, Taken, TakeResult, hold_id
-from tests.schedules.stage import Stage
+from tests.schedules.stage import Simulator
 
 LEAPS = (1_000, 4_000, 7_000, 61_000)
 AGES = (0, 400, 1_000, 3_000)
@@ -27,7 +27,7 @@ class Buckets:
     """``rules`` are checked after every write, beside those of buckets. ``one_place``: no hold ever stands in two."""
 
     def __init__(self, seed: int, sizes: Sequence[int] = (1, 1, 2)) -> None:
-        self.seed, self.stage = seed, Stage(seed, self.check)
+        self.seed, self.stage = seed, Simulator(seed, self.check)
         self.random = Random(seed)
         self.sizes = [self.random.choice(sizes) for _ in range(LAYOUT.homes)]
         self.offered = range(sum(self.sizes), sum(self.sizes) + 1)
@@ -117,7 +117,7 @@ class Buckets:
                     if isinstance(taker(stock, hold), Taken):
                         return
                 except ReadTimeoutError:
-                    self.stage.let_others(self.random.randrange(8))
+                    self.stage.yield_to_others(self.random.randrange(8))
 
         return play
 
@@ -138,10 +138,10 @@ class Buckets:
 
         They come to processes that were there before, on a first try or another, a moment after the stream's function.
         """
-        self.stage.pass_time(200_000)
+        self.stage.advance_clock(200_000)
         size = self.size
         for turn in range(self.stock.refresh(LAYOUT, self.stage.now).available):
-            self.stage.pass_time(A_SECOND + 100)
+            self.stage.advance_clock(A_SECOND + 100)
             known = self.stock.refresh(LAYOUT, self.stage.now) if self.random.random() < 0.7 else None
             hold, until = hold_id("late", "d", turn, 1), self.seconds + 900
             answer = self.random.choice(self.processes).take(LAYOUT, hold, 1, until, known, now=self.stage.now)

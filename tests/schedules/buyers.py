@@ -32,8 +32,8 @@ from chalicelib.instants import Instant
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Layout, Stock
-from tests.schedules.provider import LAG, Provider
-from tests.schedules.stage import Stage
+from tests.schedules.provider import SEARCH_LAG, SimulatedProvider
+from tests.schedules.stage import Simulator
 from tests.schedules.table import Table
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ class World:
     """
 
     def __init__(self, seed: int) -> None:
-        self.stage = Stage(seed, self.check)
+        self.stage = Simulator(seed, self.check)
         self.seed, self.random = seed, Random(seed)
-        self.lag = LAG * (seed // 4 % 2)
+        self.lag = SEARCH_LAG * (seed // 4 % 2)
         self.found_from: dict[tuple[str, int], Instant] = {}
         self.answers: Counter[str] = Counter()
         self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
@@ -113,7 +113,7 @@ class World:
         """What another process has: the same tables, a memory of its own."""
         client = self.stage.client
         stock = Stock(client, "stock", "commerce")
-        provider = cast("Gateway", Provider(self))
+        provider = cast("Gateway", SimulatedProvider(self))
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
         return Checkout(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, b"k" * 32)
@@ -227,7 +227,7 @@ class World:
     def settle(self) -> list[Purchase]:
         """Redeliver as the platform does, with nothing failing any more, until every attempt has ended."""
         for _ in range(6):
-            self.stage.pass_time(61_000)
+            self.stage.advance_clock(61_000)
             for purchase in self.purchases():
                 if purchase.state is PurchaseState.ON_HOLD:
                     with suppress(*FAILS):
@@ -252,16 +252,16 @@ class World:
             assert purchase.state not in {PurchaseState.PLACED, PurchaseState.ON_HOLD}
             charges = self._charges(purchase)
             failed = purchase.state is PurchaseState.OPEN and purchase.attempt > 0
-            self.stage.happened["open after a failed attempt" if failed else purchase.state.value] += 1
+            self.stage.events_seen["open after a failed attempt" if failed else purchase.state.value] += 1
             if purchase.state is PurchaseState.PAID:
                 assert charges == [purchase.attempt]
                 sold_to[purchase.order_ref] = sum(line.quantity for line in purchase.lines)
                 if purchase.discounts:
                     used_by[purchase.order_ref] = 1
-                    self.stage.happened["paid with the code"] += 1
+                    self.stage.events_seen["paid with the code"] += 1
             else:
                 assert charges == []
-        self.stage.pass_time(1_000_000)
+        self.stage.advance_clock(1_000_000)
         self.checkout.stock.refresh(LAYOUT, self.stage.now)
         audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
         assert audit.mismatches == ()

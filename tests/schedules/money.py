@@ -24,7 +24,7 @@ from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
 from chalicelib.risk import DeclineLimits, RiskRules
 from tests.schedules.buyers import FAILS, LAYOUT, SIZES, USES, World
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
 WEB = Caller("web")
@@ -62,16 +62,16 @@ class MoneyWorld(World):
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
 
     def run(self) -> Counter[str]:
-        faults = FAULTS[self.script.faults]
+        faults = FAULT_CLASSES[self.script.faults]
         for name, steps in zip(("ada", "bob"), self.script.buyers, strict=True):
-            self.stage.actor(self.script_process(name, self.buyer_step, steps), faults)
-        self.stage.actor(self.script_process("ann", self.operator_step, self.script.operator), faults)
-        self.stage.actor(self.script_process("bank", self.provider_step, self.script.provider), faults)
+            self.stage.add_process(self.script_process(name, self.buyer_step, steps), faults)
+        self.stage.add_process(self.script_process("ann", self.operator_step, self.script.operator), faults)
+        self.stage.add_process(self.script_process("bank", self.provider_step, self.script.provider), faults)
         for _ in range(2):
-            self.stage.actor(self.message_worker_process(), faults)
-        self.stage.play(CLOCK_JUMPS)
+            self.stage.add_process(self.message_worker_process(), faults)
+        self.stage.run(CLOCK_JUMPS)
         self.check_at_rest()
-        return self.stage.happened
+        return self.stage.events_seen
 
     def script_process(
         self, name: str, do_step: Callable[[str, int, tuple[Any, ...]], object], steps: Sequence[tuple[Any, ...]]
@@ -81,10 +81,10 @@ class MoneyWorld(World):
         def run() -> None:
             for number, step in enumerate(steps):
                 for _ in range(8):
-                    self.stage.rests(9)
-                    with self.stage.asking(), suppress(*FAILS):
+                    self.stage.stay_idle(9)
+                    with self.stage.client_request(), suppress(*FAILS):
                         if do_step(name, number, step):
-                            self.stage.happened[step[0]] += 1
+                            self.stage.events_seen[step[0]] += 1
                             break
 
         return run
@@ -197,12 +197,12 @@ class MoneyWorld(World):
 
         def run() -> None:
             for _ in range(14):
-                self.stage.rests(8)
+                self.stage.stay_idle(8)
                 checkout = self.new_checkout()
-                with self.stage.asking(), suppress(*FAILS):
+                with self.stage.client_request(), suppress(*FAILS):
                     if self.stored_event_ids and random.random() < 0.5:
                         checkout.process_event("sandbox", random.choice(self.stored_event_ids), self.stage.now)
-                        self.stage.happened["events acted on"] += 1
+                        self.stage.events_seen["events acted on"] += 1
                     elif self.ids:
                         checkout.process_payment(
                             random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now
@@ -215,7 +215,7 @@ class MoneyWorld(World):
     def redeliver_until_settled(self) -> list[Purchase]:
         """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
         for _ in range(3):
-            self.stage.pass_time(8 * 24 * HOUR)
+            self.stage.advance_clock(8 * 24 * HOUR)
             self.checkout.recover_orders(self.deliver_capture, self.stage.now)
             self.checkout.reconcile(self.deliver_capture, 0, self.stage.now)
         compared = self.checkout.reconcile(lambda *_: None, 0, self.stage.now)
@@ -234,7 +234,7 @@ class MoneyWorld(World):
         payments_by_attempt = {(one.purchase_id, one.attempt): one for one in self.payments()}
         sold_units_by_order, uses_by_order = dict[str, int](), dict[str, int]()
         for order in purchases:
-            self.stage.happened[order.state.value] += 1
+            self.stage.events_seen[order.state.value] += 1
             captured_payments = [
                 one
                 for (purchase_id, _), one in payments_by_attempt.items()
@@ -242,7 +242,7 @@ class MoneyWorld(World):
             ]
             self.assert_ledger_agrees(order, captured_payments)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
-                self.stage.happened["refused after declines"] += 1
+                self.stage.events_seen["refused after declines"] += 1
             if order.state is not PurchaseState.PAID:
                 assert captured_payments == [], "charged without goods"
                 assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
@@ -254,7 +254,7 @@ class MoneyWorld(World):
                 sold_units_by_order[order.order_ref] = remaining
             if order.discounts:
                 uses_by_order[order.order_ref] = 1
-                self.stage.happened["paid with the code"] += 1
+                self.stage.events_seen["paid with the code"] += 1
         audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
         assert (dict(audit.sold_by_order), audit.mismatches) == (sold_units_by_order, ()), "goods differ from orders"
         assert audit.available == sum(SIZES) - sum(sold_units_by_order.values()), "a unit is stranded"
@@ -275,10 +275,10 @@ class MoneyWorld(World):
         assert remaining >= 0, "more given back than taken"
         assert sum(row.amount for row in rows) == remaining, "the ledger differs from the provider"
         if remaining == 0:
-            self.stage.happened["refunded whole"] += 1
+            self.stage.events_seen["refunded whole"] += 1
             for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
                 assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
-        self.stage.happened["refunded in part"] += 0 < remaining < payment.amount
-        self.stage.happened["rows"] += len(rows)
+        self.stage.events_seen["refunded in part"] += 0 < remaining < payment.amount
+        self.stage.events_seen["rows"] += len(rows)
         assert len({row.id for row in rows}) == len(rows)
         assert all(isinstance(row, LedgerEntry) for row in rows)

@@ -24,7 +24,7 @@ from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
 from tests.schedules.buckets import LAYOUT, Buckets
 from tests.schedules.search import ScheduleRunner, ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 COMPANY: Final = ("raking", "plans", "sweeps", "summaries", "returns")
 LEAPS = (1_000, 1_000, 4_000, 7_000)
@@ -77,7 +77,7 @@ class Drop(Buckets):
     def count_sweeps(self) -> None:
         standing = {(n, hold) for n, bucket in enumerate(self.buckets) for hold, e in bucket["h"].items() if "f" in e}
         gone = [hold for number, hold in self.pointers - standing if hold not in self.buckets[number]["h"]]
-        self.stage.happened["pointers swept"] += len(gone)
+        self.stage.events_seen["pointers swept"] += len(gone)
         self.pointers = standing
 
     def random_summary(self) -> Summary | None:
@@ -89,7 +89,7 @@ class Drop(Buckets):
             try:
                 return step()
             except FAILS:
-                self.stage.let_others(self.random.randrange(4))
+                self.stage.yield_to_others(self.random.randrange(4))
         return None
 
     def shopper(self, name: str, turns: int) -> Callable[[], None]:
@@ -101,7 +101,7 @@ class Drop(Buckets):
                 quantity = (2, 3, 2)[turn] if "raking" in self.company else 1
                 hold, order = hold_id(name, "d", turn, quantity), OrderRef(f"{name}-{turn}".ljust(9, "-"), 1)
                 answer = self.tried(partial(self.take, stock, hold, quantity))
-                self.stage.happened[f"{type(answer).__name__}"] += 1
+                self.stage.events_seen[f"{type(answer).__name__}"] += 1
                 if not isinstance(answer, Taken):
                     continue
                 what = (self.seed + turn) % 8  # the same for twins
@@ -125,7 +125,9 @@ class Drop(Buckets):
         self.returned.add(taken.hold.id)
         self.sold.pop(taken.hold.id, None)
         units = taken.hold.quantity
-        self.stage.happened["returned"] += bool(self.tried(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0)))
+        self.stage.events_seen["returned"] += bool(
+            self.tried(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0))
+        )
 
     def planner(self) -> Callable[[], None]:
         """Repeats changes of stock until each is answered; twins do the same ones."""
@@ -147,7 +149,7 @@ class Drop(Buckets):
 
         def play() -> None:
             for _ in range(4):
-                self.stage.happened["summaries"] += (
+                self.stage.events_seen["summaries"] += (
                     self.tried(lambda: stock.refresh(LAYOUT, self.stage.now)) is not None
                 )
 
@@ -170,16 +172,16 @@ def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
     world = Drop(seed, company)
     for cast in (("ada", "ada", "bob", "cy"), ("ada", "dee", "dee")):
         for name in cast:
-            world.stage.actor(world.shopper(name, 3), FAULTS[faults])
+            world.stage.add_process(world.shopper(name, 3), FAULT_CLASSES[faults])
         for _ in range(2):
             if "plans" in company:
-                world.stage.actor(world.planner(), FAULTS[faults])
+                world.stage.add_process(world.planner(), FAULT_CLASSES[faults])
             if "summaries" in company:
-                world.stage.actor(world.refresher(), FAULTS[faults])
-        world.stage.play(LEAPS)
-        world.stage.pass_time(world.random.choice(PAUSES))
+                world.stage.add_process(world.refresher(), FAULT_CLASSES[faults])
+        world.stage.run(LEAPS)
+        world.stage.advance_clock(world.random.choice(PAUSES))
     world.settle()
-    happened = world.stage.happened
+    happened = world.stage.events_seen
     happened["raked"] += any(bucket.get("m") for bucket in world.buckets)
     happened["sold"] += len(world.sold)
     for key, moved in world.moved.items():
@@ -218,7 +220,7 @@ def test_no_schedule_breaks_anything_in_company(
 
 
 @parametrize_seeds(48)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_no_schedule_breaks_anything_in_all_company(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
 ) -> None:

@@ -38,7 +38,7 @@ from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS, Stage
+from tests.schedules.stage import FAULT_CLASSES, Simulator
 from tests.schedules.table import Table
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ FAILS = (BotoCoreError, LivedropError, OutcomeUnknownError)
 class _Bank(SandboxGateway):
     """A provider that takes its time: others go on before it answers, and before its answer is heard."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Simulator) -> None:
         super().__init__(cast("DynamoDBClient", Table()), "sandbox")
         self._stage = stage
 
     def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
-        self._stage.let_others(2)
+        self._stage.yield_to_others(2)
         answer = super().authorise(request, now=now)
-        self._stage.let_others(2)
+        self._stage.yield_to_others(2)
         return answer
 
 
@@ -68,7 +68,7 @@ class World:
     """One attacker with a bad card, as many purchases as they could hold units for, and the shop's workers."""
 
     def __init__(self, seed: int) -> None:
-        self.stage = Stage(seed, lambda: None)
+        self.stage = Simulator(seed, lambda: None)
         self.bank = _Bank(self.stage)
         drop = Drop(
             id="mug",
@@ -112,7 +112,7 @@ class World:
         checkout = self.process()
 
         def play() -> None:
-            self.stage.let_others(self.stage.random.choice([0, 0, 300]))
+            self.stage.yield_to_others(self.stage.random.choice([0, 0, 300]))
             wish = CompleteRequest(Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined")
             answer = self.tried(lambda: checkout.complete(purchase_id, wish, self.stage.now))
             if answer.purchase.state is PurchaseState.PLACED:
@@ -142,7 +142,7 @@ class World:
             while idle < 200:
                 if not self.placed:
                     idle += 1
-                    self.stage.let_others()
+                    self.stage.yield_to_others()
                     continue
                 purchase_id = self.placed.pop(0)
                 try:
@@ -160,14 +160,14 @@ class World:
 def play(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATTEMPTS_AT_PROVIDER) -> Counter[str]:
     world = World(seed)
     for _ in range(WORKERS):
-        world.stage.actor(world.works(), FAULTS[faults])
+        world.stage.add_process(world.works(), FAULT_CLASSES[faults])
     for purchase_id in world.ids:
-        world.stage.actor(world.completes(purchase_id))
-    world.stage.play()
+        world.stage.add_process(world.completes(purchase_id))
+    world.stage.run()
     checkout = world.process()
     for purchase_id in world.ids:  # messages of workers that died come again
         checkout.process_payment(purchase_id, 1, world.stage.now)
-    asked, happened = world.asked(), world.stage.happened
+    asked, happened = world.asked(), world.stage.events_seen
     assert LIMIT <= asked <= max_attempts
     purchases = checkout.purchases.read_all(world.ids).values()
     begun = sum(purchase.attempt for purchase in purchases)

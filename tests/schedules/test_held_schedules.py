@@ -20,9 +20,9 @@ from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
 from chalicelib.risk import DeclineLimits, RiskRules
 from tests.schedules.buyers import FAILS, World
-from tests.schedules.provider import Provider
+from tests.schedules.provider import SimulatedProvider
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 LEAPS = (1_000, 4_000, 40_000, 61_000)
 
@@ -79,18 +79,18 @@ def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
     world.codes = ()
     ada, bob = world.buys("ada", "ok"), world.buys("bob", "declined")
     for purchase_id in (ada, ada, bob):
-        world.stage.actor(world.pays_for(purchase_id), FAULTS[faults])
+        world.stage.add_process(world.pays_for(purchase_id), FAULT_CLASSES[faults])
     if not limited:
-        world.stage.actor(world.holds(ada, releases=bool(seed // 8 % 2)), FAULTS[faults])
-    world.stage.play(LEAPS)
+        world.stage.add_process(world.holds(ada, releases=bool(seed // 8 % 2)), FAULT_CLASSES[faults])
+    world.stage.run(LEAPS)
     world.judge()
     payment = next(purchase.payment for purchase in world.purchases() if purchase.id == ada)
-    world.stage.happened["refused"] += payment is not None and payment.failure == "too_many_attempts"
-    return world.stage.happened
+    world.stage.events_seen["refused"] += payment is not None and payment.failure == "too_many_attempts"
+    return world.stage.events_seen
 
 
 @parametrize_seeds(80)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_an_order_that_is_held_beside_its_capture_is_charged_with_goods_or_not_at_all(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
@@ -100,7 +100,7 @@ def test_an_order_that_is_held_beside_its_capture_is_charged_with_goods_or_not_a
 
 
 @parametrize_seeds(80)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_an_attempt_that_became_one_too_many_is_charged_with_goods_or_not_at_all(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
@@ -109,7 +109,7 @@ def test_an_attempt_that_became_one_too_many_is_charged_with_goods_or_not_at_all
     )
 
 
-_search = Provider._search
+_search = SimulatedProvider._search
 
 
 def _looks_not(context: CheckoutContext, purchase: Purchase) -> None:
@@ -121,7 +121,9 @@ def _refuses_at_once(context: CheckoutContext, purchase: Purchase, payment: Paym
     ending.fail_attempt(context, purchase, "too_many_attempts", payment.provider_id, now)
 
 
-def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0) -> Any:
+def _believed(
+    self: SimulatedProvider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0
+) -> Any:
     """A search that lags is believed."""
     return _search(self, *named, now=now, provider_id=provider_id)
 
@@ -131,8 +133,8 @@ def _believed(self: Provider, *named: Any, now: Instant, provider_id: str | None
     [
         (capture, "_ensure_unchanged", _looks_not, False),
         (capture, "_refuse_attempt", _refuses_at_once, True),
-        (Provider, "_search", _believed, False),
-        (Provider, "_search", _believed, True),
+        (SimulatedProvider, "_search", _believed, False),
+        (SimulatedProvider, "_search", _believed, True),
     ],
     ids=[
         "a capture that does not look again",

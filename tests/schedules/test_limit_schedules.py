@@ -40,7 +40,7 @@ from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS, Stage
+from tests.schedules.stage import FAULT_CLASSES, Simulator
 from tests.schedules.table import Table
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class World:
     """Plenty of units of one drop, purchases of one buyer, and the limit that must hold after every write."""
 
     def __init__(self, seed: int) -> None:
-        self.stage = Stage(seed, self.check)
+        self.stage = Simulator(seed, self.check)
         self.random = Random(seed)
         self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
         drop = Drop(
@@ -148,12 +148,12 @@ class World:
     def rest(self) -> None:
         """All is quiet, attempts have ended, holds have lapsed: the room that orders leave is had, and not one more."""
         for pause in (61 * SECOND, 10_000 * SECOND):
-            self.stage.pass_time(pause)
+            self.stage.advance_clock(pause)
             for purchase in self.purchases():
                 if purchase.state is PurchaseState.PLACED:
                     self.checkout.process_payment(purchase.id, purchase.attempt, self.stage.now)
         room = LIMIT - self.placed()
-        self.stage.happened["room left" if room else "no room left"] += 1
+        self.stage.events_seen["room left" if room else "no room left"] += 1
         for late in range(room + 1):
             answer = self.complete(self.checkout, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
             assert (answer.purchase.state is PurchaseState.PLACED) == (late < room)
@@ -167,15 +167,15 @@ def play(seed: int, faults: str) -> Counter[str]:
     world = World(seed)
     for act in range(ACTS):
         for window in range(3):
-            world.stage.actor(world.buyer(f"a{act}w{window}"), FAULTS[faults])
-        world.stage.play(LEAPS)
-        world.stage.pass_time(world.random.choice(PAUSES))
+            world.stage.add_process(world.buyer(f"a{act}w{window}"), FAULT_CLASSES[faults])
+        world.stage.run(LEAPS)
+        world.stage.advance_clock(world.random.choice(PAUSES))
     world.rest()
-    return world.stage.happened
+    return world.stage.events_seen
 
 
 @parametrize_seeds(40)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:

@@ -21,7 +21,7 @@ from chalicelib.checkout.refund import record_external_refund
 from chalicelib.checkout.till import CheckoutContext
 from tests.schedules.money import TOKENS, MoneyScript, MoneyWorld
 from tests.schedules.search import ScheduleSearch
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 SCRIPT_COUNT = int(os.environ.get("LIVEDROP_SCHEDULES", "240"))
 PARTS = 2
@@ -58,7 +58,7 @@ _provider = st.one_of(
 SCRIPTS = st.builds(
     MoneyScript,
     seed=st.integers(0, 2**32),
-    faults=st.sampled_from(sorted(FAULTS, reverse=True)),
+    faults=st.sampled_from(sorted(FAULT_CLASSES, reverse=True)),
     channel=st.sampled_from(["own", "market", "own", "own"]),
     buyers=st.tuples(_steps, _steps),
     operator=st.lists(_operator, min_size=2, max_size=6).map(_flat),

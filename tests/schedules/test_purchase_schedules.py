@@ -15,7 +15,7 @@ from chalicelib.discounts import AppliedDiscount
 from chalicelib.stock import RevertedToHold, Stock
 from tests.schedules.buyers import World
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 LEAPS = (1_000, 4_000, 40_000, 61_000)
 
@@ -24,24 +24,24 @@ def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob",
     """One name twice: a buyer whose requests are all sent twice."""
     world = World(seed)
     for name in buyers:
-        world.stage.actor(world.buyer(name), FAULTS[faults])
+        world.stage.add_process(world.buyer(name), FAULT_CLASSES[faults])
     for _ in range(2):
-        world.stage.actor(world.worker(), FAULTS[faults])
+        world.stage.add_process(world.worker(), FAULT_CLASSES[faults])
     if seed // 8 % 2:
-        world.stage.actor(world.operator(), FAULTS[faults])
-    world.stage.play(LEAPS)
+        world.stage.add_process(world.operator(), FAULT_CLASSES[faults])
+    world.stage.run(LEAPS)
     world.judge()
     assert len(world.ids) <= len(set(buyers)), "two purchases of one request"
     for what in ("change", "pay", "cancel"):
-        world.stage.happened[f"{what} answered twice"] += any(
+        world.stage.events_seen[f"{what} answered twice"] += any(
             what in key and answers > 1 for key, answers in world.answers.items()
         )
-    world.stage.happened["create answered twice"] += any(world.answers[name] > 1 for name in buyers)
-    return world.stage.happened
+    world.stage.events_seen["create answered twice"] += any(world.answers[name] > 1 for name in buyers)
+    return world.stage.events_seen
 
 
 @parametrize_seeds(40)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_no_schedule_charges_without_goods_or_strands_anything(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:

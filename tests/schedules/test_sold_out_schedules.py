@@ -17,7 +17,7 @@ from chalicelib.stock import HoldRef, OrderRef, Stock, Taken, hold_id
 from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import LAYOUT, Buckets
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 FAILS = (BotoCoreError, LivedropError)
 
@@ -45,8 +45,8 @@ class Swinging(Buckets):
             answer = stock.take(LAYOUT, hold, 1, until, None, now=self.stage.now)
             if isinstance(answer, Taken):
                 return answer.hold
-            self.stage.pass_time(500)
-            self.stage.let_others()
+            self.stage.advance_clock(500)
+            self.stage.yield_to_others()
 
     def bought(self, stock: Stock, hold: HoldRef) -> OrderRef:
         order = OrderRef(f"order-{self.turns:03d}", 1)
@@ -61,7 +61,7 @@ class Swinging(Buckets):
             assert stock.restock(LAYOUT, hold, order, 1, 0)
             self.sold.append((self.held, self.bought(stock, self.held)))
             self.held = self.held_somewhere(stock)
-            self.stage.happened["sales undone"] += 1
+            self.stage.events_seen["sales undone"] += 1
 
     def asks(self, name: str) -> Callable[[], None]:
         """Somebody who would like a unit, and gives it back at once; refusals rest on what is read for them."""
@@ -71,11 +71,11 @@ class Swinging(Buckets):
             for turn in range(4):
                 try:
                     answer = self.take(stock, hold_id(f"{name}{self.seed}", "d", turn, 1))
-                    self.stage.happened[type(answer).__name__] += 1
+                    self.stage.events_seen[type(answer).__name__] += 1
                     if isinstance(answer, Taken):
                         stock.release(LAYOUT, answer.hold)
                 except FAILS:
-                    self.stage.let_others(self.random.randrange(4))
+                    self.stage.yield_to_others(self.random.randrange(4))
 
         return play
 
@@ -88,22 +88,22 @@ class Swinging(Buckets):
             except FAILS:
                 continue
             assert not told.sold_out, "summed up as sold out, and never was"
-            self.stage.happened["summaries"] += 1
+            self.stage.events_seen["summaries"] += 1
 
 
 def play(seed: int, faults: str) -> Mapping[str, int]:
     world = Swinging(seed)
-    world.stage.actor(world.swings)
+    world.stage.add_process(world.swings)
     for name in ("ada", "bob"):
-        world.stage.actor(world.asks(name), FAULTS[faults])
+        world.stage.add_process(world.asks(name), FAULT_CLASSES[faults])
     for _ in range(2):
-        world.stage.actor(world.refreshes, FAULTS[faults])
-    world.stage.play()
-    return world.stage.happened
+        world.stage.add_process(world.refreshes, FAULT_CLASSES[faults])
+    world.stage.run()
+    return world.stage.events_seen
 
 
 @parametrize_seeds(40)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_what_was_never_sold_out_is_never_told_so(search: ScheduleSearch, faults: str, seeds: range) -> None:
     met = ["sales undone", "summaries", "Taken", "AllHeld"]
     search.expect_invariants_hold(

@@ -14,7 +14,7 @@ from chalicelib.stock import OrderRef, Stock, Taken, hold_id, live
 from chalicelib.stock.store import StockStore
 from tests.schedules.buckets import LAYOUT, Buckets
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS, Actor
+from tests.schedules.stage import FAULT_CLASSES, SimulatedProcess
 
 
 class Watched(Buckets):
@@ -27,18 +27,18 @@ class Watched(Buckets):
                 LAYOUT, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.stage.now
             )
             if isinstance(answer, Taken):
-                self.stage.happened["taken"] += 1
+                self.stage.events_seen["taken"] += 1
                 if self.random.random() < 0.7:
                     self.stock.release(LAYOUT, answer.hold)
                 else:
                     self.stock.commit(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
 
-    def refreshes(self, buyer: Actor, *, afterwards: bool) -> Callable[[], None]:
+    def refreshes(self, buyer: SimulatedProcess, *, afterwards: bool) -> Callable[[], None]:
         stock = self.process()
 
         def play() -> None:
             while afterwards and not buyer.done:
-                self.stage.let_others()
+                self.stage.yield_to_others()
             while True:
                 try:
                     stock.refresh(LAYOUT, self.stage.now)
@@ -73,19 +73,19 @@ class Streamed(Watched):
 
     def at_rest(self, faults: str, rivals: Iterable[int]) -> Mapping[str, int]:
         for home in rivals:
-            self.stage.actor(self.is_refused(home), FAULTS[faults])
-        self.stage.play()
+            self.stage.add_process(self.is_refused(home), FAULT_CLASSES[faults])
+        self.stage.run()
         assert not self.told
         self.is_told()
-        return self.stage.happened
+        return self.stage.events_seen
 
-    def reads_the_stream(self, buyer: Actor | None) -> Callable[[], None]:
+    def reads_the_stream(self, buyer: SimulatedProcess | None) -> Callable[[], None]:
         stock = self.process()
 
         def play() -> None:
             while self.told or not (buyer is None or buyer.done):
                 if not self.told:
-                    self.stage.let_others()
+                    self.stage.yield_to_others()
                     continue
                 changes = self.told.pop(0)
                 while True:
@@ -93,7 +93,7 @@ class Streamed(Watched):
                         stock.refresh(LAYOUT, self.stage.now, changes)
                     except ReadTimeoutError:
                         continue
-                    self.stage.happened["told of a change"] += 1
+                    self.stage.events_seen["told of a change"] += 1
                     break
 
         return play
@@ -112,9 +112,9 @@ class Streamed(Watched):
 def play_segments(seed: int, faults: str) -> Mapping[str, int]:
     """Readers of the stream while there is a buyer, and some who make the summary for themselves."""
     world = Streamed(seed)
-    buyer = world.stage.actor(world.buys)
+    buyer = world.stage.add_process(world.buys)
     for _ in range(3):
-        world.stage.actor(world.reads_the_stream(buyer), FAULTS[faults])
+        world.stage.add_process(world.reads_the_stream(buyer), FAULT_CLASSES[faults])
     return world.at_rest(faults, rivals=[world.random.randrange(LAYOUT.homes) for _ in range(4)])
 
 
@@ -125,23 +125,23 @@ def play_one_change(seed: int, faults: str) -> Mapping[str, int]:
     answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.stage.now)
     assert isinstance(answer, Taken)
     world.streams()
-    world.stage.actor(world.reads_the_stream(None), FAULTS[faults])
+    world.stage.add_process(world.reads_the_stream(None), FAULT_CLASSES[faults])
     return world.at_rest(faults, rivals=[n for n in range(LAYOUT.homes) if n != answer.hold.bucket])
 
 
 def play(seed: int, faults: str) -> Mapping[str, int]:
     """Two refreshes or more while there is a buyer, and one for what the buyer did last."""
     world = Watched(seed)
-    buyer = world.stage.actor(world.buys)
+    buyer = world.stage.add_process(world.buys)
     for afterwards in (False, False, True):
-        world.stage.actor(world.refreshes(buyer, afterwards=afterwards), FAULTS[faults])
-    world.stage.play()
+        world.stage.add_process(world.refreshes(buyer, afterwards=afterwards), FAULT_CLASSES[faults])
+    world.stage.run()
     world.is_told()
-    return world.stage.happened
+    return world.stage.events_seen
 
 
 @parametrize_seeds(60)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_when_all_is_quiet_the_live_summary_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
     search.expect_invariants_hold(
         f"summaries at rest, {faults}", seeds, lambda seed: play(seed, faults), expected_events=["taken"]
@@ -155,7 +155,7 @@ def segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @parametrize_seeds(60)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 @pytest.mark.usefixtures("segments")
 def test_when_all_is_quiet_a_summary_of_segments_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
     fault_class = f"summaries of segments at rest, {faults}"

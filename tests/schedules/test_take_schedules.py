@@ -14,7 +14,7 @@ from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import LAYOUT, LEAPS, Buckets, Taker, TwoHolds
 from tests.schedules.refused import Refused
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import Faults
+from tests.schedules.stage import FaultRates
 
 
 class _Copies(NamedTuple):
@@ -22,18 +22,18 @@ class _Copies(NamedTuple):
 
     copies: int
     tries: int
-    faults: Faults
+    faults: FaultRates
 
 
 NOW_AND_THEN = (1_100,)
 """Leaps by which a process forgets what it saw, and holds live on."""
 
 CLASSES = {
-    "repeated and cut": _Copies(1, 4, Faults(cut=0.25)),
-    "doubled": _Copies(3, 1, Faults()),
-    "doubled and cut": _Copies(2, 4, Faults(cut=0.25)),
-    "doubled and late": _Copies(2, 4, Faults(late=0.15)),
-    "doubled, cut and late": _Copies(2, 4, Faults(cut=0.25, late=0.1)),
+    "repeated and cut": _Copies(1, 4, FaultRates(unanswered=0.25)),
+    "doubled": _Copies(3, 1, FaultRates()),
+    "doubled and cut": _Copies(2, 4, FaultRates(unanswered=0.25)),
+    "doubled and late": _Copies(2, 4, FaultRates(delayed_writes=0.15)),
+    "doubled, cut and late": _Copies(2, 4, FaultRates(unanswered=0.25, delayed_writes=0.1)),
 }
 
 
@@ -75,13 +75,13 @@ def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[i
     taker = refused_way(world, refused) if refused else world.take
     copies, tries, faults = CLASSES[fault_class]
     for _ in range(copies):
-        world.stage.actor(world.buyer(hold, taker, tries), faults)
+        world.stage.add_process(world.buyer(hold, taker, tries), faults)
     for name in ("ada", "bob"):
-        world.stage.actor(world.rival(name))
-    world.stage.play(leaps)
+        world.stage.add_process(world.rival(name))
+    world.stage.run(leaps)
     if len(world.places(hold)) > 1:
         raise TwoHolds(hold)
-    world.stage.happened["taken"] += len(world.places(hold))
+    world.stage.events_seen["taken"] += len(world.places(hold))
     return world
 
 
@@ -92,7 +92,7 @@ def test_no_schedule_gives_one_buyer_two_holds(
 ) -> None:
     def played(seed: int) -> Mapping[str, int]:
         notes.clear()
-        return play(seed, fault_class).stage.happened + notes
+        return play(seed, fault_class).stage.events_seen + notes
 
     search.expect_invariants_hold(f"take, {fault_class}", seeds, played, expected_events=["taken", *NOTED])
 
@@ -112,7 +112,7 @@ def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(
 def judged(seed: int) -> Counter[str]:
     world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=LEAPS)
     world.leave_nothing_stranded()
-    return world.stage.happened
+    return world.stage.events_seen
 
 
 def test_the_search_catches_notes_that_never_expire(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,27 +154,27 @@ def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
     world.rules.append(one_place)
     copies, tries, faults = list(CLASSES.values())[seed % len(CLASSES)]
     for _ in range(copies):
-        world.stage.actor(world.buyer(ids[3], taker, tries), faults)
+        world.stage.add_process(world.buyer(ids[3], taker, tries), faults)
     for name in ("ada", "bob"):
-        world.stage.actor(world.rival(name))
-    world.stage.play()
+        world.stage.add_process(world.rival(name))
+    world.stage.run()
     left = [bucket["h"][ids[3]]["q"] for bucket in world.buckets if bucket["h"].get(ids[3], {"q": 0})["q"]]
-    world.stage.happened["fewer taken"] += any(quantity < 3 for quantity in left)
-    world.stage.happened["all taken"] += 3 in left
+    world.stage.events_seen["fewer taken"] += any(quantity < 3 for quantity in left)
+    world.stage.events_seen["all taken"] += 3 in left
     return world
 
 
 @parametrize_seeds(80)
 def test_no_schedule_in_which_fewer_are_offered_gives_one_buyer_two_holds(search: ScheduleSearch, seeds: range) -> None:
     def played(seed: int) -> Mapping[str, int]:
-        return play_fewer(seed).stage.happened
+        return play_fewer(seed).stage.events_seen
 
     search.expect_invariants_hold("take, fewer offered", seeds, played, expected_events=["fewer taken", "all taken"])
 
 
 def test_the_search_catches_an_id_for_each_quantity(search: ScheduleSearch) -> None:
     def played(seed: int) -> Mapping[str, int]:
-        return play_fewer(seed, id_by_quantity=True).stage.happened
+        return play_fewer(seed, id_by_quantity=True).stage.events_seen
 
     search.expect_control_caught("an id for each quantity", 3_000, played)
 
@@ -185,7 +185,7 @@ def test_the_search_catches_the_ways_that_were_refused(search: ScheduleSearch, p
     """Each where it fails in the table of STOCK-REPORT §2: duplicates alone do not get past the purchase's decision."""
 
     def played(seed: int) -> Mapping[str, int]:
-        return play(seed, fault_class, protocol).stage.happened
+        return play(seed, fault_class, protocol).stage.events_seen
 
     if (protocol, fault_class) == ("the_purchase_decides", "doubled"):
         assert not any(search.violates_invariant(seed, played) for seed in range(100))
@@ -198,5 +198,5 @@ def test_the_search_catches_a_pointer_that_moves_without_a_fence(
 ) -> None:
     monkeypatch.setattr(take.Take, "_fence_bucket", lambda self: None)
     search.expect_control_caught(
-        "a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").stage.happened
+        "a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").stage.events_seen
     )

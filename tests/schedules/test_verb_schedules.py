@@ -31,7 +31,7 @@ from chalicelib.stock.bucket import Entry
 from chalicelib.stock.layout import home_of
 from tests.schedules.buckets import HOLD_SECONDS, LAYOUT, LEAPS, Buckets
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
-from tests.schedules.stage import FAULTS
+from tests.schedules.stage import FAULT_CLASSES
 
 ORDER = "order-abc"
 
@@ -71,16 +71,16 @@ class Owned(Buckets):
                     if step(stock):
                         return
                 except (ReadTimeoutError, WriteConflict):
-                    self.stage.let_others(self.random.randrange(4))
+                    self.stage.yield_to_others(self.random.randrange(4))
 
         return play
 
     def played(self, faults: str, steps: list[Callable[[Stock], bool]], leaps: tuple[int, ...]) -> None:
         for step in steps:
-            self.stage.actor(self.again(step), FAULTS[faults])
+            self.stage.add_process(self.again(step), FAULT_CLASSES[faults])
         for name in ("ada", "bob"):
-            self.stage.actor(self.rival(name))
-        self.stage.play(leaps)
+            self.stage.add_process(self.rival(name))
+        self.stage.run(leaps)
 
 
 class Epochs(Owned):
@@ -99,7 +99,7 @@ class Epochs(Owned):
     def attempt(self, order: OrderRef) -> Callable[[Stock], bool]:
         def step(stock: Stock) -> bool:
             answer = stock.commit(LAYOUT, self.ref, 1, order)
-            self.stage.happened[f"sell: {type(answer).__name__}"] += 1
+            self.stage.events_seen[f"sell: {type(answer).__name__}"] += 1
             if answer == Committed(1) and self.random.random() < 0.4:
                 return True
             again = stock.revert_to_hold(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
@@ -117,7 +117,7 @@ def play_epochs(seed: int, faults: str) -> Mapping[str, int]:
     world.ended = set()
     world.played(faults, [world.attempt(OrderRef(ORDER, epoch)) for epoch in (1, 1, 2)], LEAPS)
     world.leave_nothing_stranded()
-    return world.stage.happened
+    return world.stage.events_seen
 
 
 class Returns(Owned):
@@ -160,7 +160,7 @@ def play_returns(seed: int, faults: str) -> Mapping[str, int]:
     step(world.stock)
     assert world.entry()["q"] == world.least == (0 if len(world.asked) == 2 else 1)
     world.leave_nothing_stranded()
-    return world.stage.happened
+    return world.stage.events_seen
 
 
 class Dead(Owned):
@@ -180,7 +180,7 @@ class Dead(Owned):
             stock.release(LAYOUT, self.ref)
         if not stock.mark_dead(LAYOUT, self.hold):
             return False
-        self.stage.happened["dead at home" if len(self.marks()) == 1 else "dead at home and away"] += 1
+        self.stage.events_seen["dead at home" if len(self.marks()) == 1 else "dead at home and away"] += 1
         self.marked = True
         return True
 
@@ -192,7 +192,7 @@ def play_dead(seed: int, faults: str) -> Mapping[str, int]:
     world = Dead(seed)
     world.played(faults, [world.take_again, world.take_again, world.bury, world.bury], LEAPS)
     world.leave_nothing_stranded()
-    return world.stage.happened
+    return world.stage.events_seen
 
 
 PLAYS = {"sell and hold again": play_epochs, "shrink and return": play_returns, "mark dead": play_dead}
@@ -204,7 +204,7 @@ MET = {
 
 
 @parametrize_seeds(40)
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
 @pytest.mark.parametrize("verb", PLAYS)
 def test_no_schedule_breaks_what_a_verb_promises(search: ScheduleSearch, verb: str, faults: str, seeds: range) -> None:
     search.expect_invariants_hold(
