@@ -22,7 +22,7 @@ from chalicelib.stock import Committed, OrderRef, SoldOut, Stock, Summary, Taken
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
-from tests.schedules.buckets import LAYOUT, Buckets
+from tests.schedules.buckets import LAYOUT, StockWorld
 from tests.schedules.search import ScheduleRunner, ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
@@ -33,7 +33,7 @@ FAILS = (BotoCoreError, LivedropError)
 CHANGES = {"more": 2, "less": -2, "few": -1}
 
 
-class Drop(Buckets):
+class Drop(StockWorld):
     """Buyers take, release, sell and let lapse; beside them goes on what ``company`` names."""
 
     def __init__(self, seed: int, company: tuple[str, ...]) -> None:
@@ -43,7 +43,7 @@ class Drop(Buckets):
         self.sold: dict[str, tuple[int, OrderRef]] = {}
         self.returned: set[str] = set()
         self.moved: dict[str, int] = {}
-        self.rules += [self.what_is_sold_stays_sold, self.count_sweeps]
+        self.invariants += [self.what_is_sold_stays_sold, self.count_sweeps]
         if "plans" in company:
             self.allowed_sizes = range(self.size - 3, self.size + 3)
             self.record()
@@ -65,19 +65,19 @@ class Drop(Buckets):
             first_stock=self.size,
         )
         item = {"pk": "DROP#d", "sk": "DROP", **record.model_dump()}
-        self.stage.table.put_item(
+        self.simulator.table.put_item(
             TableName="commerce", Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
         )
 
     def what_is_sold_stays_sold(self) -> None:
         for hold, (quantity, order) in self.sold.items():
-            (place,) = self.places(hold)
+            (place,) = self.buckets_holding(hold)
             assert self.buckets[place]["h"][hold] == {"q": quantity, "o": str(order)}
 
     def count_sweeps(self) -> None:
         standing = {(n, hold) for n, bucket in enumerate(self.buckets) for hold, e in bucket["h"].items() if "f" in e}
         gone = [hold for number, hold in self.pointers - standing if hold not in self.buckets[number]["h"]]
-        self.stage.events_seen["pointers swept"] += len(gone)
+        self.simulator.events_seen["pointers swept"] += len(gone)
         self.pointers = standing
 
     def random_summary(self) -> Summary | None:
@@ -89,19 +89,19 @@ class Drop(Buckets):
             try:
                 return step()
             except FAILS:
-                self.stage.yield_to_others(self.random.randrange(4))
+                self.simulator.yield_to_others(self.random.randrange(4))
         return None
 
     def shopper(self, name: str, turns: int) -> Callable[[], None]:
         """Takes, then sells, gives back, or lets it lapse. Twins have one name: each step is theirs together."""
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             for turn in range(turns):
                 quantity = (2, 3, 2)[turn] if "raking" in self.company else 1
                 hold, order = hold_id(name, "d", turn, quantity), OrderRef(f"{name}-{turn}".ljust(9, "-"), 1)
                 answer = self.tried(partial(self.take, stock, hold, quantity))
-                self.stage.events_seen[f"{type(answer).__name__}"] += 1
+                self.simulator.events_seen[f"{type(answer).__name__}"] += 1
                 if not isinstance(answer, Taken):
                     continue
                 what = (self.seed + turn) % 8  # the same for twins
@@ -125,13 +125,13 @@ class Drop(Buckets):
         self.returned.add(taken.hold.id)
         self.sold.pop(taken.hold.id, None)
         units = taken.hold.quantity
-        self.stage.events_seen["returned"] += bool(
+        self.simulator.events_seen["returned"] += bool(
             self.tried(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0))
         )
 
     def planner(self) -> Callable[[], None]:
         """Repeats changes of stock until each is answered; twins do the same ones."""
-        shows = Shows(self.stage.client, "commerce", self.process(), 30)
+        shows = Shows(self.simulator.client, "commerce", self.new_stock(), 30)
 
         def play() -> None:
             for key in sorted(CHANGES, key=lambda key: hold_id(key, "d", self.seed, 1)):
@@ -140,17 +140,17 @@ class Drop(Buckets):
         return play
 
     def change(self, shows: Shows, key: str) -> None:
-        answer = shows.adjust_stock("d", CHANGES[key], key, "ann", self.stage.now)
+        answer = shows.adjust_stock("d", CHANGES[key], key, "ann", self.simulator.now)
         assert self.moved.setdefault(key, answer.moved) == answer.moved
 
     def refresher(self) -> Callable[[], None]:
         """The stream's function, delivered again and again."""
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             for _ in range(4):
-                self.stage.events_seen["summaries"] += (
-                    self.tried(lambda: stock.refresh(LAYOUT, self.stage.now)) is not None
+                self.simulator.events_seen["summaries"] += (
+                    self.tried(lambda: stock.refresh(LAYOUT, self.simulator.now)) is not None
                 )
 
         return play
@@ -158,13 +158,13 @@ class Drop(Buckets):
     def settle(self) -> None:
         """What was not answered is repeated, with nothing failing any more; then everything adds up."""
         if "plans" in self.company:
-            shows = Shows(self.stage.client, "commerce", self.process(), 30)
+            shows = Shows(self.simulator.client, "commerce", self.new_stock(), 30)
             for key in CHANGES:
                 self.change(shows, key)
-            record = self.stage.table.items["commerce", "DROP#d", "DROP"]
+            record = self.simulator.table.items["commerce", "DROP#d", "DROP"]
             assert "pending" not in record
             assert record["stock"] == self.size == sum(self.sizes) + sum(self.moved.values())
-        assert self.stock.audit(LAYOUT, self.size, self.stage.now).mismatches == ()
+        assert self.stock.audit(LAYOUT, self.size, self.simulator.now).mismatches == ()
 
 
 def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
@@ -172,21 +172,21 @@ def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
     world = Drop(seed, company)
     for cast in (("ada", "ada", "bob", "cy"), ("ada", "dee", "dee")):
         for name in cast:
-            world.stage.add_process(world.shopper(name, 3), FAULT_CLASSES[faults])
+            world.simulator.add_process(world.shopper(name, 3), FAULT_CLASSES[faults])
         for _ in range(2):
             if "plans" in company:
-                world.stage.add_process(world.planner(), FAULT_CLASSES[faults])
+                world.simulator.add_process(world.planner(), FAULT_CLASSES[faults])
             if "summaries" in company:
-                world.stage.add_process(world.refresher(), FAULT_CLASSES[faults])
-        world.stage.run(LEAPS)
-        world.stage.advance_clock(world.random.choice(PAUSES))
+                world.simulator.add_process(world.refresher(), FAULT_CLASSES[faults])
+        world.simulator.run(LEAPS)
+        world.simulator.advance_clock(world.random.choice(PAUSES))
     world.settle()
-    happened = world.stage.events_seen
+    happened = world.simulator.events_seen
     happened["raked"] += any(bucket.get("m") for bucket in world.buckets)
     happened["sold"] += len(world.sold)
     for key, moved in world.moved.items():
         happened[f"stock {key}: {moved}"] += 1
-    world.leave_nothing_stranded()
+    world.assert_nothing_stranded()
     return happened
 
 

@@ -15,14 +15,14 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.errors import LivedropError
 from chalicelib.stock import HoldRef, OrderRef, Stock, Taken, hold_id
 from chalicelib.stock.live import Summaries
-from tests.schedules.buckets import LAYOUT, Buckets
+from tests.schedules.buckets import LAYOUT, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
 FAILS = (BotoCoreError, LivedropError)
 
 
-class Swinging(Buckets):
+class Swinging(StockWorld):
     """Three units, one in each bucket: two are sold, and one is held by whoever buys next."""
 
     def __init__(self, seed: int) -> None:
@@ -31,8 +31,8 @@ class Swinging(Buckets):
         held = [self.held_somewhere(self.stock) for _ in range(3)]
         self.sold = [(one, self.bought(self.stock, one)) for one in held[:2]]
         self.held = held[2]
-        self.stock.refresh(LAYOUT, self.stage.now)
-        self.rules.append(self.one_is_not_sold)
+        self.stock.refresh(LAYOUT, self.simulator.now)
+        self.invariants.append(self.one_is_not_sold)
 
     def one_is_not_sold(self) -> None:
         assert not self.all_sold, "the play itself is wrong"
@@ -42,11 +42,11 @@ class Swinging(Buckets):
         self.turns += 1
         hold, until = hold_id(f"eve{self.seed}", "d", self.turns, 1), self.seconds + 900
         while True:
-            answer = stock.take(LAYOUT, hold, 1, until, None, now=self.stage.now)
+            answer = stock.take(LAYOUT, hold, 1, until, None, now=self.simulator.now)
             if isinstance(answer, Taken):
                 return answer.hold
-            self.stage.advance_clock(500)
-            self.stage.yield_to_others()
+            self.simulator.advance_clock(500)
+            self.simulator.yield_to_others()
 
     def bought(self, stock: Stock, hold: HoldRef) -> OrderRef:
         order = OrderRef(f"order-{self.turns:03d}", 1)
@@ -55,51 +55,51 @@ class Swinging(Buckets):
 
     def swings(self) -> None:
         """Gives back what was sold first, then buys what is held, then holds what was given back."""
-        stock = self.process()
+        stock = self.new_stock()
         for _ in range(6):
             hold, order = self.sold.pop(self.random.randrange(2))
             assert stock.restock(LAYOUT, hold, order, 1, 0)
             self.sold.append((self.held, self.bought(stock, self.held)))
             self.held = self.held_somewhere(stock)
-            self.stage.events_seen["sales undone"] += 1
+            self.simulator.events_seen["sales undone"] += 1
 
     def asks(self, name: str) -> Callable[[], None]:
         """Somebody who would like a unit, and gives it back at once; refusals rest on what is read for them."""
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             for turn in range(4):
                 try:
                     answer = self.take(stock, hold_id(f"{name}{self.seed}", "d", turn, 1))
-                    self.stage.events_seen[type(answer).__name__] += 1
+                    self.simulator.events_seen[type(answer).__name__] += 1
                     if isinstance(answer, Taken):
                         stock.release(LAYOUT, answer.hold)
                 except FAILS:
-                    self.stage.yield_to_others(self.random.randrange(4))
+                    self.simulator.yield_to_others(self.random.randrange(4))
 
         return play
 
     def refreshes(self) -> None:
         """The stream's function."""
-        stock = self.process()
+        stock = self.new_stock()
         for _ in range(8):
             try:
-                told = stock.refresh(LAYOUT, self.stage.now)
+                told = stock.refresh(LAYOUT, self.simulator.now)
             except FAILS:
                 continue
             assert not told.sold_out, "summed up as sold out, and never was"
-            self.stage.events_seen["summaries"] += 1
+            self.simulator.events_seen["summaries"] += 1
 
 
 def play(seed: int, faults: str) -> Mapping[str, int]:
     world = Swinging(seed)
-    world.stage.add_process(world.swings)
+    world.simulator.add_process(world.swings)
     for name in ("ada", "bob"):
-        world.stage.add_process(world.asks(name), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.asks(name), FAULT_CLASSES[faults])
     for _ in range(2):
-        world.stage.add_process(world.refreshes, FAULT_CLASSES[faults])
-    world.stage.run()
-    return world.stage.events_seen
+        world.simulator.add_process(world.refreshes, FAULT_CLASSES[faults])
+    world.simulator.run()
+    return world.simulator.events_seen
 
 
 @parametrize_seeds(40)

@@ -12,36 +12,36 @@ from botocore.exceptions import ReadTimeoutError
 from chalicelib.aws import to_item
 from chalicelib.stock import OrderRef, Stock, Taken, hold_id, live
 from chalicelib.stock.store import StockStore
-from tests.schedules.buckets import LAYOUT, Buckets
+from tests.schedules.buckets import LAYOUT, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES, SimulatedProcess
 
 
-class Watched(Buckets):
+class Watched(StockWorld):
     """One buyer, and refreshes as the stream's function makes them: each delivered again until it gets through."""
 
     def buys(self) -> None:
         """Takes, then gives back or buys: what one refresh saw is soon over, and may soon be so again."""
         for turn in range(3):
             answer = self.stock.take(
-                LAYOUT, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.stage.now
+                LAYOUT, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.simulator.now
             )
             if isinstance(answer, Taken):
-                self.stage.events_seen["taken"] += 1
+                self.simulator.events_seen["taken"] += 1
                 if self.random.random() < 0.7:
                     self.stock.release(LAYOUT, answer.hold)
                 else:
                     self.stock.commit(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
 
     def refreshes(self, buyer: SimulatedProcess, *, afterwards: bool) -> Callable[[], None]:
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             while afterwards and not buyer.done:
-                self.stage.yield_to_others()
+                self.simulator.yield_to_others()
             while True:
                 try:
-                    stock.refresh(LAYOUT, self.stage.now)
+                    stock.refresh(LAYOUT, self.simulator.now)
                 except ReadTimeoutError:
                     continue
                 if buyer.done:
@@ -53,7 +53,7 @@ class Watched(Buckets):
         told = self.stock.summary("d")
         assert told is not None
         held = sum(entry["q"] for bucket in self.buckets for entry in bucket["h"].values() if "u" in entry)
-        true = (self.size, self.unsold() - held, held, self.size - self.unsold())
+        true = (self.size, self.unsold_units() - held, held, self.size - self.unsold_units())
         assert (told.size, told.available, told.held, told.sold) == true, "the live summary is not true"
 
 
@@ -63,48 +63,48 @@ class Streamed(Watched):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.told: list[dict[int, int]] = []
-        self.rules.append(self.streams)
+        self.invariants.append(self.streams)
         self.streamed = self.buckets
 
     def streams(self) -> None:
         """What changed since the last write comes to the stream."""
         before, self.streamed = self.streamed, self.buckets
-        self.told += [{n: self.stage.now} for n, bucket in enumerate(self.buckets) if bucket != before[n]]
+        self.told += [{n: self.simulator.now} for n, bucket in enumerate(self.buckets) if bucket != before[n]]
 
     def at_rest(self, faults: str, rivals: Iterable[int]) -> Mapping[str, int]:
         for home in rivals:
-            self.stage.add_process(self.is_refused(home), FAULT_CLASSES[faults])
-        self.stage.run()
+            self.simulator.add_process(self.is_refused(home), FAULT_CLASSES[faults])
+        self.simulator.run()
         assert not self.told
         self.is_told()
-        return self.stage.events_seen
+        return self.simulator.events_seen
 
     def reads_the_stream(self, buyer: SimulatedProcess | None) -> Callable[[], None]:
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             while self.told or not (buyer is None or buyer.done):
                 if not self.told:
-                    self.stage.yield_to_others()
+                    self.simulator.yield_to_others()
                     continue
                 changes = self.told.pop(0)
                 while True:
                     try:
-                        stock.refresh(LAYOUT, self.stage.now, changes)
+                        stock.refresh(LAYOUT, self.simulator.now, changes)
                     except ReadTimeoutError:
                         continue
-                    self.stage.events_seen["told of a change"] += 1
+                    self.simulator.events_seen["told of a change"] += 1
                     break
 
         return play
 
     def is_refused(self, home: int) -> Callable[[], None]:
         """Somebody's refusal makes the summary anew from the segment of his home, and from what is known of others."""
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             with suppress(ReadTimeoutError):
-                stock.refresh(LAYOUT, self.stage.now, {home: self.stage.now})
+                stock.refresh(LAYOUT, self.simulator.now, {home: self.simulator.now})
 
         return play
 
@@ -112,9 +112,9 @@ class Streamed(Watched):
 def play_segments(seed: int, faults: str) -> Mapping[str, int]:
     """Readers of the stream while there is a buyer, and some who make the summary for themselves."""
     world = Streamed(seed)
-    buyer = world.stage.add_process(world.buys)
+    buyer = world.simulator.add_process(world.buys)
     for _ in range(3):
-        world.stage.add_process(world.reads_the_stream(buyer), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.reads_the_stream(buyer), FAULT_CLASSES[faults])
     return world.at_rest(faults, rivals=[world.random.randrange(LAYOUT.homes) for _ in range(4)])
 
 
@@ -122,22 +122,22 @@ def play_one_change(seed: int, faults: str) -> Mapping[str, int]:
     """A hold is all there is to tell, to one reader; two others make the summary from other segments meanwhile."""
     world = Streamed(seed)
     hold = hold_id(f"eve{seed}", "d", 1, 1)
-    answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.stage.now)
+    answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.simulator.now)
     assert isinstance(answer, Taken)
     world.streams()
-    world.stage.add_process(world.reads_the_stream(None), FAULT_CLASSES[faults])
+    world.simulator.add_process(world.reads_the_stream(None), FAULT_CLASSES[faults])
     return world.at_rest(faults, rivals=[n for n in range(LAYOUT.homes) if n != answer.hold.bucket])
 
 
 def play(seed: int, faults: str) -> Mapping[str, int]:
     """Two refreshes or more while there is a buyer, and one for what the buyer did last."""
     world = Watched(seed)
-    buyer = world.stage.add_process(world.buys)
+    buyer = world.simulator.add_process(world.buys)
     for afterwards in (False, False, True):
-        world.stage.add_process(world.refreshes(buyer, afterwards=afterwards), FAULT_CLASSES[faults])
-    world.stage.run()
+        world.simulator.add_process(world.refreshes(buyer, afterwards=afterwards), FAULT_CLASSES[faults])
+    world.simulator.run()
     world.is_told()
-    return world.stage.events_seen
+    return world.simulator.events_seen
 
 
 @parametrize_seeds(60)
@@ -209,9 +209,9 @@ def test_a_slow_refresh_puts_no_older_sums_over_what_a_later_one_found() -> None
     def meanwhile() -> None:
         assert isinstance(taken, Taken)
         world.stock.release(LAYOUT, taken.hold)
-        assert world.stock.refresh(LAYOUT, world.stage.now).held == 0
+        assert world.stock.refresh(LAYOUT, world.simulator.now).held == 0
 
-    taken = world.stock.take(LAYOUT, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.stage.now)
-    slow: Any = _Slow(world.stage.client, meanwhile)
-    Stock(slow, "stock", "commerce").refresh(LAYOUT, world.stage.now)
+    taken = world.stock.take(LAYOUT, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.simulator.now)
+    slow: Any = _Slow(world.simulator.client, meanwhile)
+    Stock(slow, "stock", "commerce").refresh(LAYOUT, world.simulator.now)
     world.is_told()

@@ -11,7 +11,7 @@ import pytest
 from chalicelib.instants import Instant
 from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeResult, hold_id, take
 from chalicelib.stock.live import Summaries
-from tests.schedules.buckets import LAYOUT, LEAPS, Buckets, Taker, TwoHolds
+from tests.schedules.buckets import CLOCK_JUMPS, LAYOUT, HoldInTwoBuckets, StockWorld, TakeFunction
 from tests.schedules.refused import Refused
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FaultRates
@@ -55,33 +55,33 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 NOTED = ("buckets left alone", "notes that expired")
 
 
-def refused_way(world: Buckets, protocol: str) -> Taker:
+def refused_way(world: StockWorld, protocol: str) -> TakeFunction:
     """A control: what is believed open is asked in that order."""
 
     def taker(stock: Stock, hold: str) -> TakeResult:
-        believed = (world.believed() or stock.refresh(LAYOUT, world.stage.now)).open_buckets
-        one = Refused(world.stage.client, stock, LAYOUT)
-        answer: TakeResult = getattr(one, protocol)(hold, believed, world.stage.now)
+        believed = (world.random_summary() or stock.refresh(LAYOUT, world.simulator.now)).open_buckets
+        one = Refused(world.simulator.client, stock, LAYOUT)
+        answer: TakeResult = getattr(one, protocol)(hold, believed, world.simulator.now)
         return answer
 
     return taker
 
 
-def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[int, ...] = NOW_AND_THEN) -> Buckets:
+def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[int, ...] = NOW_AND_THEN) -> StockWorld:
     """Copies of one request, and two rivals. The purchase's decision falls last, so that way is judged at rest."""
-    world = Buckets(seed)
-    world.one_place = refused != "the_purchase_decides"
+    world = StockWorld(seed)
+    world.one_bucket_per_hold = refused != "the_purchase_decides"
     hold = hold_id(f"purchase{seed}", "d", 1, 1)
     taker = refused_way(world, refused) if refused else world.take
     copies, tries, faults = CLASSES[fault_class]
     for _ in range(copies):
-        world.stage.add_process(world.buyer(hold, taker, tries), faults)
+        world.simulator.add_process(world.buyer_process(hold, taker, tries), faults)
     for name in ("ada", "bob"):
-        world.stage.add_process(world.rival(name))
-    world.stage.run(leaps)
-    if len(world.places(hold)) > 1:
-        raise TwoHolds(hold)
-    world.stage.events_seen["taken"] += len(world.places(hold))
+        world.simulator.add_process(world.rival_process(name))
+    world.simulator.run(leaps)
+    if len(world.buckets_holding(hold)) > 1:
+        raise HoldInTwoBuckets(hold)
+    world.simulator.events_seen["taken"] += len(world.buckets_holding(hold))
     return world
 
 
@@ -92,7 +92,7 @@ def test_no_schedule_gives_one_buyer_two_holds(
 ) -> None:
     def played(seed: int) -> Mapping[str, int]:
         notes.clear()
-        return play(seed, fault_class).stage.events_seen + notes
+        return play(seed, fault_class).simulator.events_seen + notes
 
     search.expect_invariants_hold(f"take, {fault_class}", seeds, played, expected_events=["taken", *NOTED])
 
@@ -110,9 +110,9 @@ def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(
 
 
 def judged(seed: int) -> Counter[str]:
-    world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=LEAPS)
-    world.leave_nothing_stranded()
-    return world.stage.events_seen
+    world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=CLOCK_JUMPS)
+    world.assert_nothing_stranded()
+    return world.simulator.events_seen
 
 
 def test_the_search_catches_notes_that_never_expire(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +135,9 @@ def test_the_search_catches_sold_out_told_for_what_is_noted(
     search.expect_control_caught("sold out told for what is noted", 500, judged)
 
 
-def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
+def play_fewer(seed: int, *, id_by_quantity: bool = False) -> StockWorld:
     """Copies of one request for three units, which takes fewer where it is offered fewer: the hold ids it may use."""
-    world = Buckets(seed, sizes=(1, 2, 3))
+    world = StockWorld(seed, sizes=(1, 2, 3))
     ids = {quantity: hold_id(f"purchase{seed}", "d", 1, quantity if id_by_quantity else 3) for quantity in (1, 2, 3)}
 
     def taker(stock: Stock, _: str) -> TakeResult:
@@ -148,33 +148,33 @@ def play_fewer(seed: int, *, id_by_quantity: bool = False) -> Buckets:
         return answer
 
     def one_place() -> None:
-        if sum(len(world.places(hold)) for hold in set(ids.values())) > 1:
-            raise TwoHolds(ids[3])
+        if sum(len(world.buckets_holding(hold)) for hold in set(ids.values())) > 1:
+            raise HoldInTwoBuckets(ids[3])
 
-    world.rules.append(one_place)
+    world.invariants.append(one_place)
     copies, tries, faults = list(CLASSES.values())[seed % len(CLASSES)]
     for _ in range(copies):
-        world.stage.add_process(world.buyer(ids[3], taker, tries), faults)
+        world.simulator.add_process(world.buyer_process(ids[3], taker, tries), faults)
     for name in ("ada", "bob"):
-        world.stage.add_process(world.rival(name))
-    world.stage.run()
+        world.simulator.add_process(world.rival_process(name))
+    world.simulator.run()
     left = [bucket["h"][ids[3]]["q"] for bucket in world.buckets if bucket["h"].get(ids[3], {"q": 0})["q"]]
-    world.stage.events_seen["fewer taken"] += any(quantity < 3 for quantity in left)
-    world.stage.events_seen["all taken"] += 3 in left
+    world.simulator.events_seen["fewer taken"] += any(quantity < 3 for quantity in left)
+    world.simulator.events_seen["all taken"] += 3 in left
     return world
 
 
 @parametrize_seeds(80)
 def test_no_schedule_in_which_fewer_are_offered_gives_one_buyer_two_holds(search: ScheduleSearch, seeds: range) -> None:
     def played(seed: int) -> Mapping[str, int]:
-        return play_fewer(seed).stage.events_seen
+        return play_fewer(seed).simulator.events_seen
 
     search.expect_invariants_hold("take, fewer offered", seeds, played, expected_events=["fewer taken", "all taken"])
 
 
 def test_the_search_catches_an_id_for_each_quantity(search: ScheduleSearch) -> None:
     def played(seed: int) -> Mapping[str, int]:
-        return play_fewer(seed, id_by_quantity=True).stage.events_seen
+        return play_fewer(seed, id_by_quantity=True).simulator.events_seen
 
     search.expect_control_caught("an id for each quantity", 3_000, played)
 
@@ -185,7 +185,7 @@ def test_the_search_catches_the_ways_that_were_refused(search: ScheduleSearch, p
     """Each where it fails in the table of STOCK-REPORT §2: duplicates alone do not get past the purchase's decision."""
 
     def played(seed: int) -> Mapping[str, int]:
-        return play(seed, fault_class, protocol).stage.events_seen
+        return play(seed, fault_class, protocol).simulator.events_seen
 
     if (protocol, fault_class) == ("the_purchase_decides", "doubled"):
         assert not any(search.violates_invariant(seed, played) for seed in range(100))
@@ -198,5 +198,5 @@ def test_the_search_catches_a_pointer_that_moves_without_a_fence(
 ) -> None:
     monkeypatch.setattr(take.Take, "_fence_bucket", lambda self: None)
     search.expect_control_caught(
-        "a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").stage.events_seen
+        "a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").simulator.events_seen
     )

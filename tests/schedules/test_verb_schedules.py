@@ -29,33 +29,33 @@ from chalicelib.stock import (
 )
 from chalicelib.stock.bucket import Entry
 from chalicelib.stock.layout import home_of
-from tests.schedules.buckets import HOLD_SECONDS, LAYOUT, LEAPS, Buckets
+from tests.schedules.buckets import CLOCK_JUMPS, HOLD_SECONDS, LAYOUT, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
 ORDER = "order-abc"
 
 
-class Owned(Buckets):
+class Owned(StockWorld):
     """One hold, taken at home or, in every other pair of seeds, away from it; processes of its order work on it."""
 
     def __init__(self, seed: int, quantity: int = 1) -> None:
         super().__init__(seed, (quantity, quantity, quantity + 1))
         self.ref = self.taken(seed, quantity)
         self.hold = self.ref.id
-        self.rules.append(self.keeps_its_word)
+        self.invariants.append(self.keeps_its_word)
 
     def taken(self, seed: int, quantity: int) -> HoldRef:
         hold = hold_id(f"purchase{seed}", "d", 1, quantity)
-        others = self.believing(n for n in range(LAYOUT.homes) if n != home_of(hold, LAYOUT))
+        others = self.summary_with_open(n for n in range(LAYOUT.homes) if n != home_of(hold, LAYOUT))
         known, until = others if seed % 4 < 2 else None, self.seconds + HOLD_SECONDS
-        answer = self.stock.take(LAYOUT, hold, quantity, until, known, now=self.stage.now)
+        answer = self.stock.take(LAYOUT, hold, quantity, until, known, now=self.simulator.now)
         assert isinstance(answer, Taken)
         return answer.hold
 
     def entry(self) -> dict[str, Any]:
         """The hold as it stands; nothing when it is gone."""
-        entries = [self.buckets[number]["h"][self.hold] for number in self.places(self.hold)]
+        entries = [self.buckets[number]["h"][self.hold] for number in self.buckets_holding(self.hold)]
         return dict(entries[0]) if entries else {"q": 0}
 
     def keeps_its_word(self) -> None:
@@ -63,7 +63,7 @@ class Owned(Buckets):
 
     def again(self, step: Callable[[Stock], bool], tries: int = 4) -> Callable[[], None]:
         """A process that does a step until it is over; calls without an answer are made again."""
-        stock = self.process()
+        stock = self.new_stock()
 
         def play() -> None:
             for _ in range(tries):
@@ -71,16 +71,16 @@ class Owned(Buckets):
                     if step(stock):
                         return
                 except (ReadTimeoutError, WriteConflict):
-                    self.stage.yield_to_others(self.random.randrange(4))
+                    self.simulator.yield_to_others(self.random.randrange(4))
 
         return play
 
     def played(self, faults: str, steps: list[Callable[[Stock], bool]], leaps: tuple[int, ...]) -> None:
         for step in steps:
-            self.stage.add_process(self.again(step), FAULT_CLASSES[faults])
+            self.simulator.add_process(self.again(step), FAULT_CLASSES[faults])
         for name in ("ada", "bob"):
-            self.stage.add_process(self.rival(name))
-        self.stage.run(leaps)
+            self.simulator.add_process(self.rival_process(name))
+        self.simulator.run(leaps)
 
 
 class Epochs(Owned):
@@ -99,7 +99,7 @@ class Epochs(Owned):
     def attempt(self, order: OrderRef) -> Callable[[Stock], bool]:
         def step(stock: Stock) -> bool:
             answer = stock.commit(LAYOUT, self.ref, 1, order)
-            self.stage.events_seen[f"sell: {type(answer).__name__}"] += 1
+            self.simulator.events_seen[f"sell: {type(answer).__name__}"] += 1
             if answer == Committed(1) and self.random.random() < 0.4:
                 return True
             again = stock.revert_to_hold(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
@@ -115,9 +115,9 @@ def play_epochs(seed: int, faults: str) -> Mapping[str, int]:
     """No take of the hold is late here: one that lands after a release may be sold, so workers mark the hold dead."""
     world = Epochs(seed)
     world.ended = set()
-    world.played(faults, [world.attempt(OrderRef(ORDER, epoch)) for epoch in (1, 1, 2)], LEAPS)
-    world.leave_nothing_stranded()
-    return world.stage.events_seen
+    world.played(faults, [world.attempt(OrderRef(ORDER, epoch)) for epoch in (1, 1, 2)], CLOCK_JUMPS)
+    world.assert_nothing_stranded()
+    return world.simulator.events_seen
 
 
 class Returns(Owned):
@@ -159,8 +159,8 @@ def play_returns(seed: int, faults: str) -> Mapping[str, int]:
     world.played(faults, [step, step], ())
     step(world.stock)
     assert world.entry()["q"] == world.least == (0 if len(world.asked) == 2 else 1)
-    world.leave_nothing_stranded()
-    return world.stage.events_seen
+    world.assert_nothing_stranded()
+    return world.simulator.events_seen
 
 
 class Dead(Owned):
@@ -169,18 +169,18 @@ class Dead(Owned):
     marked = False
 
     def check_promise(self) -> None:
-        assert not (self.marked and self.places(self.hold)), "a dead hold came back"
+        assert not (self.marked and self.buckets_holding(self.hold)), "a dead hold came back"
 
     def take_again(self, stock: Stock) -> bool:
         return isinstance(self.take(stock, self.hold), Taken) and self.random.random() < 0.5
 
     def bury(self, stock: Stock) -> bool:
         """As a worker does that finds a hold gone. Nobody sells it: a take that won is given back here first."""
-        if self.places(self.hold):
+        if self.buckets_holding(self.hold):
             stock.release(LAYOUT, self.ref)
         if not stock.mark_dead(LAYOUT, self.hold):
             return False
-        self.stage.events_seen["dead at home" if len(self.marks()) == 1 else "dead at home and away"] += 1
+        self.simulator.events_seen["dead at home" if len(self.marks()) == 1 else "dead at home and away"] += 1
         self.marked = True
         return True
 
@@ -190,9 +190,9 @@ class Dead(Owned):
 
 def play_dead(seed: int, faults: str) -> Mapping[str, int]:
     world = Dead(seed)
-    world.played(faults, [world.take_again, world.take_again, world.bury, world.bury], LEAPS)
-    world.leave_nothing_stranded()
-    return world.stage.events_seen
+    world.played(faults, [world.take_again, world.take_again, world.bury, world.bury], CLOCK_JUMPS)
+    world.assert_nothing_stranded()
+    return world.simulator.events_seen
 
 
 PLAYS = {"sell and hold again": play_epochs, "shrink and return": play_returns, "mark dead": play_dead}
