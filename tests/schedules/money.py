@@ -23,7 +23,7 @@ from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
 from chalicelib.risk import DeclineLimits, RiskRules
-from tests.schedules.buyers import FAILS, LAYOUT, SIZES, USES, World
+from tests.schedules.buyers import LAYOUT, RETRYABLE_ERRORS, SIZES, USES_POOL, PurchaseWorld
 from tests.schedules.stage import FAULT_CLASSES
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
@@ -46,7 +46,7 @@ class MoneyScript:
     provider: Sequence[tuple[Any, ...]]
 
 
-class MoneyWorld(World):
+class MoneyWorld(PurchaseWorld):
     """Three units, some sold with a code, some through a channel whose orders are held until they are released."""
 
     def __init__(self, script: MoneyScript) -> None:
@@ -56,7 +56,7 @@ class MoneyWorld(World):
 
     def new_checkout(self) -> Checkout:
         rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
-        return replace(super().process(), order_hold_channels=frozenset({"market"}), risk_rules=rules)
+        return replace(super().new_checkout(), order_hold_channels=frozenset({"market"}), risk_rules=rules)
 
     def change(self, key: str, quantity: int) -> PurchaseRequest:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
@@ -64,14 +64,14 @@ class MoneyWorld(World):
     def run(self) -> Counter[str]:
         faults = FAULT_CLASSES[self.script.faults]
         for name, steps in zip(("ada", "bob"), self.script.buyers, strict=True):
-            self.stage.add_process(self.script_process(name, self.buyer_step, steps), faults)
-        self.stage.add_process(self.script_process("ann", self.operator_step, self.script.operator), faults)
-        self.stage.add_process(self.script_process("bank", self.provider_step, self.script.provider), faults)
+            self.simulator.add_process(self.script_process(name, self.buyer_step, steps), faults)
+        self.simulator.add_process(self.script_process("ann", self.operator_step, self.script.operator), faults)
+        self.simulator.add_process(self.script_process("bank", self.provider_step, self.script.provider), faults)
         for _ in range(2):
-            self.stage.add_process(self.message_worker_process(), faults)
-        self.stage.run(CLOCK_JUMPS)
+            self.simulator.add_process(self.message_worker_process(), faults)
+        self.simulator.run(CLOCK_JUMPS)
         self.check_at_rest()
-        return self.stage.events_seen
+        return self.simulator.events_seen
 
     def script_process(
         self, name: str, do_step: Callable[[str, int, tuple[Any, ...]], object], steps: Sequence[tuple[Any, ...]]
@@ -81,10 +81,10 @@ class MoneyWorld(World):
         def run() -> None:
             for number, step in enumerate(steps):
                 for _ in range(8):
-                    self.stage.stay_idle(9)
-                    with self.stage.client_request(), suppress(*FAILS):
+                    self.simulator.stay_idle(9)
+                    with self.simulator.client_request(), suppress(*RETRYABLE_ERRORS):
                         if do_step(name, number, step):
-                            self.stage.events_seen[step[0]] += 1
+                            self.simulator.events_seen[step[0]] += 1
                             break
 
         return run
@@ -92,11 +92,11 @@ class MoneyWorld(World):
     # Buyers.
 
     def buyer_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
-        checkout, now, key = self.new_checkout(), self.stage.now, f"{name}-{number}"
+        checkout, now, key = self.new_checkout(), self.simulator.now, f"{name}-{number}"
         created = checkout.create(self.change(name, 2), now)
         if not isinstance(created, CheckoutResult):
             return False
-        self.ids.add(created.purchase.id)
+        self.purchase_ids.add(created.purchase.id)
         match step:
             case ("pays", token):
                 request = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
@@ -105,7 +105,7 @@ class MoneyWorld(World):
             case ("changes", quantity):
                 return isinstance(checkout.update(created.purchase.id, self.change(key, quantity), now), CheckoutResult)
             case ("proves" | "fails to prove" as what,):
-                return self.bank.answer_challenge(
+                return self.gateway.answer_challenge(
                     created.purchase.id, created.purchase.attempt, proved=what == "proves"
                 )
             case _:
@@ -114,7 +114,7 @@ class MoneyWorld(World):
     # The operator.
 
     def operator_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
-        checkout, now, (action, index, *rest) = self.new_checkout(), self.stage.now, step
+        checkout, now, (action, index, *rest) = self.new_checkout(), self.simulator.now, step
         wanted = {
             "puts on hold": PurchaseState.PLACED,
             "releases from hold": PurchaseState.ON_HOLD,
@@ -144,7 +144,7 @@ class MoneyWorld(World):
     # The provider.
 
     def payments(self) -> list[ProviderPayment]:
-        return list(self.bank.payments(0))
+        return list(self.gateway.payments(0))
 
     def provider_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
         """An event of any payment, as it stands, or a refund by the provider; perhaps it is never told of."""
@@ -159,13 +159,13 @@ class MoneyWorld(World):
                 return False
             amount, refund_id = 1 + rest[0] % left, f"{name}-{number}"
             if all(refund.refund_id != refund_id for refund in payment.refunds):
-                self.bank.refund(payment.provider_id, refund_id=refund_id, amount=amount, now=self.stage.now)
+                self.gateway.refund(payment.provider_id, refund_id=refund_id, amount=amount, now=self.simulator.now)
             payment = next(found for found in self.payments() if found.provider_id == payment.provider_id)
         self.send_webhooks(payment, number)
         return True
 
     def send_webhooks(self, payment: ProviderPayment, number: int) -> None:
-        checkout, now = self.new_checkout(), self.stage.now
+        checkout, now = self.new_checkout(), self.simulator.now
         payment_event = ProviderEvent(
             f"evt-{payment.provider_id}-{number}",
             "sandbox",
@@ -197,15 +197,15 @@ class MoneyWorld(World):
 
         def run() -> None:
             for _ in range(14):
-                self.stage.stay_idle(8)
+                self.simulator.stay_idle(8)
                 checkout = self.new_checkout()
-                with self.stage.client_request(), suppress(*FAILS):
+                with self.simulator.client_request(), suppress(*RETRYABLE_ERRORS):
                     if self.stored_event_ids and random.random() < 0.5:
-                        checkout.process_event("sandbox", random.choice(self.stored_event_ids), self.stage.now)
-                        self.stage.events_seen["events acted on"] += 1
-                    elif self.ids:
+                        checkout.process_event("sandbox", random.choice(self.stored_event_ids), self.simulator.now)
+                        self.simulator.events_seen["events acted on"] += 1
+                    elif self.purchase_ids:
                         checkout.process_payment(
-                            random.choice(sorted(self.ids)), random.choice([1, 1, 2]), self.stage.now
+                            random.choice(sorted(self.purchase_ids)), random.choice([1, 1, 2]), self.simulator.now
                         )
 
         return run
@@ -215,18 +215,18 @@ class MoneyWorld(World):
     def redeliver_until_settled(self) -> list[Purchase]:
         """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
         for _ in range(3):
-            self.stage.advance_clock(8 * 24 * HOUR)
-            self.checkout.recover_orders(self.deliver_capture, self.stage.now)
-            self.checkout.reconcile(self.deliver_capture, 0, self.stage.now)
-        compared = self.checkout.reconcile(lambda *_: None, 0, self.stage.now)
+            self.simulator.advance_clock(8 * 24 * HOUR)
+            self.checkout.recover_orders(self.deliver_capture, self.simulator.now)
+            self.checkout.reconcile(self.deliver_capture, 0, self.simulator.now)
+        compared = self.checkout.reconcile(lambda *_: None, 0, self.simulator.now)
         assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
         return self.purchases()
 
     def deliver_capture(self, purchase_id: str, attempt: int) -> None:
         """A message, delivered as often as the queue does before it gives up."""
         for _ in range(4):
-            with suppress(*FAILS):
-                self.checkout.process_payment(purchase_id, attempt, self.stage.now)
+            with suppress(*RETRYABLE_ERRORS):
+                self.checkout.process_payment(purchase_id, attempt, self.simulator.now)
                 return
 
     def check_at_rest(self) -> None:
@@ -234,7 +234,7 @@ class MoneyWorld(World):
         payments_by_attempt = {(one.purchase_id, one.attempt): one for one in self.payments()}
         sold_units_by_order, uses_by_order = dict[str, int](), dict[str, int]()
         for order in purchases:
-            self.stage.events_seen[order.state.value] += 1
+            self.simulator.events_seen[order.state.value] += 1
             captured_payments = [
                 one
                 for (purchase_id, _), one in payments_by_attempt.items()
@@ -242,7 +242,7 @@ class MoneyWorld(World):
             ]
             self.assert_ledger_agrees(order, captured_payments)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
-                self.stage.events_seen["refused after declines"] += 1
+                self.simulator.events_seen["refused after declines"] += 1
             if order.state is not PurchaseState.PAID:
                 assert captured_payments == [], "charged without goods"
                 assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
@@ -254,11 +254,11 @@ class MoneyWorld(World):
                 sold_units_by_order[order.order_ref] = remaining
             if order.discounts:
                 uses_by_order[order.order_ref] = 1
-                self.stage.events_seen["paid with the code"] += 1
-        audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.stage.now)
+                self.simulator.events_seen["paid with the code"] += 1
+        audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
         assert (dict(audit.sold_by_order), audit.mismatches) == (sold_units_by_order, ()), "goods differ from orders"
         assert audit.available == sum(SIZES) - sum(sold_units_by_order.values()), "a unit is stranded"
-        assert dict(self.checkout.stock.audit(USES, 1, self.stage.now).sold_by_order) == uses_by_order
+        assert dict(self.checkout.stock.audit(USES_POOL, 1, self.simulator.now).sold_by_order) == uses_by_order
 
     def assert_ledger_agrees(self, order: Purchase, captured_payments: list[ProviderPayment]) -> None:
         """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""
@@ -275,10 +275,10 @@ class MoneyWorld(World):
         assert remaining >= 0, "more given back than taken"
         assert sum(row.amount for row in rows) == remaining, "the ledger differs from the provider"
         if remaining == 0:
-            self.stage.events_seen["refunded whole"] += 1
+            self.simulator.events_seen["refunded whole"] += 1
             for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
                 assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
-        self.stage.events_seen["refunded in part"] += 0 < remaining < payment.amount
-        self.stage.events_seen["rows"] += len(rows)
+        self.simulator.events_seen["refunded in part"] += 0 < remaining < payment.amount
+        self.simulator.events_seen["rows"] += len(rows)
         assert len({row.id for row in rows}) == len(rows)
         assert all(isinstance(row, LedgerEntry) for row in rows)

@@ -12,7 +12,7 @@ from chalicelib.instants import SECOND
 from chalicelib.payments import AuthorisationRequest, OutcomeUnknownError
 
 if TYPE_CHECKING:
-    from tests.schedules.buyers import World
+    from tests.schedules.buyers import PurchaseWorld
 
 SEARCH_LAG = 20 * SECOND
 """How long the provider's search may know nothing of a payment yet, in every other pair of worlds."""
@@ -26,8 +26,8 @@ class SimulatedProvider:
 
     name = "sandbox"
 
-    def __init__(self, world: World) -> None:
-        self._world, self._real = world, world.bank
+    def __init__(self, world: PurchaseWorld) -> None:
+        self._world, self._real = world, world.gateway
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         return partial(self._call, getattr(self._real, verb))
@@ -40,22 +40,22 @@ class SimulatedProvider:
 
     def _call(self, real: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
-            return self._world.stage.call(lambda: real(*arguments, **named), writes=real != self._search)
+            return self._world.simulator.call(lambda: real(*arguments, **named), writes=real != self._search)
         except BotoCoreError as error:
             raise OutcomeUnknownError from error
 
     def _authorise(self, request: AuthorisationRequest, *, now: int) -> Any:
-        searchable_from = self._world.stage.now + self._world.random.randrange(self._world.lag + 1)
-        self._world.found_from.setdefault((request.purchase_id, request.attempt), searchable_from)
+        searchable_from = self._world.simulator.now + self._world.random.randrange(self._world.search_lag + 1)
+        self._world.searchable_from.setdefault((request.purchase_id, request.attempt), searchable_from)
         return self._real.authorise(request, now=now)
 
     def _search(
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Any:
-        payment, simulated_now = self._real.find(purchase_id, attempt, now=now), self._world.stage.now
+        payment, simulated_now = self._real.find(purchase_id, attempt, now=now), self._world.simulator.now
         found_by_id = provider_id is not None and self._real.purchase_of(provider_id) == (purchase_id, attempt)
-        if found_by_id or self._world.found_from.get((purchase_id, attempt), simulated_now) <= simulated_now:
+        if found_by_id or self._world.searchable_from.get((purchase_id, attempt), simulated_now) <= simulated_now:
             return payment
-        if since is not None and simulated_now - since < self._world.lag:
+        if since is not None and simulated_now - since < self._world.search_lag:
             raise OutcomeUnknownError
         return None

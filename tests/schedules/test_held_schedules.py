@@ -19,7 +19,7 @@ from chalicelib.checkout.model import Payment
 from chalicelib.checkout.till import CheckoutContext
 from chalicelib.instants import Instant
 from chalicelib.risk import DeclineLimits, RiskRules
-from tests.schedules.buyers import FAILS, World
+from tests.schedules.buyers import RETRYABLE_ERRORS, PurchaseWorld
 from tests.schedules.provider import SimulatedProvider
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
@@ -27,7 +27,7 @@ from tests.schedules.stage import FAULT_CLASSES
 LEAPS = (1_000, 4_000, 40_000, 61_000)
 
 
-class Small(World):
+class Small(PurchaseWorld):
     """One order of ada's; bob's is declined, where ``limited``."""
 
     def __init__(self, seed: int, *, limited: bool) -> None:
@@ -35,18 +35,18 @@ class Small(World):
         super().__init__(seed)
 
     def new_checkout(self) -> Checkout:
-        return replace(super().process(), risk_rules=RiskRules(DeclineLimits(email=int(self.limited))))
+        return replace(super().new_checkout(), risk_rules=RiskRules(DeclineLimits(email=int(self.limited))))
 
     def buys(self, name: str, token: str) -> str:
         """Before the play: an order is placed."""
-        created: Any = self.checkout.create(self.change(name, 1), self.stage.now)
+        created: Any = self.checkout.create(self.change(name, 1), self.simulator.now)
         purchase_id: str = created.purchase.id
         self.checkout.complete(
             purchase_id,
             CompleteRequest(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token),
-            self.stage.now,
+            self.simulator.now,
         )
-        self.ids.add(purchase_id)
+        self.purchase_ids.add(purchase_id)
         return purchase_id
 
     def pays_for(self, purchase_id: str) -> Callable[[], None]:
@@ -54,8 +54,8 @@ class Small(World):
 
         def play() -> None:
             for _ in range(4):
-                with suppress(*FAILS):
-                    checkout.process_payment(purchase_id, 1, self.stage.now)
+                with suppress(*RETRYABLE_ERRORS):
+                    checkout.process_payment(purchase_id, 1, self.simulator.now)
 
         return play
 
@@ -64,11 +64,11 @@ class Small(World):
 
         def play() -> None:
             for _ in range(3):
-                with suppress(*FAILS):
-                    checkout.put_on_hold(purchase_id, "ann", self.stage.now)
+                with suppress(*RETRYABLE_ERRORS):
+                    checkout.put_on_hold(purchase_id, "ann", self.simulator.now)
                     if releases:
-                        checkout.release_from_hold(purchase_id, "ann", self.stage.now)
-                    checkout.cancel_held_order(purchase_id, self.stage.now)
+                        checkout.release_from_hold(purchase_id, "ann", self.simulator.now)
+                    checkout.cancel_held_order(purchase_id, self.simulator.now)
 
         return play
 
@@ -79,14 +79,14 @@ def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
     world.codes = ()
     ada, bob = world.buys("ada", "ok"), world.buys("bob", "declined")
     for purchase_id in (ada, ada, bob):
-        world.stage.add_process(world.pays_for(purchase_id), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.pays_for(purchase_id), FAULT_CLASSES[faults])
     if not limited:
-        world.stage.add_process(world.holds(ada, releases=bool(seed // 8 % 2)), FAULT_CLASSES[faults])
-    world.stage.run(LEAPS)
-    world.judge()
+        world.simulator.add_process(world.holds(ada, releases=bool(seed // 8 % 2)), FAULT_CLASSES[faults])
+    world.simulator.run(LEAPS)
+    world.check_at_rest()
     payment = next(purchase.payment for purchase in world.purchases() if purchase.id == ada)
-    world.stage.events_seen["refused"] += payment is not None and payment.failure == "too_many_attempts"
-    return world.stage.events_seen
+    world.simulator.events_seen["refused"] += payment is not None and payment.failure == "too_many_attempts"
+    return world.simulator.events_seen
 
 
 @parametrize_seeds(80)

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.checkout import Checkout, CompleteRequest, Purchase, PurchaseStore, capture, complete, reserving
 from chalicelib.discounts import AppliedDiscount
 from chalicelib.stock import RevertedToHold, Stock
-from tests.schedules.buyers import World
+from tests.schedules.buyers import PurchaseWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
@@ -22,22 +22,22 @@ LEAPS = (1_000, 4_000, 40_000, 61_000)
 
 def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy")) -> Counter[str]:
     """One name twice: a buyer whose requests are all sent twice."""
-    world = World(seed)
+    world = PurchaseWorld(seed)
     for name in buyers:
-        world.stage.add_process(world.buyer(name), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.buyer_process(name), FAULT_CLASSES[faults])
     for _ in range(2):
-        world.stage.add_process(world.worker(), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.worker_process(), FAULT_CLASSES[faults])
     if seed // 8 % 2:
-        world.stage.add_process(world.operator(), FAULT_CLASSES[faults])
-    world.stage.run(LEAPS)
-    world.judge()
-    assert len(world.ids) <= len(set(buyers)), "two purchases of one request"
+        world.simulator.add_process(world.operator_process(), FAULT_CLASSES[faults])
+    world.simulator.run(LEAPS)
+    world.check_at_rest()
+    assert len(world.purchase_ids) <= len(set(buyers)), "two purchases of one request"
     for what in ("change", "pay", "cancel"):
-        world.stage.events_seen[f"{what} answered twice"] += any(
-            what in key and answers > 1 for key, answers in world.answers.items()
+        world.simulator.events_seen[f"{what} answered twice"] += any(
+            what in key and answers > 1 for key, answers in world.answers_by_key.items()
         )
-    world.stage.events_seen["create answered twice"] += any(world.answers[name] > 1 for name in buyers)
-    return world.stage.events_seen
+    world.simulator.events_seen["create answered twice"] += any(world.answers_by_key[name] > 1 for name in buyers)
+    return world.simulator.events_seen
 
 
 @parametrize_seeds(40)
