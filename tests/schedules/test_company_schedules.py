@@ -26,29 +26,29 @@ from tests.schedules.buckets import LAYOUT, StockWorld
 from tests.schedules.search import ScheduleRunner, ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
-COMPANY: Final = ("raking", "plans", "sweeps", "summaries", "returns")
-LEAPS = (1_000, 1_000, 4_000, 7_000)
+BACKGROUND_JOBS: Final = ("consolidation", "plans", "sweeps", "summaries", "restocks")
+CLOCK_JUMPS = (1_000, 1_000, 4_000, 7_000)
 PAUSES = (1_000, 62_000, 130_000, 130_000)
-FAILS = (BotoCoreError, LivedropError)
-CHANGES = {"more": 2, "less": -2, "few": -1}
+RETRYABLE_ERRORS = (BotoCoreError, LivedropError)
+STOCK_CHANGES = {"more": 2, "less": -2, "few": -1}
 
 
-class Drop(StockWorld):
+class BackgroundJobsWorld(StockWorld):
     """Buyers take, release, sell and let lapse; beside them goes on what ``company`` names."""
 
-    def __init__(self, seed: int, company: tuple[str, ...]) -> None:
-        super().__init__(seed, (2, 3) if "raking" in company else (1, 2, 2))
-        self.company = company
+    def __init__(self, seed: int, background_jobs: tuple[str, ...]) -> None:
+        super().__init__(seed, (2, 3) if "consolidation" in background_jobs else (1, 2, 2))
+        self.background_jobs = background_jobs
         self.pointers: set[tuple[int, str]] = set()
         self.sold: dict[str, tuple[int, OrderRef]] = {}
-        self.returned: set[str] = set()
-        self.moved: dict[str, int] = {}
-        self.invariants += [self.what_is_sold_stays_sold, self.count_sweeps]
-        if "plans" in company:
+        self.restocked_holds: set[str] = set()
+        self.moved_units: dict[str, int] = {}
+        self.invariants += [self.sold_units_stay_sold, self.count_swept_pointers]
+        if "plans" in background_jobs:
             self.allowed_sizes = range(self.size - 3, self.size + 3)
-            self.record()
+            self.put_drop_record()
 
-    def record(self) -> None:
+    def put_drop_record(self) -> None:
         record = DropRecord(
             id="d",
             show_id="s",
@@ -69,167 +69,175 @@ class Drop(StockWorld):
             TableName="commerce", Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
         )
 
-    def what_is_sold_stays_sold(self) -> None:
+    def sold_units_stay_sold(self) -> None:
         for hold, (quantity, order) in self.sold.items():
             (place,) = self.buckets_holding(hold)
             assert self.buckets[place]["h"][hold] == {"q": quantity, "o": str(order)}
 
-    def count_sweeps(self) -> None:
-        standing = {(n, hold) for n, bucket in enumerate(self.buckets) for hold, e in bucket["h"].items() if "f" in e}
-        gone = [hold for number, hold in self.pointers - standing if hold not in self.buckets[number]["h"]]
+    def count_swept_pointers(self) -> None:
+        pointers_now = {
+            (n, hold) for n, bucket in enumerate(self.buckets) for hold, e in bucket["h"].items() if "f" in e
+        }
+        gone = [hold for number, hold in self.pointers - pointers_now if hold not in self.buckets[number]["h"]]
         self.simulator.events_seen["pointers swept"] += len(gone)
-        self.pointers = standing
+        self.pointers = pointers_now
 
     def random_summary(self) -> Summary | None:
         """Nothing, as on a repeat, or the live summary."""
         return self.stock.summary("d") if self.random.random() < 0.5 else None
 
-    def tried(self, step: Callable[[], Any], tries: int = 4) -> Any:
+    def retry(self, step: Callable[[], Any], tries: int = 4) -> Any:
         for _ in range(tries):
             try:
                 return step()
-            except FAILS:
+            except RETRYABLE_ERRORS:
                 self.simulator.yield_to_others(self.random.randrange(4))
         return None
 
-    def shopper(self, name: str, turns: int) -> Callable[[], None]:
+    def shopper_process(self, name: str, turns: int) -> Callable[[], None]:
         """Takes, then sells, gives back, or lets it lapse. Twins have one name: each step is theirs together."""
         stock = self.new_stock()
 
-        def play() -> None:
+        def run() -> None:
             for turn in range(turns):
-                quantity = (2, 3, 2)[turn] if "raking" in self.company else 1
+                quantity = (2, 3, 2)[turn] if "consolidation" in self.background_jobs else 1
                 hold, order = hold_id(name, "d", turn, quantity), OrderRef(f"{name}-{turn}".ljust(9, "-"), 1)
-                answer = self.tried(partial(self.take, stock, hold, quantity))
+                answer = self.retry(partial(self.take, stock, hold, quantity))
                 self.simulator.events_seen[f"{type(answer).__name__}"] += 1
                 if not isinstance(answer, Taken):
                     continue
-                what = (self.seed + turn) % 8  # the same for twins
-                if what < 4:
-                    self.sell(stock, answer, order)
-                if what == 1 and "returns" in self.company:
-                    self.put_back(stock, answer, order)
-                if what in {4, 5}:
-                    self.tried(partial(stock.release, LAYOUT, answer.hold))
+                branch = (self.seed + turn) % 8  # the same for twins
+                if branch < 4:
+                    self.commit(stock, answer, order)
+                if branch == 1 and "restocks" in self.background_jobs:
+                    self.restock(stock, answer, order)
+                if branch in {4, 5}:
+                    self.retry(partial(stock.release, LAYOUT, answer.hold))
 
-        return play
+        return run
 
-    def sell(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
+    def commit(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
         units = taken.hold.quantity
-        answer = self.tried(lambda: stock.commit(LAYOUT, taken.hold, units, order))
-        if answer == Committed(units) and taken.hold.id not in self.returned:
+        answer = self.retry(lambda: stock.commit(LAYOUT, taken.hold, units, order))
+        if answer == Committed(units) and taken.hold.id not in self.restocked_holds:
             self.sold[taken.hold.id] = units, order
 
-    def put_back(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
+    def restock(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
         """From here on nobody is told that it is sold; others may have its units."""
-        self.returned.add(taken.hold.id)
+        self.restocked_holds.add(taken.hold.id)
         self.sold.pop(taken.hold.id, None)
         units = taken.hold.quantity
-        self.simulator.events_seen["returned"] += bool(
-            self.tried(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0))
+        self.simulator.events_seen["restocked"] += bool(
+            self.retry(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0))
         )
 
-    def planner(self) -> Callable[[], None]:
+    def stock_change_process(self) -> Callable[[], None]:
         """Repeats changes of stock until each is answered; twins do the same ones."""
         shows = Shows(self.simulator.client, "commerce", self.new_stock(), 30)
 
-        def play() -> None:
-            for key in sorted(CHANGES, key=lambda key: hold_id(key, "d", self.seed, 1)):
-                self.tried(partial(self.change, shows, key))
+        def run() -> None:
+            for key in sorted(STOCK_CHANGES, key=lambda key: hold_id(key, "d", self.seed, 1)):
+                self.retry(partial(self.change_stock, shows, key))
 
-        return play
+        return run
 
-    def change(self, shows: Shows, key: str) -> None:
-        answer = shows.adjust_stock("d", CHANGES[key], key, "ann", self.simulator.now)
-        assert self.moved.setdefault(key, answer.moved) == answer.moved
+    def change_stock(self, shows: Shows, key: str) -> None:
+        answer = shows.adjust_stock("d", STOCK_CHANGES[key], key, "ann", self.simulator.now)
+        assert self.moved_units.setdefault(key, answer.moved) == answer.moved
 
-    def refresher(self) -> Callable[[], None]:
+    def refresh_process(self) -> Callable[[], None]:
         """The stream's function, delivered again and again."""
         stock = self.new_stock()
 
-        def play() -> None:
+        def run() -> None:
             for _ in range(4):
                 self.simulator.events_seen["summaries"] += (
-                    self.tried(lambda: stock.refresh(LAYOUT, self.simulator.now)) is not None
+                    self.retry(lambda: stock.refresh(LAYOUT, self.simulator.now)) is not None
                 )
 
-        return play
+        return run
 
-    def settle(self) -> None:
+    def repeat_and_check(self) -> None:
         """What was not answered is repeated, with nothing failing any more; then everything adds up."""
-        if "plans" in self.company:
+        if "plans" in self.background_jobs:
             shows = Shows(self.simulator.client, "commerce", self.new_stock(), 30)
-            for key in CHANGES:
-                self.change(shows, key)
+            for key in STOCK_CHANGES:
+                self.change_stock(shows, key)
             record = self.simulator.table.items["commerce", "DROP#d", "DROP"]
             assert "pending" not in record
-            assert record["stock"] == self.size == sum(self.sizes) + sum(self.moved.values())
+            assert record["stock"] == self.size == sum(self.sizes) + sum(self.moved_units.values())
         assert self.stock.audit(LAYOUT, self.size, self.simulator.now).mismatches == ()
 
 
-def play(seed: int, company: tuple[str, ...], faults: str) -> Mapping[str, int]:
+def run_schedule(seed: int, background_jobs: tuple[str, ...], faults: str) -> Mapping[str, int]:
     """Two acts, between which perhaps so much time goes by that pointers may be swept; then all comes to rest."""
-    world = Drop(seed, company)
-    for cast in (("ada", "ada", "bob", "cy"), ("ada", "dee", "dee")):
-        for name in cast:
-            world.simulator.add_process(world.shopper(name, 3), FAULT_CLASSES[faults])
+    world = BackgroundJobsWorld(seed, background_jobs)
+    for buyers in (("ada", "ada", "bob", "cy"), ("ada", "dee", "dee")):
+        for name in buyers:
+            world.simulator.add_process(world.shopper_process(name, 3), FAULT_CLASSES[faults])
         for _ in range(2):
-            if "plans" in company:
-                world.simulator.add_process(world.planner(), FAULT_CLASSES[faults])
-            if "summaries" in company:
-                world.simulator.add_process(world.refresher(), FAULT_CLASSES[faults])
-        world.simulator.run(LEAPS)
+            if "plans" in background_jobs:
+                world.simulator.add_process(world.stock_change_process(), FAULT_CLASSES[faults])
+            if "summaries" in background_jobs:
+                world.simulator.add_process(world.refresh_process(), FAULT_CLASSES[faults])
+        world.simulator.run(CLOCK_JUMPS)
         world.simulator.advance_clock(world.random.choice(PAUSES))
-    world.settle()
-    happened = world.simulator.events_seen
-    happened["raked"] += any(bucket.get("m") for bucket in world.buckets)
-    happened["sold"] += len(world.sold)
-    for key, moved in world.moved.items():
-        happened[f"stock {key}: {moved}"] += 1
+    world.repeat_and_check()
+    events_seen = world.simulator.events_seen
+    events_seen["consolidated"] += any(bucket.get("m") for bucket in world.buckets)
+    events_seen["sold"] += len(world.sold)
+    for key, moved in world.moved_units.items():
+        events_seen[f"stock {key}: {moved}"] += 1
     world.assert_nothing_stranded()
-    return happened
+    return events_seen
 
 
-def played(company: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> ScheduleRunner:
+def schedule_runner(background_jobs: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> ScheduleRunner:
     """Pointers are swept only where there is room for few."""
-    if "sweeps" in company:
+    if "sweeps" in background_jobs:
         monkeypatch.setattr(take, "MAX_ENTRIES_FOR_POINTERS", 1)
-    return lambda seed: play(seed, company, faults)
+    return lambda seed: run_schedule(seed, background_jobs, faults)
 
 
-MET = {
-    "raking": ["raked"],
+EVENTS_OF_JOB = {
+    "consolidation": ["consolidated"],
     "plans": ["stock more: 2", "stock less: -2"],
     "sweeps": ["pointers swept"],
     "summaries": ["summaries"],
-    "returns": ["returned"],
+    "restocks": ["restocked"],
 }
-ALWAYS = ("sold", "Taken", "AllHeld", "SoldOut")
-ALL = [*ALWAYS, *(one for kind in COMPANY for one in MET[kind])]
+EVENTS_OF_ANY_JOB = ("sold", "Taken", "AllHeld", "SoldOut")
+ALL_EVENTS = [*EVENTS_OF_ANY_JOB, *(one for kind in BACKGROUND_JOBS for one in EVENTS_OF_JOB[kind])]
 
 
 @parametrize_seeds(24)
-@pytest.mark.parametrize("kind", COMPANY)
-def test_no_schedule_breaks_anything_in_company(
+@pytest.mark.parametrize("kind", BACKGROUND_JOBS)
+def test_no_schedule_breaks_an_invariant_beside_one_background_job(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, kind: str, seeds: range
 ) -> None:
     faults = "doubled, cut and late"
     search.expect_invariants_hold(
-        f"{kind} beside, {faults}", seeds, played((kind,), faults, monkeypatch), expected_events=[*ALWAYS, *MET[kind]]
+        f"{kind} beside, {faults}",
+        seeds,
+        schedule_runner((kind,), faults, monkeypatch),
+        expected_events=[*EVENTS_OF_ANY_JOB, *EVENTS_OF_JOB[kind]],
     )
 
 
 @parametrize_seeds(48)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
-def test_no_schedule_breaks_anything_in_all_company(
+def test_no_schedule_breaks_an_invariant_beside_all_background_jobs(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
 ) -> None:
     search.expect_invariants_hold(
-        f"all of it beside, {faults}", seeds, played(COMPANY, faults, monkeypatch), expected_events=ALL
+        f"all of it beside, {faults}",
+        seeds,
+        schedule_runner(BACKGROUND_JOBS, faults, monkeypatch),
+        expected_events=ALL_EVENTS,
     )
 
 
-@pytest.mark.parametrize("kind", COMPANY)
+@pytest.mark.parametrize("kind", BACKGROUND_JOBS)
 def test_the_search_catches_sold_out_told_when_nothing_is_available(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -239,7 +247,7 @@ def test_the_search_catches_sold_out_told_when_nothing_is_available(
     real = summary.refusal
     monkeypatch.setattr("chalicelib.stock.take.refusal", nothing_left)
     search.expect_control_caught(
-        f"sold out told when nothing is available, {kind}", 500, played((kind,), "doubled", monkeypatch)
+        f"sold out told when nothing is available, {kind}", 500, schedule_runner((kind,), "doubled", monkeypatch)
     )
 
 
@@ -248,7 +256,9 @@ def test_the_search_catches_units_moved_by_two_writes(search: ScheduleSearch, mo
         return all(self.write(drop_id, number, write) is None for number, write in writes.items())
 
     monkeypatch.setattr(StockStore, "write_together", one_by_one)
-    search.expect_control_caught("units moved by two writes", 500, played(("raking",), "doubled", monkeypatch))
+    search.expect_control_caught(
+        "units moved by two writes", 500, schedule_runner(("consolidation",), "doubled", monkeypatch)
+    )
 
 
 def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
@@ -256,7 +266,7 @@ def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
 ) -> None:
     monkeypatch.setattr(expressions, "_NOT_YET", "attribute_exists(pk)")
     search.expect_control_caught(
-        "plans whose number no bucket asks for", 500, played(("plans",), "doubled", monkeypatch)
+        "plans whose number no bucket asks for", 500, schedule_runner(("plans",), "doubled", monkeypatch)
     )
 
 
@@ -269,4 +279,6 @@ def test_the_search_catches_pointers_swept_without_a_fence(
             store.write(layout.drop_id, home.number, expressions.forget(over))
 
     monkeypatch.setattr(take, "sweep_pointers", clear_away)
-    search.expect_control_caught("pointers swept without a fence", 500, played(("sweeps",), "doubled", monkeypatch))
+    search.expect_control_caught(
+        "pointers swept without a fence", 500, schedule_runner(("sweeps",), "doubled", monkeypatch)
+    )
