@@ -22,39 +22,39 @@ HOLD_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedProtocols:
     """A process that takes one unit of a drop."""
 
     client: Any
     stock: Stock
     layout: Layout
 
-    def in_the_summarys_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
+    def take_in_summary_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Any bucket that is believed to have units, in the order believed."""
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
             held = Entry(1, now // SECOND + HOLD_SECONDS)
-            stood = store.write(self.layout.drop_id, number, expressions.put_hold(hold, held, Room()))
-            if stood is None or isinstance(meaning(stood, hold, 1, now // SECOND), Ours):
+            existing = store.write(self.layout.drop_id, number, expressions.put_hold(hold, held, Room()))
+            if existing is None or isinstance(meaning(existing, hold, 1, now // SECOND), Ours):
                 return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
         return Busy(1)
 
-    def in_a_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
+    def take_in_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Every bucket, whatever is believed, in an order that follows from the hold alone."""
         first = home_of(hold, self.layout)
         order = [(first + turn) % self.layout.homes for turn in range(self.layout.homes)]
-        return self.in_the_summarys_order(hold, order, now)
+        return self.take_in_summary_order(hold, order, now)
 
-    def the_purchase_decides(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
+    def take_then_create_purchase(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Take anywhere, then put the purchase that names the hold; who loses releases what it took."""
-        taken = self.in_the_summarys_order(hold, believed, now)
+        taken = self.take_in_summary_order(hold, believed, now)
         if not isinstance(taken, Taken):
             return taken
         purchase = a_purchase(lines=(a_line(drop_id=self.layout.drop_id, holds=(taken.hold,)),))
-        standing = PurchaseStore(self.client, "commerce").create(purchase)
-        if standing is None:
+        existing = PurchaseStore(self.client, "commerce").create(purchase)
+        if existing is None:
             return taken
-        (named,) = standing.lines[0].holds
-        if named.bucket != taken.hold.bucket:
+        (referenced,) = existing.lines[0].holds
+        if referenced.bucket != taken.hold.bucket:
             self.stock.release(self.layout, taken.hold)
-        return Taken(named, replay=True)
+        return Taken(referenced, replay=True)

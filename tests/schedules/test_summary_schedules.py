@@ -17,10 +17,10 @@ from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES, SimulatedProcess
 
 
-class Watched(StockWorld):
+class SummaryWorld(StockWorld):
     """One buyer, and refreshes as the stream's function makes them: each delivered again until it gets through."""
 
-    def buys(self) -> None:
+    def take_and_buy(self) -> None:
         """Takes, then gives back or buys: what one refresh saw is soon over, and may soon be so again."""
         for turn in range(3):
             answer = self.stock.take(
@@ -33,10 +33,10 @@ class Watched(StockWorld):
                 else:
                     self.stock.commit(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
 
-    def refreshes(self, buyer: SimulatedProcess, *, afterwards: bool) -> Callable[[], None]:
+    def refresh_process(self, buyer: SimulatedProcess, *, afterwards: bool) -> Callable[[], None]:
         stock = self.new_stock()
 
-        def play() -> None:
+        def run() -> None:
             while afterwards and not buyer.done:
                 self.simulator.yield_to_others()
             while True:
@@ -47,96 +47,98 @@ class Watched(StockWorld):
                 if buyer.done:
                     return
 
-        return play
+        return run
 
-    def is_told(self) -> None:
-        told = self.stock.summary("d")
-        assert told is not None
+    def assert_summary_true(self) -> None:
+        summary = self.stock.summary("d")
+        assert summary is not None
         held = sum(entry["q"] for bucket in self.buckets for entry in bucket["h"].values() if "u" in entry)
         true = (self.size, self.unsold_units() - held, held, self.size - self.unsold_units())
-        assert (told.size, told.available, told.held, told.sold) == true, "the live summary is not true"
+        assert (summary.size, summary.available, summary.held, summary.sold) == true, "the live summary is not true"
 
 
-class Streamed(Watched):
+class SegmentedSummaryWorld(SummaryWorld):
     """Every bucket is a segment. The stream tells each change, once at least, to one of several readers."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self.told: list[dict[int, int]] = []
-        self.invariants.append(self.streams)
-        self.streamed = self.buckets
+        self.undelivered_changes: list[dict[int, int]] = []
+        self.invariants.append(self.record_changes)
+        self.buckets_before = self.buckets
 
-    def streams(self) -> None:
+    def record_changes(self) -> None:
         """What changed since the last write comes to the stream."""
-        before, self.streamed = self.streamed, self.buckets
-        self.told += [{n: self.simulator.now} for n, bucket in enumerate(self.buckets) if bucket != before[n]]
+        before, self.buckets_before = self.buckets_before, self.buckets
+        self.undelivered_changes += [
+            {n: self.simulator.now} for n, bucket in enumerate(self.buckets) if bucket != before[n]
+        ]
 
-    def at_rest(self, faults: str, rivals: Iterable[int]) -> Mapping[str, int]:
+    def run_and_check(self, faults: str, rivals: Iterable[int]) -> Mapping[str, int]:
         for home in rivals:
-            self.simulator.add_process(self.is_refused(home), FAULT_CLASSES[faults])
+            self.simulator.add_process(self.refused_buyer_process(home), FAULT_CLASSES[faults])
         self.simulator.run()
-        assert not self.told
-        self.is_told()
+        assert not self.undelivered_changes
+        self.assert_summary_true()
         return self.simulator.events_seen
 
-    def reads_the_stream(self, buyer: SimulatedProcess | None) -> Callable[[], None]:
+    def stream_reader_process(self, buyer: SimulatedProcess | None) -> Callable[[], None]:
         stock = self.new_stock()
 
-        def play() -> None:
-            while self.told or not (buyer is None or buyer.done):
-                if not self.told:
+        def run() -> None:
+            while self.undelivered_changes or not (buyer is None or buyer.done):
+                if not self.undelivered_changes:
                     self.simulator.yield_to_others()
                     continue
-                changes = self.told.pop(0)
+                changes = self.undelivered_changes.pop(0)
                 while True:
                     try:
                         stock.refresh(LAYOUT, self.simulator.now, changes)
                     except ReadTimeoutError:
                         continue
-                    self.simulator.events_seen["told of a change"] += 1
+                    self.simulator.events_seen["change delivered"] += 1
                     break
 
-        return play
+        return run
 
-    def is_refused(self, home: int) -> Callable[[], None]:
+    def refused_buyer_process(self, home: int) -> Callable[[], None]:
         """Somebody's refusal makes the summary anew from the segment of his home, and from what is known of others."""
         stock = self.new_stock()
 
-        def play() -> None:
+        def run() -> None:
             with suppress(ReadTimeoutError):
                 stock.refresh(LAYOUT, self.simulator.now, {home: self.simulator.now})
 
-        return play
+        return run
 
 
-def play_segments(seed: int, faults: str) -> Mapping[str, int]:
+def run_segments_schedule(seed: int, faults: str) -> Mapping[str, int]:
     """Readers of the stream while there is a buyer, and some who make the summary for themselves."""
-    world = Streamed(seed)
-    buyer = world.simulator.add_process(world.buys)
+    world = SegmentedSummaryWorld(seed)
+    buyer = world.simulator.add_process(world.take_and_buy)
     for _ in range(3):
-        world.simulator.add_process(world.reads_the_stream(buyer), FAULT_CLASSES[faults])
-    return world.at_rest(faults, rivals=[world.random.randrange(LAYOUT.homes) for _ in range(4)])
+        world.simulator.add_process(world.stream_reader_process(buyer), FAULT_CLASSES[faults])
+    return world.run_and_check(faults, rivals=[world.random.randrange(LAYOUT.homes) for _ in range(4)])
 
 
-def play_one_change(seed: int, faults: str) -> Mapping[str, int]:
+def run_one_change_schedule(seed: int, faults: str) -> Mapping[str, int]:
     """A hold is all there is to tell, to one reader; two others make the summary from other segments meanwhile."""
-    world = Streamed(seed)
+    world = SegmentedSummaryWorld(seed)
     hold = hold_id(f"eve{seed}", "d", 1, 1)
     answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.simulator.now)
     assert isinstance(answer, Taken)
-    world.streams()
-    world.simulator.add_process(world.reads_the_stream(None), FAULT_CLASSES[faults])
-    return world.at_rest(faults, rivals=[n for n in range(LAYOUT.homes) if n != answer.hold.bucket])
+    world.record_changes()
+    world.simulator.add_process(world.stream_reader_process(None), FAULT_CLASSES[faults])
+    return world.run_and_check(faults, rivals=[n for n in range(LAYOUT.homes) if n != answer.hold.bucket])
 
 
-def play(seed: int, faults: str) -> Mapping[str, int]:
+def run_schedule(seed: int, faults: str) -> Mapping[str, int]:
     """Two refreshes or more while there is a buyer, and one for what the buyer did last."""
-    world = Watched(seed)
-    buyer = world.simulator.add_process(world.buys)
+    world = SummaryWorld(seed)
+    buyer = world.simulator.add_process(world.take_and_buy)
     for afterwards in (False, False, True):
-        world.simulator.add_process(world.refreshes(buyer, afterwards=afterwards), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.refresh_process(buyer, afterwards=afterwards), FAULT_CLASSES[faults])
     world.simulator.run()
-    world.is_told()
+    world.assert_summary_true()
     return world.simulator.events_seen
 
 
@@ -144,7 +146,7 @@ def play(seed: int, faults: str) -> Mapping[str, int]:
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_when_all_is_quiet_the_live_summary_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
     search.expect_invariants_hold(
-        f"summaries at rest, {faults}", seeds, lambda seed: play(seed, faults), expected_events=["taken"]
+        f"summaries at rest, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=["taken"]
     )
 
 
@@ -159,10 +161,10 @@ def segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("segments")
 def test_when_all_is_quiet_a_summary_of_segments_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
     fault_class = f"summaries of segments at rest, {faults}"
-    plays = (play_segments, play_one_change)
-    met = ["taken", "told of a change"]
+    runners = (run_segments_schedule, run_one_change_schedule)
+    met = ["taken", "change delivered"]
     search.expect_invariants_hold(
-        fault_class, seeds, lambda seed: plays[seed // 2 % 2](seed, faults), expected_events=met
+        fault_class, seeds, lambda seed: runners[seed // 2 % 2](seed, faults), expected_events=met
     )
 
 
@@ -172,7 +174,7 @@ def test_the_search_catches_a_summary_left_to_the_second_winner(
 ) -> None:
     monkeypatch.setattr(live, "TRIES", 2)
     search.expect_control_caught(
-        "a summary left to the second winner", 2_000, lambda seed: play_one_change(seed, "doubled")
+        "a summary left to the second winner", 2_000, lambda seed: run_one_change_schedule(seed, "doubled")
     )
 
 
@@ -185,11 +187,11 @@ def test_the_search_catches_summaries_that_ask_for_no_older_one(
 
     monkeypatch.setattr(StockStore, "_put", anyway)
     search.expect_control_caught(
-        "summaries that ask for no older one", 1_000, lambda seed: play(seed, "doubled"), times=10
+        "summaries that ask for no older one", 1_000, lambda seed: run_schedule(seed, "doubled"), times=10
     )
 
 
-class _Slow:
+class _InterruptedClient:
     """A client for which things happen right before it puts."""
 
     def __init__(self, client: Any, meanwhile: Callable[[], object]) -> None:
@@ -204,7 +206,7 @@ class _Slow:
 
 
 def test_a_slow_refresh_puts_no_older_sums_over_what_a_later_one_found() -> None:
-    world = Watched(0)
+    world = SummaryWorld(0)
 
     def meanwhile() -> None:
         assert isinstance(taken, Taken)
@@ -212,6 +214,6 @@ def test_a_slow_refresh_puts_no_older_sums_over_what_a_later_one_found() -> None
         assert world.stock.refresh(LAYOUT, world.simulator.now).held == 0
 
     taken = world.stock.take(LAYOUT, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.simulator.now)
-    slow: Any = _Slow(world.simulator.client, meanwhile)
+    slow: Any = _InterruptedClient(world.simulator.client, meanwhile)
     Stock(slow, "stock", "commerce").refresh(LAYOUT, world.simulator.now)
-    world.is_told()
+    world.assert_summary_true()

@@ -12,12 +12,12 @@ from chalicelib.instants import Instant
 from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeResult, hold_id, take
 from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import CLOCK_JUMPS, LAYOUT, HoldInTwoBuckets, StockWorld, TakeFunction
-from tests.schedules.refused import Refused
+from tests.schedules.refused import RejectedProtocols
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FaultRates
 
 
-class _Copies(NamedTuple):
+class _RequestCopies(NamedTuple):
     """How many copies of one request there are, how often each is tried, and what befalls its calls."""
 
     copies: int
@@ -25,15 +25,15 @@ class _Copies(NamedTuple):
     faults: FaultRates
 
 
-NOW_AND_THEN = (1_100,)
+SHORT_CLOCK_JUMPS = (1_100,)
 """Leaps by which a process forgets what it saw, and holds live on."""
 
-CLASSES = {
-    "repeated and cut": _Copies(1, 4, FaultRates(unanswered=0.25)),
-    "doubled": _Copies(3, 1, FaultRates()),
-    "doubled and cut": _Copies(2, 4, FaultRates(unanswered=0.25)),
-    "doubled and late": _Copies(2, 4, FaultRates(delayed_writes=0.15)),
-    "doubled, cut and late": _Copies(2, 4, FaultRates(unanswered=0.25, delayed_writes=0.1)),
+COPY_CLASSES = {
+    "repeated and cut": _RequestCopies(1, 4, FaultRates(unanswered=0.25)),
+    "doubled": _RequestCopies(3, 1, FaultRates()),
+    "doubled and cut": _RequestCopies(2, 4, FaultRates(unanswered=0.25)),
+    "doubled and late": _RequestCopies(2, 4, FaultRates(delayed_writes=0.15)),
+    "doubled, cut and late": _RequestCopies(2, 4, FaultRates(unanswered=0.25, delayed_writes=0.1)),
 }
 
 
@@ -52,33 +52,35 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return came
 
 
-NOTED = ("buckets left alone", "notes that expired")
+NOTE_EVENTS = ("buckets left alone", "notes that expired")
 
 
-def refused_way(world: StockWorld, protocol: str) -> TakeFunction:
+def rejected_take(world: StockWorld, protocol: str) -> TakeFunction:
     """A control: what is believed open is asked in that order."""
 
-    def taker(stock: Stock, hold: str) -> TakeResult:
+    def take_units(stock: Stock, hold: str) -> TakeResult:
         believed = (world.random_summary() or stock.refresh(LAYOUT, world.simulator.now)).open_buckets
-        one = Refused(world.simulator.client, stock, LAYOUT)
-        answer: TakeResult = getattr(one, protocol)(hold, believed, world.simulator.now)
+        protocols = RejectedProtocols(world.simulator.client, stock, LAYOUT)
+        answer: TakeResult = getattr(protocols, protocol)(hold, believed, world.simulator.now)
         return answer
 
-    return taker
+    return take_units
 
 
-def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[int, ...] = NOW_AND_THEN) -> StockWorld:
+def run_schedule(
+    seed: int, fault_class: str, rejected_protocol: str | None = None, clock_jumps: tuple[int, ...] = SHORT_CLOCK_JUMPS
+) -> StockWorld:
     """Copies of one request, and two rivals. The purchase's decision falls last, so that way is judged at rest."""
     world = StockWorld(seed)
-    world.one_bucket_per_hold = refused != "the_purchase_decides"
+    world.one_bucket_per_hold = rejected_protocol != "take_then_create_purchase"
     hold = hold_id(f"purchase{seed}", "d", 1, 1)
-    taker = refused_way(world, refused) if refused else world.take
-    copies, tries, faults = CLASSES[fault_class]
+    take_units = rejected_take(world, rejected_protocol) if rejected_protocol else world.take
+    copies, tries, faults = COPY_CLASSES[fault_class]
     for _ in range(copies):
-        world.simulator.add_process(world.buyer_process(hold, taker, tries), faults)
+        world.simulator.add_process(world.buyer_process(hold, take_units, tries), faults)
     for name in ("ada", "bob"):
         world.simulator.add_process(world.rival_process(name))
-    world.simulator.run(leaps)
+    world.simulator.run(clock_jumps)
     if len(world.buckets_holding(hold)) > 1:
         raise HoldInTwoBuckets(hold)
     world.simulator.events_seen["taken"] += len(world.buckets_holding(hold))
@@ -86,31 +88,31 @@ def play(seed: int, fault_class: str, refused: str | None = None, leaps: tuple[i
 
 
 @parametrize_seeds(120)
-@pytest.mark.parametrize("fault_class", CLASSES)
+@pytest.mark.parametrize("fault_class", COPY_CLASSES)
 def test_no_schedule_gives_one_buyer_two_holds(
     search: ScheduleSearch, notes: Counter[str], fault_class: str, seeds: range
 ) -> None:
-    def played(seed: int) -> Mapping[str, int]:
+    def run(seed: int) -> Mapping[str, int]:
         notes.clear()
-        return play(seed, fault_class).simulator.events_seen + notes
+        return run_schedule(seed, fault_class).simulator.events_seen + notes
 
-    search.expect_invariants_hold(f"take, {fault_class}", seeds, played, expected_events=["taken", *NOTED])
+    search.expect_invariants_hold(f"take, {fault_class}", seeds, run, expected_events=["taken", *NOTE_EVENTS])
 
 
 @parametrize_seeds(120)
-def test_no_schedule_in_which_holds_lapse_and_processes_die_strands_a_unit(
+def test_no_schedule_with_expired_holds_and_dead_processes_strands_a_unit(
     search: ScheduleSearch, notes: Counter[str], seeds: range
 ) -> None:
-    def played(seed: int) -> Mapping[str, int]:
+    def run(seed: int) -> Mapping[str, int]:
         notes.clear()
-        return judged(seed) + notes
+        return run_to_rest(seed) + notes
 
-    met = ["processes died", "late writes landed", *NOTED]
-    search.expect_invariants_hold("take, lapses and deaths", seeds, played, expected_events=met)
+    met = ["processes died", "late writes landed", *NOTE_EVENTS]
+    search.expect_invariants_hold("take, lapses and deaths", seeds, run, expected_events=met)
 
 
-def judged(seed: int) -> Counter[str]:
-    world = play(seed, list(CLASSES)[seed % len(CLASSES)], leaps=CLOCK_JUMPS)
+def run_to_rest(seed: int) -> Counter[str]:
+    world = run_schedule(seed, list(COPY_CLASSES)[seed % len(COPY_CLASSES)], clock_jumps=CLOCK_JUMPS)
     world.assert_nothing_stranded()
     return world.simulator.events_seen
 
@@ -120,7 +122,7 @@ def test_the_search_catches_notes_that_never_expire(search: ScheduleSearch, monk
         return number in summary.open_buckets and (summary.drop_id, number) not in self._seen_empty
 
     monkeypatch.setattr(Summaries, "may_have_units", seems_open)
-    search.expect_control_caught("notes that never expire", 500, judged)
+    search.expect_control_caught("notes that never expire", 500, run_to_rest)
 
 
 def test_the_search_catches_sold_out_told_for_what_is_noted(
@@ -132,29 +134,29 @@ def test_the_search_catches_sold_out_told_for_what_is_noted(
 
     real = take.Take._refuse
     monkeypatch.setattr(take.Take, "_refuse", seems_over)
-    search.expect_control_caught("sold out told for what is noted", 500, judged)
+    search.expect_control_caught("sold out told for what is noted", 500, run_to_rest)
 
 
-def play_fewer(seed: int, *, id_by_quantity: bool = False) -> StockWorld:
+def run_insufficient_units_schedule(seed: int, *, id_by_quantity: bool = False) -> StockWorld:
     """Copies of one request for three units, which takes fewer where it is offered fewer: the hold ids it may use."""
     world = StockWorld(seed, sizes=(1, 2, 3))
     ids = {quantity: hold_id(f"purchase{seed}", "d", 1, quantity if id_by_quantity else 3) for quantity in (1, 2, 3)}
 
-    def taker(stock: Stock, _: str) -> TakeResult:
+    def take_what_is_left(stock: Stock, _: str) -> TakeResult:
         answer, wanted = world.take(stock, ids[3], 3), 3
         while isinstance(answer, Fewer) and answer.quantity < wanted:
             wanted = answer.quantity
             answer = world.take(stock, ids[wanted], wanted)
         return answer
 
-    def one_place() -> None:
+    def one_bucket() -> None:
         if sum(len(world.buckets_holding(hold)) for hold in set(ids.values())) > 1:
             raise HoldInTwoBuckets(ids[3])
 
-    world.invariants.append(one_place)
-    copies, tries, faults = list(CLASSES.values())[seed % len(CLASSES)]
+    world.invariants.append(one_bucket)
+    copies, tries, faults = list(COPY_CLASSES.values())[seed % len(COPY_CLASSES)]
     for _ in range(copies):
-        world.simulator.add_process(world.buyer_process(ids[3], taker, tries), faults)
+        world.simulator.add_process(world.buyer_process(ids[3], take_what_is_left, tries), faults)
     for name in ("ada", "bob"):
         world.simulator.add_process(world.rival_process(name))
     world.simulator.run()
@@ -165,32 +167,32 @@ def play_fewer(seed: int, *, id_by_quantity: bool = False) -> StockWorld:
 
 
 @parametrize_seeds(80)
-def test_no_schedule_in_which_fewer_are_offered_gives_one_buyer_two_holds(search: ScheduleSearch, seeds: range) -> None:
-    def played(seed: int) -> Mapping[str, int]:
-        return play_fewer(seed).simulator.events_seen
+def test_no_schedule_with_insufficient_units_gives_one_buyer_two_holds(search: ScheduleSearch, seeds: range) -> None:
+    def run(seed: int) -> Mapping[str, int]:
+        return run_insufficient_units_schedule(seed).simulator.events_seen
 
-    search.expect_invariants_hold("take, fewer offered", seeds, played, expected_events=["fewer taken", "all taken"])
+    search.expect_invariants_hold("take, fewer offered", seeds, run, expected_events=["fewer taken", "all taken"])
 
 
 def test_the_search_catches_an_id_for_each_quantity(search: ScheduleSearch) -> None:
-    def played(seed: int) -> Mapping[str, int]:
-        return play_fewer(seed, id_by_quantity=True).simulator.events_seen
+    def run(seed: int) -> Mapping[str, int]:
+        return run_insufficient_units_schedule(seed, id_by_quantity=True).simulator.events_seen
 
-    search.expect_control_caught("an id for each quantity", 3_000, played)
+    search.expect_control_caught("an id for each quantity", 3_000, run)
 
 
-@pytest.mark.parametrize("fault_class", CLASSES)
-@pytest.mark.parametrize("protocol", ["in_the_summarys_order", "in_a_fixed_order", "the_purchase_decides"])
-def test_the_search_catches_the_ways_that_were_refused(search: ScheduleSearch, protocol: str, fault_class: str) -> None:
+@pytest.mark.parametrize("fault_class", COPY_CLASSES)
+@pytest.mark.parametrize("protocol", ["take_in_summary_order", "take_in_fixed_order", "take_then_create_purchase"])
+def test_the_search_catches_the_rejected_protocols(search: ScheduleSearch, protocol: str, fault_class: str) -> None:
     """Each where it fails in the table of STOCK-REPORT §2: duplicates alone do not get past the purchase's decision."""
 
-    def played(seed: int) -> Mapping[str, int]:
-        return play(seed, fault_class, protocol).simulator.events_seen
+    def run(seed: int) -> Mapping[str, int]:
+        return run_schedule(seed, fault_class, protocol).simulator.events_seen
 
-    if (protocol, fault_class) == ("the_purchase_decides", "doubled"):
-        assert not any(search.violates_invariant(seed, played) for seed in range(100))
+    if (protocol, fault_class) == ("take_then_create_purchase", "doubled"):
+        assert not any(search.violates_invariant(seed, run) for seed in range(100))
     else:
-        search.expect_control_caught(f"{protocol}, {fault_class}", 3_000, played)
+        search.expect_control_caught(f"{protocol}, {fault_class}", 3_000, run)
 
 
 def test_the_search_catches_a_pointer_that_moves_without_a_fence(
@@ -198,5 +200,5 @@ def test_the_search_catches_a_pointer_that_moves_without_a_fence(
 ) -> None:
     monkeypatch.setattr(take.Take, "_fence_bucket", lambda self: None)
     search.expect_control_caught(
-        "a pointer that moves without a fence", 3_000, lambda seed: play(seed, "doubled").simulator.events_seen
+        "a pointer that moves without a fence", 3_000, lambda seed: run_schedule(seed, "doubled").simulator.events_seen
     )
