@@ -24,10 +24,10 @@ from tests.schedules.provider import SimulatedProvider
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
-LEAPS = (1_000, 4_000, 40_000, 61_000)
+CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000)
 
 
-class Small(PurchaseWorld):
+class SingleOrderWorld(PurchaseWorld):
     """One order of ada's; bob's is declined, where ``limited``."""
 
     def __init__(self, seed: int, *, limited: bool) -> None:
@@ -37,7 +37,7 @@ class Small(PurchaseWorld):
     def new_checkout(self) -> Checkout:
         return replace(super().new_checkout(), risk_rules=RiskRules(DeclineLimits(email=int(self.limited))))
 
-    def buys(self, name: str, token: str) -> str:
+    def place_order(self, name: str, token: str) -> str:
         """Before the play: an order is placed."""
         created: Any = self.checkout.create(self.change(name, 1), self.simulator.now)
         purchase_id: str = created.purchase.id
@@ -49,20 +49,20 @@ class Small(PurchaseWorld):
         self.purchase_ids.add(purchase_id)
         return purchase_id
 
-    def pays_for(self, purchase_id: str) -> Callable[[], None]:
+    def capture_process(self, purchase_id: str) -> Callable[[], None]:
         checkout = self.new_checkout()
 
-        def play() -> None:
+        def run() -> None:
             for _ in range(4):
                 with suppress(*RETRYABLE_ERRORS):
                     checkout.process_payment(purchase_id, 1, self.simulator.now)
 
-        return play
+        return run
 
-    def holds(self, purchase_id: str, *, releases: bool) -> Callable[[], None]:
+    def order_hold_process(self, purchase_id: str, *, releases: bool) -> Callable[[], None]:
         checkout = self.new_checkout()
 
-        def play() -> None:
+        def run() -> None:
             for _ in range(3):
                 with suppress(*RETRYABLE_ERRORS):
                     checkout.put_on_hold(purchase_id, "ann", self.simulator.now)
@@ -70,19 +70,19 @@ class Small(PurchaseWorld):
                         checkout.release_from_hold(purchase_id, "ann", self.simulator.now)
                     checkout.cancel_held_order(purchase_id, self.simulator.now)
 
-        return play
+        return run
 
 
-def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
+def run_schedule(seed: int, faults: str, *, limited: bool) -> Counter[str]:
     """Ada's order, paid for by two workers, beside an operator or beside bob's decline."""
-    world = Small(seed, limited=limited)
+    world = SingleOrderWorld(seed, limited=limited)
     world.codes = ()
-    ada, bob = world.buys("ada", "ok"), world.buys("bob", "declined")
+    ada, bob = world.place_order("ada", "ok"), world.place_order("bob", "declined")
     for purchase_id in (ada, ada, bob):
-        world.simulator.add_process(world.pays_for(purchase_id), FAULT_CLASSES[faults])
+        world.simulator.add_process(world.capture_process(purchase_id), FAULT_CLASSES[faults])
     if not limited:
-        world.simulator.add_process(world.holds(ada, releases=bool(seed // 8 % 2)), FAULT_CLASSES[faults])
-    world.simulator.run(LEAPS)
+        world.simulator.add_process(world.order_hold_process(ada, releases=bool(seed // 8 % 2)), FAULT_CLASSES[faults])
+    world.simulator.run(CLOCK_JUMPS)
     world.check_at_rest()
     payment = next(purchase.payment for purchase in world.purchases() if purchase.id == ada)
     world.simulator.events_seen["refused"] += payment is not None and payment.failure == "too_many_attempts"
@@ -91,50 +91,56 @@ def play(seed: int, faults: str, *, limited: bool) -> Counter[str]:
 
 @parametrize_seeds(80)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
-def test_an_order_that_is_held_beside_its_capture_is_charged_with_goods_or_not_at_all(
+def test_an_order_put_on_hold_during_capture_is_charged_with_stock_or_not_at_all(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
     search.expect_invariants_hold(
-        f"held, {faults}", seeds, lambda seed: play(seed, faults, limited=False), expected_events=["paid", "cancelled"]
+        f"held, {faults}",
+        seeds,
+        lambda seed: run_schedule(seed, faults, limited=False),
+        expected_events=["paid", "cancelled"],
     )
 
 
 @parametrize_seeds(80)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
-def test_an_attempt_that_became_one_too_many_is_charged_with_goods_or_not_at_all(
+def test_an_attempt_beyond_the_limit_is_charged_with_stock_or_not_at_all(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
     search.expect_invariants_hold(
-        f"too many, {faults}", seeds, lambda seed: play(seed, faults, limited=True), expected_events=["paid", "refused"]
+        f"too many, {faults}",
+        seeds,
+        lambda seed: run_schedule(seed, faults, limited=True),
+        expected_events=["paid", "refused"],
     )
 
 
-_search = SimulatedProvider._search
+_real_search = SimulatedProvider._search
 
 
-def _looks_not(context: CheckoutContext, purchase: Purchase) -> None:
+def _skips_second_read(context: CheckoutContext, purchase: Purchase) -> None:
     """Money is asked for, whatever became of the order meanwhile."""
 
 
-def _refuses_at_once(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
+def _refuses_without_note(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
     """What is ended is not noted first."""
     ending.fail_attempt(context, purchase, "too_many_attempts", payment.provider_id, now)
 
 
-def _believed(
+def _believes_lagging_search(
     self: SimulatedProvider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0
 ) -> Any:
     """A search that lags is believed."""
-    return _search(self, *named, now=now, provider_id=provider_id)
+    return _real_search(self, *named, now=now, provider_id=provider_id)
 
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "limited"),
     [
-        (capture, "_ensure_unchanged", _looks_not, False),
-        (capture, "_refuse_attempt", _refuses_at_once, True),
-        (SimulatedProvider, "_search", _believed, False),
-        (SimulatedProvider, "_search", _believed, True),
+        (capture, "_ensure_unchanged", _skips_second_read, False),
+        (capture, "_refuse_attempt", _refuses_without_note, True),
+        (SimulatedProvider, "_search", _believes_lagging_search, False),
+        (SimulatedProvider, "_search", _believes_lagging_search, True),
     ],
     ids=[
         "a capture that does not look again",
@@ -153,4 +159,6 @@ def test_the_search_catches(
     limited: bool,
 ) -> None:
     monkeypatch.setattr(where, name, wrong)
-    search.expect_control_caught(request.node.callspec.id, 600, lambda seed: play(seed, "doubled", limited=limited))
+    search.expect_control_caught(
+        request.node.callspec.id, 600, lambda seed: run_schedule(seed, "doubled", limited=limited)
+    )

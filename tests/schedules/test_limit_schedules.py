@@ -47,18 +47,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 PAUSES = (1_000, 25_000, 33_000, 50_000, 70_000, 130_000)
-LEAPS = (1_000, 4_000)
-SIZES, LIMIT, PURCHASES, ACTS = [8, 8], 2, 2, 3
-FAILS = (BotoCoreError, LivedropError)
+CLOCK_JUMPS = (1_000, 4_000)
+SIZES, LIMIT, PURCHASES, PHASES = [8, 8], 2, 2, 3
+RETRYABLE_ERRORS = (BotoCoreError, LivedropError)
 
 
-class World:
+class LimitWorld:
     """Plenty of units of one drop, purchases of one buyer, and the limit that must hold after every write."""
 
     def __init__(self, seed: int) -> None:
-        self.stage = Simulator(seed, self.check)
+        self.simulator = Simulator(seed, self.check_invariants)
         self.random = Random(seed)
-        self.bank = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
+        self.gateway = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
         drop = Drop(
             id="mug",
             show_id="s",
@@ -73,29 +73,31 @@ class World:
             opens_at=0,
         )
         record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
-        self.stage.table.put_item(
+        self.simulator.table.put_item(
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
-        self.checkout = self.process()
-        self.checkout.stock.lay_out("mug", SIZES, self.stage.now)
-        self.ids = [self.begun(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)]
+        self.checkout = self.new_checkout()
+        self.checkout.stock.lay_out("mug", SIZES, self.simulator.now)
+        self.purchase_ids = [
+            self.create_purchase(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)
+        ]
 
-    def process(self) -> Checkout:
+    def new_checkout(self) -> Checkout:
         """What another process has: the same tables, a memory of its own."""
-        client = self.stage.client
+        client = self.simulator.client
         stock = Stock(client, "stock", "commerce")
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        return Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, b"k" * 32)
+        return Checkout(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
 
-    def check(self) -> None:
-        assert self.placed() <= LIMIT
+    def check_invariants(self) -> None:
+        assert self.placed_units() <= LIMIT
 
-    def placed(self) -> int:
+    def placed_units(self) -> int:
         """Units of the orders that there are."""
         return sum(
             line["q"]
-            for place, item in self.stage.table.items.items()
+            for place, item in self.simulator.table.items.items()
             if place[-1] == "PURCHASE" and item["state"] in ("placed", "paid")
             for line in item["lines"]
         )
@@ -110,68 +112,68 @@ class World:
             destination=Destination(street_address="1 High Street", address_country="GB"),
         )
 
-    def begun(self, key: str, quantity: int) -> str:
-        answer = self.checkout.create(self.change(key, quantity), self.stage.now)
+    def create_purchase(self, key: str, quantity: int) -> str:
+        answer = self.checkout.create(self.change(key, quantity), self.simulator.now)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
     def complete(self, checkout: Checkout, purchase_id: str, key: str, token: str) -> CheckoutResult:
-        wish = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
-        answer = checkout.complete(purchase_id, wish, self.stage.now)
+        request = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
+        answer = checkout.complete(purchase_id, request, self.simulator.now)
         assert isinstance(answer, CheckoutResult)
         return answer
 
-    def buyer(self, name: str) -> Callable[[], None]:
+    def buyer_process(self, name: str) -> Callable[[], None]:
         """One of the buyer's windows: completes purchases, changes some, gives some up; its worker may decline."""
-        checkout, random = self.process(), Random(f"{name}{self.random.random()}")
+        checkout, random = self.new_checkout(), Random(f"{name}{self.random.random()}")
 
         def step(turn: int) -> None:
-            purchase_id, what = random.choice(self.ids), random.random()
-            if what < 0.25:
-                checkout.update(purchase_id, self.change(f"{name}{turn}", random.choice([1, 2])), self.stage.now)
-            elif what < 0.27:
-                checkout.cancel(purchase_id, Caller("web"), f"{name}{turn}", "", self.stage.now)
-            elif what < 0.4:
-                checkout.process_payment(purchase_id, random.choice([1, 2]), self.stage.now)
+            purchase_id, chance = random.choice(self.purchase_ids), random.random()
+            if chance < 0.25:
+                checkout.update(purchase_id, self.change(f"{name}{turn}", random.choice([1, 2])), self.simulator.now)
+            elif chance < 0.27:
+                checkout.cancel(purchase_id, Caller("web"), f"{name}{turn}", "", self.simulator.now)
+            elif chance < 0.4:
+                checkout.process_payment(purchase_id, random.choice([1, 2]), self.simulator.now)
             else:
                 self.complete(checkout, purchase_id, f"{name}{turn}", random.choice(["ok", "declined"]))
 
-        def play() -> None:
+        def run() -> None:
             for turn in range(4):
                 try:
                     step(turn)
-                except FAILS:
+                except RETRYABLE_ERRORS:
                     continue
 
-        return play
+        return run
 
-    def rest(self) -> None:
+    def check_at_rest(self) -> None:
         """All is quiet, attempts have ended, holds have lapsed: the room that orders leave is had, and not one more."""
         for pause in (61 * SECOND, 10_000 * SECOND):
-            self.stage.advance_clock(pause)
+            self.simulator.advance_clock(pause)
             for purchase in self.purchases():
                 if purchase.state is PurchaseState.PLACED:
-                    self.checkout.process_payment(purchase.id, purchase.attempt, self.stage.now)
-        room = LIMIT - self.placed()
-        self.stage.events_seen["room left" if room else "no room left"] += 1
+                    self.checkout.process_payment(purchase.id, purchase.attempt, self.simulator.now)
+        room = LIMIT - self.placed_units()
+        self.simulator.events_seen["room left" if room else "no room left"] += 1
         for late in range(room + 1):
-            answer = self.complete(self.checkout, self.begun(f"late{late}", 1), f"pay-late{late}", "ok")
+            answer = self.complete(self.checkout, self.create_purchase(f"late{late}", 1), f"pay-late{late}", "ok")
             assert (answer.purchase.state is PurchaseState.PLACED) == (late < room)
 
     def purchases(self) -> list[Purchase]:
-        found = [self.checkout.purchases.read(purchase_id) for purchase_id in self.ids]
+        found = [self.checkout.purchases.read(purchase_id) for purchase_id in self.purchase_ids]
         return [purchase for purchase in found if purchase is not None]
 
 
-def play(seed: int, faults: str) -> Counter[str]:
-    world = World(seed)
-    for act in range(ACTS):
-        for window in range(3):
-            world.stage.add_process(world.buyer(f"a{act}w{window}"), FAULT_CLASSES[faults])
-        world.stage.run(LEAPS)
-        world.stage.advance_clock(world.random.choice(PAUSES))
-    world.rest()
-    return world.stage.events_seen
+def run_schedule(seed: int, faults: str) -> Counter[str]:
+    world = LimitWorld(seed)
+    for phase in range(PHASES):
+        for session in range(3):
+            world.simulator.add_process(world.buyer_process(f"a{phase}w{session}"), FAULT_CLASSES[faults])
+        world.simulator.run(CLOCK_JUMPS)
+        world.simulator.advance_clock(world.random.choice(PAUSES))
+    world.check_at_rest()
+    return world.simulator.events_seen
 
 
 @parametrize_seeds(40)
@@ -180,7 +182,9 @@ def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
     met = ["room left", "no room left"]
-    search.expect_invariants_hold(f"limit, {faults}", seeds, lambda seed: play(seed, faults), expected_events=met)
+    search.expect_invariants_hold(
+        f"limit, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=met
+    )
 
 
 def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,11 +202,13 @@ def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeyp
 
     real = LimitStore.create
     monkeypatch.setattr(LimitStore, "create", begin)
-    search.expect_control_caught("reading, then writing the limit", 1_000, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught("reading, then writing the limit", 1_000, lambda seed: run_schedule(seed, "doubled"))
 
 
-def test_the_search_catches_entries_that_are_never_forgotten(
+def test_the_search_catches_limit_entries_that_never_expire(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "_live_entries", lambda context, buyer, drop_id, tally, now: tally)
-    search.expect_control_caught("limit entries that are never forgotten", 1_000, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught(
+        "limit entries that are never forgotten", 1_000, lambda seed: run_schedule(seed, "doubled")
+    )

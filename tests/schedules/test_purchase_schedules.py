@@ -17,10 +17,10 @@ from tests.schedules.buyers import PurchaseWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
-LEAPS = (1_000, 4_000, 40_000, 61_000)
+CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000)
 
 
-def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy")) -> Counter[str]:
+def run_schedule(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy")) -> Counter[str]:
     """One name twice: a buyer whose requests are all sent twice."""
     world = PurchaseWorld(seed)
     for name in buyers:
@@ -29,7 +29,7 @@ def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob",
         world.simulator.add_process(world.worker_process(), FAULT_CLASSES[faults])
     if seed // 8 % 2:
         world.simulator.add_process(world.operator_process(), FAULT_CLASSES[faults])
-    world.simulator.run(LEAPS)
+    world.simulator.run(CLOCK_JUMPS)
     world.check_at_rest()
     assert len(world.purchase_ids) <= len(set(buyers)), "two purchases of one request"
     for what in ("change", "pay", "cancel"):
@@ -42,29 +42,29 @@ def play(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob",
 
 @parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
-def test_no_schedule_charges_without_goods_or_strands_anything(
-    search: ScheduleSearch, faults: str, seeds: range
-) -> None:
+def test_no_schedule_charges_without_stock_or_strands_a_unit(search: ScheduleSearch, faults: str, seeds: range) -> None:
     twice = [f"{what} answered twice" for what in ("create", "change", "pay", "cancel")]
     met = ["paid", "paid with the code", "open after a failed attempt", "processes died", *twice]
-    search.expect_invariants_hold(f"purchase, {faults}", seeds, lambda seed: play(seed, faults), expected_events=met)
+    search.expect_invariants_hold(
+        f"purchase, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=met
+    )
 
 
-def test_the_search_catches_a_worker_that_does_not_look_after_the_goods(
+def test_the_search_catches_a_worker_that_does_not_ensure_committed_stock(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
     search.expect_control_caught(
-        "a worker that does not look after the goods", 500, lambda seed: play(seed, "doubled, cut and late")
+        "a worker that does not look after the goods", 500, lambda seed: run_schedule(seed, "doubled, cut and late")
     )
 
 
-def test_the_search_catches_an_attempt_ended_before_its_units_are_held_again(
+def test_the_search_catches_an_attempt_ended_before_its_units_revert_to_hold(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Stock, "revert_to_hold", lambda self, layout, ref, order, until: RevertedToHold(until))
     search.expect_control_caught(
-        "an attempt ended before its units are held again", 500, lambda seed: play(seed, "doubled")
+        "an attempt ended before its units are held again", 500, lambda seed: run_schedule(seed, "doubled")
     )
 
 
@@ -73,20 +73,20 @@ def test_the_search_catches_uses_that_are_not_returned(search: ScheduleSearch, m
         return purchase.discounts
 
     monkeypatch.setattr(reserving, "revert_budgets_to_hold", budgets_kept)
-    search.expect_control_caught("uses that are not returned", 500, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught("uses that are not returned", 500, lambda seed: run_schedule(seed, "doubled"))
 
 
-def _knows_no_key(purchase: Purchase, wish: CompleteRequest, now: int) -> None:
+def _forgets_keys(purchase: Purchase, request: CompleteRequest, now: int) -> None:
     return None
 
 
-def _puts_anyway(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+def _puts_unconditionally(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
     return self._put(purchase, "attribute_not_exists(no)", {})
 
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong"),
-    [(PurchaseStore, "create", _puts_anyway), (complete, "_replayed", _knows_no_key)],
+    [(PurchaseStore, "create", _puts_unconditionally), (complete, "_replayed", _forgets_keys)],
     ids=["a create that puts over what stands", "a completion that knows no key"],
 )
 def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
@@ -99,7 +99,8 @@ def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
 ) -> None:
     """Nothing fails here but that requests come twice; once each, they do no harm."""
     monkeypatch.setattr(where, name, wrong)
-    search.expect_control_caught(request.node.callspec.id, 500, lambda seed: play(seed, "doubled"))
+    search.expect_control_caught(request.node.callspec.id, 500, lambda seed: run_schedule(seed, "doubled"))
     assert not any(
-        search.violates_invariant(seed, lambda one: play(one, "doubled", ("ada", "bob", "cy"))) for seed in range(20)
+        search.violates_invariant(seed, lambda one: run_schedule(one, "doubled", ("ada", "bob", "cy")))
+        for seed in range(20)
     )
