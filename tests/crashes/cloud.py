@@ -18,8 +18,8 @@ import boto3
 from botocore.exceptions import ClientError
 
 from chalicelib.aws import Item, from_item
-from tests.crashes.dynamo import Dynamo
-from tests.schedules.table import Pages
+from tests.crashes.dynamo import FakeDynamoDB
+from tests.schedules.table import SinglePagePaginator
 
 Record = dict[str, Any]
 
@@ -50,8 +50,8 @@ class Objects:
     def list_objects_v2(self, *, Bucket: str, Prefix: str = "") -> dict[str, Any]:
         return {"Contents": [{"Key": key} for key in sorted(self.bodies) if key.startswith(Prefix)]}
 
-    def get_paginator(self, operation: str) -> Pages:
-        return Pages(getattr(self, operation))
+    def get_paginator(self, operation: str) -> SinglePagePaginator:
+        return SinglePagePaginator(getattr(self, operation))
 
 
 class _Post:
@@ -101,7 +101,7 @@ class Cloud:
     def records(self, table: str) -> list[Record]:
         """Every item of a table as a plain record."""
         dynamodb = self.clients["dynamodb"]
-        if isinstance(dynamodb, Dynamo):
+        if isinstance(dynamodb, FakeDynamoDB):
             return [item for place, item in dynamodb.items.items() if place[0] == self.tables[table]]
         pages = dynamodb.get_paginator("scan").paginate(TableName=self.tables[table])
         return [from_item(item) for page in pages for item in page["Items"]]
@@ -126,7 +126,7 @@ class Cloud:
 
     def fork(self) -> Cloud:
         """A copy that goes its own way. In memory only."""
-        table, objects = Dynamo(), Objects()
+        table, objects = FakeDynamoDB(), Objects()
         table.items, objects.bodies = dict(self.clients["dynamodb"].items), dict(self.clients["s3"].bodies)
         return Cloud(
             {**self.clients, "dynamodb": table, "s3": objects},
@@ -190,7 +190,7 @@ QUEUES = ("captures", "ledger", "exports", "parked")
 def in_memory() -> Cloud:
     """An empty account in memory."""
     post = _Post()
-    clients = {"dynamodb": Dynamo(), "s3": Objects(), "sqs": post, "events": post}
+    clients = {"dynamodb": FakeDynamoDB(), "s3": Objects(), "sqs": post, "events": post}
     return Cloud(clients, {name: name for name in TABLES}, {name: name for name in QUEUES})
 
 

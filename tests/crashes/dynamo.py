@@ -8,20 +8,20 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.schedules.grammar import NotDynamoDB
-from tests.schedules.table import Table
+from tests.schedules.grammar import InvalidDynamoDBRequest
+from tests.schedules.table import StrictFakeDynamoDB
 
 _ALWAYS = "attribute_exists(pk) OR attribute_not_exists(pk)"
 
 
-def _named(expression: str, names: Mapping[str, str] | None) -> str:
+def _resolve_names(expression: str, names: Mapping[str, str] | None) -> str:
     """The expression with its placeholders' names, the longest first: one may begin another."""
     for placeholder in sorted(names or {}, key=len, reverse=True):
         expression = expression.replace(placeholder, (names or {})[placeholder])
     return expression
 
 
-class Dynamo(Table):
+class FakeDynamoDB(StrictFakeDynamoDB):
     """DynamoDB in memory."""
 
     def put_item(
@@ -31,7 +31,9 @@ class Dynamo(Table):
         ExpressionAttributeNames: Mapping[str, str] | None = None,
         **call: Any,
     ) -> dict[str, Any]:
-        return super().put_item(ConditionExpression=_named(ConditionExpression, ExpressionAttributeNames), **call)
+        return super().put_item(
+            ConditionExpression=_resolve_names(ConditionExpression, ExpressionAttributeNames), **call
+        )
 
     def query(
         self, *, ScanIndexForward: bool = True, Limit: int | None = None, ConsistentRead: bool = False, **call: Any
@@ -52,28 +54,28 @@ class Dynamo(Table):
     ) -> dict[str, Any]:
         found = super().query(
             TableName=TableName,
-            KeyConditionExpression=_named(FilterExpression, ExpressionAttributeNames),
+            KeyConditionExpression=_resolve_names(FilterExpression, ExpressionAttributeNames),
             ExpressionAttributeValues=ExpressionAttributeValues or {},
         )
         if ProjectionExpression is None:
             return found
-        shown = set(_named(ProjectionExpression, ExpressionAttributeNames).split(", "))
+        shown = set(_resolve_names(ProjectionExpression, ExpressionAttributeNames).split(", "))
         return {"Items": [{name: item[name] for name in shown & item.keys()} for item in found["Items"]]}
 
     def transact_write_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """All or nothing. Who is refused is told why, item by item."""
         before = dict(self.items)
-        reasons = [self._attempt(item) for item in TransactItems]
+        reasons = [self._apply(item) for item in TransactItems]
         changed = [place for place in self.items if self.items[place] is not before.get(place)]
         if any(reason["Code"] != "None" for reason in reasons):
             self.items = before
             response: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
             raise ClientError(response, "TransactWriteItems")
         if len(changed) < len(TransactItems):
-            raise NotDynamoDB("a transaction names an item twice")
+            raise InvalidDynamoDBRequest("a transaction names an item twice")
         return {}
 
-    def _attempt(self, item: Mapping[str, Any]) -> dict[str, Any]:
+    def _apply(self, item: Mapping[str, Any]) -> dict[str, Any]:
         ((verb, call),) = item.items()
         try:
             if verb == "Put":
@@ -81,6 +83,6 @@ class Dynamo(Table):
             else:
                 self.update_item(**{"ReturnValuesOnConditionCheckFailure": "NONE", **call})
         except ClientError as error:
-            standing: Any = error.response
-            return {"Code": "ConditionalCheckFailed", **({"Item": standing["Item"]} if "Item" in standing else {})}
+            failure: Any = error.response
+            return {"Code": "ConditionalCheckFailed", **({"Item": failure["Item"]} if "Item" in failure else {})}
         return {"Code": "None"}

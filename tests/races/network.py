@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 
 from chalicelib.aws import existing_item, from_item
 from tests.races.sold_out import Wrote, unsold
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 _READS: Final = {"get_item", "batch_get_item", "query"}
 _WRITES: Final = {"put_item", "update_item", "transact_write_items"}
@@ -111,7 +111,7 @@ class Network:
         table: str = call["TableName"]
         key = call.get("Key") or {part: call["Item"][part] for part in ("pk", "sk") if part in call["Item"]}
         seen = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
-        desk = Table()
+        desk = StrictFakeDynamoDB()
         if seen is not None:
             desk.put_item(TableName=table, Item=seen, ConditionExpression="attribute_not_exists(pk)")
         getattr(desk, name)(**call)

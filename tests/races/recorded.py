@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from chalicelib.aws import existing_item, from_item, to_item
 from tests.races.crowd import NO_ANSWER
 from tests.races.linearizable import Event
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 DONE: Final = "done"
 
@@ -116,7 +116,7 @@ def of_bucket(state: str, event: Event) -> Iterator[str]:
 
 def _written(state: str, call: Mapping[str, Any]) -> str | None:
     """What the write leaves behind; None: its condition refuses it."""
-    desk, item = Table(), to_item(json.loads(state))
+    desk, item = StrictFakeDynamoDB(), to_item(json.loads(state))
     desk.put_item(TableName="t", Item=item, ConditionExpression="attribute_not_exists(pk)")
     try:
         desk.update_item(**{**call, "TableName": "t"})

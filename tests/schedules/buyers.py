@@ -34,7 +34,7 @@ from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Layout, Stock
 from tests.schedules.provider import SEARCH_LAG, SimulatedProvider
 from tests.schedules.stage import Simulator
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -81,7 +81,7 @@ class PurchaseWorld:
         self.search_lag = SEARCH_LAG * (seed // 4 % 2)
         self.searchable_from: dict[tuple[str, int], Instant] = {}
         self.answers_by_key: Counter[str] = Counter()
-        self.gateway = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
+        self.gateway = SandboxGateway(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
         self.purchase_ids: set[str] = set()
         drop = Drop(
             id="mug",

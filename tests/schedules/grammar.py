@@ -11,11 +11,11 @@ _TOKEN = re.compile(r"\s*(>=|<=|<>|[=<>(),+-]|[A-Za-z0-9_:#.]+)")
 ABSENT = object()
 
 
-class NotDynamoDB(AssertionError):
+class InvalidDynamoDBRequest(AssertionError):
     """An expression that DynamoDB would refuse as invalid."""
 
 
-class Scope:
+class EvaluationScope:
     """An item before the write, with the placeholders of one call."""
 
     def __init__(self, item: Mapping[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
@@ -35,7 +35,7 @@ class Scope:
         return found
 
 
-_Term = Callable[[Scope], Any]
+_Term = Callable[[EvaluationScope], Any]
 
 
 class _Parser:
@@ -51,7 +51,7 @@ class _Parser:
     def next(self, expected: str = "") -> str:
         token = self.peek()
         if not token or (expected and token != expected):
-            raise NotDynamoDB(f"expected {expected or 'more'}, found {token!r}")
+            raise InvalidDynamoDBRequest(f"expected {expected or 'more'}, found {token!r}")
         self._at += 1
         return token
 
@@ -134,7 +134,7 @@ class _Parser:
         while self.peek():
             clause = self.next()
             if clause not in {"SET", "REMOVE"}:
-                raise NotDynamoDB(f"found {clause!r}")
+                raise InvalidDynamoDBRequest(f"found {clause!r}")
             while True:
                 path = self.next()
                 if clause == "SET":
@@ -150,7 +150,7 @@ class _Parser:
 
 def _sum(left: Any, sign: int, right: Any) -> Any:
     if left is ABSENT or right is ABSENT:
-        raise NotDynamoDB("an operand does not exist")
+        raise InvalidDynamoDBRequest("an operand does not exist")
     return left + sign * right
 
 
@@ -163,14 +163,14 @@ def _compare(sign: str, left: Any, right: Any) -> bool:
 
 
 @cache
-def condition_of(text: str) -> _Term:
+def parse_condition(text: str) -> _Term:
     parser = _Parser(text)
     term = parser.condition()
     if parser.peek():
-        raise NotDynamoDB(f"left over: {parser.peek()!r}")
+        raise InvalidDynamoDBRequest(f"left over: {parser.peek()!r}")
     return term
 
 
 @cache
-def update_of(text: str) -> tuple[list[tuple[str, _Term]], list[str]]:
+def parse_update(text: str) -> tuple[list[tuple[str, _Term]], list[str]]:
     return _Parser(text).update()

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from infra.local.engine import ROOT
-from tests.schedules.grammar import NotDynamoDB
+from tests.schedules.grammar import InvalidDynamoDBRequest
 
 _PROPERTY: Final = "schedules"
 _SEED_PARTS: Final = 2
@@ -74,7 +74,7 @@ class ScheduleSearch:
         """Whether a rule is broken in the play of this seed. An expression that DynamoDB would refuse is no play."""
         try:
             run_schedule(seed)
-        except NotDynamoDB:
+        except InvalidDynamoDBRequest:
             raise
         except AssertionError:
             return True

@@ -27,7 +27,7 @@ from chalicelib.shows import Shows
 from chalicelib.shows.records import DropRecord
 from chalicelib.stock import Layout, Stock
 from chalicelib.stock.expressions import bucket_of
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 LAYOUT, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
 DROP = DropRecord(
@@ -101,8 +101,8 @@ class ShopWithModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now: Instant = 1_800_000_000_000
-        self.table = Table()
-        self.gateway = SandboxGateway(cast("Any", Table()), "sandbox")
+        self.table = StrictFakeDynamoDB()
+        self.gateway = SandboxGateway(cast("Any", StrictFakeDynamoDB()), "sandbox")
         self.table.items["commerce", "DROP#mug", "DROP"] = {
             "pk": "DROP#mug", "sk": "DROP", **DROP.model_dump(exclude_none=True),
         }  # fmt: skip

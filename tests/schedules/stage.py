@@ -18,7 +18,7 @@ from greenlet import GreenletExit, greenlet
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import OutcomeUnknownError
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 MAX_FUNCTION_LIFETIME: Instant = 55 * SECOND
 """How long a function and its SDK's calls live at most: less than a fence."""
@@ -85,7 +85,7 @@ class Simulator:
 
     def __init__(self, seed: int, check_invariants: Callable[[], None]) -> None:
         self.random = Random(seed)
-        self.table = Table()
+        self.table = StrictFakeDynamoDB()
         self.now: Instant = 1_800_000_000_000
         self.running_process: SimulatedProcess | None = None
         self.finished = False

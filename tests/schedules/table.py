@@ -15,10 +15,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib.aws import from_item, to_item
-from tests.schedules.grammar import ABSENT, NotDynamoDB, Scope, condition_of, update_of
+from tests.schedules.grammar import ABSENT, EvaluationScope, InvalidDynamoDBRequest, parse_condition, parse_update
 
 
-class Pages:
+class SinglePagePaginator:
     """All there is, as one page."""
 
     def __init__(self, operation: Callable[..., dict[str, Any]]) -> None:
@@ -28,21 +28,21 @@ class Pages:
         yield self._operation(**arguments)
 
 
-class Table:
+class StrictFakeDynamoDB:
     """The calls that our stores make, on items kept by table and key. A write replaces an item and changes none."""
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._wired: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._wire_items: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def get_item(self, *, TableName: str, Key: Mapping[str, Any], ConsistentRead: bool = False) -> dict[str, Any]:
-        item = self._wire(_place(TableName, from_item(Key)))
+        item = self._to_wire(_item_key(TableName, from_item(Key)))
         return {} if item is None else {"Item": item}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         responses = {}
         for table, request in RequestItems.items():
-            found = [self._wire(_place(table, from_item(key))) for key in request["Keys"]]
+            found = [self._to_wire(_item_key(table, from_item(key))) for key in request["Keys"]]
             responses[table] = [item for item in found if item is not None]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
@@ -50,11 +50,11 @@ class Table:
         self, *, TableName: str, KeyConditionExpression: str, ExpressionAttributeValues: Mapping[str, Any]
     ) -> dict[str, Any]:
         values = from_item(ExpressionAttributeValues)
-        wanted = condition_of(KeyConditionExpression)
+        wanted = parse_condition(KeyConditionExpression)
         found = [
-            self._wire(place)
+            self._to_wire(place)
             for place, item in sorted(self.items.items())
-            if place[0] == TableName and wanted(Scope(item, {}, values))
+            if place[0] == TableName and wanted(EvaluationScope(item, {}, values))
         ]
         return {"Items": found}
 
@@ -67,12 +67,14 @@ class Table:
         ExpressionAttributeValues: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """All items of a table that a filter lets through, in one page."""
-        wanted, values = condition_of(FilterExpression), from_item(ExpressionAttributeValues or {})
-        places = [place for place in sorted(self.items) if place[0] == TableName]
-        return {"Items": [self._wire(one) for one in places if wanted(Scope(self.items[one], {}, values))]}
+        wanted, values = parse_condition(FilterExpression), from_item(ExpressionAttributeValues or {})
+        item_keys = [place for place in sorted(self.items) if place[0] == TableName]
+        return {
+            "Items": [self._to_wire(one) for one in item_keys if wanted(EvaluationScope(self.items[one], {}, values))]
+        }
 
-    def get_paginator(self, operation: str) -> Pages:
-        return Pages(getattr(self, operation))
+    def get_paginator(self, operation: str) -> SinglePagePaginator:
+        return SinglePagePaginator(getattr(self, operation))
 
     def put_item(
         self,
@@ -84,11 +86,11 @@ class Table:
         ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
         call = {"TableName": TableName, "Item": Item, "ConditionExpression": ConditionExpression}
-        place, record = self._put(call | {"ExpressionAttributeValues": ExpressionAttributeValues or {}})
+        item_key, record = self._evaluate_put(call | {"ExpressionAttributeValues": ExpressionAttributeValues or {}})
         if record is None:
             all_old = ReturnValuesOnConditionCheckFailure == "ALL_OLD"
-            raise _refused("PutItem", self._wire(place) if all_old else None)
-        self.items[place] = record
+            raise _condition_failed("PutItem", self._to_wire(item_key) if all_old else None)
+        self.items[item_key] = record
         return {}
 
     def update_item(
@@ -111,69 +113,72 @@ class Table:
             "ExpressionAttributeValues": ExpressionAttributeValues,
             "ExpressionAttributeNames": ExpressionAttributeNames or {},
         }
-        place, after = self._updated(call)
+        item_key, after = self._evaluate_update(call)
         if after is None:
-            raise _refused("UpdateItem", self._wire(place))
-        self.items[place] = after
-        return {"Attributes": self._wire(place)} if ReturnValues == "ALL_NEW" else {}
+            raise _condition_failed("UpdateItem", self._to_wire(item_key))
+        self.items[item_key] = after
+        return {"Attributes": self._to_wire(item_key)} if ReturnValues == "ALL_NEW" else {}
 
     def transact_write_items(self, *, TransactItems: list[dict[str, Any]]) -> dict[str, Any]:
         results = [
-            self._updated(write["Update"]) if "Update" in write else self._put(write["Put"]) for write in TransactItems
+            self._evaluate_update(write["Update"]) if "Update" in write else self._evaluate_put(write["Put"])
+            for write in TransactItems
         ]
-        places = [place for place, _ in results]
-        if len(set(places)) < len(places):
-            raise NotDynamoDB("a transaction cannot have several operations on one item")
+        item_keys = [place for place, _ in results]
+        if len(set(item_keys)) < len(item_keys):
+            raise InvalidDynamoDBRequest("a transaction cannot have several operations on one item")
         if any(after is None for _, after in results):
-            raise _cancelled([after is None for _, after in results])
+            raise _transaction_cancelled([after is None for _, after in results])
         self.items |= {place: after for place, after in results if after is not None}
         return {}
 
-    def _wire(self, place: tuple[str, ...]) -> dict[str, Any] | None:
+    def _to_wire(self, item_key: tuple[str, ...]) -> dict[str, Any] | None:
         """An item in the wire format, made once: items are read more often than written."""
-        item = self.items.get(place)
+        item = self.items.get(item_key)
         if item is None:
             return None
-        made_of, wired = self._wired.get(place, (None, {}))
+        made_of, wired = self._wire_items.get(item_key, (None, {}))
         if made_of is not item:
             wired = to_item(item)
-            self._wired[place] = (item, wired)
+            self._wire_items[item_key] = (item, wired)
         return wired
 
-    def _put(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+    def _evaluate_put(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
         """Where a put writes, and its item; None: its condition refuses it."""
         record = from_item(call["Item"])
-        place = _place(call["TableName"], record)
+        item_key = _item_key(call["TableName"], record)
         if "ConditionExpression" not in call:
-            return place, record
+            return item_key, record
         names = call.get("ExpressionAttributeNames", {})
         values = from_item(call.get("ExpressionAttributeValues", {}))
-        fits = condition_of(call["ConditionExpression"])(Scope(self.items.get(place) or {}, names, values))
-        return place, record if fits else None
+        fits = parse_condition(call["ConditionExpression"])(
+            EvaluationScope(self.items.get(item_key) or {}, names, values)
+        )
+        return item_key, record if fits else None
 
-    def _updated(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+    def _evaluate_update(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
         """Where an update writes, and the item that it leaves; None: its condition refuses it."""
         key, names = from_item(call["Key"]), call.get("ExpressionAttributeNames", {})
-        place = _place(call["TableName"], key)
-        before = self.items.get(place)
-        scope = Scope(before or {}, names, from_item(call["ExpressionAttributeValues"]))
-        if not condition_of(call["ConditionExpression"])(scope):
-            return place, None
+        item_key = _item_key(call["TableName"], key)
+        before = self.items.get(item_key)
+        scope = EvaluationScope(before or {}, names, from_item(call["ExpressionAttributeValues"]))
+        if not parse_condition(call["ConditionExpression"])(scope):
+            return item_key, None
         used = _placeholders(call["UpdateExpression"], call["ConditionExpression"])
         for placeholder in [*call["ExpressionAttributeValues"], *names]:
             if placeholder not in used:
-                raise NotDynamoDB(f"{placeholder} is not used")
-        sets, removes = update_of(call["UpdateExpression"])
-        _refuse_overlaps([scope.parts(path) for path in [*(path for path, _ in sets), *removes]])
+                raise InvalidDynamoDBRequest(f"{placeholder} is not used")
+        sets, removes = parse_update(call["UpdateExpression"])
+        _reject_overlapping_paths([scope.parts(path) for path in [*(path for path, _ in sets), *removes]])
         after = dict(key if before is None else before)
         for path, value in [(scope.parts(path), term(scope)) for path, term in sets]:
             if value is ABSENT:
-                raise NotDynamoDB(f"{path} is set from an attribute that does not exist")
-            _parent(after, path)[path[-1]] = value
+                raise InvalidDynamoDBRequest(f"{path} is set from an attribute that does not exist")
+            _parent_map(after, path)[path[-1]] = value
         for name in removes:
             path = scope.parts(name)
-            _parent(after, path).pop(path[-1], None)
-        return place, after
+            _parent_map(after, path).pop(path[-1], None)
+        return item_key, after
 
 
 @cache
@@ -181,36 +186,36 @@ def _placeholders(*expressions: str) -> frozenset[str]:
     return frozenset(re.findall(r"[:#]\w+", " ".join(expressions)))
 
 
-def _refuse_overlaps(paths: list[tuple[str, ...]]) -> None:
+def _reject_overlapping_paths(paths: list[tuple[str, ...]]) -> None:
     for i, one in enumerate(paths):
         for other in paths[i + 1 :]:
             shorter = min(len(one), len(other))
             if one[:shorter] == other[:shorter]:
-                raise NotDynamoDB(f"paths overlap: {one}, {other}")
+                raise InvalidDynamoDBRequest(f"paths overlap: {one}, {other}")
 
 
-def _parent(item: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+def _parent_map(item: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     """The map that a path ends in, copied on the way: what stood before the write stays as it was."""
     for part in path[:-1]:
         if not isinstance(item.get(part), dict):
-            raise NotDynamoDB(f"no map to put {path} into")
+            raise InvalidDynamoDBRequest(f"no map to put {path} into")
         item[part] = dict(item[part])
         item = item[part]
     return item
 
 
-def _place(table: str, record: Mapping[str, Any]) -> tuple[str, ...]:
+def _item_key(table: str, record: Mapping[str, Any]) -> tuple[str, ...]:
     return (table, record["pk"], record["sk"]) if "sk" in record else (table, record["pk"])
 
 
-def _refused(operation: str, item: Mapping[str, Any] | None) -> ClientError:
+def _condition_failed(operation: str, item: Mapping[str, Any] | None) -> ClientError:
     response: Any = {"Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"}}
     if item is not None:
         response["Item"] = item
     return ClientError(response, operation)
 
 
-def _cancelled(refused: list[bool]) -> ClientError:
+def _transaction_cancelled(refused: list[bool]) -> ClientError:
     reasons = [{"Code": "ConditionalCheckFailed" if one else "None"} for one in refused]
     error = {"Code": "TransactionCanceledException", "Message": "Transaction cancelled"}
     response: Any = {"Error": error, "CancellationReasons": reasons}

@@ -39,7 +39,7 @@ from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES, Simulator
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -54,7 +54,7 @@ class _SlowGateway(SandboxGateway):
     """A provider that takes its time: others go on before it answers, and before its answer is heard."""
 
     def __init__(self, simulator: Simulator) -> None:
-        super().__init__(cast("DynamoDBClient", Table()), "sandbox")
+        super().__init__(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
         self._simulator = simulator
 
     def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:

@@ -41,7 +41,7 @@ from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES, Simulator
-from tests.schedules.table import Table
+from tests.schedules.table import StrictFakeDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,7 +58,7 @@ class LimitWorld:
     def __init__(self, seed: int) -> None:
         self.simulator = Simulator(seed, self.check_invariants)
         self.random = Random(seed)
-        self.gateway = SandboxGateway(cast("DynamoDBClient", Table()), "sandbox")
+        self.gateway = SandboxGateway(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
         drop = Drop(
             id="mug",
             show_id="s",

@@ -13,8 +13,8 @@ from chalicelib.stock.bucket import Entry, Room
 from chalicelib.stock.expressions import Write
 from chalicelib.stock.store import StockStore
 from tests.conftest import Tables
-from tests.schedules.grammar import NotDynamoDB
-from tests.schedules.table import Table
+from tests.schedules.grammar import InvalidDynamoDBRequest
+from tests.schedules.table import StrictFakeDynamoDB
 
 NAMES = ("AAAAAAAAAAA", "-BBBBBBBBBB", "_CCCCCCCCCC")
 
@@ -67,39 +67,39 @@ def any_moves(random: Random) -> dict[int, Write]:
 
 def test_both_tables_do_all_of_a_transaction_or_none(tables: Tables) -> None:
     random = Random(7)
-    ours = StockStore(Table(), "stock", "commerce")  # type: ignore[arg-type]
-    theirs = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    fake = StockStore(StrictFakeDynamoDB(), "stock", "commerce")  # type: ignore[arg-type]
+    emulator = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     sizes = {0: 4, 1: 2, 2: 3}
-    assert ours.put_buckets("d", sizes) is theirs.put_buckets("d", sizes) is True
-    assert ours.put_buckets("d", {3: 1, 1: 9}) is theirs.put_buckets("d", {3: 1, 1: 9}) is False
+    assert fake.put_buckets("d", sizes) is emulator.put_buckets("d", sizes) is True
+    assert fake.put_buckets("d", {3: 1, 1: 9}) is emulator.put_buckets("d", {3: 1, 1: 9}) is False
     places = [("d", number) for number in range(4)]
     outcomes = []
     for _ in range(60):
         moves = any_moves(random)
-        outcomes.append(ours.write_together("d", moves))
-        assert theirs.write_together("d", moves) is outcomes[-1]
-        assert ours.read_buckets(places) == theirs.read_buckets(places)
-    buckets = ours.read_buckets(places).values()
+        outcomes.append(fake.write_together("d", moves))
+        assert emulator.write_together("d", moves) is outcomes[-1]
+        assert fake.read_buckets(places) == emulator.read_buckets(places)
+    buckets = fake.read_buckets(places).values()
     assert 10 < sum(outcomes) < 50
     assert (sum(bucket.size for bucket in buckets), sum(bucket.moved_in for bucket in buckets)) == (9, 0)
 
 
-def outcome(store: StockStore, number: int, write: Write) -> Any:
+def write_and_read(store: StockStore, number: int, write: Write) -> Any:
     return store.write("d", number, write), store.read_bucket("d", number, strong=True)
 
 
 def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
     random = Random(7)
-    ours = StockStore(Table(), "stock", "commerce")  # type: ignore[arg-type]
-    theirs = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    fake = StockStore(StrictFakeDynamoDB(), "stock", "commerce")  # type: ignore[arg-type]
+    emulator = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     landed = 0
     for number in range(12):
-        assert ours.put_buckets("d", {number: 4}) is theirs.put_buckets("d", {number: 4}) is True
+        assert fake.put_buckets("d", {number: 4}) is emulator.put_buckets("d", {number: 4}) is True
         for _ in range(40):
             write = any_write(random)
-            mine = outcome(ours, number, write)
-            assert mine == outcome(theirs, number, write), write
-            landed += mine[0] is None
+            fake_outcome = write_and_read(fake, number, write)
+            assert fake_outcome == write_and_read(emulator, number, write), write
+            landed += fake_outcome[0] is None
     assert 80 < landed < 400
 
 
@@ -114,9 +114,9 @@ def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
     ],
 )
 def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
-    table = Table()
+    table = StrictFakeDynamoDB()
     table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
-    with pytest.raises(NotDynamoDB, match=reason):
+    with pytest.raises(InvalidDynamoDBRequest, match=reason):
         table.update_item(
             TableName="stock",
             Key={"pk": {"S": "d#0"}},
@@ -128,8 +128,8 @@ def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
         )
 
 
-def test_a_refused_write_shows_the_item_that_stood_in_the_way() -> None:
-    table = Table()
+def test_a_refused_write_shows_the_existing_item() -> None:
+    table = StrictFakeDynamoDB()
     table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
     with pytest.raises(ClientError) as refusal:
         table.put_item(TableName="stock", Item={"pk": {"S": "d#0"}}, ConditionExpression="attribute_not_exists(pk)")
@@ -137,9 +137,9 @@ def test_a_refused_write_shows_the_item_that_stood_in_the_way() -> None:
 
 
 def test_a_placeholder_that_is_not_used_is_refused() -> None:
-    table = Table()
+    table = StrictFakeDynamoDB()
     table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
-    with pytest.raises(NotDynamoDB, match=":x is not used"):
+    with pytest.raises(InvalidDynamoDBRequest, match=":x is not used"):
         table.update_item(
             TableName="stock",
             Key={"pk": {"S": "d#0"}},
