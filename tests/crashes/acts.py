@@ -175,29 +175,29 @@ def relays(world: World, process: Process) -> None:
 
 def recorded(world: World) -> list[Any]:
     """The stream records of purchases as they stand; they stay until the platform delivers them."""
-    return list(world.cloud.streams["commerce"])
+    return list(world.fake_aws.streams["commerce"])
 
 
 def summarises(world: World, process: Process) -> None:
-    process.on_stock(list(world.cloud.streams["stock"]), world.now)
+    process.on_stock(list(world.fake_aws.streams["stock"]), world.now)
 
 
 def handles(queue: str) -> Act:
     """The queue's messages as one batch; they stay until the platform delivers them."""
-    return lambda world, process: process.on_message(queue, list(world.cloud.queues[queue]), world.now)
+    return lambda world, process: process.on_message(queue, list(world.fake_aws.queues[queue]), world.now)
 
 
 def waits(*queues: str) -> Act:
     """Streams are relayed; what ``queues`` have stays there."""
 
     def act(world: World, process: Process) -> None:
-        process.on_purchase(world.cloud.streams["commerce"])
-        world.cloud.streams["commerce"].clear()
+        process.on_purchase(world.fake_aws.streams["commerce"])
+        world.fake_aws.streams["commerce"].clear()
         if "captures" not in queues:
-            for body in world.cloud.queues.pop("captures", []):
+            for body in world.fake_aws.queues.pop("captures", []):
                 process.on_message("captures", [body], world.now)
-            process.on_purchase(world.cloud.streams["commerce"])
-            world.cloud.streams["commerce"].clear()
+            process.on_purchase(world.fake_aws.streams["commerce"])
+            world.fake_aws.streams["commerce"].clear()
 
     return act
 

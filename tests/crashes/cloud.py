@@ -28,7 +28,7 @@ BUCKET = "finance-test"
 BUS = "orders"
 
 
-class Objects:
+class FakeS3:
     """S3 in memory: one bucket."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Objects:
         return SinglePagePaginator(getattr(self, operation))
 
 
-class _Post:
+class _FakeMessaging:
     """SQS and EventBridge in memory: they take everything; :class:`Cloud` keeps it."""
 
     def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class _Post:
 
 
 @dataclass
-class Cloud:
+class FakeAws:
     """Clients of one account and region, and what stands outside processes."""
 
     clients: Mapping[str, Any]
@@ -88,13 +88,13 @@ class Cloud:
 
     def perform(self, service: str, operation: str, arguments: dict[str, Any]) -> Any:
         """Do a call, and keep what it causes elsewhere."""
-        places = [(self._name(table), key) for table, key in _written(operation, arguments)]
-        before = [self._item(*place) for place in places]
+        targets = [(self._name(table), key) for table, key in _write_targets(operation, arguments)]
+        before = [self._item(*place) for place in targets]
         answer = getattr(self.clients[service], operation)(**arguments)
-        for (table, key), old in zip(places, before, strict=True):
-            self._stream(table, key, old)
-        self._post(operation, arguments)
-        for table in {table for table, _ in places} or ({"objects"} if operation == "put_object" else ()):
+        for (table, key), old in zip(targets, before, strict=True):
+            self._record_change(table, key, old)
+        self._record_messages(operation, arguments)
+        for table in {table for table, _ in targets} or ({"objects"} if operation == "put_object" else ()):
             self.after_write(table)
         return answer
 
@@ -109,13 +109,13 @@ class Cloud:
     def objects(self) -> dict[str, bytes]:
         """Every object, by key."""
         s3 = self.clients["s3"]
-        if isinstance(s3, Objects):
+        if isinstance(s3, FakeS3):
             return dict(s3.bodies)
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
         return {key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
 
-    def at_rest(self) -> bool:
+    def is_quiet(self) -> bool:
         """Whether nothing waits to be delivered."""
         return not any(self.streams.values()) and not any(self.queues.values())
 
@@ -124,11 +124,11 @@ class Cloud:
         items = [sorted(map(repr, self.records(table))) for table in TABLES]
         return hash(repr((items, sorted(self.objects().items()), self.streams, self.queues, self.events)))
 
-    def fork(self) -> Cloud:
+    def fork(self) -> FakeAws:
         """A copy that goes its own way. In memory only."""
-        table, objects = FakeDynamoDB(), Objects()
+        table, objects = FakeDynamoDB(), FakeS3()
         table.items, objects.bodies = dict(self.clients["dynamodb"].items), dict(self.clients["s3"].bodies)
-        return Cloud(
+        return FakeAws(
             {**self.clients, "dynamodb": table, "s3": objects},
             self.tables,
             self.queue_urls,
@@ -147,28 +147,28 @@ class Cloud:
         found: Item | None = answer.get("Item")
         return found
 
-    def _stream(self, table: str, key: Item, old: Item | None) -> None:
+    def _record_change(self, table: str, key: Item, old: Item | None) -> None:
         if table not in self.streams or (new := self._item(table, key)) == old:
             return
         images = {"OldImage": old, "NewImage": new}
         change = {"Keys": key} | {name: image for name, image in images.items() if image is not None}
         self.streams[table].append({"eventName": "MODIFY" if old else "INSERT", "dynamodb": change})
 
-    def _post(self, operation: str, arguments: dict[str, Any]) -> None:
+    def _record_messages(self, operation: str, arguments: dict[str, Any]) -> None:
         if operation == "send_message":
-            self._sent(arguments["QueueUrl"], arguments["MessageBody"])
+            self._enqueue(arguments["QueueUrl"], arguments["MessageBody"])
         elif operation == "send_message_batch":
             for entry in arguments["Entries"]:
-                self._sent(arguments["QueueUrl"], entry["MessageBody"])
+                self._enqueue(arguments["QueueUrl"], entry["MessageBody"])
         elif operation == "put_events":
             self.events += [json.loads(entry["Detail"]) for entry in arguments["Entries"]]
 
-    def _sent(self, url: str, body: str) -> None:
+    def _enqueue(self, url: str, body: str) -> None:
         name = next(name for name, known in self.queue_urls.items() if known == url)
         self.queues.setdefault(name, []).append(body)
 
 
-def _written(operation: str, arguments: dict[str, Any]) -> list[tuple[str, Item]]:
+def _write_targets(operation: str, arguments: dict[str, Any]) -> list[tuple[str, Item]]:
     """Tables and keys that a call may write."""
     if operation == "transact_write_items":
         writes = [request for item in arguments["TransactItems"] for request in item.values()]
@@ -187,14 +187,14 @@ def _key(write: dict[str, Any]) -> Item:
 QUEUES = ("captures", "ledger", "exports", "parked")
 
 
-def in_memory() -> Cloud:
+def in_memory_aws() -> FakeAws:
     """An empty account in memory."""
-    post = _Post()
-    clients = {"dynamodb": FakeDynamoDB(), "s3": Objects(), "sqs": post, "events": post}
-    return Cloud(clients, {name: name for name in TABLES}, {name: name for name in QUEUES})
+    messaging = _FakeMessaging()
+    clients = {"dynamodb": FakeDynamoDB(), "s3": FakeS3(), "sqs": messaging, "events": messaging}
+    return FakeAws(clients, {name: name for name in TABLES}, {name: name for name in QUEUES})
 
 
-def in_emulator(tables: Mapping[str, str], prefix: str) -> Cloud:
+def emulated_aws(tables: Mapping[str, str], prefix: str) -> FakeAws:
     """Tables by logical id, that are there already, and all else, in the in-process emulator."""
     names = {name: tables[f"{name.title()}Table"] for name in TABLES}
     bucket, bus = f"{prefix}{BUCKET}", f"{prefix}{BUS}"
@@ -203,4 +203,4 @@ def in_emulator(tables: Mapping[str, str], prefix: str) -> Cloud:
     clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     clients["events"].create_event_bus(Name=bus)
     urls = {name: clients["sqs"].create_queue(QueueName=prefix + name)["QueueUrl"] for name in QUEUES}
-    return Cloud(clients, names, urls, bucket, bus)
+    return FakeAws(clients, names, urls, bucket, bus)

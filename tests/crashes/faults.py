@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from chalicelib.payments import Gateway, OutcomeUnknownError
-from tests.crashes.cloud import Cloud
+from tests.crashes.cloud import FakeAws
 
 
 class Fault(StrEnum):
@@ -103,13 +103,13 @@ def _unanswered(fault: Fault) -> Exception:
 class Client:
     """A boto3 client at the end of a process's line."""
 
-    def __init__(self, cloud: Cloud, service: str, line: Line) -> None:
-        self._cloud, self._service, self._line = cloud, service, line
+    def __init__(self, fake_aws: FakeAws, service: str, line: Line) -> None:
+        self._fake_aws, self._service, self._line = fake_aws, service, line
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:
             def perform() -> Any:
-                return self._cloud.perform(self._service, operation, arguments)
+                return self._fake_aws.perform(self._service, operation, arguments)
 
             return self._line.call(operation, perform, _unanswered)
 

@@ -61,7 +61,7 @@ def refunded_in_console(buyer: str, amount: int) -> Act:
     """The provider gives money back by itself, and tells of it."""
 
     def act(world: World, process: Process) -> None:
-        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
+        bank = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
         payment = f"sbx_{key_of(buyer)}#1"
         made = bank.refund(payment, refund_id="console", amount=amount, now=world.now)
         assert isinstance(made, Refunded)
@@ -89,7 +89,7 @@ def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Act:
     """The buyer at the provider's page: nothing of ours is asked."""
 
     def act(world: World, process: Process) -> None:
-        bank = SandboxGateway(world.cloud.clients["dynamodb"], world.cloud.tables["sandbox"])
+        bank = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
         assert bank.answer_challenge(key_of(buyer), attempt, proved=proved)
 
     return act

@@ -80,7 +80,7 @@ class Enumeration:
         for at, fault in faults[:: self.every]:
             tally.points += 1
             path = (*before, (at, fault))
-            left = self._played(path).cloud.fingerprint()
+            left = self._played(path).fake_aws.fingerprint()
             if left in seen:
                 continue
             seen.add(left)
@@ -94,7 +94,7 @@ class Enumeration:
 
     def _aftermaths(self, path: Path) -> list[Aftermath]:
         """A moment later is as at once, where no bucket has changed."""
-        changed = self._played(path).cloud.streams["stock"]
+        changed = self._played(path).fake_aws.streams["stock"]
         return [one for one in Aftermath if changed or one is not Aftermath.A_MOMENT_LATER]
 
     def undisturbed(self) -> tuple[list[str], dict[str, Any]]:
@@ -137,7 +137,7 @@ class Enumeration:
             repeated(world, self.case.act)
         world.rest()
         for _ in range(_MOST_NIGHTS):
-            state = read(world.cloud)
+            state = read(world.fake_aws)
             if len(posted(state)) == len(state.entries()):
                 break
             world.night()

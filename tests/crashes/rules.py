@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib.instants import SECOND
 from tests.crashes import rules_of_books, rules_of_money, rules_of_risk, rules_of_stock
-from tests.crashes.cloud import Cloud
+from tests.crashes.cloud import FakeAws
 from tests.crashes.rules_of_books import published_whole
 from tests.crashes.rules_of_money import goods_before_money
 from tests.crashes.rules_of_stock import buckets, counted
@@ -24,14 +24,14 @@ class AtAnyInstant:
     def __init__(self) -> None:
         self._closed: dict[str, bytes] = {}
 
-    def __call__(self, cloud: Cloud, written: str) -> Iterator[str]:
+    def __call__(self, fake_aws: FakeAws, written: str) -> Iterator[str]:
         """Those rules that a write to this table may break."""
         if written in {"stock", "sandbox"}:
-            state = read(cloud)
+            state = read(fake_aws)
             yield from buckets(state)
             yield from goods_before_money(state)
         elif written == "objects":
-            objects = cloud.objects()
+            objects = fake_aws.objects()
             yield from published_whole(objects)
             yield from (f"{key} has changed" for key, body in self._closed.items() if objects.get(key) != body)
             closed = {
@@ -42,7 +42,7 @@ class AtAnyInstant:
 
 def check_everything(world: World) -> list[str]:
     """Every rule that is broken, as a sentence; none when all is well. For a world at rest."""
-    state = read(world.cloud)
+    state = read(world.fake_aws)
     now_seconds = world.now // SECOND
     return [
         *buckets(state),
@@ -75,7 +75,7 @@ def _picture(world: World, state: State, now_seconds: int) -> Iterator[str]:
 
 def outcome(world: World) -> dict[str, Any]:
     """What is determined by what everybody wanted, whatever died on the way: equal to that of an undisturbed run."""
-    state = read(world.cloud)
+    state = read(world.fake_aws)
     return {
         "purchases": {
             purchase_id: {

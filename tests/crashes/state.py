@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chalicelib.aws import to_item
 from chalicelib.checkout import Purchase, purchase_from_item
-from tests.crashes.cloud import Cloud, Record
+from tests.crashes.cloud import FakeAws, Record
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def is_held(entry: Record) -> bool:
     return entry["q"] > 0 and "u" in entry
 
 
-def read(cloud: Cloud) -> State:
+def read(fake_aws: FakeAws) -> State:
     buckets: dict[str, dict[int, Record]] = defaultdict(dict)
-    for bucket in cloud.records("stock"):
+    for bucket in fake_aws.records("stock"):
         drop, _, number = bucket["pk"].rpartition("#")
         buckets[drop][int(number)] = bucket
     state = State(
@@ -82,10 +82,10 @@ def read(cloud: Cloud) -> State:
         {},
         {},
         {},
-        cloud.objects(),
-        cloud.events,
+        fake_aws.objects(),
+        fake_aws.events,
     )
-    for record in cloud.records("commerce"):
+    for record in fake_aws.records("commerce"):
         sort_key = record["sk"]
         if sort_key == "PURCHASE":
             purchase = purchase_from_item(to_item(record))
@@ -106,5 +106,5 @@ def read(cloud: Cloud) -> State:
             state.plans[subject].append(record)
         elif sort_key.startswith("AUDIT#"):
             state.audits[record["subject"]].append(int(sort_key.rpartition("#")[2]))
-    state.payments.update((record["pk"], record) for record in cloud.records("sandbox"))
+    state.payments.update((record["pk"], record) for record in fake_aws.records("sandbox"))
     return state

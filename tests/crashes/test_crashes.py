@@ -20,7 +20,7 @@ from chalicelib.finance import store
 from infra.local.tables import make_tables
 from tests.conftest import Tables
 from tests.crashes.cases import UseCase
-from tests.crashes.cloud import in_emulator, in_memory
+from tests.crashes.cloud import emulated_aws, in_memory_aws
 from tests.crashes.play import Enumeration, Tally
 from tests.crashes.summary import PROPERTY
 from tests.crashes.use_cases import USE_CASES
@@ -55,8 +55,8 @@ def quiet_and_in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def in_memory_from(case: UseCase) -> Callable[[], World]:
     """The use case's beginning, made once and copied for each play."""
-    begun = case.begin(World(in_memory()))
-    return lambda: World(begun.cloud.fork(), begun.now)
+    begun = case.begin(World(in_memory_aws()))
+    return lambda: World(begun.fake_aws.fork(), begun.now)
 
 
 @pytest.mark.parametrize("case", USE_CASES, ids=lambda case: case.name)
@@ -85,7 +85,7 @@ def test_memory_and_emulator_come_to_the_same_end(case: UseCase, tables: Tables)
 
     def fresh() -> World:
         prefix = f"play-{next(numbers)}-"
-        return case.begin(World(in_emulator(make_tables(tables.dynamodb, prefix), prefix)))
+        return case.begin(World(emulated_aws(make_tables(tables.dynamodb, prefix), prefix)))
 
     there = Enumeration(case, fresh, every=10, watching=False)
     here = Enumeration(case, in_memory_from(case), watching=False)

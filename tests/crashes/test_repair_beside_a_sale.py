@@ -75,9 +75,9 @@ def repaired(world: World) -> None:
 def stands(world: World) -> list[list[str]]:
     """All buckets, purchases and payments; live summaries, which a repair may make anew, and what a drop's risk took
     from them, are not compared."""
-    records = [record for table in TABLES for record in world.cloud.records(table) if record.get("sk") != "LIVE"]
+    records = [record for table in TABLES for record in world.fake_aws.records(table) if record.get("sk") != "LIVE"]
     kept = [{name: value for name, value in record.items() if name != "sold_before"} for record in records]
-    return [sorted(map(repr, kept)), sorted(map(repr, world.cloud.queues.items()))]
+    return [sorted(map(repr, kept)), sorted(map(repr, world.fake_aws.queues.items()))]
 
 
 def repaired_at_each_call(sale: UseCase) -> tuple[int, list[str]]:

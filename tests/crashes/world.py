@@ -22,7 +22,7 @@ from chalicelib.streams import books, cues, jobs, purchases, stock
 from chalicelib.streams import capture as captures
 from chalicelib.streams.store import EventBus, NotSentError, Queue
 from tests.checkout.builders import NOW
-from tests.crashes.cloud import Cloud
+from tests.crashes.cloud import FakeAws
 from tests.crashes.faults import Client, Died, Line, Provider
 
 TIME_ZONE = "Europe/London"
@@ -56,13 +56,13 @@ FAILS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, ComesA
 class Process:
     """What one function's container has: clients at the end of a line, the rooms over them, memory of its own."""
 
-    def __init__(self, cloud: Cloud, line: Line) -> None:
+    def __init__(self, fake_aws: FakeAws, line: Line) -> None:
         def client(service: str) -> Any:
-            return Client(cloud, service, line)
+            return Client(fake_aws, service, line)
 
-        dynamodb, tables, urls = client("dynamodb"), cloud.tables, cloud.queue_urls
+        dynamodb, tables, urls = client("dynamodb"), fake_aws.tables, fake_aws.queue_urls
         # The provider is another house: its own table is not behind our line, each call to it is.
-        bank = SandboxGateway(cast("Any", Client(cloud, "dynamodb", Line())), tables["sandbox"])
+        bank = SandboxGateway(cast("Any", Client(fake_aws, "dynamodb", Line())), tables["sandbox"])
         gateway = cast("Gateway", Provider(bank, line))
         self.line = line
         self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
@@ -72,12 +72,12 @@ class Process:
         self.checkout = Checkout(
             self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, ID_KEY, risk_rules=RULES
         )
-        self.ledger = open_ledger(client("s3"), cloud.bucket)
+        self.ledger = open_ledger(client("s3"), fake_aws.bucket)
         self.exports: Exports = open_exports(
-            client("s3"), cloud.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
+            client("s3"), fake_aws.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
         )
         self.queues = {name: Queue(client("sqs"), url) for name, url in urls.items()}
-        self.bus = EventBus(client("events"), cloud.bus)
+        self.bus = EventBus(client("events"), fake_aws.bus)
 
     def on_purchase(self, records: list[Any]) -> None:
         purchases.relay_purchases({"Records": records}, self.queues["captures"], self.queues["ledger"])
@@ -121,18 +121,18 @@ class Process:
 class World:
     """A shop, and what time it is."""
 
-    cloud: Cloud
+    fake_aws: FakeAws
     now: Instant = NOW
     broken: list[str] = field(default_factory=list)
     """Rules that were broken at some instant."""
 
-    def watch(self, rules: Callable[[Cloud, str], Iterable[str]]) -> None:
+    def watch(self, rules: Callable[[FakeAws, str], Iterable[str]]) -> None:
         """Check rules after every write from now on. What breaks is kept, as product code may catch exceptions."""
-        self.cloud.after_write = lambda written: self.broken.extend(rules(self.cloud, written))
+        self.fake_aws.after_write = lambda written: self.broken.extend(rules(self.fake_aws, written))
 
     def process(self, line: Line | None = None) -> Process:
         """A new container."""
-        return Process(self.cloud, line or Line())
+        return Process(self.fake_aws, line or Line())
 
     def pass_time(self, milliseconds: Instant) -> None:
         self.now += milliseconds
@@ -142,32 +142,32 @@ class World:
     def deliver(self) -> None:
         """Streams and queues until nothing is left, everything at least twice, as they may."""
         for delivery in range(_MOST_DELIVERIES):
-            if self.cloud.at_rest():
+            if self.fake_aws.is_quiet():
                 return
             self._twice("commerce", lambda process, batch: process.on_purchase(batch))
             self.deliver_stock()
             for queue in ("captures", "ledger", "exports"):
                 for body in self._drained(queue):
                     self._message(queue, body)
-            self.cloud.queues.pop("parked", None)
+            self.fake_aws.queues.pop("parked", None)
             if delivery:
                 self.pass_time(2 * MINUTE)
-        raise AssertionError(f"no rest: {self.cloud.queues}")
+        raise AssertionError(f"no rest: {self.fake_aws.queues}")
 
     def deliver_stock(self) -> None:
         """The live summaries are made anew."""
         self._twice("stock", lambda process, batch: process.on_stock(batch, self.now))
 
     def _twice(self, stream: str, handle: Callable[[Process, list[Any]], None]) -> None:
-        batch, self.cloud.streams[stream] = self.cloud.streams[stream], []
+        batch, self.fake_aws.streams[stream] = self.fake_aws.streams[stream], []
         if batch:
             process = self.process()
             handle(process, batch)
             handle(process, batch)
 
     def _drained(self, queue: str) -> list[str]:
-        bodies = self.cloud.queues.get(queue, [])
-        self.cloud.queues[queue] = []
+        bodies = self.fake_aws.queues.get(queue, [])
+        self.fake_aws.queues[queue] = []
         return list(dict.fromkeys(bodies))
 
     def _message(self, queue: str, body: str) -> None:
@@ -176,12 +176,12 @@ class World:
             process.on_message(queue, [body], self.now)
             process.on_message(queue, [body], self.now)
         except ComesAgainError:
-            self.cloud.queues[queue].append(body)
+            self.fake_aws.queues[queue].append(body)
 
     def lose_what_is_under_way(self) -> None:
         """A gap in the stream of purchases, and messages that were given up."""
-        self.cloud.streams["commerce"].clear()
-        self.cloud.queues.clear()
+        self.fake_aws.streams["commerce"].clear()
+        self.fake_aws.queues.clear()
 
     def repair(self) -> None:
         self.process().repair(self.now)
