@@ -12,17 +12,17 @@ from chalicelib.finance import parse_day
 from chalicelib.instants import MINUTE, rfc3339
 from chalicelib.shows import PutDropRequest, PutShowRequest, parse_cue
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request, a_refund_request
-from tests.crashes.faults import DyingAt
-from tests.crashes.world import ID_KEY, Act, Process, World, business_date, tried
+from tests.crashes.faults import DyingConnection
+from tests.crashes.world import ID_KEY, Action, CrashableProcess, CrashWorld, business_date, run_action
 
 SHOW = "tonight"
 DROPS: Mapping[str, int] = {"mug": 3, "lamp": 60, "pen": 26}
 """Units on offer: in one bucket, in three, and in two of which one is small."""
 
 
-def open_shop(world: World) -> None:
+def open_shop(world: CrashWorld) -> None:
     """A show with its drops, open for an hour."""
-    shows = world.process().shows
+    shows = world.new_process().shows
     shows.put_show(SHOW, a_show(), "ann", NOW - 60 * MINUTE)
     for drop, stock in DROPS.items():
         shows.put_drop(drop, a_drop(drop, stock), "ann", NOW - 60 * MINUTE)
@@ -46,46 +46,46 @@ def key_of(buyer: str) -> str:
     return derive_purchase_id(ID_KEY, "web", buyer)
 
 
-def takes(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:
+def takes(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
     return lambda world, process: process.checkout.create(a_purchase_request(*wishes, key=buyer, **changes), world.now)
 
 
-def updates(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Act:
+def updates(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
     change = a_purchase_request(*wishes, key=f"{buyer}-update", **changes)
     return lambda world, process: process.checkout.update(key_of(buyer), change, world.now)
 
 
-def completes(buyer: str, token: str = "ok", key: str = "pay") -> Act:
+def completes(buyer: str, token: str = "ok", key: str = "pay") -> Action:
     wish = a_complete_request(token, f"{buyer}-{key}")
     return lambda world, process: process.checkout.complete(key_of(buyer), wish, world.now)
 
 
-def cancels(buyer: str) -> Act:
+def cancels(buyer: str) -> Action:
     caller = Caller("web", "own-site")
     return lambda world, process: process.checkout.cancel(key_of(buyer), caller, f"{buyer}-cancel", "", world.now)
 
 
-def captures(buyer: str, attempt: int = 1) -> Act:
+def captures(buyer: str, attempt: int = 1) -> Action:
     body = f'{{"purchase_id": "{key_of(buyer)}", "attempt": {attempt}}}'
     return lambda world, process: process.on_message("captures", [body], world.now)
 
 
-def placed(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Act, ...]:
+def placed(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
     """A purchase that waits for the worker; nothing was relayed yet."""
     return takes(buyer, *wishes), completes(buyer, token)
 
 
-def paid(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Act, ...]:
+def paid(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
     return *placed(buyer, *wishes, token=token), delivered
 
 
 # Acts: operators, finance, the platform.
 
 
-def refunds(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: bool = False) -> Act:
+def refunds(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: bool = False) -> Action:
     """Parts are (line number, quantity)."""
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         lines = purchase(process, buyer).lines
         wish = a_refund_request(*((lines[number].id, quantity) for number, quantity in parts), key=key, restock=restock)
         process.checkout.refund(key_of(buyer), wish, world.now)
@@ -93,37 +93,37 @@ def refunds(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: b
     return act
 
 
-def cancels_order(buyer: str) -> Act:
+def cancels_order(buyer: str) -> Action:
     return lambda world, process: process.checkout.cancel_order(key_of(buyer), "cancel", "", "ann", world.now)
 
 
-def purchase(process: Process, buyer: str) -> Purchase:
+def purchase(process: CrashableProcess, buyer: str) -> Purchase:
     answer = process.checkout.find(key_of(buyer), NOW)
     assert isinstance(answer, CheckoutResult)
     return answer.purchase
 
 
-def puts_show(**changes: Any) -> Act:
+def puts_show(**changes: Any) -> Action:
     return lambda world, process: process.shows.put_show(SHOW, a_show(**changes), "ann", world.now)
 
 
-def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Act:
+def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Action:
     wish = a_drop(drop, stock, price, **changes)
     return lambda world, process: process.shows.put_drop(drop, wish, "ann", world.now)
 
 
-def puts_discount(code: str = "TEN", **changes: Any) -> Act:
+def puts_discount(code: str = "TEN", **changes: Any) -> Action:
     """A tenth off; for the show where it is automatic."""
     wish = PutDiscountRequest.from_body({"title": code, "percent_bps": 1_000} | changes)
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         show = None if wish.show_id is None else process.shows.show(wish.show_id)
         process.checkout.discounts.put(code, wish, show, "ann", world.now)
 
     return act
 
 
-def changes_stock(drop: str, quantity: int, key: str = "more") -> Act:
+def changes_stock(drop: str, quantity: int, key: str = "more") -> Action:
     return lambda world, process: process.shows.adjust_stock(drop, quantity, key, "ann", world.now)
 
 
@@ -133,64 +133,64 @@ def a_cue(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, An
     return event | {"subject": subject, "time": rfc3339(NOW)} | ({"data": data} if data else {})
 
 
-def cues(*events: Any) -> Act:
+def cues(*events: Any) -> Action:
     """A batch of the cue stream."""
     return lambda world, process: process.on_cues(list(events), world.now)
 
 
-def posts_cue(event: dict[str, Any]) -> Act:
+def posts_cue(event: dict[str, Any]) -> Action:
     """One cue by HTTP."""
     return lambda world, process: process.shows.apply_cue(parse_cue(event), world.now)
 
 
-def requests_export(*, close: bool = False) -> Act:
-    def act(world: World, process: Process) -> None:
+def requests_export(*, close: bool = False) -> Action:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         day = parse_day(business_date(NOW))
         process.exports.request_export(day, None, "export", "fin", world.now, close=close)
 
     return act
 
 
-def delivered(world: World, process: Process) -> None:
+def delivered(world: CrashWorld, process: CrashableProcess) -> None:
     world.deliver()
 
 
-def later(milliseconds: int) -> Act:
-    return lambda world, process: world.pass_time(milliseconds)
+def later(milliseconds: int) -> Action:
+    return lambda world, process: world.advance_clock(milliseconds)
 
 
-def night(world: World, process: Process) -> None:
-    world.night()
+def night(world: CrashWorld, process: CrashableProcess) -> None:
+    world.run_night()
 
 
-def until_three(world: World, process: Process) -> None:
+def until_three(world: CrashWorld, process: CrashableProcess) -> None:
     """Three in the morning; nothing has closed the day yet."""
-    world.pass_time(8 * 60 * MINUTE)
+    world.advance_clock(8 * 60 * MINUTE)
 
 
-def relays(world: World, process: Process) -> None:
+def relays(world: CrashWorld, process: CrashableProcess) -> None:
     """The stream of purchases from its beginning: the batch comes again until it was handled."""
     process.on_purchase(recorded(world))
 
 
-def recorded(world: World) -> list[Any]:
+def recorded(world: CrashWorld) -> list[Any]:
     """The stream records of purchases as they stand; they stay until the platform delivers them."""
     return list(world.fake_aws.streams["commerce"])
 
 
-def summarises(world: World, process: Process) -> None:
+def summarises(world: CrashWorld, process: CrashableProcess) -> None:
     process.on_stock(list(world.fake_aws.streams["stock"]), world.now)
 
 
-def handles(queue: str) -> Act:
+def handles(queue: str) -> Action:
     """The queue's messages as one batch; they stay until the platform delivers them."""
     return lambda world, process: process.on_message(queue, list(world.fake_aws.queues[queue]), world.now)
 
 
-def waits(*queues: str) -> Act:
+def waits(*queues: str) -> Action:
     """Streams are relayed; what ``queues`` have stays there."""
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         process.on_purchase(world.fake_aws.streams["commerce"])
         world.fake_aws.streams["commerce"].clear()
         if "captures" not in queues:
@@ -202,28 +202,28 @@ def waits(*queues: str) -> Act:
     return act
 
 
-def loses_everything(world: World, process: Process) -> None:
-    world.lose_what_is_under_way()
+def loses_everything(world: CrashWorld, process: CrashableProcess) -> None:
+    world.lose_messages()
 
 
-def mends(drop: str) -> Act:
-    return lambda world, process: process.mend(drop, world.now)
+def mends(drop: str) -> Action:
+    return lambda world, process: process.repair_drop(drop, world.now)
 
 
-def dies(act: Act, operation: str, nth: int = 1) -> Act:
+def dies(act: Action, operation: str, nth: int = 1) -> Action:
     """An act whose process dies right before its ``nth`` call of an operation."""
 
-    def half(world: World, process: Process) -> None:
-        line = DyingAt(operation=operation, nth=nth)
-        assert not tried(world, act, world.process(line))
+    def half(world: CrashWorld, process: CrashableProcess) -> None:
+        line = DyingConnection(operation=operation, nth=nth)
+        assert not run_action(world, act, world.new_process(line))
         assert line.dead
 
     return half
 
 
-def closes_day(world: World, process: Process) -> None:
+def closes_day(world: CrashWorld, process: CrashableProcess) -> None:
     process.close_day(world.now)
 
 
-def repairs(world: World, process: Process) -> None:
-    process.repair(world.now)
+def repairs(world: CrashWorld, process: CrashableProcess) -> None:
+    process.recover_orders(world.now)

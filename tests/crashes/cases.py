@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.crashes.acts import open_shop
-from tests.crashes.world import Act, World
+from tests.crashes.world import Action, CrashWorld
 
 ADA, BOB = "ada", "bob"
 
@@ -15,16 +15,16 @@ class UseCase:
     """``given`` happens undisturbed; ``act`` is what dies."""
 
     name: str
-    given: tuple[Act, ...]
-    act: Act
+    setup: tuple[Action, ...]
+    action: Action
 
-    def begin(self, world: World) -> World:
+    def set_up(self, world: CrashWorld) -> CrashWorld:
         open_shop(world)
-        for act in self.given:
-            act(world, world.process())
+        for action in self.setup:
+            action(world, world.new_process())
         return world
 
 
-def a_case(name: str, *acts: Act) -> UseCase:
+def use_case(name: str, *actions: Action) -> UseCase:
     """A use case: its last act is the one that dies."""
-    return UseCase(name, acts[:-1], acts[-1])
+    return UseCase(name, actions[:-1], actions[-1])

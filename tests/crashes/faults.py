@@ -13,7 +13,7 @@ from chalicelib.payments import Gateway, OutcomeUnknownError
 from tests.crashes.cloud import FakeAws
 
 
-class Fault(StrEnum):
+class CallFault(StrEnum):
     """What happens to a call."""
 
     REQUEST_LOST = "request lost"  # it had no effect, and the process is told that nobody answered
@@ -23,70 +23,76 @@ class Fault(StrEnum):
     DOUBLED = "doubled"  # its answer was lost and the SDK sent it again: the process sees the second answer
 
 
-class Died(BaseException):
+class ProcessDied(BaseException):
     """The process is gone; nothing in it may handle that."""
 
 
 @dataclass
-class Line:
+class Connection:
     """One process's wire. At call number ``at`` the fault happens; a dead process makes no further call."""
 
-    fault: Fault | None = None
-    at: int = 0
-    called: list[str] = field(default_factory=list)
+    fault: CallFault | None = None
+    fault_at_call: int = 0
+    calls: list[str] = field(default_factory=list)
     dead: bool = False
 
-    def call(self, operation: str, perform: Callable[[], Any], lost: Callable[[Fault], Exception]) -> Any:
+    def call(
+        self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
+    ) -> Any:
         """Do a call of the process."""
         if self.dead:
-            raise Died
-        self.called.append(operation)
-        if len(self.called) != self.at or self.fault is None:
+            raise ProcessDied
+        self.calls.append(operation)
+        if len(self.calls) != self.fault_at_call or self.fault is None:
             return perform()
         match self.fault:
-            case Fault.DIED_BEFORE | Fault.REQUEST_LOST:
+            case CallFault.DIED_BEFORE | CallFault.REQUEST_LOST:
                 pass
-            case Fault.DOUBLED if operation == "transact_write_items":
+            case CallFault.DOUBLED if operation == "transact_write_items":
                 return perform()  # it carries the SDK's ClientRequestToken: sent twice, it is done once
             case _:
-                _unheard(perform)
+                _perform_without_answer(perform)
         match self.fault:
-            case Fault.DOUBLED:
+            case CallFault.DOUBLED:
                 return perform()
-            case Fault.DIED_BEFORE | Fault.DIED_AFTER:
+            case CallFault.DIED_BEFORE | CallFault.DIED_AFTER:
                 self.dead = True
-                raise Died
-        raise lost(self.fault)
+                raise ProcessDied
+        raise no_answer_error(self.fault)
 
 
 @dataclass
-class DyingAt(Line):
+class DyingConnection(Connection):
     """A process that dies right before it makes its ``nth`` call of an operation."""
 
     operation: str = ""
     nth: int = 1
 
-    def call(self, operation: str, perform: Callable[[], Any], lost: Callable[[Fault], Exception]) -> Any:
-        if operation == self.operation and self.called.count(operation) + 1 == self.nth:
+    def call(
+        self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
+    ) -> Any:
+        if operation == self.operation and self.calls.count(operation) + 1 == self.nth:
             self.dead = True
-            raise Died
-        return super().call(operation, perform, lost)
+            raise ProcessDied
+        return super().call(operation, perform, no_answer_error)
 
 
 @dataclass
-class Interrupted(Line):
+class InterruptedConnection(Connection):
     """A process between whose calls others act: ``meanwhile`` before its call number ``before``."""
 
-    before: int = 0
+    before_call: int = 0
     meanwhile: Callable[[], object] = int
 
-    def call(self, operation: str, perform: Callable[[], Any], lost: Callable[[Fault], Exception]) -> Any:
-        if len(self.called) + 1 == self.before:
+    def call(
+        self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
+    ) -> Any:
+        if len(self.calls) + 1 == self.before_call:
             self.meanwhile()
-        return super().call(operation, perform, lost)
+        return super().call(operation, perform, no_answer_error)
 
 
-def _unheard(perform: Callable[[], Any]) -> None:
+def _perform_without_answer(perform: Callable[[], Any]) -> None:
     """The effect without the answer; a refusal is an answer too."""
     try:
         perform()
@@ -94,24 +100,24 @@ def _unheard(perform: Callable[[], Any]) -> None:
         return
 
 
-def _unanswered(fault: Fault) -> Exception:
-    if fault is Fault.REQUEST_LOST:
+def _aws_no_answer_error(fault: CallFault) -> Exception:
+    if fault is CallFault.REQUEST_LOST:
         return EndpointConnectionError(endpoint_url="aws")
     return ReadTimeoutError(endpoint_url="aws")
 
 
-class Client:
+class ConnectedClient:
     """A boto3 client at the end of a process's line."""
 
-    def __init__(self, fake_aws: FakeAws, service: str, line: Line) -> None:
-        self._fake_aws, self._service, self._line = fake_aws, service, line
+    def __init__(self, fake_aws: FakeAws, service: str, connection: Connection) -> None:
+        self._fake_aws, self._service, self._connection = fake_aws, service, connection
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:
             def perform() -> Any:
                 return self._fake_aws.perform(self._service, operation, arguments)
 
-            return self._line.call(operation, perform, _unanswered)
+            return self._connection.call(operation, perform, _aws_no_answer_error)
 
         return call
 
@@ -122,7 +128,7 @@ class Client:
 
 @dataclass(frozen=True)
 class _Pages:
-    client: Client
+    client: ConnectedClient
     operation: str
 
     def paginate(self, **arguments: Any) -> Iterator[Any]:
@@ -132,17 +138,19 @@ class _Pages:
         yield page
 
 
-class Provider:
+class ConnectedProvider:
     """A payment provider at the end of a process's line. What it does by itself is not ours to interrupt."""
 
-    def __init__(self, real: Gateway, line: Line) -> None:
-        self.name, self._real, self._line = real.name, real, line
+    def __init__(self, real: Gateway, connection: Connection) -> None:
+        self.name, self._real, self._connection = real.name, real, connection
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        def asked(*arguments: Any, **named: Any) -> Any:
-            def lost(fault: Fault) -> Exception:
+        def call(*arguments: Any, **named: Any) -> Any:
+            def no_answer_error(fault: CallFault) -> Exception:
                 return OutcomeUnknownError(fault)
 
-            return self._line.call(f"provider: {verb}", lambda: getattr(self._real, verb)(*arguments, **named), lost)
+            return self._connection.call(
+                f"provider: {verb}", lambda: getattr(self._real, verb)(*arguments, **named), no_answer_error
+            )
 
-        return asked
+        return call

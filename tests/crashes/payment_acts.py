@@ -5,18 +5,18 @@ from __future__ import annotations
 from chalicelib.checkout import RefundRequest
 from chalicelib.payments import EventKind, ProviderEvent, Refunded, SandboxGateway
 from tests.crashes.acts import key_of
-from tests.crashes.world import Act, Process, World
+from tests.crashes.world import Action, CrashableProcess, CrashWorld
 
 
-def holds_order(buyer: str) -> Act:
+def holds_order(buyer: str) -> Action:
     return lambda world, process: _nothing(process.checkout.put_on_hold(key_of(buyer), "ann", world.now))
 
 
-def releases_order(buyer: str) -> Act:
+def releases_order(buyer: str) -> Action:
     return lambda world, process: _nothing(process.checkout.release_from_hold(key_of(buyer), "ann", world.now))
 
 
-def gives_up_order(buyer: str) -> Act:
+def gives_up_order(buyer: str) -> Action:
     return lambda world, process: _nothing(process.checkout.cancel_held_order(key_of(buyer), world.now))
 
 
@@ -24,10 +24,10 @@ def _nothing(_: object) -> None:
     return None
 
 
-def hears(buyer: str, attempt: int = 1) -> Act:
+def hears(buyer: str, attempt: int = 1) -> Action:
     """The provider tells of a payment: its event is kept."""
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         purchase_id = key_of(buyer)
         event = ProviderEvent(
             f"evt_{purchase_id}",
@@ -43,24 +43,24 @@ def hears(buyer: str, attempt: int = 1) -> Act:
     return act
 
 
-def acts_on_event(buyer: str) -> Act:
+def acts_on_event(buyer: str) -> Action:
     body = f'{{"provider": "sandbox", "event_id": "evt_{key_of(buyer)}"}}'
     return lambda world, process: process.on_message("captures", [body], world.now)
 
 
-def refunds_amount(buyer: str, amount: int, key: str = "amount") -> Act:
+def refunds_amount(buyer: str, amount: int, key: str = "amount") -> Action:
     """Money without units."""
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         process.checkout.refund(key_of(buyer), RefundRequest(key, "", (), False, "ann", amount=amount), world.now)
 
     return act
 
 
-def refunded_in_console(buyer: str, amount: int) -> Act:
+def refunded_in_console(buyer: str, amount: int) -> Action:
     """The provider gives money back by itself, and tells of it."""
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         bank = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
         payment = f"sbx_{key_of(buyer)}#1"
         made = bank.refund(payment, refund_id="console", amount=amount, now=world.now)
@@ -80,15 +80,15 @@ def refunded_in_console(buyer: str, amount: int) -> Act:
     return act
 
 
-def reconciles(world: World, process: Process) -> None:
+def reconciles(world: CrashWorld, process: CrashableProcess) -> None:
     """Payments compared with orders, the worker told of what is left."""
     process.reconcile(world.now)
 
 
-def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Act:
+def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Action:
     """The buyer at the provider's page: nothing of ours is asked."""
 
-    def act(world: World, process: Process) -> None:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         bank = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
         assert bank.answer_challenge(key_of(buyer), attempt, proved=proved)
 

@@ -16,7 +16,7 @@ from tests.crashes.acts import (
     repairs,
     takes,
 )
-from tests.crashes.cases import ADA, BOB, a_case
+from tests.crashes.cases import ADA, BOB, use_case
 from tests.crashes.payment_acts import (
     acts_on_event,
     gives_up_order,
@@ -34,20 +34,20 @@ CARD = "declined_4242"
 HELD = (*placed(ADA, ("mug", 1), ("lamp", 2)), holds_order(ADA))
 
 PAYMENT_CASES = (
-    a_case("3-D Secure: asked", *ASKED),
-    a_case("3-D Secure: proved", *ASKED, proves(ADA), captures(ADA)),
-    a_case(
+    use_case("3-D Secure: asked", *ASKED),
+    use_case("3-D Secure: proved", *ASKED, proves(ADA), captures(ADA)),
+    use_case(
         "3-D Secure: two lines proved",
         *placed(ADA, ("mug", 1), ("lamp", 2), token="requires_action"),
         captures(ADA),
         proves(ADA),
         captures(ADA),
     ),
-    a_case("3-D Secure: refused", *ASKED, proves(ADA, proved=False), captures(ADA)),
-    a_case("3-D Secure: proved too late", *ASKED, later(11 * MINUTE), proves(ADA), captures(ADA)),
-    a_case("3-D Secure: units lapsed and taken", *ASKED, later(11 * MINUTE), takes(BOB, ("mug", 3)), captures(ADA)),
-    a_case("3-D Secure: never answered", *ASKED, later(11 * MINUTE), captures(ADA)),
-    a_case(
+    use_case("3-D Secure: refused", *ASKED, proves(ADA, proved=False), captures(ADA)),
+    use_case("3-D Secure: proved too late", *ASKED, later(11 * MINUTE), proves(ADA), captures(ADA)),
+    use_case("3-D Secure: units lapsed and taken", *ASKED, later(11 * MINUTE), takes(BOB, ("mug", 3)), captures(ADA)),
+    use_case("3-D Secure: never answered", *ASKED, later(11 * MINUTE), captures(ADA)),
+    use_case(
         "3-D Secure: another attempt",
         *ASKED,
         later(11 * MINUTE),
@@ -55,45 +55,45 @@ PAYMENT_CASES = (
         completes(ADA, "ok", "again"),
         captures(ADA, 2),
     ),
-    a_case("3-D Secure: message lost", *ASKED, loses_everything, later(12 * MINUTE), repairs),
-    a_case("event: kept", *ASKED, proves(ADA), hears(ADA)),
-    a_case("event: moves on", *ASKED, proves(ADA), hears(ADA), acts_on_event(ADA)),
-    a_case("event: a success too late", *ASKED, proves(ADA), later(11 * MINUTE), hears(ADA), acts_on_event(ADA)),
-    a_case("event: while it is placed", *placed(ADA, ("mug", 1)), captures(ADA), hears(ADA), acts_on_event(ADA)),
-    a_case(
+    use_case("3-D Secure: message lost", *ASKED, loses_everything, later(12 * MINUTE), repairs),
+    use_case("event: kept", *ASKED, proves(ADA), hears(ADA)),
+    use_case("event: moves on", *ASKED, proves(ADA), hears(ADA), acts_on_event(ADA)),
+    use_case("event: a success too late", *ASKED, proves(ADA), later(11 * MINUTE), hears(ADA), acts_on_event(ADA)),
+    use_case("event: while it is placed", *placed(ADA, ("mug", 1)), captures(ADA), hears(ADA), acts_on_event(ADA)),
+    use_case(
         "event: refunded in the console", *paid(ADA, ("lamp", 3)), refunded_in_console(ADA, 700), acts_on_event(ADA)
     ),
-    a_case(
+    use_case(
         "reconcile: a refund nobody told of",
         *paid(ADA, ("lamp", 3)),
         refunded_in_console(ADA, 700),
         loses_everything,
         reconciles,
     ),
-    a_case("reconcile: proved and not told", *ASKED, proves(ADA), loses_everything, later(11 * MINUTE), reconciles),
-    a_case("hold an order", *HELD),
-    a_case("hold an order, then its message", *HELD, captures(ADA)),
-    a_case("release an order", *HELD, captures(ADA), releases_order(ADA)),
-    a_case("capture a released order", *HELD, captures(ADA), releases_order(ADA), captures(ADA)),
-    a_case("give a held order up", *HELD, captures(ADA), gives_up_order(ADA)),
-    a_case("refund an amount", *paid(ADA, ("lamp", 3)), refunds_amount(ADA, 700)),
-    a_case(
+    use_case("reconcile: proved and not told", *ASKED, proves(ADA), loses_everything, later(11 * MINUTE), reconciles),
+    use_case("hold an order", *HELD),
+    use_case("hold an order, then its message", *HELD, captures(ADA)),
+    use_case("release an order", *HELD, captures(ADA), releases_order(ADA)),
+    use_case("capture a released order", *HELD, captures(ADA), releases_order(ADA), captures(ADA)),
+    use_case("give a held order up", *HELD, captures(ADA), gives_up_order(ADA)),
+    use_case("refund an amount", *paid(ADA, ("lamp", 3)), refunds_amount(ADA, 700)),
+    use_case(
         "refund an amount, then units",
         *paid(ADA, ("lamp", 3)),
         refunds_amount(ADA, 700),
         refunds(ADA, (0, 2), restock=True),
     ),
-    a_case("refund an amount, then cancel", *paid(ADA, ("lamp", 3)), refunds_amount(ADA, 700), cancels_order(ADA)),
-    a_case(
+    use_case("refund an amount, then cancel", *paid(ADA, ("lamp", 3)), refunds_amount(ADA, 700), cancels_order(ADA)),
+    use_case(
         "declined: its drop steps up",
         *(*paid(BOB, ("lamp", 1), token=CARD), *placed(ADA, ("lamp", 1), token=CARD), captures(ADA)),
     ),
-    a_case(
+    use_case(
         "declined: one too many by other purchases",
         *(*placed(BOB, ("mug", 1), token=CARD), *placed("cyd", ("lamp", 1), token=CARD)),
         *(*placed(ADA, ("mug", 1), token=CARD), captures(BOB), captures("cyd"), captures(ADA)),
     ),
-    a_case(
+    use_case(
         "declined: others, and the drop steps up",
         *(*paid(BOB, ("lamp", 1), token=CARD), *paid("cyd", ("lamp", 1), token=CARD)),
         *(*placed(ADA, ("lamp", 1)), captures(ADA)),

@@ -9,11 +9,11 @@ from typing import Any
 
 from tests.crashes.acts import DROPS, completes, takes
 from tests.crashes.cases import UseCase
-from tests.crashes.faults import Fault, Line
+from tests.crashes.faults import CallFault, Connection
 from tests.crashes.rules import AtAnyInstant, check_everything, outcome
 from tests.crashes.rules_of_books import posted
 from tests.crashes.state import read
-from tests.crashes.world import LATER, World, repeated, tried
+from tests.crashes.world import PAST_ANY_HOLD, CrashWorld, repeat_until_done, run_action
 
 _MOST_NIGHTS = 3
 """So many days are closed until all that was written down stands in a closed file."""
@@ -43,7 +43,7 @@ class Tally:
     broken: list[str] = field(default_factory=list)
 
 
-Path = tuple[tuple[int, Fault], ...]
+Path = tuple[tuple[int, CallFault], ...]
 """At which call which fault happened, try by try."""
 
 
@@ -55,7 +55,7 @@ class Enumeration:
     """
 
     case: UseCase
-    fresh: Callable[[], World]
+    fresh: Callable[[], CrashWorld]
     every: int = 1
     """Only each so-manieth crash point."""
     depth: int = 1
@@ -74,9 +74,9 @@ class Enumeration:
 
     def _once_more(self, before: Path, tally: Tally, seen: set[int], undisturbed: dict[str, Any]) -> Iterator[Path]:
         """Paths with one fault more that left the cloud as none did before. What comes after each is played."""
-        line, world = Line(), self._played(before)
-        tried(world, self.case.act, world.process(line))
-        faults = [(at, fault) for at in range(1, len(line.called) + 1) for fault in Fault]
+        line, world = Connection(), self._played(before)
+        run_action(world, self.case.action, world.new_process(line))
+        faults = [(at, fault) for at in range(1, len(line.calls) + 1) for fault in CallFault]
         for at, fault in faults[:: self.every]:
             tally.points += 1
             path = (*before, (at, fault))
@@ -88,7 +88,7 @@ class Enumeration:
             for aftermath in self._aftermaths(path):
                 tally.aftermaths += 1
                 broken = self._broken_after(self._played(path), aftermath, undisturbed)
-                about = f"{self.case.name}, {_told(path)} ({line.called[at - 1]}), {aftermath}"
+                about = f"{self.case.name}, {_told(path)} ({line.calls[at - 1]}), {aftermath}"
                 tally.broken += [f"{about}: {rule}" for rule in broken]
             yield path
 
@@ -99,49 +99,49 @@ class Enumeration:
 
     def undisturbed(self) -> tuple[list[str], dict[str, Any]]:
         """The calls of the act, and the outcome when nothing fails and the act comes three times. ``Broken``."""
-        world, line = self._watched(), Line()
-        tried(world, self.case.act, world.process(line))
+        world, line = self._watched(), Connection()
+        run_action(world, self.case.action, world.new_process(line))
         broken = self._after(world, Aftermath.REPEATED, None)
         if broken:
             raise Broken(f"{self.case.name}, undisturbed: {broken}")
-        return line.called, outcome(world)
+        return line.calls, outcome(world)
 
-    def _watched(self) -> World:
+    def _watched(self) -> CrashWorld:
         world = self.fresh()
         if self.watching:
             world.watch(AtAnyInstant())
         return world
 
-    def _played(self, path: Path) -> World:
+    def _played(self, path: Path) -> CrashWorld:
         world = self._watched()
         for at, fault in path:
-            tried(world, self.case.act, world.process(Line(fault, at)))
+            run_action(world, self.case.action, world.new_process(Connection(fault, at)))
         return world
 
-    def _broken_after(self, world: World, aftermath: Aftermath, undisturbed: dict[str, Any]) -> list[str]:
+    def _broken_after(self, world: CrashWorld, aftermath: Aftermath, undisturbed: dict[str, Any]) -> list[str]:
         try:
             return self._after(world, aftermath, undisturbed)
         except Exception as error:  # whatever it is: a client would see a fault, or a queue never come to rest
             return [repr(error)]
 
-    def _after(self, world: World, aftermath: Aftermath, undisturbed: dict[str, Any] | None) -> list[str]:
+    def _after(self, world: CrashWorld, aftermath: Aftermath, undisturbed: dict[str, Any] | None) -> list[str]:
         if aftermath is Aftermath.A_MOMENT_LATER:
             world.deliver_stock()
         if aftermath is Aftermath.LATE:
-            world.pass_time(LATER)
+            world.advance_clock(PAST_ANY_HOLD)
             others_come(world)
         if aftermath is Aftermath.ABANDONED:
-            world.lose_what_is_under_way()
+            world.lose_messages()
         else:
-            repeated(world, self.case.act)
-            repeated(world, self.case.act)
-        world.rest()
+            repeat_until_done(world, self.case.action)
+            repeat_until_done(world, self.case.action)
+        world.settle()
         for _ in range(_MOST_NIGHTS):
             state = read(world.fake_aws)
             if len(posted(state)) == len(state.entries()):
                 break
-            world.night()
-        broken = world.broken + check_everything(world)
+            world.run_night()
+        broken = world.violations + check_everything(world)
         if aftermath in {Aftermath.REPEATED, Aftermath.A_MOMENT_LATER} and undisturbed is not None:
             broken += list(differences(undisturbed, outcome(world)))
         return list(dict.fromkeys(broken))
@@ -151,11 +151,11 @@ def _told(path: Path) -> str:
     return ", then ".join(f"call {at} {fault}" for at, fault in path)
 
 
-def others_come(world: World) -> None:
+def others_come(world: CrashWorld) -> None:
     """Buyers who take what they can get, of discounts too; one of them pays."""
     for drop in DROPS:
-        takes(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.process())
-    completes("rival-mug")(world, world.process())
+        takes(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.new_process())
+    completes("rival-mug")(world, world.new_process())
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

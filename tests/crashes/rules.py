@@ -15,7 +15,7 @@ from tests.crashes.rules_of_books import published_whole
 from tests.crashes.rules_of_money import goods_before_money
 from tests.crashes.rules_of_stock import buckets, counted
 from tests.crashes.state import State, read
-from tests.crashes.world import World
+from tests.crashes.world import CrashWorld
 
 
 class AtAnyInstant:
@@ -40,7 +40,7 @@ class AtAnyInstant:
             self._closed |= {key: body for key, body in objects.items() if key.rpartition("/")[0] in closed}
 
 
-def check_everything(world: World) -> list[str]:
+def check_everything(world: CrashWorld) -> list[str]:
     """Every rule that is broken, as a sentence; none when all is well. For a world at rest."""
     state = read(world.fake_aws)
     now_seconds = world.now // SECOND
@@ -61,9 +61,9 @@ def check_everything(world: World) -> list[str]:
     ]
 
 
-def _picture(world: World, state: State, now_seconds: int) -> Iterator[str]:
+def _picture(world: CrashWorld, state: State, now_seconds: int) -> Iterator[str]:
     """Invariant 6: what watchers see is what there is."""
-    shows = world.process().shows
+    shows = world.new_process().shows
     for show in {show for show, _ in state.listed}:
         live = shows.live(show, world.now)
         for drop in live.drops if live else ():
@@ -73,7 +73,7 @@ def _picture(world: World, state: State, now_seconds: int) -> Iterator[str]:
                 yield f"{drop.drop_id} is shown with {seen}, and has {real}"
 
 
-def outcome(world: World) -> dict[str, Any]:
+def outcome(world: CrashWorld) -> dict[str, Any]:
     """What is determined by what everybody wanted, whatever died on the way: equal to that of an undisturbed run."""
     state = read(world.fake_aws)
     return {

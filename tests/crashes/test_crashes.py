@@ -24,7 +24,7 @@ from tests.crashes.cloud import emulated_aws, in_memory_aws
 from tests.crashes.play import Enumeration, Tally
 from tests.crashes.summary import PROPERTY
 from tests.crashes.use_cases import USE_CASES
-from tests.crashes.world import World
+from tests.crashes.world import CrashWorld
 
 ALL = os.environ.get("LIVEDROP_CRASHES") == "all"
 LONG_JOB = 20
@@ -53,10 +53,10 @@ def quiet_and_in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def in_memory_from(case: UseCase) -> Callable[[], World]:
+def in_memory_from(case: UseCase) -> Callable[[], CrashWorld]:
     """The use case's beginning, made once and copied for each play."""
-    begun = case.begin(World(in_memory_aws()))
-    return lambda: World(begun.fake_aws.fork(), begun.now)
+    begun = case.set_up(CrashWorld(in_memory_aws()))
+    return lambda: CrashWorld(begun.fake_aws.fork(), begun.now)
 
 
 @pytest.mark.parametrize("case", USE_CASES, ids=lambda case: case.name)
@@ -83,9 +83,9 @@ def test_memory_and_emulator_come_to_the_same_end(case: UseCase, tables: Tables)
     """The clouds agree, call by call and in the end; so what is found in memory is not memory's."""
     numbers = count()
 
-    def fresh() -> World:
+    def fresh() -> CrashWorld:
         prefix = f"play-{next(numbers)}-"
-        return case.begin(World(emulated_aws(make_tables(tables.dynamodb, prefix), prefix)))
+        return case.set_up(CrashWorld(emulated_aws(make_tables(tables.dynamodb, prefix), prefix)))
 
     there = Enumeration(case, fresh, every=10, watching=False)
     here = Enumeration(case, in_memory_from(case), watching=False)

@@ -25,11 +25,11 @@ from tests.crashes.acts import (
 )
 from tests.crashes.cases import UseCase
 from tests.crashes.cloud import TABLES
-from tests.crashes.faults import Interrupted
+from tests.crashes.faults import InterruptedConnection
 from tests.crashes.rules import AtAnyInstant, check_everything
 from tests.crashes.test_crashes import in_memory_from, quiet_and_in_order
 from tests.crashes.use_cases import USE_CASES
-from tests.crashes.world import Act, Process, World, repeated, tried
+from tests.crashes.world import Action, CrashableProcess, CrashWorld, repeat_until_done, run_action
 
 __all__ = ["quiet_and_in_order"]
 
@@ -38,8 +38,8 @@ BEHIND: Instant = 57 * SECOND
 """A request may be as old as this when a repair comes: no function lives longer, and clocks differ by two seconds."""
 
 
-def whole(*acts: Act) -> Act:
-    def act(world: World, process: Process) -> None:
+def whole(*acts: Action) -> Action:
+    def act(world: CrashWorld, process: CrashableProcess) -> None:
         for one in acts:
             one(world, process)
 
@@ -67,12 +67,12 @@ SALES = [
 ]
 
 
-def repaired(world: World) -> None:
+def repaired(world: CrashWorld) -> None:
     for drop in ("mug", "lamp"):
-        world.process().mend(drop, world.now + BEHIND)
+        world.new_process().repair_drop(drop, world.now + BEHIND)
 
 
-def stands(world: World) -> list[list[str]]:
+def stands(world: CrashWorld) -> list[list[str]]:
     """All buckets, purchases and payments; live summaries, which a repair may make anew, and what a drop's risk took
     from them, are not compared."""
     records = [record for table in TABLES for record in world.fake_aws.records(table) if record.get("sk") != "LIVE"]
@@ -83,16 +83,20 @@ def stands(world: World) -> list[list[str]]:
 def repaired_at_each_call(sale: UseCase) -> tuple[int, list[str]]:
     """How many calls the sale has, and where a repair before one of them changed what stands in the end."""
     fresh = in_memory_from(sale)
-    line, alone = Interrupted(), fresh()
-    assert tried(alone, sale.act, alone.process(line))
+    line, alone = InterruptedConnection(), fresh()
+    assert run_action(alone, sale.action, alone.new_process(line))
     changed = []
-    for before in range(1, len(line.called) + 1):
+    for before in range(1, len(line.calls) + 1):
         world = fresh()
         world.watch(AtAnyInstant())
-        tried(world, sale.act, world.process(Interrupted(before=before, meanwhile=partial(repaired, world))))
-        if stands(world) != stands(alone) or world.broken:
-            changed.append(f"{before}: {line.called[before - 1]}")
-    return len(line.called), changed
+        run_action(
+            world,
+            sale.action,
+            world.new_process(InterruptedConnection(before_call=before, meanwhile=partial(repaired, world))),
+        )
+        if stands(world) != stands(alone) or world.violations:
+            changed.append(f"{before}: {line.calls[before - 1]}")
+    return len(line.calls), changed
 
 
 @pytest.mark.parametrize("sale", SALES, ids=lambda sale: sale.name)
@@ -133,7 +137,7 @@ FOUND = {
     "repair a drop: a hold of nobody, and an order that was not sold its units": {"unnamed": 1, "unsold": 1},
     "repair a drop: a plan, a shrink and a cancellation that stopped halfway": {"given_up": 1, "surplus": 1},
 }
-MEANWHILE: dict[str, Act] = {
+MEANWHILE: dict[str, Action] = {
     "the buyer who died asks again": takes(CYD, ("lamp", 2)),
     "and pays": whole(takes(CYD, ("lamp", 2)), completes(CYD), captures(CYD)),
     "the others go on": whole(captures(ADA), captures(BOB), cancels(BOB), completes(ADA), captures(ADA)),
@@ -148,28 +152,30 @@ MEANWHILE: dict[str, Act] = {
 @pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
 def test_the_repairs_find_what_they_are_to_mend(case: UseCase) -> None:
     world = in_memory_from(case)()
-    found = world.process().mend("lamp", world.now)
+    found = world.new_process().repair_drop("lamp", world.now)
     assert found["counts"]["by_reason"] == FOUND[case.name]
     world.deliver()
-    again = world.process().mend("lamp", world.now + 2 * MINUTE)
+    again = world.new_process().repair_drop("lamp", world.now + 2 * MINUTE)
     assert (again["mismatches"], again["counts"]["by_reason"]) == ([], {})
 
 
-def sold_at_each_call(case: UseCase, act: Act) -> tuple[int, list[str]]:
+def sold_at_each_call(case: UseCase, act: Action) -> tuple[int, list[str]]:
     """How many calls the repair has, and which rules broke where the act came before one of them."""
     fresh = in_memory_from(case)
-    line, alone = Interrupted(), fresh()
-    assert tried(alone, case.act, alone.process(line))
+    line, alone = InterruptedConnection(), fresh()
+    assert run_action(alone, case.action, alone.new_process(line))
     broken = []
-    for before in range(1, len(line.called) + 1):
+    for before in range(1, len(line.calls) + 1):
         world = fresh()
         world.watch(AtAnyInstant())
-        meanwhile = partial(tried, world, act, world.process())
-        tried(world, case.act, world.process(Interrupted(before=before, meanwhile=meanwhile)))
-        repeated(world, act)
-        world.rest()
-        broken += [f"{before}, {line.called[before - 1]}: {rule}" for rule in world.broken + check_everything(world)]
-    return len(line.called), broken
+        meanwhile = partial(run_action, world, act, world.new_process())
+        run_action(
+            world, case.action, world.new_process(InterruptedConnection(before_call=before, meanwhile=meanwhile))
+        )
+        repeat_until_done(world, act)
+        world.settle()
+        broken += [f"{before}, {line.calls[before - 1]}: {rule}" for rule in world.violations + check_everything(world)]
+    return len(line.calls), broken
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)

@@ -42,10 +42,10 @@ from tests.crashes.acts import (
     updates,
     waits,
 )
-from tests.crashes.cases import ADA, BOB, UseCase, a_case
+from tests.crashes.cases import ADA, BOB, UseCase, use_case
 from tests.crashes.payment_cases import PAYMENT_CASES
 from tests.crashes.use_cases_of_discounts import DISCOUNT_CASES
-from tests.crashes.world import Act
+from tests.crashes.world import Action
 
 
 def at_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
@@ -58,9 +58,9 @@ def at_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int =
 USE_CASES: list[UseCase] = list(PAYMENT_CASES)
 
 
-def case(name: str, *acts: Act) -> None:
+def case(name: str, *acts: Action) -> None:
     """A use case: its last act is the one that dies."""
-    USE_CASES.append(a_case(name, *acts))
+    USE_CASES.append(use_case(name, *acts))
 
 
 FIRST = at_home("pen", 2, 0, 12)

@@ -19,7 +19,7 @@ from tests.crashes.acts import (
     updates,
 )
 from tests.crashes.payment_acts import gives_up_order, holds_order, proves, refunds_amount, releases_order
-from tests.crashes.world import Act
+from tests.crashes.world import Action
 
 ADA, BOB = "ada", "bob"
 _CARD = "declined_4242"
@@ -31,23 +31,23 @@ BOTH = puts_discount(budget_uses=30, max_amount=POUNDS_OFF, budget_amount={"amou
 LIMITED = puts_discount(budget_uses=2, limit_per_buyer=1)
 
 
-def taken(buyer: str = ADA, drop: str = "mug") -> Act:
+def taken(buyer: str = ADA, drop: str = "mug") -> Action:
     return takes(buyer, (drop, 1), discount_codes=TEN)
 
 
-def taken_for_nothing(buyer: str = ADA) -> tuple[Act, ...]:
+def taken_for_nothing(buyer: str = ADA) -> tuple[Action, ...]:
     """Everything off, and shipping free: nothing is left to pay."""
     all_off = puts_discount(percent_bps=10_000, budget_uses=2)
     return all_off, takes(buyer, ("mug", 1), discount_codes=TEN, destination=Destination(**DUBLIN))
 
 
-def placed(token: str = "ok") -> tuple[Act, ...]:
+def placed(token: str = "ok") -> tuple[Action, ...]:
     return USES, taken(), completes(ADA, token)
 
 
 ASKED = (*placed("requires_action"), captures(ADA))
 
-DISCOUNT_CASES: tuple[tuple[str, tuple[Act, ...]], ...] = (
+DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
     ("put a discount", (puts_discount(),)),
     ("put a discount with two budgets", (BOTH,)),
     ("put an automatic offer", (puts_discount(automatic=True, show_id=SHOW, budget_uses=5),)),

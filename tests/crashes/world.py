@@ -23,11 +23,11 @@ from chalicelib.streams import capture as captures
 from chalicelib.streams.store import EventBus, NotSentError, Queue
 from tests.checkout.builders import NOW
 from tests.crashes.cloud import FakeAws
-from tests.crashes.faults import Client, Died, Line, Provider
+from tests.crashes.faults import ConnectedClient, ConnectedProvider, Connection, ProcessDied
 
 TIME_ZONE = "Europe/London"
 ID_KEY = b"k" * 32
-DUBLIN = Market.model_validate(
+IRISH_MARKET = Market.model_validate(
     {
         "id": "IE",
         "countries": ["IE"],
@@ -37,34 +37,34 @@ DUBLIN = Market.model_validate(
     }
 )
 """Where shipping costs nothing."""
-MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, DUBLIN)})
+MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, IRISH_MARKET)})
 RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
 """Windows so long that nothing that was declined is forgotten in between."""
 _MOST_DELIVERIES = 12
-LATER: Instant = 11 * MINUTE
+PAST_ANY_HOLD: Instant = 11 * MINUTE
 """Long enough for any hold and any hold again to have lapsed."""
 
 
-class ComesAgainError(Exception):
+class RedeliveredError(Exception):
     """A message failed, and stays in its queue."""
 
 
-FAILS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, ComesAgainError, Died)
+RETRYABLE_ERRORS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, RedeliveredError, ProcessDied)
 """After these the caller asks again with the same key, or the platform delivers again. Anything else is a fault."""
 
 
-class Process:
+class CrashableProcess:
     """What one function's container has: clients at the end of a line, the rooms over them, memory of its own."""
 
-    def __init__(self, fake_aws: FakeAws, line: Line) -> None:
+    def __init__(self, fake_aws: FakeAws, connection: Connection) -> None:
         def client(service: str) -> Any:
-            return Client(fake_aws, service, line)
+            return ConnectedClient(fake_aws, service, connection)
 
         dynamodb, tables, urls = client("dynamodb"), fake_aws.tables, fake_aws.queue_urls
         # The provider is another house: its own table is not behind our line, each call to it is.
-        bank = SandboxGateway(cast("Any", Client(fake_aws, "dynamodb", Line())), tables["sandbox"])
-        gateway = cast("Gateway", Provider(bank, line))
-        self.line = line
+        provider = SandboxGateway(cast("Any", ConnectedClient(fake_aws, "dynamodb", Connection())), tables["sandbox"])
+        gateway = cast("Gateway", ConnectedProvider(provider, connection))
+        self.connection = connection
         self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
         self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
         self.purchases = PurchaseStore(dynamodb, tables["commerce"])
@@ -100,15 +100,15 @@ class Process:
             "exports": lambda: jobs.run_exports(event, self.exports, lambda: now),
         }[queue]()
         if answer["batchItemFailures"]:
-            raise ComesAgainError
+            raise RedeliveredError
 
-    def repair(self, now: Instant) -> None:
+    def recover_orders(self, now: Instant) -> None:
         jobs.recover_orders(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
 
-    def mend(self, drop: str, now: Instant) -> dict[str, Any]:
+    def repair_drop(self, drop: str, now: Instant) -> dict[str, Any]:
         """The repair of one drop; what was found before it."""
-        wish = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
-        return jobs.audit_drop(wish, self.checkout, self.queues["captures"], now)
+        request = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
+        return jobs.audit_drop(request, self.checkout, self.queues["captures"], now)
 
     def reconcile(self, now: Instant) -> None:
         jobs.reconcile_payments({"hours": 48}, self.checkout, self.queues["captures"], now)
@@ -118,23 +118,23 @@ class Process:
 
 
 @dataclass
-class World:
+class CrashWorld:
     """A shop, and what time it is."""
 
     fake_aws: FakeAws
     now: Instant = NOW
-    broken: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     """Rules that were broken at some instant."""
 
-    def watch(self, rules: Callable[[FakeAws, str], Iterable[str]]) -> None:
+    def watch(self, invariants: Callable[[FakeAws, str], Iterable[str]]) -> None:
         """Check rules after every write from now on. What breaks is kept, as product code may catch exceptions."""
-        self.fake_aws.after_write = lambda written: self.broken.extend(rules(self.fake_aws, written))
+        self.fake_aws.after_write = lambda written: self.violations.extend(invariants(self.fake_aws, written))
 
-    def process(self, line: Line | None = None) -> Process:
+    def new_process(self, connection: Connection | None = None) -> CrashableProcess:
         """A new container."""
-        return Process(self.fake_aws, line or Line())
+        return CrashableProcess(self.fake_aws, connection or Connection())
 
-    def pass_time(self, milliseconds: Instant) -> None:
+    def advance_clock(self, milliseconds: Instant) -> None:
         self.now += milliseconds
 
     # The platform.
@@ -144,81 +144,81 @@ class World:
         for delivery in range(_MOST_DELIVERIES):
             if self.fake_aws.is_quiet():
                 return
-            self._twice("commerce", lambda process, batch: process.on_purchase(batch))
+            self._deliver_twice("commerce", lambda process, batch: process.on_purchase(batch))
             self.deliver_stock()
             for queue in ("captures", "ledger", "exports"):
-                for body in self._drained(queue):
-                    self._message(queue, body)
+                for body in self._drain(queue):
+                    self._deliver_message(queue, body)
             self.fake_aws.queues.pop("parked", None)
             if delivery:
-                self.pass_time(2 * MINUTE)
+                self.advance_clock(2 * MINUTE)
         raise AssertionError(f"no rest: {self.fake_aws.queues}")
 
     def deliver_stock(self) -> None:
         """The live summaries are made anew."""
-        self._twice("stock", lambda process, batch: process.on_stock(batch, self.now))
+        self._deliver_twice("stock", lambda process, batch: process.on_stock(batch, self.now))
 
-    def _twice(self, stream: str, handle: Callable[[Process, list[Any]], None]) -> None:
+    def _deliver_twice(self, stream: str, handle: Callable[[CrashableProcess, list[Any]], None]) -> None:
         batch, self.fake_aws.streams[stream] = self.fake_aws.streams[stream], []
         if batch:
-            process = self.process()
+            process = self.new_process()
             handle(process, batch)
             handle(process, batch)
 
-    def _drained(self, queue: str) -> list[str]:
+    def _drain(self, queue: str) -> list[str]:
         bodies = self.fake_aws.queues.get(queue, [])
         self.fake_aws.queues[queue] = []
         return list(dict.fromkeys(bodies))
 
-    def _message(self, queue: str, body: str) -> None:
-        process = self.process()
+    def _deliver_message(self, queue: str, body: str) -> None:
+        process = self.new_process()
         try:
             process.on_message(queue, [body], self.now)
             process.on_message(queue, [body], self.now)
-        except ComesAgainError:
+        except RedeliveredError:
             self.fake_aws.queues[queue].append(body)
 
-    def lose_what_is_under_way(self) -> None:
+    def lose_messages(self) -> None:
         """A gap in the stream of purchases, and messages that were given up."""
         self.fake_aws.streams["commerce"].clear()
         self.fake_aws.queues.clear()
 
-    def repair(self) -> None:
-        self.process().repair(self.now)
+    def recover(self) -> None:
+        self.new_process().recover_orders(self.now)
         self.deliver()
 
-    def night(self) -> None:
+    def run_night(self) -> None:
         """On to three in the morning: repair, payments compared with the provider's, then the day is closed."""
         midnight = (self.now // DAY + 1) * DAY
         self.now = midnight + 3 * HOUR
-        self.repair()
-        self.process().reconcile(self.now)
+        self.recover()
+        self.new_process().reconcile(self.now)
         self.deliver()
-        self.process().close_day(self.now)
+        self.new_process().close_day(self.now)
         self.deliver()
 
-    def rest(self) -> None:
+    def settle(self) -> None:
         """Everything is delivered, everything lapses, everything is repaired, and the day is closed."""
         self.deliver()
-        self.pass_time(2 * MINUTE)
-        self.repair()
-        self.pass_time(2 * HOUR)
+        self.advance_clock(2 * MINUTE)
+        self.recover()
+        self.advance_clock(2 * HOUR)
         self.deliver()
-        self.night()
+        self.run_night()
 
 
 def business_date(now: Instant) -> str:
     return business_day(now, TIME_ZONE).isoformat()
 
 
-Act = Callable[[World, Process], object]
+Action = Callable[[CrashWorld, CrashableProcess], object]
 
 
-def tried(world: World, act: Act, process: Process) -> bool:
+def run_action(world: CrashWorld, action: Action, process: CrashableProcess) -> bool:
     """Whether the act came to its end, whatever that was, in this process."""
     try:
-        act(world, process)
-    except FAILS:
+        action(world, process)
+    except RETRYABLE_ERRORS:
         return False
     except Conflict as conflict:
         if conflict.code != "changed":  # "read it and try again"
@@ -227,11 +227,11 @@ def tried(world: World, act: Act, process: Process) -> bool:
     return True
 
 
-def repeated(world: World, act: Act, process: Process | None = None) -> None:
+def repeat_until_done(world: CrashWorld, action: Action, process: CrashableProcess | None = None) -> None:
     """The act again, in the same process while that lives, until it came to its end."""
     for _ in range(_MOST_DELIVERIES):
-        process = world.process() if process is None or process.line.dead else process
-        if tried(world, act, process):
+        process = world.new_process() if process is None or process.connection.dead else process
+        if run_action(world, action, process):
             return
         process = None
     raise AssertionError("the act never comes to its end")
