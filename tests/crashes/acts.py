@@ -23,17 +23,17 @@ DROPS: Mapping[str, int] = {"mug": 3, "lamp": 60, "pen": 26}
 def open_shop(world: CrashWorld) -> None:
     """A show with its drops, open for an hour."""
     shows = world.new_process().shows
-    shows.put_show(SHOW, a_show(), "ann", NOW - 60 * MINUTE)
+    shows.put_show(SHOW, a_crash_show_request(), "ann", NOW - 60 * MINUTE)
     for drop, stock in DROPS.items():
-        shows.put_drop(drop, a_drop(drop, stock), "ann", NOW - 60 * MINUTE)
+        shows.put_drop(drop, a_crash_drop_request(drop, stock), "ann", NOW - 60 * MINUTE)
     world.deliver()
 
 
-def a_show(**changes: Any) -> PutShowRequest:
+def a_crash_show_request(**changes: Any) -> PutShowRequest:
     return PutShowRequest.from_body({"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
 
 
-def a_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> PutDropRequest:
+def a_crash_drop_request(drop: str, stock: int, price: int = 1_275, **changes: Any) -> PutDropRequest:
     body = {"show_id": SHOW, "sku": f"sku-{drop}", "title": drop, "stock": stock}
     body |= {"unit_price": {"amount": price, "currency": "GBP"}, "opens_at": rfc3339(NOW - 60 * MINUTE)}
     return PutDropRequest.from_body(body | changes)
@@ -42,155 +42,159 @@ def a_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> PutDrop
 # Acts: buyers.
 
 
-def key_of(buyer: str) -> str:
+def purchase_id_of(buyer: str) -> str:
     return derive_purchase_id(ID_KEY, "web", buyer)
 
 
-def takes(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
+def create_checkout(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
     return lambda world, process: process.checkout.create(a_purchase_request(*wishes, key=buyer, **changes), world.now)
 
 
-def updates(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
+def update_checkout(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
     change = a_purchase_request(*wishes, key=f"{buyer}-update", **changes)
-    return lambda world, process: process.checkout.update(key_of(buyer), change, world.now)
+    return lambda world, process: process.checkout.update(purchase_id_of(buyer), change, world.now)
 
 
-def completes(buyer: str, token: str = "ok", key: str = "pay") -> Action:
-    wish = a_complete_request(token, f"{buyer}-{key}")
-    return lambda world, process: process.checkout.complete(key_of(buyer), wish, world.now)
+def complete_checkout(buyer: str, token: str = "ok", key: str = "pay") -> Action:
+    request = a_complete_request(token, f"{buyer}-{key}")
+    return lambda world, process: process.checkout.complete(purchase_id_of(buyer), request, world.now)
 
 
-def cancels(buyer: str) -> Action:
+def cancel_checkout(buyer: str) -> Action:
     caller = Caller("web", "own-site")
-    return lambda world, process: process.checkout.cancel(key_of(buyer), caller, f"{buyer}-cancel", "", world.now)
+    return lambda world, process: process.checkout.cancel(
+        purchase_id_of(buyer), caller, f"{buyer}-cancel", "", world.now
+    )
 
 
-def captures(buyer: str, attempt: int = 1) -> Action:
-    body = f'{{"purchase_id": "{key_of(buyer)}", "attempt": {attempt}}}'
+def deliver_capture(buyer: str, attempt: int = 1) -> Action:
+    body = f'{{"purchase_id": "{purchase_id_of(buyer)}", "attempt": {attempt}}}'
     return lambda world, process: process.on_message("captures", [body], world.now)
 
 
-def placed(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
+def place_order(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
     """A purchase that waits for the worker; nothing was relayed yet."""
-    return takes(buyer, *wishes), completes(buyer, token)
+    return create_checkout(buyer, *wishes), complete_checkout(buyer, token)
 
 
-def paid(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
-    return *placed(buyer, *wishes, token=token), delivered
+def pay_order(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
+    return *place_order(buyer, *wishes, token=token), deliver_all
 
 
 # Acts: operators, finance, the platform.
 
 
-def refunds(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: bool = False) -> Action:
+def refund_units(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: bool = False) -> Action:
     """Parts are (line number, quantity)."""
 
-    def act(world: CrashWorld, process: CrashableProcess) -> None:
-        lines = purchase(process, buyer).lines
-        wish = a_refund_request(*((lines[number].id, quantity) for number, quantity in parts), key=key, restock=restock)
-        process.checkout.refund(key_of(buyer), wish, world.now)
+    def action(world: CrashWorld, process: CrashableProcess) -> None:
+        lines = read_purchase(process, buyer).lines
+        request = a_refund_request(
+            *((lines[number].id, quantity) for number, quantity in parts), key=key, restock=restock
+        )
+        process.checkout.refund(purchase_id_of(buyer), request, world.now)
 
-    return act
-
-
-def cancels_order(buyer: str) -> Action:
-    return lambda world, process: process.checkout.cancel_order(key_of(buyer), "cancel", "", "ann", world.now)
+    return action
 
 
-def purchase(process: CrashableProcess, buyer: str) -> Purchase:
-    answer = process.checkout.find(key_of(buyer), NOW)
+def cancel_order(buyer: str) -> Action:
+    return lambda world, process: process.checkout.cancel_order(purchase_id_of(buyer), "cancel", "", "ann", world.now)
+
+
+def read_purchase(process: CrashableProcess, buyer: str) -> Purchase:
+    answer = process.checkout.find(purchase_id_of(buyer), NOW)
     assert isinstance(answer, CheckoutResult)
     return answer.purchase
 
 
-def puts_show(**changes: Any) -> Action:
-    return lambda world, process: process.shows.put_show(SHOW, a_show(**changes), "ann", world.now)
+def put_show(**changes: Any) -> Action:
+    return lambda world, process: process.shows.put_show(SHOW, a_crash_show_request(**changes), "ann", world.now)
 
 
-def puts_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Action:
-    wish = a_drop(drop, stock, price, **changes)
-    return lambda world, process: process.shows.put_drop(drop, wish, "ann", world.now)
+def put_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Action:
+    request = a_crash_drop_request(drop, stock, price, **changes)
+    return lambda world, process: process.shows.put_drop(drop, request, "ann", world.now)
 
 
-def puts_discount(code: str = "TEN", **changes: Any) -> Action:
+def put_discount(code: str = "TEN", **changes: Any) -> Action:
     """A tenth off; for the show where it is automatic."""
-    wish = PutDiscountRequest.from_body({"title": code, "percent_bps": 1_000} | changes)
+    request = PutDiscountRequest.from_body({"title": code, "percent_bps": 1_000} | changes)
 
-    def act(world: CrashWorld, process: CrashableProcess) -> None:
-        show = None if wish.show_id is None else process.shows.show(wish.show_id)
-        process.checkout.discounts.put(code, wish, show, "ann", world.now)
+    def action(world: CrashWorld, process: CrashableProcess) -> None:
+        show = None if request.show_id is None else process.shows.show(request.show_id)
+        process.checkout.discounts.put(code, request, show, "ann", world.now)
 
-    return act
+    return action
 
 
-def changes_stock(drop: str, quantity: int, key: str = "more") -> Action:
+def change_stock(drop: str, quantity: int, key: str = "more") -> Action:
     return lambda world, process: process.shows.adjust_stock(drop, quantity, key, "ann", world.now)
 
 
-def a_cue(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, Any]:
+def a_cue_event(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, Any]:
     """As the encoder sends it: said at NOW."""
     event = {"specversion": "1.0", "id": f"cue-{number}", "source": "/encoder", "type": f"dev.livedrop.{kind}"}
     return event | {"subject": subject, "time": rfc3339(NOW)} | ({"data": data} if data else {})
 
 
-def cues(*events: Any) -> Action:
+def deliver_cues(*events: Any) -> Action:
     """A batch of the cue stream."""
     return lambda world, process: process.on_cues(list(events), world.now)
 
 
-def posts_cue(event: dict[str, Any]) -> Action:
+def post_cue(event: dict[str, Any]) -> Action:
     """One cue by HTTP."""
     return lambda world, process: process.shows.apply_cue(parse_cue(event), world.now)
 
 
-def requests_export(*, close: bool = False) -> Action:
-    def act(world: CrashWorld, process: CrashableProcess) -> None:
+def request_export(*, close: bool = False) -> Action:
+    def action(world: CrashWorld, process: CrashableProcess) -> None:
         day = parse_day(business_date(NOW))
         process.exports.request_export(day, None, "export", "fin", world.now, close=close)
 
-    return act
+    return action
 
 
-def delivered(world: CrashWorld, process: CrashableProcess) -> None:
+def deliver_all(world: CrashWorld, process: CrashableProcess) -> None:
     world.deliver()
 
 
-def later(milliseconds: int) -> Action:
+def advance_clock(milliseconds: int) -> Action:
     return lambda world, process: world.advance_clock(milliseconds)
 
 
-def night(world: CrashWorld, process: CrashableProcess) -> None:
+def run_night(world: CrashWorld, process: CrashableProcess) -> None:
     world.run_night()
 
 
-def until_three(world: CrashWorld, process: CrashableProcess) -> None:
+def advance_to_three(world: CrashWorld, process: CrashableProcess) -> None:
     """Three in the morning; nothing has closed the day yet."""
     world.advance_clock(8 * 60 * MINUTE)
 
 
-def relays(world: CrashWorld, process: CrashableProcess) -> None:
+def relay_purchases(world: CrashWorld, process: CrashableProcess) -> None:
     """The stream of purchases from its beginning: the batch comes again until it was handled."""
-    process.on_purchase(recorded(world))
+    process.on_purchase(undelivered_purchase_records(world))
 
 
-def recorded(world: CrashWorld) -> list[Any]:
+def undelivered_purchase_records(world: CrashWorld) -> list[Any]:
     """The stream records of purchases as they stand; they stay until the platform delivers them."""
     return list(world.fake_aws.streams["commerce"])
 
 
-def summarises(world: CrashWorld, process: CrashableProcess) -> None:
+def refresh_summaries(world: CrashWorld, process: CrashableProcess) -> None:
     process.on_stock(list(world.fake_aws.streams["stock"]), world.now)
 
 
-def handles(queue: str) -> Action:
+def handle_queue(queue: str) -> Action:
     """The queue's messages as one batch; they stay until the platform delivers them."""
     return lambda world, process: process.on_message(queue, list(world.fake_aws.queues[queue]), world.now)
 
 
-def waits(*queues: str) -> Action:
+def leave_in_queues(*queues: str) -> Action:
     """Streams are relayed; what ``queues`` have stays there."""
 
-    def act(world: CrashWorld, process: CrashableProcess) -> None:
+    def action(world: CrashWorld, process: CrashableProcess) -> None:
         process.on_purchase(world.fake_aws.streams["commerce"])
         world.fake_aws.streams["commerce"].clear()
         if "captures" not in queues:
@@ -199,31 +203,31 @@ def waits(*queues: str) -> Action:
             process.on_purchase(world.fake_aws.streams["commerce"])
             world.fake_aws.streams["commerce"].clear()
 
-    return act
+    return action
 
 
-def loses_everything(world: CrashWorld, process: CrashableProcess) -> None:
+def lose_messages(world: CrashWorld, process: CrashableProcess) -> None:
     world.lose_messages()
 
 
-def mends(drop: str) -> Action:
+def repair_drop(drop: str) -> Action:
     return lambda world, process: process.repair_drop(drop, world.now)
 
 
-def dies(act: Action, operation: str, nth: int = 1) -> Action:
+def crash_before(action: Action, operation: str, nth: int = 1) -> Action:
     """An act whose process dies right before its ``nth`` call of an operation."""
 
-    def half(world: CrashWorld, process: CrashableProcess) -> None:
-        line = DyingConnection(operation=operation, nth=nth)
-        assert not run_action(world, act, world.new_process(line))
-        assert line.dead
+    def run_half(world: CrashWorld, process: CrashableProcess) -> None:
+        connection = DyingConnection(operation=operation, nth=nth)
+        assert not run_action(world, action, world.new_process(connection))
+        assert connection.dead
 
-    return half
+    return run_half
 
 
-def closes_day(world: CrashWorld, process: CrashableProcess) -> None:
+def close_day(world: CrashWorld, process: CrashableProcess) -> None:
     process.close_day(world.now)
 
 
-def repairs(world: CrashWorld, process: CrashableProcess) -> None:
+def recover_orders(world: CrashWorld, process: CrashableProcess) -> None:
     process.recover_orders(world.now)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from chalicelib.checkout import RefundRequest
 from chalicelib.payments import EventKind, ProviderEvent, Refunded, SandboxGateway
-from tests.crashes.acts import key_of
+from tests.crashes.acts import purchase_id_of
 from tests.crashes.world import Action, CrashableProcess, CrashWorld
 
 
 def holds_order(buyer: str) -> Action:
-    return lambda world, process: _nothing(process.checkout.put_on_hold(key_of(buyer), "ann", world.now))
+    return lambda world, process: _nothing(process.checkout.put_on_hold(purchase_id_of(buyer), "ann", world.now))
 
 
 def releases_order(buyer: str) -> Action:
-    return lambda world, process: _nothing(process.checkout.release_from_hold(key_of(buyer), "ann", world.now))
+    return lambda world, process: _nothing(process.checkout.release_from_hold(purchase_id_of(buyer), "ann", world.now))
 
 
 def gives_up_order(buyer: str) -> Action:
-    return lambda world, process: _nothing(process.checkout.cancel_held_order(key_of(buyer), world.now))
+    return lambda world, process: _nothing(process.checkout.cancel_held_order(purchase_id_of(buyer), world.now))
 
 
 def _nothing(_: object) -> None:
@@ -28,7 +28,7 @@ def hears(buyer: str, attempt: int = 1) -> Action:
     """The provider tells of a payment: its event is kept."""
 
     def act(world: CrashWorld, process: CrashableProcess) -> None:
-        purchase_id = key_of(buyer)
+        purchase_id = purchase_id_of(buyer)
         event = ProviderEvent(
             f"evt_{purchase_id}",
             "sandbox",
@@ -44,7 +44,7 @@ def hears(buyer: str, attempt: int = 1) -> Action:
 
 
 def acts_on_event(buyer: str) -> Action:
-    body = f'{{"provider": "sandbox", "event_id": "evt_{key_of(buyer)}"}}'
+    body = f'{{"provider": "sandbox", "event_id": "evt_{purchase_id_of(buyer)}"}}'
     return lambda world, process: process.on_message("captures", [body], world.now)
 
 
@@ -52,7 +52,9 @@ def refunds_amount(buyer: str, amount: int, key: str = "amount") -> Action:
     """Money without units."""
 
     def act(world: CrashWorld, process: CrashableProcess) -> None:
-        process.checkout.refund(key_of(buyer), RefundRequest(key, "", (), False, "ann", amount=amount), world.now)
+        process.checkout.refund(
+            purchase_id_of(buyer), RefundRequest(key, "", (), False, "ann", amount=amount), world.now
+        )
 
     return act
 
@@ -62,11 +64,11 @@ def refunded_in_console(buyer: str, amount: int) -> Action:
 
     def act(world: CrashWorld, process: CrashableProcess) -> None:
         bank = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
-        payment = f"sbx_{key_of(buyer)}#1"
+        payment = f"sbx_{purchase_id_of(buyer)}#1"
         made = bank.refund(payment, refund_id="console", amount=amount, now=world.now)
         assert isinstance(made, Refunded)
         event = ProviderEvent(
-            f"evt_{key_of(buyer)}",
+            f"evt_{purchase_id_of(buyer)}",
             "sandbox",
             EventKind.REFUND,
             "refund.created",
@@ -90,6 +92,6 @@ def proves(buyer: str, attempt: int = 1, *, proved: bool = True) -> Action:
 
     def act(world: CrashWorld, process: CrashableProcess) -> None:
         bank = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
-        assert bank.answer_challenge(key_of(buyer), attempt, proved=proved)
+        assert bank.answer_challenge(purchase_id_of(buyer), attempt, proved=proved)
 
     return act

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tests.crashes.acts import DROPS, completes, takes
+from tests.crashes.acts import DROPS, complete_checkout, create_checkout
 from tests.crashes.cases import UseCase
 from tests.crashes.faults import CallFault, Connection
 from tests.crashes.rules import AtAnyInstant, check_everything, outcome
@@ -154,8 +154,8 @@ def _told(path: Path) -> str:
 def others_come(world: CrashWorld) -> None:
     """Buyers who take what they can get, of discounts too; one of them pays."""
     for drop in DROPS:
-        takes(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.new_process())
-    completes("rival-mug")(world, world.new_process())
+        create_checkout(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.new_process())
+    complete_checkout("rival-mug")(world, world.new_process())
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

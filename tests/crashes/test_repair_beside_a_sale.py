@@ -12,16 +12,16 @@ from chalicelib.checkout import claims
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.stock import expressions
 from tests.crashes.acts import (
-    cancels,
-    captures,
-    changes_stock,
-    completes,
-    later,
-    mends,
-    paid,
-    refunds,
-    takes,
-    updates,
+    advance_clock,
+    cancel_checkout,
+    change_stock,
+    complete_checkout,
+    create_checkout,
+    deliver_capture,
+    pay_order,
+    refund_units,
+    repair_drop,
+    update_checkout,
 )
 from tests.crashes.cases import UseCase
 from tests.crashes.cloud import TABLES
@@ -47,23 +47,29 @@ def whole(*acts: Action) -> Action:
 
 
 SALES = [
-    UseCase("bought", (), whole(takes(ADA, ("mug", 1), ("lamp", 2)), completes(ADA), captures(ADA))),
+    UseCase(
+        "bought", (), whole(create_checkout(ADA, ("mug", 1), ("lamp", 2)), complete_checkout(ADA), deliver_capture(ADA))
+    ),
     UseCase(
         "changed, declined and paid",
-        (takes(ADA, ("lamp", 3)), later(20 * SECOND)),
+        (create_checkout(ADA, ("lamp", 3)), advance_clock(20 * SECOND)),
         whole(
-            *(updates(ADA, ("lamp", 1), ("mug", 2)), completes(ADA, "declined"), captures(ADA)),
-            *(completes(ADA, "ok", "again"), captures(ADA, 2)),
+            *(update_checkout(ADA, ("lamp", 1), ("mug", 2)), complete_checkout(ADA, "declined"), deliver_capture(ADA)),
+            *(complete_checkout(ADA, "ok", "again"), deliver_capture(ADA, 2)),
         ),
     ),
-    UseCase("grown late", (takes(ADA, ("lamp", 1)), later(19 * MINUTE)), updates(ADA, ("lamp", 2))),
-    UseCase("cancelled", (takes(ADA, ("lamp", 2)), later(2 * MINUTE)), cancels(ADA)),
+    UseCase(
+        "grown late", (create_checkout(ADA, ("lamp", 1)), advance_clock(19 * MINUTE)), update_checkout(ADA, ("lamp", 2))
+    ),
+    UseCase("cancelled", (create_checkout(ADA, ("lamp", 2)), advance_clock(2 * MINUTE)), cancel_checkout(ADA)),
     UseCase(
         "taken from a lapsed hold",
-        (takes(BOB, ("mug", 3)), later(11 * MINUTE)),
-        whole(takes(ADA, ("mug", 3)), completes(ADA), captures(ADA)),
+        (create_checkout(BOB, ("mug", 3)), advance_clock(11 * MINUTE)),
+        whole(create_checkout(ADA, ("mug", 3)), complete_checkout(ADA), deliver_capture(ADA)),
     ),
-    UseCase("refunded", (*paid(ADA, ("lamp", 3)), later(2 * MINUTE)), refunds(ADA, (0, 2), restock=True)),
+    UseCase(
+        "refunded", (*pay_order(ADA, ("lamp", 3)), advance_clock(2 * MINUTE)), refund_units(ADA, (0, 2), restock=True)
+    ),
 ]
 
 
@@ -138,15 +144,20 @@ FOUND = {
     "repair a drop: a plan, a shrink and a cancellation that stopped halfway": {"given_up": 1, "surplus": 1},
 }
 MEANWHILE: dict[str, Action] = {
-    "the buyer who died asks again": takes(CYD, ("lamp", 2)),
-    "and pays": whole(takes(CYD, ("lamp", 2)), completes(CYD), captures(CYD)),
-    "the others go on": whole(captures(ADA), captures(BOB), cancels(BOB), completes(ADA), captures(ADA)),
-    "somebody takes what there is": whole(
-        takes("dan", ("lamp", 20)), takes("eve", ("lamp", 20)), completes("dan"), captures("dan")
+    "the buyer who died asks again": create_checkout(CYD, ("lamp", 2)),
+    "and pays": whole(create_checkout(CYD, ("lamp", 2)), complete_checkout(CYD), deliver_capture(CYD)),
+    "the others go on": whole(
+        deliver_capture(ADA), deliver_capture(BOB), cancel_checkout(BOB), complete_checkout(ADA), deliver_capture(ADA)
     ),
-    "an operator takes stock away": changes_stock("lamp", -12, "less"),
-    "another repair": mends("lamp"),
-}  # fmt: skip
+    "somebody takes what there is": whole(
+        create_checkout("dan", ("lamp", 20)),
+        create_checkout("eve", ("lamp", 20)),
+        complete_checkout("dan"),
+        deliver_capture("dan"),
+    ),
+    "an operator takes stock away": change_stock("lamp", -12, "less"),
+    "another repair": repair_drop("lamp"),
+}
 
 
 @pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
