@@ -48,7 +48,7 @@ from tests.crashes.use_cases_of_discounts import DISCOUNT_CASES
 from tests.crashes.world import Action
 
 
-def at_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
+def buyer_with_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
     """A buyer whose first hold of a drop has its home in this bucket."""
     names = (f"buyer-{number}" for number in count(first))
     layout = Layout(drop, homes)
@@ -58,52 +58,56 @@ def at_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int =
 USE_CASES: list[UseCase] = list(PAYMENT_CASES)
 
 
-def case(name: str, *acts: Action) -> None:
+def add_use_case(name: str, *actions: Action) -> None:
     """A use case: its last act is the one that dies."""
-    USE_CASES.append(use_case(name, *acts))
+    USE_CASES.append(use_case(name, *actions))
 
 
-FIRST = at_home("pen", 2, 0, 12)
-HALF = at_home("pen", 2, 0, 11)
-OTHER_HALF = at_home("pen", 2, 1, 13)
-STRAY = at_home("pen", 2, 0, first=100)
+FIRST = buyer_with_home("pen", 2, 0, 12)
+HALF = buyer_with_home("pen", 2, 0, 11)
+OTHER_HALF = buyer_with_home("pen", 2, 1, 13)
+STRAY = buyer_with_home("pen", 2, 0, first=100)
 
-case("take one line", create_checkout(ADA, ("mug", 1)))
-case("take two lines", create_checkout(ADA, ("mug", 1), ("lamp", 2)))
-case("take fewer than asked", create_checkout(ADA, ("mug", 5)))
-case("take the last units", create_checkout(ADA, ("mug", 3)))
-case("take away from home", create_checkout(FIRST, ("pen", 12)), deliver_all, create_checkout(STRAY, ("pen", 1)))
-case(
+add_use_case("take one line", create_checkout(ADA, ("mug", 1)))
+add_use_case("take two lines", create_checkout(ADA, ("mug", 1), ("lamp", 2)))
+add_use_case("take fewer than asked", create_checkout(ADA, ("mug", 5)))
+add_use_case("take the last units", create_checkout(ADA, ("mug", 3)))
+add_use_case(
+    "take away from home", create_checkout(FIRST, ("pen", 12)), deliver_all, create_checkout(STRAY, ("pen", 1))
+)
+add_use_case(
     "take a lapsed hold",
     create_checkout(BOB, ("mug", 3)),
     deliver_all,
     advance_clock(11 * MINUTE),
     create_checkout(ADA, ("mug", 2)),
 )
-case(
+add_use_case(
     "take crumbs raked together",
     *(create_checkout(HALF, ("pen", 11)), create_checkout(OTHER_HALF, ("pen", 13))),
     *(deliver_all, advance_clock(2_000), create_checkout(ADA, ("pen", 2))),
 )
-case("make a cart", create_checkout(ADA, ("mug", 1), as_cart=True))
-case(
+add_use_case("make a cart", create_checkout(ADA, ("mug", 1), as_cart=True))
+add_use_case(
     "cart to checkout",
     create_checkout(ADA, ("mug", 1), as_cart=True, destination=None),
     create_checkout("ada-checkout", cart_id=purchase_id_of(ADA)),
 )
-case("update: grow", create_checkout(ADA, ("lamp", 1)), update_checkout(ADA, ("lamp", 3)))
-case("update: shrink", create_checkout(ADA, ("lamp", 3)), update_checkout(ADA, ("lamp", 1)))
-case(
+add_use_case("update: grow", create_checkout(ADA, ("lamp", 1)), update_checkout(ADA, ("lamp", 3)))
+add_use_case("update: shrink", create_checkout(ADA, ("lamp", 3)), update_checkout(ADA, ("lamp", 1)))
+add_use_case(
     "update: another line", create_checkout(ADA, ("lamp", 3), ("mug", 1)), update_checkout(ADA, ("pen", 2), ("mug", 1))
 )
-case("update: destination", create_checkout(ADA, ("lamp", 3)), update_checkout(ADA, destination=NEW_YORK))
-case("cancel", create_checkout(ADA, ("mug", 1), ("lamp", 2)), cancel_checkout(ADA))
-case("cancel after a decline", *pay_order(ADA, ("mug", 1), token="declined"), cancel_checkout(ADA))
+add_use_case("update: destination", create_checkout(ADA, ("lamp", 3)), update_checkout(ADA, destination=NEW_YORK))
+add_use_case("cancel", create_checkout(ADA, ("mug", 1), ("lamp", 2)), cancel_checkout(ADA))
+add_use_case("cancel after a decline", *pay_order(ADA, ("mug", 1), token="declined"), cancel_checkout(ADA))
 
-case("complete", create_checkout(ADA, ("mug", 1)), complete_checkout(ADA))
-case("complete two lines", create_checkout(ADA, ("mug", 1), ("lamp", 2)), complete_checkout(ADA))
-case("complete on a lapsed hold", create_checkout(ADA, ("mug", 1)), advance_clock(7 * MINUTE), complete_checkout(ADA))
-case(
+add_use_case("complete", create_checkout(ADA, ("mug", 1)), complete_checkout(ADA))
+add_use_case("complete two lines", create_checkout(ADA, ("mug", 1), ("lamp", 2)), complete_checkout(ADA))
+add_use_case(
+    "complete on a lapsed hold", create_checkout(ADA, ("mug", 1)), advance_clock(7 * MINUTE), complete_checkout(ADA)
+)
+add_use_case(
     "complete with units taken anew",
     create_checkout(ADA, ("mug", 2)),
     advance_clock(7 * MINUTE),
@@ -112,8 +116,10 @@ case(
     advance_clock(2_000),
     complete_checkout(ADA),
 )
-case("complete after a decline", *pay_order(ADA, ("mug", 1), token="declined"), complete_checkout(ADA, "ok", "again"))
-case(
+add_use_case(
+    "complete after a decline", *pay_order(ADA, ("mug", 1), token="declined"), complete_checkout(ADA, "ok", "again")
+)
+add_use_case(
     "complete at a new price",
     create_checkout(ADA, ("mug", 1)),
     advance_clock(30 * MINUTE),
@@ -124,43 +130,49 @@ case(
 for token in (
     "ok", "declined", "timeout", "timeout_before", "capture_timeout", "captured_late", "capture_refused",
 ):  # fmt: skip
-    case(f"capture: {token}", *place_order(ADA, ("mug", 1), token=token), deliver_capture(ADA))
-case("capture two lines", *place_order(ADA, ("mug", 1), ("lamp", 2)), deliver_capture(ADA))
-case("capture two lines: declined", *place_order(ADA, ("mug", 1), ("lamp", 2), token="declined"), deliver_capture(ADA))
-case(
+    add_use_case(f"capture: {token}", *place_order(ADA, ("mug", 1), token=token), deliver_capture(ADA))
+add_use_case("capture two lines", *place_order(ADA, ("mug", 1), ("lamp", 2)), deliver_capture(ADA))
+add_use_case(
+    "capture two lines: declined", *place_order(ADA, ("mug", 1), ("lamp", 2), token="declined"), deliver_capture(ADA)
+)
+add_use_case(
     "capture a second attempt",
     *pay_order(ADA, ("mug", 1), token="declined"),
     complete_checkout(ADA, "ok", "again"),
     deliver_capture(ADA, 2),
 )
 
-case("refund", *pay_order(ADA, ("lamp", 3)), refund_units(ADA, (0, 2)))
-case("refund with restock", *pay_order(ADA, ("lamp", 3), ("mug", 1)), refund_units(ADA, (0, 2), (1, 1), restock=True))
-case(
+add_use_case("refund", *pay_order(ADA, ("lamp", 3)), refund_units(ADA, (0, 2)))
+add_use_case(
+    "refund with restock", *pay_order(ADA, ("lamp", 3), ("mug", 1)), refund_units(ADA, (0, 2), (1, 1), restock=True)
+)
+add_use_case(
     "refund once more",
     *pay_order(ADA, ("lamp", 3)),
     refund_units(ADA, (0, 1), restock=True),
     refund_units(ADA, (0, 1), key="second", restock=True),
 )
-case("refund: timeout", *pay_order(ADA, ("lamp", 3), token="refund_timeout"), refund_units(ADA, (0, 1)))
-case("cancel an order", *pay_order(ADA, ("lamp", 3), ("mug", 1)), cancel_order(ADA))
+add_use_case("refund: timeout", *pay_order(ADA, ("lamp", 3), token="refund_timeout"), refund_units(ADA, (0, 1)))
+add_use_case("cancel an order", *pay_order(ADA, ("lamp", 3), ("mug", 1)), cancel_order(ADA))
 
-case("put a new show", lambda world, process: process.shows.put_show("gala", a_crash_show_request(), "ann", world.now))
-case("change a show", put_show(title="Later tonight"))
-case("put a new drop", put_drop("bag", 60))
-case("change a drop", put_drop("mug", 3, 990, title="A mug"))
-case("add stock", change_stock("mug", 2))
-case("add stock to three buckets", change_stock("lamp", 50))
-case("add stock again", change_stock("mug", 2), change_stock("mug", 3, "even-more"))
-case("take stock away", change_stock("mug", -2))
-case("take stock away from three buckets", change_stock("lamp", -50))
-case(
+add_use_case(
+    "put a new show", lambda world, process: process.shows.put_show("gala", a_crash_show_request(), "ann", world.now)
+)
+add_use_case("change a show", put_show(title="Later tonight"))
+add_use_case("put a new drop", put_drop("bag", 60))
+add_use_case("change a drop", put_drop("mug", 3, 990, title="A mug"))
+add_use_case("add stock", change_stock("mug", 2))
+add_use_case("add stock to three buckets", change_stock("lamp", 50))
+add_use_case("add stock again", change_stock("mug", 2), change_stock("mug", 3, "even-more"))
+add_use_case("take stock away", change_stock("mug", -2))
+add_use_case("take stock away from three buckets", change_stock("lamp", -50))
+add_use_case(
     "take away more than is free",
     create_checkout(ADA, ("mug", 1)),
     *pay_order(BOB, ("mug", 1)),
     change_stock("mug", -3),
 )
-case(
+add_use_case(
     "take away what has lapsed",
     create_checkout(ADA, ("mug", 2)),
     deliver_all,
@@ -176,22 +188,24 @@ for cue in (
     a_cue_event("drop.stock_added", "lamp", quantity=50),
     a_cue_event("show.started", SHOW),
 ):
-    case(f"cue: {cue['type'].removeprefix('dev.livedrop.')}", deliver_cues(cue))
-case(
+    add_use_case(f"cue: {cue['type'].removeprefix('dev.livedrop.')}", deliver_cues(cue))
+add_use_case(
     "cue: drop.resume",
     deliver_cues(a_cue_event("drop.suspend", "mug")),
     deliver_cues(a_cue_event("drop.resume", "mug", 2)),
 )
-case("cue: by HTTP", post_cue(a_cue_event("drop.stock_added", "mug", quantity=2)))
-case(
+add_use_case("cue: by HTTP", post_cue(a_cue_event("drop.stock_added", "mug", quantity=2)))
+add_use_case(
     "cue: refused and unreadable",
     deliver_cues(a_cue_event("drop.open", "ghost"), "no cue", a_cue_event("drop.close", "mug", 2)),
 )
 
-case("relay placed", *place_order(ADA, ("mug", 1)), relay_purchases)
-case("relay placed and paid", *place_order(ADA, ("mug", 1)), deliver_capture(ADA), relay_purchases)
-case("ledger: paid", *place_order(ADA, ("mug", 1), ("lamp", 2)), leave_in_queues("ledger"), handle_queue("ledger"))
-case(
+add_use_case("relay placed", *place_order(ADA, ("mug", 1)), relay_purchases)
+add_use_case("relay placed and paid", *place_order(ADA, ("mug", 1)), deliver_capture(ADA), relay_purchases)
+add_use_case(
+    "ledger: paid", *place_order(ADA, ("mug", 1), ("lamp", 2)), leave_in_queues("ledger"), handle_queue("ledger")
+)
+add_use_case(
     "ledger: refunded and cancelled",
     *pay_order(ADA, ("lamp", 3)),
     refund_units(ADA, (0, 1)),
@@ -199,19 +213,19 @@ case(
     leave_in_queues("ledger"),
     handle_queue("ledger"),
 )
-case("live summary", create_checkout(ADA, ("mug", 1)), create_checkout(BOB, ("lamp", 1)), refresh_summaries)
+add_use_case("live summary", create_checkout(ADA, ("mug", 1)), create_checkout(BOB, ("lamp", 1)), refresh_summaries)
 
-case("request an export", *pay_order(ADA, ("mug", 1)), request_export())
-case("interim export", *pay_order(ADA, ("mug", 1)), request_export(), handle_queue("exports"))
-case("close of day", *pay_order(ADA, ("mug", 1)), *pay_order(BOB, ("lamp", 2)), advance_to_three, close_day)
-case(
+add_use_case("request an export", *pay_order(ADA, ("mug", 1)), request_export())
+add_use_case("interim export", *pay_order(ADA, ("mug", 1)), request_export(), handle_queue("exports"))
+add_use_case("close of day", *pay_order(ADA, ("mug", 1)), *pay_order(BOB, ("lamp", 2)), advance_to_three, close_day)
+add_use_case(
     "close of day, asked for",
     *pay_order(ADA, ("mug", 1)),
     advance_to_three,
     request_export(close=True),
     handle_queue("exports"),
 )
-case(
+add_use_case(
     "close of day with late entries",
     *pay_order(ADA, ("mug", 1)),
     *place_order(BOB, ("lamp", 2)),
@@ -220,7 +234,7 @@ case(
     advance_to_three,
     close_day,
 )
-case(
+add_use_case(
     "close of a day after another",
     *pay_order(ADA, ("lamp", 3)),
     run_night,
@@ -229,7 +243,7 @@ case(
     advance_clock(24 * 60 * MINUTE),
     close_day,
 )
-case(
+add_use_case(
     "repair",
     *place_order(ADA, ("mug", 1)),
     *place_order(BOB, ("lamp", 1)),
@@ -238,7 +252,7 @@ case(
     advance_clock(2 * MINUTE),
     recover_orders,
 )
-case(
+add_use_case(
     "repair a drop that is well",
     *pay_order(ADA, ("mug", 1)),
     create_checkout(BOB, ("mug", 1)),
@@ -246,7 +260,7 @@ case(
     advance_clock(2 * MINUTE),
     repair_drop("mug"),
 )
-case(
+add_use_case(
     "repair a drop: a hold of nobody, and an order that was not sold its units",
     crash_before(create_checkout("cyd", ("lamp", 2)), "put_item"),
     create_checkout(ADA, ("lamp", 1)),
@@ -256,7 +270,7 @@ case(
     advance_clock(2 * MINUTE),
     repair_drop("lamp"),
 )
-case(
+add_use_case(
     "repair a drop: a plan, a shrink and a cancellation that stopped halfway",
     *(create_checkout(ADA, ("lamp", 3)), crash_before(update_checkout(ADA, ("lamp", 1)), "update_item")),
     *(create_checkout(BOB, ("lamp", 2)), crash_before(cancel_checkout(BOB), "update_item")),
@@ -264,5 +278,5 @@ case(
     advance_clock(2 * MINUTE),
     repair_drop("lamp"),
 )
-for name, acts in DISCOUNT_CASES:
-    case(name, *acts)
+for name, actions in DISCOUNT_CASES:
+    add_use_case(name, *actions)
