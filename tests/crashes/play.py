@@ -19,7 +19,7 @@ _MOST_NIGHTS = 3
 """So many days are closed until all that was written down stands in a closed file."""
 
 
-class Aftermath(StrEnum):
+class FollowUp(StrEnum):
     """What happens after the fault."""
 
     REPEATED = "repeated"  # the same request or message comes again at once, and once more
@@ -28,109 +28,111 @@ class Aftermath(StrEnum):
     ABANDONED = "abandoned"  # nobody asks again and what was under way is lost: repair is all there is
 
 
-class Broken(AssertionError):
+class InvariantsViolated(AssertionError):
     """Rules that do not hold."""
 
 
 @dataclass
-class Tally:
+class CrashStats:
     """What was enumerated: calls of the act, crash points played, distinct states they left, and what came after."""
 
     calls: list[str] = field(default_factory=list)
     points: int = 0
     states: int = 0
-    aftermaths: int = 0
-    broken: list[str] = field(default_factory=list)
+    follow_ups: int = 0
+    violations: list[str] = field(default_factory=list)
 
 
-Path = tuple[tuple[int, CallFault], ...]
+FaultPath = tuple[tuple[int, CallFault], ...]
 """At which call which fault happened, try by try."""
 
 
 @dataclass
-class Enumeration:
+class CrashEnumeration:
     """A use case with all its crash points, each played from the same fresh start.
 
     Once its process has ended, what comes depends on the cloud alone: of points that left it the same, one goes on.
     """
 
     case: UseCase
-    fresh: Callable[[], CrashWorld]
-    every: int = 1
+    new_world: Callable[[], CrashWorld]
+    sample_every: int = 1
     """Only each so-manieth crash point."""
-    depth: int = 1
+    max_faults: int = 1
     """How many faults one after another: with 2, the repeat of what died may die too."""
-    watching: bool = True
+    check_every_write: bool = True
     """Rules that hold at any instant are checked after every write, too."""
 
-    def explore(self) -> Tally:
+    def explore(self) -> CrashStats:
         """Play all crash points. Rules that broke are listed in the tally."""
-        tally, seen = Tally(), set[int]()
-        tally.calls, undisturbed = self.undisturbed()
-        paths: list[Path] = [()]
-        for _ in range(self.depth):
-            paths = [path for before in paths for path in self._once_more(before, tally, seen, undisturbed)]
-        return tally
+        stats, seen = CrashStats(), set[int]()
+        stats.calls, expected = self.run_without_faults()
+        paths: list[FaultPath] = [()]
+        for _ in range(self.max_faults):
+            paths = [path for before in paths for path in self._add_one_fault(before, stats, seen, expected)]
+        return stats
 
-    def _once_more(self, before: Path, tally: Tally, seen: set[int], undisturbed: dict[str, Any]) -> Iterator[Path]:
+    def _add_one_fault(
+        self, before: FaultPath, stats: CrashStats, seen: set[int], expected: dict[str, Any]
+    ) -> Iterator[FaultPath]:
         """Paths with one fault more that left the cloud as none did before. What comes after each is played."""
-        line, world = Connection(), self._played(before)
-        run_action(world, self.case.action, world.new_process(line))
-        faults = [(at, fault) for at in range(1, len(line.calls) + 1) for fault in CallFault]
-        for at, fault in faults[:: self.every]:
-            tally.points += 1
+        connection, world = Connection(), self._replay(before)
+        run_action(world, self.case.action, world.new_process(connection))
+        faults = [(at, fault) for at in range(1, len(connection.calls) + 1) for fault in CallFault]
+        for at, fault in faults[:: self.sample_every]:
+            stats.points += 1
             path = (*before, (at, fault))
-            left = self._played(path).fake_aws.fingerprint()
-            if left in seen:
+            fingerprint = self._replay(path).fake_aws.fingerprint()
+            if fingerprint in seen:
                 continue
-            seen.add(left)
-            tally.states += 1
-            for aftermath in self._aftermaths(path):
-                tally.aftermaths += 1
-                broken = self._broken_after(self._played(path), aftermath, undisturbed)
-                about = f"{self.case.name}, {_told(path)} ({line.calls[at - 1]}), {aftermath}"
-                tally.broken += [f"{about}: {rule}" for rule in broken]
+            seen.add(fingerprint)
+            stats.states += 1
+            for follow_up in self._follow_ups(path):
+                stats.follow_ups += 1
+                violations = self._violations_after(self._replay(path), follow_up, expected)
+                about = f"{self.case.name}, {_describe(path)} ({connection.calls[at - 1]}), {follow_up}"
+                stats.violations += [f"{about}: {rule}" for rule in violations]
             yield path
 
-    def _aftermaths(self, path: Path) -> list[Aftermath]:
+    def _follow_ups(self, path: FaultPath) -> list[FollowUp]:
         """A moment later is as at once, where no bucket has changed."""
-        changed = self._played(path).fake_aws.streams["stock"]
-        return [one for one in Aftermath if changed or one is not Aftermath.A_MOMENT_LATER]
+        changed = self._replay(path).fake_aws.streams["stock"]
+        return [one for one in FollowUp if changed or one is not FollowUp.A_MOMENT_LATER]
 
-    def undisturbed(self) -> tuple[list[str], dict[str, Any]]:
+    def run_without_faults(self) -> tuple[list[str], dict[str, Any]]:
         """The calls of the act, and the outcome when nothing fails and the act comes three times. ``Broken``."""
-        world, line = self._watched(), Connection()
-        run_action(world, self.case.action, world.new_process(line))
-        broken = self._after(world, Aftermath.REPEATED, None)
-        if broken:
-            raise Broken(f"{self.case.name}, undisturbed: {broken}")
-        return line.calls, outcome(world)
+        world, connection = self._new_watched_world(), Connection()
+        run_action(world, self.case.action, world.new_process(connection))
+        violations = self._run_follow_up(world, FollowUp.REPEATED, None)
+        if violations:
+            raise InvariantsViolated(f"{self.case.name}, undisturbed: {violations}")
+        return connection.calls, outcome(world)
 
-    def _watched(self) -> CrashWorld:
-        world = self.fresh()
-        if self.watching:
+    def _new_watched_world(self) -> CrashWorld:
+        world = self.new_world()
+        if self.check_every_write:
             world.watch(AtAnyInstant())
         return world
 
-    def _played(self, path: Path) -> CrashWorld:
-        world = self._watched()
+    def _replay(self, path: FaultPath) -> CrashWorld:
+        world = self._new_watched_world()
         for at, fault in path:
             run_action(world, self.case.action, world.new_process(Connection(fault, at)))
         return world
 
-    def _broken_after(self, world: CrashWorld, aftermath: Aftermath, undisturbed: dict[str, Any]) -> list[str]:
+    def _violations_after(self, world: CrashWorld, follow_up: FollowUp, expected: dict[str, Any]) -> list[str]:
         try:
-            return self._after(world, aftermath, undisturbed)
+            return self._run_follow_up(world, follow_up, expected)
         except Exception as error:  # whatever it is: a client would see a fault, or a queue never come to rest
             return [repr(error)]
 
-    def _after(self, world: CrashWorld, aftermath: Aftermath, undisturbed: dict[str, Any] | None) -> list[str]:
-        if aftermath is Aftermath.A_MOMENT_LATER:
+    def _run_follow_up(self, world: CrashWorld, follow_up: FollowUp, expected: dict[str, Any] | None) -> list[str]:
+        if follow_up is FollowUp.A_MOMENT_LATER:
             world.deliver_stock()
-        if aftermath is Aftermath.LATE:
+        if follow_up is FollowUp.LATE:
             world.advance_clock(PAST_ANY_HOLD)
-            others_come(world)
-        if aftermath is Aftermath.ABANDONED:
+            let_rivals_take(world)
+        if follow_up is FollowUp.ABANDONED:
             world.lose_messages()
         else:
             repeat_until_done(world, self.case.action)
@@ -141,17 +143,17 @@ class Enumeration:
             if len(posted(state)) == len(state.entries()):
                 break
             world.run_night()
-        broken = world.violations + check_everything(world)
-        if aftermath in {Aftermath.REPEATED, Aftermath.A_MOMENT_LATER} and undisturbed is not None:
-            broken += list(differences(undisturbed, outcome(world)))
-        return list(dict.fromkeys(broken))
+        violations = world.violations + check_everything(world)
+        if follow_up in {FollowUp.REPEATED, FollowUp.A_MOMENT_LATER} and expected is not None:
+            violations += list(differences(expected, outcome(world)))
+        return list(dict.fromkeys(violations))
 
 
-def _told(path: Path) -> str:
+def _describe(path: FaultPath) -> str:
     return ", then ".join(f"call {at} {fault}" for at, fault in path)
 
 
-def others_come(world: CrashWorld) -> None:
+def let_rivals_take(world: CrashWorld) -> None:
     """Buyers who take what they can get, of discounts too; one of them pays."""
     for drop in DROPS:
         create_checkout(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.new_process())

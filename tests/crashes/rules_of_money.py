@@ -56,7 +56,7 @@ def goods_before_money(state: State) -> Iterator[str]:
         elif not purchase.refunds and {d: sum(h.values()) for d, h in state.sold_to(purchase).items()} != kept(
             purchase
         ):
-            yield f"{payment_id} was captured without its goods"
+            yield f"{payment_id} was captured without its stock"
 
 
 def payments(state: State) -> Iterator[str]:

@@ -14,27 +14,27 @@ from chalicelib.discounts import AppliedDiscount
 from chalicelib.finance import Exporter
 from chalicelib.finance.export import MANIFEST
 from chalicelib.stock import expressions
-from tests.crashes.play import Enumeration
-from tests.crashes.test_crashes import in_memory_from, quiet_and_in_order
+from tests.crashes.play import CrashEnumeration
+from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
 from tests.crashes.use_cases import USE_CASES
 
-__all__ = ["quiet_and_in_order"]
+__all__ = ["sequential_reads_without_logs"]
 
-Patch = Callable[[pytest.MonkeyPatch], None]
+Control = Callable[[pytest.MonkeyPatch], None]
 
 
-def goods_after_money(patch: pytest.MonkeyPatch) -> None:
+def stock_after_money(patch: pytest.MonkeyPatch) -> None:
     """Units are sold once the purchase is paid."""
     paid = capture.mark_paid
 
-    def then_sell(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
+    def then_commit(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
         paid(context, purchase, *others)
         for layout, hold in holds_of(purchase):
             context.stock.commit(layout, hold, hold.quantity, order_ref_of(purchase))
 
     patch.setattr(complete, "_commit_stock", lambda context, frozen: None)
     patch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
-    patch.setattr(capture, "mark_paid", then_sell)
+    patch.setattr(capture, "mark_paid", then_commit)
 
 
 def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
@@ -52,31 +52,31 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
     """Each call to the provider is a refund of its own."""
     numbers = count()
 
-    def money_back(context: CheckoutContext, purchase: Purchase, one: Refund, now: int) -> str | None:
+    def refund_with_new_id(context: CheckoutContext, purchase: Purchase, one: Refund, now: int) -> str | None:
         assert purchase.payment is not None
         assert purchase.payment.provider_id is not None
         refund_id = f"{purchase.id}-{next(numbers)}"
         context.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
         return None
 
-    patch.setattr(refund, "_refund_payment", money_back)
+    patch.setattr(refund, "_refund_payment", refund_with_new_id)
 
 
-def budgets_returned_last(patch: pytest.MonkeyPatch) -> None:
+def budgets_released_last(patch: pytest.MonkeyPatch) -> None:
     """An attempt is ended first, and what it had of budgets returned then."""
     end = ending.fail_attempt
 
     def none_yet(context: CheckoutContext, purchase: Purchase, now: int) -> tuple[AppliedDiscount, ...]:
         return tuple(one.model_copy(update={"budget_holds": ()}) for one in purchase.discounts)
 
-    def then_return(
+    def then_release(
         context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int
     ) -> None:
         end(context, purchase, failure, provider_id, now)
         reserving.release_budgets(context, purchase, now)
 
     patch.setattr(ending, "release_budgets", none_yet)
-    patch.setattr(capture, "fail_attempt", then_return)
+    patch.setattr(capture, "fail_attempt", then_release)
 
 
 def manifest_first(patch: pytest.MonkeyPatch) -> None:
@@ -93,28 +93,28 @@ def manifest_first(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("wrong", "name"),
     [
-        (goods_after_money, "capture: ok"),
+        (stock_after_money, "capture: ok"),
         (plans_without_numbers, "add stock to three buckets"),
         (refunds_without_ids, "refund"),
-        (budgets_returned_last, "discount: capture: declined"),
+        (budgets_released_last, "discount: capture: declined"),
         (manifest_first, "close of day"),
     ],
 )
 def test_the_enumeration_catches_what_no_undisturbed_run_shows(
-    wrong: Patch, name: str, monkeypatch: pytest.MonkeyPatch
+    wrong: Control, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = next(case for case in USE_CASES if case.name == name)
     wrong(monkeypatch)
-    enumeration = Enumeration(case, in_memory_from(case), watching=False, every=5)
-    enumeration.undisturbed()
-    assert enumeration.explore().broken != []
+    enumeration = CrashEnumeration(case, in_memory_worlds_of(case), check_every_write=False, sample_every=5)
+    enumeration.run_without_faults()
+    assert enumeration.explore().violations != []
 
 
-@pytest.mark.parametrize(("wrong", "name"), [(goods_after_money, "capture: ok"), (manifest_first, "close of day")])
+@pytest.mark.parametrize(("wrong", "name"), [(stock_after_money, "capture: ok"), (manifest_first, "close of day")])
 def test_watching_every_write_catches_them_even_undisturbed(
-    wrong: Patch, name: str, monkeypatch: pytest.MonkeyPatch
+    wrong: Control, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = next(case for case in USE_CASES if case.name == name)
     wrong(monkeypatch)
-    with pytest.raises(AssertionError, match=r"without its goods|does not describe"):
-        Enumeration(case, in_memory_from(case)).undisturbed()
+    with pytest.raises(AssertionError, match=r"without its stock|does not describe"):
+        CrashEnumeration(case, in_memory_worlds_of(case)).run_without_faults()

@@ -21,17 +21,17 @@ from infra.local.tables import make_tables
 from tests.conftest import Tables
 from tests.crashes.cases import UseCase
 from tests.crashes.cloud import emulated_aws, in_memory_aws
-from tests.crashes.play import Enumeration, Tally
+from tests.crashes.play import CrashEnumeration, CrashStats
 from tests.crashes.summary import PROPERTY
 from tests.crashes.use_cases import USE_CASES
 from tests.crashes.world import CrashWorld
 
-ALL = os.environ.get("LIVEDROP_CRASHES") == "all"
+LONG_FORM = os.environ.get("LIVEDROP_CRASHES") == "all"
 LONG_JOB = 20
 """A job with more calls than this writes the files of a day: its points are much alike."""
 
 
-class _OneAfterAnother:
+class _SequentialPool:
     """A pool of no threads."""
 
     def __init__(self, readers: int) -> None:
@@ -45,52 +45,52 @@ class _OneAfterAnother:
 
 
 @pytest.fixture(autouse=True)
-def quiet_and_in_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def sequential_reads_without_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Objects are read one after another, so that the n-th call is the same each time; and nothing is logged."""
-    monkeypatch.setattr(store, "ThreadPoolExecutor", _OneAfterAnother)
+    monkeypatch.setattr(store, "ThreadPoolExecutor", _SequentialPool)
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
 
 
-def in_memory_from(case: UseCase) -> Callable[[], CrashWorld]:
+def in_memory_worlds_of(case: UseCase) -> Callable[[], CrashWorld]:
     """The use case's beginning, made once and copied for each play."""
-    begun = case.set_up(CrashWorld(in_memory_aws()))
-    return lambda: CrashWorld(begun.fake_aws.fork(), begun.now)
+    prepared = case.set_up(CrashWorld(in_memory_aws()))
+    return lambda: CrashWorld(prepared.fake_aws.fork(), prepared.now)
 
 
 @pytest.mark.parametrize("case", USE_CASES, ids=lambda case: case.name)
-def test_whoever_dies_each_intent_is_applied_once(
+def test_each_intent_is_applied_once_after_any_crash(
     case: UseCase, record_property: Callable[[str, object], None]
 ) -> None:
-    enumeration = Enumeration(case, in_memory_from(case))
-    calls, _ = enumeration.undisturbed()
+    enumeration = CrashEnumeration(case, in_memory_worlds_of(case))
+    calls, _ = enumeration.run_without_faults()
     long = len(calls) > LONG_JOB
-    enumeration.every = 5 if long and not ALL else 1
-    enumeration.depth = 2 if ALL and not long else 1
-    tally = enumeration.explore()
-    record_property(PROPERTY, asdict(tally) | {"case": case.name})
-    assert tally.broken == []
-    assert tally.points >= len(calls)
+    enumeration.sample_every = 5 if long and not LONG_FORM else 1
+    enumeration.max_faults = 2 if LONG_FORM and not long else 1
+    stats = enumeration.explore()
+    record_property(PROPERTY, asdict(stats) | {"case": case.name})
+    assert stats.violations == []
+    assert stats.points >= len(calls)
 
 
 A_FEW = ("take crumbs raked together", "close of a day after another")
-IN_EMULATOR = [case for case in USE_CASES if ALL or case.name in A_FEW]
+IN_EMULATOR = [case for case in USE_CASES if LONG_FORM or case.name in A_FEW]
 
 
 @pytest.mark.parametrize("case", IN_EMULATOR, ids=lambda case: case.name)
-def test_memory_and_emulator_come_to_the_same_end(case: UseCase, tables: Tables) -> None:
+def test_memory_and_emulator_reach_the_same_end(case: UseCase, tables: Tables) -> None:
     """The clouds agree, call by call and in the end; so what is found in memory is not memory's."""
     numbers = count()
 
-    def fresh() -> CrashWorld:
+    def new_world() -> CrashWorld:
         prefix = f"play-{next(numbers)}-"
         return case.set_up(CrashWorld(emulated_aws(make_tables(tables.dynamodb, prefix), prefix)))
 
-    there = Enumeration(case, fresh, every=10, watching=False)
-    here = Enumeration(case, in_memory_from(case), watching=False)
-    assert there.undisturbed() == here.undisturbed()
-    if ALL:
-        tally: Tally = there.explore()
-        assert tally.broken == []
-        assert tally.points
+    there = CrashEnumeration(case, new_world, sample_every=10, check_every_write=False)
+    here = CrashEnumeration(case, in_memory_worlds_of(case), check_every_write=False)
+    assert there.run_without_faults() == here.run_without_faults()
+    if LONG_FORM:
+        stats: CrashStats = there.explore()
+        assert stats.violations == []
+        assert stats.points

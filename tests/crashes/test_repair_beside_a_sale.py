@@ -27,11 +27,11 @@ from tests.crashes.cases import UseCase
 from tests.crashes.cloud import TABLES
 from tests.crashes.faults import InterruptedConnection
 from tests.crashes.rules import AtAnyInstant, check_everything
-from tests.crashes.test_crashes import in_memory_from, quiet_and_in_order
+from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
 from tests.crashes.use_cases import USE_CASES
 from tests.crashes.world import Action, CrashableProcess, CrashWorld, repeat_until_done, run_action
 
-__all__ = ["quiet_and_in_order"]
+__all__ = ["sequential_reads_without_logs"]
 
 ADA, BOB, CYD = "ada", "bob", "cyd"
 BEHIND: Instant = 57 * SECOND
@@ -88,7 +88,7 @@ def stands(world: CrashWorld) -> list[list[str]]:
 
 def repaired_at_each_call(sale: UseCase) -> tuple[int, list[str]]:
     """How many calls the sale has, and where a repair before one of them changed what stands in the end."""
-    fresh = in_memory_from(sale)
+    fresh = in_memory_worlds_of(sale)
     line, alone = InterruptedConnection(), fresh()
     assert run_action(alone, sale.action, alone.new_process(line))
     changed = []
@@ -162,7 +162,7 @@ MEANWHILE: dict[str, Action] = {
 
 @pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
 def test_the_repairs_find_what_they_are_to_mend(case: UseCase) -> None:
-    world = in_memory_from(case)()
+    world = in_memory_worlds_of(case)()
     found = world.new_process().repair_drop("lamp", world.now)
     assert found["counts"]["by_reason"] == FOUND[case.name]
     world.deliver()
@@ -172,7 +172,7 @@ def test_the_repairs_find_what_they_are_to_mend(case: UseCase) -> None:
 
 def sold_at_each_call(case: UseCase, act: Action) -> tuple[int, list[str]]:
     """How many calls the repair has, and which rules broke where the act came before one of them."""
-    fresh = in_memory_from(case)
+    fresh = in_memory_worlds_of(case)
     line, alone = InterruptedConnection(), fresh()
     assert run_action(alone, case.action, alone.new_process(line))
     broken = []
