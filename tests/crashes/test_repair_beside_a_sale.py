@@ -34,26 +34,28 @@ from tests.crashes.world import Action, CrashableProcess, CrashWorld, repeat_unt
 __all__ = ["sequential_reads_without_logs"]
 
 ADA, BOB, CYD = "ada", "bob", "cyd"
-BEHIND: Instant = 57 * SECOND
+MAX_REQUEST_AGE: Instant = 57 * SECOND
 """A request may be as old as this when a repair comes: no function lives longer, and clocks differ by two seconds."""
 
 
-def whole(*acts: Action) -> Action:
-    def act(world: CrashWorld, process: CrashableProcess) -> None:
-        for one in acts:
+def in_sequence(*actions: Action) -> Action:
+    def action(world: CrashWorld, process: CrashableProcess) -> None:
+        for one in actions:
             one(world, process)
 
-    return act
+    return action
 
 
 SALES = [
     UseCase(
-        "bought", (), whole(create_checkout(ADA, ("mug", 1), ("lamp", 2)), complete_checkout(ADA), deliver_capture(ADA))
+        "bought",
+        (),
+        in_sequence(create_checkout(ADA, ("mug", 1), ("lamp", 2)), complete_checkout(ADA), deliver_capture(ADA)),
     ),
     UseCase(
         "changed, declined and paid",
         (create_checkout(ADA, ("lamp", 3)), advance_clock(20 * SECOND)),
-        whole(
+        in_sequence(
             *(update_checkout(ADA, ("lamp", 1), ("mug", 2)), complete_checkout(ADA, "declined"), deliver_capture(ADA)),
             *(complete_checkout(ADA, "ok", "again"), deliver_capture(ADA, 2)),
         ),
@@ -65,7 +67,7 @@ SALES = [
     UseCase(
         "taken from a lapsed hold",
         (create_checkout(BOB, ("mug", 3)), advance_clock(11 * MINUTE)),
-        whole(create_checkout(ADA, ("mug", 3)), complete_checkout(ADA), deliver_capture(ADA)),
+        in_sequence(create_checkout(ADA, ("mug", 3)), complete_checkout(ADA), deliver_capture(ADA)),
     ),
     UseCase(
         "refunded", (*pay_order(ADA, ("lamp", 3)), advance_clock(2 * MINUTE)), refund_units(ADA, (0, 2), restock=True)
@@ -73,12 +75,12 @@ SALES = [
 ]
 
 
-def repaired(world: CrashWorld) -> None:
+def repair_both_drops(world: CrashWorld) -> None:
     for drop in ("mug", "lamp"):
-        world.new_process().repair_drop(drop, world.now + BEHIND)
+        world.new_process().repair_drop(drop, world.now + MAX_REQUEST_AGE)
 
 
-def stands(world: CrashWorld) -> list[list[str]]:
+def stored_state(world: CrashWorld) -> list[list[str]]:
     """All buckets, purchases and payments; live summaries, which a repair may make anew, and what a drop's risk took
     from them, are not compared."""
     records = [record for table in TABLES for record in world.fake_aws.records(table) if record.get("sk") != "LIVE"]
@@ -86,38 +88,38 @@ def stands(world: CrashWorld) -> list[list[str]]:
     return [sorted(map(repr, kept)), sorted(map(repr, world.fake_aws.queues.items()))]
 
 
-def repaired_at_each_call(sale: UseCase) -> tuple[int, list[str]]:
+def repair_before_each_call(sale: UseCase) -> tuple[int, list[str]]:
     """How many calls the sale has, and where a repair before one of them changed what stands in the end."""
     fresh = in_memory_worlds_of(sale)
-    line, alone = InterruptedConnection(), fresh()
-    assert run_action(alone, sale.action, alone.new_process(line))
+    connection, alone = InterruptedConnection(), fresh()
+    assert run_action(alone, sale.action, alone.new_process(connection))
     changed = []
-    for before in range(1, len(line.calls) + 1):
+    for before in range(1, len(connection.calls) + 1):
         world = fresh()
         world.watch(AtAnyInstant())
         run_action(
             world,
             sale.action,
-            world.new_process(InterruptedConnection(before_call=before, meanwhile=partial(repaired, world))),
+            world.new_process(InterruptedConnection(before_call=before, meanwhile=partial(repair_both_drops, world))),
         )
-        if stands(world) != stands(alone) or world.violations:
-            changed.append(f"{before}: {line.calls[before - 1]}")
-    return len(line.calls), changed
+        if stored_state(world) != stored_state(alone) or world.violations:
+            changed.append(f"{before}: {connection.calls[before - 1]}")
+    return len(connection.calls), changed
 
 
 @pytest.mark.parametrize("sale", SALES, ids=lambda sale: sale.name)
 def test_a_repair_at_any_instant_of_a_sale_changes_nothing(sale: UseCase) -> None:
-    calls, changed = repaired_at_each_call(sale)
+    calls, changed = repair_before_each_call(sale)
     assert calls >= 3
     assert changed == []
 
 
-def impatient(patch: pytest.MonkeyPatch) -> None:
+def without_grace_period(patch: pytest.MonkeyPatch) -> None:
     """What was written just now is judged."""
     patch.setattr(claims, "SETTLE_PERIOD", 0)
 
 
-def boundless(patch: pytest.MonkeyPatch) -> None:
+def without_max_hold(patch: pytest.MonkeyPatch) -> None:
     """A hold's age follows from its end, also where the line's time cut it short."""
     real = claims.GracePeriod.is_recent_hold
 
@@ -127,29 +129,29 @@ def boundless(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(claims.GracePeriod, "is_recent_hold", leaves_hold)
 
 
-@pytest.mark.parametrize(("wrong", "name"), [(impatient, "bought"), (boundless, "grown late")])
+@pytest.mark.parametrize(("wrong", "name"), [(without_grace_period, "bought"), (without_max_hold, "grown late")])
 def test_repairs_that_harm_a_sale_are_caught(
     wrong: Callable[[pytest.MonkeyPatch], None], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong(monkeypatch)
     (sale,) = (sale for sale in SALES if sale.name == name)
-    assert repaired_at_each_call(sale)[1] != []
+    assert repair_before_each_call(sale)[1] != []
 
 
 # A sale between any two calls of a repair.
 
-DAMAGED = [case for case in USE_CASES if case.name.startswith("repair a drop: ")]
-FOUND = {
+CORRUPTED = [case for case in USE_CASES if case.name.startswith("repair a drop: ")]
+EXPECTED_FAULTS = {
     "repair a drop: a hold of nobody, and an order that was not sold its units": {"unnamed": 1, "unsold": 1},
     "repair a drop: a plan, a shrink and a cancellation that stopped halfway": {"given_up": 1, "surplus": 1},
 }
-MEANWHILE: dict[str, Action] = {
+RIVAL_ACTIONS: dict[str, Action] = {
     "the buyer who died asks again": create_checkout(CYD, ("lamp", 2)),
-    "and pays": whole(create_checkout(CYD, ("lamp", 2)), complete_checkout(CYD), deliver_capture(CYD)),
-    "the others go on": whole(
+    "and pays": in_sequence(create_checkout(CYD, ("lamp", 2)), complete_checkout(CYD), deliver_capture(CYD)),
+    "the others go on": in_sequence(
         deliver_capture(ADA), deliver_capture(BOB), cancel_checkout(BOB), complete_checkout(ADA), deliver_capture(ADA)
     ),
-    "somebody takes what there is": whole(
+    "somebody takes what there is": in_sequence(
         create_checkout("dan", ("lamp", 20)),
         create_checkout("eve", ("lamp", 20)),
         complete_checkout("dan"),
@@ -160,39 +162,41 @@ MEANWHILE: dict[str, Action] = {
 }
 
 
-@pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
-def test_the_repairs_find_what_they_are_to_mend(case: UseCase) -> None:
+@pytest.mark.parametrize("case", CORRUPTED, ids=lambda case: case.name)
+def test_repair_finds_the_corruption(case: UseCase) -> None:
     world = in_memory_worlds_of(case)()
     found = world.new_process().repair_drop("lamp", world.now)
-    assert found["counts"]["by_reason"] == FOUND[case.name]
+    assert found["counts"]["by_reason"] == EXPECTED_FAULTS[case.name]
     world.deliver()
     again = world.new_process().repair_drop("lamp", world.now + 2 * MINUTE)
     assert (again["mismatches"], again["counts"]["by_reason"]) == ([], {})
 
 
-def sold_at_each_call(case: UseCase, act: Action) -> tuple[int, list[str]]:
+def act_before_each_call(case: UseCase, action: Action) -> tuple[int, list[str]]:
     """How many calls the repair has, and which rules broke where the act came before one of them."""
     fresh = in_memory_worlds_of(case)
-    line, alone = InterruptedConnection(), fresh()
-    assert run_action(alone, case.action, alone.new_process(line))
-    broken = []
-    for before in range(1, len(line.calls) + 1):
+    connection, alone = InterruptedConnection(), fresh()
+    assert run_action(alone, case.action, alone.new_process(connection))
+    violations = []
+    for before in range(1, len(connection.calls) + 1):
         world = fresh()
         world.watch(AtAnyInstant())
-        meanwhile = partial(run_action, world, act, world.new_process())
+        meanwhile = partial(run_action, world, action, world.new_process())
         run_action(
             world, case.action, world.new_process(InterruptedConnection(before_call=before, meanwhile=meanwhile))
         )
-        repeat_until_done(world, act)
+        repeat_until_done(world, action)
         world.settle()
-        broken += [f"{before}, {line.calls[before - 1]}: {rule}" for rule in world.violations + check_everything(world)]
-    return len(line.calls), broken
+        violations += [
+            f"{before}, {connection.calls[before - 1]}: {rule}" for rule in world.violations + check_everything(world)
+        ]
+    return len(connection.calls), violations
 
 
-@pytest.mark.parametrize("meanwhile", MEANWHILE)
-@pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
+@pytest.mark.parametrize("meanwhile", RIVAL_ACTIONS)
+@pytest.mark.parametrize("case", CORRUPTED, ids=lambda case: case.name)
 def test_a_sale_at_any_instant_of_a_repair_is_not_harmed(case: UseCase, meanwhile: str) -> None:
-    calls, broken = sold_at_each_call(case, MEANWHILE[meanwhile])
+    calls, broken = act_before_each_call(case, RIVAL_ACTIONS[meanwhile])
     assert calls >= 10
     assert broken == []
 
@@ -206,4 +210,4 @@ def test_a_repair_that_frees_what_it_has_not_seen_is_caught(monkeypatch: pytest.
         return expressions.Write(write.update, f"attribute_exists({expressions.HOLDS}.#h)", values, write.names)
 
     monkeypatch.setattr(expressions, "release_orphan", careless)
-    assert sold_at_each_call(DAMAGED[0], MEANWHILE["and pays"])[1] != []
+    assert act_before_each_call(CORRUPTED[0], RIVAL_ACTIONS["and pays"])[1] != []
