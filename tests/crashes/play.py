@@ -10,9 +10,9 @@ from typing import Any
 from tests.crashes.acts import DROPS, complete_checkout, create_checkout
 from tests.crashes.cases import UseCase
 from tests.crashes.faults import CallFault, Connection
-from tests.crashes.rules import AtAnyInstant, check_everything, outcome
-from tests.crashes.rules_of_books import posted
-from tests.crashes.state import read
+from tests.crashes.rules import InvariantsAfterWrite, check_invariants, intended_outcome
+from tests.crashes.rules_of_books import closed_ledger_rows
+from tests.crashes.state import take_snapshot
 from tests.crashes.world import PAST_ANY_HOLD, CrashWorld, repeat_until_done, run_action
 
 _MOST_NIGHTS = 3
@@ -106,12 +106,12 @@ class CrashEnumeration:
         violations = self._run_follow_up(world, FollowUp.REPEATED, None)
         if violations:
             raise InvariantsViolated(f"{self.case.name}, undisturbed: {violations}")
-        return connection.calls, outcome(world)
+        return connection.calls, intended_outcome(world)
 
     def _new_watched_world(self) -> CrashWorld:
         world = self.new_world()
         if self.check_every_write:
-            world.watch(AtAnyInstant())
+            world.watch(InvariantsAfterWrite())
         return world
 
     def _replay(self, path: FaultPath) -> CrashWorld:
@@ -139,13 +139,13 @@ class CrashEnumeration:
             repeat_until_done(world, self.case.action)
         world.settle()
         for _ in range(_MOST_NIGHTS):
-            state = read(world.fake_aws)
-            if len(posted(state)) == len(state.entries()):
+            state = take_snapshot(world.fake_aws)
+            if len(closed_ledger_rows(state)) == len(state.ledger_rows()):
                 break
             world.run_night()
-        violations = world.violations + check_everything(world)
+        violations = world.violations + check_invariants(world)
         if follow_up in {FollowUp.REPEATED, FollowUp.A_MOMENT_LATER} and expected is not None:
-            violations += list(differences(expected, outcome(world)))
+            violations += list(differences(expected, intended_outcome(world)))
         return list(dict.fromkeys(violations))
 
 

@@ -11,28 +11,28 @@ from typing import Any
 from chalicelib.instants import SECOND
 from tests.crashes import rules_of_books, rules_of_money, rules_of_risk, rules_of_stock
 from tests.crashes.cloud import FakeAws
-from tests.crashes.rules_of_books import published_whole
-from tests.crashes.rules_of_money import goods_before_money
-from tests.crashes.rules_of_stock import buckets, counted
-from tests.crashes.state import State, read
+from tests.crashes.rules_of_books import export_violations
+from tests.crashes.rules_of_money import stock_before_money_violations
+from tests.crashes.rules_of_stock import bucket_violations, count_units
+from tests.crashes.state import Snapshot, take_snapshot
 from tests.crashes.world import CrashWorld
 
 
-class AtAnyInstant:
+class InvariantsAfterWrite:
     """Rules that no write may break, whoever dies after it."""
 
     def __init__(self) -> None:
         self._closed: dict[str, bytes] = {}
 
-    def __call__(self, fake_aws: FakeAws, written: str) -> Iterator[str]:
+    def __call__(self, fake_aws: FakeAws, table: str) -> Iterator[str]:
         """Those rules that a write to this table may break."""
-        if written in {"stock", "sandbox"}:
-            state = read(fake_aws)
-            yield from buckets(state)
-            yield from goods_before_money(state)
-        elif written == "objects":
+        if table in {"stock", "sandbox"}:
+            state = take_snapshot(fake_aws)
+            yield from bucket_violations(state)
+            yield from stock_before_money_violations(state)
+        elif table == "objects":
             objects = fake_aws.objects()
-            yield from published_whole(objects)
+            yield from export_violations(objects)
             yield from (f"{key} has changed" for key, body in self._closed.items() if objects.get(key) != body)
             closed = {
                 key.rpartition("/")[0] for key in objects if "/revision=" in key and key.endswith("manifest.json")
@@ -40,42 +40,42 @@ class AtAnyInstant:
             self._closed |= {key: body for key, body in objects.items() if key.rpartition("/")[0] in closed}
 
 
-def check_everything(world: CrashWorld) -> list[str]:
+def check_invariants(world: CrashWorld) -> list[str]:
     """Every rule that is broken, as a sentence; none when all is well. For a world at rest."""
-    state = read(world.fake_aws)
+    state = take_snapshot(world.fake_aws)
     now_seconds = world.now // SECOND
     return [
-        *buckets(state),
-        *rules_of_stock.drops(state),
-        *rules_of_stock.units(state, now_seconds),
-        *rules_of_stock.budgets(state),
-        *rules_of_money.purchases(state),
-        *goods_before_money(state),
-        *rules_of_money.payments(state),
-        *rules_of_risk.declines(state),
-        *rules_of_books.ledger(state),
-        *published_whole(state.objects),
-        *rules_of_books.closed_days(state),
-        *rules_of_books.events(state),
-        *_picture(world, state, now_seconds),
+        *bucket_violations(state),
+        *rules_of_stock.drop_violations(state),
+        *rules_of_stock.unit_violations(state, now_seconds),
+        *rules_of_stock.budget_violations(state),
+        *rules_of_money.purchase_violations(state),
+        *stock_before_money_violations(state),
+        *rules_of_money.payment_violations(state),
+        *rules_of_risk.decline_violations(state),
+        *rules_of_books.ledger_violations(state),
+        *export_violations(state.objects),
+        *rules_of_books.closed_day_violations(state),
+        *rules_of_books.event_violations(state),
+        *_live_view_violations(world, state, now_seconds),
     ]
 
 
-def _picture(world: CrashWorld, state: State, now_seconds: int) -> Iterator[str]:
+def _live_view_violations(world: CrashWorld, state: Snapshot, now_seconds: int) -> Iterator[str]:
     """Invariant 6: what watchers see is what there is."""
     shows = world.new_process().shows
     for show in {show for show, _ in state.listed}:
         live = shows.live(show, world.now)
         for drop in live.drops if live else ():
-            real = counted(state.buckets[drop.drop_id], now_seconds)
+            real = count_units(state.buckets[drop.drop_id], now_seconds)
             seen = {"available": drop.available, "held": drop.held, "sold": drop.sold, "size": drop.size}
             if seen != real:
                 yield f"{drop.drop_id} is shown with {seen}, and has {real}"
 
 
-def outcome(world: CrashWorld) -> dict[str, Any]:
+def intended_outcome(world: CrashWorld) -> dict[str, Any]:
     """What is determined by what everybody wanted, whatever died on the way: equal to that of an undisturbed run."""
-    state = read(world.fake_aws)
+    state = take_snapshot(world.fake_aws)
     return {
         "purchases": {
             purchase_id: {
@@ -91,24 +91,27 @@ def outcome(world: CrashWorld) -> dict[str, Any]:
             for purchase_id, purchase in sorted(state.purchases.items())
         },
         "drops": {
-            drop: {name: record.get(name) for name in _OF_A_DROP} | {"sold": counted(state.buckets[drop], 0)["sold"]}
+            drop: {name: record.get(name) for name in _DROP_FIELDS}
+            | {"sold": count_units(state.buckets[drop], 0)["sold"]}
             for drop, record in sorted(state.drops.items())
         },
         "budgets": {
-            name: counted(buckets, 0)["sold"] for name, buckets in sorted(state.buckets.items()) if ":" in name
+            name: count_units(buckets, 0)["sold"] for name, buckets in sorted(state.buckets.items()) if ":" in name
         },
         "revisions": state.revisions,
         "payments": {
             payment_id: (payment["status"], payment.get("captured"), payment.get("refunds"))
             for payment_id, payment in sorted(state.payments.items())
         },
-        "ledger": sorted((rows[0]["id"], rows[0]["amount"], rows[0]["quantity"]) for rows in state.entries().values()),
+        "ledger": sorted(
+            (rows[0]["id"], rows[0]["amount"], rows[0]["quantity"]) for rows in state.ledger_rows().values()
+        ),
         "events": sorted({event["id"] for event in state.events}),
         "interims": sorted(key for key in state.objects if "/interim/" in key),
     }
 
 
-_OF_A_DROP = (
+_DROP_FIELDS = (
     *("stock", "draft", "pending", "plan_count", "opens_at", "closes_at"),
     *("suspended", "unit_price", "title", "applied"),
 )

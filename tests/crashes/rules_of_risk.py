@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from chalicelib.checkout import log_reference
-from tests.crashes.state import State
+from tests.crashes.state import Snapshot
 
 
-def declines(state: State) -> Iterator[str]:
+def decline_violations(state: Snapshot) -> Iterator[str]:
     """For a world at rest, whose buyers all have an e-mail and an address."""
     attempts, by_drop = set[str](), Counter[str]()
     for payment_id, payment in state.payments.items():
@@ -19,7 +19,7 @@ def declines(state: State) -> Iterator[str]:
             by_drop.update(line.drop_id for line in state.purchases[purchase_id].lines)
     for kind in ("e", "a"):
         counted = {
-            name for mark, item in state.declines.items() if mark[0] == kind for name in item.keys() - _NO_ATTEMPTS
+            name for mark, item in state.declines.items() if mark[0] == kind for name in item.keys() - _NOT_ATTEMPTS
         }
         if counted != attempts:
             yield f"declines of {kind}: {sorted(counted)} are counted, {sorted(attempts)} are the provider's"
@@ -28,4 +28,4 @@ def declines(state: State) -> Iterator[str]:
             yield f"{drop} counts {risk['declines']} declines of {by_drop[drop]}"
 
 
-_NO_ATTEMPTS = {"pk", "sk", "expires_at"}
+_NOT_ATTEMPTS = {"pk", "sk", "expires_at"}

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from chalicelib.checkout import Purchase
-from chalicelib.checkout import PurchaseState as Stage
+from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.checkout.till import budget_holds_of, holds_of
 from chalicelib.discounts import Discount
 from tests.crashes.cloud import Record
-from tests.crashes.state import State, is_held, is_sold
+from tests.crashes.state import Snapshot, is_held, is_sold
 
-ORDERED = frozenset({Stage.PAID, Stage.ON_HOLD})
+STATES_WITH_UNITS = frozenset({PurchaseState.PAID, PurchaseState.ON_HOLD})
 """An order that is held back has its units, too."""
 
-MARGIN_SECONDS = 2
+CLOCK_SKEW_SECONDS = 2
 """Others take a hold this long after its end (DESIGN §4)."""
 
 
-def buckets(state: State) -> Iterator[str]:
+def bucket_violations(state: Snapshot) -> Iterator[str]:
     for drop, buckets in state.buckets.items():
         places: Counter[str] = Counter()
         for number, bucket in buckets.items():
@@ -32,7 +31,7 @@ def buckets(state: State) -> Iterator[str]:
         )
 
 
-def drops(state: State) -> Iterator[str]:
+def drop_violations(state: Snapshot) -> Iterator[str]:
     for drop, record in state.drops.items():
         listed = (record["show_id"], drop) in state.listed
         if record.get("draft"):
@@ -43,13 +42,13 @@ def drops(state: State) -> Iterator[str]:
             yield f"{drop} is not listed in its show"
         if set(state.buckets[drop]) != set(range(record["bucket_count"])):
             yield f"{drop} has buckets {sorted(state.buckets[drop])}, not {record['bucket_count']}"
-        yield from _offered(state, drop, record)
+        yield from _stock_violations(state, drop, record)
     for subject, revision in state.revisions.items():
         if sorted(state.audits[subject]) != list(range(1, revision + 1)):
             yield f"{subject} is at revision {revision} and has audits of {sorted(state.audits[subject])}"
 
 
-def _offered(state: State, drop: str, record: Record) -> Iterator[str]:
+def _stock_violations(state: Snapshot, drop: str, record: Record) -> Iterator[str]:
     """Units in the buckets are the units offered: the first ones, and what each plan moved, once."""
     laid_out, done = sum(bucket["s"] for bucket in state.buckets[drop].values()), state.plans[drop]
     moved = sum(plan["moved"] for plan in done)
@@ -65,28 +64,30 @@ def _offered(state: State, drop: str, record: Record) -> Iterator[str]:
         yield f"{drop}: what was raked out of its buckets is not what was raked in"
 
 
-def units(state: State, now_seconds: int) -> Iterator[str]:
+def unit_violations(state: Snapshot, now_seconds: int) -> Iterator[str]:
     """Every unit is sold to an order that names it, or can be had: no strays."""
     by_ref = {purchase.order_ref: purchase for purchase in state.purchases.values()}
     for drop, buckets in state.buckets.items():
         for number, bucket in buckets.items():
             for hold, entry in bucket["h"].items():
-                if is_held(entry) and entry["u"] + MARGIN_SECONDS >= now_seconds:
+                if is_held(entry) and entry["u"] + CLOCK_SKEW_SECONDS >= now_seconds:
                     yield f"{entry['q']} units of {drop}#{number} are still held, by {hold}"
                 owner = by_ref.get(entry.get("o", "")[:9])
-                if is_sold(entry) and (owner is None or owner.state not in ORDERED):
+                if is_sold(entry) and (owner is None or owner.state not in STATES_WITH_UNITS):
                     yield f"{entry['q']} units of {drop}#{number} are sold to nobody, by {hold}"
     for purchase in state.purchases.values():
-        sold = state.sold_to(purchase)
-        if purchase.state in ORDERED and {drop: sum(holds.values()) for drop, holds in sold.items()} != kept(purchase):
-            yield f"{purchase.id} has {sold} of {kept(purchase)}"
+        sold = state.units_sold_to(purchase)
+        if purchase.state in STATES_WITH_UNITS and {
+            drop: sum(holds.values()) for drop, holds in sold.items()
+        } != owned_units(purchase):
+            yield f"{purchase.id} has {sold} of {owned_units(purchase)}"
         named = {(layout.drop_id, hold.id) for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
         foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
         if foreign:
             yield f"{purchase.id} was sold {foreign}, which it does not name"
 
 
-def budgets(state: State) -> Iterator[str]:
+def budget_violations(state: Snapshot) -> Iterator[str]:
     """What is used of a budget is what orders have of it, paid or held back; no more was laid out than was put up."""
     for code, record in state.discounts.items():
         if record.get("draft"):
@@ -99,7 +100,7 @@ def budgets(state: State) -> Iterator[str]:
             had = sum(
                 share.quantity
                 for purchase in state.purchases.values()
-                if purchase.state in ORDERED
+                if purchase.state in STATES_WITH_UNITS
                 for layout, share in budget_holds_of(purchase)
                 if layout.drop_id == name
             )
@@ -110,13 +111,13 @@ def budgets(state: State) -> Iterator[str]:
                 layout.drop_id for one in purchase.discounts if one.code == code for layout, _ in one.holds_with_pools
             ]
             uses = any(one.code == code for one in purchase.discounts)
-            if purchase.state in ORDERED and uses and sorted(shares) != sorted(put_up):
+            if purchase.state in STATES_WITH_UNITS and uses and sorted(shares) != sorted(put_up):
                 yield f"{purchase.id} is an order with {code} and has {shares} of its budgets"
-            if purchase.state not in ORDERED and shares:
+            if purchase.state not in STATES_WITH_UNITS and shares:
                 yield f"{purchase.id} is {purchase.state} and has {shares}"
 
 
-def kept(purchase: Purchase) -> dict[str, int]:
+def owned_units(purchase: Purchase) -> dict[str, int]:
     """Units by drop that an order has, without those that went back into stock; and what it has of budgets."""
     units: Counter[str] = Counter()
     for layout, share in budget_holds_of(purchase):
@@ -130,12 +131,12 @@ def kept(purchase: Purchase) -> dict[str, int]:
     return {drop: count for drop, count in units.items() if count}
 
 
-def counted(buckets: dict[int, Record], now_seconds: int) -> dict[str, int]:
+def count_units(buckets: dict[int, Record], now_seconds: int) -> dict[str, int]:
     count: Counter[str] = Counter(available=0, held=0, sold=0, size=0)
     for bucket in buckets.values():
         count["size"] += bucket["s"]
         count["available"] += bucket["a"]
         for entry in bucket["h"].values():
-            lapsed = is_held(entry) and entry["u"] + MARGIN_SECONDS < now_seconds
-            count["available" if lapsed else "held" if is_held(entry) else "sold"] += entry["q"]
+            expired = is_held(entry) and entry["u"] + CLOCK_SKEW_SECONDS < now_seconds
+            count["available" if expired else "held" if is_held(entry) else "sold"] += entry["q"]
     return dict(count)

@@ -12,7 +12,7 @@ from tests.crashes.cloud import FakeAws, Record
 
 
 @dataclass(frozen=True)
-class State:
+class Snapshot:
     """Raw tables and objects."""
 
     buckets: dict[str, dict[int, Record]]
@@ -35,7 +35,7 @@ class State:
     objects: dict[str, bytes]
     events: list[Record]
 
-    def sold_to(self, purchase: Purchase) -> dict[str, dict[str, int]]:
+    def units_sold_to(self, purchase: Purchase) -> dict[str, dict[str, int]]:
         """Units sold to a purchase, by drop, or budget, and hold."""
         found: dict[str, dict[str, int]] = defaultdict(dict)
         for drop, buckets in self.buckets.items():
@@ -45,7 +45,7 @@ class State:
                         found[drop][hold] = entry["q"]
         return found
 
-    def entries(self) -> dict[str, list[Record]]:
+    def ledger_rows(self) -> dict[str, list[Record]]:
         """Rows of the ledger by their id."""
         found: dict[str, list[Record]] = defaultdict(list)
         for key, body in sorted(self.objects.items()):
@@ -65,12 +65,12 @@ def is_held(entry: Record) -> bool:
     return entry["q"] > 0 and "u" in entry
 
 
-def read(fake_aws: FakeAws) -> State:
+def take_snapshot(fake_aws: FakeAws) -> Snapshot:
     buckets: dict[str, dict[int, Record]] = defaultdict(dict)
     for bucket in fake_aws.records("stock"):
         drop, _, number = bucket["pk"].rpartition("#")
         buckets[drop][int(number)] = bucket
-    state = State(
+    state = Snapshot(
         buckets,
         {},
         {},

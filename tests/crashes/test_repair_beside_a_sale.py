@@ -26,7 +26,7 @@ from tests.crashes.acts import (
 from tests.crashes.cases import UseCase
 from tests.crashes.cloud import TABLES
 from tests.crashes.faults import InterruptedConnection
-from tests.crashes.rules import AtAnyInstant, check_everything
+from tests.crashes.rules import InvariantsAfterWrite, check_invariants
 from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
 from tests.crashes.use_cases import USE_CASES
 from tests.crashes.world import Action, CrashableProcess, CrashWorld, repeat_until_done, run_action
@@ -96,7 +96,7 @@ def repair_before_each_call(sale: UseCase) -> tuple[int, list[str]]:
     changed = []
     for before in range(1, len(connection.calls) + 1):
         world = fresh()
-        world.watch(AtAnyInstant())
+        world.watch(InvariantsAfterWrite())
         run_action(
             world,
             sale.action,
@@ -180,7 +180,7 @@ def act_before_each_call(case: UseCase, action: Action) -> tuple[int, list[str]]
     violations = []
     for before in range(1, len(connection.calls) + 1):
         world = fresh()
-        world.watch(AtAnyInstant())
+        world.watch(InvariantsAfterWrite())
         meanwhile = partial(run_action, world, action, world.new_process())
         run_action(
             world, case.action, world.new_process(InterruptedConnection(before_call=before, meanwhile=meanwhile))
@@ -188,7 +188,7 @@ def act_before_each_call(case: UseCase, action: Action) -> tuple[int, list[str]]
         repeat_until_done(world, action)
         world.settle()
         violations += [
-            f"{before}, {connection.calls[before - 1]}: {rule}" for rule in world.violations + check_everything(world)
+            f"{before}, {connection.calls[before - 1]}: {rule}" for rule in world.violations + check_invariants(world)
         ]
     return len(connection.calls), violations
 
