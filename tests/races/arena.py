@@ -16,8 +16,8 @@ from typing import Any, Final
 from infra.local.engine import ROOT
 from infra.local.processes import locked
 from tests.conftest import EngineAccount, Tables
-from tests.races.clock import Clock
-from tests.races.judge import WRONGS, wrongs
+from tests.races.clock import RaceClock
+from tests.races.judge import VIOLATIONS, violations_in
 
 PROCESSES: Final = 2
 ROUNDS: Final = int(os.environ.get("LIVEDROP_RACES", "1"))
@@ -26,16 +26,16 @@ ROUNDS: Final = int(os.environ.get("LIVEDROP_RACES", "1"))
 CONTROL_ROUNDS: Final = 25
 """Rounds in which a control has to be caught; it ends when it is."""
 
-MANY: Final = 20
+MANY_ROUNDS: Final = 20
 """Rounds after which everything that can happen in a race has happened."""
 
-UNMISTAKABLE: Final = frozenset(WRONGS) - {"broken", "early_losses", "wrong_sold_out", "undersold", "errors"}
+CONTROL_VIOLATIONS: Final = frozenset(VIOLATIONS) - {"broken", "early_losses", "false_sold_out", "undersold", "errors"}
 """What a control must be caught by: wrongs to buyers and shop, not mere errors."""
 
-_clock: Clock | None = None
+_clock: RaceClock | None = None
 
 
-def _begin(clock: Clock) -> None:
+def _init_process(clock: RaceClock) -> None:
     global _clock  # noqa: PLW0603 - a clock can only be inherited, not sent
     _clock = clock
     os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # nobody reads them here
@@ -47,69 +47,69 @@ def _run(run: Callable[..., Any], race: Any, part: int) -> Any:
 
 
 @dataclass(frozen=True)
-class Arena:
+class RaceHarness:
     """An engine's account, and the processes that race on it."""
 
     engine: str
     account: EngineAccount
-    clock: Clock
+    clock: RaceClock
     pool: ProcessPoolExecutor
 
-    @cache  # noqa: B019 - an arena lives as long as the tests
+    @cache  # noqa: B019 - an harness lives as long as the tests
     def tables(self, name: str) -> Tables:
         """Tables of that name, made at first use."""
         return self.account.tables(f"{name}-")
 
-    def race(self, run: Callable[..., Any], race: Any, now: int) -> list[Any]:
+    def run_in_processes(self, run: Callable[..., Any], race: Any, now: int) -> list[Any]:
         """``run`` in every process at once, each with its share of the buyers."""
-        self.clock.begin(now)
+        self.clock.reset(now)
         parts = [self.pool.submit(_run, run, race, part) for part in range(PROCESSES)]
         return [part.result() for part in parts]
 
 
 @contextmanager
-def processes() -> Iterator[tuple[Clock, ProcessPoolExecutor]]:
+def racing_processes() -> Iterator[tuple[RaceClock, ProcessPoolExecutor]]:
     """Processes of their own, begun afresh: they share nothing with this one but the clock."""
-    clock = Clock()
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _begin, (clock,)) as pool:
+    clock = RaceClock()
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _init_process, (clock,)) as pool:
         yield clock, pool
 
 
-def rounds(play: Callable[[int], Counter[str]]) -> Counter[str]:
+def run_rounds(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
     """A race's rounds, added up."""
-    return total(play(number) for number in range(ROUNDS)) + Counter(rounds=ROUNDS)
+    return sum_figures(run_round(number) for number in range(ROUNDS)) + Counter(rounds=ROUNDS)
 
 
-def until_caught(play: Callable[[int], Counter[str]]) -> Counter[str]:
+def run_control(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
     """A control's rounds, added up, until it is caught."""
     figures: Counter[str] = Counter()
-    while not caught(figures) and figures["rounds"] < CONTROL_ROUNDS:
-        figures.update(play(figures["rounds"]))
+    while not is_caught(figures) and figures["rounds"] < CONTROL_ROUNDS:
+        figures.update(run_round(figures["rounds"]))
         figures["rounds"] += 1
     return figures
 
 
-def caught(control: Mapping[str, int]) -> bool:
+def is_caught(control: Mapping[str, int]) -> bool:
     """Whether a control did what no buyer and no shop may meet."""
-    return bool(wrongs(control).keys() & UNMISTAKABLE)
+    return bool(violations_in(control).keys() & CONTROL_VIOLATIONS)
 
 
 def report(race: str, engine: str, figures: Mapping[str, int], control: Mapping[str, int]) -> None:
     """Add a race's figures to ``build/races.json``: what it did, what was wrong (zeros), and its control's wrongs."""
     path = ROOT / "build" / "races.json"
     path.parent.mkdir(exist_ok=True)
-    shown = {name: figures[name] for name in sorted(figures) if name not in WRONGS}
-    wrong = {name: figures.get(name, 0) for name in WRONGS}
+    shown = {name: figures[name] for name in sorted(figures) if name not in VIOLATIONS}
+    violation_counts = {name: figures.get(name, 0) for name in VIOLATIONS}
     with locked(path.with_suffix(".lock")):
-        all_of_them = json.loads(path.read_text()) if path.exists() else {}
-        all_of_them.setdefault(race, {})[engine] = shown | {
-            "wrong": wrong,
-            "control": {"rounds": control["rounds"]} | wrongs(control),
+        results = json.loads(path.read_text()) if path.exists() else {}
+        results.setdefault(race, {})[engine] = shown | {
+            "wrong": violation_counts,
+            "control": {"rounds": control["rounds"]} | violations_in(control),
         }
-        path.write_text(json.dumps(all_of_them, indent=2, sort_keys=True) + "\n")
+        path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
 
 
-def total(parts: Iterable[Counter[str]]) -> Counter[str]:
+def sum_figures(parts: Iterable[Counter[str]]) -> Counter[str]:
     """Figures added up."""
     added: Counter[str] = Counter()
     for one in parts:

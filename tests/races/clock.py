@@ -9,19 +9,19 @@ from typing import Final
 
 from chalicelib.instants import SECOND, Instant
 
-LIFETIME: Final[Instant] = 50 * SECOND
+MAX_REQUEST_LIFETIME: Final[Instant] = 50 * SECOND
 """How long a request lives at most, as a function does: time waits for the oldest. Less than a fence lasts."""
 
 _REQUESTS: Final = 512
 
 
-class Clock:
+class RaceClock:
     """The present instant, and when each request that is under way began."""
 
     def __init__(self) -> None:
         self._cells = get_context("spawn").Array("q", 1 + _REQUESTS)
 
-    def begin(self, now: Instant) -> None:
+    def reset(self, now: Instant) -> None:
         """A new race begins at ``now``; no request is under way."""
         with self._cells:
             self._cells[:] = [now] + [0] * _REQUESTS
@@ -30,12 +30,14 @@ class Clock:
         with self._cells:
             return int(self._cells[0])
 
-    def let_pass(self, milliseconds: Instant) -> None:
+    def advance(self, milliseconds: Instant) -> None:
         """Time goes on, though not past the life of a request that is under way."""
         with self._cells:
             oldest = min((began for began in self._cells[1:] if began), default=None)
             wanted = self._cells[0] + milliseconds
-            self._cells[0] = wanted if oldest is None else max(self._cells[0], min(wanted, oldest + LIFETIME))
+            self._cells[0] = (
+                wanted if oldest is None else max(self._cells[0], min(wanted, oldest + MAX_REQUEST_LIFETIME))
+            )
 
     @contextmanager
     def request(self) -> Iterator[Instant]:

@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import EngineAccount
 from tests.races import dynamodb_local
-from tests.races.arena import Arena, processes
-from tests.races.clock import Clock
+from tests.races.arena import RaceHarness, racing_processes
+from tests.races.clock import RaceClock
 
 ENGINES = ["embedded", "dynamodb-local"] if os.environ.get("LIVEDROP_SECOND_ENGINE") == "1" else ["embedded"]
 
@@ -21,9 +21,9 @@ _accounts = count(200_000_000_001)
 
 
 @pytest.fixture(scope="session")
-def racers() -> Iterator[tuple[Clock, ProcessPoolExecutor]]:
+def race_processes() -> Iterator[tuple[RaceClock, ProcessPoolExecutor]]:
     """The processes beside this one, begun once."""
-    with processes() as begun:
+    with racing_processes() as begun:
         yield begun
 
 
@@ -35,7 +35,7 @@ def second_engine() -> Iterator[str]:
 
 
 @pytest.fixture(params=ENGINES)
-def arena(request: pytest.FixtureRequest, racers: tuple[Clock, ProcessPoolExecutor]) -> Arena:
+def harness(request: pytest.FixtureRequest, race_processes: tuple[RaceClock, ProcessPoolExecutor]) -> RaceHarness:
     """An engine with an empty account, and processes to race on it."""
     engine: str = request.param
     endpoint: Any = (
@@ -43,4 +43,4 @@ def arena(request: pytest.FixtureRequest, racers: tuple[Clock, ProcessPoolExecut
         if engine == "embedded"
         else request.getfixturevalue("second_engine")
     )
-    return Arena(engine, EngineAccount(endpoint, str(next(_accounts))), *racers)
+    return RaceHarness(engine, EngineAccount(endpoint, str(next(_accounts))), *race_processes)

@@ -18,7 +18,7 @@ from chalicelib.shows import Shows
 from chalicelib.stock import HoldRef, Layout, Stock, Taken, TakeResult
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.conftest import EngineAccount
-from tests.races.clock import Clock
+from tests.races.clock import RaceClock
 from tests.races.stock_race import client_of
 
 CODE: Final = "RUSH"
@@ -100,7 +100,7 @@ class Process:
         self.captured(purchase_id, now)
 
 
-def rush(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
+def rush(race: Race, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
     """One process's share of the buyers: all complete at once, and are captured."""
     process = Process(race, part, parts)
     purchase_ids = {number: process.created(number) for number in process.numbers}
@@ -119,7 +119,7 @@ def rush(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str],
     return process.figures, list(purchase_ids.values())
 
 
-def come_back(race: Race, clock: Clock, part: int, parts: int) -> Counter[str]:
+def come_back(race: Race, clock: RaceClock, part: int, parts: int) -> Counter[str]:
     """Once uses were returned: those who have none ask again, all at once."""
     process = Process(race, part, parts)
     purchase_ids = {number: process.created(number) for number in process.numbers}

@@ -8,17 +8,17 @@ from typing import Any, Final
 
 from chalicelib.aws import from_item
 from chalicelib.stock import Layout
-from tests.races.network import adds_up
+from tests.races.network import units_add_up
 
 ORDER_WIDTH: Final = 9
 
-WRONGS: Final = (
+VIOLATIONS: Final = (
     "broken",  # buckets, at any instant, whose units do not add up
     "double_holds",  # hold ids with units in two buckets, or answered from two
     "early_losses",  # holds that were gone before their end, or sales that were gone at all
-    "wrong_sold_out",  # answers of "sold out" while not all was sold
+    "false_sold_out",  # answers of "sold out" while not all was sold
     "lost_sales",  # units that a buyer was told are theirs, and are not
-    "ghost_sales",  # units that are sold to somebody who was told otherwise
+    "unexplained_sales",  # units that are sold to somebody who was told otherwise
     "oversold",  # units told to buyers beyond those there are
     "undersold",  # units that late buyers could not get
     "refused_for_good",  # buyers who got less than they wanted although there was enough for all
@@ -31,9 +31,9 @@ WRONGS: Final = (
 Bucket = Mapping[str, Any]
 
 
-def wrongs(figures: Mapping[str, int]) -> dict[str, int]:
+def violations_in(figures: Mapping[str, int]) -> dict[str, int]:
     """What was found wrong; empty when all is well."""
-    return {name: figures[name] for name in WRONGS if figures.get(name)}
+    return {name: figures[name] for name in VIOLATIONS if figures.get(name)}
 
 
 def read_buckets(client: Any, stock_table: str, layout: Layout) -> list[Bucket]:
@@ -43,7 +43,7 @@ def read_buckets(client: Any, stock_table: str, layout: Layout) -> list[Bucket]:
     return [from_item(item) for item in answer["Responses"][stock_table]]
 
 
-def places_of(buckets: Iterable[Bucket]) -> Counter[str]:
+def bucket_counts(buckets: Iterable[Bucket]) -> Counter[str]:
     """In how many buckets each hold id has units."""
     return Counter(name for bucket in buckets for name, entry in bucket["h"].items() if entry["q"] > 0)
 
@@ -58,17 +58,17 @@ def sold_by_order(buckets: Iterable[Bucket]) -> Counter[str]:
     return sold
 
 
-def judged(buckets: list[Bucket], size: int, told: Mapping[str, set[int]]) -> Counter[str]:
+def check_final_stock(buckets: list[Bucket], size: int, may_have_by_order: Mapping[str, set[int]]) -> Counter[str]:
     """What is wrong, given what each order may have been told: several quantities where an outcome stayed unknown."""
     sold = sold_by_order(buckets)
-    found: Counter[str] = Counter(broken=sum(not adds_up(bucket) for bucket in buckets))
+    found: Counter[str] = Counter(broken=sum(not units_add_up(bucket) for bucket in buckets))
     found["broken"] += sum(bucket["s"] for bucket in buckets) != size
-    found["double_holds"] += sum(places > 1 for places in places_of(buckets).values())
-    for order in sold.keys() | told.keys():
-        may_have = told.get(order, {0})
+    found["double_holds"] += sum(places > 1 for places in bucket_counts(buckets).values())
+    for order in sold.keys() | may_have_by_order.keys():
+        may_have = may_have_by_order.get(order, {0})
         found["lost_sales"] += max(0, min(may_have) - sold[order])
-        found["ghost_sales"] += max(0, sold[order] - max(may_have))
-    found["oversold"] += max(0, sum(min(may_have) for may_have in told.values()) - size)
+        found["unexplained_sales"] += max(0, sold[order] - max(may_have))
+    found["oversold"] += max(0, sum(min(may_have) for may_have in may_have_by_order.values()) - size)
     found["undersold"] += max(0, size - sold.total())
     found["sold"] += sold.total()
     return found

@@ -19,22 +19,22 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from chalicelib.aws import existing_item, from_item
-from tests.races.sold_out import Wrote, unsold
+from tests.races.sold_out import BucketWrite, unsold
 from tests.schedules.table import StrictFakeDynamoDB
 
 _READS: Final = {"get_item", "batch_get_item", "query"}
 _WRITES: Final = {"put_item", "update_item", "transact_write_items"}
 
-_A_MOMENT: Final = 0.003
+_CONTROL_PAUSE_SECONDS: Final = 0.003
 """How long the control thinks between reading and writing: others get in between in every round, not now and then."""
 
 
-class Died(BaseException):
+class ProcessDied(BaseException):
     """The process of this request is gone; nothing in it may handle that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class ClientFaultRates:
     """Shares of calls: ``lost`` have no effect, ``unanswered`` have theirs, and before ``died`` the process is gone."""
 
     lost: float = 0.0
@@ -42,19 +42,21 @@ class Faults:
     died: float = 0.0
 
 
-NO_FAULTS: Final = Faults()
-FAULTS: Final = Faults(lost=0.03, unanswered=0.05, died=0.02)
+NO_FAULTS: Final = ClientFaultRates()
+RACE_FAULT_RATES: Final = ClientFaultRates(lost=0.03, unanswered=0.05, died=0.02)
 
 
-class Network:
+class FaultyClient:
     """A DynamoDB client as far as our stores go. ``apart``: the control, which reads, decides, and then writes."""
 
-    def __init__(self, client: Any, stock_table: str, faults: Faults, seed: str, *, apart: bool = False) -> None:
+    def __init__(
+        self, client: Any, stock_table: str, faults: ClientFaultRates, seed: str, *, reads_then_writes: bool = False
+    ) -> None:
         self._client, self._stock_table = client, stock_table
-        self.faults, self._random, self._apart = faults, Random(seed), apart
+        self.faults, self._random, self._reads_then_writes = faults, Random(seed), reads_then_writes
         self.figures: Counter[str] = Counter()
         """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over."""
-        self.writes: list[Wrote] = []
+        self.writes: list[BucketWrite] = []
 
     def __getattr__(self, name: str) -> Any:
         if name in _READS | _WRITES:
@@ -62,65 +64,65 @@ class Network:
         return getattr(self._client, name)
 
     def _call(self, name: str, **call: Any) -> Any:
-        fate, faults = self._random.random(), self.faults
+        draw, faults = self._random.random(), self.faults
         writes = name in _WRITES
-        if writes and fate > 1 - faults.died:
+        if writes and draw > 1 - faults.died:
             self.figures["faults"] += 1
-            raise Died
-        if fate < faults.lost:
+            raise ProcessDied
+        if draw < faults.lost:
             self.figures["faults"] += 1
             raise ConnectTimeoutError(endpoint_url="race")
-        answer = self._done(name, call)
-        if fate < faults.lost + faults.unanswered:
+        answer = self._perform(name, call)
+        if draw < faults.lost + faults.unanswered:
             self.figures["faults"] += 1
             raise ReadTimeoutError(endpoint_url="race")
         return answer
 
-    def _done(self, name: str, call: dict[str, Any]) -> Any:
+    def _perform(self, name: str, call: dict[str, Any]) -> Any:
         called = monotonic_ns()
         try:
-            answer = self._taken_apart(name, call) if self._apart else self._at_once(name, call)
+            answer = self._read_then_write(name, call) if self._reads_then_writes else self._call_once(name, call)
         except ClientError as error:
-            self._see(call.get("TableName"), existing_item(error))
+            self._check_bucket(call.get("TableName"), existing_item(error))
             raise
         except BotoCoreError:
-            self._write_down(called, inf, name, call, {})
+            self._record_write(called, inf, name, call, {})
             raise
-        self._write_down(called, monotonic_ns(), name, call, answer)
+        self._record_write(called, monotonic_ns(), name, call, answer)
         if name == "update_item":
-            taken_over = [one for one in call.get("ExpressionAttributeNames", {}) if one.startswith("#e")]
-            self.figures["reclaims"] += len(taken_over)
+            reclaimed = [one for one in call.get("ExpressionAttributeNames", {}) if one.startswith("#e")]
+            self.figures["reclaims"] += len(reclaimed)
         if name == "transact_write_items":
             updates = [write["Update"]["TableName"] for write in call["TransactItems"] if "Update" in write]
-            self.figures["rakings"] += self._stock_table in updates
-        self._see(call.get("TableName"), answer.get("Item") or answer.pop("Attributes", None))
+            self.figures["consolidations"] += self._stock_table in updates
+        self._check_bucket(call.get("TableName"), answer.get("Item") or answer.pop("Attributes", None))
         for table, items in answer.get("Responses", {}).items():
             for item in items:
-                self._see(table, item)
+                self._check_bucket(table, item)
         return answer
 
-    def _at_once(self, name: str, call: dict[str, Any]) -> Any:
+    def _call_once(self, name: str, call: dict[str, Any]) -> Any:
         if name == "update_item":
             return self._client.update_item(ReturnValues="ALL_NEW", **call)
         return getattr(self._client, name)(**call)
 
-    def _taken_apart(self, name: str, call: dict[str, Any]) -> Any:
+    def _read_then_write(self, name: str, call: dict[str, Any]) -> Any:
         """The deliberately wrong way: read what is there, decide here, write what comes of it."""
         if name not in {"put_item", "update_item"} or "ConditionExpression" not in call:
-            return self._at_once(name, call)
+            return self._call_once(name, call)
         table: str = call["TableName"]
         key = call.get("Key") or {part: call["Item"][part] for part in ("pk", "sk") if part in call["Item"]}
         seen = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
-        desk = StrictFakeDynamoDB()
+        fake_table = StrictFakeDynamoDB()
         if seen is not None:
-            desk.put_item(TableName=table, Item=seen, ConditionExpression="attribute_not_exists(pk)")
-        getattr(desk, name)(**call)
-        after = desk.get_item(TableName=table, Key=key)["Item"]
-        time.sleep(_A_MOMENT)
+            fake_table.put_item(TableName=table, Item=seen, ConditionExpression="attribute_not_exists(pk)")
+        getattr(fake_table, name)(**call)
+        after = fake_table.get_item(TableName=table, Key=key)["Item"]
+        time.sleep(_CONTROL_PAUSE_SECONDS)
         self._client.put_item(TableName=table, Item=after)
         return {"Attributes": after} if name == "update_item" else {}
 
-    def _write_down(
+    def _record_write(
         self, called: float, returned: float, name: str, call: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> None:
         """What a write left in a bucket. (A transaction does not tell what it left in those that it writes.)"""
@@ -128,14 +130,14 @@ class Network:
         for update in [call] if name == "update_item" else updates:
             if update.get("TableName") == self._stock_table:
                 left = unsold(from_item(answer["Attributes"])) if "Attributes" in answer else None
-                self.writes.append(Wrote(update["Key"]["pk"]["S"], called, returned, left))
+                self.writes.append(BucketWrite(update["Key"]["pk"]["S"], called, returned, left))
 
-    def _see(self, table: str | None, item: Mapping[str, Any] | None) -> None:
-        if item is not None and table == self._stock_table and not adds_up(from_item(item)):
+    def _check_bucket(self, table: str | None, item: Mapping[str, Any] | None) -> None:
+        if item is not None and table == self._stock_table and not units_add_up(from_item(item)):
             self.figures["broken"] += 1
 
 
-def adds_up(bucket: Mapping[str, Any]) -> bool:
+def units_add_up(bucket: Mapping[str, Any]) -> bool:
     """Whether a bucket's units are all there: available and held ones make its size, and none is negative."""
     held = [entry["q"] for entry in bucket["h"].values()]
     return bucket["a"] >= 0 and min(held, default=0) >= 0 and bucket["a"] + sum(held) == bucket["s"]

@@ -8,20 +8,20 @@ from random import Random
 from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseState
 from chalicelib.payments import Authorised, Captured
 from chalicelib.stock import Layout
-from tests.races.clock import Clock
-from tests.races.crowd import asked
-from tests.races.judge import judged, read_buckets
+from tests.races.clock import RaceClock
+from tests.races.crowd import send_until_answered
+from tests.races.judge import check_final_stock, read_buckets
 from tests.races.network import NO_FAULTS
 from tests.races.shop_buyers import Buyer
 from tests.races.shop_race import Process, Race
 from tests.races.stock_race import MAX_REFUSALS, QUANTITIES, client_of
 
 
-def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
+def finish(race: Race, clock: RaceClock, told_paid: set[str]) -> Counter[str]:
     """Deliver what is left as the platform would, let all holds lapse, let late buyers come, then open the books."""
     process = Process(race, clock, "late", NO_FAULTS)
     _settle(process)
-    clock.let_pass(1_000_000)
+    clock.advance(1_000_000)
     for drop_id, sizes in race.drops:  # the stream of the stock table does it within a second of quiet
         process.checkout.stock.refresh(Layout(drop_id, len(sizes)), clock.now())
     if not race.wanted:
@@ -39,7 +39,7 @@ def finish(race: Race, clock: Clock, told_paid: set[str]) -> Counter[str]:
     for drop_id, sizes in race.drops:
         told = {purchase.order_ref: {_sold(purchase, drop_id)} for purchase in purchases.values()}
         buckets = read_buckets(client_of(race.account), race.stock_table, Layout(drop_id, len(sizes)))
-        found.update(judged(buckets, sum(sizes), told))
+        found.update(check_final_stock(buckets, sum(sizes), told))
     if race.wanted:
         got = Counter(_sold(purchase, race.drops[0][0]) for purchase in purchases.values())
         found["refused_for_good"] += (Counter(race.wanted) - got).total()
@@ -59,10 +59,10 @@ def _settle(process: Process) -> None:
     """Redeliver every message and repair, with nothing failing any more, until every attempt has ended."""
     checkout, clock = process.checkout, process.clock
     for _ in range(4):
-        clock.let_pass(61_000)
+        clock.advance(61_000)
         for purchase in _purchases(process):
             for attempt in range(1, purchase.attempt + 1):
-                asked(process.request(checkout.process_payment, purchase.id, attempt))
+                send_until_answered(process.request(checkout.process_payment, purchase.id, attempt))
         checkout.recover_orders(lambda purchase_id, attempt: None, clock.now())
 
 
@@ -79,7 +79,7 @@ def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
             if answer.messages[0].code == "out_of_stock":
                 return
             refused += 1
-            process.clock.let_pass(1_500)
+            process.clock.advance(1_500)
         elif isinstance(answer, CheckoutResult):
             refused = 0
             buyer.send(buyer.complete("ok"))

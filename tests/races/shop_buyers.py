@@ -10,9 +10,9 @@ from typing import Final
 
 from chalicelib.checkout import CheckoutResult, CompleteRequest, NoPurchase, Purchase, PurchaseState, RefundRequest
 from tests.races import crowd
-from tests.races.clock import Clock
+from tests.races.clock import RaceClock
 from tests.races.crowd import at_once
-from tests.races.network import FAULTS, Died
+from tests.races.network import RACE_FAULT_RATES, ProcessDied
 from tests.races.shop_race import CALLER, Process, Race
 from tests.races.stock_race import QUANTITIES
 
@@ -162,15 +162,15 @@ class _Patient(Buyer):
     def _surviving(self, step: Callable[[], object]) -> None:
         try:
             step()
-        except Died:
+        except ProcessDied:
             self._process.figures["deaths"] += 1
 
 
-def run(race: Race, clock: Clock, part: int, parts: int) -> tuple[Counter[str], set[str]]:
+def run(race: Race, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], set[str]]:
     """One process's share of the buyers, to their ends."""
-    process = Process(race, clock, str(part), FAULTS)
+    process = Process(race, clock, str(part), RACE_FAULT_RATES)
     kind = _Patient if race.wanted else _Restless
     buyers = [kind(process, number).play() for number in range(part, race.buyers, parts)]
-    errors = crowd.play(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
+    errors = crowd.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
     process.figures["errors"] += len(errors)
     return process.outcome()

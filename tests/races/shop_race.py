@@ -30,8 +30,8 @@ from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.conftest import EngineAccount
-from tests.races.clock import Clock
-from tests.races.network import Faults, Network
+from tests.races.clock import RaceClock
+from tests.races.network import ClientFaultRates, FaultyClient
 from tests.races.stock_race import QUANTITIES, client_of
 
 NOW: Final = 1_800_000_000_000
@@ -69,9 +69,9 @@ class Process:
     """What one process of a race has: a client and rooms of its own, and what its buyers were told."""
 
     race: Race
-    clock: Clock
+    clock: RaceClock
     name: str
-    faults: Faults
+    faults: ClientFaultRates
     figures: Counter[str] = field(default_factory=Counter)
     told_paid: set[str] = field(default_factory=set)
     versions: dict[tuple[str, int], Purchase] = field(default_factory=dict)
@@ -79,7 +79,9 @@ class Process:
     def __post_init__(self) -> None:
         race = self.race
         client: Any = client_of(race.account)
-        self.network = Network(client, race.stock_table, self.faults, f"{race.seed}/{self.name}", apart=race.apart)
+        self.network = FaultyClient(
+            client, race.stock_table, self.faults, f"{race.seed}/{self.name}", reads_then_writes=race.apart
+        )
         dynamodb: Any = self.network
         stock = Stock(dynamodb, race.stock_table, race.commerce_table)
         shows = Shows(dynamodb, race.commerce_table, stock, 30)

@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Wrote:
+class BucketWrite:
     """A write of a bucket, and the units it left there that nobody bought; None: nobody knows."""
 
     bucket: str
@@ -24,7 +24,7 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SoldOutAnswer:
     """Somebody was told "sold out" at ``until``, by what was read at ``since`` or later."""
 
     since: float
@@ -37,14 +37,14 @@ def unsold(bucket: Mapping[str, Any]) -> int:
     return int(bucket["a"]) + held
 
 
-def surely_wrong(told: Iterable[Told], writes: Sequence[Wrote], buckets: Iterable[str]) -> int:
+def count_false_answers(answers: Iterable[SoldOutAnswer], writes: Sequence[BucketWrite], buckets: Iterable[str]) -> int:
     """Answers in whose time there was no instant at which every unit may have been sold. At first, none was."""
-    laid_out = [Wrote(bucket, -inf, -inf, 1) for bucket in buckets]
-    spans = _surely_unsold([*laid_out, *writes])
-    return sum(_covered(one, spans) for one in told)
+    laid_out = [BucketWrite(bucket, -inf, -inf, 1) for bucket in buckets]
+    spans = _unsold_spans([*laid_out, *writes])
+    return sum(_is_covered(one, spans) for one in answers)
 
 
-def _surely_unsold(writes: Sequence[Wrote]) -> list[tuple[float, float]]:
+def _unsold_spans(writes: Sequence[BucketWrite]) -> list[tuple[float, float]]:
     """From the return of a write that left a unit unsold to the call of the first that may since have left none."""
     spans = []
     for write in writes:
@@ -57,12 +57,12 @@ def _surely_unsold(writes: Sequence[Wrote]) -> list[tuple[float, float]]:
     return sorted(spans)
 
 
-def _covered(told: Told, spans: Sequence[tuple[float, float]]) -> bool:
-    reached = told.since
+def _is_covered(answer: SoldOutAnswer, spans: Sequence[tuple[float, float]]) -> bool:
+    reached = answer.since
     for start, end in spans:
         if start > reached:
             return False
-        if end > told.until:
+        if end > answer.until:
             return True
         reached = max(reached, end)
     return False

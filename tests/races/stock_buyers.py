@@ -10,10 +10,10 @@ from typing import Final
 
 from chalicelib.stock import Committed, Fewer, Gone, HoldRef, OrderRef, RevertedToHold, Taken, hold_id
 from tests.races import crowd
-from tests.races.clock import Clock
-from tests.races.crowd import asked, at_once
-from tests.races.judge import places_of
-from tests.races.network import FAULTS
+from tests.races.clock import RaceClock
+from tests.races.crowd import at_once, send_until_answered
+from tests.races.judge import bucket_counts
+from tests.races.network import RACE_FAULT_RATES
 from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, Played, Process, Race
 
 STEP_MS: Final = 160
@@ -49,7 +49,7 @@ class Buyer:
     def _taken(self, attempt: int) -> HoldRef | None:
         process, drop_id, wanted = self._process, self._layout.drop_id, self._wanted
         name = hold_id(f"{drop_id}/{self._number}", drop_id, attempt, wanted)
-        known = asked(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
+        known = send_until_answered(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
         copies = self._random.choice([1, 1, 1, 2, 3])
         answers = at_once(*[process.take(name, wanted, known) for _ in range(copies)])
         for answer in answers:
@@ -63,7 +63,7 @@ class Buyer:
     def _look_for_doubles(self, name: str, taken: list[HoldRef]) -> None:
         """All copies of a request are over: its units stand in one bucket, and those who were told, were told of it."""
         living = {hold.bucket for hold in taken if not self._ended(hold)}
-        twice = places_of(self._process.buckets())[name] > 1 or len(living) > 1
+        twice = bucket_counts(self._process.buckets())[name] > 1 or len(living) > 1
         self._process.figures["double_holds"] += twice
 
     def _fate(self, hold: HoldRef) -> Iterator[None]:
@@ -85,7 +85,7 @@ class Buyer:
 
     def _shrinks(self, hold: HoldRef) -> Iterator[None]:
         keep = self._random.randint(1, hold.quantity)
-        shrunk = asked(lambda: self._stock.shrink(self._layout, hold, keep))
+        shrunk = send_until_answered(lambda: self._stock.shrink(self._layout, hold, keep))
         yield
         self._sell(replace(hold, quantity=keep) if shrunk else hold, keep, 1)
 
@@ -166,10 +166,10 @@ class Buyer:
         return self._clock.now() > hold.expires_at * 1000
 
 
-def run(race: Race, clock: Clock, part: int, parts: int) -> Played:
+def run(race: Race, clock: RaceClock, part: int, parts: int) -> Played:
     """One process's share of the buyers, to their ends."""
-    process = Process(race, clock, str(part), FAULTS)
+    process = Process(race, clock, str(part), RACE_FAULT_RATES)
     buyers = [Buyer(process, number).play() for number in range(part, race.buyers, parts)]
-    errors = crowd.play(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
+    errors = crowd.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
     process.figures["errors"] += len(errors)
     return process.outcome()

@@ -33,11 +33,11 @@ from chalicelib.stock import (
 from chalicelib.stock.layout import home_of
 from chalicelib.stock.live import MAX_SUMMARY_AGE
 from tests.conftest import EngineAccount
-from tests.races.clock import Clock
-from tests.races.crowd import asked
-from tests.races.judge import judged, read_buckets, sold_by_order
-from tests.races.network import NO_FAULTS, Faults, Network
-from tests.races.sold_out import Told, Wrote, surely_wrong
+from tests.races.clock import RaceClock
+from tests.races.crowd import send_until_answered
+from tests.races.judge import check_final_stock, read_buckets, sold_by_order
+from tests.races.network import NO_FAULTS, ClientFaultRates, FaultyClient
+from tests.races.sold_out import BucketWrite, SoldOutAnswer, count_false_answers
 
 NOW: Final = 1_800_000_000_000
 HOLD_SECONDS: Final = 10
@@ -83,8 +83,8 @@ class Played:
 
     figures: Counter[str] = field(default_factory=Counter)
     told: dict[str, set[int]] = field(default_factory=dict)
-    sold_out: list[Told] = field(default_factory=list)
-    writes: list[Wrote] = field(default_factory=list)
+    sold_out: list[SoldOutAnswer] = field(default_factory=list)
+    writes: list[BucketWrite] = field(default_factory=list)
 
 
 @dataclass
@@ -92,16 +92,16 @@ class Process:
     """What one process of a race has: a client and a memory of its own."""
 
     race: Race
-    clock: Clock
+    clock: RaceClock
     name: str
-    faults: Faults
+    faults: ClientFaultRates
     played: Played = field(default_factory=Played)
 
     def __post_init__(self) -> None:
         race = self.race
         self.client = client_of(race.account)
         seed = f"{race.seed}/{self.name}"
-        self.network = Network(self.client, race.stock_table, self.faults, seed, apart=race.apart)
+        self.network = FaultyClient(self.client, race.stock_table, self.faults, seed, reads_then_writes=race.apart)
         self.stock = Stock(self.network, race.stock_table, race.commerce_table)  # type: ignore[arg-type]
         self.figures, self.told = self.played.figures, self.played.told
         self._moments: list[tuple[Instant, int]] = []
@@ -124,7 +124,7 @@ class Process:
             if isinstance(answer, SoldOut):
                 known = now if summary is None or not summary.sold_out else summary.as_of
                 since = self._surely_before(min(known, now - MAX_SUMMARY_AGE) - A_MOMENT)
-                self.played.sold_out.append(Told(since, monotonic_ns()))
+                self.played.sold_out.append(SoldOutAnswer(since, monotonic_ns()))
             return answer
 
         return send
@@ -142,7 +142,7 @@ class Process:
         elif answer is not None:
             self.figures[f"refused_{type(answer).__name__}"] += 1
         if isinstance(answer, SoldOut) and (self.name == LATE or not self.race.undoing):
-            self.figures["wrong_sold_out"] += sold_by_order(self.buckets()).total() < self.race.units
+            self.figures["false_sold_out"] += sold_by_order(self.buckets()).total() < self.race.units
 
     def outcome(self) -> Played:
         figures = self.figures + self.network.figures
@@ -161,20 +161,20 @@ def lay_out(race: Race) -> None:
     stock.lay_out(race.drop_id, race.sizes, NOW)
 
 
-def finish(race: Race, clock: Clock, shares: Sequence[Played] = ()) -> Counter[str]:
+def finish(race: Race, clock: RaceClock, shares: Sequence[Played] = ()) -> Counter[str]:
     """All holds have lapsed: late buyers come until they are told that it is sold out; then the books are opened."""
     process = Process(race, clock, LATE, NO_FAULTS)
     told = process.told
     for share in shares:
         told |= share.told
-    clock.let_pass(1_000 * HOLD_SECONDS * 20)
+    clock.advance(1_000 * HOLD_SECONDS * 20)
     random, wanted, refused = Random(race.seed), 1, 0
     for late in range(20 * race.units):
         if refused == MAX_REFUSALS:
             break
         wanted = wanted or random.choice(QUANTITIES)
         hold = hold_id(f"{race.drop_id}/late/{late}", race.drop_id, 1, wanted)
-        answer = asked(process.take(hold, wanted, None))
+        answer = send_until_answered(process.take(hold, wanted, None))
         process.note(answer)
         wanted = 0
         match answer:
@@ -184,18 +184,18 @@ def finish(race: Race, clock: Clock, shares: Sequence[Played] = ()) -> Counter[s
                 wanted = quantity
             case AllHeld() | Busy():
                 refused += 1
-                clock.let_pass(1_500)
+                clock.advance(1_500)
             case Taken(taken):
                 refused = 0
                 order = OrderRef(f"L{late:08d}", 1)
-                sold = asked(partial(process.stock.commit, race.layout, taken, taken.quantity, order))
+                sold = send_until_answered(partial(process.stock.commit, race.layout, taken, taken.quantity, order))
                 process.told[order.order_ref] = {sold.quantity if isinstance(sold, Committed) else 0}
     played = [*shares, process.outcome()]
     writes = [write for one in played for write in one.writes]
     answers = [answer for one in played for answer in one.sold_out]
-    found = judged(process.buckets(), race.units, told)
+    found = check_final_stock(process.buckets(), race.units, told)
     found["sold_out_told"] += len(answers)
-    found["wrong_sold_out"] += surely_wrong(
+    found["false_sold_out"] += count_false_answers(
         answers, writes, buckets=[f"{race.drop_id}#{n}" for n in range(len(race.sizes))]
     )
     return sum((one.figures for one in played), found)

@@ -12,7 +12,7 @@ from chalicelib.instants import SECOND, rfc3339
 from chalicelib.shows import PutDropRequest, PutShowRequest
 from tests.checkout.builders import NOW
 from tests.races import discount_race
-from tests.races.arena import ROUNDS, Arena
+from tests.races.arena import ROUNDS, RaceHarness
 from tests.races.discount_race import CODE, LATER, Process, Race, budget_of, uses
 
 pytestmark = pytest.mark.engine
@@ -21,10 +21,10 @@ BUYERS, USES, DECLINED = 64, 30, 12
 OFF, MONEY = 125, 2_600
 
 
-def begun(arena: Arena, name: str, budget: dict[str, Any], **changes: Any) -> tuple[Race, Checkout]:
+def begun(harness: RaceHarness, name: str, budget: dict[str, Any], **changes: Any) -> tuple[Race, Checkout]:
     """A shop with goods for everybody, and a code with a budget."""
-    tables = arena.tables(name)
-    race = Race(arena.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
+    tables = harness.tables(name)
+    race = Race(harness.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
     checkout = Process(race, 0, 1).checkout
     long_ago = rfc3339(NOW - 60 * SECOND)
     show = {"title": "Rush", "currency": "GBP", "starts_at": long_ago}
@@ -37,24 +37,24 @@ def begun(arena: Arena, name: str, budget: dict[str, Any], **changes: Any) -> tu
     return race, checkout
 
 
-def raced(arena: Arena, race: Race, checkout: Checkout) -> list[int]:
+def raced(harness: RaceHarness, race: Race, checkout: Checkout) -> list[int]:
     """What the code took off each order that has it, after the rush and after those who were refused came back."""
-    shares = arena.race(discount_race.rush, race, NOW)
+    shares = harness.run_in_processes(discount_race.rush, race, NOW)
     purchase_ids = [one for _, share in shares for one in share]
     assert len(set(purchase_ids)) == BUYERS
     if not race.apart:
         checkout.stock.refresh(budget_of(checkout).pool, LATER)  # the stream's part
-        arena.race(discount_race.come_back, race, LATER)
+        harness.run_in_processes(discount_race.come_back, race, LATER)
     return uses(checkout, purchase_ids)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_has_uses(
-    arena: Arena, number: int
+    harness: RaceHarness, number: int
 ) -> None:
     """Those who are declined return theirs, and others have them."""
-    race, checkout = begun(arena, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
-    used = raced(arena, race, checkout)
+    race, checkout = begun(harness, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
+    used = raced(harness, race, checkout)
     assert used == [OFF] * USES
     audit = checkout.stock.audit(budget_of(checkout).pool, USES, LATER)
     assert (audit.mismatches, audit.sold, audit.available) == ((), USES, 0)
@@ -62,11 +62,11 @@ def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_h
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_in_each_bucket(
-    arena: Arena, number: int
+    harness: RaceHarness, number: int
 ) -> None:
     money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
-    race, checkout = begun(arena, f"money-{number}", money, declined=DECLINED)
-    used = raced(arena, race, checkout)
+    race, checkout = begun(harness, f"money-{number}", money, declined=DECLINED)
+    used = raced(harness, race, checkout)
     audit = checkout.stock.audit(budget_of(checkout).pool, MONEY, LATER)
     assert (audit.mismatches, audit.sold) == ((), sum(used))
     assert sum(used) <= MONEY
@@ -74,7 +74,7 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
     assert len(audit.buckets) > 1
 
 
-def test_the_control_that_reads_then_writes_overspends(arena: Arena) -> None:
-    race, checkout = begun(arena, "control", {"budget_uses": USES}, apart=True)
-    used = raced(arena, race, checkout)
+def test_the_control_that_reads_then_writes_overspends(harness: RaceHarness) -> None:
+    race, checkout = begun(harness, "control", {"budget_uses": USES}, apart=True)
+    used = raced(harness, race, checkout)
     assert len(used) > USES, "reading, then writing, was not caught"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from chalicelib.stock import Committed, Gone, HoldRef, Layout, OrderRef, Stock, Taken, hold_id, verbs
-from tests.races.arena import MANY, ROUNDS, Arena, caught, report, total, until_caught
+from tests.races.arena import MANY_ROUNDS, ROUNDS, RaceHarness, is_caught, report, run_control, sum_figures
 from tests.races.judge import read_buckets
 from tests.races.linearizable import Event, linearizable
-from tests.races.network import NO_FAULTS, Faults, Network
+from tests.races.network import NO_FAULTS, ClientFaultRates, FaultyClient
 from tests.races.recorded import History, Recorder, of_bucket, picture
 from tests.races.rules import REFUSED, Asked, Hold, Shelf, of_shelf
 
@@ -25,7 +25,7 @@ SECONDS = NOW // 1000
 HOLD_SECONDS = 8
 THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
 HISTORIES = 4 * ROUNDS
-FAULTS = Faults(lost=0.02, unanswered=0.04)
+FAULTS = ClientFaultRates(lost=0.02, unanswered=0.04)
 
 VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "mark_dead", "add")
 
@@ -82,13 +82,13 @@ class Actor:
 
 
 def a_run(
-    arena: Arena, drop_id: str, sizes: list[int], verbs: tuple[str, ...], *, apart: bool = False
+    harness: RaceHarness, drop_id: str, sizes: list[int], verbs: tuple[str, ...], *, apart: bool = False
 ) -> tuple[History, Recorder]:
     """A short concurrent run on a drop of its own: the history of its verbs, and those of its buckets."""
-    tables, client = arena.tables("control" if apart else "race"), arena.account.client("dynamodb")
+    tables, client = harness.tables("control" if apart else "race"), harness.account.client("dynamodb")
     layout = Layout(drop_id, len(sizes))
     Stock(client, tables.stock, tables.commerce).lay_out(drop_id, sizes, NOW)
-    network = Network(client, tables.stock, FAULTS, drop_id, apart=apart)
+    network = FaultyClient(client, tables.stock, FAULTS, drop_id, reads_then_writes=apart)
     recorder, history = Recorder(network, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
     with ThreadPoolExecutor(THREADS) as executor:
@@ -105,9 +105,9 @@ def _shelf(bucket: Mapping[str, Any]) -> Shelf:
     return Shelf(bucket["a"], tuple(sorted(holds.items(), key=lambda one: one[0])), bucket.get("p", 0))
 
 
-def verbs_in_order(arena: Arena, number: int, *, apart: bool = False) -> Counter[str]:
+def verbs_in_order(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
     """One run on one bucket, its verbs checked; and checked again with answers that were never given."""
-    history, _ = a_run(arena, f"verbs-{number}", [SIZE], VERBS, apart=apart)
+    history, _ = a_run(harness, f"verbs-{number}", [SIZE], VERBS, apart=apart)
     events = history.events
     found = Counter(histories=1, events=len(events), unanswered=sum(not event.answered for event in events))
     found["not_linearizable"] += not linearizable(events, Shelf(SIZE), of_shelf)
@@ -130,10 +130,10 @@ def _one_unit_more(events: list[Event]) -> list[Event]:
     return [*events[:-1], replace(last, answer=replace(last.answer, available=last.answer.available + 1))]
 
 
-def buckets_in_order(arena: Arena, number: int, *, apart: bool = False) -> Counter[str]:
+def buckets_in_order(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
     """One run on three buckets, each bucket's reads and writes checked: pointers, fences and strays among them."""
     sizes = [4, 3, 3]
-    _, recorder = a_run(arena, f"buckets-{number}", sizes, VERBS, apart=apart)
+    _, recorder = a_run(harness, f"buckets-{number}", sizes, VERBS, apart=apart)
     found: Counter[str] = Counter()
     for bucket, size in enumerate(sizes):
         key = f"buckets-{number}#{bucket}"
@@ -145,28 +145,32 @@ def buckets_in_order(arena: Arena, number: int, *, apart: bool = False) -> Count
 
 
 @pytest.mark.parametrize("checked", [verbs_in_order, buckets_in_order])
-def test_concurrent_runs_are_as_if_one_after_another(arena: Arena, checked: Callable[..., Counter[str]]) -> None:
-    figures = total(checked(arena, number) for number in range(HISTORIES))
-    control = until_caught(partial(checked, arena, apart=True))
-    report(f"linearity, {checked.__name__}", arena.engine, figures, control)
+def test_concurrent_runs_are_as_if_one_after_another(
+    harness: RaceHarness, checked: Callable[..., Counter[str]]
+) -> None:
+    figures = sum_figures(checked(harness, number) for number in range(HISTORIES))
+    control = run_control(partial(checked, harness, apart=True))
+    report(f"linearity, {checked.__name__}", harness.engine, figures, control)
     assert figures["not_linearizable"] == 0
     assert figures["forged_and_caught"] == figures["forged"]
     assert 2 * figures["forged_sales_caught"] >= figures["forged_sales"]  # another order may explain a few
     if checked is verbs_in_order:
         assert figures["forged_sales"] > 0
-        assert ROUNDS < MANY or figures["forged_shrinks_caught"] > 0  # and many: few holds live on after a shrink
-    assert caught(control), "reading, then writing, was not caught"
+        assert (
+            ROUNDS < MANY_ROUNDS or figures["forged_shrinks_caught"] > 0
+        )  # and many: few holds live on after a shrink
+    assert is_caught(control), "reading, then writing, was not caught"
 
 
-def test_a_shrink_that_only_says_so_is_caught(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shrink_that_only_says_so_is_caught(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control for shrinking among the other verbs: answered as done, and nothing written."""
     monkeypatch.setattr(verbs, "shrink", lambda store, layout, ref, keep, until: True)
-    assert caught(until_caught(lambda number: verbs_in_order(arena, 1_000_000 + number)))
+    assert is_caught(run_control(lambda number: verbs_in_order(harness, 1_000_000 + number)))
 
 
-def test_a_hold_that_shrank_and_lapsed_is_taken_again_as_it_stands(arena: Arena) -> None:
-    tables, layout = arena.tables("race"), Layout("shrunk", 1)
-    stock = Stock(arena.account.client("dynamodb"), tables.stock, tables.commerce)
+def test_a_hold_that_shrank_and_lapsed_is_taken_again_as_it_stands(harness: RaceHarness) -> None:
+    tables, layout = harness.tables("race"), Layout("shrunk", 1)
+    stock = Stock(harness.account.client("dynamodb"), tables.stock, tables.commerce)
     stock.lay_out("shrunk", [SIZE], NOW)
     first = stock.take(layout, name := hold_id("p", "d", 1, 4), 4, SECONDS + 8, None, now=NOW)
     assert isinstance(first, Taken)

@@ -13,10 +13,10 @@ import pytest
 from chalicelib.stock import Taken, hold_id
 from chalicelib.stock.bucket import Entry
 from tests.races import stock_buyers, stock_race
-from tests.races.arena import MANY, Arena, caught, report, rounds, until_caught
-from tests.races.judge import wrongs
+from tests.races.arena import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds
+from tests.races.judge import violations_in
 from tests.races.network import NO_FAULTS
-from tests.races.sold_out import Told, Wrote, surely_wrong
+from tests.races.sold_out import BucketWrite, SoldOutAnswer, count_false_answers
 from tests.races.stock_race import NOW, Process, Race
 
 pytestmark = pytest.mark.engine
@@ -25,61 +25,67 @@ SIZES = (5, 4, 3, 6)
 BUYERS = 32
 
 
-def a_round(arena: Arena, number: int, *, undoing: bool, apart: bool = False, hasty: bool = False) -> Counter[str]:
+def a_round(
+    harness: RaceHarness, number: int, *, undoing: bool, apart: bool = False, hasty: bool = False
+) -> Counter[str]:
     """One race for a drop of its own, from its laying out to its last unit."""
-    tables = arena.tables("control" if apart else "race")
+    tables = harness.tables("control" if apart else "race")
     drop_id = f"drop-{'undoing' if undoing else 'final'}{'-hasty' if hasty else ''}-{number}"
-    race = Race(arena.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart, hasty)
+    race = Race(harness.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart, hasty)
     stock_race.lay_out(race)
-    shares = arena.race(stock_buyers.run, race, NOW)
-    return stock_race.finish(race, arena.clock, shares) + Counter(units=race.units, buyers=BUYERS)
+    shares = harness.run_in_processes(stock_buyers.run, race, NOW)
+    return stock_race.finish(race, harness.clock, shares) + Counter(units=race.units, buyers=BUYERS)
 
 
 @pytest.mark.parametrize("undoing", [False, True], ids=["final", "undoing"])
-def test_a_crowd_buys_every_unit_and_none_twice(arena: Arena, undoing: bool) -> None:
-    figures = rounds(lambda number: a_round(arena, number, undoing=undoing))
-    control = until_caught(lambda number: a_round(arena, number, undoing=undoing, apart=True))
-    report(f"stock, sales {'undone' if undoing else 'final'}", arena.engine, figures, control)
-    assert wrongs(figures) == {}
+def test_a_crowd_buys_every_unit_and_none_twice(harness: RaceHarness, undoing: bool) -> None:
+    figures = run_rounds(lambda number: a_round(harness, number, undoing=undoing))
+    control = run_control(lambda number: a_round(harness, number, undoing=undoing, apart=True))
+    report(f"stock, sales {'undone' if undoing else 'final'}", harness.engine, figures, control)
+    assert violations_in(figures) == {}
     assert figures["sold"] == figures["units"]
     assert figures["faults"] > 0
-    assert caught(control), "reading, then writing, was not caught"
-    if figures["rounds"] >= MANY:
+    assert is_caught(control), "reading, then writing, was not caught"
+    if figures["rounds"] >= MANY_ROUNDS:
         assert min(figures[name] for name in ("reclaims", "strays", "replays")) > 0
 
 
-def test_sold_out_told_where_all_is_held_is_caught_though_sales_are_undone(arena: Arena) -> None:
+def test_sold_out_told_where_all_is_held_is_caught_though_sales_are_undone(harness: RaceHarness) -> None:
     """The control for an answer that nothing read afterwards proves wrong: the writes around it do."""
-    assert a_round(arena, 0, undoing=True, hasty=True)["wrong_sold_out"] > 0
+    assert a_round(harness, 0, undoing=True, hasty=True)["false_sold_out"] > 0
 
 
 @pytest.mark.parametrize(
     ("writes", "wrong"),
     [
         ([], True),
-        ([Wrote("a", 0, 1, 0)], True),
-        ([Wrote("a", 0, 1, 0), Wrote("b", 4, 6, 0)], False),
-        ([Wrote("a", 0, 1, 0), Wrote("b", 4, 6, None)], False),
-        ([Wrote("a", 0, 1, 0), Wrote("b", 8, 9, 0)], True),
-        ([Wrote("a", 0, 1, 0), Wrote("a", 2, 4, 1), Wrote("b", 5, 6, 0)], True),
-        ([Wrote("a", 0, 1, 0), Wrote("a", 2, 5, 1), Wrote("b", 4, 6, 0)], False),
+        ([BucketWrite("a", 0, 1, 0)], True),
+        ([BucketWrite("a", 0, 1, 0), BucketWrite("b", 4, 6, 0)], False),
+        ([BucketWrite("a", 0, 1, 0), BucketWrite("b", 4, 6, None)], False),
+        ([BucketWrite("a", 0, 1, 0), BucketWrite("b", 8, 9, 0)], True),
+        ([BucketWrite("a", 0, 1, 0), BucketWrite("a", 2, 4, 1), BucketWrite("b", 5, 6, 0)], True),
+        ([BucketWrite("a", 0, 1, 0), BucketWrite("a", 2, 5, 1), BucketWrite("b", 4, 6, 0)], False),
     ],
     ids=["untouched", "one left", "both", "nobody knows", "too late", "one back before the other goes", "at a time"],
 )
-def test_an_answer_is_wrong_when_something_was_surely_unsold_all_the_time(writes: list[Wrote], wrong: bool) -> None:
-    assert surely_wrong([Told(3, 7)], writes, ["a", "b"]) == wrong
+def test_an_answer_is_wrong_when_something_was_surely_unsold_all_the_time(
+    writes: list[BucketWrite], wrong: bool
+) -> None:
+    assert count_false_answers([SoldOutAnswer(3, 7)], writes, ["a", "b"]) == wrong
 
 
 @pytest.mark.parametrize("lapse", [True, False], ids=["lapsing", "the control: held for ever"])
-def test_late_buyers_get_what_was_left_lying(arena: Arena, monkeypatch: pytest.MonkeyPatch, lapse: bool) -> None:
-    tables, drop_id = arena.tables("race"), f"left-{lapse}"
-    race = Race(arena.account, tables.stock, tables.commerce, drop_id, SIZES, 0, drop_id)
+def test_late_buyers_get_what_was_left_lying(
+    harness: RaceHarness, monkeypatch: pytest.MonkeyPatch, lapse: bool
+) -> None:
+    tables, drop_id = harness.tables("race"), f"left-{lapse}"
+    race = Race(harness.account, tables.stock, tables.commerce, drop_id, SIZES, 0, drop_id)
     stock_race.lay_out(race)
-    arena.clock.begin(NOW)
-    process = Process(race, arena.clock, "left", NO_FAULTS)
+    harness.clock.reset(NOW)
+    process = Process(race, harness.clock, "left", NO_FAULTS)
     assert isinstance(process.take(hold_id("p", drop_id, 1, 3), 3, None)(), Taken)
     if not lapse:
         monkeypatch.setattr(Entry, "is_expired", lambda self, now: False)
-    found = stock_race.finish(race, arena.clock)
+    found = stock_race.finish(race, harness.clock)
     assert found["undersold"] == (0 if lapse else 3)
     assert found["sold"] == race.units - found["undersold"]
