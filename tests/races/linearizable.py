@@ -11,11 +11,11 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-State = TypeVar("State", bound=Hashable)
+StateT = TypeVar("StateT", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RecordedOperation:
     """One operation: when it was called and when it returned, on one counter; None: it never did.
 
     One that never returned may take effect at any time after its call, or never.
@@ -31,15 +31,15 @@ class Event:
         return self.returned is not None
 
 
-Rules = Callable[[State, Event], Iterable[State]]
+SequentialSpec = Callable[[StateT, RecordedOperation], Iterable[StateT]]
 """The states that an event may leave behind; none where its answer contradicts the state that it met."""
 
 
-def linearizable(history: Sequence[Event], start: State, rules: Rules[State]) -> bool:
+def is_linearizable(history: Sequence[RecordedOperation], start: StateT, spec: SequentialSpec[StateT]) -> bool:
     """Whether the history has an order that the rules allow. Exponential in operations that overlap."""
     events = sorted(history, key=lambda event: event.called)
     wanted = sum(1 << i for i, event in enumerate(events) if event.answered)
-    seen: set[tuple[int, State]] = set()
+    seen: set[tuple[int, StateT]] = set()
     paths = [(0, start)]
     while paths:
         done, state = path = paths.pop()
@@ -53,5 +53,5 @@ def linearizable(history: Sequence[Event], start: State, rules: Rules[State]) ->
         for i in left:
             if events[i].called > first_end:
                 break
-            paths += [(done | 1 << i, after) for after in rules(state, events[i])]
+            paths += [(done | 1 << i, after) for after in spec(state, events[i])]
     return False

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws import existing_item, from_item, to_item
 from tests.races.crowd import NO_ANSWER
-from tests.races.linearizable import Event
+from tests.races.linearizable import RecordedOperation
 from tests.schedules.table import StrictFakeDynamoDB
 
 DONE: Final = "done"
@@ -24,7 +24,7 @@ class History:
 
     def __init__(self) -> None:
         self._instants = count()
-        self.events: list[Event] = []
+        self.events: list[RecordedOperation] = []
 
     def add(self, operation: Any, call: Callable[[], Any]) -> Any:
         """Do it and write down what it answered; None, and never returned, where no answer came."""
@@ -32,39 +32,39 @@ class History:
         try:
             answer = call()
         except NO_ANSWER:
-            self.events.append(Event(called, None, operation))
+            self.events.append(RecordedOperation(called, None, operation))
             return None
-        self.events.append(Event(called, next(self._instants), operation, answer))
+        self.events.append(RecordedOperation(called, next(self._instants), operation, answer))
         return answer
 
 
-class Recorder:
+class BucketRecorder:
     """A client that writes down what it is asked of each bucket, and told: a history for each."""
 
     def __init__(self, client: Any, stock_table: str) -> None:
         self._client, self._stock_table = client, stock_table
         self._instants = count()
-        self.histories: defaultdict[str, list[Event]] = defaultdict(list)
+        self.histories: defaultdict[str, list[RecordedOperation]] = defaultdict(list)
 
     def __getattr__(self, name: str) -> Any:
         return partial(self._call, name)
 
     def _call(self, name: str, **call: Any) -> Any:
-        asked = list(self._asked(name, call))
-        called, returned, told = next(self._instants), None, {}
+        operations = list(self._bucket_operations(name, call))
+        called, returned, answers = next(self._instants), None, {}
         try:
             answer = getattr(self._client, name)(**call)
-            returned, told = next(self._instants), _answers(name, asked, answer)
+            returned, answers = next(self._instants), _answers(name, operations, answer)
         except ClientError as error:
-            returned, told = next(self._instants), _refusals(asked, error)
+            returned, answers = next(self._instants), _refusals(operations, error)
             raise
         finally:
-            for key, operation in asked:
-                if returned is None or key in told:
-                    self.histories[key].append(Event(called, returned, operation, told.get(key)))
+            for key, operation in operations:
+                if returned is None or key in answers:
+                    self.histories[key].append(RecordedOperation(called, returned, operation, answers.get(key)))
         return answer
 
-    def _asked(self, name: str, call: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _bucket_operations(self, name: str, call: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The bucket's key and the operation on it: a write's arguments, or nothing for a strong read."""
         if name == "update_item" and call["TableName"] == self._stock_table:
             yield call["Key"]["pk"]["S"], call
@@ -80,33 +80,37 @@ class Recorder:
                     yield update["Key"]["pk"]["S"], update | {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
-def _answers(name: str, asked: list[Any], answer: Mapping[str, Any]) -> dict[str, str]:
+def _answers(name: str, operations: list[Any], answer: Mapping[str, Any]) -> dict[str, str]:
     if name in {"update_item", "transact_write_items"}:
-        return {key: DONE for key, _ in asked}
-    keys = {key for key, _ in asked}
+        return {key: DONE for key, _ in operations}
+    keys = {key for key, _ in operations}
     items = [answer["Item"]] if "Item" in answer else []
     items += [item for some in answer.get("Responses", {}).values() for item in some]
-    return {key: picture(from_item(item)) for item in items if (key := item["pk"]["S"]) in keys}
+    return {key: serialise_bucket(from_item(item)) for item in items if (key := item["pk"]["S"]) in keys}
 
 
-def _refusals(asked: list[Any], error: ClientError) -> dict[str, str]:
+def _refusals(operations: list[Any], error: ClientError) -> dict[str, str]:
     """What a refused write saw of its bucket. (A refused transaction says nothing of its buckets and changes none.)"""
     item = existing_item(error)
-    return {key: picture(from_item(item)) for key, _ in asked} if item is not None and len(asked) == 1 else {}
+    return (
+        {key: serialise_bucket(from_item(item)) for key, _ in operations}
+        if item is not None and len(operations) == 1
+        else {}
+    )
 
 
-def picture(bucket: Mapping[str, Any]) -> str:
+def serialise_bucket(bucket: Mapping[str, Any]) -> str:
     """A bucket, whole, as something that can be compared and remembered."""
     return json.dumps(bucket, sort_keys=True)
 
 
-def of_bucket(state: str, event: Event) -> Iterator[str]:
+def stored_bucket_spec(state: str, event: RecordedOperation) -> Iterator[str]:
     """The sequential rules below the verbs: a conditional write decides and changes in one, a strong read sees all."""
     if not event.operation:
         if event.answer == state:
             yield state
         return
-    after = _written(state, event.operation)
+    after = _apply_write(state, event.operation)
     if after is None:
         if event.answer == state:
             yield state
@@ -114,12 +118,12 @@ def of_bucket(state: str, event: Event) -> Iterator[str]:
         yield after
 
 
-def _written(state: str, call: Mapping[str, Any]) -> str | None:
+def _apply_write(state: str, call: Mapping[str, Any]) -> str | None:
     """What the write leaves behind; None: its condition refuses it."""
-    desk, item = StrictFakeDynamoDB(), to_item(json.loads(state))
-    desk.put_item(TableName="t", Item=item, ConditionExpression="attribute_not_exists(pk)")
+    fake_table, item = StrictFakeDynamoDB(), to_item(json.loads(state))
+    fake_table.put_item(TableName="t", Item=item, ConditionExpression="attribute_not_exists(pk)")
     try:
-        desk.update_item(**{**call, "TableName": "t"})
+        fake_table.update_item(**{**call, "TableName": "t"})
     except ClientError:
         return None
-    return picture(from_item(desk.get_item(TableName="t", Key=call["Key"])["Item"]))
+    return serialise_bucket(from_item(fake_table.get_item(TableName="t", Key=call["Key"])["Item"]))

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from chalicelib.stock import Committed, Gone, OrderRef, RevertedToHold, StaleEpoch
-from tests.races.linearizable import Event
+from tests.races.linearizable import RecordedOperation
 
 MARGIN_SECONDS = 2
 
@@ -61,7 +61,7 @@ REFUSED = "refused"
 """Any refusal of a take: it rests on a summary up to a second old, and changes nothing."""
 
 
-def of_shelf(shelf: Shelf, event: Event) -> Iterator[Shelf]:
+def of_shelf(shelf: Shelf, event: RecordedOperation) -> Iterator[Shelf]:
     """The shelves that an event may leave behind, if its answer can be right."""
     asked: Asked = event.operation
     for answer, after in _VERBS[asked.verb](shelf, asked):

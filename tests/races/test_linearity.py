@@ -15,9 +15,9 @@ import pytest
 from chalicelib.stock import Committed, Gone, HoldRef, Layout, OrderRef, Stock, Taken, hold_id, verbs
 from tests.races.arena import MANY_ROUNDS, ROUNDS, RaceHarness, is_caught, report, run_control, sum_figures
 from tests.races.judge import read_buckets
-from tests.races.linearizable import Event, linearizable
+from tests.races.linearizable import RecordedOperation, is_linearizable
 from tests.races.network import NO_FAULTS, ClientFaultRates, FaultyClient
-from tests.races.recorded import History, Recorder, of_bucket, picture
+from tests.races.recorded import BucketRecorder, History, serialise_bucket, stored_bucket_spec
 from tests.races.rules import REFUSED, Asked, Hold, Shelf, of_shelf
 
 NOW = 1_800_000_000_000
@@ -83,13 +83,13 @@ class Actor:
 
 def a_run(
     harness: RaceHarness, drop_id: str, sizes: list[int], verbs: tuple[str, ...], *, apart: bool = False
-) -> tuple[History, Recorder]:
+) -> tuple[History, BucketRecorder]:
     """A short concurrent run on a drop of its own: the history of its verbs, and those of its buckets."""
     tables, client = harness.tables("control" if apart else "race"), harness.account.client("dynamodb")
     layout = Layout(drop_id, len(sizes))
     Stock(client, tables.stock, tables.commerce).lay_out(drop_id, sizes, NOW)
     network = FaultyClient(client, tables.stock, FAULTS, drop_id, reads_then_writes=apart)
-    recorder, history = Recorder(network, tables.stock), History()
+    recorder, history = BucketRecorder(network, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
     with ThreadPoolExecutor(THREADS) as executor:
         actors = [Actor(stock, layout, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
@@ -110,21 +110,21 @@ def verbs_in_order(harness: RaceHarness, number: int, *, apart: bool = False) ->
     history, _ = a_run(harness, f"verbs-{number}", [SIZE], VERBS, apart=apart)
     events = history.events
     found = Counter(histories=1, events=len(events), unanswered=sum(not event.answered for event in events))
-    found["not_linearizable"] += not linearizable(events, Shelf(SIZE), of_shelf)
+    found["not_linearizable"] += not is_linearizable(events, Shelf(SIZE), of_shelf)
     if not apart:
         found["forged"] += 1
-        found["forged_and_caught"] += not linearizable(_one_unit_more(events), Shelf(SIZE), of_shelf)
+        found["forged_and_caught"] += not is_linearizable(_one_unit_more(events), Shelf(SIZE), of_shelf)
         sold = [index for index, event in enumerate(events) if isinstance(event.answer, Committed)]
         shrunk = [index for index, event in enumerate(events) if event.operation.verb == "shrink" and event.answer]
         for what, lies, indexes in (("sales", Gone(), sold), ("shrinks", False, shrunk)):
             for index in indexes:
                 lied = [*events[:index], replace(events[index], answer=lies), *events[index + 1 :]]
                 found[f"forged_{what}"] += 1
-                found[f"forged_{what}_caught"] += not linearizable(lied, Shelf(SIZE), of_shelf)
+                found[f"forged_{what}_caught"] += not is_linearizable(lied, Shelf(SIZE), of_shelf)
     return found
 
 
-def _one_unit_more(events: list[Event]) -> list[Event]:
+def _one_unit_more(events: list[RecordedOperation]) -> list[RecordedOperation]:
     """The last reading shows a unit that nobody gave back, as a lost update leaves it. (Plans add units in twos.)"""
     last = events[-1]
     return [*events[:-1], replace(last, answer=replace(last.answer, available=last.answer.available + 1))]
@@ -138,9 +138,9 @@ def buckets_in_order(harness: RaceHarness, number: int, *, apart: bool = False) 
     for bucket, size in enumerate(sizes):
         key = f"buckets-{number}#{bucket}"
         events = recorder.histories[key]
-        start = picture({"pk": key, "a": size, "s": size, "h": {}})
+        start = serialise_bucket({"pk": key, "a": size, "s": size, "h": {}})
         found.update(histories=1, events=len(events), unanswered=sum(not event.answered for event in events))
-        found["not_linearizable"] += not linearizable(events, start, of_bucket)
+        found["not_linearizable"] += not is_linearizable(events, start, stored_bucket_spec)
     return found
 
 
@@ -188,15 +188,29 @@ HELD = (1, SECONDS + 8, False)
 @pytest.mark.parametrize(
     ("history", "possible"),
     [
-        ([Event(0, 3, A, HELD), Event(1, 2, B, REFUSED)], True),
-        ([Event(0, 3, A, HELD), Event(1, 2, B, HELD)], False),
-        ([Event(0, None, A), Event(1, 2, B, HELD)], True),
-        ([Event(0, 3, A, HELD), Event(1, 2, Asked("read"), Shelf(1))], True),
-        ([Event(0, 1, A, HELD), Event(2, 3, Asked("read"), Shelf(1))], False),
-        ([Event(0, None, A), Event(1, 2, Asked("read"), Shelf(0, (("a", Hold(1, SECONDS + 8)),)))], True),
-        ([Event(0, 1, Asked("read"), Shelf(0, (("a", Hold(1, SECONDS + 8)),))), Event(2, None, A)], False),
+        ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, B, REFUSED)], True),
+        ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, B, HELD)], False),
+        ([RecordedOperation(0, None, A), RecordedOperation(1, 2, B, HELD)], True),
+        ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, Asked("read"), Shelf(1))], True),
+        ([RecordedOperation(0, 1, A, HELD), RecordedOperation(2, 3, Asked("read"), Shelf(1))], False),
+        (
+            [
+                RecordedOperation(0, None, A),
+                RecordedOperation(1, 2, Asked("read"), Shelf(0, (("a", Hold(1, SECONDS + 8)),))),
+            ],
+            True,
+        ),
+        (
+            [
+                RecordedOperation(0, 1, Asked("read"), Shelf(0, (("a", Hold(1, SECONDS + 8)),))),
+                RecordedOperation(2, None, A),
+            ],
+            False,
+        ),
     ],
     ids=["one wins", "both win", "lost or late", "read before", "read stale", "late and read", "read too early"],
 )
-def test_the_checker_tells_histories_that_can_be_from_those_that_cannot(history: list[Event], possible: bool) -> None:
-    assert linearizable(history, Shelf(1), of_shelf) == possible
+def test_the_checker_tells_histories_that_can_be_from_those_that_cannot(
+    history: list[RecordedOperation], possible: bool
+) -> None:
+    assert is_linearizable(history, Shelf(1), of_shelf) == possible
