@@ -13,38 +13,40 @@ from typing import Any
 from chalicelib.stock import Committed, Gone, OrderRef, RevertedToHold, StaleEpoch
 from tests.races.linearizable import RecordedOperation
 
-MARGIN_SECONDS = 2
+CLOCK_SKEW_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldState:
     """Units under a hold id: held until an instant, or sold (None); perhaps an order's. Without units: a dead mark."""
 
     quantity: int
-    until: int | None = None
+    expires_at: int | None = None
     order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class BucketState:
     """One bucket: units available, holds by id (in order, so that equal shelves are equal), the last stock plan."""
 
     available: int
-    holds: tuple[tuple[str, Hold], ...] = ()
+    holds: tuple[tuple[str, HoldState], ...] = ()
     plan: int = 0
 
-    def find(self, name: str) -> Hold | None:
+    def find(self, name: str) -> HoldState | None:
         return dict(self.holds).get(name)
 
-    def put(self, name: str, hold: Hold | None, back: int) -> Shelf:
+    def with_hold(self, name: str, hold: HoldState | None, returned_units: int) -> BucketState:
         """With a hold in place of what stood there, and ``back`` units more available."""
         others = {other: one for other, one in self.holds if other != name}
         kept = others if hold is None else others | {name: hold}
-        return replace(self, available=self.available + back, holds=tuple(sorted(kept.items(), key=lambda one: one[0])))
+        return replace(
+            self, available=self.available + returned_units, holds=tuple(sorted(kept.items(), key=lambda one: one[0]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Operation:
     """A verb on a hold id. ``quantity``: wanted, kept or left; ``seen``: what the buyer believes to have."""
 
     verb: str
@@ -52,7 +54,7 @@ class Asked:
     quantity: int = 0
     seen: int = 0
     order: OrderRef | None = None
-    until: int = 0
+    expires_at: int = 0
     now: int = 0
     plan: int = 0
 
@@ -61,129 +63,157 @@ REFUSED = "refused"
 """Any refusal of a take: it rests on a summary up to a second old, and changes nothing."""
 
 
-def of_shelf(shelf: Shelf, event: RecordedOperation) -> Iterator[Shelf]:
+def bucket_spec(bucket: BucketState, event: RecordedOperation) -> Iterator[BucketState]:
     """The shelves that an event may leave behind, if its answer can be right."""
-    asked: Asked = event.operation
-    for answer, after in _VERBS[asked.verb](shelf, asked):
+    operation: Operation = event.operation
+    for answer, after in _VERBS[operation.verb](bucket, operation):
         if not event.answered or event.answer == answer:
             yield after
 
 
-_Outcome = tuple[Any, Shelf]
+_Outcome = tuple[Any, BucketState]
 
 
-def _take(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
+def _take(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
     """Answers are ``(quantity, until, sold)``, or a refusal."""
-    yield REFUSED, shelf
-    own = shelf.find(asked.name)
+    yield REFUSED, bucket
+    own = bucket.find(operation.name)
     if own is None:
-        held = (asked.quantity, asked.until, False)
-        for over in _choices(shelf, asked.now):
-            freed = sum(hold.quantity for _, hold in over)
-            if shelf.available + freed >= asked.quantity:
-                after = shelf
-                for name, hold in over:
-                    after = after.put(name, None, hold.quantity)
-                yield held, after.put(asked.name, Hold(asked.quantity, asked.until), -asked.quantity)
+        held = (operation.quantity, operation.expires_at, False)
+        for reclaimed in _reclaim_choices(bucket, operation.now):
+            freed = sum(hold.quantity for _, hold in reclaimed)
+            if bucket.available + freed >= operation.quantity:
+                after = bucket
+                for name, hold in reclaimed:
+                    after = after.with_hold(name, None, hold.quantity)
+                yield (
+                    held,
+                    after.with_hold(
+                        operation.name, HoldState(operation.quantity, operation.expires_at), -operation.quantity
+                    ),
+                )
     elif own.quantity:
-        until = asked.until if own.until is None else own.until
-        yield (own.quantity, until, own.until is None), shelf
+        expires_at = operation.expires_at if own.expires_at is None else own.expires_at
+        yield (own.quantity, expires_at, own.expires_at is None), bucket
 
 
-def _choices(shelf: Shelf, now: int) -> Iterator[tuple[tuple[str, Hold], ...]]:
+def _reclaim_choices(bucket: BucketState, now: int) -> Iterator[tuple[tuple[str, HoldState], ...]]:
     """Which lapsed holds a take may take over: any of them."""
-    lapsed = [
+    expired = [
         (name, hold)
-        for name, hold in shelf.holds
-        if hold.quantity and hold.until is not None and hold.until + MARGIN_SECONDS < now
+        for name, hold in bucket.holds
+        if hold.quantity and hold.expires_at is not None and hold.expires_at + CLOCK_SKEW_SECONDS < now
     ]
-    for count in range(len(lapsed) + 1):
-        yield from combinations(lapsed, count)
+    for count in range(len(expired) + 1):
+        yield from combinations(expired, count)
 
 
-def _sell(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    own, order = shelf.find(asked.name), asked.order
+def _commit(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    own, order = bucket.find(operation.name), operation.order
     assert order is not None
-    if own is None or own.quantity < asked.quantity or _is_anothers(own, order):
-        yield Gone(), shelf
-    elif own == Hold(asked.quantity, None, str(order)):
-        yield Committed(asked.quantity), shelf
+    if own is None or own.quantity < operation.quantity or _is_of_another_order(own, order):
+        yield Gone(), bucket
+    elif own == HoldState(operation.quantity, None, str(order)):
+        yield Committed(operation.quantity), bucket
     elif own.order is not None and own.order >= str(order):
-        yield StaleEpoch(), shelf
+        yield StaleEpoch(), bucket
     else:
-        surplus = own.quantity - asked.quantity
-        yield Committed(asked.quantity), shelf.put(asked.name, Hold(asked.quantity, None, str(order)), surplus)
+        surplus = own.quantity - operation.quantity
+        yield (
+            Committed(operation.quantity),
+            bucket.with_hold(operation.name, HoldState(operation.quantity, None, str(order)), surplus),
+        )
 
 
-def _is_anothers(hold: Hold, order: OrderRef) -> bool:
+def _is_of_another_order(hold: HoldState, order: OrderRef) -> bool:
     return hold.order is not None and not hold.order.startswith(order.order_ref)
 
 
-def _hold_again(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    own, order = shelf.find(asked.name), asked.order
+def _revert_to_hold(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    own, order = bucket.find(operation.name), operation.order
     assert order is not None
-    if own is None or not own.quantity or _is_anothers(own, order):
-        yield Gone(), shelf
+    if own is None or not own.quantity or _is_of_another_order(own, order):
+        yield Gone(), bucket
     elif own.order is not None and own.order > str(order):
-        yield StaleEpoch(), shelf
+        yield StaleEpoch(), bucket
     else:
-        yield RevertedToHold(asked.until), shelf.put(asked.name, Hold(own.quantity, asked.until, str(order)), 0)
+        yield (
+            RevertedToHold(operation.expires_at),
+            bucket.with_hold(operation.name, HoldState(own.quantity, operation.expires_at, str(order)), 0),
+        )
 
 
-def _release(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    own = shelf.find(asked.name)
+def _release(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    own = bucket.find(operation.name)
     if own is None or not own.quantity:
-        yield True, shelf
-    elif (own.until is not None and own.order is None) or (asked.order is not None and own.order == str(asked.order)):
-        yield True, shelf.put(asked.name, None, own.quantity)
+        yield True, bucket
+    elif (own.expires_at is not None and own.order is None) or (
+        operation.order is not None and own.order == str(operation.order)
+    ):
+        yield True, bucket.with_hold(operation.name, None, own.quantity)
     else:
-        yield False, shelf
+        yield False, bucket
 
 
-def _shrink(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    own = shelf.find(asked.name)
-    if own is None or not own.quantity or own.until is None or own.quantity not in (asked.seen, asked.quantity):
-        yield False, shelf
+def _shrink(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    own = bucket.find(operation.name)
+    if (
+        own is None
+        or not own.quantity
+        or own.expires_at is None
+        or own.quantity not in (operation.seen, operation.quantity)
+    ):
+        yield False, bucket
     else:
-        yield True, shelf.put(asked.name, replace(own, quantity=asked.quantity), own.quantity - asked.quantity)
+        yield (
+            True,
+            bucket.with_hold(
+                operation.name, replace(own, quantity=operation.quantity), own.quantity - operation.quantity
+            ),
+        )
 
 
-def _give_back(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    own = shelf.find(asked.name)
-    ours = own is not None and own.until is None and own.order == str(asked.order)
-    if own is None or not ours or own.quantity not in (asked.seen, asked.quantity):
-        yield False, shelf
+def _restock(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    own = bucket.find(operation.name)
+    is_sold_to_order = own is not None and own.expires_at is None and own.order == str(operation.order)
+    if own is None or not is_sold_to_order or own.quantity not in (operation.seen, operation.quantity):
+        yield False, bucket
     else:
-        yield True, shelf.put(asked.name, replace(own, quantity=asked.quantity), own.quantity - asked.quantity)
+        yield (
+            True,
+            bucket.with_hold(
+                operation.name, replace(own, quantity=operation.quantity), own.quantity - operation.quantity
+            ),
+        )
 
 
-def _mark_dead(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    own = shelf.find(asked.name)
+def _tombstone(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    own = bucket.find(operation.name)
     if own is None:
-        yield True, shelf.put(asked.name, Hold(0), 0)
+        yield True, bucket.with_hold(operation.name, HoldState(0), 0)
     else:
-        yield not own.quantity, shelf
+        yield not own.quantity, bucket
 
 
-def _add(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    if asked.plan > shelf.plan:
-        yield True, replace(shelf, available=shelf.available + asked.quantity, plan=asked.plan)
+def _add(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    if operation.plan > bucket.plan:
+        yield True, replace(bucket, available=bucket.available + operation.quantity, plan=operation.plan)
     else:
-        yield True, shelf
+        yield True, bucket
 
 
-def _read(shelf: Shelf, asked: Asked) -> Iterator[_Outcome]:
-    yield shelf, shelf
+def _read(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
+    yield bucket, bucket
 
 
 _VERBS: Mapping[str, Any] = {
     "take": _take,
-    "commit": _sell,
-    "revert_to_hold": _hold_again,
+    "commit": _commit,
+    "revert_to_hold": _revert_to_hold,
     "release": _release,
     "shrink": _shrink,
-    "restock": _give_back,
-    "mark_dead": _mark_dead,
+    "restock": _restock,
+    "mark_dead": _tombstone,
     "add": _add,
     "read": _read,
 }

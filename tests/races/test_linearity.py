@@ -18,122 +18,124 @@ from tests.races.judge import read_buckets
 from tests.races.linearizable import RecordedOperation, is_linearizable
 from tests.races.network import NO_FAULTS, ClientFaultRates, FaultyClient
 from tests.races.recorded import BucketRecorder, History, serialise_bucket, stored_bucket_spec
-from tests.races.rules import REFUSED, Asked, Hold, Shelf, of_shelf
+from tests.races.rules import REFUSED, BucketState, HoldState, Operation, bucket_spec
 
 NOW = 1_800_000_000_000
 SECONDS = NOW // 1000
 HOLD_SECONDS = 8
 THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
 HISTORIES = 4 * ROUNDS
-FAULTS = ClientFaultRates(lost=0.02, unanswered=0.04)
+FAULT_RATES = ClientFaultRates(lost=0.02, unanswered=0.04)
 
 VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "mark_dead", "add")
 
 
-class Actor:
+class RandomCaller:
     """One thread that asks anything of a few holds, which it shares with the others."""
 
     def __init__(self, stock: Stock, layout: Layout, history: History, verbs: tuple[str, ...], seed: str) -> None:
         self._stock, self._layout, self._history = stock, layout, history
         self._verbs, self._random = verbs, Random(seed)
 
-    def play(self) -> None:
+    def run(self) -> None:
         for step in range(STEPS):
             self._step(SECONDS + 2 * step + self._random.randrange(3))
 
     def _step(self, now: int) -> None:
-        some, number = self._random, self._random.randrange(NAMES)
-        verb, has = some.choice(self._verbs), 1 + number % 4
-        order = OrderRef(f"{number if some.random() < 0.9 else 99:09d}", some.randint(1, 3))
-        seen = some.randint(1, has)
-        asked = Asked(
-            verb, hold_id(f"p{number}", "d", 1, has), seen=seen, now=now, until=now + HOLD_SECONDS, order=order,
-            quantity=has if verb == "take" else some.randint(verb != "restock", seen), plan=some.randint(1, 3),
+        random, number = self._random, self._random.randrange(NAMES)
+        verb, has = random.choice(self._verbs), 1 + number % 4
+        order = OrderRef(f"{number if random.random() < 0.9 else 99:09d}", random.randint(1, 3))
+        seen = random.randint(1, has)
+        operation = Operation(
+            verb, hold_id(f"p{number}", "d", 1, has), seen=seen, now=now, expires_at=now + HOLD_SECONDS, order=order,
+            quantity=has if verb == "take" else random.randint(verb != "restock", seen), plan=random.randint(1, 3),
         )  # fmt: skip
         if verb in {"take", "release", "mark_dead", "add"}:
-            asked = replace(asked, order=None, seen=0, quantity=2 if verb == "add" else asked.quantity)
-        self._history.add(asked, partial(self._answer, asked))
+            operation = replace(operation, order=None, seen=0, quantity=2 if verb == "add" else operation.quantity)
+        self._history.add(operation, partial(self._answer, operation))
 
-    def _answer(self, asked: Asked) -> Any:
+    def _answer(self, operation: Operation) -> Any:
         stock, layout = self._stock, self._layout
-        ref = HoldRef(asked.name, 0, max(asked.seen, asked.quantity), asked.until)
-        order = asked.order or OrderRef(f"{0:09d}", 0)
-        match asked.verb:
+        ref = HoldRef(operation.name, 0, max(operation.seen, operation.quantity), operation.expires_at)
+        order = operation.order or OrderRef(f"{0:09d}", 0)
+        match operation.verb:
             case "take":
-                taken = stock.take(layout, asked.name, asked.quantity, asked.until, None, now=asked.now * 1000)
+                taken = stock.take(
+                    layout, operation.name, operation.quantity, operation.expires_at, None, now=operation.now * 1000
+                )
                 if not isinstance(taken, Taken):
                     return REFUSED
                 return taken.hold.quantity, taken.hold.expires_at, taken.committed
             case "commit":
-                return stock.commit(layout, ref, asked.quantity, order)
+                return stock.commit(layout, ref, operation.quantity, order)
             case "revert_to_hold":
-                return stock.revert_to_hold(layout, ref, order, asked.until)
+                return stock.revert_to_hold(layout, ref, order, operation.expires_at)
             case "release":
                 return stock.release(layout, ref)
             case "shrink":
-                return stock.shrink(layout, ref, asked.quantity)
+                return stock.shrink(layout, ref, operation.quantity)
             case "restock":
-                return stock.restock(layout, ref, order, asked.seen, asked.quantity)
+                return stock.restock(layout, ref, order, operation.seen, operation.quantity)
             case "mark_dead":
-                return stock.mark_dead(layout, asked.name)
+                return stock.mark_dead(layout, operation.name)
             case _:
-                stock.add_units(layout, asked.plan, asked.quantity, asked.now * 1000)
+                stock.add_units(layout, operation.plan, operation.quantity, operation.now * 1000)
                 return True
 
 
-def a_run(
-    harness: RaceHarness, drop_id: str, sizes: list[int], verbs: tuple[str, ...], *, apart: bool = False
+def record_run(
+    harness: RaceHarness, drop_id: str, sizes: list[int], verbs: tuple[str, ...], *, reads_then_writes: bool = False
 ) -> tuple[History, BucketRecorder]:
     """A short concurrent run on a drop of its own: the history of its verbs, and those of its buckets."""
-    tables, client = harness.tables("control" if apart else "race"), harness.account.client("dynamodb")
+    tables, client = harness.tables("control" if reads_then_writes else "race"), harness.account.client("dynamodb")
     layout = Layout(drop_id, len(sizes))
     Stock(client, tables.stock, tables.commerce).lay_out(drop_id, sizes, NOW)
-    network = FaultyClient(client, tables.stock, FAULTS, drop_id, reads_then_writes=apart)
+    network = FaultyClient(client, tables.stock, FAULT_RATES, drop_id, reads_then_writes=reads_then_writes)
     recorder, history = BucketRecorder(network, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
     with ThreadPoolExecutor(THREADS) as executor:
-        actors = [Actor(stock, layout, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
-        for one in [executor.submit(actor.play) for actor in actors]:
+        callers = [RandomCaller(stock, layout, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
+        for one in [executor.submit(actor.run) for actor in callers]:
             one.result()
     network.faults = NO_FAULTS
-    history.add(Asked("read"), lambda: _shelf(read_buckets(recorder, tables.stock, layout)[0]))
+    history.add(Operation("read"), lambda: _bucket_state(read_buckets(recorder, tables.stock, layout)[0]))
     return history, recorder
 
 
-def _shelf(bucket: Mapping[str, Any]) -> Shelf:
-    holds = {name: Hold(entry["q"], entry.get("u"), entry.get("o")) for name, entry in bucket["h"].items()}
-    return Shelf(bucket["a"], tuple(sorted(holds.items(), key=lambda one: one[0])), bucket.get("p", 0))
+def _bucket_state(bucket: Mapping[str, Any]) -> BucketState:
+    holds = {name: HoldState(entry["q"], entry.get("u"), entry.get("o")) for name, entry in bucket["h"].items()}
+    return BucketState(bucket["a"], tuple(sorted(holds.items(), key=lambda one: one[0])), bucket.get("p", 0))
 
 
-def verbs_in_order(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
+def check_verbs(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
     """One run on one bucket, its verbs checked; and checked again with answers that were never given."""
-    history, _ = a_run(harness, f"verbs-{number}", [SIZE], VERBS, apart=apart)
+    history, _ = record_run(harness, f"verbs-{number}", [SIZE], VERBS, reads_then_writes=reads_then_writes)
     events = history.events
     found = Counter(histories=1, events=len(events), unanswered=sum(not event.answered for event in events))
-    found["not_linearizable"] += not is_linearizable(events, Shelf(SIZE), of_shelf)
-    if not apart:
+    found["not_linearizable"] += not is_linearizable(events, BucketState(SIZE), bucket_spec)
+    if not reads_then_writes:
         found["forged"] += 1
-        found["forged_and_caught"] += not is_linearizable(_one_unit_more(events), Shelf(SIZE), of_shelf)
+        found["forged_and_caught"] += not is_linearizable(_with_lost_update(events), BucketState(SIZE), bucket_spec)
         sold = [index for index, event in enumerate(events) if isinstance(event.answer, Committed)]
         shrunk = [index for index, event in enumerate(events) if event.operation.verb == "shrink" and event.answer]
-        for what, lies, indexes in (("sales", Gone(), sold), ("shrinks", False, shrunk)):
+        for what, forged_answer, indexes in (("sales", Gone(), sold), ("shrinks", False, shrunk)):
             for index in indexes:
-                lied = [*events[:index], replace(events[index], answer=lies), *events[index + 1 :]]
+                forged_history = [*events[:index], replace(events[index], answer=forged_answer), *events[index + 1 :]]
                 found[f"forged_{what}"] += 1
-                found[f"forged_{what}_caught"] += not is_linearizable(lied, Shelf(SIZE), of_shelf)
+                found[f"forged_{what}_caught"] += not is_linearizable(forged_history, BucketState(SIZE), bucket_spec)
     return found
 
 
-def _one_unit_more(events: list[RecordedOperation]) -> list[RecordedOperation]:
+def _with_lost_update(events: list[RecordedOperation]) -> list[RecordedOperation]:
     """The last reading shows a unit that nobody gave back, as a lost update leaves it. (Plans add units in twos.)"""
     last = events[-1]
     return [*events[:-1], replace(last, answer=replace(last.answer, available=last.answer.available + 1))]
 
 
-def buckets_in_order(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
+def check_buckets(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
     """One run on three buckets, each bucket's reads and writes checked: pointers, fences and strays among them."""
     sizes = [4, 3, 3]
-    _, recorder = a_run(harness, f"buckets-{number}", sizes, VERBS, apart=apart)
+    _, recorder = record_run(harness, f"buckets-{number}", sizes, VERBS, reads_then_writes=reads_then_writes)
     found: Counter[str] = Counter()
     for bucket, size in enumerate(sizes):
         key = f"buckets-{number}#{bucket}"
@@ -144,17 +146,17 @@ def buckets_in_order(harness: RaceHarness, number: int, *, apart: bool = False) 
     return found
 
 
-@pytest.mark.parametrize("checked", [verbs_in_order, buckets_in_order])
+@pytest.mark.parametrize("checked", [check_verbs, check_buckets])
 def test_concurrent_runs_are_as_if_one_after_another(
     harness: RaceHarness, checked: Callable[..., Counter[str]]
 ) -> None:
     figures = sum_figures(checked(harness, number) for number in range(HISTORIES))
-    control = run_control(partial(checked, harness, apart=True))
+    control = run_control(partial(checked, harness, reads_then_writes=True))
     report(f"linearity, {checked.__name__}", harness.engine, figures, control)
     assert figures["not_linearizable"] == 0
     assert figures["forged_and_caught"] == figures["forged"]
     assert 2 * figures["forged_sales_caught"] >= figures["forged_sales"]  # another order may explain a few
-    if checked is verbs_in_order:
+    if checked is check_verbs:
         assert figures["forged_sales"] > 0
         assert (
             ROUNDS < MANY_ROUNDS or figures["forged_shrinks_caught"] > 0
@@ -162,13 +164,13 @@ def test_concurrent_runs_are_as_if_one_after_another(
     assert is_caught(control), "reading, then writing, was not caught"
 
 
-def test_a_shrink_that_only_says_so_is_caught(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shrink_that_writes_nothing_is_caught(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control for shrinking among the other verbs: answered as done, and nothing written."""
     monkeypatch.setattr(verbs, "shrink", lambda store, layout, ref, keep, until: True)
-    assert is_caught(run_control(lambda number: verbs_in_order(harness, 1_000_000 + number)))
+    assert is_caught(run_control(lambda number: check_verbs(harness, 1_000_000 + number)))
 
 
-def test_a_hold_that_shrank_and_lapsed_is_taken_again_as_it_stands(harness: RaceHarness) -> None:
+def test_a_shrunk_and_expired_hold_is_taken_again_with_its_units(harness: RaceHarness) -> None:
     tables, layout = harness.tables("race"), Layout("shrunk", 1)
     stock = Stock(harness.account.client("dynamodb"), tables.stock, tables.commerce)
     stock.lay_out("shrunk", [SIZE], NOW)
@@ -180,7 +182,7 @@ def test_a_hold_that_shrank_and_lapsed_is_taken_again_as_it_stands(harness: Race
     assert again.hold.quantity == 2
 
 
-A = Asked("take", "a", 1, until=SECONDS + 8, now=SECONDS)
+A = Operation("take", "a", 1, expires_at=SECONDS + 8, now=SECONDS)
 B = replace(A, name="b")
 HELD = (1, SECONDS + 8, False)
 
@@ -191,18 +193,18 @@ HELD = (1, SECONDS + 8, False)
         ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, B, REFUSED)], True),
         ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, B, HELD)], False),
         ([RecordedOperation(0, None, A), RecordedOperation(1, 2, B, HELD)], True),
-        ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, Asked("read"), Shelf(1))], True),
-        ([RecordedOperation(0, 1, A, HELD), RecordedOperation(2, 3, Asked("read"), Shelf(1))], False),
+        ([RecordedOperation(0, 3, A, HELD), RecordedOperation(1, 2, Operation("read"), BucketState(1))], True),
+        ([RecordedOperation(0, 1, A, HELD), RecordedOperation(2, 3, Operation("read"), BucketState(1))], False),
         (
             [
                 RecordedOperation(0, None, A),
-                RecordedOperation(1, 2, Asked("read"), Shelf(0, (("a", Hold(1, SECONDS + 8)),))),
+                RecordedOperation(1, 2, Operation("read"), BucketState(0, (("a", HoldState(1, SECONDS + 8)),))),
             ],
             True,
         ),
         (
             [
-                RecordedOperation(0, 1, Asked("read"), Shelf(0, (("a", Hold(1, SECONDS + 8)),))),
+                RecordedOperation(0, 1, Operation("read"), BucketState(0, (("a", HoldState(1, SECONDS + 8)),))),
                 RecordedOperation(2, None, A),
             ],
             False,
@@ -213,4 +215,4 @@ HELD = (1, SECONDS + 8, False)
 def test_the_checker_tells_histories_that_can_be_from_those_that_cannot(
     history: list[RecordedOperation], possible: bool
 ) -> None:
-    assert is_linearizable(history, Shelf(1), of_shelf) == possible
+    assert is_linearizable(history, BucketState(1), bucket_spec) == possible
