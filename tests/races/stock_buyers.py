@@ -14,7 +14,7 @@ from tests.races.clock import RaceClock
 from tests.races.crowd import at_once, send_until_answered
 from tests.races.judge import bucket_counts
 from tests.races.network import RACE_FAULT_RATES
-from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, Played, Process, Race
+from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, ProcessResults, StockRace, StockRaceProcess
 
 STEP_MS: Final = 160
 """So that buyers come back to their holds anywhere between at once and after their end."""
@@ -23,20 +23,20 @@ THREADS: Final = 8
 _MAX_ATTEMPTS: Final = 5
 
 
-class Buyer:
+class StockRaceBuyer:
     """One buyer of a process: one order, one hold at a time."""
 
-    def __init__(self, process: Process, number: int) -> None:
+    def __init__(self, process: StockRaceProcess, number: int) -> None:
         self._process, self._number = process, number
         self._stock, self._layout, self._clock = process.stock, process.race.layout, process.clock
         self._random = Random(f"{process.race.seed}/{number}")
         self._reference, self._wanted = f"{number:09d}", QUANTITIES[number % len(QUANTITIES)]
-        self._may_have = process.told.setdefault(self._reference, {0})
+        self._may_have = process.may_have_by_order.setdefault(self._reference, {0})
 
-    def play(self) -> Iterator[None]:
+    def steps(self) -> Iterator[None]:
         hold: HoldRef | None = None
         for attempt in range(1, _MAX_ATTEMPTS + 1):
-            hold = self._taken(attempt)
+            hold = self._take(attempt)
             if hold is not None:
                 break
             for _ in range(3):  # it comes back in a moment
@@ -44,56 +44,56 @@ class Buyer:
         if hold is not None:
             for _ in range(self._random.choice([0, 1, 2, 4, 6])):
                 yield
-            yield from self._fate(hold)
+            yield from self._continue_with(hold)
 
-    def _taken(self, attempt: int) -> HoldRef | None:
+    def _take(self, attempt: int) -> HoldRef | None:
         process, drop_id, wanted = self._process, self._layout.drop_id, self._wanted
         name = hold_id(f"{drop_id}/{self._number}", drop_id, attempt, wanted)
-        known = send_until_answered(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
+        summary = send_until_answered(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
         copies = self._random.choice([1, 1, 1, 2, 3])
-        answers = at_once(*[process.take(name, wanted, known) for _ in range(copies)])
+        answers = at_once(*[process.take(name, wanted, summary) for _ in range(copies)])
         for answer in answers:
-            process.note(answer)
+            process.count_answer(answer)
         taken = [answer.hold for answer in answers if isinstance(answer, Taken)]
         if copies > 1:
-            self._look_for_doubles(name, taken)
+            self._check_double_holds(name, taken)
         self._wanted = min((answer.quantity for answer in answers if isinstance(answer, Fewer)), default=wanted)
         return taken[0] if taken else None
 
-    def _look_for_doubles(self, name: str, taken: list[HoldRef]) -> None:
+    def _check_double_holds(self, name: str, taken: list[HoldRef]) -> None:
         """All copies of a request are over: its units stand in one bucket, and those who were told, were told of it."""
-        living = {hold.bucket for hold in taken if not self._ended(hold)}
+        living = {hold.bucket for hold in taken if not self._has_expired(hold)}
         twice = bucket_counts(self._process.buckets())[name] > 1 or len(living) > 1
         self._process.figures["double_holds"] += twice
 
-    def _fate(self, hold: HoldRef) -> Iterator[None]:
+    def _continue_with(self, hold: HoldRef) -> Iterator[None]:
         """What becomes of a hold; every other buyer simply buys, some walk away."""
-        fates: list[Callable[[HoldRef], Iterator[None]]] = [
-            *[self._buys] * 5, self._buys_fewer, self._shrinks, self._releases, self._wavers, self._walks_away,
+        choices: list[Callable[[HoldRef], Iterator[None]]] = [
+            *[self._buy] * 5, self._buy_fewer, self._shrink, self._release, self._commit_and_release, self._abandon,
         ]  # fmt: skip
         if self._process.race.undoing:
-            fates += [self._is_declined, self._is_declined, self._returns, self._returns]
-        yield from self._random.choice(fates)(hold)
+            choices += [self._revert_after_decline, self._revert_after_decline, self._restock, self._restock]
+        yield from self._random.choice(choices)(hold)
 
-    def _buys(self, hold: HoldRef) -> Iterator[None]:
-        self._sell(hold, hold.quantity, 1, copies=self._random.choice([1, 1, 2]))
+    def _buy(self, hold: HoldRef) -> Iterator[None]:
+        self._commit(hold, hold.quantity, 1, copies=self._random.choice([1, 1, 2]))
         yield
 
-    def _buys_fewer(self, hold: HoldRef) -> Iterator[None]:
-        self._sell(hold, self._random.randint(1, hold.quantity), 1)
+    def _buy_fewer(self, hold: HoldRef) -> Iterator[None]:
+        self._commit(hold, self._random.randint(1, hold.quantity), 1)
         yield
 
-    def _shrinks(self, hold: HoldRef) -> Iterator[None]:
+    def _shrink(self, hold: HoldRef) -> Iterator[None]:
         keep = self._random.randint(1, hold.quantity)
         shrunk = send_until_answered(lambda: self._stock.shrink(self._layout, hold, keep))
         yield
-        self._sell(replace(hold, quantity=keep) if shrunk else hold, keep, 1)
+        self._commit(replace(hold, quantity=keep) if shrunk else hold, keep, 1)
 
-    def _releases(self, hold: HoldRef) -> Iterator[None]:
+    def _release(self, hold: HoldRef) -> Iterator[None]:
         at_once(*[lambda: self._stock.release(self._layout, hold)] * self._random.choice([1, 2]))
         yield
 
-    def _wavers(self, hold: HoldRef) -> Iterator[None]:
+    def _commit_and_release(self, hold: HoldRef) -> Iterator[None]:
         """Sell and release at the same moment: one of them wins."""
         self._may_have.add(hold.quantity)
         sold, released = at_once(
@@ -101,38 +101,38 @@ class Buyer:
             partial(self._stock.release, self._layout, hold),
         )
         if sold == Committed(hold.quantity):
-            self._was_told(hold.quantity)
+            self._set_may_have(hold.quantity)
         elif sold is not None and released is not None:
-            self._was_told(0)
+            self._set_may_have(0)
         yield
 
-    def _walks_away(self, hold: HoldRef) -> Iterator[None]:
+    def _abandon(self, hold: HoldRef) -> Iterator[None]:
         yield
 
-    def _is_declined(self, hold: HoldRef) -> Iterator[None]:
+    def _revert_after_decline(self, hold: HoldRef) -> Iterator[None]:
         """Sold, then held again (perhaps both at the same moment), then sold at the next epoch, or left to lapse."""
-        order, until = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
+        order, expires_at = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
         sell = partial(self._stock.commit, self._layout, hold, hold.quantity, order)
-        again = partial(self._stock.revert_to_hold, self._layout, hold, order, until)
+        again = partial(self._stock.revert_to_hold, self._layout, hold, order, expires_at)
         if self._random.random() < 0.5:
             self._may_have.add(hold.quantity)
             answers: list[object] = [*at_once(sell, again)]
         else:
-            self._sell(hold, hold.quantity, 1)
+            self._commit(hold, hold.quantity, 1)
             yield
             self._may_have.add(0)
             answers = [*at_once(again)]
             if answers == [Gone()] and self._may_have == {hold.quantity}:
                 self._process.figures["early_losses"] += 1
-        if RevertedToHold(until) in answers and None not in answers:
-            self._was_told(0)
+        if RevertedToHold(expires_at) in answers and None not in answers:
+            self._set_may_have(0)
         yield
-        if RevertedToHold(until) in answers and self._random.random() < 0.6:
-            self._sell(replace(hold, expires_at=until), hold.quantity, 2)
+        if RevertedToHold(expires_at) in answers and self._random.random() < 0.6:
+            self._commit(replace(hold, expires_at=expires_at), hold.quantity, 2)
 
-    def _returns(self, hold: HoldRef) -> Iterator[None]:
+    def _restock(self, hold: HoldRef) -> Iterator[None]:
         """Bought, then some or all of it given back, perhaps asked twice at once."""
-        self._sell(hold, hold.quantity, 1)
+        self._commit(hold, hold.quantity, 1)
         yield
         if self._may_have != {hold.quantity}:
             return
@@ -142,34 +142,34 @@ class Buyer:
         give_back = partial(self._stock.restock, self._layout, hold, order, hold.quantity, left)
         answers = at_once(*[give_back] * self._random.choice([1, 2]))
         if True in answers:
-            self._was_told(left)
+            self._set_may_have(left)
         elif False in answers:
             self._process.figures["early_losses"] += 1
 
-    def _sell(self, hold: HoldRef, keep: int, epoch: int, *, copies: int = 1) -> None:
+    def _commit(self, hold: HoldRef, keep: int, epoch: int, *, copies: int = 1) -> None:
         self._may_have.add(keep)
         sell = partial(self._stock.commit, self._layout, hold, keep, OrderRef(self._reference, epoch))
         answers = at_once(*[sell] * copies)
         if Committed(keep) in answers:
-            self._was_told(keep)
+            self._set_may_have(keep)
         elif None not in answers:
-            self._was_told(0)
+            self._set_may_have(0)
             self._process.figures["gone"] += 1
-            self._process.figures["early_losses"] += not self._ended(hold)
+            self._process.figures["early_losses"] += not self._has_expired(hold)
 
-    def _was_told(self, units: int) -> None:
+    def _set_may_have(self, units: int) -> None:
         self._may_have.clear()
         self._may_have.add(units)
 
-    def _ended(self, hold: HoldRef) -> bool:
+    def _has_expired(self, hold: HoldRef) -> bool:
         """Whether anybody may have taken the hold's units over by now."""
         return self._clock.now() > hold.expires_at * 1000
 
 
-def run(race: Race, clock: RaceClock, part: int, parts: int) -> Played:
+def run_share(race: StockRace, clock: RaceClock, part: int, parts: int) -> ProcessResults:
     """One process's share of the buyers, to their ends."""
-    process = Process(race, clock, str(part), RACE_FAULT_RATES)
-    buyers = [Buyer(process, number).play() for number in range(part, race.buyers, parts)]
+    process = StockRaceProcess(race, clock, str(part), RACE_FAULT_RATES)
+    buyers = [StockRaceBuyer(process, number).steps() for number in range(part, race.buyers, parts)]
     errors = crowd.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
     process.figures["errors"] += len(errors)
-    return process.outcome()
+    return process.collect_results()

@@ -43,7 +43,7 @@ NOW: Final = 1_800_000_000_000
 HOLD_SECONDS: Final = 10
 QUANTITIES: Final = (1, 1, 1, 2, 2, 3, 4, 5)
 LATE: Final = "late"
-A_MOMENT: Final = 100
+SUMMARY_CLOCK_LEAD_MS: Final = 100
 """By so much, in milliseconds, a summary's instant may run ahead: each that is made anew is later by one at least."""
 
 MAX_REFUSALS: Final = 12
@@ -51,7 +51,7 @@ MAX_REFUSALS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class StockRace:
     """One drop and those who want it. ``undoing``: sales are also held again and returned.
 
     The controls: ``apart`` reads, decides, then writes. ``hasty`` tells "sold out" where all is held.
@@ -65,8 +65,8 @@ class Race:
     buyers: int
     seed: str
     undoing: bool = False
-    apart: bool = False
-    hasty: bool = False
+    reads_then_writes: bool = False
+    says_sold_out_when_held: bool = False
 
     @property
     def units(self) -> int:
@@ -78,62 +78,64 @@ class Race:
 
 
 @dataclass
-class Played:
+class ProcessResults:
     """What one process can tell of a race. ``told``: units that each order may have."""
 
     figures: Counter[str] = field(default_factory=Counter)
-    told: dict[str, set[int]] = field(default_factory=dict)
+    may_have_by_order: dict[str, set[int]] = field(default_factory=dict)
     sold_out: list[SoldOutAnswer] = field(default_factory=list)
     writes: list[BucketWrite] = field(default_factory=list)
 
 
 @dataclass
-class Process:
+class StockRaceProcess:
     """What one process of a race has: a client and a memory of its own."""
 
-    race: Race
+    race: StockRace
     clock: RaceClock
     name: str
     faults: ClientFaultRates
-    played: Played = field(default_factory=Played)
+    results: ProcessResults = field(default_factory=ProcessResults)
 
     def __post_init__(self) -> None:
         race = self.race
         self.client = client_of(race.account)
         seed = f"{race.seed}/{self.name}"
-        self.network = FaultyClient(self.client, race.stock_table, self.faults, seed, reads_then_writes=race.apart)
-        self.stock = Stock(self.network, race.stock_table, race.commerce_table)  # type: ignore[arg-type]
-        self.figures, self.told = self.played.figures, self.played.told
+        self.faulty_client = FaultyClient(
+            self.client, race.stock_table, self.faults, seed, reads_then_writes=race.reads_then_writes
+        )
+        self.stock = Stock(self.faulty_client, race.stock_table, race.commerce_table)  # type: ignore[arg-type]
+        self.figures, self.may_have_by_order = self.results.figures, self.results.may_have_by_order
         self._moments: list[tuple[Instant, int]] = []
 
     def buckets(self) -> list[Any]:
         return read_buckets(self.client, self.race.stock_table, self.race.layout)
 
-    def take(self, name: str, quantity: int, known: Summary | None) -> Callable[[], TakeResult]:
+    def take(self, name: str, quantity: int, first_summary: Summary | None) -> Callable[[], TakeResult]:
         """A request for units. Sent again, it no longer claims to be a first try."""
-        first = [known]
+        first = [first_summary]
 
         def send() -> TakeResult:
             summary, called = first.pop() if first else None, monotonic_ns()
             with self.clock.request() as now:
                 self._moments.append((now, called))
-                until = now // 1000 + HOLD_SECONDS
-                answer = self.stock.take(self.race.layout, name, quantity, until, summary, now=now)
-                if self.race.hasty and isinstance(answer, AllHeld):
+                expires_at = now // 1000 + HOLD_SECONDS
+                answer = self.stock.take(self.race.layout, name, quantity, expires_at, summary, now=now)
+                if self.race.says_sold_out_when_held and isinstance(answer, AllHeld):
                     answer = SoldOut()
             if isinstance(answer, SoldOut):
                 known = now if summary is None or not summary.sold_out else summary.as_of
-                since = self._surely_before(min(known, now - MAX_SUMMARY_AGE) - A_MOMENT)
-                self.played.sold_out.append(SoldOutAnswer(since, monotonic_ns()))
+                since = self._latest_moment_before(min(known, now - MAX_SUMMARY_AGE) - SUMMARY_CLOCK_LEAD_MS)
+                self.results.sold_out.append(SoldOutAnswer(since, monotonic_ns()))
             return answer
 
         return send
 
-    def _surely_before(self, instant: Instant) -> float:
+    def _latest_moment_before(self, instant: Instant) -> float:
         """When the clock of the race had not come to ``instant`` yet, as far as this process knows."""
         return max((at for now, at in list(self._moments) if now < instant), default=-inf)
 
-    def note(self, answer: TakeResult | None) -> None:
+    def count_answer(self, answer: TakeResult | None) -> None:
         """Count an answer; a "sold out" is also looked into at once, where no sale is undone any more."""
         if isinstance(answer, Taken):
             self.figures["takes"] += 1
@@ -144,9 +146,9 @@ class Process:
         if isinstance(answer, SoldOut) and (self.name == LATE or not self.race.undoing):
             self.figures["false_sold_out"] += sold_by_order(self.buckets()).total() < self.race.units
 
-    def outcome(self) -> Played:
-        figures = self.figures + self.network.figures
-        return replace(self.played, figures=figures, writes=self.network.writes)
+    def collect_results(self) -> ProcessResults:
+        figures = self.figures + self.faulty_client.figures
+        return replace(self.results, figures=figures, writes=self.faulty_client.writes)
 
 
 @cache
@@ -155,18 +157,18 @@ def client_of(account: EngineAccount) -> Any:
     return account.client("dynamodb")
 
 
-def lay_out(race: Race) -> None:
+def create_race_buckets(race: StockRace) -> None:
     """The drop's buckets, before anybody comes."""
     stock = Stock(client_of(race.account), race.stock_table, race.commerce_table)
     stock.lay_out(race.drop_id, race.sizes, NOW)
 
 
-def finish(race: Race, clock: RaceClock, shares: Sequence[Played] = ()) -> Counter[str]:
+def finish_race(race: StockRace, clock: RaceClock, shares: Sequence[ProcessResults] = ()) -> Counter[str]:
     """All holds have lapsed: late buyers come until they are told that it is sold out; then the books are opened."""
-    process = Process(race, clock, LATE, NO_FAULTS)
-    told = process.told
+    process = StockRaceProcess(race, clock, LATE, NO_FAULTS)
+    may_have_by_order = process.may_have_by_order
     for share in shares:
-        told |= share.told
+        may_have_by_order |= share.may_have_by_order
     clock.advance(1_000 * HOLD_SECONDS * 20)
     random, wanted, refused = Random(race.seed), 1, 0
     for late in range(20 * race.units):
@@ -175,7 +177,7 @@ def finish(race: Race, clock: RaceClock, shares: Sequence[Played] = ()) -> Count
         wanted = wanted or random.choice(QUANTITIES)
         hold = hold_id(f"{race.drop_id}/late/{late}", race.drop_id, 1, wanted)
         answer = send_until_answered(process.take(hold, wanted, None))
-        process.note(answer)
+        process.count_answer(answer)
         wanted = 0
         match answer:
             case SoldOut():
@@ -189,13 +191,13 @@ def finish(race: Race, clock: RaceClock, shares: Sequence[Played] = ()) -> Count
                 refused = 0
                 order = OrderRef(f"L{late:08d}", 1)
                 sold = send_until_answered(partial(process.stock.commit, race.layout, taken, taken.quantity, order))
-                process.told[order.order_ref] = {sold.quantity if isinstance(sold, Committed) else 0}
-    played = [*shares, process.outcome()]
-    writes = [write for one in played for write in one.writes]
-    answers = [answer for one in played for answer in one.sold_out]
-    found = check_final_stock(process.buckets(), race.units, told)
+                process.may_have_by_order[order.order_ref] = {sold.quantity if isinstance(sold, Committed) else 0}
+    results = [*shares, process.collect_results()]
+    writes = [write for one in results for write in one.writes]
+    answers = [answer for one in results for answer in one.sold_out]
+    found = check_final_stock(process.buckets(), race.units, may_have_by_order)
     found["sold_out_told"] += len(answers)
     found["false_sold_out"] += count_false_answers(
         answers, writes, buckets=[f"{race.drop_id}#{n}" for n in range(len(race.sizes))]
     )
-    return sum((one.figures for one in played), found)
+    return sum((one.figures for one in results), found)

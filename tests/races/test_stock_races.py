@@ -17,7 +17,7 @@ from tests.races.arena import MANY_ROUNDS, RaceHarness, is_caught, report, run_c
 from tests.races.judge import violations_in
 from tests.races.network import NO_FAULTS
 from tests.races.sold_out import BucketWrite, SoldOutAnswer, count_false_answers
-from tests.races.stock_race import NOW, Process, Race
+from tests.races.stock_race import NOW, StockRace, StockRaceProcess
 
 pytestmark = pytest.mark.engine
 
@@ -31,10 +31,12 @@ def a_round(
     """One race for a drop of its own, from its laying out to its last unit."""
     tables = harness.tables("control" if apart else "race")
     drop_id = f"drop-{'undoing' if undoing else 'final'}{'-hasty' if hasty else ''}-{number}"
-    race = Race(harness.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart, hasty)
-    stock_race.lay_out(race)
-    shares = harness.run_in_processes(stock_buyers.run, race, NOW)
-    return stock_race.finish(race, harness.clock, shares) + Counter(units=race.units, buyers=BUYERS)
+    race = StockRace(
+        harness.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart, hasty
+    )
+    stock_race.create_race_buckets(race)
+    shares = harness.run_in_processes(stock_buyers.run_share, race, NOW)
+    return stock_race.finish_race(race, harness.clock, shares) + Counter(units=race.units, buyers=BUYERS)
 
 
 @pytest.mark.parametrize("undoing", [False, True], ids=["final", "undoing"])
@@ -79,13 +81,13 @@ def test_late_buyers_get_what_was_left_lying(
     harness: RaceHarness, monkeypatch: pytest.MonkeyPatch, lapse: bool
 ) -> None:
     tables, drop_id = harness.tables("race"), f"left-{lapse}"
-    race = Race(harness.account, tables.stock, tables.commerce, drop_id, SIZES, 0, drop_id)
-    stock_race.lay_out(race)
+    race = StockRace(harness.account, tables.stock, tables.commerce, drop_id, SIZES, 0, drop_id)
+    stock_race.create_race_buckets(race)
     harness.clock.reset(NOW)
-    process = Process(race, harness.clock, "left", NO_FAULTS)
+    process = StockRaceProcess(race, harness.clock, "left", NO_FAULTS)
     assert isinstance(process.take(hold_id("p", drop_id, 1, 3), 3, None)(), Taken)
     if not lapse:
         monkeypatch.setattr(Entry, "is_expired", lambda self, now: False)
-    found = stock_race.finish(race, harness.clock)
+    found = stock_race.finish_race(race, harness.clock)
     assert found["undersold"] == (0 if lapse else 3)
     assert found["sold"] == race.units - found["undersold"]
