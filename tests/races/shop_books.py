@@ -12,50 +12,52 @@ from tests.races.clock import RaceClock
 from tests.races.crowd import send_until_answered
 from tests.races.judge import check_final_stock, read_buckets
 from tests.races.network import NO_FAULTS
-from tests.races.shop_buyers import Buyer
-from tests.races.shop_race import Process, Race
+from tests.races.shop_buyers import ShopRaceBuyer
+from tests.races.shop_race import ShopRace, ShopRaceProcess
 from tests.races.stock_race import MAX_REFUSALS, QUANTITIES, client_of
 
 
-def finish(race: Race, clock: RaceClock, told_paid: set[str]) -> Counter[str]:
+def finish_race(race: ShopRace, clock: RaceClock, answered_paid: set[str]) -> Counter[str]:
     """Deliver what is left as the platform would, let all holds lapse, let late buyers come, then open the books."""
-    process = Process(race, clock, "late", NO_FAULTS)
-    _settle(process)
+    process = ShopRaceProcess(race, clock, "late", NO_FAULTS)
+    _redeliver(process)
     clock.advance(1_000_000)
     for drop_id, sizes in race.drops:  # the stream of the stock table does it within a second of quiet
         process.checkout.stock.refresh(Layout(drop_id, len(sizes)), clock.now())
-    if not race.wanted:
+    if not race.wanted_quantities:
         for drop_id, sizes in race.drops:
             _sell_the_rest(process, drop_id, sum(sizes))
     purchases = {purchase.id: purchase for purchase in _purchases(process)}
-    found = process.outcome()[0]
+    found = process.collect_results()[0]
     for purchase in purchases.values():
         found["money"] += not _money_is_right(process, purchase)
         found[f"purchases_{purchase.state}"] += 1
     found["lost_sales"] += sum(
-        purchases[purchase_id].state is not PurchaseState.PAID for purchase_id in told_paid if purchase_id in purchases
+        purchases[purchase_id].state is not PurchaseState.PAID
+        for purchase_id in answered_paid
+        if purchase_id in purchases
     )
-    found["lost_sales"] += len(told_paid - purchases.keys())
+    found["lost_sales"] += len(answered_paid - purchases.keys())
     for drop_id, sizes in race.drops:
-        told = {purchase.order_ref: {_sold(purchase, drop_id)} for purchase in purchases.values()}
+        may_have_by_order = {purchase.order_ref: {_sold_units(purchase, drop_id)} for purchase in purchases.values()}
         buckets = read_buckets(client_of(race.account), race.stock_table, Layout(drop_id, len(sizes)))
-        found.update(check_final_stock(buckets, sum(sizes), told))
-    if race.wanted:
-        got = Counter(_sold(purchase, race.drops[0][0]) for purchase in purchases.values())
-        found["refused_for_good"] += (Counter(race.wanted) - got).total()
+        found.update(check_final_stock(buckets, sum(sizes), may_have_by_order))
+    if race.wanted_quantities:
+        got = Counter(_sold_units(purchase, race.drops[0][0]) for purchase in purchases.values())
+        found["refused_for_good"] += (Counter(race.wanted_quantities) - got).total()
     return found
 
 
-def _purchases(process: Process) -> list[Purchase]:
-    return [one for one in process.checkout.purchases.scan() if _is_ours(process.race, one)]
+def _purchases(process: ShopRaceProcess) -> list[Purchase]:
+    return [one for one in process.checkout.purchases.scan() if _is_of_race(process.race, one)]
 
 
-def _is_ours(race: Race, purchase: Purchase) -> bool:
+def _is_of_race(race: ShopRace, purchase: Purchase) -> bool:
     drops = {drop_id for drop_id, _ in race.drops}
     return any(line.drop_id in drops for line in purchase.lines)
 
 
-def _settle(process: Process) -> None:
+def _redeliver(process: ShopRaceProcess) -> None:
     """Redeliver every message and repair, with nothing failing any more, until every attempt has ended."""
     checkout, clock = process.checkout, process.clock
     for _ in range(4):
@@ -66,15 +68,15 @@ def _settle(process: Process) -> None:
         checkout.recover_orders(lambda purchase_id, attempt: None, clock.now())
 
 
-def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
+def _sell_the_rest(process: ShopRaceProcess, drop_id: str, units: int) -> None:
     """Late buyers of one drop, one after another, until they are told that it is sold out."""
     random, refused = Random(f"{process.race.seed}/{drop_id}"), 0
     for late in range(20 * units):
         if refused == MAX_REFUSALS:
             return
-        buyer = Buyer(process, 1_000_000 + late)
-        wishes = {drop_id: random.choice(QUANTITIES)}
-        (answer,) = buyer.create(f"late-{drop_id}-{late}", wishes)
+        buyer = ShopRaceBuyer(process, 1_000_000 + late)
+        quantities = {drop_id: random.choice(QUANTITIES)}
+        (answer,) = buyer.create(f"late-{drop_id}-{late}", quantities)
         if isinstance(answer, NoPurchase):
             if answer.messages[0].code == "out_of_stock":
                 return
@@ -86,7 +88,7 @@ def _sell_the_rest(process: Process, drop_id: str, units: int) -> None:
             buyer.capture()
 
 
-def _sold(purchase: Purchase, drop_id: str) -> int:
+def _sold_units(purchase: Purchase, drop_id: str) -> int:
     """Units of a drop that a purchase has: paid for, less those that a refund gave back to stock."""
     if purchase.state is not PurchaseState.PAID:
         return 0
@@ -95,11 +97,11 @@ def _sold(purchase: Purchase, drop_id: str) -> int:
     return sum(lines.values()) - sum(part.quantity for part in returned)
 
 
-def _money_is_right(process: Process, purchase: Purchase) -> bool:
+def _money_is_right(process: ShopRaceProcess, purchase: Purchase) -> bool:
     """Paid: captured by its last attempt alone. Not paid: by none. Nothing reserved, no attempt unended."""
     captured = []
     for attempt in range(1, purchase.attempt + 1):
-        found = process.bank.find(purchase.id, attempt, now=process.clock.now())
+        found = process.gateway.find(purchase.id, attempt, now=process.clock.now())
         if isinstance(found, Authorised):
             return False
         if isinstance(found, Captured):

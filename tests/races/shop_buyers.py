@@ -13,7 +13,7 @@ from tests.races import crowd
 from tests.races.clock import RaceClock
 from tests.races.crowd import at_once
 from tests.races.network import RACE_FAULT_RATES, ProcessDied
-from tests.races.shop_race import CALLER, Process, Race
+from tests.races.shop_race import CALLER, ShopRace, ShopRaceProcess
 from tests.races.stock_race import QUANTITIES
 
 STEP_MS: Final = 300
@@ -21,10 +21,10 @@ THREADS: Final = 6
 TOKENS: Final = ("ok", "ok", "ok", "declined", "timeout", "capture_timeout", "captured_late", "capture_refused")
 
 
-class Buyer:
+class ShopRaceBuyer:
     """One buyer with one purchase."""
 
-    def __init__(self, process: Process, number: int) -> None:
+    def __init__(self, process: ShopRaceProcess, number: int) -> None:
         self._process, self._checkout, self._number = process, process.checkout, number
         self._random = Random(f"{process.race.seed}/{number}")
         self._keys = 0
@@ -40,20 +40,20 @@ class Buyer:
         for answer in answers:
             if isinstance(answer, CheckoutResult):
                 self._purchase_id = answer.purchase.id
-                self._process.note(answer.purchase)
+                self._process.record_answer(answer.purchase)
         return answers
 
-    def create(self, key: str, wishes: dict[str, int], copies: int = 1) -> list[object]:
-        change = self._process.change(key, wishes)
+    def create(self, key: str, quantities: dict[str, int], copies: int = 1) -> list[object]:
+        change = self._process.change(key, quantities)
         return self.send(*[self._process.request(self._checkout.create, change)] * copies)
 
-    def _update(self, wishes: dict[str, int]) -> Callable[[], object]:
-        change = self._process.change(self._key(), wishes)
+    def _update(self, quantities: dict[str, int]) -> Callable[[], object]:
+        change = self._process.change(self._key(), quantities)
         return self._process.request(self._checkout.update, self._purchase_id, change)
 
     def complete(self, token: str) -> Callable[[], object]:
-        wish = CompleteRequest(CALLER, self._key(), token, "sandbox", "i", "card", token)
-        return self._process.request(self._checkout.complete, self._purchase_id, wish)
+        request = CompleteRequest(CALLER, self._key(), token, "sandbox", "i", "card", token)
+        return self._process.request(self._checkout.complete, self._purchase_id, request)
 
     def _cancel(self) -> Callable[[], object]:
         key = self._key()
@@ -71,40 +71,40 @@ class Buyer:
             at_once(*[work] * self._random.choice([1, 1, 2]))
 
 
-class _Restless(Buyer):
+class _RestlessBuyer(ShopRaceBuyer):
     """Does all that a buyer may do, much of it twice or at the wrong moment."""
 
-    def play(self) -> Iterator[None]:
-        some, key = self._random, self._key()
+    def steps(self) -> Iterator[None]:
+        random, key = self._random, self._key()
         drops = [drop_id for drop_id, _ in self._process.race.drops]
-        chosen = some.sample(drops, some.choice([1, 1, len(drops)]))
-        wishes = {drop_id: some.choice(QUANTITIES) for drop_id in chosen}
+        chosen = random.sample(drops, random.choice([1, 1, len(drops)]))
+        quantities = {drop_id: random.choice(QUANTITIES) for drop_id in chosen}
         for _ in range(4):
-            answers = self.create(key, wishes, copies=some.choice([1, 1, 2]))
-            self._note(answers)
+            answers = self.create(key, quantities, copies=random.choice([1, 1, 2]))
+            self._count_create_answers(answers)
             yield
             if self._purchase_id:
                 break
             yield
         if not self._purchase_id:
             return
-        if some.random() < 0.7:
-            self.send(*self._tangle(wishes))
+        if random.random() < 0.7:
+            self.send(*self._contradicting_requests(quantities))
             yield
             self.capture()
-        for _ in range(some.choice([0, 2, 5])):
+        for _ in range(random.choice([0, 2, 5])):
             yield
         for _ in range(3):
-            self.send(*[self.complete(some.choice(TOKENS))] * some.choice([1, 2]))
+            self.send(*[self.complete(random.choice(TOKENS))] * random.choice([1, 2]))
             yield
             self.capture()
             yield
         purchase = self._find()
-        if purchase is not None and purchase.state is PurchaseState.PAID and some.random() < 0.3:
-            at_once(*[self._refund(purchase)] * some.choice([1, 2]))
+        if purchase is not None and purchase.state is PurchaseState.PAID and random.random() < 0.3:
+            at_once(*[self._refund(purchase)] * random.choice([1, 2]))
             self._process.figures["refunds"] += 1
 
-    def _note(self, answers: list[object]) -> None:
+    def _count_create_answers(self, answers: list[object]) -> None:
         created = {answer.purchase.id for answer in answers if isinstance(answer, CheckoutResult)}
         self._process.figures["double_holds"] += len(created) > 1
         self._process.figures["replays"] += sum(isinstance(answer, CheckoutResult) for answer in answers) > 1
@@ -112,13 +112,13 @@ class _Restless(Buyer):
         for answer in refused:
             self._process.figures[f"refused_{answer.messages[0].code}"] += 1
 
-    def _tangle(self, wishes: dict[str, int]) -> list[Callable[[], object]]:
+    def _contradicting_requests(self, quantities: dict[str, int]) -> list[Callable[[], object]]:
         """Requests that contradict one another."""
-        other = {drop_id: self._random.choice(QUANTITIES) for drop_id in wishes}
+        other = {drop_id: self._random.choice(QUANTITIES) for drop_id in quantities}
         update, complete = self._update(other), self.complete("ok")
         return self._random.choice(
             [
-                [update, self._update(wishes)],
+                [update, self._update(quantities)],
                 [update, update],
                 [update, complete],
                 [update, complete, complete],
@@ -136,41 +136,41 @@ class _Restless(Buyer):
         return self._process.request(checkout.refund, self._purchase_id, RefundRequest(key, key, lines, True, "ann"))
 
 
-class _Patient(Buyer):
+class _PatientBuyer(ShopRaceBuyer):
     """Wants so many and comes back until it has them, whatever is lost or dies; pays with two cards at once."""
 
-    def play(self) -> Iterator[None]:
+    def steps(self) -> Iterator[None]:
         ((drop_id, _),) = self._process.race.drops
-        wishes, key = {drop_id: self._process.race.wanted[self._number]}, self._key()
+        quantities, key = {drop_id: self._process.race.wanted_quantities[self._number]}, self._key()
         for _ in range(100):
-            purchase = self._found()
+            purchase = self._find_if_created()
             if purchase is None:
-                self._surviving(lambda: self.create(key, wishes))
+                self._survive_death(lambda: self.create(key, quantities))
             elif purchase.state is PurchaseState.PLACED:
-                self._surviving(self.capture)
+                self._survive_death(self.capture)
             elif purchase.state is PurchaseState.PAID:
                 return
-            elif [line.quantity for line in purchase.lines] == [*wishes.values()]:
-                self._surviving(lambda: self.send(self.complete("ok"), self.complete("ok")))
+            elif [line.quantity for line in purchase.lines] == [*quantities.values()]:
+                self._survive_death(lambda: self.send(self.complete("ok"), self.complete("ok")))
             else:
-                self._surviving(lambda: self.send(self._update(wishes)))
+                self._survive_death(lambda: self.send(self._update(quantities)))
             yield
 
-    def _found(self) -> Purchase | None:
+    def _find_if_created(self) -> Purchase | None:
         return self._find() if self._purchase_id else None
 
-    def _surviving(self, step: Callable[[], object]) -> None:
+    def _survive_death(self, step: Callable[[], object]) -> None:
         try:
             step()
         except ProcessDied:
             self._process.figures["deaths"] += 1
 
 
-def run(race: Race, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], set[str]]:
+def run_share(race: ShopRace, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], set[str]]:
     """One process's share of the buyers, to their ends."""
-    process = Process(race, clock, str(part), RACE_FAULT_RATES)
-    kind = _Patient if race.wanted else _Restless
-    buyers = [kind(process, number).play() for number in range(part, race.buyers, parts)]
+    process = ShopRaceProcess(race, clock, str(part), RACE_FAULT_RATES)
+    kind = _PatientBuyer if race.wanted_quantities else _RestlessBuyer
+    buyers = [kind(process, number).steps() for number in range(part, race.buyers, parts)]
     errors = crowd.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
     process.figures["errors"] += len(errors)
-    return process.outcome()
+    return process.collect_results()

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class ShopRace:
     """Drops by id with their buckets' sizes, and buyers. ``wanted``: what each of patient buyers must get, if they are.
 
     ``apart``: the control.
@@ -56,8 +56,8 @@ class Race:
     drops: tuple[tuple[str, tuple[int, ...]], ...]
     buyers: int
     seed: str
-    wanted: tuple[int, ...] = ()
-    apart: bool = False
+    wanted_quantities: tuple[int, ...] = ()
+    reads_then_writes: bool = False
 
     @property
     def units(self) -> int:
@@ -65,30 +65,30 @@ class Race:
 
 
 @dataclass
-class Process:
+class ShopRaceProcess:
     """What one process of a race has: a client and rooms of its own, and what its buyers were told."""
 
-    race: Race
+    race: ShopRace
     clock: RaceClock
     name: str
     faults: ClientFaultRates
     figures: Counter[str] = field(default_factory=Counter)
-    told_paid: set[str] = field(default_factory=set)
+    answered_paid: set[str] = field(default_factory=set)
     versions: dict[tuple[str, int], Purchase] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         race = self.race
         client: Any = client_of(race.account)
-        self.network = FaultyClient(
-            client, race.stock_table, self.faults, f"{race.seed}/{self.name}", reads_then_writes=race.apart
+        self.faulty_client = FaultyClient(
+            client, race.stock_table, self.faults, f"{race.seed}/{self.name}", reads_then_writes=race.reads_then_writes
         )
-        dynamodb: Any = self.network
+        dynamodb: Any = self.faulty_client
         stock = Stock(dynamodb, race.stock_table, race.commerce_table)
         shows = Shows(dynamodb, race.commerce_table, stock, 30)
         purchases = PurchaseStore(dynamodb, race.commerce_table)
-        self.bank = SandboxGateway(dynamodb, race.sandbox_table)
+        self.gateway = SandboxGateway(dynamodb, race.sandbox_table)
         discounts = Discounts(dynamodb, race.commerce_table, stock)
-        self.checkout = Checkout(purchases, shows, stock, self.bank, DEFAULT_MARKETS, discounts, race.seed.encode())
+        self.checkout = Checkout(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, race.seed.encode())
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:
         """A call that takes the instant as its last argument; that it contradicts what is, is an answer."""
@@ -102,25 +102,28 @@ class Process:
 
         return send
 
-    def change(self, key: str, wishes: dict[str, int]) -> PurchaseRequest:
+    def change(self, key: str, quantities: dict[str, int]) -> PurchaseRequest:
         return PurchaseRequest(
-            CALLER, key, f"{key} {wishes}", tuple(LineRequest(drop_id, units) for drop_id, units in wishes.items()),
+            CALLER,
+            key,
+            f"{key} {quantities}",
+            tuple(LineRequest(drop_id, units) for drop_id, units in quantities.items()),
             buyer=Buyer(email="a@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
-        )  # fmt: skip
+        )
 
-    def note(self, purchase: Purchase) -> None:
+    def record_answer(self, purchase: Purchase) -> None:
         """What a buyer was told: of one version always the same, and paid remains paid."""
         same = self.versions.setdefault((purchase.id, purchase.version), purchase) == purchase
         self.figures["forked"] += not same
         if purchase.state is PurchaseState.PAID:
-            self.told_paid.add(purchase.id)
+            self.answered_paid.add(purchase.id)
 
-    def outcome(self) -> tuple[Counter[str], set[str]]:
-        return self.figures + self.network.figures, self.told_paid
+    def collect_results(self) -> tuple[Counter[str], set[str]]:
+        return self.figures + self.faulty_client.figures, self.answered_paid
 
 
-def lay_out(race: Race) -> None:
+def put_drops(race: ShopRace) -> None:
     """The drops, open, and their buckets."""
     client = client_of(race.account)
     stock = Stock(client, race.stock_table, race.commerce_table)

@@ -9,7 +9,7 @@ import pytest
 from tests.races import shop_books, shop_buyers, shop_race
 from tests.races.arena import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds, sum_figures
 from tests.races.judge import violations_in
-from tests.races.shop_race import NOW, Race, shares_of
+from tests.races.shop_race import NOW, ShopRace, shares_of
 
 pytestmark = pytest.mark.engine
 
@@ -18,13 +18,13 @@ MUGS, CUPS = (3, 3, 2), (2, 2)
 EXACTLY = (11, 9)
 
 
-def raced(harness: RaceHarness, race: Race) -> Counter[str]:
-    shop_race.lay_out(race)
-    shares = harness.run_in_processes(shop_buyers.run, race, NOW)
+def raced(harness: RaceHarness, race: ShopRace) -> Counter[str]:
+    shop_race.put_drops(race)
+    shares = harness.run_in_processes(shop_buyers.run_share, race, NOW)
     told_paid = {purchase_id for _, share in shares for purchase_id in share}
     played = [figures for figures, _ in shares]
     return sum_figures(
-        [*played, shop_books.finish(race, harness.clock, told_paid), Counter(units=race.units, buyers=race.buyers)]
+        [*played, shop_books.finish_race(race, harness.clock, told_paid), Counter(units=race.units, buyers=race.buyers)]
     )
 
 
@@ -34,7 +34,7 @@ def restless(harness: RaceHarness, number: int, *, apart: bool = False) -> Count
     drops = ((f"mug-{number}", MUGS), (f"cup-{number}", CUPS))
     seed = f"restless-{number}"
     names = (tables.stock, tables.commerce, tables.sandbox)
-    return raced(harness, Race(harness.account, *names, drops, RESTLESS, seed, apart=apart))
+    return raced(harness, ShopRace(harness.account, *names, drops, RESTLESS, seed, reads_then_writes=apart))
 
 
 def patient(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
@@ -43,7 +43,7 @@ def patient(harness: RaceHarness, number: int, *, apart: bool = False) -> Counte
     seed = f"exactly-{number}"
     wanted = shares_of(sum(EXACTLY), seed)
     names = (tables.stock, tables.commerce, tables.sandbox)
-    return raced(harness, Race(harness.account, *names, ((seed, EXACTLY),), len(wanted), seed, wanted, apart))
+    return raced(harness, ShopRace(harness.account, *names, ((seed, EXACTLY),), len(wanted), seed, wanted, apart))
 
 
 def test_purchases_at_once_leave_goods_money_and_orders_in_agreement(harness: RaceHarness) -> None:
