@@ -29,7 +29,7 @@ LATER: Final[Instant] = NOW + 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class DiscountRace:
     """``declined``: so many of the buyers pay with a card that is declined, and never come back.
 
     ``apart``: the control, which reads how many uses are left and then writes one fewer.
@@ -42,25 +42,25 @@ class Race:
     drop_id: str
     buyers: int
     declined: int = 0
-    apart: bool = False
+    reads_then_writes: bool = False
 
 
-class Process:
+class DiscountRaceProcess:
     """What one process has: clients and rooms of its own, and its share of the buyers."""
 
-    def __init__(self, race: Race, part: int, parts: int) -> None:
+    def __init__(self, race: DiscountRace, part: int, parts: int) -> None:
         client: Any = client_of(race.account)
         stock = Stock(client, race.stock_table, race.commerce_table)
         shows = Shows(client, race.commerce_table, stock, 30)
         purchases = PurchaseStore(client, race.commerce_table)
-        bank = SandboxGateway(client, race.sandbox_table)
+        gateway = SandboxGateway(client, race.sandbox_table)
         discounts = Discounts(client, race.commerce_table, stock)
-        self.checkout = Checkout(purchases, shows, stock, bank, DEFAULT_MARKETS, discounts, b"k" * 32)
+        self.checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
         self.race, self.client = race, client
         self.numbers = range(part, race.buyers, parts)
         self.figures: Counter[str] = Counter()
 
-    def created(self, number: int) -> str:
+    def create(self, number: int) -> str:
         """A purchase with the code, its goods held."""
         about: dict[str, Any] = {
             "key": f"rush-{number}",
@@ -71,7 +71,7 @@ class Process:
         assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
-    def completed(self, number: int, purchase_id: str, key: str, now: Instant) -> CheckoutResult:
+    def complete(self, number: int, purchase_id: str, key: str, now: Instant) -> CheckoutResult:
         """Completed, as often as it is busy."""
         token = "declined" if number < self.race.declined else "ok"
         for tries in range(MAX_TRIES):
@@ -84,46 +84,48 @@ class Process:
             self.figures["busy"] += 1
         raise AssertionError("busy for good")
 
-    def captured(self, purchase_id: str, now: Instant) -> None:
+    def capture(self, purchase_id: str, now: Instant) -> None:
         purchase = self.checkout.purchases.read(purchase_id)
         if purchase is not None and purchase.state is PurchaseState.PLACED:
             self.checkout.process_payment(purchase_id, purchase.attempt, now)
 
-    def comes_back(self, number: int, purchase_id: str, now: Instant) -> None:
+    def retry_with_code(self, number: int, purchase_id: str, now: Instant) -> None:
         """Who was told a new total asks for the code once more, and takes what there is."""
         purchase = self.checkout.purchases.read(purchase_id)
         if purchase is None or purchase.state is not PurchaseState.OPEN or number < self.race.declined:
             return
         self.checkout.update(purchase_id, a_purchase_request(key=f"ask-{number}", discount_codes=(CODE,)), now)
-        if self.completed(number, purchase_id, "again", now).purchase.state is PurchaseState.OPEN:
-            self.completed(number, purchase_id, "agreed", now)
-        self.captured(purchase_id, now)
+        if self.complete(number, purchase_id, "again", now).purchase.state is PurchaseState.OPEN:
+            self.complete(number, purchase_id, "agreed", now)
+        self.capture(purchase_id, now)
 
 
-def rush(race: Race, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
+def run_rush(race: DiscountRace, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
     """One process's share of the buyers: all complete at once, and are captured."""
-    process = Process(race, part, parts)
-    purchase_ids = {number: process.created(number) for number in process.numbers}
+    process = DiscountRaceProcess(race, part, parts)
+    purchase_ids = {number: process.create(number) for number in process.numbers}
     together = Barrier(len(purchase_ids))
 
     def step(number: int) -> None:
         together.wait(timeout=60)
-        process.completed(number, purchase_ids[number], "pay", NOW)
-        process.captured(purchase_ids[number], NOW)
+        process.complete(number, purchase_ids[number], "pay", NOW)
+        process.capture(purchase_ids[number], NOW)
 
     take = (
-        read_then_write(Stock.take, process.client, race.stock_table, len(purchase_ids)) if race.apart else Stock.take
+        read_then_write(Stock.take, process.client, race.stock_table, len(purchase_ids))
+        if race.reads_then_writes
+        else Stock.take
     )
     with patch.object(Stock, "take", take):
         _all_at_once(step, process.numbers)
     return process.figures, list(purchase_ids.values())
 
 
-def come_back(race: Race, clock: RaceClock, part: int, parts: int) -> Counter[str]:
+def run_retries(race: DiscountRace, clock: RaceClock, part: int, parts: int) -> Counter[str]:
     """Once uses were returned: those who have none ask again, all at once."""
-    process = Process(race, part, parts)
-    purchase_ids = {number: process.created(number) for number in process.numbers}
-    _all_at_once(lambda number: process.comes_back(number, purchase_ids[number], LATER), process.numbers)
+    process = DiscountRaceProcess(race, part, parts)
+    purchase_ids = {number: process.create(number) for number in process.numbers}
+    _all_at_once(lambda number: process.retry_with_code(number, purchase_ids[number], LATER), process.numbers)
     return process.figures
 
 
@@ -132,9 +134,9 @@ def _all_at_once(step: Callable[[int], None], numbers: Sequence[int]) -> None:
         list(pool.map(step, numbers))
 
 
-def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, crowd: int) -> Callable[..., TakeResult]:
+def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, buyers: int) -> Callable[..., TakeResult]:
     """The wrong way to spend a budget: read what is left, wait for nobody's decision, write one fewer."""
-    all_have_read = Barrier(crowd)
+    all_have_read = Barrier(buyers)
 
     def take(self: Stock, layout: Layout, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
         if budget_pool(layout.drop_id) is None:
@@ -158,13 +160,13 @@ def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, cr
     return take
 
 
-def uses(checkout: Checkout, purchase_ids: Sequence[str]) -> list[int]:
+def discounts_used(checkout: Checkout, purchase_ids: Sequence[str]) -> list[int]:
     """What the code took off each paid order that has it, from the orders themselves."""
     found = checkout.purchases.read_all(purchase_ids).values()
     return [one.amount for purchase in found if purchase.state is PurchaseState.PAID for one in purchase.discounts]
 
 
 def budget_of(checkout: Checkout) -> Budget:
-    offered = checkout.discounts.find(CODE, NOW)
-    assert offered is not None
-    return offered.discount.budgets[0]
+    active = checkout.discounts.find(CODE, NOW)
+    assert active is not None
+    return active.discount.budgets[0]

@@ -13,7 +13,7 @@ from chalicelib.shows import PutDropRequest, PutShowRequest
 from tests.checkout.builders import NOW
 from tests.races import discount_race
 from tests.races.arena import ROUNDS, RaceHarness
-from tests.races.discount_race import CODE, LATER, Process, Race, budget_of, uses
+from tests.races.discount_race import CODE, LATER, DiscountRace, DiscountRaceProcess, budget_of, discounts_used
 
 pytestmark = pytest.mark.engine
 
@@ -21,11 +21,11 @@ BUYERS, USES, DECLINED = 64, 30, 12
 OFF, MONEY = 125, 2_600
 
 
-def begun(harness: RaceHarness, name: str, budget: dict[str, Any], **changes: Any) -> tuple[Race, Checkout]:
+def open_race(harness: RaceHarness, name: str, budget: dict[str, Any], **changes: Any) -> tuple[DiscountRace, Checkout]:
     """A shop with goods for everybody, and a code with a budget."""
     tables = harness.tables(name)
-    race = Race(harness.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
-    checkout = Process(race, 0, 1).checkout
+    race = DiscountRace(harness.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
+    checkout = DiscountRaceProcess(race, 0, 1).checkout
     long_ago = rfc3339(NOW - 60 * SECOND)
     show = {"title": "Rush", "currency": "GBP", "starts_at": long_ago}
     checkout.shows.put_show("rush", PutShowRequest.from_body(show), "test", NOW - 60 * SECOND)
@@ -37,15 +37,15 @@ def begun(harness: RaceHarness, name: str, budget: dict[str, Any], **changes: An
     return race, checkout
 
 
-def raced(harness: RaceHarness, race: Race, checkout: Checkout) -> list[int]:
+def run_discount_race(harness: RaceHarness, race: DiscountRace, checkout: Checkout) -> list[int]:
     """What the code took off each order that has it, after the rush and after those who were refused came back."""
-    shares = harness.run_in_processes(discount_race.rush, race, NOW)
+    shares = harness.run_in_processes(discount_race.run_rush, race, NOW)
     purchase_ids = [one for _, share in shares for one in share]
     assert len(set(purchase_ids)) == BUYERS
-    if not race.apart:
+    if not race.reads_then_writes:
         checkout.stock.refresh(budget_of(checkout).pool, LATER)  # the stream's part
-        harness.run_in_processes(discount_race.come_back, race, LATER)
-    return uses(checkout, purchase_ids)
+        harness.run_in_processes(discount_race.run_retries, race, LATER)
+    return discounts_used(checkout, purchase_ids)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -53,8 +53,8 @@ def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_h
     harness: RaceHarness, number: int
 ) -> None:
     """Those who are declined return theirs, and others have them."""
-    race, checkout = begun(harness, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
-    used = raced(harness, race, checkout)
+    race, checkout = open_race(harness, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
+    used = run_discount_race(harness, race, checkout)
     assert used == [OFF] * USES
     audit = checkout.stock.audit(budget_of(checkout).pool, USES, LATER)
     assert (audit.mismatches, audit.sold, audit.available) == ((), USES, 0)
@@ -65,8 +65,8 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
     harness: RaceHarness, number: int
 ) -> None:
     money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
-    race, checkout = begun(harness, f"money-{number}", money, declined=DECLINED)
-    used = raced(harness, race, checkout)
+    race, checkout = open_race(harness, f"money-{number}", money, declined=DECLINED)
+    used = run_discount_race(harness, race, checkout)
     audit = checkout.stock.audit(budget_of(checkout).pool, MONEY, LATER)
     assert (audit.mismatches, audit.sold) == ((), sum(used))
     assert sum(used) <= MONEY
@@ -75,6 +75,6 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
 
 
 def test_the_control_that_reads_then_writes_overspends(harness: RaceHarness) -> None:
-    race, checkout = begun(harness, "control", {"budget_uses": USES}, apart=True)
-    used = raced(harness, race, checkout)
+    race, checkout = open_race(harness, "control", {"budget_uses": USES}, apart=True)
+    used = run_discount_race(harness, race, checkout)
     assert len(used) > USES, "reading, then writing, was not caught"

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.engine
 LIMIT, PURCHASES, THREADS = 2, 24, 16
 
 
-def opened(engine: EngineAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
+def open_limited_shop(engine: EngineAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
     """A shop on the engine, and purchases of one buyer, whose units are all held."""
     shop = a_shop(engine.tables())
     shop.put_drop("mug", stock=200, limit_per_buyer=LIMIT)
@@ -35,7 +35,7 @@ def all_at_once(step: Callable[[Purchase], object], purchases: list[Purchase]) -
         list(pool.map(step, purchases))
 
 
-def complete(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
+def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
     for _ in range(20):
         try:
             assert isinstance(shop.checkout.complete(purchase.id, a_complete_request("ok", key), now), CheckoutResult)
@@ -47,20 +47,20 @@ def complete(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Insta
 
 def units_placed(shop: ShopFixture, purchases: list[Purchase]) -> int:
     """Units of the orders that there are, from the purchases themselves."""
-    standing = [shop.read(purchase.id) for purchase in purchases]
-    ordered = [one for one in standing if one.state in (PurchaseState.PLACED, PurchaseState.PAID)]
-    back = sum(part.quantity for one in ordered for refund in one.refunds for part in refund.lines)
-    return sum(line.quantity for one in ordered for line in one.lines) - back
+    current = [shop.read(purchase.id) for purchase in purchases]
+    ordered = [one for one in current if one.state in (PurchaseState.PLACED, PurchaseState.PAID)]
+    refunded_units = sum(part.quantity for one in ordered for refund in one.refunds for part in refund.lines)
+    return sum(line.quantity for one in ordered for line in one.lines) - refunded_units
 
 
 def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(engine: EngineAccount) -> None:
-    shop, purchases = opened(engine, [1] * PURCHASES)
-    all_at_once(lambda purchase: complete(shop, purchase), purchases)
+    shop, purchases = open_limited_shop(engine, [1] * PURCHASES)
+    all_at_once(lambda purchase: complete_purchase(shop, purchase), purchases)
     assert units_placed(shop, purchases) == LIMIT
     (paid,) = [one for one in purchases if shop.read(one.id).state is PurchaseState.PLACED][:1]
     shop.checkout.process_payment(paid.id, 1, NOW)
     shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
-    all_at_once(lambda purchase: complete(shop, purchase, "pay-again"), purchases)
+    all_at_once(lambda purchase: complete_purchase(shop, purchase, "pay-again"), purchases)
     assert units_placed(shop, purchases) == LIMIT
 
 
@@ -68,7 +68,7 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
     engine: EngineAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some processes die after they counted, some purchases are cancelled; once all has lapsed, there is room again."""
-    shop, purchases = opened(engine, [Random(index).choice([1, 1, 2]) for index in range(PURCHASES)])
+    shop, purchases = open_limited_shop(engine, [Random(index).choice([1, 1, 2]) for index in range(PURCHASES)])
     dying = {purchase.id for index, purchase in enumerate(purchases) if index % 3 == 0}
     real = PurchaseStore.replace
 
@@ -82,7 +82,7 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
         try:
             if chance.random() < 0.2:
                 shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
-            complete(shop, purchase)
+            complete_purchase(shop, purchase)
         except SystemExit:
             return
 
@@ -92,14 +92,14 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
     monkeypatch.setattr(PurchaseStore, "replace", real)
     later = NOW + 10 * MINUTE
     fresh = [shop.open_purchase(("mug", 1), key=f"late{index}", now=later) for index in range(THREADS)]
-    all_at_once(lambda purchase: complete(shop, purchase, "late", later), fresh)
+    all_at_once(lambda purchase: complete_purchase(shop, purchase, "late", later), fresh)
     assert units_placed(shop, [*purchases, *fresh]) == LIMIT
 
 
 def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
     engine: EngineAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop, purchases = opened(engine, [1] * THREADS)
+    shop, purchases = open_limited_shop(engine, [1] * THREADS)
     all_have_read = Barrier(THREADS)
 
     def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
@@ -113,5 +113,5 @@ def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
         return None
 
     monkeypatch.setattr(LimitStore, "create", begin)
-    all_at_once(lambda purchase: complete(shop, purchase), purchases)
+    all_at_once(lambda purchase: complete_purchase(shop, purchase), purchases)
     assert units_placed(shop, purchases) > LIMIT

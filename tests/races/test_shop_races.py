@@ -18,37 +18,45 @@ MUGS, CUPS = (3, 3, 2), (2, 2)
 EXACTLY = (11, 9)
 
 
-def raced(harness: RaceHarness, race: ShopRace) -> Counter[str]:
+def run_shop_race(harness: RaceHarness, race: ShopRace) -> Counter[str]:
     shop_race.put_drops(race)
     shares = harness.run_in_processes(shop_buyers.run_share, race, NOW)
-    told_paid = {purchase_id for _, share in shares for purchase_id in share}
-    played = [figures for figures, _ in shares]
+    answered_paid = {purchase_id for _, share in shares for purchase_id in share}
+    figures_of_shares = [figures for figures, _ in shares]
     return sum_figures(
-        [*played, shop_books.finish_race(race, harness.clock, told_paid), Counter(units=race.units, buyers=race.buyers)]
+        [
+            *figures_of_shares,
+            shop_books.finish_race(race, harness.clock, answered_paid),
+            Counter(units=race.units, buyers=race.buyers),
+        ]
     )
 
 
-def restless(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
+def run_restless_buyers(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
     """Twice as many units wanted as there are, of two drops, by buyers who do everything at once."""
-    tables = harness.tables("control" if apart else "race")
+    tables = harness.tables("control" if reads_then_writes else "race")
     drops = ((f"mug-{number}", MUGS), (f"cup-{number}", CUPS))
     seed = f"restless-{number}"
     names = (tables.stock, tables.commerce, tables.sandbox)
-    return raced(harness, ShopRace(harness.account, *names, drops, RESTLESS, seed, reads_then_writes=apart))
+    return run_shop_race(
+        harness, ShopRace(harness.account, *names, drops, RESTLESS, seed, reads_then_writes=reads_then_writes)
+    )
 
 
-def patient(harness: RaceHarness, number: int, *, apart: bool = False) -> Counter[str]:
+def run_patient_buyers(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
     """As many units wanted as there are, in lots that do not fit into the buckets."""
-    tables = harness.tables("control" if apart else "race")
+    tables = harness.tables("control" if reads_then_writes else "race")
     seed = f"exactly-{number}"
     wanted = shares_of(sum(EXACTLY), seed)
     names = (tables.stock, tables.commerce, tables.sandbox)
-    return raced(harness, ShopRace(harness.account, *names, ((seed, EXACTLY),), len(wanted), seed, wanted, apart))
+    return run_shop_race(
+        harness, ShopRace(harness.account, *names, ((seed, EXACTLY),), len(wanted), seed, wanted, reads_then_writes)
+    )
 
 
-def test_purchases_at_once_leave_goods_money_and_orders_in_agreement(harness: RaceHarness) -> None:
-    figures = run_rounds(lambda number: restless(harness, number))
-    control = run_control(lambda number: restless(harness, number, apart=True))
+def test_concurrent_purchases_leave_stock_money_and_orders_in_agreement(harness: RaceHarness) -> None:
+    figures = run_rounds(lambda number: run_restless_buyers(harness, number))
+    control = run_control(lambda number: run_restless_buyers(harness, number, reads_then_writes=True))
     report("purchases", harness.engine, figures, control)
     assert violations_in(figures) == {}
     assert figures["sold"] == figures["units"]
@@ -58,8 +66,8 @@ def test_purchases_at_once_leave_goods_money_and_orders_in_agreement(harness: Ra
 
 
 def test_where_as_many_are_wanted_as_there_are_nobody_is_refused_for_good(harness: RaceHarness) -> None:
-    figures = run_rounds(lambda number: patient(harness, number))
-    control = run_control(lambda number: patient(harness, number, apart=True))
+    figures = run_rounds(lambda number: run_patient_buyers(harness, number))
+    control = run_control(lambda number: run_patient_buyers(harness, number, reads_then_writes=True))
     report("demand equals stock", harness.engine, figures, control)
     assert violations_in(figures) == {}
     assert figures["sold"] == figures["units"]

@@ -25,14 +25,28 @@ SIZES = (5, 4, 3, 6)
 BUYERS = 32
 
 
-def a_round(
-    harness: RaceHarness, number: int, *, undoing: bool, apart: bool = False, hasty: bool = False
+def run_stock_round(
+    harness: RaceHarness,
+    number: int,
+    *,
+    undoing: bool,
+    reads_then_writes: bool = False,
+    says_sold_out_when_held: bool = False,
 ) -> Counter[str]:
     """One race for a drop of its own, from its laying out to its last unit."""
-    tables = harness.tables("control" if apart else "race")
-    drop_id = f"drop-{'undoing' if undoing else 'final'}{'-hasty' if hasty else ''}-{number}"
+    tables = harness.tables("control" if reads_then_writes else "race")
+    drop_id = f"drop-{'undoing' if undoing else 'final'}{'-hasty' if says_sold_out_when_held else ''}-{number}"
     race = StockRace(
-        harness.account, tables.stock, tables.commerce, drop_id, SIZES, BUYERS, drop_id, undoing, apart, hasty
+        harness.account,
+        tables.stock,
+        tables.commerce,
+        drop_id,
+        SIZES,
+        BUYERS,
+        drop_id,
+        undoing,
+        reads_then_writes,
+        says_sold_out_when_held,
     )
     stock_race.create_race_buckets(race)
     shares = harness.run_in_processes(stock_buyers.run_share, race, NOW)
@@ -40,9 +54,9 @@ def a_round(
 
 
 @pytest.mark.parametrize("undoing", [False, True], ids=["final", "undoing"])
-def test_a_crowd_buys_every_unit_and_none_twice(harness: RaceHarness, undoing: bool) -> None:
-    figures = run_rounds(lambda number: a_round(harness, number, undoing=undoing))
-    control = run_control(lambda number: a_round(harness, number, undoing=undoing, apart=True))
+def test_concurrent_buyers_buy_every_unit_and_none_twice(harness: RaceHarness, undoing: bool) -> None:
+    figures = run_rounds(lambda number: run_stock_round(harness, number, undoing=undoing))
+    control = run_control(lambda number: run_stock_round(harness, number, undoing=undoing, reads_then_writes=True))
     report(f"stock, sales {'undone' if undoing else 'final'}", harness.engine, figures, control)
     assert violations_in(figures) == {}
     assert figures["sold"] == figures["units"]
@@ -52,9 +66,9 @@ def test_a_crowd_buys_every_unit_and_none_twice(harness: RaceHarness, undoing: b
         assert min(figures[name] for name in ("reclaims", "strays", "replays")) > 0
 
 
-def test_sold_out_told_where_all_is_held_is_caught_though_sales_are_undone(harness: RaceHarness) -> None:
+def test_sold_out_answered_while_all_is_held_is_caught(harness: RaceHarness) -> None:
     """The control for an answer that nothing read afterwards proves wrong: the writes around it do."""
-    assert a_round(harness, 0, undoing=True, hasty=True)["false_sold_out"] > 0
+    assert run_stock_round(harness, 0, undoing=True, says_sold_out_when_held=True)["false_sold_out"] > 0
 
 
 @pytest.mark.parametrize(
@@ -77,9 +91,7 @@ def test_an_answer_is_wrong_when_something_was_surely_unsold_all_the_time(
 
 
 @pytest.mark.parametrize("lapse", [True, False], ids=["lapsing", "the control: held for ever"])
-def test_late_buyers_get_what_was_left_lying(
-    harness: RaceHarness, monkeypatch: pytest.MonkeyPatch, lapse: bool
-) -> None:
+def test_late_buyers_get_what_expired(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch, lapse: bool) -> None:
     tables, drop_id = harness.tables("race"), f"left-{lapse}"
     race = StockRace(harness.account, tables.stock, tables.commerce, drop_id, SIZES, 0, drop_id)
     stock_race.create_race_buckets(race)
