@@ -15,7 +15,7 @@ CLOCK_JUMPS = (1_000, 4_000, 7_000, 61_000)
 SUMMARY_AGES = (0, 400, 1_000, 3_000)
 A_SECOND = 1_000
 HOLD_SECONDS = 5
-LAYOUT = Layout("d", 3)
+POOL = Layout("d", 3)
 TakeFunction = Callable[[Stock, str], TakeResult]
 
 
@@ -29,7 +29,7 @@ class StockWorld:
     def __init__(self, seed: int, sizes: Sequence[int] = (1, 1, 2)) -> None:
         self.seed, self.simulator = seed, Simulator(seed, self.check_invariants)
         self.random = Random(seed)
-        self.sizes = [self.random.choice(sizes) for _ in range(LAYOUT.homes)]
+        self.sizes = [self.random.choice(sizes) for _ in range(POOL.homes)]
         self.allowed_sizes = range(sum(self.sizes), sum(self.sizes) + 1)
         self.stocks: list[Stock] = []
         self.all_sold = False
@@ -50,7 +50,7 @@ class StockWorld:
 
     @property
     def buckets(self) -> list[dict[str, Any]]:
-        return [self.simulator.table.items["stock", f"d#{number}"] for number in range(LAYOUT.homes)]
+        return [self.simulator.table.items["stock", f"d#{number}"] for number in range(POOL.homes)]
 
     @property
     def size(self) -> int:
@@ -86,7 +86,7 @@ class StockWorld:
         """What a caller may believe: nothing, or any buckets to be open, true or not."""
         if self.random.random() < 0.4:
             return None
-        return self.summary_with_open(n for n in range(LAYOUT.homes) if self.random.random() < 0.6)
+        return self.summary_with_open(n for n in range(POOL.homes) if self.random.random() < 0.6)
 
     def summary_with_open(self, open_buckets: Iterable[int]) -> Summary:
         """A summary by which these buckets have units, and every other unit is held."""
@@ -100,7 +100,7 @@ class StockWorld:
     def take(self, stock: Stock, hold: str, quantity: int = 1) -> TakeResult:
         """Ask for units. "Sold out" may be told of a state that was, a second ago or in the summary that was known."""
         now, expires_at, summary = self.simulator.now, self.seconds + HOLD_SECONDS, self.random_summary()
-        answer = stock.take(LAYOUT, hold, quantity, expires_at, summary, now=now)
+        answer = stock.take(POOL, hold, quantity, expires_at, summary, now=now)
         if isinstance(answer, SoldOut):
             since = now - A_SECOND if summary is None or not summary.sold_out else min(now - A_SECOND, summary.as_of)
             assert self.all_sold or self.last_sold_out_at >= since, "called sold out while there are units"
@@ -133,7 +133,7 @@ class StockWorld:
             for turn in range(3):
                 answer = self.take(stock, hold_id(name, "d", turn, 1))
                 if isinstance(answer, Taken) and self.random.random() < 0.7:
-                    stock.release(LAYOUT, answer.hold)
+                    stock.release(POOL, answer.hold)
 
         return run
 
@@ -144,13 +144,13 @@ class StockWorld:
         """
         self.simulator.advance_clock(200_000)
         size = self.size
-        for turn in range(self.stock.refresh(LAYOUT, self.simulator.now).available):
+        for turn in range(self.stock.refresh(POOL, self.simulator.now).available):
             self.simulator.advance_clock(A_SECOND + 100)
-            summary = self.stock.refresh(LAYOUT, self.simulator.now) if self.random.random() < 0.7 else None
+            summary = self.stock.refresh(POOL, self.simulator.now) if self.random.random() < 0.7 else None
             hold, expires_at = hold_id("late", "d", turn, 1), self.seconds + 900
-            answer = self.random.choice(self.stocks).take(LAYOUT, hold, 1, expires_at, summary, now=self.simulator.now)
+            answer = self.random.choice(self.stocks).take(POOL, hold, 1, expires_at, summary, now=self.simulator.now)
             assert isinstance(answer, Taken), f"refused although there are units: {answer}"
-        final = self.stock.refresh(LAYOUT, self.simulator.now)
+        final = self.stock.refresh(POOL, self.simulator.now)
         assert final.available == 0
         assert final.held + final.sold == size
-        assert self.stock.audit(LAYOUT, size, self.simulator.now).mismatches == ()
+        assert self.stock.audit(POOL, size, self.simulator.now).mismatches == ()

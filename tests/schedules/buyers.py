@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 HOLD_SECONDS = 30
-LAYOUT = Layout("mug", 2)
+POOL = Layout("mug", 2)
 SIZES = [2, 1]
 PRICE = 1_000
 TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_bucket_count=1)
@@ -266,8 +266,8 @@ class PurchaseWorld:
             else:
                 assert charges == []
         self.simulator.advance_clock(1_000_000)
-        self.checkout.stock.refresh(LAYOUT, self.simulator.now)
-        audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
+        self.checkout.stock.refresh(POOL, self.simulator.now)
+        audit = self.checkout.stock.audit(POOL, sum(SIZES), self.simulator.now)
         assert audit.mismatches == ()
         assert dict(audit.sold_by_order) == sold_units_by_order
         assert audit.available == sum(SIZES) - sum(sold_units_by_order.values())

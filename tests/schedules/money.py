@@ -23,7 +23,7 @@ from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
 from chalicelib.risk import DeclineLimits, RiskRules
-from tests.schedules.buyers import LAYOUT, RETRYABLE_ERRORS, SIZES, USES_POOL, PurchaseWorld
+from tests.schedules.buyers import POOL, RETRYABLE_ERRORS, SIZES, USES_POOL, PurchaseWorld
 from tests.schedules.stage import FAULT_CLASSES
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
@@ -255,7 +255,7 @@ class MoneyWorld(PurchaseWorld):
             if order.discounts:
                 uses_by_order[order.order_ref] = 1
                 self.simulator.events_seen["paid with the code"] += 1
-        audit = self.checkout.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
+        audit = self.checkout.stock.audit(POOL, sum(SIZES), self.simulator.now)
         assert (dict(audit.sold_by_order), audit.mismatches) == (sold_units_by_order, ()), "goods differ from orders"
         assert audit.available == sum(SIZES) - sum(sold_units_by_order.values()), "a unit is stranded"
         assert dict(self.checkout.stock.audit(USES_POOL, 1, self.simulator.now).sold_by_order) == uses_by_order

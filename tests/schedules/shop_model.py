@@ -29,7 +29,7 @@ from chalicelib.stock import Layout, Stock
 from chalicelib.stock.expressions import bucket_of
 from tests.schedules.table import StrictFakeDynamoDB
 
-LAYOUT, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
+POOL, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
 DROP = DropRecord(
     id="mug",
     show_id="s",
@@ -142,7 +142,7 @@ class ShopWithModel(RuleBasedStateMachine):
     @invariant()
     def the_buckets_are_as_the_model_says(self) -> None:
         self.steps["steps"] += 1
-        audit = self.checkout.stock.audit(LAYOUT, self.size, self.now)
+        audit = self.checkout.stock.audit(POOL, self.size, self.now)
         found = (audit.available, audit.held, audit.sold, audit.mismatches)
         assert found == (self.free(), self.held(), self.sold(), ()), "the buckets are not as the model says"
 
@@ -157,7 +157,7 @@ class ShopWithModel(RuleBasedStateMachine):
         """Send it; with ``cut``, to a process whose n-th call fails, and then again."""
         self.refreshed_since_change = False
         if cut is not None:
-            self.checkout.stock.refresh(LAYOUT, self.now)
+            self.checkout.stock.refresh(POOL, self.now)
             try:
                 request(self.new_checkout(FailOnceClient(self.table, *cut)))
             except (ReadTimeoutError, LivedropError):

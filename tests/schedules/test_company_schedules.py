@@ -22,7 +22,7 @@ from chalicelib.stock import Committed, OrderRef, SoldOut, Stock, Summary, Taken
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
-from tests.schedules.buckets import LAYOUT, StockWorld
+from tests.schedules.buckets import POOL, StockWorld
 from tests.schedules.search import ScheduleRunner, ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
@@ -112,13 +112,13 @@ class BackgroundJobsWorld(StockWorld):
                 if branch == 1 and "restocks" in self.background_jobs:
                     self.restock(stock, answer, order)
                 if branch in {4, 5}:
-                    self.retry(partial(stock.release, LAYOUT, answer.hold))
+                    self.retry(partial(stock.release, POOL, answer.hold))
 
         return run
 
     def commit(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
         units = taken.hold.quantity
-        answer = self.retry(lambda: stock.commit(LAYOUT, taken.hold, units, order))
+        answer = self.retry(lambda: stock.commit(POOL, taken.hold, units, order))
         if answer == Committed(units) and taken.hold.id not in self.restocked_holds:
             self.sold[taken.hold.id] = units, order
 
@@ -128,7 +128,7 @@ class BackgroundJobsWorld(StockWorld):
         self.sold.pop(taken.hold.id, None)
         units = taken.hold.quantity
         self.simulator.events_seen["restocked"] += bool(
-            self.retry(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0))
+            self.retry(lambda: stock.restock(POOL, taken.hold, order, units, 0))
         )
 
     def stock_change_process(self) -> Callable[[], None]:
@@ -152,7 +152,7 @@ class BackgroundJobsWorld(StockWorld):
         def run() -> None:
             for _ in range(4):
                 self.simulator.events_seen["summaries"] += (
-                    self.retry(lambda: stock.refresh(LAYOUT, self.simulator.now)) is not None
+                    self.retry(lambda: stock.refresh(POOL, self.simulator.now)) is not None
                 )
 
         return run
@@ -166,7 +166,7 @@ class BackgroundJobsWorld(StockWorld):
             record = self.simulator.table.items["commerce", "DROP#d", "DROP"]
             assert "pending" not in record
             assert record["stock"] == self.size == sum(self.sizes) + sum(self.moved_units.values())
-        assert self.stock.audit(LAYOUT, self.size, self.simulator.now).mismatches == ()
+        assert self.stock.audit(POOL, self.size, self.simulator.now).mismatches == ()
 
 
 def run_schedule(seed: int, background_jobs: tuple[str, ...], faults: str) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.errors import LivedropError
 from chalicelib.stock import HoldRef, OrderRef, Stock, Taken, hold_id
 from chalicelib.stock.live import Summaries
-from tests.schedules.buckets import LAYOUT, StockWorld
+from tests.schedules.buckets import POOL, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
@@ -31,7 +31,7 @@ class AlternatingSalesWorld(StockWorld):
         held = [self.hold_anywhere(self.stock) for _ in range(3)]
         self.sold = [(one, self.commit(self.stock, one)) for one in held[:2]]
         self.held = held[2]
-        self.stock.refresh(LAYOUT, self.simulator.now)
+        self.stock.refresh(POOL, self.simulator.now)
         self.invariants.append(self.one_is_not_sold)
 
     def one_is_not_sold(self) -> None:
@@ -42,7 +42,7 @@ class AlternatingSalesWorld(StockWorld):
         self.holds_placed += 1
         hold, expires_at = hold_id(f"eve{self.seed}", "d", self.holds_placed, 1), self.seconds + 900
         while True:
-            answer = stock.take(LAYOUT, hold, 1, expires_at, None, now=self.simulator.now)
+            answer = stock.take(POOL, hold, 1, expires_at, None, now=self.simulator.now)
             if isinstance(answer, Taken):
                 return answer.hold
             self.simulator.advance_clock(500)
@@ -50,7 +50,7 @@ class AlternatingSalesWorld(StockWorld):
 
     def commit(self, stock: Stock, hold: HoldRef) -> OrderRef:
         order = OrderRef(f"order-{self.holds_placed:03d}", 1)
-        stock.commit(LAYOUT, hold, 1, order)
+        stock.commit(POOL, hold, 1, order)
         return order
 
     def alternate_sales(self) -> None:
@@ -58,7 +58,7 @@ class AlternatingSalesWorld(StockWorld):
         stock = self.new_stock()
         for _ in range(6):
             hold, order = self.sold.pop(self.random.randrange(2))
-            assert stock.restock(LAYOUT, hold, order, 1, 0)
+            assert stock.restock(POOL, hold, order, 1, 0)
             self.sold.append((self.held, self.commit(stock, self.held)))
             self.held = self.hold_anywhere(stock)
             self.simulator.events_seen["sales undone"] += 1
@@ -73,7 +73,7 @@ class AlternatingSalesWorld(StockWorld):
                     answer = self.take(stock, hold_id(f"{name}{self.seed}", "d", turn, 1))
                     self.simulator.events_seen[type(answer).__name__] += 1
                     if isinstance(answer, Taken):
-                        stock.release(LAYOUT, answer.hold)
+                        stock.release(POOL, answer.hold)
                 except RETRYABLE_ERRORS:
                     self.simulator.yield_to_others(self.random.randrange(4))
 
@@ -84,7 +84,7 @@ class AlternatingSalesWorld(StockWorld):
         stock = self.new_stock()
         for _ in range(8):
             try:
-                summary = stock.refresh(LAYOUT, self.simulator.now)
+                summary = stock.refresh(POOL, self.simulator.now)
             except RETRYABLE_ERRORS:
                 continue
             assert not summary.sold_out, "summed up as sold out, and never was"

@@ -12,7 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 from chalicelib.aws import to_item
 from chalicelib.stock import OrderRef, Stock, Taken, hold_id, live
 from chalicelib.stock.store import StockStore
-from tests.schedules.buckets import LAYOUT, StockWorld
+from tests.schedules.buckets import POOL, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES, SimulatedProcess
 
@@ -24,14 +24,14 @@ class SummaryWorld(StockWorld):
         """Takes, then gives back or buys: what one refresh saw is soon over, and may soon be so again."""
         for turn in range(3):
             answer = self.stock.take(
-                LAYOUT, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.simulator.now
+                POOL, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.simulator.now
             )
             if isinstance(answer, Taken):
                 self.simulator.events_seen["taken"] += 1
                 if self.random.random() < 0.7:
-                    self.stock.release(LAYOUT, answer.hold)
+                    self.stock.release(POOL, answer.hold)
                 else:
-                    self.stock.commit(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
+                    self.stock.commit(POOL, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
 
     def refresh_process(self, buyer: SimulatedProcess, *, afterwards: bool) -> Callable[[], None]:
         stock = self.new_stock()
@@ -41,7 +41,7 @@ class SummaryWorld(StockWorld):
                 self.simulator.yield_to_others()
             while True:
                 try:
-                    stock.refresh(LAYOUT, self.simulator.now)
+                    stock.refresh(POOL, self.simulator.now)
                 except ReadTimeoutError:
                     continue
                 if buyer.done:
@@ -92,7 +92,7 @@ class SegmentedSummaryWorld(SummaryWorld):
                 changes = self.undelivered_changes.pop(0)
                 while True:
                     try:
-                        stock.refresh(LAYOUT, self.simulator.now, changes)
+                        stock.refresh(POOL, self.simulator.now, changes)
                     except ReadTimeoutError:
                         continue
                     self.simulator.events_seen["change delivered"] += 1
@@ -106,7 +106,7 @@ class SegmentedSummaryWorld(SummaryWorld):
 
         def run() -> None:
             with suppress(ReadTimeoutError):
-                stock.refresh(LAYOUT, self.simulator.now, {home: self.simulator.now})
+                stock.refresh(POOL, self.simulator.now, {home: self.simulator.now})
 
         return run
 
@@ -117,18 +117,18 @@ def run_segments_schedule(seed: int, faults: str) -> Mapping[str, int]:
     buyer = world.simulator.add_process(world.take_and_buy)
     for _ in range(3):
         world.simulator.add_process(world.stream_reader_process(buyer), FAULT_CLASSES[faults])
-    return world.run_and_check(faults, rivals=[world.random.randrange(LAYOUT.homes) for _ in range(4)])
+    return world.run_and_check(faults, rivals=[world.random.randrange(POOL.homes) for _ in range(4)])
 
 
 def run_one_change_schedule(seed: int, faults: str) -> Mapping[str, int]:
     """A hold is all there is to tell, to one reader; two others make the summary from other segments meanwhile."""
     world = SegmentedSummaryWorld(seed)
     hold = hold_id(f"eve{seed}", "d", 1, 1)
-    answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.simulator.now)
+    answer = world.stock.take(POOL, hold, 1, world.seconds + 300, None, now=world.simulator.now)
     assert isinstance(answer, Taken)
     world.record_changes()
     world.simulator.add_process(world.stream_reader_process(None), FAULT_CLASSES[faults])
-    return world.run_and_check(faults, rivals=[n for n in range(LAYOUT.homes) if n != answer.hold.bucket])
+    return world.run_and_check(faults, rivals=[n for n in range(POOL.homes) if n != answer.hold.bucket])
 
 
 def run_schedule(seed: int, faults: str) -> Mapping[str, int]:
@@ -210,10 +210,10 @@ def test_a_slow_refresh_puts_no_older_sums_over_what_a_later_one_found() -> None
 
     def meanwhile() -> None:
         assert isinstance(taken, Taken)
-        world.stock.release(LAYOUT, taken.hold)
-        assert world.stock.refresh(LAYOUT, world.simulator.now).held == 0
+        world.stock.release(POOL, taken.hold)
+        assert world.stock.refresh(POOL, world.simulator.now).held == 0
 
-    taken = world.stock.take(LAYOUT, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.simulator.now)
+    taken = world.stock.take(POOL, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.simulator.now)
     slow: Any = _InterruptedClient(world.simulator.client, meanwhile)
-    Stock(slow, "stock", "commerce").refresh(LAYOUT, world.simulator.now)
+    Stock(slow, "stock", "commerce").refresh(POOL, world.simulator.now)
     world.assert_summary_true()

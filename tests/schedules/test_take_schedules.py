@@ -11,7 +11,7 @@ import pytest
 from chalicelib.instants import Instant
 from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeResult, hold_id, take
 from chalicelib.stock.live import Summaries
-from tests.schedules.buckets import CLOCK_JUMPS, LAYOUT, HoldInTwoBuckets, StockWorld, TakeFunction
+from tests.schedules.buckets import CLOCK_JUMPS, POOL, HoldInTwoBuckets, StockWorld, TakeFunction
 from tests.schedules.refused import RejectedProtocols
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FaultRates
@@ -59,8 +59,8 @@ def rejected_take(world: StockWorld, protocol: str) -> TakeFunction:
     """A control: what is believed open is asked in that order."""
 
     def take_units(stock: Stock, hold: str) -> TakeResult:
-        believed = (world.random_summary() or stock.refresh(LAYOUT, world.simulator.now)).open_buckets
-        protocols = RejectedProtocols(world.simulator.client, stock, LAYOUT)
+        believed = (world.random_summary() or stock.refresh(POOL, world.simulator.now)).open_buckets
+        protocols = RejectedProtocols(world.simulator.client, stock, POOL)
         answer: TakeResult = getattr(protocols, protocol)(hold, believed, world.simulator.now)
         return answer
 

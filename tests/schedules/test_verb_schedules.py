@@ -29,7 +29,7 @@ from chalicelib.stock import (
 )
 from chalicelib.stock.bucket import Entry
 from chalicelib.stock.layout import home_of
-from tests.schedules.buckets import CLOCK_JUMPS, HOLD_SECONDS, LAYOUT, StockWorld
+from tests.schedules.buckets import CLOCK_JUMPS, HOLD_SECONDS, POOL, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
 from tests.schedules.stage import FAULT_CLASSES
 
@@ -47,9 +47,9 @@ class OwnedHoldWorld(StockWorld):
 
     def take_hold(self, seed: int, quantity: int) -> HoldRef:
         hold = hold_id(f"purchase{seed}", "d", 1, quantity)
-        others = self.summary_with_open(n for n in range(LAYOUT.homes) if n != home_of(hold, LAYOUT))
+        others = self.summary_with_open(n for n in range(POOL.homes) if n != home_of(hold, POOL))
         summary, expires_at = others if seed % 4 < 2 else None, self.seconds + HOLD_SECONDS
-        answer = self.stock.take(LAYOUT, hold, quantity, expires_at, summary, now=self.simulator.now)
+        answer = self.stock.take(POOL, hold, quantity, expires_at, summary, now=self.simulator.now)
         assert isinstance(answer, Taken)
         return answer.hold
 
@@ -98,15 +98,15 @@ class EpochWorld(OwnedHoldWorld):
 
     def attempt(self, order: OrderRef) -> Callable[[Stock], bool]:
         def step(stock: Stock) -> bool:
-            answer = stock.commit(LAYOUT, self.ref, 1, order)
+            answer = stock.commit(POOL, self.ref, 1, order)
             self.simulator.events_seen[f"commit: {type(answer).__name__}"] += 1
             if answer == Committed(1) and self.random.random() < 0.4:
                 return True
-            reverted = stock.revert_to_hold(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
+            reverted = stock.revert_to_hold(POOL, self.ref, order, self.seconds + HOLD_SECONDS)
             if isinstance(reverted, RevertedToHold):
                 self.ended_orders.add(str(order))
             over = isinstance(reverted, Gone) or self.random.random() < 0.5
-            return over or stock.release(LAYOUT, self.ref, order)
+            return over or stock.release(POOL, self.ref, order)
 
         return step
 
@@ -138,13 +138,13 @@ class RestockWorld(OwnedHoldWorld):
 
     def shrink(self, stock: Stock) -> bool:
         self.lower_min_units(1)
-        return stock.shrink(LAYOUT, self.ref, 1)
+        return stock.shrink(POOL, self.ref, 1)
 
     def restock(self, stock: Stock) -> bool:
         order = OrderRef(ORDER, 1)
         for expected, left in self.refund_steps:
             self.lower_min_units(left)
-            if not stock.restock(LAYOUT, self.ref, order, expected, left):
+            if not stock.restock(POOL, self.ref, order, expected, left):
                 return True  # a twin has gone on
         return True
 
@@ -154,7 +154,7 @@ def run_restock_schedule(seed: int, faults: str) -> Mapping[str, int]:
     world = RestockWorld(seed, quantity=2)
     world.refund_steps = ((2, 1), (1, 0))[: seed // 2 % 3]
     if world.refund_steps:
-        assert world.stock.commit(LAYOUT, world.ref, 2, OrderRef(ORDER, 1)) == Committed(2)
+        assert world.stock.commit(POOL, world.ref, 2, OrderRef(ORDER, 1)) == Committed(2)
     step = world.restock if world.refund_steps else world.shrink
     world.run_steps(faults, [step, step], ())
     step(world.stock)
@@ -177,8 +177,8 @@ class TombstoneWorld(OwnedHoldWorld):
     def tombstone(self, stock: Stock) -> bool:
         """As a worker does that finds a hold gone. Nobody sells it: a take that won is given back here first."""
         if self.buckets_holding(self.hold):
-            stock.release(LAYOUT, self.ref)
-        if not stock.mark_dead(LAYOUT, self.hold):
+            stock.release(POOL, self.ref)
+        if not stock.mark_dead(POOL, self.hold):
             return False
         self.simulator.events_seen[
             "tombstoned at home" if len(self.tombstone_buckets()) == 1 else "tombstoned at home and away"
