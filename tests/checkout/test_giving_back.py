@@ -9,7 +9,7 @@ from chalicelib.checkout.giving_back import RefundAllocation, allocate_refund, r
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.finance.entries import entries_of
 from chalicelib.money import share, tax_within
-from tests.finance.builders import PAID_AT, a_line, an_order
+from tests.finance.builders import PAID_AT, a_paid_line, a_paid_order
 
 COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "commission", "amount")
 
@@ -33,7 +33,7 @@ def an_order_of(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
         tax_on_top=tax if on_top else 0,
         total=goods + shipping + (tax if on_top else 0),
     )
-    return an_order(lines=tuple(taxed), totals=totals)
+    return a_paid_order(lines=tuple(taxed), totals=totals)
 
 
 def a_request(**fields: object) -> RefundRequest:
@@ -61,7 +61,7 @@ def with_refund(purchase: Purchase, allocation: RefundAllocation) -> Purchase:
 def orders(draw: st.DrawFn) -> Purchase:
     lines = []
     for number in range(draw(st.integers(1, 4))):
-        line = a_line(
+        line = a_paid_line(
             id=f"li_{number}",
             unit_price=draw(st.integers(0, 5_000)),
             quantity=draw(st.integers(1, 9)),
@@ -108,7 +108,7 @@ def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
 
 
 def test_units_after_an_amount_give_back_what_is_left_of_their_line() -> None:
-    order = an_order_of([a_line(unit_price=1_000, quantity=2)], 0, on_top=False)
+    order = an_order_of([a_paid_line(unit_price=1_000, quantity=2)], 0, on_top=False)
     order = with_refund(order, allocate_refund(order, a_request(amount=500)))
     (line,) = allocate_refund(order, a_request(lines=(("li_1", 1),))).lines
     assert (line.quantity, line.item_amount) == (1, 750)
@@ -116,7 +116,9 @@ def test_units_after_an_amount_give_back_what_is_left_of_their_line() -> None:
 
 def test_an_amount_is_spread_by_what_is_left() -> None:
     order = an_order_of(
-        [a_line(id="a", unit_price=300, quantity=1), a_line(id="b", unit_price=100, quantity=1)], 100, on_top=False
+        [a_paid_line(id="a", unit_price=300, quantity=1), a_paid_line(id="b", unit_price=100, quantity=1)],
+        100,
+        on_top=False,
     )
     back = allocate_refund(order, a_request(amount=50))
     assert [(part.line_id, part.item_amount) for part in back.lines] == [("a", 30), ("b", 10)]
@@ -133,12 +135,12 @@ def test_an_amount_is_spread_by_what_is_left() -> None:
 )
 def test_more_than_is_left_is_refused_and_named(request: RefundRequest, field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        allocate_refund(an_order(), request)
+        allocate_refund(a_paid_order(), request)
     assert refusal.value.field == field
 
 
 def test_nothing_left_is_a_conflict() -> None:
-    order = an_order()
+    order = a_paid_order()
     order = with_refund(order, allocate_refund(order, a_request(full=True)))
     for request in (a_request(full=True), a_request(shipping=True)):
         with pytest.raises(Conflict) as refusal:

@@ -15,7 +15,7 @@ from chalicelib.payments.stripe import StripeGateway, stripe_client
 from tests.checkout.builders import NOW, a_complete_request
 from tests.checkout.conftest import ShopFixture
 from tests.payments.stripe_double import FakeStripe
-from tests.payments.stripe_orders import DECLINED, OK, REQUIRES_ACTION
+from tests.payments.stripe_orders import DECLINED, REQUIRES_ACTION, VISA
 from tests.payments.stripe_server import serve
 
 
@@ -34,7 +34,7 @@ def shop(shop: ShopFixture, stripe: FakeStripe) -> Iterator[ShopFixture]:
 
 def authorised_without_webhook(shop: ShopFixture, stripe: FakeStripe) -> Purchase:
     """Money is reserved, its answer was lost, and the search does not know of it yet."""
-    purchase = shop.place(("mug", 1), token=OK)
+    purchase = shop.place(("mug", 1), token=VISA)
     stripe.search_index = {}
     stripe.faults.append("after")
     with pytest.raises(OutcomeUnknownError):
@@ -47,7 +47,7 @@ def statuses(stripe: FakeStripe) -> list[str]:
 
 
 def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = shop.place(("mug", 2), token=OK)
+    purchase = shop.place(("mug", 2), token=VISA)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, stripe.net_captured) == (PurchaseState.PAID, purchase.totals.total)
     shop.checkout.cancel_order(purchase.id, "cancel", "", "ann", NOW)
@@ -89,7 +89,7 @@ def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, str
 
 
 def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: FakeStripe) -> None:
-    purchase = shop.place(("mug", 1), token=OK)
+    purchase = shop.place(("mug", 1), token=VISA)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     (name,) = stripe.intents
     stripe.intents[name]["created"] = NOW // SECOND

@@ -21,7 +21,7 @@ from chalicelib.money import share, tax_within
 
 PAID_AT: Instant = parse_rfc3339("2026-11-27T19:00:00Z")
 NEXT_DAY: Instant = parse_rfc3339("2026-11-28T03:00:00Z")
-LONDON = "Europe/London"
+TIME_ZONE = "Europe/London"
 PERSONAL = ("Ada", "Byron", "ada@example.com", "12 St James's Square", "SW1Y 4JH")
 
 
@@ -31,7 +31,7 @@ def at(*instants: Instant) -> Clock:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
-def a_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **changes: Any) -> Line:
+def a_paid_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **changes: Any) -> Line:
     standard: dict[str, Any] = {
         "id": f"li_{number}",
         "drop_id": f"drop-{number}",
@@ -50,7 +50,7 @@ def a_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **cha
     return Line(**{**standard, **changes})
 
 
-def an_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_line(),), **changes: Any) -> Purchase:
+def a_paid_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_paid_line(),), **changes: Any) -> Purchase:
     """A paid purchase for Britain, where prices include the tax."""
     subtotal = sum(line.unit_price * line.quantity for line in lines)
     tax = sum(line.tax for line in lines) + 66
@@ -87,7 +87,7 @@ def an_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_line(),), 
     return Purchase(**{**standard, **changes})
 
 
-def taxed_on_top(purchase: Purchase) -> Purchase:
+def with_tax_on_top(purchase: Purchase) -> Purchase:
     """The same purchase for a market where tax comes on top."""
     lines = tuple(
         line.model_copy(update={"tax": share(line.unit_price * line.quantity, 2_000)}) for line in purchase.lines

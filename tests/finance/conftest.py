@@ -12,7 +12,7 @@ from chalicelib.checkout import PurchaseStore
 from chalicelib.finance import Closing, Exporter, Exports, LedgerStore
 from chalicelib.finance.store import ExportQueue, Objects, RunStore
 from tests.conftest import Tables
-from tests.finance.builders import LONDON
+from tests.finance.builders import TIME_ZONE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,7 +49,7 @@ class Office:
 def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET) -> Office:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     ledger = LedgerStore(Objects(s3, bucket))
-    exporter = Exporter(ledger, purchases, LONDON)
+    exporter = Exporter(ledger, purchases, TIME_ZONE)
     closing = Closing(exporter)
     exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), closing)
     return Office(tables, s3, sqs, queue_url, purchases, ledger, exporter, closing, exports)

@@ -16,7 +16,7 @@ from chalicelib.finance.close import closed_prefix
 from chalicelib.finance.store import Objects
 from chalicelib.instants import DAY, HOUR
 from tests.conftest import EngineAccount
-from tests.finance.builders import LONDON, PAID_AT, an_order, keep, refunded
+from tests.finance.builders import PAID_AT, TIME_ZONE, a_paid_order, keep, refunded
 from tests.finance.conftest import BUCKET, Office, an_office
 
 FRIDAY, SATURDAY, SUNDAY = date(2026, 11, 27), date(2026, 11, 28), date(2026, 11, 29)
@@ -27,7 +27,7 @@ ON_SUNDAY, ON_MONDAY = ON_SATURDAY + DAY, ON_SATURDAY + 2 * DAY
 def recorded(office: Office, *orders: Any) -> None:
     keep(office.purchases, *orders)
     for order in orders:
-        office.ledger.post_entries(entries_of(order, LONDON))
+        office.ledger.post_entries(entries_of(order, TIME_ZONE))
 
 
 def ids(office: Office, day: date) -> list[str]:
@@ -41,7 +41,7 @@ P2 = ["P2-001", "P2-002", "P2-003"]
 
 
 def test_a_closed_day_has_its_files_where_finance_looks(office: Office) -> None:
-    recorded(office, an_order())
+    recorded(office, a_paid_order())
     manifest = office.closing.close_day(FRIDAY, ON_SATURDAY)
     assert (manifest["kind"], manifest["date"], manifest["revision"]) == ("close", "2026-11-27", 1)
     names = [key.removeprefix("exports/date=2026-11-27/revision=1/") for key in office.keys("exports/date=")]
@@ -57,18 +57,18 @@ def test_a_day_that_is_not_over_cannot_be_closed(office: Office) -> None:
 
 
 def test_closed_files_never_change(office: Office) -> None:
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     first = office.closing.close_day(FRIDAY, ON_SATURDAY)
     before = office.contents("exports/")
-    recorded(office, an_order("P2"))
+    recorded(office, a_paid_order("P2"))
     assert office.closing.close_day(FRIDAY, ON_SUNDAY) == first
     assert office.contents("exports/") == before
 
 
 def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(office: Office) -> None:
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     office.closing.close_day(FRIDAY, ON_SATURDAY)
-    recorded(office, an_order("P2"))
+    recorded(office, a_paid_order("P2"))
     saturday = office.closing.close_day(SATURDAY, ON_SUNDAY)
     assert saturday["late_posted"] == {"count": 3, "dates": ["2026-11-27"]}
     assert saturday["totals"]["GBP"]["sale"]["gross"] == 2_550
@@ -78,28 +78,28 @@ def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(off
 
 
 def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(office: Office) -> None:
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     office.closing.close_day(FRIDAY, ON_SATURDAY)
-    recorded(office, an_order("P2"))
+    recorded(office, a_paid_order("P2"))
     office.closing.close_day(SATURDAY, ON_SUNDAY)
-    both = [*entries_of(an_order("P1"), LONDON), *entries_of(an_order("P2"), LONDON)]
+    both = [*entries_of(a_paid_order("P1"), TIME_ZONE), *entries_of(a_paid_order("P2"), TIME_ZONE)]
     office.ledger.post_entries(both)
     assert office.closing.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
 
 
 def test_late_entries_post_once_also_when_days_are_closed_out_of_order(office: Office) -> None:
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     office.closing.close_day(FRIDAY, ON_SATURDAY)
-    recorded(office, an_order("P2"))
+    recorded(office, a_paid_order("P2"))
     office.closing.close_day(SUNDAY, ON_MONDAY)
     office.closing.close_day(SATURDAY, ON_MONDAY)
     assert (ids(office, SUNDAY), ids(office, SATURDAY)) == (P2, [])
 
 
 def test_a_refund_of_another_day_stands_in_its_own_day(office: Office) -> None:
-    recorded(office, an_order())
+    recorded(office, a_paid_order())
     office.closing.close_day(FRIDAY, ON_SATURDAY)
-    recorded(office, refunded(an_order(), ("li_1", 1), done_at=ON_SATURDAY))
+    recorded(office, refunded(a_paid_order(), ("li_1", 1), done_at=ON_SATURDAY))
     saturday = office.closing.close_day(SATURDAY, ON_SUNDAY)
     assert ids(office, SATURDAY) == ["P1-004"]
     assert (saturday["differences"], saturday["late_posted"]["count"]) == ([], 0)
@@ -107,7 +107,7 @@ def test_a_refund_of_another_day_stands_in_its_own_day(office: Office) -> None:
 
 def test_the_schedule_closes_yesterday_and_what_was_left_open_after_the_first_day(office: Office) -> None:
     assert office.closing.due(ON_SATURDAY) == [FRIDAY]
-    recorded(office, an_order())
+    recorded(office, a_paid_order())
     assert office.closing.due(ON_MONDAY) == [FRIDAY, SUNDAY]
     office.closing.close_day(FRIDAY, ON_SATURDAY)
     assert office.closing.due(ON_MONDAY) == [SATURDAY, SUNDAY]
@@ -142,13 +142,13 @@ WRITES_OF_A_CLOSE = 11  # one repaired ledger object, five staged files, the log
 
 @pytest.mark.parametrize("writes", range(1, WRITES_OF_A_CLOSE + 1))
 def test_a_close_that_died_after_any_write_is_completed_by_the_next(office: Office, writes: int) -> None:
-    keep(office.purchases, an_order("P1"))
+    keep(office.purchases, a_paid_order("P1"))
     failing_s3: Any = DiesAfter(office.s3, writes)
     dying = an_office(office.tables, failing_s3, office.sqs, office.queue_url)
     with pytest.raises(DiedError):
         dying.closing.close_day(FRIDAY, ON_SATURDAY)
     assert office.closing.manifest(FRIDAY) is None, "without a manifest nothing is closed"
-    recorded(office, an_order("P2"))
+    recorded(office, a_paid_order("P2"))
     office.closing.close_day(SATURDAY, ON_SUNDAY)
     friday = office.closing.close_day(FRIDAY, ON_SUNDAY)
     assert sorted(ids(office, FRIDAY) + ids(office, SATURDAY)) == P1 + P2
@@ -158,7 +158,7 @@ def test_a_close_that_died_after_any_write_is_completed_by_the_next(office: Offi
 
 
 def test_a_close_that_died_after_its_manifest_is_closed(office: Office) -> None:
-    keep(office.purchases, an_order("P1"))
+    keep(office.purchases, a_paid_order("P1"))
     last = DiesAfter(office.s3, WRITES_OF_A_CLOSE + 1)
     dying = an_office(office.tables, last, office.sqs, office.queue_url)  # type: ignore[arg-type]
     with pytest.raises(DiedError, match=r"revision=1/manifest\.json"):
@@ -186,9 +186,9 @@ class Rival:
 
 def closed_beside_a_rival(office: Office, s3: Any, rivals_day: date) -> list[str]:
     """Ids of all closed entries after a rival closed a day right before Friday's closing was decided."""
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     office.closing.close_day(date(2026, 11, 26), ON_SATURDAY)
-    late = an_order("P2", paid_at=PAID_AT - DAY)
+    late = a_paid_order("P2", paid_at=PAID_AT - DAY)
 
     def rival() -> None:
         recorded(office, late)
@@ -229,10 +229,10 @@ def test_many_closings_at_once_lose_nothing_and_double_nothing(engine: EngineAcc
     s3, bucket = engine.client("s3"), f"finance-{engine.access_key}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     office = an_office(engine.tables(), s3, engine.client("sqs"), "unused", bucket)
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     thursday = date(2026, 11, 26)
     office.closing.close_day(thursday, ON_SATURDAY)
-    recorded(office, an_order("P2", paid_at=PAID_AT - DAY))
+    recorded(office, a_paid_order("P2", paid_at=PAID_AT - DAY))
     with ThreadPoolExecutor(8) as rivals:
         days = [FRIDAY, SATURDAY] * 6
         manifests = list(rivals.map(lambda day: office.closing.close_day(day, ON_SUNDAY), days))

@@ -14,7 +14,7 @@ from chalicelib.finance import EntryType, LedgerEntry, entries_of
 from chalicelib.finance.check import balanced
 from chalicelib.finance.entries import label
 from chalicelib.money import tax_within
-from tests.finance.builders import LONDON, PAID_AT, PERSONAL, a_line, an_order, refunded, taxed_on_top
+from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, refunded, with_tax_on_top
 
 
 def figures(entry: LedgerEntry) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def figures(entry: LedgerEntry) -> dict[str, Any]:
 
 
 def test_a_paid_order_has_a_row_a_line_and_one_each_for_shipping_and_fee() -> None:
-    sale, shipping, fee = entries_of(an_order(), LONDON)
+    sale, shipping, fee = entries_of(a_paid_order(), TIME_ZONE)
     assert (sale.id, shipping.id, fee.id) == ("P1-001", "P1-002", "P1-003")
     assert sale.entry_type is EntryType.SALE
     assert figures(sale) == {
@@ -43,7 +43,7 @@ def test_a_paid_order_has_a_row_a_line_and_one_each_for_shipping_and_fee() -> No
 
 
 def test_tax_on_top_is_paid_beside_the_gross() -> None:
-    sale, shipping, _ = entries_of(taxed_on_top(an_order()), LONDON)
+    sale, shipping, _ = entries_of(with_tax_on_top(a_paid_order()), TIME_ZONE)
     assert figures(sale) == {
         "quantity": 2,
         "gross": 2_550,
@@ -57,27 +57,27 @@ def test_tax_on_top_is_paid_beside_the_gross() -> None:
 
 def test_a_discount_stands_beside_the_gross_that_it_is_taken_off() -> None:
     """Where prices include the tax, gross less discount is net and tax; where they do not, it is net."""
-    line = a_line(discount=255, tax=tax_within(2_295, 2_000))
-    order = an_order(lines=(line,))
+    line = a_paid_line(discount=255, tax=tax_within(2_295, 2_000))
+    order = a_paid_order(lines=(line,))
     less = {"discount": 255, "total": order.totals.total - 255, "tax": order.totals.tax}
     order = order.model_copy(update={"totals": order.totals.model_copy(update=less)})
-    sale, shipping, _ = entries_of(order, LONDON)
+    sale, shipping, _ = entries_of(order, TIME_ZONE)
     assert (sale.gross, sale.discount, sale.net, sale.tax) == (2_550, 255, 1_912, 383)
     assert (sale.amount, sale.gross - sale.discount, sale.commission) == (2_295, 2_295, 191)
     assert shipping.discount == 0
-    assert balanced(order, entries_of(order, LONDON))
-    sale, *_ = entries_of(taxed_on_top(an_order(lines=(a_line(discount=255),))), LONDON)
+    assert balanced(order, entries_of(order, TIME_ZONE))
+    sale, *_ = entries_of(with_tax_on_top(a_paid_order(lines=(a_paid_line(discount=255),))), TIME_ZONE)
     assert sale.gross - sale.discount == sale.net == 2_295
     assert sale.amount == sale.net + sale.tax
 
 
 def test_an_order_that_is_not_paid_has_no_entries() -> None:
-    assert entries_of(an_order(state=PurchaseState.PLACED, paid_at=None), LONDON) == ()
+    assert entries_of(a_paid_order(state=PurchaseState.PLACED, paid_at=None), TIME_ZONE) == ()
 
 
 def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:
-    order = refunded(an_order(), ("li_1", 1), shipping=True)
-    back, shipping = entries_of(order, LONDON)[3:]
+    order = refunded(a_paid_order(), ("li_1", 1), shipping=True)
+    back, shipping = entries_of(order, TIME_ZONE)[3:]
     assert back.entry_type is EntryType.REFUND
     assert figures(back) == {
         "quantity": -1,
@@ -93,20 +93,20 @@ def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:
 
 
 def test_a_refund_counts_only_when_it_is_done_and_keeps_its_place_until_then() -> None:
-    waiting = refunded(refunded(an_order(), ("li_1", 1), done_at=None), ("li_1", 1))
-    assert [entry.id for entry in entries_of(waiting, LONDON)] == ["P1-001", "P1-002", "P1-003", "P1-005"]
+    waiting = refunded(refunded(a_paid_order(), ("li_1", 1), done_at=None), ("li_1", 1))
+    assert [entry.id for entry in entries_of(waiting, TIME_ZONE)] == ["P1-001", "P1-002", "P1-003", "P1-005"]
 
 
 def test_an_entry_belongs_to_the_day_of_the_shops_time_zone() -> None:
     summer_night = PAID_AT - 150 * 86_400_000 + 4 * 3_600_000 + 1_800_000
-    order = an_order(paid_at=summer_night)
-    assert {entry.business_date for entry in entries_of(order, LONDON)} == {"2026-07-01"}
+    order = a_paid_order(paid_at=summer_night)
+    assert {entry.business_date for entry in entries_of(order, TIME_ZONE)} == {"2026-07-01"}
     assert {entry.business_date for entry in entries_of(order, "UTC")} == {"2026-06-30"}
 
 
 def test_entries_hold_no_personal_data() -> None:
-    order = refunded(an_order(), ("li_1", 2), shipping=True)
-    text = json.dumps([entry.to_record() for entry in entries_of(order, LONDON)])
+    order = refunded(a_paid_order(), ("li_1", 2), shipping=True)
+    text = json.dumps([entry.to_record() for entry in entries_of(order, TIME_ZONE)])
     assert [word for word in PERSONAL if word in text] == []
 
 
@@ -120,8 +120,8 @@ def test_a_name_from_outside_is_neither_a_formula_nor_an_address() -> None:
 
 
 orders = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9_999)), min_size=1, max_size=3).map(
-    lambda sizes: an_order(
-        lines=tuple(a_line(n, quantity=quantity, unit_price=price) for n, (quantity, price) in enumerate(sizes, 1))
+    lambda sizes: a_paid_order(
+        lines=tuple(a_paid_line(n, quantity=quantity, unit_price=price) for n, (quantity, price) in enumerate(sizes, 1))
     )
 )
 
@@ -133,7 +133,7 @@ def histories(draw: st.DrawFn, *, in_order: bool) -> list[Purchase]:
     ``in_order``: done as they were recorded; else in any order.
     """
     order = draw(orders)
-    versions = [taxed_on_top(order) if draw(st.booleans()) else order]
+    versions = [with_tax_on_top(order) if draw(st.booleans()) else order]
     left = {line.id: line.quantity for line in versions[0].lines}
     while any(left.values()):
         parts = {}
@@ -158,7 +158,7 @@ def histories(draw: st.DrawFn, *, in_order: bool) -> list[Purchase]:
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=True))
 def test_each_versions_entries_are_the_beginning_of_the_next_ones(versions: list[Purchase]) -> None:
-    derived = [entries_of(version, LONDON) for version in versions]
+    derived = [entries_of(version, TIME_ZONE) for version in versions]
     for earlier, later in pairwise(derived):
         assert later[: len(earlier)] == earlier
 
@@ -166,7 +166,7 @@ def test_each_versions_entries_are_the_beginning_of_the_next_ones(versions: list
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=False))
 def test_an_entry_never_changes_whichever_refund_is_done_first(versions: list[Purchase]) -> None:
-    derived = [{entry.id: entry for entry in entries_of(version, LONDON)} for version in versions]
+    derived = [{entry.id: entry for entry in entries_of(version, TIME_ZONE)} for version in versions]
     for earlier, later in pairwise(derived):
         assert earlier.items() <= later.items()
 
@@ -174,7 +174,7 @@ def test_an_entry_never_changes_whichever_refund_is_done_first(versions: list[Pu
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=False))
 def test_entries_add_up_to_the_order_and_to_nothing_when_all_came_back(versions: list[Purchase]) -> None:
-    assert all(balanced(version, entries_of(version, LONDON)) for version in versions)
-    last = entries_of(versions[-1], LONDON)
+    assert all(balanced(version, entries_of(version, TIME_ZONE)) for version in versions)
+    last = entries_of(versions[-1], TIME_ZONE)
     for column in ("quantity", "gross", "net", "tax", "shipping", "commission", "amount"):
         assert sum(getattr(entry, column) for entry in last) == 0, column

@@ -10,13 +10,13 @@ from typing import Any
 
 from chalicelib.finance import entries_of
 from chalicelib.finance.check import Scope
-from tests.finance.builders import LONDON, NEXT_DAY, PAID_AT, PERSONAL, a_line, an_order, keep, refunded
+from tests.finance.builders import NEXT_DAY, PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, keep, refunded
 from tests.finance.conftest import Office
 
 DAY = date(2026, 11, 27)
 NOW = PAID_AT + 3_600_000
-ALL = Scope(DAY, LONDON)
-TONIGHT = Scope(DAY, LONDON, "tonight")
+ALL = Scope(DAY, TIME_ZONE)
+TONIGHT = Scope(DAY, TIME_ZONE, "tonight")
 
 
 def rows(office: Office, manifest: dict[str, Any], name: str) -> list[dict[str, str]]:
@@ -28,12 +28,12 @@ def recorded(office: Office, *orders: Any) -> None:
     """Orders that stand in the table and in the ledger."""
     keep(office.purchases, *orders)
     for order in orders:
-        office.ledger.post_entries(entries_of(order, LONDON))
+        office.ledger.post_entries(entries_of(order, TIME_ZONE))
 
 
 def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> None:
-    order = refunded(an_order("P1", lines=(a_line(1), a_line(2, quantity=1))), ("li_1", 1))
-    recorded(office, order, an_order("P2"), an_order("P3", paid_at=NEXT_DAY))
+    order = refunded(a_paid_order("P1", lines=(a_paid_line(1), a_paid_line(2, quantity=1))), ("li_1", 1))
+    recorded(office, order, a_paid_order("P2"), a_paid_order("P3", paid_at=NEXT_DAY))
     manifest = office.exporter.interim(ALL, "run1", NOW)
     assert manifest["files"]["orders.csv"]["key"] == "exports/date=2026-11-27/interim/show=all/run=run1/orders.csv"
     orders, lines, ledger = (rows(office, manifest, f"{name}.csv") for name in ("orders", "lines", "ledger"))
@@ -56,7 +56,7 @@ def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> 
 
 
 def test_the_manifest_tells_the_truth_about_each_file(office: Office) -> None:
-    recorded(office, an_order())
+    recorded(office, a_paid_order())
     manifest = office.exporter.interim(ALL, "run1", NOW)
     assert sorted(manifest["files"]) == ["ledger.csv", "lines.csv", "orders.csv"]
     for facts in manifest["files"].values():
@@ -66,7 +66,7 @@ def test_the_manifest_tells_the_truth_about_each_file(office: Office) -> None:
 
 
 def test_an_export_of_a_show_has_nothing_of_another(office: Office) -> None:
-    recorded(office, an_order("P1"), an_order("P2", show_id="matinee"))
+    recorded(office, a_paid_order("P1"), a_paid_order("P2", show_id="matinee"))
     manifest = office.exporter.interim(TONIGHT, "run1", NOW)
     assert manifest["files"]["lines.csv"]["key"].startswith("exports/date=2026-11-27/interim/show=tonight/run=run1/")
     assert {row["order_id"] for row in rows(office, manifest, "ledger.csv")} == {"ord_P1"}
@@ -75,31 +75,31 @@ def test_an_export_of_a_show_has_nothing_of_another(office: Office) -> None:
 
 
 def test_no_file_holds_personal_data(office: Office) -> None:
-    recorded(office, an_order())
+    recorded(office, a_paid_order())
     office.exporter.interim(ALL, "run1", NOW)
     text = b"".join(office.contents("").values()).decode()
     assert [word for word in PERSONAL if word in text] == []
 
 
 def test_what_the_ledger_lacks_is_written_down_first_and_counted(office: Office) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     manifest = office.exporter.interim(ALL, "run1", NOW)
     assert (manifest["late_recorded"], manifest["counts"]) == (3, {"orders": 1, "entries": 3})
     ledger = office.ledger.read(office.ledger.list_keys(DAY)).entries
-    assert tuple(ledger.values()) == entries_of(an_order(), LONDON)
+    assert tuple(ledger.values()) == entries_of(a_paid_order(), TIME_ZONE)
     assert office.exporter.interim(ALL, "run2", NOW)["late_recorded"] == 0
 
 
 def test_an_order_changed_behind_the_ledger_is_a_difference(office: Office) -> None:
-    recorded(office, an_order())
-    keep(office.purchases, an_order(lines=(a_line(unit_price=1_274),)))
+    recorded(office, a_paid_order())
+    keep(office.purchases, a_paid_order(lines=(a_paid_line(unit_price=1_274),)))
     (difference,) = office.exporter.interim(ALL, "run1", NOW)["differences"]
     assert (difference["kind"], difference["entry_id"]) == ("mismatch", "P1-001")
     assert difference["columns"] == ["unit_price", "gross", "net", "commission", "amount"]
 
 
 def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(office: Office) -> None:
-    order = an_order()
+    order = a_paid_order()
     wrong = order.model_copy(update={"totals": order.totals.model_copy(update={"total": 2_946})})
     recorded(office, wrong)
     (difference,) = office.exporter.interim(ALL, "run1", NOW)["differences"]
@@ -107,24 +107,24 @@ def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(office:
 
 
 def test_an_entry_that_no_order_explains_is_a_difference(office: Office) -> None:
-    office.ledger.post_entries(entries_of(an_order("GHOST"), LONDON))
+    office.ledger.post_entries(entries_of(a_paid_order("GHOST"), TIME_ZONE))
     manifest = office.exporter.interim(ALL, "run1", NOW)
     assert {(one["kind"], one["order_id"]) for one in manifest["differences"]} == {("unknown", "ord_GHOST")}
     assert manifest["differences_count"] == 3
 
 
 def test_two_contents_under_one_id_are_a_difference(office: Office) -> None:
-    recorded(office, an_order())
-    office.ledger.post_entries(entries_of(an_order(lines=(a_line(quantity=3),)), LONDON))
+    recorded(office, a_paid_order())
+    office.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
     kinds = {one["kind"] for one in office.exporter.interim(ALL, "run1", NOW)["differences"]}
     assert "conflict" in kinds
 
 
 def test_a_repeated_run_answers_its_first_manifest(office: Office) -> None:
-    recorded(office, an_order("P1"))
+    recorded(office, a_paid_order("P1"))
     first = office.exporter.interim(ALL, "run1", NOW)
     before = office.contents("exports/")
-    recorded(office, an_order("P2"))
+    recorded(office, a_paid_order("P2"))
     assert office.exporter.interim(ALL, "run1", NOW + 1) == first
     assert office.contents("exports/") == before
     assert office.exporter.interim(ALL, "run2", NOW + 1)["counts"]["orders"] == 2
@@ -137,8 +137,8 @@ def test_an_empty_day_exports_headers_and_zeros(office: Office) -> None:
 
 
 def test_repair_records_what_the_last_days_lack(office: Office) -> None:
-    recorded(office, an_order("P1"))
-    keep(office.purchases, an_order("P2"), an_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
+    recorded(office, a_paid_order("P1"))
+    keep(office.purchases, a_paid_order("P2"), a_paid_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
     assert office.exporter.post_missing_entries(NOW) == 3
     assert office.exporter.post_missing_entries(NOW) == 0
     assert "P2-001" in office.ledger.read(office.ledger.list_keys(DAY)).entries

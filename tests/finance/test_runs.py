@@ -11,7 +11,7 @@ from chalicelib.errors import BadInput, Conflict
 from chalicelib.finance import ExportRun, RunState, entries_of, parse_day
 from chalicelib.finance.store import ExportQueue
 from chalicelib.instants import HOUR, MINUTE, parse_rfc3339
-from tests.finance.builders import LONDON, PAID_AT, an_order, at, keep
+from tests.finance.builders import PAID_AT, TIME_ZONE, a_paid_order, at, keep
 from tests.finance.conftest import Office
 
 FRIDAY = date(2026, 11, 27)
@@ -57,7 +57,7 @@ def test_two_people_may_use_the_same_key(office: Office) -> None:
 
 
 def test_a_done_run_names_its_manifest_and_what_is_in_it(office: Office) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     run = office.exports.carry_out("2026-11-27", asked(office).id, at(NOW))
     assert run is not None
     assert (run.state, run.orders, run.entries, run.differences) == (RunState.DONE, 1, 3, 0)
@@ -77,8 +77,8 @@ def test_a_run_says_when_it_really_began_and_finished(office: Office) -> None:
 
 
 def test_a_day_is_closed_by_request(office: Office) -> None:
-    office.ledger.post_entries(entries_of(an_order(), LONDON))
-    keep(office.purchases, an_order())
+    office.ledger.post_entries(entries_of(a_paid_order(), TIME_ZONE))
+    keep(office.purchases, a_paid_order())
     run = office.exports.carry_out("2026-11-27", asked(office, close=True).id, at(ON_SATURDAY))
     assert run is not None
     assert run.manifest_key == "exports/date=2026-11-27/revision=1/manifest.json"
@@ -150,7 +150,7 @@ def test_a_lost_message_is_made_up_for_by_the_same_request(office: Office) -> No
 
 
 def test_the_schedule_closes_what_is_due_and_a_repeat_nothing(office: Office) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     (run,) = office.exports.close_due(at(ON_SATURDAY))
     assert (run.date, run.state, run.requested_by, run.orders) == ("2026-11-27", RunState.DONE, "schedule", 1)
     assert office.exports.close_due(at(ON_SATURDAY)) == []

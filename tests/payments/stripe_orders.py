@@ -6,14 +6,14 @@ from chalicelib.payments import AuthorisationRequest, Authorised, Captured
 from chalicelib.payments.stripe import StripeGateway
 
 NOW = 1_795_000_000_000
-OK, DECLINED, INSUFFICIENT_FUNDS, REQUIRES_ACTION = (
+VISA, DECLINED, INSUFFICIENT_FUNDS, REQUIRES_ACTION = (
     f"pm_card_{name}"
     for name in ("visa", "chargeDeclined", "chargeDeclinedInsufficientFunds", "authenticationRequired")
 )
 
 
 def a_request(
-    token: str = OK,
+    token: str = VISA,
     attempt: int = 1,
     provider_id: str | None = None,
     amount: int = 1_000,

@@ -23,15 +23,15 @@ from tests.payments.stripe_orders import (
     DECLINED,
     INSUFFICIENT_FUNDS,
     NOW,
-    OK,
     REQUIRES_ACTION,
+    VISA,
     a_request,
     authorise,
     capture,
 )
 
 
-@pytest.mark.parametrize("token", [OK, "ctoken_visa"])
+@pytest.mark.parametrize("token", [VISA, "ctoken_visa"])
 def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, stripe: FakeStripe, token: str) -> None:
     provider_id = authorise(gateway, a_request(token))
     assert stripe.net_captured == 0
@@ -95,7 +95,7 @@ def test_a_token_that_is_none_is_declined(gateway: StripeGateway, stripe: FakeSt
 def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stripe: FakeStripe) -> None:
     declined = gateway.authorise(a_request(DECLINED), now=NOW)
     assert isinstance(declined, Declined)
-    second = a_request(OK, attempt=2, provider_id=declined.provider_id, amount=1_200)
+    second = a_request(VISA, attempt=2, provider_id=declined.provider_id, amount=1_200)
     assert gateway.authorise(second, now=NOW) == Authorised("pi_1")
     assert gateway.authorise(second, now=NOW) == Authorised("pi_1", already_existed=True)
     assert gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW) == CaptureFailed("pi_1", "wrong_attempt")
@@ -219,7 +219,7 @@ def test_who_refused_is_declined_and_who_waits_too_long_is_cancelled(
 
 
 def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    assert isinstance(gateway.authorise(replace(a_request(OK), step_up=True), now=NOW), ActionRequired)
+    assert isinstance(gateway.authorise(replace(a_request(VISA), step_up=True), now=NOW), ActionRequired)
     page = "https://shop.example/done"
     gateway.authorise(replace(a_request(REQUIRES_ACTION, purchase_id="p2"), return_url=page), now=NOW)
     assert stripe.intents["pi_3"]["next_action"]["redirect_to_url"]["return_url"] == page

@@ -19,12 +19,12 @@ MAX_AGE_SECONDS = 30
 _numbers = count(1)
 
 
-def a_show(**changes: Any) -> PutShowRequest:
+def a_show_request(**changes: Any) -> PutShowRequest:
     """The body of a show."""
     return PutShowRequest.from_body({"title": "Friday live", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
 
 
-def a_drop(**changes: Any) -> PutDropRequest:
+def a_drop_request(**changes: Any) -> PutDropRequest:
     """The body of a drop of three units that waits for its cue."""
     body = {
         "show_id": "s1",
@@ -43,7 +43,7 @@ def a_cue(kind: CueType, at: Instant = NOW, **changes: Any) -> Cue:
     )
 
 
-def a_record(**changes: Any) -> DropRecord:
+def a_drop_record(**changes: Any) -> DropRecord:
     """A drop's record, made long before the show."""
     created = NOW - 3_600 * SECOND
     given = {
@@ -80,8 +80,8 @@ class ShowFixture:
 
     def with_drop(self, **changes: Any) -> ShowFixture:
         """Show ``s1`` with the drop ``d1``."""
-        self.shows.put_show("s1", a_show(), "ann", NOW)
-        self.shows.put_drop("d1", a_drop(**changes), "ann", NOW)
+        self.shows.put_show("s1", a_show_request(), "ann", NOW)
+        self.shows.put_drop("d1", a_drop_request(**changes), "ann", NOW)
         return self
 
     def drop(self) -> Drop:
@@ -147,7 +147,7 @@ def die_from_call(at: int) -> Callable[[int, str], None]:
     return die
 
 
-def once_at(operation: str, act: Callable[[], object]) -> Callable[[int, str], None]:
+def once_at_call(operation: str, act: Callable[[], object]) -> Callable[[int, str], None]:
     """Do something at the first call of an operation."""
     done: list[str] = []
 

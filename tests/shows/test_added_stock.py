@@ -9,7 +9,7 @@ from chalicelib.instants import SECOND
 from chalicelib.shows import CueApplied, CueRefused, CueRepeated, CueType
 from chalicelib.stock import OrderRef, SoldOut, Taken, hold_id
 from tests.conftest import Tables
-from tests.shows.builders import NOW, HookedClient, ProcessDied, ShowFixture, a_cue, die_from_call, once_at
+from tests.shows.builders import NOW, HookedClient, ProcessDied, ShowFixture, a_cue, die_from_call, once_at_call
 
 LATER = NOW + SECOND
 
@@ -124,7 +124,7 @@ def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, mo
 def test_two_at_once_count_each_key_once(tables: Tables, operation: str, moment: str, same_key: bool) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=3)
     key = "key-1" if same_key else "key-2"
-    hook = once_at(operation, lambda: show_fixture.shows.adjust_stock("d1", 7, key, "bob", NOW))
+    hook = once_at_call(operation, lambda: show_fixture.shows.adjust_stock("d1", 7, key, "bob", NOW))
     client = HookedClient(tables.dynamodb, **{moment: hook})
     ShowFixture(tables, client).shows.adjust_stock("d1", 7, "key-1", "ann", NOW)
     total = 10 if same_key else 17
@@ -182,7 +182,7 @@ def test_two_who_take_the_same_units_away_at_once_take_them_once(tables: Tables)
         show_fixture, key = ShowFixture(tables), f"key-{operation}"
         show_fixture.with_drop(stock=60)
         before = show_fixture.drop().stock
-        hook = once_at(operation, lambda: ShowFixture(tables).shows.adjust_stock("d1", -7, key, "bob", NOW))  # noqa: B023
+        hook = once_at_call(operation, lambda: ShowFixture(tables).shows.adjust_stock("d1", -7, key, "bob", NOW))  # noqa: B023
         client = HookedClient(tables.dynamodb, before=hook)
         assert ShowFixture(tables, client).shows.adjust_stock("d1", -7, key, "ann", NOW).moved == -7
         assert stock_and_audit(show_fixture)[0] == before - 7

@@ -7,7 +7,16 @@ import pytest
 from chalicelib.instants import DAY, SECOND
 from chalicelib.shows import CueApplied, CueRefused, CueRepeated, CueType, DropState
 from tests.conftest import Tables
-from tests.shows.builders import NOW, HookedClient, ProcessDied, ShowFixture, a_cue, a_drop, die_from_call, once_at
+from tests.shows.builders import (
+    NOW,
+    HookedClient,
+    ProcessDied,
+    ShowFixture,
+    a_cue,
+    a_drop_request,
+    die_from_call,
+    once_at_call,
+)
 
 
 def test_a_cue_opens_the_drop_for_every_watcher(tables: Tables) -> None:
@@ -86,7 +95,7 @@ def test_a_newer_rival_wins_at_whatever_point_it_comes_in(tables: Tables, operat
     show_fixture = ShowFixture(tables).with_drop()
     rival = a_cue(CueType.CLOSE, NOW)
     client = HookedClient(
-        tables.dynamodb, **{moment: once_at(operation, lambda: show_fixture.shows.apply_cue(rival, NOW))}
+        tables.dynamodb, **{moment: once_at_call(operation, lambda: show_fixture.shows.apply_cue(rival, NOW))}
     )
     ShowFixture(tables, client).shows.apply_cue(a_cue(CueType.OPEN, NOW - 1), NOW)
     assert show_fixture.live_drop().state is DropState.CLOSED
@@ -97,7 +106,7 @@ def test_a_newer_rival_wins_at_whatever_point_it_comes_in(tables: Tables, operat
 def test_a_rival_on_the_suspension_takes_nothing_from_the_window(tables: Tables, moment: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     rival = a_cue(CueType.SUSPEND, NOW)
-    hook = once_at("transact_write_items", lambda: show_fixture.shows.apply_cue(rival, NOW))
+    hook = once_at_call("transact_write_items", lambda: show_fixture.shows.apply_cue(rival, NOW))
     client = HookedClient(tables.dynamodb, **{moment: hook})
     assert ShowFixture(tables, client).shows.apply_cue(a_cue(CueType.OPEN, NOW - 1), NOW) == CueApplied()
     assert (show_fixture.drop().opens_at, show_fixture.drop().suspended) == (NOW - 1, True)
@@ -108,7 +117,7 @@ def test_the_same_cue_twice_at_once_is_applied_once(tables: Tables, moment: str)
     show_fixture = ShowFixture(tables).with_drop()
     cue = a_cue(CueType.OPEN)
     answers: list[object] = []
-    hook = once_at("transact_write_items", lambda: answers.append(show_fixture.shows.apply_cue(cue, NOW)))
+    hook = once_at_call("transact_write_items", lambda: answers.append(show_fixture.shows.apply_cue(cue, NOW)))
     answers.append(ShowFixture(tables, HookedClient(tables.dynamodb, **{moment: hook})).shows.apply_cue(cue, NOW))
     assert sorted(type(answer).__name__ for answer in answers) == ["CueApplied", "CueRepeated"]
     assert len([item for item in show_fixture.items_of("SHOW#s1") if item.get("action") == CueType.OPEN]) == 1
@@ -118,7 +127,7 @@ def test_the_same_cue_twice_at_once_is_applied_once(tables: Tables, moment: str)
 def test_a_cue_that_comes_again_after_a_death_is_applied_once(tables: Tables, moment: str) -> None:
     for call in (1, 2):
         show_fixture = ShowFixture(tables).with_drop()
-        show_fixture.shows.put_drop(f"e{call}", a_drop(), "ann", NOW)
+        show_fixture.shows.put_drop(f"e{call}", a_drop_request(), "ann", NOW)
         cue = a_cue(CueType.OPEN, subject=f"e{call}")
         doomed = ShowFixture(tables, HookedClient(tables.dynamodb, **{moment: die_from_call(at=call)}))
         with pytest.raises(ProcessDied):

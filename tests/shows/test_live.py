@@ -8,7 +8,7 @@ from chalicelib.instants import SECOND, rfc3339
 from chalicelib.shows import CueType, DropState, LiveShow
 from chalicelib.stock import hold_id
 from tests.conftest import Tables
-from tests.shows.builders import NOW, HookedClient, ShowFixture, a_cue, a_drop
+from tests.shows.builders import NOW, HookedClient, ShowFixture, a_cue, a_drop_request
 
 EXPIRES_AT = NOW // SECOND + 60
 
@@ -70,7 +70,7 @@ def test_a_drop_that_waits_for_its_cue_is_read_five_times_a_second(tables: Table
 def test_a_show_costs_one_query_and_one_batch_for_fifty_drops_a_second(tables: Tables) -> None:
     setting = ShowFixture(tables).with_drop()
     for number in range(51):
-        setting.shows.put_drop(f"more-{number:02}", a_drop(), "ann", NOW)
+        setting.shows.put_drop(f"more-{number:02}", a_drop_request(), "ann", NOW)
     show_fixture, calls = counting_fixture(tables)
     assert len(live(show_fixture).drops) == 52
     live(show_fixture, NOW + 999)

@@ -16,10 +16,10 @@ from tests.shows.builders import (
     ProcessDied,
     ShowFixture,
     a_cue,
-    a_drop,
-    a_show,
+    a_drop_request,
+    a_show_request,
     die_from_call,
-    once_at,
+    once_at_call,
 )
 
 LATER = NOW + SECOND
@@ -28,8 +28,8 @@ LATER = NOW + SECOND
 def test_the_same_body_again_changes_nothing(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(opens_at=rfc3339(NOW))
     before = show_fixture.all_items()
-    assert show_fixture.shows.put_show("s1", a_show(), "bob", LATER)[1] is False
-    assert show_fixture.shows.put_drop("d1", a_drop(opens_at=rfc3339(NOW)), "bob", LATER)[1] is False
+    assert show_fixture.shows.put_show("s1", a_show_request(), "bob", LATER)[1] is False
+    assert show_fixture.shows.put_drop("d1", a_drop_request(opens_at=rfc3339(NOW)), "bob", LATER)[1] is False
     assert show_fixture.all_items() == before
 
 
@@ -43,7 +43,7 @@ def test_a_new_drop_has_all_its_units_and_waits_for_its_cue(tables: Tables) -> N
 
 def test_who_changed_what_and_when_is_kept(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    show_fixture.shows.put_drop("d1", a_drop(title="Better lamp"), "bob", LATER)
+    show_fixture.shows.put_drop("d1", a_drop_request(title="Better lamp"), "bob", LATER)
     last = show_fixture.items_of("SHOW#s1")[3]
     assert last["sk"] == f"AUDIT#{LATER}#d1#3"
     assert {name: last[name] for name in ("subject", "action", "by", "at")} == {
@@ -71,7 +71,7 @@ def test_who_changed_what_and_when_is_kept(tables: Tables) -> None:
 )
 def test_what_may_change_changes(tables: Tables, change: dict[str, Any], attribute: str, value: Any) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    assert show_fixture.shows.put_drop("d1", a_drop(**change), "bob", LATER)[1] is False
+    assert show_fixture.shows.put_drop("d1", a_drop_request(**change), "bob", LATER)[1] is False
     assert getattr(show_fixture.drop(), attribute) == value
 
 
@@ -89,7 +89,7 @@ def test_what_is_fixed_is_refused_by_name(tables: Tables, change: dict[str, Any]
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
     with pytest.raises(Conflict) as refusal:
-        show_fixture.shows.put_drop("d1", a_drop(title="Also new", **change), "bob", LATER)
+        show_fixture.shows.put_drop("d1", a_drop_request(title="Also new", **change), "bob", LATER)
     assert refusal.value.field == field
     assert show_fixture.all_items() == before
 
@@ -98,7 +98,7 @@ def test_what_is_fixed_is_refused_by_name(tables: Tables, change: dict[str, Any]
 def test_what_drops_took_from_their_show_is_fixed(tables: Tables, change: dict[str, str]) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     with pytest.raises(Conflict) as refusal:
-        show_fixture.shows.put_show("s1", a_show(**change), "bob", LATER)
+        show_fixture.shows.put_show("s1", a_show_request(**change), "bob", LATER)
     assert refusal.value.field == f"$.{next(iter(change))}"
 
 
@@ -114,7 +114,7 @@ def test_a_drop_must_fit_its_show(tables: Tables, change: dict[str, Any], field:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
     with pytest.raises(BadInput) as refusal:
-        show_fixture.shows.put_drop("d2", a_drop(**change), "ann", NOW)
+        show_fixture.shows.put_drop("d2", a_drop_request(**change), "ann", NOW)
     assert refusal.value.field == field
     assert show_fixture.all_items() == before
 
@@ -122,45 +122,45 @@ def test_a_drop_must_fit_its_show(tables: Tables, change: dict[str, Any], field:
 @pytest.mark.parametrize("bad", ["", "a#b", "a/b", "-a", "a" * 65, "a\n"])
 def test_a_bad_id_is_refused(tables: Tables, bad: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        ShowFixture(tables).shows.put_show(bad, a_show(), "ann", NOW)
+        ShowFixture(tables).shows.put_show(bad, a_show_request(), "ann", NOW)
     assert refusal.value.field == "id"
 
 
 def test_repeating_a_body_undoes_no_cue(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     assert show_fixture.shows.apply_cue(a_cue(CueType.OPEN), NOW) == CueApplied()
-    show_fixture.shows.put_drop("d1", a_drop(title="Better lamp"), "bob", LATER)
+    show_fixture.shows.put_drop("d1", a_drop_request(title="Better lamp"), "bob", LATER)
     assert (show_fixture.drop().opens_at, show_fixture.drop().title) == (NOW, "Better lamp")
 
 
 def test_a_put_does_not_reopen_a_closed_drop(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(opens_at=rfc3339(NOW - 2), closes_at=rfc3339(NOW))
     with pytest.raises(Conflict) as refusal:
-        show_fixture.shows.put_drop("d1", a_drop(closes_at=rfc3339(LATER + 1)), "bob", LATER)
+        show_fixture.shows.put_drop("d1", a_drop_request(closes_at=rfc3339(LATER + 1)), "bob", LATER)
     assert (refusal.value.code, refusal.value.field) == ("closed", "$.closes_at")
     assert show_fixture.drop().closes_at == NOW
 
 
 def test_a_window_put_after_a_cue_was_said_is_newer(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    show_fixture.shows.put_drop("d1", a_drop(opens_at=rfc3339(LATER)), "bob", NOW)
+    show_fixture.shows.put_drop("d1", a_drop_request(opens_at=rfc3339(LATER)), "bob", NOW)
     answer = show_fixture.shows.apply_cue(a_cue(CueType.OPEN, NOW - 1), NOW)
     assert getattr(answer, "code", None) == "superseded"
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_drop_is_whole_or_not_for_sale_wherever_the_process_died(tables: Tables, moment: str) -> None:
-    ShowFixture(tables).shows.put_show("s1", a_show(), "ann", NOW)
+    ShowFixture(tables).shows.put_show("s1", a_show_request(), "ann", NOW)
     for call in range(1, 100):
         drop_id = f"d{call}"
         client = HookedClient(tables.dynamodb, **{moment: die_from_call(at=call)})
         try:
-            ShowFixture(tables, client).shows.put_drop(drop_id, a_drop(stock=60), "ann", NOW)
+            ShowFixture(tables, client).shows.put_drop(drop_id, a_drop_request(stock=60), "ann", NOW)
         except ProcessDied:
             alive = ShowFixture(tables)
             offer = alive.shows.offer(drop_id, NOW)
             assert offer is None or alive.stock.audit(offer.drop.pool, 60, NOW).mismatches == ()
-            alive.shows.put_drop(drop_id, a_drop(stock=60), "ann", LATER)
+            alive.shows.put_drop(drop_id, a_drop_request(stock=60), "ann", LATER)
         else:
             break
         drop = alive.shows.drop(drop_id)
@@ -174,14 +174,16 @@ def test_a_drop_is_whole_or_not_for_sale_wherever_the_process_died(tables: Table
 
 
 def test_of_two_who_make_a_drop_at_once_the_first_decides_its_stock(tables: Tables) -> None:
-    ShowFixture(tables).shows.put_show("s1", a_show(), "ann", NOW)
+    ShowFixture(tables).shows.put_show("s1", a_show_request(), "ann", NOW)
     rival = ShowFixture(tables)
     client = HookedClient(
         tables.dynamodb,
-        before=once_at("transact_write_items", lambda: rival.shows.put_drop("d1", a_drop(stock=50), "bob", NOW)),
+        before=once_at_call(
+            "transact_write_items", lambda: rival.shows.put_drop("d1", a_drop_request(stock=50), "bob", NOW)
+        ),
     )
     with pytest.raises(Conflict) as refusal:
-        ShowFixture(tables, client).shows.put_drop("d1", a_drop(stock=100), "ann", NOW)
+        ShowFixture(tables, client).shows.put_drop("d1", a_drop_request(stock=100), "ann", NOW)
     assert refusal.value.field == "$.stock"
     assert rival.stock.audit(rival.drop().pool, 50, NOW).mismatches == ()
 
@@ -190,7 +192,7 @@ def test_two_changes_at_once_both_take_effect(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     client = HookedClient(
         tables.dynamodb,
-        before=once_at("transact_write_items", lambda: show_fixture.shows.apply_cue(a_cue(CueType.OPEN), NOW)),
+        before=once_at_call("transact_write_items", lambda: show_fixture.shows.apply_cue(a_cue(CueType.OPEN), NOW)),
     )
-    ShowFixture(tables, client).shows.put_drop("d1", a_drop(title="Better lamp"), "bob", LATER)
+    ShowFixture(tables, client).shows.put_drop("d1", a_drop_request(title="Better lamp"), "bob", LATER)
     assert (show_fixture.drop().title, show_fixture.drop().opens_at) == ("Better lamp", NOW)

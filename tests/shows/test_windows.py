@@ -9,7 +9,7 @@ import pytest
 from chalicelib.shows import DropState, drop_state, window_state
 from chalicelib.shows.windows import next_transition_at
 from chalicelib.stock import Summary
-from tests.shows.builders import NOW, a_record
+from tests.shows.builders import NOW, a_drop_record
 
 
 def a_summary(sold: int) -> Summary:
@@ -31,7 +31,7 @@ def a_summary(sold: int) -> Summary:
     ],
 )
 def test_the_window_is_half_open(drop: dict[str, Any], expected: DropState) -> None:
-    assert window_state(a_record(**drop), NOW) is expected
+    assert window_state(a_drop_record(**drop), NOW) is expected
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_window_is_half_open(drop: dict[str, Any], expected: DropState) -> N
     ],
 )
 def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int, expected: DropState) -> None:
-    assert drop_state(a_record(**drop), a_summary(sold), NOW) is expected
+    assert drop_state(a_drop_record(**drop), a_summary(sold), NOW) is expected
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int
     ],
 )
 def test_a_window_turns_at_its_next_end(drop: dict[str, Any], expected: int | None) -> None:
-    assert next_transition_at(a_record(**drop), NOW) == expected
+    assert next_transition_at(a_drop_record(**drop), NOW) == expected

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.finance import entries_of
 from chalicelib.streams.books import post_ledger
 from chalicelib.streams.store import EventBus, NotSentError
-from tests.finance.builders import LONDON, PAID_AT, PERSONAL, an_order, keep, refunded
+from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_order, keep, refunded
 from tests.finance.conftest import Office
 from tests.streams.conftest import Post, a_batch
 
@@ -23,7 +23,7 @@ def a_message(purchase_id: str = "P1", **changes: Any) -> dict[str, Any]:
 
 
 def run(office: Office, bus: EventBus, *messages: Any) -> dict[str, Any]:
-    return post_ledger(a_batch(*messages), office.purchases, office.ledger, bus, LONDON)
+    return post_ledger(a_batch(*messages), office.purchases, office.ledger, bus, TIME_ZONE)
 
 
 def ledger_entry_ids(office: Office) -> list[str]:
@@ -34,9 +34,11 @@ NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
 
 
 def test_a_paid_order_is_posted_and_published(office: Office, post: Post) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     assert run(office, post.bus, a_message(paid=True)) == NONE_FAILED
-    assert tuple(office.ledger.read(office.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(an_order(), LONDON)
+    assert tuple(office.ledger.read(office.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(
+        a_paid_order(), TIME_ZONE
+    )
     (event,) = post.published()
     assert event == {
         "specversion": "1.0",
@@ -59,7 +61,7 @@ def test_a_paid_order_is_posted_and_published(office: Office, post: Post) -> Non
 
 
 def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(office: Office, post: Post) -> None:
-    order = refunded(refunded(an_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
+    order = refunded(refunded(a_paid_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
     keep(office.purchases, order.model_copy(update={"cancelled_at": PAID_AT + 60_000}))
     run(office, post.bus, a_message(refunds=["rf_2"], cancelled=True))
     assert ledger_entry_ids(office) == ["P1-005", "P1-006"]
@@ -70,14 +72,14 @@ def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(office: Of
 
 
 def test_a_batch_is_one_ledger_object(office: Office, post: Post) -> None:
-    keep(office.purchases, an_order("P1"), an_order("P2"))
+    keep(office.purchases, a_paid_order("P1"), a_paid_order("P2"))
     run(office, post.bus, a_message("P1", paid=True), a_message("P2", paid=True))
     assert len(office.keys("ledger/")) == 1
     assert len(ledger_entry_ids(office)) == 6
 
 
 def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(office: Office, post: Post) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     run(office, post.bus, a_message(paid=True))
     before = office.contents("ledger/")
     run(office, post.bus, a_message(paid=True))
@@ -96,7 +98,7 @@ def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(office: Offic
     ],
 )
 def test_a_message_that_cannot_be_understood_fails_alone(office: Office, post: Post, bad: Any) -> None:
-    keep(office.purchases, an_order("P1"), an_order("P2"))
+    keep(office.purchases, a_paid_order("P1"), a_paid_order("P2"))
     answer = run(office, post.bus, bad, a_message("P2", paid=True))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert ledger_entry_ids(office) == ["P2-001", "P2-002", "P2-003"]
@@ -104,13 +106,13 @@ def test_a_message_that_cannot_be_understood_fails_alone(office: Office, post: P
 
 
 def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(office: Office, post: Post) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     run(office, post.bus, a_message(paid=True))
     text = str(post.published()) + str(office.contents("ledger/"))
     assert [word for word in PERSONAL if word in text] == []
 
 
-class Refusing:
+class RefusingBus:
     """A bus that refuses an event, as EventBridge reports it: in the answer, not as an error."""
 
     def put_events(self, **_: Any) -> dict[str, Any]:
@@ -118,9 +120,9 @@ class Refusing:
 
 
 def test_an_event_that_was_not_taken_makes_the_batch_come_again(office: Office, post: Post) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     with pytest.raises(NotSentError, match="InternalFailure"):
-        run(office, EventBus(Refusing(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
+        run(office, EventBus(RefusingBus(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
     assert ledger_entry_ids(office) == ["P1-001", "P1-002", "P1-003"], (
         "what was written stays, and is written again the same"
     )

@@ -11,7 +11,7 @@ from chalicelib.streams.capture import process_payments
 from chalicelib.streams.jobs import close_days, recover_orders, run_exports
 from tests.checkout.builders import NOW as SHOW_TIME
 from tests.checkout.conftest import ShopFixture, shop
-from tests.finance.builders import PAID_AT, an_order, at, keep
+from tests.finance.builders import PAID_AT, a_paid_order, at, keep
 from tests.finance.conftest import Office
 from tests.streams.conftest import Post, a_batch
 
@@ -53,7 +53,7 @@ def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture
 
 
 def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(office: Office) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     run = office.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
     batch = a_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
     answer = run_exports(batch, office.exports, at(PAID_AT))
@@ -63,7 +63,7 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(offic
 
 
 def test_the_schedule_closes_yesterday(office: Office) -> None:
-    keep(office.purchases, an_order())
+    keep(office.purchases, a_paid_order())
     assert close_days(office.exports, at(PAID_AT + 8 * HOUR)) == {
         "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
         "differences": 0,

@@ -11,14 +11,14 @@ from chalicelib import aws
 from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.streams.purchases import relay_purchases
 from chalicelib.streams.store import NotSentError, Queue
-from tests.finance.builders import PAID_AT, an_order, refunded
+from tests.finance.builders import PAID_AT, a_paid_order, refunded
 from tests.streams.conftest import Post
 
-OPEN = an_order(state=PurchaseState.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
-PLACED = an_order(state=PurchaseState.PLACED, version=2, paid_at=None)
+OPEN = a_paid_order(state=PurchaseState.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
+PLACED = a_paid_order(state=PurchaseState.PLACED, version=2, paid_at=None)
 RAISED = PLACED.model_copy(update={"version": 3, "epoch": 1})
 PLACED_AGAIN = PLACED.model_copy(update={"version": 5, "attempt": 2})
-PAID = an_order(version=6)
+PAID = a_paid_order(version=6)
 WAITING = refunded(PAID, ("li_1", 1), done_at=None)
 REFUNDED = refunded(PAID, ("li_1", 1)).model_copy(update={"version": 8})
 CANCELLED = REFUNDED.model_copy(update={"version": 9, "cancelled_at": PAID_AT + 90_000})
@@ -97,7 +97,7 @@ def test_no_personal_data_goes_onto_a_queue(post: Post) -> None:
     assert "Ada" not in str(relayed(post, (OPEN, PLACED), (RAISED, PAID), (None, CANCELLED)))
 
 
-class Refusing:
+class RefusingQueue:
     """A queue service that refuses one message of each batch, as SQS reports it."""
 
     def send_message_batch(self, **_: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Refusing:
 
 
 def test_a_message_that_was_not_taken_makes_the_batch_come_again(post: Post) -> None:
-    refusing = Queue(Refusing(), "url")  # type: ignore[arg-type]
+    refusing = Queue(RefusingQueue(), "url")  # type: ignore[arg-type]
     with pytest.raises(NotSentError, match="InternalError"):
         relay_purchases({"Records": [change(OPEN, PLACED)]}, refusing, post.ledger)
     with pytest.raises(NotSentError):

@@ -20,8 +20,8 @@ from tests.shows.builders import (
     HookedClient,
     ProcessDied,
     ShowFixture,
-    a_drop,
-    a_show,
+    a_drop_request,
+    a_show_request,
     die_from_call,
 )
 
@@ -35,7 +35,7 @@ def hold(show_fixture: ShowFixture) -> None:
 
 def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    show_fixture.shows.put_drop("d2", a_drop(), "ann", NOW)
+    show_fixture.shows.put_drop("d2", a_drop_request(), "ann", NOW)
     hold(show_fixture)
     before = show_fixture.stock.summary("d1")
     refresh_summaries(EVENT, show_fixture.shows, show_fixture.stock, lambda: NOW)
@@ -73,10 +73,10 @@ def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables:
 
 def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -> None:
     show_fixture = ShowFixture(tables)
-    show_fixture.shows.put_show("s1", a_show(), "ann", NOW)
+    show_fixture.shows.put_show("s1", a_show_request(), "ann", NOW)
     doomed = ShowFixture(tables, HookedClient(tables.dynamodb, before=die_from_call(at=5)))
     with pytest.raises(ProcessDied):
-        doomed.shows.put_drop("d1", a_drop(), "ann", NOW)
+        doomed.shows.put_drop("d1", a_drop_request(), "ann", NOW)
     before = show_fixture.all_items()
     refresh_summaries(EVENT, show_fixture.shows, show_fixture.stock, lambda: NOW)
     assert show_fixture.all_items() == before
