@@ -27,7 +27,7 @@ def amounts(totals: list[dict[str, Any]]) -> dict[str, int]:
     return {part["type"]: part["amount"] for part in totals}
 
 
-def adds_up(totals: list[dict[str, Any]]) -> bool:
+def totals_add_up(totals: list[dict[str, Any]]) -> bool:
     sums = amounts(totals)
     lines = [sum(line["amount"] for line in part["lines"]) == part["amount"] for part in totals if "lines" in part]
     return sums.pop("total") == sum(sums.values()) and all(lines)
@@ -67,8 +67,8 @@ def test_a_code_is_shown_as_the_extension_asks_and_totals_add_up(api: Api) -> No
     }
     (line,) = made.body["line_items"]
     assert amounts(line["totals"]) == {"subtotal": 2_500, "items_discount": -250, "total": 2_250}
-    assert adds_up(made.body["totals"])
-    assert adds_up(line["totals"])
+    assert totals_add_up(made.body["totals"])
+    assert totals_add_up(line["totals"])
     (warning,) = made.body["messages"]
     assert (warning["type"], warning["code"]) == ("warning", "discount_code_invalid")
     assert (warning["path"], warning["reason"]) == ("$.discounts.codes[1]", "unknown")
@@ -81,7 +81,7 @@ def test_tax_on_top_of_a_discounted_price_adds_up_too(api: Api) -> None:
     wish = with_codes("TEN") | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [address]}]}}
     made = api.send("POST", "/checkout-sessions", wish).body
     assert_valid(CHECKOUT_WITH_DISCOUNT, made)
-    assert adds_up(made["totals"])
+    assert totals_add_up(made["totals"])
     assert amounts(made["totals"])["total"] == 2_250 + 995
 
 
@@ -127,7 +127,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively").body
     assert_valid(ORDER, order)
     assert amounts(order["totals"])["items_discount"] == -125
-    assert adds_up(order["totals"])
+    assert totals_add_up(order["totals"])
     assert api.send("GET", "/discounts/TEN").body["budgets"] == [
         {"of": "uses", "size": 1, "available": 0, "reserved": 0, "used": 1}
     ]

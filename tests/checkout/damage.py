@@ -21,7 +21,7 @@ def time_is_never_up() -> bool:
     return False
 
 
-def audited(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
+def audit_after_refresh(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
     """An audit, once the stream has brought the live summary up to date."""
     update_summary(shop, now)
     return audited_with_stale_summary(shop, now)
@@ -40,11 +40,11 @@ def audited_with_stale_summary(shop: ShopFixture, now: Instant = LATER) -> DropA
 
 
 def hold_faults(shop: ShopFixture, now: Instant = LATER) -> list[HoldFault]:
-    return [one.fault for one in audited(shop, now).discrepancies]
+    return [one.fault for one in audit_after_refresh(shop, now).discrepancies]
 
 
 def is_clean(shop: ShopFixture, now: Instant = LATER) -> bool:
-    found = audited(shop, now)
+    found = audit_after_refresh(shop, now)
     return found.complete and not found.discrepancies and not found.mismatches
 
 
@@ -67,7 +67,7 @@ def put_bucket(shop: ShopFixture, record: dict[str, Any]) -> None:
     shop.tables.dynamodb.put_item(TableName=shop.tables.stock, Item=to_item(record))
 
 
-def entry(shop: ShopFixture, hold: str) -> dict[str, Any]:
+def read_entry(shop: ShopFixture, hold: str) -> dict[str, Any]:
     found: dict[str, Any] = bucket(shop)["h"][hold]
     return found
 

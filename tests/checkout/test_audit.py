@@ -17,7 +17,7 @@ from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchas
 from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
-    audited,
+    audit_after_refresh,
     audited_with_stale_summary,
     bucket,
     hold_of,
@@ -51,7 +51,7 @@ def test_a_sale_at_each_of_its_steps_is_no_mismatch(shop: ShopFixture) -> None:
     assert is_clean(shop, NOW + 10 * MINUTE)
     shop.checkout.cancel_order(placed.id, "c", "c", "ann", NOW)
     assert is_clean(shop, NOW + 10 * MINUTE)
-    assert audited(shop).stock.sold == 0
+    assert audit_after_refresh(shop).stock.sold == 0
 
 
 def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixture) -> None:
@@ -65,7 +65,7 @@ def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixt
     given_up = shop.open_purchase(("mug", 3), key="d")
     shop.checkout.cancel(given_up.id, PLATFORM, "e", "e", NOW)
     assert is_clean(shop)
-    assert audited(shop).stock.available == 9
+    assert audit_after_refresh(shop).stock.available == 9
 
 
 def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
@@ -92,7 +92,7 @@ def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
 def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixture) -> None:
     paid, held = shop.pay(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
     update_summary(shop, NOW)
-    report = audit_report(audited(shop), detail=100)
+    report = audit_report(audit_after_refresh(shop), detail=100)
     until = "2026-11-27T19:05:00.000Z"
     holds = sorted(report.pop("holds"), key=lambda one: one["state"])
     assert holds == [
@@ -144,8 +144,8 @@ def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: ShopFixt
 
 def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) -> None:
     leave_plan_unfinished(shop, 6)
-    assert audited(shop, NOW + 59 * SECOND).mismatches == ()
-    found = audited(shop)
+    assert audit_after_refresh(shop, NOW + 59 * SECOND).mismatches == ()
+    found = audit_after_refresh(shop)
     assert found.mismatches == ("stock plan 1 of 6 units was not carried out",)
     found, done, _ = repaired(shop)
     assert (done.plan_finished, found.mismatches, found.stock.size) == (True, (), 15)
@@ -195,7 +195,7 @@ def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixt
     leave_plan_unfinished(shop, 6)
     done = shop.checkout.recover_orders(lambda *_: None, LATER)
     assert (done.plans_finished, done.failed) == (1, 0)
-    assert audited(shop).stock.size == 15
+    assert audit_after_refresh(shop).stock.size == 15
     assert shop.checkout.recover_orders(lambda *_: None, LATER).plans_finished == 0
 
 

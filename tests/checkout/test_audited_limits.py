@@ -12,7 +12,7 @@ from chalicelib.checkout.identity import buyer_hash
 from chalicelib.instants import DAY, MINUTE, SECOND
 from tests.checkout.builders import BUYER, NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.checkout.conftest import ShopFixture
-from tests.checkout.damage import LATER, MUCH_LATER, audited, is_clean, repaired
+from tests.checkout.damage import LATER, MUCH_LATER, audit_after_refresh, is_clean, repaired
 from tests.checkout.test_limits import dies_before_placing, limit_item, may_still_have
 
 
@@ -33,12 +33,12 @@ def corrupt_limit(shop: ShopFixture, **changes: Any) -> None:
     )
 
 
-def entry(units: int, version: int = 2, at: int = NOW) -> dict[str, int]:
+def a_limit_entry(units: int, version: int = 2, at: int = NOW) -> dict[str, int]:
     return {"q": units, "v": version, "t": at // SECOND}
 
 
 def reasons(shop: ShopFixture, now: int = LATER) -> list[str]:
-    return [one.fault.value for one in audited(shop, now).limit_discrepancies]
+    return [one.fault.value for one in audit_after_refresh(shop, now).limit_discrepancies]
 
 
 def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
@@ -54,7 +54,7 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
     shop.checkout.process_payment(declined.id, 1, MUCH_LATER)
     for now in (LATER, MUCH_LATER, NOW + 30 * MINUTE):
         assert reasons(shop, now) == []
-    found = audited(shop, MUCH_LATER)
+    found = audit_after_refresh(shop, MUCH_LATER)
     assert (found.buyers, found.purchases) == (1, 3)
 
 
@@ -67,7 +67,7 @@ def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFix
     shop.checkout.complete(shared.id, a_complete_request("ok", "again"), NOW)
     shop.checkout.process_payment(shared.id, 2, NOW)
     assert (limit_item(shop)["units"], limit_item(shop, email="bob@example.com")["units"]) == (1, 3)
-    assert (reasons(shop), audited(shop).buyers, is_clean(shop)) == ([], 2, True)
+    assert (reasons(shop), audit_after_refresh(shop).buyers, is_clean(shop)) == ([], 2, True)
 
 
 def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: ShopFixture) -> None:
@@ -81,7 +81,7 @@ def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: Sh
 
 def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 1))
-    corrupt_limit(shop, units=3, entries={paid.id: entry(1), "g" * 22: entry(2)})
+    corrupt_limit(shop, units=3, entries={paid.id: a_limit_entry(1), "g" * 22: a_limit_entry(2)})
     assert may_still_have(_complete_and_cancel(shop, 2, "before")) == 0
     assert reasons(shop, NOW + 2 * MINUTE) == []
     found, done, _ = repaired(shop, MUCH_LATER)
@@ -94,7 +94,7 @@ def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: S
 def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 1))
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", NOW)
-    corrupt_limit(shop, units=2, entries={"g" * 22: entry(2)})
+    corrupt_limit(shop, units=2, entries={"g" * 22: a_limit_entry(2)})
     assert repaired(shop, MUCH_LATER)[1].counted_anew == 1
     assert (limit_item(shop)["entries"], limit_item(shop)["units"]) == ({}, 0)
     assert shop.pay(("mug", 3), key="after", now=MUCH_LATER).state.value == "paid"
@@ -111,12 +111,12 @@ def _complete_and_cancel(shop: ShopFixture, quantity: int, key: str) -> Any:
 
 def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     paid = shop.pay(("mug", 1))
-    corrupt_limit(shop, units=2, entries={paid.id: entry(1)})
+    corrupt_limit(shop, units=2, entries={paid.id: a_limit_entry(1)})
     store = type(shop.checkout.limits)
     compare_and_set = store.compare_and_set
 
     def after_another(self: Any, *arguments: Any) -> Any:
-        corrupt_limit(shop, units=3, entries={paid.id: entry(1), "n" * 22: entry(2, at=LATER)})
+        corrupt_limit(shop, units=3, entries={paid.id: a_limit_entry(1), "n" * 22: a_limit_entry(2, at=LATER)})
         return compare_and_set(self, *arguments)
 
     monkeypatch.setattr(store, "compare_and_set", after_another)
@@ -127,7 +127,7 @@ def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, mon
 @pytest.mark.parametrize("units", [0, 1])
 def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, units: int) -> None:
     paid = shop.pay(("mug", 2))
-    corrupt_limit(shop, units=units, entries={paid.id: entry(units)} if units else {})
+    corrupt_limit(shop, units=units, entries={paid.id: a_limit_entry(units)} if units else {})
     found, done, _ = repaired(shop)
     assert found.mismatches == (f"{units} of 2 units of order {log_reference(paid.id)} count for a buyer",)
     assert (done.counted_anew, done.not_mended) == (0, 1)
@@ -139,7 +139,7 @@ def test_a_buyer_who_has_more_than_the_limit_is_told(shop: ShopFixture) -> None:
     first = shop.pay(("mug", 2), key="a")
     corrupt_limit(shop, units=0, entries={})
     second = shop.pay(("mug", 3), key="b")
-    corrupt_limit(shop, units=5, entries={first.id: entry(2), second.id: entry(3)})
+    corrupt_limit(shop, units=5, entries={first.id: a_limit_entry(2), second.id: a_limit_entry(3)})
     found, done, _ = repaired(shop)
     told = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))
     assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {told}",)

@@ -101,20 +101,20 @@ def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixt
 
 @pytest.mark.parametrize("changes", [{"amount": 1}, {"currency": "USD"}])
 def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
-    shop: ShopFixture, counted: list[str], changes: dict[str, Any]
+    shop: ShopFixture, counted_metrics: list[str], changes: dict[str, Any]
 ) -> None:
     purchase = authenticated_purchase(shop)
     assert receive(shop, a_payment_event(purchase, **changes)) is None
     assert shop.read(purchase.id) == purchase
-    assert counted == ["payment_event_mismatches"]
+    assert counted_metrics == ["payment_event_mismatches"]
 
 
-def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, counted: list[str]) -> None:
+def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, counted_metrics: list[str]) -> None:
     purchase = authenticated_purchase(shop)
     for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
         receive(shop, a_payment_event(purchase, f"of {changes}", **changes))
     receive(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
-    assert counted == ["unmatched_payment_events"] * 4
+    assert counted_metrics == ["unmatched_payment_events"] * 4
     assert shop.read(purchase.id) == purchase
     assert shop.checkout.process_event("sandbox", "unheard", NOW) is None
 
@@ -143,7 +143,7 @@ def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (3, 0, 6)
 
 
-def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, counted: list[str]) -> None:
+def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, counted_metrics: list[str]) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 2))
     for name in ("evt_a", "evt_b"):
@@ -153,10 +153,10 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, c
     (refund,) = after.refunds
     assert (refund.amount, refund.provider_id, refund.requested_by, refund.restock) == (700, "re_1", "provider", False)
     assert all(part.quantity == 0 for part in refund.lines)
-    assert counted == ["external_refunds"]
+    assert counted_metrics == ["external_refunds"]
     receive(shop, an_external_refund(paid, paid.totals.total, "re_2"))
     assert shop.read(paid.id) == after
-    assert counted == ["external_refunds", "unmatched_refunds"]
+    assert counted_metrics == ["external_refunds", "unmatched_refunds"]
 
 
 def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:

@@ -15,12 +15,12 @@ from tests.checkout.damage import (
     a_mug,
     bucket,
     drop_entry,
-    entry,
     hold_faults,
     hold_of,
     is_clean,
     orphan_hold,
     put_entry,
+    read_entry,
     repaired,
     set_attributes,
     time_is_never_up,
@@ -61,7 +61,7 @@ def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: Sho
     assert found.mismatches == (
         f"hold {name}: 2 units in bucket 0 are sold to an order that does not exist (no_order)",
     )
-    assert (done.freed, bucket(shop)["a"], entry(shop, name)) == (1, 9, {"q": 0})
+    assert (done.freed, bucket(shop)["a"], read_entry(shop, name)) == (1, 9, {"q": 0})
     assert is_clean(shop)
 
 
@@ -100,7 +100,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert [one.fault for one in found.discrepancies] == [HoldFault.SOLD_TO_OPEN]
     assert len(found.mismatches) == 1
     assert done.held_again == 1
-    assert entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.expires_at}
+    assert read_entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.expires_at}
     assert is_clean(shop)
     assert shop.unit_counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
     shop.checkout.complete(purchase.id, a_complete_request("ok", "again"), MUCH_LATER)
@@ -163,7 +163,7 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
     assert shop.unit_counts("mug", LATER) == (7, 0, 2)
     epoch = shop.read(paid.id).epoch
     assert epoch == (2 if order == "001" else 1)
-    assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}{epoch:03d}"}
+    assert read_entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}{epoch:03d}"}
     assert is_clean(shop, MUCH_LATER)
     assert shop.checkout.audit("cup", MUCH_LATER, time_is_never_up).discrepancies == []
     shop.checkout.cancel_order(paid.id, "c", "c", "ann", MUCH_LATER)
@@ -194,4 +194,4 @@ def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: ShopF
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": "another00001"})
     found, _, _ = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.PAID_GONE]
-    assert entry(shop, hold_of(paid).id) == {"q": 2, "o": "another00001"}
+    assert read_entry(shop, hold_of(paid).id) == {"q": 2, "o": "another00001"}

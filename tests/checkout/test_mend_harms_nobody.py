@@ -17,15 +17,15 @@ from tests.checkout.conftest import ShopFixture
 from tests.checkout.damage import (
     LATER,
     MUCH_LATER,
-    audited,
+    audit_after_refresh,
     bucket,
     drop_entry,
-    entry,
     hold_faults,
     hold_of,
     is_clean,
     orphan_hold,
     put_entry,
+    read_entry,
     repaired,
     set_attributes,
 )
@@ -51,7 +51,7 @@ def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) 
         f"{log_reference(one.id)} (foreign)"
         for name, state, one in ((names[0], "cancelled", cancelled), (names[1], "open", ended))
     )
-    assert (done, [entry(shop, name)["q"] for name in names]) == (RepairReport(not_mended=2), [1, 1])
+    assert (done, [read_entry(shop, name)["q"] for name in names]) == (RepairReport(not_mended=2), [1, 1])
 
 
 def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixture) -> None:
@@ -91,7 +91,7 @@ def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": f"{paid.order_ref}001", "u": NOW // SECOND + 300})
     found, done, _ = repaired(shop)
     assert ([one.fault for one in found.discrepancies], done.sold_again) == ([HoldFault.PAID_UNSOLD], 1)
-    assert entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}002"}
+    assert read_entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}002"}
     shop.checkout.recover_orders(lambda *_: None, LATER)
     assert (shop.read(paid.id).refunds[0].restocked, shop.unit_counts("mug", LATER)) == (True, (7, 0, 2))
     assert is_clean(shop, MUCH_LATER)
@@ -127,11 +127,11 @@ CHANGES: dict[str, Callable[[ShopFixture, Purchase], object]] = {
 def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, move: str) -> None:
     assert orphan_hold(shop, 2) == ORPHAN
     purchase = shop.open_purchase(("mug", 1))
-    (found,) = audited(shop).discrepancies
+    (found,) = audit_after_refresh(shop).discrepancies
     assert found.status is not None
     CHANGES[move](shop, purchase)
     before = bucket(shop)
-    assert not shop.stock.release_orphan(audited(shop).drop.pool, found.hold_id, found.status)
+    assert not shop.stock.release_orphan(audit_after_refresh(shop).drop.pool, found.hold_id, found.status)
     assert bucket(shop) == before
 
 
@@ -156,7 +156,9 @@ def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
 
 def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
-    assert shop.stock.release_orphan(audited(shop).drop.pool, hold_of(purchase).id, _hold_status(shop, purchase))
+    assert shop.stock.release_orphan(
+        audit_after_refresh(shop).drop.pool, hold_of(purchase).id, _hold_status(shop, purchase)
+    )
     rival = shop.pay(("mug", 9), key="rival")
     shop.checkout.complete(purchase.id, a_complete_request("ok", "pay"), LATER)
     shop.checkout.process_payment(purchase.id, 1, LATER)
@@ -166,7 +168,7 @@ def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_s
 
 
 def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
-    (status,) = shop.stock.get_hold_statuses([(audited(shop).drop.pool, hold_of(purchase))])
+    (status,) = shop.stock.get_hold_statuses([(audit_after_refresh(shop).drop.pool, hold_of(purchase))])
     return status
 
 
@@ -174,7 +176,7 @@ def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopF
     sold = shop.place(("mug", 2))
     set_attributes(shop, sold, state="cancelled")
     repaired(shop)
-    layout, order = audited(shop).drop.pool, order_ref_of(sold)
+    layout, order = audit_after_refresh(shop).drop.pool, order_ref_of(sold)
     assert type(shop.stock.commit(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
     late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
     assert type(late).__name__ == "Busy"

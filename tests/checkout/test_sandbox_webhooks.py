@@ -24,7 +24,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
     return replace(shop, checkout=replace(shop.checkout, gateway=gateway), gateway=gateway)
 
 
-def events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
+def stored_events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
     """What was told, by what happened."""
     items = shop.tables.dynamodb.scan(TableName=shop.tables.commerce, ConsistentRead=True)["Items"]
     records = [aws.from_item(item) for item in items if item["sk"]["S"] == "EVENT"]
@@ -34,11 +34,11 @@ def events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
 
 
 def process_all_events(shop: ShopFixture, now: int) -> None:
-    for record in sorted(events(shop).values(), key=lambda record: record.get("not_before", 0), reverse=True):
+    for record in sorted(stored_events(shop).values(), key=lambda record: record.get("not_before", 0), reverse=True):
         assert shop.checkout.process_event("sandbox", record["id"], now) is None
 
 
-def paid(shop: ShopFixture, token: str) -> Purchase:
+def pay_with_token(shop: ShopFixture, token: str) -> Purchase:
     purchase = shop.place(("mug", 2), token=token)
     shop.checkout.process_payment(purchase.id, 1, NOW)
     return shop.read(purchase.id)
@@ -46,11 +46,11 @@ def paid(shop: ShopFixture, token: str) -> Purchase:
 
 @pytest.mark.parametrize("token", WEBHOOK_TOKENS)
 def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFixture, token: str) -> None:
-    order = paid(shop, token)
+    order = pay_with_token(shop, token)
     line = order.lines[0]
     shop.checkout.refund(order.id, RefundRequest("r", "", ((line.id, 1),), True, "ann"), NOW)
     refunded = shop.read(order.id)
-    assert set(events(shop)) == {"authorised", "captured", "refunded"}
+    assert set(stored_events(shop)) == {"authorised", "captured", "refunded"}
     process_all_events(shop, NOW + 2 * MINUTE)
     assert shop.read(order.id) == refunded
     assert (refunded.state, len(refunded.refunds)) == (PurchaseState.PAID, 1)
@@ -60,15 +60,15 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
 
 
 def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
-    paid(shop, "webhooks_late")
-    for record in events(shop).values():
+    pay_with_token(shop, "webhooks_late")
+    for record in stored_events(shop).values():
         assert record["not_before"] == NOW + LATE_DELAY
         assert shop.checkout.process_event("sandbox", record["id"], NOW + 1) == LATE_DELAY // SECOND
 
 
 def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> None:
-    paid(shop, "webhooks_reordered")
-    told = events(shop)
+    pay_with_token(shop, "webhooks_reordered")
+    told = stored_events(shop)
     assert told["authorised"]["not_before"] == NOW + REORDERED_DELAY
     assert "not_before" not in told["captured"]
 
@@ -86,7 +86,7 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
         with pytest.raises(SystemExit):
             shop.checkout.process_payment(purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PLACED
-    shop.checkout.process_event("sandbox", events(shop)["captured"]["id"], NOW + MINUTE)
+    shop.checkout.process_event("sandbox", stored_events(shop)["captured"]["id"], NOW + MINUTE)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     process_all_events(shop, NOW + 2 * MINUTE)
     assert shop.unit_counts("mug") == (1, 0, 2)
@@ -101,11 +101,11 @@ def test_what_is_told_twice_is_told_twice(shop: ShopFixture) -> None:
 
     calls, name = shop.tables.dynamodb.meta.events, "provide-client-params.dynamodb.PutItem"
     calls.register(name, note)
-    paid(shop, "webhooks_twice")
+    pay_with_token(shop, "webhooks_twice")
     calls.unregister(name, note)
     assert told == ["authorised", "authorised", "captured", "captured"]
 
 
 def test_other_tokens_tell_nothing(shop: ShopFixture) -> None:
-    paid(shop, "ok")
-    assert events(shop) == {}
+    pay_with_token(shop, "ok")
+    assert stored_events(shop) == {}

@@ -21,7 +21,7 @@ def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def dies(*_: object, **__: object) -> None:
+def exit_process(*_: object, **__: object) -> None:
     raise SystemExit
 
 
@@ -69,7 +69,7 @@ def test_whoever_repeats_a_cancellation_gives_the_units_back(
     for key in ("cancel", "cancel-again"):
         purchase = shop.open_purchase(("mug", 1), key=f"for {key}")
         with monkeypatch.context() as dying:
-            dying.setattr(Stock, "release", dies)
+            dying.setattr(Stock, "release", exit_process)
             with pytest.raises(SystemExit):
                 shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
         assert shop.unit_counts("mug") == (0, 1, 0)
@@ -91,8 +91,8 @@ def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
     def died_after_writing(request: Callable[[], object]) -> Callable[[], None]:
         def twin() -> None:
             with monkeypatch.context() as dying:
-                dying.setattr(Stock, "release", dies)
-                dying.setattr(Stock, "shrink", dies)
+                dying.setattr(Stock, "release", exit_process)
+                dying.setattr(Stock, "shrink", exit_process)
                 with pytest.raises(SystemExit):
                     request()
 
@@ -137,7 +137,7 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
 
     def twin_dies_before_it_sells() -> None:
         with monkeypatch.context() as dying:
-            dying.setattr(Stock, "commit", dies)
+            dying.setattr(Stock, "commit", exit_process)
             with pytest.raises(SystemExit):
                 shop.checkout.complete(purchase.id, a_complete_request(), LATER)
         refresh(shop, LATER)

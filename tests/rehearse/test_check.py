@@ -16,10 +16,10 @@ from infra.rehearse.exported import Exported
 from infra.rehearse.orders import load, parse
 from infra.rehearse.plan import plan
 from infra.rehearse.report import build_report
-from tests.rehearse.test_orders import HEADER, a_line
+from tests.rehearse.test_orders import HEADER, a_csv_line
 
-TWO_LINES = HEADER + a_line(quantity="10") + a_line(code="22555", quantity="3", price="2")
-PLAN = plan(demand(parse(TWO_LINES + a_line(invoice="C2", quantity="-4"))), "s")
+TWO_LINES = HEADER + a_csv_line(quantity="10") + a_csv_line(code="22555", quantity="3", price="2")
+PLAN = plan(demand(parse(TWO_LINES + a_csv_line(invoice="C2", quantity="-4"))), "s")
 FIRST, SECOND = PLAN.drops
 ORDER = PlacedOrder("1.1", "chk_X", "ord_X", 2645, {FIRST: "li_1", SECOND: "li_2"})
 DROP = PLAN.drops[FIRST]
@@ -71,7 +71,9 @@ def test_every_unit_of_a_drop_is_accounted_for(
     assert (findings.differences, findings.oversold, findings.stranded) == (differences, oversold, stranded)
 
 
-def an_order(first: dict[str, int] | None = None, price: int = 165, subtotal: int = 2250, **changes: Any) -> Reply:
+def an_order_reply(
+    first: dict[str, int] | None = None, price: int = 165, subtotal: int = 2250, **changes: Any
+) -> Reply:
     lines = [
         {
             "item": {"id": FIRST, "price": price},
@@ -93,37 +95,37 @@ NAME = "order ord_X of purchase 1.1 (invoice 578001)"
 @pytest.mark.parametrize(
     ("reply", "differences"),
     [
-        (an_order(), []),
+        (an_order_reply(), []),
         (
-            an_order({"original": 9}),
+            an_order_reply({"original": 9}),
             [f"{NAME}, drop s.00001: 9 at 165 with 6 left after refunds, not 10 at 165 with 6 left"],
         ),
         (
-            an_order({"total": 10}),
+            an_order_reply({"total": 10}),
             [f"{NAME}, drop s.00001: 10 at 165 with 10 left after refunds, not 10 at 165 with 6 left"],
         ),
         (
-            an_order(price=164),
+            an_order_reply(price=164),
             [f"{NAME}, drop s.00001: 10 at 164 with 6 left after refunds, not 10 at 165 with 6 left"],
         ),
         (
-            an_order(subtotal=2249),
+            an_order_reply(subtotal=2249),
             [
                 f"{NAME}: its subtotal is 2249, the input's is 2250",
                 f"{NAME}: its total is 2644, the buyer was shown 2645",
             ],
         ),
-        (an_order(adjustments=[{"id": "rf_1", "status": "pending"}]), [f"{NAME}: its refund rf_1 is pending"]),
-        (an_order(checkout_id="chk_Y"), [f"{NAME}: belongs to chk_Y, not chk_X"]),
+        (an_order_reply(adjustments=[{"id": "rf_1", "status": "pending"}]), [f"{NAME}: its refund rf_1 is pending"]),
+        (an_order_reply(checkout_id="chk_Y"), [f"{NAME}: belongs to chk_Y, not chk_X"]),
         (Reply(200, {"messages": []}), [f'{NAME}: cannot be read: 200 {{"messages": []}}']),
         (
-            an_order(line_items=an_order().body["line_items"][:1]),
+            an_order_reply(line_items=an_order_reply().body["line_items"][:1]),
             [f"{NAME}: lacks 3 of drop s.00002"],
         ),
         (
-            an_order(
+            an_order_reply(
                 line_items=[
-                    *an_order().body["line_items"],
+                    *an_order_reply().body["line_items"],
                     {"item": {"id": "s.9", "price": 1}, "quantity": {"original": 2, "total": 2}},
                 ]
             ),

@@ -13,7 +13,7 @@ from infra.local.home import LocalState, NotRunning
 from infra.rehearse import rehearse
 from infra.rehearse.facts import StackInfo
 from tests.infra.test_home import a_killed_stack, a_local_state
-from tests.rehearse.test_orders import HEADER, a_line
+from tests.rehearse.test_orders import HEADER, a_csv_line
 
 
 def rehearse_output(orders: Path | None, folder: Path, build: Path) -> tuple[int, str]:
@@ -28,7 +28,7 @@ def rehearse_output(orders: Path | None, folder: Path, build: Path) -> tuple[int
     [
         ("", "the file is empty: not even a header"),
         ("a,b\n1,2\n", "the header lacks InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice, CustomerID, Country"),
-        (HEADER + a_line(code="POST"), "no row can be played (1 refused of 1 read)"),
+        (HEADER + a_csv_line(code="POST"), "no row can be played (1 refused of 1 read)"),
         (HEADER, "no row can be played (0 refused of 0 read)"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from infra.rehearse.demand import Demand, demand
 from infra.rehearse.orders import parse
-from tests.rehearse.test_orders import HEADER, a_line
+from tests.rehearse.test_orders import HEADER, a_csv_line
 
 
 def demand_of(*lines: str) -> Demand:
@@ -14,45 +14,47 @@ def demand_of(*lines: str) -> Demand:
 
 
 def a_cancellation(quantity: str = "-2", customer: str = "12452.0", price: str = "1.65", code: str = "22554") -> str:
-    return a_line(invoice="C9", quantity=quantity, customer=customer, price=price, code=code)
+    return a_csv_line(invoice="C9", quantity=quantity, customer=customer, price=price, code=code)
 
 
 def test_lines_of_one_article_in_one_invoice_are_merged() -> None:
-    wanted = demand_of(a_line(quantity="2"), a_line(code="22555"), a_line(quantity="3"))
+    wanted = demand_of(a_csv_line(quantity="2"), a_csv_line(code="22555"), a_csv_line(quantity="3"))
     (invoice,) = wanted.invoices
     assert invoice.units == {("22554", 165): 5, ("22555", 165): 12}
     assert wanted.goods_amount == 17 * 165
 
 
 def test_one_sku_at_two_prices_stays_two_articles() -> None:
-    (invoice,) = demand_of(a_line(quantity="2"), a_line(quantity="3", price="1.45")).invoices
+    (invoice,) = demand_of(a_csv_line(quantity="2"), a_csv_line(quantity="3", price="1.45")).invoices
     assert invoice.units == {("22554", 165): 2, ("22554", 145): 3}
 
 
 def test_small_and_capital_letters_merge_only_at_the_same_price() -> None:
-    wanted = demand_of(a_line(code="84997d"), a_line(code="84997D"), a_line(code="84997d", price="2.1"))
+    wanted = demand_of(a_csv_line(code="84997d"), a_csv_line(code="84997D"), a_csv_line(code="84997d", price="2.1"))
     assert wanted.invoices[0].units == {("84997D", 165): 24, ("84997D", 210): 12}
 
 
 def test_invoices_come_in_the_order_of_time() -> None:
-    wanted = demand_of(a_line(invoice="2", date="2011-11-25 09:00:00"), a_line(invoice="1", date="2011-11-25 08:00:00"))
+    wanted = demand_of(
+        a_csv_line(invoice="2", date="2011-11-25 09:00:00"), a_csv_line(invoice="1", date="2011-11-25 08:00:00")
+    )
     assert [invoice.number for invoice in wanted.invoices] == ["1", "2"]
 
 
 def test_two_customers_under_one_number_are_two_buyers() -> None:
-    wanted = demand_of(a_line(customer="1"), a_line(customer="2"))
+    wanted = demand_of(a_csv_line(customer="1"), a_csv_line(customer="2"))
     assert [invoice.customer for invoice in wanted.invoices] == ["1", "2"]
 
 
 def test_a_title_is_the_first_that_is_not_empty_else_the_sku() -> None:
-    wanted = demand_of(a_line(title=""), a_line(title="LATER"), a_line(code="22555", title=""))
+    wanted = demand_of(a_csv_line(title=""), a_csv_line(title="LATER"), a_csv_line(code="22555", title=""))
     assert wanted.titles == {("22554", 165): "LATER", ("22555", 165): "22555"}
 
 
 def test_a_cancellation_refunds_the_earliest_order_of_that_customer() -> None:
     wanted = demand_of(
-        a_line(invoice="2", date="2011-11-25 09:00:00"),
-        a_line(invoice="1", date="2011-11-25 08:00:00"),
+        a_csv_line(invoice="2", date="2011-11-25 09:00:00"),
+        a_csv_line(invoice="1", date="2011-11-25 08:00:00"),
         a_cancellation("-12"),
         a_cancellation("-1"),
     )
@@ -61,17 +63,17 @@ def test_a_cancellation_refunds_the_earliest_order_of_that_customer() -> None:
 
 
 def test_merged_lines_can_be_cancelled_together() -> None:
-    wanted = demand_of(a_line(quantity="2"), a_line(quantity="3"), a_cancellation("-5"))
+    wanted = demand_of(a_csv_line(quantity="2"), a_csv_line(quantity="3"), a_cancellation("-5"))
     assert [one.quantity for one in wanted.cancellations] == [5]
 
 
 def test_a_cancellation_in_small_letters_meets_its_order() -> None:
-    wanted = demand_of(a_line(code="84997D"), a_cancellation(code="84997d"))
+    wanted = demand_of(a_csv_line(code="84997D"), a_cancellation(code="84997d"))
     assert len(wanted.cancellations) == 1
 
 
 def test_a_cancellation_of_more_than_one_order_has_left_is_unmatched() -> None:
-    wanted = demand_of(a_line(), a_line(invoice="2"), a_cancellation("-13"))
+    wanted = demand_of(a_csv_line(), a_csv_line(invoice="2"), a_cancellation("-13"))
     assert [(one.row, one.reason) for one in wanted.refused] == [
         (3, "unmatched cancellation: no order of customer 12452 has 13 of 22554 at 1.65 left")
     ]
@@ -79,7 +81,7 @@ def test_a_cancellation_of_more_than_one_order_has_left_is_unmatched() -> None:
 
 def test_a_cancellation_of_another_customer_price_or_sku_is_unmatched() -> None:
     wanted = demand_of(
-        a_line(), a_cancellation(customer="99"), a_cancellation(price="1.66"), a_cancellation(code="22555")
+        a_csv_line(), a_cancellation(customer="99"), a_cancellation(price="1.66"), a_cancellation(code="22555")
     )
     assert [one.reason for one in wanted.refused] == [
         "unmatched cancellation: customer 99 ordered no 22554 at 1.65",
@@ -89,13 +91,13 @@ def test_a_cancellation_of_another_customer_price_or_sku_is_unmatched() -> None:
 
 
 def test_guests_are_not_one_customer() -> None:
-    wanted = demand_of(a_line(customer=""), a_cancellation(customer=""))
+    wanted = demand_of(a_csv_line(customer=""), a_cancellation(customer=""))
     assert [one.reason for one in wanted.refused] == [
         "unmatched cancellation: no customer, so no order is known for 2 of 22554 at 1.65"
     ]
 
 
 def test_more_than_a_drop_may_offer_is_refused() -> None:
-    wanted = demand_of(a_line(quantity="600000"), a_line(quantity="500000"), a_line(quantity="400000"))
+    wanted = demand_of(a_csv_line(quantity="600000"), a_csv_line(quantity="500000"), a_csv_line(quantity="400000"))
     assert [one.row for one in wanted.refused] == [2]
     assert wanted.units == 1_000_000

@@ -14,7 +14,7 @@ from infra.rehearse.orders import BadOrdersFile, ParsedRows, Row, load, parse
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 
 
-def a_line(
+def a_csv_line(
     invoice: str = "578001",
     code: str = "22554",
     title: str = "PLASTERS",
@@ -36,7 +36,7 @@ def reasons(lines: ParsedRows) -> list[tuple[int, str]]:
 
 
 def test_a_good_row_is_read_exactly() -> None:
-    lines = parsed(a_line())
+    lines = parsed(a_csv_line())
     assert lines.sales == (
         Row(1, "578001", "22554", "PLASTERS", 12, datetime(2011, 11, 25, 8, 5), 165, "12452", "United Kingdom"),  # noqa: DTZ001
     )
@@ -47,39 +47,45 @@ def test_a_good_row_is_read_exactly() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (a_line(invoice=""), "InvoiceNo is missing"),
-        (a_line(code=""), "StockCode is missing"),
-        (a_line(code="POST"), "StockCode POST is not goods: postage, fee or manual line"),
-        (a_line(code="M"), "StockCode M is not goods: postage, fee or manual line"),
-        (a_line(code="BANK CHARGES"), "StockCode BANK CHARGES is not goods: postage, fee or manual line"),
-        (a_line(code="C2"), "StockCode C2 is not goods: postage, fee or manual line"),
-        (a_line(code="2255"), "StockCode 2255 is not goods: postage, fee or manual line"),
-        (a_line(quantity=""), "Quantity is missing"),
-        (a_line(quantity="0"), "Quantity is 0"),
-        (a_line(quantity="-3"), "Quantity -3 without a cancellation: a stock adjustment"),
-        (a_line(quantity="1.5"), "Quantity 1.5 is not a whole number"),
-        (a_line(quantity="many"), "Quantity many is not a whole number"),
-        (a_line(quantity="nan"), "Quantity nan is not a whole number"),
-        (a_line(quantity="1000001"), "Quantity 1000001 is over 1000000"),
-        (a_line(price=""), "UnitPrice is missing"),
-        (a_line(price="0"), "UnitPrice 0 is below one penny: a sample, gift or write-off"),
-        (a_line(price="0.001"), "UnitPrice 0.001 is below one penny: a sample, gift or write-off"),
-        (a_line(price="-1.65"), "UnitPrice -1.65 is below one penny: a sample, gift or write-off"),
-        (a_line(price="1.655"), "UnitPrice 1.655 is not a whole number of pence"),
-        (a_line(price="free"), "UnitPrice free is not a number"),
-        (a_line(price="inf"), "UnitPrice inf is not a number"),
-        (a_line(price="1000000.01"), "UnitPrice 1000000.01 is over a million"),
-        (a_line(date=""), "InvoiceDate is missing"),
-        (a_line(date="25/11/2011 08:05"), "InvoiceDate 25/11/2011 08:05 is not a date as 2011-11-25 08:12:00"),
-        (a_line(date="2011-02-30 08:05:00"), "InvoiceDate 2011-02-30 08:05:00 is not a date as 2011-11-25 08:12:00"),
-        (a_line(invoice="C5", quantity="2"), "Quantity 2 in a cancellation is not negative"),
-        (a_line(invoice="C5", code="POST", quantity="-1"), "StockCode POST is not goods: postage, fee or manual line"),
+        (a_csv_line(invoice=""), "InvoiceNo is missing"),
+        (a_csv_line(code=""), "StockCode is missing"),
+        (a_csv_line(code="POST"), "StockCode POST is not goods: postage, fee or manual line"),
+        (a_csv_line(code="M"), "StockCode M is not goods: postage, fee or manual line"),
+        (a_csv_line(code="BANK CHARGES"), "StockCode BANK CHARGES is not goods: postage, fee or manual line"),
+        (a_csv_line(code="C2"), "StockCode C2 is not goods: postage, fee or manual line"),
+        (a_csv_line(code="2255"), "StockCode 2255 is not goods: postage, fee or manual line"),
+        (a_csv_line(quantity=""), "Quantity is missing"),
+        (a_csv_line(quantity="0"), "Quantity is 0"),
+        (a_csv_line(quantity="-3"), "Quantity -3 without a cancellation: a stock adjustment"),
+        (a_csv_line(quantity="1.5"), "Quantity 1.5 is not a whole number"),
+        (a_csv_line(quantity="many"), "Quantity many is not a whole number"),
+        (a_csv_line(quantity="nan"), "Quantity nan is not a whole number"),
+        (a_csv_line(quantity="1000001"), "Quantity 1000001 is over 1000000"),
+        (a_csv_line(price=""), "UnitPrice is missing"),
+        (a_csv_line(price="0"), "UnitPrice 0 is below one penny: a sample, gift or write-off"),
+        (a_csv_line(price="0.001"), "UnitPrice 0.001 is below one penny: a sample, gift or write-off"),
+        (a_csv_line(price="-1.65"), "UnitPrice -1.65 is below one penny: a sample, gift or write-off"),
+        (a_csv_line(price="1.655"), "UnitPrice 1.655 is not a whole number of pence"),
+        (a_csv_line(price="free"), "UnitPrice free is not a number"),
+        (a_csv_line(price="inf"), "UnitPrice inf is not a number"),
+        (a_csv_line(price="1000000.01"), "UnitPrice 1000000.01 is over a million"),
+        (a_csv_line(date=""), "InvoiceDate is missing"),
+        (a_csv_line(date="25/11/2011 08:05"), "InvoiceDate 25/11/2011 08:05 is not a date as 2011-11-25 08:12:00"),
+        (
+            a_csv_line(date="2011-02-30 08:05:00"),
+            "InvoiceDate 2011-02-30 08:05:00 is not a date as 2011-11-25 08:12:00",
+        ),
+        (a_csv_line(invoice="C5", quantity="2"), "Quantity 2 in a cancellation is not negative"),
+        (
+            a_csv_line(invoice="C5", code="POST", quantity="-1"),
+            "StockCode POST is not goods: postage, fee or manual line",
+        ),
         ("578001,22554\n", "has 2 cells where the header has 8"),
-        (a_line(title="PLASTERS, BLUE"), "has 9 cells where the header has 8"),
+        (a_csv_line(title="PLASTERS, BLUE"), "has 9 cells where the header has 8"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason_and_the_rest_goes_on(bad: str, reason: str) -> None:
-    lines = parsed(a_line(), bad, a_line(code="22555"))
+    lines = parsed(a_csv_line(), bad, a_csv_line(code="22555"))
     assert reasons(lines) == [(2, reason)]
     assert [row.number for row in lines.sales] == [1, 3]
     assert lines.read == 3
@@ -88,19 +94,19 @@ def test_a_bad_row_is_refused_with_its_reason_and_the_rest_goes_on(bad: str, rea
 @pytest.mark.parametrize(
     ("good", "quantity", "pence"),
     [
-        (a_line(quantity="12.0"), 12, 165),
-        (a_line(quantity="+12"), 12, 165),
-        (a_line(price="1.650"), 12, 165),
-        (a_line(price="1.6"), 12, 160),
-        (a_line(price="2"), 12, 200),
-        (a_line(price="0.01"), 12, 1),
-        (a_line(price=".5"), 12, 50),
-        (a_line(customer=""), 12, 165),
-        (a_line(title=""), 12, 165),
-        (a_line(country=""), 12, 165),
-        (a_line(code="22554 gift"), 12, 165),
-        (a_line(date="2011-11-25T08:05"), 12, 165),
-        (a_line().replace("\n", ",\n"), 12, 165),
+        (a_csv_line(quantity="12.0"), 12, 165),
+        (a_csv_line(quantity="+12"), 12, 165),
+        (a_csv_line(price="1.650"), 12, 165),
+        (a_csv_line(price="1.6"), 12, 160),
+        (a_csv_line(price="2"), 12, 200),
+        (a_csv_line(price="0.01"), 12, 1),
+        (a_csv_line(price=".5"), 12, 50),
+        (a_csv_line(customer=""), 12, 165),
+        (a_csv_line(title=""), 12, 165),
+        (a_csv_line(country=""), 12, 165),
+        (a_csv_line(code="22554 gift"), 12, 165),
+        (a_csv_line(date="2011-11-25T08:05"), 12, 165),
+        (a_csv_line().replace("\n", ",\n"), 12, 165),
     ],
 )
 def test_a_good_row_is_never_refused(good: str, quantity: int, pence: int) -> None:
@@ -110,7 +116,7 @@ def test_a_good_row_is_never_refused(good: str, quantity: int, pence: int) -> No
 
 
 def test_a_code_in_small_letters_is_the_same_sku() -> None:
-    lines = parsed(a_line(code="84997d"), a_line(code="84997D"))
+    lines = parsed(a_csv_line(code="84997d"), a_csv_line(code="84997D"))
     assert [row.sku for row in lines.sales] == ["84997D", "84997D"]
 
 
@@ -125,7 +131,7 @@ def test_columns_are_found_by_name_and_unknown_ones_ignored() -> None:
 
 def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(tmp_path: Path) -> None:
     target = tmp_path / "orders.csv"
-    text = HEADER + a_line() + "\n" + a_line(code="POST") + "\n\n" + a_line(code="22555")
+    text = HEADER + a_csv_line() + "\n" + a_csv_line(code="POST") + "\n\n" + a_csv_line(code="22555")
     target.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     lines = load(target)
     assert [row.number for row in lines.sales] == [1, 3]
@@ -135,12 +141,12 @@ def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(tmp_path: Path) -
 
 def test_latin_1_is_read(tmp_path: Path) -> None:
     target = tmp_path / "orders.csv"
-    target.write_bytes((HEADER + a_line(title="CAFÉ SIGN")).encode("latin-1"))
+    target.write_bytes((HEADER + a_csv_line(title="CAFÉ SIGN")).encode("latin-1"))
     assert load(target).sales[0].title == "CAFÉ SIGN"
 
 
 def test_a_quoted_description_may_hold_commas_quotes_and_line_breaks() -> None:
-    lines = parsed(a_line(title='"SET OF 3 ""BLUE"", LARGE\nBOXES"'), a_line())
+    lines = parsed(a_csv_line(title='"SET OF 3 ""BLUE"", LARGE\nBOXES"'), a_csv_line())
     assert [row.title for row in lines.sales] == ['SET OF 3 "BLUE", LARGE BOXES', "PLASTERS"]
     assert [row.number for row in lines.sales] == [1, 2]
 

@@ -14,7 +14,7 @@ from infra.rehearse.countries import code_of
 from infra.rehearse.demand import demand
 from infra.rehearse.orders import load, parse
 from infra.rehearse.plan import MAX_LINES_PER_PURCHASE, Plan, plan, usual_quantity
-from tests.rehearse.test_orders import HEADER, a_line
+from tests.rehearse.test_orders import HEADER, a_csv_line
 
 
 def planned(*lines: str) -> Plan:
@@ -40,7 +40,9 @@ def test_equal_buyers_leave_no_fragments(buyers: int, each: int) -> None:
 
 
 def test_a_drop_is_one_article_and_offers_exactly_what_is_wanted() -> None:
-    the_plan = planned(a_line(quantity="2"), a_line(invoice="2", quantity="5"), a_line(invoice="2", price="1.45"))
+    the_plan = planned(
+        a_csv_line(quantity="2"), a_csv_line(invoice="2", quantity="5"), a_csv_line(invoice="2", price="1.45")
+    )
     assert [(d.id, d.sku, d.unit_price, d.stock, d.buyers) for d in the_plan.drops.values()] == [
         ("show-1.00001", "22554", 165, 7, 2),
         ("show-1.00002", "22554", 145, 12, 1),
@@ -52,22 +54,22 @@ def test_a_drop_is_one_article_and_offers_exactly_what_is_wanted() -> None:
 
 
 def test_more_than_100_lines_are_split_into_several_purchases() -> None:
-    the_plan = planned(*(a_line(code=str(20_000 + number)) for number in range(205)))
+    the_plan = planned(*(a_csv_line(code=str(20_000 + number)) for number in range(205)))
     assert [len(purchase.units) for purchase in the_plan.purchases] == [100, 100, 5]
     assert [purchase.id for purchase in the_plan.purchases] == ["1.1", "1.2", "1.3"]
     assert {purchase.invoice for purchase in the_plan.purchases} == {"578001"}
 
 
 def test_a_refund_names_the_part_that_holds_its_line() -> None:
-    lines = [a_line(code=str(20_000 + number)) for number in range(101)]
-    the_plan = planned(*lines, a_line(invoice="C9", code="20100", quantity="-4"))
+    lines = [a_csv_line(code=str(20_000 + number)) for number in range(101)]
+    the_plan = planned(*lines, a_csv_line(invoice="C9", code="20100", quantity="-4"))
     (refund,) = the_plan.refunds
     assert (refund.row, refund.purchase, refund.quantity) == (102, "1.2", 4)
     assert the_plan.drops[refund.drop_id].sku == "20100"
 
 
 def test_waves_go_by_turns_over_kinesis_and_http() -> None:
-    the_plan = planned(a_line(), a_line(invoice="2", code="22555"), a_line(invoice="3", code="22556"))
+    the_plan = planned(a_csv_line(), a_csv_line(invoice="2", code="22555"), a_csv_line(invoice="3", code="22556"))
     assert [drop.cue_transport for drop in the_plan.drops.values()] == ["kinesis", "http", "kinesis"]
 
 
