@@ -200,7 +200,7 @@ def capture(event: Event, context: Any) -> Event:
 
 
 @app.lambda_function(name="post_ledger")
-def record(event: Event, context: Any) -> Event:
+def post_ledger(event: Event, context: Any) -> Event:
     """The ledger queue: ledger entries and order events."""
     from chalicelib.streams import books
     from chalicelib.streams.store import EventBus
@@ -229,7 +229,7 @@ def close_day(event: Event, context: Any) -> Event:
 
 
 @app.lambda_function(name="maintenance")
-def repair(event: Event, context: Any) -> Event:
+def maintenance(event: Event, context: Any) -> Event:
     """The schedule, once a day, and by command: whatever a lost message left behind is taken up again. By command also
     the audit of a drop, and the comparison of payments with the provider."""
     from chalicelib.streams import jobs
