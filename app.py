@@ -35,10 +35,10 @@ app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context), "pure
 
 
 @app.middleware("pure_lambda")
-def _metrics_flushed(event: Any, answer: Callable[[Any], Any]) -> Any:
+def _flush_metrics(event: Any, get_response: Callable[[Any], Any]) -> Any:
     """What a function counted is written out, also when it failed."""
     try:
-        return answer(event)
+        return get_response(event)
     finally:
         flush()
 
@@ -64,8 +64,8 @@ def stock() -> Stock:
 @cache
 def shows() -> Shows:
     """Shows, drops and cues."""
-    here = settings()
-    return Shows(aws.client("dynamodb"), here.commerce_table, stock(), here.cue_max_age_seconds)
+    config = settings()
+    return Shows(aws.client("dynamodb"), config.commerce_table, stock(), config.cue_max_age_seconds)
 
 
 @cache
@@ -77,11 +77,11 @@ def provider_keys() -> Keyring[ProviderKeys]:
 @cache
 def gateway() -> Gateway:
     """Who takes the money. A process keeps the provider's key that it began with."""
-    here = settings()
-    if here.payments != "stripe":
+    config = settings()
+    if config.payments != "stripe":
         dynamodb = aws.client("dynamodb")
-        return SandboxGateway(dynamodb, here.sandbox_table, EventStore(dynamodb, here.commerce_table))
-    return stripe_gateway(provider_keys().at(clock()).api_key, here.stripe_url or None)
+        return SandboxGateway(dynamodb, config.sandbox_table, EventStore(dynamodb, config.commerce_table))
+    return stripe_gateway(provider_keys().at(clock()).api_key, config.stripe_url or None)
 
 
 @cache
@@ -98,8 +98,8 @@ def discounts() -> Discounts:
 
 def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
     """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
-    here = settings()
-    held = frozenset(here.order_hold_channels)
+    config = settings()
+    order_hold_channels = frozenset(config.order_hold_channels)
     return Checkout(
         purchases(),
         shows(),
@@ -108,10 +108,10 @@ def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> C
         DEFAULT_MARKETS,
         discounts(),
         id_key,
-        order_hold_channels=held,
-        return_url=here.return_url,
+        order_hold_channels=order_hold_channels,
+        return_url=config.return_url,
         market_table=markets,
-        risk_rules=RiskRules.parse(here.decline_limits, here.step_up),
+        risk_rules=RiskRules.parse(config.decline_limits, config.step_up),
     )
 
 
@@ -130,25 +130,25 @@ def purchases() -> PurchaseStore:
 @cache
 def exports() -> Exports:
     """Exports and the close of days."""
-    here = settings()
+    config = settings()
     return open_exports(
         aws.client("s3"),
-        here.finance_bucket,
+        config.finance_bucket,
         aws.client("dynamodb"),
-        here.commerce_table,
+        config.commerce_table,
         aws.client("sqs"),
-        here.exports_queue_url,
-        here.time_zone,
+        config.exports_queue_url,
+        config.time_zone,
     )
 
 
-def shop() -> Services:
+def services() -> Services:
     """Everything that HTTP calls lead to, by the keys of the moment."""
-    return shop_with(keyring().at(clock()))
+    return services_with(keyring().at(clock()))
 
 
 @lru_cache(maxsize=1)
-def shop_with(secrets: Secrets) -> Services:
+def services_with(secrets: Secrets) -> Services:
     """Everything that HTTP calls lead to, by these keys."""
     from chalicelib.streams.jobs import capture_enqueuer
     from chalicelib.streams.store import Queue
@@ -160,7 +160,7 @@ def shop_with(secrets: Secrets) -> Services:
     )
 
 
-serve(app, ROUTES, shop)
+serve(app, ROUTES, services)
 
 
 @app.lambda_function(name="on_cue")
@@ -186,8 +186,8 @@ def on_purchase(event: Event, context: Any) -> None:
     from chalicelib.streams.purchases import relay_purchases
     from chalicelib.streams.store import Queue
 
-    sqs, here = aws.client("sqs"), settings()
-    relay_purchases(event, Queue(sqs, here.capture_queue_url), Queue(sqs, here.ledger_queue_url))
+    sqs, config = aws.client("sqs"), settings()
+    relay_purchases(event, Queue(sqs, config.capture_queue_url), Queue(sqs, config.ledger_queue_url))
 
 
 @app.lambda_function(name="capture")
@@ -205,10 +205,10 @@ def post_ledger(event: Event, context: Any) -> Event:
     from chalicelib.streams import books
     from chalicelib.streams.store import EventBus
 
-    here = settings()
-    ledger_store = open_ledger(aws.client("s3"), here.finance_bucket)
+    config = settings()
+    ledger_store = open_ledger(aws.client("s3"), config.finance_bucket)
     return books.post_ledger(
-        event, purchases(), ledger_store, EventBus(aws.client("events"), here.event_bus), here.time_zone
+        event, purchases(), ledger_store, EventBus(aws.client("events"), config.event_bus), config.time_zone
     )
 
 
