@@ -18,13 +18,13 @@ class Scope:
     time_zone: str
     show_id: str | None = None
 
-    def has(self, entry: LedgerEntry) -> bool:
+    def includes(self, entry: LedgerEntry) -> bool:
         """Whether an entry is of this day and show."""
         return entry.business_date == self.day.isoformat() and self.show_id in {None, entry.show_id}
 
     def entries(self, purchase: Purchase) -> list[LedgerEntry]:
         """What a purchase means in this scope."""
-        return [entry for entry in entries_of(purchase, self.time_zone) if self.has(entry)]
+        return [entry for entry in entries_of(purchase, self.time_zone) if self.includes(entry)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Orders:
+class ExpectedLedger:
     """What the orders say of a scope: entries by id, and the orders paid in it."""
 
     entries: dict[str, LedgerEntry] = field(default_factory=dict)
@@ -52,66 +52,66 @@ class Orders:
     unbalanced: dict[str, Difference] = field(default_factory=dict)
 
 
-def orders_of(scope: Scope, purchases: Iterable[Purchase]) -> Orders:
+def expected_ledger(scope: Scope, purchases: Iterable[Purchase]) -> ExpectedLedger:
     """Derive a scope's entries anew from purchases."""
-    orders = Orders()
+    expected = ExpectedLedger()
     for purchase in purchases:
         if purchase.paid_at is not None:
-            _take_in(orders, scope, purchase)
-    return orders
+            _add_purchase(expected, scope, purchase)
+    return expected
 
 
-def _take_in(orders: Orders, scope: Scope, purchase: Purchase) -> None:
+def _add_purchase(expected: ExpectedLedger, scope: Scope, purchase: Purchase) -> None:
     entries = entries_of(purchase, scope.time_zone)
-    inside = [entry for entry in entries if scope.has(entry)]
-    orders.entries.update((entry.id, entry) for entry in inside)
-    if inside and not balanced(purchase, entries):
+    inside = [entry for entry in entries if scope.includes(entry)]
+    expected.entries.update((entry.id, entry) for entry in inside)
+    if inside and not is_balanced(purchase, entries):
         order_id = order_id_of(purchase)
-        orders.unbalanced[order_id] = Difference("unbalanced", order_id, None)
-    if any(entry.entry_type in _OF_A_SALE for entry in inside):
-        orders.paid[purchase.id] = purchase
+        expected.unbalanced[order_id] = Difference("unbalanced", order_id, None)
+    if any(entry.entry_type in _SALE_ENTRY_TYPES for entry in inside):
+        expected.paid[purchase.id] = purchase
 
 
-_OF_A_SALE = {EntryType.SALE, EntryType.SHIPPING}
+_SALE_ENTRY_TYPES = {EntryType.SALE, EntryType.SHIPPING}
 
 
-def balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
+def is_balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
     """Whether an order's entries add up to what the buyer paid and got back."""
-    paid = back = 0
+    paid = refunded_by_entries = 0
     for entry in entries:
-        if entry.entry_type in _OF_A_SALE:
+        if entry.entry_type in _SALE_ENTRY_TYPES:
             paid += entry.amount
         else:
-            back -= entry.amount
+            refunded_by_entries -= entry.amount
     refunded = sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
-    return paid == purchase.totals.total and back == refunded
+    return paid == purchase.totals.total and refunded_by_entries == refunded
 
 
-def compare(
+def find_differences(
     scope: Scope,
     ledger: dict[str, LedgerEntry],
     conflicts: Iterable[str],
-    orders: Orders,
-    read: Callable[[str], Purchase | None],
+    expected: ExpectedLedger,
+    read_purchase: Callable[[str], Purchase | None],
 ) -> list[Difference]:
     """Differences of a scope, after what the ledger lacked was added to it; sorted.
 
     The ledger is read before the orders, and an order may have moved on in between: whatever looks wrong is judged
     again from the order as it stands now (``read``: one consistent read of each such order).
     """
-    suspects = {entry_id for entry_id, entry in ledger.items() if orders.entries.get(entry_id) != entry}
+    suspects = {entry_id for entry_id, entry in ledger.items() if expected.entries.get(entry_id) != entry}
     fresh: dict[str, LedgerEntry] = {}
-    for purchase_id in sorted({_purchase_id(entry_id) for entry_id in suspects}):
-        purchase = read(purchase_id)
+    for purchase_id in sorted({purchase_id_of_entry(entry_id) for entry_id in suspects}):
+        purchase = read_purchase(purchase_id)
         if purchase is not None:
             fresh |= {entry.id: entry for entry in scope.entries(purchase)}
-    found = list(orders.unbalanced.values())
+    found = list(expected.unbalanced.values())
     for entry_id in suspects:
-        entry, now = ledger[entry_id], fresh.get(entry_id)
-        if now is None:
+        entry, current = ledger[entry_id], fresh.get(entry_id)
+        if current is None:
             found.append(Difference("unknown", entry.order_id, entry_id))
-        elif now != entry:
-            before, after = entry.to_record(), now.to_record()
+        elif current != entry:
+            before, after = entry.to_record(), current.to_record()
             columns = tuple(name for name in before if before[name] != after[name])
             found.append(Difference("mismatch", entry.order_id, entry_id, columns))
     found += [
@@ -120,5 +120,5 @@ def compare(
     return sorted(found, key=lambda one: (one.order_id, one.entry_id or "", one.kind))
 
 
-def _purchase_id(entry_id: str) -> str:
+def purchase_id_of_entry(entry_id: str) -> str:
     return entry_id.rpartition("-")[0]

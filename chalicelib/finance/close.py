@@ -18,7 +18,7 @@ from typing import Any
 from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.finance.check import Scope
 from chalicelib.finance.entries import LedgerEntry
-from chalicelib.finance.export import SOURCES, Exporter
+from chalicelib.finance.export import SOURCES_FILE, Exporter
 from chalicelib.finance.files import json_file
 from chalicelib.instants import Instant, business_day
 
@@ -70,7 +70,7 @@ class Closing:
 
     def manifest(self, day: date) -> dict[str, Any] | None:
         """The manifest of a closed day; None when it is open."""
-        return self.exporter.manifest_at(closed_prefix(day))
+        return self.exporter.read_manifest(closed_prefix(day))
 
     def due(self, now: Instant) -> list[date]:
         """Days that a scheduled closing has to close, in order: yesterday, and earlier ones that were left open.
@@ -92,7 +92,7 @@ class Closing:
         if published is not None:
             return published
         log = self._log()
-        if log and self.exporter.manifest_at(log[-1].prefix) is None:
+        if log and self.exporter.read_manifest(log[-1].prefix) is None:
             self.exporter.publish(log[-1].stage, log[-1].prefix)
             return None
         if any(close.day == day for close in log):
@@ -102,7 +102,7 @@ class Closing:
         drafted.late_posted, late_sources = self._late(day, log)
         drafted.sources += late_sources
         about = {"kind": "close", "revision": 1, "number": number}
-        stage = self.exporter.stage(closed_prefix(day), drafted, about, now)
+        stage = self.exporter.write_stage(closed_prefix(day), drafted, about, now)
         entry = json_file({"number": number, "date": day.isoformat(), "stage": stage})
         if not self.exporter.objects.put_if_absent(f"{_LOG}{number:06d}.json", entry):
             return None
@@ -118,7 +118,7 @@ class Closing:
         """Entries of closed days that no closing has taken in, and the ledger objects they were looked for in."""
         taken = set[str]()
         for close in log:
-            taken |= set((self.exporter.objects.read(close.prefix + SOURCES) or b"").decode().split("\n"))
+            taken |= set((self.exporter.objects.read(close.prefix + SOURCES_FILE) or b"").decode().split("\n"))
         late: list[LedgerEntry] = []
         sources: list[str] = []
         for close in log:
@@ -138,7 +138,7 @@ class Closing:
         """Ids of a closed day's entries that stand in any closed file: its own, or a later one they were posted to."""
         ids = set[str]()
         for close in log:
-            manifest = self.exporter.manifest_at(close.prefix) or {}
+            manifest = self.exporter.read_manifest(close.prefix) or {}
             if close.day == day or day.isoformat() in manifest.get("late_posted", {}).get("dates", []):
                 ledger_csv = self.exporter.objects.read(f"{close.prefix}ledger.csv") or b""
                 ids |= {row["id"] for row in csv.DictReader(io.StringIO(ledger_csv.decode(), newline=""))}

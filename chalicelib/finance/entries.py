@@ -18,7 +18,7 @@ from chalicelib.instants import Instant, business_day, rfc3339
 from chalicelib.money import share
 
 _REMITTER = "shop"
-_STRANGE = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
+_UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
 
 
 class EntryType(StrEnum):
@@ -90,9 +90,9 @@ def order_id_of(purchase: Purchase) -> str:
     return f"ord_{purchase.id}"
 
 
-def label(text: str | None) -> str | None:
+def spreadsheet_safe(text: str | None) -> str | None:
     """A name that came from outside, safe in a spreadsheet: no formula, no address, at most 64 characters."""
-    return _STRANGE.sub("_", text[:64]) if text else None
+    return _UNSAFE_CHARACTERS.sub("_", text[:64]) if text else None
 
 
 def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
@@ -105,65 +105,65 @@ def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
     """
     if purchase.paid_at is None:
         return ()
-    return tuple(_Rows(purchase, time_zone))
+    return tuple(_PurchaseEntries(purchase, time_zone))
 
 
-class _Rows:
+class _PurchaseEntries:
     """The rows of one paid purchase, numbered."""
 
     def __init__(self, purchase: Purchase, time_zone: str) -> None:
         self._purchase = purchase
         self._time_zone = time_zone
         self._lines = {line.id: line for line in purchase.lines}
-        self._included = purchase.totals.tax_on_top == 0
+        self._tax_included = purchase.totals.tax_on_top == 0
         self._payment: Payment | None = purchase.payment
 
     def __iter__(self) -> Iterator[LedgerEntry]:
-        for ordinal, (at, refund, row) in enumerate(self._events(), start=1):
+        for ordinal, (at, refund, row) in enumerate(self._rows(), start=1):
             if at is not None:
                 yield self._entry(ordinal, at, refund, row)
 
-    def _events(self) -> Iterator[tuple[Instant | None, Refund | None, dict[str, Any]]]:
+    def _rows(self) -> Iterator[tuple[Instant | None, Refund | None, dict[str, Any]]]:
         """When, by which refund, and what; None as the instant keeps the place of what has not happened yet."""
         purchase = self._purchase
         for line in purchase.lines:
-            yield purchase.paid_at, None, self._sale(line)
+            yield purchase.paid_at, None, self._sale_row(line)
         if purchase.totals.shipping:
             totals = purchase.totals
-            yield purchase.paid_at, None, self._shipping(EntryType.SHIPPING, totals.shipping, totals.shipping_tax)
+            yield purchase.paid_at, None, self._shipping_row(EntryType.SHIPPING, totals.shipping, totals.shipping_tax)
         if self._payment is not None and self._payment.fee:
             yield purchase.paid_at, None, {"entry_type": EntryType.FEE, "fee": self._payment.fee}
-        net_back: dict[str, int] = {}
+        net_refunded: dict[str, int] = {}
         for refund in purchase.refunds:
             if refund.failure_code is not None:
                 continue  # none after it was done before it was refused: nothing moves
             for part in refund.lines:
-                yield refund.completed_at, refund, self._refund(part, net_back)
+                yield refund.completed_at, refund, self._refund_row(part, net_refunded)
             if refund.shipping:
-                shipping = self._shipping(EntryType.SHIPPING_REFUND, -refund.shipping, -refund.shipping_tax)
+                shipping = self._shipping_row(EntryType.SHIPPING_REFUND, -refund.shipping, -refund.shipping_tax)
                 yield refund.completed_at, refund, shipping
 
     def _net(self, gross: int, tax: int) -> int:
-        return gross - tax if self._included else gross
+        return gross - tax if self._tax_included else gross
 
-    def _sale(self, line: Line) -> dict[str, Any]:
+    def _sale_row(self, line: Line) -> dict[str, Any]:
         net = self._net(line.price, line.tax)
-        return self._goods(EntryType.SALE, line, line.quantity, net, line.discount, line.tax) | {
+        return self._line_row(EntryType.SALE, line, line.quantity, net, line.discount, line.tax) | {
             "commission": share(net, line.commission_bps),
         }
 
-    def _refund(self, part: RefundLine, net_back: dict[str, int]) -> dict[str, Any]:
+    def _refund_row(self, part: RefundLine, net_refunded: dict[str, int]) -> dict[str, Any]:
         """Units that came back. Commission goes back by what is refunded so far: all units take all of it back."""
         line = self._lines[part.line_id]
-        before = net_back.get(line.id, 0)
-        after = net_back[line.id] = before + self._net(part.item_amount, part.tax)
+        before = net_refunded.get(line.id, 0)
+        after = net_refunded[line.id] = before + self._net(part.item_amount, part.tax)
         commission = share(after, line.commission_bps) - share(before, line.commission_bps)
-        net, taken_off = self._net(part.item_amount, part.tax), part.discount
-        return self._goods(EntryType.REFUND, line, -part.quantity, -net, -taken_off, -part.tax) | {
+        net, discount = self._net(part.item_amount, part.tax), part.discount
+        return self._line_row(EntryType.REFUND, line, -part.quantity, -net, -discount, -part.tax) | {
             "commission": -commission
         }
 
-    def _goods(
+    def _line_row(
         self, entry_type: EntryType, line: Line, quantity: int, net: int, discount: int, tax: int
     ) -> dict[str, Any]:
         return {
@@ -171,10 +171,10 @@ class _Rows:
             "line_id": line.id,
             "drop_id": line.drop_id,
             "sku": line.sku,
-            "creator_id": label(line.creator_id or self._purchase.attribution.get("creator")),
+            "creator_id": spreadsheet_safe(line.creator_id or self._purchase.attribution.get("creator")),
             "quantity": quantity,
             "unit_price": line.unit_price,
-            "gross": net + (tax if self._included else 0) + discount,
+            "gross": net + (tax if self._tax_included else 0) + discount,
             "discount": discount,
             "net": net,
             "tax": tax,
@@ -182,19 +182,19 @@ class _Rows:
             "commission_bps": line.commission_bps,
         }
 
-    def _shipping(self, entry_type: EntryType, price: int, tax: int) -> dict[str, Any]:
+    def _shipping_row(self, entry_type: EntryType, price: int, tax: int) -> dict[str, Any]:
         rate = self._purchase.totals.shipping_tax_rate_bps
         net = self._net(price, tax)
         return {"entry_type": entry_type, "shipping": price, "net": net, "tax": tax, "tax_rate_bps": rate}
 
     def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> LedgerEntry:
         purchase, payment = self._purchase, self._payment
-        blank: dict[str, Any] = dict.fromkeys(_NAMES) | dict.fromkeys(_NUMBERS, 0)
+        blank: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS) | dict.fromkeys(_NUMBER_COLUMNS, 0)
         return LedgerEntry(
             id=f"{purchase.id}-{ordinal:03d}",
             order_id=order_id_of(purchase),
             show_id=purchase.show_id,
-            channel=label(purchase.channel or purchase.attribution.get("channel")),
+            channel=spreadsheet_safe(purchase.channel or purchase.attribution.get("channel")),
             tax_jurisdiction=purchase.market,
             tax_remitter=_REMITTER,
             amount=row.get("net", 0) + row.get("tax", 0),
@@ -210,8 +210,8 @@ class _Rows:
         )
 
 
-_NAMES = ("line_id", "drop_id", "sku", "creator_id")
-_NUMBERS = (
+_TEXT_COLUMNS = ("line_id", "drop_id", "sku", "creator_id")
+_NUMBER_COLUMNS = (
     "quantity",
     "unit_price",
     "gross",

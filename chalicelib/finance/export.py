@@ -16,15 +16,15 @@ from typing import Any
 
 from chalicelib.checkout import PurchaseStore
 from chalicelib.finance.books import LedgerStore
-from chalicelib.finance.check import Difference, Orders, Scope, compare, orders_of
+from chalicelib.finance.check import Difference, ExpectedLedger, Scope, expected_ledger, find_differences
 from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.finance.files import (
     SCHEMA_VERSION,
-    file_facts,
+    describe_file,
+    difference_records,
     json_file,
     ledger_file,
     lines_file,
-    listed,
     orders_file,
     totals_of,
     units_of,
@@ -32,19 +32,19 @@ from chalicelib.finance.files import (
 from chalicelib.finance.store import Objects
 from chalicelib.instants import Instant, business_day, rfc3339
 
-MANIFEST = "manifest.json"
+MANIFEST_FILE = "manifest.json"
 RECOVERED_DAYS = 3
-SOURCES = "sources.txt"
+SOURCES_FILE = "sources.txt"
 """Beside a closed day's files: the ledger objects that it has taken in, one key a line."""
 
 
 @dataclass(slots=True)
-class Drafted:
+class ExportDraft:
     """What an export will say, before it is decided that it does."""
 
     scope: Scope
     entries: list[LedgerEntry]
-    orders: Orders
+    expected: ExpectedLedger
     differences: list[Difference]
     late_recorded: int
     sources: list[str]
@@ -63,38 +63,38 @@ class Exporter:
     def objects(self) -> Objects:
         return self.ledger.objects
 
-    def interim(self, scope: Scope, run_id: str, now: Instant) -> dict[str, Any]:
+    def export_interim(self, scope: Scope, run_id: str, now: Instant) -> dict[str, Any]:
         """Export a day, or one show of it, as it stands; returns the manifest. A repeat answers the same manifest.
 
         Costs: a scan of all purchases, one GET for each ledger object of the day, 16 PUTs and GETs.
         """
         prefix = f"exports/date={scope.day.isoformat()}/interim/show={scope.show_id or 'all'}/run={run_id}/"
-        published = self.manifest_at(prefix)
+        published = self.read_manifest(prefix)
         if published is not None:
             return published
         decision = f"staging/decided/{run_id}.json"
         if self.objects.read(decision) is None:
-            drafted = self.draft(scope, now)
-            stage = self.stage(prefix, drafted, {"kind": "interim", "run_id": run_id}, now)
+            export_draft = self.draft(scope, now)
+            stage = self.write_stage(prefix, export_draft, {"kind": "interim", "run_id": run_id}, now)
             self.objects.put_if_absent(decision, json_file({"stage": stage}))
         return self.publish(json.loads(self.objects.read(decision) or b"")["stage"], prefix)
 
-    def draft(self, scope: Scope, now: Instant) -> Drafted:
+    def draft(self, scope: Scope, now: Instant) -> ExportDraft:
         """Read ledger and orders, write down what the ledger lacks, and say where they differ.
 
         Ledger first: what arrives in between is then missing (and recorded, harmlessly twice), never unexplained.
         """
         snapshot = self.ledger.read(self.ledger.list_keys(scope.day))
-        orders = orders_of(scope, self.purchases.scan())
-        missing = [entry for entry_id, entry in orders.entries.items() if entry_id not in snapshot.entries]
+        expected = expected_ledger(scope, self.purchases.scan())
+        missing = [entry for entry_id, entry in expected.entries.items() if entry_id not in snapshot.entries]
         sources = [*snapshot.keys, *self.ledger.post_entries(missing)]
-        inside = {entry_id: entry for entry_id, entry in snapshot.entries.items() if scope.has(entry)}
-        differences = compare(scope, inside, snapshot.conflicts, orders, self.purchases.read)
+        inside = {entry_id: entry for entry_id, entry in snapshot.entries.items() if scope.includes(entry)}
+        differences = find_differences(scope, inside, snapshot.conflicts, expected, self.purchases.read)
         inside |= {entry.id: entry for entry in missing}
-        return Drafted(
+        return ExportDraft(
             scope=scope,
             entries=[inside[entry_id] for entry_id in sorted(inside)],
-            orders=orders,
+            expected=expected,
             differences=differences,
             late_recorded=len(missing),
             sources=sources,
@@ -118,25 +118,25 @@ class Exporter:
         self.ledger.post_entries(missing)
         return len(missing)
 
-    def stage(self, prefix: str, drafted: Drafted, about: dict[str, Any], now: Instant) -> str:
+    def write_stage(self, prefix: str, export_draft: ExportDraft, header: dict[str, Any], now: Instant) -> str:
         """Write an export's files where nobody looks yet, under a name made of their contents; returns where."""
-        rows = sorted([*drafted.entries, *drafted.late_posted], key=lambda entry: entry.id)
+        rows = sorted([*export_draft.entries, *export_draft.late_posted], key=lambda entry: entry.id)
         files = {
-            "orders.csv": orders_file(drafted.orders.paid.values(), self.time_zone),
+            "orders.csv": orders_file(export_draft.expected.paid.values(), self.time_zone),
             "lines.csv": lines_file(rows),
             "ledger.csv": ledger_file(rows),
         }
-        manifest = json_file(about | self._facts(prefix, drafted, rows, files, now))
+        manifest = json_file(header | self._manifest_fields(prefix, export_draft, rows, files, now))
         stage = f"staging/{hashlib.sha256(manifest).hexdigest()[:32]}/"
-        files |= {SOURCES: "\n".join(drafted.sources).encode(), MANIFEST: manifest}
+        files |= {SOURCES_FILE: "\n".join(export_draft.sources).encode(), MANIFEST_FILE: manifest}
         for name, body in files.items():
             self.objects.put(stage + name, body)
         return stage
 
-    def _facts(
-        self, prefix: str, drafted: Drafted, rows: Sequence[LedgerEntry], files: dict[str, bytes], now: Instant
+    def _manifest_fields(
+        self, prefix: str, export_draft: ExportDraft, rows: Sequence[LedgerEntry], files: dict[str, bytes], now: Instant
     ) -> dict[str, Any]:
-        scope = drafted.scope
+        scope = export_draft.scope
         return {
             "schema_version": SCHEMA_VERSION,
             "date": scope.day.isoformat(),
@@ -145,37 +145,37 @@ class Exporter:
             "created_at": rfc3339(now),
             "watermark": {
                 "as_of": rfc3339(now),
-                "ledger_objects": len(drafted.sources),
-                "ledger_sha256": hashlib.sha256("\n".join(sorted(drafted.sources)).encode()).hexdigest(),
+                "ledger_objects": len(export_draft.sources),
+                "ledger_sha256": hashlib.sha256("\n".join(sorted(export_draft.sources)).encode()).hexdigest(),
             },
-            "files": {name: file_facts(prefix, name, body) for name, body in files.items()},
-            "counts": {"orders": len(drafted.orders.paid), "entries": len(rows)},
+            "files": {name: describe_file(prefix, name, body) for name, body in files.items()},
+            "counts": {"orders": len(export_draft.expected.paid), "entries": len(rows)},
             "totals": totals_of(rows),
             "units": units_of(rows),
-            "late_recorded": drafted.late_recorded,
+            "late_recorded": export_draft.late_recorded,
             "late_posted": {
-                "count": len(drafted.late_posted),
-                "dates": sorted({entry.business_date for entry in drafted.late_posted}),
+                "count": len(export_draft.late_posted),
+                "dates": sorted({entry.business_date for entry in export_draft.late_posted}),
             },
-            "differences_count": len(drafted.differences),
-            "differences": listed(drafted.differences),
+            "differences_count": len(export_draft.differences),
+            "differences": difference_records(export_draft.differences),
         }
 
     def publish(self, stage: str, prefix: str) -> dict[str, Any]:
         """Copy a decided stage to its place, the manifest last; returns the manifest. Anyone may do it, repeatedly."""
         names = [key.removeprefix(stage) for key in self.objects.keys(stage)]
-        for name in [*sorted(name for name in names if name != MANIFEST), MANIFEST]:
+        for name in [*sorted(name for name in names if name != MANIFEST_FILE), MANIFEST_FILE]:
             body = self.objects.read(stage + name)
             if body is None:
                 raise LookupError(f"the stage {stage} lacks {name}")
-            if name == MANIFEST:
+            if name == MANIFEST_FILE:
                 self.objects.put_if_absent(prefix + name, body)
             else:
                 self.objects.put(prefix + name, body)
-        return self.manifest_at(prefix) or {}
+        return self.read_manifest(prefix) or {}
 
-    def manifest_at(self, prefix: str) -> dict[str, Any] | None:
+    def read_manifest(self, prefix: str) -> dict[str, Any] | None:
         """The manifest of what was published under a prefix; None when nothing was."""
-        body = self.objects.read(prefix + MANIFEST)
+        body = self.objects.read(prefix + MANIFEST_FILE)
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest

@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.checkout import Purchase
 from chalicelib.finance.check import Difference
-from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, label, order_id_of
+from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, order_id_of, spreadsheet_safe
 from chalicelib.instants import business_day, rfc3339
 
 SCHEMA_VERSION = 1
@@ -45,8 +45,8 @@ _LINE_COLUMNS = (
     "occurred_at",
     "business_date",
 )
-_GOODS = (EntryType.SALE, EntryType.REFUND)
-_SUMS = ("quantity", "gross", "discount", "net", "tax", "shipping", "fee", "commission", "amount")
+_LINE_ENTRY_TYPES = (EntryType.SALE, EntryType.REFUND)
+_SUMMED_COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "fee", "commission", "amount")
 
 
 def csv_file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
@@ -65,7 +65,7 @@ def ledger_file(entries: Sequence[LedgerEntry]) -> bytes:
 
 def lines_file(entries: Sequence[LedgerEntry]) -> bytes:
     """The entries about units of a line: sales and refunds."""
-    return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in entries if entry.entry_type in _GOODS))
+    return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in entries if entry.entry_type in _LINE_ENTRY_TYPES))
 
 
 _ORDER_COLUMNS = (
@@ -105,14 +105,14 @@ def orders_file(purchases: Iterable[Purchase], time_zone: str) -> bytes:
 
 def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
     totals, payment = purchase.totals, purchase.payment
-    done = [refund for refund in purchase.refunds if refund.completed_at is not None]
+    completed_refunds = [refund for refund in purchase.refunds if refund.completed_at is not None]
     paid_at = purchase.paid_at or 0
     return {
         "order_id": order_id_of(purchase),
         "show_id": purchase.show_id,
-        "channel": label(purchase.channel or purchase.attribution.get("channel")),
-        "platform": label(purchase.platform),
-        "campaign": label(purchase.attribution.get("campaign")),
+        "channel": spreadsheet_safe(purchase.channel or purchase.attribution.get("channel")),
+        "platform": spreadsheet_safe(purchase.platform),
+        "campaign": spreadsheet_safe(purchase.attribution.get("campaign")),
         "market": purchase.market,
         "currency": purchase.currency,
         "state": str(purchase.state),
@@ -123,8 +123,8 @@ def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
         "tax": totals.tax,
         "tax_on_top": totals.tax_on_top,
         "total": totals.total,
-        "refunded": sum(refund.amount for refund in done),
-        "units_refunded": sum(part.quantity for refund in done for part in refund.lines),
+        "refunded": sum(refund.amount for refund in completed_refunds),
+        "units_refunded": sum(part.quantity for refund in completed_refunds for part in refund.lines),
         "fee": payment.fee if payment else 0,
         "provider": payment.provider if payment else None,
         "payment_id": payment.provider_id if payment else None,
@@ -141,9 +141,9 @@ def totals_of(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, dict[str, i
     totals: dict[str, dict[str, dict[str, int]]] = {}
     for entry in entries:
         by_type = totals.setdefault(entry.currency, {})
-        sums = by_type.setdefault(str(entry.entry_type), dict.fromkeys(("rows", *_SUMS), 0))
+        sums = by_type.setdefault(str(entry.entry_type), dict.fromkeys(("rows", *_SUMMED_COLUMNS), 0))
         sums["rows"] += 1
-        for name in _SUMS:
+        for name in _SUMMED_COLUMNS:
             sums[name] += getattr(entry, name)
     return {currency: dict(sorted(by_type.items())) for currency, by_type in sorted(totals.items())}
 
@@ -159,13 +159,13 @@ def units_of(entries: Iterable[LedgerEntry]) -> dict[str, int]:
     return {"sold": sold, "refunded": refunded}
 
 
-def file_facts(prefix: str, name: str, body: bytes) -> dict[str, Any]:
+def describe_file(prefix: str, name: str, body: bytes) -> dict[str, Any]:
     """What the manifest says of a file: where, how many rows below the header, how many bytes, which hash."""
     rows = sum(1 for _ in csv.reader(io.StringIO(body.decode(), newline=""))) - 1
     return {"key": prefix + name, "rows": rows, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
-def listed(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+def difference_records(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     """Differences as the manifest lists them."""
     return [asdict(one) for one in differences[:MAX_LISTED_DIFFERENCES]]
 

@@ -180,7 +180,7 @@ class Exports:
         if run.close:
             return self.closing.close_day(day, now)
         exporter = self.closing.exporter
-        return exporter.interim(Scope(day, exporter.time_zone, run.show_id), run.id, now)
+        return exporter.export_interim(Scope(day, exporter.time_zone, run.show_id), run.id, now)
 
     def _moved(self, run: ExportRun, **changes: Any) -> ExportRun:
         """The run changed, unless another worker of the same run has moved it: then as it stands."""

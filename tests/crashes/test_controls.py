@@ -12,7 +12,7 @@ from chalicelib.checkout import Purchase, Refund, capture, complete, ending, ref
 from chalicelib.checkout.till import CheckoutContext, holds_of, order_ref_of
 from chalicelib.discounts import AppliedDiscount
 from chalicelib.finance import Exporter
-from chalicelib.finance.export import MANIFEST
+from chalicelib.finance.export import MANIFEST_FILE
 from chalicelib.stock import expressions
 from tests.crashes.play import CrashEnumeration
 from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
@@ -84,7 +84,7 @@ def manifest_first(patch: pytest.MonkeyPatch) -> None:
     publish = Exporter.publish
 
     def too_early(self: Exporter, stage: str, prefix: str) -> dict[str, Any]:
-        self.objects.put(prefix + MANIFEST, self.objects.read(stage + MANIFEST) or b"")
+        self.objects.put(prefix + MANIFEST_FILE, self.objects.read(stage + MANIFEST_FILE) or b"")
         return publish(self, stage, prefix)
 
     patch.setattr(Exporter, "publish", too_early)

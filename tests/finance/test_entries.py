@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.finance import EntryType, LedgerEntry, entries_of
-from chalicelib.finance.check import balanced
-from chalicelib.finance.entries import label
+from chalicelib.finance.check import is_balanced
+from chalicelib.finance.entries import spreadsheet_safe
 from chalicelib.money import tax_within
 from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, refunded, with_tax_on_top
 
@@ -65,7 +65,7 @@ def test_a_discount_stands_beside_the_gross_that_it_is_taken_off() -> None:
     assert (sale.gross, sale.discount, sale.net, sale.tax) == (2_550, 255, 1_912, 383)
     assert (sale.amount, sale.gross - sale.discount, sale.commission) == (2_295, 2_295, 191)
     assert shipping.discount == 0
-    assert balanced(order, entries_of(order, TIME_ZONE))
+    assert is_balanced(order, entries_of(order, TIME_ZONE))
     sale, *_ = entries_of(with_tax_on_top(a_paid_order(lines=(a_paid_line(discount=255),))), TIME_ZONE)
     assert sale.gross - sale.discount == sale.net == 2_295
     assert sale.amount == sale.net + sale.tax
@@ -111,12 +111,12 @@ def test_entries_hold_no_personal_data() -> None:
 
 
 def test_a_name_from_outside_is_neither_a_formula_nor_an_address() -> None:
-    assert label('=HYPERLINK("http://x")') == "_HYPERLINK__http:__x__"
-    assert label("ada@example.com") == "ada_example.com"
-    assert label("-1+2") == "_1_2"
-    assert label("spring.sale_1") == "spring.sale_1"
-    assert label("x" * 99) == "x" * 64
-    assert label("") is None
+    assert spreadsheet_safe('=HYPERLINK("http://x")') == "_HYPERLINK__http:__x__"
+    assert spreadsheet_safe("ada@example.com") == "ada_example.com"
+    assert spreadsheet_safe("-1+2") == "_1_2"
+    assert spreadsheet_safe("spring.sale_1") == "spring.sale_1"
+    assert spreadsheet_safe("x" * 99) == "x" * 64
+    assert spreadsheet_safe("") is None
 
 
 orders = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9_999)), min_size=1, max_size=3).map(
@@ -174,7 +174,7 @@ def test_an_entry_never_changes_whichever_refund_is_done_first(versions: list[Pu
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=False))
 def test_entries_add_up_to_the_order_and_to_nothing_when_all_came_back(versions: list[Purchase]) -> None:
-    assert all(balanced(version, entries_of(version, TIME_ZONE)) for version in versions)
+    assert all(is_balanced(version, entries_of(version, TIME_ZONE)) for version in versions)
     last = entries_of(versions[-1], TIME_ZONE)
     for column in ("quantity", "gross", "net", "tax", "shipping", "commission", "amount"):
         assert sum(getattr(entry, column) for entry in last) == 0, column

@@ -34,7 +34,7 @@ def recorded(office: Office, *orders: Any) -> None:
 def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> None:
     order = refunded(a_paid_order("P1", lines=(a_paid_line(1), a_paid_line(2, quantity=1))), ("li_1", 1))
     recorded(office, order, a_paid_order("P2"), a_paid_order("P3", paid_at=NEXT_DAY))
-    manifest = office.exporter.interim(ALL, "run1", NOW)
+    manifest = office.exporter.export_interim(ALL, "run1", NOW)
     assert manifest["files"]["orders.csv"]["key"] == "exports/date=2026-11-27/interim/show=all/run=run1/orders.csv"
     orders, lines, ledger = (rows(office, manifest, f"{name}.csv") for name in ("orders", "lines", "ledger"))
     assert [(row["order_id"], row["total"], row["refunded"]) for row in orders] == [
@@ -57,7 +57,7 @@ def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> 
 
 def test_the_manifest_tells_the_truth_about_each_file(office: Office) -> None:
     recorded(office, a_paid_order())
-    manifest = office.exporter.interim(ALL, "run1", NOW)
+    manifest = office.exporter.export_interim(ALL, "run1", NOW)
     assert sorted(manifest["files"]) == ["ledger.csv", "lines.csv", "orders.csv"]
     for facts in manifest["files"].values():
         body = office.exporter.objects.read(facts["key"]) or b""
@@ -67,7 +67,7 @@ def test_the_manifest_tells_the_truth_about_each_file(office: Office) -> None:
 
 def test_an_export_of_a_show_has_nothing_of_another(office: Office) -> None:
     recorded(office, a_paid_order("P1"), a_paid_order("P2", show_id="matinee"))
-    manifest = office.exporter.interim(TONIGHT, "run1", NOW)
+    manifest = office.exporter.export_interim(TONIGHT, "run1", NOW)
     assert manifest["files"]["lines.csv"]["key"].startswith("exports/date=2026-11-27/interim/show=tonight/run=run1/")
     assert {row["order_id"] for row in rows(office, manifest, "ledger.csv")} == {"ord_P1"}
     assert [row["order_id"] for row in rows(office, manifest, "orders.csv")] == ["ord_P1"]
@@ -76,24 +76,24 @@ def test_an_export_of_a_show_has_nothing_of_another(office: Office) -> None:
 
 def test_no_file_holds_personal_data(office: Office) -> None:
     recorded(office, a_paid_order())
-    office.exporter.interim(ALL, "run1", NOW)
+    office.exporter.export_interim(ALL, "run1", NOW)
     text = b"".join(office.contents("").values()).decode()
     assert [word for word in PERSONAL if word in text] == []
 
 
 def test_what_the_ledger_lacks_is_written_down_first_and_counted(office: Office) -> None:
     keep(office.purchases, a_paid_order())
-    manifest = office.exporter.interim(ALL, "run1", NOW)
+    manifest = office.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["late_recorded"], manifest["counts"]) == (3, {"orders": 1, "entries": 3})
     ledger = office.ledger.read(office.ledger.list_keys(DAY)).entries
     assert tuple(ledger.values()) == entries_of(a_paid_order(), TIME_ZONE)
-    assert office.exporter.interim(ALL, "run2", NOW)["late_recorded"] == 0
+    assert office.exporter.export_interim(ALL, "run2", NOW)["late_recorded"] == 0
 
 
 def test_an_order_changed_behind_the_ledger_is_a_difference(office: Office) -> None:
     recorded(office, a_paid_order())
     keep(office.purchases, a_paid_order(lines=(a_paid_line(unit_price=1_274),)))
-    (difference,) = office.exporter.interim(ALL, "run1", NOW)["differences"]
+    (difference,) = office.exporter.export_interim(ALL, "run1", NOW)["differences"]
     assert (difference["kind"], difference["entry_id"]) == ("mismatch", "P1-001")
     assert difference["columns"] == ["unit_price", "gross", "net", "commission", "amount"]
 
@@ -102,13 +102,13 @@ def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(office:
     order = a_paid_order()
     wrong = order.model_copy(update={"totals": order.totals.model_copy(update={"total": 2_946})})
     recorded(office, wrong)
-    (difference,) = office.exporter.interim(ALL, "run1", NOW)["differences"]
+    (difference,) = office.exporter.export_interim(ALL, "run1", NOW)["differences"]
     assert (difference["kind"], difference["order_id"]) == ("unbalanced", "ord_P1")
 
 
 def test_an_entry_that_no_order_explains_is_a_difference(office: Office) -> None:
     office.ledger.post_entries(entries_of(a_paid_order("GHOST"), TIME_ZONE))
-    manifest = office.exporter.interim(ALL, "run1", NOW)
+    manifest = office.exporter.export_interim(ALL, "run1", NOW)
     assert {(one["kind"], one["order_id"]) for one in manifest["differences"]} == {("unknown", "ord_GHOST")}
     assert manifest["differences_count"] == 3
 
@@ -116,22 +116,22 @@ def test_an_entry_that_no_order_explains_is_a_difference(office: Office) -> None
 def test_two_contents_under_one_id_are_a_difference(office: Office) -> None:
     recorded(office, a_paid_order())
     office.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
-    kinds = {one["kind"] for one in office.exporter.interim(ALL, "run1", NOW)["differences"]}
+    kinds = {one["kind"] for one in office.exporter.export_interim(ALL, "run1", NOW)["differences"]}
     assert "conflict" in kinds
 
 
 def test_a_repeated_run_answers_its_first_manifest(office: Office) -> None:
     recorded(office, a_paid_order("P1"))
-    first = office.exporter.interim(ALL, "run1", NOW)
+    first = office.exporter.export_interim(ALL, "run1", NOW)
     before = office.contents("exports/")
     recorded(office, a_paid_order("P2"))
-    assert office.exporter.interim(ALL, "run1", NOW + 1) == first
+    assert office.exporter.export_interim(ALL, "run1", NOW + 1) == first
     assert office.contents("exports/") == before
-    assert office.exporter.interim(ALL, "run2", NOW + 1)["counts"]["orders"] == 2
+    assert office.exporter.export_interim(ALL, "run2", NOW + 1)["counts"]["orders"] == 2
 
 
 def test_an_empty_day_exports_headers_and_zeros(office: Office) -> None:
-    manifest = office.exporter.interim(ALL, "run1", NOW)
+    manifest = office.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["counts"], manifest["totals"]) == ({"orders": 0, "entries": 0}, {})
     assert {facts["rows"] for facts in manifest["files"].values()} == {0}
 
