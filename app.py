@@ -240,4 +240,4 @@ def maintenance(event: Event, context: Any) -> Event:
         return jobs.audit_drop(event["audit"], checkout(), capture_queue, clock())
     if "reconcile" in event:
         return jobs.reconcile_payments(event["reconcile"], checkout(), capture_queue, clock())
-    return jobs.recover_orders(checkout(), exports().closing.exporter, capture_queue, clock())
+    return jobs.recover_orders(checkout(), exports().day_closer.exporter, capture_queue, clock())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.checkout import PurchaseStore
 from chalicelib.finance.books import LedgerStore
-from chalicelib.finance.close import Closing
+from chalicelib.finance.close import DayCloser
 from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
 from chalicelib.finance.export import Exporter
 from chalicelib.finance.runs import ExportRun, Exports, RunState, parse_day
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 __all__ = [
-    "Closing",
+    "DayCloser",
     "EntryType",
     "ExportRun",
     "Exporter",
@@ -50,4 +50,4 @@ def open_exports(
 ) -> Exports:
     """Exports of the orders in a table to a bucket, carried out by the worker of a queue."""
     exporter = Exporter(open_ledger(s3, bucket), PurchaseStore(dynamodb, commerce_table), time_zone)
-    return Exports(RunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), Closing(exporter))
+    return Exports(RunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), DayCloser(exporter))

@@ -27,11 +27,11 @@ MAX_LATE_DAYS = 35
 MAX_CATCH_UP_DAYS = 7
 """How many days before yesterday the scheduled closing makes up for."""
 _MAX_ATTEMPTS = 8
-_LOG = "exports/closes/"
+_LOG_PREFIX = "exports/closes/"
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class ClosingRecord:
     """One entry of the log: which day was closed, and which stage its files are copies of."""
 
     number: int
@@ -49,7 +49,7 @@ def closed_prefix(day: date) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class DayCloser:
     """Closes days."""
 
     exporter: Exporter
@@ -63,7 +63,7 @@ class Closing:
         if business_day(now, self.exporter.time_zone) <= day:
             raise Conflict(f"{day} is not over in {self.exporter.time_zone}.", field="date", code="day_not_over")
         for _ in range(_MAX_ATTEMPTS):
-            manifest = self._attempt(day, now)
+            manifest = self._try_close(day, now)
             if manifest is not None:
                 return manifest
         raise WriteConflict("Other days are being closed at this moment.")
@@ -72,69 +72,71 @@ class Closing:
         """The manifest of a closed day; None when it is open."""
         return self.exporter.read_manifest(closed_prefix(day))
 
-    def due(self, now: Instant) -> list[date]:
+    def due_days(self, now: Instant) -> list[date]:
         """Days that a scheduled closing has to close, in order: yesterday, and earlier ones that were left open.
 
         An earlier day is due when a day before it was closed or when it has entries: none before the shop began.
         """
         yesterday = business_day(now, self.exporter.time_zone) - timedelta(days=1)
-        closed = {close.day for close in self._log()}
+        closed = {close.day for close in self._read_log()}
         earlier = [yesterday - timedelta(days=back) for back in range(MAX_CATCH_UP_DAYS, 0, -1)]
-        due = [day for day in earlier if day not in closed and self._begun(day, closed)]
-        return due if yesterday in closed else [*due, yesterday]
+        due_days = [day for day in earlier if day not in closed and self._has_begun(day, closed)]
+        return due_days if yesterday in closed else [*due_days, yesterday]
 
-    def _begun(self, day: date, closed: Iterable[date]) -> bool:
+    def _has_begun(self, day: date, closed: Iterable[date]) -> bool:
         return any(other < day for other in closed) or bool(self.exporter.ledger.list_keys(day))
 
-    def _attempt(self, day: date, now: Instant) -> dict[str, Any] | None:
+    def _try_close(self, day: date, now: Instant) -> dict[str, Any] | None:
         """Close a day as the next in the log. None when the log has moved on: look again."""
         published = self.manifest(day)
         if published is not None:
             return published
-        log = self._log()
+        log = self._read_log()
         if log and self.exporter.read_manifest(log[-1].prefix) is None:
             self.exporter.publish(log[-1].stage, log[-1].prefix)
             return None
         if any(close.day == day for close in log):
             return None
         number = log[-1].number + 1 if log else 1
-        drafted = self.exporter.draft(Scope(day, self.exporter.time_zone), now)
-        drafted.late_posted, late_sources = self._late(day, log)
-        drafted.sources += late_sources
-        about = {"kind": "close", "revision": 1, "number": number}
-        stage = self.exporter.write_stage(closed_prefix(day), drafted, about, now)
+        export_draft = self.exporter.draft(Scope(day, self.exporter.time_zone), now)
+        export_draft.late_posted, late_sources = self._late_entries(day, log)
+        export_draft.sources += late_sources
+        header = {"kind": "close", "revision": 1, "number": number}
+        stage = self.exporter.write_stage(closed_prefix(day), export_draft, header, now)
         entry = json_file({"number": number, "date": day.isoformat(), "stage": stage})
-        if not self.exporter.objects.put_if_absent(f"{_LOG}{number:06d}.json", entry):
+        if not self.exporter.objects.put_if_absent(f"{_LOG_PREFIX}{number:06d}.json", entry):
             return None
         return self.exporter.publish(stage, closed_prefix(day))
 
-    def _log(self) -> list[Close]:
+    def _read_log(self) -> list[ClosingRecord]:
         """The latest closings, in order: enough to cover the days whose late entries are looked for."""
-        keys = self.exporter.objects.keys(_LOG)[-(MAX_LATE_DAYS + MAX_CATCH_UP_DAYS) :]
+        keys = self.exporter.objects.keys(_LOG_PREFIX)[-(MAX_LATE_DAYS + MAX_CATCH_UP_DAYS) :]
         records = (json.loads(body) for _, body in self.exporter.objects.read_all(keys))
-        return [Close(one["number"], date.fromisoformat(one["date"]), one["stage"]) for one in records]
+        return [ClosingRecord(one["number"], date.fromisoformat(one["date"]), one["stage"]) for one in records]
 
-    def _late(self, day: date, log: list[Close]) -> tuple[list[LedgerEntry], list[str]]:
+    def _late_entries(self, day: date, log: list[ClosingRecord]) -> tuple[list[LedgerEntry], list[str]]:
         """Entries of closed days that no closing has taken in, and the ledger objects they were looked for in."""
-        taken = set[str]()
+        taken_in_keys = set[str]()
         for close in log:
-            taken |= set((self.exporter.objects.read(close.prefix + SOURCES_FILE) or b"").decode().split("\n"))
+            taken_in_keys |= set((self.exporter.objects.read(close.prefix + SOURCES_FILE) or b"").decode().split("\n"))
         late: list[LedgerEntry] = []
         sources: list[str] = []
         for close in log:
             if close.day < day - timedelta(days=MAX_LATE_DAYS):
                 continue
-            new = [key for key in self.exporter.ledger.list_keys(close.day) if key not in taken]
-            if not new:
+            new_keys = [key for key in self.exporter.ledger.list_keys(close.day) if key not in taken_in_keys]
+            if not new_keys:
                 continue
-            sources += new
-            known = self._exported_ids(close.day, log)
+            sources += new_keys
+            exported_ids = self._exported_ids(close.day, log)
             late += [
-                entry for entry_id, entry in self.exporter.ledger.read(new).entries.items() if entry_id not in known
+                entry
+                for entry_id, entry in self.exporter.ledger.read(new_keys).entries.items()
+                if entry_id not in exported_ids
             ]
         return late, sources
 
-    def _exported_ids(self, day: date, log: list[Close]) -> set[str]:
+    def _exported_ids(self, day: date, log: list[ClosingRecord]) -> set[str]:
         """Ids of a closed day's entries that stand in any closed file: its own, or a later one they were posted to."""
         ids = set[str]()
         for close in log:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from chalicelib import aws
 from chalicelib.errors import BadInput, Conflict, LivedropError, Unavailable
 from chalicelib.finance.check import Scope
-from chalicelib.finance.close import Closing
+from chalicelib.finance.close import DayCloser
 from chalicelib.finance.store import ExportQueue, RunStore
 from chalicelib.instants import Clock, Instant, business_day
 
@@ -70,7 +70,7 @@ class Exports:
 
     runs: RunStore
     queue: ExportQueue
-    closing: Closing
+    day_closer: DayCloser
 
     def request_export(
         self, day: date, show_id: str | None, key: str, actor: str, now: Instant, *, close: bool = False
@@ -83,7 +83,7 @@ class Exports:
         """
         if close and show_id is not None:
             raise BadInput("A day is closed whole, not one show of it.", field="$.show_id")
-        today = business_day(now, self.closing.exporter.time_zone)
+        today = business_day(now, self.day_closer.exporter.time_zone)
         if today < day:
             raise Conflict(f"{day} has not begun yet.", field="$.date", code="day_not_begun")
         if close and today == day:
@@ -129,7 +129,7 @@ class Exports:
         if run.manifest_key is None:
             return None
         try:
-            body = self.closing.exporter.objects.read(run.manifest_key)
+            body = self.day_closer.exporter.objects.read(run.manifest_key)
         except aws.AWS_ERRORS as error:
             raise Unavailable("Exports cannot be reached.") from error
         manifest: dict[str, Any] | None = json.loads(body) if body else None
@@ -164,22 +164,22 @@ class Exports:
             differences=manifest["differences_count"],
         )
 
-    def close_due(self, clock: Clock) -> list[ExportRun]:
+    def close_due_days(self, clock: Clock) -> list[ExportRun]:
         """Close yesterday, and up to a week of days before it that were left open, in order. Repeatable."""
-        done, now = [], clock()
-        for day in self.closing.due(now):
+        runs, now = [], clock()
+        for day in self.day_closer.due_days(now):
             run = ExportRun(id=SCHEDULE, date=day.isoformat(), close=True, requested_by=SCHEDULE, requested_at=now)
             self.runs.create(run.model_dump())
-            carried_out = self.carry_out(run.date, run.id, clock)
-            if carried_out is not None:
-                done.append(carried_out)
-        return done
+            finished = self.carry_out(run.date, run.id, clock)
+            if finished is not None:
+                runs.append(finished)
+        return runs
 
     def _manifest(self, run: ExportRun, now: Instant) -> dict[str, Any]:
         day = date.fromisoformat(run.date)
         if run.close:
-            return self.closing.close_day(day, now)
-        exporter = self.closing.exporter
+            return self.day_closer.close_day(day, now)
+        exporter = self.day_closer.exporter
         return exporter.export_interim(Scope(day, exporter.time_zone, run.show_id), run.id, now)
 
     def _moved(self, run: ExportRun, **changes: Any) -> ExportRun:

@@ -31,7 +31,7 @@ def run_exports(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dic
 
 def close_days(exports: Exports, clock: Clock) -> dict[str, Any]:
     """Close yesterday and earlier days left open; answers the manifests' keys."""
-    runs = exports.close_due(clock)
+    runs = exports.close_due_days(clock)
     differences = sum(run.differences or 0 for run in runs)
     if differences:
         count("export_differences", differences)

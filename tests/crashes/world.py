@@ -103,7 +103,7 @@ class CrashableProcess:
             raise RedeliveredError
 
     def recover_orders(self, now: Instant) -> None:
-        jobs.recover_orders(self.checkout, self.exports.closing.exporter, self.queues["captures"], now)
+        jobs.recover_orders(self.checkout, self.exports.day_closer.exporter, self.queues["captures"], now)
 
     def repair_drop(self, drop: str, now: Instant) -> dict[str, Any]:
         """The repair of one drop; what was found before it."""

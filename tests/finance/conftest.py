@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from chalicelib.checkout import PurchaseStore
-from chalicelib.finance import Closing, Exporter, Exports, LedgerStore
+from chalicelib.finance import DayCloser, Exporter, Exports, LedgerStore
 from chalicelib.finance.store import ExportQueue, Objects, RunStore
 from tests.conftest import Tables
 from tests.finance.builders import TIME_ZONE
@@ -32,7 +32,7 @@ class Office:
     purchases: PurchaseStore
     ledger: LedgerStore
     exporter: Exporter
-    closing: Closing
+    day_closer: DayCloser
     exports: Exports
 
     def keys(self, prefix: str = "") -> list[str]:
@@ -50,9 +50,9 @@ def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, buck
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     ledger = LedgerStore(Objects(s3, bucket))
     exporter = Exporter(ledger, purchases, TIME_ZONE)
-    closing = Closing(exporter)
-    exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), closing)
-    return Office(tables, s3, sqs, queue_url, purchases, ledger, exporter, closing, exports)
+    day_closer = DayCloser(exporter)
+    exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), day_closer)
+    return Office(tables, s3, sqs, queue_url, purchases, ledger, exporter, day_closer, exports)
 
 
 @pytest.fixture

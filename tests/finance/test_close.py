@@ -42,7 +42,7 @@ P2 = ["P2-001", "P2-002", "P2-003"]
 
 def test_a_closed_day_has_its_files_where_finance_looks(office: Office) -> None:
     recorded(office, a_paid_order())
-    manifest = office.closing.close_day(FRIDAY, ON_SATURDAY)
+    manifest = office.day_closer.close_day(FRIDAY, ON_SATURDAY)
     assert (manifest["kind"], manifest["date"], manifest["revision"]) == ("close", "2026-11-27", 1)
     names = [key.removeprefix("exports/date=2026-11-27/revision=1/") for key in office.keys("exports/date=")]
     assert names == ["ledger.csv", "lines.csv", "manifest.json", "orders.csv", "sources.txt"]
@@ -51,69 +51,69 @@ def test_a_closed_day_has_its_files_where_finance_looks(office: Office) -> None:
 
 def test_a_day_that_is_not_over_cannot_be_closed(office: Office) -> None:
     with pytest.raises(Conflict) as refusal:
-        office.closing.close_day(FRIDAY, PAID_AT)
+        office.day_closer.close_day(FRIDAY, PAID_AT)
     assert refusal.value.code == "day_not_over"
     assert office.keys() == []
 
 
 def test_closed_files_never_change(office: Office) -> None:
     recorded(office, a_paid_order("P1"))
-    first = office.closing.close_day(FRIDAY, ON_SATURDAY)
+    first = office.day_closer.close_day(FRIDAY, ON_SATURDAY)
     before = office.contents("exports/")
     recorded(office, a_paid_order("P2"))
-    assert office.closing.close_day(FRIDAY, ON_SUNDAY) == first
+    assert office.day_closer.close_day(FRIDAY, ON_SUNDAY) == first
     assert office.contents("exports/") == before
 
 
 def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(office: Office) -> None:
     recorded(office, a_paid_order("P1"))
-    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    office.day_closer.close_day(FRIDAY, ON_SATURDAY)
     recorded(office, a_paid_order("P2"))
-    saturday = office.closing.close_day(SATURDAY, ON_SUNDAY)
+    saturday = office.day_closer.close_day(SATURDAY, ON_SUNDAY)
     assert saturday["late_posted"] == {"count": 3, "dates": ["2026-11-27"]}
     assert saturday["totals"]["GBP"]["sale"]["gross"] == 2_550
     assert ids(office, SATURDAY) == P2
-    sunday = office.closing.close_day(SUNDAY, ON_MONDAY)
+    sunday = office.day_closer.close_day(SUNDAY, ON_MONDAY)
     assert (sunday["late_posted"], ids(office, SUNDAY)) == ({"count": 0, "dates": []}, [])
 
 
 def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(office: Office) -> None:
     recorded(office, a_paid_order("P1"))
-    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    office.day_closer.close_day(FRIDAY, ON_SATURDAY)
     recorded(office, a_paid_order("P2"))
-    office.closing.close_day(SATURDAY, ON_SUNDAY)
+    office.day_closer.close_day(SATURDAY, ON_SUNDAY)
     both = [*entries_of(a_paid_order("P1"), TIME_ZONE), *entries_of(a_paid_order("P2"), TIME_ZONE)]
     office.ledger.post_entries(both)
-    assert office.closing.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
+    assert office.day_closer.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
 
 
 def test_late_entries_post_once_also_when_days_are_closed_out_of_order(office: Office) -> None:
     recorded(office, a_paid_order("P1"))
-    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    office.day_closer.close_day(FRIDAY, ON_SATURDAY)
     recorded(office, a_paid_order("P2"))
-    office.closing.close_day(SUNDAY, ON_MONDAY)
-    office.closing.close_day(SATURDAY, ON_MONDAY)
+    office.day_closer.close_day(SUNDAY, ON_MONDAY)
+    office.day_closer.close_day(SATURDAY, ON_MONDAY)
     assert (ids(office, SUNDAY), ids(office, SATURDAY)) == (P2, [])
 
 
 def test_a_refund_of_another_day_stands_in_its_own_day(office: Office) -> None:
     recorded(office, a_paid_order())
-    office.closing.close_day(FRIDAY, ON_SATURDAY)
+    office.day_closer.close_day(FRIDAY, ON_SATURDAY)
     recorded(office, refunded(a_paid_order(), ("li_1", 1), done_at=ON_SATURDAY))
-    saturday = office.closing.close_day(SATURDAY, ON_SUNDAY)
+    saturday = office.day_closer.close_day(SATURDAY, ON_SUNDAY)
     assert ids(office, SATURDAY) == ["P1-004"]
     assert (saturday["differences"], saturday["late_posted"]["count"]) == ([], 0)
 
 
 def test_the_schedule_closes_yesterday_and_what_was_left_open_after_the_first_day(office: Office) -> None:
-    assert office.closing.due(ON_SATURDAY) == [FRIDAY]
+    assert office.day_closer.due_days(ON_SATURDAY) == [FRIDAY]
     recorded(office, a_paid_order())
-    assert office.closing.due(ON_MONDAY) == [FRIDAY, SUNDAY]
-    office.closing.close_day(FRIDAY, ON_SATURDAY)
-    assert office.closing.due(ON_MONDAY) == [SATURDAY, SUNDAY]
-    office.closing.close_day(SATURDAY, ON_MONDAY)
-    office.closing.close_day(SUNDAY, ON_MONDAY)
-    assert office.closing.due(ON_MONDAY) == []
+    assert office.day_closer.due_days(ON_MONDAY) == [FRIDAY, SUNDAY]
+    office.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    assert office.day_closer.due_days(ON_MONDAY) == [SATURDAY, SUNDAY]
+    office.day_closer.close_day(SATURDAY, ON_MONDAY)
+    office.day_closer.close_day(SUNDAY, ON_MONDAY)
+    assert office.day_closer.due_days(ON_MONDAY) == []
 
 
 class DiedError(Exception):
@@ -146,11 +146,11 @@ def test_a_close_that_died_after_any_write_is_completed_by_the_next(office: Offi
     failing_s3: Any = DiesAfter(office.s3, writes)
     dying = an_office(office.tables, failing_s3, office.sqs, office.queue_url)
     with pytest.raises(DiedError):
-        dying.closing.close_day(FRIDAY, ON_SATURDAY)
-    assert office.closing.manifest(FRIDAY) is None, "without a manifest nothing is closed"
+        dying.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    assert office.day_closer.manifest(FRIDAY) is None, "without a manifest nothing is closed"
     recorded(office, a_paid_order("P2"))
-    office.closing.close_day(SATURDAY, ON_SUNDAY)
-    friday = office.closing.close_day(FRIDAY, ON_SUNDAY)
+    office.day_closer.close_day(SATURDAY, ON_SUNDAY)
+    friday = office.day_closer.close_day(FRIDAY, ON_SUNDAY)
     assert sorted(ids(office, FRIDAY) + ids(office, SATURDAY)) == P1 + P2
     for name, facts in friday["files"].items():
         body = office.exporter.objects.read(facts["key"]) or b""
@@ -162,8 +162,8 @@ def test_a_close_that_died_after_its_manifest_is_closed(office: Office) -> None:
     last = DiesAfter(office.s3, WRITES_OF_A_CLOSE + 1)
     dying = an_office(office.tables, last, office.sqs, office.queue_url)  # type: ignore[arg-type]
     with pytest.raises(DiedError, match=r"revision=1/manifest\.json"):
-        dying.closing.close_day(FRIDAY, ON_SATURDAY)
-    assert office.closing.close_day(FRIDAY, ON_SUNDAY)["created_at"] == "2026-11-28T03:00:00.000Z"
+        dying.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    assert office.day_closer.close_day(FRIDAY, ON_SUNDAY)["created_at"] == "2026-11-28T03:00:00.000Z"
 
 
 class Rival:
@@ -187,18 +187,18 @@ class Rival:
 def closed_beside_a_rival(office: Office, s3: Any, rivals_day: date) -> list[str]:
     """Ids of all closed entries after a rival closed a day right before Friday's closing was decided."""
     recorded(office, a_paid_order("P1"))
-    office.closing.close_day(date(2026, 11, 26), ON_SATURDAY)
+    office.day_closer.close_day(date(2026, 11, 26), ON_SATURDAY)
     late = a_paid_order("P2", paid_at=PAID_AT - DAY)
 
     def rival() -> None:
         recorded(office, late)
-        office.closing.close_day(rivals_day, ON_SUNDAY)
+        office.day_closer.close_day(rivals_day, ON_SUNDAY)
 
     beside = Rival(s3, "exports/closes/000002.json", rival)
     slow = an_office(office.tables, beside, office.sqs, office.queue_url)  # type: ignore[arg-type]
-    slow.closing.close_day(FRIDAY, ON_SUNDAY)
-    office.closing.close_day(SATURDAY, ON_SUNDAY)
-    office.closing.close_day(SUNDAY, ON_MONDAY)
+    slow.day_closer.close_day(FRIDAY, ON_SUNDAY)
+    office.day_closer.close_day(SATURDAY, ON_SUNDAY)
+    office.day_closer.close_day(SUNDAY, ON_MONDAY)
     return sorted(ids(office, FRIDAY) + ids(office, SATURDAY) + ids(office, SUNDAY))
 
 
@@ -231,11 +231,11 @@ def test_many_closings_at_once_lose_nothing_and_double_nothing(engine: EngineAcc
     office = an_office(engine.tables(), s3, engine.client("sqs"), "unused", bucket)
     recorded(office, a_paid_order("P1"))
     thursday = date(2026, 11, 26)
-    office.closing.close_day(thursday, ON_SATURDAY)
+    office.day_closer.close_day(thursday, ON_SATURDAY)
     recorded(office, a_paid_order("P2", paid_at=PAID_AT - DAY))
     with ThreadPoolExecutor(8) as rivals:
         days = [FRIDAY, SATURDAY] * 6
-        manifests = list(rivals.map(lambda day: office.closing.close_day(day, ON_SUNDAY), days))
+        manifests = list(rivals.map(lambda day: office.day_closer.close_day(day, ON_SUNDAY), days))
     assert sorted(ids(office, FRIDAY) + ids(office, SATURDAY)) == P1 + P2
     assert [manifests[n] for n in (0, 1)] * 6 == manifests, "all closings of a day tell of the same files"
     assert office.keys("exports/closes/") == [f"exports/closes/00000{n}.json" for n in (1, 2, 3)]

@@ -142,7 +142,7 @@ def test_a_lost_message_is_made_up_for_by_the_same_request(office: Office) -> No
             raise ConnectionError
 
     queue = office.exports.queue
-    broken = type(office.exports)(office.exports.runs, ExportQueue(Broken(), queue.url), office.closing)  # type: ignore[arg-type]
+    broken = type(office.exports)(office.exports.runs, ExportQueue(Broken(), queue.url), office.day_closer)  # type: ignore[arg-type]
     with pytest.raises(ConnectionError):
         broken.request_export(FRIDAY, None, "k1", "finance@jwt", NOW)
     run = asked(office)
@@ -151,7 +151,7 @@ def test_a_lost_message_is_made_up_for_by_the_same_request(office: Office) -> No
 
 def test_the_schedule_closes_what_is_due_and_a_repeat_nothing(office: Office) -> None:
     keep(office.purchases, a_paid_order())
-    (run,) = office.exports.close_due(at(ON_SATURDAY))
+    (run,) = office.exports.close_due_days(at(ON_SATURDAY))
     assert (run.date, run.state, run.requested_by, run.orders) == ("2026-11-27", RunState.DONE, "schedule", 1)
-    assert office.exports.close_due(at(ON_SATURDAY)) == []
+    assert office.exports.close_due_days(at(ON_SATURDAY)) == []
     assert office.exports.exports_of(FRIDAY) == [run]
