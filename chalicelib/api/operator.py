@@ -131,7 +131,7 @@ def request_export(call: Call) -> Reply:
 def exports_of_day(call: Call) -> Reply:
     """The exports of a day, latest first, each with its manifest once it is done."""
     exports = call.services.exports
-    runs = exports.exports_of(parse_day(call.params["date"]))
+    runs = exports.runs_of_day(parse_day(call.params["date"]))
     shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
     return reply(200, {"date": call.params["date"], "exports": shown})
 

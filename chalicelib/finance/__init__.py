@@ -10,7 +10,7 @@ from chalicelib.finance.close import DayCloser
 from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
 from chalicelib.finance.export import Exporter
 from chalicelib.finance.runs import ExportRun, Exports, RunState, parse_day
-from chalicelib.finance.store import ExportQueue, Objects, RunStore
+from chalicelib.finance.store import ExportQueue, ExportRunStore, ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,7 +36,7 @@ __all__ = [
 
 def open_ledger(s3: S3Client, bucket: str) -> LedgerStore:
     """The ledger in a bucket."""
-    return LedgerStore(Objects(s3, bucket))
+    return LedgerStore(ObjectStore(s3, bucket))
 
 
 def open_exports(
@@ -50,4 +50,4 @@ def open_exports(
 ) -> Exports:
     """Exports of the orders in a table to a bucket, carried out by the worker of a queue."""
     exporter = Exporter(open_ledger(s3, bucket), PurchaseStore(dynamodb, commerce_table), time_zone)
-    return Exports(RunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), DayCloser(exporter))
+    return Exports(ExportRunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), DayCloser(exporter))

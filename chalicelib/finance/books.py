@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from chalicelib.finance.entries import LedgerEntry
-from chalicelib.finance.store import Objects
+from chalicelib.finance.store import ObjectStore
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ def to_json_line(entry: LedgerEntry) -> str:
 class LedgerStore:
     """Writing and reading the ledger."""
 
-    objects: Objects
+    object_store: ObjectStore
 
     def post_entries(self, entries: Iterable[LedgerEntry]) -> list[str]:
         """Write entries down; one object for each business day, named by what is in it. Returns the keys written.
@@ -60,17 +60,17 @@ class LedgerStore:
         lines = [to_json_line(batch[entry_id]) for entry_id in sorted(batch)]
         body = ("\n".join(lines) + "\n").encode()
         key = f"{ledger_prefix(day)}{hashlib.sha256(body).hexdigest()[:32]}.ndjson"
-        self.objects.put(key, body)
+        self.object_store.put(key, body)
         return key
 
     def list_keys(self, day: date) -> list[str]:
         """The ledger objects of a day."""
-        return self.objects.keys(ledger_prefix(day))
+        return self.object_store.list_keys(ledger_prefix(day))
 
     def read(self, keys: Iterable[str]) -> LedgerSnapshot:
         """The entries of some ledger objects, without duplicates. One GET an object."""
         snapshot = LedgerSnapshot(keys=sorted(keys))
-        for _, body in self.objects.read_all(snapshot.keys):
+        for _, body in self.object_store.read_all(snapshot.keys):
             for line in body.decode().removesuffix("\n").split("\n"):
                 snapshot.add(LedgerEntry.from_record(json.loads(line)))
         return snapshot

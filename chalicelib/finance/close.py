@@ -104,21 +104,23 @@ class DayCloser:
         header = {"kind": "close", "revision": 1, "number": number}
         stage = self.exporter.write_stage(closed_prefix(day), export_draft, header, now)
         entry = json_file({"number": number, "date": day.isoformat(), "stage": stage})
-        if not self.exporter.objects.put_if_absent(f"{_LOG_PREFIX}{number:06d}.json", entry):
+        if not self.exporter.object_store.put_if_absent(f"{_LOG_PREFIX}{number:06d}.json", entry):
             return None
         return self.exporter.publish(stage, closed_prefix(day))
 
     def _read_log(self) -> list[ClosingRecord]:
         """The latest closings, in order: enough to cover the days whose late entries are looked for."""
-        keys = self.exporter.objects.keys(_LOG_PREFIX)[-(MAX_LATE_DAYS + MAX_CATCH_UP_DAYS) :]
-        records = (json.loads(body) for _, body in self.exporter.objects.read_all(keys))
+        keys = self.exporter.object_store.list_keys(_LOG_PREFIX)[-(MAX_LATE_DAYS + MAX_CATCH_UP_DAYS) :]
+        records = (json.loads(body) for _, body in self.exporter.object_store.read_all(keys))
         return [ClosingRecord(one["number"], date.fromisoformat(one["date"]), one["stage"]) for one in records]
 
     def _late_entries(self, day: date, log: list[ClosingRecord]) -> tuple[list[LedgerEntry], list[str]]:
         """Entries of closed days that no closing has taken in, and the ledger objects they were looked for in."""
         taken_in_keys = set[str]()
         for close in log:
-            taken_in_keys |= set((self.exporter.objects.read(close.prefix + SOURCES_FILE) or b"").decode().split("\n"))
+            taken_in_keys |= set(
+                (self.exporter.object_store.read(close.prefix + SOURCES_FILE) or b"").decode().split("\n")
+            )
         late: list[LedgerEntry] = []
         sources: list[str] = []
         for close in log:
@@ -142,6 +144,6 @@ class DayCloser:
         for close in log:
             manifest = self.exporter.read_manifest(close.prefix) or {}
             if close.day == day or day.isoformat() in manifest.get("late_posted", {}).get("dates", []):
-                ledger_csv = self.exporter.objects.read(f"{close.prefix}ledger.csv") or b""
+                ledger_csv = self.exporter.object_store.read(f"{close.prefix}ledger.csv") or b""
                 ids |= {row["id"] for row in csv.DictReader(io.StringIO(ledger_csv.decode(), newline=""))}
         return ids

@@ -29,7 +29,7 @@ from chalicelib.finance.files import (
     totals_of,
     units_of,
 )
-from chalicelib.finance.store import Objects
+from chalicelib.finance.store import ObjectStore
 from chalicelib.instants import Instant, business_day, rfc3339
 
 MANIFEST_FILE = "manifest.json"
@@ -60,8 +60,8 @@ class Exporter:
     time_zone: str
 
     @property
-    def objects(self) -> Objects:
-        return self.ledger.objects
+    def object_store(self) -> ObjectStore:
+        return self.ledger.object_store
 
     def export_interim(self, scope: Scope, run_id: str, now: Instant) -> dict[str, Any]:
         """Export a day, or one show of it, as it stands; returns the manifest. A repeat answers the same manifest.
@@ -73,11 +73,11 @@ class Exporter:
         if published is not None:
             return published
         decision = f"staging/decided/{run_id}.json"
-        if self.objects.read(decision) is None:
+        if self.object_store.read(decision) is None:
             export_draft = self.draft(scope, now)
             stage = self.write_stage(prefix, export_draft, {"kind": "interim", "run_id": run_id}, now)
-            self.objects.put_if_absent(decision, json_file({"stage": stage}))
-        return self.publish(json.loads(self.objects.read(decision) or b"")["stage"], prefix)
+            self.object_store.put_if_absent(decision, json_file({"stage": stage}))
+        return self.publish(json.loads(self.object_store.read(decision) or b"")["stage"], prefix)
 
     def draft(self, scope: Scope, now: Instant) -> ExportDraft:
         """Read ledger and orders, write down what the ledger lacks, and say where they differ.
@@ -130,7 +130,7 @@ class Exporter:
         stage = f"staging/{hashlib.sha256(manifest).hexdigest()[:32]}/"
         files |= {SOURCES_FILE: "\n".join(export_draft.sources).encode(), MANIFEST_FILE: manifest}
         for name, body in files.items():
-            self.objects.put(stage + name, body)
+            self.object_store.put(stage + name, body)
         return stage
 
     def _manifest_fields(
@@ -163,19 +163,19 @@ class Exporter:
 
     def publish(self, stage: str, prefix: str) -> dict[str, Any]:
         """Copy a decided stage to its place, the manifest last; returns the manifest. Anyone may do it, repeatedly."""
-        names = [key.removeprefix(stage) for key in self.objects.keys(stage)]
+        names = [key.removeprefix(stage) for key in self.object_store.list_keys(stage)]
         for name in [*sorted(name for name in names if name != MANIFEST_FILE), MANIFEST_FILE]:
-            body = self.objects.read(stage + name)
+            body = self.object_store.read(stage + name)
             if body is None:
                 raise LookupError(f"the stage {stage} lacks {name}")
             if name == MANIFEST_FILE:
-                self.objects.put_if_absent(prefix + name, body)
+                self.object_store.put_if_absent(prefix + name, body)
             else:
-                self.objects.put(prefix + name, body)
+                self.object_store.put(prefix + name, body)
         return self.read_manifest(prefix) or {}
 
     def read_manifest(self, prefix: str) -> dict[str, Any] | None:
         """The manifest of what was published under a prefix; None when nothing was."""
-        body = self.objects.read(prefix + MANIFEST_FILE)
+        body = self.object_store.read(prefix + MANIFEST_FILE)
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest

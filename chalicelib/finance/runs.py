@@ -16,11 +16,11 @@ from chalicelib import aws
 from chalicelib.errors import BadInput, Conflict, LivedropError, Unavailable
 from chalicelib.finance.check import Scope
 from chalicelib.finance.close import DayCloser
-from chalicelib.finance.store import ExportQueue, RunStore
+from chalicelib.finance.store import ExportQueue, ExportRunStore
 from chalicelib.instants import Clock, Instant, business_day
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-SCHEDULE = "schedule"
+SCHEDULED = "schedule"
 
 
 class RunState(StrEnum):
@@ -68,7 +68,7 @@ def parse_day(text: str, field: str = "date") -> date:
 class Exports:
     """Exports of orders and ledger, as finance uses them."""
 
-    runs: RunStore
+    runs: ExportRunStore
     queue: ExportQueue
     day_closer: DayCloser
 
@@ -116,10 +116,10 @@ class Exports:
             self.queue.send(run.date, run.id)
         return run
 
-    def exports_of(self, day: date) -> list[ExportRun]:
+    def runs_of_day(self, day: date) -> list[ExportRun]:
         """The runs of a day, latest first. ``manifest_key`` names the manifest of a finished one; one query."""
         try:
-            runs = [ExportRun.model_validate(record) for record in self.runs.of_day(day.isoformat())]
+            runs = [ExportRun.model_validate(record) for record in self.runs.list_of_day(day.isoformat())]
         except aws.AWS_ERRORS as error:
             raise Unavailable("Exports cannot be reached.") from error
         return sorted(runs, key=lambda run: (-run.requested_at, run.id))
@@ -129,13 +129,13 @@ class Exports:
         if run.manifest_key is None:
             return None
         try:
-            body = self.day_closer.exporter.objects.read(run.manifest_key)
+            body = self.day_closer.exporter.object_store.read(run.manifest_key)
         except aws.AWS_ERRORS as error:
             raise Unavailable("Exports cannot be reached.") from error
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest
 
-    def carry_out(self, day: str, run_id: str, clock: Clock) -> ExportRun | None:
+    def run_export(self, day: str, run_id: str, clock: Clock) -> ExportRun | None:
         """The worker: make the export and note when and what came of it. Safe to repeat, also beside another worker.
 
         None for a run nobody asked for. Raises when it must be tried again; then the run says ``failed`` and why.
@@ -147,14 +147,14 @@ class Exports:
         if run.state is RunState.DONE:
             return run
         now = clock()
-        run = self._moved(run, state=RunState.RUNNING, started_at=now, error=None)
+        run = self._update(run, state=RunState.RUNNING, started_at=now, error=None)
         try:
-            manifest = self._manifest(run, now)
+            manifest = self._make_files(run, now)
         except Exception as error:
             code = error.code if isinstance(error, LivedropError) else type(error).__name__
-            self._moved(run, state=RunState.FAILED, error=code)
+            self._update(run, state=RunState.FAILED, error=code)
             raise
-        return self._moved(
+        return self._update(
             run,
             state=RunState.DONE,
             finished_at=clock(),
@@ -168,27 +168,27 @@ class Exports:
         """Close yesterday, and up to a week of days before it that were left open, in order. Repeatable."""
         runs, now = [], clock()
         for day in self.day_closer.due_days(now):
-            run = ExportRun(id=SCHEDULE, date=day.isoformat(), close=True, requested_by=SCHEDULE, requested_at=now)
+            run = ExportRun(id=SCHEDULED, date=day.isoformat(), close=True, requested_by=SCHEDULED, requested_at=now)
             self.runs.create(run.model_dump())
-            finished = self.carry_out(run.date, run.id, clock)
+            finished = self.run_export(run.date, run.id, clock)
             if finished is not None:
                 runs.append(finished)
         return runs
 
-    def _manifest(self, run: ExportRun, now: Instant) -> dict[str, Any]:
+    def _make_files(self, run: ExportRun, now: Instant) -> dict[str, Any]:
         day = date.fromisoformat(run.date)
         if run.close:
             return self.day_closer.close_day(day, now)
         exporter = self.day_closer.exporter
         return exporter.export_interim(Scope(day, exporter.time_zone, run.show_id), run.id, now)
 
-    def _moved(self, run: ExportRun, **changes: Any) -> ExportRun:
+    def _update(self, run: ExportRun, **changes: Any) -> ExportRun:
         """The run changed, unless another worker of the same run has moved it: then as it stands."""
-        moved = run.model_copy(update=changes)
-        if self.runs.update(moved.model_dump(), run.state):
-            return moved
+        updated = run.model_copy(update=changes)
+        if self.runs.update(updated.model_dump(), run.state):
+            return updated
         existing = self.runs.read(run.date, run.id)
-        return ExportRun.model_validate(existing) if existing else moved
+        return ExportRun.model_validate(existing) if existing else updated
 
 
 def _digest(*parts: str) -> str:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-_ABSENT = {"NoSuchKey", "404"}
-_LOST = {"PreconditionFailed", "ConditionalRequestConflict"}
+_NOT_FOUND_CODES = {"NoSuchKey", "404"}
+_CONFLICT_CODES = {"PreconditionFailed", "ConditionalRequestConflict"}
 _MAX_READERS = 8
-_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson"}
+_CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "ndjson": "application/x-ndjson"}
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class ObjectStore:
     """Objects of finance's bucket. A missing one is told from a forbidden one only with leave to list the bucket."""
 
     s3: S3Client
@@ -39,7 +39,7 @@ class Objects:
         try:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key), IfNoneMatch="*")
         except ClientError as error:
-            if error.response["Error"]["Code"] in _LOST:
+            if error.response["Error"]["Code"] in _CONFLICT_CODES:
                 return False
             raise
         return True
@@ -49,30 +49,30 @@ class Objects:
         try:
             return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
+            if error.response["Error"]["Code"] in _NOT_FOUND_CODES:
                 return None
             raise
 
     def read_all(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """The content of many objects that exist, in the order asked for. One GET each, a few at a time."""
-        wanted = list(keys)
+        key_list = list(keys)
         with ThreadPoolExecutor(_MAX_READERS) as readers:
-            for key, body in zip(wanted, readers.map(self.read, wanted), strict=True):
+            for key, body in zip(key_list, readers.map(self.read, key_list), strict=True):
                 if body is not None:
                     yield key, body
 
-    def keys(self, prefix: str) -> list[str]:
+    def list_keys(self, prefix: str) -> list[str]:
         """Every key under a prefix, sorted. One LIST for each 1,000."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
 
 def _content_type(key: str) -> str:
-    return _TYPES.get(key.rpartition(".")[2], "text/plain; charset=utf-8")
+    return _CONTENT_TYPES.get(key.rpartition(".")[2], "text/plain; charset=utf-8")
 
 
 @dataclass(frozen=True, slots=True)
-class RunStore:
+class ExportRunStore:
     """Export runs by day: ``EXPORT#{date} / RUN#{id}``; and the idempotency keys that asked for them."""
 
     dynamodb: DynamoDBClient
@@ -109,9 +109,9 @@ class RunStore:
             Key=aws.to_item(_run_key({"date": date, "id": run_id})),
             ConsistentRead=True,
         )
-        return _record(answer["Item"]) if "Item" in answer else None
+        return _from_item(answer["Item"]) if "Item" in answer else None
 
-    def of_day(self, date: str) -> list[dict[str, Any]]:
+    def list_of_day(self, date: str) -> list[dict[str, Any]]:
         """Every run of a day. One consistent query for each MB."""
         pages = self.dynamodb.get_paginator("query").paginate(
             TableName=self.commerce_table,
@@ -119,7 +119,7 @@ class RunStore:
             ExpressionAttributeValues={":day": {"S": f"EXPORT#{date}"}, ":run": {"S": "RUN#"}},
             ConsistentRead=True,
         )
-        return [_record(item) for page in pages for item in page["Items"]]
+        return [_from_item(item) for page in pages for item in page["Items"]]
 
     def _put(self, record: dict[str, Any]) -> dict[str, Any] | None:
         try:
@@ -133,7 +133,7 @@ class RunStore:
             existing = aws.existing_item(error)
             if not aws.is_condition_failure(error) or existing is None:
                 raise
-            return _record(existing)
+            return _from_item(existing)
         return None
 
 
@@ -141,7 +141,7 @@ def _run_key(run: dict[str, Any]) -> dict[str, str]:
     return {"pk": f"EXPORT#{run['date']}", "sk": f"RUN#{run['id']}"}
 
 
-def _record(item: aws.Item) -> dict[str, Any]:
+def _from_item(item: aws.Item) -> dict[str, Any]:
     return {name: value for name, value in aws.from_item(item).items() if name not in {"pk", "sk"}}
 
 

@@ -19,7 +19,7 @@ def run_exports(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dic
     """Carry out each run that was asked for. Runs that failed come again, alone."""
 
     def run_export(message: dict[str, Any]) -> None:
-        run = exports.carry_out(message["date"], message["run_id"], clock)
+        run = exports.run_export(message["date"], message["run_id"], clock)
         if run is None:
             raise LookupError(f"no export run {message['run_id']} of {message['date']}")
         if run.differences:

@@ -84,7 +84,7 @@ def manifest_first(patch: pytest.MonkeyPatch) -> None:
     publish = Exporter.publish
 
     def too_early(self: Exporter, stage: str, prefix: str) -> dict[str, Any]:
-        self.objects.put(prefix + MANIFEST_FILE, self.objects.read(stage + MANIFEST_FILE) or b"")
+        self.object_store.put(prefix + MANIFEST_FILE, self.object_store.read(stage + MANIFEST_FILE) or b"")
         return publish(self, stage, prefix)
 
     patch.setattr(Exporter, "publish", too_early)

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.checkout import PurchaseStore
 from chalicelib.finance import DayCloser, Exporter, Exports, LedgerStore
-from chalicelib.finance.store import ExportQueue, Objects, RunStore
+from chalicelib.finance.store import ExportQueue, ExportRunStore, ObjectStore
 from tests.conftest import Tables
 from tests.finance.builders import TIME_ZONE
 
@@ -36,10 +36,10 @@ class Office:
     exports: Exports
 
     def keys(self, prefix: str = "") -> list[str]:
-        return self.exporter.objects.keys(prefix)
+        return self.exporter.object_store.list_keys(prefix)
 
     def contents(self, prefix: str) -> dict[str, bytes]:
-        return {key: self.exporter.objects.read(key) or b"" for key in self.keys(prefix)}
+        return {key: self.exporter.object_store.read(key) or b"" for key in self.keys(prefix)}
 
     def messages(self) -> list[str]:
         answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
@@ -48,10 +48,10 @@ class Office:
 
 def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET) -> Office:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    ledger = LedgerStore(Objects(s3, bucket))
+    ledger = LedgerStore(ObjectStore(s3, bucket))
     exporter = Exporter(ledger, purchases, TIME_ZONE)
     day_closer = DayCloser(exporter)
-    exports = Exports(RunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), day_closer)
+    exports = Exports(ExportRunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), day_closer)
     return Office(tables, s3, sqs, queue_url, purchases, ledger, exporter, day_closer, exports)
 
 

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.errors import Conflict
 from chalicelib.finance import entries_of
 from chalicelib.finance.close import closed_prefix
-from chalicelib.finance.store import Objects
+from chalicelib.finance.store import ObjectStore
 from chalicelib.instants import DAY, HOUR
 from tests.conftest import EngineAccount
 from tests.finance.builders import PAID_AT, TIME_ZONE, a_paid_order, keep, refunded
@@ -32,7 +32,7 @@ def recorded(office: Office, *orders: Any) -> None:
 
 def ids(office: Office, day: date) -> list[str]:
     """Entry ids in a closed day's ledger file."""
-    body = office.exporter.objects.read(closed_prefix(day) + "ledger.csv") or b""
+    body = office.exporter.object_store.read(closed_prefix(day) + "ledger.csv") or b""
     return [row["id"] for row in csv.DictReader(io.StringIO(body.decode(), newline=""))]
 
 
@@ -153,7 +153,7 @@ def test_a_close_that_died_after_any_write_is_completed_by_the_next(office: Offi
     friday = office.day_closer.close_day(FRIDAY, ON_SUNDAY)
     assert sorted(ids(office, FRIDAY) + ids(office, SATURDAY)) == P1 + P2
     for name, facts in friday["files"].items():
-        body = office.exporter.objects.read(facts["key"]) or b""
+        body = office.exporter.object_store.read(facts["key"]) or b""
         assert len(body) == facts["bytes"], name
 
 
@@ -242,7 +242,7 @@ def test_many_closings_at_once_lose_nothing_and_double_nothing(engine: EngineAcc
 
 
 def test_a_conditional_write_is_refused_when_the_object_is_there(office: Office) -> None:
-    objects = Objects(office.s3, BUCKET)
+    objects = ObjectStore(office.s3, BUCKET)
     assert objects.put_if_absent("k", b"1") is True
     assert objects.put_if_absent("k", b"2") is False
     assert objects.read("k") == b"1"

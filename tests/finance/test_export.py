@@ -20,7 +20,7 @@ TONIGHT = Scope(DAY, TIME_ZONE, "tonight")
 
 
 def rows(office: Office, manifest: dict[str, Any], name: str) -> list[dict[str, str]]:
-    body = office.exporter.objects.read(manifest["files"][name]["key"]) or b""
+    body = office.exporter.object_store.read(manifest["files"][name]["key"]) or b""
     return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
 
 
@@ -60,7 +60,7 @@ def test_the_manifest_tells_the_truth_about_each_file(office: Office) -> None:
     manifest = office.exporter.export_interim(ALL, "run1", NOW)
     assert sorted(manifest["files"]) == ["ledger.csv", "lines.csv", "orders.csv"]
     for facts in manifest["files"].values():
-        body = office.exporter.objects.read(facts["key"]) or b""
+        body = office.exporter.object_store.read(facts["key"]) or b""
         assert (facts["bytes"], facts["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
         assert facts["rows"] == body.count(b"\r\n") - 1
 

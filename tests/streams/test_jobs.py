@@ -58,7 +58,7 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(offic
     batch = a_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
     answer = run_exports(batch, office.exports, at(PAID_AT))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
-    (done,) = office.exports.exports_of(FRIDAY)
+    (done,) = office.exports.runs_of_day(FRIDAY)
     assert (done.state, done.orders) == (RunState.DONE, 1)
 
 
