@@ -25,10 +25,10 @@ TIME_ZONE = "Europe/London"
 PERSONAL = ("Ada", "Byron", "ada@example.com", "12 St James's Square", "SW1Y 4JH")
 
 
-def at(*instants: Instant) -> Clock:
+def clock_at(*instants: Instant) -> Clock:
     """A clock that shows each instant once, and stands still at the last."""
-    left = list(instants)
-    return lambda: left.pop(0) if len(left) > 1 else left[0]
+    remaining = list(instants)
+    return lambda: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 def a_paid_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, **changes: Any) -> Line:
@@ -97,30 +97,30 @@ def with_tax_on_top(purchase: Purchase) -> Purchase:
     return purchase.model_copy(update={"lines": lines, "totals": purchase.totals.model_copy(update=changes)})
 
 
-def refunded(
+def with_refund(
     purchase: Purchase, *parts: tuple[str, int], shipping: bool = False, done_at: Instant | None = PAID_AT + 60_000
 ) -> Purchase:
     """The purchase with one refund more of units by line, done at once unless told otherwise."""
     lines = {line.id: line for line in purchase.lines}
     on_top = purchase.totals.tax_on_top > 0
-    given = []
+    refund_lines = []
     for line_id, quantity in parts:
         line = lines[line_id]
         before = sum(p.quantity for r in purchase.refunds for p in r.lines if p.line_id == line_id)
         tax = line.tax * (before + quantity) // line.quantity - line.tax * before // line.quantity
-        goods = line.unit_price * quantity
-        given.append(RefundLine(line_id=line_id, quantity=quantity, item_amount=goods, tax=tax))
+        item_amount = line.unit_price * quantity
+        refund_lines.append(RefundLine(line_id=line_id, quantity=quantity, item_amount=item_amount, tax=tax))
     totals = purchase.totals
-    shipping_back, shipping_tax = (totals.shipping, totals.shipping_tax) if shipping else (0, 0)
-    tax_back = sum(part.tax for part in given) + shipping_tax if on_top else 0
+    shipping_refunded, shipping_tax = (totals.shipping, totals.shipping_tax) if shipping else (0, 0)
+    tax_refunded = sum(part.tax for part in refund_lines) + shipping_tax if on_top else 0
     number = len(purchase.refunds) + 1
     refund = Refund(
         id=f"rf_{number}",
         key=f"key-{number}",
         fingerprint="f",
-        lines=tuple(given),
-        amount=sum(part.item_amount for part in given) + shipping_back + tax_back,
-        shipping=shipping_back,
+        lines=tuple(refund_lines),
+        amount=sum(part.item_amount for part in refund_lines) + shipping_refunded + tax_refunded,
+        shipping=shipping_refunded,
         shipping_tax=shipping_tax,
         restock=False,
         requested_at=PAID_AT + 1_000,
@@ -131,11 +131,11 @@ def refunded(
     return purchase.model_copy(update=changes)
 
 
-def keep(store: PurchaseStore, *purchases: Purchase) -> None:
+def store_purchases(store: PurchaseStore, *purchases: Purchase) -> None:
     """Let purchases stand in the table as they are, over what was there."""
     for purchase in purchases:
         existing = store.read(purchase.id)
         first = existing is None
         version = 1 if existing is None else existing.version + 1
-        moved = purchase.model_copy(update={"version": version})
-        assert (store.create(moved) if first else store.replace(moved)) is None
+        next_version = purchase.model_copy(update={"version": version})
+        assert (store.create(next_version) if first else store.replace(next_version)) is None

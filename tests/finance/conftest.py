@@ -22,7 +22,7 @@ BUCKET = "finance-test"
 
 
 @dataclass(frozen=True)
-class Office:
+class FinanceFixture:
     """Finance's tools, and what they stand on."""
 
     tables: Tables
@@ -46,18 +46,20 @@ class Office:
         return [message.get("Body", "") for message in answer.get("Messages", [])]
 
 
-def an_office(tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET) -> Office:
+def a_finance_fixture(
+    tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET
+) -> FinanceFixture:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     ledger = LedgerStore(ObjectStore(s3, bucket))
     exporter = Exporter(ledger, purchases, TIME_ZONE)
     day_closer = DayCloser(exporter)
     exports = Exports(ExportRunStore(tables.dynamodb, tables.commerce), ExportQueue(sqs, queue_url), day_closer)
-    return Office(tables, s3, sqs, queue_url, purchases, ledger, exporter, day_closer, exports)
+    return FinanceFixture(tables, s3, sqs, queue_url, purchases, ledger, exporter, day_closer, exports)
 
 
 @pytest.fixture
-def office(tables: Tables) -> Office:
+def finance(tables: Tables) -> FinanceFixture:
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     queue_url = sqs.create_queue(QueueName="exports")["QueueUrl"]
-    return an_office(tables, s3, sqs, queue_url)
+    return a_finance_fixture(tables, s3, sqs, queue_url)

@@ -14,7 +14,7 @@ from chalicelib.finance import EntryType, LedgerEntry, entries_of
 from chalicelib.finance.check import is_balanced
 from chalicelib.finance.entries import spreadsheet_safe
 from chalicelib.money import tax_within
-from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, refunded, with_tax_on_top
+from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, with_refund, with_tax_on_top
 
 
 def figures(entry: LedgerEntry) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def test_an_order_that_is_not_paid_has_no_entries() -> None:
 
 
 def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:
-    order = refunded(a_paid_order(), ("li_1", 1), shipping=True)
+    order = with_refund(a_paid_order(), ("li_1", 1), shipping=True)
     back, shipping = entries_of(order, TIME_ZONE)[3:]
     assert back.entry_type is EntryType.REFUND
     assert figures(back) == {
@@ -93,7 +93,7 @@ def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:
 
 
 def test_a_refund_counts_only_when_it_is_done_and_keeps_its_place_until_then() -> None:
-    waiting = refunded(refunded(a_paid_order(), ("li_1", 1), done_at=None), ("li_1", 1))
+    waiting = with_refund(with_refund(a_paid_order(), ("li_1", 1), done_at=None), ("li_1", 1))
     assert [entry.id for entry in entries_of(waiting, TIME_ZONE)] == ["P1-001", "P1-002", "P1-003", "P1-005"]
 
 
@@ -105,7 +105,7 @@ def test_an_entry_belongs_to_the_day_of_the_shops_time_zone() -> None:
 
 
 def test_entries_hold_no_personal_data() -> None:
-    order = refunded(a_paid_order(), ("li_1", 2), shipping=True)
+    order = with_refund(a_paid_order(), ("li_1", 2), shipping=True)
     text = json.dumps([entry.to_record() for entry in entries_of(order, TIME_ZONE)])
     assert [word for word in PERSONAL if word in text] == []
 
@@ -143,7 +143,7 @@ def histories(draw: st.DrawFn, *, in_order: bool) -> list[Purchase]:
         if not parts:
             parts = {line_id: rest for line_id, rest in left.items() if rest}
         left = {line_id: rest - parts.get(line_id, 0) for line_id, rest in left.items()}
-        versions.append(refunded(versions[-1], *parts.items(), shipping=not any(left.values()), done_at=None))
+        versions.append(with_refund(versions[-1], *parts.items(), shipping=not any(left.values()), done_at=None))
     waiting = [refund.id for refund in versions[-1].refunds]
     for refund_id in waiting if in_order else draw(st.permutations(waiting)):
         done_at = PAID_AT + draw(st.integers(0, 3)) * 1_000

@@ -10,8 +10,17 @@ from typing import Any
 
 from chalicelib.finance import entries_of
 from chalicelib.finance.check import Scope
-from tests.finance.builders import NEXT_DAY, PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, keep, refunded
-from tests.finance.conftest import Office
+from tests.finance.builders import (
+    NEXT_DAY,
+    PAID_AT,
+    PERSONAL,
+    TIME_ZONE,
+    a_paid_line,
+    a_paid_order,
+    store_purchases,
+    with_refund,
+)
+from tests.finance.conftest import FinanceFixture
 
 DAY = date(2026, 11, 27)
 NOW = PAID_AT + 3_600_000
@@ -19,24 +28,24 @@ ALL = Scope(DAY, TIME_ZONE)
 TONIGHT = Scope(DAY, TIME_ZONE, "tonight")
 
 
-def rows(office: Office, manifest: dict[str, Any], name: str) -> list[dict[str, str]]:
-    body = office.exporter.object_store.read(manifest["files"][name]["key"]) or b""
+def csv_rows(finance: FinanceFixture, manifest: dict[str, Any], name: str) -> list[dict[str, str]]:
+    body = finance.exporter.object_store.read(manifest["files"][name]["key"]) or b""
     return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
 
 
-def recorded(office: Office, *orders: Any) -> None:
+def store_and_post(finance: FinanceFixture, *orders: Any) -> None:
     """Orders that stand in the table and in the ledger."""
-    keep(office.purchases, *orders)
+    store_purchases(finance.purchases, *orders)
     for order in orders:
-        office.ledger.post_entries(entries_of(order, TIME_ZONE))
+        finance.ledger.post_entries(entries_of(order, TIME_ZONE))
 
 
-def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> None:
-    order = refunded(a_paid_order("P1", lines=(a_paid_line(1), a_paid_line(2, quantity=1))), ("li_1", 1))
-    recorded(office, order, a_paid_order("P2"), a_paid_order("P3", paid_at=NEXT_DAY))
-    manifest = office.exporter.export_interim(ALL, "run1", NOW)
+def test_an_export_has_every_order_line_and_entry_of_its_day(finance: FinanceFixture) -> None:
+    order = with_refund(a_paid_order("P1", lines=(a_paid_line(1), a_paid_line(2, quantity=1))), ("li_1", 1))
+    store_and_post(finance, order, a_paid_order("P2"), a_paid_order("P3", paid_at=NEXT_DAY))
+    manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert manifest["files"]["orders.csv"]["key"] == "exports/date=2026-11-27/interim/show=all/run=run1/orders.csv"
-    orders, lines, ledger = (rows(office, manifest, f"{name}.csv") for name in ("orders", "lines", "ledger"))
+    orders, lines, ledger = (csv_rows(finance, manifest, f"{name}.csv") for name in ("orders", "lines", "ledger"))
     assert [(row["order_id"], row["total"], row["refunded"]) for row in orders] == [
         ("ord_P1", "4220", "1275"),
         ("ord_P2", "2945", "0"),
@@ -55,90 +64,90 @@ def test_an_export_has_every_order_line_and_entry_of_its_day(office: Office) -> 
     assert (manifest["late_recorded"], manifest["differences"]) == (0, [])
 
 
-def test_the_manifest_tells_the_truth_about_each_file(office: Office) -> None:
-    recorded(office, a_paid_order())
-    manifest = office.exporter.export_interim(ALL, "run1", NOW)
+def test_the_manifest_tells_the_truth_about_each_file(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order())
+    manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert sorted(manifest["files"]) == ["ledger.csv", "lines.csv", "orders.csv"]
     for facts in manifest["files"].values():
-        body = office.exporter.object_store.read(facts["key"]) or b""
+        body = finance.exporter.object_store.read(facts["key"]) or b""
         assert (facts["bytes"], facts["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
         assert facts["rows"] == body.count(b"\r\n") - 1
 
 
-def test_an_export_of_a_show_has_nothing_of_another(office: Office) -> None:
-    recorded(office, a_paid_order("P1"), a_paid_order("P2", show_id="matinee"))
-    manifest = office.exporter.export_interim(TONIGHT, "run1", NOW)
+def test_an_export_of_a_show_has_nothing_of_another(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order("P1"), a_paid_order("P2", show_id="matinee"))
+    manifest = finance.exporter.export_interim(TONIGHT, "run1", NOW)
     assert manifest["files"]["lines.csv"]["key"].startswith("exports/date=2026-11-27/interim/show=tonight/run=run1/")
-    assert {row["order_id"] for row in rows(office, manifest, "ledger.csv")} == {"ord_P1"}
-    assert [row["order_id"] for row in rows(office, manifest, "orders.csv")] == ["ord_P1"]
+    assert {row["order_id"] for row in csv_rows(finance, manifest, "ledger.csv")} == {"ord_P1"}
+    assert [row["order_id"] for row in csv_rows(finance, manifest, "orders.csv")] == ["ord_P1"]
     assert (manifest["show"], manifest["differences"]) == ("tonight", [])
 
 
-def test_no_file_holds_personal_data(office: Office) -> None:
-    recorded(office, a_paid_order())
-    office.exporter.export_interim(ALL, "run1", NOW)
-    text = b"".join(office.contents("").values()).decode()
+def test_no_file_holds_personal_data(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order())
+    finance.exporter.export_interim(ALL, "run1", NOW)
+    text = b"".join(finance.contents("").values()).decode()
     assert [word for word in PERSONAL if word in text] == []
 
 
-def test_what_the_ledger_lacks_is_written_down_first_and_counted(office: Office) -> None:
-    keep(office.purchases, a_paid_order())
-    manifest = office.exporter.export_interim(ALL, "run1", NOW)
+def test_what_the_ledger_lacks_is_written_down_first_and_counted(finance: FinanceFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["late_recorded"], manifest["counts"]) == (3, {"orders": 1, "entries": 3})
-    ledger = office.ledger.read(office.ledger.list_keys(DAY)).entries
+    ledger = finance.ledger.read(finance.ledger.list_keys(DAY)).entries
     assert tuple(ledger.values()) == entries_of(a_paid_order(), TIME_ZONE)
-    assert office.exporter.export_interim(ALL, "run2", NOW)["late_recorded"] == 0
+    assert finance.exporter.export_interim(ALL, "run2", NOW)["late_recorded"] == 0
 
 
-def test_an_order_changed_behind_the_ledger_is_a_difference(office: Office) -> None:
-    recorded(office, a_paid_order())
-    keep(office.purchases, a_paid_order(lines=(a_paid_line(unit_price=1_274),)))
-    (difference,) = office.exporter.export_interim(ALL, "run1", NOW)["differences"]
+def test_an_order_changed_behind_the_ledger_is_a_difference(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order())
+    store_purchases(finance.purchases, a_paid_order(lines=(a_paid_line(unit_price=1_274),)))
+    (difference,) = finance.exporter.export_interim(ALL, "run1", NOW)["differences"]
     assert (difference["kind"], difference["entry_id"]) == ("mismatch", "P1-001")
     assert difference["columns"] == ["unit_price", "gross", "net", "commission", "amount"]
 
 
-def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(office: Office) -> None:
+def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(finance: FinanceFixture) -> None:
     order = a_paid_order()
     wrong = order.model_copy(update={"totals": order.totals.model_copy(update={"total": 2_946})})
-    recorded(office, wrong)
-    (difference,) = office.exporter.export_interim(ALL, "run1", NOW)["differences"]
+    store_and_post(finance, wrong)
+    (difference,) = finance.exporter.export_interim(ALL, "run1", NOW)["differences"]
     assert (difference["kind"], difference["order_id"]) == ("unbalanced", "ord_P1")
 
 
-def test_an_entry_that_no_order_explains_is_a_difference(office: Office) -> None:
-    office.ledger.post_entries(entries_of(a_paid_order("GHOST"), TIME_ZONE))
-    manifest = office.exporter.export_interim(ALL, "run1", NOW)
+def test_an_entry_that_no_order_explains_is_a_difference(finance: FinanceFixture) -> None:
+    finance.ledger.post_entries(entries_of(a_paid_order("GHOST"), TIME_ZONE))
+    manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert {(one["kind"], one["order_id"]) for one in manifest["differences"]} == {("unknown", "ord_GHOST")}
     assert manifest["differences_count"] == 3
 
 
-def test_two_contents_under_one_id_are_a_difference(office: Office) -> None:
-    recorded(office, a_paid_order())
-    office.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
-    kinds = {one["kind"] for one in office.exporter.export_interim(ALL, "run1", NOW)["differences"]}
+def test_two_contents_under_one_id_are_a_difference(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order())
+    finance.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
+    kinds = {one["kind"] for one in finance.exporter.export_interim(ALL, "run1", NOW)["differences"]}
     assert "conflict" in kinds
 
 
-def test_a_repeated_run_answers_its_first_manifest(office: Office) -> None:
-    recorded(office, a_paid_order("P1"))
-    first = office.exporter.export_interim(ALL, "run1", NOW)
-    before = office.contents("exports/")
-    recorded(office, a_paid_order("P2"))
-    assert office.exporter.export_interim(ALL, "run1", NOW + 1) == first
-    assert office.contents("exports/") == before
-    assert office.exporter.export_interim(ALL, "run2", NOW + 1)["counts"]["orders"] == 2
+def test_a_repeated_run_answers_its_first_manifest(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order("P1"))
+    first = finance.exporter.export_interim(ALL, "run1", NOW)
+    before = finance.contents("exports/")
+    store_and_post(finance, a_paid_order("P2"))
+    assert finance.exporter.export_interim(ALL, "run1", NOW + 1) == first
+    assert finance.contents("exports/") == before
+    assert finance.exporter.export_interim(ALL, "run2", NOW + 1)["counts"]["orders"] == 2
 
 
-def test_an_empty_day_exports_headers_and_zeros(office: Office) -> None:
-    manifest = office.exporter.export_interim(ALL, "run1", NOW)
+def test_an_empty_day_exports_headers_and_zeros(finance: FinanceFixture) -> None:
+    manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["counts"], manifest["totals"]) == ({"orders": 0, "entries": 0}, {})
     assert {facts["rows"] for facts in manifest["files"].values()} == {0}
 
 
-def test_repair_records_what_the_last_days_lack(office: Office) -> None:
-    recorded(office, a_paid_order("P1"))
-    keep(office.purchases, a_paid_order("P2"), a_paid_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
-    assert office.exporter.post_missing_entries(NOW) == 3
-    assert office.exporter.post_missing_entries(NOW) == 0
-    assert "P2-001" in office.ledger.read(office.ledger.list_keys(DAY)).entries
+def test_repair_records_what_the_last_days_lack(finance: FinanceFixture) -> None:
+    store_and_post(finance, a_paid_order("P1"))
+    store_purchases(finance.purchases, a_paid_order("P2"), a_paid_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
+    assert finance.exporter.post_missing_entries(NOW) == 3
+    assert finance.exporter.post_missing_entries(NOW) == 0
+    assert "P2-001" in finance.ledger.read(finance.ledger.list_keys(DAY)).entries

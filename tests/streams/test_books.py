@@ -10,9 +10,9 @@ import pytest
 from chalicelib.finance import entries_of
 from chalicelib.streams.books import post_ledger
 from chalicelib.streams.store import EventBus, NotSentError
-from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_order, keep, refunded
-from tests.finance.conftest import Office
-from tests.streams.conftest import Post, a_batch
+from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_order, store_purchases, with_refund
+from tests.finance.conftest import FinanceFixture
+from tests.streams.conftest import MessagingFixture, an_sqs_event
 
 FRIDAY = date(2026, 11, 27)
 
@@ -22,24 +22,24 @@ def a_message(purchase_id: str = "P1", **changes: Any) -> dict[str, Any]:
     return {**standard, **changes}
 
 
-def run(office: Office, bus: EventBus, *messages: Any) -> dict[str, Any]:
-    return post_ledger(a_batch(*messages), office.purchases, office.ledger, bus, TIME_ZONE)
+def post_messages(finance: FinanceFixture, bus: EventBus, *messages: Any) -> dict[str, Any]:
+    return post_ledger(an_sqs_event(*messages), finance.purchases, finance.ledger, bus, TIME_ZONE)
 
 
-def ledger_entry_ids(office: Office) -> list[str]:
-    return sorted(office.ledger.read(office.ledger.list_keys(FRIDAY)).entries)
+def ledger_entry_ids(finance: FinanceFixture) -> list[str]:
+    return sorted(finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries)
 
 
 NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
 
 
-def test_a_paid_order_is_posted_and_published(office: Office, post: Post) -> None:
-    keep(office.purchases, a_paid_order())
-    assert run(office, post.bus, a_message(paid=True)) == NONE_FAILED
-    assert tuple(office.ledger.read(office.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(
+def test_a_paid_order_is_posted_and_published(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    assert post_messages(finance, messaging.bus, a_message(paid=True)) == NONE_FAILED
+    assert tuple(finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(
         a_paid_order(), TIME_ZONE
     )
-    (event,) = post.published()
+    (event,) = messaging.published()
     assert event == {
         "specversion": "1.0",
         "id": "P1-paid",
@@ -60,31 +60,35 @@ def test_a_paid_order_is_posted_and_published(office: Office, post: Post) -> Non
     }
 
 
-def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(office: Office, post: Post) -> None:
-    order = refunded(refunded(a_paid_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
-    keep(office.purchases, order.model_copy(update={"cancelled_at": PAID_AT + 60_000}))
-    run(office, post.bus, a_message(refunds=["rf_2"], cancelled=True))
-    assert ledger_entry_ids(office) == ["P1-005", "P1-006"]
-    refund, cancellation = post.published()
+def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    order = with_refund(with_refund(a_paid_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
+    store_purchases(finance.purchases, order.model_copy(update={"cancelled_at": PAID_AT + 60_000}))
+    post_messages(finance, messaging.bus, a_message(refunds=["rf_2"], cancelled=True))
+    assert ledger_entry_ids(finance) == ["P1-005", "P1-006"]
+    refund, cancellation = messaging.published()
     assert (refund["type"], refund["id"]) == ("dev.livedrop.order.refunded", "P1-rf_2")
     assert (refund["data"]["amount"], refund["data"]["lines"]) == (1_670, [{"line_id": "li_1", "quantity": 1}])
     assert (cancellation["type"], cancellation["id"]) == ("dev.livedrop.order.cancelled", "P1-cancelled")
 
 
-def test_a_batch_is_one_ledger_object(office: Office, post: Post) -> None:
-    keep(office.purchases, a_paid_order("P1"), a_paid_order("P2"))
-    run(office, post.bus, a_message("P1", paid=True), a_message("P2", paid=True))
-    assert len(office.keys("ledger/")) == 1
-    assert len(ledger_entry_ids(office)) == 6
+def test_a_batch_is_one_ledger_object(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
+    post_messages(finance, messaging.bus, a_message("P1", paid=True), a_message("P2", paid=True))
+    assert len(finance.keys("ledger/")) == 1
+    assert len(ledger_entry_ids(finance)) == 6
 
 
-def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(office: Office, post: Post) -> None:
-    keep(office.purchases, a_paid_order())
-    run(office, post.bus, a_message(paid=True))
-    before = office.contents("ledger/")
-    run(office, post.bus, a_message(paid=True))
-    assert office.contents("ledger/") == before
-    assert [event["id"] for event in post.published()] == ["P1-paid", "P1-paid"]
+def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    post_messages(finance, messaging.bus, a_message(paid=True))
+    before = finance.contents("ledger/")
+    post_messages(finance, messaging.bus, a_message(paid=True))
+    assert finance.contents("ledger/") == before
+    assert [event["id"] for event in messaging.published()] == ["P1-paid", "P1-paid"]
 
 
 @pytest.mark.parametrize(
@@ -97,18 +101,22 @@ def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(office: Offic
         a_message("P1", refunds=["rf_9"]),
     ],
 )
-def test_a_message_that_cannot_be_understood_fails_alone(office: Office, post: Post, bad: Any) -> None:
-    keep(office.purchases, a_paid_order("P1"), a_paid_order("P2"))
-    answer = run(office, post.bus, bad, a_message("P2", paid=True))
+def test_a_message_that_cannot_be_understood_fails_alone(
+    finance: FinanceFixture, messaging: MessagingFixture, bad: Any
+) -> None:
+    store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
+    answer = post_messages(finance, messaging.bus, bad, a_message("P2", paid=True))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
-    assert ledger_entry_ids(office) == ["P2-001", "P2-002", "P2-003"]
-    assert [event["id"] for event in post.published()] == ["P2-paid"]
+    assert ledger_entry_ids(finance) == ["P2-001", "P2-002", "P2-003"]
+    assert [event["id"] for event in messaging.published()] == ["P2-paid"]
 
 
-def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(office: Office, post: Post) -> None:
-    keep(office.purchases, a_paid_order())
-    run(office, post.bus, a_message(paid=True))
-    text = str(post.published()) + str(office.contents("ledger/"))
+def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    post_messages(finance, messaging.bus, a_message(paid=True))
+    text = str(messaging.published()) + str(finance.contents("ledger/"))
     assert [word for word in PERSONAL if word in text] == []
 
 
@@ -119,11 +127,13 @@ class RefusingBus:
         return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
 
 
-def test_an_event_that_was_not_taken_makes_the_batch_come_again(office: Office, post: Post) -> None:
-    keep(office.purchases, a_paid_order())
+def test_an_event_that_was_not_taken_makes_the_batch_come_again(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    store_purchases(finance.purchases, a_paid_order())
     with pytest.raises(NotSentError, match="InternalFailure"):
-        run(office, EventBus(RefusingBus(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
-    assert ledger_entry_ids(office) == ["P1-001", "P1-002", "P1-003"], (
+        post_messages(finance, EventBus(RefusingBus(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
+    assert ledger_entry_ids(finance) == ["P1-001", "P1-002", "P1-003"], (
         "what was written stays, and is written again the same"
     )
 

@@ -32,12 +32,12 @@ def parked(tables: Tables) -> Queue:
     return Queue(sqs, sqs.create_queue(QueueName="parked")["QueueUrl"])
 
 
-def messages(queue: Queue) -> list[dict[str, Any]]:
+def parked_messages(queue: Queue) -> list[dict[str, Any]]:
     answer = queue.sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10)
     return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
 
-def a_batch(*texts: str) -> dict[str, Any]:
+def a_kinesis_event(*texts: str) -> dict[str, Any]:
     return {"Records": [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]}
 
 
@@ -54,7 +54,7 @@ def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Qu
 
 def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, parked: Queue) -> None:
     apply_cues(EVENT, ShowFixture(tables).with_drop().shows, parked, NOW)
-    found = {message["sequence_number"][-1]: message for message in messages(parked)}
+    found = {message["sequence_number"][-1]: message for message in parked_messages(parked)}
     assert {number: (message["reason"], message["field"]) for number, message in found.items()} == {
         "1": ("$: not JSON", "$"),
         "4": (
@@ -91,21 +91,23 @@ def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue)
 def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue, text: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
-    apply_cues(a_batch(text), show_fixture.shows, parked, NOW)
-    assert len(messages(parked)) == 1
+    apply_cues(a_kinesis_event(text), show_fixture.shows, parked, NOW)
+    assert len(parked_messages(parked)) == 1
     assert show_fixture.all_items() == before
 
 
 def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
-    apply_cues(a_batch("x" * 900_000), ShowFixture(tables).with_drop().shows, parked, NOW)
-    (message,) = messages(parked)
+    apply_cues(a_kinesis_event("x" * 900_000), ShowFixture(tables).with_drop().shows, parked, NOW)
+    (message,) = parked_messages(parked)
     assert (len(message["data"]), message["cut"]) == (100_000, True)
 
 
 def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
     names = ["x" * 500_000, "é" * 250_000, "\x00" * 80_000]
-    apply_cues(a_batch(*(json.dumps({name: 1}) for name in names)), ShowFixture(tables).with_drop().shows, parked, NOW)
-    found = messages(parked)
+    apply_cues(
+        a_kinesis_event(*(json.dumps({name: 1}) for name in names)), ShowFixture(tables).with_drop().shows, parked, NOW
+    )
+    found = parked_messages(parked)
     assert len(found) == 3
     for message in found:
         assert message["field"] in {("$." + name)[:200] for name in names}
@@ -123,12 +125,12 @@ def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables:
 
     queue = Queue(Measuring(), parked.url)  # type: ignore[arg-type]
     apply_cues(
-        a_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]),
+        a_kinesis_event(*[f"{number}" + "x" * 900_000 for number in range(7)]),
         ShowFixture(tables).with_drop().shows,
         queue,
         NOW,
     )
-    assert [message["data"][:4] for message in messages(parked)] == [
+    assert [message["data"][:4] for message in parked_messages(parked)] == [
         b64encode(f"{number}xx".encode()).decode() for number in range(7)
     ]
     assert len(batches) == 4
@@ -146,8 +148,8 @@ def test_a_passing_fault_brings_the_whole_batch_again_and_parks_nothing_yet(tabl
     faulty = ShowFixture(tables, HookedClient(tables.dynamodb, before=fails_late))
     with pytest.raises(Unavailable):
         apply_cues(EVENT, faulty.shows, parked, NOW)
-    assert messages(parked) == []
+    assert parked_messages(parked) == []
     assert show_fixture.live_drop().state is DropState.OPEN
     apply_cues(EVENT, show_fixture.shows, parked, NOW)
-    assert len(messages(parked)) == 3
+    assert len(parked_messages(parked)) == 3
     assert show_fixture.live_drop().size == 7

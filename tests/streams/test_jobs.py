@@ -11,16 +11,18 @@ from chalicelib.streams.capture import process_payments
 from chalicelib.streams.jobs import close_days, recover_orders, run_exports
 from tests.checkout.builders import NOW as SHOW_TIME
 from tests.checkout.conftest import ShopFixture, shop
-from tests.finance.builders import PAID_AT, a_paid_order, at, keep
-from tests.finance.conftest import Office
-from tests.streams.conftest import Post, a_batch
+from tests.finance.builders import PAID_AT, a_paid_order, clock_at, store_purchases
+from tests.finance.conftest import FinanceFixture
+from tests.streams.conftest import MessagingFixture, an_sqs_event
 
 __all__ = ["shop"]
 
 FRIDAY = date(2026, 11, 27)
 
 
-def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixture, post: Post) -> None:
+def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(
+    shop: ShopFixture, messaging: MessagingFixture
+) -> None:
     shop.put_drop("mug", stock=9)
     placed = shop.place(("mug", 1), key="key-1")
     lost = shop.place(("mug", 1), key="key-2", token="timeout_before")
@@ -29,57 +31,59 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(shop: ShopFixtu
         {"purchase_id": lost.id, "attempt": 1},
         {"purchase_id": placed.id, "attempt": placed.attempt},
     ]
-    answer = process_payments(a_batch(*messages), shop.checkout, post.captures, SHOW_TIME)
+    answer = process_payments(an_sqs_event(*messages), shop.checkout, messaging.captures, SHOW_TIME)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]}
     assert shop.read(placed.id).state is PurchaseState.PAID
     assert shop.read(lost.id).state is PurchaseState.PLACED
     message = {"purchase_id": lost.id, "attempt": lost.attempt}
-    again = process_payments(a_batch(message), shop.checkout, post.captures, SHOW_TIME)
+    again = process_payments(an_sqs_event(message), shop.checkout, messaging.captures, SHOW_TIME)
     assert again == {"batchItemFailures": []}
     assert shop.read(lost.id).state is PurchaseState.PAID
-    assert post.sent(post.captures) == []
+    assert messaging.sent(messaging.captures) == []
 
 
-def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture, post: Post) -> None:
+def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture, messaging: MessagingFixture) -> None:
     shop.put_drop("mug")
     placed = shop.place(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
-    assert process_payments(a_batch(message), shop.checkout, post.captures, SHOW_TIME) == {"batchItemFailures": []}
+    assert process_payments(an_sqs_event(message), shop.checkout, messaging.captures, SHOW_TIME) == {
+        "batchItemFailures": []
+    }
     assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
-    waiting = post.sqs.get_queue_attributes(
-        QueueUrl=post.captures.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
+    waiting = messaging.sqs.get_queue_attributes(
+        QueueUrl=messaging.captures.url, AttributeNames=["ApproximateNumberOfMessagesDelayed"]
     )
     assert waiting["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
 
 
-def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(office: Office) -> None:
-    keep(office.purchases, a_paid_order())
-    run = office.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
-    batch = a_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
-    answer = run_exports(batch, office.exports, at(PAID_AT))
+def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(finance: FinanceFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    run = finance.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
+    batch = an_sqs_event({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
+    answer = run_exports(batch, finance.exports, clock_at(PAID_AT))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
-    (done,) = office.exports.runs_of_day(FRIDAY)
+    (done,) = finance.exports.runs_of_day(FRIDAY)
     assert (done.state, done.orders) == (RunState.DONE, 1)
 
 
-def test_the_schedule_closes_yesterday(office: Office) -> None:
-    keep(office.purchases, a_paid_order())
-    assert close_days(office.exports, at(PAID_AT + 8 * HOUR)) == {
+def test_the_schedule_closes_yesterday(finance: FinanceFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    assert close_days(finance.exports, clock_at(PAID_AT + 8 * HOUR)) == {
         "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
         "differences": 0,
     }
-    assert close_days(office.exports, at(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
+    assert close_days(finance.exports, clock_at(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
 
 
 def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
-    shop: ShopFixture, office: Office, post: Post
+    shop: ShopFixture, finance: FinanceFixture, messaging: MessagingFixture
 ) -> None:
     shop.put_drop("mug", stock=9)
     paid = shop.pay(("mug", 1), key="key-1")
     placed = shop.place(("mug", 1), key="key-2")
-    found = recover_orders(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
-    assert post.sent(post.captures) == [{"purchase_id": placed.id, "attempt": 1}]
+    found = recover_orders(shop.checkout, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
+    assert messaging.sent(messaging.captures) == [{"purchase_id": placed.id, "attempt": 1}]
     assert (found["enqueued"], found["entries_posted"]) == (1, 3)
-    assert f"{paid.id}-001" in office.ledger.read(office.ledger.list_keys(FRIDAY)).entries
-    again = recover_orders(shop.checkout, office.exporter, post.captures, SHOW_TIME + 2 * MINUTE)
+    assert f"{paid.id}-001" in finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries
+    again = recover_orders(shop.checkout, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
     assert again["entries_posted"] == 0

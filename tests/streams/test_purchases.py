@@ -11,16 +11,16 @@ from chalicelib import aws
 from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.streams.purchases import relay_purchases
 from chalicelib.streams.store import NotSentError, Queue
-from tests.finance.builders import PAID_AT, a_paid_order, refunded
-from tests.streams.conftest import Post
+from tests.finance.builders import PAID_AT, a_paid_order, with_refund
+from tests.streams.conftest import MessagingFixture
 
 OPEN = a_paid_order(state=PurchaseState.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
 PLACED = a_paid_order(state=PurchaseState.PLACED, version=2, paid_at=None)
-RAISED = PLACED.model_copy(update={"version": 3, "epoch": 1})
+WITH_NEXT_EPOCH = PLACED.model_copy(update={"version": 3, "epoch": 1})
 PLACED_AGAIN = PLACED.model_copy(update={"version": 5, "attempt": 2})
 PAID = a_paid_order(version=6)
-WAITING = refunded(PAID, ("li_1", 1), done_at=None)
-REFUNDED = refunded(PAID, ("li_1", 1)).model_copy(update={"version": 8})
+WAITING = with_refund(PAID, ("li_1", 1), done_at=None)
+REFUNDED = with_refund(PAID, ("li_1", 1)).model_copy(update={"version": 8})
 CANCELLED = REFUNDED.model_copy(update={"version": 9, "cancelled_at": PAID_AT + 90_000})
 ERASED = PAID.model_copy(update={"version": 7, "buyer": None, "destination": None})
 
@@ -39,9 +39,11 @@ def change(before: Purchase | None, after: Purchase | None) -> dict[str, Any]:
     return {"dynamodb": one}
 
 
-def relayed(post: Post, *changes: tuple[Purchase | None, Purchase | None]) -> tuple[list[Any], list[Any]]:
-    relay_purchases({"Records": [change(*one) for one in changes]}, post.captures, post.ledger)
-    return post.sent(post.captures), post.sent(post.ledger)
+def relay_changes(
+    messaging: MessagingFixture, *changes: tuple[Purchase | None, Purchase | None]
+) -> tuple[list[Any], list[Any]]:
+    relay_purchases({"Records": [change(*one) for one in changes]}, messaging.captures, messaging.ledger)
+    return messaging.sent(messaging.captures), messaging.sent(messaging.ledger)
 
 
 @pytest.mark.parametrize(
@@ -49,52 +51,62 @@ def relayed(post: Post, *changes: tuple[Purchase | None, Purchase | None]) -> tu
     [(OPEN, PLACED, 1), (None, PLACED, 1), (PLACED, PLACED_AGAIN, 2), (OPEN, PLACED_AGAIN, 2)],
 )
 def test_a_placed_attempt_is_sent_to_capture(
-    post: Post, before: Purchase | None, after: Purchase, attempt: int
+    messaging: MessagingFixture, before: Purchase | None, after: Purchase, attempt: int
 ) -> None:
-    assert relayed(post, (before, after)) == ([{"purchase_id": "P1", "attempt": attempt}], [])
+    assert relay_changes(messaging, (before, after)) == ([{"purchase_id": "P1", "attempt": attempt}], [])
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(None, OPEN), (PLACED, RAISED), (PLACED, OPEN), (PAID, ERASED), (PAID, WAITING), (CANCELLED, None), (PAID, PAID)],
+    [
+        (None, OPEN),
+        (PLACED, WITH_NEXT_EPOCH),
+        (PLACED, OPEN),
+        (PAID, ERASED),
+        (PAID, WAITING),
+        (CANCELLED, None),
+        (PAID, PAID),
+    ],
 )
-def test_other_changes_set_nothing_going(post: Post, before: Purchase | None, after: Purchase | None) -> None:
-    assert relayed(post, (before, after)) == ([], [])
+def test_other_changes_set_nothing_going(
+    messaging: MessagingFixture, before: Purchase | None, after: Purchase | None
+) -> None:
+    assert relay_changes(messaging, (before, after)) == ([], [])
 
 
 @pytest.mark.parametrize(
     ("before", "after", "changed"),
     [
-        (RAISED, PAID, {"version": 6, "paid": True, "refunds": [], "cancelled": False}),
+        (WITH_NEXT_EPOCH, PAID, {"version": 6, "paid": True, "refunds": [], "cancelled": False}),
         (WAITING, REFUNDED, {"version": 8, "paid": False, "refunds": ["rf_1"], "cancelled": False}),
         (REFUNDED, CANCELLED, {"version": 9, "paid": False, "refunds": [], "cancelled": True}),
         (None, CANCELLED, {"version": 9, "paid": True, "refunds": ["rf_1"], "cancelled": True}),
     ],
 )
 def test_a_change_of_the_ledger_is_sent_to_the_ledger_queue(
-    post: Post, before: Purchase | None, after: Purchase, changed: dict[str, Any]
+    messaging: MessagingFixture, before: Purchase | None, after: Purchase, changed: dict[str, Any]
 ) -> None:
-    assert relayed(post, (before, after)) == ([], [{"purchase_id": "P1", **changed}])
+    assert relay_changes(messaging, (before, after)) == ([], [{"purchase_id": "P1", **changed}])
 
 
-def test_a_cancelled_cart_was_never_an_order(post: Post) -> None:
+def test_a_cancelled_cart_was_never_an_order(messaging: MessagingFixture) -> None:
     gone = OPEN.model_copy(update={"version": 2, "state": PurchaseState.CANCELLED, "cancelled_at": PAID_AT})
-    assert relayed(post, (OPEN, gone)) == ([], [])
+    assert relay_changes(messaging, (OPEN, gone)) == ([], [])
 
 
-def test_items_of_other_kinds_are_passed_over(post: Post) -> None:
+def test_items_of_other_kinds_are_passed_over(messaging: MessagingFixture) -> None:
     other = {"dynamodb": {"Keys": {"pk": {"S": "DROP#d"}, "sk": {"S": "LIVE"}}, "NewImage": {"n": {"N": "1"}}}}
-    relay_purchases({"Records": [other, change(OPEN, PLACED)]}, post.captures, post.ledger)
-    assert len(post.sent(post.captures)) == 1
+    relay_purchases({"Records": [other, change(OPEN, PLACED)]}, messaging.captures, messaging.ledger)
+    assert len(messaging.sent(messaging.captures)) == 1
 
 
-def test_more_than_ten_are_sent_in_several_calls(post: Post) -> None:
-    captures, _ = relayed(post, *[(OPEN, PLACED)] * 23)
+def test_more_than_ten_are_sent_in_several_calls(messaging: MessagingFixture) -> None:
+    captures, _ = relay_changes(messaging, *[(OPEN, PLACED)] * 23)
     assert len(captures) == 23
 
 
-def test_no_personal_data_goes_onto_a_queue(post: Post) -> None:
-    assert "Ada" not in str(relayed(post, (OPEN, PLACED), (RAISED, PAID), (None, CANCELLED)))
+def test_no_personal_data_goes_onto_a_queue(messaging: MessagingFixture) -> None:
+    assert "Ada" not in str(relay_changes(messaging, (OPEN, PLACED), (WITH_NEXT_EPOCH, PAID), (None, CANCELLED)))
 
 
 class RefusingQueue:
@@ -104,16 +116,16 @@ class RefusingQueue:
         return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
 
 
-def test_a_message_that_was_not_taken_makes_the_batch_come_again(post: Post) -> None:
+def test_a_message_that_was_not_taken_makes_the_batch_come_again(messaging: MessagingFixture) -> None:
     refusing = Queue(RefusingQueue(), "url")  # type: ignore[arg-type]
     with pytest.raises(NotSentError, match="InternalError"):
-        relay_purchases({"Records": [change(OPEN, PLACED)]}, refusing, post.ledger)
+        relay_purchases({"Records": [change(OPEN, PLACED)]}, refusing, messaging.ledger)
     with pytest.raises(NotSentError):
-        relay_purchases({"Records": [change(RAISED, PAID)]}, post.captures, refusing)
+        relay_purchases({"Records": [change(WITH_NEXT_EPOCH, PAID)]}, messaging.captures, refusing)
 
 
-def test_a_queue_that_is_gone_makes_the_batch_come_again(post: Post) -> None:
+def test_a_queue_that_is_gone_makes_the_batch_come_again(messaging: MessagingFixture) -> None:
     sqs = boto3.client("sqs")
-    sqs.delete_queue(QueueUrl=post.captures.url)
+    sqs.delete_queue(QueueUrl=messaging.captures.url)
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
-        relay_purchases({"Records": [change(OPEN, PLACED)]}, post.captures, post.ledger)
+        relay_purchases({"Records": [change(OPEN, PLACED)]}, messaging.captures, messaging.ledger)

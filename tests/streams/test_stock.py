@@ -29,14 +29,14 @@ EVENT = json.loads((Path(__file__).parent.parent / "events" / "dynamodb_stock.js
 """Five records: three of bucket 0 of d1, one of d2, one of d9, which nobody knows."""
 
 
-def hold(show_fixture: ShowFixture) -> None:
+def place_hold(show_fixture: ShowFixture) -> None:
     show_fixture.stock.take(show_fixture.drop().pool, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
 
 
 def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     show_fixture.shows.put_drop("d2", a_drop_request(), "ann", NOW)
-    hold(show_fixture)
+    place_hold(show_fixture)
     before = show_fixture.stock.summary("d1")
     refresh_summaries(EVENT, show_fixture.shows, show_fixture.stock, lambda: NOW)
     after = show_fixture.stock.summary("d1")
@@ -47,7 +47,7 @@ def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> Non
 
 def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    hold(show_fixture)
+    place_hold(show_fixture)
     calls: Counter[str] = Counter()
 
     def note(number: int, operation: str) -> None:
@@ -84,7 +84,7 @@ def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -
 
 def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    hold(show_fixture)
+    place_hold(show_fixture)
 
     def fails(number: int, operation: str) -> None:
         error = {"Error": {"Code": "InternalServerError", "Message": ""}}
