@@ -16,12 +16,12 @@ _AVAILABILITY = {
 }
 
 
-def lookup(asked: dict[str, Offer | None], now: Instant) -> Json:
+def lookup(offers: dict[str, Offer | None], now: Instant) -> Json:
     """The answer to a lookup (``catalog_lookup.json#/$defs/lookup_response``); what is unknown is named in messages."""
-    unknown = [identifier for identifier, offer in asked.items() if offer is None]
+    unknown = [identifier for identifier, offer in offers.items() if offer is None]
     return {
         "ucp": envelope(LOOKUP),
-        "products": [_product(offer, now) for offer in asked.values() if offer],
+        "products": [_product(offer, now) for offer in offers.values() if offer],
         "messages": [{"type": "info", "code": "not_found", "content": identifier} for identifier in unknown],
         "server_time": rfc3339(now),
     }

@@ -12,10 +12,10 @@ def receive(call: Call) -> Reply:
     """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
     _verify(call)
     cue = parse_cue(call.json())
-    answer = call.services.shows.apply_cue(cue, call.now)
-    if isinstance(answer, CueRefused):
-        raise Conflict(answer.detail, code=answer.code)
-    applied = isinstance(answer, CueApplied)
+    outcome = call.services.shows.apply_cue(cue, call.now)
+    if isinstance(outcome, CueRefused):
+        raise Conflict(outcome.detail, code=outcome.code)
+    applied = isinstance(outcome, CueApplied)
     return Reply(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
 
 

@@ -59,10 +59,10 @@ class DiscountInUse(DiscountShown):
 
 def put_discount(call: Call) -> Reply:
     """Make or change a discount. Its budgets are fixed when it is made."""
-    actor, wish = actor_of(call, OPERATOR), PutDiscountRequest.from_body(call.json())
-    show = None if wish.show_id is None else call.services.shows.show(wish.show_id)
-    desk = call.services.checkout.discounts
-    discount, created = desk.put(call.params["code"], wish, show, actor, call.now)
+    actor, body = actor_of(call, OPERATOR), PutDiscountRequest.from_body(call.json())
+    show = None if body.show_id is None else call.services.shows.show(body.show_id)
+    discounts = call.services.checkout.discounts
+    discount, created = discounts.put(call.params["code"], body, show, actor, call.now)
     return reply(201 if created else 200, _shown(discount))
 
 

@@ -45,9 +45,9 @@ def markets(call: Call) -> Reply:
 
 def put_markets(call: Call) -> Reply:
     """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
-    actor, wish = actor_of(call, OPERATOR), validated(Markets, call.json())
-    revision, new = call.services.market_table.put(wish, actor, call.now)
-    return reply(201 if new else 200, _shown(revision))
+    actor, table = actor_of(call, OPERATOR), validated(Markets, call.json())
+    revision, created = call.services.market_table.put(table, actor, call.now)
+    return reply(201 if created else 200, _shown(revision))
 
 
 def _shown(revision: Revision) -> Json:

@@ -73,35 +73,41 @@ class CreateExportRequest(StrictModel):
 
 def put_show(call: Call) -> Reply:
     """Make or change a show."""
-    actor, wish = actor_of(call, OPERATOR), PutShowRequest.from_body(call.json())
-    show, created = call.services.shows.put_show(call.params["id"], wish, actor, call.now)
+    actor, body = actor_of(call, OPERATOR), PutShowRequest.from_body(call.json())
+    show, created = call.services.shows.put_show(call.params["id"], body, actor, call.now)
     return reply(201 if created else 200, _show(show))
 
 
 def put_drop(call: Call) -> Reply:
     """Make or change a drop."""
-    actor, wish = actor_of(call, OPERATOR), PutDropRequest.from_body(call.json())
-    drop, created = call.services.shows.put_drop(call.params["id"], wish, actor, call.now)
+    actor, body = actor_of(call, OPERATOR), PutDropRequest.from_body(call.json())
+    drop, created = call.services.shows.put_drop(call.params["id"], body, actor, call.now)
     return reply(201 if created else 200, _drop(drop))
 
 
 def change_stock(call: Call) -> Reply:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
-    wish = validated(ChangeStockRequest, call.json())
-    done = call.services.shows.adjust_stock(drop_id_in_path(call), wish.quantity, key, actor, call.now)
-    answer = {"drop_id": done.drop.id, "quantity": done.quantity, "moved": done.moved, "stock": done.drop.stock}
+    body = validated(ChangeStockRequest, call.json())
+    change = call.services.shows.adjust_stock(drop_id_in_path(call), body.quantity, key, actor, call.now)
+    answer = {"drop_id": change.drop.id, "quantity": change.quantity, "moved": change.moved, "stock": change.drop.stock}
     return reply(201, answer)
 
 
 def refund(call: Call) -> Reply:
     """Give back units of an order's lines, its shipping, or an amount."""
-    actor, key, wish = actor_of(call, OPERATOR), idempotency_key(call), validated(CreateRefundRequest, call.json())
+    actor, key, refund_body = (
+        actor_of(call, OPERATOR),
+        idempotency_key(call),
+        validated(CreateRefundRequest, call.json()),
+    )
     purchase_id = purchase_id_of_order(call)
-    lines = tuple((line.line_item_id, line.quantity) for line in wish.lines or ())
-    body = fingerprint("refund", purchase_id, wish.model_dump(exclude_defaults=True))
-    asked = RefundRequest(key, body, lines, bool(wish.restock), actor, wish.amount, wish.shipping)
-    return reply(201, _refund(*call.services.checkout.refund(purchase_id, asked, call.now)))
+    lines = tuple((line.line_item_id, line.quantity) for line in refund_body.lines or ())
+    body_fingerprint = fingerprint("refund", purchase_id, refund_body.model_dump(exclude_defaults=True))
+    refund_request = RefundRequest(
+        key, body_fingerprint, lines, bool(refund_body.restock), actor, refund_body.amount, refund_body.shipping
+    )
+    return reply(201, _refund(*call.services.checkout.refund(purchase_id, refund_request, call.now)))
 
 
 def cancel_order(call: Call) -> Reply:
@@ -109,23 +115,23 @@ def cancel_order(call: Call) -> Reply:
     actor, key = actor_of(call, OPERATOR), idempotency_key(call)
     validated(EmptyBody, call.optional_json())
     purchase_id = purchase_id_of_order(call)
-    done = call.services.checkout.cancel_order(
+    refunded = call.services.checkout.cancel_order(
         purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now
     )
-    return reply(201, _refund(*done))
+    return reply(201, _refund(*refunded))
 
 
 def request_export(call: Call) -> Reply:
     """Ask for an export; a worker makes it."""
     actor, key = actor_of(call, FINANCE), idempotency_key(call)
-    wish = validated(CreateExportRequest, call.json())
-    day, exports = parse_day(wish.date, "$.date"), call.services.exports
-    if wish.show_id is not None and call.services.shows.show(wish.show_id) is None:
-        raise NotFound(f"There is no show {wish.show_id}.", field="$.show_id", code="unknown_show")
-    run = exports.request_export(day, wish.show_id, key, actor, call.now, close=wish.close)
-    shown = reply(202, _run(run))
-    shown.headers["Location"] = f"{call.base_url}/exports/{run.date}"
-    return shown
+    body = validated(CreateExportRequest, call.json())
+    day, exports = parse_day(body.date, "$.date"), call.services.exports
+    if body.show_id is not None and call.services.shows.show(body.show_id) is None:
+        raise NotFound(f"There is no show {body.show_id}.", field="$.show_id", code="unknown_show")
+    run = exports.request_export(day, body.show_id, key, actor, call.now, close=body.close)
+    response = reply(202, _run(run))
+    response.headers["Location"] = f"{call.base_url}/exports/{run.date}"
+    return response
 
 
 def exports_of_day(call: Call) -> Reply:

@@ -44,12 +44,12 @@ def risk(call: Call) -> Reply:
 
 def put_risk(call: Call) -> Reply:
     """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
-    actor, wish = actor_of(call, OPERATOR), validated(PutStepUpRequest, call.json())
-    drop_id, desk = _existing(call), call.services.checkout.risk
-    if not desk.rules.step_up.declines:
+    actor, body = actor_of(call, OPERATOR), validated(PutStepUpRequest, call.json())
+    drop_id, drop_risks = _existing(call), call.services.checkout.risk
+    if not drop_risks.rules.step_up.declines:
         raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
-    until = call.now + wish.step_up_minutes * MINUTE
-    return _shown(drop_id, desk.set_step_up(drop_id, until, actor, call.now), call.now)
+    step_up_until = call.now + body.step_up_minutes * MINUTE
+    return _shown(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, call.now), call.now)
 
 
 def _existing(call: Call) -> str:

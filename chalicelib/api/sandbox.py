@@ -38,12 +38,12 @@ def ask(call: Call) -> Reply:
 def answer(call: Call) -> Reply:
     """What the buyer says. The shop hears of it as by any provider's webhook."""
     gateway, purchase_id, attempt = _asked(call)
-    proved = validated(ChallengeOutcome, dict(call.query)).outcome == "authenticated"
-    if not gateway.answer_challenge(purchase_id, attempt, proved=proved):
+    authenticated = validated(ChallengeOutcome, dict(call.query)).outcome == "authenticated"
+    if not gateway.answer_challenge(purchase_id, attempt, proved=authenticated):
         raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
-    told = "authenticated" if proved else "refused"
+    outcome = "authenticated" if authenticated else "refused"
     event = ProviderEvent(
-        f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, told, purchase_id=purchase_id, attempt=attempt
+        f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, outcome, purchase_id=purchase_id, attempt=attempt
     )
     call.services.checkout.store_event(event, call.now)
     return _page(200, "Thank you", "You may go back to the shop.")

@@ -67,8 +67,8 @@ def profile(call: Call) -> Reply:
 def create_cart(call: Call) -> Reply:
     """Hold units for each line."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    change = validated(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
-    return _cart(call, call.services.checkout.create(change, call.now), change)
+    purchase_request = validated(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
+    return _cart(call, call.services.checkout.create(purchase_request, call.now), purchase_request)
 
 
 def get_cart(call: Call) -> Reply:
@@ -84,8 +84,10 @@ def get_cart(call: Call) -> Reply:
 def update_cart(call: Call) -> Reply:
     """Replace the cart: quantities move holds up and down."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    change = validated(CartRequest, body).to_request(caller, key, fingerprint("update cart", call.params["id"], body))
-    return _cart(call, _updated(call, "cart_", change))
+    purchase_request = validated(CartRequest, body).to_request(
+        caller, key, fingerprint("update cart", call.params["id"], body)
+    )
+    return _cart(call, _updated(call, "cart_", purchase_request))
 
 
 def cancel_cart(call: Call) -> Reply:
@@ -96,13 +98,17 @@ def cancel_cart(call: Call) -> Reply:
 def create_checkout(call: Call) -> Reply:
     """Hold units, or turn a cart into a checkout session."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    wish = validated(CheckoutSessionRequest, body)
-    cart_purchase_id = _parse_purchase_id(wish.cart_id, "cart_") if wish.cart_id is not None else None
-    if wish.cart_id is not None and cart_purchase_id is None:
+    session_request = validated(CheckoutSessionRequest, body)
+    cart_purchase_id = (
+        _parse_purchase_id(session_request.cart_id, "cart_") if session_request.cart_id is not None else None
+    )
+    if session_request.cart_id is not None and cart_purchase_id is None:
         return _checkout(call, _UNKNOWN)
-    change = wish.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
+    purchase_request = session_request.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
     # Who names a cart knows its id, and may read it anyway.
-    return _checkout(call, call.services.checkout.create(change, call.now), None if cart_purchase_id else change)
+    return _checkout(
+        call, call.services.checkout.create(purchase_request, call.now), None if cart_purchase_id else purchase_request
+    )
 
 
 def get_checkout(call: Call) -> Reply:
@@ -115,18 +121,20 @@ def get_checkout(call: Call) -> Reply:
 def update_checkout(call: Call) -> Reply:
     """Replace the session's lines, buyer, destination or shipping option."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    wish = validated(CheckoutSessionRequest, body)
-    change = wish.to_request(caller, key, fingerprint("update checkout", call.params["id"], body))
-    return _checkout(call, _updated(call, "chk_", change))
+    session_request = validated(CheckoutSessionRequest, body)
+    purchase_request = session_request.to_request(caller, key, fingerprint("update checkout", call.params["id"], body))
+    return _checkout(call, _updated(call, "chk_", purchase_request))
 
 
 def complete_checkout(call: Call) -> Reply:
     """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    print_, provider = fingerprint("complete", call.params["id"], body), call.services.settings.payments
-    wish = validated(CompleteSessionRequest, body).to_request(caller, key, print_, provider)
+    body_fingerprint, provider = fingerprint("complete", call.params["id"], body), call.services.settings.payments
+    complete_request = validated(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
     purchase_id = _purchase_id_in_path(call, "chk_")
-    return _checkout(call, call.services.checkout.complete(purchase_id, wish, call.now) if purchase_id else _UNKNOWN)
+    return _checkout(
+        call, call.services.checkout.complete(purchase_id, complete_request, call.now) if purchase_id else _UNKNOWN
+    )
 
 
 def cancel_checkout(call: Call) -> Reply:
@@ -151,9 +159,9 @@ def get_order(call: Call) -> Reply:
 def look_up(call: Call) -> Reply:
     """Drops as products, with price and availability."""
     profile_of(call)
-    wish, shows = validated(CatalogLookupRequest, call.json()), call.services.shows
-    asked = {one: shows.offer(one, call.now) if is_id(one) else None for one in wish.drop_ids()}
-    return Reply(200, catalog.lookup(asked, call.now), dict(_NO_STORE))
+    lookup_request, shows = validated(CatalogLookupRequest, call.json()), call.services.shows
+    offers = {one: shows.offer(one, call.now) if is_id(one) else None for one in lookup_request.drop_ids()}
+    return Reply(200, catalog.lookup(offers, call.now), dict(_NO_STORE))
 
 
 def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
@@ -165,26 +173,30 @@ def _purchase_id_in_path(call: Call, prefix: str) -> str | None:
     return _parse_purchase_id(call.params["id"], prefix)
 
 
-def _updated(call: Call, prefix: str, change: PurchaseRequest) -> CheckoutResult | NoPurchase:
+def _updated(call: Call, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
     purchase_id = _purchase_id_in_path(call, prefix)
-    return call.services.checkout.update(purchase_id, change, call.now) if purchase_id else _UNKNOWN
+    return call.services.checkout.update(purchase_id, purchase_request, call.now) if purchase_id else _UNKNOWN
 
 
 def _cancelled(call: Call, prefix: str) -> CheckoutResult | NoPurchase:
     caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
-    purchase_id, print_ = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
-    return call.services.checkout.cancel(purchase_id, caller, key, print_, call.now) if purchase_id else _UNKNOWN
+    purchase_id, body_fingerprint = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
+    return (
+        call.services.checkout.cancel(purchase_id, caller, key, body_fingerprint, call.now) if purchase_id else _UNKNOWN
+    )
 
 
-def _cart(call: Call, answer: CheckoutResult | NoPurchase, asked: PurchaseRequest | None = None) -> Reply:
+def _cart(call: Call, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
     market = _market_of(call, answer.purchase)
     shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
-    return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
+    return Reply(
+        201 if answer.created else 200, _for_caller(call, answer.purchase, shown, create_request), dict(_NO_STORE)
+    )
 
 
-def _checkout(call: Call, answer: CheckoutResult | NoPurchase, asked: PurchaseRequest | None = None) -> Reply:
+def _checkout(call: Call, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None) -> Reply:
     if isinstance(answer, NoPurchase):
         return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
     market, settings = _market_of(call, answer.purchase), call.services.settings
@@ -193,7 +205,9 @@ def _checkout(call: Call, answer: CheckoutResult | NoPurchase, asked: PurchaseRe
     shown = ucp_views.checkout(
         answer.purchase, answer.messages, call.now, market, call.base_url, links, settings.payments
     )
-    return Reply(201 if answer.created else 200, _for_caller(call, answer.purchase, shown, asked), dict(_NO_STORE))
+    return Reply(
+        201 if answer.created else 200, _for_caller(call, answer.purchase, shown, create_request), dict(_NO_STORE)
+    )
 
 
 def _market_of(call: Call, purchase: Purchase) -> Market:
@@ -202,7 +216,7 @@ def _market_of(call: Call, purchase: Purchase) -> Market:
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 
-def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: PurchaseRequest | None) -> Json:
+def _for_caller(call: Call, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None) -> Json:
     """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
 
     An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
@@ -212,9 +226,9 @@ def _for_caller(call: Call, purchase: Purchase, shown: Json, asked: PurchaseRequ
     if _is_its_platform(call, purchase):
         return shown
     placed = purchase.state is not PurchaseState.OPEN
-    if placed or (asked is not None and asked.buyer != purchase.buyer):
+    if placed or (create_request is not None and create_request.buyer != purchase.buyer):
         shown = ucp_views.without_buyer(shown)
-    if placed or (asked is not None and asked.destination != purchase.destination):
+    if placed or (create_request is not None and create_request.destination != purchase.destination):
         shown = ucp_views.without_address(shown)
     return shown
 
