@@ -8,9 +8,9 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from chalicelib.api import answers
-from chalicelib.api.auth import actor_of
-from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, drop_id_in_path, reply
+from chalicelib.api.auth import require_scope
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
+from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, drop_id_in_path, no_store_response
 from chalicelib.checkout import MAX_DETAIL, audit_report
 from chalicelib.instants import SECOND, Instant, clock
 from chalicelib.telemetry import logger
@@ -31,26 +31,26 @@ class AuditQuery(BaseModel):
     purchases: Annotated[bool, Field(description="Read every purchase; without, only buckets are counted")] = True
 
 
-def audit_drop(call: Call) -> Reply:
+def audit_drop(call: ApiRequest) -> ApiResponse:
     """Compare every bucket of a drop with the rules of stock, and every unit with the purchases. Changes nothing."""
-    query = validated(AuditQuery, dict(call.query))
+    query = validate_body(AuditQuery, dict(call.query))
     found = call.services.checkout.audit(drop_id_in_path(call), call.now, _time_budget(call), purchases=query.purchases)
-    return reply(200, audit_report(found, detail=query.detail, from_bucket=query.from_bucket))
+    return no_store_response(200, audit_report(found, detail=query.detail, from_bucket=query.from_bucket))
 
 
-def repair_drop(call: Call) -> Reply:
+def repair_drop(call: ApiRequest) -> ApiResponse:
     """Audit a drop and mend what was found: safe during a sale, and to repeat. Answers what was found before."""
-    actor = actor_of(call, OPERATOR)
-    validated(EmptyBody, call.optional_json())
+    actor = require_scope(call, OPERATOR)
+    validate_body(EmptyBody, call.optional_json())
     drop_id = drop_id_in_path(call)
     found, repair_report = call.services.checkout.repair_drop(
         drop_id, call.services.enqueue_capture, call.now, _time_budget(call)
     )
     logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
-    return reply(200, audit_report(found, detail=_DEFAULT_DETAIL, repair=repair_report))
+    return no_store_response(200, audit_report(found, detail=_DEFAULT_DETAIL, repair=repair_report))
 
 
-def _time_budget(call: Call) -> Callable[[], bool]:
+def _time_budget(call: ApiRequest) -> Callable[[], bool]:
     return lambda: clock() > call.now + _READ_TIME_BUDGET
 
 

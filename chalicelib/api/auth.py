@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 
-from chalicelib.api.calls import Call
+from chalicelib.api.calls import ApiRequest
 from chalicelib.api.secrets import Platform
 from chalicelib.checkout import Caller
 from chalicelib.errors import BadInput, Forbidden, Unauthenticated
@@ -14,16 +14,16 @@ PUBLIC = "public"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # RFC 8941, section 3.2: a dictionary with a member ``profile`` whose value is a string, parameters allowed.
 _PROFILE = re.compile(r'(?:^|,)[ \t]*profile="([^"\\]{1,2048})"[ \t]*(?:;[^,"]*)?(?=,|$)')
-_ADDRESS = re.compile(r"https?://[^\s/?#]+[^\s]*")
+_URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
-def actor_of(call: Call, scope: str) -> str:
+def require_scope(call: ApiRequest, scope: str) -> str:
     """Who holds the call's bearer token (its ``sub``). ``Unauthenticated`` without a good token, ``Forbidden`` when it
     lacks the scope. Tokens are JWTs (RFC 7519) signed by HS256 with the deployment's secret; they must expire."""
     import jwt  # costs 40 ms, and buyers never need it
 
-    kind, _, token = call.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not token:
+    scheme, _, token = call.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("A bearer token is needed.", field="Authorization")
     try:
         claims = jwt.decode(
@@ -34,28 +34,28 @@ def actor_of(call: Call, scope: str) -> str:
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise Unauthenticated("The bearer token does not verify.", field="Authorization") from None
-    who, ends, begins = claims["sub"], claims["exp"], claims.get("nbf", 0)
-    if not (isinstance(who, str) and who.strip() and type(ends) is int and type(begins) is int):
+    subject, expires, not_before = claims["sub"], claims["exp"], claims.get("nbf", 0)
+    if not (isinstance(subject, str) and subject.strip() and type(expires) is int and type(not_before) is int):
         detail = "The bearer token must name who holds it (sub), and when it ends (exp) in whole seconds."
         raise Unauthenticated(detail, field="Authorization")
-    if not begins * 1000 <= call.now < ends * 1000:
+    if not not_before * 1000 <= call.now < expires * 1000:
         raise Unauthenticated("The bearer token is not valid at this time.", field="Authorization")
     granted = claims.get("scope", "")
     if scope not in (granted.split() if isinstance(granted, str) else granted if isinstance(granted, list) else ()):
         raise Forbidden(f"The token lacks the scope {scope!r}.", field="Authorization")
-    return who[:128]
+    return subject[:128]
 
 
-def profile_of(call: Call) -> str:
+def profile_of(call: ApiRequest) -> str:
     """The address of the calling platform's profile, from ``UCP-Agent``. It is never fetched. ``BadInput`` without."""
     found = _PROFILE.search(call.headers.get("ucp-agent", ""))
-    if not found or not _ADDRESS.fullmatch(found[1]):
+    if not found or not _URL.fullmatch(found[1]):
         detail = 'UCP-Agent must name the platform: profile="https://platform.example/profile".'
         raise BadInput(detail, field="UCP-Agent", code="invalid_profile_url")
     return found[1]
 
 
-def caller_of(call: Call) -> Caller:
+def caller_of(call: ApiRequest) -> Caller:
     """The calling platform and its channel; the public when its profile is not one of ours.
 
     A profile is but a claim. So who has no key of that platform shares idempotency keys with those alone who claim the
@@ -70,14 +70,14 @@ def caller_of(call: Call) -> Caller:
     return Caller(claimed.name, claimed.channel, None if proven == claimed else namespace)
 
 
-def authenticated_platform(call: Call) -> Platform | None:
+def authenticated_platform(call: ApiRequest) -> Platform | None:
     """The platform whose key the call carries; None for a wrong key. ``Unauthenticated`` without one."""
     if not call.headers.get("x-api-key"):
         raise Unauthenticated("Orders are for platforms: an X-API-Key is needed.", field="X-API-Key")
     return platform_by_key(call)
 
 
-def platform_by_key(call: Call) -> Platform | None:
+def platform_by_key(call: ApiRequest) -> Platform | None:
     """The platform whose key the call carries in ``X-API-Key``; None for a wrong key, or none.
 
     Every configured key is compared, each in constant time.
@@ -91,7 +91,7 @@ def platform_by_key(call: Call) -> Platform | None:
     return matching[0] if matching else None
 
 
-def idempotency_key(call: Call) -> str:
+def idempotency_key(call: ApiRequest) -> str:
     """The request's ``Idempotency-Key``: 1 to 255 printable ASCII characters. ``BadInput`` when missing or other."""
     key = call.headers.get("idempotency-key", "")
     if not key:

@@ -25,7 +25,7 @@ Manner = Literal["ucp", "ours"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResponse:
     """An answer. ``body`` None: no content; text: as it is, its type among the headers."""
 
     status: int
@@ -34,7 +34,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """One request: where it goes, what it carries, and the instant at which it came. Header names are lower case."""
 
     services: Services
@@ -47,10 +47,10 @@ class Call:
 
     def json(self) -> Json:
         """The body as a JSON object. ``BadInput`` for anything else; ``UnsupportedMedia`` for another content type."""
-        kind = self.headers.get("content-type")
-        if kind and not _JSON_TYPES.fullmatch(kind):
+        content_type = self.headers.get("content-type")
+        if content_type and not _JSON_TYPES.fullmatch(content_type):
             raise UnsupportedMedia("The body must be application/json.", field="Content-Type")
-        return parse_object(self.body)
+        return parse_json_object(self.body)
 
     def optional_json(self) -> Json:
         """Like :meth:`json`, and an empty body is an empty object."""
@@ -67,7 +67,7 @@ class Route:
 
     method: str
     path: str
-    view: Callable[[Call], Reply]
+    view: Callable[[ApiRequest], ApiResponse]
     manner: Manner
     summary: str
     statuses: tuple[int, ...]
@@ -78,29 +78,29 @@ class Route:
     query: type[BaseModel] | None = None
 
 
-def _not_a_number(text: str) -> NoReturn:
+def _reject_constant(text: str) -> NoReturn:
     raise ValueError(text)
 
 
-def parse_object(body: bytes) -> Json:
+def parse_json_object(body: bytes) -> Json:
     """A JSON object (RFC 8259): UTF-8, no NaN or Infinity, at most 64 levels deep. ``BadInput`` for anything else."""
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
     try:
-        value = json.loads(body.decode(), parse_constant=_not_a_number)
+        value = json.loads(body.decode(), parse_constant=_reject_constant)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses lone surrogates and overflown floats
     except (ValueError, RecursionError):
         raise BadInput("The body is not well-formed JSON.", field="$", code="malformed_json") from None
     if not isinstance(value, dict):
         raise BadInput("The body must be a JSON object.", field="$")
-    if _deeper_than(value, _MAX_DEPTH):
+    if _is_deeper_than(value, _MAX_DEPTH):
         raise BadInput(f"The body may be nested {_MAX_DEPTH} levels deep at most.", field="$")
     return value
 
 
-def _deeper_than(value: object, levels: int) -> bool:
+def _is_deeper_than(value: object, levels: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(_deeper_than(part, levels - 1) for part in inner)
+    return levels == 0 or any(_is_deeper_than(part, levels - 1) for part in inner)
 
 
 def fingerprint(*parts: object) -> str:
@@ -112,11 +112,13 @@ def fingerprint(*parts: object) -> str:
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def validated(model: type[_Model], body: Json) -> _Model:
+def validate_body(model: type[_Model], body: Json) -> _Model:
     """The body as a model. ``BadInput`` names the first wrong field by its JSONPath (RFC 9535)."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
-        raise BadInput(f"{where[:200]}: {fault['msg'].removeprefix('Value error, ')}", field=where[:200]) from None
+        first_error = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field_path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first_error["loc"])
+        raise BadInput(
+            f"{field_path[:200]}: {first_error['msg'].removeprefix('Value error, ')}", field=field_path[:200]
+        ) from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from chalicelib.api import answers
-from chalicelib.api.calls import Call, Reply, Route
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route
 from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.shows import CueApplied, CueRefused, parse_cue
 
 
-def receive(call: Call) -> Reply:
+def receive(call: ApiRequest) -> ApiResponse:
     """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
     _verify(call)
     cue = parse_cue(call.json())
@@ -16,10 +16,10 @@ def receive(call: Call) -> Reply:
     if isinstance(outcome, CueRefused):
         raise Conflict(outcome.detail, code=outcome.code)
     applied = isinstance(outcome, CueApplied)
-    return Reply(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
+    return ApiResponse(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
 
 
-def _verify(call: Call) -> None:
+def _verify(call: ApiRequest) -> None:
     """``Unauthenticated`` unless one of the secrets signed this body less than five minutes ago."""
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 

@@ -7,9 +7,9 @@ from typing import Literal
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api import answers
-from chalicelib.api.auth import actor_of
-from chalicelib.api.calls import Call, Json, Reply, Route
-from chalicelib.api.operator import GUARDED, OPERATOR, reply
+from chalicelib.api.auth import require_scope
+from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route
+from chalicelib.api.operator import GUARDED, OPERATOR, no_store_response
 from chalicelib.discounts import BudgetState, Discount, PutDiscountRequest
 from chalicelib.errors import NotFound
 from chalicelib.instants import rfc3339
@@ -57,23 +57,23 @@ class DiscountInUse(DiscountShown):
     budgets: list[Budget]
 
 
-def put_discount(call: Call) -> Reply:
+def put_discount(call: ApiRequest) -> ApiResponse:
     """Make or change a discount. Its budgets are fixed when it is made."""
-    actor, body = actor_of(call, OPERATOR), PutDiscountRequest.from_body(call.json())
+    actor, body = require_scope(call, OPERATOR), PutDiscountRequest.from_body(call.json())
     show = None if body.show_id is None else call.services.shows.show(body.show_id)
     discounts = call.services.checkout.discounts
     discount, created = discounts.put(call.params["code"], body, show, actor, call.now)
-    return reply(201 if created else 200, _shown(discount))
+    return no_store_response(201 if created else 200, _shown(discount))
 
 
-def get_discount(call: Call) -> Reply:
+def get_discount(call: ApiRequest) -> ApiResponse:
     """A discount, and what is left of its budgets."""
-    actor_of(call, OPERATOR)
+    require_scope(call, OPERATOR)
     found = call.services.checkout.discounts.get_with_budgets(call.params["code"], call.now)
     if found is None:
         raise NotFound("There is no such discount.", field="code")
     discount, budgets = found
-    return reply(200, _shown(discount) | {"budgets": [_budget(one) for one in budgets]})
+    return no_store_response(200, _shown(discount) | {"budgets": [_budget(one) for one in budgets]})
 
 
 def _shown(discount: Discount) -> Json:

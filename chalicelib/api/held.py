@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from chalicelib.api import answers
-from chalicelib.api.auth import actor_of
-from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, purchase_id_of_order, reply
+from chalicelib.api.auth import require_scope
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
+from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, no_store_response, purchase_id_of_order
 from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase
 
 
-def put_order_on_hold(call: Call) -> Reply:
+def put_order_on_hold(call: ApiRequest) -> ApiResponse:
     """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
-    actor = actor_of(call, OPERATOR)
-    validated(EmptyBody, call.optional_json())
+    actor = require_scope(call, OPERATOR)
+    validate_body(EmptyBody, call.optional_json())
     return _order_hold_response(call.services.checkout.put_on_hold(purchase_id_of_order(call), actor, call.now))
 
 
-def release_order_from_hold(call: Call) -> Reply:
+def release_order_from_hold(call: ApiRequest) -> ApiResponse:
     """Let a held order be captured. A repeat finds it released."""
-    actor = actor_of(call, OPERATOR)
-    validated(EmptyBody, call.optional_json())
+    actor = require_scope(call, OPERATOR)
+    validate_body(EmptyBody, call.optional_json())
     return _order_hold_response(call.services.checkout.release_from_hold(purchase_id_of_order(call), actor, call.now))
 
 
-def cancel_held_order(call: Call) -> Reply:
+def cancel_held_order(call: ApiRequest) -> ApiResponse:
     """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
-    actor_of(call, OPERATOR)
-    validated(EmptyBody, call.optional_json())
+    require_scope(call, OPERATOR)
+    validate_body(EmptyBody, call.optional_json())
     return _order_hold_response(call.services.checkout.cancel_held_order(purchase_id_of_order(call), call.now))
 
 
-def _order_hold_response(purchase: Purchase) -> Reply:
+def _order_hold_response(purchase: Purchase) -> ApiResponse:
     payment = purchase.payment
     body = {
         "order_id": order_id(purchase.id),
@@ -39,7 +39,7 @@ def _order_hold_response(purchase: Purchase) -> Reply:
         "held_by": payment.held_by if payment else None,
         "released_by": payment.released_by if payment else None,
     }
-    return reply(200, body)
+    return no_store_response(200, body)
 
 
 _STATUSES = (200, 404, *GUARDED)

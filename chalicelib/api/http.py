@@ -15,8 +15,8 @@ from typing import Any
 from chalice.app import Chalice, Request, Response
 
 from chalicelib import aws, instants
-from chalicelib.api.auth import actor_of, idempotency_key
-from chalicelib.api.calls import MAX_BODY_BYTES, Call, Json, Manner, Reply, Route
+from chalicelib.api.auth import idempotency_key, require_scope
+from chalicelib.api.calls import MAX_BODY_BYTES, ApiRequest, ApiResponse, Json, Manner, Route
 from chalicelib.api.shop import Services
 from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable, UnsupportedMedia
 from chalicelib.instants import Instant
@@ -121,12 +121,12 @@ def _guarded(
     params: Mapping[str, str],
     headers: Mapping[str, str],
     now: Instant,
-) -> Reply:
+) -> ApiResponse:
     """Size first, then who calls, then what identifies the request; only then is the view asked."""
     base_url = _base_url(request, headers, services.settings.public_url)
-    call = Call(services, now, params, headers, _body(request), base_url, request.query_params or {})
+    call = ApiRequest(services, now, params, headers, _body(request), base_url, request.query_params or {})
     if route.scope:
-        actor_of(call, route.scope)
+        require_scope(call, route.scope)
     if route.key:
         idempotency_key(call)
     return route.view(call)
@@ -164,7 +164,7 @@ def _base_url(request: Request, headers: Mapping[str, str], public_url: str) -> 
     return f"{scheme}://{host}" + (stage if str(context.get("path", "")).startswith(stage + "/") else "")
 
 
-def refusal(error: LivedropError, manner: Manner) -> Reply:
+def refusal(error: LivedropError, manner: Manner) -> ApiResponse:
     """An error as its kind of route tells it: UCP's ``code`` and ``content``, or a problem document (RFC 9457)."""
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, Unavailable):
@@ -178,7 +178,7 @@ def refusal(error: LivedropError, manner: Manner) -> Reply:
         body = problem(error.status, error.code, error.detail)
     if error.field:
         body["field"] = error.field
-    return Reply(error.status, body, headers)
+    return ApiResponse(error.status, body, headers)
 
 
 def problem(status: int, code: str, detail: str) -> Json:
@@ -187,7 +187,7 @@ def problem(status: int, code: str, detail: str) -> Json:
     return {"type": f"urn:livedrop:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: ApiResponse) -> Response:
     as_it_is = reply.body is None or isinstance(reply.body, str)
     text = (reply.body or "") if as_it_is else json.dumps(reply.body, separators=(",", ":"))
     headers: dict[str, str | list[str]] = {} if as_it_is else {"Content-Type": "application/json"}
@@ -218,7 +218,7 @@ def _preflight(app: Front, methods: Sequence[str], get_services: Callable[[], Se
         if "Access-Control-Allow-Origin" in headers:
             asked = {"Access-Control-Allow-Headers": _ASKED, "Access-Control-Max-Age": "600"}
             headers |= asked | {"Access-Control-Allow-Methods": ", ".join(sorted(methods))}
-        return _response(Reply(204, None, headers | {"Allow": ", ".join(sorted([*methods, "OPTIONS"]))}))
+        return _response(ApiResponse(204, None, headers | {"Allow": ", ".join(sorted([*methods, "OPTIONS"]))}))
 
     return view
 
@@ -230,11 +230,11 @@ def _as_problem(event: Any, answer: Callable[[Any], Response]) -> Response:
         status = response.status_code
         body = problem(status, _CODES.get(status, LivedropError.code), response.body["Message"])
         headers = {name: value for name, value in response.headers.items() if isinstance(value, str)}
-        return _response(Reply(status, body, headers | {"Content-Type": "application/problem+json"}))
+        return _response(ApiResponse(status, body, headers | {"Content-Type": "application/problem+json"}))
     return response
 
 
-def _log(route: Route, reply: Reply, reason: str | None, began: float) -> None:
+def _log(route: Route, reply: ApiResponse, reason: str | None, began: float) -> None:
     """One line a request. The path is the route's, so that no id and nothing personal stands in it."""
     took_ms = round((time.perf_counter() - began) * 1000, 1)
     said = {"method": route.method, "route": route.path, "status": reply.status, "took_ms": took_ms}

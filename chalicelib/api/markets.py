@@ -7,9 +7,9 @@ from typing import Final
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.answers import Time
-from chalicelib.api.auth import actor_of
-from chalicelib.api.calls import Call, Json, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, reply
+from chalicelib.api.auth import require_scope
+from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route, validate_body
+from chalicelib.api.operator import GUARDED, OPERATOR, no_store_response
 from chalicelib.checkout import Market, Markets, Revision
 from chalicelib.instants import rfc3339
 
@@ -37,17 +37,17 @@ class MarketsHeld(MarketsPut):
     revisions: list[Put]
 
 
-def markets(call: Call) -> Reply:
+def markets(call: ApiRequest) -> ApiResponse:
     """The table that holds, who put it and when, and who put those before it."""
     newest = call.services.market_table.newest(_MAX_REVISIONS_SHOWN)
-    return reply(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
+    return no_store_response(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
 
 
-def put_markets(call: Call) -> Reply:
+def put_markets(call: ApiRequest) -> ApiResponse:
     """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
-    actor, table = actor_of(call, OPERATOR), validated(Markets, call.json())
+    actor, table = require_scope(call, OPERATOR), validate_body(Markets, call.json())
     revision, created = call.services.market_table.put(table, actor, call.now)
-    return reply(201 if created else 200, _shown(revision))
+    return no_store_response(201 if created else 200, _shown(revision))
 
 
 def _shown(revision: Revision) -> Json:

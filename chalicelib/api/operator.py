@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from chalicelib.api import answers
-from chalicelib.api.auth import actor_of, idempotency_key
-from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
+from chalicelib.api.auth import idempotency_key, require_scope
+from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route, fingerprint, validate_body
 from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase, Refund, RefundRequest, is_purchase_id
 from chalicelib.errors import NotFound
@@ -71,35 +71,35 @@ class CreateExportRequest(StrictModel):
     close: bool = False
 
 
-def put_show(call: Call) -> Reply:
+def put_show(call: ApiRequest) -> ApiResponse:
     """Make or change a show."""
-    actor, body = actor_of(call, OPERATOR), PutShowRequest.from_body(call.json())
+    actor, body = require_scope(call, OPERATOR), PutShowRequest.from_body(call.json())
     show, created = call.services.shows.put_show(call.params["id"], body, actor, call.now)
-    return reply(201 if created else 200, _show(show))
+    return no_store_response(201 if created else 200, _show(show))
 
 
-def put_drop(call: Call) -> Reply:
+def put_drop(call: ApiRequest) -> ApiResponse:
     """Make or change a drop."""
-    actor, body = actor_of(call, OPERATOR), PutDropRequest.from_body(call.json())
+    actor, body = require_scope(call, OPERATOR), PutDropRequest.from_body(call.json())
     drop, created = call.services.shows.put_drop(call.params["id"], body, actor, call.now)
-    return reply(201 if created else 200, _drop(drop))
+    return no_store_response(201 if created else 200, _drop(drop))
 
 
-def change_stock(call: Call) -> Reply:
+def change_stock(call: ApiRequest) -> ApiResponse:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
-    actor, key = actor_of(call, OPERATOR), idempotency_key(call)
-    body = validated(ChangeStockRequest, call.json())
+    actor, key = require_scope(call, OPERATOR), idempotency_key(call)
+    body = validate_body(ChangeStockRequest, call.json())
     change = call.services.shows.adjust_stock(drop_id_in_path(call), body.quantity, key, actor, call.now)
     answer = {"drop_id": change.drop.id, "quantity": change.quantity, "moved": change.moved, "stock": change.drop.stock}
-    return reply(201, answer)
+    return no_store_response(201, answer)
 
 
-def refund(call: Call) -> Reply:
+def refund(call: ApiRequest) -> ApiResponse:
     """Give back units of an order's lines, its shipping, or an amount."""
     actor, key, refund_body = (
-        actor_of(call, OPERATOR),
+        require_scope(call, OPERATOR),
         idempotency_key(call),
-        validated(CreateRefundRequest, call.json()),
+        validate_body(CreateRefundRequest, call.json()),
     )
     purchase_id = purchase_id_of_order(call)
     lines = tuple((line.line_item_id, line.quantity) for line in refund_body.lines or ())
@@ -107,52 +107,52 @@ def refund(call: Call) -> Reply:
     refund_request = RefundRequest(
         key, body_fingerprint, lines, bool(refund_body.restock), actor, refund_body.amount, refund_body.shipping
     )
-    return reply(201, _refund(*call.services.checkout.refund(purchase_id, refund_request, call.now)))
+    return no_store_response(201, _refund(*call.services.checkout.refund(purchase_id, refund_request, call.now)))
 
 
-def cancel_order(call: Call) -> Reply:
+def cancel_order(call: ApiRequest) -> ApiResponse:
     """Give back all that is left of an order, and put its units back into stock."""
-    actor, key = actor_of(call, OPERATOR), idempotency_key(call)
-    validated(EmptyBody, call.optional_json())
+    actor, key = require_scope(call, OPERATOR), idempotency_key(call)
+    validate_body(EmptyBody, call.optional_json())
     purchase_id = purchase_id_of_order(call)
     refunded = call.services.checkout.cancel_order(
         purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now
     )
-    return reply(201, _refund(*refunded))
+    return no_store_response(201, _refund(*refunded))
 
 
-def request_export(call: Call) -> Reply:
+def request_export(call: ApiRequest) -> ApiResponse:
     """Ask for an export; a worker makes it."""
-    actor, key = actor_of(call, FINANCE), idempotency_key(call)
-    body = validated(CreateExportRequest, call.json())
+    actor, key = require_scope(call, FINANCE), idempotency_key(call)
+    body = validate_body(CreateExportRequest, call.json())
     day, exports = parse_day(body.date, "$.date"), call.services.exports
     if body.show_id is not None and call.services.shows.show(body.show_id) is None:
         raise NotFound(f"There is no show {body.show_id}.", field="$.show_id", code="unknown_show")
     run = exports.request_export(day, body.show_id, key, actor, call.now, close=body.close)
-    response = reply(202, _run(run))
+    response = no_store_response(202, _run(run))
     response.headers["Location"] = f"{call.base_url}/exports/{run.date}"
     return response
 
 
-def exports_of_day(call: Call) -> Reply:
+def exports_of_day(call: ApiRequest) -> ApiResponse:
     """The exports of a day, latest first, each with its manifest once it is done."""
     exports = call.services.exports
     runs = exports.runs_of_day(parse_day(call.params["date"]))
     shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
-    return reply(200, {"date": call.params["date"], "exports": shown})
+    return no_store_response(200, {"date": call.params["date"], "exports": shown})
 
 
-def reply(status: int, body: Json) -> Reply:
-    return Reply(status, body, {"Cache-Control": "no-store"})
+def no_store_response(status: int, body: Json) -> ApiResponse:
+    return ApiResponse(status, body, {"Cache-Control": "no-store"})
 
 
-def drop_id_in_path(call: Call) -> str:
+def drop_id_in_path(call: ApiRequest) -> str:
     if not is_id(call.params["id"]):
         raise NotFound("There is no such drop.", field="id")
     return call.params["id"]
 
 
-def purchase_id_of_order(call: Call) -> str:
+def purchase_id_of_order(call: ApiRequest) -> str:
     purchase_id = call.params["id"].removeprefix("ord_")
     if purchase_id == call.params["id"] or not is_purchase_id(purchase_id):
         raise NotFound("There is no such order.", field="id")

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.answers import Time
-from chalicelib.api.auth import actor_of
-from chalicelib.api.calls import Call, Reply, Route, validated
-from chalicelib.api.operator import GUARDED, OPERATOR, drop_id_in_path, reply
+from chalicelib.api.auth import require_scope
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
+from chalicelib.api.operator import GUARDED, OPERATOR, drop_id_in_path, no_store_response
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
@@ -36,15 +36,15 @@ class Risk(TypedDict):
     step_up_by: str | None
 
 
-def risk(call: Call) -> Reply:
+def risk(call: ApiRequest) -> ApiResponse:
     """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
     drop_id = _existing(call)
     return _shown(drop_id, call.services.checkout.risk.drop_risk(drop_id), call.now)
 
 
-def put_risk(call: Call) -> Reply:
+def put_risk(call: ApiRequest) -> ApiResponse:
     """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
-    actor, body = actor_of(call, OPERATOR), validated(PutStepUpRequest, call.json())
+    actor, body = require_scope(call, OPERATOR), validate_body(PutStepUpRequest, call.json())
     drop_id, drop_risks = _existing(call), call.services.checkout.risk
     if not drop_risks.rules.step_up.declines:
         raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
@@ -52,14 +52,14 @@ def put_risk(call: Call) -> Reply:
     return _shown(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, call.now), call.now)
 
 
-def _existing(call: Call) -> str:
+def _existing(call: ApiRequest) -> str:
     drop_id = drop_id_in_path(call)
     if call.services.shows.drop(drop_id) is None:
         raise NotFound("There is no such drop.", field="id")
     return drop_id
 
 
-def _shown(drop_id: str, risk: DropRisk, now: Instant) -> Reply:
+def _shown(drop_id: str, risk: DropRisk, now: Instant) -> ApiResponse:
     def when(instant: Instant) -> str | None:
         return rfc3339(instant) if instant else None
 
@@ -73,7 +73,7 @@ def _shown(drop_id: str, risk: DropRisk, now: Instant) -> Reply:
         "step_up_until": when(risk.step_up_until),
         "step_up_by": risk.step_up_by,
     }
-    return reply(200, told)
+    return no_store_response(200, told)
 
 
 ROUTES = (

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chalicelib.api.calls import Call, Reply, Route, validated
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
 from chalicelib.checkout import is_purchase_id
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.payments import ActionRequired, EventKind, ProviderEvent, SandboxGateway
@@ -24,7 +24,7 @@ class ChallengeOutcome(BaseModel):
     outcome: Annotated[Literal["authenticated", "refused"], Field(description="What the buyer says")]
 
 
-def ask(call: Call) -> Reply:
+def ask(call: ApiRequest) -> ApiResponse:
     """The page: two buttons, or that nothing is asked any more."""
     gateway, purchase_id, attempt = _asked(call)
     if not isinstance(gateway.find(purchase_id, attempt, now=call.now), ActionRequired):
@@ -35,10 +35,10 @@ def ask(call: Call) -> Reply:
     return _page(200, "Confirm your payment", "The sandbox plays your bank. Is it you who pays?", buttons)
 
 
-def answer(call: Call) -> Reply:
+def answer(call: ApiRequest) -> ApiResponse:
     """What the buyer says. The shop hears of it as by any provider's webhook."""
     gateway, purchase_id, attempt = _asked(call)
-    authenticated = validated(ChallengeOutcome, dict(call.query)).outcome == "authenticated"
+    authenticated = validate_body(ChallengeOutcome, dict(call.query)).outcome == "authenticated"
     if not gateway.answer_challenge(purchase_id, attempt, proved=authenticated):
         raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
     outcome = "authenticated" if authenticated else "refused"
@@ -49,11 +49,11 @@ def answer(call: Call) -> Reply:
     return _page(200, "Thank you", "You may go back to the shop.")
 
 
-def _page(status: int, title: str, text: str, rest: str = "") -> Reply:
-    return Reply(status, _PAGE.format(title=title, text=text, rest=rest), dict(_HTML))
+def _page(status: int, title: str, text: str, rest: str = "") -> ApiResponse:
+    return ApiResponse(status, _PAGE.format(title=title, text=text, rest=rest), dict(_HTML))
 
 
-def _asked(call: Call) -> tuple[SandboxGateway, str, int]:
+def _asked(call: ApiRequest) -> tuple[SandboxGateway, str, int]:
     gateway, purchase_id, attempt = call.services.checkout.gateway, call.params["id"], call.params["attempt"]
     known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:

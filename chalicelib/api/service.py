@@ -17,20 +17,20 @@ from chalicelib.api import (
     ucp,
     webhooks,
 )
-from chalicelib.api.calls import Call, Reply, Route
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route
 from chalicelib.stock import HoldRef, Layout
 
 
-def health(call: Call) -> Reply:
+def health(call: ApiRequest) -> ApiResponse:
     """200 when both tables answer: one read each."""
     call.services.checkout.purchases.read("health")
     call.services.stock.get_hold_statuses([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
-    return Reply(200, {"status": "ok"}, {"Cache-Control": "no-store"})
+    return ApiResponse(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 
-def document(call: Call) -> Reply:
+def document(call: ApiRequest) -> ApiResponse:
     """This document."""
-    return Reply(200, openapi.document(ROUTES, call.base_url), {"Cache-Control": "public, max-age=60"})
+    return ApiResponse(200, openapi.document(ROUTES, call.base_url), {"Cache-Control": "public, max-age=60"})
 
 
 ROUTES: tuple[Route, ...] = (

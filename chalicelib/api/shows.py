@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from chalicelib.api import answers
-from chalicelib.api.calls import Call, Json, Reply, Route
+from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route
 from chalicelib.errors import NotFound
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import LiveDrop, LiveShow, is_id
@@ -13,17 +13,17 @@ from chalicelib.shows import LiveDrop, LiveShow, is_id
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
-def show(call: Call) -> Reply:
+def show(call: ApiRequest) -> ApiResponse:
     """The show with its drops, all that may be shown of them."""
     return _answer(call, whole=True)
 
 
-def live(call: Call) -> Reply:
+def live(call: ApiRequest) -> ApiResponse:
     """The state of each drop, at most one second old."""
     return _answer(call, whole=False)
 
 
-def _answer(call: Call, *, whole: bool) -> Reply:
+def _answer(call: ApiRequest, *, whole: bool) -> ApiResponse:
     show_id = call.params["id"]
     picture = call.services.shows.live(show_id, call.now) if is_id(show_id) else None
     if picture is None:
@@ -32,10 +32,10 @@ def _answer(call: Call, *, whole: bool) -> Reply:
     headers = {"Cache-Control": "public, max-age=1", "ETag": tag}
     known = call.headers.get("if-none-match", "")
     if known.strip() == "*" or tag in _TAG.findall(known):  # RFC 9110, section 13.1.2: weak comparison
-        return Reply(304, None, headers)
+        return ApiResponse(304, None, headers)
     body = {"show_id": picture.show.id, "server_time": rfc3339(call.now)}
     drops = [_drop(drop, whole=whole) for drop in picture.drops]
-    return Reply(200, body | (_about(picture) if whole else {}) | {"drops": drops}, headers)
+    return ApiResponse(200, body | (_about(picture) if whole else {}) | {"drops": drops}, headers)
 
 
 def _about(picture: LiveShow) -> Json:

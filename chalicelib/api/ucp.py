@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.api import catalog, ucp_views
 from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, platform_by_key, profile_of
-from chalicelib.api.calls import Call, Json, Reply, Route, fingerprint, validated
+from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route, fingerprint, validate_body
 from chalicelib.api.ucp_requests import (
     CartRequest,
     CatalogLookupRequest,
@@ -28,7 +28,7 @@ _SPEC = f"https://ucp.dev/{ucp_views.VERSION}"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def profile(call: Call) -> Reply:
+def profile(call: ApiRequest) -> ApiResponse:
     """The business profile: services, capabilities and payment handlers."""
     version = ucp_views.VERSION
 
@@ -61,17 +61,17 @@ def profile(call: Call) -> Reply:
         "capabilities": capabilities,
         "payment_handlers": ucp_views.handlers(call.services.settings.payments),
     }
-    return Reply(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
+    return ApiResponse(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
 
 
-def create_cart(call: Call) -> Reply:
+def create_cart(call: ApiRequest) -> ApiResponse:
     """Hold units for each line."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    purchase_request = validated(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
+    purchase_request = validate_body(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
     return _cart(call, call.services.checkout.create(purchase_request, call.now), purchase_request)
 
 
-def get_cart(call: Call) -> Reply:
+def get_cart(call: ApiRequest) -> ApiResponse:
     """A cart as it stands."""
     profile_of(call)
     purchase_id = _purchase_id_in_path(call, "cart_")
@@ -81,24 +81,24 @@ def get_cart(call: Call) -> Reply:
     return _cart(call, answer)
 
 
-def update_cart(call: Call) -> Reply:
+def update_cart(call: ApiRequest) -> ApiResponse:
     """Replace the cart: quantities move holds up and down."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    purchase_request = validated(CartRequest, body).to_request(
+    purchase_request = validate_body(CartRequest, body).to_request(
         caller, key, fingerprint("update cart", call.params["id"], body)
     )
     return _cart(call, _updated(call, "cart_", purchase_request))
 
 
-def cancel_cart(call: Call) -> Reply:
+def cancel_cart(call: ApiRequest) -> ApiResponse:
     """Give the cart's units back; answers its last state."""
     return _cart(call, _cancelled(call, "cart_"))
 
 
-def create_checkout(call: Call) -> Reply:
+def create_checkout(call: ApiRequest) -> ApiResponse:
     """Hold units, or turn a cart into a checkout session."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    session_request = validated(CheckoutSessionRequest, body)
+    session_request = validate_body(CheckoutSessionRequest, body)
     cart_purchase_id = (
         _parse_purchase_id(session_request.cart_id, "cart_") if session_request.cart_id is not None else None
     )
@@ -111,57 +111,57 @@ def create_checkout(call: Call) -> Reply:
     )
 
 
-def get_checkout(call: Call) -> Reply:
+def get_checkout(call: ApiRequest) -> ApiResponse:
     """A checkout session as it stands."""
     profile_of(call)
     purchase_id = _purchase_id_in_path(call, "chk_")
     return _checkout(call, call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN)
 
 
-def update_checkout(call: Call) -> Reply:
+def update_checkout(call: ApiRequest) -> ApiResponse:
     """Replace the session's lines, buyer, destination or shipping option."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    session_request = validated(CheckoutSessionRequest, body)
+    session_request = validate_body(CheckoutSessionRequest, body)
     purchase_request = session_request.to_request(caller, key, fingerprint("update checkout", call.params["id"], body))
     return _checkout(call, _updated(call, "chk_", purchase_request))
 
 
-def complete_checkout(call: Call) -> Reply:
+def complete_checkout(call: ApiRequest) -> ApiResponse:
     """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
     caller, key, body = caller_of(call), idempotency_key(call), call.json()
     body_fingerprint, provider = fingerprint("complete", call.params["id"], body), call.services.settings.payments
-    complete_request = validated(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
+    complete_request = validate_body(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
     purchase_id = _purchase_id_in_path(call, "chk_")
     return _checkout(
         call, call.services.checkout.complete(purchase_id, complete_request, call.now) if purchase_id else _UNKNOWN
     )
 
 
-def cancel_checkout(call: Call) -> Reply:
+def cancel_checkout(call: ApiRequest) -> ApiResponse:
     """Give the session's units back."""
     return _checkout(call, _cancelled(call, "chk_"))
 
 
-def get_order(call: Call) -> Reply:
+def get_order(call: ApiRequest) -> ApiResponse:
     """A paid order, for the platform that brought it."""
     profile_of(call)
     platform = authenticated_platform(call)
     purchase_id = _purchase_id_in_path(call, "ord_")
     answer = call.services.checkout.find(purchase_id, call.now) if purchase_id and platform else _UNKNOWN
     if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
-        return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
+        return ApiResponse(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     if answer.purchase.state is not PurchaseState.PAID:
-        return Reply(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
+        return ApiResponse(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     market = _market_of(call, answer.purchase)
-    return Reply(200, ucp_views.order(answer.purchase, call.now, market, call.base_url), dict(_NO_STORE))
+    return ApiResponse(200, ucp_views.order(answer.purchase, call.now, market, call.base_url), dict(_NO_STORE))
 
 
-def look_up(call: Call) -> Reply:
+def look_up(call: ApiRequest) -> ApiResponse:
     """Drops as products, with price and availability."""
     profile_of(call)
-    lookup_request, shows = validated(CatalogLookupRequest, call.json()), call.services.shows
+    lookup_request, shows = validate_body(CatalogLookupRequest, call.json()), call.services.shows
     offers = {one: shows.offer(one, call.now) if is_id(one) else None for one in lookup_request.drop_ids()}
-    return Reply(200, catalog.lookup(offers, call.now), dict(_NO_STORE))
+    return ApiResponse(200, catalog.lookup(offers, call.now), dict(_NO_STORE))
 
 
 def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
@@ -169,16 +169,16 @@ def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
     return purchase_id if purchase_id != identifier and is_purchase_id(purchase_id) else None
 
 
-def _purchase_id_in_path(call: Call, prefix: str) -> str | None:
+def _purchase_id_in_path(call: ApiRequest, prefix: str) -> str | None:
     return _parse_purchase_id(call.params["id"], prefix)
 
 
-def _updated(call: Call, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
+def _updated(call: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
     purchase_id = _purchase_id_in_path(call, prefix)
     return call.services.checkout.update(purchase_id, purchase_request, call.now) if purchase_id else _UNKNOWN
 
 
-def _cancelled(call: Call, prefix: str) -> CheckoutResult | NoPurchase:
+def _cancelled(call: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
     caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
     purchase_id, body_fingerprint = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
     return (
@@ -186,37 +186,41 @@ def _cancelled(call: Call, prefix: str) -> CheckoutResult | NoPurchase:
     )
 
 
-def _cart(call: Call, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None) -> Reply:
+def _cart(
+    call: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+) -> ApiResponse:
     if isinstance(answer, NoPurchase):
-        return Reply(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
+        return ApiResponse(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
     market = _market_of(call, answer.purchase)
     shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
-    return Reply(
+    return ApiResponse(
         201 if answer.created else 200, _for_caller(call, answer.purchase, shown, create_request), dict(_NO_STORE)
     )
 
 
-def _checkout(call: Call, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None) -> Reply:
+def _checkout(
+    call: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+) -> ApiResponse:
     if isinstance(answer, NoPurchase):
-        return Reply(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
+        return ApiResponse(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
     market, settings = _market_of(call, answer.purchase), call.services.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(
         answer.purchase, answer.messages, call.now, market, call.base_url, links, settings.payments
     )
-    return Reply(
+    return ApiResponse(
         201 if answer.created else 200, _for_caller(call, answer.purchase, shown, create_request), dict(_NO_STORE)
     )
 
 
-def _market_of(call: Call, purchase: Purchase) -> Market:
+def _market_of(call: ApiRequest, purchase: Purchase) -> Market:
     """The market a purchase was priced in. Whether prices include tax is as in its totals, whatever holds by now."""
     market, sums = call.services.checkout.markets_at(call.now).by_id(purchase.market), purchase.totals
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 
-def _for_caller(call: Call, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None) -> Json:
+def _for_caller(call: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None) -> Json:
     """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
 
     An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
@@ -233,7 +237,7 @@ def _for_caller(call: Call, purchase: Purchase, shown: Json, create_request: Pur
     return shown
 
 
-def _is_its_platform(call: Call, purchase: Purchase) -> bool:
+def _is_its_platform(call: ApiRequest, purchase: Purchase) -> bool:
     platform = platform_by_key(call)
     return platform is not None and platform.name == purchase.platform
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from chalicelib.api import answers
-from chalicelib.api.calls import Call, Reply, Route
+from chalicelib.api.calls import ApiRequest, ApiResponse, Route
 from chalicelib.errors import NotFound, Unauthenticated
 from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
 
 
-def from_stripe(call: Call) -> Reply:
+def from_stripe(call: ApiRequest) -> ApiResponse:
     """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
     if call.services.settings.payments != "stripe":
         raise NotFound("There is nothing at this address.", code="not_found")
@@ -16,7 +16,7 @@ def from_stripe(call: Call) -> Reply:
     if not is_signed_by_stripe(call.body, call.headers.get("stripe-signature", ""), secrets, call.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
     event = parse_stripe_event(call.json())
-    return Reply(200, {"id": event.id, "status": call.services.checkout.store_event(event, call.now)})
+    return ApiResponse(200, {"id": event.id, "status": call.services.checkout.store_event(event, call.now)})
 
 
 ROUTES = (
