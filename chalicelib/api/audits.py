@@ -31,27 +31,29 @@ class AuditQuery(BaseModel):
     purchases: Annotated[bool, Field(description="Read every purchase; without, only buckets are counted")] = True
 
 
-def audit_drop(call: ApiRequest) -> ApiResponse:
+def audit_drop(request: ApiRequest) -> ApiResponse:
     """Compare every bucket of a drop with the rules of stock, and every unit with the purchases. Changes nothing."""
-    query = validate_body(AuditQuery, dict(call.query))
-    found = call.services.checkout.audit(drop_id_in_path(call), call.now, _time_budget(call), purchases=query.purchases)
+    query = validate_body(AuditQuery, dict(request.query))
+    found = request.services.checkout.audit(
+        drop_id_in_path(request), request.now, _time_budget(request), purchases=query.purchases
+    )
     return no_store_response(200, audit_report(found, detail=query.detail, from_bucket=query.from_bucket))
 
 
-def repair_drop(call: ApiRequest) -> ApiResponse:
+def repair_drop(request: ApiRequest) -> ApiResponse:
     """Audit a drop and mend what was found: safe during a sale, and to repeat. Answers what was found before."""
-    actor = require_scope(call, OPERATOR)
-    validate_body(EmptyBody, call.optional_json())
-    drop_id = drop_id_in_path(call)
-    found, repair_report = call.services.checkout.repair_drop(
-        drop_id, call.services.enqueue_capture, call.now, _time_budget(call)
+    actor = require_scope(request, OPERATOR)
+    validate_body(EmptyBody, request.optional_json())
+    drop_id = drop_id_in_path(request)
+    found, repair_report = request.services.checkout.repair_drop(
+        drop_id, request.services.enqueue_capture, request.now, _time_budget(request)
     )
     logger.info("repair asked for", extra={"drop": drop_id, "by": actor})
     return no_store_response(200, audit_report(found, detail=_DEFAULT_DETAIL, repair=repair_report))
 
 
-def _time_budget(call: ApiRequest) -> Callable[[], bool]:
-    return lambda: clock() > call.now + _READ_TIME_BUDGET
+def _time_budget(request: ApiRequest) -> Callable[[], bool]:
+    return lambda: clock() > request.now + _READ_TIME_BUDGET
 
 
 ROUTES = (

@@ -8,24 +8,24 @@ from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.shows import CueApplied, CueRefused, parse_cue
 
 
-def receive(call: ApiRequest) -> ApiResponse:
+def receive(request: ApiRequest) -> ApiResponse:
     """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
-    _verify(call)
-    cue = parse_cue(call.json())
-    outcome = call.services.shows.apply_cue(cue, call.now)
+    _verify(request)
+    cue = parse_cue(request.json())
+    outcome = request.services.shows.apply_cue(cue, request.now)
     if isinstance(outcome, CueRefused):
         raise Conflict(outcome.detail, code=outcome.code)
     applied = isinstance(outcome, CueApplied)
     return ApiResponse(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
 
 
-def _verify(call: ApiRequest) -> None:
+def _verify(request: ApiRequest) -> None:
     """``Unauthenticated`` unless one of the secrets signed this body less than five minutes ago."""
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-    for secret in call.services.deployment_keys.cue_secrets:
+    for secret in request.services.deployment_keys.cue_secrets:
         try:
-            Webhook(secret).verify(call.body, dict(call.headers), json_parse=False)
+            Webhook(secret).verify(request.body, dict(request.headers), json_parse=False)
         except (WebhookVerificationError, ValueError):  # ValueError: what is not base64, not UTF-8, or lacks a comma
             continue
         return

@@ -57,19 +57,19 @@ class DiscountInUse(DiscountShown):
     budgets: list[Budget]
 
 
-def put_discount(call: ApiRequest) -> ApiResponse:
+def put_discount(request: ApiRequest) -> ApiResponse:
     """Make or change a discount. Its budgets are fixed when it is made."""
-    actor, body = require_scope(call, OPERATOR), PutDiscountRequest.from_body(call.json())
-    show = None if body.show_id is None else call.services.shows.show(body.show_id)
-    discounts = call.services.checkout.discounts
-    discount, created = discounts.put(call.params["code"], body, show, actor, call.now)
+    actor, body = require_scope(request, OPERATOR), PutDiscountRequest.from_body(request.json())
+    show = None if body.show_id is None else request.services.shows.show(body.show_id)
+    discounts = request.services.checkout.discounts
+    discount, created = discounts.put(request.params["code"], body, show, actor, request.now)
     return no_store_response(201 if created else 200, _shown(discount))
 
 
-def get_discount(call: ApiRequest) -> ApiResponse:
+def get_discount(request: ApiRequest) -> ApiResponse:
     """A discount, and what is left of its budgets."""
-    require_scope(call, OPERATOR)
-    found = call.services.checkout.discounts.get_with_budgets(call.params["code"], call.now)
+    require_scope(request, OPERATOR)
+    found = request.services.checkout.discounts.get_with_budgets(request.params["code"], request.now)
     if found is None:
         raise NotFound("There is no such discount.", field="code")
     discount, budgets = found

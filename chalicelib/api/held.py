@@ -10,25 +10,29 @@ from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase
 
 
-def put_order_on_hold(call: ApiRequest) -> ApiResponse:
+def put_order_on_hold(request: ApiRequest) -> ApiResponse:
     """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
-    actor = require_scope(call, OPERATOR)
-    validate_body(EmptyBody, call.optional_json())
-    return _order_hold_response(call.services.checkout.put_on_hold(purchase_id_of_order(call), actor, call.now))
+    actor = require_scope(request, OPERATOR)
+    validate_body(EmptyBody, request.optional_json())
+    return _order_hold_response(
+        request.services.checkout.put_on_hold(purchase_id_of_order(request), actor, request.now)
+    )
 
 
-def release_order_from_hold(call: ApiRequest) -> ApiResponse:
+def release_order_from_hold(request: ApiRequest) -> ApiResponse:
     """Let a held order be captured. A repeat finds it released."""
-    actor = require_scope(call, OPERATOR)
-    validate_body(EmptyBody, call.optional_json())
-    return _order_hold_response(call.services.checkout.release_from_hold(purchase_id_of_order(call), actor, call.now))
+    actor = require_scope(request, OPERATOR)
+    validate_body(EmptyBody, request.optional_json())
+    return _order_hold_response(
+        request.services.checkout.release_from_hold(purchase_id_of_order(request), actor, request.now)
+    )
 
 
-def cancel_held_order(call: ApiRequest) -> ApiResponse:
+def cancel_held_order(request: ApiRequest) -> ApiResponse:
     """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
-    require_scope(call, OPERATOR)
-    validate_body(EmptyBody, call.optional_json())
-    return _order_hold_response(call.services.checkout.cancel_held_order(purchase_id_of_order(call), call.now))
+    require_scope(request, OPERATOR)
+    validate_body(EmptyBody, request.optional_json())
+    return _order_hold_response(request.services.checkout.cancel_held_order(purchase_id_of_order(request), request.now))
 
 
 def _order_hold_response(purchase: Purchase) -> ApiResponse:

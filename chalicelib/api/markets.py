@@ -37,16 +37,16 @@ class MarketsHeld(MarketsPut):
     revisions: list[Put]
 
 
-def markets(call: ApiRequest) -> ApiResponse:
+def markets(request: ApiRequest) -> ApiResponse:
     """The table that holds, who put it and when, and who put those before it."""
-    newest = call.services.market_table.newest(_MAX_REVISIONS_SHOWN)
+    newest = request.services.market_table.newest(_MAX_REVISIONS_SHOWN)
     return no_store_response(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
 
 
-def put_markets(call: ApiRequest) -> ApiResponse:
+def put_markets(request: ApiRequest) -> ApiResponse:
     """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
-    actor, table = require_scope(call, OPERATOR), validate_body(Markets, call.json())
-    revision, created = call.services.market_table.put(table, actor, call.now)
+    actor, table = require_scope(request, OPERATOR), validate_body(Markets, request.json())
+    revision, created = request.services.market_table.put(table, actor, request.now)
     return no_store_response(201 if created else 200, _shown(revision))
 
 

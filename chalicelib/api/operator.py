@@ -71,90 +71,90 @@ class CreateExportRequest(StrictModel):
     close: bool = False
 
 
-def put_show(call: ApiRequest) -> ApiResponse:
+def put_show(request: ApiRequest) -> ApiResponse:
     """Make or change a show."""
-    actor, body = require_scope(call, OPERATOR), PutShowRequest.from_body(call.json())
-    show, created = call.services.shows.put_show(call.params["id"], body, actor, call.now)
+    actor, body = require_scope(request, OPERATOR), PutShowRequest.from_body(request.json())
+    show, created = request.services.shows.put_show(request.params["id"], body, actor, request.now)
     return no_store_response(201 if created else 200, _show(show))
 
 
-def put_drop(call: ApiRequest) -> ApiResponse:
+def put_drop(request: ApiRequest) -> ApiResponse:
     """Make or change a drop."""
-    actor, body = require_scope(call, OPERATOR), PutDropRequest.from_body(call.json())
-    drop, created = call.services.shows.put_drop(call.params["id"], body, actor, call.now)
+    actor, body = require_scope(request, OPERATOR), PutDropRequest.from_body(request.json())
+    drop, created = request.services.shows.put_drop(request.params["id"], body, actor, request.now)
     return no_store_response(201 if created else 200, _drop(drop))
 
 
-def change_stock(call: ApiRequest) -> ApiResponse:
+def change_stock(request: ApiRequest) -> ApiResponse:
     """Add units to a drop, or take away what nobody holds or bought, once for an idempotency key."""
-    actor, key = require_scope(call, OPERATOR), idempotency_key(call)
-    body = validate_body(ChangeStockRequest, call.json())
-    change = call.services.shows.adjust_stock(drop_id_in_path(call), body.quantity, key, actor, call.now)
+    actor, key = require_scope(request, OPERATOR), idempotency_key(request)
+    body = validate_body(ChangeStockRequest, request.json())
+    change = request.services.shows.adjust_stock(drop_id_in_path(request), body.quantity, key, actor, request.now)
     answer = {"drop_id": change.drop.id, "quantity": change.quantity, "moved": change.moved, "stock": change.drop.stock}
     return no_store_response(201, answer)
 
 
-def refund(call: ApiRequest) -> ApiResponse:
+def refund(request: ApiRequest) -> ApiResponse:
     """Give back units of an order's lines, its shipping, or an amount."""
     actor, key, refund_body = (
-        require_scope(call, OPERATOR),
-        idempotency_key(call),
-        validate_body(CreateRefundRequest, call.json()),
+        require_scope(request, OPERATOR),
+        idempotency_key(request),
+        validate_body(CreateRefundRequest, request.json()),
     )
-    purchase_id = purchase_id_of_order(call)
+    purchase_id = purchase_id_of_order(request)
     lines = tuple((line.line_item_id, line.quantity) for line in refund_body.lines or ())
     body_fingerprint = fingerprint("refund", purchase_id, refund_body.model_dump(exclude_defaults=True))
     refund_request = RefundRequest(
         key, body_fingerprint, lines, bool(refund_body.restock), actor, refund_body.amount, refund_body.shipping
     )
-    return no_store_response(201, _refund(*call.services.checkout.refund(purchase_id, refund_request, call.now)))
+    return no_store_response(201, _refund(*request.services.checkout.refund(purchase_id, refund_request, request.now)))
 
 
-def cancel_order(call: ApiRequest) -> ApiResponse:
+def cancel_order(request: ApiRequest) -> ApiResponse:
     """Give back all that is left of an order, and put its units back into stock."""
-    actor, key = require_scope(call, OPERATOR), idempotency_key(call)
-    validate_body(EmptyBody, call.optional_json())
-    purchase_id = purchase_id_of_order(call)
-    refunded = call.services.checkout.cancel_order(
-        purchase_id, key, fingerprint("cancel order", purchase_id), actor, call.now
+    actor, key = require_scope(request, OPERATOR), idempotency_key(request)
+    validate_body(EmptyBody, request.optional_json())
+    purchase_id = purchase_id_of_order(request)
+    refunded = request.services.checkout.cancel_order(
+        purchase_id, key, fingerprint("cancel order", purchase_id), actor, request.now
     )
     return no_store_response(201, _refund(*refunded))
 
 
-def request_export(call: ApiRequest) -> ApiResponse:
+def request_export(request: ApiRequest) -> ApiResponse:
     """Ask for an export; a worker makes it."""
-    actor, key = require_scope(call, FINANCE), idempotency_key(call)
-    body = validate_body(CreateExportRequest, call.json())
-    day, exports = parse_day(body.date, "$.date"), call.services.exports
-    if body.show_id is not None and call.services.shows.show(body.show_id) is None:
+    actor, key = require_scope(request, FINANCE), idempotency_key(request)
+    body = validate_body(CreateExportRequest, request.json())
+    day, exports = parse_day(body.date, "$.date"), request.services.exports
+    if body.show_id is not None and request.services.shows.show(body.show_id) is None:
         raise NotFound(f"There is no show {body.show_id}.", field="$.show_id", code="unknown_show")
-    run = exports.request_export(day, body.show_id, key, actor, call.now, close=body.close)
+    run = exports.request_export(day, body.show_id, key, actor, request.now, close=body.close)
     response = no_store_response(202, _run(run))
-    response.headers["Location"] = f"{call.base_url}/exports/{run.date}"
+    response.headers["Location"] = f"{request.base_url}/exports/{run.date}"
     return response
 
 
-def exports_of_day(call: ApiRequest) -> ApiResponse:
+def exports_of_day(request: ApiRequest) -> ApiResponse:
     """The exports of a day, latest first, each with its manifest once it is done."""
-    exports = call.services.exports
-    runs = exports.runs_of_day(parse_day(call.params["date"]))
+    exports = request.services.exports
+    runs = exports.runs_of_day(parse_day(request.params["date"]))
     shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
-    return no_store_response(200, {"date": call.params["date"], "exports": shown})
+    return no_store_response(200, {"date": request.params["date"], "exports": shown})
 
 
 def no_store_response(status: int, body: Json) -> ApiResponse:
     return ApiResponse(status, body, {"Cache-Control": "no-store"})
 
 
-def drop_id_in_path(call: ApiRequest) -> str:
-    if not is_id(call.params["id"]):
+def drop_id_in_path(request: ApiRequest) -> str:
+    if not is_id(request.params["id"]):
         raise NotFound("There is no such drop.", field="id")
-    return call.params["id"]
+    return request.params["id"]
 
 
-def purchase_id_of_order(call: ApiRequest) -> str:
-    purchase_id = call.params["id"].removeprefix("ord_")
-    if purchase_id == call.params["id"] or not is_purchase_id(purchase_id):
+def purchase_id_of_order(request: ApiRequest) -> str:
+    purchase_id = request.params["id"].removeprefix("ord_")
+    if purchase_id == request.params["id"] or not is_purchase_id(purchase_id):
         raise NotFound("There is no such order.", field="id")
     return purchase_id
 

@@ -36,25 +36,25 @@ class Risk(TypedDict):
     step_up_by: str | None
 
 
-def risk(call: ApiRequest) -> ApiResponse:
+def risk(request: ApiRequest) -> ApiResponse:
     """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
-    drop_id = _existing(call)
-    return _shown(drop_id, call.services.checkout.risk.drop_risk(drop_id), call.now)
+    drop_id = _existing(request)
+    return _shown(drop_id, request.services.checkout.risk.drop_risk(drop_id), request.now)
 
 
-def put_risk(call: ApiRequest) -> ApiResponse:
+def put_risk(request: ApiRequest) -> ApiResponse:
     """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
-    actor, body = require_scope(call, OPERATOR), validate_body(PutStepUpRequest, call.json())
-    drop_id, drop_risks = _existing(call), call.services.checkout.risk
+    actor, body = require_scope(request, OPERATOR), validate_body(PutStepUpRequest, request.json())
+    drop_id, drop_risks = _existing(request), request.services.checkout.risk
     if not drop_risks.rules.step_up.declines:
         raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
-    step_up_until = call.now + body.step_up_minutes * MINUTE
-    return _shown(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, call.now), call.now)
+    step_up_until = request.now + body.step_up_minutes * MINUTE
+    return _shown(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, request.now), request.now)
 
 
-def _existing(call: ApiRequest) -> str:
-    drop_id = drop_id_in_path(call)
-    if call.services.shows.drop(drop_id) is None:
+def _existing(request: ApiRequest) -> str:
+    drop_id = drop_id_in_path(request)
+    if request.services.shows.drop(drop_id) is None:
         raise NotFound("There is no such drop.", field="id")
     return drop_id
 

@@ -24,10 +24,10 @@ class ChallengeOutcome(BaseModel):
     outcome: Annotated[Literal["authenticated", "refused"], Field(description="What the buyer says")]
 
 
-def ask(call: ApiRequest) -> ApiResponse:
+def ask(request: ApiRequest) -> ApiResponse:
     """The page: two buttons, or that nothing is asked any more."""
-    gateway, purchase_id, attempt = _asked(call)
-    if not isinstance(gateway.find(purchase_id, attempt, now=call.now), ActionRequired):
+    gateway, purchase_id, attempt = _asked(request)
+    if not isinstance(gateway.find(purchase_id, attempt, now=request.now), ActionRequired):
         return _page(200, "Nothing to confirm", "This payment does not wait for you any more.")
     buttons = _BUTTON.format(outcome="authenticated", words="It is me") + _BUTTON.format(
         outcome="refused", words="It is not me"
@@ -35,17 +35,17 @@ def ask(call: ApiRequest) -> ApiResponse:
     return _page(200, "Confirm your payment", "The sandbox plays your bank. Is it you who pays?", buttons)
 
 
-def answer(call: ApiRequest) -> ApiResponse:
+def answer(request: ApiRequest) -> ApiResponse:
     """What the buyer says. The shop hears of it as by any provider's webhook."""
-    gateway, purchase_id, attempt = _asked(call)
-    authenticated = validate_body(ChallengeOutcome, dict(call.query)).outcome == "authenticated"
+    gateway, purchase_id, attempt = _asked(request)
+    authenticated = validate_body(ChallengeOutcome, dict(request.query)).outcome == "authenticated"
     if not gateway.answer_challenge(purchase_id, attempt, proved=authenticated):
         raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
     outcome = "authenticated" if authenticated else "refused"
     event = ProviderEvent(
         f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, outcome, purchase_id=purchase_id, attempt=attempt
     )
-    call.services.checkout.store_event(event, call.now)
+    request.services.checkout.store_event(event, request.now)
     return _page(200, "Thank you", "You may go back to the shop.")
 
 
@@ -53,8 +53,8 @@ def _page(status: int, title: str, text: str, rest: str = "") -> ApiResponse:
     return ApiResponse(status, _PAGE.format(title=title, text=text, rest=rest), dict(_HTML))
 
 
-def _asked(call: ApiRequest) -> tuple[SandboxGateway, str, int]:
-    gateway, purchase_id, attempt = call.services.checkout.gateway, call.params["id"], call.params["attempt"]
+def _asked(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
+    gateway, purchase_id, attempt = request.services.checkout.gateway, request.params["id"], request.params["attempt"]
     known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:
         raise NotFound("There is nothing at this address.", code="not_found")

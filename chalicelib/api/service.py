@@ -21,16 +21,16 @@ from chalicelib.api.calls import ApiRequest, ApiResponse, Route
 from chalicelib.stock import HoldRef, Layout
 
 
-def health(call: ApiRequest) -> ApiResponse:
+def health(request: ApiRequest) -> ApiResponse:
     """200 when both tables answer: one read each."""
-    call.services.checkout.purchases.read("health")
-    call.services.stock.get_hold_statuses([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
+    request.services.checkout.purchases.read("health")
+    request.services.stock.get_hold_statuses([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
     return ApiResponse(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 
-def document(call: ApiRequest) -> ApiResponse:
+def document(request: ApiRequest) -> ApiResponse:
     """This document."""
-    return ApiResponse(200, openapi.document(ROUTES, call.base_url), {"Cache-Control": "public, max-age=60"})
+    return ApiResponse(200, openapi.document(ROUTES, request.base_url), {"Cache-Control": "public, max-age=60"})
 
 
 ROUTES: tuple[Route, ...] = (

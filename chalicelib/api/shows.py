@@ -13,27 +13,27 @@ from chalicelib.shows import LiveDrop, LiveShow, is_id
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
-def show(call: ApiRequest) -> ApiResponse:
+def show(request: ApiRequest) -> ApiResponse:
     """The show with its drops, all that may be shown of them."""
-    return _answer(call, whole=True)
+    return _answer(request, whole=True)
 
 
-def live(call: ApiRequest) -> ApiResponse:
+def live(request: ApiRequest) -> ApiResponse:
     """The state of each drop, at most one second old."""
-    return _answer(call, whole=False)
+    return _answer(request, whole=False)
 
 
-def _answer(call: ApiRequest, *, whole: bool) -> ApiResponse:
-    show_id = call.params["id"]
-    picture = call.services.shows.live(show_id, call.now) if is_id(show_id) else None
+def _answer(request: ApiRequest, *, whole: bool) -> ApiResponse:
+    show_id = request.params["id"]
+    picture = request.services.shows.live(show_id, request.now) if is_id(show_id) else None
     if picture is None:
         raise NotFound("There is no such show.", field="id")
     tag = f'"{picture.digest}"'
     headers = {"Cache-Control": "public, max-age=1", "ETag": tag}
-    known = call.headers.get("if-none-match", "")
+    known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or tag in _TAG.findall(known):  # RFC 9110, section 13.1.2: weak comparison
         return ApiResponse(304, None, headers)
-    body = {"show_id": picture.show.id, "server_time": rfc3339(call.now)}
+    body = {"show_id": picture.show.id, "server_time": rfc3339(request.now)}
     drops = [_drop(drop, whole=whole) for drop in picture.drops]
     return ApiResponse(200, body | (_about(picture) if whole else {}) | {"drops": drops}, headers)
 

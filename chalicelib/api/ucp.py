@@ -28,7 +28,7 @@ _SPEC = f"https://ucp.dev/{ucp_views.VERSION}"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def profile(call: ApiRequest) -> ApiResponse:
+def profile(request: ApiRequest) -> ApiResponse:
     """The business profile: services, capabilities and payment handlers."""
     version = ucp_views.VERSION
 
@@ -42,9 +42,9 @@ def profile(call: ApiRequest) -> ApiResponse:
         "spec": f"{_SPEC}/specification/overview",
         "transport": "rest",
         "schema": f"{_SPEC}/services/shopping/rest.openapi.json",
-        "endpoint": call.base_url,
+        "endpoint": request.base_url,
     }
-    live = {"version": ucp_views.HANDLER_VERSION, "spec": f"{call.base_url}/openapi.json"}
+    live = {"version": ucp_views.HANDLER_VERSION, "spec": f"{request.base_url}/openapi.json"}
     extends_checkout = {"extends": ucp_views.CHECKOUT, "config": one_destination}
     capabilities = {
         ucp_views.CHECKOUT: capability("checkout", "checkout"),
@@ -59,109 +59,114 @@ def profile(call: ApiRequest) -> ApiResponse:
         "version": version,
         "services": {"dev.ucp.shopping": [service]},
         "capabilities": capabilities,
-        "payment_handlers": ucp_views.handlers(call.services.settings.payments),
+        "payment_handlers": ucp_views.handlers(request.services.settings.payments),
     }
     return ApiResponse(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
 
 
-def create_cart(call: ApiRequest) -> ApiResponse:
+def create_cart(request: ApiRequest) -> ApiResponse:
     """Hold units for each line."""
-    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
     purchase_request = validate_body(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
-    return _cart(call, call.services.checkout.create(purchase_request, call.now), purchase_request)
+    return _cart(request, request.services.checkout.create(purchase_request, request.now), purchase_request)
 
 
-def get_cart(call: ApiRequest) -> ApiResponse:
+def get_cart(request: ApiRequest) -> ApiResponse:
     """A cart as it stands."""
-    profile_of(call)
-    purchase_id = _purchase_id_in_path(call, "cart_")
-    answer = call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN
+    profile_of(request)
+    purchase_id = _purchase_id_in_path(request, "cart_")
+    answer = request.services.checkout.find(purchase_id, request.now) if purchase_id else _UNKNOWN
     if isinstance(answer, CheckoutResult) and answer.purchase.state is PurchaseState.CANCELLED:
         answer = _UNKNOWN
-    return _cart(call, answer)
+    return _cart(request, answer)
 
 
-def update_cart(call: ApiRequest) -> ApiResponse:
+def update_cart(request: ApiRequest) -> ApiResponse:
     """Replace the cart: quantities move holds up and down."""
-    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
     purchase_request = validate_body(CartRequest, body).to_request(
-        caller, key, fingerprint("update cart", call.params["id"], body)
+        caller, key, fingerprint("update cart", request.params["id"], body)
     )
-    return _cart(call, _updated(call, "cart_", purchase_request))
+    return _cart(request, _updated(request, "cart_", purchase_request))
 
 
-def cancel_cart(call: ApiRequest) -> ApiResponse:
+def cancel_cart(request: ApiRequest) -> ApiResponse:
     """Give the cart's units back; answers its last state."""
-    return _cart(call, _cancelled(call, "cart_"))
+    return _cart(request, _cancelled(request, "cart_"))
 
 
-def create_checkout(call: ApiRequest) -> ApiResponse:
+def create_checkout(request: ApiRequest) -> ApiResponse:
     """Hold units, or turn a cart into a checkout session."""
-    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
     session_request = validate_body(CheckoutSessionRequest, body)
     cart_purchase_id = (
         _parse_purchase_id(session_request.cart_id, "cart_") if session_request.cart_id is not None else None
     )
     if session_request.cart_id is not None and cart_purchase_id is None:
-        return _checkout(call, _UNKNOWN)
+        return _checkout(request, _UNKNOWN)
     purchase_request = session_request.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
     # Who names a cart knows its id, and may read it anyway.
     return _checkout(
-        call, call.services.checkout.create(purchase_request, call.now), None if cart_purchase_id else purchase_request
+        request,
+        request.services.checkout.create(purchase_request, request.now),
+        None if cart_purchase_id else purchase_request,
     )
 
 
-def get_checkout(call: ApiRequest) -> ApiResponse:
+def get_checkout(request: ApiRequest) -> ApiResponse:
     """A checkout session as it stands."""
-    profile_of(call)
-    purchase_id = _purchase_id_in_path(call, "chk_")
-    return _checkout(call, call.services.checkout.find(purchase_id, call.now) if purchase_id else _UNKNOWN)
+    profile_of(request)
+    purchase_id = _purchase_id_in_path(request, "chk_")
+    return _checkout(request, request.services.checkout.find(purchase_id, request.now) if purchase_id else _UNKNOWN)
 
 
-def update_checkout(call: ApiRequest) -> ApiResponse:
+def update_checkout(request: ApiRequest) -> ApiResponse:
     """Replace the session's lines, buyer, destination or shipping option."""
-    caller, key, body = caller_of(call), idempotency_key(call), call.json()
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
     session_request = validate_body(CheckoutSessionRequest, body)
-    purchase_request = session_request.to_request(caller, key, fingerprint("update checkout", call.params["id"], body))
-    return _checkout(call, _updated(call, "chk_", purchase_request))
+    purchase_request = session_request.to_request(
+        caller, key, fingerprint("update checkout", request.params["id"], body)
+    )
+    return _checkout(request, _updated(request, "chk_", purchase_request))
 
 
-def complete_checkout(call: ApiRequest) -> ApiResponse:
+def complete_checkout(request: ApiRequest) -> ApiResponse:
     """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
-    caller, key, body = caller_of(call), idempotency_key(call), call.json()
-    body_fingerprint, provider = fingerprint("complete", call.params["id"], body), call.services.settings.payments
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
+    body_fingerprint, provider = fingerprint("complete", request.params["id"], body), request.services.settings.payments
     complete_request = validate_body(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
-    purchase_id = _purchase_id_in_path(call, "chk_")
+    purchase_id = _purchase_id_in_path(request, "chk_")
     return _checkout(
-        call, call.services.checkout.complete(purchase_id, complete_request, call.now) if purchase_id else _UNKNOWN
+        request,
+        request.services.checkout.complete(purchase_id, complete_request, request.now) if purchase_id else _UNKNOWN,
     )
 
 
-def cancel_checkout(call: ApiRequest) -> ApiResponse:
+def cancel_checkout(request: ApiRequest) -> ApiResponse:
     """Give the session's units back."""
-    return _checkout(call, _cancelled(call, "chk_"))
+    return _checkout(request, _cancelled(request, "chk_"))
 
 
-def get_order(call: ApiRequest) -> ApiResponse:
+def get_order(request: ApiRequest) -> ApiResponse:
     """A paid order, for the platform that brought it."""
-    profile_of(call)
-    platform = authenticated_platform(call)
-    purchase_id = _purchase_id_in_path(call, "ord_")
-    answer = call.services.checkout.find(purchase_id, call.now) if purchase_id and platform else _UNKNOWN
+    profile_of(request)
+    platform = authenticated_platform(request)
+    purchase_id = _purchase_id_in_path(request, "ord_")
+    answer = request.services.checkout.find(purchase_id, request.now) if purchase_id and platform else _UNKNOWN
     if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
         return ApiResponse(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
     if answer.purchase.state is not PurchaseState.PAID:
         return ApiResponse(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
-    market = _market_of(call, answer.purchase)
-    return ApiResponse(200, ucp_views.order(answer.purchase, call.now, market, call.base_url), dict(_NO_STORE))
+    market = _market_of(request, answer.purchase)
+    return ApiResponse(200, ucp_views.order(answer.purchase, request.now, market, request.base_url), dict(_NO_STORE))
 
 
-def look_up(call: ApiRequest) -> ApiResponse:
+def look_up(request: ApiRequest) -> ApiResponse:
     """Drops as products, with price and availability."""
-    profile_of(call)
-    lookup_request, shows = validate_body(CatalogLookupRequest, call.json()), call.services.shows
-    offers = {one: shows.offer(one, call.now) if is_id(one) else None for one in lookup_request.drop_ids()}
-    return ApiResponse(200, catalog.lookup(offers, call.now), dict(_NO_STORE))
+    profile_of(request)
+    lookup_request, shows = validate_body(CatalogLookupRequest, request.json()), request.services.shows
+    offers = {one: shows.offer(one, request.now) if is_id(one) else None for one in lookup_request.drop_ids()}
+    return ApiResponse(200, catalog.lookup(offers, request.now), dict(_NO_STORE))
 
 
 def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
@@ -169,65 +174,70 @@ def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
     return purchase_id if purchase_id != identifier and is_purchase_id(purchase_id) else None
 
 
-def _purchase_id_in_path(call: ApiRequest, prefix: str) -> str | None:
-    return _parse_purchase_id(call.params["id"], prefix)
+def _purchase_id_in_path(request: ApiRequest, prefix: str) -> str | None:
+    return _parse_purchase_id(request.params["id"], prefix)
 
 
-def _updated(call: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
-    purchase_id = _purchase_id_in_path(call, prefix)
-    return call.services.checkout.update(purchase_id, purchase_request, call.now) if purchase_id else _UNKNOWN
+def _updated(request: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
+    purchase_id = _purchase_id_in_path(request, prefix)
+    return request.services.checkout.update(purchase_id, purchase_request, request.now) if purchase_id else _UNKNOWN
 
 
-def _cancelled(call: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
-    caller, key, body = caller_of(call), idempotency_key(call), call.optional_json()
-    purchase_id, body_fingerprint = _purchase_id_in_path(call, prefix), fingerprint("cancel", call.params["id"], body)
+def _cancelled(request: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
+    caller, key, body = caller_of(request), idempotency_key(request), request.optional_json()
+    purchase_id, body_fingerprint = (
+        _purchase_id_in_path(request, prefix),
+        fingerprint("cancel", request.params["id"], body),
+    )
     return (
-        call.services.checkout.cancel(purchase_id, caller, key, body_fingerprint, call.now) if purchase_id else _UNKNOWN
+        request.services.checkout.cancel(purchase_id, caller, key, body_fingerprint, request.now)
+        if purchase_id
+        else _UNKNOWN
     )
 
 
 def _cart(
-    call: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+    request: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
 ) -> ApiResponse:
     if isinstance(answer, NoPurchase):
         return ApiResponse(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
-    market = _market_of(call, answer.purchase)
-    shown = ucp_views.cart(answer.purchase, answer.messages, call.now, market)
+    market = _market_of(request, answer.purchase)
+    shown = ucp_views.cart(answer.purchase, answer.messages, request.now, market)
     return ApiResponse(
-        201 if answer.created else 200, _for_caller(call, answer.purchase, shown, create_request), dict(_NO_STORE)
+        201 if answer.created else 200, _for_caller(request, answer.purchase, shown, create_request), dict(_NO_STORE)
     )
 
 
 def _checkout(
-    call: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+    request: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
 ) -> ApiResponse:
     if isinstance(answer, NoPurchase):
         return ApiResponse(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
-    market, settings = _market_of(call, answer.purchase), call.services.settings
+    market, settings = _market_of(request, answer.purchase), request.services.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(
-        answer.purchase, answer.messages, call.now, market, call.base_url, links, settings.payments
+        answer.purchase, answer.messages, request.now, market, request.base_url, links, settings.payments
     )
     return ApiResponse(
-        201 if answer.created else 200, _for_caller(call, answer.purchase, shown, create_request), dict(_NO_STORE)
+        201 if answer.created else 200, _for_caller(request, answer.purchase, shown, create_request), dict(_NO_STORE)
     )
 
 
-def _market_of(call: ApiRequest, purchase: Purchase) -> Market:
+def _market_of(request: ApiRequest, purchase: Purchase) -> Market:
     """The market a purchase was priced in. Whether prices include tax is as in its totals, whatever holds by now."""
-    market, sums = call.services.checkout.markets_at(call.now).by_id(purchase.market), purchase.totals
+    market, sums = request.services.checkout.markets_at(request.now).by_id(purchase.market), purchase.totals
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 
-def _for_caller(call: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None) -> Json:
+def _for_caller(request: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None) -> Json:
     """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
 
     An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
     is for the platform with its key. ``asked`` is what a create asked for: its key may be somebody else's too, so of
     what was changed since then it is told no more than it said itself.
     """
-    if _is_its_platform(call, purchase):
+    if _is_its_platform(request, purchase):
         return shown
     placed = purchase.state is not PurchaseState.OPEN
     if placed or (create_request is not None and create_request.buyer != purchase.buyer):
@@ -237,8 +247,8 @@ def _for_caller(call: ApiRequest, purchase: Purchase, shown: Json, create_reques
     return shown
 
 
-def _is_its_platform(call: ApiRequest, purchase: Purchase) -> bool:
-    platform = platform_by_key(call)
+def _is_its_platform(request: ApiRequest, purchase: Purchase) -> bool:
+    platform = platform_by_key(request)
     return platform is not None and platform.name == purchase.platform
 
 

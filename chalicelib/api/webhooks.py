@@ -8,15 +8,15 @@ from chalicelib.errors import NotFound, Unauthenticated
 from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
 
 
-def from_stripe(call: ApiRequest) -> ApiResponse:
+def from_stripe(request: ApiRequest) -> ApiResponse:
     """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
-    if call.services.settings.payments != "stripe":
+    if request.services.settings.payments != "stripe":
         raise NotFound("There is nothing at this address.", code="not_found")
-    secrets = call.services.provider_keys.at(call.now).webhook_secrets
-    if not is_signed_by_stripe(call.body, call.headers.get("stripe-signature", ""), secrets, call.now):
+    secrets = request.services.provider_keys.at(request.now).webhook_secrets
+    if not is_signed_by_stripe(request.body, request.headers.get("stripe-signature", ""), secrets, request.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
-    event = parse_stripe_event(call.json())
-    return ApiResponse(200, {"id": event.id, "status": call.services.checkout.store_event(event, call.now)})
+    event = parse_stripe_event(request.json())
+    return ApiResponse(200, {"id": event.id, "status": request.services.checkout.store_event(event, request.now)})
 
 
 ROUTES = (
