@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws
-from chalicelib.api import ROUTES, Front, Keyring, Secrets, Services, read_secrets, serve
+from chalicelib.api import ROUTES, Keyring, LivedropApi, Secrets, Services, read_secrets, register_routes
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports, open_ledger
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-app = Front(app_name="livedrop", configure_logs=False)
+app = LivedropApi(app_name="livedrop", configure_logs=False)
 app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context), "pure_lambda")
 
 
@@ -160,7 +160,7 @@ def services_with(secrets: Secrets) -> Services:
     )
 
 
-serve(app, ROUTES, services)
+register_routes(app, ROUTES, services)
 
 
 @app.lambda_function(name="on_cue")

@@ -20,7 +20,7 @@ _MAX_DEPTH = 64
 _JSON_TYPES = re.compile(r"\s*application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE | re.DOTALL)
 
 Json = dict[str, Any]
-Manner = Literal["ucp", "ours"]
+ErrorFormat = Literal["ucp", "problem"]
 """How a route tells errors: as UCP does (``code`` and ``content``), or as problem documents (RFC 9457)."""
 
 
@@ -68,14 +68,14 @@ class Route:
     method: str
     path: str
     view: Callable[[ApiRequest], ApiResponse]
-    manner: Manner
+    error_format: ErrorFormat
     summary: str
     statuses: tuple[int, ...]
-    request: type[BaseModel] | None = None
+    request_model: type[BaseModel] | None = None
     scope: str | None = None
-    key: bool = False
-    answer: type | None = None
-    query: type[BaseModel] | None = None
+    requires_idempotency_key: bool = False
+    response_model: type | None = None
+    query_model: type[BaseModel] | None = None
 
 
 def _reject_constant(text: str) -> NoReturn:

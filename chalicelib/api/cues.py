@@ -33,5 +33,13 @@ def _verify(request: ApiRequest) -> None:
 
 
 ROUTES = (
-    Route("POST", "/cues", receive, "ours", "Tell a cue", (200, 202, 400, 401, 409, 413, 415, 503), answer=answers.Cue),
+    Route(
+        "POST",
+        "/cues",
+        receive,
+        "problem",
+        "Tell a cue",
+        (200, 202, 400, 401, 409, 413, 415, 503),
+        response_model=answers.Cue,
+    ),
 )

@@ -44,7 +44,7 @@ _MEANINGS = {
 }
 
 
-def document(routes: Sequence[Route], base_url: str) -> Json:
+def build_openapi(routes: Sequence[Route], base_url: str) -> Json:
     """The whole API as OpenAPI 3.1."""
     schemas: Json = {
         "UcpError": _object(["code", "content"], code="string", content="string", field="string"),
@@ -95,8 +95,8 @@ def _operation(route: Route, schemas: Json) -> Json:
     }
     if route.scope:
         said["security"] = [{"bearer": [route.scope]}]
-    if route.request:
-        body = _named(route.request.__name__, route.request.model_json_schema(ref_template=_REF), schemas)
+    if route.request_model:
+        body = _named(route.request_model.__name__, route.request_model.model_json_schema(ref_template=_REF), schemas)
         said["requestBody"] = {"required": True, "content": _json(body)}
     elif route.path == "/cues":
         event = {"type": "object", "description": "A CloudEvents 1.0 JSON event"}
@@ -110,7 +110,7 @@ def _in_path(route: Route) -> list[Json]:
 
 
 def _in_query(route: Route) -> list[Json]:
-    known: Json = {} if route.query is None else route.query.model_json_schema()["properties"]
+    known: Json = {} if route.query_model is None else route.query_model.model_json_schema()["properties"]
     return [
         {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
         for name, schema in known.items()
@@ -118,10 +118,10 @@ def _in_query(route: Route) -> list[Json]:
 
 
 def _headers(route: Route) -> list[str]:
-    names = ["UCP-Agent"] if route.manner == "ucp" else []
-    if route.key:
+    names = ["UCP-Agent"] if route.error_format == "ucp" else []
+    if route.requires_idempotency_key:
         names.append("Idempotency-Key")
-    if route.manner == "ucp" and route.path == "/orders/{id}":
+    if route.error_format == "ucp" and route.path == "/orders/{id}":
         names.append("X-API-Key")
     if 304 in route.statuses:
         names.append("If-None-Match")
@@ -142,7 +142,7 @@ def _header(name: str) -> Json:
 def _response(route: Route, status: int, schemas: Json) -> Json:
     said: Json = {"description": _MEANINGS[status]}
     if status >= 400:
-        ucp = route.manner == "ucp"
+        ucp = route.error_format == "ucp"
         reference = {"$ref": f"#/components/schemas/{'UcpError' if ucp else 'Problem'}"}
         said["content"] = _json(reference, "application/json" if ucp else "application/problem+json")
     elif status != 304:
@@ -151,12 +151,14 @@ def _response(route: Route, status: int, schemas: Json) -> Json:
 
 
 def _answer(route: Route, schemas: Json) -> Json:
-    if route.manner == "ucp":
+    if route.error_format == "ucp":
         named = _UCP_ANSWERS[route.path.split("/")[1]]
         return {"anyOf": [{"$ref": f"{_UCP_SCHEMAS}/{name}"} for name in (named, "types/error_response.json")]}
-    if route.answer is None:
+    if route.response_model is None:
         return {"type": "object"}
-    return _named(route.answer.__name__, TypeAdapter(route.answer).json_schema(ref_template=_REF), schemas)
+    return _named(
+        route.response_model.__name__, TypeAdapter(route.response_model).json_schema(ref_template=_REF), schemas
+    )
 
 
 def _named(name: str, schema: Json, schemas: Json) -> Json:

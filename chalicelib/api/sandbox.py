@@ -63,6 +63,14 @@ def _asked(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
 
 _PATH = "/sandbox/challenges/{id}/{attempt}"
 ROUTES = (
-    Route("GET", _PATH, ask, "ours", "The sandbox's page for a buyer", (200, 404, 503)),
-    Route("POST", _PATH, answer, "ours", "Answer the sandbox", (200, 400, 404, 409, 413, 503), query=ChallengeOutcome),
+    Route("GET", _PATH, ask, "problem", "The sandbox's page for a buyer", (200, 404, 503)),
+    Route(
+        "POST",
+        _PATH,
+        answer,
+        "problem",
+        "Answer the sandbox",
+        (200, 400, 404, 409, 413, 503),
+        query_model=ChallengeOutcome,
+    ),
 )

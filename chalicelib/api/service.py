@@ -21,16 +21,16 @@ from chalicelib.api.calls import ApiRequest, ApiResponse, Route
 from chalicelib.stock import HoldRef, Layout
 
 
-def health(request: ApiRequest) -> ApiResponse:
+def get_health(request: ApiRequest) -> ApiResponse:
     """200 when both tables answer: one read each."""
     request.services.checkout.purchases.read("health")
     request.services.stock.get_hold_statuses([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
     return ApiResponse(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 
-def document(request: ApiRequest) -> ApiResponse:
+def get_openapi(request: ApiRequest) -> ApiResponse:
     """This document."""
-    return ApiResponse(200, openapi.document(ROUTES, request.base_url), {"Cache-Control": "public, max-age=60"})
+    return ApiResponse(200, openapi.build_openapi(ROUTES, request.base_url), {"Cache-Control": "public, max-age=60"})
 
 
 ROUTES: tuple[Route, ...] = (
@@ -45,6 +45,14 @@ ROUTES: tuple[Route, ...] = (
     *cues.ROUTES,
     *webhooks.ROUTES,
     *sandbox.ROUTES,
-    Route("GET", "/health", health, "ours", "Whether the service can work", (200, 503), answer=answers.Health),
-    Route("GET", "/openapi.json", document, "ours", "The OpenAPI document", (200,)),
+    Route(
+        "GET",
+        "/health",
+        get_health,
+        "problem",
+        "Whether the service can work",
+        (200, 503),
+        response_model=answers.Health,
+    ),
+    Route("GET", "/openapi.json", get_openapi, "problem", "The OpenAPI document", (200,)),
 )

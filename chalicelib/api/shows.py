@@ -71,6 +71,14 @@ def _time(instant: Instant | None) -> str | None:
 
 _WATCHED = (200, 304, 404, 503)
 ROUTES = (
-    Route("GET", "/shows/{id}", show, "ours", "A show with its drops", _WATCHED, answer=answers.ShownShow),
-    Route("GET", "/shows/{id}/live", live, "ours", "The live state of a show's drops", _WATCHED, answer=answers.Live),
+    Route("GET", "/shows/{id}", show, "problem", "A show with its drops", _WATCHED, response_model=answers.ShownShow),
+    Route(
+        "GET",
+        "/shows/{id}/live",
+        live,
+        "problem",
+        "The live state of a show's drops",
+        _WATCHED,
+        response_model=answers.Live,
+    ),
 )

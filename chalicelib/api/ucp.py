@@ -254,11 +254,22 @@ def _is_its_platform(request: ApiRequest, purchase: Purchase) -> bool:
 
 _CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)
 ROUTES = (
-    Route("GET", "/.well-known/ucp", profile, "ours", "Business profile", (200,)),
-    Route("POST", "/carts", create_cart, "ucp", "Create a cart: holds units", _CREATED, CartRequest, key=True),
+    Route("GET", "/.well-known/ucp", profile, "problem", "Business profile", (200,)),
+    Route(
+        "POST",
+        "/carts",
+        create_cart,
+        "ucp",
+        "Create a cart: holds units",
+        _CREATED,
+        CartRequest,
+        requires_idempotency_key=True,
+    ),
     Route("GET", "/carts/{id}", get_cart, "ucp", "Get a cart", _READ),
-    Route("PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartRequest, key=True),
-    Route("POST", "/carts/{id}/cancel", cancel_cart, "ucp", "Cancel a cart", _CHANGED, key=True),
+    Route(
+        "PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartRequest, requires_idempotency_key=True
+    ),
+    Route("POST", "/carts/{id}/cancel", cancel_cart, "ucp", "Cancel a cart", _CHANGED, requires_idempotency_key=True),
     Route(
         "POST",
         "/checkout-sessions",
@@ -267,7 +278,7 @@ ROUTES = (
         "Create a session",
         _CREATED,
         CheckoutSessionRequest,
-        key=True,
+        requires_idempotency_key=True,
     ),
     Route("GET", "/checkout-sessions/{id}", get_checkout, "ucp", "Get a session", _READ),
     Route(
@@ -278,7 +289,7 @@ ROUTES = (
         "Replace a session",
         _CHANGED,
         CheckoutSessionRequest,
-        key=True,
+        requires_idempotency_key=True,
     ),
     Route(
         "POST",
@@ -288,9 +299,17 @@ ROUTES = (
         "Place the order",
         _CHANGED,
         CompleteSessionRequest,
-        key=True,
+        requires_idempotency_key=True,
     ),
-    Route("POST", "/checkout-sessions/{id}/cancel", cancel_checkout, "ucp", "Cancel a session", _CHANGED, key=True),
+    Route(
+        "POST",
+        "/checkout-sessions/{id}/cancel",
+        cancel_checkout,
+        "ucp",
+        "Cancel a session",
+        _CHANGED,
+        requires_idempotency_key=True,
+    ),
     Route("GET", "/orders/{id}", get_order, "ucp", "Get an order, as its platform", (200, 400, 401, 503)),
     Route("POST", "/catalog/lookup", look_up, "ucp", "Look up drops", (200, 400, 413, 415, 503), CatalogLookupRequest),
 )

@@ -24,9 +24,9 @@ ROUTES = (
         "POST",
         "/webhooks/stripe",
         from_stripe,
-        "ours",
+        "problem",
         "Tell what happened to a payment",
         (200, 400, 401, 404, 413, 415, 503),
-        answer=answers.EventKept,
+        response_model=answers.EventKept,
     ),
 )

@@ -15,7 +15,7 @@ import pytest
 from chalice.config import Config
 from chalice.local import LocalGateway
 
-from chalicelib.api import ROUTES, Front, Keyring, Platform, Secrets, Services, serve
+from chalicelib.api import ROUTES, Keyring, LivedropApi, Platform, Secrets, Services, register_routes
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
@@ -56,7 +56,7 @@ def token(*scopes: str, seconds: int = 300, secret: str = SECRETS.jwt_secret) ->
 class Api:
     """A client of the API."""
 
-    def __init__(self, app: Front, services: Services, tables: Tables, captures: list[tuple[str, int]]) -> None:
+    def __init__(self, app: LivedropApi, services: Services, tables: Tables, captures: list[tuple[str, int]]) -> None:
         self.app, self.services, self.tables, self.captures = app, services, tables, captures
         self._gateway = LocalGateway(app, Config())
         self._keys = count(1)
@@ -146,6 +146,6 @@ def api(tables: Tables) -> Api:
     services = Services(
         settings, SECRETS, shows, stock, checkout, exports, lambda *told: captures.append(told), PROVIDER, markets
     )
-    app = Front(app_name="livedrop", configure_logs=False)
-    serve(app, ROUTES, lambda: services)
+    app = LivedropApi(app_name="livedrop", configure_logs=False)
+    register_routes(app, ROUTES, lambda: services)
     return Api(app, services, tables, captures)

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from chalicelib.api import ROUTES
-from chalicelib.api.openapi import document
+from chalicelib.api.openapi import build_openapi
 from chalicelib.checkout import DEFAULT_MARKETS, Purchase
 from chalicelib.instants import business_day, clock
 from tests.api.conftest import Answer, Api, express, paying
@@ -27,7 +27,7 @@ def closed(schema: Any) -> Any:
 
 
 def assert_as_told(answer: Answer, method: str, path: str) -> None:
-    whole = closed(document(ROUTES, "https://shop.example"))
+    whole = closed(build_openapi(ROUTES, "https://shop.example"))
     content = whole["paths"][path][method]["responses"][str(answer.status)]["content"]["application/json"]
     errors = Draft202012Validator(whole | content["schema"]).iter_errors(answer.body)
     assert [f"{path} {error.json_path}: {error.message}" for error in errors] == []
@@ -90,7 +90,7 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
     waiting = api.send("PUT", "/drops/waiting", drop)
     assert_as_told(waiting, "put", "/drops/{id}")
     assert_as_told(told(api, cue(subject="waiting")), "post", "/cues")
-    ours = {(route.method, route.path) for route in ROUTES if isinstance(route.answer, type)}
+    ours = {(route.method, route.path) for route in ROUTES if isinstance(route.response_model, type)}
     elsewhere = {("POST", "/cues"), ("POST", "/webhooks/stripe"), ("PUT", "/drops/{id}/risk")}
     assert ours == {(method, path) for method, path, _, _ in asked} | elsewhere
 
@@ -103,9 +103,9 @@ def test_a_field_that_the_document_does_not_tell_of_is_seen(api: Api) -> None:
 
 
 def test_every_answer_to_buyers_is_told_by_a_schema_of_the_protocol() -> None:
-    paths = document(ROUTES, "https://shop.example")["paths"]
+    paths = build_openapi(ROUTES, "https://shop.example")["paths"]
     for route in ROUTES:
-        if route.manner == "ucp":
+        if route.error_format == "ucp":
             told_of = paths[route.path][route.method.lower()]["responses"]["200"]["content"]["application/json"]
             ours, error = (one["$ref"] for one in told_of["schema"]["anyOf"])
             assert ours.startswith("https://ucp.dev/2026-04-08/schemas/shopping/"), route.path

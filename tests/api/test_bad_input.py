@@ -99,12 +99,12 @@ def test_a_change_needs_a_key_and_a_platform(api: Api) -> None:
     api.an_open_drop()
     before = api.snapshot()
     for route in CHANGES:
-        if route.key:
+        if route.requires_idempotency_key:
             for key in (None, "", "a b", "k" * 256):
                 answer = api.send(route.method, path_of(route.path), express(), idempotency_key=key)
                 assert (answer.status, answer.body["field"]) == (400, "Idempotency-Key"), route.path
     for route in ROUTES:
-        if route.manner == "ucp":
+        if route.error_format == "ucp":
             for agent in (None, "", "profile=x", 'profile="not an address"', 'other="https://a.example"'):
                 answer = api.send(route.method, path_of(route.path), express(), ucp_agent=agent)
                 assert (answer.status, answer.body["field"]) == (400, "UCP-Agent"), route.path

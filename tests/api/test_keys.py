@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from chalice.config import Config
 from chalice.local import LocalGateway
 
-from chalicelib.api import ROUTES, Front, Keyring, Secrets, Services, serve
+from chalicelib.api import ROUTES, Keyring, LivedropApi, Secrets, Services, register_routes
 from chalicelib.api.secrets import MAX_AGE, REFRESH_AFTER, RETRY_AFTER
 from chalicelib.errors import Unavailable
 from tests.api.conftest import SECRETS
@@ -108,8 +108,8 @@ def test_a_shop_without_its_keys_answers_that_it_is_unavailable(method: str) -> 
         Secrets.from_json("{}")
         raise AssertionError
 
-    app = Front(app_name="livedrop", configure_logs=False)
-    serve(app, ROUTES, no_services)
+    app = LivedropApi(app_name="livedrop", configure_logs=False)
+    register_routes(app, ROUTES, no_services)
     answer = LocalGateway(app, Config()).handle_request(method, "/shows/s1/live", {"host": "shop.example"}, None)
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "30")
     assert json.loads(answer["body"])["code"] == "unavailable"

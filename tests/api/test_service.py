@@ -125,8 +125,8 @@ def test_the_document_tells_of_every_route_and_of_nothing_else() -> None:
     import app
 
     served = {(path, method) for path, methods in app.app.routes.items() for method in methods}
-    from chalicelib.api.openapi import document
+    from chalicelib.api.openapi import build_openapi
 
-    told_of = document(ROUTES, "https://shop.example")["paths"]
+    told_of = build_openapi(ROUTES, "https://shop.example")["paths"]
     told = {(path, method.upper()) for path, methods in told_of.items() for method in methods}
     assert {(path, method) for path, method in served if method not in ("HEAD", "OPTIONS")} == told
