@@ -43,7 +43,7 @@ class Live(TypedDict):
     drops: list[LiveDrop]
 
 
-class ShownDrop(LiveDrop):
+class PublicDrop(LiveDrop):
     earlier_price: Money | None
     sku: str
     title: str
@@ -65,11 +65,11 @@ class Show(TypedDict):
     ended_at: Time | None
 
 
-class ShownShow(Show):
+class PublicShow(Show):
     """A show as its watchers see it."""
 
     server_time: Time
-    drops: list[ShownDrop]
+    drops: list[PublicDrop]
 
 
 class Drop(TypedDict):
@@ -96,7 +96,7 @@ class Drop(TypedDict):
     earlier_price: int | None
 
 
-class StockChanged(TypedDict):
+class StockChangeResponse(TypedDict):
     """Units that the request adds or takes away, what of them was moved, and the drop's stock with them."""
 
     drop_id: str
@@ -116,7 +116,7 @@ class Hold(TypedDict):
     order: str | None
 
 
-class OwnedHold(Hold):
+class HoldWithOwner(Hold):
     """``purchase`` is a reference, as in logs; null while no purchase is known to name it. An order has its id, too."""
 
     purchase: str | None
@@ -124,7 +124,7 @@ class OwnedHold(Hold):
     order_id: str | None
 
 
-class UnnamedHold(OwnedHold):
+class OrphanHold(HoldWithOwner):
     """Units that no purchase claims, or another one than it should be."""
 
     reason: Literal["unnamed", "no_order", "given_up", "sold_to_open", "surplus", "foreign"]
@@ -159,7 +159,7 @@ class AuditCounts(TypedDict):
     by_reason: dict[str, int]
 
 
-class AuditedSummary(TypedDict):
+class SummaryInAudit(TypedDict):
     """The live summary as it was written; in a sale it follows the buckets within a second."""
 
     size: int
@@ -170,7 +170,7 @@ class AuditedSummary(TypedDict):
     differs: bool
 
 
-class PlanUnderWay(TypedDict):
+class PendingPlan(TypedDict):
     number: int
     quantity: int
 
@@ -193,11 +193,11 @@ class Audit(TypedDict):
     counts: AuditCounts
     sold_by_order: dict[str, int]
     buckets: list[BucketSums]
-    holds: list[OwnedHold]
-    unnamed_holds: list[UnnamedHold]
+    holds: list[HoldWithOwner]
+    unnamed_holds: list[OrphanHold]
     missing_holds: list[MissingHold]
-    summary: AuditedSummary | None
-    plan: PlanUnderWay | None
+    summary: SummaryInAudit | None
+    plan: PendingPlan | None
 
 
 class Repair(Audit):
@@ -235,7 +235,7 @@ class OrderHoldResponse(TypedDict):
     released_by: str | None
 
 
-class EventKept(TypedDict):
+class WebhookAck(TypedDict):
     """``stored`` for the worker; ``repeated``; ``known``: the order says as much already; ``ignored``: not for us."""
 
     id: str
@@ -261,13 +261,13 @@ class Export(TypedDict):
     error: str | None
 
 
-class ListedExport(Export):
+class ExportWithManifest(Export):
     manifest: dict[str, Any] | None
 
 
 class ExportsOfDay(TypedDict):
     date: str
-    exports: list[ListedExport]
+    exports: list[ExportWithManifest]
 
 
 class Cue(TypedDict):

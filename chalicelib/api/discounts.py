@@ -14,9 +14,9 @@ from chalicelib.discounts import BudgetState, Discount, PutDiscountRequest
 from chalicelib.errors import NotFound
 from chalicelib.instants import rfc3339
 
-_AMOUNTS = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
-_TIMES = ("starts_at", "ends_at")
-_INNER = {"uses_bucket_count", "money_bucket_count"}
+_MONEY_FIELDS = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
+_TIME_FIELDS = ("starts_at", "ends_at")
+_INTERNAL_FIELDS = {"uses_bucket_count", "money_bucket_count"}
 
 
 class Budget(TypedDict):
@@ -29,7 +29,7 @@ class Budget(TypedDict):
     used: int
 
 
-class DiscountShown(TypedDict):
+class DiscountResponse(TypedDict):
     """A code or an automatic offer. ``currency`` is that of all its amounts; null where it has none."""
 
     code: str
@@ -51,7 +51,7 @@ class DiscountShown(TypedDict):
     combinable: bool
 
 
-class DiscountInUse(DiscountShown):
+class DiscountWithBudgets(DiscountResponse):
     """What is left of its budgets, by strong reads."""
 
     budgets: list[Budget]
@@ -63,7 +63,7 @@ def put_discount(request: ApiRequest) -> ApiResponse:
     show = None if body.show_id is None else request.services.shows.show(body.show_id)
     discounts = request.services.checkout.discounts
     discount, created = discounts.put(request.params["code"], body, show, actor, request.now)
-    return no_store_response(201 if created else 200, _shown(discount))
+    return no_store_response(201 if created else 200, _discount_response(discount))
 
 
 def get_discount(request: ApiRequest) -> ApiResponse:
@@ -73,18 +73,20 @@ def get_discount(request: ApiRequest) -> ApiResponse:
     if found is None:
         raise NotFound("There is no such discount.", field="code")
     discount, budgets = found
-    return no_store_response(200, _shown(discount) | {"budgets": [_budget(one) for one in budgets]})
+    return no_store_response(
+        200, _discount_response(discount) | {"budgets": [_budget_response(one) for one in budgets]}
+    )
 
 
-def _shown(discount: Discount) -> Json:
-    shown = discount.model_dump(include=set(Discount.model_fields) - _INNER, mode="json")
-    for name in _AMOUNTS:
+def _discount_response(discount: Discount) -> Json:
+    shown = discount.model_dump(include=set(Discount.model_fields) - _INTERNAL_FIELDS, mode="json")
+    for name in _MONEY_FIELDS:
         if shown[name] is not None:
             shown[name] = {"amount": shown[name], "currency": discount.currency}
-    return shown | {name: rfc3339(shown[name]) for name in _TIMES if shown[name] is not None}
+    return shown | {name: rfc3339(shown[name]) for name in _TIME_FIELDS if shown[name] is not None}
 
 
-def _budget(state: BudgetState) -> Json:
+def _budget_response(state: BudgetState) -> Json:
     figures = {"size": state.size, "available": state.available, "reserved": state.reserved, "used": state.used}
     return {"of": "money" if state.is_money else "uses"} | figures
 
@@ -99,7 +101,7 @@ ROUTES = (
         (200, 201, *GUARDED),
         PutDiscountRequest,
         OPERATOR,
-        response_model=DiscountShown,
+        response_model=DiscountResponse,
     ),
     Route(
         "GET",
@@ -110,6 +112,6 @@ ROUTES = (
         (200, 401, 403, 404, 503),
         None,
         OPERATOR,
-        response_model=DiscountInUse,
+        response_model=DiscountWithBudgets,
     ),
 )

@@ -16,7 +16,7 @@ from chalicelib.instants import rfc3339
 _MAX_REVISIONS_SHOWN: Final = 20
 
 
-class Put(TypedDict):
+class RevisionInfo(TypedDict):
     """Who put a revision of the markets; number 0 is the product's own table."""
 
     revision: int
@@ -24,37 +24,37 @@ class Put(TypedDict):
     put_at: Time | None
 
 
-class MarketsPut(Put):
+class MarketsResponse(RevisionInfo):
     """The table of markets that holds."""
 
     markets: list[Market]
     elsewhere: Market
 
 
-class MarketsHeld(MarketsPut):
+class MarketsWithHistory(MarketsResponse):
     """With its newest revisions."""
 
-    revisions: list[Put]
+    revisions: list[RevisionInfo]
 
 
-def markets(request: ApiRequest) -> ApiResponse:
+def get_markets(request: ApiRequest) -> ApiResponse:
     """The table that holds, who put it and when, and who put those before it."""
     newest = request.services.market_table.newest(_MAX_REVISIONS_SHOWN)
-    return no_store_response(200, _shown(newest[0]) | {"revisions": [_put(one) for one in newest]})
+    return no_store_response(200, _markets_response(newest[0]) | {"revisions": [_revision_info(one) for one in newest]})
 
 
 def put_markets(request: ApiRequest) -> ApiResponse:
     """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
     actor, table = require_scope(request, OPERATOR), validate_body(Markets, request.json())
     revision, created = request.services.market_table.put(table, actor, request.now)
-    return no_store_response(201 if created else 200, _shown(revision))
+    return no_store_response(201 if created else 200, _markets_response(revision))
 
 
-def _shown(revision: Revision) -> Json:
-    return _put(revision) | revision.table.model_dump(mode="json")
+def _markets_response(revision: Revision) -> Json:
+    return _revision_info(revision) | revision.table.model_dump(mode="json")
 
 
-def _put(revision: Revision) -> Json:
+def _revision_info(revision: Revision) -> Json:
     put_at = None if revision.put_at is None else rfc3339(revision.put_at)
     return {"revision": revision.number, "put_by": revision.put_by, "put_at": put_at}
 
@@ -63,13 +63,13 @@ ROUTES = (
     Route(
         "GET",
         "/markets",
-        markets,
+        get_markets,
         "problem",
         "The markets that hold",
         (200, 401, 403, 503),
         None,
         OPERATOR,
-        response_model=MarketsHeld,
+        response_model=MarketsWithHistory,
     ),
     Route(
         "PUT",
@@ -80,6 +80,6 @@ ROUTES = (
         (200, 201, *GUARDED),
         Markets,
         OPERATOR,
-        response_model=MarketsPut,
+        response_model=MarketsResponse,
     ),
 )

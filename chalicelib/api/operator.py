@@ -239,7 +239,7 @@ ROUTES = (
         ChangeStockRequest,
         OPERATOR,
         requires_idempotency_key=True,
-        response_model=answers.StockChanged,
+        response_model=answers.StockChangeResponse,
     ),
     Route(
         "POST",

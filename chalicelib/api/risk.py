@@ -23,7 +23,7 @@ class PutStepUpRequest(BaseModel):
     step_up_minutes: Annotated[int, Field(ge=0, le=1_440)]
 
 
-class Risk(TypedDict):
+class DropRiskResponse(TypedDict):
     """Declined payments of a drop; null: never yet."""
 
     drop_id: str
@@ -36,67 +36,67 @@ class Risk(TypedDict):
     step_up_by: str | None
 
 
-def risk(request: ApiRequest) -> ApiResponse:
+def get_drop_risk(request: ApiRequest) -> ApiResponse:
     """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
-    drop_id = _existing(request)
-    return _shown(drop_id, request.services.checkout.risk.drop_risk(drop_id), request.now)
+    drop_id = _existing_drop_id(request)
+    return _risk_response(drop_id, request.services.checkout.risk.drop_risk(drop_id), request.now)
 
 
-def put_risk(request: ApiRequest) -> ApiResponse:
+def put_step_up(request: ApiRequest) -> ApiResponse:
     """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
     actor, body = require_scope(request, OPERATOR), validate_body(PutStepUpRequest, request.json())
-    drop_id, drop_risks = _existing(request), request.services.checkout.risk
+    drop_id, drop_risks = _existing_drop_id(request), request.services.checkout.risk
     if not drop_risks.rules.step_up.declines:
         raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
     step_up_until = request.now + body.step_up_minutes * MINUTE
-    return _shown(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, request.now), request.now)
+    return _risk_response(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, request.now), request.now)
 
 
-def _existing(request: ApiRequest) -> str:
+def _existing_drop_id(request: ApiRequest) -> str:
     drop_id = drop_id_in_path(request)
     if request.services.shows.drop(drop_id) is None:
         raise NotFound("There is no such drop.", field="id")
     return drop_id
 
 
-def _shown(drop_id: str, risk: DropRisk, now: Instant) -> ApiResponse:
-    def when(instant: Instant) -> str | None:
+def _risk_response(drop_id: str, risk: DropRisk, now: Instant) -> ApiResponse:
+    def rfc3339_or_none(instant: Instant) -> str | None:
         return rfc3339(instant) if instant else None
 
-    told = {
+    body = {
         "drop_id": drop_id,
         "as_of": rfc3339(now),
-        "window_began": when(risk.window_began),
+        "window_began": rfc3339_or_none(risk.window_began),
         "declines": risk.declines,
         "step_up": risk.step_up_until > now,
-        "step_up_since": when(risk.step_up_since),
-        "step_up_until": when(risk.step_up_until),
+        "step_up_since": rfc3339_or_none(risk.step_up_since),
+        "step_up_until": rfc3339_or_none(risk.step_up_until),
         "step_up_by": risk.step_up_by,
     }
-    return no_store_response(200, told)
+    return no_store_response(200, body)
 
 
 ROUTES = (
     Route(
         "GET",
         "/drops/{id}/risk",
-        risk,
+        get_drop_risk,
         "problem",
         "Declined payments",
         (200, 401, 403, 404, 503),
         None,
         OPERATOR,
-        response_model=Risk,
+        response_model=DropRiskResponse,
     ),
     Route(
         "PUT",
         "/drops/{id}/risk",
-        put_risk,
+        put_step_up,
         "problem",
         "Begin or end a step-up",
         (200, 404, *GUARDED),
         PutStepUpRequest,
         OPERATOR,
-        response_model=Risk,
+        response_model=DropRiskResponse,
     ),
 )

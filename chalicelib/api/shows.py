@@ -71,7 +71,7 @@ def _time(instant: Instant | None) -> str | None:
 
 _WATCHED = (200, 304, 404, 503)
 ROUTES = (
-    Route("GET", "/shows/{id}", show, "problem", "A show with its drops", _WATCHED, response_model=answers.ShownShow),
+    Route("GET", "/shows/{id}", show, "problem", "A show with its drops", _WATCHED, response_model=answers.PublicShow),
     Route(
         "GET",
         "/shows/{id}/live",

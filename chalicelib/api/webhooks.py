@@ -27,6 +27,6 @@ ROUTES = (
         "problem",
         "Tell what happened to a payment",
         (200, 400, 401, 404, 413, 415, 503),
-        response_model=answers.EventKept,
+        response_model=answers.WebhookAck,
     ),
 )
