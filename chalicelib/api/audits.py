@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.api import answers
 from chalicelib.api.auth import require_scope
 from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
-from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, drop_id_in_path, no_store_response
+from chalicelib.api.operator import OPERATOR, OPERATOR_ERRORS, EmptyBody, drop_id_in_path, no_store_response
 from chalicelib.checkout import MAX_DETAIL, audit_report
 from chalicelib.instants import SECOND, Instant, clock
 from chalicelib.telemetry import logger
@@ -75,7 +75,7 @@ ROUTES = (
         repair_drop,
         "problem",
         "Audit stock and mend it",
-        (200, 404, *GUARDED),
+        (200, 404, *OPERATOR_ERRORS),
         EmptyBody,
         OPERATOR,
         response_model=answers.Repair,

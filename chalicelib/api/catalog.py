@@ -16,13 +16,13 @@ _AVAILABILITY = {
 }
 
 
-def lookup(offers: dict[str, Offer | None], now: Instant) -> Json:
+def lookup_response(offers: dict[str, Offer | None], now: Instant) -> Json:
     """The answer to a lookup (``catalog_lookup.json#/$defs/lookup_response``); what is unknown is named in messages."""
-    unknown = [identifier for identifier, offer in offers.items() if offer is None]
+    unknown_ids = [identifier for identifier, offer in offers.items() if offer is None]
     return {
         "ucp": envelope(LOOKUP),
         "products": [_product(offer, now) for offer in offers.values() if offer],
-        "messages": [{"type": "info", "code": "not_found", "content": identifier} for identifier in unknown],
+        "messages": [{"type": "info", "code": "not_found", "content": identifier} for identifier in unknown_ids],
         "server_time": rfc3339(now),
     }
 
@@ -45,9 +45,9 @@ def _product(offer: Offer, now: Instant) -> Json:
 
 def _variant(offer: Offer, price: Json, now: Instant) -> Json:
     """The drop's only variant. Its list price is the earlier price that price history knows, never a wished one."""
-    drop, judged = offer.drop, drop_state(offer.drop, offer.summary, now)
-    available = judged is DropState.OPEN and offer.summary.available > 0
-    status = "out_of_stock" if judged is DropState.OPEN and not available else _AVAILABILITY[judged]
+    drop, current_state = offer.drop, drop_state(offer.drop, offer.summary, now)
+    available = current_state is DropState.OPEN and offer.summary.available > 0
+    status = "out_of_stock" if current_state is DropState.OPEN and not available else _AVAILABILITY[current_state]
     shown: Json = {
         "id": drop.id,
         "sku": drop.sku,

@@ -8,9 +8,9 @@ from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.shows import CueApplied, CueRefused, parse_cue
 
 
-def receive(request: ApiRequest) -> ApiResponse:
+def receive_cue(request: ApiRequest) -> ApiResponse:
     """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
-    _verify(request)
+    _verify_signature(request)
     cue = parse_cue(request.json())
     outcome = request.services.shows.apply_cue(cue, request.now)
     if isinstance(outcome, CueRefused):
@@ -19,7 +19,7 @@ def receive(request: ApiRequest) -> ApiResponse:
     return ApiResponse(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
 
 
-def _verify(request: ApiRequest) -> None:
+def _verify_signature(request: ApiRequest) -> None:
     """``Unauthenticated`` unless one of the secrets signed this body less than five minutes ago."""
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -36,7 +36,7 @@ ROUTES = (
     Route(
         "POST",
         "/cues",
-        receive,
+        receive_cue,
         "problem",
         "Tell a cue",
         (200, 202, 400, 401, 409, 413, 415, 503),

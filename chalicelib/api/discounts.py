@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from chalicelib.api import answers
 from chalicelib.api.auth import require_scope
 from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route
-from chalicelib.api.operator import GUARDED, OPERATOR, no_store_response
+from chalicelib.api.operator import OPERATOR, OPERATOR_ERRORS, no_store_response
 from chalicelib.discounts import BudgetState, Discount, PutDiscountRequest
 from chalicelib.errors import NotFound
 from chalicelib.instants import rfc3339
@@ -98,7 +98,7 @@ ROUTES = (
         put_discount,
         "problem",
         "Make or change a discount",
-        (200, 201, *GUARDED),
+        (200, 201, *OPERATOR_ERRORS),
         PutDiscountRequest,
         OPERATOR,
         response_model=DiscountResponse,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.api import answers
 from chalicelib.api.auth import require_scope
 from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
-from chalicelib.api.operator import GUARDED, OPERATOR, EmptyBody, no_store_response, purchase_id_of_order
+from chalicelib.api.operator import OPERATOR, OPERATOR_ERRORS, EmptyBody, no_store_response, purchase_id_of_order
 from chalicelib.api.ucp_views import order_id
 from chalicelib.checkout import Purchase
 
@@ -46,7 +46,7 @@ def _order_hold_response(purchase: Purchase) -> ApiResponse:
     return no_store_response(200, body)
 
 
-_STATUSES = (200, 404, *GUARDED)
+_STATUSES = (200, 404, *OPERATOR_ERRORS)
 ROUTES = (
     Route(
         "POST",

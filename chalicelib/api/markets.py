@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from chalicelib.api.answers import Time
 from chalicelib.api.auth import require_scope
 from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route, validate_body
-from chalicelib.api.operator import GUARDED, OPERATOR, no_store_response
+from chalicelib.api.operator import OPERATOR, OPERATOR_ERRORS, no_store_response
 from chalicelib.checkout import Market, Markets, Revision
 from chalicelib.instants import rfc3339
 
@@ -77,7 +77,7 @@ ROUTES = (
         put_markets,
         "problem",
         "Change tax and shipping by market",
-        (200, 201, *GUARDED),
+        (200, 201, *OPERATOR_ERRORS),
         Markets,
         OPERATOR,
         response_model=MarketsResponse,

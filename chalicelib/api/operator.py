@@ -17,7 +17,7 @@ from chalicelib.instants import rfc3339
 from chalicelib.shows import Drop, Id, PutDropRequest, PutShowRequest, Show, is_id
 
 OPERATOR, FINANCE = "operator", "finance"
-GUARDED = (400, 401, 403, 409, 413, 415, 503)
+OPERATOR_ERRORS = (400, 401, 403, 409, 413, 415, 503)
 
 
 class StrictModel(BaseModel):
@@ -75,14 +75,14 @@ def put_show(request: ApiRequest) -> ApiResponse:
     """Make or change a show."""
     actor, body = require_scope(request, OPERATOR), PutShowRequest.from_body(request.json())
     show, created = request.services.shows.put_show(request.params["id"], body, actor, request.now)
-    return no_store_response(201 if created else 200, _show(show))
+    return no_store_response(201 if created else 200, _show_response(show))
 
 
 def put_drop(request: ApiRequest) -> ApiResponse:
     """Make or change a drop."""
     actor, body = require_scope(request, OPERATOR), PutDropRequest.from_body(request.json())
     drop, created = request.services.shows.put_drop(request.params["id"], body, actor, request.now)
-    return no_store_response(201 if created else 200, _drop(drop))
+    return no_store_response(201 if created else 200, _drop_response(drop))
 
 
 def change_stock(request: ApiRequest) -> ApiResponse:
@@ -94,7 +94,7 @@ def change_stock(request: ApiRequest) -> ApiResponse:
     return no_store_response(201, answer)
 
 
-def refund(request: ApiRequest) -> ApiResponse:
+def refund_order(request: ApiRequest) -> ApiResponse:
     """Give back units of an order's lines, its shipping, or an amount."""
     actor, key, refund_body = (
         require_scope(request, OPERATOR),
@@ -107,7 +107,9 @@ def refund(request: ApiRequest) -> ApiResponse:
     refund_request = RefundRequest(
         key, body_fingerprint, lines, bool(refund_body.restock), actor, refund_body.amount, refund_body.shipping
     )
-    return no_store_response(201, _refund(*request.services.checkout.refund(purchase_id, refund_request, request.now)))
+    return no_store_response(
+        201, _refund_response(*request.services.checkout.refund(purchase_id, refund_request, request.now))
+    )
 
 
 def cancel_order(request: ApiRequest) -> ApiResponse:
@@ -118,7 +120,7 @@ def cancel_order(request: ApiRequest) -> ApiResponse:
     refunded = request.services.checkout.cancel_order(
         purchase_id, key, fingerprint("cancel order", purchase_id), actor, request.now
     )
-    return no_store_response(201, _refund(*refunded))
+    return no_store_response(201, _refund_response(*refunded))
 
 
 def request_export(request: ApiRequest) -> ApiResponse:
@@ -129,16 +131,16 @@ def request_export(request: ApiRequest) -> ApiResponse:
     if body.show_id is not None and request.services.shows.show(body.show_id) is None:
         raise NotFound(f"There is no show {body.show_id}.", field="$.show_id", code="unknown_show")
     run = exports.request_export(day, body.show_id, key, actor, request.now, close=body.close)
-    response = no_store_response(202, _run(run))
+    response = no_store_response(202, _export_response(run))
     response.headers["Location"] = f"{request.base_url}/exports/{run.date}"
     return response
 
 
-def exports_of_day(request: ApiRequest) -> ApiResponse:
+def list_exports(request: ApiRequest) -> ApiResponse:
     """The exports of a day, latest first, each with its manifest once it is done."""
     exports = request.services.exports
     runs = exports.runs_of_day(parse_day(request.params["date"]))
-    shown = [_run(run) | {"manifest": exports.manifest_of(run)} for run in runs]
+    shown = [_export_response(run) | {"manifest": exports.manifest_of(run)} for run in runs]
     return no_store_response(200, {"date": request.params["date"], "exports": shown})
 
 
@@ -159,12 +161,12 @@ def purchase_id_of_order(request: ApiRequest) -> str:
     return purchase_id
 
 
-def _times(record: Json, *names: str) -> Json:
+def with_rfc3339(record: Json, *names: str) -> Json:
     return record | {name: rfc3339(record[name]) for name in names if record.get(name) is not None}
 
 
-def _show(show: Show) -> Json:
-    return _times(
+def _show_response(show: Show) -> Json:
+    return with_rfc3339(
         {"show_id": show.id} | show.model_dump(include=set(Show.model_fields) - {"id"}),
         "starts_at",
         "started_at",
@@ -172,14 +174,14 @@ def _show(show: Show) -> Json:
     )
 
 
-def _drop(drop: Drop) -> Json:
+def _drop_response(drop: Drop) -> Json:
     inner = {"id", "bucket_count", "unit_price", "currency"}
     shown = drop.model_dump(include=set(Drop.model_fields) - inner)
     price = {"amount": drop.unit_price, "currency": drop.currency}
-    return _times({"drop_id": drop.id, "unit_price": price} | shown, "opens_at", "closes_at")
+    return with_rfc3339({"drop_id": drop.id, "unit_price": price} | shown, "opens_at", "closes_at")
 
 
-def _refund(purchase: Purchase, done: Refund) -> Json:
+def _refund_response(purchase: Purchase, order_refund: Refund) -> Json:
     lines: list[dict[str, Any]] = [
         {
             "line_item_id": part.line_id,
@@ -188,22 +190,22 @@ def _refund(purchase: Purchase, done: Refund) -> Json:
             "discount": part.discount,
             "tax": part.tax,
         }
-        for part in done.lines
+        for part in order_refund.lines
     ]
     return {
         "order_id": order_id(purchase.id),
-        "refund_id": done.id,
-        "status": "completed" if done.completed_at is not None else "pending",
-        "amount": {"amount": done.amount, "currency": purchase.currency},
-        "shipping": done.shipping,
-        "restock": done.restock,
+        "refund_id": order_refund.id,
+        "status": "completed" if order_refund.completed_at is not None else "pending",
+        "amount": {"amount": order_refund.amount, "currency": purchase.currency},
+        "shipping": order_refund.shipping,
+        "restock": order_refund.restock,
         "lines": lines,
     }
 
 
-def _run(run: ExportRun) -> Json:
+def _export_response(run: ExportRun) -> Json:
     shown = run.model_dump(mode="json")
-    return _times({"export_id": shown.pop("id")} | shown, "requested_at", "started_at", "finished_at")
+    return with_rfc3339({"export_id": shown.pop("id")} | shown, "requested_at", "started_at", "finished_at")
 
 
 ROUTES = (
@@ -213,7 +215,7 @@ ROUTES = (
         put_show,
         "problem",
         "Make or change a show",
-        (200, 201, *GUARDED),
+        (200, 201, *OPERATOR_ERRORS),
         PutShowRequest,
         OPERATOR,
         response_model=answers.Show,
@@ -224,7 +226,7 @@ ROUTES = (
         put_drop,
         "problem",
         "Make or change a drop",
-        (200, 201, *GUARDED),
+        (200, 201, *OPERATOR_ERRORS),
         PutDropRequest,
         OPERATOR,
         response_model=answers.Drop,
@@ -235,7 +237,7 @@ ROUTES = (
         change_stock,
         "problem",
         "Add units",
-        (201, 404, *GUARDED),
+        (201, 404, *OPERATOR_ERRORS),
         ChangeStockRequest,
         OPERATOR,
         requires_idempotency_key=True,
@@ -244,10 +246,10 @@ ROUTES = (
     Route(
         "POST",
         "/orders/{id}/refunds",
-        refund,
+        refund_order,
         "problem",
         "Refund lines",
-        (201, 404, *GUARDED),
+        (201, 404, *OPERATOR_ERRORS),
         CreateRefundRequest,
         OPERATOR,
         requires_idempotency_key=True,
@@ -259,7 +261,7 @@ ROUTES = (
         cancel_order,
         "problem",
         "Cancel an order",
-        (201, 404, *GUARDED),
+        (201, 404, *OPERATOR_ERRORS),
         EmptyBody,
         OPERATOR,
         requires_idempotency_key=True,
@@ -271,7 +273,7 @@ ROUTES = (
         request_export,
         "problem",
         "Ask for an export",
-        (202, 404, *GUARDED),
+        (202, 404, *OPERATOR_ERRORS),
         CreateExportRequest,
         FINANCE,
         requires_idempotency_key=True,
@@ -280,7 +282,7 @@ ROUTES = (
     Route(
         "GET",
         "/exports/{date}",
-        exports_of_day,
+        list_exports,
         "problem",
         "Exports of a day",
         (200, 400, 401, 403, 503),

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from chalicelib.api.answers import Time
 from chalicelib.api.auth import require_scope
 from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
-from chalicelib.api.operator import GUARDED, OPERATOR, drop_id_in_path, no_store_response
+from chalicelib.api.operator import OPERATOR, OPERATOR_ERRORS, drop_id_in_path, no_store_response
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
@@ -94,7 +94,7 @@ ROUTES = (
         put_step_up,
         "problem",
         "Begin or end a step-up",
-        (200, 404, *GUARDED),
+        (200, 404, *OPERATOR_ERRORS),
         PutStepUpRequest,
         OPERATOR,
         response_model=DropRiskResponse,

@@ -24,9 +24,9 @@ class ChallengeOutcome(BaseModel):
     outcome: Annotated[Literal["authenticated", "refused"], Field(description="What the buyer says")]
 
 
-def ask(request: ApiRequest) -> ApiResponse:
+def challenge_page(request: ApiRequest) -> ApiResponse:
     """The page: two buttons, or that nothing is asked any more."""
-    gateway, purchase_id, attempt = _asked(request)
+    gateway, purchase_id, attempt = _challenge_in_path(request)
     if not isinstance(gateway.find(purchase_id, attempt, now=request.now), ActionRequired):
         return _page(200, "Nothing to confirm", "This payment does not wait for you any more.")
     buttons = _BUTTON.format(outcome="authenticated", words="It is me") + _BUTTON.format(
@@ -35,9 +35,9 @@ def ask(request: ApiRequest) -> ApiResponse:
     return _page(200, "Confirm your payment", "The sandbox plays your bank. Is it you who pays?", buttons)
 
 
-def answer(request: ApiRequest) -> ApiResponse:
+def submit_challenge(request: ApiRequest) -> ApiResponse:
     """What the buyer says. The shop hears of it as by any provider's webhook."""
-    gateway, purchase_id, attempt = _asked(request)
+    gateway, purchase_id, attempt = _challenge_in_path(request)
     authenticated = validate_body(ChallengeOutcome, dict(request.query)).outcome == "authenticated"
     if not gateway.answer_challenge(purchase_id, attempt, proved=authenticated):
         raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
@@ -53,7 +53,7 @@ def _page(status: int, title: str, text: str, rest: str = "") -> ApiResponse:
     return ApiResponse(status, _PAGE.format(title=title, text=text, rest=rest), dict(_HTML))
 
 
-def _asked(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
+def _challenge_in_path(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
     gateway, purchase_id, attempt = request.services.checkout.gateway, request.params["id"], request.params["attempt"]
     known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:
@@ -63,11 +63,11 @@ def _asked(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
 
 _PATH = "/sandbox/challenges/{id}/{attempt}"
 ROUTES = (
-    Route("GET", _PATH, ask, "problem", "The sandbox's page for a buyer", (200, 404, 503)),
+    Route("GET", _PATH, challenge_page, "problem", "The sandbox's page for a buyer", (200, 404, 503)),
     Route(
         "POST",
         _PATH,
-        answer,
+        submit_challenge,
         "problem",
         "Answer the sandbox",
         (200, 400, 404, 409, 413, 503),

@@ -10,42 +10,42 @@ from chalicelib.errors import NotFound
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import LiveDrop, LiveShow, is_id
 
-_TAG = re.compile(r'(?:W/)?("[^"]*")')
+_ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
-def show(request: ApiRequest) -> ApiResponse:
+def get_show(request: ApiRequest) -> ApiResponse:
     """The show with its drops, all that may be shown of them."""
-    return _answer(request, whole=True)
+    return _respond(request, full=True)
 
 
-def live(request: ApiRequest) -> ApiResponse:
+def get_live_view(request: ApiRequest) -> ApiResponse:
     """The state of each drop, at most one second old."""
-    return _answer(request, whole=False)
+    return _respond(request, full=False)
 
 
-def _answer(request: ApiRequest, *, whole: bool) -> ApiResponse:
+def _respond(request: ApiRequest, *, full: bool) -> ApiResponse:
     show_id = request.params["id"]
-    picture = request.services.shows.live(show_id, request.now) if is_id(show_id) else None
-    if picture is None:
+    live_show = request.services.shows.live(show_id, request.now) if is_id(show_id) else None
+    if live_show is None:
         raise NotFound("There is no such show.", field="id")
-    tag = f'"{picture.digest}"'
+    tag = f'"{live_show.digest}"'
     headers = {"Cache-Control": "public, max-age=1", "ETag": tag}
     known = request.headers.get("if-none-match", "")
-    if known.strip() == "*" or tag in _TAG.findall(known):  # RFC 9110, section 13.1.2: weak comparison
+    if known.strip() == "*" or tag in _ETAG.findall(known):  # RFC 9110, section 13.1.2: weak comparison
         return ApiResponse(304, None, headers)
-    body = {"show_id": picture.show.id, "server_time": rfc3339(request.now)}
-    drops = [_drop(drop, whole=whole) for drop in picture.drops]
-    return ApiResponse(200, body | (_about(picture) if whole else {}) | {"drops": drops}, headers)
+    body = {"show_id": live_show.show.id, "server_time": rfc3339(request.now)}
+    drops = [_drop_response(drop, full=full) for drop in live_show.drops]
+    return ApiResponse(200, body | (_show_fields(live_show) if full else {}) | {"drops": drops}, headers)
 
 
-def _about(picture: LiveShow) -> Json:
-    shown = picture.show.model_dump(exclude={"id", "starts_at", "started_at", "ended_at"}, mode="json")
+def _show_fields(live_show: LiveShow) -> Json:
+    shown = live_show.show.model_dump(exclude={"id", "starts_at", "started_at", "ended_at"}, mode="json")
     for name in ("starts_at", "started_at", "ended_at"):
-        shown[name] = _time(getattr(picture.show, name))
+        shown[name] = _time(getattr(live_show.show, name))
     return shown
 
 
-def _drop(drop: LiveDrop, *, whole: bool) -> Json:
+def _drop_response(drop: LiveDrop, *, full: bool) -> Json:
     shown: Json = {
         "drop_id": drop.drop_id,
         "state": drop.state.value,
@@ -58,7 +58,7 @@ def _drop(drop: LiveDrop, *, whole: bool) -> Json:
         "size": drop.size,
         "next_lapse_at": _time(drop.next_lapse_at),
     }
-    if whole:
+    if full:
         earlier = drop.earlier_price
         shown["earlier_price"] = None if earlier is None else {"amount": earlier, "currency": drop.currency}
         shown |= {"sku": drop.sku, "title": drop.title, "image_url": drop.image_url}
@@ -69,16 +69,18 @@ def _time(instant: Instant | None) -> str | None:
     return None if instant is None else rfc3339(instant)
 
 
-_WATCHED = (200, 304, 404, 503)
+_STATUSES = (200, 304, 404, 503)
 ROUTES = (
-    Route("GET", "/shows/{id}", show, "problem", "A show with its drops", _WATCHED, response_model=answers.PublicShow),
+    Route(
+        "GET", "/shows/{id}", get_show, "problem", "A show with its drops", _STATUSES, response_model=answers.PublicShow
+    ),
     Route(
         "GET",
         "/shows/{id}/live",
-        live,
+        get_live_view,
         "problem",
         "The live state of a show's drops",
-        _WATCHED,
+        _STATUSES,
         response_model=answers.Live,
     ),
 )

@@ -28,7 +28,7 @@ _SPEC = f"https://ucp.dev/{ucp_views.VERSION}"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def profile(request: ApiRequest) -> ApiResponse:
+def get_profile(request: ApiRequest) -> ApiResponse:
     """The business profile: services, capabilities and payment handlers."""
     version = ucp_views.VERSION
 
@@ -161,12 +161,12 @@ def get_order(request: ApiRequest) -> ApiResponse:
     return ApiResponse(200, ucp_views.order(answer.purchase, request.now, market, request.base_url), dict(_NO_STORE))
 
 
-def look_up(request: ApiRequest) -> ApiResponse:
+def lookup_catalog(request: ApiRequest) -> ApiResponse:
     """Drops as products, with price and availability."""
     profile_of(request)
     lookup_request, shows = validate_body(CatalogLookupRequest, request.json()), request.services.shows
     offers = {one: shows.offer(one, request.now) if is_id(one) else None for one in lookup_request.drop_ids()}
-    return ApiResponse(200, catalog.lookup(offers, request.now), dict(_NO_STORE))
+    return ApiResponse(200, catalog.lookup_response(offers, request.now), dict(_NO_STORE))
 
 
 def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
@@ -254,7 +254,7 @@ def _is_its_platform(request: ApiRequest, purchase: Purchase) -> bool:
 
 _CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)
 ROUTES = (
-    Route("GET", "/.well-known/ucp", profile, "problem", "Business profile", (200,)),
+    Route("GET", "/.well-known/ucp", get_profile, "problem", "Business profile", (200,)),
     Route(
         "POST",
         "/carts",
@@ -311,5 +311,13 @@ ROUTES = (
         requires_idempotency_key=True,
     ),
     Route("GET", "/orders/{id}", get_order, "ucp", "Get an order, as its platform", (200, 400, 401, 503)),
-    Route("POST", "/catalog/lookup", look_up, "ucp", "Look up drops", (200, 400, 413, 415, 503), CatalogLookupRequest),
+    Route(
+        "POST",
+        "/catalog/lookup",
+        lookup_catalog,
+        "ucp",
+        "Look up drops",
+        (200, 400, 413, 415, 503),
+        CatalogLookupRequest,
+    ),
 )

@@ -8,7 +8,7 @@ from chalicelib.errors import NotFound, Unauthenticated
 from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
 
 
-def from_stripe(request: ApiRequest) -> ApiResponse:
+def receive_stripe_event(request: ApiRequest) -> ApiResponse:
     """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
     if request.services.settings.payments != "stripe":
         raise NotFound("There is nothing at this address.", code="not_found")
@@ -23,7 +23,7 @@ ROUTES = (
     Route(
         "POST",
         "/webhooks/stripe",
-        from_stripe,
+        receive_stripe_event,
         "problem",
         "Tell what happened to a payment",
         (200, 400, 401, 404, 413, 415, 503),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api.operator import _drop, _show
+from chalicelib.api.operator import _drop_response, _show_response
 from chalicelib.shows.putting import new_show
 from tests.shows.builders import NOW, a_drop_record, a_show_request
 
@@ -17,5 +17,5 @@ DROP = {
 
 
 def test_no_bookkeeping_leaves_the_house() -> None:
-    assert set(_show(new_show("s1", a_show_request(), "ann", NOW))) == SHOW
-    assert set(_drop(a_drop_record())) == DROP
+    assert set(_show_response(new_show("s1", a_show_request(), "ann", NOW))) == SHOW
+    assert set(_drop_response(a_drop_record())) == DROP
