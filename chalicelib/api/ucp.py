@@ -23,7 +23,7 @@ from chalicelib.checkout import (
 )
 from chalicelib.shows import is_id
 
-_UNKNOWN = NoPurchase((Message("not_found", "Nothing is known under that id."),))
+_NOT_FOUND = NoPurchase((Message("not_found", "Nothing is known under that id."),))
 _SPEC = f"https://ucp.dev/{ucp_views.VERSION}"
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -59,7 +59,7 @@ def get_profile(request: ApiRequest) -> ApiResponse:
         "version": version,
         "services": {"dev.ucp.shopping": [service]},
         "capabilities": capabilities,
-        "payment_handlers": ucp_views.handlers(request.services.settings.payments),
+        "payment_handlers": ucp_views.payment_handlers(request.services.settings.payments),
     }
     return ApiResponse(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
 
@@ -68,17 +68,17 @@ def create_cart(request: ApiRequest) -> ApiResponse:
     """Hold units for each line."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     purchase_request = validate_body(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
-    return _cart(request, request.services.checkout.create(purchase_request, request.now), purchase_request)
+    return _cart_response(request, request.services.checkout.create(purchase_request, request.now), purchase_request)
 
 
 def get_cart(request: ApiRequest) -> ApiResponse:
     """A cart as it stands."""
     profile_of(request)
     purchase_id = _purchase_id_in_path(request, "cart_")
-    answer = request.services.checkout.find(purchase_id, request.now) if purchase_id else _UNKNOWN
-    if isinstance(answer, CheckoutResult) and answer.purchase.state is PurchaseState.CANCELLED:
-        answer = _UNKNOWN
-    return _cart(request, answer)
+    result = request.services.checkout.find(purchase_id, request.now) if purchase_id else _NOT_FOUND
+    if isinstance(result, CheckoutResult) and result.purchase.state is PurchaseState.CANCELLED:
+        result = _NOT_FOUND
+    return _cart_response(request, result)
 
 
 def update_cart(request: ApiRequest) -> ApiResponse:
@@ -87,12 +87,12 @@ def update_cart(request: ApiRequest) -> ApiResponse:
     purchase_request = validate_body(CartRequest, body).to_request(
         caller, key, fingerprint("update cart", request.params["id"], body)
     )
-    return _cart(request, _updated(request, "cart_", purchase_request))
+    return _cart_response(request, _update(request, "cart_", purchase_request))
 
 
 def cancel_cart(request: ApiRequest) -> ApiResponse:
     """Give the cart's units back; answers its last state."""
-    return _cart(request, _cancelled(request, "cart_"))
+    return _cart_response(request, _cancel(request, "cart_"))
 
 
 def create_checkout(request: ApiRequest) -> ApiResponse:
@@ -103,10 +103,10 @@ def create_checkout(request: ApiRequest) -> ApiResponse:
         _parse_purchase_id(session_request.cart_id, "cart_") if session_request.cart_id is not None else None
     )
     if session_request.cart_id is not None and cart_purchase_id is None:
-        return _checkout(request, _UNKNOWN)
+        return _checkout_response(request, _NOT_FOUND)
     purchase_request = session_request.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
     # Who names a cart knows its id, and may read it anyway.
-    return _checkout(
+    return _checkout_response(
         request,
         request.services.checkout.create(purchase_request, request.now),
         None if cart_purchase_id else purchase_request,
@@ -117,7 +117,9 @@ def get_checkout(request: ApiRequest) -> ApiResponse:
     """A checkout session as it stands."""
     profile_of(request)
     purchase_id = _purchase_id_in_path(request, "chk_")
-    return _checkout(request, request.services.checkout.find(purchase_id, request.now) if purchase_id else _UNKNOWN)
+    return _checkout_response(
+        request, request.services.checkout.find(purchase_id, request.now) if purchase_id else _NOT_FOUND
+    )
 
 
 def update_checkout(request: ApiRequest) -> ApiResponse:
@@ -127,7 +129,7 @@ def update_checkout(request: ApiRequest) -> ApiResponse:
     purchase_request = session_request.to_request(
         caller, key, fingerprint("update checkout", request.params["id"], body)
     )
-    return _checkout(request, _updated(request, "chk_", purchase_request))
+    return _checkout_response(request, _update(request, "chk_", purchase_request))
 
 
 def complete_checkout(request: ApiRequest) -> ApiResponse:
@@ -136,15 +138,15 @@ def complete_checkout(request: ApiRequest) -> ApiResponse:
     body_fingerprint, provider = fingerprint("complete", request.params["id"], body), request.services.settings.payments
     complete_request = validate_body(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
     purchase_id = _purchase_id_in_path(request, "chk_")
-    return _checkout(
+    return _checkout_response(
         request,
-        request.services.checkout.complete(purchase_id, complete_request, request.now) if purchase_id else _UNKNOWN,
+        request.services.checkout.complete(purchase_id, complete_request, request.now) if purchase_id else _NOT_FOUND,
     )
 
 
 def cancel_checkout(request: ApiRequest) -> ApiResponse:
     """Give the session's units back."""
-    return _checkout(request, _cancelled(request, "chk_"))
+    return _checkout_response(request, _cancel(request, "chk_"))
 
 
 def get_order(request: ApiRequest) -> ApiResponse:
@@ -152,13 +154,13 @@ def get_order(request: ApiRequest) -> ApiResponse:
     profile_of(request)
     platform = authenticated_platform(request)
     purchase_id = _purchase_id_in_path(request, "ord_")
-    answer = request.services.checkout.find(purchase_id, request.now) if purchase_id and platform else _UNKNOWN
-    if isinstance(answer, NoPurchase) or platform is None or answer.purchase.platform != platform.name:
-        return ApiResponse(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
-    if answer.purchase.state is not PurchaseState.PAID:
-        return ApiResponse(200, ucp_views.nothing(_UNKNOWN, ucp_views.ORDER), dict(_NO_STORE))
-    market = _market_of(request, answer.purchase)
-    return ApiResponse(200, ucp_views.order(answer.purchase, request.now, market, request.base_url), dict(_NO_STORE))
+    result = request.services.checkout.find(purchase_id, request.now) if purchase_id and platform else _NOT_FOUND
+    if isinstance(result, NoPurchase) or platform is None or result.purchase.platform != platform.name:
+        return ApiResponse(200, ucp_views.error_envelope(_NOT_FOUND, ucp_views.ORDER), dict(_NO_STORE))
+    if result.purchase.state is not PurchaseState.PAID:
+        return ApiResponse(200, ucp_views.error_envelope(_NOT_FOUND, ucp_views.ORDER), dict(_NO_STORE))
+    market = _market_of(request, result.purchase)
+    return ApiResponse(200, ucp_views.order(result.purchase, request.now, market, request.base_url), dict(_NO_STORE))
 
 
 def lookup_catalog(request: ApiRequest) -> ApiResponse:
@@ -178,12 +180,12 @@ def _purchase_id_in_path(request: ApiRequest, prefix: str) -> str | None:
     return _parse_purchase_id(request.params["id"], prefix)
 
 
-def _updated(request: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
+def _update(request: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
     purchase_id = _purchase_id_in_path(request, prefix)
-    return request.services.checkout.update(purchase_id, purchase_request, request.now) if purchase_id else _UNKNOWN
+    return request.services.checkout.update(purchase_id, purchase_request, request.now) if purchase_id else _NOT_FOUND
 
 
-def _cancelled(request: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
+def _cancel(request: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
     caller, key, body = caller_of(request), idempotency_key(request), request.optional_json()
     purchase_id, body_fingerprint = (
         _purchase_id_in_path(request, prefix),
@@ -192,35 +194,39 @@ def _cancelled(request: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
     return (
         request.services.checkout.cancel(purchase_id, caller, key, body_fingerprint, request.now)
         if purchase_id
-        else _UNKNOWN
+        else _NOT_FOUND
     )
 
 
-def _cart(
-    request: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+def _cart_response(
+    request: ApiRequest, result: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
 ) -> ApiResponse:
-    if isinstance(answer, NoPurchase):
-        return ApiResponse(200, ucp_views.nothing(answer, ucp_views.CART), dict(_NO_STORE))
-    market = _market_of(request, answer.purchase)
-    shown = ucp_views.cart(answer.purchase, answer.messages, request.now, market)
+    if isinstance(result, NoPurchase):
+        return ApiResponse(200, ucp_views.error_envelope(result, ucp_views.CART), dict(_NO_STORE))
+    market = _market_of(request, result.purchase)
+    shown = ucp_views.cart(result.purchase, result.messages, request.now, market)
     return ApiResponse(
-        201 if answer.created else 200, _for_caller(request, answer.purchase, shown, create_request), dict(_NO_STORE)
+        201 if result.created else 200,
+        _redact_for_caller(request, result.purchase, shown, create_request),
+        dict(_NO_STORE),
     )
 
 
-def _checkout(
-    request: ApiRequest, answer: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+def _checkout_response(
+    request: ApiRequest, result: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
 ) -> ApiResponse:
-    if isinstance(answer, NoPurchase):
-        return ApiResponse(200, ucp_views.nothing(answer, ucp_views.CHECKOUT), dict(_NO_STORE))
-    market, settings = _market_of(request, answer.purchase), request.services.settings
+    if isinstance(result, NoPurchase):
+        return ApiResponse(200, ucp_views.error_envelope(result, ucp_views.CHECKOUT), dict(_NO_STORE))
+    market, settings = _market_of(request, result.purchase), request.services.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
     shown = ucp_views.checkout(
-        answer.purchase, answer.messages, request.now, market, request.base_url, links, settings.payments
+        result.purchase, result.messages, request.now, market, request.base_url, links, settings.payments
     )
     return ApiResponse(
-        201 if answer.created else 200, _for_caller(request, answer.purchase, shown, create_request), dict(_NO_STORE)
+        201 if result.created else 200,
+        _redact_for_caller(request, result.purchase, shown, create_request),
+        dict(_NO_STORE),
     )
 
 
@@ -230,7 +236,9 @@ def _market_of(request: ApiRequest, purchase: Purchase) -> Market:
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
 
-def _for_caller(request: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None) -> Json:
+def _redact_for_caller(
+    request: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None
+) -> Json:
     """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
 
     An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
@@ -241,9 +249,9 @@ def _for_caller(request: ApiRequest, purchase: Purchase, shown: Json, create_req
         return shown
     placed = purchase.state is not PurchaseState.OPEN
     if placed or (create_request is not None and create_request.buyer != purchase.buyer):
-        shown = ucp_views.without_buyer(shown)
+        shown = ucp_views.redact_buyer(shown)
     if placed or (create_request is not None and create_request.destination != purchase.destination):
-        shown = ucp_views.without_address(shown)
+        shown = ucp_views.redact_address(shown)
     return shown
 
 
@@ -252,7 +260,11 @@ def _is_its_platform(request: ApiRequest, purchase: Purchase) -> bool:
     return platform is not None and platform.name == purchase.platform
 
 
-_CHANGED, _CREATED, _READ = (200, 400, 409, 413, 415, 503), (200, 201, 400, 409, 413, 415, 503), (200, 400, 503)
+_UPDATE_STATUSES, _CREATE_STATUSES, _READ_STATUSES = (
+    (200, 400, 409, 413, 415, 503),
+    (200, 201, 400, 409, 413, 415, 503),
+    (200, 400, 503),
+)
 ROUTES = (
     Route("GET", "/.well-known/ucp", get_profile, "problem", "Business profile", (200,)),
     Route(
@@ -261,33 +273,48 @@ ROUTES = (
         create_cart,
         "ucp",
         "Create a cart: holds units",
-        _CREATED,
+        _CREATE_STATUSES,
         CartRequest,
         requires_idempotency_key=True,
     ),
-    Route("GET", "/carts/{id}", get_cart, "ucp", "Get a cart", _READ),
+    Route("GET", "/carts/{id}", get_cart, "ucp", "Get a cart", _READ_STATUSES),
     Route(
-        "PUT", "/carts/{id}", update_cart, "ucp", "Replace a cart", _CHANGED, CartRequest, requires_idempotency_key=True
+        "PUT",
+        "/carts/{id}",
+        update_cart,
+        "ucp",
+        "Replace a cart",
+        _UPDATE_STATUSES,
+        CartRequest,
+        requires_idempotency_key=True,
     ),
-    Route("POST", "/carts/{id}/cancel", cancel_cart, "ucp", "Cancel a cart", _CHANGED, requires_idempotency_key=True),
+    Route(
+        "POST",
+        "/carts/{id}/cancel",
+        cancel_cart,
+        "ucp",
+        "Cancel a cart",
+        _UPDATE_STATUSES,
+        requires_idempotency_key=True,
+    ),
     Route(
         "POST",
         "/checkout-sessions",
         create_checkout,
         "ucp",
         "Create a session",
-        _CREATED,
+        _CREATE_STATUSES,
         CheckoutSessionRequest,
         requires_idempotency_key=True,
     ),
-    Route("GET", "/checkout-sessions/{id}", get_checkout, "ucp", "Get a session", _READ),
+    Route("GET", "/checkout-sessions/{id}", get_checkout, "ucp", "Get a session", _READ_STATUSES),
     Route(
         "PUT",
         "/checkout-sessions/{id}",
         update_checkout,
         "ucp",
         "Replace a session",
-        _CHANGED,
+        _UPDATE_STATUSES,
         CheckoutSessionRequest,
         requires_idempotency_key=True,
     ),
@@ -297,7 +324,7 @@ ROUTES = (
         complete_checkout,
         "ucp",
         "Place the order",
-        _CHANGED,
+        _UPDATE_STATUSES,
         CompleteSessionRequest,
         requires_idempotency_key=True,
     ),
@@ -307,7 +334,7 @@ ROUTES = (
         cancel_checkout,
         "ucp",
         "Cancel a session",
-        _CHANGED,
+        _UPDATE_STATUSES,
         requires_idempotency_key=True,
     ),
     Route("GET", "/orders/{id}", get_order, "ucp", "Get an order, as its platform", (200, 400, 401, 503)),

@@ -7,9 +7,9 @@ from chalicelib.checkout import Purchase
 from chalicelib.discounts import AppliedDiscount
 
 
-def discounts(purchase: Purchase) -> Json:
+def discounts_object(purchase: Purchase) -> Json:
     """The codes as they were sent, and what applies (``discount.json#/$defs/discounts_object``)."""
-    return {"codes": list(purchase.discount_codes), "applied": [_applied(one) for one in purchase.discounts]}
+    return {"codes": list(purchase.discount_codes), "applied": [_applied_discount(one) for one in purchase.discounts]}
 
 
 def items_discount(amount: int) -> list[Json]:
@@ -17,7 +17,7 @@ def items_discount(amount: int) -> list[Json]:
     return [{"type": "items_discount", "amount": -amount, "display_text": "Discount"}] if amount else []
 
 
-def _applied(discount: AppliedDiscount) -> Json:
+def _applied_discount(discount: AppliedDiscount) -> Json:
     parts = [{"path": f"$.line_items[{index}]", "amount": part} for index, part in enumerate(discount.parts) if part]
     shown: Json = {"title": discount.title, "amount": discount.amount, "automatic": discount.automatic}
     shown |= {"method": "across", "priority": discount.priority, "allocations": parts}

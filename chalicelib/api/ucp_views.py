@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from chalicelib.api.calls import Json
-from chalicelib.api.ucp_discounts import discounts, items_discount
+from chalicelib.api.ucp_discounts import discounts_object, items_discount
 from chalicelib.checkout import (
     Destination,
     Line,
@@ -27,10 +27,10 @@ FULFILLMENT, LOOKUP = "dev.ucp.shopping.fulfillment", "dev.ucp.shopping.catalog.
 DISCOUNT = "dev.ucp.shopping.discount"
 
 
-def handlers(provider: str) -> Json:
+def payment_handlers(provider: str) -> Json:
     """The payment handlers of a deployment: the one of the provider that takes its money."""
-    known = {"id": provider, "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}
-    return {f"dev.livedrop.{provider}": [known]}
+    handler = {"id": provider, "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}
+    return {f"dev.livedrop.{provider}": [handler]}
 
 
 def cart_id(purchase_id: str) -> str:
@@ -54,20 +54,20 @@ def envelope(*capabilities: str, status: str = "success") -> Json:
     }
 
 
-def message(said: Message, *, severity: str | None = None) -> Json:
+def message_object(message: Message, *, severity: str | None = None) -> Json:
     """One message. Fields of ours (``opens_at``, ``retry_after_ms``) stand beside UCP's, as messages are open."""
-    shown: Json = {"type": said.type, "code": said.code, "content": said.content}
-    if said.type == "error":
-        shown["severity"] = severity or said.severity
-    if said.path:
-        shown["path"] = said.path
-    return {**said.extra, **shown}
+    shown: Json = {"type": message.type, "code": message.code, "content": message.content}
+    if message.type == "error":
+        shown["severity"] = severity or message.severity
+    if message.path:
+        shown["path"] = message.path
+    return {**message.extra, **shown}
 
 
-def nothing(answer: NoPurchase, capability: str) -> Json:
+def error_envelope(not_created: NoPurchase, capability: str) -> Json:
     """An answer without a resource: UCP's error response, whose messages are unrecoverable."""
-    said = answer.messages or (Message("missing", "Nothing was asked for.", path="$.line_items"),)
-    messages = [message(one, severity="unrecoverable") for one in said]
+    reasons = not_created.messages or (Message("missing", "Nothing was asked for.", path="$.line_items"),)
+    messages = [message_object(one, severity="unrecoverable") for one in reasons]
     return {"ucp": envelope(capability, status="error"), "messages": messages}
 
 
@@ -84,15 +84,15 @@ def checkout(
     status, _ = ucp_status_of(purchase, now)
     shown = _common(purchase, messages, now, market)
     shown |= {
-        "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": handlers(provider)},
+        "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": payment_handlers(provider)},
         "id": checkout_id(purchase.id),
         "status": status,
         "links": list(links),
         "fulfillment": {"methods": [_method(purchase, market)]} if purchase.lines else {"methods": []},
     }
     if purchase.payment:
-        paid_by = purchase.payment
-        instrument = {"id": paid_by.instrument_id, "handler_id": paid_by.handler_id, "type": paid_by.instrument_type}
+        payment = purchase.payment
+        instrument = {"id": payment.instrument_id, "handler_id": payment.handler_id, "type": payment.instrument_type}
         shown["payment"] = {"instruments": [instrument | {"selected": True}]}
     if status == "requires_escalation":
         shown["continue_url"] = _continue_url(purchase, base_url)
@@ -111,23 +111,25 @@ def _continue_url(purchase: Purchase, base_url: str) -> str:
 
 def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:
     """A purchase as a cart (``cart.json``). What only a checkout needs is not called missing here."""
-    told = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
-    return _common(purchase, told, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": cart_id(purchase.id)}
+    cart_messages = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
+    return _common(purchase, cart_messages, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": cart_id(purchase.id)}
 
 
-def without_buyer(shown: Json) -> Json:
+def redact_buyer(shown: Json) -> Json:
     """A cart or session without the person who buys."""
     return {name: part for name, part in shown.items() if name != "buyer"}
 
 
-def without_address(shown: Json) -> Json:
+def redact_address(shown: Json) -> Json:
     """A session with no more of its destination than id and country: what was selected, and whose tax applies."""
     if "fulfillment" not in shown:
         return shown
-    return shown | {"fulfillment": {"methods": [_told_little(method) for method in shown["fulfillment"]["methods"]]}}
+    return shown | {
+        "fulfillment": {"methods": [_redact_destinations(method) for method in shown["fulfillment"]["methods"]]}
+    }
 
 
-def _told_little(method: Json) -> Json:
+def _redact_destinations(method: Json) -> Json:
     if "destinations" not in method:
         return method
     kept = ("id", "address_country")
@@ -138,14 +140,14 @@ def _told_little(method: Json) -> Json:
 
 def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
     """A paid purchase as an order (``order.json``): as it was bought, with what was refunded as adjustments."""
-    left = {line.id: line.quantity - _given_back(purchase, line.id) for line in purchase.lines}
+    remaining = {line.id: line.quantity - _refunded_quantity(purchase, line.id) for line in purchase.lines}
     return {
         "ucp": envelope(ORDER),
         "id": order_id(purchase.id),
         "checkout_id": checkout_id(purchase.id),
         "permalink_url": _permalink(base_url, purchase),
-        "line_items": [_order_line(line, left[line.id], purchase) for line in purchase.lines],
-        "fulfillment": {"expectations": _expectations(purchase, left), "events": []},
+        "line_items": [_order_line(line, remaining[line.id], purchase) for line in purchase.lines],
+        "fulfillment": {"expectations": _expectations(purchase, remaining), "events": []},
         "adjustments": [_adjustment(one) for one in purchase.refunds],
         "currency": purchase.currency,
         "totals": totals(purchase, market),
@@ -154,7 +156,7 @@ def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Js
     }
 
 
-def _given_back(purchase: Purchase, line_id: str) -> int:
+def _refunded_quantity(purchase: Purchase, line_id: str) -> int:
     refunds = (one for one in purchase.refunds if one.failure_code is None)
     return sum(part.quantity for one in refunds for part in one.lines if part.line_id == line_id)
 
@@ -172,14 +174,14 @@ def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, marke
         "line_items": [_line(line, purchase) for line in purchase.lines],
         "currency": purchase.currency,
         "totals": totals(purchase, market),
-        "messages": [message(one) for one in messages],
+        "messages": [message_object(one) for one in messages],
         "server_time": rfc3339(now),
     }
     if purchase.discount_codes or purchase.discounts:
-        shown["discounts"] = discounts(purchase)
-    ends = earliest_expiry(purchase)
-    if ends is not None:
-        shown["expires_at"] = rfc3339(ends)
+        shown["discounts"] = discounts_object(purchase)
+    hold_expires_at = earliest_expiry(purchase)
+    if hold_expires_at is not None:
+        shown["expires_at"] = rfc3339(hold_expires_at)
     if purchase.buyer:
         shown["buyer"] = purchase.buyer.model_dump(exclude_none=True)
     attribution = _attribution(purchase)
@@ -197,11 +199,11 @@ def _line(line: Line, purchase: Purchase) -> Json:
 
 def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
     """A line's money. Tax that the price contains is no summand; tax on top is one."""
-    goods, on_top = line.price, line.tax if purchase.totals.tax_on_top else 0
+    item_amount, on_top = line.price, line.tax if purchase.totals.tax_on_top else 0
     parts: list[Json] = [{"type": "subtotal", "amount": line.gross}, *items_discount(line.discount)]
     if on_top:
         parts.append({"type": "tax", "amount": on_top})
-    return [*parts, {"type": "total", "amount": goods + on_top}]
+    return [*parts, {"type": "total", "amount": item_amount + on_top}]
 
 
 def totals(purchase: Purchase, market: Market) -> list[Json]:
@@ -268,23 +270,23 @@ def _destination(destination: Destination) -> Json:
     return destination.model_dump(exclude_none=True)
 
 
-def _order_line(line: Line, left: int, purchase: Purchase) -> Json:
+def _order_line(line: Line, remaining: int, purchase: Purchase) -> Json:
     return {
         "id": line.id,
         "item": _item(line),
-        "quantity": {"original": line.quantity, "total": left, "fulfilled": 0},
+        "quantity": {"original": line.quantity, "total": remaining, "fulfilled": 0},
         "totals": _line_totals(line, purchase),
-        "status": "processing" if left else "removed",
+        "status": "processing" if remaining else "removed",
     }
 
 
-def _expectations(purchase: Purchase, left: dict[str, int]) -> list[Json]:
+def _expectations(purchase: Purchase, remaining: dict[str, int]) -> list[Json]:
     """Where what is not refunded goes to. The address is empty once personal data was erased."""
-    lines = [{"id": line_id, "quantity": units} for line_id, units in left.items() if units]
+    lines = [{"id": line_id, "quantity": units} for line_id, units in remaining.items() if units]
     if not lines:
         return []
-    where = purchase.destination
-    address = where.model_dump(exclude_none=True, exclude={"id"}) if where else {}
+    destination = purchase.destination
+    address = destination.model_dump(exclude_none=True, exclude={"id"}) if destination else {}
     return [{"id": "exp_1", "line_items": lines, "method_type": "shipping", "destination": address}]
 
 
