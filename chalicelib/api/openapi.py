@@ -12,14 +12,14 @@ from chalicelib.api.calls import Json, Route
 from chalicelib.api.ucp_views import VERSION
 
 _UCP_SCHEMAS = f"https://ucp.dev/{VERSION}/schemas/shopping"
-_UCP_ANSWERS = {
+_UCP_RESPONSE_SCHEMAS = {
     "carts": "cart.json",
     "checkout-sessions": "fulfillment.json#/$defs/dev.ucp.shopping.checkout",
     "orders": "order.json",
     "catalog": "catalog_lookup.json#/$defs/lookup_response",
 }
 _REF = "#/components/schemas/{model}"
-_HEADERS = {
+_HEADER_DESCRIPTIONS = {
     "UCP-Agent": 'The calling platform (RFC 8941 dictionary): profile="https://platform.example/profile"',
     "X-API-Key": "The platform's key",
     "Idempotency-Key": "The same key and body mean the same request; 1 to 255 printable ASCII characters",
@@ -28,7 +28,7 @@ _HEADERS = {
     "webhook-timestamp": "Standard Webhooks: seconds since the epoch",
     "webhook-signature": "Standard Webhooks: v1,<base64 HMAC-SHA-256>",
 }
-_MEANINGS = {
+_STATUS_DESCRIPTIONS = {
     200: "Done, or a business outcome told in `messages`",
     201: "Created",
     202: "Accepted",
@@ -47,8 +47,8 @@ _MEANINGS = {
 def build_openapi(routes: Sequence[Route], base_url: str) -> Json:
     """The whole API as OpenAPI 3.1."""
     schemas: Json = {
-        "UcpError": _object(["code", "content"], code="string", content="string", field="string"),
-        "Problem": _object(
+        "UcpError": _object_schema(["code", "content"], code="string", content="string", field="string"),
+        "Problem": _object_schema(
             ["type", "title", "status", "detail", "code"],
             type="string",
             title="string",
@@ -77,7 +77,7 @@ def build_openapi(routes: Sequence[Route], base_url: str) -> Json:
     }
 
 
-def _object(required: list[str], **types: str) -> Json:
+def _object_schema(required: list[str], **types: str) -> Json:
     return {
         "type": "object",
         "required": required,
@@ -86,38 +86,44 @@ def _object(required: list[str], **types: str) -> Json:
 
 
 def _operation(route: Route, schemas: Json) -> Json:
-    said: Json = {
+    operation: Json = {
         "operationId": route.view.__name__,
         "summary": route.summary,
         "description": route.view.__doc__ or route.summary,
-        "parameters": [*_in_path(route), *_in_query(route), *(_header(name) for name in _headers(route))],
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route),
+            *(_header_parameter(name) for name in _header_names(route)),
+        ],
         "responses": {str(status): _response(route, status, schemas) for status in route.statuses},
     }
     if route.scope:
-        said["security"] = [{"bearer": [route.scope]}]
+        operation["security"] = [{"bearer": [route.scope]}]
     if route.request_model:
-        body = _named(route.request_model.__name__, route.request_model.model_json_schema(ref_template=_REF), schemas)
-        said["requestBody"] = {"required": True, "content": _json(body)}
+        body = _add_schema(
+            route.request_model.__name__, route.request_model.model_json_schema(ref_template=_REF), schemas
+        )
+        operation["requestBody"] = {"required": True, "content": _json_content(body)}
     elif route.path == "/cues":
         event = {"type": "object", "description": "A CloudEvents 1.0 JSON event"}
-        said["requestBody"] = {"required": True, "content": _json(event, "application/cloudevents+json")}
-    return said
+        operation["requestBody"] = {"required": True, "content": _json_content(event, "application/cloudevents+json")}
+    return operation
 
 
-def _in_path(route: Route) -> list[Json]:
+def _path_parameters(route: Route) -> list[Json]:
     names = re.findall(r"\{(\w+)\}", route.path)
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
-def _in_query(route: Route) -> list[Json]:
-    known: Json = {} if route.query_model is None else route.query_model.model_json_schema()["properties"]
+def _query_parameters(route: Route) -> list[Json]:
+    properties: Json = {} if route.query_model is None else route.query_model.model_json_schema()["properties"]
     return [
         {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": schema}
-        for name, schema in known.items()
+        for name, schema in properties.items()
     ]
 
 
-def _headers(route: Route) -> list[str]:
+def _header_names(route: Route) -> list[str]:
     names = ["UCP-Agent"] if route.error_format == "ucp" else []
     if route.requires_idempotency_key:
         names.append("Idempotency-Key")
@@ -125,48 +131,50 @@ def _headers(route: Route) -> list[str]:
         names.append("X-API-Key")
     if 304 in route.statuses:
         names.append("If-None-Match")
-    return names + ([name for name in _HEADERS if name.startswith("webhook-")] if route.path == "/cues" else [])
+    return names + (
+        [name for name in _HEADER_DESCRIPTIONS if name.startswith("webhook-")] if route.path == "/cues" else []
+    )
 
 
-def _header(name: str) -> Json:
+def _header_parameter(name: str) -> Json:
     schema = {"type": "string"}
     return {
         "name": name,
         "in": "header",
         "required": name != "If-None-Match",
         "schema": schema,
-        "description": _HEADERS[name],
+        "description": _HEADER_DESCRIPTIONS[name],
     }
 
 
 def _response(route: Route, status: int, schemas: Json) -> Json:
-    said: Json = {"description": _MEANINGS[status]}
+    response: Json = {"description": _STATUS_DESCRIPTIONS[status]}
     if status >= 400:
         ucp = route.error_format == "ucp"
         reference = {"$ref": f"#/components/schemas/{'UcpError' if ucp else 'Problem'}"}
-        said["content"] = _json(reference, "application/json" if ucp else "application/problem+json")
+        response["content"] = _json_content(reference, "application/json" if ucp else "application/problem+json")
     elif status != 304:
-        said["content"] = _json(_answer(route, schemas))
-    return said
+        response["content"] = _json_content(_response_schema(route, schemas))
+    return response
 
 
-def _answer(route: Route, schemas: Json) -> Json:
+def _response_schema(route: Route, schemas: Json) -> Json:
     if route.error_format == "ucp":
-        named = _UCP_ANSWERS[route.path.split("/")[1]]
-        return {"anyOf": [{"$ref": f"{_UCP_SCHEMAS}/{name}"} for name in (named, "types/error_response.json")]}
+        schema_path = _UCP_RESPONSE_SCHEMAS[route.path.split("/")[1]]
+        return {"anyOf": [{"$ref": f"{_UCP_SCHEMAS}/{name}"} for name in (schema_path, "types/error_response.json")]}
     if route.response_model is None:
         return {"type": "object"}
-    return _named(
+    return _add_schema(
         route.response_model.__name__, TypeAdapter(route.response_model).json_schema(ref_template=_REF), schemas
     )
 
 
-def _named(name: str, schema: Json, schemas: Json) -> Json:
+def _add_schema(name: str, schema: Json, schemas: Json) -> Json:
     """Put a schema and those it refers to among the document's; answers the reference to it."""
     schemas |= schema.pop("$defs", {})
     schemas[name] = schema
     return {"$ref": _REF.format(model=name)}
 
 
-def _json(schema: Json, kind: str = "application/json") -> dict[str, Any]:
+def _json_content(schema: Json, kind: str = "application/json") -> dict[str, Any]:
     return {kind: {"schema": schema}}
