@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws
-from chalicelib.api import ROUTES, Keyring, LivedropApi, Secrets, Services, read_secrets, register_routes
+from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Services, read_deployment_keys, register_routes
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports, open_ledger
@@ -50,9 +50,9 @@ def settings() -> Settings:
 
 
 @cache
-def keyring() -> Keyring[Secrets]:
+def keyring() -> Keyring[DeploymentKeys]:
     """Keys and known platforms; only the HTTP function may read them."""
-    return Keyring(lambda: read_secrets(settings().secrets_id))
+    return Keyring(lambda: read_deployment_keys(settings().secrets_id))
 
 
 @cache
@@ -81,7 +81,7 @@ def gateway() -> Gateway:
     if config.payments != "stripe":
         dynamodb = aws.client("dynamodb")
         return SandboxGateway(dynamodb, config.sandbox_table, EventStore(dynamodb, config.commerce_table))
-    return stripe_gateway(provider_keys().at(clock()).api_key, config.stripe_url or None)
+    return stripe_gateway(provider_keys().get(clock()).api_key, config.stripe_url or None)
 
 
 @cache
@@ -144,19 +144,19 @@ def exports() -> Exports:
 
 def services() -> Services:
     """Everything that HTTP calls lead to, by the keys of the moment."""
-    return services_with(keyring().at(clock()))
+    return services_with(keyring().get(clock()))
 
 
 @lru_cache(maxsize=1)
-def services_with(secrets: Secrets) -> Services:
+def services_with(deployment_keys: DeploymentKeys) -> Services:
     """Everything that HTTP calls lead to, by these keys."""
     from chalicelib.streams.jobs import capture_enqueuer
     from chalicelib.streams.store import Queue
 
     captures = capture_enqueuer(Queue(aws.client("sqs"), settings().capture_queue_url))
-    checkout = build_checkout(secrets.id_key, market_table())
+    checkout = build_checkout(deployment_keys.id_key, market_table())
     return Services(
-        settings(), secrets, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table()
+        settings(), deployment_keys, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table()
     )
 
 

@@ -30,7 +30,7 @@ class Platform:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Secrets:
+class DeploymentKeys:
     """Keys and known platforms. Never logged: it has no representation."""
 
     id_key: bytes
@@ -39,11 +39,11 @@ class Secrets:
     platforms: tuple[Platform, ...]
 
     @classmethod
-    def from_json(cls, text: str) -> Secrets:
+    def from_json(cls, text: str) -> DeploymentKeys:
         """The secret's JSON as it is stored. ``Unavailable`` when a key is missing, or it is not of our form."""
         try:
             stored: Mapping[str, Any] = json.loads(text)
-            read = cls(
+            keys = cls(
                 id_key=bytes.fromhex(stored["id_key"]),
                 jwt_secret=stored["jwt_secret"],
                 cue_secrets=tuple(stored["cue_secrets"]),
@@ -53,23 +53,23 @@ class Secrets:
                 ),
             )
         except (KeyError, ValueError, TypeError, AttributeError):
-            raise _incomplete() from None
-        if not all((read.id_key, read.jwt_secret, *(one.api_key for one in read.platforms))):
-            raise _incomplete()
-        return read
+            raise _incomplete_keys() from None
+        if not all((keys.id_key, keys.jwt_secret, *(one.api_key for one in keys.platforms))):
+            raise _incomplete_keys()
+        return keys
 
     def platform_of(self, profile: str) -> Platform | None:
         """The platform with this profile address; None for the public."""
         return next((one for one in self.platforms if one.profile == profile), None)
 
 
-def read_secrets(secrets_id: str) -> Secrets:
+def read_deployment_keys(secrets_id: str) -> DeploymentKeys:
     """The deployment's secret: one call. ``Unavailable`` when it is not complete."""
     answer = aws.client("secretsmanager").get_secret_value(SecretId=secrets_id)
-    return Secrets.from_json(answer["SecretString"])
+    return DeploymentKeys.from_json(answer["SecretString"])
 
 
-def _incomplete() -> Unavailable:
+def _incomplete_keys() -> Unavailable:
     return Unavailable("The shop's keys are not complete.", retry_after_seconds=RETRY_AFTER // SECOND)
 
 
@@ -80,22 +80,22 @@ class Keyring(Generic[_Keys]):
     """A secret as a process knows it: read at first use, and anew when what is known is five minutes old."""
 
     def __init__(self, read: Callable[[], _Keys]) -> None:
-        self._read = read
-        self._known: _Keys | None = None
-        self._next: Instant = 0
-        self._end: Instant = 0
+        self._load = read
+        self._cached: _Keys | None = None
+        self._refresh_at: Instant = 0
+        self._expires_at: Instant = 0
 
-    def at(self, now: Instant) -> _Keys:
+    def get(self, now: Instant) -> _Keys:
         """The keys at an instant. Raises what reading them raises, when none are known that still count."""
-        if self._known is not None and now < min(self._next, self._end):
-            return self._known
-        self._next = now + RETRY_AFTER  # meanwhile other threads use what is known
+        if self._cached is not None and now < min(self._refresh_at, self._expires_at):
+            return self._cached
+        self._refresh_at = now + RETRY_AFTER  # meanwhile other threads use what is known
         try:
-            self._known = self._read()
+            self._cached = self._load()
         except (Unavailable, *aws.AWS_ERRORS) as error:
-            if self._known is None or now >= self._end:
+            if self._cached is None or now >= self._expires_at:
                 raise
             logger.warning("keys could not be read anew", extra={"error": type(error).__name__})
         else:
-            self._next, self._end = now + REFRESH_AFTER, now + MAX_AGE
-        return self._known
+            self._refresh_at, self._expires_at = now + REFRESH_AFTER, now + MAX_AGE
+        return self._cached

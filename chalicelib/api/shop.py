@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.api.secrets import Keyring, Secrets
+from chalicelib.api.secrets import DeploymentKeys, Keyring
 from chalicelib.checkout import Checkout, EnqueueCapture, MarketTable
 from chalicelib.finance import Exports
 from chalicelib.payments import ProviderKeys
@@ -18,7 +18,7 @@ class Services:
     """Everything a call may use."""
 
     settings: Settings
-    deployment_keys: Secrets
+    deployment_keys: DeploymentKeys
     shows: Shows
     stock: Stock
     checkout: Checkout

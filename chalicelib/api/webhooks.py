@@ -12,7 +12,7 @@ def receive_stripe_event(request: ApiRequest) -> ApiResponse:
     """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
     if request.services.settings.payments != "stripe":
         raise NotFound("There is nothing at this address.", code="not_found")
-    secrets = request.services.provider_keys.at(request.now).webhook_secrets
+    secrets = request.services.provider_keys.get(request.now).webhook_secrets
     if not is_signed_by_stripe(request.body, request.headers.get("stripe-signature", ""), secrets, request.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
     event = parse_stripe_event(request.json())

@@ -15,7 +15,7 @@ import pytest
 from chalice.config import Config
 from chalice.local import LocalGateway
 
-from chalicelib.api import ROUTES, Keyring, LivedropApi, Platform, Secrets, Services, register_routes
+from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Platform, Services, register_routes
 from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
@@ -26,7 +26,7 @@ from chalicelib.stock import Stock
 from tests.conftest import Tables
 
 AGENT = 'profile="https://platform.example/profile"'
-SECRETS = Secrets(
+SECRETS = DeploymentKeys(
     id_key=bytes(32),
     jwt_secret="a secret of the tests, long enough for HS256",
     cue_secrets=("whsec_b2xkIHNlY3JldCBvZiB0aGUgdGVzdHM=", "whsec_bmV3IHNlY3JldCBvZiB0aGUgdGVzdHM="),
