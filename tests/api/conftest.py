@@ -38,7 +38,7 @@ SECRETS = DeploymentKeys(
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     status: int
     headers: Mapping[str, str]
     text: str
@@ -53,7 +53,7 @@ def token(*scopes: str, seconds: int = 300, secret: str = SECRETS.jwt_secret) ->
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-class Api:
+class ApiClient:
     """A client of the API."""
 
     def __init__(self, app: LivedropApi, services: Services, tables: Tables, captures: list[tuple[str, int]]) -> None:
@@ -61,21 +61,23 @@ class Api:
         self._gateway = LocalGateway(app, Config())
         self._keys = count(1)
 
-    def send(self, method: str, path: str, body: object = None, **headers: str | None) -> Answer:
+    def send(self, method: str, path: str, body: object = None, **headers: str | None) -> HttpResponse:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
-        usual: dict[str, str | None] = {"host": "shop.example"}
-        ours = ("/shows", "/drops", "/discounts", "/exports", "/markets")
-        if path.startswith(ours) or path.endswith(("/refunds", "/cancellation", "/hold", "/release", "/giving-up")):
-            usual["authorization"] = "Bearer " + token("operator", "finance")
+        all_headers: dict[str, str | None] = {"host": "shop.example"}
+        operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets")
+        if path.startswith(operator_paths) or path.endswith(
+            ("/refunds", "/cancellation", "/hold", "/release", "/giving-up")
+        ):
+            all_headers["authorization"] = "Bearer " + token("operator", "finance")
         else:
-            usual["ucp-agent"] = AGENT
+            all_headers["ucp-agent"] = AGENT
         if method in ("POST", "PUT"):
-            usual |= {"idempotency-key": f"key-{next(self._keys)}", "content-type": "application/json"}
-        usual |= {name.replace("_", "-"): value for name, value in headers.items()}
+            all_headers |= {"idempotency-key": f"key-{next(self._keys)}", "content-type": "application/json"}
+        all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         raw = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        sent = {name: value for name, value in usual.items() if value is not None}
+        sent = {name: value for name, value in all_headers.items() if value is not None}
         answer = self._gateway.handle_request(method, path, sent, raw)
-        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+        return HttpResponse(answer["statusCode"], answer["headers"], answer["body"])
 
     def snapshot(self) -> list[Any]:
         """Every item of every table: what must not change when a request is refused."""
@@ -98,10 +100,10 @@ class Api:
         assert self.send("PUT", f"/drops/{drop_id}", drop).status == 201
 
 
-PROVIDER = Keyring(lambda: ProviderKeys("sk_test_1", ("whsec_new", "whsec_old")))
+PROVIDER_KEYS = Keyring(lambda: ProviderKeys("sk_test_1", ("whsec_new", "whsec_old")))
 
 
-def express(drop_id: str = "mug", quantity: int = 1) -> dict[str, Any]:
+def express_checkout(drop_id: str = "mug", quantity: int = 1) -> dict[str, Any]:
     """All that a purchase needs, in one request."""
     address = {"street_address": "1 High Street", "address_locality": "Leeds", "address_country": "GB"}
     return {
@@ -111,13 +113,13 @@ def express(drop_id: str = "mug", quantity: int = 1) -> dict[str, Any]:
     }
 
 
-def paying(credential: str = "ok") -> dict[str, Any]:
+def payment_body(credential: str = "ok") -> dict[str, Any]:
     instrument = {"id": "pi_1", "handler_id": "sandbox", "type": "card", "selected": True}
     return {"payment": {"instruments": [instrument | {"credential": {"type": "token", "token": credential}}]}}
 
 
 @pytest.fixture
-def api(tables: Tables) -> Api:
+def api(tables: Tables) -> ApiClient:
     boto3.client("s3").create_bucket(
         Bucket="finance-of-the-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
@@ -144,8 +146,8 @@ def api(tables: Tables) -> Api:
     )
     captures: list[tuple[str, int]] = []
     services = Services(
-        settings, SECRETS, shows, stock, checkout, exports, lambda *told: captures.append(told), PROVIDER, markets
+        settings, SECRETS, shows, stock, checkout, exports, lambda *told: captures.append(told), PROVIDER_KEYS, markets
     )
     app = LivedropApi(app_name="livedrop", configure_logs=False)
     register_routes(app, ROUTES, lambda: services)
-    return Api(app, services, tables, captures)
+    return ApiClient(app, services, tables, captures)

@@ -12,54 +12,54 @@ from chalicelib.api import ROUTES
 from chalicelib.api.openapi import build_openapi
 from chalicelib.checkout import DEFAULT_MARKETS, Purchase
 from chalicelib.instants import business_day, clock
-from tests.api.conftest import Answer, Api, express, paying
-from tests.api.test_service import cue, told
+from tests.api.conftest import ApiClient, HttpResponse, express_checkout, payment_body
+from tests.api.test_service import a_cue, send_cue
 
 
-def closed(schema: Any) -> Any:
+def forbid_other_fields(schema: Any) -> Any:
     """A schema that allows no other field than those it tells of."""
     if isinstance(schema, list):
-        return [closed(part) for part in schema]
+        return [forbid_other_fields(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    inner = {name: closed(part) for name, part in schema.items()}
+    inner = {name: forbid_other_fields(part) for name, part in schema.items()}
     return inner | ({"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {})
 
 
-def assert_as_told(answer: Answer, method: str, path: str) -> None:
-    whole = closed(build_openapi(ROUTES, "https://shop.example"))
+def assert_matches_document(answer: HttpResponse, method: str, path: str) -> None:
+    whole = forbid_other_fields(build_openapi(ROUTES, "https://shop.example"))
     content = whole["paths"][path][method]["responses"][str(answer.status)]["content"]["application/json"]
     errors = Draft202012Validator(whole | content["schema"]).iter_errors(answer.body)
     assert [f"{path} {error.json_path}: {error.message}" for error in errors] == []
 
 
-def placed(api: Api) -> str:
+def place_order(api: ApiClient) -> str:
     """An order that is being placed."""
-    session = api.send("POST", "/checkout-sessions", express()).body["id"]
-    assert api.send("POST", f"/checkout-sessions/{session}/complete", paying()).status == 200
+    session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
+    assert api.send("POST", f"/checkout-sessions/{session}/complete", payment_body()).status == 200
     return f"ord_{session.removeprefix('chk_')}"
 
 
-def paid(api: Api) -> tuple[str, str]:
+def pay_order(api: ApiClient) -> tuple[str, str]:
     """An order that is paid, and the id of its line."""
-    session = api.send("POST", "/checkout-sessions", express()).body["id"]
-    assert api.send("POST", f"/checkout-sessions/{session}/complete", paying()).status == 200
+    session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
+    assert api.send("POST", f"/checkout-sessions/{session}/complete", payment_body()).status == 200
     purchase_id = session.removeprefix("chk_")
-    placed = api.services.checkout.purchases.read(purchase_id)
-    assert isinstance(placed, Purchase)
-    api.services.checkout.process_payment(purchase_id, placed.attempt, clock())
-    return f"ord_{purchase_id}", placed.lines[0].id
+    placed_purchase = api.services.checkout.purchases.read(purchase_id)
+    assert isinstance(placed_purchase, Purchase)
+    api.services.checkout.process_payment(purchase_id, placed_purchase.attempt, clock())
+    return f"ord_{purchase_id}", placed_purchase.lines[0].id
 
 
-def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api) -> None:
+def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: ApiClient) -> None:
     api.an_open_drop()
     show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
     price = {"amount": 5, "currency": "GBP"}
     drop = {"show_id": "s2", "sku": "M", "title": "M", "unit_price": price, "stock": 9}
     today = business_day(clock(), "Europe/London").isoformat()
-    (order, line), (other, _), held = paid(api), paid(api), placed(api)
+    (order, line), (other, _), held = pay_order(api), pay_order(api), place_order(api)
     back = {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True}
-    asked: list[tuple[str, str, str, object]] = [
+    requests: list[tuple[str, str, str, object]] = [
         ("PUT", "/shows/{id}", "/shows/s2", show),
         ("PUT", "/shows/{id}", "/shows/s2", show),
         ("PUT", "/drops/{id}", "/drops/new", drop),
@@ -83,30 +83,30 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("GET", "/drops/{id}/risk", "/drops/mug/risk", None),
         ("GET", "/health", "/health", None),
     ]
-    for method, path, address, body in asked:
+    for method, path, address, body in requests:
         answer = api.send(method, address, body)
         assert answer.status < 300, answer.text
-        assert_as_told(answer, method.lower(), path)
+        assert_matches_document(answer, method.lower(), path)
     waiting = api.send("PUT", "/drops/waiting", drop)
-    assert_as_told(waiting, "put", "/drops/{id}")
-    assert_as_told(told(api, cue(subject="waiting")), "post", "/cues")
-    ours = {(route.method, route.path) for route in ROUTES if isinstance(route.response_model, type)}
+    assert_matches_document(waiting, "put", "/drops/{id}")
+    assert_matches_document(send_cue(api, a_cue(subject="waiting")), "post", "/cues")
+    typed_routes = {(route.method, route.path) for route in ROUTES if isinstance(route.response_model, type)}
     elsewhere = {("POST", "/cues"), ("POST", "/webhooks/stripe"), ("PUT", "/drops/{id}/risk")}
-    assert ours == {(method, path) for method, path, _, _ in asked} | elsewhere
+    assert typed_routes == {(method, path) for method, path, _, _ in requests} | elsewhere
 
 
-def test_a_field_that_the_document_does_not_tell_of_is_seen(api: Api) -> None:
+def test_a_field_that_the_document_does_not_tell_of_is_seen(api: ApiClient) -> None:
     health = api.send("GET", "/health")
     for body in ({"status": "ok", "more": 1}, {"status": "fine"}, {}):
         with pytest.raises(AssertionError):
-            assert_as_told(Answer(200, health.headers, json.dumps(body)), "get", "/health")
+            assert_matches_document(HttpResponse(200, health.headers, json.dumps(body)), "get", "/health")
 
 
 def test_every_answer_to_buyers_is_told_by_a_schema_of_the_protocol() -> None:
     paths = build_openapi(ROUTES, "https://shop.example")["paths"]
     for route in ROUTES:
         if route.error_format == "ucp":
-            told_of = paths[route.path][route.method.lower()]["responses"]["200"]["content"]["application/json"]
-            ours, error = (one["$ref"] for one in told_of["schema"]["anyOf"])
-            assert ours.startswith("https://ucp.dev/2026-04-08/schemas/shopping/"), route.path
+            content = paths[route.path][route.method.lower()]["responses"]["200"]["content"]["application/json"]
+            success, error = (one["$ref"] for one in content["schema"]["anyOf"])
+            assert success.startswith("https://ucp.dev/2026-04-08/schemas/shopping/"), route.path
             assert error == "https://ucp.dev/2026-04-08/schemas/shopping/types/error_response.json"

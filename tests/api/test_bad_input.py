@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from chalicelib.api import ROUTES
-from tests.api.conftest import SECRETS, Api, express, paying, token
+from tests.api.conftest import SECRETS, ApiClient, express_checkout, payment_body, token
 
 ELSEWHERE = {"/cues", "/webhooks/stripe", "/sandbox/challenges/{id}/{attempt}"}
 """Signed, or a page: tests/api/test_cues.py, test_webhooks.py."""
@@ -39,7 +39,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_no_body_however_bad_is_more_than_a_named_mistake(api: Api, name: str) -> None:
+def test_no_body_however_bad_is_more_than_a_named_mistake(api: ApiClient, name: str) -> None:
     api.an_open_drop()
     before, (body, status) = api.snapshot(), BODIES[name]
     for route in CHANGES:
@@ -52,7 +52,7 @@ def test_no_body_however_bad_is_more_than_a_named_mistake(api: Api, name: str) -
     assert api.snapshot() == before
 
 
-def test_a_body_of_another_content_type_is_refused(api: Api) -> None:
+def test_a_body_of_another_content_type_is_refused(api: ApiClient) -> None:
     for route in CHANGES:
         assert api.send(route.method, path_of(route.path), b"a=b", content_type="text/plain").status == 415
 
@@ -65,8 +65,8 @@ UCP_FAULTS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST", "/carts", {"line_items": [{"item": {"id": 7}, "quantity": 1}]}, "$.line_items[0].item.id"),
     ("POST", "/carts", {"line_items": [{"item": {"id": "mug"}, "quantity": 1}] * 101}, "$.line_items"),
     ("POST", "/checkout-sessions", {}, "$.line_items"),
-    ("POST", "/checkout-sessions", express() | {"buyer": {"email": 5}}, "$.buyer.email"),
-    ("POST", "/checkout-sessions", express() | {"attribution": {"channel": 5}}, "$.attribution.channel"),
+    ("POST", "/checkout-sessions", express_checkout() | {"buyer": {"email": 5}}, "$.buyer.email"),
+    ("POST", "/checkout-sessions", express_checkout() | {"attribution": {"channel": 5}}, "$.attribution.channel"),
     ("POST", "/checkout-sessions/chk_x/complete", {}, "$.payment"),
     ("POST", "/checkout-sessions/chk_x/complete", {"payment": {"instruments": []}}, "$.payment.instruments"),
     ("POST", "/catalog/lookup", {"ids": []}, "$.ids"),
@@ -75,7 +75,7 @@ UCP_FAULTS: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body", "field"), UCP_FAULTS)
-def test_ucp_names_the_wrong_field(api: Api, method: str, path: str, body: dict[str, Any], field: str) -> None:
+def test_ucp_names_the_wrong_field(api: ApiClient, method: str, path: str, body: dict[str, Any], field: str) -> None:
     api.an_open_drop()
     before = api.snapshot()
     answer = api.send(method, path, body)
@@ -84,9 +84,9 @@ def test_ucp_names_the_wrong_field(api: Api, method: str, path: str, body: dict[
     assert api.snapshot() == before
 
 
-def test_unknown_and_response_only_fields_are_ignored_by_ucp_and_refused_by_our_own(api: Api) -> None:
+def test_unknown_and_response_only_fields_are_ignored_by_ucp_and_refused_by_our_own(api: ApiClient) -> None:
     api.an_open_drop()
-    body = express() | {"status": "completed", "totals": 5, "unknown": {"a": None}}
+    body = express_checkout() | {"status": "completed", "totals": 5, "unknown": {"a": None}}
     assert api.send("POST", "/checkout-sessions", body).status == 201
     before = api.snapshot()
     answer = api.send("POST", "/drops/mug/stock", {"quantity": 1, "unknown": 1})
@@ -95,23 +95,23 @@ def test_unknown_and_response_only_fields_are_ignored_by_ucp_and_refused_by_our_
     assert api.snapshot() == before
 
 
-def test_a_change_needs_a_key_and_a_platform(api: Api) -> None:
+def test_a_change_needs_a_key_and_a_platform(api: ApiClient) -> None:
     api.an_open_drop()
     before = api.snapshot()
     for route in CHANGES:
         if route.requires_idempotency_key:
             for key in (None, "", "a b", "k" * 256):
-                answer = api.send(route.method, path_of(route.path), express(), idempotency_key=key)
+                answer = api.send(route.method, path_of(route.path), express_checkout(), idempotency_key=key)
                 assert (answer.status, answer.body["field"]) == (400, "Idempotency-Key"), route.path
     for route in ROUTES:
         if route.error_format == "ucp":
             for agent in (None, "", "profile=x", 'profile="not an address"', 'other="https://a.example"'):
-                answer = api.send(route.method, path_of(route.path), express(), ucp_agent=agent)
+                answer = api.send(route.method, path_of(route.path), express_checkout(), ucp_agent=agent)
                 assert (answer.status, answer.body["field"]) == (400, "UCP-Agent"), route.path
     assert api.snapshot() == before
 
 
-def test_operators_and_finance_need_their_own_scope(api: Api) -> None:
+def test_operators_and_finance_need_their_own_scope(api: ApiClient) -> None:
     before = api.snapshot()
     for route in ROUTES:
         if route.scope:
@@ -134,7 +134,7 @@ CLAIMS: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("claims", CLAIMS, ids=str)
-def test_a_token_says_who_holds_it_and_when_it_ends(api: Api, claims: dict[str, object]) -> None:
+def test_a_token_says_who_holds_it_and_when_it_ends(api: ApiClient, claims: dict[str, object]) -> None:
     before = api.snapshot()
     good = {"sub": "ada", "exp": 9_999_999_999, "scope": "operator finance"}
     show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
@@ -146,11 +146,11 @@ def test_a_token_says_who_holds_it_and_when_it_ends(api: Api, claims: dict[str, 
 
 
 @pytest.mark.parametrize("identifier", ["unknown", "chk_" + SOME, "a%00b", "%ff", "x" * 3000, "..", "cart_"])
-def test_ids_nobody_knows_are_not_found(api: Api, identifier: str) -> None:
+def test_ids_nobody_knows_are_not_found(api: ApiClient, identifier: str) -> None:
     for path in ("/carts/", "/checkout-sessions/", "/orders/"):
         answer = api.send("GET", path + identifier, x_api_key="key-of-lively")
         assert (answer.status, answer.body["messages"][0]["code"]) == (200, "not_found")
-    assert api.send("POST", f"/checkout-sessions/{identifier}/complete", paying()).status == 200
+    assert api.send("POST", f"/checkout-sessions/{identifier}/complete", payment_body()).status == 200
     for path in (f"/shows/{identifier}", f"/shows/{identifier}/live", f"/drops/{identifier}/audit"):
         assert api.send("GET", path).status == 404
     refund = {"lines": [{"line_item_id": "li_1", "quantity": 1}], "restock": False}
@@ -158,7 +158,7 @@ def test_ids_nobody_knows_are_not_found(api: Api, identifier: str) -> None:
     assert api.send("GET", f"/exports/{identifier}").status == 400
 
 
-def test_a_method_that_a_path_does_not_have_is_a_problem(api: Api) -> None:
+def test_a_method_that_a_path_does_not_have_is_a_problem(api: ApiClient) -> None:
     for method in ("PATCH", "DELETE", "HEAD"):
         answer = api.send(method, "/carts")
         assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
@@ -166,13 +166,13 @@ def test_a_method_that_a_path_does_not_have_is_a_problem(api: Api) -> None:
         assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
-def test_an_event_that_is_no_request_is_a_problem_of_its_own(api: Api) -> None:
+def test_an_event_that_is_no_request_is_a_problem_of_its_own(api: ApiClient) -> None:
     answer = api.app({"requestContext": {}}, None)
     told = json.loads(answer["body"])
     assert (answer["statusCode"], told["code"], told["detail"]) == (500, "internal_error", "Unknown request.")
 
 
-def test_nothing_is_put_under_what_is_no_id(api: Api) -> None:
+def test_nothing_is_put_under_what_is_no_id(api: ApiClient) -> None:
     api.an_open_drop()
     before = api.snapshot()
     show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}

@@ -8,7 +8,7 @@ import pytest
 
 from chalicelib.instants import clock
 from chalicelib.stock import Layout
-from tests.api.conftest import Api, express, paying
+from tests.api.conftest import ApiClient, express_checkout, payment_body
 from tests.api.schemas import BUSINESS, CART_WITH_DISCOUNT, CHECKOUT, CHECKOUT_WITH_DISCOUNT, ORDER, assert_valid
 
 GBP = {"currency": "GBP"}
@@ -16,10 +16,10 @@ TEN = {"title": "Ten off", "percent_bps": 1_000}
 
 
 def with_codes(*codes: str, quantity: int = 2) -> dict[str, Any]:
-    return express(quantity=quantity) | {"discounts": {"codes": list(codes)}}
+    return express_checkout(quantity=quantity) | {"discounts": {"codes": list(codes)}}
 
 
-def put(api: Api, code: str = "ten", **changes: Any) -> None:
+def put(api: ApiClient, code: str = "ten", **changes: Any) -> None:
     assert api.send("PUT", f"/discounts/{code}", TEN | changes).status == 201
 
 
@@ -33,14 +33,14 @@ def totals_add_up(totals: list[dict[str, Any]]) -> bool:
     return sums.pop("total") == sum(sums.values()) and all(lines)
 
 
-def test_the_profile_offers_discounts_on_carts_and_checkouts(api: Api) -> None:
+def test_the_profile_offers_discounts_on_carts_and_checkouts(api: ApiClient) -> None:
     body = api.send("GET", "/.well-known/ucp", ucp_agent=None).body
     assert_valid(BUSINESS, body["ucp"])
     (discount,) = body["ucp"]["capabilities"]["dev.ucp.shopping.discount"]
     assert discount["extends"] == ["dev.ucp.shopping.cart", "dev.ucp.shopping.checkout"]
 
 
-def test_a_code_is_shown_as_the_extension_asks_and_totals_add_up(api: Api) -> None:
+def test_a_code_is_shown_as_the_extension_asks_and_totals_add_up(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     made = api.send("POST", "/checkout-sessions", with_codes("Ten", "nope"))
@@ -74,23 +74,23 @@ def test_a_code_is_shown_as_the_extension_asks_and_totals_add_up(api: Api) -> No
     assert (warning["path"], warning["reason"]) == ("$.discounts.codes[1]", "unknown")
 
 
-def test_tax_on_top_of_a_discounted_price_adds_up_too(api: Api) -> None:
+def test_tax_on_top_of_a_discounted_price_adds_up_too(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     address = {"street_address": "1 A", "address_country": "US"}
-    wish = with_codes("TEN") | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [address]}]}}
-    made = api.send("POST", "/checkout-sessions", wish).body
+    body = with_codes("TEN") | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [address]}]}}
+    made = api.send("POST", "/checkout-sessions", body).body
     assert_valid(CHECKOUT_WITH_DISCOUNT, made)
     assert totals_add_up(made["totals"])
     assert amounts(made["totals"])["total"] == 2_250 + 995
 
 
-def test_codes_are_replaced_left_and_cleared(api: Api) -> None:
+def test_codes_are_replaced_left_and_cleared(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     made = api.send("POST", "/carts", with_codes("TEN")).body
     assert_valid(CART_WITH_DISCOUNT, made)
-    path, lines = f"/carts/{made['id']}", {"line_items": express(quantity=2)["line_items"]}
+    path, lines = f"/carts/{made['id']}", {"line_items": express_checkout(quantity=2)["line_items"]}
     assert api.send("PUT", path, lines).body["discounts"] == made["discounts"]
     assert api.send("PUT", path, lines | {"discounts": {}}).body["discounts"] == made["discounts"]
     cleared = api.send("PUT", path, lines | {"discounts": {"codes": []}}).body
@@ -98,7 +98,7 @@ def test_codes_are_replaced_left_and_cleared(api: Api) -> None:
     assert amounts(cleared["totals"])["total"] == 2_500
 
 
-def test_a_cart_takes_its_codes_along(api: Api) -> None:
+def test_a_cart_takes_its_codes_along(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     cart = api.send("POST", "/carts", with_codes("TEN")).body
@@ -106,21 +106,21 @@ def test_a_cart_takes_its_codes_along(api: Api) -> None:
     assert made["discounts"] == cart["discounts"]
 
 
-def test_an_automatic_offer_has_no_code(api: Api) -> None:
+def test_an_automatic_offer_has_no_code(api: ApiClient) -> None:
     api.an_open_drop()
     put(api, "launch", automatic=True, show_id="s1")
-    made = api.send("POST", "/checkout-sessions", express()).body
+    made = api.send("POST", "/checkout-sessions", express_checkout()).body
     assert_valid(CHECKOUT_WITH_DISCOUNT, made)
     (applied,) = made["discounts"]["applied"]
     assert (applied["automatic"], applied["title"], "code" in applied) == (True, "Ten off", False)
     assert made["discounts"]["codes"] == []
 
 
-def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
+def test_an_order_with_a_discount_is_placed_paid_and_shown(api: ApiClient) -> None:
     api.an_open_drop()
     put(api, budget_uses=1)
     first, second = (api.send("POST", "/checkout-sessions", with_codes("TEN", quantity=1)).body for _ in "ab")
-    placed = api.send("POST", f"/checkout-sessions/{first['id']}/complete", paying())
+    placed = api.send("POST", f"/checkout-sessions/{first['id']}/complete", payment_body())
     assert placed.body["status"] == "complete_in_progress"
     purchase_id = first["id"].removeprefix("chk_")
     api.services.checkout.process_payment(purchase_id, 1, clock())
@@ -132,13 +132,13 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: Api) -> None:
         {"of": "uses", "size": 1, "available": 0, "reserved": 0, "used": 1}
     ]
     api.services.stock.refresh(Layout("offer:TEN:uses:1", 1), clock())  # the stream's part
-    refused = api.send("POST", f"/checkout-sessions/{second['id']}/complete", paying()).body
+    refused = api.send("POST", f"/checkout-sessions/{second['id']}/complete", payment_body()).body
     assert_valid(CHECKOUT_WITH_DISCOUNT, refused)
     assert [one["code"] for one in refused["messages"]] == ["totals_changed", "discount_code_expired"]
     assert (refused["status"], amounts(refused["totals"])["total"]) == ("ready_for_complete", 1_645)
 
 
-def test_an_operator_puts_changes_and_looks_at_a_discount(api: Api) -> None:
+def test_an_operator_puts_changes_and_looks_at_a_discount(api: ApiClient) -> None:
     body = TEN | {"max_amount": {"amount": 500, **GBP}, "ends_at": "2027-01-01T00:00:00Z", "limit_per_buyer": 1}
     made = api.send("PUT", "/discounts/Save-10", body)
     assert (made.status, made.body["code"], made.body["max_amount"]) == (201, "SAVE-10", {"amount": 500, **GBP})
@@ -165,7 +165,9 @@ def test_an_operator_puts_changes_and_looks_at_a_discount(api: Api) -> None:
         ("$.starts_at", {"starts_at": "tomorrow"}),
     ],
 )
-def test_a_wrong_discount_names_its_field_and_changes_nothing(api: Api, field: str, changes: dict[str, Any]) -> None:
+def test_a_wrong_discount_names_its_field_and_changes_nothing(
+    api: ApiClient, field: str, changes: dict[str, Any]
+) -> None:
     api.an_open_drop()
     before = api.snapshot()
     answer = api.send("PUT", "/discounts/ten", TEN | changes)
@@ -173,7 +175,7 @@ def test_a_wrong_discount_names_its_field_and_changes_nothing(api: Api, field: s
     assert api.snapshot() == before
 
 
-def test_a_code_that_can_be_none_and_a_fixed_budget_are_refused(api: Api) -> None:
+def test_a_code_that_can_be_none_and_a_fixed_budget_are_refused(api: ApiClient) -> None:
     assert api.send("PUT", "/discounts/-a", TEN).body["field"] == "code"
     assert api.send("PUT", f"/discounts/{'a' * 33}", TEN).status == 400
     put(api, budget_uses=5)
@@ -194,18 +196,18 @@ def test_a_code_that_can_be_none_and_a_fixed_budget_are_refused(api: Api) -> Non
         ("$.discounts.codes", {"codes": ["TEN"] * 11}),
     ],
 )
-def test_codes_of_a_wrong_shape_name_their_field(api: Api, field: str, discounts: object) -> None:
+def test_codes_of_a_wrong_shape_name_their_field(api: ApiClient, field: str, discounts: object) -> None:
     api.an_open_drop()
     before = api.snapshot()
     for path in ("/carts", "/checkout-sessions"):
-        answer = api.send("POST", path, express() | {"discounts": discounts})
+        answer = api.send("POST", path, express_checkout() | {"discounts": discounts})
         assert (answer.status, answer.body["field"]) == (400, field)
     assert api.snapshot() == before
 
 
-def test_what_only_answers_have_of_discounts_is_ignored(api: Api) -> None:
+def test_what_only_answers_have_of_discounts_is_ignored(api: ApiClient) -> None:
     api.an_open_drop()
-    wish = express() | {"discounts": {"codes": ["a/b", "\N{SNOWMAN}"], "applied": 5}}
-    made = api.send("POST", "/checkout-sessions", wish)
+    body = express_checkout() | {"discounts": {"codes": ["a/b", "\N{SNOWMAN}"], "applied": 5}}
+    made = api.send("POST", "/checkout-sessions", body)
     assert made.status == 201
     assert {one["code"] for one in made.body["messages"]} == {"discount_code_invalid"}

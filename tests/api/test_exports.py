@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from chalicelib.instants import business_day, clock
-from tests.api.conftest import Api
+from tests.api.conftest import ApiClient
 
 
-def waiting(api: Api) -> str:
+def queued_messages(api: ApiClient) -> str:
     """How many messages the export worker has before it."""
     queue, name = api.services.exports.queue, "ApproximateNumberOfMessages"
     return queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"][name]  # type: ignore[index]
 
 
-def test_an_export_is_asked_for_once_and_listed_where_its_answer_says(api: Api) -> None:
+def test_an_export_is_asked_for_once_and_listed_where_its_answer_says(api: ApiClient) -> None:
     api.an_open_drop()
     today = business_day(clock(), "Europe/London").isoformat()
     for body in ({"date": today}, {"date": today, "show_id": "s1"}):
@@ -43,11 +43,11 @@ REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
 
 @pytest.mark.parametrize(("body", "status", "field", "code"), REFUSED)
 def test_an_export_of_what_is_not_there_is_refused_and_asks_nobody(
-    api: Api, body: dict[str, Any], status: int, field: str, code: str
+    api: ApiClient, body: dict[str, Any], status: int, field: str, code: str
 ) -> None:
     api.an_open_drop()
     before = api.snapshot()
     answer = api.send("POST", "/exports", body)
     assert (answer.status, answer.body["field"], answer.body["code"]) == (status, field, code)
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (api.snapshot(), waiting(api)) == (before, "0")
+    assert (api.snapshot(), queued_messages(api)) == (before, "0")

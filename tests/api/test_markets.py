@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.checkout import DEFAULT_MARKETS
-from tests.api.conftest import Api, express, paying, token
+from tests.api.conftest import ApiClient, express_checkout, payment_body, token
 from tests.api.schemas import CHECKOUT, assert_valid
 
 
@@ -16,7 +16,7 @@ def a_table() -> Any:
     return DEFAULT_MARKETS.model_dump(mode="json")
 
 
-def test_the_table_that_holds_is_told_with_who_put_it(api: Api) -> None:
+def test_the_table_that_holds_is_told_with_who_put_it(api: ApiClient) -> None:
     before = api.send("GET", "/markets")
     assert (before.status, before.body["revision"], before.body["put_by"]) == (200, 0, None)
     assert {name: before.body[name] for name in ("markets", "elsewhere")} == a_table()
@@ -29,7 +29,7 @@ def test_the_table_that_holds_is_told_with_who_put_it(api: Api) -> None:
     assert [one["revision"] for one in after["revisions"]] == [1]
 
 
-def at(path: tuple[Any, ...], value: Any) -> Any:
+def table_with(path: tuple[Any, ...], value: Any) -> Any:
     """The table with one thing changed."""
     table = copy.deepcopy(a_table())
     *way, last = path
@@ -42,73 +42,76 @@ def at(path: tuple[Any, ...], value: Any) -> Any:
 
 OPTION = ("markets", 0, "shipping", 0)
 WRONG: list[tuple[Any, str]] = [
-    (at(("markets", 0, "countries"), ["GB", "UK"]), "$.markets[0].countries[1]"),
-    (at(("markets", 0, "countries"), ["gb"]), "$.markets[0].countries[0]"),
-    (at(("markets", 0, "standard_rate_bps"), 10_001), "$.markets[0].standard_rate_bps"),
-    (at(("markets", 0, "standard_rate_bps"), -1), "$.markets[0].standard_rate_bps"),
-    (at(("markets", 0, "standard_rate_bps"), "20"), "$.markets[0].standard_rate_bps"),
-    (at(("markets", 0, "categories", "food"), 10_001), "$.markets[0].categories.food"),
-    (at(("markets", 0, "tax_included"), 1), "$.markets[0].tax_included"),
-    (at(("markets", 0, "shipping"), []), "$.markets[0].shipping"),
-    (at((*OPTION, "price", "GBP"), -1), "$.markets[0].shipping[0].price.GBP"),
-    (at((*OPTION, "price", "GBP"), 3.95), "$.markets[0].shipping[0].price.GBP"),
-    (at((*OPTION, "price", "gbp"), 1), "$.markets[0].shipping[0].price.gbp.[key]"),
-    (at((*OPTION, "price"), {}), "$.markets[0].shipping[0].price"),
-    (at((*OPTION, "free_from"), {"GBP": -1}), "$.markets[0].shipping[0].free_from.GBP"),
-    (at((*OPTION, "id"), "express"), "$.markets[0].shipping[1].id"),
-    (at((*OPTION, "title"), " "), "$.markets[0].shipping[0].title"),
-    (at(("markets", 1, "id"), "GB"), "$.markets[1].id"),
-    (at(("markets", 1, "countries"), ["GB"]), "$.markets[1].countries[0]"),
-    (at(("elsewhere",), None), "$.elsewhere"),
-    (at(("more",), 1), "$.more"),
+    (table_with(("markets", 0, "countries"), ["GB", "UK"]), "$.markets[0].countries[1]"),
+    (table_with(("markets", 0, "countries"), ["gb"]), "$.markets[0].countries[0]"),
+    (table_with(("markets", 0, "standard_rate_bps"), 10_001), "$.markets[0].standard_rate_bps"),
+    (table_with(("markets", 0, "standard_rate_bps"), -1), "$.markets[0].standard_rate_bps"),
+    (table_with(("markets", 0, "standard_rate_bps"), "20"), "$.markets[0].standard_rate_bps"),
+    (table_with(("markets", 0, "categories", "food"), 10_001), "$.markets[0].categories.food"),
+    (table_with(("markets", 0, "tax_included"), 1), "$.markets[0].tax_included"),
+    (table_with(("markets", 0, "shipping"), []), "$.markets[0].shipping"),
+    (table_with((*OPTION, "price", "GBP"), -1), "$.markets[0].shipping[0].price.GBP"),
+    (table_with((*OPTION, "price", "GBP"), 3.95), "$.markets[0].shipping[0].price.GBP"),
+    (table_with((*OPTION, "price", "gbp"), 1), "$.markets[0].shipping[0].price.gbp.[key]"),
+    (table_with((*OPTION, "price"), {}), "$.markets[0].shipping[0].price"),
+    (table_with((*OPTION, "free_from"), {"GBP": -1}), "$.markets[0].shipping[0].free_from.GBP"),
+    (table_with((*OPTION, "id"), "express"), "$.markets[0].shipping[1].id"),
+    (table_with((*OPTION, "title"), " "), "$.markets[0].shipping[0].title"),
+    (table_with(("markets", 1, "id"), "GB"), "$.markets[1].id"),
+    (table_with(("markets", 1, "countries"), ["GB"]), "$.markets[1].countries[0]"),
+    (table_with(("elsewhere",), None), "$.elsewhere"),
+    (table_with(("more",), 1), "$.more"),
     ({}, "$.elsewhere"),
 ]
 
 
 @pytest.mark.parametrize(("body", "field"), WRONG)
-def test_a_wrong_table_is_refused_with_the_name_of_the_field(api: Api, body: Any, field: str) -> None:
+def test_a_wrong_table_is_refused_with_the_name_of_the_field(api: ApiClient, body: Any, field: str) -> None:
     before = api.snapshot()
     answer = api.send("PUT", "/markets", body)
     assert (answer.status, answer.body["field"]) == (400, field), answer.text
     assert api.snapshot() == before
 
 
-def test_markets_are_for_operators(api: Api) -> None:
+def test_markets_are_for_operators(api: ApiClient) -> None:
     for method in ("GET", "PUT"):
         assert api.send(method, "/markets", a_table(), authorization=None).status == 401
         assert api.send(method, "/markets", a_table(), authorization=f"Bearer {token('finance')}").status == 403
 
 
-def put_option(api: Api, **changes: Any) -> None:
-    table = at(OPTION, {"id": "standard", "title": "Standard delivery", "price": {"GBP": 395}} | changes)
+def put_option(api: ApiClient, **changes: Any) -> None:
+    table = table_with(OPTION, {"id": "standard", "title": "Standard delivery", "price": {"GBP": 395}} | changes)
     assert api.send("PUT", "/markets", table).status == 201
 
 
-def options(body: Any) -> dict[str, int]:
+def option_costs(body: Any) -> dict[str, int]:
     (group,) = body["fulfillment"]["methods"][0]["groups"]
     return {one["id"]: one["totals"][0]["amount"] for one in group["options"]}
 
 
-def test_buyers_are_shown_what_each_way_costs_them_and_a_placed_order_its_own_alone(api: Api) -> None:
+def test_buyers_are_shown_what_each_way_costs_them_and_a_placed_order_its_own_alone(api: ApiClient) -> None:
     put_option(api, free_from={"GBP": 2_500})
     api.an_open_drop()
-    assert options(api.send("POST", "/checkout-sessions", express()).body) == {"standard": 395, "express": 795}
-    two = api.send("POST", "/checkout-sessions", express(quantity=2)).body
-    assert options(two) == {"standard": 0, "express": 795}
+    assert option_costs(api.send("POST", "/checkout-sessions", express_checkout()).body) == {
+        "standard": 395,
+        "express": 795,
+    }
+    two = api.send("POST", "/checkout-sessions", express_checkout(quantity=2)).body
+    assert option_costs(two) == {"standard": 0, "express": 795}
     assert two["totals"][-1]["amount"] == 2_500
-    api.send("POST", f"/checkout-sessions/{two['id']}/complete", paying())
+    api.send("POST", f"/checkout-sessions/{two['id']}/complete", payment_body())
     put_option(api, id="post", title="By post")
     placed = api.send("GET", f"/checkout-sessions/{two['id']}").body
     assert_valid(CHECKOUT, placed)
-    assert (placed["status"], options(placed)) == ("complete_in_progress", {"standard": 0})
+    assert (placed["status"], option_costs(placed)) == ("complete_in_progress", {"standard": 0})
 
 
-def test_a_placed_order_shows_tax_as_it_was_sold_whatever_holds_by_now(api: Api) -> None:
+def test_a_placed_order_shows_tax_as_it_was_sold_whatever_holds_by_now(api: ApiClient) -> None:
     api.an_open_drop()
-    session = api.send("POST", "/checkout-sessions", express()).body
-    api.send("POST", f"/checkout-sessions/{session['id']}/complete", paying())
+    session = api.send("POST", "/checkout-sessions", express_checkout()).body
+    api.send("POST", f"/checkout-sessions/{session['id']}/complete", payment_body())
     before = api.send("GET", f"/checkout-sessions/{session['id']}").body["totals"]
-    api.send("PUT", "/markets", at(("markets", 0, "tax_included"), False))
+    api.send("PUT", "/markets", table_with(("markets", 0, "tax_included"), False))
     after = api.send("GET", f"/checkout-sessions/{session['id']}").body["totals"]
     assert before == after
     assert [one["display_text"] for one in after if one["type"] == "tax"] == ["Tax (included in prices)"]

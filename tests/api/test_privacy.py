@@ -8,45 +8,45 @@ from typing import Any
 import pytest
 
 from chalicelib.instants import clock
-from tests.api.conftest import Answer, Api, express, paying
+from tests.api.conftest import ApiClient, HttpResponse, express_checkout, payment_body
 from tests.api.schemas import CART, CHECKOUT, assert_valid
 
 HOME = {"id": "home", "first_name": "Jane", "street_address": "1 High Street", "address_country": "GB"}
 PERSONAL = ("jane", "high street", "leeds")
 
 
-def a_purchase() -> dict[str, Any]:
-    return express() | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [HOME]}]}}
+def a_checkout_body() -> dict[str, Any]:
+    return express_checkout() | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [HOME]}]}}
 
 
-def readings(api: Api, purchase_id: str, **headers: str) -> Iterator[tuple[str, Answer]]:
+def read_purchase(api: ApiClient, purchase_id: str, **headers: str) -> Iterator[tuple[str, HttpResponse]]:
     """Every call by which somebody who knows an id learns of its purchase."""
     yield CART, api.send("GET", f"/carts/cart_{purchase_id}", **headers)
     yield CHECKOUT, api.send("GET", f"/checkout-sessions/chk_{purchase_id}", **headers)
     yield CART, api.send("PUT", f"/carts/cart_{purchase_id}", {"line_items": []}, **headers)
     yield CHECKOUT, api.send("PUT", f"/checkout-sessions/chk_{purchase_id}", {"line_items": []}, **headers)
-    yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", paying(), **headers)
+    yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", payment_body(), **headers)
     yield CHECKOUT, api.send("POST", f"/checkout-sessions/chk_{purchase_id}/cancel", {}, **headers)
     yield CHECKOUT, api.send("POST", "/checkout-sessions", {"cart_id": f"cart_{purchase_id}"}, **headers)
 
 
-def a_placed_one(api: Api) -> str:
-    made = api.send("POST", "/checkout-sessions", a_purchase())
+def place_order(api: ApiClient) -> str:
+    made = api.send("POST", "/checkout-sessions", a_checkout_body())
     assert made.body["buyer"]["email"] == "jane@example.com"
     assert made.body["fulfillment"]["methods"][0]["destinations"] == [HOME]
-    placed = api.send("POST", f"/checkout-sessions/{made.body['id']}/complete", paying())
+    placed = api.send("POST", f"/checkout-sessions/{made.body['id']}/complete", payment_body())
     assert placed.body["status"] == "complete_in_progress"
     return str(made.body["id"].removeprefix("chk_"))
 
 
 @pytest.mark.parametrize("paid", [False, True])
-def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Api, paid: bool) -> None:
+def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: ApiClient, paid: bool) -> None:
     api.an_open_drop()
-    purchase_id = a_placed_one(api)
+    purchase_id = place_order(api)
     if paid:
         api.services.checkout.process_payment(purchase_id, 1, clock())
     for key in ({}, {"x_api_key": "key-of-other"}, {"x_api_key": "wrong"}):
-        for schema, answer in readings(api, purchase_id, **key):
+        for schema, answer in read_purchase(api, purchase_id, **key):
             assert_valid(schema, answer.body)
             assert answer.body["totals"][-1]["amount"] == 1645
             assert not [word for word in PERSONAL if word in answer.text.lower()], answer.text
@@ -56,33 +56,33 @@ def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Ap
                 assert answer.body["status"] == ("completed" if paid else "complete_in_progress")
 
 
-def test_a_cancelled_purchase_opens_no_person_either(api: Api) -> None:
+def test_a_cancelled_purchase_opens_no_person_either(api: ApiClient) -> None:
     api.an_open_drop()
-    made = api.send("POST", "/checkout-sessions", a_purchase())
+    made = api.send("POST", "/checkout-sessions", a_checkout_body())
     path = f"/checkout-sessions/{made.body['id']}"
     for answer in (api.send("POST", f"{path}/cancel", {}), api.send("GET", path)):
         assert answer.body["status"] == "canceled"
         assert not [word for word in PERSONAL if word in answer.text.lower()], answer.text
 
 
-def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: Api) -> None:
+def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: ApiClient) -> None:
     api.an_open_drop()
-    purchase_id = a_placed_one(api)
+    purchase_id = place_order(api)
     api.services.checkout.process_payment(purchase_id, 1, clock())
-    for schema, answer in readings(api, purchase_id, x_api_key="key-of-lively"):
+    for schema, answer in read_purchase(api, purchase_id, x_api_key="key-of-lively"):
         assert_valid(schema, answer.body)
         assert answer.body["buyer"]["email"] == "jane@example.com"
         if schema == CHECKOUT:
             assert answer.body["fulfillment"]["methods"][0]["destinations"] == [HOME]
 
 
-def test_no_log_line_has_what_opens_a_purchase(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_line_has_what_opens_a_purchase(api: ApiClient, caplog: pytest.LogCaptureFixture) -> None:
     api.an_open_drop(stock=9)
     ids = []
     for credential in ("ok", "declined", "capture_refused"):
-        made = api.send("POST", "/checkout-sessions", a_purchase())
+        made = api.send("POST", "/checkout-sessions", a_checkout_body())
         purchase_id = made.body["id"].removeprefix("chk_")
-        api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", paying(credential))
+        api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", payment_body(credential))
         api.services.checkout.process_payment(purchase_id, 1, clock())
         ids.append(purchase_id)
     api.services.checkout.process_payment("x" * 22, 1, clock())
@@ -97,13 +97,13 @@ STRANGER = 'profile="https://stranger.example/profile"'
 NEIGHBOUR = 'profile="https://neighbour.example/profile"'
 
 
-def created(api: Api, **headers: str) -> str:
-    made = api.send("POST", "/checkout-sessions", a_purchase(), idempotency_key="key-1", **headers)
+def create_checkout(api: ApiClient, **headers: str) -> str:
+    made = api.send("POST", "/checkout-sessions", a_checkout_body(), idempotency_key="key-1", **headers)
     assert made.status == 201
     return str(made.body["id"])
 
 
-def test_a_weak_key_of_one_caller_is_not_anothers(api: Api) -> None:
+def test_a_weak_key_of_one_caller_is_not_anothers(api: ApiClient) -> None:
     api.an_open_drop(stock=9)
     callers: list[dict[str, str]] = [
         {"ucp_agent": STRANGER},
@@ -111,47 +111,54 @@ def test_a_weak_key_of_one_caller_is_not_anothers(api: Api) -> None:
         {},
         {"x_api_key": "key-of-lively"},
     ]
-    ids = [created(api, **headers) for headers in callers]
+    ids = [create_checkout(api, **headers) for headers in callers]
     assert len(set(ids)) == len(callers)
-    assert [created(api, **headers) for headers in callers] == ids
-    assert created(api, x_api_key="wrong") == created(api, x_api_key="key-of-other") == created(api)
+    assert [create_checkout(api, **headers) for headers in callers] == ids
+    assert (
+        create_checkout(api, x_api_key="wrong")
+        == create_checkout(api, x_api_key="key-of-other")
+        == create_checkout(api)
+    )
 
 
-def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: Api) -> None:
+def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: ApiClient) -> None:
     api.an_open_drop()
-    purchase_id = a_placed_one(api)
+    purchase_id = place_order(api)
     api.services.checkout.process_payment(purchase_id, 1, clock())
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively")
     assert (order.body["id"], order.body["attribution"]) == (f"ord_{purchase_id}", {"channel": "lively-app"})
 
 
-def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: Api) -> None:
+def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: ApiClient) -> None:
     api.an_open_drop()
-    wish = {"line_items": a_purchase()["line_items"]}
+    body = {"line_items": a_checkout_body()["line_items"]}
     key = {"idempotency_key": "key-1"}
-    made = api.send("POST", "/checkout-sessions", wish, **key)
-    assert api.send("PUT", f"/checkout-sessions/{made.body['id']}", a_purchase()).body["buyer"]["first_name"] == "Jane"
-    again = api.send("POST", "/checkout-sessions", wish, **key)
+    made = api.send("POST", "/checkout-sessions", body, **key)
+    assert (
+        api.send("PUT", f"/checkout-sessions/{made.body['id']}", a_checkout_body()).body["buyer"]["first_name"]
+        == "Jane"
+    )
+    again = api.send("POST", "/checkout-sessions", body, **key)
     assert_valid(CHECKOUT, again.body)
     assert (again.status, again.body["id"], again.body["status"]) == (201, made.body["id"], "ready_for_complete")
     assert not [word for word in PERSONAL if word in again.text.lower()], again.text
 
 
-def test_a_repeated_create_is_told_what_it_said_itself(api: Api) -> None:
+def test_a_repeated_create_is_told_what_it_said_itself(api: ApiClient) -> None:
     api.an_open_drop()
     first, again = (
-        api.send("POST", "/checkout-sessions", a_purchase(), idempotency_key="key-1", ucp_agent=STRANGER).body
+        api.send("POST", "/checkout-sessions", a_checkout_body(), idempotency_key="key-1", ucp_agent=STRANGER).body
         for _ in range(2)
     )
-    assert again["buyer"] == first["buyer"] == a_purchase()["buyer"]
+    assert again["buyer"] == first["buyer"] == a_checkout_body()["buyer"]
     assert again["fulfillment"]["methods"][0]["destinations"] == [HOME]
 
 
-def test_the_platform_with_its_key_is_told_all_when_it_repeats(api: Api) -> None:
+def test_the_platform_with_its_key_is_told_all_when_it_repeats(api: ApiClient) -> None:
     api.an_open_drop()
-    wish, headers = {"line_items": a_purchase()["line_items"]}, {"x_api_key": "key-of-lively"}
-    cart = api.send("POST", "/carts", wish, idempotency_key="key-1", **headers)
-    api.send("PUT", f"/carts/{cart.body['id']}", wish | {"buyer": {"first_name": "Jane"}}, **headers)
-    again = api.send("POST", "/carts", wish, idempotency_key="key-1", **headers)
+    body, headers = {"line_items": a_checkout_body()["line_items"]}, {"x_api_key": "key-of-lively"}
+    cart = api.send("POST", "/carts", body, idempotency_key="key-1", **headers)
+    api.send("PUT", f"/carts/{cart.body['id']}", body | {"buyer": {"first_name": "Jane"}}, **headers)
+    again = api.send("POST", "/carts", body, idempotency_key="key-1", **headers)
     assert (again.body["id"], again.body["buyer"]) == (cart.body["id"], {"first_name": "Jane"})
     assert_valid(CART, again.body)

@@ -10,12 +10,12 @@ import pytest
 from chalicelib.checkout import Checkout
 from chalicelib.instants import clock
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from tests.api.conftest import Api, express, paying, token
+from tests.api.conftest import ApiClient, express_checkout, payment_body, token
 from tests.api.schemas import CHECKOUT, assert_valid
 
 
 @pytest.fixture
-def limited(api: Api) -> Api:
+def limited(api: ApiClient) -> ApiClient:
     """An API whose shop has limits."""
     checkout = api.services.checkout
     rules = RiskRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
@@ -25,9 +25,9 @@ def limited(api: Api) -> Api:
     return api
 
 
-def bought(api: Api, credential: str) -> Any:
-    session = api.send("POST", "/checkout-sessions", express()).body
-    answer = api.send("POST", f"/checkout-sessions/{session['id']}/complete", paying(credential))
+def buy(api: ApiClient, credential: str) -> Any:
+    session = api.send("POST", "/checkout-sessions", express_checkout()).body
+    answer = api.send("POST", f"/checkout-sessions/{session['id']}/complete", payment_body(credential))
     assert answer.status == 200
     assert_valid(CHECKOUT, answer.body)
     if answer.body["status"] == "complete_in_progress":
@@ -35,21 +35,21 @@ def bought(api: Api, credential: str) -> Any:
     return answer.body
 
 
-def test_who_was_declined_too_often_is_told_when_to_come_again(limited: Api) -> None:
+def test_who_was_declined_too_often_is_told_when_to_come_again(limited: ApiClient) -> None:
     for _ in range(2):
-        assert bought(limited, "declined")["status"] == "complete_in_progress"
-    answer = bought(limited, "ok")
+        assert buy(limited, "declined")["status"] == "complete_in_progress"
+    answer = buy(limited, "ok")
     assert answer["status"] == "ready_for_complete"
     (message,) = answer["messages"]
     assert (message["code"], message["severity"]) == ("too_many_attempts", "recoverable")
     assert 3_590_000 < message["retry_after_ms"] <= 3_600_000
 
 
-def test_an_operator_sees_that_a_drop_steps_up_and_may_end_it(limited: Api) -> None:
+def test_an_operator_sees_that_a_drop_steps_up_and_may_end_it(limited: ApiClient) -> None:
     calm = limited.send("GET", "/drops/mug/risk").body
     assert (calm["declines"], calm["step_up"], calm["window_began"]) == (0, False, None)
     for _ in range(2):
-        bought(limited, "declined")
+        buy(limited, "declined")
     tripped = limited.send("GET", "/drops/mug/risk").body
     assert (tripped["declines"], tripped["step_up"], tripped["step_up_by"]) == (2, True, "declines")
     ended = limited.send("PUT", "/drops/mug/risk", {"step_up_minutes": 0})
@@ -69,14 +69,14 @@ def test_an_operator_sees_that_a_drop_steps_up_and_may_end_it(limited: Api) -> N
         ({"step_up_minutes": 5, "more": 1}, "$.more"),
     ],
 )
-def test_a_bad_step_up_is_refused_by_name(limited: Api, body: Any, field: str) -> None:
+def test_a_bad_step_up_is_refused_by_name(limited: ApiClient, body: Any, field: str) -> None:
     before = limited.snapshot()
     answer = limited.send("PUT", "/drops/mug/risk", body)
     assert (answer.status, answer.body["field"]) == (400, field)
     assert limited.snapshot() == before
 
 
-def test_a_drop_nobody_knows_has_no_risk_and_no_buyer_sees_one(limited: Api) -> None:
+def test_a_drop_nobody_knows_has_no_risk_and_no_buyer_sees_one(limited: ApiClient) -> None:
     before = limited.snapshot()
     for method, body in (("GET", None), ("PUT", {"step_up_minutes": 5})):
         assert limited.send(method, "/drops/ghost/risk", body).status == 404
@@ -85,7 +85,7 @@ def test_a_drop_nobody_knows_has_no_risk_and_no_buyer_sees_one(limited: Api) -> 
     assert limited.snapshot() == before
 
 
-def test_where_the_shop_steps_nothing_up_an_operator_is_told_so(api: Api) -> None:
+def test_where_the_shop_steps_nothing_up_an_operator_is_told_so(api: ApiClient) -> None:
     api.an_open_drop()
     answer = api.send("PUT", "/drops/mug/risk", {"step_up_minutes": 5})
     assert (answer.status, answer.body["code"]) == (409, "step_up_off")

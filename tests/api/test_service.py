@@ -11,34 +11,34 @@ from standardwebhooks.webhooks import Webhook
 
 from chalicelib.api import ROUTES
 from chalicelib.instants import clock, rfc3339
-from tests.api.conftest import SECRETS, Answer, Api
+from tests.api.conftest import SECRETS, ApiClient, HttpResponse
 from tests.api.test_bad_input import path_of
 
 
-def cue(kind: str = "open", **more: object) -> bytes:
+def a_cue(kind: str = "open", **more: object) -> bytes:
     event = {"specversion": "1.0", "id": "c1", "source": "/encoder", "type": f"dev.livedrop.drop.{kind}"}
     return json.dumps(event | {"subject": "mug", "time": rfc3339(clock())} | more).encode()
 
 
-def told(api: Api, body: bytes, secret: str = SECRETS.cue_secrets[0], minutes_ago: int = 0) -> Answer:
+def send_cue(api: ApiClient, body: bytes, secret: str = SECRETS.cue_secrets[0], minutes_ago: int = 0) -> HttpResponse:
     when = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     signature = Webhook(secret).sign("msg_1", when, body.decode())
     stamp = str(int(when.timestamp()))
     return api.send("POST", "/cues", body, webhook_id="msg_1", webhook_timestamp=stamp, webhook_signature=signature)
 
 
-def test_a_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: Api) -> None:
+def test_a_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: ApiClient) -> None:
     api.an_open_drop(opens_at=None)
-    body = cue()
-    assert told(api, body).status == 202
-    assert told(api, body, SECRETS.cue_secrets[1]).status == 200
+    body = a_cue()
+    assert send_cue(api, body).status == 202
+    assert send_cue(api, body, SECRETS.cue_secrets[1]).status == 200
     assert api.send("GET", "/shows/s1").body["drops"][0]["state"] == "open"
 
 
-def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: Api) -> None:
+def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: ApiClient) -> None:
     api.an_open_drop(opens_at=None)
     before = api.snapshot()
-    answer = told(api, cue(time=rfc3339(clock() - 60_000)))
+    answer = send_cue(api, a_cue(time=rfc3339(clock() - 60_000)))
     assert (answer.status, answer.headers["Content-Type"]) == (409, "application/problem+json")
     assert answer.body["code"] == "stale_open"
     assert answer.body["detail"].endswith("s ago; the limit is 30 s")
@@ -49,18 +49,18 @@ def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: Api) -> N
 
 
 @pytest.mark.parametrize("signature", [None, "", "v1", "v1,", "v1,AAAA", "v1,\u00e9", "v2,AAAA", "a b,c,d"])
-def test_a_cue_without_a_good_signature_changes_nothing(api: Api, signature: str | None) -> None:
+def test_a_cue_without_a_good_signature_changes_nothing(api: ApiClient, signature: str | None) -> None:
     api.an_open_drop(opens_at=None)
     before, now = api.snapshot(), str(clock() // 1000)
     for stamp in (now, "nan", "1e400", "", None):
         headers = {"webhook_id": "m", "webhook_timestamp": stamp, "webhook_signature": signature}
-        assert api.send("POST", "/cues", cue(), **headers).status == 401
-    assert told(api, cue(), minutes_ago=6).status == 401
-    assert told(api, cue(), "whsec_YW5vdGhlciBzZWNyZXQ=").status == 401
+        assert api.send("POST", "/cues", a_cue(), **headers).status == 401
+    assert send_cue(api, a_cue(), minutes_ago=6).status == 401
+    assert send_cue(api, a_cue(), "whsec_YW5vdGhlciBzZWNyZXQ=").status == 401
     assert api.snapshot() == before
 
 
-def test_the_live_state_is_cacheable_and_unchanged_is_304(api: Api) -> None:
+def test_the_live_state_is_cacheable_and_unchanged_is_304(api: ApiClient) -> None:
     api.an_open_drop(stock=3)
     first = api.send("GET", "/shows/s1/live")
     assert (first.status, first.headers["Cache-Control"]) == (200, "public, max-age=1")
@@ -77,7 +77,7 @@ def test_the_live_state_is_cacheable_and_unchanged_is_304(api: Api) -> None:
     assert (never_seen.status, never_seen.headers["ETag"]) == (200, changed.headers["ETag"])
 
 
-def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api: Api) -> None:
+def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api: ApiClient) -> None:
     asked = api.send("OPTIONS", "/carts", origin="https://brand.example")
     assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (204, "https://brand.example")
     assert asked.headers["Access-Control-Allow-Methods"] == "POST"
@@ -95,7 +95,7 @@ def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api:
             assert other.headers["Vary"] == "Origin", path
 
 
-def test_every_get_answers_head_with_the_same_headers_and_no_body(api: Api) -> None:
+def test_every_get_answers_head_with_the_same_headers_and_no_body(api: ApiClient) -> None:
     api.an_open_drop()
     paths = [path_of(route.path) for route in ROUTES if route.method == "GET"]
     assert len(paths) == 14
@@ -114,7 +114,7 @@ def test_api_gateway_is_told_of_head_and_options_too() -> None:
         assert ("head" in methods) == ("get" in methods), path
 
 
-def test_health_reads_the_tables(api: Api) -> None:
+def test_health_reads_the_tables(api: ApiClient) -> None:
     assert api.send("GET", "/health").body == {"status": "ok"}
     api.tables.dynamodb.delete_table(TableName=api.tables.stock)
     answer = api.send("GET", "/health")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.instants import clock
-from tests.api.conftest import Api, express, paying
+from tests.api.conftest import ApiClient, express_checkout, payment_body
 from tests.api.schemas import BUSINESS, CART, CHECKOUT, ERROR, LOOKUP, ORDER, assert_valid
 
 
@@ -11,14 +11,14 @@ def amounts(body: dict[str, list[dict[str, int]]]) -> dict[object, int]:
     return {part["type"]: part["amount"] for part in body["totals"]}
 
 
-def test_the_profile_is_a_business_profile(api: Api) -> None:
+def test_the_profile_is_a_business_profile(api: ApiClient) -> None:
     answer = api.send("GET", "/.well-known/ucp", ucp_agent=None)
     assert answer.status == 200
     assert_valid(BUSINESS, answer.body["ucp"])
     assert answer.body["ucp"]["services"]["dev.ucp.shopping"][0]["endpoint"] == "http://shop.example"
 
 
-def test_a_cart_holds_its_units_and_gives_them_back_when_cancelled(api: Api) -> None:
+def test_a_cart_holds_its_units_and_gives_them_back_when_cancelled(api: ApiClient) -> None:
     api.an_open_drop(stock=3)
     made = api.send("POST", "/carts", {"line_items": [{"item": {"id": "mug"}, "quantity": 2}]})
     assert made.status == 201
@@ -34,14 +34,14 @@ def test_a_cart_holds_its_units_and_gives_them_back_when_cancelled(api: Api) -> 
     assert_valid(ERROR, after.body)
 
 
-def test_an_express_purchase_is_create_and_complete_then_an_order(api: Api) -> None:
+def test_an_express_purchase_is_create_and_complete_then_an_order(api: ApiClient) -> None:
     api.an_open_drop(stock=3)
-    made = api.send("POST", "/checkout-sessions", express(quantity=2))
+    made = api.send("POST", "/checkout-sessions", express_checkout(quantity=2))
     assert (made.status, made.body["status"]) == (201, "ready_for_complete")
     assert_valid(CHECKOUT, made.body)
     assert amounts(made.body) == {"subtotal": 2500, "fulfillment": 395, "tax": 0, "total": 2895}
     path = f"/checkout-sessions/{made.body['id']}"
-    placed = api.send("POST", f"{path}/complete", paying())
+    placed = api.send("POST", f"{path}/complete", payment_body())
     assert (placed.status, placed.body["status"]) == (200, "complete_in_progress")
     assert_valid(CHECKOUT, placed.body)
     assert '"ok"' not in placed.text
@@ -51,8 +51,8 @@ def test_an_express_purchase_is_create_and_complete_then_an_order(api: Api) -> N
     assert (paid.body["status"], paid.body["order"]["id"]) == ("completed", f"ord_{purchase_id}")
     assert_valid(CHECKOUT, paid.body)
     line = paid.body["line_items"][0]["id"]
-    wish = {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True}
-    back = api.send("POST", f"/orders/ord_{purchase_id}/refunds", wish)
+    body = {"lines": [{"line_item_id": line, "quantity": 1}], "restock": True}
+    back = api.send("POST", f"/orders/ord_{purchase_id}/refunds", body)
     assert (back.status, back.body["amount"]) == (201, {"amount": 1250, "currency": "GBP"})
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively")
     assert_valid(ORDER, order.body)
@@ -66,9 +66,9 @@ def test_an_express_purchase_is_create_and_complete_then_an_order(api: Api) -> N
     assert api.send("GET", f"/orders/ord_{purchase_id}").status == 401
 
 
-def test_what_is_missing_is_said_and_a_client_that_selects_is_obeyed(api: Api) -> None:
+def test_what_is_missing_is_said_and_a_client_that_selects_is_obeyed(api: ApiClient) -> None:
     api.an_open_drop()
-    lines = express()["line_items"]
+    lines = express_checkout()["line_items"]
     made = api.send("POST", "/checkout-sessions", {"line_items": lines})
     assert (made.status, made.body["status"]) == (201, "incomplete")
     assert_valid(CHECKOUT, made.body)
@@ -76,37 +76,37 @@ def test_what_is_missing_is_said_and_a_client_that_selects_is_obeyed(api: Api) -
     homes = [{"id": "a", "address_country": "US", "street_address": "1 A"}, {"id": "b", "address_country": "GB"}]
     groups = [{"id": "package_1", "selected_option_id": "express"}]
     method = {"type": "shipping", "destinations": homes, "selected_destination_id": "a", "groups": groups}
-    wish = {"line_items": lines, "buyer": {"email": "j@example.com"}, "fulfillment": {"methods": [method]}}
-    changed = api.send("PUT", f"/checkout-sessions/{made.body['id']}", wish)
+    body = {"line_items": lines, "buyer": {"email": "j@example.com"}, "fulfillment": {"methods": [method]}}
+    changed = api.send("PUT", f"/checkout-sessions/{made.body['id']}", body)
     assert (changed.status, changed.body["status"]) == (200, "ready_for_complete")
     assert_valid(CHECKOUT, changed.body)
     shown = changed.body["fulfillment"]["methods"][0]
     assert (shown["selected_destination_id"], shown["groups"][0]["selected_option_id"]) == ("a", "express")
 
 
-def test_the_same_key_means_the_same_purchase_and_another_body_is_refused(api: Api) -> None:
+def test_the_same_key_means_the_same_purchase_and_another_body_is_refused(api: ApiClient) -> None:
     api.an_open_drop()
-    first = api.send("POST", "/checkout-sessions", express(), idempotency_key="once")
-    again = api.send("POST", "/checkout-sessions", express(), idempotency_key="once")
+    first = api.send("POST", "/checkout-sessions", express_checkout(), idempotency_key="once")
+    again = api.send("POST", "/checkout-sessions", express_checkout(), idempotency_key="once")
     assert (first.status, again.status, again.body["id"]) == (201, 201, first.body["id"])
     before = api.snapshot()
-    other = api.send("POST", "/checkout-sessions", express(quantity=2), idempotency_key="once")
+    other = api.send("POST", "/checkout-sessions", express_checkout(quantity=2), idempotency_key="once")
     assert (other.status, other.body["field"]) == (409, "Idempotency-Key")
     assert api.snapshot() == before
 
 
-def test_what_cannot_be_had_is_told_without_a_resource(api: Api) -> None:
+def test_what_cannot_be_had_is_told_without_a_resource(api: ApiClient) -> None:
     api.an_open_drop("later", opens_at="2199-01-01T00:00:00Z")
     cases = {"nothing": "item_unavailable", "a b/\x00": "item_unavailable", "later": "drop_not_open"}
     for drop_id, code in cases.items():
-        answer = api.send("POST", "/checkout-sessions", express(drop_id))
+        answer = api.send("POST", "/checkout-sessions", express_checkout(drop_id))
         assert (answer.status, answer.body["messages"][0]["code"]) == (200, code)
         assert answer.body["messages"][0]["severity"] == "unrecoverable"
         assert_valid(ERROR, answer.body)
     assert answer.body["messages"][0]["opens_at"] == "2199-01-01T00:00:00.000Z"
 
 
-def test_a_lookup_tells_price_and_availability(api: Api) -> None:
+def test_a_lookup_tells_price_and_availability(api: ApiClient) -> None:
     api.an_open_drop()
     answer = api.send("POST", "/catalog/lookup", {"ids": ["mug", "nothing", "mug"]})
     assert answer.status == 200
@@ -116,18 +116,18 @@ def test_a_lookup_tells_price_and_availability(api: Api) -> None:
     assert answer.body["messages"] == [{"type": "info", "code": "not_found", "content": "nothing"}]
 
 
-def test_a_cart_becomes_a_checkout_session(api: Api) -> None:
+def test_a_cart_becomes_a_checkout_session(api: ApiClient) -> None:
     api.an_open_drop()
-    cart = api.send("POST", "/carts", {"line_items": express()["line_items"]})
+    cart = api.send("POST", "/carts", {"line_items": express_checkout()["line_items"]})
     made = api.send("POST", "/checkout-sessions", {"cart_id": cart.body["id"], "line_items": []})
     assert (made.status, made.body["id"]) == (201, cart.body["id"].replace("cart_", "chk_"))
     assert made.body["line_items"][0]["quantity"] == 1
     assert_valid(CHECKOUT, made.body)
 
 
-def test_a_checkout_links_to_the_pages_of_the_shop(api: Api) -> None:
+def test_a_checkout_links_to_the_pages_of_the_shop(api: ApiClient) -> None:
     api.an_open_drop()
-    assert api.send("POST", "/checkout-sessions", express()).body["links"] == [
+    assert api.send("POST", "/checkout-sessions", express_checkout()).body["links"] == [
         {"type": "terms_of_service", "url": "https://brand.example/terms"},
         {"type": "privacy_policy", "url": "https://brand.example/privacy"},
     ]

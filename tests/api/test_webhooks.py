@@ -10,102 +10,102 @@ import pytest
 
 from chalicelib import instants
 from chalicelib.instants import SECOND
-from tests.api.conftest import Answer, Api, express, paying
+from tests.api.conftest import ApiClient, HttpResponse, express_checkout, payment_body
 
 EVENT = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi_1", "amount": 1}}}
 
 
 @pytest.fixture
-def stripe_api(api: Api) -> Api:
+def stripe_api(api: ApiClient) -> ApiClient:
     settings = replace(api.services.settings, payments="stripe")
     object.__setattr__(api.services, "settings", settings)
     return api
 
 
-def signed(body: bytes, secret: str = "whsec_new", age: int = 0) -> str:
+def stripe_signature(body: bytes, secret: str = "whsec_new", age: int = 0) -> str:
     """As Stripe signs (docs.stripe.com/webhooks/signature): HMAC-SHA256 of ``t.body``."""
     at = instants.clock() // SECOND - age
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
 
-def sends(api: Api, event: Any, header: str | None = None, **how: Any) -> Answer:
+def send_event(api: ApiClient, event: Any, header: str | None = None, **how: Any) -> HttpResponse:
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    header = signed(body, **how) if header is None else header
+    header = stripe_signature(body, **how) if header is None else header
     return api.send("POST", "/webhooks/stripe", body, stripe_signature=header, ucp_agent=None)
 
 
-def test_an_event_is_stored_once(stripe_api: Api) -> None:
-    answers = [sends(stripe_api, EVENT) for _ in range(2)]
+def test_an_event_is_stored_once(stripe_api: ApiClient) -> None:
+    answers = [send_event(stripe_api, EVENT) for _ in range(2)]
     assert [(one.status, one.body["status"]) for one in answers] == [(200, "stored"), (200, "repeated")]
     assert stripe_api.services.checkout.events.read("stripe", "evt_1") is not None
 
 
 @pytest.mark.parametrize("secret", ["whsec_new", "whsec_old"])
-def test_while_secrets_rotate_both_are_good(stripe_api: Api, secret: str) -> None:
-    assert sends(stripe_api, EVENT, secret=secret).status == 200
+def test_while_secrets_rotate_both_are_good(stripe_api: ApiClient, secret: str) -> None:
+    assert send_event(stripe_api, EVENT, secret=secret).status == 200
 
 
 @pytest.mark.parametrize("age", [-290, 290])
-def test_clocks_may_differ_by_less_than_five_minutes(stripe_api: Api, age: int) -> None:
-    assert sends(stripe_api, EVENT, age=age).status == 200
+def test_clocks_may_differ_by_less_than_five_minutes(stripe_api: ApiClient, age: int) -> None:
+    assert send_event(stripe_api, EVENT, age=age).status == 200
 
 
 @pytest.mark.parametrize(
     "how",
     [{"secret": "whsec_other"}, {"age": 310}, {"age": -310}, {"header": ""}, {"header": "t=1,v1="}, {"header": "v1=x"}],
 )
-def test_a_signature_that_is_missing_wrong_or_stale_changes_nothing(stripe_api: Api, how: dict[str, Any]) -> None:
+def test_a_signature_that_is_missing_wrong_or_stale_changes_nothing(stripe_api: ApiClient, how: dict[str, Any]) -> None:
     before = stripe_api.snapshot()
-    answer = sends(stripe_api, EVENT, **how)
+    answer = send_event(stripe_api, EVENT, **how)
     assert (answer.status, answer.body["field"]) == (401, "Stripe-Signature")
     assert stripe_api.snapshot() == before
 
 
 @pytest.mark.parametrize("second", ["{old} ,t={now}", "{now},t={old}", "+{old},t={now}"])
-def test_a_stale_signature_is_not_renewed_by_a_second_instant(stripe_api: Api, second: str) -> None:
+def test_a_stale_signature_is_not_renewed_by_a_second_instant(stripe_api: ApiClient, second: str) -> None:
     body = json.dumps(EVENT).encode()
-    stamp, _, digest = signed(body, age=400).partition(",")
+    stamp, _, digest = stripe_signature(body, age=400).partition(",")
     old, now = stamp.removeprefix("t="), instants.clock() // SECOND
-    assert sends(stripe_api, EVENT, f"t={second.format(old=old, now=now)},{digest}").status == 401
+    assert send_event(stripe_api, EVENT, f"t={second.format(old=old, now=now)},{digest}").status == 401
 
 
-def test_a_signature_is_of_the_raw_body(stripe_api: Api) -> None:
-    header = signed(json.dumps(EVENT).encode())
-    assert sends(stripe_api, json.dumps(EVENT, indent=1).encode(), header).status == 401
-    assert sends(stripe_api, b"\xff", signed(b"\xff")).status == 401
+def test_a_signature_is_of_the_raw_body(stripe_api: ApiClient) -> None:
+    header = stripe_signature(json.dumps(EVENT).encode())
+    assert send_event(stripe_api, json.dumps(EVENT, indent=1).encode(), header).status == 401
+    assert send_event(stripe_api, b"\xff", stripe_signature(b"\xff")).status == 401
 
 
 @pytest.mark.parametrize(
     ("body", "field"), [(b"{", "$"), (b"[]", "$"), (b"{}", "$.id"), (b'{"id": "evt_1"}', "$.type")]
 )
-def test_a_signed_body_that_is_no_event_is_refused(stripe_api: Api, body: bytes, field: str) -> None:
-    answer = sends(stripe_api, body)
+def test_a_signed_body_that_is_no_event_is_refused(stripe_api: ApiClient, body: bytes, field: str) -> None:
+    answer = send_event(stripe_api, body)
     assert (answer.status, answer.body["field"]) == (400, field)
 
 
-def test_what_is_not_for_us_is_acknowledged(stripe_api: Api) -> None:
+def test_what_is_not_for_us_is_acknowledged(stripe_api: ApiClient) -> None:
     before = stripe_api.snapshot()
-    answer = sends(stripe_api, {"id": "evt_1", "type": "customer.created"})
+    answer = send_event(stripe_api, {"id": "evt_1", "type": "customer.created"})
     assert (answer.status, answer.body["status"]) == (200, "ignored")
     assert stripe_api.snapshot() == before
 
 
-def test_without_stripe_there_is_no_such_address(api: Api) -> None:
-    assert sends(api, EVENT).status == 404
+def test_without_stripe_there_is_no_such_address(api: ApiClient) -> None:
+    assert send_event(api, EVENT).status == 404
 
 
-def waiting(api: Api) -> Answer:
+def await_authentication(api: ApiClient) -> HttpResponse:
     api.an_open_drop()
-    made = api.send("POST", "/checkout-sessions", express())
+    made = api.send("POST", "/checkout-sessions", express_checkout())
     session = made.body["id"]
-    assert api.send("POST", f"/checkout-sessions/{session}/complete", paying("requires_action")).status == 200
+    assert api.send("POST", f"/checkout-sessions/{session}/complete", payment_body("requires_action")).status == 200
     api.services.checkout.process_payment(session.removeprefix("chk_"), 1, instants.clock())
     return api.send("GET", f"/checkout-sessions/{session}")
 
 
-def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: Api) -> None:
-    asked = waiting(api)
+def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: ApiClient) -> None:
+    asked = await_authentication(api)
     assert asked.body["status"] == "requires_escalation"
     assert asked.body["messages"][0]["code"] == "authentication_required"
     page = asked.body["continue_url"].removeprefix("http://shop.example")
@@ -122,8 +122,8 @@ def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: Api) ->
     assert api.send("POST", f"{page}?outcome=refused", b"", ucp_agent=None).status == 409
 
 
-def test_the_sandboxs_page_refuses_what_is_none_of_its_answers(api: Api) -> None:
-    page = waiting(api).body["continue_url"].removeprefix("http://shop.example")
+def test_the_sandboxs_page_refuses_what_is_none_of_its_answers(api: ApiClient) -> None:
+    page = await_authentication(api).body["continue_url"].removeprefix("http://shop.example")
     before = api.snapshot()
     for query in ("", "?outcome=maybe", "?outcome=refused&more=1"):
         assert api.send("POST", page + query, b"", ucp_agent=None).status == 400
@@ -132,12 +132,12 @@ def test_the_sandboxs_page_refuses_what_is_none_of_its_answers(api: Api) -> None
     assert api.snapshot() == before
 
 
-def test_an_operator_holds_releases_and_gives_up(api: Api) -> None:
+def test_an_operator_holds_releases_and_gives_up(api: ApiClient) -> None:
     api.an_open_drop()
     orders = []
     for _ in range(2):
-        session = api.send("POST", "/checkout-sessions", express()).body["id"]
-        api.send("POST", f"/checkout-sessions/{session}/complete", paying())
+        session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
+        api.send("POST", f"/checkout-sessions/{session}/complete", payment_body())
         orders.append(session.replace("chk_", "ord_"))
     for order in orders:
         held = api.send("POST", f"/orders/{order}/hold")
@@ -163,26 +163,26 @@ REFUNDS = [
 
 
 @pytest.mark.parametrize(("body", "field"), REFUNDS)
-def test_a_refund_that_makes_no_sense_names_its_field(api: Api, body: dict[str, Any], field: str) -> None:
-    order = paid(api)
+def test_a_refund_that_makes_no_sense_names_its_field(api: ApiClient, body: dict[str, Any], field: str) -> None:
+    order = pay_order(api)
     before = api.snapshot()
     answer = api.send("POST", f"/orders/{order}/refunds", body)
     assert (answer.status, answer.body["field"]) == (400, field)
     assert api.snapshot() == before
 
 
-def test_money_and_shipping_are_given_back_without_units(api: Api) -> None:
-    order = paid(api)
+def test_money_and_shipping_are_given_back_without_units(api: ApiClient) -> None:
+    order = pay_order(api)
     first = api.send("POST", f"/orders/{order}/refunds", {"amount": 164}).body
     assert (first["amount"]["amount"], first["lines"][0]["quantity"]) == (164, 0)
     rest = api.send("POST", f"/orders/{order}/refunds", {"shipping": True}).body
     assert (rest["amount"]["amount"], rest["lines"]) == (395 - first["shipping"], [])
 
 
-def paid(api: Api) -> str:
+def pay_order(api: ApiClient) -> str:
     api.an_open_drop()
-    session = api.send("POST", "/checkout-sessions", express()).body["id"]
-    api.send("POST", f"/checkout-sessions/{session}/complete", paying())
+    session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
+    api.send("POST", f"/checkout-sessions/{session}/complete", payment_body())
     purchase_id = session.removeprefix("chk_")
     api.services.checkout.process_payment(purchase_id, 1, instants.clock())
     return f"ord_{purchase_id}"

@@ -21,7 +21,7 @@ from chalice.config import Config
 from chalice.local import LocalGateway
 
 from chalicelib.checkout import complete
-from tests.api.conftest import AGENT, express, paying
+from tests.api.conftest import AGENT, express_checkout, payment_body
 from tests.conftest import Tables
 from tests.infra.deployment import EmulatedDeployment, granted, of_type
 
@@ -128,10 +128,10 @@ class Scenario:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
 
     def buy(self, credential: str) -> str:
-        request = express("d1") | {"discounts": {"codes": ["TEN"]}}
+        request = express_checkout("d1") | {"discounts": {"codes": ["TEN"]}}
         session = self.http("POST", "/checkout-sessions", request)
         assert session["discounts"]["applied"]
-        self.http("POST", f"/checkout-sessions/{session['id']}/complete", paying(credential))
+        self.http("POST", f"/checkout-sessions/{session['id']}/complete", payment_body(credential))
         self.streams()
         return str(session["id"])
 
@@ -179,10 +179,10 @@ def run_scenario(deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch
     scenario.http("PUT", f"/carts/{cart['id']}", {"line_items": [{"item": {"id": "d1"}, "quantity": 2}]})
     scenario.http("POST", f"/carts/{cart['id']}/cancel")
     scenario.function("CloseDay", {})
-    lost = scenario.http("POST", "/checkout-sessions", express("d1"))
+    lost = scenario.http("POST", "/checkout-sessions", express_checkout("d1"))
     with monkeypatch.context() as patched:
         patched.setattr(complete, "_commit_stock", lambda context, frozen: None)
-        scenario.http("POST", f"/checkout-sessions/{lost['id']}/complete", paying("ok"))
+        scenario.http("POST", f"/checkout-sessions/{lost['id']}/complete", payment_body("ok"))
     later = time.time_ns() + 120 * 10**9
     with monkeypatch.context() as patched:
         patched.setattr("time.time_ns", lambda: later)
