@@ -10,7 +10,7 @@ from chalicelib.checkout.model import Line
 from chalicelib.checkout.till import CheckoutContext, layout_of
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, window_state
-from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, Layout, SoldOut, Taken, TakeResult, hold_id
+from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, Layout, SoldOut, Taken, TakeResult, hold_id
 
 _MAX_SMALLER_OFFERS = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
 _BUSY_RETRY_MS = 250
@@ -171,9 +171,9 @@ def hold_units(
         answer = context.stock.take(drop.pool, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
             answer = context.stock.find_hold(drop.pool, name) or answer
-        if not isinstance(answer, Fewer):
+        if not isinstance(answer, InsufficientUnits):
             break
-        wanted = answer.quantity
+        wanted = answer.available
     if isinstance(answer, Taken):
         if not answer.committed:
             draft.new_holds.append((drop.pool, answer.hold))
@@ -185,7 +185,7 @@ def hold_units(
     return None
 
 
-def _refusal_message(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Message:
+def _refusal_message(answer: SoldOut | AllHeld | Busy | InsufficientUnits, path: str) -> Message:
     match answer:
         case SoldOut():
             return Message("out_of_stock", "Sold out.", path=path)
@@ -195,7 +195,7 @@ def _refusal_message(answer: SoldOut | AllHeld | Busy | Fewer, path: str) -> Mes
         case Busy(retry_after_ms):
             extra_ms = {"retry_after_ms": retry_after_ms}
             return Message("busy", "Too many at once; try again in a moment.", path=path, extra=extra_ms)
-        case Fewer():
+        case InsufficientUnits():
             busy = {"retry_after_ms": _BUSY_RETRY_MS}
             return Message("busy", "What is left changes hands quickly; try again.", path=path, extra=busy)
 

@@ -65,10 +65,10 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Fewer:
+class InsufficientUnits:
     """No single bucket has that many; ``quantity`` is the largest that one bucket had."""
 
-    quantity: int
+    available: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Busy:
     retry_after_ms: int
 
 
-TakeResult = Taken | Fewer | SoldOut | AllHeld | Busy
+TakeResult = Taken | InsufficientUnits | SoldOut | AllHeld | Busy
 
 
 # What selling a hold, or holding it again, may answer.

@@ -14,9 +14,9 @@ from chalicelib.stock.model import (
     AllHeld,
     Busy,
     CommitResult,
-    Fewer,
     HoldRef,
     HoldStatus,
+    InsufficientUnits,
     Layout,
     OrderRef,
     RevertToHoldResult,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _METRICS: Final = {
     Taken: "takes",
-    Fewer: "takes_refused_insufficient",
+    InsufficientUnits: "takes_refused_insufficient",
     SoldOut: "takes_refused_sold_out",
     AllHeld: "takes_refused_all_held",
     Busy: "takes_refused_busy",

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, Entry
-from chalicelib.stock.model import AllHeld, Busy, Fewer, SoldOut, Summary, UnixSeconds
+from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Summary, UnixSeconds
 
 
 def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
@@ -121,7 +121,7 @@ def has_expired_hold(summary: Summary, now: Instant) -> bool:
 
 def refusal(
     summary: Summary, quantity: int, now: Instant, retry_after_ms: int
-) -> SoldOut | AllHeld | Fewer | Busy | None:
+) -> SoldOut | AllHeld | InsufficientUnits | Busy | None:
     """Why nobody can take ``quantity`` units, as this summary has it; None: somebody may.
 
     Sold out is said only when every unit is sold. That nothing is *available* proves nothing: buckets are read one
@@ -136,5 +136,5 @@ def refusal(
     if summary.available == 0:
         return Busy(retry_after_ms)
     if summary.largest_obtainable is not None and 0 < summary.largest_obtainable < quantity:
-        return Fewer(summary.largest_obtainable)
+        return InsufficientUnits(summary.largest_obtainable)
     return None

@@ -29,7 +29,7 @@ from chalicelib.stock.bucket import (
 )
 from chalicelib.stock.layout import home_of, number_of
 from chalicelib.stock.live import Summaries
-from chalicelib.stock.model import Busy, Fewer, HoldRef, Layout, Summary, Taken, TakeResult, UnixSeconds
+from chalicelib.stock.model import Busy, HoldRef, InsufficientUnits, Layout, Summary, Taken, TakeResult, UnixSeconds
 from chalicelib.stock.pointers import sweep_pointers
 from chalicelib.stock.rake import Consolidator
 from chalicelib.stock.store import StockStore
@@ -68,14 +68,14 @@ class Take:
         self._current = self._home
         self._pointer: Entry | None = None
         self._tried: set[int] = set()
-        self._fewer = 0
+        self._largest_obtainable = 0
         self.probes = 0
 
     def run(self, summary: Summary | None) -> TakeResult:
         """Take the units. ``known`` None means that an earlier try may have taken them already."""
         if summary is not None:
             outcome = refusal(summary, self._quantity, self._now, self._pause_ms())
-            if isinstance(outcome, Fewer):
+            if isinstance(outcome, InsufficientUnits):
                 return self._consolidate_and_take(summary) or outcome
             if outcome is not None:
                 return outcome
@@ -116,7 +116,7 @@ class Take:
             bucket = self._store.read_bucket(self._layout.drop_id, number, strong=False)
             match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
                 case Short(obtainable):
-                    self._fell_short(number, obtainable)
+                    self._note_shortfall(number, obtainable)
                 case Ours():
                     return self._take_at(self._home, None)  # it is known there, or points here
                 case Room():
@@ -211,7 +211,7 @@ class Take:
                 case Fenced():
                     return None
                 case Short(obtainable):
-                    self._fell_short(number, obtainable)
+                    self._note_shortfall(number, obtainable)
                     return None
                 case Room():
                     write = expressions.put_hold(self._hold_id, Entry(self._quantity, self._expires_at), found)
@@ -224,8 +224,8 @@ class Take:
     def _may_have_units(self, summary: Summary, number: int) -> bool:
         return self._summaries.may_have_units(summary, number, self._now)
 
-    def _fell_short(self, number: int, obtainable: int) -> None:
-        self._fewer = max(self._fewer, obtainable)
+    def _note_shortfall(self, number: int, obtainable: int) -> None:
+        self._largest_obtainable = max(self._largest_obtainable, obtainable)
         if not obtainable:
             self._summaries.remember_empty(self._layout.drop_id, number, self._now)
 
@@ -244,7 +244,7 @@ class Take:
         if reason is not None:
             return reason
         unseen = set(fresh.open_buckets) - self._tried
-        return Fewer(self._fewer) if self._fewer and not unseen else self._busy()
+        return InsufficientUnits(self._largest_obtainable) if self._largest_obtainable and not unseen else self._busy()
 
     def _busy(self) -> Busy:
         return Busy(self._pause_ms())

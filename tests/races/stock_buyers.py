@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.stock import Committed, Fewer, Gone, HoldRef, OrderRef, RevertedToHold, Taken, hold_id
+from chalicelib.stock import Committed, Gone, HoldRef, InsufficientUnits, OrderRef, RevertedToHold, Taken, hold_id
 from tests.races import crowd
 from tests.races.clock import RaceClock
 from tests.races.crowd import at_once, send_until_answered
@@ -57,7 +57,9 @@ class StockRaceBuyer:
         taken = [answer.hold for answer in answers if isinstance(answer, Taken)]
         if copies > 1:
             self._check_double_holds(name, taken)
-        self._wanted = min((answer.quantity for answer in answers if isinstance(answer, Fewer)), default=wanted)
+        self._wanted = min(
+            (answer.available for answer in answers if isinstance(answer, InsufficientUnits)), default=wanted
+        )
         return taken[0] if taken else None
 
     def _check_double_holds(self, name: str, taken: list[HoldRef]) -> None:

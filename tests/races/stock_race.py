@@ -20,7 +20,7 @@ from chalicelib.stock import (
     AllHeld,
     Busy,
     Committed,
-    Fewer,
+    InsufficientUnits,
     Layout,
     OrderRef,
     SoldOut,
@@ -182,7 +182,7 @@ def finish_race(race: StockRace, clock: RaceClock, shares: Sequence[ProcessResul
         match answer:
             case SoldOut():
                 break
-            case Fewer(quantity):
+            case InsufficientUnits(quantity):
                 wanted = quantity
             case AllHeld() | Busy():
                 refused += 1

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from chalicelib.instants import Instant
-from chalicelib.stock import Fewer, SoldOut, Stock, Summary, TakeResult, hold_id, take
+from chalicelib.stock import InsufficientUnits, SoldOut, Stock, Summary, TakeResult, hold_id, take
 from chalicelib.stock.live import Summaries
 from tests.schedules.buckets import CLOCK_JUMPS, POOL, HoldInTwoBuckets, StockWorld, TakeFunction
 from tests.schedules.refused import RejectedProtocols
@@ -144,8 +144,8 @@ def run_insufficient_units_schedule(seed: int, *, id_by_quantity: bool = False) 
 
     def take_what_is_left(stock: Stock, _: str) -> TakeResult:
         answer, wanted = world.take(stock, ids[3], 3), 3
-        while isinstance(answer, Fewer) and answer.quantity < wanted:
-            wanted = answer.quantity
+        while isinstance(answer, InsufficientUnits) and answer.available < wanted:
+            wanted = answer.available
             answer = world.take(stock, ids[wanted], wanted)
         return answer
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.stock import Fewer, Layout, OrderRef, SoldOut, Taken, expressions, hold_id
+from chalicelib.stock import InsufficientUnits, Layout, OrderRef, SoldOut, Taken, expressions, hold_id
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.store import StockStore
 from tests.conftest import Tables
@@ -48,14 +48,14 @@ def test_a_process_rakes_a_drop_once_a_second_and_offers_fewer_meanwhile(tables:
     known = shelf.stock.refresh(shelf.layout, NOW)
     answers = [shelf.take(hold_id(f"p{turn}", "d", 1, 2), 2, known=known) for turn in range(3)]
     assert isinstance(answers[0], Taken)
-    assert answers[1:] == [Fewer(1), Fewer(1)]
+    assert answers[1:] == [InsufficientUnits(1), InsufficientUnits(1)]
     assert isinstance(shelf.take(hold_id("p3", "d", 1, 2), 2, known=known, now=NOW + 1_000), Taken)
 
 
 def test_what_no_full_bucket_could_have_is_not_raked_for(tables: Tables) -> None:
     shelf = Shelf(tables, [4] * 3)
     before = [shelf.bucket(number) for number in range(3)]
-    assert shelf.take(hold_id("p", "d", 1, 5), 5) == Fewer(4)
+    assert shelf.take(hold_id("p", "d", 1, 5), 5) == InsufficientUnits(4)
     assert [shelf.bucket(number) for number in range(3)] == before
 
 
@@ -157,8 +157,8 @@ def test_more_lapsed_holds_than_one_write_takes_over_are_offered_as_what_it_can_
     shelf = shelf_of_lapsed_singles(tables, 80)
     known = shelf.stock.refresh(shelf.layout, NOW)
     assert (known.available, known.largest_obtainable) == (80, 75)
-    assert shelf.take(hold_id("bulk", "d", 1, 80), 80, known=known) == Fewer(75)
-    assert shelf.take(hold_id("bulk", "d", 1, 80), 80) == Fewer(75)
+    assert shelf.take(hold_id("bulk", "d", 1, 80), 80, known=known) == InsufficientUnits(75)
+    assert shelf.take(hold_id("bulk", "d", 1, 80), 80) == InsufficientUnits(75)
     assert isinstance(shelf.take(hold_id("bulk", "d", 1, 75), 75, known=known), Taken)
     assert isinstance(shelf.take(hold_id("rest", "d", 1, 5), 5), Taken)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.stock import AllHeld, Busy, Fewer, HoldRef, SoldOut, Taken
+from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, SoldOut, Taken
 from tests.conftest import Tables
 from tests.stock.builders import NOW, ORDER, SECONDS, UNTIL, Shelf
 
@@ -133,7 +133,9 @@ def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Table
         assert shelf.take(name, known=replace(nothing, sold=1, sold_out_at=NOW)) == SoldOut()
         assert shelf.take(name, known=replace(nothing, held=1, next_lapse_at=UNTIL)) == AllHeld(UNTIL + 3)
         assert isinstance(shelf.take(name, known=nothing), Busy)
-        assert shelf.take(name, 2, known=replace(shelf.believes(0), largest_obtainable=1, fullest_bucket=0)) == Fewer(1)
+        assert shelf.take(
+            name, 2, known=replace(shelf.believes(0), largest_obtainable=1, fullest_bucket=0)
+        ) == InsufficientUnits(1)
     assert calls == []
 
 
@@ -161,8 +163,8 @@ def test_a_hold_is_never_split_and_the_largest_single_rest_is_offered(tables: Ta
     shelf = Shelf(tables, [1, 2])
     name = next(shelf.ids(0))
     before = [shelf.bucket(0), shelf.bucket(1)]
-    assert shelf.take(name, 3) == Fewer(2)
-    assert shelf.take(name, 3, known=shelf.believes(0, 1)) == Fewer(2)
+    assert shelf.take(name, 3) == InsufficientUnits(2)
+    assert shelf.take(name, 3, known=shelf.believes(0, 1)) == InsufficientUnits(2)
     assert [shelf.bucket(0), shelf.bucket(1)] == before
 
 
