@@ -14,7 +14,7 @@ from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of,
 from chalicelib.errors import Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, OutcomeUnknownError
-from chalicelib.stock import Gone, UnixSeconds
+from chalicelib.stock import HoldGone, UnixSeconds
 from chalicelib.telemetry import count, logger
 
 HOLD_AFTER_DECLINE_SECONDS = 300
@@ -106,9 +106,9 @@ def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line
     expires_at = min(expires_at, line.max_hold_until)
     order, layout, holds = order_ref_of(purchase), layout_of(line), []
     for hold in line.holds:
-        if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), Gone):
+        if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), HoldGone):
             holds.append(replace(hold, expires_at=expires_at))
-        elif not context.stock.mark_dead(layout, hold.id):
+        elif not context.stock.tombstone(layout, hold.id):
             raise WriteConflict("A hold that was gone has come back by a late take.")
     return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, expires_at * SECOND)})
 

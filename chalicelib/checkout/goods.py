@@ -7,7 +7,7 @@ from chalicelib.checkout.model import Purchase
 from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of, next_version, order_ref_of
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.stock import Committed, Gone
+from chalicelib.stock import Committed, HoldGone
 
 
 def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
@@ -25,7 +25,7 @@ def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: In
         if status and status.expires_at is None and status.order == str(order) and status.quantity == hold.quantity:
             continue
         answer = context.stock.commit(layout, hold, hold.quantity, order, status)
-        if isinstance(answer, Gone):
+        if isinstance(answer, HoldGone):
             return purchase, False
         if not isinstance(answer, Committed):
             raise WriteConflict("Another worker moves this purchase.")

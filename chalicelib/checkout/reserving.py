@@ -16,7 +16,7 @@ from chalicelib.checkout.till import CheckoutContext, order_ref_of
 from chalicelib.discounts import BUDGET_HOLD_SECONDS, AppliedDiscount, Budget, BudgetHold, RejectionReason
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import Busy, Gone, Summary, Taken, UnixSeconds, hold_id
+from chalicelib.stock import Busy, HoldGone, Summary, Taken, UnixSeconds, hold_id
 
 
 def hold_budgets(
@@ -77,11 +77,11 @@ def revert_budgets_to_hold(
     for one in purchase.discounts:
         kept = []
         for budget_hold, (layout, hold) in zip(one.budget_holds, one.holds_with_pools, strict=True):
-            if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), Gone):
+            if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), HoldGone):
                 kept.append(BudgetHold(budget=budget_hold.budget, hold=replace(hold, expires_at=expires_at)))
                 continue
             all_reverted = False
-            if not context.stock.mark_dead(layout, hold.id):
+            if not context.stock.tombstone(layout, hold.id):
                 raise WriteConflict("A hold that was gone has come back by a late take.")
         discounts.append(one.model_copy(update={"budget_holds": tuple(kept)}))
     return tuple(discounts) if all_reverted else None

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
-from chalicelib.stock.bucket import Bucket, Entry
+from chalicelib.stock.bucket import Bucket, BucketEntry
 from chalicelib.stock.layout import home_of, plan_additions
 from chalicelib.stock.model import ORDER_REF_LENGTH, HoldStatus, Layout, Summary, UnixSeconds
 from chalicelib.stock.store import StockStore
@@ -113,7 +113,7 @@ def release_orphan(store: StockStore, layout: Layout, hold_id: str, seen: HoldSt
     Units that an order had leave a dead mark: were the hold only removed, a late take could bring it back, and a late
     sell of that order could then sell it.
     """
-    entry = Entry(seen.quantity, seen.expires_at, seen.order)
+    entry = BucketEntry(seen.quantity, seen.expires_at, seen.order)
     write = expressions.release_orphan(hold_id, entry, leave_tombstone=seen.order is not None)
     return store.write(layout.drop_id, seen.bucket, write) is None
 
@@ -145,7 +145,7 @@ def _mismatches(
     for number, bucket in sorted(buckets.items()):
         yield from _within(number, bucket)
     # Without what moved between buckets the sum is exact, even while units move.
-    moved = frozenset((number, bucket.moved_in) for number, bucket in buckets.items() if bucket.moved_in)
+    moved = frozenset((number, bucket.net_moved_in) for number, bucket in buckets.items() if bucket.net_moved_in)
     moved_in = sum(units for _, units in moved)
     laid_out = sum(bucket.size for bucket in buckets.values()) - moved_in
     offered = size + (_moved_by(plan, layout, buckets) if plan is not None else 0)
@@ -189,5 +189,5 @@ def _moved_by(plan: StockPlan, layout: Layout, buckets: Mapping[int, Bucket]) ->
 
 def _named_by_home(layout: Layout, buckets: Mapping[int, Bucket], hold_id: str) -> int:
     home = home_of(hold_id, layout)
-    entry: Entry | None = buckets[home].holds.get(hold_id) if home in buckets else None
+    entry: BucketEntry | None = buckets[home].holds.get(hold_id) if home in buckets else None
     return home if entry is None or entry.points_to is None else entry.points_to

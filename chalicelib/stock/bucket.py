@@ -25,7 +25,7 @@ _MAX_RECLAIMS_PER_WRITE: Final = 75
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BucketEntry:
     """What stands in a bucket under a hold id.
 
     A hold (``until``) or a sale (no ``until``) has units. Without units it is a pointer (``points_to``, ``version``;
@@ -51,7 +51,7 @@ class Entry:
         return self.has_units and self.expires_at is None
 
     @property
-    def is_dead(self) -> bool:
+    def is_tombstone(self) -> bool:
         return not self.has_units and self.expires_at is None and self.points_to is None
 
     def is_expired(self, now: UnixSeconds) -> bool:
@@ -66,19 +66,19 @@ class Bucket:
     number: int
     size: int
     available: int
-    holds: Mapping[str, Entry] = field(default_factory=dict)
+    holds: Mapping[str, BucketEntry] = field(default_factory=dict)
     plan: int | None = None
     """The last stock plan that reached it."""
     withdrawn: int = 0
     """Units that this plan took away, if it is one that takes away."""
-    moved_in: int = 0
+    net_moved_in: int = 0
     """Units that came from other buckets, less those that left for them: 0 over all buckets of a drop."""
 
     def obtainable(self, now: UnixSeconds) -> int:
         """Units that a take could have: available ones and those of lapsed holds."""
         return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now))
 
-    def obtainable_at_once(self, now: UnixSeconds) -> int:
+    def obtainable_in_one_write(self, now: UnixSeconds) -> int:
         """Units that one write could have: it can take over so many lapsed holds and no more."""
         expired = sorted((e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now)), reverse=True)
         return self.available + sum(expired[:_MAX_RECLAIMS_PER_WRITE])
@@ -88,17 +88,17 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class AlreadyHeld:
     """The hold is here already."""
 
-    entry: Entry
+    entry: BucketEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Forwarded:
     """Home names another bucket."""
 
-    pointer: Entry
+    pointer: BucketEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,58 +107,60 @@ class Fenced:
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class Tombstoned:
     """The hold is over for good."""
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class Insufficient:
     """Not enough units; ``obtainable`` are there."""
 
     obtainable: int
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class HasRoom:
     """Enough units, if these lapsed holds are taken over and our own entry gives way, all in the same write."""
 
-    reclaim: Mapping[str, Entry] = field(default_factory=dict)
-    replacing: Entry | None = None
+    reclaim: Mapping[str, BucketEntry] = field(default_factory=dict)
+    replacing: BucketEntry | None = None
 
 
-Meaning = Ours | Moved | Fenced | Dead | Short | Room
+Evaluation = AlreadyHeld | Forwarded | Fenced | Tombstoned | Insufficient | HasRoom
 
 
-def meaning(bucket: Bucket, hold_id: str, quantity: int, now: UnixSeconds, *, left: Entry | None = None) -> Meaning:
+def evaluate(
+    bucket: Bucket, hold_id: str, quantity: int, now: UnixSeconds, *, fenced_pointer: BucketEntry | None = None
+) -> Evaluation:
     """What ``bucket`` means for a take. ``left`` is the pointer at home whose bucket is fenced: it may give way."""
     own = bucket.holds.get(hold_id)
-    if own is not None and own != left:
+    if own is not None and own != fenced_pointer:
         if own.has_units:
-            return Ours(own)
+            return AlreadyHeld(own)
         if own.points_to is not None:
-            return Moved(own)
-        if own.is_dead:
-            return Dead()
+            return Forwarded(own)
+        if own.is_tombstone:
+            return Tombstoned()
         if not own.is_expired(now):
             return Fenced()
     if own is None and len(bucket.holds) >= MAX_ENTRIES:
-        return Short(0)
-    reclaim = to_reclaim(bucket, quantity, now)
+        return Insufficient(0)
+    reclaim = choose_reclaims(bucket, quantity, now)
     if reclaim is None:
-        return Short(min(bucket.obtainable_at_once(now), quantity - 1))
-    return Room(reclaim, replacing=own)
+        return Insufficient(min(bucket.obtainable_in_one_write(now), quantity - 1))
+    return HasRoom(reclaim, replacing=own)
 
 
-def to_reclaim(bucket: Bucket, units: int, now: UnixSeconds) -> dict[str, Entry] | None:
+def choose_reclaims(bucket: Bucket, units: int, now: UnixSeconds) -> dict[str, BucketEntry] | None:
     """The lapsed holds that one write has to take over to have ``units``: oldest first, or biggest first where it could
     not take so many. None: it cannot have them."""
     missing = units - bucket.available
     if missing <= 0:
         return {}
     expired = [(hold, entry) for hold, entry in bucket.holds.items() if entry.is_held and entry.is_expired(now)]
-    for order in (_oldest, _biggest):
+    for sort_key in (_oldest, _largest):
         chosen, freed = {}, 0
-        for hold, entry in sorted(expired, key=order)[:_MAX_RECLAIMS_PER_WRITE]:
+        for hold, entry in sorted(expired, key=sort_key)[:_MAX_RECLAIMS_PER_WRITE]:
             chosen[hold] = entry
             freed += entry.quantity
             if freed >= missing:
@@ -166,9 +168,9 @@ def to_reclaim(bucket: Bucket, units: int, now: UnixSeconds) -> dict[str, Entry]
     return None
 
 
-def _oldest(held: tuple[str, Entry]) -> tuple[int, str]:
+def _oldest(held: tuple[str, BucketEntry]) -> tuple[int, str]:
     return held[1].expires_at or 0, held[0]
 
 
-def _biggest(held: tuple[str, Entry]) -> tuple[int, str]:
+def _largest(held: tuple[str, BucketEntry]) -> tuple[int, str]:
     return -held[1].quantity, held[0]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chalicelib.stock.bucket import MAX_ENTRIES, Bucket, Entry, Room
+from chalicelib.stock.bucket import MAX_ENTRIES, Bucket, BucketEntry, HasRoom
 from chalicelib.stock.model import OrderRef, UnixSeconds
 
 KEY: Final = "pk"
@@ -20,7 +20,7 @@ SIZE: Final = "s"
 HOLDS: Final = "h"
 PLAN: Final = "p"
 WITHDRAWN: Final = "w"
-MOVED_IN: Final = "m"
+NET_MOVED_IN: Final = "m"
 # ... and of an entry in its holds.
 QUANTITY: Final = "q"
 EXPIRES_AT: Final = "u"
@@ -45,7 +45,7 @@ _NOT_YET = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
 _ZERO: Final = {":zero": 0}
 
 
-def record_of(entry: Entry) -> dict[str, Any]:
+def record_of(entry: BucketEntry) -> dict[str, Any]:
     """An entry as the map that stands in the bucket, whole: equality with it is equality with everything in it."""
     record = {
         QUANTITY: entry.quantity,
@@ -57,9 +57,9 @@ def record_of(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _entry(record: Mapping[str, Any]) -> Entry:
+def _entry(record: Mapping[str, Any]) -> BucketEntry:
     get = record.get
-    return Entry(record[QUANTITY], get(EXPIRES_AT), get(ORDER), get(POINTS_TO), get(VERSION))
+    return BucketEntry(record[QUANTITY], get(EXPIRES_AT), get(ORDER), get(POINTS_TO), get(VERSION))
 
 
 def bucket_of(record: Mapping[str, Any]) -> Bucket:
@@ -67,7 +67,7 @@ def bucket_of(record: Mapping[str, Any]) -> Bucket:
     holds = {hold_id: _entry(entry) for hold_id, entry in record[HOLDS].items()}
     number = int(record[KEY].rpartition("#")[2])
     size, available, get = record[SIZE], record[AVAILABLE], record.get
-    return Bucket(number, size, available, holds, get(PLAN), get(WITHDRAWN, 0), get(MOVED_IN, 0))
+    return Bucket(number, size, available, holds, get(PLAN), get(WITHDRAWN, 0), get(NET_MOVED_IN, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def add_units(plan: int, units: int) -> Write:
     )
 
 
-def withdraw(plan: int, units: int, reclaim: Mapping[str, Entry]) -> Write:
+def withdraw(plan: int, units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
     """Take units out of a bucket by a numbered plan, once, and write down how many: whoever repeats it has to know."""
     reclaimed = _TakingOver(reclaim)
     return Write(
@@ -101,7 +101,7 @@ def withdraw(plan: int, units: int, reclaim: Mapping[str, Entry]) -> Write:
     )
 
 
-def take_over(reclaim: Mapping[str, Entry]) -> Write:
+def take_over(reclaim: Mapping[str, BucketEntry]) -> Write:
     """Make the units of lapsed holds available."""
     reclaimed = _TakingOver(reclaim)
     freed = {":freed": reclaimed.sums(0)[":net"]}
@@ -112,12 +112,12 @@ def take_over(reclaim: Mapping[str, Entry]) -> Write:
 # Raking: both in one transaction.
 
 
-def move_out(units: int, reclaim: Mapping[str, Entry]) -> Write:
+def move_out(units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
     """Units leave for another bucket."""
     reclaimed = _TakingOver(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, "
-        f"{MOVED_IN} = if_not_exists({MOVED_IN}, :zero) - :units{reclaimed.removal}",
+        f"{NET_MOVED_IN} = if_not_exists({NET_MOVED_IN}, :zero) - :units{reclaimed.removal}",
         " AND ".join([_ENOUGH, *reclaimed.conditions]),
         {":units": units, **_ZERO, **reclaimed.sums(units), **reclaimed.values},
         reclaimed.names,
@@ -128,7 +128,7 @@ def move_in(units: int) -> Write:
     """Units arrive from other buckets."""
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :units, {SIZE} = {SIZE} + :units, "
-        f"{MOVED_IN} = if_not_exists({MOVED_IN}, :zero) + :units",
+        f"{NET_MOVED_IN} = if_not_exists({NET_MOVED_IN}, :zero) + :units",
         f"attribute_exists({KEY})",
         {":units": units, **_ZERO},
     )
@@ -141,7 +141,7 @@ class _TakingOver:
     """The part of a write that takes lapsed holds over: each is compared whole, so that one sold, renewed or taken anew
     in between refuses the write."""
 
-    def __init__(self, reclaim: Mapping[str, Entry]) -> None:
+    def __init__(self, reclaim: Mapping[str, BucketEntry]) -> None:
         self.names = {f"#e{i}": hold_id for i, hold_id in enumerate(reclaim)}
         self.values = {f":e{i}": record_of(entry) for i, entry in enumerate(reclaim.values())}
         self.conditions = [f"{HOLDS}.#e{i} = :e{i}" for i in range(len(reclaim))]
@@ -153,7 +153,7 @@ class _TakingOver:
         return {":net": self._freed - units, ":needed": units - self._freed}
 
 
-def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
+def put_hold(hold_id: str, hold: BucketEntry, room: HasRoom) -> Write:
     """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry."""
     reclaimed = _TakingOver(room.reclaim)
     values = {":hold": record_of(hold), **reclaimed.sums(hold.quantity), **reclaimed.values}
@@ -171,7 +171,7 @@ def put_hold(hold_id: str, hold: Entry, room: Room) -> Write:
     )
 
 
-def compare_and_set(hold_id: str, seen: Entry | None, entry: Entry) -> Write:
+def compare_and_set(hold_id: str, seen: BucketEntry | None, entry: BucketEntry) -> Write:
     """Put our own entry in place of one with as many units, if that is, whole, what was ``seen``; None: no entry."""
     values = {":entry": record_of(entry)}
     if seen is not None:
@@ -179,7 +179,7 @@ def compare_and_set(hold_id: str, seen: Entry | None, entry: Entry) -> Write:
     return Write(f"SET {_OWN} = :entry", _NOTHING_OF_OURS if seen is None else _AS_SEEN, values, {"#h": hold_id})
 
 
-def point(hold_id: str, pointer: Entry, room: int) -> Write:
+def point(hold_id: str, pointer: BucketEntry, room: int) -> Write:
     """Leave home: forbid a take there and name the only other bucket, in one write, while it has less than ``room``."""
     values = {":pointer": record_of(pointer), ":room": room}
     return Write(f"SET {_OWN} = :pointer", f"{_NOTHING_OF_OURS} AND {_ROOM}", values, {"#h": hold_id})
@@ -187,12 +187,12 @@ def point(hold_id: str, pointer: Entry, room: int) -> Write:
 
 def fence(hold_id: str, expires_at: UnixSeconds) -> Write:
     """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
-    values = {":fence": record_of(Entry(0, expires_at)), ":room": MAX_ENTRIES, **_ZERO}
+    values = {":fence": record_of(BucketEntry(0, expires_at)), ":room": MAX_ENTRIES, **_ZERO}
     condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_EXPIRY})"
     return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
 
 
-def forget(over: Mapping[str, Entry]) -> Write:
+def forget(over: Mapping[str, BucketEntry]) -> Write:
     """Remove entries without units, each compared whole."""
     gone = _TakingOver(over)
     return Write(gone.removal.strip(), " AND ".join(gone.conditions), gone.values, gone.names)
@@ -201,9 +201,9 @@ def forget(over: Mapping[str, Entry]) -> Write:
 # Verbs on a hold.
 
 
-def commit(hold_id: str, seen: Entry, keep: int, order: OrderRef) -> Write:
+def commit(hold_id: str, seen: BucketEntry, keep: int, order: OrderRef) -> Write:
     """Give ``keep`` of the units to the order and the rest back, if the hold is, whole, what was ``seen``."""
-    committed = record_of(Entry(keep, order=str(order)))
+    committed = record_of(BucketEntry(keep, order=str(order)))
     return Write(
         f"SET {_OWN} = :sold, {AVAILABLE} = {AVAILABLE} + :surplus",
         _AS_SEEN,
@@ -237,13 +237,13 @@ def release(hold_id: str, order: OrderRef | None) -> Write:
     )
 
 
-def release_orphan(hold_id: str, seen: Entry, *, leave_tombstone: bool) -> Write:
+def release_orphan(hold_id: str, seen: BucketEntry, *, leave_tombstone: bool) -> Write:
     """Units back, if the hold is, whole, what was ``seen``; ``for_good`` leaves a dead mark."""
     values: dict[str, Any] = {":seen": record_of(seen), ":back": seen.quantity}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :back"
     if leave_tombstone:
         update += f", {_OWN} = :dead"
-        values[":dead"] = record_of(Entry(0))
+        values[":dead"] = record_of(BucketEntry(0))
     else:
         update += f" REMOVE {_OWN}"
     return Write(update, _AS_SEEN, values, {"#h": hold_id})

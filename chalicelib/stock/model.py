@@ -111,7 +111,7 @@ class RevertedToHold:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class HoldGone:
     """The units are no longer there: the hold lapsed and another buyer took them, or they were given back."""
 
 
@@ -120,8 +120,8 @@ class StaleEpoch:
     """The order has moved on: the hold stands at a later epoch, or was already held again or sold otherwise at this."""
 
 
-CommitResult = Committed | Gone | StaleEpoch
-RevertToHoldResult = RevertedToHold | Gone | StaleEpoch
+CommitResult = Committed | HoldGone | StaleEpoch
+RevertToHoldResult = RevertedToHold | HoldGone | StaleEpoch
 
 
 @dataclass(frozen=True, slots=True)

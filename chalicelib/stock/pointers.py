@@ -6,7 +6,7 @@ from typing import Final
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
-from chalicelib.stock.bucket import FENCE_SECONDS, Bucket, Entry
+from chalicelib.stock.bucket import FENCE_SECONDS, Bucket, BucketEntry
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
 
@@ -43,6 +43,6 @@ def sweep_pointers(store: StockStore, layout: Layout, home: Bucket, now: Instant
         store.write(layout.drop_id, home.number, expressions.forget(removable))
 
 
-def _has_no_units(entry: Entry | None) -> bool:
+def _has_no_units(entry: BucketEntry | None) -> bool:
     """Nothing of the hold, or the fence that it left."""
     return entry is None or (not entry.has_units and entry.expires_at is not None)

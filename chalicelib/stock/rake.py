@@ -9,7 +9,7 @@ from typing import Final
 
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
-from chalicelib.stock.bucket import Bucket, to_reclaim
+from chalicelib.stock.bucket import Bucket, choose_reclaims
 from chalicelib.stock.expressions import Write
 from chalicelib.stock.model import Layout, Summary
 from chalicelib.stock.store import StockStore
@@ -41,11 +41,11 @@ class Consolidator:
         if not 1 < quantity <= min(usual_size, summary.available) or not self._is_due(layout.drop_id, now):
             return None
         found = self._store.read_buckets((layout.drop_id, number) for number in _candidates(summary, start))
-        buckets = sorted(found.values(), key=lambda bucket: -bucket.obtainable_at_once(now // SECOND))
+        buckets = sorted(found.values(), key=lambda bucket: -bucket.obtainable_in_one_write(now // SECOND))
         if not buckets:
             return None
         target, *others = buckets
-        missing = quantity - target.obtainable_at_once(now // SECOND)
+        missing = quantity - target.obtainable_in_one_write(now // SECOND)
         writes = _moves_out_of(others, missing, now)
         if missing > 0:
             if writes is None:
@@ -76,8 +76,8 @@ def _moves_out_of(buckets: Iterable[Bucket], missing: int, now: Instant) -> dict
     """What takes ``missing`` units out of these buckets; None: they do not have them."""
     writes: dict[int, Write] = {}
     for bucket in buckets:
-        units = min(missing, bucket.obtainable_at_once(now // SECOND))
-        reclaim = to_reclaim(bucket, units, now // SECOND)
+        units = min(missing, bucket.obtainable_in_one_write(now // SECOND))
+        reclaim = choose_reclaims(bucket, units, now // SECOND)
         if units <= 0 or reclaim is None:
             break
         writes[bucket.number] = expressions.move_out(units, reclaim)

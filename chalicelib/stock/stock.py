@@ -140,9 +140,9 @@ class Stock:
         """Sold units go back to stock: from ``expected`` to ``left``; at 0 a dead mark stays. 1 WCU; repeatable."""
         return verbs.restock(self._store, layout, ref, order, expected, remaining)
 
-    def mark_dead(self, layout: Layout, hold_id: str) -> bool:
+    def tombstone(self, layout: Layout, hold_id: str) -> bool:
         """Forbid a hold that is gone ever to come back by a late take. False when it stands after all."""
-        return verbs.mark_dead(self._store, layout, hold_id)
+        return verbs.tombstone(self._store, layout, hold_id)
 
     def summary(self, drop_id: str) -> Summary | None:
         """The live summary as last written: one eventually consistent read (0.5 RCU)."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, Entry
+from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, BucketEntry
 from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Summary, UnixSeconds
 
 
@@ -26,14 +26,14 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
     for bucket in buckets:
         obtainable = bucket.obtainable(seconds)
         unexpired = [entry for entry in bucket.holds.values() if entry.is_held and not entry.is_expired(seconds)]
-        size += bucket.size - bucket.moved_in
+        size += bucket.size - bucket.net_moved_in
         available += obtainable
         held += sum(entry.quantity for entry in unexpired)
         sold += sum(entry.quantity for entry in bucket.holds.values() if entry.is_sold)
         expiries += [entry.expires_at for entry in unexpired if entry.expires_at is not None]
         if obtainable > 0:
             open_buckets.append(bucket.number)
-        in_one_write = bucket.obtainable_at_once(seconds)
+        in_one_write = bucket.obtainable_in_one_write(seconds)
         if in_one_write > largest:
             largest, largest_in = in_one_write, bucket.number
     return Summary(
@@ -116,7 +116,7 @@ def summary_to_record(summary: Summary, first: int = 0) -> dict[str, Any]:
 
 def has_expired_hold(summary: Summary, now: Instant) -> bool:
     """Whether a hold it counts as held is over by now: nothing tells the table, so the summary must be made anew."""
-    return summary.next_lapse_at is not None and Entry(1, summary.next_lapse_at).is_expired(now // SECOND)
+    return summary.next_lapse_at is not None and BucketEntry(1, summary.next_lapse_at).is_expired(now // SECOND)
 
 
 def refusal(

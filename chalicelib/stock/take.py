@@ -17,15 +17,15 @@ from chalicelib.stock.bucket import (
     FENCE_SECONDS,
     MAX_ENTRIES,
     MAX_ENTRIES_FOR_POINTERS,
+    AlreadyHeld,
     Bucket,
-    Dead,
-    Entry,
+    BucketEntry,
     Fenced,
-    Moved,
-    Ours,
-    Room,
-    Short,
-    meaning,
+    Forwarded,
+    HasRoom,
+    Insufficient,
+    Tombstoned,
+    evaluate,
 )
 from chalicelib.stock.layout import home_of, number_of
 from chalicelib.stock.live import Summaries
@@ -66,7 +66,7 @@ class Take:
         self._seconds: UnixSeconds = now // SECOND
         self._home = home_of(hold_id, layout)
         self._current = self._home
-        self._pointer: Entry | None = None
+        self._pointer: BucketEntry | None = None
         self._tried: set[int] = set()
         self._largest_obtainable = 0
         self.probes = 0
@@ -114,12 +114,12 @@ class Take:
             self.probes += 1
             self._tried.add(number)
             bucket = self._store.read_bucket(self._layout.drop_id, number, strong=False)
-            match meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer):
-                case Short(obtainable):
+            match evaluate(bucket, self._hold_id, self._quantity, self._seconds, fenced_pointer=self._pointer):
+                case Insufficient(obtainable):
                     self._note_shortfall(number, obtainable)
-                case Ours():
+                case AlreadyHeld():
                     return self._take_at(self._home, None)  # it is known there, or points here
-                case Room():
+                case HasRoom():
                     result = self._move_to(number, bucket)
                     if result is not None:
                         return result
@@ -151,7 +151,7 @@ class Take:
     def _move_to(self, number: int, bucket: Bucket) -> TakeResult | None:
         """Leave the bucket where the hold may be taken now for ``number``, then take there."""
         drop_id, hold_id = self._layout.drop_id, self._hold_id
-        pointer = Entry(0, points_to=number, version=self._now)
+        pointer = BucketEntry(0, points_to=number, version=self._now)
         if self._pointer is None:
             existing = self._store.write(
                 drop_id, self._home, expressions.point(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
@@ -185,11 +185,11 @@ class Take:
     def _learn_from_home(self, home: Bucket) -> TakeResult | None:
         """Another thread of the same hold was here: go where it went. No entry: home has no room for a pointer."""
         own = home.holds.get(self._hold_id)
-        if own is None or own.is_dead:
+        if own is None or own.is_tombstone:
             return self._busy()
         return self._already_taken(self._home, own) if own.has_units else self._follow_pointer(own)
 
-    def _follow_pointer(self, pointer: Entry) -> TakeResult | None:
+    def _follow_pointer(self, pointer: BucketEntry) -> TakeResult | None:
         assert pointer.points_to is not None
         self._current, self._pointer = pointer.points_to, pointer
         self._tried.discard(self._home)  # it may have units again, and be gone back to
@@ -200,21 +200,23 @@ class Take:
         """Take at a bucket that may have this hold; ``bucket`` None: without having read it. None: it has too few."""
         self._tried.add(number)
         for _ in range(_MAX_WRITES_PER_BUCKET):
-            found = self._meaning(bucket)
-            match found:
-                case Ours(entry):
+            evaluation = self._evaluate(bucket)
+            match evaluation:
+                case AlreadyHeld(entry):
                     return self._already_taken(number, entry)
-                case Moved(pointer):
+                case Forwarded(pointer):
                     return self._follow_pointer(pointer)
-                case Dead():
+                case Tombstoned():
                     return self._busy()
                 case Fenced():
                     return None
-                case Short(obtainable):
+                case Insufficient(obtainable):
                     self._note_shortfall(number, obtainable)
                     return None
-                case Room():
-                    write = expressions.put_hold(self._hold_id, Entry(self._quantity, self._expires_at), found)
+                case HasRoom():
+                    write = expressions.put_hold(
+                        self._hold_id, BucketEntry(self._quantity, self._expires_at), evaluation
+                    )
             bucket = self._store.write(self._layout.drop_id, number, write)
             if bucket is None:
                 hold = HoldRef(self._hold_id, number, self._quantity, self._expires_at)
@@ -229,12 +231,14 @@ class Take:
         if not obtainable:
             self._summaries.remember_empty(self._layout.drop_id, number, self._now)
 
-    def _meaning(self, bucket: Bucket | None) -> Ours | Moved | Fenced | Dead | Short | Room:
+    def _evaluate(
+        self, bucket: Bucket | None
+    ) -> AlreadyHeld | Forwarded | Fenced | Tombstoned | Insufficient | HasRoom:
         if bucket is None:
-            return Room()
-        return meaning(bucket, self._hold_id, self._quantity, self._seconds, left=self._pointer)
+            return HasRoom()
+        return evaluate(bucket, self._hold_id, self._quantity, self._seconds, fenced_pointer=self._pointer)
 
-    def _already_taken(self, number: int, entry: Entry) -> Taken:
+    def _already_taken(self, number: int, entry: BucketEntry) -> Taken:
         """The hold was there before: answered as taken, with what stands there."""
         expires_at = self._expires_at if entry.expires_at is None else entry.expires_at
         return Taken(HoldRef(self._hold_id, number, entry.quantity, expires_at), replay=True, committed=entry.is_sold)

@@ -11,13 +11,13 @@ from typing import Final, TypeVar
 
 from chalicelib.errors import WriteConflict
 from chalicelib.stock import expressions
-from chalicelib.stock.bucket import Bucket, Entry
+from chalicelib.stock.bucket import Bucket, BucketEntry
 from chalicelib.stock.expressions import Write
 from chalicelib.stock.layout import home_of
 from chalicelib.stock.model import (
     CommitResult,
     Committed,
-    Gone,
+    HoldGone,
     HoldRef,
     HoldStatus,
     Layout,
@@ -41,9 +41,9 @@ def commit(
     """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot sell {keep} of a hold of {ref.quantity}")
-    number, seen = ref.bucket, Entry(ref.quantity, ref.expires_at)
+    number, seen = ref.bucket, BucketEntry(ref.quantity, ref.expires_at)
     if status is not None:
-        number, seen = status.bucket, Entry(status.quantity, status.expires_at, status.order)
+        number, seen = status.bucket, BucketEntry(status.quantity, status.expires_at, status.order)
         outcome = _commit_outcome(seen, keep, order)
         if outcome is not None:
             return outcome
@@ -54,7 +54,7 @@ def commit(
             return Committed(keep)
         found = _locate(store, layout, ref, number, existing)
         if found is None:
-            return Gone()
+            return HoldGone()
         number, seen = found
         result = _commit_outcome(seen, keep, order)
         if result is not None:
@@ -62,13 +62,13 @@ def commit(
     raise WriteConflict("the hold is being changed by others")
 
 
-def _commit_outcome(seen: Entry, keep: int, order: OrderRef) -> CommitResult | None:
+def _commit_outcome(seen: BucketEntry, keep: int, order: OrderRef) -> CommitResult | None:
     """What selling to the order comes to, as the hold stands; None: it may be sold."""
     if seen.quantity < keep:
-        return Gone()
+        return HoldGone()
     if seen.order is not None:
         if not seen.order.startswith(order.order_ref):
-            return Gone()
+            return HoldGone()
         if seen.order == str(order) and seen.is_sold and seen.quantity == keep:
             return Committed(keep)
         if seen.order >= str(order):
@@ -81,22 +81,22 @@ def revert_to_hold(
 ) -> RevertToHoldResult:
     """Keep the units for the order until ``until``, so that a sell at this epoch that lands later is refused."""
 
-    def interpret(seen: Entry) -> RevertToHoldResult | None:
+    def interpret(seen: BucketEntry) -> RevertToHoldResult | None:
         if not seen.has_units:
-            return Gone()
+            return HoldGone()
         if seen.order is None or str(OrderRef(order.order_ref, 0)) <= seen.order <= str(order):
             return None
-        return StaleEpoch() if seen.order.startswith(order.order_ref) else Gone()
+        return StaleEpoch() if seen.order.startswith(order.order_ref) else HoldGone()
 
     success: RevertToHoldResult = RevertedToHold(expires_at)
     write = expressions.revert_to_hold(ref.id, order, expires_at)
-    return _write(store, layout, ref, write, interpret, done=success, gone=Gone())
+    return _write(store, layout, ref, write, interpret, done=success, gone=HoldGone())
 
 
 def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | None) -> bool:
     """Make the units available. True when they are, by this or an earlier write."""
 
-    def interpret(seen: Entry) -> bool | None:
+    def interpret(seen: BucketEntry) -> bool | None:
         if not seen.has_units:
             return True
         free_to_go = seen.is_held and seen.order is None
@@ -110,7 +110,7 @@ def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, expires_a
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot shrink a hold of {ref.quantity} to {keep}")
 
-    def interpret(seen: Entry) -> bool | None:
+    def interpret(seen: BucketEntry) -> bool | None:
         if seen.is_held and seen.quantity == keep:
             return True
         return None if seen.is_held and seen.quantity == ref.quantity else False
@@ -124,7 +124,7 @@ def restock(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, ex
     if not 0 <= remaining <= expected:
         raise ValueError(f"cannot give back from {expected} to {remaining}")
 
-    def interpret(seen: Entry) -> bool | None:
+    def interpret(seen: BucketEntry) -> bool | None:
         matches = seen.expires_at is None and seen.order == str(order)
         if matches and seen.quantity == remaining:
             return True
@@ -139,7 +139,7 @@ def _write(
     layout: Layout,
     ref: HoldRef,
     write: Write,
-    interpret: Callable[[Entry], _Result | None],
+    interpret: Callable[[BucketEntry], _Result | None],
     *,
     done: _Result,
     gone: _Result,
@@ -160,31 +160,33 @@ def _write(
     raise WriteConflict("the hold is being changed by others")
 
 
-def _locate(store: StockStore, layout: Layout, ref: HoldRef, number: int, existing: Bucket) -> tuple[int, Entry] | None:
+def _locate(
+    store: StockStore, layout: Layout, ref: HoldRef, number: int, existing: Bucket
+) -> tuple[int, BucketEntry] | None:
     """The hold's own entry and its bucket: in the bucket that stood in the way, or where home says. None: gone."""
     entry = existing.holds.get(ref.id)
     home = home_of(ref.id, layout)
-    if number != home and not _is_the_hold(entry):
+    if number != home and not _is_or_was_hold(entry):
         number, entry = home, store.read_bucket(layout.drop_id, home, strong=True).holds.get(ref.id)
     if entry is not None and entry.points_to is not None:
         number = entry.points_to
         entry = store.read_bucket(layout.drop_id, number, strong=True).holds.get(ref.id)
-    return (number, entry) if entry is not None and _is_the_hold(entry) else None
+    return (number, entry) if entry is not None and _is_or_was_hold(entry) else None
 
 
-def _is_the_hold(entry: Entry | None) -> bool:
+def _is_or_was_hold(entry: BucketEntry | None) -> bool:
     """Whether it has units, or had them before they were given back."""
     return entry is not None and (entry.has_units or entry.order is not None)
 
 
-def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
+def tombstone(store: StockStore, layout: Layout, hold_id: str) -> bool:
     """Forbid a hold that is gone to come back. Where home points on, the other bucket is closed first, then home."""
-    dead = Entry(0)
+    mark = BucketEntry(0)
     home = home_of(hold_id, layout)
     for _ in range(_TRIES):
-        at_home = store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, None, dead))
+        at_home = store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, None, mark))
         own = None if at_home is None else at_home.holds.get(hold_id)
-        if own is None or own.is_dead:
+        if own is None or own.is_tombstone:
             return True
         if own.has_units:
             return False
@@ -192,9 +194,9 @@ def mark_dead(store: StockStore, layout: Layout, hold_id: str) -> bool:
         there = store.read_bucket(layout.drop_id, away, strong=True).holds.get(hold_id)
         if there is not None and there.has_units:
             return False
-        if store.write(layout.drop_id, away, expressions.compare_and_set(hold_id, there, dead)) is not None:
+        if store.write(layout.drop_id, away, expressions.compare_and_set(hold_id, there, mark)) is not None:
             continue
-        if store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, own, dead)) is None:
+        if store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, own, mark)) is None:
             return True
     raise WriteConflict("the hold is being taken by others")
 

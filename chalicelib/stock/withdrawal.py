@@ -7,7 +7,7 @@ from typing import Final
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
-from chalicelib.stock.bucket import Bucket, to_reclaim
+from chalicelib.stock.bucket import Bucket, choose_reclaims
 from chalicelib.stock.model import Layout
 from chalicelib.stock.store import StockStore
 
@@ -39,8 +39,8 @@ def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted
     while refusals < _TRIES:
         if bucket.plan is not None and bucket.plan >= plan:
             return bucket.withdrawn if bucket.plan == plan else None
-        units = min(wanted, bucket.obtainable_at_once(seconds))
-        reclaim = to_reclaim(bucket, units, seconds)
+        units = min(wanted, bucket.obtainable_in_one_write(seconds))
+        reclaim = choose_reclaims(bucket, units, seconds)
         assert reclaim is not None
         if units < min(wanted, bucket.obtainable(seconds)):
             existing = store.write(drop_id, number, expressions.take_over(reclaim))

@@ -13,7 +13,7 @@ from chalicelib.payments import (
     OutcomeUnknownError,
     SandboxGateway,
 )
-from chalicelib.stock import Gone, Stock
+from chalicelib.stock import HoldGone, Stock
 from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.checkout.conftest import ShopFixture, once
 
@@ -164,7 +164,7 @@ def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeyp
 def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
-    monkeypatch.setattr(Stock, "commit", lambda *_: Gone())
+    monkeypatch.setattr(Stock, "commit", lambda *_: HoldGone())
     placed = shop.checkout.complete(purchase.id, a_complete_request(), NOW)
     assert isinstance(placed, CheckoutResult)
     found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)

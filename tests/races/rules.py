@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from chalicelib.stock import Committed, Gone, OrderRef, RevertedToHold, StaleEpoch
+from chalicelib.stock import Committed, HoldGone, OrderRef, RevertedToHold, StaleEpoch
 from tests.races.linearizable import RecordedOperation
 
 CLOCK_SKEW_SECONDS = 2
@@ -112,7 +112,7 @@ def _commit(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
     own, order = bucket.find(operation.name), operation.order
     assert order is not None
     if own is None or own.quantity < operation.quantity or _is_of_another_order(own, order):
-        yield Gone(), bucket
+        yield HoldGone(), bucket
     elif own == HoldState(operation.quantity, None, str(order)):
         yield Committed(operation.quantity), bucket
     elif own.order is not None and own.order >= str(order):
@@ -133,7 +133,7 @@ def _revert_to_hold(bucket: BucketState, operation: Operation) -> Iterator[_Outc
     own, order = bucket.find(operation.name), operation.order
     assert order is not None
     if own is None or not own.quantity or _is_of_another_order(own, order):
-        yield Gone(), bucket
+        yield HoldGone(), bucket
     elif own.order is not None and own.order > str(order):
         yield StaleEpoch(), bucket
     else:
@@ -213,7 +213,7 @@ _VERBS: Mapping[str, Any] = {
     "release": _release,
     "shrink": _shrink,
     "restock": _restock,
-    "mark_dead": _tombstone,
+    "tombstone": _tombstone,
     "add": _add,
     "read": _read,
 }

@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.stock import Committed, Gone, HoldRef, InsufficientUnits, OrderRef, RevertedToHold, Taken, hold_id
+from chalicelib.stock import Committed, HoldGone, HoldRef, InsufficientUnits, OrderRef, RevertedToHold, Taken, hold_id
 from tests.races import crowd
 from tests.races.clock import RaceClock
 from tests.races.crowd import at_once, send_until_answered
@@ -124,7 +124,7 @@ class StockRaceBuyer:
             yield
             self._may_have.add(0)
             answers = [*at_once(again)]
-            if answers == [Gone()] and self._may_have == {hold.quantity}:
+            if answers == [HoldGone()] and self._may_have == {hold.quantity}:
                 self._process.figures["early_losses"] += 1
         if RevertedToHold(expires_at) in answers and None not in answers:
             self._set_may_have(0)

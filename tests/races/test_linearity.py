@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.stock import Committed, Gone, HoldRef, Layout, OrderRef, Stock, Taken, hold_id, verbs
+from chalicelib.stock import Committed, HoldGone, HoldRef, Layout, OrderRef, Stock, Taken, hold_id, verbs
 from tests.races.arena import MANY_ROUNDS, ROUNDS, RaceHarness, is_caught, report, run_control, sum_figures
 from tests.races.judge import read_buckets
 from tests.races.linearizable import RecordedOperation, is_linearizable
@@ -27,7 +27,7 @@ THREADS, STEPS, NAMES, SIZE = 4, 9, 5, 7
 HISTORIES = 4 * ROUNDS
 FAULT_RATES = ClientFaultRates(lost=0.02, unanswered=0.04)
 
-VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "mark_dead", "add")
+VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", "shrink", "restock", "tombstone", "add")
 
 
 class RandomCaller:
@@ -50,7 +50,7 @@ class RandomCaller:
             verb, hold_id(f"p{number}", "d", 1, has), seen=seen, now=now, expires_at=now + HOLD_SECONDS, order=order,
             quantity=has if verb == "take" else random.randint(verb != "restock", seen), plan=random.randint(1, 3),
         )  # fmt: skip
-        if verb in {"take", "release", "mark_dead", "add"}:
+        if verb in {"take", "release", "tombstone", "add"}:
             operation = replace(operation, order=None, seen=0, quantity=2 if verb == "add" else operation.quantity)
         self._history.add(operation, partial(self._answer, operation))
 
@@ -76,8 +76,8 @@ class RandomCaller:
                 return stock.shrink(layout, ref, operation.quantity)
             case "restock":
                 return stock.restock(layout, ref, order, operation.seen, operation.quantity)
-            case "mark_dead":
-                return stock.mark_dead(layout, operation.name)
+            case "tombstone":
+                return stock.tombstone(layout, operation.name)
             case _:
                 stock.add_units(layout, operation.plan, operation.quantity, operation.now * 1000)
                 return True
@@ -118,7 +118,7 @@ def check_verbs(harness: RaceHarness, number: int, *, reads_then_writes: bool = 
         found["forged_and_caught"] += not is_linearizable(_with_lost_update(events), BucketState(SIZE), bucket_spec)
         sold = [index for index, event in enumerate(events) if isinstance(event.answer, Committed)]
         shrunk = [index for index, event in enumerate(events) if event.operation.verb == "shrink" and event.answer]
-        for what, forged_answer, indexes in (("sales", Gone(), sold), ("shrinks", False, shrunk)):
+        for what, forged_answer, indexes in (("sales", HoldGone(), sold), ("shrinks", False, shrunk)):
             for index in indexes:
                 forged_history = [*events[:index], replace(events[index], answer=forged_answer), *events[index + 1 :]]
                 found[f"forged_{what}"] += 1

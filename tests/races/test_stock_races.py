@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from chalicelib.stock import Taken, hold_id
-from chalicelib.stock.bucket import Entry
+from chalicelib.stock.bucket import BucketEntry
 from tests.races import stock_buyers, stock_race
 from tests.races.arena import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds
 from tests.races.judge import violations_in
@@ -99,7 +99,7 @@ def test_late_buyers_get_what_expired(harness: RaceHarness, monkeypatch: pytest.
     process = StockRaceProcess(race, harness.clock, "left", NO_FAULTS)
     assert isinstance(process.take(hold_id("p", drop_id, 1, 3), 3, None)(), Taken)
     if not lapse:
-        monkeypatch.setattr(Entry, "is_expired", lambda self, now: False)
+        monkeypatch.setattr(BucketEntry, "is_expired", lambda self, now: False)
     found = stock_race.finish_race(race, harness.clock)
     assert found["undersold"] == (0 if lapse else 3)
     assert found["sold"] == race.units - found["undersold"]

@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.checkout import PurchaseStore
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import Busy, HoldRef, Layout, Stock, Taken, TakeResult, expressions
-from chalicelib.stock.bucket import Entry, Ours, Room, meaning
+from chalicelib.stock.bucket import AlreadyHeld, BucketEntry, HasRoom, evaluate
 from chalicelib.stock.layout import home_of
 from chalicelib.stock.store import StockStore
 from tests.checkout.builders import a_line, a_purchase
@@ -33,9 +33,9 @@ class RejectedProtocols:
         """Any bucket that is believed to have units, in the order believed."""
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
-            held = Entry(1, now // SECOND + HOLD_SECONDS)
-            existing = store.write(self.layout.drop_id, number, expressions.put_hold(hold, held, Room()))
-            if existing is None or isinstance(meaning(existing, hold, 1, now // SECOND), Ours):
+            held = BucketEntry(1, now // SECOND + HOLD_SECONDS)
+            existing = store.write(self.layout.drop_id, number, expressions.put_hold(hold, held, HasRoom()))
+            if existing is None or isinstance(evaluate(existing, hold, 1, now // SECOND), AlreadyHeld):
                 return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
         return Busy(1)
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from chalicelib.stock import OrderRef, expressions
-from chalicelib.stock.bucket import Entry
+from chalicelib.stock.bucket import BucketEntry
 from tests.schedules.search import ScheduleSearch
 from tests.schedules.shop import ShopStateMachine
 
@@ -61,7 +61,7 @@ def test_the_shop_does_what_its_model_says(search: ScheduleSearch, part: int) ->
 
 
 def test_the_model_catches_a_take_of_units_that_are_still_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Entry, "is_expired", lambda self, now: self.expires_at is not None)
+    monkeypatch.setattr(BucketEntry, "is_expired", lambda self, now: self.expires_at is not None)
     with pytest.raises(AssertionError, match=MISMATCH_MESSAGE):
         run_examples(0, examples=30)
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.stock import OrderRef, expressions
-from chalicelib.stock.bucket import Entry, Room
+from chalicelib.stock.bucket import BucketEntry, HasRoom
 from chalicelib.stock.expressions import Write
 from chalicelib.stock.store import StockStore
 from tests.conftest import Tables
@@ -19,16 +19,16 @@ from tests.schedules.table import StrictFakeDynamoDB
 NAMES = ("AAAAAAAAAAA", "-BBBBBBBBBB", "_CCCCCCCCCC")
 
 
-def any_entry(random: Random) -> Entry:
+def any_entry(random: Random) -> BucketEntry:
     return random.choice(
         [
-            Entry(1, 10),
-            Entry(2, 10),
-            Entry(2, 20, "order-abc001"),
-            Entry(1, order="order-abc001"),
-            Entry(0, 10),
-            Entry(0),
-            Entry(0, points_to=1, version=1),
+            BucketEntry(1, 10),
+            BucketEntry(2, 10),
+            BucketEntry(2, 20, "order-abc001"),
+            BucketEntry(1, order="order-abc001"),
+            BucketEntry(0, 10),
+            BucketEntry(0),
+            BucketEntry(0, points_to=1, version=1),
         ]
     )
 
@@ -37,14 +37,14 @@ def any_write(random: Random) -> Write:
     name, other = random.sample(NAMES, 2)
     order = OrderRef("order-abc", random.choice([1, 2]))
     seen, entry = any_entry(random), any_entry(random)
-    units = Entry(random.choice([1, 2]), 10)
+    units = BucketEntry(random.choice([1, 2]), 10)
     return random.choice(
         [
-            expressions.put_hold(name, units, Room()),
-            expressions.put_hold(name, units, Room({other: any_entry(random)})),
-            expressions.put_hold(name, units, Room({other: Entry(1, 10)}, replacing=seen)),
+            expressions.put_hold(name, units, HasRoom()),
+            expressions.put_hold(name, units, HasRoom({other: any_entry(random)})),
+            expressions.put_hold(name, units, HasRoom({other: BucketEntry(1, 10)}, replacing=seen)),
             expressions.compare_and_set(name, random.choice([None, seen]), entry),
-            expressions.point(name, Entry(0, points_to=1, version=1), random.choice([1, 60])),
+            expressions.point(name, BucketEntry(0, points_to=1, version=1), random.choice([1, 60])),
             expressions.fence(name, 10),
             expressions.commit(name, seen, 1, order),
             expressions.revert_to_hold(name, order, 20),
@@ -52,15 +52,15 @@ def any_write(random: Random) -> Write:
             expressions.shrink(name, 2, 1, random.choice([None, 10])),
             expressions.restock(name, order, random.choice([1, 2]), random.choice([0, 1])),
             expressions.add_units(random.choice([1, 2]), 1),
-            expressions.withdraw(random.choice([1, 2, 3]), 1, random.choice([{}, {other: Entry(1, 10)}])),
-            expressions.forget({name: random.choice([Entry(0, 10), Entry(0, points_to=1, version=1)])}),
+            expressions.withdraw(random.choice([1, 2, 3]), 1, random.choice([{}, {other: BucketEntry(1, 10)}])),
+            expressions.forget({name: random.choice([BucketEntry(0, 10), BucketEntry(0, points_to=1, version=1)])}),
         ]
     )
 
 
 def any_moves(random: Random) -> dict[int, Write]:
     units = random.choice([1, 2])
-    reclaim = random.choice([{}, {}, {NAMES[0]: Entry(1, 10)}])
+    reclaim = random.choice([{}, {}, {NAMES[0]: BucketEntry(1, 10)}])
     one, other = random.sample([0, 1, 2], 2)
     return {one: expressions.move_out(units, reclaim), other: expressions.move_in(units)}
 
@@ -81,7 +81,7 @@ def test_both_tables_do_all_of_a_transaction_or_none(tables: Tables) -> None:
         assert fake.read_buckets(places) == emulator.read_buckets(places)
     buckets = fake.read_buckets(places).values()
     assert 10 < sum(outcomes) < 50
-    assert (sum(bucket.size for bucket in buckets), sum(bucket.moved_in for bucket in buckets)) == (9, 0)
+    assert (sum(bucket.size for bucket in buckets), sum(bucket.net_moved_in for bucket in buckets)) == (9, 0)
 
 
 def write_and_read(store: StockStore, number: int, write: Write) -> Any:

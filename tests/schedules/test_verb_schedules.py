@@ -16,7 +16,7 @@ from botocore.exceptions import ReadTimeoutError
 from chalicelib.errors import WriteConflict
 from chalicelib.stock import (
     Committed,
-    Gone,
+    HoldGone,
     HoldRef,
     OrderRef,
     RevertedToHold,
@@ -27,7 +27,7 @@ from chalicelib.stock import (
     hold_id,
     verbs,
 )
-from chalicelib.stock.bucket import Entry
+from chalicelib.stock.bucket import BucketEntry
 from chalicelib.stock.layout import home_of
 from tests.schedules.buckets import CLOCK_JUMPS, HOLD_SECONDS, POOL, StockWorld
 from tests.schedules.search import ScheduleSearch, parametrize_seeds
@@ -105,7 +105,7 @@ class EpochWorld(OwnedHoldWorld):
             reverted = stock.revert_to_hold(POOL, self.ref, order, self.seconds + HOLD_SECONDS)
             if isinstance(reverted, RevertedToHold):
                 self.ended_orders.add(str(order))
-            over = isinstance(reverted, Gone) or self.random.random() < 0.5
+            over = isinstance(reverted, HoldGone) or self.random.random() < 0.5
             return over or stock.release(POOL, self.ref, order)
 
         return step
@@ -178,7 +178,7 @@ class TombstoneWorld(OwnedHoldWorld):
         """As a worker does that finds a hold gone. Nobody sells it: a take that won is given back here first."""
         if self.buckets_holding(self.hold):
             stock.release(POOL, self.ref)
-        if not stock.mark_dead(POOL, self.hold):
+        if not stock.tombstone(POOL, self.hold):
             return False
         self.simulator.events_seen[
             "tombstoned at home" if len(self.tombstone_buckets()) == 1 else "tombstoned at home and away"
@@ -203,7 +203,7 @@ RUNNERS = {
     "tombstone": run_tombstone_schedule,
 }
 EXPECTED_EVENTS = {
-    "commit and revert to hold": [f"commit: {answer.__name__}" for answer in (Committed, Gone, StaleEpoch)],
+    "commit and revert to hold": [f"commit: {answer.__name__}" for answer in (Committed, HoldGone, StaleEpoch)],
     "shrink and restock": [],
     "tombstone": ["tombstoned at home", "tombstoned at home and away"],
 }
@@ -244,11 +244,11 @@ def test_the_search_catches_a_tombstone_at_home_alone(search: ScheduleSearch, mo
             own = store.read_bucket("d", home, strong=True).holds.get(hold)
             if own is not None and own.has_units:
                 return False
-            if store.write("d", home, expressions.compare_and_set(hold, own, Entry(0))) is None:
+            if store.write("d", home, expressions.compare_and_set(hold, own, BucketEntry(0))) is None:
                 return True
         raise AssertionError
 
-    monkeypatch.setattr(verbs, "mark_dead", at_home)
+    monkeypatch.setattr(verbs, "tombstone", at_home)
     search.expect_control_caught(
         "a dead mark at home alone", 2_000, lambda seed: run_tombstone_schedule(seed, "doubled")
     )

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import Unavailable
-from chalicelib.stock import Committed, Gone, HoldStatus, Layout, RevertedToHold, StaleEpoch, Taken
+from chalicelib.stock import Committed, HoldGone, HoldStatus, Layout, RevertedToHold, StaleEpoch, Taken
 from tests.conftest import Tables
 from tests.stock.builders import NEXT, NOW, ORDER, OTHER, SECONDS, UNTIL, Shelf
 
@@ -55,8 +55,8 @@ def test_a_hold_somebody_reclaimed_is_gone(shelf: Shelf, name: str) -> None:
     other = next(other for other in shelf.ids(0) if other != name)
     shelf.hold(other, 4)
     before = shelf.bucket(0)
-    assert shelf.stock.commit(shelf.layout, hold, 4, ORDER) == Gone()
-    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL) == Gone()
+    assert shelf.stock.commit(shelf.layout, hold, 4, ORDER) == HoldGone()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, ORDER, UNTIL) == HoldGone()
     assert shelf.bucket(0) == before == {"a": 0, "s": 4, "h": {other: {"q": 4, "u": UNTIL}}}
 
 
@@ -92,8 +92,8 @@ def test_another_order_can_do_nothing(shelf: Shelf, name: str) -> None:
     hold = shelf.hold(name, 2)
     shelf.stock.commit(shelf.layout, hold, 2, ORDER)
     before = shelf.bucket(0)
-    assert shelf.stock.commit(shelf.layout, hold, 2, OTHER) == Gone()
-    assert shelf.stock.revert_to_hold(shelf.layout, hold, OTHER, UNTIL) == Gone()
+    assert shelf.stock.commit(shelf.layout, hold, 2, OTHER) == HoldGone()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, OTHER, UNTIL) == HoldGone()
     assert shelf.stock.release(shelf.layout, hold, OTHER) is False
     assert shelf.stock.restock(shelf.layout, hold, OTHER, 2, 0) is False
     assert shelf.bucket(0) == before
@@ -144,15 +144,15 @@ def test_given_back_units_can_be_sold_again_and_a_repeat_converges(shelf: Shelf,
     assert shelf.stock.restock(shelf.layout, hold, ORDER, 1, 0) is True
     dead = {"a": 4, "s": 4, "h": {name: {"q": 0, "o": "order-abc001"}}}
     assert shelf.bucket(0) == dead
-    assert shelf.stock.commit(shelf.layout, hold, 3, NEXT) == Gone()
-    assert shelf.stock.revert_to_hold(shelf.layout, hold, NEXT, UNTIL) == Gone()
+    assert shelf.stock.commit(shelf.layout, hold, 3, NEXT) == HoldGone()
+    assert shelf.stock.revert_to_hold(shelf.layout, hold, NEXT, UNTIL) == HoldGone()
     assert not isinstance(shelf.take(name, 3), Taken)
     assert shelf.bucket(0) == dead
 
 
 def test_a_hold_marked_dead_never_comes_back(shelf: Shelf, name: str) -> None:
-    assert shelf.stock.mark_dead(shelf.layout, name) is True
-    assert shelf.stock.mark_dead(shelf.layout, name) is True
+    assert shelf.stock.tombstone(shelf.layout, name) is True
+    assert shelf.stock.tombstone(shelf.layout, name) is True
     assert not isinstance(shelf.take(name), Taken)
     assert shelf.bucket(0) == {"a": 4, "s": 4, "h": {name: {"q": 0}}}
 
@@ -160,7 +160,7 @@ def test_a_hold_marked_dead_never_comes_back(shelf: Shelf, name: str) -> None:
 def test_a_standing_hold_cannot_be_marked_dead(shelf: Shelf, name: str) -> None:
     shelf.hold(name)
     before = shelf.bucket(0)
-    assert shelf.stock.mark_dead(shelf.layout, name) is False
+    assert shelf.stock.tombstone(shelf.layout, name) is False
     assert shelf.bucket(0) == before
 
 
@@ -185,7 +185,7 @@ def test_a_stray_marked_dead_is_dead_at_home_and_away(tables: Tables) -> None:
     shelf.hold(next(ids))
     stray = next(ids)
     shelf.stock.release(shelf.layout, shelf.hold(stray))
-    assert shelf.stock.mark_dead(shelf.layout, stray) is True
+    assert shelf.stock.tombstone(shelf.layout, stray) is True
     assert shelf.bucket(0)["h"][stray] == {"q": 0}
     assert shelf.bucket(1)["h"][stray] == {"q": 0}
 
