@@ -29,7 +29,7 @@ POINTS_TO: Final = "f"
 VERSION: Final = "v"
 
 _OWN = f"{HOLDS}.#h"
-_NOTHING_OF_OURS = f"attribute_not_exists({_OWN})"
+_NO_OWN_ENTRY = f"attribute_not_exists({_OWN})"
 _AS_SEEN = f"{_OWN} = :seen"
 _HAS_UNITS = f"{_OWN}.{QUANTITY} > :zero"
 _NO_UNITS = f"{_OWN}.{QUANTITY} = :zero"
@@ -39,13 +39,13 @@ _NO_ORDER = f"attribute_not_exists({_OWN}.{ORDER})"
 _ORDER_NOT_LATER = f"{_OWN}.{ORDER} BETWEEN :first AND :order"  # one order's references differ in the epoch alone
 _ORDER_AT_EPOCH = f"{_OWN}.{ORDER} = :order"
 _QUANTITY_AS_SEEN = f"{_OWN}.{QUANTITY} = :quantity"
-_ROOM = f"size({HOLDS}) < :room"
-_ENOUGH = f"{AVAILABLE} >= :needed"
-_NOT_YET = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
+_BELOW_MAX_ENTRIES = f"size({HOLDS}) < :room"
+_ENOUGH_AVAILABLE = f"{AVAILABLE} >= :needed"
+_PLAN_NOT_APPLIED = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
 _ZERO: Final = {":zero": 0}
 
 
-def record_of(entry: BucketEntry) -> dict[str, Any]:
+def entry_to_record(entry: BucketEntry) -> dict[str, Any]:
     """An entry as the map that stands in the bucket, whole: equality with it is equality with everything in it."""
     record = {
         QUANTITY: entry.quantity,
@@ -57,14 +57,14 @@ def record_of(entry: BucketEntry) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
 
 
-def _entry(record: Mapping[str, Any]) -> BucketEntry:
+def _entry_from_record(record: Mapping[str, Any]) -> BucketEntry:
     get = record.get
     return BucketEntry(record[QUANTITY], get(EXPIRES_AT), get(ORDER), get(POINTS_TO), get(VERSION))
 
 
-def bucket_of(record: Mapping[str, Any]) -> Bucket:
+def bucket_from_record(record: Mapping[str, Any]) -> Bucket:
     """A bucket's record as it was read."""
-    holds = {hold_id: _entry(entry) for hold_id, entry in record[HOLDS].items()}
+    holds = {hold_id: _entry_from_record(entry) for hold_id, entry in record[HOLDS].items()}
     number = int(record[KEY].rpartition("#")[2])
     size, available, get = record[SIZE], record[AVAILABLE], record.get
     return Bucket(number, size, available, holds, get(PLAN), get(WITHDRAWN, 0), get(NET_MOVED_IN, 0))
@@ -84,26 +84,26 @@ def add_units(plan: int, units: int) -> Write:
     """Add units by a numbered plan, once."""
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :units, {SIZE} = {SIZE} + :units, {PLAN} = :plan",
-        f"attribute_exists({KEY}) AND {_NOT_YET}",
+        f"attribute_exists({KEY}) AND {_PLAN_NOT_APPLIED}",
         {":units": units, ":plan": plan},
     )
 
 
 def withdraw(plan: int, units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
     """Take units out of a bucket by a numbered plan, once, and write down how many: whoever repeats it has to know."""
-    reclaimed = _TakingOver(reclaim)
+    reclaimed = _Reclaims(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, {PLAN} = :plan, {WITHDRAWN} = :units"
         f"{reclaimed.removal}",
-        " AND ".join([_ENOUGH, _NOT_YET, *reclaimed.conditions]),
+        " AND ".join([_ENOUGH_AVAILABLE, _PLAN_NOT_APPLIED, *reclaimed.conditions]),
         {":units": units, ":plan": plan, **reclaimed.sums(units), **reclaimed.values},
         reclaimed.names,
     )
 
 
-def take_over(reclaim: Mapping[str, BucketEntry]) -> Write:
+def reclaim_expired(reclaim: Mapping[str, BucketEntry]) -> Write:
     """Make the units of lapsed holds available."""
-    reclaimed = _TakingOver(reclaim)
+    reclaimed = _Reclaims(reclaim)
     freed = {":freed": reclaimed.sums(0)[":net"]}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :freed{reclaimed.removal}"
     return Write(update, " AND ".join(reclaimed.conditions), {**freed, **reclaimed.values}, reclaimed.names)
@@ -114,11 +114,11 @@ def take_over(reclaim: Mapping[str, BucketEntry]) -> Write:
 
 def move_out(units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
     """Units leave for another bucket."""
-    reclaimed = _TakingOver(reclaim)
+    reclaimed = _Reclaims(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, "
         f"{NET_MOVED_IN} = if_not_exists({NET_MOVED_IN}, :zero) - :units{reclaimed.removal}",
-        " AND ".join([_ENOUGH, *reclaimed.conditions]),
+        " AND ".join([_ENOUGH_AVAILABLE, *reclaimed.conditions]),
         {":units": units, **_ZERO, **reclaimed.sums(units), **reclaimed.values},
         reclaimed.names,
     )
@@ -137,13 +137,13 @@ def move_in(units: int) -> Write:
 # Taking.
 
 
-class _TakingOver:
+class _Reclaims:
     """The part of a write that takes lapsed holds over: each is compared whole, so that one sold, renewed or taken anew
     in between refuses the write."""
 
     def __init__(self, reclaim: Mapping[str, BucketEntry]) -> None:
         self.names = {f"#e{i}": hold_id for i, hold_id in enumerate(reclaim)}
-        self.values = {f":e{i}": record_of(entry) for i, entry in enumerate(reclaim.values())}
+        self.values = {f":e{i}": entry_to_record(entry) for i, entry in enumerate(reclaim.values())}
         self.conditions = [f"{HOLDS}.#e{i} = :e{i}" for i in range(len(reclaim))]
         self.removal = " REMOVE " + ", ".join(f"{HOLDS}.{name}" for name in self.names) if reclaim else ""
         self._freed = sum(entry.quantity for entry in reclaim.values())
@@ -153,16 +153,16 @@ class _TakingOver:
         return {":net": self._freed - units, ":needed": units - self._freed}
 
 
-def put_hold(hold_id: str, hold: BucketEntry, room: HasRoom) -> Write:
+def place_hold(hold_id: str, hold: BucketEntry, room: HasRoom) -> Write:
     """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry."""
-    reclaimed = _TakingOver(room.reclaim)
-    values = {":hold": record_of(hold), **reclaimed.sums(hold.quantity), **reclaimed.values}
+    reclaimed = _Reclaims(room.reclaim)
+    values = {":hold": entry_to_record(hold), **reclaimed.sums(hold.quantity), **reclaimed.values}
     if room.replacing is None:
-        conditions = [_ENOUGH, _NOTHING_OF_OURS, _ROOM, *reclaimed.conditions]
+        conditions = [_ENOUGH_AVAILABLE, _NO_OWN_ENTRY, _BELOW_MAX_ENTRIES, *reclaimed.conditions]
         values[":room"] = MAX_ENTRIES
     else:
-        conditions = [_ENOUGH, _AS_SEEN, *reclaimed.conditions]
-        values[":seen"] = record_of(room.replacing)
+        conditions = [_ENOUGH_AVAILABLE, _AS_SEEN, *reclaimed.conditions]
+        values[":seen"] = entry_to_record(room.replacing)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {_OWN} = :hold{reclaimed.removal}",
         " AND ".join(conditions),
@@ -173,29 +173,29 @@ def put_hold(hold_id: str, hold: BucketEntry, room: HasRoom) -> Write:
 
 def compare_and_set(hold_id: str, seen: BucketEntry | None, entry: BucketEntry) -> Write:
     """Put our own entry in place of one with as many units, if that is, whole, what was ``seen``; None: no entry."""
-    values = {":entry": record_of(entry)}
+    values = {":entry": entry_to_record(entry)}
     if seen is not None:
-        values[":seen"] = record_of(seen)
-    return Write(f"SET {_OWN} = :entry", _NOTHING_OF_OURS if seen is None else _AS_SEEN, values, {"#h": hold_id})
+        values[":seen"] = entry_to_record(seen)
+    return Write(f"SET {_OWN} = :entry", _NO_OWN_ENTRY if seen is None else _AS_SEEN, values, {"#h": hold_id})
 
 
-def point(hold_id: str, pointer: BucketEntry, room: int) -> Write:
+def set_pointer(hold_id: str, pointer: BucketEntry, max_entries: int) -> Write:
     """Leave home: forbid a take there and name the only other bucket, in one write, while it has less than ``room``."""
-    values = {":pointer": record_of(pointer), ":room": room}
-    return Write(f"SET {_OWN} = :pointer", f"{_NOTHING_OF_OURS} AND {_ROOM}", values, {"#h": hold_id})
+    values = {":pointer": entry_to_record(pointer), ":room": max_entries}
+    return Write(f"SET {_OWN} = :pointer", f"{_NO_OWN_ENTRY} AND {_BELOW_MAX_ENTRIES}", values, {"#h": hold_id})
 
 
-def fence(hold_id: str, expires_at: UnixSeconds) -> Write:
+def set_fence(hold_id: str, expires_at: UnixSeconds) -> Write:
     """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
-    values = {":fence": record_of(BucketEntry(0, expires_at)), ":room": MAX_ENTRIES, **_ZERO}
-    condition = f"({_NOTHING_OF_OURS} AND {_ROOM}) OR ({_NO_UNITS} AND {_HAS_EXPIRY})"
+    values = {":fence": entry_to_record(BucketEntry(0, expires_at)), ":room": MAX_ENTRIES, **_ZERO}
+    condition = f"({_NO_OWN_ENTRY} AND {_BELOW_MAX_ENTRIES}) OR ({_NO_UNITS} AND {_HAS_EXPIRY})"
     return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
 
 
-def forget(over: Mapping[str, BucketEntry]) -> Write:
+def remove_entries(entries: Mapping[str, BucketEntry]) -> Write:
     """Remove entries without units, each compared whole."""
-    gone = _TakingOver(over)
-    return Write(gone.removal.strip(), " AND ".join(gone.conditions), gone.values, gone.names)
+    removed = _Reclaims(entries)
+    return Write(removed.removal.strip(), " AND ".join(removed.conditions), removed.values, removed.names)
 
 
 # Verbs on a hold.
@@ -203,11 +203,11 @@ def forget(over: Mapping[str, BucketEntry]) -> Write:
 
 def commit(hold_id: str, seen: BucketEntry, keep: int, order: OrderRef) -> Write:
     """Give ``keep`` of the units to the order and the rest back, if the hold is, whole, what was ``seen``."""
-    committed = record_of(BucketEntry(keep, order=str(order)))
+    committed = entry_to_record(BucketEntry(keep, order=str(order)))
     return Write(
         f"SET {_OWN} = :sold, {AVAILABLE} = {AVAILABLE} + :surplus",
         _AS_SEEN,
-        {":sold": committed, ":surplus": seen.quantity - keep, ":seen": record_of(seen)},
+        {":sold": committed, ":surplus": seen.quantity - keep, ":seen": entry_to_record(seen)},
         {"#h": hold_id},
     )
 
@@ -239,11 +239,11 @@ def release(hold_id: str, order: OrderRef | None) -> Write:
 
 def release_orphan(hold_id: str, seen: BucketEntry, *, leave_tombstone: bool) -> Write:
     """Units back, if the hold is, whole, what was ``seen``; ``for_good`` leaves a dead mark."""
-    values: dict[str, Any] = {":seen": record_of(seen), ":back": seen.quantity}
+    values: dict[str, Any] = {":seen": entry_to_record(seen), ":back": seen.quantity}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :back"
     if leave_tombstone:
         update += f", {_OWN} = :dead"
-        values[":dead"] = record_of(BucketEntry(0))
+        values[":dead"] = entry_to_record(BucketEntry(0))
     else:
         update += f" REMOVE {_OWN}"
     return Write(update, _AS_SEEN, values, {"#h": hold_id})

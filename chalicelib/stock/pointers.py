@@ -36,11 +36,11 @@ def sweep_pointers(store: StockStore, layout: Layout, home: Bucket, now: Instant
         bucket = buckets.get((layout.drop_id, entry.points_to))
         if bucket is None or not _has_no_units(bucket.holds.get(name)):
             continue
-        fence = expressions.fence(name, seconds + FENCE_SECONDS)
+        fence = expressions.set_fence(name, seconds + FENCE_SECONDS)
         if store.write(layout.drop_id, entry.points_to, fence) is None:
             removable[name] = entry
     if removable:
-        store.write(layout.drop_id, home.number, expressions.forget(removable))
+        store.write(layout.drop_id, home.number, expressions.remove_entries(removable))
 
 
 def _has_no_units(entry: BucketEntry | None) -> bool:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.aws import existing_item, from_item, is_condition_failure, to_item
 from chalicelib.errors import Unavailable
 from chalicelib.stock.bucket import Bucket
-from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, bucket_of
+from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, bucket_from_record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,14 +39,14 @@ class StockStore:
         answer = self._dynamodb.get_item(TableName=self._stock_table, Key=_key(drop_id, number), ConsistentRead=strong)
         if "Item" not in answer:
             raise _bucket_missing(drop_id, number)
-        return bucket_of(from_item(answer["Item"]))
+        return bucket_from_record(from_item(answer["Item"]))
 
     def read_buckets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
         """Many buckets, strongly, 100 a call: 1 RCU each. Those that do not exist are left out."""
         found: dict[tuple[str, int], Bucket] = {}
         keys = [_key(drop_id, number) for drop_id, number in dict.fromkeys(places)]
         for item in self._batches(self._stock_table, keys):
-            bucket = bucket_of(from_item(item))
+            bucket = bucket_from_record(from_item(item))
             found[item[KEY]["S"].rpartition("#")[0], bucket.number] = bucket
         return found
 
@@ -98,7 +98,7 @@ class StockStore:
                 existing = existing_item(error)
                 if existing is None:
                     raise _bucket_missing(drop_id, number) from error
-                return bucket_of(from_item(existing))
+                return bucket_from_record(from_item(existing))
             return None
         raise Unavailable(f"bucket {number} of drop {drop_id} is in other hands")
 

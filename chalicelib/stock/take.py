@@ -154,11 +154,13 @@ class Take:
         pointer = BucketEntry(0, points_to=number, version=self._now)
         if self._pointer is None:
             existing = self._store.write(
-                drop_id, self._home, expressions.point(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
+                drop_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
             )
             if existing is not None and hold_id not in existing.holds:
                 sweep_pointers(self._store, self._layout, existing, self._now)
-                existing = self._store.write(drop_id, self._home, expressions.point(hold_id, pointer, MAX_ENTRIES))
+                existing = self._store.write(
+                    drop_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES)
+                )
         else:
             result = self._fence_bucket()
             if result is not None:
@@ -175,7 +177,7 @@ class Take:
 
     def _fence_bucket(self) -> TakeResult | None:
         """Close the bucket that is being left. An answer when it turns out to have the hold, or to have no room."""
-        fence = expressions.fence(self._hold_id, self._seconds + FENCE_SECONDS)
+        fence = expressions.set_fence(self._hold_id, self._seconds + FENCE_SECONDS)
         existing = self._store.write(self._layout.drop_id, self._current, fence)
         if existing is None:
             return None
@@ -214,7 +216,7 @@ class Take:
                     self._note_shortfall(number, obtainable)
                     return None
                 case HasRoom():
-                    write = expressions.put_hold(
+                    write = expressions.place_hold(
                         self._hold_id, BucketEntry(self._quantity, self._expires_at), evaluation
                     )
             bucket = self._store.write(self._layout.drop_id, number, write)

@@ -43,7 +43,7 @@ def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted
         reclaim = choose_reclaims(bucket, units, seconds)
         assert reclaim is not None
         if units < min(wanted, bucket.obtainable(seconds)):
-            existing = store.write(drop_id, number, expressions.take_over(reclaim))
+            existing = store.write(drop_id, number, expressions.reclaim_expired(reclaim))
             refusals += existing is not None
             bucket = existing or store.read_bucket(drop_id, number, strong=True)
             continue

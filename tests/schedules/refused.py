@@ -34,7 +34,7 @@ class RejectedProtocols:
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
             held = BucketEntry(1, now // SECOND + HOLD_SECONDS)
-            existing = store.write(self.layout.drop_id, number, expressions.put_hold(hold, held, HasRoom()))
+            existing = store.write(self.layout.drop_id, number, expressions.place_hold(hold, held, HasRoom()))
             if existing is None or isinstance(evaluate(existing, hold, 1, now // SECOND), AlreadyHeld):
                 return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
         return Busy(1)

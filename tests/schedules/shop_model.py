@@ -26,7 +26,7 @@ from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Shows
 from chalicelib.shows.records import DropRecord
 from chalicelib.stock import Layout, Stock
-from chalicelib.stock.expressions import bucket_of
+from chalicelib.stock.expressions import bucket_from_record
 from tests.schedules.table import StrictFakeDynamoDB
 
 POOL, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
@@ -176,7 +176,7 @@ class ShopWithModel(RuleBasedStateMachine):
     def largest_bucket(self) -> int:
         """The most units that one bucket has."""
         items = [item for place, item in self.table.items.items() if place[0] == "stock"]
-        return max(bucket_of(item).obtainable(self.seconds) for item in items)
+        return max(bucket_from_record(item).obtainable(self.seconds) for item in items)
 
     def update_model(self, name: str, purchase: Purchase) -> None:
         """The holds that a purchase names now are what the model counts."""

@@ -264,7 +264,7 @@ def test_the_search_catches_units_moved_by_two_writes(search: ScheduleSearch, mo
 def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expressions, "_NOT_YET", "attribute_exists(pk)")
+    monkeypatch.setattr(expressions, "_PLAN_NOT_APPLIED", "attribute_exists(pk)")
     search.expect_control_caught(
         "plans whose number no bucket asks for", 500, schedule_runner(("plans",), "doubled", monkeypatch)
     )
@@ -276,7 +276,7 @@ def test_the_search_catches_pointers_swept_without_a_fence(
     def clear_away(store: StockStore, layout: Layout, home: Bucket, now: Instant) -> None:
         over = {name: entry for name, entry in home.holds.items() if not entry.has_units}
         if over:
-            store.write(layout.drop_id, home.number, expressions.forget(over))
+            store.write(layout.drop_id, home.number, expressions.remove_entries(over))
 
     monkeypatch.setattr(take, "sweep_pointers", clear_away)
     search.expect_control_caught(

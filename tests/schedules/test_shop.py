@@ -79,6 +79,6 @@ def test_the_model_catches_a_release_that_forgets_a_unit(monkeypatch: pytest.Mon
 
 
 def test_the_model_catches_a_repeat_that_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expressions, "_NOTHING_OF_OURS", "attribute_exists(pk)")
+    monkeypatch.setattr(expressions, "_NO_OWN_ENTRY", "attribute_exists(pk)")
     with pytest.raises(AssertionError, match=MISMATCH_MESSAGE):
         run_examples(0, examples=30)

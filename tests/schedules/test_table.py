@@ -40,12 +40,12 @@ def any_write(random: Random) -> Write:
     units = BucketEntry(random.choice([1, 2]), 10)
     return random.choice(
         [
-            expressions.put_hold(name, units, HasRoom()),
-            expressions.put_hold(name, units, HasRoom({other: any_entry(random)})),
-            expressions.put_hold(name, units, HasRoom({other: BucketEntry(1, 10)}, replacing=seen)),
+            expressions.place_hold(name, units, HasRoom()),
+            expressions.place_hold(name, units, HasRoom({other: any_entry(random)})),
+            expressions.place_hold(name, units, HasRoom({other: BucketEntry(1, 10)}, replacing=seen)),
             expressions.compare_and_set(name, random.choice([None, seen]), entry),
-            expressions.point(name, BucketEntry(0, points_to=1, version=1), random.choice([1, 60])),
-            expressions.fence(name, 10),
+            expressions.set_pointer(name, BucketEntry(0, points_to=1, version=1), random.choice([1, 60])),
+            expressions.set_fence(name, 10),
             expressions.commit(name, seen, 1, order),
             expressions.revert_to_hold(name, order, 20),
             expressions.release(name, random.choice([None, order])),
@@ -53,7 +53,9 @@ def any_write(random: Random) -> Write:
             expressions.restock(name, order, random.choice([1, 2]), random.choice([0, 1])),
             expressions.add_units(random.choice([1, 2]), 1),
             expressions.withdraw(random.choice([1, 2, 3]), 1, random.choice([{}, {other: BucketEntry(1, 10)}])),
-            expressions.forget({name: random.choice([BucketEntry(0, 10), BucketEntry(0, points_to=1, version=1)])}),
+            expressions.remove_entries(
+                {name: random.choice([BucketEntry(0, 10), BucketEntry(0, points_to=1, version=1)])}
+            ),
         ]
     )
 

@@ -59,7 +59,7 @@ def test_fences_that_lapsed_go_and_those_that_stand_stay(tables: Tables) -> None
     shelf = Shelf(tables, [0, 1])
     store = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     old, young = (name for name, _ in zip(shelf.ids(1), range(2), strict=False))
-    assert store.write("d", 0, expressions.fence(old, SECONDS)) is None
-    assert store.write("d", 0, expressions.fence(young, SECONDS + 60)) is None
+    assert store.write("d", 0, expressions.set_fence(old, SECONDS)) is None
+    assert store.write("d", 0, expressions.set_fence(young, SECONDS + 60)) is None
     sweep_pointers(store, shelf.layout, store.read_bucket("d", 0, strong=True), NOW + 3_000)
     assert shelf.bucket(0)["h"] == {young: {"q": 0, "u": SECONDS + 60}}
