@@ -18,13 +18,13 @@ from chalicelib.api import (
     webhooks,
 )
 from chalicelib.api.calls import ApiRequest, ApiResponse, Route
-from chalicelib.stock import HoldRef, Layout
+from chalicelib.stock import HoldRef, Pool
 
 
 def get_health(request: ApiRequest) -> ApiResponse:
     """200 when both tables answer: one read each."""
     request.services.checkout.purchases.read("health")
-    request.services.stock.get_hold_statuses([(Layout("health", 1), HoldRef("A" * 11, 0, 0, 0))])
+    request.services.stock.get_hold_statuses([(Pool("health", 1), HoldRef("A" * 11, 0, 0, 0))])
     return ApiResponse(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 

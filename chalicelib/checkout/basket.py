@@ -19,7 +19,7 @@ from chalicelib.checkout.till import (
 )
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import Instant
-from chalicelib.stock import HoldRef, Layout
+from chalicelib.stock import HoldRef, Pool
 
 
 def create(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
@@ -217,7 +217,7 @@ def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tu
 def replace_or_replay(
     context: CheckoutContext,
     purchase: Purchase,
-    new_holds: list[tuple[Layout, HoldRef]],
+    new_holds: list[tuple[Pool, HoldRef]],
     key_and_fingerprint: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""

@@ -10,7 +10,7 @@ from chalicelib.checkout.model import Line
 from chalicelib.checkout.till import CheckoutContext, layout_of
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, window_state
-from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, Layout, SoldOut, Taken, TakeResult, hold_id
+from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, Pool, SoldOut, Taken, TakeResult, hold_id
 
 _MAX_SMALLER_OFFERS = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
 _BUSY_RETRY_MS = 250
@@ -35,7 +35,7 @@ class LineDraft:
     currency: str | None = None
     market: str | None = None
     lines: list[Line] = field(default_factory=list)
-    new_holds: list[tuple[Layout, HoldRef]] = field(default_factory=list)
+    new_holds: list[tuple[Pool, HoldRef]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
 
@@ -232,7 +232,7 @@ def _bounded_image_url(image_url: str | None) -> str | None:
     return image_url if image_url and len(image_url.encode()) <= _MAX_IMAGE_URL_BYTES else None
 
 
-def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Layout, HoldRef, int]]:
+def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Pool, HoldRef, int]]:
     """What a written change no longer names: holds with the units of each that stay (0: the hold goes)."""
     kept = {hold.id: hold.quantity for line in after for hold in line.holds}
     return [

@@ -35,7 +35,7 @@ from chalicelib.checkout.tallies import LimitDiscrepancy, without_orphans
 from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_ref_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import Committed, HoldRef, HoldStatus, Layout, RevertedToHold
+from chalicelib.stock import Committed, HoldRef, HoldStatus, Pool, RevertedToHold
 from chalicelib.telemetry import logger
 
 EnqueueCapture = Callable[[str, int], None]
@@ -98,7 +98,7 @@ class _DropRepair:
     """One repair of one drop. Each step answers False when others changed what it was to mend."""
 
     context: CheckoutContext
-    layout: Layout
+    layout: Pool
     enqueue_capture: EnqueueCapture
     now: Instant
     report: RepairReport
@@ -135,7 +135,7 @@ class _DropRepair:
         orphans = set(discrepancy.purchases) - self.context.purchases.read_all(discrepancy.purchases).keys()
         kept = without_orphans(record.usage, orphans)
         limits, at = self.context.limits, self.now // SECOND
-        counted = limits.compare_and_set(record.buyer, self.layout.drop_id, record.usage, kept, at) is None
+        counted = limits.compare_and_set(record.buyer, self.layout.pool_id, record.usage, kept, at) is None
         self.report.counted_anew += counted
         return counted
 

@@ -15,7 +15,7 @@ from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
 from chalicelib.errors import BadInput, Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, Refunded, RefundFailed
-from chalicelib.stock import HoldRef, Layout, OrderRef
+from chalicelib.stock import HoldRef, OrderRef, Pool
 from chalicelib.telemetry import count, logger
 
 _TRIES = 5
@@ -219,7 +219,7 @@ def _restock_units(context: CheckoutContext, purchase: Purchase, index: int) -> 
 
 
 def _later_refund_has_passed(
-    context: CheckoutContext, layout: Layout, hold: HoldRef, order: OrderRef, remaining: int
+    context: CheckoutContext, layout: Pool, hold: HoldRef, order: OrderRef, remaining: int
 ) -> bool:
     """Whether a later refund has passed: it gives back only what the earlier ones left, so theirs are done.
 
@@ -229,7 +229,7 @@ def _later_refund_has_passed(
     return status is None or (status.expires_at is None and status.order == str(order) and status.quantity <= remaining)
 
 
-def _restock_targets(line: Line, before: int, after: int) -> Iterator[tuple[Layout, HoldRef, int, int]]:
+def _restock_targets(line: Line, before: int, after: int) -> Iterator[tuple[Pool, HoldRef, int, int]]:
     """For each hold that changes: what it has after ``before`` units went back, and after ``after`` did. Last first."""
     expected, remaining = remaining_by_hold(line, before), remaining_by_hold(line, after)
     for hold in reversed(line.holds):

@@ -59,7 +59,7 @@ def _hold_budget(
 ) -> BudgetHold | Busy | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
     layout, quantity = budget.pool, budget.quantity_for(discount.amount)
-    name = hold_id(placed.id, layout.drop_id, placed.version, quantity)
+    name = hold_id(placed.id, layout.pool_id, placed.version, quantity)
     answer = context.stock.take(layout, name, quantity, now // SECOND + BUDGET_HOLD_SECONDS, summary, now=now)
     found = answer if isinstance(answer, Taken) else context.stock.find_hold(layout, name)
     if found is None:

@@ -18,7 +18,7 @@ from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
 from chalicelib.risk import NO_LIMITS, DropRisk, Risk, RiskRules
 from chalicelib.shows import Shows, SingleFlightCache
-from chalicelib.stock import HoldRef, Layout, OrderRef, Stock
+from chalicelib.stock import HoldRef, OrderRef, Pool, Stock
 
 _MAX_CACHED_DROPS = 5_000
 _MAX_UPDATE_RECORDS = 8  # of updates; the first one and those of completions are kept for ever
@@ -124,9 +124,9 @@ class CheckoutContext:
         return market, market.options(currency) if country else ()
 
 
-def layout_of(line: Line) -> Layout:
+def layout_of(line: Line) -> Pool:
     """Where a line's drop has its units."""
-    return Layout(line.drop_id, line.bucket_count)
+    return Pool(line.drop_id, line.bucket_count)
 
 
 def order_ref_of(purchase: Purchase) -> OrderRef:
@@ -134,12 +134,12 @@ def order_ref_of(purchase: Purchase) -> OrderRef:
     return OrderRef(purchase.order_ref, purchase.epoch)
 
 
-def holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
+def holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
     """Every hold a purchase names, with its drop's layout."""
     return [(layout_of(line), hold) for line in purchase.lines for hold in line.holds]
 
 
-def budget_holds_of(purchase: Purchase) -> list[tuple[Layout, HoldRef]]:
+def budget_holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
     """Every share of a budget that a purchase has, with where that stands."""
     return [share for one in purchase.discounts for share in one.holds_with_pools]
 
@@ -172,7 +172,7 @@ def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchas
     return updated
 
 
-def release_unreferenced(stock: Stock, new_holds: list[tuple[Layout, HoldRef]], existing: Purchase) -> None:
+def release_unreferenced(stock: Stock, new_holds: list[tuple[Pool, HoldRef]], existing: Purchase) -> None:
     """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
 
     ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
@@ -189,7 +189,7 @@ def release_unreferenced(stock: Stock, new_holds: list[tuple[Layout, HoldRef]], 
 
 
 def abandon_request(
-    context: CheckoutContext, purchase: Purchase, new_holds: list[tuple[Layout, HoldRef]], now: Instant
+    context: CheckoutContext, purchase: Purchase, new_holds: list[tuple[Pool, HoldRef]], now: Instant
 ) -> Purchase:
     """Give back what a request took before it gave up *without* a write; answers the purchase as it now stands.
 

@@ -92,7 +92,7 @@ class Discounts:
     def _create_budgets(self, draft: DiscountRecord, actor: str, now: Instant) -> DiscountRecord | None:
         """Lay out what the draft's record says, then offer it. None when someone else changed the record."""
         for budget in draft.budgets:
-            self._stock.lay_out(budget.pool.drop_id, plan_sizes(budget.size, budget.usual), now)
+            self._stock.create_buckets(budget.pool.pool_id, plan_sizes(budget.size, budget.usual), now)
         stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
         ready = draft.model_copy(update={"draft": False, **stamp})
         return ready if self._commit(draft, ready, "buckets created") else None
@@ -114,7 +114,7 @@ class Discounts:
     def _to_active(self, record: DiscountRecord | None, now: Instant) -> ActiveDiscount | None:
         if record is None or record.draft:
             return None
-        return ActiveDiscount(record, tuple(self._summary(budget.pool.drop_id, now) for budget in record.budgets))
+        return ActiveDiscount(record, tuple(self._summary(budget.pool.pool_id, now) for budget in record.budgets))
 
     def _summary(self, pool_id: str, now: Instant) -> Summary | None:
         """A budget's summary; None where it counts a reservation that has lapsed: then only a take can tell."""

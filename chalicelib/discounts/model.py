@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.instants import Instant
 from chalicelib.shows import Currency, FrozenModel, Id
-from chalicelib.stock import HoldRef, Layout, Summary, UnixSeconds
+from chalicelib.stock import HoldRef, Pool, Summary, UnixSeconds
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
 _BUDGET = re.compile(r"offer:[A-Z0-9_.-]+:(?:uses|money):([1-9][0-9]{0,5})")
@@ -30,10 +30,10 @@ def limit_key(code: str) -> str:
     return f"offer:{code}"
 
 
-def budget_pool(name: str) -> Layout | None:
+def budget_pool(name: str) -> Pool | None:
     """Where a budget of that name stands in the stock table; None for the name of a drop."""
     found = _BUDGET.fullmatch(name)
-    return Layout(name, int(found[1])) if found else None
+    return Pool(name, int(found[1])) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Budget:
         return f"{'money' if self.is_money else 'uses'}:{self.bucket_count}"
 
     @property
-    def pool(self) -> Layout:
+    def pool(self) -> Pool:
         """Where it stands."""
-        return Layout(f"{limit_key(self.code)}:{self.name}", self.bucket_count)
+        return Pool(f"{limit_key(self.code)}:{self.name}", self.bucket_count)
 
     def quantity_for(self, amount: int) -> int:
         """What one use with this amount takes of it."""
@@ -175,7 +175,7 @@ class AppliedDiscount(_PurchasePart):
         return sum(self.parts)
 
     @property
-    def holds_with_pools(self) -> list[tuple[Layout, HoldRef]]:
+    def holds_with_pools(self) -> list[tuple[Pool, HoldRef]]:
         """Its shares of budgets, with where those stand."""
         places = [(budget_pool(f"{limit_key(self.code)}:{one.budget}"), one.hold) for one in self.budget_holds]
         return [(layout, hold) for layout, hold in places if layout is not None]

@@ -209,7 +209,7 @@ class Shows:
 
     def _finish_draft(self, draft: DropRecord, actor: str, now: Instant) -> DropRecord | None:
         """Lay out what the draft's record says, then show the drop. None when someone else changed the record."""
-        self._stock.lay_out(draft.id, plan_sizes(draft.first_stock, draft.usual_quantity), now)
+        self._stock.create_buckets(draft.id, plan_sizes(draft.first_stock, draft.usual_quantity), now)
         stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
         ready = draft.model_copy(update={"draft": False, **stamp})
         if not self._store.commit(draft, ready, "buckets created", extra_item=membership_item(draft.show_id, draft.id)):

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chalicelib.instants import Instant
-from chalicelib.stock import Layout, StockPlan, Summary
+from chalicelib.stock import Pool, StockPlan, Summary
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
@@ -81,8 +81,8 @@ class Drop(FrozenModel):
         return earlier if earlier is not None and earlier > self.unit_price else None
 
     @property
-    def pool(self) -> Layout:
-        return Layout(self.id, self.bucket_count)
+    def pool(self) -> Pool:
+        return Pool(self.id, self.bucket_count)
 
 
 class DropState(StrEnum):

@@ -11,7 +11,7 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, BucketEntry
 from chalicelib.stock.layout import home_of, plan_additions
-from chalicelib.stock.model import ORDER_REF_LENGTH, HoldStatus, Layout, Summary, UnixSeconds
+from chalicelib.stock.model import ORDER_REF_LENGTH, HoldStatus, Pool, Summary, UnixSeconds
 from chalicelib.stock.store import StockStore
 from chalicelib.stock.summary import summarise, summary_from_record
 
@@ -68,20 +68,20 @@ class Audit:
     live: Summary | None
 
 
-def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: StockPlan | None = None) -> Audit:
+def audit(store: StockStore, pool: Pool, size: int, now: Instant, plan: StockPlan | None = None) -> Audit:
     """What strong reads show. ``size`` is what the drop offers by its record, without the ``plan`` that is under way.
 
     A mismatch counts if three readings have it; there is one reading where there is none.
     """
-    record = store.summary_record(layout.drop_id, strong=True)
-    first = _read(store, layout)
-    suspected = list(_mismatches(layout, first, size, plan))
+    record = store.summary_record(pool.pool_id, strong=True)
+    first = _read(store, pool)
+    suspected = list(_mismatches(pool, first, size, plan))
     for _ in range(_READINGS - 1):
         if suspected:
-            again = set(_mismatches(layout, _read(store, layout), size, plan))
+            again = set(_mismatches(pool, _read(store, pool), size, plan))
             suspected = [mismatch for mismatch in suspected if mismatch in again]
     seconds = now // SECOND
-    sums = summarise(layout.drop_id, first.values(), None, now)
+    sums = summarise(pool.pool_id, first.values(), None, now)
     buckets = tuple(_sums(bucket, seconds) for _, bucket in sorted(first.items()))
     statuses = tuple(
         (hold_id, HoldStatus(number, entry.quantity, entry.expires_at, entry.order))
@@ -103,11 +103,11 @@ def audit(store: StockStore, layout: Layout, size: int, now: Instant, plan: Stoc
         sold_by_order=dict(sold),
         lapsed_at_risk=sum(bucket.lapsed for bucket in buckets),
         hold_statuses=statuses,
-        live=None if record is None else summary_from_record(layout.drop_id, record),
+        live=None if record is None else summary_from_record(pool.pool_id, record),
     )
 
 
-def release_orphan(store: StockStore, layout: Layout, hold_id: str, seen: HoldStatus) -> bool:
+def release_orphan(store: StockStore, pool: Pool, hold_id: str, seen: HoldStatus) -> bool:
     """Make a hold's units available, if it is, whole, what was ``seen``: renewed, sold or moved meanwhile, it stays.
 
     Units that an order had leave a dead mark: were the hold only removed, a late take could bring it back, and a late
@@ -115,11 +115,11 @@ def release_orphan(store: StockStore, layout: Layout, hold_id: str, seen: HoldSt
     """
     entry = BucketEntry(seen.quantity, seen.expires_at, seen.order)
     write = expressions.release_orphan(hold_id, entry, leave_tombstone=seen.order is not None)
-    return store.write(layout.drop_id, seen.bucket, write) is None
+    return store.write(pool.pool_id, seen.bucket, write) is None
 
 
-def _read(store: StockStore, layout: Layout) -> Mapping[int, Bucket]:
-    places = [(layout.drop_id, number) for number in range(layout.homes)]
+def _read(store: StockStore, pool: Pool) -> Mapping[int, Bucket]:
+    places = [(pool.pool_id, number) for number in range(pool.bucket_count)]
     return {number: bucket for (_, number), bucket in store.read_buckets(places).items()}
 
 
@@ -136,10 +136,8 @@ def _sums(bucket: Bucket, seconds: UnixSeconds) -> BucketSums:
     )
 
 
-def _mismatches(
-    layout: Layout, buckets: Mapping[int, Bucket], size: int, plan: StockPlan | None
-) -> Iterator[_Mismatch]:
-    missing = sorted(set(range(layout.homes)) - set(buckets))
+def _mismatches(pool: Pool, buckets: Mapping[int, Bucket], size: int, plan: StockPlan | None) -> Iterator[_Mismatch]:
+    missing = sorted(set(range(pool.bucket_count)) - set(buckets))
     if missing:
         yield _Mismatch(f"buckets {missing} do not exist")
     for number, bucket in sorted(buckets.items()):
@@ -148,16 +146,16 @@ def _mismatches(
     moved = frozenset((number, bucket.net_moved_in) for number, bucket in buckets.items() if bucket.net_moved_in)
     moved_in = sum(units for _, units in moved)
     laid_out = sum(bucket.size for bucket in buckets.values()) - moved_in
-    offered = size + (_moved_by(plan, layout, buckets) if plan is not None else 0)
+    offered = size + (_moved_by(plan, pool, buckets) if plan is not None else 0)
     if laid_out != offered:
         yield _Mismatch(f"buckets hold {laid_out} units, the drop offers {offered}")
     if moved_in:
         # Units on the move can tear each reading alike: it counts where none moved between the readings.
         yield _Mismatch(f"{moved_in} more units came into buckets than left others", moved)
-    yield from _misplaced(layout, buckets)
+    yield from _misplaced(pool, buckets)
 
 
-def _misplaced(layout: Layout, buckets: Mapping[int, Bucket]) -> Iterator[_Mismatch]:
+def _misplaced(pool: Pool, buckets: Mapping[int, Bucket]) -> Iterator[_Mismatch]:
     places: defaultdict[str, list[int]] = defaultdict(list)
     for number, bucket in sorted(buckets.items()):
         for hold_id, entry in bucket.holds.items():
@@ -166,7 +164,7 @@ def _misplaced(layout: Layout, buckets: Mapping[int, Bucket]) -> Iterator[_Misma
     for hold_id, numbers in sorted(places.items()):
         if len(numbers) > 1:
             yield _Mismatch(f"hold {hold_id} has units in buckets {numbers}")
-        elif _named_by_home(layout, buckets, hold_id) != numbers[0]:
+        elif _named_by_home(pool, buckets, hold_id) != numbers[0]:
             yield _Mismatch(f"hold {hold_id} stands in bucket {numbers[0]}, which its home does not name")
 
 
@@ -178,16 +176,16 @@ def _within(number: int, bucket: Bucket) -> Iterator[_Mismatch]:
         yield _Mismatch(f"bucket {number}: {bucket.available} available and {units} in holds are not {bucket.size}")
 
 
-def _moved_by(plan: StockPlan, layout: Layout, buckets: Mapping[int, Bucket]) -> int:
+def _moved_by(plan: StockPlan, pool: Pool, buckets: Mapping[int, Bucket]) -> int:
     """Units that a plan under way has brought to these buckets, or taken out of them (negative)."""
     reached = [bucket for bucket in buckets.values() if bucket.plan == plan.number]
     if plan.quantity < 0:
         return -sum(bucket.withdrawn for bucket in reached)
-    shares = plan_additions(layout, plan.number, plan.quantity, plan.usual_quantity)
+    shares = plan_additions(pool, plan.number, plan.quantity, plan.usual_quantity)
     return sum(shares[bucket.number] for bucket in reached)
 
 
-def _named_by_home(layout: Layout, buckets: Mapping[int, Bucket], hold_id: str) -> int:
-    home = home_of(hold_id, layout)
+def _named_by_home(pool: Pool, buckets: Mapping[int, Bucket], hold_id: str) -> int:
+    home = home_of(hold_id, pool)
     entry: BucketEntry | None = buckets[home].holds.get(hold_id) if home in buckets else None
     return home if entry is None or entry.points_to is None else entry.points_to

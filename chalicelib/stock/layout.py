@@ -6,7 +6,7 @@ import base64
 import hashlib
 from typing import Final
 
-from chalicelib.stock.model import Layout
+from chalicelib.stock.model import Pool
 
 HOLDS_PER_BUCKET: Final = 24
 """Under 1,024 bytes with room for nine pointers; divisible by 2, 3 and 4, so equal buyers leave no crumbs."""
@@ -36,19 +36,19 @@ def plan_sizes(stock: int, usual_quantity: int) -> list[int]:
     return _deal(stock, _buckets_for(stock, usual_quantity), usual_quantity)
 
 
-def max_units(layout: Layout, usual_quantity: int) -> int:
+def max_units(pool: Pool, usual_quantity: int) -> int:
     """Units up to which a drop may grow. Every hold is written to its home, so stock that is added later makes homes
     bigger and each hold dearer: 33 write units at this bound. Beyond it, a second drop is the better one."""
-    return layout.homes * _MAX_HOLDS_PER_BUCKET * usual_quantity
+    return pool.bucket_count * _MAX_HOLDS_PER_BUCKET * usual_quantity
 
 
-def plan_additions(layout: Layout, plan: int, quantity: int, usual_quantity: int) -> list[int]:
+def plan_additions(pool: Pool, plan: int, quantity: int, usual_quantity: int) -> list[int]:
     """Units that each bucket gets by a numbered stock plan. Follows from its arguments alone, so it can be resumed.
 
     Successive plans begin at different buckets: small additions do not all land in one.
     """
-    shares = _deal(quantity, layout.homes, usual_quantity)
-    turn = plan % layout.homes
+    shares = _deal(quantity, pool.bucket_count, usual_quantity)
+    turn = plan % pool.bucket_count
     return shares[-turn:] + shares[:-turn] if turn else shares
 
 
@@ -82,7 +82,7 @@ def hold_id(purchase_id: str, drop_id: str, version: int, quantity: int) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def number_of(hold: str) -> int:
+def hold_hash(hold: str) -> int:
     """A hold id as the number it spells. ``ValueError`` when it is no hold id."""
     raw = base64.b64decode(hold + "=", altchars=b"-_", validate=True)
     if len(raw) != _HASH_BYTES:
@@ -90,6 +90,6 @@ def number_of(hold: str) -> int:
     return int.from_bytes(raw, "big")
 
 
-def home_of(hold: str, layout: Layout) -> int:
+def home_of(hold: str, pool: Pool) -> int:
     """The only bucket that may take this hold before a pointer in it names another."""
-    return number_of(hold) % layout.homes
+    return hold_hash(hold) % pool.bucket_count

@@ -16,7 +16,7 @@ from typing import Final
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.layout import MAX_BUCKETS_UNSEGMENTED
-from chalicelib.stock.model import Layout, Summary
+from chalicelib.stock.model import Pool, Summary
 from chalicelib.stock.store import StockStore
 from chalicelib.stock.summary import (
     combine_segments,
@@ -65,29 +65,29 @@ class Summaries:
         position = bisect_left(summary.open_buckets, number)
         if position == len(summary.open_buckets) or summary.open_buckets[position] != number:
             return False
-        return self._seen_empty.get((summary.drop_id, number), 0) <= max(summary.as_of, now - MAX_SUMMARY_AGE)
+        return self._seen_empty.get((summary.pool_id, number), 0) <= max(summary.as_of, now - MAX_SUMMARY_AGE)
 
     def read_stored(self, drop_id: str) -> Summary | None:
         """As last written: 0.5 RCU."""
         record = self._store.summary_record(drop_id, strong=False)
         return None if record is None else summary_from_record(drop_id, record)
 
-    def read_fresh(self, layout: Layout, bucket: int, now: Instant) -> Summary:
+    def read_fresh(self, pool: Pool, bucket: int, now: Instant) -> Summary:
         """One at most a second old: what this process had last, else what is written, else made anew.
 
         Of a drop with segments, the one of ``bucket`` is made anew, and any in which a lapse is due.
         """
-        with self._locks.setdefault(layout.drop_id, threading.Lock()):
+        with self._locks.setdefault(pool.pool_id, threading.Lock()):
             for candidate in (self._latest.get, self.read_stored):
-                summary = candidate(layout.drop_id)
+                summary = candidate(pool.pool_id)
                 if (
                     summary is not None
                     and abs(now - summary.as_of) <= MAX_SUMMARY_AGE
                     and not has_expired_hold(summary, now)
                 ):
-                    self._latest[layout.drop_id] = summary
+                    self._latest[pool.pool_id] = summary
                     return summary
-            return self.refresh(layout, now, {bucket: now})
+            return self.refresh(pool, now, {bucket: now})
 
     def write_initial(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
         """Write the first summary of buckets that were just laid out, unread, unless there is one. 1 WCU.
@@ -104,7 +104,7 @@ class Summaries:
         if self._store.put_summary(drop_id, summary_to_record(first), seen_as_of=None):
             self._latest[drop_id] = first
 
-    def refresh(self, layout: Layout, now: Instant, changes: Changes | None = None) -> Summary:
+    def refresh(self, pool: Pool, now: Instant, changes: Changes | None = None) -> Summary:
         """Make it from strong reads, and write it over the one that was read *before* them, if it differs.
 
         ``changes`` spares the segments that nothing changed in; None: all are read.
@@ -113,34 +113,36 @@ class Summaries:
         third winner read the summary after the second had put it, which was after this call had put its segments, so
         it has seen whatever this call was made for. (The second may have read the segments before.)
         """
-        summary = self._recompute(layout, now, changes)
-        self._latest[layout.drop_id] = summary
+        summary = self._recompute(pool, now, changes)
+        self._latest[pool.pool_id] = summary
         return summary
 
-    def refresh_all(self, changes: Mapping[Layout, Changes], now: Instant) -> None:
+    def refresh_all(self, changes: Mapping[Pool, Changes], now: Instant) -> None:
         """Refresh many at once: the same reads, a hundred a call. One that a rival wrote meanwhile is made alone."""
-        records = self._store.summary_records([layout.drop_id for layout in changes])
-        whole = [layout for layout in changes if layout.homes <= MAX_BUCKETS_UNSEGMENTED]
-        found = self._store.read_buckets((layout.drop_id, number) for layout in whole for number in range(layout.homes))
+        records = self._store.summary_records([pool.pool_id for pool in changes])
+        whole = [layout for layout in changes if layout.bucket_count <= MAX_BUCKETS_UNSEGMENTED]
+        found = self._store.read_buckets(
+            (layout.pool_id, number) for layout in whole for number in range(layout.bucket_count)
+        )
         for layout in whole:
-            record = records.get(layout.drop_id)
-            buckets = (found[place] for n in range(layout.homes) if (place := (layout.drop_id, n)) in found)
-            summary = summarise(layout.drop_id, buckets, _summary_or_none(layout.drop_id, record), now)
+            record = records.get(layout.pool_id)
+            buckets = (found[place] for n in range(layout.bucket_count) if (place := (layout.pool_id, n)) in found)
+            summary = summarise(layout.pool_id, buckets, _summary_or_none(layout.pool_id, record), now)
             if summary.sold_out or not self._try_put(summary, record):
                 self.refresh(layout, now)
         for layout in changes.keys() - set(whole):
             self.refresh(layout, now, changes[layout])
 
-    def _recompute(self, layout: Layout, now: Instant, changes: Changes | None) -> Summary:
-        drop_id, summary = layout.drop_id, None
+    def _recompute(self, pool: Pool, now: Instant, changes: Changes | None) -> Summary:
+        drop_id, summary = pool.pool_id, None
         for _ in range(TRIES):
             record = self._store.summary_record(drop_id, strong=True)
             before = _summary_or_none(drop_id, record)
-            if layout.homes <= MAX_BUCKETS_UNSEGMENTED:
-                summary = summarise(drop_id, self._buckets(drop_id, range(layout.homes)), before, now)
+            if pool.bucket_count <= MAX_BUCKETS_UNSEGMENTED:
+                summary = summarise(drop_id, self._buckets(drop_id, range(pool.bucket_count)), before, now)
             else:
-                summary = combine_segments(self._segment_summaries(layout, now, changes), before, now)
-            if summary.sold_out and not self._is_sold_out(layout, now):
+                summary = combine_segments(self._segment_summaries(pool, now, changes), before, now)
+            if summary.sold_out and not self._is_sold_out(pool, now):
                 summary = replace(summary, sold_out_at=None)
             if self._try_put(summary, record):
                 break
@@ -148,7 +150,7 @@ class Summaries:
         assert summary is not None
         return summary
 
-    def _is_sold_out(self, layout: Layout, now: Instant) -> bool:
+    def _is_sold_out(self, pool: Pool, now: Instant) -> bool:
         """Whether every unit was sold at one instant: two readings of all buckets found the same, and all sold.
 
         One reading is no proof: a unit that was given back to a bucket already read, before the last one was sold in a
@@ -156,16 +158,16 @@ class Summaries:
         bucket without a free unit does not come back to what it was: units given back are never sold to the same hold
         at the same epoch again, and units that move are counted where they belong. 2 RCU a bucket, when it is told.
         """
-        everywhere = [(layout.drop_id, number) for number in range(layout.homes)]
+        everywhere = [(pool.pool_id, number) for number in range(pool.bucket_count)]
         first, second = self._store.read_buckets(everywhere), self._store.read_buckets(everywhere)
-        return first == second and summarise(layout.drop_id, second.values(), None, now).sold_out
+        return first == second and summarise(pool.pool_id, second.values(), None, now).sold_out
 
-    def _segment_summaries(self, layout: Layout, now: Instant, changes: Changes | None) -> list[Summary]:
+    def _segment_summaries(self, pool: Pool, now: Instant, changes: Changes | None) -> list[Summary]:
         """The summaries of all segments, in order; those that may have changed are made anew."""
-        drop_id, segments = layout.drop_id, _segments(layout.homes)
+        drop_id, segments = pool.pool_id, _segments(pool.bucket_count)
         records = self._store.segment_records(drop_id, len(segments))
         touched: dict[int, Instant] = {}
-        for number, at in (dict.fromkeys(range(layout.homes), now) if changes is None else changes).items():
+        for number, at in (dict.fromkeys(range(pool.bucket_count), now) if changes is None else changes).items():
             touched[number // BUCKETS_PER_SEGMENT] = max(at, touched.get(number // BUCKETS_PER_SEGMENT, 0))
         return [
             self._segment_summary(drop_id, segment, numbers, records.get(segment), touched.get(segment), now)
@@ -202,12 +204,12 @@ class Summaries:
 
         Also one that says the same: a slower rival with an older reading of the buckets is refused only by a put.
         """
-        before = _summary_or_none(summary.drop_id, record)
+        before = _summary_or_none(summary.pool_id, record)
         written = summary_to_record(summary, 0 if segment is None else segment * BUCKETS_PER_SEGMENT)
         if before is not None:
             written["as_of"] = max(summary.as_of, before.as_of + 1)
         seen_as_of = None if before is None else before.as_of
-        return self._store.put_summary(summary.drop_id, written, seen_as_of=seen_as_of, segment=segment)
+        return self._store.put_summary(summary.pool_id, written, seen_as_of=seen_as_of, segment=segment)
 
 
 def _segments(count: int) -> list[range]:

@@ -12,16 +12,16 @@ MAX_EPOCH = 999
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Pool:
     """Where a drop's units stand: buckets 0 to ``homes - 1``. Never changes: a hold's home is a hash modulo it."""
 
-    drop_id: str
-    homes: int
+    pool_id: str
+    bucket_count: int
 
     @property
-    def is_goods(self) -> bool:
+    def is_drop(self) -> bool:
         """Whether units of it are goods. What has a colon in its name, as no drop has, is a budget: not counted so."""
-        return ":" not in self.drop_id
+        return ":" not in self.pool_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Summary:
     buckets with available units. ``as_of`` is the instant (ms) before the first bucket was read.
     """
 
-    drop_id: str
+    pool_id: str
     size: int
     available: int
     held: int

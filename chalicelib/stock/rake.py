@@ -11,7 +11,7 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, choose_reclaims
 from chalicelib.stock.expressions import Write
-from chalicelib.stock.model import Layout, Summary
+from chalicelib.stock.model import Pool, Summary
 from chalicelib.stock.store import StockStore
 
 _MAX_BUCKETS: Final = 8
@@ -32,15 +32,15 @@ class Consolidator:
         self._lock = Lock()
         self._last_run: dict[str, Instant] = {}
 
-    def gather(self, layout: Layout, summary: Summary, quantity: int, start: int, now: Instant) -> int | None:
+    def gather(self, pool: Pool, summary: Summary, quantity: int, start: int, now: Instant) -> int | None:
         """The bucket that now has ``quantity`` units. None: it was not tried, or too few were found.
 
         Tried for what a full bucket of the drop could have, so that bulk buyers do not heap up small sales in one.
         """
-        usual_size = summary.size // layout.homes
-        if not 1 < quantity <= min(usual_size, summary.available) or not self._is_due(layout.drop_id, now):
+        usual_size = summary.size // pool.bucket_count
+        if not 1 < quantity <= min(usual_size, summary.available) or not self._is_due(pool.pool_id, now):
             return None
-        found = self._store.read_buckets((layout.drop_id, number) for number in _candidates(summary, start))
+        found = self._store.read_buckets((pool.pool_id, number) for number in _candidates(summary, start))
         buckets = sorted(found.values(), key=lambda bucket: -bucket.obtainable_in_one_write(now // SECOND))
         if not buckets:
             return None
@@ -51,7 +51,7 @@ class Consolidator:
             if writes is None:
                 return None
             writes[target.number] = expressions.move_in(missing)
-            if not self._store.write_together(layout.drop_id, writes):
+            if not self._store.write_together(pool.pool_id, writes):
                 return None
         return target.number
 

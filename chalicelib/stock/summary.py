@@ -37,7 +37,7 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
         if in_one_write > largest:
             largest, largest_in = in_one_write, bucket.number
     return Summary(
-        drop_id=drop_id,
+        pool_id=drop_id,
         size=size,
         available=available,
         held=held,
@@ -82,7 +82,7 @@ def summary_from_record(drop_id: str, record: Mapping[str, Any]) -> Summary:
     """A summary from the record that :func:`record_of_summary` made (the ``LIVE`` item of the drop)."""
     bits, first = int.from_bytes(record["open"], "little"), record.get("first") or 0
     return Summary(
-        drop_id=drop_id,
+        pool_id=drop_id,
         size=record["size"],
         available=record["available"],
         held=record["held"],

@@ -27,9 +27,9 @@ from chalicelib.stock.bucket import (
     Tombstoned,
     evaluate,
 )
-from chalicelib.stock.layout import home_of, number_of
+from chalicelib.stock.layout import hold_hash, home_of
 from chalicelib.stock.live import Summaries
-from chalicelib.stock.model import Busy, HoldRef, InsufficientUnits, Layout, Summary, Taken, TakeResult, UnixSeconds
+from chalicelib.stock.model import Busy, HoldRef, InsufficientUnits, Pool, Summary, Taken, TakeResult, UnixSeconds
 from chalicelib.stock.pointers import sweep_pointers
 from chalicelib.stock.rake import Consolidator
 from chalicelib.stock.store import StockStore
@@ -49,7 +49,7 @@ class Take:
         store: StockStore,
         summaries: Summaries,
         rake: Consolidator,
-        layout: Layout,
+        pool: Pool,
         hold_id: str,
         quantity: int,
         expires_at: UnixSeconds,
@@ -58,13 +58,13 @@ class Take:
         self._store = store
         self._summaries = summaries
         self._consolidator = rake
-        self._layout = layout
+        self._pool = pool
         self._hold_id = hold_id
         self._quantity = quantity
         self._expires_at = expires_at
         self._now = now
         self._seconds: UnixSeconds = now // SECOND
-        self._home = home_of(hold_id, layout)
+        self._home = home_of(hold_id, pool)
         self._current = self._home
         self._pointer: BucketEntry | None = None
         self._tried: set[int] = set()
@@ -79,13 +79,13 @@ class Take:
                 return self._consolidate_and_take(summary) or outcome
             if outcome is not None:
                 return outcome
-        believed_summary = summary if summary is not None else self._summaries.read_stored(self._layout.drop_id)
+        believed_summary = summary if summary is not None else self._summaries.read_stored(self._pool.pool_id)
         result = self._try_home(believed_summary, first_try=summary is not None)
         if result is None and believed_summary is not None:
             result = self._try_overflow(believed_summary)
         if result is not None:
             return result
-        fresh = self._summaries.read_fresh(self._layout, self._home, self._now)
+        fresh = self._summaries.read_fresh(self._pool, self._home, self._now)
         return (
             self._retry_home(fresh)
             or self._try_overflow(fresh)
@@ -99,7 +99,7 @@ class Take:
             return self._take_at(self._home, None)
         if first_try:
             return None
-        return self._take_at(self._home, self._store.read_bucket(self._layout.drop_id, self._home, strong=True))
+        return self._take_at(self._home, self._store.read_bucket(self._pool.pool_id, self._home, strong=True))
 
     def _retry_home(self, fresh: Summary) -> TakeResult | None:
         if self._pointer is None and self._home not in self._tried and self._may_have_units(fresh, self._home):
@@ -113,7 +113,7 @@ class Take:
                 return None
             self.probes += 1
             self._tried.add(number)
-            bucket = self._store.read_bucket(self._layout.drop_id, number, strong=False)
+            bucket = self._store.read_bucket(self._pool.pool_id, number, strong=False)
             match evaluate(bucket, self._hold_id, self._quantity, self._seconds, fenced_pointer=self._pointer):
                 case Insufficient(obtainable):
                     self._note_shortfall(number, obtainable)
@@ -138,26 +138,26 @@ class Take:
 
     def _consolidate_and_take(self, summary: Summary) -> TakeResult | None:
         """Have crumbs raked together in one bucket, and take there."""
-        number = self._consolidator.gather(self._layout, summary, self._quantity, self._scan_start, self._now)
+        number = self._consolidator.gather(self._pool, summary, self._quantity, self._scan_start, self._now)
         if number is None:
             return None
-        bucket = self._store.read_bucket(self._layout.drop_id, number, strong=True)
+        bucket = self._store.read_bucket(self._pool.pool_id, number, strong=True)
         return self._take_at(number, bucket) if number == self._current else self._move_to(number, bucket)
 
     @property
     def _scan_start(self) -> int:
-        return number_of(self._hold_id) // self._layout.homes % self._layout.homes
+        return hold_hash(self._hold_id) // self._pool.bucket_count % self._pool.bucket_count
 
     def _move_to(self, number: int, bucket: Bucket) -> TakeResult | None:
         """Leave the bucket where the hold may be taken now for ``number``, then take there."""
-        drop_id, hold_id = self._layout.drop_id, self._hold_id
+        drop_id, hold_id = self._pool.pool_id, self._hold_id
         pointer = BucketEntry(0, points_to=number, version=self._now)
         if self._pointer is None:
             existing = self._store.write(
                 drop_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
             )
             if existing is not None and hold_id not in existing.holds:
-                sweep_pointers(self._store, self._layout, existing, self._now)
+                sweep_pointers(self._store, self._pool, existing, self._now)
                 existing = self._store.write(
                     drop_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES)
                 )
@@ -178,7 +178,7 @@ class Take:
     def _fence_bucket(self) -> TakeResult | None:
         """Close the bucket that is being left. An answer when it turns out to have the hold, or to have no room."""
         fence = expressions.set_fence(self._hold_id, self._seconds + FENCE_SECONDS)
-        existing = self._store.write(self._layout.drop_id, self._current, fence)
+        existing = self._store.write(self._pool.pool_id, self._current, fence)
         if existing is None:
             return None
         own = existing.holds.get(self._hold_id)
@@ -195,7 +195,7 @@ class Take:
         assert pointer.points_to is not None
         self._current, self._pointer = pointer.points_to, pointer
         self._tried.discard(self._home)  # it may have units again, and be gone back to
-        bucket = self._store.read_bucket(self._layout.drop_id, self._current, strong=True)
+        bucket = self._store.read_bucket(self._pool.pool_id, self._current, strong=True)
         return self._take_at(self._current, bucket)
 
     def _take_at(self, number: int, bucket: Bucket | None) -> TakeResult | None:
@@ -219,7 +219,7 @@ class Take:
                     write = expressions.place_hold(
                         self._hold_id, BucketEntry(self._quantity, self._expires_at), evaluation
                     )
-            bucket = self._store.write(self._layout.drop_id, number, write)
+            bucket = self._store.write(self._pool.pool_id, number, write)
             if bucket is None:
                 hold = HoldRef(self._hold_id, number, self._quantity, self._expires_at)
                 return Taken(hold)
@@ -231,7 +231,7 @@ class Take:
     def _note_shortfall(self, number: int, obtainable: int) -> None:
         self._largest_obtainable = max(self._largest_obtainable, obtainable)
         if not obtainable:
-            self._summaries.remember_empty(self._layout.drop_id, number, self._now)
+            self._summaries.remember_empty(self._pool.pool_id, number, self._now)
 
     def _evaluate(
         self, bucket: Bucket | None
@@ -257,4 +257,4 @@ class Take:
 
     def _pause_ms(self) -> int:
         """Between 250 and 1,250 ms, by hold, so that those refused together do not come back together."""
-        return 250 + number_of(self._hold_id) // self._layout.homes % 1_000
+        return 250 + hold_hash(self._hold_id) // self._pool.bucket_count % 1_000

@@ -20,8 +20,8 @@ from chalicelib.stock.model import (
     HoldGone,
     HoldRef,
     HoldStatus,
-    Layout,
     OrderRef,
+    Pool,
     RevertedToHold,
     RevertToHoldResult,
     StaleEpoch,
@@ -36,7 +36,7 @@ _TRIES: Final = 5
 
 
 def commit(
-    store: StockStore, layout: Layout, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None
+    store: StockStore, pool: Pool, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None
 ) -> CommitResult:
     """Give ``keep`` units to the order at its epoch. A lapsed hold that nobody took still buys."""
     if not 1 <= keep <= ref.quantity:
@@ -49,10 +49,10 @@ def commit(
             return outcome
     for _ in range(_TRIES):
         write = expressions.commit(ref.id, seen, keep, order)
-        existing = store.write(layout.drop_id, number, write)
+        existing = store.write(pool.pool_id, number, write)
         if existing is None:
             return Committed(keep)
-        found = _locate(store, layout, ref, number, existing)
+        found = _locate(store, pool, ref, number, existing)
         if found is None:
             return HoldGone()
         number, seen = found
@@ -77,7 +77,7 @@ def _commit_outcome(seen: BucketEntry, keep: int, order: OrderRef) -> CommitResu
 
 
 def revert_to_hold(
-    store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expires_at: UnixSeconds
+    store: StockStore, pool: Pool, ref: HoldRef, order: OrderRef, expires_at: UnixSeconds
 ) -> RevertToHoldResult:
     """Keep the units for the order until ``until``, so that a sell at this epoch that lands later is refused."""
 
@@ -90,10 +90,10 @@ def revert_to_hold(
 
     success: RevertToHoldResult = RevertedToHold(expires_at)
     write = expressions.revert_to_hold(ref.id, order, expires_at)
-    return _write(store, layout, ref, write, interpret, done=success, gone=HoldGone())
+    return _write(store, pool, ref, write, interpret, done=success, gone=HoldGone())
 
 
-def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | None) -> bool:
+def release(store: StockStore, pool: Pool, ref: HoldRef, order: OrderRef | None) -> bool:
     """Make the units available. True when they are, by this or an earlier write."""
 
     def interpret(seen: BucketEntry) -> bool | None:
@@ -102,10 +102,10 @@ def release(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef | N
         free_to_go = seen.is_held and seen.order is None
         return None if free_to_go or (order is not None and seen.order == str(order)) else False
 
-    return _write(store, layout, ref, expressions.release(ref.id, order), interpret, done=True, gone=True)
+    return _write(store, pool, ref, expressions.release(ref.id, order), interpret, done=True, gone=True)
 
 
-def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, expires_at: UnixSeconds | None) -> bool:
+def shrink(store: StockStore, pool: Pool, ref: HoldRef, keep: int, expires_at: UnixSeconds | None) -> bool:
     """Bring the hold down to ``keep`` units."""
     if not 1 <= keep <= ref.quantity:
         raise ValueError(f"cannot shrink a hold of {ref.quantity} to {keep}")
@@ -116,10 +116,10 @@ def shrink(store: StockStore, layout: Layout, ref: HoldRef, keep: int, expires_a
         return None if seen.is_held and seen.quantity == ref.quantity else False
 
     write = expressions.shrink(ref.id, ref.quantity, keep, expires_at)
-    return _write(store, layout, ref, write, interpret, done=True, gone=False)
+    return _write(store, pool, ref, write, interpret, done=True, gone=False)
 
 
-def restock(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
+def restock(store: StockStore, pool: Pool, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
     """Bring what was sold to the order down from ``expected`` to ``left`` units."""
     if not 0 <= remaining <= expected:
         raise ValueError(f"cannot give back from {expected} to {remaining}")
@@ -131,12 +131,12 @@ def restock(store: StockStore, layout: Layout, ref: HoldRef, order: OrderRef, ex
         return None if matches and seen.quantity == expected else False
 
     write = expressions.restock(ref.id, order, expected, remaining)
-    return _write(store, layout, ref, write, interpret, done=True, gone=False)
+    return _write(store, pool, ref, write, interpret, done=True, gone=False)
 
 
 def _write(
     store: StockStore,
-    layout: Layout,
+    pool: Pool,
     ref: HoldRef,
     write: Write,
     interpret: Callable[[BucketEntry], _Result | None],
@@ -147,10 +147,10 @@ def _write(
     """Write where the hold is. ``refused`` says what an entry that stood in the way means; None: write again there."""
     number = ref.bucket
     for _ in range(_TRIES):
-        existing = store.write(layout.drop_id, number, write)
+        existing = store.write(pool.pool_id, number, write)
         if existing is None:
             return done
-        found = _locate(store, layout, ref, number, existing)
+        found = _locate(store, pool, ref, number, existing)
         if found is None:
             return gone
         number, seen = found
@@ -161,16 +161,16 @@ def _write(
 
 
 def _locate(
-    store: StockStore, layout: Layout, ref: HoldRef, number: int, existing: Bucket
+    store: StockStore, pool: Pool, ref: HoldRef, number: int, existing: Bucket
 ) -> tuple[int, BucketEntry] | None:
     """The hold's own entry and its bucket: in the bucket that stood in the way, or where home says. None: gone."""
     entry = existing.holds.get(ref.id)
-    home = home_of(ref.id, layout)
+    home = home_of(ref.id, pool)
     if number != home and not _is_or_was_hold(entry):
-        number, entry = home, store.read_bucket(layout.drop_id, home, strong=True).holds.get(ref.id)
+        number, entry = home, store.read_bucket(pool.pool_id, home, strong=True).holds.get(ref.id)
     if entry is not None and entry.points_to is not None:
         number = entry.points_to
-        entry = store.read_bucket(layout.drop_id, number, strong=True).holds.get(ref.id)
+        entry = store.read_bucket(pool.pool_id, number, strong=True).holds.get(ref.id)
     return (number, entry) if entry is not None and _is_or_was_hold(entry) else None
 
 
@@ -179,33 +179,33 @@ def _is_or_was_hold(entry: BucketEntry | None) -> bool:
     return entry is not None and (entry.has_units or entry.order is not None)
 
 
-def tombstone(store: StockStore, layout: Layout, hold_id: str) -> bool:
+def tombstone(store: StockStore, pool: Pool, hold_id: str) -> bool:
     """Forbid a hold that is gone to come back. Where home points on, the other bucket is closed first, then home."""
     mark = BucketEntry(0)
-    home = home_of(hold_id, layout)
+    home = home_of(hold_id, pool)
     for _ in range(_TRIES):
-        at_home = store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, None, mark))
+        at_home = store.write(pool.pool_id, home, expressions.compare_and_set(hold_id, None, mark))
         own = None if at_home is None else at_home.holds.get(hold_id)
         if own is None or own.is_tombstone:
             return True
         if own.has_units:
             return False
         away = own.points_to if own.points_to is not None else home
-        there = store.read_bucket(layout.drop_id, away, strong=True).holds.get(hold_id)
+        there = store.read_bucket(pool.pool_id, away, strong=True).holds.get(hold_id)
         if there is not None and there.has_units:
             return False
-        if store.write(layout.drop_id, away, expressions.compare_and_set(hold_id, there, mark)) is not None:
+        if store.write(pool.pool_id, away, expressions.compare_and_set(hold_id, there, mark)) is not None:
             continue
-        if store.write(layout.drop_id, home, expressions.compare_and_set(hold_id, own, mark)) is None:
+        if store.write(pool.pool_id, home, expressions.compare_and_set(hold_id, own, mark)) is None:
             return True
     raise WriteConflict("the hold is being taken by others")
 
 
-def get_hold_statuses(store: StockStore, refs: Sequence[tuple[Layout, HoldRef]]) -> list[HoldStatus | None]:
+def get_hold_statuses(store: StockStore, refs: Sequence[tuple[Pool, HoldRef]]) -> list[HoldStatus | None]:
     """How each hold stands: read where it was taken, then at home, then where home points."""
     found: list[HoldStatus | None] = [None] * len(refs)
-    wanted = {i: (layout.drop_id, ref.bucket) for i, (layout, ref) in enumerate(refs)}
-    homes = {i: (layout.drop_id, home_of(ref.id, layout)) for i, (layout, ref) in enumerate(refs)}
+    wanted = {i: (pool.pool_id, ref.bucket) for i, (pool, ref) in enumerate(refs)}
+    homes = {i: (layout.pool_id, home_of(ref.id, layout)) for i, (layout, ref) in enumerate(refs)}
     asked: set[tuple[int, str, int]] = set()
     while wanted:
         asked |= {(i, *place) for i, place in wanted.items()}

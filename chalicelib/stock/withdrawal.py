@@ -8,23 +8,23 @@ from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, choose_reclaims
-from chalicelib.stock.model import Layout
+from chalicelib.stock.model import Pool
 from chalicelib.stock.store import StockStore
 
 _TRIES: Final = 10
 
 
-def withdraw(store: StockStore, layout: Layout, plan: int, quantity: int, now: Instant) -> int | None:
+def withdraw(store: StockStore, pool: Pool, plan: int, quantity: int, now: Instant) -> int | None:
     """Take up to ``quantity`` units out of the buckets by a numbered plan; how many it took in all. None: overtaken.
 
     Every process that carries out the plan visits the buckets in the same order, and each bucket keeps what the plan
     took there: so all of them agree on what is left to take at the next bucket, whoever wrote.
     """
-    remaining, start = quantity, plan % layout.homes
-    for number in (*range(start, layout.homes), *range(start)):
+    remaining, start = quantity, plan % pool.bucket_count
+    for number in (*range(start, pool.bucket_count), *range(start)):
         if remaining == 0:
             break
-        taken = _withdraw_at(store, layout.drop_id, number, plan, remaining, now)
+        taken = _withdraw_at(store, pool.pool_id, number, plan, remaining, now)
         if taken is None:
             return None
         remaining -= taken

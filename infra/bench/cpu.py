@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from chalicelib.aws import client
 from chalicelib.instants import SECOND, clock
-from chalicelib.stock import Layout, Stock, Summary, hold_id
+from chalicelib.stock import Pool, Stock, Summary, hold_id
 from infra.bench.ground import COMMERCE, STOCK, BenchEnvironment
 from infra.bench.ways import HOLD_SECONDS
 
@@ -41,7 +41,7 @@ def measure_take_cpu(takes: int) -> dict[str, Any]:
     while len(take_seconds) * _BATCH < takes:
         drops = [f"cpu-{kind}-{len(take_seconds)}" for kind in ("take", "call")]
         layout, twin = (bench_env.put_drop(drop, _BUCKETS * _UNITS_PER_BUCKET, clock()) for drop in drops)
-        summary = bench_env.stock.summary(layout.drop_id)
+        summary = bench_env.stock.summary(layout.pool_id)
         assert summary is not None
         fitting = _holds_that_fit(layout)
         batches = min(len(fitting) // _BATCH, -(-takes // _BATCH) - len(take_seconds))
@@ -66,7 +66,7 @@ def measure_take_cpu(takes: int) -> dict[str, Any]:
     }
 
 
-def _take(stock: Stock, layout: Layout, summary: Summary, holds: list[str]) -> None:
+def _take(stock: Stock, layout: Pool, summary: Summary, holds: list[str]) -> None:
     for hold in holds:
         now = clock()
         stock.take(layout, hold, 1, now // SECOND + HOLD_SECONDS, summary, now=now)
@@ -77,23 +77,23 @@ def _call(bench_env: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
         bench_env.dynamodb.update_item(**call)
 
 
-def _recorded_calls(layout: Layout, summary: Summary, holds: list[str], twin: Layout) -> list[dict[str, Any]]:
+def _recorded_calls(layout: Pool, summary: Summary, holds: list[str], twin: Pool) -> list[dict[str, Any]]:
     """What takes of these holds would write, on another drop."""
     recorder = _Recorder()
     _take(Stock(cast("Any", recorder), STOCK, COMMERCE), layout, summary, holds)
     for call in recorder.calls:
         number = call["Key"]["pk"]["S"].rpartition("#")[2]
-        call["Key"] = {"pk": {"S": f"{twin.drop_id}#{number}"}}
+        call["Key"] = {"pk": {"S": f"{twin.pool_id}#{number}"}}
     return recorder.calls
 
 
-def _holds_that_fit(layout: Layout) -> list[str]:
+def _holds_that_fit(layout: Pool) -> list[str]:
     """Holds of which no bucket gets more than it has units."""
     recorder, found = _Recorder(), []
     stock, homes = Stock(cast("Any", recorder), STOCK, COMMERCE), Counter[str]()
-    everything = Summary(layout.drop_id, 1, 1, 0, 0, tuple(range(layout.homes)), None, None, 0)
+    everything = Summary(layout.pool_id, 1, 1, 0, 0, tuple(range(layout.bucket_count)), None, None, 0)
     for buyer in range(_BUCKETS * _UNITS_PER_BUCKET):
-        hold = hold_id(f"cpu-{buyer}", layout.drop_id, 1, 1)
+        hold = hold_id(f"cpu-{buyer}", layout.pool_id, 1, 1)
         _take(stock, layout, everything, [hold])
         home = recorder.calls[-1]["Key"]["pk"]["S"]
         if homes[home] < _UNITS_PER_BUCKET // 2:

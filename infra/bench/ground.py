@@ -13,7 +13,7 @@ import boto3
 from chalicelib.aws import client
 from chalicelib.instants import DAY, Instant, rfc3339
 from chalicelib.shows import PutDropRequest, PutShowRequest, Shows
-from chalicelib.stock import Layout, Stock
+from chalicelib.stock import Pool, Stock
 from infra.local import engine as embedded
 from infra.local.tables import make_tables
 
@@ -40,7 +40,7 @@ class BenchEnvironment:
         stock = Stock(dynamodb, STOCK, COMMERCE)
         return cls(dynamodb, stock, Shows(dynamodb, COMMERCE, stock, _CUE_MAX_AGE_SECONDS))
 
-    def put_drop(self, drop_id: str, units: int, now: Instant) -> Layout:
+    def put_drop(self, drop_id: str, units: int, now: Instant) -> Pool:
         """A drop that is open, laid out as the product does."""
         self.shows.put_show(_SHOW, _show_request(now), "bench", now)
         request = {"show_id": _SHOW, "sku": "MUG", "title": "Mug", "stock": units, "opens_at": rfc3339(now - 1_000)}

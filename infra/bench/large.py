@@ -53,7 +53,7 @@ def measure_large_drop(emulator: RunningEmulator, extent: LargeDrop) -> dict[str
     shares = [of_large / of_small for of_large, of_small in rates]
     return {
         "units": extent.units,
-        "buckets": layout.homes,
+        "buckets": layout.bucket_count,
         "laid_out": laid_out,
         "summary_whole": whole,
         "summary_after_one_bucket_changed": one,

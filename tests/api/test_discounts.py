@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.instants import clock
-from chalicelib.stock import Layout
+from chalicelib.stock import Pool
 from tests.api.conftest import ApiClient, express_checkout, payment_body
 from tests.api.schemas import BUSINESS, CART_WITH_DISCOUNT, CHECKOUT, CHECKOUT_WITH_DISCOUNT, ORDER, assert_valid
 
@@ -131,7 +131,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: ApiClient) -> No
     assert api.send("GET", "/discounts/TEN").body["budgets"] == [
         {"of": "uses", "size": 1, "available": 0, "reserved": 0, "used": 1}
     ]
-    api.services.stock.refresh(Layout("offer:TEN:uses:1", 1), clock())  # the stream's part
+    api.services.stock.refresh(Pool("offer:TEN:uses:1", 1), clock())  # the stream's part
     refused = api.send("POST", f"/checkout-sessions/{second['id']}/complete", payment_body()).body
     assert_valid(CHECKOUT_WITH_DISCOUNT, refused)
     assert [one["code"] for one in refused["messages"]] == ["totals_changed", "discount_code_expired"]

@@ -51,7 +51,7 @@ def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -
     meter = Meter(shop)
     with meter.measured() as writes:
         shop.put_drop("mug", stock=24)
-        shop.stock.lay_out("mug", [24], NOW)
+        shop.stock.create_buckets("mug", [24], NOW)
     assert ("TransactWriteItems", "commerce") in [(operation, table) for operation, table, _ in writes]
     assert ("PutItem", "refused", 1.0) in writes
 

@@ -81,7 +81,7 @@ def unit_violations(state: Snapshot, now_seconds: int) -> Iterator[str]:
             drop: sum(holds.values()) for drop, holds in sold.items()
         } != owned_units(purchase):
             yield f"{purchase.id} has {sold} of {owned_units(purchase)}"
-        named = {(layout.drop_id, hold.id) for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
+        named = {(layout.pool_id, hold.id) for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
         foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
         if foreign:
             yield f"{purchase.id} was sold {foreign}, which it does not name"
@@ -92,7 +92,7 @@ def budget_violations(state: Snapshot) -> Iterator[str]:
     for code, record in state.discounts.items():
         if record.get("draft"):
             continue
-        put_up = {budget.pool.drop_id: budget.size for budget in Discount.model_validate(record).budgets}
+        put_up = {budget.pool.pool_id: budget.size for budget in Discount.model_validate(record).budgets}
         for name, size in put_up.items():
             buckets = state.buckets[name].values()
             laid_out = sum(bucket["s"] for bucket in buckets)
@@ -102,13 +102,13 @@ def budget_violations(state: Snapshot) -> Iterator[str]:
                 for purchase in state.purchases.values()
                 if purchase.state in STATES_WITH_UNITS
                 for layout, share in budget_holds_of(purchase)
-                if layout.drop_id == name
+                if layout.pool_id == name
             )
             if laid_out != size or used != had or used > size:
                 yield f"{name} of {size}: {laid_out} laid out, {used} used, {had} of them by orders"
         for purchase in state.purchases.values():
             shares = [
-                layout.drop_id for one in purchase.discounts if one.code == code for layout, _ in one.holds_with_pools
+                layout.pool_id for one in purchase.discounts if one.code == code for layout, _ in one.holds_with_pools
             ]
             uses = any(one.code == code for one in purchase.discounts)
             if purchase.state in STATES_WITH_UNITS and uses and sorted(shares) != sorted(put_up):
@@ -121,7 +121,7 @@ def owned_units(purchase: Purchase) -> dict[str, int]:
     """Units by drop that an order has, without those that went back into stock; and what it has of budgets."""
     units: Counter[str] = Counter()
     for layout, share in budget_holds_of(purchase):
-        units[layout.drop_id] += share.quantity
+        units[layout.pool_id] += share.quantity
     drops = {line.id: line.drop_id for line in purchase.lines}
     for line in purchase.lines:
         units[line.drop_id] += line.quantity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from chalicelib.instants import MINUTE, rfc3339
-from chalicelib.stock import Layout, hold_id
+from chalicelib.stock import Pool, hold_id
 from chalicelib.stock.layout import home_of
 from tests.checkout.builders import NEW_YORK, NOW
 from tests.crashes.acts import (
@@ -51,7 +51,7 @@ from tests.crashes.world import Action
 def buyer_with_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
     """A buyer whose first hold of a drop has its home in this bucket."""
     names = (f"buyer-{number}" for number in count(first))
-    layout = Layout(drop, homes)
+    layout = Pool(drop, homes)
     return next(name for name in names if home_of(hold_id(purchase_id_of(name), drop, 1, quantity), layout) == home)
 
 

@@ -17,7 +17,7 @@ from chalicelib.discounts import (
     normalise_code,
 )
 from chalicelib.discounts.model import budget_pool
-from chalicelib.stock import Layout
+from chalicelib.stock import Pool
 from tests.checkout.builders import NOW
 
 
@@ -171,5 +171,5 @@ def test_codes_are_known_whatever_their_case_and_a_budget_by_its_name() -> None:
     )
     names = ["offer:TEN:uses:3", "offer:TEN:money:2"]
     assert [budget.pool for budget in discount.budgets] == [budget_pool(name) for name in names]
-    assert budget_pool(names[0]) == Layout("offer:TEN:uses:3", 3)
+    assert budget_pool(names[0]) == Pool("offer:TEN:uses:3", 3)
     assert [budget_pool(name) for name in ("mug", "offer:TEN", "offer:TEN:uses:0")] == [None] * 3

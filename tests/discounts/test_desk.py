@@ -69,7 +69,7 @@ def test_budgets_are_laid_out_in_buckets_that_a_use_fits(discounts: Discounts) -
     request = a_request(percent_bps=None, amount=gbp(500), budget_uses=60, budget_amount=gbp(20_000))
     made, _ = discounts.put("ten", request, None, "ann", NOW)
     uses, money = made.budgets
-    assert (uses.pool.homes, money.pool.homes, money.usual) == (3, 7, 125)
+    assert (uses.pool.bucket_count, money.pool.bucket_count, money.usual) == (3, 7, 125)
     found = discounts.get_with_budgets("ten", NOW)
     assert found is not None
     assert found[1] == (BudgetState(False, 60, 60, 0, 0), BudgetState(True, 20_000, 20_000, 0, 0))

@@ -15,7 +15,7 @@ from chalicelib.discounts import Budget, Discounts, budget_pool
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Shows
-from chalicelib.stock import HoldRef, Layout, Stock, Taken, TakeResult
+from chalicelib.stock import HoldRef, Pool, Stock, Taken, TakeResult
 from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
 from tests.conftest import EngineAccount
 from tests.races.clock import RaceClock
@@ -138,10 +138,10 @@ def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, bu
     """The wrong way to spend a budget: read what is left, wait for nobody's decision, write one fewer."""
     all_have_read = Barrier(buyers)
 
-    def take(self: Stock, layout: Layout, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
-        if budget_pool(layout.drop_id) is None:
+    def take(self: Stock, layout: Pool, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
+        if budget_pool(layout.pool_id) is None:
             return real(self, layout, hold_id, quantity, until, *summary, now=now)
-        key = {"pk": {"S": f"{layout.drop_id}#0"}}
+        key = {"pk": {"S": f"{layout.pool_id}#0"}}
         left = int(client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["a"]["N"])
         all_have_read.wait(timeout=60)
         assert left >= quantity

@@ -7,7 +7,7 @@ from random import Random
 
 from chalicelib.checkout import CheckoutResult, NoPurchase, Purchase, PurchaseState
 from chalicelib.payments import Authorised, Captured
-from chalicelib.stock import Layout
+from chalicelib.stock import Pool
 from tests.races.clock import RaceClock
 from tests.races.crowd import send_until_answered
 from tests.races.judge import check_final_stock, read_buckets
@@ -23,7 +23,7 @@ def finish_race(race: ShopRace, clock: RaceClock, answered_paid: set[str]) -> Co
     _redeliver(process)
     clock.advance(1_000_000)
     for drop_id, sizes in race.drops:  # the stream of the stock table does it within a second of quiet
-        process.checkout.stock.refresh(Layout(drop_id, len(sizes)), clock.now())
+        process.checkout.stock.refresh(Pool(drop_id, len(sizes)), clock.now())
     if not race.wanted_quantities:
         for drop_id, sizes in race.drops:
             _sell_the_rest(process, drop_id, sum(sizes))
@@ -40,7 +40,7 @@ def finish_race(race: ShopRace, clock: RaceClock, answered_paid: set[str]) -> Co
     found["lost_sales"] += len(answered_paid - purchases.keys())
     for drop_id, sizes in race.drops:
         may_have_by_order = {purchase.order_ref: {_sold_units(purchase, drop_id)} for purchase in purchases.values()}
-        buckets = read_buckets(client_of(race.account), race.stock_table, Layout(drop_id, len(sizes)))
+        buckets = read_buckets(client_of(race.account), race.stock_table, Pool(drop_id, len(sizes)))
         found.update(check_final_stock(buckets, sum(sizes), may_have_by_order))
     if race.wanted_quantities:
         got = Counter(_sold_units(purchase, race.drops[0][0]) for purchase in purchases.values())

@@ -134,7 +134,7 @@ def put_drops(race: ShopRace) -> None:
         )  # fmt: skip
         record = {"pk": f"DROP#{drop_id}", "sk": "DROP", **drop.model_dump(exclude_none=True)}
         client.put_item(TableName=race.commerce_table, Item=to_item(record))
-        stock.lay_out(drop_id, sizes, NOW)
+        stock.create_buckets(drop_id, sizes, NOW)
 
 
 def shares_of(units: int, seed: str) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ class StockRaceBuyer:
             yield from self._continue_with(hold)
 
     def _take(self, attempt: int) -> HoldRef | None:
-        process, drop_id, wanted = self._process, self._layout.drop_id, self._wanted
+        process, drop_id, wanted = self._process, self._layout.pool_id, self._wanted
         name = hold_id(f"{drop_id}/{self._number}", drop_id, attempt, wanted)
         summary = send_until_answered(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
         copies = self._random.choice([1, 1, 1, 2, 3])

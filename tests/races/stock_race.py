@@ -21,8 +21,8 @@ from chalicelib.stock import (
     Busy,
     Committed,
     InsufficientUnits,
-    Layout,
     OrderRef,
+    Pool,
     SoldOut,
     Stock,
     Summary,
@@ -73,8 +73,8 @@ class StockRace:
         return sum(self.sizes)
 
     @property
-    def layout(self) -> Layout:
-        return Layout(self.drop_id, len(self.sizes))
+    def layout(self) -> Pool:
+        return Pool(self.drop_id, len(self.sizes))
 
 
 @dataclass
@@ -160,7 +160,7 @@ def client_of(account: EngineAccount) -> Any:
 def create_race_buckets(race: StockRace) -> None:
     """The drop's buckets, before anybody comes."""
     stock = Stock(client_of(race.account), race.stock_table, race.commerce_table)
-    stock.lay_out(race.drop_id, race.sizes, NOW)
+    stock.create_buckets(race.drop_id, race.sizes, NOW)
 
 
 def finish_race(race: StockRace, clock: RaceClock, shares: Sequence[ProcessResults] = ()) -> Counter[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.stock import Committed, HoldGone, HoldRef, Layout, OrderRef, Stock, Taken, hold_id, verbs
+from chalicelib.stock import Committed, HoldGone, HoldRef, OrderRef, Pool, Stock, Taken, hold_id, verbs
 from tests.races.arena import MANY_ROUNDS, ROUNDS, RaceHarness, is_caught, report, run_control, sum_figures
 from tests.races.judge import read_buckets
 from tests.races.linearizable import RecordedOperation, is_linearizable
@@ -33,7 +33,7 @@ VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", 
 class RandomCaller:
     """One thread that asks anything of a few holds, which it shares with the others."""
 
-    def __init__(self, stock: Stock, layout: Layout, history: History, verbs: tuple[str, ...], seed: str) -> None:
+    def __init__(self, stock: Stock, layout: Pool, history: History, verbs: tuple[str, ...], seed: str) -> None:
         self._stock, self._layout, self._history = stock, layout, history
         self._verbs, self._random = verbs, Random(seed)
 
@@ -88,8 +88,8 @@ def record_run(
 ) -> tuple[History, BucketRecorder]:
     """A short concurrent run on a drop of its own: the history of its verbs, and those of its buckets."""
     tables, client = harness.tables("control" if reads_then_writes else "race"), harness.account.client("dynamodb")
-    layout = Layout(drop_id, len(sizes))
-    Stock(client, tables.stock, tables.commerce).lay_out(drop_id, sizes, NOW)
+    layout = Pool(drop_id, len(sizes))
+    Stock(client, tables.stock, tables.commerce).create_buckets(drop_id, sizes, NOW)
     network = FaultyClient(client, tables.stock, FAULT_RATES, drop_id, reads_then_writes=reads_then_writes)
     recorder, history = BucketRecorder(network, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
@@ -171,9 +171,9 @@ def test_a_shrink_that_writes_nothing_is_caught(harness: RaceHarness, monkeypatc
 
 
 def test_a_shrunk_and_expired_hold_is_taken_again_with_its_units(harness: RaceHarness) -> None:
-    tables, layout = harness.tables("race"), Layout("shrunk", 1)
+    tables, layout = harness.tables("race"), Pool("shrunk", 1)
     stock = Stock(harness.account.client("dynamodb"), tables.stock, tables.commerce)
-    stock.lay_out("shrunk", [SIZE], NOW)
+    stock.create_buckets("shrunk", [SIZE], NOW)
     first = stock.take(layout, name := hold_id("p", "d", 1, 4), 4, SECONDS + 8, None, now=NOW)
     assert isinstance(first, Taken)
     assert stock.shrink(layout, first.hold, 2)

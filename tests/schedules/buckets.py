@@ -8,14 +8,14 @@ from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.stock import Layout, SoldOut, Stock, Summary, Taken, TakeResult, hold_id
+from chalicelib.stock import Pool, SoldOut, Stock, Summary, Taken, TakeResult, hold_id
 from tests.schedules.stage import Simulator
 
 CLOCK_JUMPS = (1_000, 4_000, 7_000, 61_000)
 SUMMARY_AGES = (0, 400, 1_000, 3_000)
 A_SECOND = 1_000
 HOLD_SECONDS = 5
-POOL = Layout("d", 3)
+POOL = Pool("d", 3)
 TakeFunction = Callable[[Stock, str], TakeResult]
 
 
@@ -29,13 +29,13 @@ class StockWorld:
     def __init__(self, seed: int, sizes: Sequence[int] = (1, 1, 2)) -> None:
         self.seed, self.simulator = seed, Simulator(seed, self.check_invariants)
         self.random = Random(seed)
-        self.sizes = [self.random.choice(sizes) for _ in range(POOL.homes)]
+        self.sizes = [self.random.choice(sizes) for _ in range(POOL.bucket_count)]
         self.allowed_sizes = range(sum(self.sizes), sum(self.sizes) + 1)
         self.stocks: list[Stock] = []
         self.all_sold = False
         self.last_sold_out_at = 0
         self.stock = self.new_stock()
-        self.stock.lay_out("d", self.sizes, self.simulator.now)
+        self.stock.create_buckets("d", self.sizes, self.simulator.now)
         self.invariants: list[Callable[[], None]] = []
         self.one_bucket_per_hold = True
 
@@ -50,7 +50,7 @@ class StockWorld:
 
     @property
     def buckets(self) -> list[dict[str, Any]]:
-        return [self.simulator.table.items["stock", f"d#{number}"] for number in range(POOL.homes)]
+        return [self.simulator.table.items["stock", f"d#{number}"] for number in range(POOL.bucket_count)]
 
     @property
     def size(self) -> int:
@@ -86,7 +86,7 @@ class StockWorld:
         """What a caller may believe: nothing, or any buckets to be open, true or not."""
         if self.random.random() < 0.4:
             return None
-        return self.summary_with_open(n for n in range(POOL.homes) if self.random.random() < 0.6)
+        return self.summary_with_open(n for n in range(POOL.bucket_count) if self.random.random() < 0.6)
 
     def summary_with_open(self, open_buckets: Iterable[int]) -> Summary:
         """A summary by which these buckets have units, and every other unit is held."""

@@ -31,7 +31,7 @@ from chalicelib.errors import LivedropError
 from chalicelib.instants import Instant
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.shows import Drop, Shows
-from chalicelib.stock import Layout, Stock
+from chalicelib.stock import Pool, Stock
 from tests.schedules.provider import SEARCH_LAG, SimulatedProvider
 from tests.schedules.stage import Simulator
 from tests.schedules.table import StrictFakeDynamoDB
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 HOLD_SECONDS = 30
-POOL = Layout("mug", 2)
+POOL = Pool("mug", 2)
 SIZES = [2, 1]
 PRICE = 1_000
 TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_bucket_count=1)
@@ -106,8 +106,8 @@ class PurchaseWorld:
         )
         self.codes = ("TEN",) if seed // 2 % 2 else ()  # tests play even and odd seeds apart
         self.checkout = self.new_checkout()
-        self.checkout.stock.lay_out("mug", SIZES, self.simulator.now)
-        self.checkout.stock.lay_out(USES_POOL.drop_id, [1], self.simulator.now)
+        self.checkout.stock.create_buckets("mug", SIZES, self.simulator.now)
+        self.checkout.stock.create_buckets(USES_POOL.pool_id, [1], self.simulator.now)
 
     def new_checkout(self) -> Checkout:
         """What another process has: the same tables, a memory of its own."""
@@ -121,7 +121,7 @@ class PurchaseWorld:
     def check_invariants(self) -> None:
         bucket_counts: Counter[str] = Counter()
         sold: Counter[str] = Counter()
-        sizes = {f"mug#{number}": size for number, size in enumerate(SIZES)} | {f"{USES_POOL.drop_id}#0": 1}
+        sizes = {f"mug#{number}": size for number, size in enumerate(SIZES)} | {f"{USES_POOL.pool_id}#0": 1}
         for name, size in sizes.items():
             bucket = self.simulator.table.items.get(("stock", name))
             if bucket is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.checkout import PurchaseStore
 from chalicelib.instants import SECOND, Instant
-from chalicelib.stock import Busy, HoldRef, Layout, Stock, Taken, TakeResult, expressions
+from chalicelib.stock import Busy, HoldRef, Pool, Stock, Taken, TakeResult, expressions
 from chalicelib.stock.bucket import AlreadyHeld, BucketEntry, HasRoom, evaluate
 from chalicelib.stock.layout import home_of
 from chalicelib.stock.store import StockStore
@@ -27,14 +27,14 @@ class RejectedProtocols:
 
     client: Any
     stock: Stock
-    layout: Layout
+    layout: Pool
 
     def take_in_summary_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Any bucket that is believed to have units, in the order believed."""
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
             held = BucketEntry(1, now // SECOND + HOLD_SECONDS)
-            existing = store.write(self.layout.drop_id, number, expressions.place_hold(hold, held, HasRoom()))
+            existing = store.write(self.layout.pool_id, number, expressions.place_hold(hold, held, HasRoom()))
             if existing is None or isinstance(evaluate(existing, hold, 1, now // SECOND), AlreadyHeld):
                 return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
         return Busy(1)
@@ -42,7 +42,7 @@ class RejectedProtocols:
     def take_in_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Every bucket, whatever is believed, in an order that follows from the hold alone."""
         first = home_of(hold, self.layout)
-        order = [(first + turn) % self.layout.homes for turn in range(self.layout.homes)]
+        order = [(first + turn) % self.layout.bucket_count for turn in range(self.layout.bucket_count)]
         return self.take_in_summary_order(hold, order, now)
 
     def take_then_create_purchase(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
@@ -50,7 +50,7 @@ class RejectedProtocols:
         taken = self.take_in_summary_order(hold, believed, now)
         if not isinstance(taken, Taken):
             return taken
-        purchase = a_purchase(lines=(a_line(drop_id=self.layout.drop_id, holds=(taken.hold,)),))
+        purchase = a_purchase(lines=(a_line(drop_id=self.layout.pool_id, holds=(taken.hold,)),))
         existing = PurchaseStore(self.client, "commerce").create(purchase)
         if existing is None:
             return taken

@@ -49,7 +49,7 @@ class ShopStateMachine(ShopWithModel):
     def check_create(self, name: str, quantity: int, cut: tuple[int, bool] | None) -> None:
         buyer, free, largest_free = BUYERS[NAMES.index(name) % 2], self.free(), self.largest_bucket()
         refreshed = self.refreshed_since_change
-        lines = (LineRequest(POOL.drop_id, quantity),)
+        lines = (LineRequest(POOL.pool_id, quantity),)
         change = PurchaseRequest(
             WEB, name, f"{quantity}", lines, buyer=Buyer(email=f"{buyer}@example.com"),
             destination=Destination(street_address="1 High Street", address_country="GB"),
@@ -93,7 +93,7 @@ class ShopStateMachine(ShopWithModel):
 
     def check_update(self, name: str, key: str, quantity: int) -> None:
         model, free = self.models[name], self.free()
-        change = PurchaseRequest(WEB, key, f"{quantity}", (LineRequest(POOL.drop_id, quantity),))
+        change = PurchaseRequest(WEB, key, f"{quantity}", (LineRequest(POOL.pool_id, quantity),))
         answer = self.send("update", lambda checkout: checkout.update(model.id, change, self.now))
         if key in self.used_keys or model.state is not PurchaseState.OPEN:
             return self.assert_unchanged(name, answer)
@@ -187,7 +187,7 @@ class ShopStateMachine(ShopWithModel):
 
     def check_stock_change(self, key: str, quantity: int, cut: tuple[int, bool] | None) -> None:
         free = self.free()
-        drop = POOL.drop_id
+        drop = POOL.pool_id
         answer = self.send(
             "stock", lambda checkout: checkout.shows.adjust_stock(drop, quantity, key, "ann", self.now), cut
         )

@@ -25,11 +25,11 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Shows
 from chalicelib.shows.records import DropRecord
-from chalicelib.stock import Layout, Stock
+from chalicelib.stock import Pool, Stock
 from chalicelib.stock.expressions import bucket_from_record
 from tests.schedules.table import StrictFakeDynamoDB
 
-POOL, SIZES, LIMIT, HOLD_SECONDS = Layout("mug", 3), [2, 2, 1], 3, 30
+POOL, SIZES, LIMIT, HOLD_SECONDS = Pool("mug", 3), [2, 2, 1], 3, 30
 DROP = DropRecord(
     id="mug",
     show_id="s",
@@ -107,7 +107,7 @@ class ShopWithModel(RuleBasedStateMachine):
             "pk": "DROP#mug", "sk": "DROP", **DROP.model_dump(exclude_none=True),
         }  # fmt: skip
         self.checkout = self.new_checkout(self.table)
-        self.checkout.stock.lay_out("mug", SIZES, self.now)
+        self.checkout.stock.create_buckets("mug", SIZES, self.now)
         self.size = sum(SIZES)
         self.models: dict[str, ModelPurchase] = {}
         self.sent_requests: list[Callable[[], None]] = []

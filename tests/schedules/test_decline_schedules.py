@@ -87,7 +87,7 @@ class DeclineWorld:
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
         checkout = self.new_checkout()
-        checkout.stock.lay_out("mug", [24, 24, 24], self.simulator.now)
+        checkout.stock.create_buckets("mug", [24, 24, 24], self.simulator.now)
         self.purchase_ids = [self.create_purchase(checkout, f"p{index}") for index in range(CONCURRENT_ATTEMPTS)]
         self.placed_ids: list[str] = []
         self.refused_completions = 0

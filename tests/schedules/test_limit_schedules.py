@@ -77,7 +77,7 @@ class LimitWorld:
             TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
         )
         self.checkout = self.new_checkout()
-        self.checkout.stock.lay_out("mug", SIZES, self.simulator.now)
+        self.checkout.stock.create_buckets("mug", SIZES, self.simulator.now)
         self.purchase_ids = [
             self.create_purchase(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)
         ]

@@ -117,7 +117,7 @@ def run_segments_schedule(seed: int, faults: str) -> Mapping[str, int]:
     buyer = world.simulator.add_process(world.take_and_buy)
     for _ in range(3):
         world.simulator.add_process(world.stream_reader_process(buyer), FAULT_CLASSES[faults])
-    return world.run_and_check(faults, rivals=[world.random.randrange(POOL.homes) for _ in range(4)])
+    return world.run_and_check(faults, rivals=[world.random.randrange(POOL.bucket_count) for _ in range(4)])
 
 
 def run_one_change_schedule(seed: int, faults: str) -> Mapping[str, int]:
@@ -128,7 +128,7 @@ def run_one_change_schedule(seed: int, faults: str) -> Mapping[str, int]:
     assert isinstance(answer, Taken)
     world.record_changes()
     world.simulator.add_process(world.stream_reader_process(None), FAULT_CLASSES[faults])
-    return world.run_and_check(faults, rivals=[n for n in range(POOL.homes) if n != answer.hold.bucket])
+    return world.run_and_check(faults, rivals=[n for n in range(POOL.bucket_count) if n != answer.hold.bucket])
 
 
 def run_schedule(seed: int, faults: str) -> Mapping[str, int]:

@@ -47,7 +47,7 @@ class OwnedHoldWorld(StockWorld):
 
     def take_hold(self, seed: int, quantity: int) -> HoldRef:
         hold = hold_id(f"purchase{seed}", "d", 1, quantity)
-        others = self.summary_with_open(n for n in range(POOL.homes) if n != home_of(hold, POOL))
+        others = self.summary_with_open(n for n in range(POOL.bucket_count) if n != home_of(hold, POOL))
         summary, expires_at = others if seed % 4 < 2 else None, self.seconds + HOLD_SECONDS
         answer = self.stock.take(POOL, hold, quantity, expires_at, summary, now=self.simulator.now)
         assert isinstance(answer, Taken)

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from chalicelib.aws import from_item
-from chalicelib.stock import HoldRef, Layout, OrderRef, Stock, Summary, Taken, TakeResult, hold_id
+from chalicelib.stock import HoldRef, OrderRef, Pool, Stock, Summary, Taken, TakeResult, hold_id
 from chalicelib.stock.layout import home_of
 from tests.conftest import Tables
 
@@ -27,12 +27,12 @@ class Shelf:
     tables: Tables
     sizes: list[int]
     stock: Stock = field(init=False)
-    layout: Layout = field(init=False)
+    layout: Pool = field(init=False)
 
     def __post_init__(self) -> None:
         self.stock = Stock(self.tables.dynamodb, self.tables.stock, self.tables.commerce)
-        self.layout = Layout("d", len(self.sizes))
-        self.stock.lay_out("d", self.sizes, NOW)
+        self.layout = Pool("d", len(self.sizes))
+        self.stock.create_buckets("d", self.sizes, NOW)
 
     def bucket(self, number: int) -> dict[str, Any]:
         """A bucket's attributes but for its key."""

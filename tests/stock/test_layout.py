@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.stock import Layout, OrderRef, hold_id, max_units, plan_sizes
-from chalicelib.stock.layout import home_of, number_of, plan_additions
+from chalicelib.stock import OrderRef, Pool, hold_id, max_units, plan_sizes
+from chalicelib.stock.layout import hold_hash, home_of, plan_additions
 
 
 def test_two_hundred_single_units_take_nine_buckets_by_the_dozen() -> None:
@@ -39,18 +39,18 @@ def test_sizes_add_up_and_are_multiples_of_the_usual_quantity_but_for_one(stock:
 
 @given(quantity=st.integers(1, 5_000), plan=st.integers(1, 50), usual=st.integers(1, 20))
 def test_an_addition_adds_up_and_follows_from_its_number(quantity: int, plan: int, usual: int) -> None:
-    shares = plan_additions(Layout("d", 9), plan, quantity, usual)
+    shares = plan_additions(Pool("d", 9), plan, quantity, usual)
     assert len(shares) == 9
     assert sum(shares) == quantity
 
 
 def test_small_additions_begin_at_different_buckets() -> None:
-    assert plan_additions(Layout("d", 3), 1, 5, 1) == [5, 0, 0]
-    assert plan_additions(Layout("d", 3), 2, 5, 1) == [0, 5, 0]
+    assert plan_additions(Pool("d", 3), 1, 5, 1) == [5, 0, 0]
+    assert plan_additions(Pool("d", 3), 2, 5, 1) == [0, 5, 0]
 
 
 def test_a_drop_may_grow_to_a_thousand_holds_a_bucket() -> None:
-    assert [max_units(Layout("d", 1), 1), max_units(Layout("d", 9), 12)] == [1_000, 108_000]
+    assert [max_units(Pool("d", 1), 1), max_units(Pool("d", 9), 12)] == [1_000, 108_000]
 
 
 def test_a_hold_id_is_eleven_characters_that_follow_from_the_request() -> None:
@@ -62,13 +62,13 @@ def test_a_hold_id_is_eleven_characters_that_follow_from_the_request() -> None:
 
 def test_a_home_follows_from_the_hold_alone() -> None:
     name = hold_id("purchase", "d", 1, 2)
-    assert home_of(name, Layout("d", 5)) == number_of(name) % 5
+    assert home_of(name, Pool("d", 5)) == hold_hash(name) % 5
 
 
 @pytest.mark.parametrize("text", ["", "short", "not a hold!", "AAAAAAAAAAAAAAAA"])
 def test_what_is_no_hold_id_has_no_home(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        number_of(text)
+        hold_hash(text)
 
 
 @pytest.mark.parametrize(("order", "epoch"), [("short", 1), ("nine-char", 1_000), ("nine-char", -1)])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.stock import InsufficientUnits, Layout, OrderRef, SoldOut, Taken, expressions, hold_id
+from chalicelib.stock import InsufficientUnits, OrderRef, Pool, SoldOut, Taken, expressions, hold_id
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.store import StockStore
 from tests.conftest import Tables
@@ -115,7 +115,7 @@ def test_a_reading_torn_by_a_raking_does_not_say_sold_out(tables: Tables) -> Non
         summary = shelf.stock.refresh(shelf.layout, NOW)
     assert (summary.size, summary.sold, summary.sold_out) == (4, 3, False)
     assert not isinstance(shelf.take(hold_id("p", "d", 1, 1), known=replace(summary, as_of=NOW)), SoldOut)
-    assert shelf.stock.audit(Layout("d", 2), 4, NOW).mismatches == ()
+    assert shelf.stock.audit(Pool("d", 2), 4, NOW).mismatches == ()
 
 
 @pytest.mark.parametrize("moving", [True, False], ids=["units on the move", "units lost on the way"])

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.errors import Unavailable
-from chalicelib.stock import BucketSums, Layout, SoldOut, Summary, summary_from_record
+from chalicelib.stock import BucketSums, Pool, SoldOut, Summary, summary_from_record
 from chalicelib.stock.summary import summary_to_record
 from tests.conftest import Tables
 from tests.stock.builders import NOW, ORDER, SECONDS, UNTIL, Shelf
@@ -19,7 +19,7 @@ def test_laying_out_puts_buckets_and_a_first_summary_and_repeats_harmlessly(tabl
     shelf = Shelf(tables, [2, 3])
     shelf.hold(next(shelf.ids(0)))
     before = shelf.bucket(0)
-    shelf.stock.lay_out("d", [2, 3], NOW + 5)
+    shelf.stock.create_buckets("d", [2, 3], NOW + 5)
     assert shelf.bucket(0) == before
     assert shelf.bucket(1) == {"a": 3, "s": 3, "h": {}}
     assert shelf.stock.summary("d") == Summary("d", 5, 5, 0, 0, (0, 1), None, None, NOW, 3, 1)
@@ -28,7 +28,7 @@ def test_laying_out_puts_buckets_and_a_first_summary_and_repeats_harmlessly(tabl
 
 def test_laying_out_goes_on_where_it_died(tables: Tables) -> None:
     shelf = Shelf(tables, [2])
-    shelf.stock.lay_out("d", [2, 3], NOW)
+    shelf.stock.create_buckets("d", [2, 3], NOW)
     assert shelf.bucket(1) == {"a": 3, "s": 3, "h": {}}
 
 
@@ -95,10 +95,10 @@ def test_a_numbered_plan_adds_its_units_once(tables: Tables) -> None:
 
 def test_a_plan_that_died_halfway_goes_on(tables: Tables) -> None:
     shelf = Shelf(tables, [12, 12])
-    unfinished = Layout("d", 3)
+    unfinished = Pool("d", 3)
     with pytest.raises(Unavailable):
         shelf.stock.add_units(unfinished, 1, 36, NOW)
-    shelf.stock.lay_out("d", [12, 12, 12], NOW)
+    shelf.stock.create_buckets("d", [12, 12, 12], NOW)
     shelf.stock.add_units(unfinished, 1, 36, NOW)
     assert shelf.stock.audit(unfinished, 72, NOW).mismatches == ()
 
@@ -145,7 +145,7 @@ def test_the_audit_sees_what_tampering_breaks(tables: Tables) -> None:
         ExpressionAttributeNames={"#h": name},
         ExpressionAttributeValues={":one": {"M": {"q": {"N": "1"}, "u": {"N": str(UNTIL)}}}},
     )
-    assert shelf.stock.audit(Layout("d", 3), 5, NOW).mismatches == (
+    assert shelf.stock.audit(Pool("d", 3), 5, NOW).mismatches == (
         "buckets [2] do not exist",
         "bucket 1: 2 available and 1 in holds are not 2",
         "buckets hold 4 units, the drop offers 5",

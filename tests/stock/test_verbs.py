@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import Unavailable
-from chalicelib.stock import Committed, HoldGone, HoldStatus, Layout, RevertedToHold, StaleEpoch, Taken
+from chalicelib.stock import Committed, HoldGone, HoldStatus, Pool, RevertedToHold, StaleEpoch, Taken
 from tests.conftest import Tables
 from tests.stock.builders import NEXT, NOW, ORDER, OTHER, SECONDS, UNTIL, Shelf
 
@@ -217,7 +217,7 @@ def test_selling_or_shrinking_to_what_is_not_there_is_a_mistake(
 
 def test_a_bucket_that_was_never_laid_out_is_never_sold_out(tables: Tables, shelf: Shelf, name: str) -> None:
     with pytest.raises(Unavailable):
-        shelf.stock.take(Layout("unknown", 1), name, 1, UNTIL, None, now=NOW)
+        shelf.stock.take(Pool("unknown", 1), name, 1, UNTIL, None, now=NOW)
 
 
 def test_a_write_that_meets_units_on_the_move_is_made_again(
