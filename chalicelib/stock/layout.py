@@ -72,12 +72,12 @@ def _deal(units: int, buckets: int, usual_quantity: int) -> list[int]:
     return sizes
 
 
-def hold_id(purchase_id: str, drop_id: str, version: int, quantity: int) -> str:
+def hold_id(purchase_id: str, pool_id: str, version: int, quantity: int) -> str:
     """The id of the hold that a purchase takes in the request that would write ``version``: 11 base64url characters.
 
     A repeated request comes to the same id and meets its own hold; two different requests never share one.
     """
-    text = f"{purchase_id}|{drop_id}|{version}|{quantity}"
+    text = f"{purchase_id}|{pool_id}|{version}|{quantity}"
     digest = hashlib.sha256(text.encode()).digest()[:_HASH_BYTES]
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 

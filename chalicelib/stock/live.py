@@ -51,9 +51,9 @@ class Summaries:
         self._locks: dict[str, threading.Lock] = {}
         self._seen_empty: dict[tuple[str, int], Instant] = {}
 
-    def remember_empty(self, drop_id: str, number: int, now: Instant) -> None:
+    def remember_empty(self, pool_id: str, number: int, now: Instant) -> None:
         """A take has seen nothing to be had in a bucket."""
-        self._seen_empty[drop_id, number] = now
+        self._seen_empty[pool_id, number] = now
 
     def may_have_units(self, summary: Summary, number: int, now: Instant) -> bool:
         """Whether a bucket has units, as the summary has it, and no take of this process saw it empty since.
@@ -67,10 +67,10 @@ class Summaries:
             return False
         return self._seen_empty.get((summary.pool_id, number), 0) <= max(summary.as_of, now - MAX_SUMMARY_AGE)
 
-    def read_stored(self, drop_id: str) -> Summary | None:
+    def read_stored(self, pool_id: str) -> Summary | None:
         """As last written: 0.5 RCU."""
-        record = self._store.summary_record(drop_id, strong=False)
-        return None if record is None else summary_from_record(drop_id, record)
+        record = self._store.summary_record(pool_id, strong=False)
+        return None if record is None else summary_from_record(pool_id, record)
 
     def read_fresh(self, pool: Pool, bucket: int, now: Instant) -> Summary:
         """One at most a second old: what this process had last, else what is written, else made anew.
@@ -89,7 +89,7 @@ class Summaries:
                     return summary
             return self.refresh(pool, now, {bucket: now})
 
-    def write_initial(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
+    def write_initial(self, pool_id: str, sizes: Sequence[int], now: Instant) -> None:
         """Write the first summary of buckets that were just laid out, unread, unless there is one. 1 WCU.
 
         One WCU more for each segment, where there are any.
@@ -97,12 +97,12 @@ class Summaries:
         buckets = [Bucket(number, size, size) for number, size in enumerate(sizes)]
         if len(sizes) > MAX_BUCKETS_UNSEGMENTED:
             for segment, numbers in enumerate(_segments(len(sizes))):
-                part = summarise(drop_id, (buckets[number] for number in numbers), None, now)
+                part = summarise(pool_id, (buckets[number] for number in numbers), None, now)
                 record = summary_to_record(part, numbers.start)
-                self._store.put_summary(drop_id, record, seen_as_of=None, segment=segment)
-        first = summarise(drop_id, buckets, None, now)
-        if self._store.put_summary(drop_id, summary_to_record(first), seen_as_of=None):
-            self._latest[drop_id] = first
+                self._store.put_summary(pool_id, record, seen_as_of=None, segment=segment)
+        first = summarise(pool_id, buckets, None, now)
+        if self._store.put_summary(pool_id, summary_to_record(first), seen_as_of=None):
+            self._latest[pool_id] = first
 
     def refresh(self, pool: Pool, now: Instant, changes: Changes | None = None) -> Summary:
         """Make it from strong reads, and write it over the one that was read *before* them, if it differs.
@@ -120,26 +120,26 @@ class Summaries:
     def refresh_all(self, changes: Mapping[Pool, Changes], now: Instant) -> None:
         """Refresh many at once: the same reads, a hundred a call. One that a rival wrote meanwhile is made alone."""
         records = self._store.summary_records([pool.pool_id for pool in changes])
-        whole = [layout for layout in changes if layout.bucket_count <= MAX_BUCKETS_UNSEGMENTED]
+        unsegmented = [layout for layout in changes if layout.bucket_count <= MAX_BUCKETS_UNSEGMENTED]
         found = self._store.read_buckets(
-            (layout.pool_id, number) for layout in whole for number in range(layout.bucket_count)
+            (layout.pool_id, number) for layout in unsegmented for number in range(layout.bucket_count)
         )
-        for layout in whole:
+        for layout in unsegmented:
             record = records.get(layout.pool_id)
             buckets = (found[place] for n in range(layout.bucket_count) if (place := (layout.pool_id, n)) in found)
             summary = summarise(layout.pool_id, buckets, _summary_or_none(layout.pool_id, record), now)
             if summary.sold_out or not self._try_put(summary, record):
                 self.refresh(layout, now)
-        for layout in changes.keys() - set(whole):
+        for layout in changes.keys() - set(unsegmented):
             self.refresh(layout, now, changes[layout])
 
     def _recompute(self, pool: Pool, now: Instant, changes: Changes | None) -> Summary:
-        drop_id, summary = pool.pool_id, None
+        pool_id, summary = pool.pool_id, None
         for _ in range(TRIES):
-            record = self._store.summary_record(drop_id, strong=True)
-            before = _summary_or_none(drop_id, record)
+            record = self._store.summary_record(pool_id, strong=True)
+            before = _summary_or_none(pool_id, record)
             if pool.bucket_count <= MAX_BUCKETS_UNSEGMENTED:
-                summary = summarise(drop_id, self._buckets(drop_id, range(pool.bucket_count)), before, now)
+                summary = summarise(pool_id, self._buckets(pool_id, range(pool.bucket_count)), before, now)
             else:
                 summary = combine_segments(self._segment_summaries(pool, now, changes), before, now)
             if summary.sold_out and not self._is_sold_out(pool, now):
@@ -164,19 +164,19 @@ class Summaries:
 
     def _segment_summaries(self, pool: Pool, now: Instant, changes: Changes | None) -> list[Summary]:
         """The summaries of all segments, in order; those that may have changed are made anew."""
-        drop_id, segments = pool.pool_id, _segments(pool.bucket_count)
-        records = self._store.segment_records(drop_id, len(segments))
+        pool_id, segments = pool.pool_id, _segments(pool.bucket_count)
+        records = self._store.segment_records(pool_id, len(segments))
         touched: dict[int, Instant] = {}
         for number, at in (dict.fromkeys(range(pool.bucket_count), now) if changes is None else changes).items():
             touched[number // BUCKETS_PER_SEGMENT] = max(at, touched.get(number // BUCKETS_PER_SEGMENT, 0))
         return [
-            self._segment_summary(drop_id, segment, numbers, records.get(segment), touched.get(segment), now)
+            self._segment_summary(pool_id, segment, numbers, records.get(segment), touched.get(segment), now)
             for segment, numbers in enumerate(segments)
         ]
 
     def _segment_summary(
         self,
-        drop_id: str,
+        pool_id: str,
         segment: int,
         numbers: range,
         record: Mapping[str, int] | None,
@@ -184,20 +184,20 @@ class Summaries:
         now: Instant,
     ) -> Summary:
         """A segment's summary, made anew where it does not stand, or a bucket changed since, or a hold lapsed."""
-        stored = _summary_or_none(drop_id, record)
+        stored = _summary_or_none(pool_id, record)
         if stored is not None and not has_expired_hold(stored, now):
             is_current = changed_at is None or changed_at + _CHANGE_SEEN_AFTER <= stored.as_of
             if is_current:
                 return stored
         for _ in range(2):
-            summary = summarise(drop_id, self._buckets(drop_id, numbers), None, now)
+            summary = summarise(pool_id, self._buckets(pool_id, numbers), None, now)
             if self._try_put(summary, record, segment):
                 break
-            record = self._store.summary_record(drop_id, strong=True, segment=segment)
+            record = self._store.summary_record(pool_id, strong=True, segment=segment)
         return summary
 
-    def _buckets(self, drop_id: str, numbers: Iterable[int]) -> Iterable[Bucket]:
-        return self._store.read_buckets((drop_id, number) for number in numbers).values()
+    def _buckets(self, pool_id: str, numbers: Iterable[int]) -> Iterable[Bucket]:
+        return self._store.read_buckets((pool_id, number) for number in numbers).values()
 
     def _try_put(self, summary: Summary, record: Mapping[str, int] | None, segment: int | None = None) -> bool:
         """Put a summary over the record that was read before its buckets. False: a rival put one.
@@ -216,5 +216,5 @@ def _segments(count: int) -> list[range]:
     return [range(start, min(start + BUCKETS_PER_SEGMENT, count)) for start in range(0, count, BUCKETS_PER_SEGMENT)]
 
 
-def _summary_or_none(drop_id: str, record: Mapping[str, int] | None) -> Summary | None:
-    return None if record is None else summary_from_record(drop_id, record)
+def _summary_or_none(pool_id: str, record: Mapping[str, int] | None) -> Summary | None:
+    return None if record is None else summary_from_record(pool_id, record)

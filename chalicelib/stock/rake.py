@@ -55,12 +55,12 @@ class Consolidator:
                 return None
         return target.number
 
-    def _is_due(self, drop_id: str, now: Instant) -> bool:
+    def _is_due(self, pool_id: str, now: Instant) -> bool:
         with self._lock:
-            last = self._last_run.get(drop_id)
+            last = self._last_run.get(pool_id)
             if last is not None and abs(now - last) < _MIN_INTERVAL:
                 return False
-            self._last_run[drop_id] = now
+            self._last_run[pool_id] = now
             return True
 
 

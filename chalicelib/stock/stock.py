@@ -53,21 +53,21 @@ class Stock:
         self._summaries = Summaries(store)
         self._consolidator = Consolidator(store)
 
-    def create_buckets(self, drop_id: str, sizes: Sequence[int], now: Instant) -> None:
+    def create_buckets(self, pool_id: str, sizes: Sequence[int], now: Instant) -> None:
         """Put the buckets that are missing, then a first summary. Changes no bucket that exists.
 
         A hundred buckets a call, at 2 WCU each (1 where there is one); a repeat reads, and puts singly what is missing.
         """
-        created = self._store.put_buckets(drop_id, dict(enumerate(sizes)))
+        created = self._store.put_buckets(pool_id, dict(enumerate(sizes)))
         if not created:
-            existing = self._store.read_buckets((drop_id, number) for number in range(len(sizes)))
+            existing = self._store.read_buckets((pool_id, number) for number in range(len(sizes)))
             for number, size in enumerate(sizes):
-                if (drop_id, number) not in existing:
-                    self._store.put_buckets(drop_id, {number: size})
+                if (pool_id, number) not in existing:
+                    self._store.put_buckets(pool_id, {number: size})
         if created:
-            self._summaries.write_initial(drop_id, sizes, now)
-        elif self._store.summary_record(drop_id, strong=True) is None:
-            self._summaries.refresh(Pool(drop_id, len(sizes)), now)
+            self._summaries.write_initial(pool_id, sizes, now)
+        elif self._store.summary_record(pool_id, strong=True) is None:
+            self._summaries.refresh(Pool(pool_id, len(sizes)), now)
 
     def take(
         self,
@@ -142,9 +142,9 @@ class Stock:
         """Forbid a hold that is gone ever to come back by a late take. False when it stands after all."""
         return verbs.tombstone(self._store, pool, hold_id)
 
-    def summary(self, drop_id: str) -> Summary | None:
+    def summary(self, pool_id: str) -> Summary | None:
         """The live summary as last written: one eventually consistent read (0.5 RCU)."""
-        return self._summaries.read_stored(drop_id)
+        return self._summaries.read_stored(pool_id)
 
     def refresh(self, pool: Pool, now: Instant, changes: Changes | None = None) -> Summary:
         """Recompute the summary from the buckets (1 RCU each), and write it if it changed (1 WCU).

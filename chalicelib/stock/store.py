@@ -34,17 +34,17 @@ class StockStore:
 
     # Buckets: reading and laying out.
 
-    def read_bucket(self, drop_id: str, number: int, *, strong: bool) -> Bucket:
+    def read_bucket(self, pool_id: str, number: int, *, strong: bool) -> Bucket:
         """One bucket: 1 RCU strong, 0.5 not. ``Unavailable`` when it has not been laid out."""
-        answer = self._dynamodb.get_item(TableName=self._stock_table, Key=_key(drop_id, number), ConsistentRead=strong)
+        answer = self._dynamodb.get_item(TableName=self._stock_table, Key=_key(pool_id, number), ConsistentRead=strong)
         if "Item" not in answer:
-            raise _bucket_missing(drop_id, number)
+            raise _bucket_missing(pool_id, number)
         return bucket_from_record(from_item(answer["Item"]))
 
     def read_buckets(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Bucket]:
         """Many buckets, strongly, 100 a call: 1 RCU each. Those that do not exist are left out."""
         found: dict[tuple[str, int], Bucket] = {}
-        keys = [_key(drop_id, number) for drop_id, number in dict.fromkeys(places)]
+        keys = [_key(pool_id, number) for pool_id, number in dict.fromkeys(places)]
         for item in self._batches(self._stock_table, keys):
             bucket = bucket_from_record(from_item(item))
             found[item[KEY]["S"].rpartition("#")[0], bucket.number] = bucket
@@ -64,12 +64,12 @@ class StockStore:
                 return
         raise Unavailable("stock is read faster than the table allows")
 
-    def put_buckets(self, drop_id: str, sizes: Mapping[int, int]) -> bool:
+    def put_buckets(self, pool_id: str, sizes: Mapping[int, int]) -> bool:
         """Put new buckets, all of them available: 1 WCU for one, 2 each for more, up to a hundred a call.
 
         False when one of them exists; the others may or may not have been put then, and none that exists is changed.
         """
-        items = [{KEY: f"{drop_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}} for number, size in sizes.items()]
+        items = [{KEY: f"{pool_id}#{number}", AVAILABLE: size, SIZE: size, HOLDS: {}} for number, size in sizes.items()]
         if len(items) == 1:
             return self._put(self._stock_table, items[0], _NOT_EXISTS, {})
         for start in range(0, len(items), _WRITES_PER_TRANSACTION):
@@ -81,12 +81,12 @@ class StockStore:
                 return False
         return True
 
-    def write(self, drop_id: str, number: int, write: Write) -> Bucket | None:
+    def write(self, pool_id: str, number: int, write: Write) -> Bucket | None:
         """Do it: None. Refused by its condition: the bucket that stood in the way, at no further cost; nothing changed.
 
         ``Unavailable`` when there is no such bucket.
         """
-        call = self._update(drop_id, number, write)
+        call = self._update(pool_id, number, write)
         for _ in range(_MAX_CONFLICTS):
             try:
                 self._dynamodb.update_item(**call, ReturnValuesOnConditionCheckFailure="ALL_OLD")
@@ -97,19 +97,19 @@ class StockStore:
                     raise
                 existing = existing_item(error)
                 if existing is None:
-                    raise _bucket_missing(drop_id, number) from error
+                    raise _bucket_missing(pool_id, number) from error
                 return bucket_from_record(from_item(existing))
             return None
-        raise Unavailable(f"bucket {number} of drop {drop_id} is in other hands")
+        raise Unavailable(f"bucket {number} of drop {pool_id} is in other hands")
 
-    def write_together(self, drop_id: str, writes: Mapping[int, Write]) -> bool:
+    def write_together(self, pool_id: str, writes: Mapping[int, Write]) -> bool:
         """Do all of them, on different buckets, or none: 2 WCU each, also when refused. False: nothing was changed."""
-        return self._all_or_none([{"Update": self._update(drop_id, number, write)} for number, write in writes.items()])
+        return self._all_or_none([{"Update": self._update(pool_id, number, write)} for number, write in writes.items()])
 
-    def _update(self, drop_id: str, number: int, write: Write) -> Any:
+    def _update(self, pool_id: str, number: int, write: Write) -> Any:
         call: dict[str, Any] = {
             "TableName": self._stock_table,
-            "Key": _key(drop_id, number),
+            "Key": _key(pool_id, number),
             "UpdateExpression": write.update,
             "ConditionExpression": write.condition,
             "ExpressionAttributeValues": to_item(write.values),
@@ -130,29 +130,29 @@ class StockStore:
 
     # Live summaries.
 
-    def summary_record(self, drop_id: str, *, strong: bool, segment: int | None = None) -> dict[str, Any] | None:
+    def summary_record(self, pool_id: str, *, strong: bool, segment: int | None = None) -> dict[str, Any] | None:
         """The item of the live summary, or of one segment of it, if there is one."""
-        key = to_item(_live_key(drop_id, segment))
+        key = to_item(_live_key(pool_id, segment))
         answer = self._dynamodb.get_item(TableName=self._commerce_table, Key=key, ConsistentRead=strong)
         return from_item(answer["Item"]) if "Item" in answer else None
 
-    def summary_records(self, drop_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def summary_records(self, pool_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The live summaries' items of many drops, strongly, 100 a call; those without one are left out."""
-        keys = [to_item(_live_key(drop_id)) for drop_id in dict.fromkeys(drop_ids)]
+        keys = [to_item(_live_key(pool_id)) for pool_id in dict.fromkeys(pool_ids)]
         items = self._batches(self._commerce_table, keys)
         return {item["pk"]["S"].removeprefix("DROP#"): from_item(item) for item in items}
 
-    def segment_records(self, drop_id: str, segments: int) -> dict[int, dict[str, Any]]:
+    def segment_records(self, pool_id: str, segments: int) -> dict[int, dict[str, Any]]:
         """The items of a summary's segments, strongly, 100 a call (1 RCU each); those not made yet are left out."""
-        keys = [to_item(_live_key(drop_id, segment)) for segment in range(segments)]
+        keys = [to_item(_live_key(pool_id, segment)) for segment in range(segments)]
         items = self._batches(self._commerce_table, keys)
         return {int(item["sk"]["S"].removeprefix(_SEGMENT)): from_item(item) for item in items}
 
     def put_summary(
-        self, drop_id: str, record: Mapping[str, Any], *, seen_as_of: int | None, segment: int | None = None
+        self, pool_id: str, record: Mapping[str, Any], *, seen_as_of: int | None, segment: int | None = None
     ) -> bool:
         """Put a summary whose buckets were read after the one ``seen``. False when another was put since. 1 WCU."""
-        item = {**_live_key(drop_id, segment), **record}
+        item = {**_live_key(pool_id, segment), **record}
         if seen_as_of is None:
             return self._put(self._commerce_table, item, _NOT_EXISTS, {})
         return self._put(self._commerce_table, item, "as_of = :seen", {":seen": seen_as_of})
@@ -170,13 +170,13 @@ class StockStore:
         return True
 
 
-def _key(drop_id: str, number: int) -> dict[str, Any]:
-    return {KEY: {"S": f"{drop_id}#{number}"}}
+def _key(pool_id: str, number: int) -> dict[str, Any]:
+    return {KEY: {"S": f"{pool_id}#{number}"}}
 
 
-def _live_key(drop_id: str, segment: int | None = None) -> dict[str, str]:
-    return {"pk": f"DROP#{drop_id}", "sk": "LIVE" if segment is None else f"{_SEGMENT}{segment:04d}"}
+def _live_key(pool_id: str, segment: int | None = None) -> dict[str, str]:
+    return {"pk": f"DROP#{pool_id}", "sk": "LIVE" if segment is None else f"{_SEGMENT}{segment:04d}"}
 
 
-def _bucket_missing(drop_id: str, number: int) -> Unavailable:
-    return Unavailable(f"bucket {number} of drop {drop_id} has not been laid out")
+def _bucket_missing(pool_id: str, number: int) -> Unavailable:
+    return Unavailable(f"bucket {number} of drop {pool_id} has not been laid out")

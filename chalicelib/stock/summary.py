@@ -11,7 +11,7 @@ from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, BucketEntry
 from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Summary, UnixSeconds
 
 
-def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
+def summarise(pool_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
     """What buckets read from ``now`` on add up to. The sold-out instant is kept while the drop stays sold out.
 
     The size is exact although no reading of several buckets is a snapshot: units on the move between two of them are
@@ -37,7 +37,7 @@ def summarise(drop_id: str, buckets: Iterable[Bucket], before: Summary | None, n
         if in_one_write > largest:
             largest, largest_in = in_one_write, bucket.number
     return Summary(
-        pool_id=drop_id,
+        pool_id=pool_id,
         size=size,
         available=available,
         held=held,
@@ -78,11 +78,11 @@ def _sold_out_at(size: int, sold: int, before: Summary | None, now: Instant) -> 
     return before.sold_out_at if before is not None and before.sold_out else now
 
 
-def summary_from_record(drop_id: str, record: Mapping[str, Any]) -> Summary:
+def summary_from_record(pool_id: str, record: Mapping[str, Any]) -> Summary:
     """A summary from the record that :func:`record_of_summary` made (the ``LIVE`` item of the drop)."""
     bits, first = int.from_bytes(record["open"], "little"), record.get("first") or 0
     return Summary(
-        pool_id=drop_id,
+        pool_id=pool_id,
         size=record["size"],
         available=record["available"],
         held=record["held"],

@@ -150,16 +150,16 @@ class Take:
 
     def _move_to(self, number: int, bucket: Bucket) -> TakeResult | None:
         """Leave the bucket where the hold may be taken now for ``number``, then take there."""
-        drop_id, hold_id = self._pool.pool_id, self._hold_id
+        pool_id, hold_id = self._pool.pool_id, self._hold_id
         pointer = BucketEntry(0, points_to=number, version=self._now)
         if self._pointer is None:
             existing = self._store.write(
-                drop_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
+                pool_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES_FOR_POINTERS)
             )
             if existing is not None and hold_id not in existing.holds:
                 sweep_pointers(self._store, self._pool, existing, self._now)
                 existing = self._store.write(
-                    drop_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES)
+                    pool_id, self._home, expressions.set_pointer(hold_id, pointer, MAX_ENTRIES)
                 )
         else:
             result = self._fence_bucket()
@@ -168,7 +168,7 @@ class Take:
             if number == self._home:
                 return self._take_at(number, bucket)
             existing = self._store.write(
-                drop_id, self._home, expressions.compare_and_set(hold_id, self._pointer, pointer)
+                pool_id, self._home, expressions.compare_and_set(hold_id, self._pointer, pointer)
             )
         if existing is not None:
             return self._learn_from_home(existing)

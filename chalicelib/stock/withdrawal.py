@@ -31,11 +31,11 @@ def withdraw(store: StockStore, pool: Pool, plan: int, quantity: int, now: Insta
     return quantity - remaining
 
 
-def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted: int, now: Instant) -> int | None:
+def _withdraw_at(store: StockStore, pool_id: str, number: int, plan: int, wanted: int, now: Instant) -> int | None:
     """What the plan takes, or took, out of one bucket. So many lapsed holds that one write cannot take them over are
     made available before, some at a time."""
     seconds, refusals = now // SECOND, 0
-    bucket: Bucket = store.read_bucket(drop_id, number, strong=True)
+    bucket: Bucket = store.read_bucket(pool_id, number, strong=True)
     while refusals < _TRIES:
         if bucket.plan is not None and bucket.plan >= plan:
             return bucket.withdrawn if bucket.plan == plan else None
@@ -43,12 +43,12 @@ def _withdraw_at(store: StockStore, drop_id: str, number: int, plan: int, wanted
         reclaim = choose_reclaims(bucket, units, seconds)
         assert reclaim is not None
         if units < min(wanted, bucket.obtainable(seconds)):
-            existing = store.write(drop_id, number, expressions.reclaim_expired(reclaim))
+            existing = store.write(pool_id, number, expressions.reclaim_expired(reclaim))
             refusals += existing is not None
-            bucket = existing or store.read_bucket(drop_id, number, strong=True)
+            bucket = existing or store.read_bucket(pool_id, number, strong=True)
             continue
-        existing = store.write(drop_id, number, expressions.withdraw(plan, units, reclaim))
+        existing = store.write(pool_id, number, expressions.withdraw(plan, units, reclaim))
         if existing is None:
             return units
         bucket, refusals = existing, refusals + 1
-    raise WriteConflict(f"bucket {number} of drop {drop_id} is too busy; repeat the request")
+    raise WriteConflict(f"bucket {number} of drop {pool_id} is too busy; repeat the request")
