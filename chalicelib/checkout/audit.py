@@ -28,7 +28,7 @@ from chalicelib.checkout.till import CheckoutContext
 from chalicelib.errors import NotFound, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.shows import Drop, DropWithPlan
-from chalicelib.stock import Audit, HoldRef, HoldStatus, StockPlan, Summary, UnixSeconds, has_expired_hold
+from chalicelib.stock import HoldRef, HoldStatus, StockAudit, StockPlan, Summary, UnixSeconds, has_expired_hold
 from chalicelib.telemetry import count, logger
 
 _TRIES = 10
@@ -88,7 +88,7 @@ class DropAudit:
 
     drop: Drop
     now: Instant
-    stock: Audit
+    stock: StockAudit
     plan: StockPlan | None
     complete: bool
     purchases: int = 0
@@ -104,7 +104,7 @@ class DropAudit:
     @property
     def summary_differs(self) -> bool:
         """Whether the live summary says something else than the buckets. In a sale it follows within a second."""
-        live = self.stock.live
+        live = self.stock.stored_summary
         return live is None or _unit_totals(live) != _unit_totals(self.stock)
 
 
@@ -181,7 +181,7 @@ def _report_missing_paid_units(result: DropAudit) -> None:
             logger.error("units of a paid order are gone", extra=extra)
 
 
-def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[DropWithPlan, Audit]:
+def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant) -> tuple[DropWithPlan, StockAudit]:
     """The record and the buckets, read while the record stayed as it was: a plan changes both."""
     record = context.shows.drop_with_plan(drop_id)
     for _ in range(_TRIES):
@@ -303,8 +303,8 @@ def _drop_mismatches(
     return descriptions
 
 
-def _summary_is_stale(stock: Audit, grace: GracePeriod) -> bool:
-    live = stock.live
+def _summary_is_stale(stock: StockAudit, grace: GracePeriod) -> bool:
+    live = stock.stored_summary
     if live is None:
         return True
     if grace.is_recent(live.as_of) or has_expired_hold(live, grace.now):
@@ -312,5 +312,5 @@ def _summary_is_stale(stock: Audit, grace: GracePeriod) -> bool:
     return _unit_totals(live) != _unit_totals(stock)
 
 
-def _unit_totals(one: Summary | Audit) -> tuple[int, int, int, int]:
+def _unit_totals(one: Summary | StockAudit) -> tuple[int, int, int, int]:
     return one.size, one.available, one.held, one.sold

@@ -109,7 +109,7 @@ def _missing_row(one: Discrepancy) -> dict[str, Any]:
 
 
 def _summary_fields(audit: DropAudit) -> dict[str, Any] | None:
-    live = audit.stock.live
+    live = audit.stock.stored_summary
     if live is None:
         return None
     sums = {name: getattr(live, name) for name in ("size", "available", "held", "sold")}

@@ -87,7 +87,7 @@ def repair_drop(
             logger.warning("not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
         repair.report.left += not done
-    live, fresh = drop_audit.stock.live, context.stock.refresh(drop_audit.drop.pool, now)
+    live, fresh = drop_audit.stock.stored_summary, context.stock.refresh(drop_audit.drop.pool, now)
     repair.report.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
     logger.info("drop repaired", extra={"drop": drop_id, "found": len(steps), "left": repair.report.left})
     return drop_audit, repair.report

@@ -1,6 +1,6 @@
 """Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
 
-from chalicelib.stock.audit import Audit, BucketSums, StockPlan
+from chalicelib.stock.audit import BucketSums, StockAudit, StockPlan
 from chalicelib.stock.layout import hold_id, max_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
@@ -27,7 +27,6 @@ from chalicelib.stock.summary import has_expired_hold, summary_from_record
 
 __all__ = [
     "AllHeld",
-    "Audit",
     "BucketSums",
     "Busy",
     "CommitResult",
@@ -43,6 +42,7 @@ __all__ = [
     "SoldOut",
     "StaleEpoch",
     "Stock",
+    "StockAudit",
     "StockPlan",
     "Summary",
     "TakeResult",

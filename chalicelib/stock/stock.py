@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
 from chalicelib.stock import expressions, verbs, withdrawal
-from chalicelib.stock.audit import Audit, StockPlan, audit, release_orphan
+from chalicelib.stock.audit import StockAudit, StockPlan, audit, release_orphan
 from chalicelib.stock.layout import home_of, plan_additions
 from chalicelib.stock.live import Changes, Summaries
 from chalicelib.stock.model import (
@@ -182,7 +182,7 @@ class Stock:
         self._summaries.refresh(pool, now)
         return taken
 
-    def audit(self, pool: Pool, size: int, now: Instant, plan: StockPlan | None = None) -> Audit:
+    def audit(self, pool: Pool, size: int, now: Instant, plan: StockPlan | None = None) -> StockAudit:
         """Compare every bucket with the rules of stock, by strong reads (1 RCU a bucket; three where one is broken)."""
         return audit(self._store, pool, size, now, plan)
 
