@@ -45,7 +45,7 @@ def complete(
     A repeat of this request is told how its attempt stands. Units whose holds were reclaimed are taken anew where that
     is possible, else ``hold_lapsed``; when that changes the total, the new one is shown and nothing is placed.
     Who was declined too often of late is told ``too_many_attempts``, and when to come again: nothing is changed.
-    After ``MOST_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
+    After ``MAX_ATTEMPTS`` an unrecoverable ``payment_failed``, before anything is taken or written.
     A line that has held units for as long as it may takes none anew, and after a decline is not tried again.
     ``Conflict`` when another change came in between, or the key was used with another body.
     """

@@ -15,7 +15,7 @@ from tests.crashes.rules_of_books import closed_ledger_rows
 from tests.crashes.state import take_snapshot
 from tests.crashes.world import PAST_ANY_HOLD, CrashWorld, repeat_until_done, run_action
 
-_MOST_NIGHTS = 3
+_MAX_NIGHTS = 3
 """So many days are closed until all that was written down stands in a closed file."""
 
 
@@ -138,7 +138,7 @@ class CrashEnumeration:
             repeat_until_done(world, self.case.action)
             repeat_until_done(world, self.case.action)
         world.settle()
-        for _ in range(_MOST_NIGHTS):
+        for _ in range(_MAX_NIGHTS):
             state = take_snapshot(world.fake_aws)
             if len(closed_ledger_rows(state)) == len(state.ledger_rows()):
                 break

@@ -40,7 +40,7 @@ IRISH_MARKET = Market.model_validate(
 MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, IRISH_MARKET)})
 RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
 """Windows so long that nothing that was declined is forgotten in between."""
-_MOST_DELIVERIES = 12
+_MAX_DELIVERIES = 12
 PAST_ANY_HOLD: Instant = 11 * MINUTE
 """Long enough for any hold and any hold again to have lapsed."""
 
@@ -141,7 +141,7 @@ class CrashWorld:
 
     def deliver(self) -> None:
         """Streams and queues until nothing is left, everything at least twice, as they may."""
-        for delivery in range(_MOST_DELIVERIES):
+        for delivery in range(_MAX_DELIVERIES):
             if self.fake_aws.is_quiet():
                 return
             self._deliver_twice("commerce", lambda process, batch: process.on_purchase(batch))
@@ -229,7 +229,7 @@ def run_action(world: CrashWorld, action: Action, process: CrashableProcess) -> 
 
 def repeat_until_done(world: CrashWorld, action: Action, process: CrashableProcess | None = None) -> None:
     """The act again, in the same process while that lives, until it came to its end."""
-    for _ in range(_MOST_DELIVERIES):
+    for _ in range(_MAX_DELIVERIES):
         process = world.new_process() if process is None or process.connection.dead else process
         if run_action(world, action, process):
             return
