@@ -14,24 +14,24 @@ from tests.conftest import Tables
 
 NOW = 1_800_000_000_000
 SECONDS = NOW // 1000
-UNTIL = SECONDS + 300
+EXPIRES_AT = SECONDS + 300
 ORDER = OrderRef("order-abc", 1)
-NEXT = OrderRef("order-abc", 2)
-OTHER = OrderRef("order-xyz", 1)
+NEXT_EPOCH = OrderRef("order-abc", 2)
+OTHER_ORDER = OrderRef("order-xyz", 1)
 
 
 @dataclass
-class Shelf:
+class StockFixture:
     """A drop ``d`` whose buckets have ``sizes`` units."""
 
     tables: Tables
     sizes: list[int]
     stock: Stock = field(init=False)
-    layout: Pool = field(init=False)
+    pool: Pool = field(init=False)
 
     def __post_init__(self) -> None:
         self.stock = Stock(self.tables.dynamodb, self.tables.stock, self.tables.commerce)
-        self.layout = Pool("d", len(self.sizes))
+        self.pool = Pool("d", len(self.sizes))
         self.stock.create_buckets("d", self.sizes, NOW)
 
     def bucket(self, number: int) -> dict[str, Any]:
@@ -44,19 +44,25 @@ class Shelf:
     def ids(self, home: int) -> Iterator[str]:
         """Hold ids whose home is this bucket."""
         names = (hold_id(f"p{n}", "d", 1, 1) for n in count())
-        return (name for name in names if home_of(name, self.layout) == home)
+        return (name for name in names if home_of(name, self.pool) == home)
 
     def take(
-        self, name: str, quantity: int = 1, *, until: int = UNTIL, known: Summary | None = None, now: int = NOW
+        self,
+        name: str,
+        quantity: int = 1,
+        *,
+        expires_at: int = EXPIRES_AT,
+        summary: Summary | None = None,
+        now: int = NOW,
     ) -> TakeResult:
-        return self.stock.take(self.layout, name, quantity, until, known, now=now)
+        return self.stock.take(self.pool, name, quantity, expires_at, summary, now=now)
 
-    def hold(self, name: str, quantity: int = 1, *, until: int = UNTIL) -> HoldRef:
-        answer = self.take(name, quantity, until=until)
+    def hold(self, name: str, quantity: int = 1, *, expires_at: int = EXPIRES_AT) -> HoldRef:
+        answer = self.take(name, quantity, expires_at=expires_at)
         assert isinstance(answer, Taken)
         return answer.hold
 
-    def believes(self, *open_buckets: int) -> Summary:
+    def summary_with_open(self, *open_buckets: int) -> Summary:
         """A summary in which these buckets have units."""
         size = sum(self.sizes)
         return Summary("d", size, len(open_buckets), 0, size - len(open_buckets), open_buckets, None, None, NOW)

@@ -18,36 +18,38 @@ from chalicelib.stock.bucket import (
 NOW = 1_000
 
 
-def judged(quantity: int = 1, available: int = 0, **holds: BucketEntry) -> Evaluation:
+def evaluate_take(quantity: int = 1, available: int = 0, **holds: BucketEntry) -> Evaluation:
     size = available + sum(entry.quantity for entry in holds.values())
     return evaluate(Bucket(0, size, available, holds), "mine", quantity, NOW)
 
 
 def test_enough_available_units_are_room() -> None:
-    assert judged(2, available=2) == HasRoom({})
+    assert evaluate_take(2, available=2) == HasRoom({})
 
 
 def test_too_few_units_say_how_many_could_be_had() -> None:
-    assert judged(3, available=1, other=BucketEntry(1, expires_at=NOW - 3)) == Insufficient(2)
+    assert evaluate_take(3, available=1, other=BucketEntry(1, expires_at=NOW - 3)) == Insufficient(2)
 
 
-def test_a_hold_is_taken_over_only_when_it_ended_more_than_two_seconds_ago() -> None:
-    assert judged(other=BucketEntry(1, expires_at=NOW - 2)) == Insufficient(0)
-    assert judged(other=BucketEntry(1, expires_at=NOW - 3)) == HasRoom({"other": BucketEntry(1, expires_at=NOW - 3)})
+def test_a_hold_is_reclaimed_only_two_seconds_after_it_expired() -> None:
+    assert evaluate_take(other=BucketEntry(1, expires_at=NOW - 2)) == Insufficient(0)
+    assert evaluate_take(other=BucketEntry(1, expires_at=NOW - 3)) == HasRoom(
+        {"other": BucketEntry(1, expires_at=NOW - 3)}
+    )
 
 
-def test_the_oldest_lapsed_holds_go_first_and_no_more_than_needed() -> None:
+def test_the_oldest_expired_holds_are_reclaimed_first_and_no_more_than_needed() -> None:
     old, older = BucketEntry(1, expires_at=NOW - 10), BucketEntry(1, expires_at=NOW - 20)
-    assert judged(old=old, older=older) == HasRoom({"older": older})
+    assert evaluate_take(old=old, older=older) == HasRoom({"older": older})
 
 
-def test_a_hold_held_again_for_an_order_lapses_like_any_other() -> None:
+def test_units_reverted_to_a_hold_expire_like_any_other() -> None:
     again = BucketEntry(1, expires_at=NOW - 3, order="order-abc001")
-    assert judged(other=again) == HasRoom({"other": again})
+    assert evaluate_take(other=again) == HasRoom({"other": again})
 
 
-def test_sold_units_pointers_fences_and_dead_marks_free_nothing() -> None:
-    assert judged(
+def test_sold_units_pointers_fences_and_tombstones_free_nothing() -> None:
+    assert evaluate_take(
         sold=BucketEntry(1, order="order-abc001"),
         pointer=BucketEntry(0, points_to=1, version=1),
         fence=BucketEntry(0, expires_at=NOW - 100),
@@ -55,13 +57,13 @@ def test_sold_units_pointers_fences_and_dead_marks_free_nothing() -> None:
     ) == Insufficient(0)
 
 
-def test_our_own_hold_is_met_even_where_nothing_is_left() -> None:
-    assert judged(mine=BucketEntry(1, expires_at=NOW + 5)) == AlreadyHeld(BucketEntry(1, expires_at=NOW + 5))
-    assert judged(mine=BucketEntry(1, order="order-abc001")) == AlreadyHeld(BucketEntry(1, order="order-abc001"))
+def test_an_existing_hold_is_found_even_in_an_empty_bucket() -> None:
+    assert evaluate_take(mine=BucketEntry(1, expires_at=NOW + 5)) == AlreadyHeld(BucketEntry(1, expires_at=NOW + 5))
+    assert evaluate_take(mine=BucketEntry(1, order="order-abc001")) == AlreadyHeld(BucketEntry(1, order="order-abc001"))
 
 
-def test_our_own_pointer_sends_us_on_even_when_home_has_units_again() -> None:
-    assert judged(available=1, mine=BucketEntry(0, points_to=2, version=7)) == Forwarded(
+def test_a_pointer_forwards_even_when_home_has_units_again() -> None:
+    assert evaluate_take(available=1, mine=BucketEntry(0, points_to=2, version=7)) == Forwarded(
         BucketEntry(0, points_to=2, version=7)
     )
 
@@ -73,19 +75,19 @@ def test_a_pointer_whose_bucket_is_fenced_gives_way() -> None:
     assert evaluate(bucket, "mine", 1, NOW, fenced_pointer=BucketEntry(0, points_to=2, version=6)) == Forwarded(pointer)
 
 
-def test_our_own_fence_bars_the_bucket_until_it_has_lapsed() -> None:
-    assert judged(available=1, mine=BucketEntry(0, expires_at=NOW - 2)) == Fenced()
-    assert judged(available=1, mine=BucketEntry(0, expires_at=NOW - 3)) == HasRoom(
+def test_a_fence_bars_the_bucket_until_it_has_expired() -> None:
+    assert evaluate_take(available=1, mine=BucketEntry(0, expires_at=NOW - 2)) == Fenced()
+    assert evaluate_take(available=1, mine=BucketEntry(0, expires_at=NOW - 3)) == HasRoom(
         {}, replacing=BucketEntry(0, expires_at=NOW - 3)
     )
 
 
-def test_a_dead_hold_stays_dead() -> None:
-    assert judged(available=1, mine=BucketEntry(0)) == Tombstoned()
-    assert judged(available=1, mine=BucketEntry(0, order="order-abc001")) == Tombstoned()
+def test_a_tombstone_is_final() -> None:
+    assert evaluate_take(available=1, mine=BucketEntry(0)) == Tombstoned()
+    assert evaluate_take(available=1, mine=BucketEntry(0, order="order-abc001")) == Tombstoned()
 
 
-def test_where_one_write_cannot_take_over_enough_small_holds_it_takes_the_biggest() -> None:
+def test_the_largest_holds_are_reclaimed_where_one_write_cannot_reclaim_enough_small_ones() -> None:
     small = {f"s{n}": BucketEntry(1, expires_at=NOW - 50) for n in range(80)}
     bucket = Bucket(0, 89, 0, {"big": BucketEntry(9, expires_at=NOW - 3), **small})
     assert evaluate(bucket, "mine", 80, NOW) == HasRoom(

@@ -10,27 +10,27 @@ from chalicelib.stock import HoldRef, OrderRef, Stock
 from chalicelib.stock.live import Summaries
 from tests.conftest import Tables
 from tests.shows.builders import HookedClient
-from tests.stock.builders import NOW, Shelf
+from tests.stock.builders import NOW, StockFixture
 
 FIRST, LAST = OrderRef("order-001", 1), OrderRef("order-002", 1)
 
 
-def two_units(tables: Tables, buckets: int) -> tuple[Shelf, HoldRef, HoldRef]:
+def two_units(tables: Tables, buckets: int) -> tuple[StockFixture, HoldRef, HoldRef]:
     """One in an early bucket, sold; one in the last bucket, held."""
-    shelf = Shelf(tables, [int(number in {5, buckets - 1}) for number in range(buckets)])
-    early, last = (shelf.hold(next(shelf.ids(number))) for number in (5, buckets - 1))
-    shelf.stock.commit(shelf.layout, early, 1, FIRST)
-    shelf.stock.refresh(shelf.layout, NOW + 1)
-    return shelf, early, last
+    fixture = StockFixture(tables, [int(number in {5, buckets - 1}) for number in range(buckets)])
+    early, last = (fixture.hold(next(fixture.ids(number))) for number in (5, buckets - 1))
+    fixture.stock.commit(fixture.pool, early, 1, FIRST)
+    fixture.stock.refresh(fixture.pool, NOW + 1)
+    return fixture, early, last
 
 
-def one_back_then_one_sold(shelf: Shelf, early: HoldRef, last: HoldRef) -> None:
+def one_back_then_one_sold(fixture: StockFixture, early: HoldRef, last: HoldRef) -> None:
     """At every instant from here on a unit is free."""
-    assert shelf.stock.restock(shelf.layout, early, FIRST, 1, 0)
-    shelf.stock.commit(shelf.layout, last, 1, LAST)
+    assert fixture.stock.restock(fixture.pool, early, FIRST, 1, 0)
+    fixture.stock.commit(fixture.pool, last, 1, LAST)
 
 
-def moving_after(batch: int, shelf: Shelf, early: HoldRef, last: HoldRef) -> Stock:
+def moving_after(batch: int, fixture: StockFixture, early: HoldRef, last: HoldRef) -> Stock:
     """Another process, for which units move right after its batch read of this number."""
     batches = 0
 
@@ -38,37 +38,37 @@ def moving_after(batch: int, shelf: Shelf, early: HoldRef, last: HoldRef) -> Sto
         nonlocal batches
         batches += operation == "batch_get_item"
         if batches == batch and operation == "batch_get_item":
-            one_back_then_one_sold(shelf, early, last)
+            one_back_then_one_sold(fixture, early, last)
 
-    client: Any = HookedClient(shelf.tables.dynamodb, after=move)
-    return Stock(client, shelf.tables.stock, shelf.tables.commerce)
+    client: Any = HookedClient(fixture.tables.dynamodb, after=move)
+    return Stock(client, fixture.tables.stock, fixture.tables.commerce)
 
 
 @pytest.mark.parametrize("by_the_stream", [False, True])
 def test_a_torn_reading_is_not_told_as_sold_out(tables: Tables, by_the_stream: bool) -> None:
-    shelf, *holds = two_units(tables, 101)
+    fixture, *holds = two_units(tables, 101)
     if by_the_stream:  # the first batch is that of summaries
-        moving_after(2, shelf, *holds).refresh_all({shelf.layout: {100: NOW}}, NOW + 2)
+        moving_after(2, fixture, *holds).refresh_all({fixture.pool: {100: NOW}}, NOW + 2)
     else:
-        moving_after(1, shelf, *holds).refresh(shelf.layout, NOW + 2)
-    told = shelf.stock.summary("d")
+        moving_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2)
+    told = fixture.stock.summary("d")
     assert told is not None
     assert not told.sold_out
-    assert shelf.bucket(5)["a"] == 1
-    assert shelf.stock.refresh(shelf.layout, NOW + 3).available == 1
+    assert fixture.bucket(5)["a"] == 1
+    assert fixture.stock.refresh(fixture.pool, NOW + 3).available == 1
 
 
 def test_one_reading_would_tell_it(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what the test before shows is the second reading's doing."""
     monkeypatch.setattr(Summaries, "_is_sold_out", lambda *_: True)
-    shelf, *holds = two_units(tables, 101)
-    assert moving_after(1, shelf, *holds).refresh(shelf.layout, NOW + 2).sold_out
+    fixture, *holds = two_units(tables, 101)
+    assert moving_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2).sold_out
 
 
 def test_a_segment_that_has_not_heard_of_a_unit_come_back_does_not_make_a_drop_sold_out(tables: Tables) -> None:
-    shelf, *holds = two_units(tables, 401)
-    one_back_then_one_sold(shelf, *holds)
-    told = shelf.stock.refresh(shelf.layout, NOW + 2, {400: NOW + 2})
+    fixture, *holds = two_units(tables, 401)
+    one_back_then_one_sold(fixture, *holds)
+    told = fixture.stock.refresh(fixture.pool, NOW + 2, {400: NOW + 2})
     assert (told.size, told.sold, told.sold_out) == (2, 2, False)
-    told = shelf.stock.refresh(shelf.layout, NOW + 3, {5: NOW + 2})
+    told = fixture.stock.refresh(fixture.pool, NOW + 3, {5: NOW + 2})
     assert (told.available, told.sold, told.sold_out) == (1, 1, False)

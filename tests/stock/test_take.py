@@ -12,172 +12,178 @@ from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, SoldOut, Taken
 from tests.conftest import Tables
-from tests.stock.builders import NOW, ORDER, SECONDS, UNTIL, Shelf
+from tests.stock.builders import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 
 
 @contextmanager
-def calls_of(shelf: Shelf) -> Iterator[list[str]]:
+def calls_of(fixture: StockFixture) -> Iterator[list[str]]:
     """The AWS calls made meanwhile, by operation."""
     made: list[str] = []
 
     def note(model: Any, **_: Any) -> None:
         made.append(model.name)
 
-    events = shelf.tables.dynamodb.meta.events
+    events = fixture.tables.dynamodb.meta.events
     events.register("before-call.dynamodb", note)
     yield made
     events.unregister("before-call.dynamodb", note)
 
 
 def test_a_take_at_home_is_one_write_and_no_read(tables: Tables) -> None:
-    shelf = Shelf(tables, [3, 3])
-    name = next(shelf.ids(1))
-    with calls_of(shelf) as calls:
-        answer = shelf.take(name, 2, known=shelf.believes(0, 1))
-    assert answer == Taken(HoldRef(name, 1, 2, UNTIL))
+    fixture = StockFixture(tables, [3, 3])
+    name = next(fixture.ids(1))
+    with calls_of(fixture) as calls:
+        answer = fixture.take(name, 2, summary=fixture.summary_with_open(0, 1))
+    assert answer == Taken(HoldRef(name, 1, 2, EXPIRES_AT))
     assert calls == ["UpdateItem"]
-    assert shelf.bucket(1) == {"a": 1, "s": 3, "h": {name: {"q": 2, "u": UNTIL}}}
+    assert fixture.bucket(1) == {"a": 1, "s": 3, "h": {name: {"q": 2, "u": EXPIRES_AT}}}
 
 
 def test_a_repeated_take_meets_its_own_hold(tables: Tables) -> None:
-    shelf = Shelf(tables, [1])
-    name = next(shelf.ids(0))
-    first = shelf.hold(name)
-    before = shelf.bucket(0)
-    assert shelf.take(name, until=UNTIL + 60) == Taken(first, replay=True)
-    assert shelf.take(name, known=shelf.believes(0)) == Taken(first, replay=True)
-    assert shelf.bucket(0) == before
+    fixture = StockFixture(tables, [1])
+    name = next(fixture.ids(0))
+    first = fixture.hold(name)
+    before = fixture.bucket(0)
+    assert fixture.take(name, expires_at=EXPIRES_AT + 60) == Taken(first, replay=True)
+    assert fixture.take(name, summary=fixture.summary_with_open(0)) == Taken(first, replay=True)
+    assert fixture.bucket(0) == before
 
 
 def test_a_repeated_take_meets_its_own_hold_away_from_home(tables: Tables) -> None:
-    shelf = Shelf(tables, [1, 2])
-    ids = shelf.ids(0)
-    shelf.hold(next(ids))
+    fixture = StockFixture(tables, [1, 2])
+    ids = fixture.ids(0)
+    fixture.hold(next(ids))
     name = next(ids)
-    answers = [shelf.take(name, known=shelf.stock.refresh(shelf.layout, NOW)) for _ in range(2)]
-    hold = HoldRef(name, 1, 1, UNTIL)
+    answers = [fixture.take(name, summary=fixture.stock.refresh(fixture.pool, NOW)) for _ in range(2)]
+    hold = HoldRef(name, 1, 1, EXPIRES_AT)
     assert answers == [Taken(hold), Taken(hold, replay=True)]
 
 
 def test_a_hold_is_found_wherever_it_stands(tables: Tables) -> None:
-    shelf = Shelf(tables, [1, 2])
-    ids = shelf.ids(0)
+    fixture = StockFixture(tables, [1, 2])
+    ids = fixture.ids(0)
     at_home, away, never = next(ids), next(ids), next(ids)
-    holds = [shelf.hold(at_home), shelf.hold(away)]
+    holds = [fixture.hold(at_home), fixture.hold(away)]
     assert [hold.bucket for hold in holds] == [0, 1]
-    assert [shelf.stock.find_hold(shelf.layout, name) for name in (at_home, away, never)] == [
+    assert [fixture.stock.find_hold(fixture.pool, name) for name in (at_home, away, never)] == [
         *(Taken(hold, replay=True) for hold in holds),
         None,
     ]
-    shelf.stock.commit(shelf.layout, holds[1], 1, ORDER)
-    found = shelf.stock.find_hold(shelf.layout, away)
+    fixture.stock.commit(fixture.pool, holds[1], 1, ORDER)
+    found = fixture.stock.find_hold(fixture.pool, away)
     assert found is not None
     assert found.committed
 
 
 def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
-    shelf = Shelf(tables, [2])
-    hold = shelf.hold(next(shelf.ids(0)), 2)
-    shelf.stock.commit(shelf.layout, hold, 2, ORDER)
-    assert shelf.take(hold.id, 2) == Taken(hold, replay=True, committed=True)
+    fixture = StockFixture(tables, [2])
+    hold = fixture.hold(next(fixture.ids(0)), 2)
+    fixture.stock.commit(fixture.pool, hold, 2, ORDER)
+    assert fixture.take(hold.id, 2) == Taken(hold, replay=True, committed=True)
 
 
 def test_a_repeated_take_of_a_lapsed_hold_meets_it_and_renews_nothing(tables: Tables) -> None:
-    shelf = Shelf(tables, [1])
-    name = next(shelf.ids(0))
-    shelf.hold(name, until=SECONDS - 10)
-    assert shelf.take(name) == Taken(HoldRef(name, 0, 1, SECONDS - 10), replay=True)
-    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": SECONDS - 10}}}
+    fixture = StockFixture(tables, [1])
+    name = next(fixture.ids(0))
+    fixture.hold(name, expires_at=SECONDS - 10)
+    assert fixture.take(name) == Taken(HoldRef(name, 0, 1, SECONDS - 10), replay=True)
+    assert fixture.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": SECONDS - 10}}}
 
 
 def test_a_take_reclaims_lapsed_holds_in_its_second_write(tables: Tables) -> None:
-    shelf = Shelf(tables, [3])
-    lapsed, other, name = (name for name, _ in zip(shelf.ids(0), range(3), strict=False))
-    shelf.hold(lapsed, 2, until=SECONDS - 3)
-    shelf.hold(other, 1)
-    with calls_of(shelf) as calls:
-        assert shelf.take(name, known=shelf.believes(0)) == Taken(HoldRef(name, 0, 1, UNTIL))
+    fixture = StockFixture(tables, [3])
+    lapsed, other, name = (name for name, _ in zip(fixture.ids(0), range(3), strict=False))
+    fixture.hold(lapsed, 2, expires_at=SECONDS - 3)
+    fixture.hold(other, 1)
+    with calls_of(fixture) as calls:
+        assert fixture.take(name, summary=fixture.summary_with_open(0)) == Taken(HoldRef(name, 0, 1, EXPIRES_AT))
     assert calls == ["UpdateItem", "UpdateItem"]
-    assert shelf.bucket(0) == {"a": 1, "s": 3, "h": {other: {"q": 1, "u": UNTIL}, name: {"q": 1, "u": UNTIL}}}
+    assert fixture.bucket(0) == {
+        "a": 1,
+        "s": 3,
+        "h": {other: {"q": 1, "u": EXPIRES_AT}, name: {"q": 1, "u": EXPIRES_AT}},
+    }
 
 
 def test_a_stray_leaves_a_pointer_at_home_before_it_takes_elsewhere(tables: Tables) -> None:
-    shelf = Shelf(tables, [0, 2])
-    name = next(shelf.ids(0))
-    with calls_of(shelf) as calls:
-        assert shelf.take(name, known=shelf.believes(1)) == Taken(HoldRef(name, 1, 1, UNTIL))
+    fixture = StockFixture(tables, [0, 2])
+    name = next(fixture.ids(0))
+    with calls_of(fixture) as calls:
+        assert fixture.take(name, summary=fixture.summary_with_open(1)) == Taken(HoldRef(name, 1, 1, EXPIRES_AT))
     assert calls == ["GetItem", "UpdateItem", "UpdateItem"]
-    assert shelf.bucket(0)["h"] == {name: {"q": 0, "f": 1, "v": NOW}}
-    assert shelf.bucket(1) == {"a": 1, "s": 2, "h": {name: {"q": 1, "u": UNTIL}}}
-    assert shelf.take(name) == Taken(HoldRef(name, 1, 1, UNTIL), replay=True)
+    assert fixture.bucket(0)["h"] == {name: {"q": 0, "f": 1, "v": NOW}}
+    assert fixture.bucket(1) == {"a": 1, "s": 2, "h": {name: {"q": 1, "u": EXPIRES_AT}}}
+    assert fixture.take(name) == Taken(HoldRef(name, 1, 1, EXPIRES_AT), replay=True)
 
 
 def test_a_stray_whose_bucket_emptied_goes_back_to_a_refilled_home_and_leaves_a_fence(tables: Tables) -> None:
-    shelf = Shelf(tables, [1, 1])
-    at_home, stray = (name for name, _ in zip(shelf.ids(0), range(2), strict=False))
-    blocker = shelf.hold(at_home)
-    shelf.stock.release(shelf.layout, shelf.hold(stray))
-    shelf.hold(next(shelf.ids(1)))
-    shelf.stock.release(shelf.layout, blocker)
-    shelf.stock.refresh(shelf.layout, NOW + 1)
-    assert shelf.take(stray, now=NOW + 2) == Taken(HoldRef(stray, 0, 1, UNTIL))
-    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {stray: {"q": 1, "u": UNTIL}}}
-    assert shelf.bucket(1)["h"][stray] == {"q": 0, "u": SECONDS + 60}
+    fixture = StockFixture(tables, [1, 1])
+    at_home, stray = (name for name, _ in zip(fixture.ids(0), range(2), strict=False))
+    blocker = fixture.hold(at_home)
+    fixture.stock.release(fixture.pool, fixture.hold(stray))
+    fixture.hold(next(fixture.ids(1)))
+    fixture.stock.release(fixture.pool, blocker)
+    fixture.stock.refresh(fixture.pool, NOW + 1)
+    assert fixture.take(stray, now=NOW + 2) == Taken(HoldRef(stray, 0, 1, EXPIRES_AT))
+    assert fixture.bucket(0) == {"a": 0, "s": 1, "h": {stray: {"q": 1, "u": EXPIRES_AT}}}
+    assert fixture.bucket(1)["h"][stray] == {"q": 0, "u": SECONDS + 60}
 
 
 def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Tables) -> None:
-    shelf = Shelf(tables, [1])
-    name = next(shelf.ids(0))
-    nothing = replace(shelf.believes(), sold=0)
-    with calls_of(shelf) as calls:
-        assert shelf.take(name, known=replace(nothing, sold=1, sold_out_at=NOW)) == SoldOut()
-        assert shelf.take(name, known=replace(nothing, held=1, next_lapse_at=UNTIL)) == AllHeld(UNTIL + 3)
-        assert isinstance(shelf.take(name, known=nothing), Busy)
-        assert shelf.take(
-            name, 2, known=replace(shelf.believes(0), largest_obtainable=1, fullest_bucket=0)
+    fixture = StockFixture(tables, [1])
+    name = next(fixture.ids(0))
+    nothing = replace(fixture.summary_with_open(), sold=0)
+    with calls_of(fixture) as calls:
+        assert fixture.take(name, summary=replace(nothing, sold=1, sold_out_at=NOW)) == SoldOut()
+        assert fixture.take(name, summary=replace(nothing, held=1, next_lapse_at=EXPIRES_AT)) == AllHeld(EXPIRES_AT + 3)
+        assert isinstance(fixture.take(name, summary=nothing), Busy)
+        assert fixture.take(
+            name, 2, summary=replace(fixture.summary_with_open(0), largest_obtainable=1, fullest_bucket=0)
         ) == InsufficientUnits(1)
     assert calls == []
 
 
 def test_a_lapse_that_is_due_is_found_although_no_summary_shows_it(tables: Tables) -> None:
-    shelf = Shelf(tables, [1, 1])
-    shelf.hold(next(shelf.ids(0)), until=SECONDS + 5)
-    shelf.hold(next(shelf.ids(1)))
-    known = shelf.stock.refresh(shelf.layout, NOW)
+    fixture = StockFixture(tables, [1, 1])
+    fixture.hold(next(fixture.ids(0)), expires_at=SECONDS + 5)
+    fixture.hold(next(fixture.ids(1)))
+    known = fixture.stock.refresh(fixture.pool, NOW)
     assert known.available == 0
-    late = next(name for name in shelf.ids(1) if name not in shelf.bucket(1)["h"])
-    assert shelf.take(late, known=known, now=NOW + 7_000) == AllHeld(SECONDS + 8)
-    assert shelf.take(late, known=known, now=NOW + 8_000) == Taken(HoldRef(late, 0, 1, UNTIL))
+    late = next(name for name in fixture.ids(1) if name not in fixture.bucket(1)["h"])
+    assert fixture.take(late, summary=known, now=NOW + 7_000) == AllHeld(SECONDS + 8)
+    assert fixture.take(late, summary=known, now=NOW + 8_000) == Taken(HoldRef(late, 0, 1, EXPIRES_AT))
 
 
 def test_sold_out_is_said_only_when_every_unit_is_sold(tables: Tables) -> None:
-    shelf = Shelf(tables, [1])
-    ids = shelf.ids(0)
-    hold, other = shelf.hold(next(ids)), next(ids)
-    assert shelf.take(other, now=NOW + 2_000) == AllHeld(UNTIL + 3)
-    shelf.stock.commit(shelf.layout, hold, 1, ORDER)
-    assert shelf.take(other, now=NOW + 4_000) == SoldOut()
+    fixture = StockFixture(tables, [1])
+    ids = fixture.ids(0)
+    hold, other = fixture.hold(next(ids)), next(ids)
+    assert fixture.take(other, now=NOW + 2_000) == AllHeld(EXPIRES_AT + 3)
+    fixture.stock.commit(fixture.pool, hold, 1, ORDER)
+    assert fixture.take(other, now=NOW + 4_000) == SoldOut()
 
 
 def test_a_hold_is_never_split_and_the_largest_single_rest_is_offered(tables: Tables) -> None:
-    shelf = Shelf(tables, [1, 2])
-    name = next(shelf.ids(0))
-    before = [shelf.bucket(0), shelf.bucket(1)]
-    assert shelf.take(name, 3) == InsufficientUnits(2)
-    assert shelf.take(name, 3, known=shelf.believes(0, 1)) == InsufficientUnits(2)
-    assert [shelf.bucket(0), shelf.bucket(1)] == before
+    fixture = StockFixture(tables, [1, 2])
+    name = next(fixture.ids(0))
+    before = [fixture.bucket(0), fixture.bucket(1)]
+    assert fixture.take(name, 3) == InsufficientUnits(2)
+    assert fixture.take(name, 3, summary=fixture.summary_with_open(0, 1)) == InsufficientUnits(2)
+    assert [fixture.bucket(0), fixture.bucket(1)] == before
 
 
 def test_a_take_reads_at_most_four_other_buckets(tables: Tables) -> None:
-    shelf = Shelf(tables, [0] * 8)
-    with calls_of(shelf) as calls:
-        assert isinstance(shelf.take(next(shelf.ids(0)), known=shelf.believes(1, 2, 3, 4, 5, 6, 7)), Busy)
+    fixture = StockFixture(tables, [0] * 8)
+    with calls_of(fixture) as calls:
+        assert isinstance(
+            fixture.take(next(fixture.ids(0)), summary=fixture.summary_with_open(1, 2, 3, 4, 5, 6, 7)), Busy
+        )
     assert calls == ["GetItem"] * 4
 
 
 def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newer_summary(tables: Tables) -> None:
-    shelf = Shelf(tables, [0, 9])
-    ids, known = shelf.ids(0), shelf.believes(0, 1)
+    fixture = StockFixture(tables, [0, 9])
+    ids, known = fixture.ids(0), fixture.summary_with_open(0, 1)
     elsewhere = ["GetItem", "UpdateItem", "UpdateItem"]  # a look, the pointer at home, the take
     for later, summary, asked_at_home in [
         (1, known, True),
@@ -187,24 +193,24 @@ def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newe
         (1_100, known, False),
         (1_200, replace(known, as_of=NOW + 1_101), True),
     ]:
-        with calls_of(shelf) as calls:
-            assert isinstance(shelf.take(next(ids), known=summary, now=NOW + later), Taken)
+        with calls_of(fixture) as calls:
+            assert isinstance(fixture.take(next(ids), summary=summary, now=NOW + later), Taken)
         assert calls == ["UpdateItem"] * asked_at_home + elsewhere
 
 
 def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Tables) -> None:
-    shelf = Shelf(tables, [0, 1, 1, 1, 1, 1, 1, 1, 5])
-    known = replace(shelf.believes(1, 2, 3, 4, 5, 6, 7, 8), largest_obtainable=5, fullest_bucket=8)
-    name = next(shelf.ids(0))
-    assert shelf.take(name, 5, known=known) == Taken(HoldRef(name, 8, 5, UNTIL))
+    fixture = StockFixture(tables, [0, 1, 1, 1, 1, 1, 1, 1, 5])
+    known = replace(fixture.summary_with_open(1, 2, 3, 4, 5, 6, 7, 8), largest_obtainable=5, fullest_bucket=8)
+    name = next(fixture.ids(0))
+    assert fixture.take(name, 5, summary=known) == Taken(HoldRef(name, 8, 5, EXPIRES_AT))
 
 
 @pytest.mark.parametrize("lost_after", ["request", "answer"])
 def test_a_take_cut_off_is_had_once_by_its_repeat(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, lost_after: str
 ) -> None:
-    shelf = Shelf(tables, [1])
-    name, update = next(shelf.ids(0)), tables.dynamodb.update_item
+    fixture = StockFixture(tables, [1])
+    name, update = next(fixture.ids(0)), tables.dynamodb.update_item
 
     def cut(**call: Any) -> Any:
         if lost_after == "answer":
@@ -214,17 +220,17 @@ def test_a_take_cut_off_is_had_once_by_its_repeat(
     with monkeypatch.context() as patched:
         patched.setattr(tables.dynamodb, "update_item", cut)
         with pytest.raises(ReadTimeoutError):
-            shelf.take(name, known=shelf.believes(0))
-    assert shelf.take(name) == Taken(HoldRef(name, 0, 1, UNTIL), replay=lost_after == "answer")
-    assert shelf.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": UNTIL}}}
+            fixture.take(name, summary=fixture.summary_with_open(0))
+    assert fixture.take(name) == Taken(HoldRef(name, 0, 1, EXPIRES_AT), replay=lost_after == "answer")
+    assert fixture.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": EXPIRES_AT}}}
 
 
 def test_an_id_that_begins_with_a_dash_is_an_id_like_any_other(tables: Tables) -> None:
-    shelf = Shelf(tables, [1])
-    name = next(name for name in shelf.ids(0) if name.startswith("-"))
-    hold = shelf.hold(name)
-    assert shelf.stock.release(shelf.layout, hold) is True
-    assert shelf.bucket(0) == {"a": 1, "s": 1, "h": {}}
+    fixture = StockFixture(tables, [1])
+    name = next(name for name in fixture.ids(0) if name.startswith("-"))
+    hold = fixture.hold(name)
+    assert fixture.stock.release(fixture.pool, hold) is True
+    assert fixture.bucket(0) == {"a": 1, "s": 1, "h": {}}
 
 
 def test_24_holds_and_nine_pointers_fit_into_one_write_unit() -> None:
