@@ -24,13 +24,13 @@ def two_units(tables: Tables, buckets: int) -> tuple[StockFixture, HoldRef, Hold
     return fixture, early, last
 
 
-def one_back_then_one_sold(fixture: StockFixture, early: HoldRef, last: HoldRef) -> None:
+def restock_one_then_commit_one(fixture: StockFixture, early: HoldRef, last: HoldRef) -> None:
     """At every instant from here on a unit is free."""
     assert fixture.stock.restock(fixture.pool, early, FIRST, 1, 0)
     fixture.stock.commit(fixture.pool, last, 1, LAST)
 
 
-def moving_after(batch: int, fixture: StockFixture, early: HoldRef, last: HoldRef) -> Stock:
+def stock_with_moves_after(batch: int, fixture: StockFixture, early: HoldRef, last: HoldRef) -> Stock:
     """Another process, for which units move right after its batch read of this number."""
     batches = 0
 
@@ -38,37 +38,37 @@ def moving_after(batch: int, fixture: StockFixture, early: HoldRef, last: HoldRe
         nonlocal batches
         batches += operation == "batch_get_item"
         if batches == batch and operation == "batch_get_item":
-            one_back_then_one_sold(fixture, early, last)
+            restock_one_then_commit_one(fixture, early, last)
 
     client: Any = HookedClient(fixture.tables.dynamodb, after=move)
     return Stock(client, fixture.tables.stock, fixture.tables.commerce)
 
 
 @pytest.mark.parametrize("by_the_stream", [False, True])
-def test_a_torn_reading_is_not_told_as_sold_out(tables: Tables, by_the_stream: bool) -> None:
+def test_a_torn_read_does_not_report_sold_out(tables: Tables, by_the_stream: bool) -> None:
     fixture, *holds = two_units(tables, 101)
     if by_the_stream:  # the first batch is that of summaries
-        moving_after(2, fixture, *holds).refresh_all({fixture.pool: {100: NOW}}, NOW + 2)
+        stock_with_moves_after(2, fixture, *holds).refresh_all({fixture.pool: {100: NOW}}, NOW + 2)
     else:
-        moving_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2)
-    told = fixture.stock.summary("d")
-    assert told is not None
-    assert not told.sold_out
+        stock_with_moves_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2)
+    summary = fixture.stock.summary("d")
+    assert summary is not None
+    assert not summary.sold_out
     assert fixture.bucket(5)["a"] == 1
     assert fixture.stock.refresh(fixture.pool, NOW + 3).available == 1
 
 
-def test_one_reading_would_tell_it(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_one_read_would_report_sold_out(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what the test before shows is the second reading's doing."""
     monkeypatch.setattr(Summaries, "_is_sold_out", lambda *_: True)
     fixture, *holds = two_units(tables, 101)
-    assert moving_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2).sold_out
+    assert stock_with_moves_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2).sold_out
 
 
-def test_a_segment_that_has_not_heard_of_a_unit_come_back_does_not_make_a_drop_sold_out(tables: Tables) -> None:
+def test_a_segment_read_before_a_restock_does_not_make_a_drop_sold_out(tables: Tables) -> None:
     fixture, *holds = two_units(tables, 401)
-    one_back_then_one_sold(fixture, *holds)
-    told = fixture.stock.refresh(fixture.pool, NOW + 2, {400: NOW + 2})
-    assert (told.size, told.sold, told.sold_out) == (2, 2, False)
-    told = fixture.stock.refresh(fixture.pool, NOW + 3, {5: NOW + 2})
-    assert (told.available, told.sold, told.sold_out) == (1, 1, False)
+    restock_one_then_commit_one(fixture, *holds)
+    summary = fixture.stock.refresh(fixture.pool, NOW + 2, {400: NOW + 2})
+    assert (summary.size, summary.sold, summary.sold_out) == (2, 2, False)
+    summary = fixture.stock.refresh(fixture.pool, NOW + 3, {5: NOW + 2})
+    assert (summary.available, summary.sold, summary.sold_out) == (1, 1, False)

@@ -15,7 +15,7 @@ from tests.conftest import Tables
 from tests.stock.builders import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 
 
-def test_laying_out_puts_buckets_and_a_first_summary_and_repeats_harmlessly(tables: Tables) -> None:
+def test_creating_buckets_writes_a_first_summary_and_repeats_harmlessly(tables: Tables) -> None:
     fixture = StockFixture(tables, [2, 3])
     fixture.hold(next(fixture.ids(0)))
     before = fixture.bucket(0)
@@ -26,13 +26,13 @@ def test_laying_out_puts_buckets_and_a_first_summary_and_repeats_harmlessly(tabl
     assert fixture.stock.summary("unknown") is None
 
 
-def test_laying_out_goes_on_where_it_died(tables: Tables) -> None:
+def test_creating_buckets_resumes_after_a_crash(tables: Tables) -> None:
     fixture = StockFixture(tables, [2])
     fixture.stock.create_buckets("d", [2, 3], NOW)
     assert fixture.bucket(1) == {"a": 3, "s": 3, "h": {}}
 
 
-def test_the_summary_counts_lapsed_holds_as_available(tables: Tables) -> None:
+def test_the_summary_counts_expired_holds_as_available(tables: Tables) -> None:
     fixture = StockFixture(tables, [5, 1])
     ids = fixture.ids(0)
     fixture.hold(next(ids), 1, expires_at=SECONDS - 3)
@@ -93,7 +93,7 @@ def test_a_numbered_plan_adds_its_units_once(tables: Tables) -> None:
     assert fixture.stock.audit(fixture.pool, 60, NOW).mismatches == ()
 
 
-def test_a_plan_that_died_halfway_goes_on(tables: Tables) -> None:
+def test_a_plan_resumes_after_a_crash(tables: Tables) -> None:
     fixture = StockFixture(tables, [12, 12])
     unfinished = Pool("d", 3)
     with pytest.raises(Unavailable):

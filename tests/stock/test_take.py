@@ -16,7 +16,7 @@ from tests.stock.builders import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 
 
 @contextmanager
-def calls_of(fixture: StockFixture) -> Iterator[list[str]]:
+def aws_calls(fixture: StockFixture) -> Iterator[list[str]]:
     """The AWS calls made meanwhile, by operation."""
     made: list[str] = []
 
@@ -32,14 +32,14 @@ def calls_of(fixture: StockFixture) -> Iterator[list[str]]:
 def test_a_take_at_home_is_one_write_and_no_read(tables: Tables) -> None:
     fixture = StockFixture(tables, [3, 3])
     name = next(fixture.ids(1))
-    with calls_of(fixture) as calls:
+    with aws_calls(fixture) as calls:
         answer = fixture.take(name, 2, summary=fixture.summary_with_open(0, 1))
     assert answer == Taken(HoldRef(name, 1, 2, EXPIRES_AT))
     assert calls == ["UpdateItem"]
     assert fixture.bucket(1) == {"a": 1, "s": 3, "h": {name: {"q": 2, "u": EXPIRES_AT}}}
 
 
-def test_a_repeated_take_meets_its_own_hold(tables: Tables) -> None:
+def test_a_repeated_take_finds_its_own_hold(tables: Tables) -> None:
     fixture = StockFixture(tables, [1])
     name = next(fixture.ids(0))
     first = fixture.hold(name)
@@ -49,7 +49,7 @@ def test_a_repeated_take_meets_its_own_hold(tables: Tables) -> None:
     assert fixture.bucket(0) == before
 
 
-def test_a_repeated_take_meets_its_own_hold_away_from_home(tables: Tables) -> None:
+def test_a_repeated_take_finds_its_own_hold_away_from_home(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 2])
     ids = fixture.ids(0)
     fixture.hold(next(ids))
@@ -59,7 +59,7 @@ def test_a_repeated_take_meets_its_own_hold_away_from_home(tables: Tables) -> No
     assert answers == [Taken(hold), Taken(hold, replay=True)]
 
 
-def test_a_hold_is_found_wherever_it_stands(tables: Tables) -> None:
+def test_a_hold_is_found_in_any_bucket(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 2])
     ids = fixture.ids(0)
     at_home, away, never = next(ids), next(ids), next(ids)
@@ -82,7 +82,7 @@ def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
     assert fixture.take(hold.id, 2) == Taken(hold, replay=True, committed=True)
 
 
-def test_a_repeated_take_of_a_lapsed_hold_meets_it_and_renews_nothing(tables: Tables) -> None:
+def test_a_repeated_take_finds_its_expired_hold_and_renews_nothing(tables: Tables) -> None:
     fixture = StockFixture(tables, [1])
     name = next(fixture.ids(0))
     fixture.hold(name, expires_at=SECONDS - 10)
@@ -90,12 +90,12 @@ def test_a_repeated_take_of_a_lapsed_hold_meets_it_and_renews_nothing(tables: Ta
     assert fixture.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": SECONDS - 10}}}
 
 
-def test_a_take_reclaims_lapsed_holds_in_its_second_write(tables: Tables) -> None:
+def test_a_take_reclaims_expired_holds_in_its_second_write(tables: Tables) -> None:
     fixture = StockFixture(tables, [3])
     lapsed, other, name = (name for name, _ in zip(fixture.ids(0), range(3), strict=False))
     fixture.hold(lapsed, 2, expires_at=SECONDS - 3)
     fixture.hold(other, 1)
-    with calls_of(fixture) as calls:
+    with aws_calls(fixture) as calls:
         assert fixture.take(name, summary=fixture.summary_with_open(0)) == Taken(HoldRef(name, 0, 1, EXPIRES_AT))
     assert calls == ["UpdateItem", "UpdateItem"]
     assert fixture.bucket(0) == {
@@ -105,10 +105,10 @@ def test_a_take_reclaims_lapsed_holds_in_its_second_write(tables: Tables) -> Non
     }
 
 
-def test_a_stray_leaves_a_pointer_at_home_before_it_takes_elsewhere(tables: Tables) -> None:
+def test_a_take_away_from_home_writes_a_pointer_at_home_first(tables: Tables) -> None:
     fixture = StockFixture(tables, [0, 2])
     name = next(fixture.ids(0))
-    with calls_of(fixture) as calls:
+    with aws_calls(fixture) as calls:
         assert fixture.take(name, summary=fixture.summary_with_open(1)) == Taken(HoldRef(name, 1, 1, EXPIRES_AT))
     assert calls == ["GetItem", "UpdateItem", "UpdateItem"]
     assert fixture.bucket(0)["h"] == {name: {"q": 0, "f": 1, "v": NOW}}
@@ -116,7 +116,7 @@ def test_a_stray_leaves_a_pointer_at_home_before_it_takes_elsewhere(tables: Tabl
     assert fixture.take(name) == Taken(HoldRef(name, 1, 1, EXPIRES_AT), replay=True)
 
 
-def test_a_stray_whose_bucket_emptied_goes_back_to_a_refilled_home_and_leaves_a_fence(tables: Tables) -> None:
+def test_a_take_returns_to_a_refilled_home_and_leaves_a_fence(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 1])
     at_home, stray = (name for name, _ in zip(fixture.ids(0), range(2), strict=False))
     blocker = fixture.hold(at_home)
@@ -133,7 +133,7 @@ def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Table
     fixture = StockFixture(tables, [1])
     name = next(fixture.ids(0))
     nothing = replace(fixture.summary_with_open(), sold=0)
-    with calls_of(fixture) as calls:
+    with aws_calls(fixture) as calls:
         assert fixture.take(name, summary=replace(nothing, sold=1, sold_out_at=NOW)) == SoldOut()
         assert fixture.take(name, summary=replace(nothing, held=1, next_lapse_at=EXPIRES_AT)) == AllHeld(EXPIRES_AT + 3)
         assert isinstance(fixture.take(name, summary=nothing), Busy)
@@ -143,7 +143,7 @@ def test_a_first_try_while_the_summary_shows_nothing_costs_no_call(tables: Table
     assert calls == []
 
 
-def test_a_lapse_that_is_due_is_found_although_no_summary_shows_it(tables: Tables) -> None:
+def test_an_expired_hold_is_found_although_no_summary_shows_it(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 1])
     fixture.hold(next(fixture.ids(0)), expires_at=SECONDS + 5)
     fixture.hold(next(fixture.ids(1)))
@@ -174,7 +174,7 @@ def test_a_hold_is_never_split_and_the_largest_single_rest_is_offered(tables: Ta
 
 def test_a_take_reads_at_most_four_other_buckets(tables: Tables) -> None:
     fixture = StockFixture(tables, [0] * 8)
-    with calls_of(fixture) as calls:
+    with aws_calls(fixture) as calls:
         assert isinstance(
             fixture.take(next(fixture.ids(0)), summary=fixture.summary_with_open(1, 2, 3, 4, 5, 6, 7)), Busy
         )
@@ -193,7 +193,7 @@ def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newe
         (1_100, known, False),
         (1_200, replace(known, as_of=NOW + 1_101), True),
     ]:
-        with calls_of(fixture) as calls:
+        with aws_calls(fixture) as calls:
             assert isinstance(fixture.take(next(ids), summary=summary, now=NOW + later), Taken)
         assert calls == ["UpdateItem"] * asked_at_home + elsewhere
 
@@ -206,7 +206,7 @@ def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Ta
 
 
 @pytest.mark.parametrize("lost_after", ["request", "answer"])
-def test_a_take_cut_off_is_had_once_by_its_repeat(
+def test_a_take_cut_off_takes_once_when_repeated(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, lost_after: str
 ) -> None:
     fixture = StockFixture(tables, [1])

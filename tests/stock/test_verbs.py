@@ -23,13 +23,13 @@ def name(fixture: StockFixture) -> str:
     return next(fixture.ids(0))
 
 
-def test_a_sale_keeps_what_was_bought_and_gives_the_surplus_back(fixture: StockFixture, name: str) -> None:
+def test_a_commit_keeps_what_was_bought_and_releases_the_surplus(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     assert fixture.stock.commit(fixture.pool, hold, 2, ORDER) == Committed(2)
     assert fixture.bucket(0) == {"a": 2, "s": 4, "h": {name: {"q": 2, "o": "order-abc001"}}}
 
 
-def test_a_repeated_sale_is_the_same_sale(fixture: StockFixture, name: str) -> None:
+def test_a_repeated_commit_changes_nothing(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     fixture.stock.commit(fixture.pool, hold, 2, ORDER)
     before = fixture.bucket(0)
@@ -37,7 +37,7 @@ def test_a_repeated_sale_is_the_same_sale(fixture: StockFixture, name: str) -> N
     assert fixture.bucket(0) == before
 
 
-def test_a_sale_of_another_quantity_at_the_same_epoch_is_refused(fixture: StockFixture, name: str) -> None:
+def test_a_commit_of_another_quantity_at_the_same_epoch_is_refused(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     fixture.stock.commit(fixture.pool, hold, 3, ORDER)
     before = fixture.bucket(0)
@@ -60,13 +60,13 @@ def test_a_hold_somebody_reclaimed_is_gone(fixture: StockFixture, name: str) -> 
     assert fixture.bucket(0) == before == {"a": 0, "s": 4, "h": {other: {"q": 4, "u": EXPIRES_AT}}}
 
 
-def test_a_sale_looks_again_when_the_hold_was_renewed(fixture: StockFixture, name: str) -> None:
+def test_a_commit_retries_when_the_hold_was_renewed(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 2)
     fixture.stock.shrink(fixture.pool, hold, 2, EXPIRES_AT + 60)
     assert fixture.stock.commit(fixture.pool, hold, 2, ORDER) == Committed(2)
 
 
-def test_a_sale_that_lands_after_its_epoch_was_held_again_is_refused(fixture: StockFixture, name: str) -> None:
+def test_a_commit_that_lands_after_its_epoch_was_reverted_is_refused(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 2)
     fixture.stock.commit(fixture.pool, hold, 2, ORDER)
     assert fixture.stock.revert_to_hold(fixture.pool, hold, ORDER, EXPIRES_AT + 9) == RevertedToHold(EXPIRES_AT + 9)
@@ -78,7 +78,7 @@ def test_a_sale_that_lands_after_its_epoch_was_held_again_is_refused(fixture: St
     assert fixture.stock.commit(fixture.pool, hold, 2, NEXT_EPOCH) == Committed(2)
 
 
-def test_an_earlier_epoch_neither_sells_nor_holds_again_nor_releases(fixture: StockFixture, name: str) -> None:
+def test_an_earlier_epoch_neither_commits_nor_reverts_nor_releases(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 2)
     fixture.stock.commit(fixture.pool, hold, 2, NEXT_EPOCH)
     before = fixture.bucket(0)
@@ -99,7 +99,7 @@ def test_another_order_can_do_nothing(fixture: StockFixture, name: str) -> None:
     assert fixture.bucket(0) == before
 
 
-def test_a_hold_not_yet_sold_may_be_held_again_at_the_epoch(fixture: StockFixture, name: str) -> None:
+def test_a_hold_not_yet_committed_can_be_reverted_at_its_epoch(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 2)
     assert fixture.stock.revert_to_hold(fixture.pool, hold, ORDER, EXPIRES_AT + 9) == RevertedToHold(EXPIRES_AT + 9)
     assert fixture.bucket(0)["h"][name] == {"q": 2, "u": EXPIRES_AT + 9, "o": "order-abc001"}
@@ -122,7 +122,7 @@ def test_releasing_without_an_order_frees_nothing_of_an_order(fixture: StockFixt
     assert fixture.bucket(0) == {"a": 4, "s": 4, "h": {}}
 
 
-def test_shrinking_gives_units_back_and_converges_when_repeated(fixture: StockFixture, name: str) -> None:
+def test_shrinking_releases_units_and_converges_when_repeated(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     assert fixture.stock.shrink(fixture.pool, hold, 1) is True
     assert fixture.stock.shrink(fixture.pool, hold, 1) is True
@@ -134,7 +134,7 @@ def test_shrinking_gives_units_back_and_converges_when_repeated(fixture: StockFi
     assert fixture.bucket(0) == before
 
 
-def test_given_back_units_can_be_sold_again_and_a_repeat_converges(fixture: StockFixture, name: str) -> None:
+def test_restocked_units_can_be_sold_again_and_a_repeat_converges(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     fixture.stock.commit(fixture.pool, hold, 3, ORDER)
     assert fixture.stock.restock(fixture.pool, hold, ORDER, 3, 1) is True
@@ -142,29 +142,29 @@ def test_given_back_units_can_be_sold_again_and_a_repeat_converges(fixture: Stoc
     assert fixture.bucket(0) == {"a": 3, "s": 4, "h": {name: {"q": 1, "o": "order-abc001"}}}
     assert fixture.stock.restock(fixture.pool, hold, ORDER, 1, 0) is True
     assert fixture.stock.restock(fixture.pool, hold, ORDER, 1, 0) is True
-    dead = {"a": 4, "s": 4, "h": {name: {"q": 0, "o": "order-abc001"}}}
-    assert fixture.bucket(0) == dead
+    tombstoned = {"a": 4, "s": 4, "h": {name: {"q": 0, "o": "order-abc001"}}}
+    assert fixture.bucket(0) == tombstoned
     assert fixture.stock.commit(fixture.pool, hold, 3, NEXT_EPOCH) == HoldGone()
     assert fixture.stock.revert_to_hold(fixture.pool, hold, NEXT_EPOCH, EXPIRES_AT) == HoldGone()
     assert not isinstance(fixture.take(name, 3), Taken)
-    assert fixture.bucket(0) == dead
+    assert fixture.bucket(0) == tombstoned
 
 
-def test_a_hold_marked_dead_never_comes_back(fixture: StockFixture, name: str) -> None:
+def test_a_tombstoned_hold_never_comes_back(fixture: StockFixture, name: str) -> None:
     assert fixture.stock.tombstone(fixture.pool, name) is True
     assert fixture.stock.tombstone(fixture.pool, name) is True
     assert not isinstance(fixture.take(name), Taken)
     assert fixture.bucket(0) == {"a": 4, "s": 4, "h": {name: {"q": 0}}}
 
 
-def test_a_standing_hold_cannot_be_marked_dead(fixture: StockFixture, name: str) -> None:
+def test_a_hold_with_units_cannot_be_tombstoned(fixture: StockFixture, name: str) -> None:
     fixture.hold(name)
     before = fixture.bucket(0)
     assert fixture.stock.tombstone(fixture.pool, name) is False
     assert fixture.bucket(0) == before
 
 
-def test_every_verb_finds_a_stray_from_its_home(tables: Tables) -> None:
+def test_every_verb_finds_a_hold_away_from_its_home(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 2])
     ids = fixture.ids(0)
     fixture.hold(next(ids))
@@ -179,7 +179,7 @@ def test_every_verb_finds_a_stray_from_its_home(tables: Tables) -> None:
     assert fixture.bucket(1)["a"] == 2
 
 
-def test_a_stray_marked_dead_is_dead_at_home_and_away(tables: Tables) -> None:
+def test_a_hold_away_from_home_is_tombstoned_in_both_buckets(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 1])
     ids = fixture.ids(0)
     fixture.hold(next(ids))
@@ -190,7 +190,7 @@ def test_a_stray_marked_dead_is_dead_at_home_and_away(tables: Tables) -> None:
     assert fixture.bucket(1)["h"][stray] == {"q": 0}
 
 
-def test_looking_answers_each_hold_in_turn_and_none_for_the_gone(fixture: StockFixture) -> None:
+def test_hold_statuses_come_in_order_with_none_for_the_gone(fixture: StockFixture) -> None:
     ids = fixture.ids(0)
     sold, held, gone = next(ids), next(ids), next(ids)
     refs = [fixture.hold(sold), fixture.hold(held), fixture.hold(gone)]
@@ -205,7 +205,7 @@ def test_looking_answers_each_hold_in_turn_and_none_for_the_gone(fixture: StockF
 
 
 @pytest.mark.parametrize(("keep", "quantity"), [(0, 1), (2, 1)])
-def test_selling_or_shrinking_to_what_is_not_there_is_a_mistake(
+def test_committing_or_shrinking_to_an_impossible_quantity_raises(
     fixture: StockFixture, name: str, keep: int, quantity: int
 ) -> None:
     hold = fixture.hold(name, quantity)
@@ -215,12 +215,12 @@ def test_selling_or_shrinking_to_what_is_not_there_is_a_mistake(
         fixture.stock.shrink(fixture.pool, hold, keep)
 
 
-def test_a_bucket_that_was_never_laid_out_is_never_sold_out(tables: Tables, fixture: StockFixture, name: str) -> None:
+def test_a_bucket_that_was_never_created_is_never_sold_out(tables: Tables, fixture: StockFixture, name: str) -> None:
     with pytest.raises(Unavailable):
         fixture.stock.take(Pool("unknown", 1), name, 1, EXPIRES_AT, None, now=NOW)
 
 
-def test_a_write_that_meets_units_on_the_move_is_made_again(
+def test_a_write_that_conflicts_with_a_consolidation_is_retried(
     fixture: StockFixture, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold, update = fixture.hold(name, 3), fixture.tables.dynamodb.update_item
