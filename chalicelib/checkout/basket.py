@@ -119,8 +119,8 @@ def _release_new_holds(context: CheckoutContext, draft: LineDraft) -> None:
     if existing is not None:
         release_unreferenced(context.stock, draft.new_holds, existing)
         return
-    for layout, hold in draft.new_holds:
-        context.stock.release(layout, hold)
+    for pool, hold in draft.new_holds:
+        context.stock.release(pool, hold)
 
 
 def _new_purchase(context: CheckoutContext, request: PurchaseRequest, draft: LineDraft, now: Instant) -> Purchase:
@@ -207,11 +207,11 @@ def apply_update(
 def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
     """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
     order = order_ref_of(purchase) if purchase.attempt else None
-    for layout, hold, units in removed_holds(purchase.lines, kept):
+    for pool, hold, units in removed_holds(purchase.lines, kept):
         if units:
-            context.stock.shrink(layout, hold, units)
+            context.stock.shrink(pool, hold, units)
         else:
-            context.stock.release(layout, hold, order)
+            context.stock.release(pool, hold, order)
 
 
 def replace_or_replay(

@@ -186,8 +186,8 @@ def _new_payment(
 def _commit_stock(context: CheckoutContext, placed: Purchase) -> None:
     """Sell every hold, at best: what is not sold here, the worker sells, and it alone ends an attempt."""
     try:
-        for layout, hold in [*holds_of(placed), *budget_holds_of(placed)]:
-            context.stock.commit(layout, hold, hold.quantity, order_ref_of(placed))
+        for pool, hold in [*holds_of(placed), *budget_holds_of(placed)]:
+            context.stock.commit(pool, hold, hold.quantity, order_ref_of(placed))
     except aws.AWS_ERRORS:
         logger.warning("units are left for the worker to sell", extra={"purchase": log_reference(placed.id)})
 
@@ -211,7 +211,7 @@ def _restore_lines(context: CheckoutContext, purchase: Purchase, draft: LineDraf
 def _statuses_of_expired_holds(
     context: CheckoutContext, purchase: Purchase, now: Instant
 ) -> dict[str, HoldStatus | None]:
-    expired = [(layout, hold) for layout, hold in holds_of(purchase) if hold.expires_at * 1000 <= now]
+    expired = [(pool, hold) for pool, hold in holds_of(purchase) if hold.expires_at * 1000 <= now]
     return (
         dict(zip((hold.id for _, hold in expired), context.stock.get_hold_statuses(expired), strict=True))
         if expired

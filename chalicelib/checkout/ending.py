@@ -10,7 +10,7 @@ from dataclasses import replace
 from chalicelib.checkout.identity import log_reference
 from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
 from chalicelib.checkout.reserving import release_budgets
-from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of, layout_of, next_version, order_ref_of
+from chalicelib.checkout.till import CheckoutContext, budget_holds_of, holds_of, next_version, order_ref_of, pool_of
 from chalicelib.errors import Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, OutcomeUnknownError
@@ -56,8 +56,8 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": failed_payment(purchase, "given_up")}
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     save_or_contend(context, cancelled)
-    for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
-        context.stock.release(layout, hold, order_ref_of(purchase))
+    for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
+        context.stock.release(pool, hold, order_ref_of(purchase))
     count("held_orders_cancelled")
     return cancelled
 
@@ -104,11 +104,11 @@ def void_orphaned_authorisation(
 def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, expires_at: UnixSeconds) -> Line:
     """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
     expires_at = min(expires_at, line.max_hold_until)
-    order, layout, holds = order_ref_of(purchase), layout_of(line), []
+    order, pool, holds = order_ref_of(purchase), pool_of(line), []
     for hold in line.holds:
-        if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), HoldGone):
+        if not isinstance(context.stock.revert_to_hold(pool, hold, order, expires_at), HoldGone):
             holds.append(replace(hold, expires_at=expires_at))
-        elif not context.stock.tombstone(layout, hold.id):
+        elif not context.stock.tombstone(pool, hold.id):
             raise WriteConflict("A hold that was gone has come back by a late take.")
     return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, expires_at * SECOND)})
 

@@ -21,10 +21,10 @@ def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: In
     if was_reverted:
         purchase = with_next_epoch(context, purchase, now)
         order = order_ref_of(purchase)
-    for (layout, hold), status in zip(holds, statuses, strict=True):
+    for (pool, hold), status in zip(holds, statuses, strict=True):
         if status and status.expires_at is None and status.order == str(order) and status.quantity == hold.quantity:
             continue
-        answer = context.stock.commit(layout, hold, hold.quantity, order, status)
+        answer = context.stock.commit(pool, hold, hold.quantity, order, status)
         if isinstance(answer, HoldGone):
             return purchase, False
         if not isinstance(answer, Committed):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.checkout.exchange import LineRequest, Message
 from chalicelib.checkout.model import Line
-from chalicelib.checkout.till import CheckoutContext, layout_of
+from chalicelib.checkout.till import CheckoutContext, pool_of
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.shows import Drop, DropState, Offer, window_state
 from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, Pool, SoldOut, Taken, TakeResult, hold_id
@@ -236,7 +236,7 @@ def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple
     """What a written change no longer names: holds with the units of each that stay (0: the hold goes)."""
     kept = {hold.id: hold.quantity for line in after for hold in line.holds}
     return [
-        (layout_of(line), hold, kept.get(hold.id, 0))
+        (pool_of(line), hold, kept.get(hold.id, 0))
         for line in before
         for hold in line.holds
         if kept.get(hold.id, 0) < hold.quantity

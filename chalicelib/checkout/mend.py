@@ -32,7 +32,7 @@ from chalicelib.checkout.audit import Discrepancy, DropAudit, TimeBudget, audit
 from chalicelib.checkout.claims import ExpectedHold, HoldFault, expected_holds_of
 from chalicelib.checkout.model import PurchaseState
 from chalicelib.checkout.tallies import LimitDiscrepancy, without_orphans
-from chalicelib.checkout.till import CheckoutContext, layout_of, next_version, order_ref_of
+from chalicelib.checkout.till import CheckoutContext, next_version, order_ref_of, pool_of
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import Committed, HoldRef, HoldStatus, Pool, RevertedToHold
@@ -98,7 +98,7 @@ class _DropRepair:
     """One repair of one drop. Each step answers False when others changed what it was to mend."""
 
     context: CheckoutContext
-    layout: Pool
+    pool: Pool
     enqueue_capture: EnqueueCapture
     now: Instant
     report: RepairReport
@@ -113,7 +113,7 @@ class _DropRepair:
             self.report.not_mended += 1
             return True
         if status is not None and discrepancy.fault in _ORPHANS:
-            freed = self.context.stock.release_orphan(self.layout, discrepancy.hold_id, status)
+            freed = self.context.stock.release_orphan(self.pool, discrepancy.hold_id, status)
             self.report.freed += freed
             return freed
         assert expected is not None
@@ -135,7 +135,7 @@ class _DropRepair:
         orphans = set(discrepancy.purchases) - self.context.purchases.read_all(discrepancy.purchases).keys()
         kept = without_orphans(record.usage, orphans)
         limits, at = self.context.limits, self.now // SECOND
-        counted = limits.compare_and_set(record.buyer, self.layout.pool_id, record.usage, kept, at) is None
+        counted = limits.compare_and_set(record.buyer, self.pool.pool_id, record.usage, kept, at) is None
         self.report.counted_anew += counted
         return counted
 
@@ -155,16 +155,16 @@ class _DropRepair:
         assert expected.hold is not None
         expires_at = max(expected.hold.expires_at, self.now // SECOND)
         reverted = isinstance(
-            self.context.stock.revert_to_hold(self.layout, ref, expected.order, expires_at), RevertedToHold
+            self.context.stock.revert_to_hold(self.pool, ref, expected.order, expires_at), RevertedToHold
         )
         self.report.held_again += reverted
         return reverted
 
     def _shrink(self, ref: HoldRef, expected: ExpectedHold) -> bool:
         if expected.state is PurchaseState.PAID:
-            shrunk = self.context.stock.restock(self.layout, ref, expected.order, ref.quantity, expected.max_units)
+            shrunk = self.context.stock.restock(self.pool, ref, expected.order, ref.quantity, expected.max_units)
         else:
-            shrunk = self.context.stock.shrink(self.layout, ref, expected.max_units)
+            shrunk = self.context.stock.shrink(self.pool, ref, expected.max_units)
         self.report.shrunk += shrunk
         return shrunk
 
@@ -179,11 +179,9 @@ def _recommit_stock(context: CheckoutContext, purchase_id: str, now: Instant) ->
     if purchase is None or purchase.state is not PurchaseState.PAID:
         return False
     expected_holds = [
-        (layout_of(line), expected) for line in purchase.lines for expected in expected_holds_of(purchase, line.drop_id)
+        (pool_of(line), expected) for line in purchase.lines for expected in expected_holds_of(purchase, line.drop_id)
     ]
-    holds = [
-        (layout, claim.hold, claim) for layout, claim in expected_holds if claim.hold is not None and claim.max_units
-    ]
+    holds = [(pool, claim.hold, claim) for pool, claim in expected_holds if claim.hold is not None and claim.max_units]
     statuses = context.stock.get_hold_statuses([(layout, hold) for layout, hold, _ in holds])
     order = order_ref_of(purchase)
     if any(one is not None and one.expires_at is not None and one.order == str(order) for one in statuses):

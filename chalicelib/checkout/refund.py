@@ -11,7 +11,7 @@ from chalicelib.checkout.exchange import RefundRequest
 from chalicelib.checkout.giving_back import RefundAllocation, allocate_amount, allocate_refund, refundable_remainder
 from chalicelib.checkout.identity import log_reference, short_digest
 from chalicelib.checkout.model import Line, Purchase, PurchaseState, Refund
-from chalicelib.checkout.till import CheckoutContext, layout_of, next_version
+from chalicelib.checkout.till import CheckoutContext, next_version, pool_of
 from chalicelib.errors import BadInput, Conflict, NotFound, Unavailable, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, Refunded, RefundFailed
@@ -212,20 +212,20 @@ def _restock_units(context: CheckoutContext, purchase: Purchase, index: int) -> 
         line = next(one for one in purchase.lines if one.id == part.line_id)
         before = refunded_units(earlier, line.id, restocked_only=True)
         after = refunded_units(through, line.id, restocked_only=True)
-        for layout, hold, expected, remaining in _restock_targets(line, before, after):
-            restocked = context.stock.restock(layout, hold, order, expected, remaining)
-            if not restocked and not _later_refund_has_passed(context, layout, hold, order, remaining):
+        for pool, hold, expected, remaining in _restock_targets(line, before, after):
+            restocked = context.stock.restock(pool, hold, order, expected, remaining)
+            if not restocked and not _later_refund_has_passed(context, pool, hold, order, remaining):
                 raise WriteConflict("Units of an earlier refund are still on their way back.")
 
 
 def _later_refund_has_passed(
-    context: CheckoutContext, layout: Pool, hold: HoldRef, order: OrderRef, remaining: int
+    context: CheckoutContext, pool: Pool, hold: HoldRef, order: OrderRef, remaining: int
 ) -> bool:
     """Whether a later refund has passed: it gives back only what the earlier ones left, so theirs are done.
 
     None stands where the last unit went back.
     """
-    status = context.stock.get_hold_statuses([(layout, hold)])[0]
+    status = context.stock.get_hold_statuses([(pool, hold)])[0]
     return status is None or (status.expires_at is None and status.order == str(order) and status.quantity <= remaining)
 
 
@@ -234,7 +234,7 @@ def _restock_targets(line: Line, before: int, after: int) -> Iterator[tuple[Pool
     expected, remaining = remaining_by_hold(line, before), remaining_by_hold(line, after)
     for hold in reversed(line.holds):
         if remaining[hold.id] < expected[hold.id]:
-            yield layout_of(line), hold, expected[hold.id], remaining[hold.id]
+            yield pool_of(line), hold, expected[hold.id], remaining[hold.id]
 
 
 def remaining_by_hold(line: Line, restocked: int) -> dict[str, int]:

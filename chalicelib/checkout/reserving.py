@@ -58,14 +58,14 @@ def _hold_budget(
     now: Instant,
 ) -> BudgetHold | Busy | None:
     """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
-    layout, quantity = budget.pool, budget.quantity_for(discount.amount)
-    name = hold_id(placed.id, layout.pool_id, placed.version, quantity)
-    answer = context.stock.take(layout, name, quantity, now // SECOND + BUDGET_HOLD_SECONDS, summary, now=now)
-    found = answer if isinstance(answer, Taken) else context.stock.find_hold(layout, name)
+    pool, quantity = budget.pool, budget.quantity_for(discount.amount)
+    name = hold_id(placed.id, pool.pool_id, placed.version, quantity)
+    answer = context.stock.take(pool, name, quantity, now // SECOND + BUDGET_HOLD_SECONDS, summary, now=now)
+    found = answer if isinstance(answer, Taken) else context.stock.find_hold(pool, name)
     if found is None:
         return answer if isinstance(answer, Busy) else None
     if not found.committed:
-        draft.new_holds.append((layout, found.hold))
+        draft.new_holds.append((pool, found.hold))
     return BudgetHold(budget=budget.name, hold=found.hold)
 
 
@@ -76,12 +76,12 @@ def revert_budgets_to_hold(
     order, all_reverted, discounts = order_ref_of(purchase), True, []
     for one in purchase.discounts:
         kept = []
-        for budget_hold, (layout, hold) in zip(one.budget_holds, one.holds_with_pools, strict=True):
-            if not isinstance(context.stock.revert_to_hold(layout, hold, order, expires_at), HoldGone):
+        for budget_hold, (pool, hold) in zip(one.budget_holds, one.holds_with_pools, strict=True):
+            if not isinstance(context.stock.revert_to_hold(pool, hold, order, expires_at), HoldGone):
                 kept.append(BudgetHold(budget=budget_hold.budget, hold=replace(hold, expires_at=expires_at)))
                 continue
             all_reverted = False
-            if not context.stock.tombstone(layout, hold.id):
+            if not context.stock.tombstone(pool, hold.id):
                 raise WriteConflict("A hold that was gone has come back by a late take.")
         discounts.append(one.model_copy(update={"budget_holds": tuple(kept)}))
     return tuple(discounts) if all_reverted else None

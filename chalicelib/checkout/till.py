@@ -124,7 +124,7 @@ class CheckoutContext:
         return market, market.options(currency) if country else ()
 
 
-def layout_of(line: Line) -> Pool:
+def pool_of(line: Line) -> Pool:
     """Where a line's drop has its units."""
     return Pool(line.drop_id, line.bucket_count)
 
@@ -136,7 +136,7 @@ def order_ref_of(purchase: Purchase) -> OrderRef:
 
 def holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
     """Every hold a purchase names, with its drop's layout."""
-    return [(layout_of(line), hold) for line in purchase.lines for hold in line.holds]
+    return [(pool_of(line), hold) for line in purchase.lines for hold in line.holds]
 
 
 def budget_holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
@@ -183,9 +183,9 @@ def release_unreferenced(stock: Stock, new_holds: list[tuple[Pool, HoldRef]], ex
     cancelled = existing.state is PurchaseState.CANCELLED
     holds = [] if cancelled else [*holds_of(existing), *budget_holds_of(existing)]
     referenced = {(hold.id, hold.expires_at) for _, hold in holds}
-    for layout, hold in new_holds:
+    for pool, hold in new_holds:
         if (hold.id, hold.expires_at) not in referenced:
-            stock.release(layout, hold)
+            stock.release(pool, hold)
 
 
 def abandon_request(

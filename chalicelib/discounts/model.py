@@ -178,7 +178,7 @@ class AppliedDiscount(_PurchasePart):
     def holds_with_pools(self) -> list[tuple[Pool, HoldRef]]:
         """Its shares of budgets, with where those stand."""
         places = [(budget_pool(f"{limit_key(self.code)}:{one.budget}"), one.hold) for one in self.budget_holds]
-        return [(layout, hold) for layout, hold in places if layout is not None]
+        return [(pool, hold) for pool, hold in places if pool is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def refresh_summaries(event: Mapping[str, Any], shows: Shows, stock: Stock, cloc
         changed_at = record["dynamodb"].get("ApproximateCreationDateTime")
         changed_buckets[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
         oldest = min(oldest, changed_buckets[drop_id][int(number)])
-    budget_pools = [layout for name in changed_buckets if (layout := budget_pool(name)) is not None]
+    budget_pools = [pool for name in changed_buckets if (pool := budget_pool(name)) is not None]
     drops = shows.drops(list(changed_buckets.keys() - {layout.pool_id for layout in budget_pools}))
     pools = [*budget_pools, *(drop.pool for drop in drops)]
     stock.refresh_all({layout: changed_buckets[layout.pool_id] for layout in pools}, now)

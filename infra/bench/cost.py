@@ -60,7 +60,7 @@ class CostMeasurement:
         self._containers = [BenchEnvironment.of(buying) for _ in range(demand.containers)]
         self._stream = BenchEnvironment.of(consuming)
         self._drop = f"cost-{demand.times}-{demand.units}"
-        self._layout = self._stream.put_drop(self._drop, demand.units, START)
+        self._pool = self._stream.put_drop(self._drop, demand.units, START)
         self._next_stream_poll = START + _STREAM_POLL_MS
         self._bucket_writes = 0
 
@@ -122,8 +122,8 @@ class CostMeasurement:
             taken += [answer] if isinstance(answer, Taken) else []
             buyer, later = buyer + 1, later + 50
         for number, one in enumerate(taken):
-            self._stream.stock.commit(self._layout, one.hold, 1, OrderRef(f"{number:09d}", 1))
-        self._stream.stock.refresh(self._layout, later)
+            self._stream.stock.commit(self._pool, one.hold, 1, OrderRef(f"{number:09d}", 1))
+        self._stream.stock.refresh(self._pool, later)
         bill = self._meter.new_bill()
         for late in range(_LATE_BUYERS):
             container = self._containers[late % self._demand.containers]

@@ -40,16 +40,16 @@ def measure_take_cpu(takes: int) -> dict[str, Any]:
     call_seconds: list[float] = []
     while len(take_seconds) * _BATCH < takes:
         drops = [f"cpu-{kind}-{len(take_seconds)}" for kind in ("take", "call")]
-        layout, twin = (bench_env.put_drop(drop, _BUCKETS * _UNITS_PER_BUCKET, clock()) for drop in drops)
-        summary = bench_env.stock.summary(layout.pool_id)
+        pool, twin = (bench_env.put_drop(drop, _BUCKETS * _UNITS_PER_BUCKET, clock()) for drop in drops)
+        summary = bench_env.stock.summary(pool.pool_id)
         assert summary is not None
-        fitting = _holds_that_fit(layout)
+        fitting = _holds_that_fit(pool)
         batches = min(len(fitting) // _BATCH, -(-takes // _BATCH) - len(take_seconds))
         for start in range(0, batches * _BATCH, _BATCH):
             batch = fitting[start : start + _BATCH]
-            calls = _recorded_calls(layout, summary, batch, twin)
+            calls = _recorded_calls(pool, summary, batch, twin)
             turns = [
-                (take_seconds, partial(_take, bench_env.stock, layout, summary, batch)),
+                (take_seconds, partial(_take, bench_env.stock, pool, summary, batch)),
                 (call_seconds, partial(_call, bench_env, calls)),
             ]
             for seconds, turn in turns if len(take_seconds) % 2 else reversed(turns):
@@ -66,10 +66,10 @@ def measure_take_cpu(takes: int) -> dict[str, Any]:
     }
 
 
-def _take(stock: Stock, layout: Pool, summary: Summary, holds: list[str]) -> None:
+def _take(stock: Stock, pool: Pool, summary: Summary, holds: list[str]) -> None:
     for hold in holds:
         now = clock()
-        stock.take(layout, hold, 1, now // SECOND + HOLD_SECONDS, summary, now=now)
+        stock.take(pool, hold, 1, now // SECOND + HOLD_SECONDS, summary, now=now)
 
 
 def _call(bench_env: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
@@ -77,24 +77,24 @@ def _call(bench_env: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
         bench_env.dynamodb.update_item(**call)
 
 
-def _recorded_calls(layout: Pool, summary: Summary, holds: list[str], twin: Pool) -> list[dict[str, Any]]:
+def _recorded_calls(pool: Pool, summary: Summary, holds: list[str], twin: Pool) -> list[dict[str, Any]]:
     """What takes of these holds would write, on another drop."""
     recorder = _Recorder()
-    _take(Stock(cast("Any", recorder), STOCK, COMMERCE), layout, summary, holds)
+    _take(Stock(cast("Any", recorder), STOCK, COMMERCE), pool, summary, holds)
     for call in recorder.calls:
         number = call["Key"]["pk"]["S"].rpartition("#")[2]
         call["Key"] = {"pk": {"S": f"{twin.pool_id}#{number}"}}
     return recorder.calls
 
 
-def _holds_that_fit(layout: Pool) -> list[str]:
+def _holds_that_fit(pool: Pool) -> list[str]:
     """Holds of which no bucket gets more than it has units."""
     recorder, found = _Recorder(), []
     stock, homes = Stock(cast("Any", recorder), STOCK, COMMERCE), Counter[str]()
-    everything = Summary(layout.pool_id, 1, 1, 0, 0, tuple(range(layout.bucket_count)), None, None, 0)
+    everything = Summary(pool.pool_id, 1, 1, 0, 0, tuple(range(pool.bucket_count)), None, None, 0)
     for buyer in range(_BUCKETS * _UNITS_PER_BUCKET):
-        hold = hold_id(f"cpu-{buyer}", layout.pool_id, 1, 1)
-        _take(stock, layout, everything, [hold])
+        hold = hold_id(f"cpu-{buyer}", pool.pool_id, 1, 1)
+        _take(stock, pool, everything, [hold])
         home = recorder.calls[-1]["Key"]["pk"]["S"]
         if homes[home] < _UNITS_PER_BUCKET // 2:
             homes[home] += 1

@@ -35,11 +35,11 @@ def measure_large_drop(emulator: RunningEmulator, extent: LargeDrop) -> dict[str
     metered = another_client()
     meter, bench_env = Meter(metered), BenchEnvironment.of(metered)
     began, bill = time.perf_counter(), meter.new_bill()
-    layout = bench_env.put_drop("large", extent.units, clock())
+    pool = bench_env.put_drop("large", extent.units, clock())
     laid_out = {"seconds": round(time.perf_counter() - began, 2), "write_units": bill.writes}
 
     began, bill = time.perf_counter(), meter.new_bill()
-    bench_env.stock.refresh(layout, clock())
+    bench_env.stock.refresh(pool, clock())
     whole = {"seconds": round(time.perf_counter() - began, 3), "read_units": bill.reads, "write_units": bill.writes}
 
     began, bill = time.perf_counter(), meter.new_bill()
@@ -53,7 +53,7 @@ def measure_large_drop(emulator: RunningEmulator, extent: LargeDrop) -> dict[str
     shares = [of_large / of_small for of_large, of_small in rates]
     return {
         "units": extent.units,
-        "buckets": layout.bucket_count,
+        "buckets": pool.bucket_count,
         "laid_out": laid_out,
         "summary_whole": whole,
         "summary_after_one_bucket_changed": one,

@@ -22,7 +22,7 @@ def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopF
     purchase = open_with_codes(shop, "TEN")
     assert shop.budget_counts() == [(2, 0, 0), (1_000, 0, 0)]
     placed = complete_purchase(shop, purchase).purchase
-    assert [(layout.pool_id, hold.quantity) for layout, hold in budget_holds_of(placed)] == [
+    assert [(pool.pool_id, hold.quantity) for pool, hold in budget_holds_of(placed)] == [
         ("offer:TEN:uses:1", 1),
         ("offer:TEN:money:1", 128),
     ]

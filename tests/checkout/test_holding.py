@@ -208,8 +208,8 @@ def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captur
     held = captured_and_on_hold(shop)
     shop.checkout.process_payment(held.id, 1, NOW)
     assert shop.read(held.id).state is PurchaseState.PAID
-    for layout, hold in holds_of(held):
-        shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
+    for pool, hold in holds_of(held):
+        shop.stock.revert_to_hold(pool, hold, order_ref_of(held), NOW // SECOND)
     assert shop.unit_counts("mug", NOW + MINUTE) == (2, 0, 1)
 
 
@@ -218,6 +218,6 @@ def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(
     held = shop.checkout.put_on_hold(purchase.id, "ann", NOW)
     shop.checkout.release_from_hold(purchase.id, "ann", NOW)
     shop.checkout.process_payment(purchase.id, 1, NOW)
-    for layout, hold in holds_of(held):
-        shop.stock.revert_to_hold(layout, hold, order_ref_of(held), NOW // SECOND)
+    for pool, hold in holds_of(held):
+        shop.stock.revert_to_hold(pool, hold, order_ref_of(held), NOW // SECOND)
     assert (shop.read(purchase.id).state, shop.unit_counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

@@ -176,9 +176,9 @@ def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopF
     sold = shop.place(("mug", 2))
     set_attributes(shop, sold, state="cancelled")
     repaired(shop)
-    layout, order = audit_after_refresh(shop).drop.pool, order_ref_of(sold)
-    assert type(shop.stock.commit(layout, hold_of(sold), 2, order)).__name__ == "HoldGone"
-    late = shop.stock.take(layout, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
+    pool, order = audit_after_refresh(shop).drop.pool, order_ref_of(sold)
+    assert type(shop.stock.commit(pool, hold_of(sold), 2, order)).__name__ == "HoldGone"
+    late = shop.stock.take(pool, hold_of(sold).id, 2, NOW // SECOND + 300, None, now=LATER)
     assert type(late).__name__ == "Busy"
     assert shop.unit_counts("mug", LATER) == (9, 0, 0)
 

@@ -81,7 +81,7 @@ def unit_violations(state: Snapshot, now_seconds: int) -> Iterator[str]:
             drop: sum(holds.values()) for drop, holds in sold.items()
         } != owned_units(purchase):
             yield f"{purchase.id} has {sold} of {owned_units(purchase)}"
-        named = {(layout.pool_id, hold.id) for layout, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
+        named = {(pool.pool_id, hold.id) for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
         foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
         if foreign:
             yield f"{purchase.id} was sold {foreign}, which it does not name"
@@ -101,8 +101,8 @@ def budget_violations(state: Snapshot) -> Iterator[str]:
                 share.quantity
                 for purchase in state.purchases.values()
                 if purchase.state in STATES_WITH_UNITS
-                for layout, share in budget_holds_of(purchase)
-                if layout.pool_id == name
+                for pool, share in budget_holds_of(purchase)
+                if pool.pool_id == name
             )
             if laid_out != size or used != had or used > size:
                 yield f"{name} of {size}: {laid_out} laid out, {used} used, {had} of them by orders"
@@ -120,8 +120,8 @@ def budget_violations(state: Snapshot) -> Iterator[str]:
 def owned_units(purchase: Purchase) -> dict[str, int]:
     """Units by drop that an order has, without those that went back into stock; and what it has of budgets."""
     units: Counter[str] = Counter()
-    for layout, share in budget_holds_of(purchase):
-        units[layout.pool_id] += share.quantity
+    for pool, share in budget_holds_of(purchase):
+        units[pool.pool_id] += share.quantity
     drops = {line.id: line.drop_id for line in purchase.lines}
     for line in purchase.lines:
         units[line.drop_id] += line.quantity

@@ -29,8 +29,8 @@ def stock_after_money(patch: pytest.MonkeyPatch) -> None:
 
     def then_commit(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
         paid(context, purchase, *others)
-        for layout, hold in holds_of(purchase):
-            context.stock.commit(layout, hold, hold.quantity, order_ref_of(purchase))
+        for pool, hold in holds_of(purchase):
+            context.stock.commit(pool, hold, hold.quantity, order_ref_of(purchase))
 
     patch.setattr(complete, "_commit_stock", lambda context, frozen: None)
     patch.setattr(capture, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))

@@ -51,8 +51,8 @@ from tests.crashes.world import Action
 def buyer_with_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
     """A buyer whose first hold of a drop has its home in this bucket."""
     names = (f"buyer-{number}" for number in count(first))
-    layout = Pool(drop, homes)
-    return next(name for name in names if home_of(hold_id(purchase_id_of(name), drop, 1, quantity), layout) == home)
+    pool = Pool(drop, homes)
+    return next(name for name in names if home_of(hold_id(purchase_id_of(name), drop, 1, quantity), pool) == home)
 
 
 USE_CASES: list[UseCase] = list(PAYMENT_CASES)

@@ -138,10 +138,10 @@ def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, bu
     """The wrong way to spend a budget: read what is left, wait for nobody's decision, write one fewer."""
     all_have_read = Barrier(buyers)
 
-    def take(self: Stock, layout: Pool, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
-        if budget_pool(layout.pool_id) is None:
-            return real(self, layout, hold_id, quantity, until, *summary, now=now)
-        key = {"pk": {"S": f"{layout.pool_id}#0"}}
+    def take(self: Stock, pool: Pool, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
+        if budget_pool(pool.pool_id) is None:
+            return real(self, pool, hold_id, quantity, until, *summary, now=now)
+        key = {"pk": {"S": f"{pool.pool_id}#0"}}
         left = int(client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["a"]["N"])
         all_have_read.wait(timeout=60)
         assert left >= quantity

@@ -36,9 +36,9 @@ def violations_in(figures: Mapping[str, int]) -> dict[str, int]:
     return {name: figures[name] for name in VIOLATIONS if figures.get(name)}
 
 
-def read_buckets(client: Any, stock_table: str, layout: Pool) -> list[Bucket]:
+def read_buckets(client: Any, stock_table: str, pool: Pool) -> list[Bucket]:
     """Every bucket of a drop that there is, by strong reads. No snapshot: two buckets may be of different instants."""
-    keys = [{"pk": {"S": f"{layout.pool_id}#{number}"}} for number in range(layout.bucket_count)]
+    keys = [{"pk": {"S": f"{pool.pool_id}#{number}"}} for number in range(pool.bucket_count)]
     answer = client.batch_get_item(RequestItems={stock_table: {"Keys": keys, "ConsistentRead": True}})
     return [from_item(item) for item in answer["Responses"][stock_table]]
 

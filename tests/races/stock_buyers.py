@@ -28,7 +28,7 @@ class StockRaceBuyer:
 
     def __init__(self, process: StockRaceProcess, number: int) -> None:
         self._process, self._number = process, number
-        self._stock, self._layout, self._clock = process.stock, process.race.layout, process.clock
+        self._stock, self._pool, self._clock = process.stock, process.race.pool, process.clock
         self._random = Random(f"{process.race.seed}/{number}")
         self._reference, self._wanted = f"{number:09d}", QUANTITIES[number % len(QUANTITIES)]
         self._may_have = process.may_have_by_order.setdefault(self._reference, {0})
@@ -47,7 +47,7 @@ class StockRaceBuyer:
             yield from self._continue_with(hold)
 
     def _take(self, attempt: int) -> HoldRef | None:
-        process, drop_id, wanted = self._process, self._layout.pool_id, self._wanted
+        process, drop_id, wanted = self._process, self._pool.pool_id, self._wanted
         name = hold_id(f"{drop_id}/{self._number}", drop_id, attempt, wanted)
         summary = send_until_answered(partial(self._stock.summary, drop_id)) if self._random.random() < 0.6 else None
         copies = self._random.choice([1, 1, 1, 2, 3])
@@ -87,20 +87,20 @@ class StockRaceBuyer:
 
     def _shrink(self, hold: HoldRef) -> Iterator[None]:
         keep = self._random.randint(1, hold.quantity)
-        shrunk = send_until_answered(lambda: self._stock.shrink(self._layout, hold, keep))
+        shrunk = send_until_answered(lambda: self._stock.shrink(self._pool, hold, keep))
         yield
         self._commit(replace(hold, quantity=keep) if shrunk else hold, keep, 1)
 
     def _release(self, hold: HoldRef) -> Iterator[None]:
-        at_once(*[lambda: self._stock.release(self._layout, hold)] * self._random.choice([1, 2]))
+        at_once(*[lambda: self._stock.release(self._pool, hold)] * self._random.choice([1, 2]))
         yield
 
     def _commit_and_release(self, hold: HoldRef) -> Iterator[None]:
         """Sell and release at the same moment: one of them wins."""
         self._may_have.add(hold.quantity)
         sold, released = at_once(
-            partial(self._stock.commit, self._layout, hold, hold.quantity, OrderRef(self._reference, 1)),
-            partial(self._stock.release, self._layout, hold),
+            partial(self._stock.commit, self._pool, hold, hold.quantity, OrderRef(self._reference, 1)),
+            partial(self._stock.release, self._pool, hold),
         )
         if sold == Committed(hold.quantity):
             self._set_may_have(hold.quantity)
@@ -114,8 +114,8 @@ class StockRaceBuyer:
     def _revert_after_decline(self, hold: HoldRef) -> Iterator[None]:
         """Sold, then held again (perhaps both at the same moment), then sold at the next epoch, or left to lapse."""
         order, expires_at = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
-        sell = partial(self._stock.commit, self._layout, hold, hold.quantity, order)
-        again = partial(self._stock.revert_to_hold, self._layout, hold, order, expires_at)
+        sell = partial(self._stock.commit, self._pool, hold, hold.quantity, order)
+        again = partial(self._stock.revert_to_hold, self._pool, hold, order, expires_at)
         if self._random.random() < 0.5:
             self._may_have.add(hold.quantity)
             answers: list[object] = [*at_once(sell, again)]
@@ -141,7 +141,7 @@ class StockRaceBuyer:
         left = self._random.randrange(hold.quantity)
         self._may_have.add(left)
         order = OrderRef(self._reference, 1)
-        give_back = partial(self._stock.restock, self._layout, hold, order, hold.quantity, left)
+        give_back = partial(self._stock.restock, self._pool, hold, order, hold.quantity, left)
         answers = at_once(*[give_back] * self._random.choice([1, 2]))
         if True in answers:
             self._set_may_have(left)
@@ -150,7 +150,7 @@ class StockRaceBuyer:
 
     def _commit(self, hold: HoldRef, keep: int, epoch: int, *, copies: int = 1) -> None:
         self._may_have.add(keep)
-        sell = partial(self._stock.commit, self._layout, hold, keep, OrderRef(self._reference, epoch))
+        sell = partial(self._stock.commit, self._pool, hold, keep, OrderRef(self._reference, epoch))
         answers = at_once(*[sell] * copies)
         if Committed(keep) in answers:
             self._set_may_have(keep)

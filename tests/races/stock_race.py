@@ -73,7 +73,7 @@ class StockRace:
         return sum(self.sizes)
 
     @property
-    def layout(self) -> Pool:
+    def pool(self) -> Pool:
         return Pool(self.drop_id, len(self.sizes))
 
 
@@ -109,7 +109,7 @@ class StockRaceProcess:
         self._moments: list[tuple[Instant, int]] = []
 
     def buckets(self) -> list[Any]:
-        return read_buckets(self.client, self.race.stock_table, self.race.layout)
+        return read_buckets(self.client, self.race.stock_table, self.race.pool)
 
     def take(self, name: str, quantity: int, first_summary: Summary | None) -> Callable[[], TakeResult]:
         """A request for units. Sent again, it no longer claims to be a first try."""
@@ -120,7 +120,7 @@ class StockRaceProcess:
             with self.clock.request() as now:
                 self._moments.append((now, called))
                 expires_at = now // 1000 + HOLD_SECONDS
-                answer = self.stock.take(self.race.layout, name, quantity, expires_at, summary, now=now)
+                answer = self.stock.take(self.race.pool, name, quantity, expires_at, summary, now=now)
                 if self.race.says_sold_out_when_held and isinstance(answer, AllHeld):
                     answer = SoldOut()
             if isinstance(answer, SoldOut):
@@ -140,7 +140,7 @@ class StockRaceProcess:
         if isinstance(answer, Taken):
             self.figures["takes"] += 1
             self.figures["replays"] += answer.replay
-            self.figures["strays"] += answer.hold.bucket != home_of(answer.hold.id, self.race.layout)
+            self.figures["strays"] += answer.hold.bucket != home_of(answer.hold.id, self.race.pool)
         elif answer is not None:
             self.figures[f"refused_{type(answer).__name__}"] += 1
         if isinstance(answer, SoldOut) and (self.name == LATE or not self.race.undoing):
@@ -190,7 +190,7 @@ def finish_race(race: StockRace, clock: RaceClock, shares: Sequence[ProcessResul
             case Taken(taken):
                 refused = 0
                 order = OrderRef(f"L{late:08d}", 1)
-                sold = send_until_answered(partial(process.stock.commit, race.layout, taken, taken.quantity, order))
+                sold = send_until_answered(partial(process.stock.commit, race.pool, taken, taken.quantity, order))
                 process.may_have_by_order[order.order_ref] = {sold.quantity if isinstance(sold, Committed) else 0}
     results = [*shares, process.collect_results()]
     writes = [write for one in results for write in one.writes]

@@ -33,8 +33,8 @@ VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", 
 class RandomCaller:
     """One thread that asks anything of a few holds, which it shares with the others."""
 
-    def __init__(self, stock: Stock, layout: Pool, history: History, verbs: tuple[str, ...], seed: str) -> None:
-        self._stock, self._layout, self._history = stock, layout, history
+    def __init__(self, stock: Stock, pool: Pool, history: History, verbs: tuple[str, ...], seed: str) -> None:
+        self._stock, self._pool, self._history = stock, pool, history
         self._verbs, self._random = verbs, Random(seed)
 
     def run(self) -> None:
@@ -55,31 +55,31 @@ class RandomCaller:
         self._history.add(operation, partial(self._answer, operation))
 
     def _answer(self, operation: Operation) -> Any:
-        stock, layout = self._stock, self._layout
+        stock, pool = self._stock, self._pool
         ref = HoldRef(operation.name, 0, max(operation.seen, operation.quantity), operation.expires_at)
         order = operation.order or OrderRef(f"{0:09d}", 0)
         match operation.verb:
             case "take":
                 taken = stock.take(
-                    layout, operation.name, operation.quantity, operation.expires_at, None, now=operation.now * 1000
+                    pool, operation.name, operation.quantity, operation.expires_at, None, now=operation.now * 1000
                 )
                 if not isinstance(taken, Taken):
                     return REFUSED
                 return taken.hold.quantity, taken.hold.expires_at, taken.committed
             case "commit":
-                return stock.commit(layout, ref, operation.quantity, order)
+                return stock.commit(pool, ref, operation.quantity, order)
             case "revert_to_hold":
-                return stock.revert_to_hold(layout, ref, order, operation.expires_at)
+                return stock.revert_to_hold(pool, ref, order, operation.expires_at)
             case "release":
-                return stock.release(layout, ref)
+                return stock.release(pool, ref)
             case "shrink":
-                return stock.shrink(layout, ref, operation.quantity)
+                return stock.shrink(pool, ref, operation.quantity)
             case "restock":
-                return stock.restock(layout, ref, order, operation.seen, operation.quantity)
+                return stock.restock(pool, ref, order, operation.seen, operation.quantity)
             case "tombstone":
-                return stock.tombstone(layout, operation.name)
+                return stock.tombstone(pool, operation.name)
             case _:
-                stock.add_units(layout, operation.plan, operation.quantity, operation.now * 1000)
+                stock.add_units(pool, operation.plan, operation.quantity, operation.now * 1000)
                 return True
 
 
@@ -88,17 +88,17 @@ def record_run(
 ) -> tuple[History, BucketRecorder]:
     """A short concurrent run on a drop of its own: the history of its verbs, and those of its buckets."""
     tables, client = harness.tables("control" if reads_then_writes else "race"), harness.account.client("dynamodb")
-    layout = Pool(drop_id, len(sizes))
+    pool = Pool(drop_id, len(sizes))
     Stock(client, tables.stock, tables.commerce).create_buckets(drop_id, sizes, NOW)
     network = FaultyClient(client, tables.stock, FAULT_RATES, drop_id, reads_then_writes=reads_then_writes)
     recorder, history = BucketRecorder(network, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
     with ThreadPoolExecutor(THREADS) as executor:
-        callers = [RandomCaller(stock, layout, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
+        callers = [RandomCaller(stock, pool, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
         for one in [executor.submit(actor.run) for actor in callers]:
             one.result()
     network.faults = NO_FAULTS
-    history.add(Operation("read"), lambda: _bucket_state(read_buckets(recorder, tables.stock, layout)[0]))
+    history.add(Operation("read"), lambda: _bucket_state(read_buckets(recorder, tables.stock, pool)[0]))
     return history, recorder
 
 
@@ -171,13 +171,13 @@ def test_a_shrink_that_writes_nothing_is_caught(harness: RaceHarness, monkeypatc
 
 
 def test_a_shrunk_and_expired_hold_is_taken_again_with_its_units(harness: RaceHarness) -> None:
-    tables, layout = harness.tables("race"), Pool("shrunk", 1)
+    tables, pool = harness.tables("race"), Pool("shrunk", 1)
     stock = Stock(harness.account.client("dynamodb"), tables.stock, tables.commerce)
     stock.create_buckets("shrunk", [SIZE], NOW)
-    first = stock.take(layout, name := hold_id("p", "d", 1, 4), 4, SECONDS + 8, None, now=NOW)
+    first = stock.take(pool, name := hold_id("p", "d", 1, 4), 4, SECONDS + 8, None, now=NOW)
     assert isinstance(first, Taken)
-    assert stock.shrink(layout, first.hold, 2)
-    again = stock.take(layout, name, 4, SECONDS + 18, None, now=NOW + 10_000)
+    assert stock.shrink(pool, first.hold, 2)
+    again = stock.take(pool, name, 4, SECONDS + 18, None, now=NOW + 10_000)
     assert isinstance(again, Taken)
     assert again.hold.quantity == 2
 

@@ -27,22 +27,22 @@ class RejectedProtocols:
 
     client: Any
     stock: Stock
-    layout: Pool
+    pool: Pool
 
     def take_in_summary_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Any bucket that is believed to have units, in the order believed."""
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
             held = BucketEntry(1, now // SECOND + HOLD_SECONDS)
-            existing = store.write(self.layout.pool_id, number, expressions.place_hold(hold, held, HasRoom()))
+            existing = store.write(self.pool.pool_id, number, expressions.place_hold(hold, held, HasRoom()))
             if existing is None or isinstance(evaluate(existing, hold, 1, now // SECOND), AlreadyHeld):
                 return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
         return Busy(1)
 
     def take_in_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
         """Every bucket, whatever is believed, in an order that follows from the hold alone."""
-        first = home_of(hold, self.layout)
-        order = [(first + turn) % self.layout.bucket_count for turn in range(self.layout.bucket_count)]
+        first = home_of(hold, self.pool)
+        order = [(first + turn) % self.pool.bucket_count for turn in range(self.pool.bucket_count)]
         return self.take_in_summary_order(hold, order, now)
 
     def take_then_create_purchase(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
@@ -50,11 +50,11 @@ class RejectedProtocols:
         taken = self.take_in_summary_order(hold, believed, now)
         if not isinstance(taken, Taken):
             return taken
-        purchase = a_purchase(lines=(a_line(drop_id=self.layout.pool_id, holds=(taken.hold,)),))
+        purchase = a_purchase(lines=(a_line(drop_id=self.pool.pool_id, holds=(taken.hold,)),))
         existing = PurchaseStore(self.client, "commerce").create(purchase)
         if existing is None:
             return taken
         (referenced,) = existing.lines[0].holds
         if referenced.bucket != taken.hold.bucket:
-            self.stock.release(self.layout, taken.hold)
+            self.stock.release(self.pool, taken.hold)
         return Taken(referenced, replay=True)

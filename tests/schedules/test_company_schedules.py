@@ -273,10 +273,10 @@ def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
 def test_the_search_catches_pointers_swept_without_a_fence(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def clear_away(store: StockStore, layout: Pool, home: Bucket, now: Instant) -> None:
+    def clear_away(store: StockStore, pool: Pool, home: Bucket, now: Instant) -> None:
         over = {name: entry for name, entry in home.holds.items() if not entry.has_units}
         if over:
-            store.write(layout.pool_id, home.number, expressions.remove_entries(over))
+            store.write(pool.pool_id, home.number, expressions.remove_entries(over))
 
     monkeypatch.setattr(take, "sweep_pointers", clear_away)
     search.expect_control_caught(

@@ -238,8 +238,8 @@ def test_the_search_catches_a_restock_without_a_target(search: ScheduleSearch, m
 
 
 def test_the_search_catches_a_tombstone_at_home_alone(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def at_home(store: Any, layout: Any, hold: str) -> bool:
-        home = home_of(hold, layout)
+    def at_home(store: Any, pool: Any, hold: str) -> bool:
+        home = home_of(hold, pool)
         for _ in count():
             own = store.read_bucket("d", home, strong=True).holds.get(hold)
             if own is not None and own.has_units:

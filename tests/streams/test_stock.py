@@ -61,12 +61,12 @@ def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(table
 
 def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
-    layout = Pool("offer:TEN:uses:2", 2)
-    show_fixture.stock.create_buckets(layout.pool_id, [24, 6], NOW)
-    show_fixture.stock.take(layout, hold_id("x", layout.pool_id, 1, 1), 1, NOW // 1000 + 300, None, now=NOW)
-    records = [{"dynamodb": {"Keys": {"pk": {"S": f"{layout.pool_id}#{number}"}}}} for number in (0, 1)]
+    pool = Pool("offer:TEN:uses:2", 2)
+    show_fixture.stock.create_buckets(pool.pool_id, [24, 6], NOW)
+    show_fixture.stock.take(pool, hold_id("x", pool.pool_id, 1, 1), 1, NOW // 1000 + 300, None, now=NOW)
+    records = [{"dynamodb": {"Keys": {"pk": {"S": f"{pool.pool_id}#{number}"}}}} for number in (0, 1)]
     refresh_summaries({"Records": records}, show_fixture.shows, show_fixture.stock, lambda: NOW)
-    after = show_fixture.stock.summary(layout.pool_id)
+    after = show_fixture.stock.summary(pool.pool_id)
     assert after is not None
     assert (after.available, after.held, after.size) == (29, 1, 30)
 
