@@ -9,15 +9,15 @@ ORDERS ?=
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-.venv/local: pyproject.toml infra/constraints.txt
+.venv/local: pyproject.toml infra/aws/constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing what it takes to run ..."
-	@$(BIN)/python -m pip install $(QUIET) -c infra/constraints.txt -e '.[local]'
+	@$(BIN)/python -m pip install $(QUIET) -c infra/aws/constraints.txt -e '.[local]'
 	@touch $@
 
 .venv/ready: .venv/local
 	@echo "installing what it takes to test ..."
-	@$(BIN)/python -m pip install $(QUIET) -c infra/constraints.txt -e '.[local,dev]'
+	@$(BIN)/python -m pip install $(QUIET) -c infra/aws/constraints.txt -e '.[local,dev]'
 	@touch $@
 
 QUIET := -qq --disable-pip-version-check
@@ -29,16 +29,19 @@ stop: ## Stop everything that `make run` started
 	@test ! -x $(BIN)/livedrop || $(BIN)/livedrop stop
 
 test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
-	@$(BIN)/python -m pytest -n 2 $(SEARCHES)  # counting their lines would take three times as long
-	@$(BIN)/python -m pytest -n 2 --cov --cov-report= $(SEARCHES:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES)  # counting their lines would take three times as long
+	@$(BIN)/python -m pytest -n 2 --cov --cov-report= $(SEARCH_SUITES:%=--ignore=%)
 	@$(BIN)/coverage report --skip-covered --show-missing \
-		--include='chalicelib/stock/*,chalicelib/shows/*,chalicelib/discounts/*,chalicelib/checkout/*,chalicelib/payments/*,chalicelib/finance/*'
+		--include='$(subst $(space),$(comma),$(DOMAIN_ROOMS:%=chalicelib/%/*))'
 
-SEARCHES := tests/schedules tests/crashes
+SEARCH_SUITES := tests/simulation tests/crashes
+DOMAIN_ROOMS := stock shows pricing discounts risk payments purchase checkout refunds capture recovery finance
+comma := ,
+space := $(subst ,, )
 
 prove: .venv/ready ## The long forms of races (two engines; Java), crashes, schedules: two to three hours
 	@LIVEDROP_SCHEDULES=20000 LIVEDROP_CRASHES=all LIVEDROP_RACES=20 LIVEDROP_SECOND_ENGINE=1 LIVEDROP_STEPS=20000 \
-		$(BIN)/python -m pytest -n 2 $(SEARCHES) tests/races -k "not moto"
+		$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES) tests/races -k "not moto"
 
 lint: .venv/ready ## Formatter, linter, strict types, import arrows
 	@$(BIN)/ruff format --check --quiet .
@@ -57,9 +60,9 @@ bench: .venv/ready ## Measure the speed and cost of stock (some ten minutes)
 package: .venv/local ## Package for AWS and say how large it is
 	@$(BIN)/livedrop package
 
-lock: .venv/ready ## Update all pinned versions: requirements.txt is deployed, infra/constraints.txt is what tests use
+lock: .venv/ready ## Update all pinned versions: requirements.txt is deployed, infra/aws/constraints.txt is what tests use
 	@$(BIN)/pip-compile $(LOCK) -o requirements.txt pyproject.toml
-	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o infra/constraints.txt pyproject.toml
+	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o infra/aws/constraints.txt pyproject.toml
 
 LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host

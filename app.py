@@ -14,11 +14,12 @@ from chalice.app import ConvertToMiddleware
 
 from chalicelib import aws
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Services, read_deployment_keys, register_routes
-from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports, open_ledger
 from chalicelib.instants import clock
 from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
+from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
+from chalicelib.purchase import CheckoutContext, PurchaseStore
 from chalicelib.risk import RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
@@ -85,9 +86,9 @@ def gateway() -> Gateway:
 
 
 @cache
-def market_table() -> MarketTable:
+def market_table() -> MarketRevisions:
     """Tax and shipping by market, as the shop put them."""
-    return MarketTable(aws.client("dynamodb"), settings().commerce_table, DEFAULT_MARKETS)
+    return MarketRevisions(aws.client("dynamodb"), settings().commerce_table, DEFAULT_MARKETS)
 
 
 @cache
@@ -96,11 +97,11 @@ def discounts() -> Discounts:
     return Discounts(aws.client("dynamodb"), settings().commerce_table, stock())
 
 
-def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> Checkout:
+def build_context(id_key: bytes = b"", markets: MarketRevisions | None = None) -> CheckoutContext:
     """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
     config = settings()
     order_hold_channels = frozenset(config.order_hold_channels)
-    return Checkout(
+    return CheckoutContext(
         purchases(),
         shows(),
         stock(),
@@ -116,9 +117,9 @@ def build_checkout(id_key: bytes = b"", markets: MarketTable | None = None) -> C
 
 
 @cache
-def checkout() -> Checkout:
+def checkout_context() -> CheckoutContext:
     """Purchases, as functions behind streams and queues move them."""
-    return build_checkout()
+    return build_context()
 
 
 @cache
@@ -150,13 +151,20 @@ def services() -> Services:
 @lru_cache(maxsize=1)
 def services_with(deployment_keys: DeploymentKeys) -> Services:
     """Everything that HTTP calls lead to, by these keys."""
-    from chalicelib.streams.jobs import capture_enqueuer
-    from chalicelib.streams.store import Queue
+    from chalicelib.streams import Queue, capture_enqueuer
 
     captures = capture_enqueuer(Queue(aws.client("sqs"), settings().capture_queue_url))
-    checkout = build_checkout(deployment_keys.id_key, market_table())
+    checkout_context = build_context(deployment_keys.id_key, market_table())
     return Services(
-        settings(), deployment_keys, shows(), stock(), checkout, exports(), captures, provider_keys(), market_table()
+        settings(),
+        deployment_keys,
+        shows(),
+        stock(),
+        checkout_context,
+        exports(),
+        captures,
+        provider_keys(),
+        market_table(),
     )
 
 
@@ -166,8 +174,7 @@ register_routes(app, ROUTES, services)
 @app.lambda_function(name="on_cue")
 def on_cue(event: Event, context: Any) -> None:
     """The stream of cues: each opens, closes or changes a drop."""
-    from chalicelib.streams import cues
-    from chalicelib.streams.store import Queue
+    from chalicelib.streams import Queue, cues
 
     cues.apply_cues(event, shows(), Queue(aws.client("sqs"), settings().parked_cues_queue_url), clock())
 
@@ -183,8 +190,7 @@ def on_stock(event: Event, context: Any) -> None:
 @app.lambda_function(name="on_purchase")
 def on_purchase(event: Event, context: Any) -> None:
     """The stream of the commerce table: the relay to the capture and ledger queues."""
-    from chalicelib.streams.purchases import relay_purchases
-    from chalicelib.streams.store import Queue
+    from chalicelib.streams import Queue, relay_purchases
 
     sqs, config = aws.client("sqs"), settings()
     relay_purchases(event, Queue(sqs, config.capture_queue_url), Queue(sqs, config.ledger_queue_url))
@@ -193,17 +199,19 @@ def on_purchase(event: Event, context: Any) -> None:
 @app.lambda_function(name="capture")
 def capture(event: Event, context: Any) -> Event:
     """The capture queue: goods, authorisation, money."""
+    from chalicelib.streams import Queue
     from chalicelib.streams import capture as worker
-    from chalicelib.streams.store import Queue
 
-    return worker.process_payments(event, checkout(), Queue(aws.client("sqs"), settings().capture_queue_url), clock())
+    return worker.process_payments(
+        event, checkout_context(), Queue(aws.client("sqs"), settings().capture_queue_url), clock()
+    )
 
 
 @app.lambda_function(name="post_ledger")
 def post_ledger(event: Event, context: Any) -> Event:
     """The ledger queue: ledger entries and order events."""
-    from chalicelib.streams import books
-    from chalicelib.streams.store import EventBus
+    from chalicelib.streams import EventBus
+    from chalicelib.streams import ledger as books
 
     config = settings()
     ledger_store = open_ledger(aws.client("s3"), config.finance_bucket)
@@ -232,12 +240,11 @@ def close_day(event: Event, context: Any) -> Event:
 def maintenance(event: Event, context: Any) -> Event:
     """The schedule, once a day, and by command: whatever a lost message left behind is taken up again. By command also
     the audit of a drop, and the comparison of payments with the provider."""
-    from chalicelib.streams import jobs
-    from chalicelib.streams.store import Queue
+    from chalicelib.streams import Queue, jobs
 
     capture_queue = Queue(aws.client("sqs"), settings().capture_queue_url)
     if "audit" in event:
-        return jobs.audit_drop(event["audit"], checkout(), capture_queue, clock())
+        return jobs.audit_drop(event["audit"], checkout_context(), capture_queue, clock())
     if "reconcile" in event:
-        return jobs.reconcile_payments(event["reconcile"], checkout(), capture_queue, clock())
-    return jobs.recover_orders(checkout(), exports().day_closer.exporter, capture_queue, clock())
+        return jobs.reconcile_payments(event["reconcile"], checkout_context(), capture_queue, clock())
+    return jobs.recover_orders(checkout_context(), exports().day_closer.exporter, capture_queue, clock())

@@ -40,3 +40,7 @@ def rfc3339(instant: Instant) -> str:
 def business_day(instant: Instant, time_zone: str) -> date:
     """The calendar day of an instant in the shop's time zone (an IANA name)."""
     return datetime.fromtimestamp(instant / 1000, ZoneInfo(time_zone)).date()
+
+
+UnixSeconds = int
+"""Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""

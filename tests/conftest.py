@@ -19,11 +19,13 @@ from botocore.config import Config
 from moto import mock_aws
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from infra.local import engine as embedded
+from infra.local import emulator as aws_emulator
 from infra.local.processes import free_port
 from infra.local.tables import make_tables
-from tests.crashes import summary as crashes
-from tests.schedules import search as schedules
+from tests.crashes import crash_report as crashes
+from tests.simulation import schedule_search as schedules
+
+pytest_plugins = ("tests.builders.shop",)  # the fixture `shop`, which tests of many rooms use
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,7 +75,7 @@ def tables(moto_aws: None) -> Tables:
 
 
 @dataclass(frozen=True)
-class EngineAccount:
+class EmulatorAccount:
     """An account of its own in the embedded engine: nobody else sees its tables (bucket names are global)."""
 
     endpoint: str
@@ -82,14 +84,14 @@ class EngineAccount:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that point the AWS clients of any process at this account."""
-        return embedded.environment(self.endpoint, self.access_key)
+        return aws_emulator.environment(self.endpoint, self.access_key)
 
     def client(self, service: str, **config: Any) -> Any:
         """A client of its own for each caller; ``config`` goes to botocore's ``Config``."""
         return boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.endpoint,
-            region_name=embedded.REGION,
+            region_name=aws_emulator.REGION,
             aws_access_key_id=self.access_key,
             aws_secret_access_key="local",
             config=Config(**{"parameter_validation": False, "max_pool_connections": 64} | config),
@@ -103,9 +105,9 @@ class EngineAccount:
 
 
 @pytest.fixture(scope="session")
-def engine_process() -> Iterator[embedded.Engine]:
+def emulator_process() -> Iterator[aws_emulator.Emulator]:
     """One embedded AWS engine for a test process, on a free port; ended with it."""
-    with embedded.temporary() as running:
+    with aws_emulator.temporary() as running:
         yield running
 
 
@@ -113,9 +115,9 @@ _accounts = count(100_000_000_001)
 
 
 @pytest.fixture
-def engine(engine_process: embedded.Engine) -> EngineAccount:
+def emulator(emulator_process: aws_emulator.Emulator) -> EmulatorAccount:
     """The embedded engine, whose conditional writes are atomic, with an empty account for this test."""
-    return EngineAccount(engine_process.endpoint, str(next(_accounts)))
+    return EmulatorAccount(emulator_process.endpoint, str(next(_accounts)))
 
 
 @pytest.fixture(scope="session")
@@ -127,14 +129,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     home = tmp_path_factory.mktemp("livedrop")
     ports = {"LIVEDROP_HTTP_PORT": str(free_port()), "LIVEDROP_AWS_PORT": str(free_port())}
     variables = os.environ | {"LIVEDROP_HOME": str(home)} | ports
-    command = [sys.executable, "-m", "infra.cli"]
+    command = [sys.executable, "-m", "infra.cli.main"]
     try:
         subprocess.run(
-            [*command, "run", "--detach", "--owner", str(os.getpid())], check=True, env=variables, cwd=embedded.ROOT
+            [*command, "run", "--detach", "--owner", str(os.getpid())], check=True, env=variables, cwd=aws_emulator.ROOT
         )
         yield json.loads((home / "local.json").read_text()) | {"home": str(home)}
     finally:
-        subprocess.run([*command, "stop"], check=True, env=variables, cwd=embedded.ROOT)
+        subprocess.run([*command, "stop"], check=True, env=variables, cwd=aws_emulator.ROOT)
 
 
 class OneProcessForTheStack(LoadScopeScheduling):  # type: ignore[misc]

@@ -1,9 +1,9 @@
 """HTTP: what buyers, watchers, operators, finance and show control may ask, and how it is answered."""
 
-from chalicelib.api.http import LivedropApi, register_routes
-from chalicelib.api.secrets import DeploymentKeys, Keyring, Platform, read_deployment_keys
-from chalicelib.api.service import ROUTES
-from chalicelib.api.shop import Services
+from chalicelib.api.chalice_bridge import LivedropApi, register_routes
+from chalicelib.api.deployment_keys import DeploymentKeys, Keyring, Platform, read_deployment_keys
+from chalicelib.api.routes import ROUTES
+from chalicelib.api.services import Services
 
 __all__ = [
     "ROUTES",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 import re
 
-from chalicelib.api.calls import ApiRequest
-from chalicelib.api.secrets import Platform
-from chalicelib.checkout import Caller
+from chalicelib.api.deployment_keys import Platform
+from chalicelib.api.requests import ApiRequest
 from chalicelib.errors import BadInput, Forbidden, Unauthenticated
+from chalicelib.purchase import Caller
 
 PUBLIC = "public"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -99,3 +99,6 @@ def idempotency_key(request: ApiRequest) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         raise BadInput("An Idempotency-Key has 1 to 255 printable ASCII characters.", field="Idempotency-Key")
     return key
+
+
+OPERATOR, FINANCE = "operator", "finance"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers
-from chalicelib.api.calls import ApiRequest, ApiResponse, Route
+from chalicelib.api import responses
+from chalicelib.api.requests import ApiRequest, ApiResponse, Route
 from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.shows import CueApplied, CueRefused, parse_cue
 
@@ -40,6 +40,6 @@ ROUTES = (
         "problem",
         "Tell a cue",
         (200, 202, 400, 401, 409, 413, 415, 503),
-        response_model=answers.Cue,
+        response_model=responses.Cue,
     ),
 )

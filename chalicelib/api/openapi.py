@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from chalicelib.api.calls import Json, Route
-from chalicelib.api.ucp_views import VERSION
+from chalicelib.api.buyers.ucp_responses import VERSION
+from chalicelib.api.requests import Json, Route
 
 _UCP_SCHEMAS = f"https://ucp.dev/{VERSION}/schemas/shopping"
 _UCP_RESPONSE_SCHEMAS = {

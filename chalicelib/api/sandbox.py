@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chalicelib.api.calls import ApiRequest, ApiResponse, Route, validate_body
-from chalicelib.checkout import is_purchase_id
+from chalicelib.api.requests import ApiRequest, ApiResponse, Route, validate_body
+from chalicelib.capture import store_event
 from chalicelib.errors import Conflict, NotFound
+from chalicelib.ids import is_purchase_id
 from chalicelib.payments import ActionRequired, EventKind, ProviderEvent, SandboxGateway
 
 _HTML = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
@@ -45,7 +46,7 @@ def submit_challenge(request: ApiRequest) -> ApiResponse:
     event = ProviderEvent(
         f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, outcome, purchase_id=purchase_id, attempt=attempt
     )
-    request.services.checkout.store_event(event, request.now)
+    store_event(request.services.context, event, request.now)
     return _page(200, "Thank you", "You may go back to the shop.")
 
 
@@ -54,7 +55,7 @@ def _page(status: int, title: str, text: str, rest: str = "") -> ApiResponse:
 
 
 def _challenge_in_path(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
-    gateway, purchase_id, attempt = request.services.checkout.gateway, request.params["id"], request.params["attempt"]
+    gateway, purchase_id, attempt = request.services.context.gateway, request.params["id"], request.params["attempt"]
     known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:
         raise NotFound("There is nothing at this address.", code="not_found")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from chalicelib.api import answers
-from chalicelib.api.calls import ApiRequest, ApiResponse, Json, Route
+from chalicelib.api import responses
+from chalicelib.api.requests import ApiRequest, ApiResponse, Json, Route
 from chalicelib.errors import NotFound
 from chalicelib.instants import Instant, rfc3339
-from chalicelib.shows import LiveDrop, LiveShow, is_id
+from chalicelib.schema import is_id
+from chalicelib.shows import LiveDrop, LiveShow
 
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -72,7 +73,13 @@ def _time(instant: Instant | None) -> str | None:
 _STATUSES = (200, 304, 404, 503)
 ROUTES = (
     Route(
-        "GET", "/shows/{id}", get_show, "problem", "A show with its drops", _STATUSES, response_model=answers.PublicShow
+        "GET",
+        "/shows/{id}",
+        get_show,
+        "problem",
+        "A show with its drops",
+        _STATUSES,
+        response_model=responses.PublicShow,
     ),
     Route(
         "GET",
@@ -81,6 +88,6 @@ ROUTES = (
         "problem",
         "The live state of a show's drops",
         _STATUSES,
-        response_model=answers.Live,
+        response_model=responses.Live,
     ),
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.api import answers
-from chalicelib.api.calls import ApiRequest, ApiResponse, Route
+from chalicelib.api import responses
+from chalicelib.api.requests import ApiRequest, ApiResponse, Route
+from chalicelib.capture import store_event
 from chalicelib.errors import NotFound, Unauthenticated
 from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
 
@@ -16,7 +17,7 @@ def receive_stripe_event(request: ApiRequest) -> ApiResponse:
     if not is_signed_by_stripe(request.body, request.headers.get("stripe-signature", ""), secrets, request.now):
         raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
     event = parse_stripe_event(request.json())
-    return ApiResponse(200, {"id": event.id, "status": request.services.checkout.store_event(event, request.now)})
+    return ApiResponse(200, {"id": event.id, "status": store_event(request.services.context, event, request.now)})
 
 
 ROUTES = (
@@ -27,6 +28,6 @@ ROUTES = (
         "problem",
         "Tell what happened to a payment",
         (200, 400, 401, 404, 413, 415, 503),
-        response_model=answers.WebhookAck,
+        response_model=responses.WebhookAck,
     ),
 )

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from chalicelib import aws
-from chalicelib.checkout.declines import step_up_for, velocity_keys_of, velocity_refusal
-from chalicelib.checkout.exchange import CheckoutResult, CompleteRequest, Message, NoPurchase
-from chalicelib.checkout.identity import log_reference
-from chalicelib.checkout.limits import count_against_limit
+from chalicelib.checkout.discount_budgets import hold_budgets
 from chalicelib.checkout.lines import LineDraft, drop_closed_refusal, hold_limit_refusal, hold_units
-from chalicelib.checkout.model import Line, Payment, Purchase, PurchaseState
-from chalicelib.checkout.reserving import hold_budgets
-from chalicelib.checkout.states import check_transition
-from chalicelib.checkout.status import current_result, missing_fields, not_open_result
-from chalicelib.checkout.till import (
+from chalicelib.checkout.payment_velocity import step_up_for, velocity_keys_of, velocity_refusal
+from chalicelib.checkout.purchase_limits import count_against_limit
+from chalicelib.discounts import AppliedDiscount
+from chalicelib.errors import Conflict, LivedropError
+from chalicelib.ids import log_reference
+from chalicelib.instants import Instant
+from chalicelib.purchase import (
     NOT_FOUND,
     CheckoutContext,
+    CheckoutResult,
+    CompleteRequest,
+    Line,
+    Message,
+    NoPurchase,
+    Payment,
+    Purchase,
+    PurchaseState,
     abandon_request,
     budget_holds_of,
+    check_transition,
+    current_result,
     holds_of,
     idempotency_record,
+    missing_fields,
     next_version,
+    not_open_result,
     order_ref_of,
     release_unreferenced,
     with_idempotency_key,
 )
-from chalicelib.discounts import AppliedDiscount
-from chalicelib.errors import Conflict, LivedropError
-from chalicelib.instants import Instant
 from chalicelib.risk import VelocityKey
 from chalicelib.stock import HoldRef, HoldStatus
 from chalicelib.telemetry import logger
@@ -35,7 +43,7 @@ MAX_ATTEMPTS = 20
 """Attempts to pay that a purchase gets. Its epoch, which rises with each and sometimes in between, has three digits."""
 
 
-def complete(
+def complete_purchase(
     context: CheckoutContext, purchase_id: str, request: CompleteRequest, now: Instant
 ) -> CheckoutResult | NoPurchase:
     """Place the order: one write decides (the freeze), then one write a hold sells the units.

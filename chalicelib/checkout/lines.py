@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chalicelib.checkout.exchange import LineRequest, Message
-from chalicelib.checkout.model import Line
-from chalicelib.checkout.till import CheckoutContext, pool_of
 from chalicelib.instants import Instant, rfc3339
+from chalicelib.purchase import CheckoutContext, Line, LineRequest, Message, Purchase, order_ref_of, pool_of
 from chalicelib.shows import Drop, DropState, Offer, window_state
 from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, Pool, SoldOut, Taken, TakeResult, hold_id
+
+
+def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
+    """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
+    order = order_ref_of(purchase) if purchase.attempt else None
+    for pool, hold, units in removed_holds(purchase.lines, kept):
+        if units:
+            context.stock.shrink(pool, hold, units)
+        else:
+            context.stock.release(pool, hold, order)
+
 
 _MAX_SMALLER_OFFERS = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
 _BUSY_RETRY_MS = 250

@@ -1,7 +1,7 @@
 """Discounts: codes and automatic offers, and budgets that cannot be overspent."""
 
-from chalicelib.discounts.applying import MAX_DISCOUNTS_PER_PURCHASE, PricingInput, apply_discounts
-from chalicelib.discounts.desk import Discounts
+from chalicelib.discounts.apply import MAX_DISCOUNTS_PER_PURCHASE, PricingInput, apply_discounts
+from chalicelib.discounts.discounts import Discounts
 from chalicelib.discounts.model import (
     BUDGET_HOLD_SECONDS,
     MAX_CODE_LENGTH,
@@ -16,7 +16,7 @@ from chalicelib.discounts.model import (
     limit_key,
     normalise_code,
 )
-from chalicelib.discounts.wishes import PutDiscountRequest
+from chalicelib.discounts.requests import PutDiscountRequest
 
 __all__ = [
     "BUDGET_HOLD_SECONDS",

@@ -9,9 +9,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.instants import Instant
-from chalicelib.shows import Currency, FrozenModel, Id
-from chalicelib.stock import HoldRef, Pool, Summary, UnixSeconds
+from chalicelib.instants import Instant, UnixSeconds
+from chalicelib.schema import Currency, FrozenModel, Id
+from chalicelib.stock import HoldRef, Pool, Summary
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
 _BUDGET = re.compile(r"offer:[A-Z0-9_.-]+:(?:uses|money):([1-9][0-9]{0,5})")

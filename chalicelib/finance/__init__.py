@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib.checkout import PurchaseStore
-from chalicelib.finance.books import LedgerStore
 from chalicelib.finance.close import DayCloser
 from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
 from chalicelib.finance.export import Exporter
-from chalicelib.finance.runs import ExportRun, Exports, RunState, parse_day
+from chalicelib.finance.export_runs import ExportRun, Exports, RunState, parse_day
+from chalicelib.finance.ledger import LedgerStore
 from chalicelib.finance.store import ExportQueue, ExportRunStore, ObjectStore
+from chalicelib.purchase import PurchaseStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

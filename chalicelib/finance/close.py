@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from chalicelib.errors import Conflict, WriteConflict
-from chalicelib.finance.check import Scope
+from chalicelib.finance.balance_check import Scope
 from chalicelib.finance.entries import LedgerEntry
 from chalicelib.finance.export import SOURCES_FILE, Exporter
 from chalicelib.finance.files import json_file

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.checkout import Line, Payment, Purchase, Refund, RefundLine
 from chalicelib.instants import Instant, business_day, rfc3339
 from chalicelib.money import share
+from chalicelib.purchase import Line, Payment, Purchase, Refund, RefundLine
 
 _REMITTER = "shop"
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.checkout import PurchaseStore
-from chalicelib.finance.books import LedgerStore
-from chalicelib.finance.check import Difference, ExpectedLedger, Scope, expected_ledger, find_differences
+from chalicelib.finance.balance_check import Difference, ExpectedLedger, Scope, expected_ledger, find_differences
 from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.finance.files import (
     SCHEMA_VERSION,
@@ -29,8 +27,10 @@ from chalicelib.finance.files import (
     totals_of,
     units_of,
 )
+from chalicelib.finance.ledger import LedgerStore
 from chalicelib.finance.store import ObjectStore
 from chalicelib.instants import Instant, business_day, rfc3339
+from chalicelib.purchase import PurchaseStore
 
 MANIFEST_FILE = "manifest.json"
 RECOVERED_DAYS = 3

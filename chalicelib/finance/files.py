@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.checkout import Purchase
-from chalicelib.finance.check import Difference
+from chalicelib.finance.balance_check import Difference
 from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, order_id_of, spreadsheet_safe
 from chalicelib.instants import business_day, rfc3339
+from chalicelib.purchase import Purchase
 
 SCHEMA_VERSION = 1
 MAX_LISTED_DIFFERENCES = 1_000

@@ -1,10 +1,7 @@
 """Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
 
-from chalicelib.payments.doors import is_signed_by_stripe, stripe_gateway
 from chalicelib.payments.events import EventKind, ProviderEvent, parse_stripe_event
-from chalicelib.payments.instruments import reusable_instrument
-from chalicelib.payments.keys import ProviderKeys, read_provider_keys
-from chalicelib.payments.model import (
+from chalicelib.payments.gateway import (
     ActionRequired,
     Authorisation,
     AuthorisationRequest,
@@ -19,7 +16,10 @@ from chalicelib.payments.model import (
     Refunded,
     RefundFailed,
 )
-from chalicelib.payments.sandbox import SandboxGateway, fee_of
+from chalicelib.payments.instruments import reusable_instrument
+from chalicelib.payments.lazy_stripe import is_signed_by_stripe, stripe_gateway
+from chalicelib.payments.provider_keys import ProviderKeys, read_provider_keys
+from chalicelib.payments.sandbox.gateway import SandboxGateway
 from chalicelib.payments.store import EventStore
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "RefundFailed",
     "Refunded",
     "SandboxGateway",
-    "fee_of",
     "is_signed_by_stripe",
     "parse_stripe_event",
     "read_provider_keys",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.payments.sandbox import SandboxGateway, behaviour_of
+from chalicelib.payments.sandbox.gateway import SandboxGateway, behaviour_of
 
 _REUSABLE_STRIPE_PREFIXES: Final = ("pm_", "card_")
 """Payment methods, which may come again. A confirmation token is good once and names nothing."""

@@ -1,7 +1,6 @@
 """Risk: declined payments counted by who tries, and by drop; who tried too often is refused, a drop under attack asks
 its buyers to authenticate."""
 
-from chalicelib.risk.desk import Risk
 from chalicelib.risk.model import (
     NO_LIMITS,
     DeclineLimits,
@@ -13,6 +12,7 @@ from chalicelib.risk.model import (
     VelocityKind,
     velocity_key,
 )
+from chalicelib.risk.risk import Risk
 
 __all__ = [
     "NO_LIMITS",

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
 from chalicelib.instants import Instant
+from chalicelib.schema import Currency, FrozenModel, Id
 from chalicelib.stock import Pool, StockPlan, Summary
-
-_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-
-
-def is_id(text: str) -> bool:
-    """Whether a text may be the id of a show or drop at all."""
-    return re.fullmatch(_ID, text) is not None
-
-
-class FrozenModel(BaseModel):
-    """A model that never changes; what it does not know of a stored item it leaves aside."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Show(FrozenModel):

@@ -7,7 +7,8 @@ import json
 from base64 import urlsafe_b64encode
 
 from chalicelib.instants import Instant
-from chalicelib.shows.model import Cue, Drop, DropWithPlan, FrozenModel, Show
+from chalicelib.schema import FrozenModel
+from chalicelib.shows.model import Cue, Drop, DropWithPlan, Show
 from chalicelib.stock import StockPlan
 
 MAX_APPLIED_CUES = 16
@@ -84,3 +85,9 @@ def short_hash(*parts: str) -> str:
 def cue_key(cue: Cue) -> str:
     """What a cue is known again by: its ``source`` and ``id`` (CloudEvents 1.0, section "id")."""
     return short_hash("cue", cue.source, cue.id)
+
+
+def show_id_of(record: ShowRecord | DropRecord | None) -> str | None:
+    if record is None:
+        return None
+    return record.show_id if isinstance(record, DropRecord) else record.id

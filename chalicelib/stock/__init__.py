@@ -5,7 +5,6 @@ from chalicelib.stock.layout import hold_id, max_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
     Busy,
-    CommitResult,
     Committed,
     HoldGone,
     HoldRef,
@@ -14,13 +13,11 @@ from chalicelib.stock.model import (
     OrderRef,
     Pool,
     RevertedToHold,
-    RevertToHoldResult,
     SoldOut,
     StaleEpoch,
     Summary,
     Taken,
     TakeResult,
-    UnixSeconds,
 )
 from chalicelib.stock.stock import Stock
 from chalicelib.stock.summary import has_expired_hold, summary_from_record
@@ -29,7 +26,6 @@ __all__ = [
     "AllHeld",
     "BucketSums",
     "Busy",
-    "CommitResult",
     "Committed",
     "HoldGone",
     "HoldRef",
@@ -37,7 +33,6 @@ __all__ = [
     "InsufficientUnits",
     "OrderRef",
     "Pool",
-    "RevertToHoldResult",
     "RevertedToHold",
     "SoldOut",
     "StaleEpoch",
@@ -47,7 +42,6 @@ __all__ = [
     "Summary",
     "TakeResult",
     "Taken",
-    "UnixSeconds",
     "has_expired_hold",
     "hold_id",
     "max_units",

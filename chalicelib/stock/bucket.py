@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chalicelib.stock.model import UnixSeconds
+from chalicelib.instants import UnixSeconds
 
 CLOCK_SKEW_SECONDS: Final = 2
 """Others take a lapsed hold only this long after its end: clocks that differ by less steal nothing."""

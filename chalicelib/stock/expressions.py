@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chalicelib.instants import UnixSeconds
 from chalicelib.stock.bucket import MAX_ENTRIES, Bucket, BucketEntry, HasRoom
-from chalicelib.stock.model import OrderRef, UnixSeconds
+from chalicelib.stock.model import OrderRef
 
 KEY: Final = "pk"
 # Attribute names of a bucket, short because 24 holds have to fit into one write unit.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-UnixSeconds = int
-"""Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""
+from chalicelib.instants import UnixSeconds
 
 ORDER_REF_LENGTH = 9
 MAX_EPOCH = 999

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.instants import Instant
-from chalicelib.stock import expressions, verbs, withdrawal
+from chalicelib.instants import Instant, UnixSeconds
+from chalicelib.stock import adjust, expressions, holds
 from chalicelib.stock.audit import StockAudit, StockPlan, audit, release_orphan
+from chalicelib.stock.consolidate import Consolidator
 from chalicelib.stock.layout import home_of, plan_additions
-from chalicelib.stock.live import Changes, Summaries
 from chalicelib.stock.model import (
     AllHeld,
     Busy,
@@ -24,10 +24,9 @@ from chalicelib.stock.model import (
     Summary,
     Taken,
     TakeResult,
-    UnixSeconds,
 )
-from chalicelib.stock.rake import Consolidator
 from chalicelib.stock.store import StockStore
+from chalicelib.stock.summaries import Changes, Summaries
 from chalicelib.stock.take import Take
 from chalicelib.telemetry import count
 
@@ -97,7 +96,7 @@ class Stock:
 
     def find_hold(self, pool: Pool, hold_id: str) -> Taken | None:
         """A hold as an earlier try took it, by a strong read of its home (1 RCU; one more where home points on)."""
-        (status,) = verbs.get_hold_statuses(self._store, [(pool, HoldRef(hold_id, home_of(hold_id, pool), 0, 0))])
+        (status,) = holds.get_hold_statuses(self._store, [(pool, HoldRef(hold_id, home_of(hold_id, pool), 0, 0))])
         if status is None:
             return None
         hold = HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
@@ -105,7 +104,7 @@ class Stock:
 
     def get_hold_statuses(self, refs: Sequence[tuple[Pool, HoldRef]]) -> list[HoldStatus | None]:
         """How each hold stands, by strong reads (1 RCU a bucket, in batches of 100); None when it is gone."""
-        return verbs.get_hold_statuses(self._store, refs)
+        return holds.get_hold_statuses(self._store, refs)
 
     def commit(
         self, pool: Pool, ref: HoldRef, keep: int, order: OrderRef, status: HoldStatus | None = None
@@ -114,33 +113,33 @@ class Stock:
 
         ``standing`` is how the hold was found to stand, where it is not as it was taken: it spares a refused write.
         """
-        return verbs.commit(self._store, pool, ref, keep, order, status)
+        return holds.commit(self._store, pool, ref, keep, order, status)
 
     def revert_to_hold(self, pool: Pool, ref: HoldRef, order: OrderRef, expires_at: UnixSeconds) -> RevertToHoldResult:
         """Keep units, sold or not, for the order until ``until``, at its epoch: a late sell at it is refused. 1 WCU."""
-        return verbs.revert_to_hold(self._store, pool, ref, order, expires_at)
+        return holds.revert_to_hold(self._store, pool, ref, order, expires_at)
 
     def release(self, pool: Pool, ref: HoldRef, order: OrderRef | None = None) -> bool:
         """Make a hold's units available: one that no order has, or one of ``order`` at its very epoch. 1 WCU.
 
         True when the units are free, now or already; False when they belong to an order (or another epoch of it).
         """
-        return verbs.release(self._store, pool, ref, order)
+        return holds.release(self._store, pool, ref, order)
 
     def shrink(self, pool: Pool, ref: HoldRef, keep: int, expires_at: UnixSeconds | None = None) -> bool:
         """Bring a hold of ``ref.quantity`` units down to ``keep``, perhaps with a new end. 1 WCU; repeatable.
 
         False when the hold is gone, sold, or of another quantity.
         """
-        return verbs.shrink(self._store, pool, ref, keep, expires_at)
+        return holds.shrink(self._store, pool, ref, keep, expires_at)
 
     def restock(self, pool: Pool, ref: HoldRef, order: OrderRef, expected: int, remaining: int) -> bool:
         """Sold units go back to stock: from ``expected`` to ``left``; at 0 a dead mark stays. 1 WCU; repeatable."""
-        return verbs.restock(self._store, pool, ref, order, expected, remaining)
+        return holds.restock(self._store, pool, ref, order, expected, remaining)
 
     def tombstone(self, pool: Pool, hold_id: str) -> bool:
         """Forbid a hold that is gone ever to come back by a late take. False when it stands after all."""
-        return verbs.tombstone(self._store, pool, hold_id)
+        return holds.tombstone(self._store, pool, hold_id)
 
     def summary(self, pool_id: str) -> Summary | None:
         """The live summary as last written: one eventually consistent read (0.5 RCU)."""
@@ -178,7 +177,7 @@ class Stock:
         Some 1 WCU a bucket until there are enough. Died halfway, it is repeated with the same ``layout`` and goes on.
         None when a later plan was met: this one was carried out long ago.
         """
-        taken = withdrawal.withdraw(self._store, pool, plan, quantity, now)
+        taken = adjust.withdraw(self._store, pool, plan, quantity, now)
         self._summaries.refresh(pool, now)
         return taken
 

@@ -6,16 +6,17 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.instants import SECOND, Instant
+from chalicelib.instants import SECOND, Instant, UnixSeconds
 from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, BucketEntry
-from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Summary, UnixSeconds
+from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Summary
 
 
 def summarise(pool_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
     """What buckets read from ``now`` on add up to. The sold-out instant is kept while the drop stays sold out.
 
     The size is exact although no reading of several buckets is a snapshot: units on the move between two of them are
-    counted where they belong. What was sold is not: whoever says "sold out" reads twice (:mod:`chalicelib.stock.live`).
+    counted where they belong. What was sold is not: "sold out" needs two readings
+    (:mod:`chalicelib.stock.summaries`).
     The largest is what one write could have.
     """
     seconds = now // SECOND

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from itertools import chain, islice
 from typing import Final
 
-from chalicelib.instants import SECOND, Instant
+from chalicelib.instants import SECOND, Instant, UnixSeconds
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import (
     FENCE_SECONDS,
@@ -27,12 +27,12 @@ from chalicelib.stock.bucket import (
     Tombstoned,
     evaluate,
 )
+from chalicelib.stock.consolidate import Consolidator
 from chalicelib.stock.layout import hold_hash, home_of
-from chalicelib.stock.live import Summaries
-from chalicelib.stock.model import Busy, HoldRef, InsufficientUnits, Pool, Summary, Taken, TakeResult, UnixSeconds
-from chalicelib.stock.pointers import sweep_pointers
-from chalicelib.stock.rake import Consolidator
+from chalicelib.stock.model import Busy, HoldRef, InsufficientUnits, Pool, Summary, Taken, TakeResult
+from chalicelib.stock.pointer_sweep import sweep_pointers
 from chalicelib.stock.store import StockStore
+from chalicelib.stock.summaries import Summaries
 from chalicelib.stock.summary import refusal
 
 MAX_PROBES: Final = 4

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.checkout import Checkout
+from chalicelib.capture import process_attempt, process_event
 from chalicelib.instants import Instant
+from chalicelib.purchase import CheckoutContext
 from chalicelib.streams.batch import each_message
-from chalicelib.streams.store import Queue
+from chalicelib.streams.messaging import Queue
 
 
 def process_payments(
-    event: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant
+    event: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
 ) -> dict[str, Any]:
     """Bring each message's attempt to its end: paid, or open again. Messages that failed come again, alone.
 
@@ -21,9 +22,9 @@ def process_payments(
 
     def process_message(message: dict[str, Any]) -> None:
         if "event_id" in message:
-            wait = checkout.process_event(message["provider"], message["event_id"], now)
+            wait = process_event(context, message["provider"], message["event_id"], now)
         else:
-            wait = checkout.process_payment(message["purchase_id"], message["attempt"], now)
+            wait = process_attempt(context, message["purchase_id"], message["attempt"], now)
         if wait is not None:
             capture_queue.send([message], delay_seconds=wait)
 

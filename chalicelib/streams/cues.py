@@ -16,7 +16,7 @@ from typing import Any, Final
 from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
 from chalicelib.shows import Cue, Shows, parse_cue
-from chalicelib.streams.store import Queue
+from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import count, logger
 
 _MAX_PARKED_LENGTH: Final = 100_000

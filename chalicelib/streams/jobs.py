@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.checkout import MAX_DETAIL, Checkout, EnqueueCapture, audit_report
+from chalicelib import recovery
 from chalicelib.errors import LivedropError
 from chalicelib.finance import Exporter, Exports
 from chalicelib.instants import HOUR, Clock, Instant
+from chalicelib.purchase import CheckoutContext, EnqueueCapture
+from chalicelib.recovery import MAX_DETAIL, build_audit_report, repair_stock
 from chalicelib.streams.batch import each_message
-from chalicelib.streams.store import Queue
+from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import count, logger
 
 
@@ -39,16 +41,18 @@ def close_days(exports: Exports, clock: Clock) -> dict[str, Any]:
     return {"closed": [{"date": run.date, "manifest": run.manifest_key} for run in runs], "differences": differences}
 
 
-def recover_orders(checkout: Checkout, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+def recover_orders(context: CheckoutContext, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
     """Move on what lost messages left behind: overdue placed purchases, unfinished refunds, missing ledger entries."""
-    recovered = asdict(checkout.recover_orders(capture_enqueuer(capture_queue), now)) | {
+    recovered = asdict(recovery.recover_lost_orders(context, capture_enqueuer(capture_queue), now)) | {
         "entries_posted": exporter.post_missing_entries(now)
     }
     logger.info("orders recovered", extra=recovered)
     return recovered
 
 
-def audit_drop(request: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant) -> dict[str, Any]:
+def audit_drop(
+    request: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
+) -> dict[str, Any]:
     """Audit a drop whole, however long it takes, and with ``repair`` mend it; a problem's ``code`` when that cannot be.
 
     For ``livedrop audit``: an HTTP call has not the time to read every purchase of a big shop.
@@ -56,20 +60,22 @@ def audit_drop(request: Mapping[str, Any], checkout: Checkout, capture_queue: Qu
     lists = {"detail": min(request["detail"], MAX_DETAIL), "from_bucket": request["from_bucket"]}
     try:
         if not request["repair"]:
-            return audit_report(checkout.audit(request["drop_id"], now, _unlimited), **lists)
-        found, repair_report = checkout.repair_drop(
-            request["drop_id"], capture_enqueuer(capture_queue), now, _unlimited
+            return build_audit_report(recovery.audit_drop(context, request["drop_id"], now, _unlimited), **lists)
+        found, repair_report = repair_stock(
+            context, request["drop_id"], capture_enqueuer(capture_queue), now, _unlimited
         )
     except LivedropError as error:
         return {"code": error.code, "detail": error.detail}
-    return audit_report(found, **lists, repair=repair_report)
+    return build_audit_report(found, **lists, repair=repair_report)
 
 
 def reconcile_payments(
-    request: Mapping[str, Any], checkout: Checkout, capture_queue: Queue, now: Instant
+    request: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
 ) -> dict[str, Any]:
     """For ``livedrop payments reconcile``: compare the provider's payments of the last hours with our orders."""
-    report = asdict(checkout.reconcile(capture_enqueuer(capture_queue), now - request["hours"] * HOUR, now))
+    report = asdict(
+        recovery.reconcile_payments(context, capture_enqueuer(capture_queue), now - request["hours"] * HOUR, now)
+    )
     logger.info("payments reconciled", extra=report | {"differences": len(report["differences"])})
     return report
 

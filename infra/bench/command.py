@@ -20,12 +20,12 @@ from rich.console import Console
 from infra.bench import report
 from infra.bench.cost import Demand, measure_costs
 from infra.bench.cpu import measure_take_cpu
-from infra.bench.ground import RunningEmulator, running_emulator
+from infra.bench.environment import RunningEmulator, running_emulator
 from infra.bench.large import LargeDrop, measure_large_drop
 from infra.bench.rates import RateScenario, measure_rates
 from infra.bench.scenarios import ASSUMPTIONS, SCENARIOS, Scenario, Times
 from infra.bench.simulation import simulate
-from infra.local.engine import REQUIREMENTS
+from infra.local.emulator import REQUIREMENTS
 
 _SEEDS: Final = 20
 """Of the model where it is held against the product, as one small drop's writes are a matter of chance."""
@@ -122,7 +122,7 @@ def _about(short: bool) -> dict[str, Any]:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "short": short,
-        "engine": next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith("ministack")),
+        "emulator": next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith("ministack")),
         "python": platform.python_version(),
         "botocore": botocore.__version__,
         "cores": os.cpu_count(),

@@ -13,9 +13,9 @@ from typing import Any, Final
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import OrderRef, SoldOut, Taken
 from chalicelib.streams import stock as stock_stream
-from infra.bench.ground import BenchEnvironment, another_client
+from infra.bench.environment import BenchEnvironment, another_client
 from infra.bench.meter import Meter
-from infra.bench.ways import take_once
+from infra.bench.strategies import take_once
 
 START: Final[Instant] = 1_795_424_400_000
 """2026-11-23T09:00:00Z."""

@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 from chalicelib.aws import client
 from chalicelib.instants import SECOND, clock
 from chalicelib.stock import Pool, Stock, Summary, hold_id
-from infra.bench.ground import COMMERCE, STOCK, BenchEnvironment
-from infra.bench.ways import HOLD_SECONDS
+from infra.bench.environment import COMMERCE, STOCK, BenchEnvironment
+from infra.bench.strategies import HOLD_SECONDS
 
 _BUCKETS: Final = 40
 _UNITS_PER_BUCKET: Final = 24

@@ -10,8 +10,8 @@ from typing import Any, Final
 from chalicelib.aws import client
 from chalicelib.instants import SECOND, clock
 from chalicelib.streams import stock as stock_stream
-from infra.bench.crowd import LoadGenerator, load_generator
-from infra.bench.ground import BenchEnvironment, RunningEmulator, another_client
+from infra.bench.environment import BenchEnvironment, RunningEmulator, another_client
+from infra.bench.load_generator import LoadGenerator, load_generator
 from infra.bench.meter import Meter
 
 SMALL_UNITS: Final = 200

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.bench.ground import STOCK
+from infra.bench.environment import STOCK
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -12,10 +12,10 @@ from typing import Any, Final
 import psutil
 
 from chalicelib.aws import client
-from infra.bench.crowd import LoadGenerator, LoadResult, load_generator
-from infra.bench.follow import stream_consumer
-from infra.bench.ground import BenchEnvironment, RunningEmulator
-from infra.bench.ways import STRATEGIES, prepare_stock
+from infra.bench.environment import BenchEnvironment, RunningEmulator
+from infra.bench.load_generator import LoadGenerator, LoadResult, load_generator
+from infra.bench.strategies import STRATEGIES, prepare_stock
+from infra.bench.stream_consumer import stream_consumer
 
 BASELINE: Final = "counter"
 _MAX_RACE_SECONDS: Final = 40
@@ -39,14 +39,14 @@ class _StrategyRates:
     took: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     cpu_seconds: float = 0.0
-    engine_seconds: float = 0.0
+    emulator_seconds: float = 0.0
 
-    def add(self, result: LoadResult, engine_seconds: float) -> None:
+    def add(self, result: LoadResult, emulator_seconds: float) -> None:
         self.rates.append(len(result.taken) / result.seconds)
         self.took += result.taken
         self.refused += result.refused
         self.cpu_seconds += result.cpu_seconds
-        self.engine_seconds += engine_seconds
+        self.emulator_seconds += emulator_seconds
 
     def to_record(self, baseline: _StrategyRates, large: _StrategyRates) -> dict[str, Any]:
         ratios = self._ratios_to(baseline)
@@ -60,7 +60,7 @@ class _StrategyRates:
             "take_ms": _percentiles_ms(self.took),
             "refusal_ms": _percentiles_ms(self.refused),
             "buyers_cpu_ms_a_take": round(self.cpu_seconds / len(self.took) * 1e3, 3),
-            "engine_cpu_ms_a_take": round(self.engine_seconds / len(self.took) * 1e3, 3),
+            "emulator_cpu_ms_a_take": round(self.emulator_seconds / len(self.took) * 1e3, 3),
         }
 
     def _ratios_to(self, other: _StrategyRates) -> list[float]:
@@ -80,7 +80,7 @@ def measure_rates(emulator: RunningEmulator, races: Sequence[RateScenario]) -> l
 
 
 def _run(running: RunningEmulator, load: LoadGenerator, one: RateScenario) -> dict[str, Any]:
-    bench_env, engine = BenchEnvironment.of(client("dynamodb")), psutil.Process(running.engine.pid)
+    bench_env, emulator = BenchEnvironment.of(client("dynamodb")), psutil.Process(running.emulator.pid)
     by_strategy, order = {strategy: _StrategyRates() for strategy in STRATEGIES}, list(STRATEGIES)
     deadline = time.monotonic() + _MAX_RACE_SECONDS
     for number in range(one.rounds):
@@ -91,9 +91,9 @@ def _run(running: RunningEmulator, load: LoadGenerator, one: RateScenario) -> di
             drop = f"race-{one.at_a_time}-{one.times}-{number}-{way.replace(' ', '')}".replace("+", "-")
             prepare_stock(bench_env, way, drop, one.units)
             with stream_consumer(bench_env) if way == "take" else nullcontext():
-                before = _cpu(engine)
+                before = _cpu(emulator)
                 result = load.run(way, (drop,), one.units * one.times)
-                by_strategy[way].add(result, _cpu(engine) - before)
+                by_strategy[way].add(result, _cpu(emulator) - before)
     return {
         "buyers_at_a_time": one.at_a_time,
         "demand": one.times,

@@ -92,7 +92,7 @@ def _rates(races: list[dict[str, Any]]) -> Table:
         "p50 ms",
         "p99 ms",
         "CPU ms",
-        "engine ms",
+        "emulator ms",
     )
     table = Table(*columns, title=title, title_justify="left")
     for race in races:
@@ -107,7 +107,7 @@ def _rates(races: list[dict[str, Any]]) -> Table:
                 f"{one['take_ms']['p50']:.1f}",
                 f"{one['take_ms']['p99']:.1f}",
                 f"{one['buyers_cpu_ms_a_take']:.2f}",
-                f"{one['engine_cpu_ms_a_take']:.2f}",
+                f"{one['emulator_cpu_ms_a_take']:.2f}",
             )
         table.add_section()
     return table

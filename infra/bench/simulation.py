@@ -19,17 +19,7 @@ import simpy
 
 from chalicelib.stock import plan_sizes
 from chalicelib.stock.take import MAX_PROBES
-from infra.bench.limits import (
-    READS_PER_PARTITION,
-    RETRY_COST,
-    RETRY_TOKENS,
-    SDK_ATTEMPTS,
-    USD_PER_MILLION_READS,
-    USD_PER_MILLION_WRITES,
-    WRITES_PER_PARTITION,
-    Capacity,
-    Throttled,
-)
+from infra.bench import limits
 from infra.bench.scenarios import Scenario, Times
 
 _TICK: Final = 0.001
@@ -53,7 +43,7 @@ class _Summary:
 class _Container:
     summary: _Summary
     read_at: float = -1.0
-    retry_tokens: int = RETRY_TOKENS
+    retry_tokens: int = limits.RETRY_TOKENS
     empty: set[int] = field(default_factory=set)
     """Buckets that its summary shows open, and that it has found empty since."""
 
@@ -76,9 +66,9 @@ class _Simulation:
         self.free = plan_sizes(scenario.units, 1)
         homes = len(self.free)
         self.partition_of = [self.random.randrange(scenario.partitions) for _ in range(homes)]
-        self.writes = [Capacity(WRITES_PER_PARTITION) for _ in range(scenario.partitions)]
-        self.reads = [Capacity(READS_PER_PARTITION) for _ in range(scenario.partitions)]
-        self.live_reads = Capacity(READS_PER_PARTITION)
+        self.writes = [limits.Capacity(limits.WRITES_PER_PARTITION) for _ in range(scenario.partitions)]
+        self.reads = [limits.Capacity(limits.READS_PER_PARTITION) for _ in range(scenario.partitions)]
+        self.live_reads = limits.Capacity(limits.READS_PER_PARTITION)
         self.live = _Summary.of(0.0, self.free)
         self.idle = [_Container(self.live) for _ in range(scenario.containers)]
         self.takes: list[tuple[float, int]] = []
@@ -150,7 +140,7 @@ class _Simulation:
         yield self.env.timeout(self.times.request)
         try:
             taken = yield from self._take(buyer, container)
-        except Throttled:
+        except limits.Throttled:
             self.counts["answered_503"] += 1
             self._retry_later(buyer, 1 + self.random.random())
         else:
@@ -249,23 +239,27 @@ class _Simulation:
             container.empty.add(taking)
         return False
 
-    def _read(self, capacity: Capacity, container: _Container) -> Generator[simpy.Event, None, None]:
+    def _read(self, capacity: limits.Capacity, container: _Container) -> Generator[simpy.Event, None, None]:
         yield from self._call(capacity, 0.5, container)
         self.bill["reads"] += 0.5
 
-    def _call(self, capacity: Capacity, units: float, container: _Container) -> Generator[simpy.Event, None, None]:
-        """A call, repeated by the SDK's standard mode where it is throttled. Throttled calls are not billed."""
-        for attempt in range(SDK_ATTEMPTS):
+    def _call(
+        self, capacity: limits.Capacity, units: float, container: _Container
+    ) -> Generator[simpy.Event, None, None]:
+        """A call, repeated by the SDK's standard mode where it is throttled. limits.Throttled calls are not billed."""
+        for attempt in range(limits.SDK_ATTEMPTS):
             yield self.env.timeout(self.times.call + self.times.call_cpu)
             if capacity.admit(units, self.env.now):
-                container.retry_tokens = min(RETRY_TOKENS, container.retry_tokens + (RETRY_COST if attempt else 1))
+                container.retry_tokens = min(
+                    limits.RETRY_TOKENS, container.retry_tokens + (limits.RETRY_COST if attempt else 1)
+                )
                 return
             self.counts["throttled_calls"] += 1
-            if attempt + 1 == SDK_ATTEMPTS or container.retry_tokens < RETRY_COST:
+            if attempt + 1 == limits.SDK_ATTEMPTS or container.retry_tokens < limits.RETRY_COST:
                 break
-            container.retry_tokens -= RETRY_COST
+            container.retry_tokens -= limits.RETRY_COST
             yield self.env.timeout(self.random.random() * 2**attempt)
-        raise Throttled
+        raise limits.Throttled
 
 
 def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
@@ -290,7 +284,7 @@ def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
         "reads_of_buyers": reads,
         "write_units": all_writes,
         "read_units": all_reads,
-        "usd": round((all_writes * USD_PER_MILLION_WRITES + all_reads * USD_PER_MILLION_READS) / 1e6, 4),
+        "usd": round((all_writes * limits.USD_PER_MILLION_WRITES + all_reads * limits.USD_PER_MILLION_READS) / 1e6, 4),
         "units_to_the_first_who_came": round(first_come / len(at), 4),
         "success_by_tenth_of_arrival": _success(simulation.takes, scenario.buyers, scenario.buyers, 10),
         "success_by_tenth_of_the_first_tenth": _success(simulation.takes, scenario.buyers // 10, scenario.buyers, 10),

@@ -17,16 +17,16 @@ from typing import Any
 import boto3
 import httpx
 
-from infra import deploy
-from infra.local import engine as embedded
-from infra.local.home import LocalState
+from infra.aws import deploy
+from infra.aws.package import Package, local_target, package
+from infra.aws.tokens import token
+from infra.local import emulator as aws_emulator
+from infra.local.local_state import LocalState
 from infra.local.mappings import recreate_stream_mappings
 from infra.local.processes import LOOPBACK, end, launch, port_in_use
 from infra.local.seed import seed
-from infra.package import Package, local_target, package
-from infra.tokens import token
 
-NAME = "livedrop"
+STACK_NAME = "livedrop"
 CODE_BUCKET = "livedrop-local-code"
 PARAMETERS = {
     "CaptureRetrySeconds": "20",
@@ -67,7 +67,7 @@ class Stack:
     http_port: int
     aws_port: int
     say: Callable[[str], None] = print
-    engine: embedded.Engine | None = None
+    emulator: aws_emulator.Emulator | None = None
     http_server: subprocess.Popen[bytes] | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     secret: dict[str, Any] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Stack:
         self._clear_leftovers(reset)
         try:
             built = self._prepare()
-            self._start_engine()
+            self._start_emulator()
             self._deploy(built)
             self.say("seeding the sample show")
             seed(self._deployed_api(), self._token("operator"))
@@ -96,8 +96,8 @@ class Stack:
         if self.http_server is not None:
             end(self.http_server.pid)
             self.http_server.wait()
-        if self.engine is not None:
-            self.engine.stop()
+        if self.emulator is not None:
+            self.emulator.stop()
         self.local_state.end_processes()
 
     def start_http_server(self) -> None:
@@ -106,7 +106,9 @@ class Stack:
         shape = ["--workers", 2, "--blocking-threads", 16, "--backlog", 2048, "--no-ws", "--respawn-failed-workers"]
         command = [str(part) for part in [*server, *shape, "infra.local.wsgi:application"]]
         log = self.local_state.folder / "http-server.log"
-        self.http_server = launch(command, environment=self._http_server_environment(), log=log, folder=embedded.ROOT)
+        self.http_server = launch(
+            command, environment=self._http_server_environment(), log=log, folder=aws_emulator.ROOT
+        )
         self.local_state.record_process("http_server", self.http_server.pid)
         deadline = time.monotonic() + _HTTP_SERVER_READY_SECONDS
         while time.monotonic() < deadline and self.http_server.poll() is None:
@@ -118,14 +120,14 @@ class Stack:
             time.sleep(0.1)
         raise CannotStart(f"the HTTP front did not come up:\n{log.read_text(errors='replace')[-2000:]}")
 
-    def restart_engine(self) -> None:
+    def restart_emulator(self) -> None:
         """Stop and start the engine in order while the front stays: stream mappings remade, then ``repair``.
 
         ``watch`` repairs once more when what was placed just before has become overdue.
         """
-        assert self.engine is not None
-        self.engine.stop()
-        self._start_engine()
+        assert self.emulator is not None
+        self.emulator.stop()
+        self._start_emulator()
         self.recover()
         self.local_state.write_stack_info(self._stack_info())
 
@@ -135,9 +137,9 @@ class Stack:
 
     def watch(self) -> None:
         """Start again what died by itself. Called every now and then by whoever waits for the stack's end."""
-        if self.engine is not None and self.engine.process.poll() is not None:
+        if self.emulator is not None and self.emulator.process.poll() is not None:
             self.say("the AWS engine ended by itself; starting it again")
-            self._start_engine()
+            self._start_emulator()
             self.recover()
         if self.http_server is not None and self.http_server.poll() is not None:
             self.say("the HTTP front ended by itself; starting it again")
@@ -159,7 +161,7 @@ class Stack:
         for name in self.local_state.end_processes():
             self.say(f"ended the {name} of a run that was killed")
         if reset:
-            shutil.rmtree(self.local_state.engine_folder, ignore_errors=True)
+            shutil.rmtree(self.local_state.emulator_folder, ignore_errors=True)
         for port, variable in ((self.http_port, "LIVEDROP_HTTP_PORT"), (self.aws_port, "LIVEDROP_AWS_PORT")):
             if port_in_use(port):
                 raise CannotStart(f"port {port} is taken; free it, or choose another with {variable}=…")
@@ -167,15 +169,15 @@ class Stack:
     def _prepare(self) -> Package:
         self.say("preparing the engine and packaging the application (the first time takes a minute)")
         with ThreadPoolExecutor(1) as pool:
-            ready = pool.submit(embedded.prepare)
+            ready = pool.submit(aws_emulator.prepare)
             built, _ = package(local_target())
             ready.result()
         return built
 
-    def _start_engine(self) -> None:
-        self.engine = embedded.start(self.local_state.engine_folder, port=self.aws_port, keep=True)
-        self.local_state.record_process("engine", self.engine.pid)
-        os.environ.update(embedded.environment(self.engine.endpoint))
+    def _start_emulator(self) -> None:
+        self.emulator = aws_emulator.start(self.local_state.emulator_folder, port=self.aws_port, keep=True)
+        self.local_state.record_process("emulator", self.emulator.pid)
+        os.environ.update(aws_emulator.environment(self.emulator.endpoint))
         boto3.setup_default_session()
         self.recover_again_at = time.monotonic() + _SETTLE_SECONDS
         recreate_stream_mappings(boto3.client("lambda"))
@@ -186,33 +188,33 @@ class Stack:
             name: os.environ.get(variable, default) for name, (variable, default) in _SHELL_PARAMETERS.items()
         }
         given = PARAMETERS | from_shell | {"PublicUrl": self.http}
-        self.outputs = deploy.deploy(built, NAME, CODE_BUCKET, given, poll_seconds=0.2)
+        self.outputs = deploy.deploy(built, STACK_NAME, CODE_BUCKET, given, poll_seconds=0.2)
         self.secret = deploy.generate_missing_keys(boto3.client("secretsmanager"), self.outputs["SecretsId"])
 
     def _deployed_api(self) -> str:
-        assert self.engine is not None
-        return f"{self.engine.endpoint}/restapis/{self.outputs['RestAPIId']}/live/_user_request_/"
+        assert self.emulator is not None
+        return f"{self.emulator.endpoint}/restapis/{self.outputs['RestAPIId']}/live/_user_request_/"
 
     def _http_server_environment(self) -> dict[str, str]:
-        assert self.engine is not None
+        assert self.emulator is not None
         function = boto3.client("lambda").get_function_configuration(FunctionName=self.outputs["APIHandlerName"])
         deployed = function["Environment"]["Variables"]
-        return embedded.without_aws(dict(os.environ)) | embedded.environment(self.engine.endpoint) | deployed
+        return aws_emulator.without_aws(dict(os.environ)) | aws_emulator.environment(self.emulator.endpoint) | deployed
 
     def _token(self, scope: Any) -> str:
         return token(self.secret["jwt_secret"], scope, f"local-{scope}", now_seconds=int(time.time()))
 
     def _pids(self) -> dict[str, int]:
-        assert self.engine is not None
+        assert self.emulator is not None
         assert self.http_server is not None
-        return {"run": os.getpid(), "engine": self.engine.pid, "http_server": self.http_server.pid}
+        return {"run": os.getpid(), "emulator": self.emulator.pid, "http_server": self.http_server.pid}
 
     def _stack_info(self) -> dict[str, Any]:
-        assert self.engine is not None
+        assert self.emulator is not None
         return {
             "http": self.http,
-            "aws_endpoint": self.engine.endpoint,
-            "region": embedded.REGION,
+            "aws_endpoint": self.emulator.endpoint,
+            "region": aws_emulator.REGION,
             "operator_token": self._token("operator"),
             "finance_token": self._token("finance"),
             "platform_profile": self.secret["platforms"][0]["profile"],
@@ -225,7 +227,7 @@ class Stack:
             "maintenance_function": self.outputs["MaintenanceFunction"],
             "queues": {name: url for name, url in self.outputs.items() if name.endswith("Url")},
             "time_zone": "Europe/London",
-            "aws_access_key_id": embedded.ACCOUNT,
+            "aws_access_key_id": aws_emulator.ACCOUNT,
             "aws_secret_access_key": "local",
             "pid": self._pids(),
         }

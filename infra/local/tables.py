@@ -10,7 +10,7 @@ import yaml
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+TEMPLATE = Path(__file__).parent.parent / "aws" / "template.yaml"
 
 
 class _Loader(yaml.SafeLoader):

@@ -11,9 +11,9 @@ from infra.rehearse.buyer import PlacedOrder
 from infra.rehearse.client import Client, Reply, StepFailed
 from infra.rehearse.drive import MAX_OPERATOR_CALLS, RehearsalRun, in_parallel
 from infra.rehearse.exported import Exported, export_until
-from infra.rehearse.facts import StackInfo
 from infra.rehearse.plan import Plan, PlannedDrop, PlannedPurchase
 from infra.rehearse.progress import Progress
+from infra.rehearse.stack_info import StackInfo
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from typing import Any, Final, Self
 
 import httpx
 
-from infra.rehearse.facts import StackInfo
 from infra.rehearse.measures import Measurements
+from infra.rehearse.stack_info import StackInfo
 
 MAX_CONNECTIONS: Final = 32
 RETRY_TIMEOUT_SECONDS: Final = 180

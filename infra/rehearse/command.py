@@ -13,16 +13,16 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from infra.local.home import LocalState, NotRunning
+from infra.local.local_state import LocalState, NotRunning
 from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
 from infra.rehearse.drive import RehearsalRun, drive
 from infra.rehearse.exported import LEDGER_TIMEOUT_SECONDS
-from infra.rehearse.facts import StackInfo
 from infra.rehearse.orders import BadOrdersFile, load
 from infra.rehearse.plan import Plan, plan
 from infra.rehearse.progress import Progress
+from infra.rehearse.stack_info import StackInfo
 
 SAMPLE: Final = Path(__file__).parent.parent / "sample" / "2011-11-25-first-hours.csv"
 EXIT_OK, EXIT_DIFFERENCES, EXIT_CANNOT_RUN = 0, 1, 2

@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from standardwebhooks import Webhook
 
 from infra.rehearse.client import RETRY_TIMEOUT_SECONDS, Client, StepFailed
-from infra.rehearse.facts import StackInfo
 from infra.rehearse.plan import CueTransport, Plan
+from infra.rehearse.stack_info import StackInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -13,10 +13,10 @@ from typing import Any, Final, TypeVar
 from infra.rehearse.buyer import Buyer, PlacedOrder
 from infra.rehearse.client import Client, StepFailed
 from infra.rehearse.cues import CueSender
-from infra.rehearse.facts import StackInfo
 from infra.rehearse.measures import Measurements
 from infra.rehearse.plan import CURRENCY, Plan, PlannedDrop, PlannedRefund
 from infra.rehearse.progress import Progress
+from infra.rehearse.stack_info import StackInfo
 
 MAX_OPERATOR_CALLS: Final = 16
 """Operator calls in flight."""

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.rehearse.client import Client, StepFailed
 from infra.rehearse.drive import RehearsalRun
-from infra.rehearse.facts import StackInfo
+from infra.rehearse.stack_info import StackInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

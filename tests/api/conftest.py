@@ -16,10 +16,11 @@ from chalice.config import Config
 from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Platform, Services, register_routes
-from chalicelib.checkout import DEFAULT_MARKETS, Checkout, MarketTable, PurchaseStore
 from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
 from chalicelib.payments import ProviderKeys, SandboxGateway
+from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
+from chalicelib.purchase import CheckoutContext, PurchaseStore
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -38,7 +39,7 @@ SECRETS = DeploymentKeys(
 
 
 @dataclass(frozen=True)
-class HttpResponse:
+class ApiReply:
     status: int
     headers: Mapping[str, str]
     text: str
@@ -61,7 +62,7 @@ class ApiClient:
         self._gateway = LocalGateway(app, Config())
         self._keys = count(1)
 
-    def send(self, method: str, path: str, body: object = None, **headers: str | None) -> HttpResponse:
+    def send(self, method: str, path: str, body: object = None, **headers: str | None) -> ApiReply:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         all_headers: dict[str, str | None] = {"host": "shop.example"}
         operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets")
@@ -77,7 +78,7 @@ class ApiClient:
         raw = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         sent = {name: value for name, value in all_headers.items() if value is not None}
         answer = self._gateway.handle_request(method, path, sent, raw)
-        return HttpResponse(answer["statusCode"], answer["headers"], answer["body"])
+        return ApiReply(answer["statusCode"], answer["headers"], answer["body"])
 
     def snapshot(self) -> list[Any]:
         """Every item of every table: what must not change when a request is refused."""
@@ -136,9 +137,9 @@ def api(tables: Tables) -> ApiClient:
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
-    markets = MarketTable(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
+    markets = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
     discounts = Discounts(tables.dynamodb, tables.commerce, stock)
-    checkout = Checkout(
+    context = CheckoutContext(
         purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key, market_table=markets
     )
     exports = open_exports(
@@ -146,7 +147,7 @@ def api(tables: Tables) -> ApiClient:
     )
     captures: list[tuple[str, int]] = []
     services = Services(
-        settings, SECRETS, shows, stock, checkout, exports, lambda *told: captures.append(told), PROVIDER_KEYS, markets
+        settings, SECRETS, shows, stock, context, exports, lambda *told: captures.append(told), PROVIDER_KEYS, markets
     )
     app = LivedropApi(app_name="livedrop", configure_logs=False)
     register_routes(app, ROUTES, lambda: services)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.capture import process_attempt
 from chalicelib.instants import clock
 from chalicelib.stock import Pool
 from tests.api.conftest import ApiClient, express_checkout, payment_body
@@ -123,7 +124,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: ApiClient) -> No
     placed = api.send("POST", f"/checkout-sessions/{first['id']}/complete", payment_body())
     assert placed.body["status"] == "complete_in_progress"
     purchase_id = first["id"].removeprefix("chk_")
-    api.services.checkout.process_payment(purchase_id, 1, clock())
+    process_attempt(api.services.context, purchase_id, 1, clock())
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively").body
     assert_valid(ORDER, order)
     assert amounts(order["totals"])["items_discount"] == -125

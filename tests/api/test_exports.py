@@ -10,7 +10,7 @@ from chalicelib.instants import business_day, clock
 from tests.api.conftest import ApiClient
 
 
-def queued_messages(api: ApiClient) -> str:
+def queued_message_count(api: ApiClient) -> str:
     """How many messages the export worker has before it."""
     queue, name = api.services.exports.queue, "ApproximateNumberOfMessages"
     return queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"][name]  # type: ignore[index]
@@ -50,4 +50,4 @@ def test_an_export_of_what_is_not_there_is_refused_and_asks_nobody(
     answer = api.send("POST", "/exports", body)
     assert (answer.status, answer.body["field"], answer.body["code"]) == (status, field, code)
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (api.snapshot(), queued_messages(api)) == (before, "0")
+    assert (api.snapshot(), queued_message_count(api)) == (before, "0")

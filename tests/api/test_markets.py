@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import DEFAULT_MARKETS
+from chalicelib.pricing import DEFAULT_MARKETS
 from tests.api.conftest import ApiClient, express_checkout, payment_body, token
 from tests.api.schemas import CHECKOUT, assert_valid
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.api.operator import _drop_response, _show_response
-from chalicelib.shows.putting import new_show
-from tests.shows.builders import NOW, a_drop_record, a_show_request
+from chalicelib.api.operators.shows_and_drops import _drop_response, _show_response
+from chalicelib.shows.put_rules import new_show
+from tests.builders.shows import NOW, a_drop_record, a_show_request
 
 SHOW = {
     "show_id", "title", "currency", "starts_at", "host", "channels", "time_zone", "market", "started_at", "ended_at",

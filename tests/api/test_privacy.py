@@ -7,19 +7,20 @@ from typing import Any
 
 import pytest
 
+from chalicelib.capture import process_attempt
 from chalicelib.instants import clock
-from tests.api.conftest import ApiClient, HttpResponse, express_checkout, payment_body
+from tests.api.conftest import ApiClient, ApiReply, express_checkout, payment_body
 from tests.api.schemas import CART, CHECKOUT, assert_valid
 
 HOME = {"id": "home", "first_name": "Jane", "street_address": "1 High Street", "address_country": "GB"}
 PERSONAL = ("jane", "high street", "leeds")
 
 
-def a_checkout_body() -> dict[str, Any]:
+def a_checkout_request() -> dict[str, Any]:
     return express_checkout() | {"fulfillment": {"methods": [{"type": "shipping", "destinations": [HOME]}]}}
 
 
-def read_purchase(api: ApiClient, purchase_id: str, **headers: str) -> Iterator[tuple[str, HttpResponse]]:
+def read_purchase(api: ApiClient, purchase_id: str, **headers: str) -> Iterator[tuple[str, ApiReply]]:
     """Every call by which somebody who knows an id learns of its purchase."""
     yield CART, api.send("GET", f"/carts/cart_{purchase_id}", **headers)
     yield CHECKOUT, api.send("GET", f"/checkout-sessions/chk_{purchase_id}", **headers)
@@ -31,7 +32,7 @@ def read_purchase(api: ApiClient, purchase_id: str, **headers: str) -> Iterator[
 
 
 def place_order(api: ApiClient) -> str:
-    made = api.send("POST", "/checkout-sessions", a_checkout_body())
+    made = api.send("POST", "/checkout-sessions", a_checkout_request())
     assert made.body["buyer"]["email"] == "jane@example.com"
     assert made.body["fulfillment"]["methods"][0]["destinations"] == [HOME]
     placed = api.send("POST", f"/checkout-sessions/{made.body['id']}/complete", payment_body())
@@ -44,7 +45,7 @@ def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Ap
     api.an_open_drop()
     purchase_id = place_order(api)
     if paid:
-        api.services.checkout.process_payment(purchase_id, 1, clock())
+        process_attempt(api.services.context, purchase_id, 1, clock())
     for key in ({}, {"x_api_key": "key-of-other"}, {"x_api_key": "wrong"}):
         for schema, answer in read_purchase(api, purchase_id, **key):
             assert_valid(schema, answer.body)
@@ -58,7 +59,7 @@ def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Ap
 
 def test_a_cancelled_purchase_opens_no_person_either(api: ApiClient) -> None:
     api.an_open_drop()
-    made = api.send("POST", "/checkout-sessions", a_checkout_body())
+    made = api.send("POST", "/checkout-sessions", a_checkout_request())
     path = f"/checkout-sessions/{made.body['id']}"
     for answer in (api.send("POST", f"{path}/cancel", {}), api.send("GET", path)):
         assert answer.body["status"] == "canceled"
@@ -68,7 +69,7 @@ def test_a_cancelled_purchase_opens_no_person_either(api: ApiClient) -> None:
 def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: ApiClient) -> None:
     api.an_open_drop()
     purchase_id = place_order(api)
-    api.services.checkout.process_payment(purchase_id, 1, clock())
+    process_attempt(api.services.context, purchase_id, 1, clock())
     for schema, answer in read_purchase(api, purchase_id, x_api_key="key-of-lively"):
         assert_valid(schema, answer.body)
         assert answer.body["buyer"]["email"] == "jane@example.com"
@@ -80,12 +81,12 @@ def test_no_log_line_has_what_opens_a_purchase(api: ApiClient, caplog: pytest.Lo
     api.an_open_drop(stock=9)
     ids = []
     for credential in ("ok", "declined", "capture_refused"):
-        made = api.send("POST", "/checkout-sessions", a_checkout_body())
+        made = api.send("POST", "/checkout-sessions", a_checkout_request())
         purchase_id = made.body["id"].removeprefix("chk_")
         api.send("POST", f"/checkout-sessions/chk_{purchase_id}/complete", payment_body(credential))
-        api.services.checkout.process_payment(purchase_id, 1, clock())
+        process_attempt(api.services.context, purchase_id, 1, clock())
         ids.append(purchase_id)
-    api.services.checkout.process_payment("x" * 22, 1, clock())
+    process_attempt(api.services.context, "x" * 22, 1, clock())
     lines = [vars(record) for record in caplog.records]
     named = [line["purchase"] for line in lines if "purchase" in line]
     assert len(set(named)) == 4, "orders paid and attempts ended are logged, each under a name of its own"
@@ -98,7 +99,7 @@ NEIGHBOUR = 'profile="https://neighbour.example/profile"'
 
 
 def create_checkout(api: ApiClient, **headers: str) -> str:
-    made = api.send("POST", "/checkout-sessions", a_checkout_body(), idempotency_key="key-1", **headers)
+    made = api.send("POST", "/checkout-sessions", a_checkout_request(), idempotency_key="key-1", **headers)
     assert made.status == 201
     return str(made.body["id"])
 
@@ -124,18 +125,18 @@ def test_a_weak_key_of_one_caller_is_not_anothers(api: ApiClient) -> None:
 def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: ApiClient) -> None:
     api.an_open_drop()
     purchase_id = place_order(api)
-    api.services.checkout.process_payment(purchase_id, 1, clock())
+    process_attempt(api.services.context, purchase_id, 1, clock())
     order = api.send("GET", f"/orders/ord_{purchase_id}", x_api_key="key-of-lively")
     assert (order.body["id"], order.body["attribution"]) == (f"ord_{purchase_id}", {"channel": "lively-app"})
 
 
 def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: ApiClient) -> None:
     api.an_open_drop()
-    body = {"line_items": a_checkout_body()["line_items"]}
+    body = {"line_items": a_checkout_request()["line_items"]}
     key = {"idempotency_key": "key-1"}
     made = api.send("POST", "/checkout-sessions", body, **key)
     assert (
-        api.send("PUT", f"/checkout-sessions/{made.body['id']}", a_checkout_body()).body["buyer"]["first_name"]
+        api.send("PUT", f"/checkout-sessions/{made.body['id']}", a_checkout_request()).body["buyer"]["first_name"]
         == "Jane"
     )
     again = api.send("POST", "/checkout-sessions", body, **key)
@@ -147,16 +148,16 @@ def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: A
 def test_a_repeated_create_is_told_what_it_said_itself(api: ApiClient) -> None:
     api.an_open_drop()
     first, again = (
-        api.send("POST", "/checkout-sessions", a_checkout_body(), idempotency_key="key-1", ucp_agent=STRANGER).body
+        api.send("POST", "/checkout-sessions", a_checkout_request(), idempotency_key="key-1", ucp_agent=STRANGER).body
         for _ in range(2)
     )
-    assert again["buyer"] == first["buyer"] == a_checkout_body()["buyer"]
+    assert again["buyer"] == first["buyer"] == a_checkout_request()["buyer"]
     assert again["fulfillment"]["methods"][0]["destinations"] == [HOME]
 
 
 def test_the_platform_with_its_key_is_told_all_when_it_repeats(api: ApiClient) -> None:
     api.an_open_drop()
-    body, headers = {"line_items": a_checkout_body()["line_items"]}, {"x_api_key": "key-of-lively"}
+    body, headers = {"line_items": a_checkout_request()["line_items"]}, {"x_api_key": "key-of-lively"}
     cart = api.send("POST", "/carts", body, idempotency_key="key-1", **headers)
     api.send("PUT", f"/carts/{cart.body['id']}", body | {"buyer": {"first_name": "Jane"}}, **headers)
     again = api.send("POST", "/carts", body, idempotency_key="key-1", **headers)

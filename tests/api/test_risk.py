@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Checkout
+from chalicelib.capture import process_attempt
 from chalicelib.instants import clock
+from chalicelib.purchase import CheckoutContext
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.api.conftest import ApiClient, express_checkout, payment_body, token
 from tests.api.schemas import CHECKOUT, assert_valid
@@ -17,10 +18,10 @@ from tests.api.schemas import CHECKOUT, assert_valid
 @pytest.fixture
 def limited(api: ApiClient) -> ApiClient:
     """An API whose shop has limits."""
-    checkout = api.services.checkout
+    context = api.services.context
     rules = RiskRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
-    object.__setattr__(api.services, "checkout", replace(checkout, risk_rules=rules))
-    assert isinstance(api.services.checkout, Checkout)
+    object.__setattr__(api.services, "context", replace(context, risk_rules=rules))
+    assert isinstance(api.services.context, CheckoutContext)
     api.an_open_drop(stock=9)
     return api
 
@@ -31,7 +32,7 @@ def buy(api: ApiClient, credential: str) -> Any:
     assert answer.status == 200
     assert_valid(CHECKOUT, answer.body)
     if answer.body["status"] == "complete_in_progress":
-        api.services.checkout.process_payment(session["id"].removeprefix("chk_"), 1, clock())
+        process_attempt(api.services.context, session["id"].removeprefix("chk_"), 1, clock())
     return answer.body
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chalicelib.capture import process_attempt
 from chalicelib.instants import clock
 from tests.api.conftest import ApiClient, express_checkout, payment_body
 from tests.api.schemas import BUSINESS, CART, CHECKOUT, ERROR, LOOKUP, ORDER, assert_valid
@@ -46,7 +47,7 @@ def test_an_express_purchase_is_create_and_complete_then_an_order(api: ApiClient
     assert_valid(CHECKOUT, placed.body)
     assert '"ok"' not in placed.text
     purchase_id = made.body["id"].removeprefix("chk_")
-    api.services.checkout.process_payment(purchase_id, 1, clock())
+    process_attempt(api.services.context, purchase_id, 1, clock())
     paid = api.send("GET", path)
     assert (paid.body["status"], paid.body["order"]["id"]) == ("completed", f"ord_{purchase_id}")
     assert_valid(CHECKOUT, paid.body)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from chalicelib import instants
+from chalicelib.capture import process_attempt, process_event
 from chalicelib.instants import SECOND
-from tests.api.conftest import ApiClient, HttpResponse, express_checkout, payment_body
+from tests.api.conftest import ApiClient, ApiReply, express_checkout, payment_body
 
 EVENT = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi_1", "amount": 1}}}
 
@@ -29,7 +30,7 @@ def stripe_signature(body: bytes, secret: str = "whsec_new", age: int = 0) -> st
     return f"t={at},v1={digest}"
 
 
-def send_event(api: ApiClient, event: Any, header: str | None = None, **how: Any) -> HttpResponse:
+def send_event(api: ApiClient, event: Any, header: str | None = None, **how: Any) -> ApiReply:
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     header = stripe_signature(body, **how) if header is None else header
     return api.send("POST", "/webhooks/stripe", body, stripe_signature=header, ucp_agent=None)
@@ -38,7 +39,7 @@ def send_event(api: ApiClient, event: Any, header: str | None = None, **how: Any
 def test_an_event_is_stored_once(stripe_api: ApiClient) -> None:
     answers = [send_event(stripe_api, EVENT) for _ in range(2)]
     assert [(one.status, one.body["status"]) for one in answers] == [(200, "stored"), (200, "repeated")]
-    assert stripe_api.services.checkout.events.read("stripe", "evt_1") is not None
+    assert stripe_api.services.context.events.read("stripe", "evt_1") is not None
 
 
 @pytest.mark.parametrize("secret", ["whsec_new", "whsec_old"])
@@ -95,17 +96,17 @@ def test_without_stripe_there_is_no_such_address(api: ApiClient) -> None:
     assert send_event(api, EVENT).status == 404
 
 
-def await_authentication(api: ApiClient) -> HttpResponse:
+def session_awaiting_authentication(api: ApiClient) -> ApiReply:
     api.an_open_drop()
     made = api.send("POST", "/checkout-sessions", express_checkout())
     session = made.body["id"]
     assert api.send("POST", f"/checkout-sessions/{session}/complete", payment_body("requires_action")).status == 200
-    api.services.checkout.process_payment(session.removeprefix("chk_"), 1, instants.clock())
+    process_attempt(api.services.context, session.removeprefix("chk_"), 1, instants.clock())
     return api.send("GET", f"/checkout-sessions/{session}")
 
 
 def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: ApiClient) -> None:
-    asked = await_authentication(api)
+    asked = session_awaiting_authentication(api)
     assert asked.body["status"] == "requires_escalation"
     assert asked.body["messages"][0]["code"] == "authentication_required"
     page = asked.body["continue_url"].removeprefix("http://shop.example")
@@ -114,16 +115,16 @@ def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: ApiClie
     assert "It is me" in shown.text
     assert api.send("POST", f"{page}?outcome=authenticated", b"", ucp_agent=None).status == 200
     purchase_id = asked.body["id"].removeprefix("chk_")
-    event = api.services.checkout.events.read("sandbox", f"{purchase_id}-1")
+    event = api.services.context.events.read("sandbox", f"{purchase_id}-1")
     assert event is not None
-    api.services.checkout.process_event("sandbox", event.id, instants.clock())
+    process_event(api.services.context, "sandbox", event.id, instants.clock())
     assert api.send("GET", f"/checkout-sessions/{asked.body['id']}").body["status"] == "completed"
     assert "Nothing to confirm" in api.send("GET", page, ucp_agent=None).text
     assert api.send("POST", f"{page}?outcome=refused", b"", ucp_agent=None).status == 409
 
 
 def test_the_sandboxs_page_refuses_what_is_none_of_its_answers(api: ApiClient) -> None:
-    page = await_authentication(api).body["continue_url"].removeprefix("http://shop.example")
+    page = session_awaiting_authentication(api).body["continue_url"].removeprefix("http://shop.example")
     before = api.snapshot()
     for query in ("", "?outcome=maybe", "?outcome=refused&more=1"):
         assert api.send("POST", page + query, b"", ucp_agent=None).status == 400
@@ -132,57 +133,10 @@ def test_the_sandboxs_page_refuses_what_is_none_of_its_answers(api: ApiClient) -
     assert api.snapshot() == before
 
 
-def test_an_operator_holds_releases_and_gives_up(api: ApiClient) -> None:
-    api.an_open_drop()
-    orders = []
-    for _ in range(2):
-        session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
-        api.send("POST", f"/checkout-sessions/{session}/complete", payment_body())
-        orders.append(session.replace("chk_", "ord_"))
-    for order in orders:
-        held = api.send("POST", f"/orders/{order}/hold")
-        assert (held.status, held.body["state"], held.body["held_by"]) == (200, "on_hold", "ada")
-    released = api.send("POST", f"/orders/{orders[0]}/release")
-    assert (released.body["state"], released.body["released_by"]) == ("placed", "ada")
-    assert api.send("POST", f"/orders/{orders[1]}/giving-up").body["state"] == "cancelled"
-    assert api.send("POST", f"/orders/{orders[1]}/release").status == 404
-    assert api.send("POST", f"/orders/{orders[0]}/giving-up").status == 409
-    assert api.send("POST", f"/orders/{orders[0]}/hold", {"more": 1}).body["field"] == "$.more"
-
-
-REFUNDS = [
-    ({}, "$"),
-    ({"amount": 0}, "$.amount"),
-    ({"amount": 1.5}, "$.amount"),
-    ({"amount": 100, "restock": True}, "$"),
-    ({"amount": 100, "shipping": True}, "$"),
-    ({"shipping": True, "restock": True}, "$"),
-    ({"lines": [{"line_item_id": "li_1", "quantity": 1}]}, "$"),
-    ({"amount": 999_999}, "$.amount"),
-]
-
-
-@pytest.mark.parametrize(("body", "field"), REFUNDS)
-def test_a_refund_that_makes_no_sense_names_its_field(api: ApiClient, body: dict[str, Any], field: str) -> None:
-    order = pay_order(api)
-    before = api.snapshot()
-    answer = api.send("POST", f"/orders/{order}/refunds", body)
-    assert (answer.status, answer.body["field"]) == (400, field)
-    assert api.snapshot() == before
-
-
-def test_money_and_shipping_are_given_back_without_units(api: ApiClient) -> None:
-    order = pay_order(api)
-    first = api.send("POST", f"/orders/{order}/refunds", {"amount": 164}).body
-    assert (first["amount"]["amount"], first["lines"][0]["quantity"]) == (164, 0)
-    rest = api.send("POST", f"/orders/{order}/refunds", {"shipping": True}).body
-    assert (rest["amount"]["amount"], rest["lines"]) == (395 - first["shipping"], [])
-
-
-def pay_order(api: ApiClient) -> str:
+def place_paid_order(api: ApiClient) -> str:
     api.an_open_drop()
     session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
     api.send("POST", f"/checkout-sessions/{session}/complete", payment_body())
     purchase_id = session.removeprefix("chk_")
-    api.services.checkout.process_payment(purchase_id, 1, instants.clock())
+    process_attempt(api.services.context, purchase_id, 1, instants.clock())
     return f"ord_{purchase_id}"

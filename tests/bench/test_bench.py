@@ -10,7 +10,7 @@ import pytest
 
 from infra.bench.command import bench
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.emulator
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import to_item
-from infra.bench.ground import COMMERCE, STOCK
+from infra.bench.environment import COMMERCE, STOCK
 from infra.bench.meter import cost, size_of
 
 FULL_BUCKET = to_item(

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import PurchaseState
+from chalicelib.capture import process_attempt, process_event, store_event
+from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
+from chalicelib.purchase import PurchaseState
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
-from tests.checkout.conftest import ShopFixture, a_shop
-from tests.conftest import EngineAccount
+from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
+from tests.builders.shop import ShopFixture, a_shop
+from tests.conftest import EmulatorAccount
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.emulator
 
 Write = tuple[str, str, float]
 
@@ -46,8 +48,8 @@ class Meter:
         yield self.writes
 
 
-def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_the_meter_sees_transactions_and_refused_writes(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     meter = Meter(shop)
     with meter.measured() as writes:
         shop.put_drop("mug", stock=24)
@@ -56,57 +58,57 @@ def test_the_meter_sees_transactions_and_refused_writes(engine: EngineAccount) -
     assert ("PutItem", "refused", 1.0) in writes
 
 
-def test_a_one_line_express_order_costs_five_write_units(engine: EngineAccount) -> None:
+def test_a_one_line_express_order_costs_five_write_units(emulator: EmulatorAccount) -> None:
     everything = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
-    shop = a_shop(engine.tables(), risk_rules=everything)
+    shop = a_shop(emulator.tables(), risk_rules=everything)
     shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     with meter.measured() as creating:
         purchase = shop.open_purchase(("mug", 1))
     assert creating == [("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)]
     with meter.measured() as completing:
-        shop.checkout.complete(purchase.id, a_complete_request("ok_4242"), NOW)
+        complete_purchase(shop.context, purchase.id, a_complete_request("ok_4242"), NOW)
     assert completing == [("PutItem", "commerce", 1.0), ("UpdateItem", "stock", 1.0)]
     with meter.measured() as capturing:
-        shop.checkout.process_payment(purchase.id, 1, NOW)
+        process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     own_writes = [write for write in capturing if write[1] != "sandbox"]
     assert own_writes == [("PutItem", "commerce", 1.0)]
 
 
-def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     assert isinstance(shop.gateway, SandboxGateway)
     shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     with meter.measured() as writes:
         purchase = shop.open_purchase(("mug", 1))
-        shop.checkout.complete(purchase.id, a_complete_request("requires_action"), NOW)
+        complete_purchase(shop.context, purchase.id, a_complete_request("requires_action"), NOW)
         assert writes == [*PLAIN[:4]]
-        shop.checkout.process_payment(purchase.id, 1, NOW)
+        process_attempt(shop.context, purchase.id, 1, NOW)
         reverted, waiting = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
         assert writes[4:] == [("PutItem", "sandbox", 1.0), reverted, waiting]
         del writes[:]
         shop.gateway.answer_challenge(purchase.id, 1, proved=True)
         told = ProviderEvent("e", "sandbox", EventKind.PAYMENT, "t", purchase_id=purchase.id, attempt=1)
-        assert shop.checkout.store_event(told, NOW) == "stored"
+        assert store_event(shop.context, told, NOW) == "stored"
         event = ("PutItem", "commerce", 1.0)
         assert writes == [("UpdateItem", "sandbox", 1.0), event]
         del writes[:]
-        shop.checkout.process_event("sandbox", "e", NOW)
+        process_event(shop.context, "sandbox", "e", NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     sold_again, paid = ("UpdateItem", "stock", 1.0), ("PutItem", "commerce", 1.0)
     assert [write for write in writes if write[1] != "sandbox"] == [sold_again, paid]
 
 
-def test_a_limit_per_buyer_costs_one_write_unit_more(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_limit_per_buyer_costs_one_write_unit_more(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200, limit_per_buyer=2)
     meter = Meter(shop)
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1))
-        shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-        shop.checkout.process_payment(purchase.id, 1, NOW)
+        complete_purchase(shop.context, purchase.id, a_complete_request(), NOW)
+        process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     own_writes = [write for write in whole if write[1] != "sandbox"]
     assert own_writes == [
@@ -124,8 +126,8 @@ def whole_order(shop: ShopFixture, code: str) -> list[Write]:
     meter = Meter(shop)
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1), discount_codes=(code,))
-        shop.checkout.complete(purchase.id, a_complete_request(), NOW)
-        shop.checkout.process_payment(purchase.id, 1, NOW)
+        complete_purchase(shop.context, purchase.id, a_complete_request(), NOW)
+        process_attempt(shop.context, purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals.discount) == (PurchaseState.PAID, 128)
     return [write for write in whole if write[1] != "sandbox"]
@@ -142,22 +144,22 @@ RESERVED, CONSUMED = ("UpdateItem", "stock", 1.0), ("UpdateItem", "stock", 1.0)
 LIMITED = ("PutItem", "commerce", 1.0)
 
 
-def test_a_discount_without_budget_costs_no_write(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_discount_without_budget_costs_no_write(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10")
     assert whole_order(shop, "WELCOME10") == PLAIN
 
 
-def test_a_budget_costs_two_write_units_more(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_budget_costs_two_write_units_more(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10", budget_uses=100)
     assert whole_order(shop, "WELCOME10") == [*PLAIN[:2], RESERVED, *PLAIN[2:4], CONSUMED, PLAIN[4]]
 
 
-def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10", budget_uses=100, limit_per_buyer=1)
     writes = whole_order(shop, "WELCOME10")
@@ -165,8 +167,8 @@ def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(engi
     assert sum(units for _, _, units in writes) == 8
 
 
-def test_a_second_budget_costs_two_write_units_more_again(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_second_budget_costs_two_write_units_more_again(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     money: dict[str, Any] = {
         "max_amount": {"amount": 500, "currency": "GBP"},
@@ -176,49 +178,49 @@ def test_a_second_budget_costs_two_write_units_more_again(engine: EngineAccount)
     assert sum(units for _, _, units in whole_order(shop, "WELCOME10")) == 9
 
 
-def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10", budget_uses=1)
     whole_order(shop, "WELCOME10")
-    offered = shop.checkout.discounts.find("WELCOME10", NOW)
+    offered = shop.context.discounts.find("WELCOME10", NOW)
     assert offered is not None
     shop.stock.refresh(offered.discount.budgets[0].pool, NOW)
     meter = Meter(shop)
     with meter.measured() as late:
-        answer = shop.checkout.create(
-            a_purchase_request(("mug", 1), key="late", discount_codes=("WELCOME10",)), NOW + 2_000
+        answer = create_purchase(
+            shop.context, a_purchase_request(("mug", 1), key="late", discount_codes=("WELCOME10",)), NOW + 2_000
         )
     assert [message.code for message in answer.messages] == ["discount_code_expired"]
     assert late == PLAIN[:2]
 
 
 def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_where_there_is_no_room(
-    engine: EngineAccount,
+    emulator: EmulatorAccount,
 ) -> None:
-    shop = a_shop(engine.tables())
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200, limit_per_buyer=2)
     shop.place(("mug", 1), key="first")
     second, third = (shop.open_purchase(("mug", 1), key=key) for key in ("second", "third"))
     meter = Meter(shop)
     with meter.measured() as counted:
-        shop.checkout.complete(second.id, a_complete_request(), NOW)
+        complete_purchase(shop.context, second.id, a_complete_request(), NOW)
     assert counted[:2] == [("PutItem", "refused", 1.0), ("UpdateItem", "commerce", 1.0)]
     with meter.measured() as refused:
-        answer = shop.checkout.complete(third.id, a_complete_request(), NOW)
+        answer = complete_purchase(shop.context, third.id, a_complete_request(), NOW)
     assert [message.code for message in answer.messages] == ["limit_exceeded"]
     assert refused == [("PutItem", "refused", 1.0)]
 
 
-def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(engine: EngineAccount) -> None:
+def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(emulator: EmulatorAccount) -> None:
     rules = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
-    shop = a_shop(engine.tables(), risk_rules=rules)
+    shop = a_shop(emulator.tables(), risk_rules=rules)
     shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     for key, of_the_drop in (("first", ["refused", "commerce"]), ("second", ["commerce"])):
         placed = shop.place(("mug", 1), token="declined_4242", key=key)
         with meter.measured() as declining:
-            shop.checkout.process_payment(placed.id, 1, NOW)
+            process_attempt(shop.context, placed.id, 1, NOW)
         own_writes = [write for write in declining if write[1] != "sandbox"]
         assert own_writes == [
             ("UpdateItem", "commerce", 1.0),  # instrument
@@ -230,8 +232,8 @@ def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(en
         ]
 
 
-def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) -> None:
-    shop = a_shop(engine.tables())
+def test_a_buyer_who_comes_after_sold_out_costs_no_write(emulator: EmulatorAccount) -> None:
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=1)
     shop.pay(("mug", 1))
     drop = shop.shows.drop("mug")
@@ -239,6 +241,6 @@ def test_a_buyer_who_comes_after_sold_out_costs_no_write(engine: EngineAccount) 
     shop.stock.refresh(drop.pool, now=NOW + 1_500)
     meter = Meter(shop)
     with meter.measured() as refused:
-        answer = shop.checkout.create(a_purchase_request(("mug", 1), key="late"), NOW + 3_000)
+        answer = create_purchase(shop.context, a_purchase_request(("mug", 1), key="late"), NOW + 3_000)
     assert [message.code for message in answer.messages] == ["out_of_stock"]
     assert refused == []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.checkout import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
-from chalicelib.checkout.till import budget_holds_of
+from chalicelib import checkout
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import create_purchase, find_purchase
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
-from tests.checkout.builders import NEW_YORK, NOW, a_complete_request, a_purchase_request
-from tests.checkout.conftest import SHOP_CURRENCY, SHOW, ShopFixture
+from chalicelib.purchase import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
+from chalicelib.purchase.holds import budget_holds_of
+from tests.builders.purchases import NEW_YORK, NOW, a_complete_request, a_purchase_request
+from tests.builders.shop import SHOP_CURRENCY, SHOW, ShopFixture
 
 GBP = {"currency": SHOP_CURRENCY}
 
@@ -25,7 +28,9 @@ def open_with_codes(shop: ShopFixture, *codes: str, key: str = "key-1", now: Ins
 def complete_purchase(
     shop: ShopFixture, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW
 ) -> CheckoutResult:
-    answer = shop.checkout.complete(purchase.id, a_complete_request(token, f"{key}-{purchase.id}"), now)
+    answer = checkout.complete_purchase(
+        shop.context, purchase.id, a_complete_request(token, f"{key}-{purchase.id}"), now
+    )
     assert isinstance(answer, CheckoutResult)
     return answer
 
@@ -33,7 +38,7 @@ def complete_purchase(
 def update_purchase(
     shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW, **changes: Any
 ) -> CheckoutResult:
-    answer = shop.checkout.update(purchase.id, a_purchase_request(key=key, **changes), now)
+    answer = checkout.update_purchase(shop.context, purchase.id, a_purchase_request(key=key, **changes), now)
     assert isinstance(answer, CheckoutResult)
     return answer
 
@@ -55,7 +60,7 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFix
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 128, 395, 1_542)
     assert [(one.code, one.title, one.parts) for one in purchase.discounts] == [("TEN", "The ten", (128,))]
     complete_purchase(shop, purchase)
-    shop.checkout.process_payment(purchase.id, 1, NOW)
+    process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
     (payment,) = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]
     assert payment["captured"] == {"N": "1542"}
@@ -85,7 +90,7 @@ def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None
     shop.put_drop("mug", stock=3)
     shop.put_discount()
     cart = open_with_codes(shop, "TEN", as_cart=True, destination=None)
-    answer = shop.checkout.create(a_purchase_request(key="convert", cart_id=cart.id), NOW)
+    answer = create_purchase(shop.context, a_purchase_request(key="convert", cart_id=cart.id), NOW)
     assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.discount_codes, answer.purchase.totals.discount) == (("TEN",), 128)
 
@@ -98,7 +103,7 @@ def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixtur
     shop.put_discount("rich", minimum_subtotal={"amount": 1_276, **GBP})
     shop.put_discount("beside")
     purchase = open_with_codes(shop, "TEN", "GONE", "SOON", "RICH", "BESIDE", "nope", "ten", "a/b")
-    answer = shop.checkout.find(purchase.id, NOW)
+    answer = find_purchase(shop.context, purchase.id, NOW)
     assert {message.path: (message.code, message.extra.get("reason")) for message in answer.messages} == {
         "$.discounts.codes[0]": ("discount_code_combination_disallowed", "not_combinable"),
         "$.discounts.codes[1]": ("discount_code_expired", "ended"),
@@ -118,7 +123,7 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
     purchase = shop.open_purchase(("mug", 1))
     assert [(one.code, one.automatic, one.amount) for one in purchase.discounts] == [("LAUNCH", True, 255)]
     complete_purchase(shop, purchase)
-    shop.checkout.process_payment(purchase.id, 1, NOW)
+    process_attempt(shop.context, purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert (paid.state, paid.totals.discount, budget_holds_of(paid)) == (PurchaseState.PAID, 255, [])
 
@@ -144,7 +149,7 @@ def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFi
     shop.put_discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     complete_purchase(shop, first, "declined")
-    shop.checkout.process_payment(first.id, 1, NOW)
+    process_attempt(shop.context, first.id, 1, NOW)
     assert message_codes(complete_purchase(shop, second))[:1] == ["totals_changed"]
     update_purchase(shop, second, "ask-again", NOW + 3 * MINUTE, discount_codes=("TEN",))
     assert complete_purchase(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import CheckoutResult, PurchaseState
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import complete_purchase
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway
+from chalicelib.purchase import CheckoutResult, PurchaseState
 from chalicelib.risk import RiskRules, StepUpRule
-from tests.checkout.builders import NOW, a_complete_request
-from tests.checkout.conftest import ShopFixture, a_shop
-from tests.checkout.test_declines import another_buyer, attempt_payment, complete_new_purchase
+from tests.builders.purchases import NOW, a_complete_request
+from tests.builders.shop import ShopFixture, a_shop
+from tests.checkout.test_payment_velocity import another_buyer, attempt_payment, complete_new_purchase
 from tests.conftest import Tables
 
 
@@ -34,13 +36,13 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     placed = complete_new_purchase(shop, "honest", now=NOW + SECOND, **another_buyer(1)).purchase
     assert placed.payment is not None
     assert placed.payment.step_up
-    shop.checkout.process_payment(placed.id, 1, NOW + SECOND)
+    process_attempt(shop.context, placed.id, 1, NOW + SECOND)
     assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
     shop.gateway.answer_challenge(placed.id, 1, proved=True)
-    shop.checkout.process_payment(placed.id, 1, NOW + 2 * SECOND)
+    process_attempt(shop.context, placed.id, 1, NOW + 2 * SECOND)
     assert shop.read(placed.id).state is PurchaseState.PAID
     lamp = shop.open_purchase(("lamp", 1), key="lamp", **another_buyer(2))
-    elsewhere = shop.checkout.complete(lamp.id, a_complete_request(), NOW + SECOND)
+    elsewhere = complete_purchase(shop.context, lamp.id, a_complete_request(), NOW + SECOND)
     assert isinstance(elsewhere, CheckoutResult)
     assert elsewhere.purchase.payment is not None
     assert not elsewhere.purchase.payment.step_up
@@ -67,7 +69,7 @@ def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
         return authorise(self, order, **more)
 
     monkeypatch.setattr(SandboxGateway, "authorise", noted)
-    shop.checkout.process_payment(before.id, 1, NOW + SECOND)
+    process_attempt(shop.context, before.id, 1, NOW + SECOND)
     assert (shop.read(before.id).state, asked) == (PurchaseState.PAID, [False])
 
 
@@ -82,6 +84,6 @@ def test_declines_beside_as_many_sales_are_half_of_what_was_tried(tables: Tables
         attempt_payment(shop, f"good-{number}", "ok")
         shop.stock.refresh(drop.pool, now=NOW + number)
     for number in range(3):
-        assert not shop.checkout.risk.requires_step_up("mug", NOW + number * SECOND)
+        assert not shop.context.risk.requires_step_up("mug", NOW + number * SECOND)
         attempt_payment(shop, f"bad-{number}")
-    assert shop.checkout.risk.requires_step_up("mug", NOW + 3 * SECOND) is step_up  # 4 declined, 4 sold
+    assert shop.context.risk.requires_step_up("mug", NOW + 3 * SECOND) is step_up  # 4 declined, 4 sold

@@ -19,12 +19,12 @@ import pytest
 from chalicelib.finance import store
 from infra.local.tables import make_tables
 from tests.conftest import Tables
-from tests.crashes.cases import UseCase
-from tests.crashes.cloud import emulated_aws, in_memory_aws
-from tests.crashes.play import CrashEnumeration, CrashStats
-from tests.crashes.summary import PROPERTY
+from tests.crashes.crash_report import PROPERTY
+from tests.crashes.crash_runner import CrashEnumeration, CrashStats
+from tests.crashes.crash_world import CrashWorld
+from tests.crashes.use_case import UseCase
 from tests.crashes.use_cases import USE_CASES
-from tests.crashes.world import CrashWorld
+from tests.fakes.aws import emulated_aws, in_memory_aws
 
 LONG_FORM = os.environ.get("LIVEDROP_CRASHES") == "all"
 LONG_JOB = 20

@@ -7,8 +7,8 @@ from itertools import count
 from chalicelib.instants import MINUTE, rfc3339
 from chalicelib.stock import Pool, hold_id
 from chalicelib.stock.layout import home_of
-from tests.checkout.builders import NEW_YORK, NOW
-from tests.crashes.acts import (
+from tests.builders.purchases import NEW_YORK, NOW
+from tests.crashes.actions import (
     SHOW,
     a_crash_show_request,
     a_cue_event,
@@ -42,10 +42,10 @@ from tests.crashes.acts import (
     run_night,
     update_checkout,
 )
-from tests.crashes.cases import ADA, BOB, UseCase, use_case
-from tests.crashes.payment_cases import PAYMENT_CASES
-from tests.crashes.use_cases_of_discounts import DISCOUNT_CASES
-from tests.crashes.world import Action
+from tests.crashes.crash_world import Action
+from tests.crashes.discount_use_cases import DISCOUNT_CASES
+from tests.crashes.payment_use_cases import PAYMENT_CASES
+from tests.crashes.use_case import ADA, BOB, UseCase, use_case
 
 
 def buyer_with_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:

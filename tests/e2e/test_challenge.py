@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local import engine as embedded
+from infra.local import emulator as aws_emulator
 from tests.e2e.buyer import AGENT, completed_within, place_order
 
 pytestmark = pytest.mark.e2e
@@ -44,12 +44,12 @@ def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
     sessions = [place_order(stack, "scissor", token=token) for token in tokens]
     assert completed_within(stack, sessions, seconds=60)
     done = subprocess.run(
-        [sys.executable, "-m", "infra.cli", "payments", "reconcile", "--hours", "1"],
+        [sys.executable, "-m", "infra.cli.main", "payments", "reconcile", "--hours", "1"],
         env=os.environ | {"LIVEDROP_HOME": stack["home"]},
         check=True,
         capture_output=True,
         text=True,
-        cwd=embedded.ROOT,
+        cwd=aws_emulator.ROOT,
     )
     found = json.loads(done.stdout)
     assert found["payments"] >= found["orders"] >= len(tokens)

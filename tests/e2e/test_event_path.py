@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.home import aws_client
+from infra.local.local_state import aws_client
 from infra.local.mappings import pause_mappings
 from infra.local.stack import invoke_maintenance
 from tests.e2e.buyer import completed_within, place_order, session_status

@@ -14,10 +14,10 @@ import httpx
 import jwt
 import pytest
 
-from infra.keys import restart_function
-from infra.local import engine as embedded
-from infra.local.home import aws_client
-from infra.local.stack import NAME
+from infra.cli.keys import restart_function
+from infra.local import emulator as aws_emulator
+from infra.local.local_state import aws_client
+from infra.local.stack import STACK_NAME
 from tests.e2e.buyer import completed_within, place_order
 
 pytestmark = pytest.mark.e2e
@@ -28,14 +28,14 @@ Livedrop = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(params=["by its name", "by its variable", "on this machine"])
 def livedrop(request: pytest.FixtureRequest, stack: dict[str, Any], tmp_path: Path) -> Livedrop:
     """The command line, led to the stack in each way; only the last finds it in its home."""
-    by_name = ["--stack", NAME] if request.param == "by its name" else []
+    by_name = ["--stack", STACK_NAME] if request.param == "by its name" else []
     variables = without_stack_variables()
     if request.param == "on this machine":
         variables |= {"LIVEDROP_HOME": stack["home"]}
     else:
-        variables |= {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
+        variables |= {"LIVEDROP_HOME": str(tmp_path)} | aws_emulator.environment(stack["aws_endpoint"])
     if request.param == "by its variable":
-        variables |= {"LIVEDROP_STACK": NAME}
+        variables |= {"LIVEDROP_STACK": STACK_NAME}
     return lambda *words: run(variables, *words, *by_name)
 
 
@@ -44,8 +44,8 @@ def without_stack_variables() -> dict[str, str]:
 
 
 def run(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infra.cli", *words]
-    return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, cwd=embedded.ROOT)
+    command = [sys.executable, "-m", "infra.cli.main", *words]
+    return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, cwd=aws_emulator.ROOT)
 
 
 def output(done: subprocess.CompletedProcess[str]) -> str:
@@ -107,7 +107,7 @@ def test_keys_prints_the_keys_of_platforms_and_show_control_only(stack: dict[str
 
 def test_unknown_stack_is_reported_in_one_line(stack: dict[str, Any], tmp_path: Path) -> None:
     variables = (
-        without_stack_variables() | {"LIVEDROP_HOME": str(tmp_path)} | embedded.environment(stack["aws_endpoint"])
+        without_stack_variables() | {"LIVEDROP_HOME": str(tmp_path)} | aws_emulator.environment(stack["aws_endpoint"])
     )
     for words in ("token operator", "audit scissor", "redrive ledger", "recover", "export 2026-11-20", "rotate tokens"):
         done = run(variables, *words.split(), "--stack", "nowhere")
@@ -117,7 +117,9 @@ def test_unknown_stack_is_reported_in_one_line(stack: dict[str, Any], tmp_path: 
 
 def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str, Any], tmp_path: Path) -> None:
     """As the deployed function sees it; the front of this machine reads keys when the stack starts."""
-    variables = without_stack_variables() | {"LIVEDROP_STACK": NAME} | embedded.environment(stack["aws_endpoint"])
+    variables = (
+        without_stack_variables() | {"LIVEDROP_STACK": STACK_NAME} | aws_emulator.environment(stack["aws_endpoint"])
+    )
     (api,) = aws_client(stack, "apigateway").get_rest_apis()["items"]
     address = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_/drops/scissor/audit"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.engine import ROOT
+from infra.local.emulator import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ def run(script: str, stack: dict[str, Any]) -> list[str]:
     """Run a block against this stack in place of the one in the project's folder; the lines it prints."""
     here = {
         ".livedrop/local.json": f"{stack['home']}/local.json",
-        ".venv/bin/livedrop": f"{sys.executable} -m infra.cli",
+        ".venv/bin/livedrop": f"{sys.executable} -m infra.cli.main",
     }
     for there, replacement in here.items():
         script = script.replace(there, replacement)

@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from chalicelib.checkout import PurchaseStore
-from infra.local.engine import ROOT
-from infra.local.home import LocalState, aws_client
-from infra.rehearse import rehearse
-from infra.rehearse.command import Rehearsal, new_show_id
+from chalicelib.purchase import PurchaseStore
+from infra.local.emulator import ROOT
+from infra.local.local_state import LocalState, aws_client
+from infra.rehearse.command import Rehearsal, new_show_id, rehearse
 from infra.rehearse.drive import RehearsalRun
 
 pytestmark = pytest.mark.e2e
@@ -169,7 +168,7 @@ def test_a_rehearsal_in_which_everything_is_killed_ends_right(stack: dict[str, A
     output.seen.wait()
     assert not ended
     _livedrop(stack, "crash")
-    _livedrop(stack, "restart-engine")
+    _livedrop(stack, "restart-emulator")
     playing.join()
     report = json.loads((build / "rehearsal.json").read_text())
     assert report["difference_details"] == []
@@ -184,4 +183,4 @@ def _local_state(stack: dict[str, Any]) -> LocalState:
 
 def _livedrop(stack: dict[str, Any], *words: str) -> None:
     variables = os.environ | {"LIVEDROP_HOME": stack["home"]}
-    subprocess.run([sys.executable, "-m", "infra.cli", *words], check=True, env=variables, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "infra.cli.main", *words], check=True, env=variables, cwd=ROOT)

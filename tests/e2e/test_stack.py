@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local.home import aws_client
+from infra.local.local_state import aws_client
 from infra.local.seed import SHOW
-from tests.infra.packaged import packaged_template
+from tests.infra.packaged_template import packaged_template
 
 pytestmark = pytest.mark.e2e
 

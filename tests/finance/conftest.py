@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from chalicelib.checkout import PurchaseStore
 from chalicelib.finance import DayCloser, Exporter, Exports, LedgerStore
 from chalicelib.finance.store import ExportQueue, ExportRunStore, ObjectStore
+from chalicelib.purchase import PurchaseStore
+from tests.builders.paid_orders import TIME_ZONE
 from tests.conftest import Tables
-from tests.finance.builders import TIME_ZONE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,7 +32,7 @@ class FinanceFixture:
     purchases: PurchaseStore
     ledger: LedgerStore
     exporter: Exporter
-    day_closer: DayCloser
+    closer: DayCloser
     exports: Exports
 
     def keys(self, prefix: str = "") -> list[str]:
@@ -46,7 +46,7 @@ class FinanceFixture:
         return [message.get("Body", "") for message in answer.get("Messages", [])]
 
 
-def a_finance_fixture(
+def build_finance_fixture(
     tables: Tables, s3: S3Client, sqs: SQSClient, queue_url: str, bucket: str = BUCKET
 ) -> FinanceFixture:
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
@@ -62,4 +62,4 @@ def finance(tables: Tables) -> FinanceFixture:
     s3, sqs = boto3.client("s3"), boto3.client("sqs")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     queue_url = sqs.create_queue(QueueName="exports")["QueueUrl"]
-    return a_finance_fixture(tables, s3, sqs, queue_url)
+    return build_finance_fixture(tables, s3, sqs, queue_url)

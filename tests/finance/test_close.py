@@ -15,9 +15,9 @@ from chalicelib.finance import entries_of
 from chalicelib.finance.close import closed_prefix
 from chalicelib.finance.store import ObjectStore
 from chalicelib.instants import DAY, HOUR
-from tests.conftest import EngineAccount
-from tests.finance.builders import PAID_AT, TIME_ZONE, a_paid_order, store_purchases, with_refund
-from tests.finance.conftest import BUCKET, FinanceFixture, a_finance_fixture
+from tests.builders.paid_orders import PAID_AT, TIME_ZONE, a_paid_order, store_purchases, with_refund
+from tests.conftest import EmulatorAccount
+from tests.finance.conftest import BUCKET, FinanceFixture, build_finance_fixture
 
 FRIDAY, SATURDAY, SUNDAY = date(2026, 11, 27), date(2026, 11, 28), date(2026, 11, 29)
 ON_SATURDAY = PAID_AT + 8 * HOUR
@@ -42,7 +42,7 @@ P2 = ["P2-001", "P2-002", "P2-003"]
 
 def test_a_closed_day_has_its_files_where_finance_looks(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
-    manifest = finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    manifest = finance.closer.close_day(FRIDAY, ON_SATURDAY)
     assert (manifest["kind"], manifest["date"], manifest["revision"]) == ("close", "2026-11-27", 1)
     names = [key.removeprefix("exports/date=2026-11-27/revision=1/") for key in finance.keys("exports/date=")]
     assert names == ["ledger.csv", "lines.csv", "manifest.json", "orders.csv", "sources.txt"]
@@ -51,69 +51,69 @@ def test_a_closed_day_has_its_files_where_finance_looks(finance: FinanceFixture)
 
 def test_a_day_that_is_not_over_cannot_be_closed(finance: FinanceFixture) -> None:
     with pytest.raises(Conflict) as refusal:
-        finance.day_closer.close_day(FRIDAY, PAID_AT)
+        finance.closer.close_day(FRIDAY, PAID_AT)
     assert refusal.value.code == "day_not_over"
     assert finance.keys() == []
 
 
 def test_closed_files_never_change(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
-    first = finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    first = finance.closer.close_day(FRIDAY, ON_SATURDAY)
     before = finance.contents("exports/")
     store_and_post(finance, a_paid_order("P2"))
-    assert finance.day_closer.close_day(FRIDAY, ON_SUNDAY) == first
+    assert finance.closer.close_day(FRIDAY, ON_SUNDAY) == first
     assert finance.contents("exports/") == before
 
 
 def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
-    finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2"))
-    saturday = finance.day_closer.close_day(SATURDAY, ON_SUNDAY)
+    saturday = finance.closer.close_day(SATURDAY, ON_SUNDAY)
     assert saturday["late_posted"] == {"count": 3, "dates": ["2026-11-27"]}
     assert saturday["totals"]["GBP"]["sale"]["gross"] == 2_550
     assert closed_entry_ids(finance, SATURDAY) == P2
-    sunday = finance.day_closer.close_day(SUNDAY, ON_MONDAY)
+    sunday = finance.closer.close_day(SUNDAY, ON_MONDAY)
     assert (sunday["late_posted"], closed_entry_ids(finance, SUNDAY)) == ({"count": 0, "dates": []}, [])
 
 
 def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
-    finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2"))
-    finance.day_closer.close_day(SATURDAY, ON_SUNDAY)
+    finance.closer.close_day(SATURDAY, ON_SUNDAY)
     both = [*entries_of(a_paid_order("P1"), TIME_ZONE), *entries_of(a_paid_order("P2"), TIME_ZONE)]
     finance.ledger.post_entries(both)
-    assert finance.day_closer.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
+    assert finance.closer.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
 
 
 def test_late_entries_post_once_also_when_days_are_closed_out_of_order(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
-    finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2"))
-    finance.day_closer.close_day(SUNDAY, ON_MONDAY)
-    finance.day_closer.close_day(SATURDAY, ON_MONDAY)
+    finance.closer.close_day(SUNDAY, ON_MONDAY)
+    finance.closer.close_day(SATURDAY, ON_MONDAY)
     assert (closed_entry_ids(finance, SUNDAY), closed_entry_ids(finance, SATURDAY)) == (P2, [])
 
 
 def test_a_refund_of_another_day_stands_in_its_own_day(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
-    finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
+    finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, with_refund(a_paid_order(), ("li_1", 1), done_at=ON_SATURDAY))
-    saturday = finance.day_closer.close_day(SATURDAY, ON_SUNDAY)
+    saturday = finance.closer.close_day(SATURDAY, ON_SUNDAY)
     assert closed_entry_ids(finance, SATURDAY) == ["P1-004"]
     assert (saturday["differences"], saturday["late_posted"]["count"]) == ([], 0)
 
 
 def test_the_schedule_closes_yesterday_and_what_was_left_open_after_the_first_day(finance: FinanceFixture) -> None:
-    assert finance.day_closer.due_days(ON_SATURDAY) == [FRIDAY]
+    assert finance.closer.due_days(ON_SATURDAY) == [FRIDAY]
     store_and_post(finance, a_paid_order())
-    assert finance.day_closer.due_days(ON_MONDAY) == [FRIDAY, SUNDAY]
-    finance.day_closer.close_day(FRIDAY, ON_SATURDAY)
-    assert finance.day_closer.due_days(ON_MONDAY) == [SATURDAY, SUNDAY]
-    finance.day_closer.close_day(SATURDAY, ON_MONDAY)
-    finance.day_closer.close_day(SUNDAY, ON_MONDAY)
-    assert finance.day_closer.due_days(ON_MONDAY) == []
+    assert finance.closer.due_days(ON_MONDAY) == [FRIDAY, SUNDAY]
+    finance.closer.close_day(FRIDAY, ON_SATURDAY)
+    assert finance.closer.due_days(ON_MONDAY) == [SATURDAY, SUNDAY]
+    finance.closer.close_day(SATURDAY, ON_MONDAY)
+    finance.closer.close_day(SUNDAY, ON_MONDAY)
+    assert finance.closer.due_days(ON_MONDAY) == []
 
 
 class DiedError(Exception):
@@ -144,13 +144,13 @@ WRITES_OF_A_CLOSE = 11  # one repaired ledger object, five staged files, the log
 def test_a_close_that_died_after_any_write_is_completed_by_the_next(finance: FinanceFixture, writes: int) -> None:
     store_purchases(finance.purchases, a_paid_order("P1"))
     failing_s3: Any = S3DyingAfterWrites(finance.s3, writes)
-    dying = a_finance_fixture(finance.tables, failing_s3, finance.sqs, finance.queue_url)
+    dying = build_finance_fixture(finance.tables, failing_s3, finance.sqs, finance.queue_url)
     with pytest.raises(DiedError):
-        dying.day_closer.close_day(FRIDAY, ON_SATURDAY)
-    assert finance.day_closer.manifest(FRIDAY) is None, "without a manifest nothing is closed"
+        dying.closer.close_day(FRIDAY, ON_SATURDAY)
+    assert finance.closer.manifest(FRIDAY) is None, "without a manifest nothing is closed"
     store_and_post(finance, a_paid_order("P2"))
-    finance.day_closer.close_day(SATURDAY, ON_SUNDAY)
-    friday = finance.day_closer.close_day(FRIDAY, ON_SUNDAY)
+    finance.closer.close_day(SATURDAY, ON_SUNDAY)
+    friday = finance.closer.close_day(FRIDAY, ON_SUNDAY)
     assert sorted(closed_entry_ids(finance, FRIDAY) + closed_entry_ids(finance, SATURDAY)) == P1 + P2
     for name, facts in friday["files"].items():
         body = finance.exporter.object_store.read(facts["key"]) or b""
@@ -160,10 +160,10 @@ def test_a_close_that_died_after_any_write_is_completed_by_the_next(finance: Fin
 def test_a_close_that_died_after_its_manifest_is_closed(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order("P1"))
     last = S3DyingAfterWrites(finance.s3, WRITES_OF_A_CLOSE + 1)
-    dying = a_finance_fixture(finance.tables, last, finance.sqs, finance.queue_url)  # type: ignore[arg-type]
+    dying = build_finance_fixture(finance.tables, last, finance.sqs, finance.queue_url)  # type: ignore[arg-type]
     with pytest.raises(DiedError, match=r"revision=1/manifest\.json"):
-        dying.day_closer.close_day(FRIDAY, ON_SATURDAY)
-    assert finance.day_closer.close_day(FRIDAY, ON_SUNDAY)["created_at"] == "2026-11-28T03:00:00.000Z"
+        dying.closer.close_day(FRIDAY, ON_SATURDAY)
+    assert finance.closer.close_day(FRIDAY, ON_SUNDAY)["created_at"] == "2026-11-28T03:00:00.000Z"
 
 
 class S3WithRival:
@@ -187,18 +187,18 @@ class S3WithRival:
 def entry_ids_after_a_rival_closed(finance: FinanceFixture, s3: Any, rivals_day: date) -> list[str]:
     """Ids of all closed entries after a rival closed a day right before Friday's closing was decided."""
     store_and_post(finance, a_paid_order("P1"))
-    finance.day_closer.close_day(date(2026, 11, 26), ON_SATURDAY)
+    finance.closer.close_day(date(2026, 11, 26), ON_SATURDAY)
     late = a_paid_order("P2", paid_at=PAID_AT - DAY)
 
     def rival() -> None:
         store_and_post(finance, late)
-        finance.day_closer.close_day(rivals_day, ON_SUNDAY)
+        finance.closer.close_day(rivals_day, ON_SUNDAY)
 
     beside = S3WithRival(s3, "exports/closes/000002.json", rival)
-    slow = a_finance_fixture(finance.tables, beside, finance.sqs, finance.queue_url)  # type: ignore[arg-type]
-    slow.day_closer.close_day(FRIDAY, ON_SUNDAY)
-    finance.day_closer.close_day(SATURDAY, ON_SUNDAY)
-    finance.day_closer.close_day(SUNDAY, ON_MONDAY)
+    slow = build_finance_fixture(finance.tables, beside, finance.sqs, finance.queue_url)  # type: ignore[arg-type]
+    slow.closer.close_day(FRIDAY, ON_SUNDAY)
+    finance.closer.close_day(SATURDAY, ON_SUNDAY)
+    finance.closer.close_day(SUNDAY, ON_MONDAY)
     return sorted(
         closed_entry_ids(finance, FRIDAY) + closed_entry_ids(finance, SATURDAY) + closed_entry_ids(finance, SUNDAY)
     )
@@ -228,18 +228,18 @@ def test_control_without_the_condition_late_entries_are_posted_twice(finance: Fi
     assert entry_ids_after_a_rival_closed(finance, UnconditionalS3(finance.s3), SATURDAY) == sorted(P1 + P2 + P2)
 
 
-@pytest.mark.engine
-def test_many_closings_at_once_lose_nothing_and_double_nothing(engine: EngineAccount) -> None:
-    s3, bucket = engine.client("s3"), f"finance-{engine.access_key}"
+@pytest.mark.emulator
+def test_many_closings_at_once_lose_nothing_and_double_nothing(emulator: EmulatorAccount) -> None:
+    s3, bucket = emulator.client("s3"), f"finance-{emulator.access_key}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    finance = a_finance_fixture(engine.tables(), s3, engine.client("sqs"), "unused", bucket)
+    finance = build_finance_fixture(emulator.tables(), s3, emulator.client("sqs"), "unused", bucket)
     store_and_post(finance, a_paid_order("P1"))
     thursday = date(2026, 11, 26)
-    finance.day_closer.close_day(thursday, ON_SATURDAY)
+    finance.closer.close_day(thursday, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2", paid_at=PAID_AT - DAY))
     with ThreadPoolExecutor(8) as rivals:
         days = [FRIDAY, SATURDAY] * 6
-        manifests = list(rivals.map(lambda day: finance.day_closer.close_day(day, ON_SUNDAY), days))
+        manifests = list(rivals.map(lambda day: finance.closer.close_day(day, ON_SUNDAY), days))
     assert sorted(closed_entry_ids(finance, FRIDAY) + closed_entry_ids(finance, SATURDAY)) == P1 + P2
     assert [manifests[n] for n in (0, 1)] * 6 == manifests, "all closings of a day tell of the same files"
     assert finance.keys("exports/closes/") == [f"exports/closes/00000{n}.json" for n in (1, 2, 3)]

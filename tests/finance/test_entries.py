@@ -9,12 +9,20 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.checkout import Purchase, PurchaseState
 from chalicelib.finance import EntryType, LedgerEntry, entries_of
-from chalicelib.finance.check import is_balanced
+from chalicelib.finance.balance_check import is_balanced
 from chalicelib.finance.entries import spreadsheet_safe
 from chalicelib.money import tax_within
-from tests.finance.builders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_line, a_paid_order, with_refund, with_tax_on_top
+from chalicelib.purchase import Purchase, PurchaseState
+from tests.builders.paid_orders import (
+    PAID_AT,
+    PERSONAL,
+    TIME_ZONE,
+    a_paid_line,
+    a_paid_order,
+    with_refund,
+    with_tax_on_top,
+)
 
 
 def figures(entry: LedgerEntry) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any
 
 from chalicelib.finance import entries_of
-from chalicelib.finance.check import Scope
-from tests.finance.builders import (
+from chalicelib.finance.balance_check import Scope
+from tests.builders.paid_orders import (
     NEXT_DAY,
     PAID_AT,
     PERSONAL,

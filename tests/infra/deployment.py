@@ -14,9 +14,9 @@ import boto3
 import pytest
 
 from chalicelib import aws
-from infra.deploy import generate_missing_keys
+from infra.aws.deploy import generate_missing_keys
 from tests.conftest import Tables
-from tests.infra.packaged import packaged_template
+from tests.infra.packaged_template import packaged_template
 
 TRANSACTION_ACTIONS = {
     "Put": "PutItem",

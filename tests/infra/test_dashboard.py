@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from infra.alarms import NAMESPACE
-from infra.local.engine import ROOT
-from tests.infra.packaged import packaged_template
+from infra.aws.alarms import NAMESPACE
+from infra.local.emulator import ROOT
+from tests.infra.packaged_template import packaged_template
 
 
 def string_constants() -> set[str]:

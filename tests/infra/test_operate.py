@@ -8,11 +8,11 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from infra.local.engine import REGION
+from infra.cli.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages
+from infra.cli.stack import DeployedStack
+from infra.local.emulator import REGION
 from infra.local.tables import template
-from infra.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages
-from infra.place import DeployedStack
-from tests.conftest import EngineAccount
+from tests.conftest import EmulatorAccount
 
 
 def redrive(queue: str) -> tuple[int, str]:
@@ -33,14 +33,14 @@ def test_a_queue_without_work_answers_with_its_remedy() -> None:
     assert redrive("nonsense") == (1, "livedrop: the queue is one of capture, ledger, exports")
 
 
-@pytest.mark.engine
+@pytest.mark.emulator
 @pytest.mark.parametrize("queue", REDRIVABLE_QUEUES)
-def test_redrive_moves_every_dead_letter_once(engine: EngineAccount, queue: str) -> None:
-    sqs = engine.client("sqs")
+def test_redrive_moves_every_dead_letter_once(emulator: EmulatorAccount, queue: str) -> None:
+    sqs = emulator.client("sqs")
     names = [f"{one.capitalize()}{kind}Url" for one in REDRIVABLE_QUEUES for kind in ("DLQ", "Queue")]
     queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
-    session = boto3.Session(engine.access_key, "local", region_name=REGION)
-    deployed = DeployedStack(session, engine.endpoint, queues)
+    session = boto3.Session(emulator.access_key, "local", region_name=REGION)
+    deployed = DeployedStack(session, emulator.endpoint, queues)
     for number in range(12):
         sqs.send_message(QueueUrl=queues[f"{queue.capitalize()}DLQUrl"], MessageBody=str(number))
     assert redrive_messages(deployed, queue) == 12

@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra.package import AWS, Package, Target, compiled_files, local_target, package, unloadable_files
+from infra.aws.package import AWS, Package, Target, compiled_files, local_target, package, unloadable_files
 
 COMPILED = ("_pydantic_core", "cd", "md")
 """Modules of pydantic-core, and two of charset-normalizer."""

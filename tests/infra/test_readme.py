@@ -9,10 +9,10 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from infra.cli import app
-from infra.package import ROOT
+from infra.aws.package import ROOT
+from infra.cli.main import app
 from tests.infra.intrinsics import load
-from tests.infra.packaged import packaged_template
+from tests.infra.packaged_template import packaged_template
 
 SECTION = (ROOT / "README.md").read_text().partition("## Operating it on AWS")[2].partition("\n## ")[0]
 BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL))
@@ -41,7 +41,7 @@ def parse_command(line: str) -> None:
 
 def test_every_parameter_is_one_of_the_template() -> None:
     documented = set(re.findall(r"--parameter (\w+)=", SECTION))
-    assert documented <= set(load(ROOT / "infra" / "template.yaml")["Parameters"])
+    assert documented <= set(load(ROOT / "infra" / "aws" / "template.yaml")["Parameters"])
     assert "WarmWritesPerSecond" in documented
 
 

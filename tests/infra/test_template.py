@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 from chalicelib import aws
-from chalicelib.checkout.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.instants import HOUR, MINUTE
+from chalicelib.recovery.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from infra.package import ROOT
-from tests.infra.packaged import packaged_template
+from infra.aws.package import ROOT
+from tests.infra.packaged_template import packaged_template
 
 TERMINAL = "DLQ"
 STREAMS = {"Kinesis", "DynamoDB"}

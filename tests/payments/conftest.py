@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.payments.stripe import StripeGateway, stripe_client
-from tests.payments.stripe_double import FakeStripe
-from tests.payments.stripe_server import serve
+from chalicelib.payments.stripe.gateway import StripeGateway, stripe_client
+from tests.fakes.stripe.fake_stripe import FakeStripe
+from tests.fakes.stripe.server import serve
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import EngineAccount
+from tests.conftest import EmulatorAccount
 from tests.races import dynamodb_local
-from tests.races.arena import RaceHarness, racing_processes
-from tests.races.clock import RaceClock
+from tests.races.race_clock import RaceClock
+from tests.races.race_harness import RaceHarness, racing_processes
 
 ENGINES = ["embedded", "dynamodb-local"] if os.environ.get("LIVEDROP_SECOND_ENGINE") == "1" else ["embedded"]
 
@@ -39,8 +39,8 @@ def harness(request: pytest.FixtureRequest, race_processes: tuple[RaceClock, Pro
     """An engine with an empty account, and processes to race on it."""
     engine: str = request.param
     endpoint: Any = (
-        request.getfixturevalue("engine_process").endpoint
+        request.getfixturevalue("emulator_process").endpoint
         if engine == "embedded"
         else request.getfixturevalue("second_engine")
     )
-    return RaceHarness(engine, EngineAccount(endpoint, str(next(_accounts))), *race_processes)
+    return RaceHarness(engine, EmulatorAccount(endpoint, str(next(_accounts))), *race_processes)

@@ -10,15 +10,18 @@ from threading import Barrier
 from typing import Any, Final
 from unittest.mock import patch
 
-from chalicelib.checkout import DEFAULT_MARKETS, Buyer, Checkout, CheckoutResult, PurchaseState, PurchaseStore
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import complete_purchase, create_purchase, update_purchase
 from chalicelib.discounts import Budget, Discounts, budget_pool
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
+from chalicelib.pricing import DEFAULT_MARKETS
+from chalicelib.purchase import Buyer, CheckoutContext, CheckoutResult, PurchaseState, PurchaseStore
 from chalicelib.shows import Shows
 from chalicelib.stock import HoldRef, Pool, Stock, Taken, TakeResult
-from tests.checkout.builders import NOW, a_complete_request, a_purchase_request
-from tests.conftest import EngineAccount
-from tests.races.clock import RaceClock
+from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
+from tests.conftest import EmulatorAccount
+from tests.races.race_clock import RaceClock
 from tests.races.stock_race import client_of
 
 CODE: Final = "RUSH"
@@ -35,7 +38,7 @@ class DiscountRace:
     ``apart``: the control, which reads how many uses are left and then writes one fewer.
     """
 
-    account: EngineAccount
+    account: EmulatorAccount
     stock_table: str
     commerce_table: str
     sandbox_table: str
@@ -55,7 +58,7 @@ class DiscountRaceProcess:
         purchases = PurchaseStore(client, race.commerce_table)
         gateway = SandboxGateway(client, race.sandbox_table)
         discounts = Discounts(client, race.commerce_table, stock)
-        self.checkout = Checkout(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
+        self.context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
         self.race, self.client = race, client
         self.numbers = range(part, race.buyers, parts)
         self.figures: Counter[str] = Counter()
@@ -67,7 +70,7 @@ class DiscountRaceProcess:
             "discount_codes": (CODE,),
             "buyer": Buyer(email=f"b{number}@example.com"),
         }
-        answer = self.checkout.create(a_purchase_request((self.race.drop_id, 1), **about), NOW)
+        answer = create_purchase(self.context, a_purchase_request((self.race.drop_id, 1), **about), NOW)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
@@ -75,8 +78,8 @@ class DiscountRaceProcess:
         """Completed, as often as it is busy."""
         token = "declined" if number < self.race.declined else "ok"
         for tries in range(MAX_TRIES):
-            answer = self.checkout.complete(
-                purchase_id, a_complete_request(token, f"{key}-{number}"), now + tries * PAUSE
+            answer = complete_purchase(
+                self.context, purchase_id, a_complete_request(token, f"{key}-{number}"), now + tries * PAUSE
             )
             assert isinstance(answer, CheckoutResult)
             if "busy" not in {message.code for message in answer.messages}:
@@ -85,16 +88,16 @@ class DiscountRaceProcess:
         raise AssertionError("busy for good")
 
     def capture(self, purchase_id: str, now: Instant) -> None:
-        purchase = self.checkout.purchases.read(purchase_id)
+        purchase = self.context.purchases.read(purchase_id)
         if purchase is not None and purchase.state is PurchaseState.PLACED:
-            self.checkout.process_payment(purchase_id, purchase.attempt, now)
+            process_attempt(self.context, purchase_id, purchase.attempt, now)
 
     def retry_with_code(self, number: int, purchase_id: str, now: Instant) -> None:
         """Who was told a new total asks for the code once more, and takes what there is."""
-        purchase = self.checkout.purchases.read(purchase_id)
+        purchase = self.context.purchases.read(purchase_id)
         if purchase is None or purchase.state is not PurchaseState.OPEN or number < self.race.declined:
             return
-        self.checkout.update(purchase_id, a_purchase_request(key=f"ask-{number}", discount_codes=(CODE,)), now)
+        update_purchase(self.context, purchase_id, a_purchase_request(key=f"ask-{number}", discount_codes=(CODE,)), now)
         if self.complete(number, purchase_id, "again", now).purchase.state is PurchaseState.OPEN:
             self.complete(number, purchase_id, "agreed", now)
         self.capture(purchase_id, now)
@@ -160,13 +163,13 @@ def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, bu
     return take
 
 
-def discounts_used(checkout: Checkout, purchase_ids: Sequence[str]) -> list[int]:
+def discounts_used(context: CheckoutContext, purchase_ids: Sequence[str]) -> list[int]:
     """What the code took off each paid order that has it, from the orders themselves."""
-    found = checkout.purchases.read_all(purchase_ids).values()
+    found = context.purchases.read_all(purchase_ids).values()
     return [one.amount for purchase in found if purchase.state is PurchaseState.PAID for one in purchase.discounts]
 
 
-def budget_of(checkout: Checkout) -> Budget:
-    active = checkout.discounts.find(CODE, NOW)
+def budget_of(context: CheckoutContext) -> Budget:
+    active = context.discounts.find(CODE, NOW)
     assert active is not None
     return active.discount.budgets[0]

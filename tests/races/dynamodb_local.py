@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from infra.local.engine import ROOT
+from infra.local.emulator import ROOT
 from infra.local.processes import LOOPBACK, end, free_port, launch, locked
 
 PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"

@@ -8,11 +8,14 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from chalicelib.checkout import CheckoutResult, CompleteRequest, NoPurchase, Purchase, PurchaseState, RefundRequest
-from tests.races import crowd
-from tests.races.clock import RaceClock
-from tests.races.crowd import at_once
-from tests.races.network import RACE_FAULT_RATES, ProcessDied
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
+from chalicelib.purchase import CheckoutResult, CompleteRequest, NoPurchase, Purchase, PurchaseState, RefundRequest
+from chalicelib.refunds import cancel_order, refund_order
+from tests.races import buyers_pool
+from tests.races.buyers_pool import at_once
+from tests.races.faulty_client import RACE_FAULT_RATES, ProcessDied
+from tests.races.race_clock import RaceClock
 from tests.races.shop_race import CALLER, ShopRace, ShopRaceProcess
 from tests.races.stock_race import QUANTITIES
 
@@ -25,7 +28,7 @@ class ShopRaceBuyer:
     """One buyer with one purchase."""
 
     def __init__(self, process: ShopRaceProcess, number: int) -> None:
-        self._process, self._checkout, self._number = process, process.checkout, number
+        self._process, self._context, self._number = process, process.context, number
         self._random = Random(f"{process.race.seed}/{number}")
         self._keys = 0
         self._purchase_id = ""
@@ -45,29 +48,31 @@ class ShopRaceBuyer:
 
     def create(self, key: str, quantities: dict[str, int], copies: int = 1) -> list[object]:
         change = self._process.change(key, quantities)
-        return self.send(*[self._process.request(self._checkout.create, change)] * copies)
+        return self.send(*[self._process.request(partial(create_purchase, self._context), change)] * copies)
 
     def _update(self, quantities: dict[str, int]) -> Callable[[], object]:
         change = self._process.change(self._key(), quantities)
-        return self._process.request(self._checkout.update, self._purchase_id, change)
+        return self._process.request(partial(update_purchase, self._context), self._purchase_id, change)
 
     def complete(self, token: str) -> Callable[[], object]:
         request = CompleteRequest(CALLER, self._key(), token, "sandbox", "i", "card", token)
-        return self._process.request(self._checkout.complete, self._purchase_id, request)
+        return self._process.request(partial(complete_purchase, self._context), self._purchase_id, request)
 
     def _cancel(self) -> Callable[[], object]:
         key = self._key()
-        return self._process.request(partial(self._checkout.cancel, self._purchase_id, CALLER, key, key))
+        return self._process.request(
+            partial(partial(cancel_purchase, self._context), self._purchase_id, CALLER, key, key)
+        )
 
     def _find(self) -> Purchase | None:
-        (found,) = self.send(self._process.request(self._checkout.find, self._purchase_id))
+        (found,) = self.send(self._process.request(partial(find_purchase, self._context), self._purchase_id))
         return found.purchase if isinstance(found, CheckoutResult) else None
 
     def capture(self) -> None:
         """The message of the attempt that is placed, perhaps to two workers at once."""
         purchase = self._find()
         if purchase is not None and purchase.state is PurchaseState.PLACED:
-            work = self._process.request(self._checkout.process_payment, self._purchase_id, purchase.attempt)
+            work = self._process.request(partial(process_attempt, self._context), self._purchase_id, purchase.attempt)
             at_once(*[work] * self._random.choice([1, 1, 2]))
 
 
@@ -128,12 +133,14 @@ class _RestlessBuyer(ShopRaceBuyer):
         )
 
     def _refund(self, purchase: Purchase) -> Callable[[], object]:
-        checkout, key = self._checkout, self._key()
+        context, key = self._context, self._key()
         if self._random.random() < 0.5:
-            return self._process.request(partial(checkout.cancel_order, self._purchase_id, key, key, "ann"))
+            return self._process.request(partial(partial(cancel_order, context), self._purchase_id, key, key, "ann"))
         line = purchase.lines[0]
         lines = ((line.id, self._random.randint(1, line.quantity)),)
-        return self._process.request(checkout.refund, self._purchase_id, RefundRequest(key, key, lines, True, "ann"))
+        return self._process.request(
+            partial(refund_order, context), self._purchase_id, RefundRequest(key, key, lines, True, "ann")
+        )
 
 
 class _PatientBuyer(ShopRaceBuyer):
@@ -171,6 +178,6 @@ def run_share(race: ShopRace, clock: RaceClock, part: int, parts: int) -> tuple[
     process = ShopRaceProcess(race, clock, str(part), RACE_FAULT_RATES)
     kind = _PatientBuyer if race.wanted_quantities else _RestlessBuyer
     buyers = [kind(process, number).steps() for number in range(part, race.buyers, parts)]
-    errors = crowd.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
+    errors = buyers_pool.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
     process.figures["errors"] += len(errors)
     return process.collect_results()

@@ -12,11 +12,14 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from chalicelib.aws import to_item
-from chalicelib.checkout import (
-    DEFAULT_MARKETS,
+from chalicelib.discounts import Discounts
+from chalicelib.errors import Conflict, NotFound
+from chalicelib.payments import SandboxGateway
+from chalicelib.pricing import DEFAULT_MARKETS
+from chalicelib.purchase import (
     Buyer,
     Caller,
-    Checkout,
+    CheckoutContext,
     Destination,
     LineRequest,
     Purchase,
@@ -24,14 +27,11 @@ from chalicelib.checkout import (
     PurchaseState,
     PurchaseStore,
 )
-from chalicelib.discounts import Discounts
-from chalicelib.errors import Conflict, NotFound
-from chalicelib.payments import SandboxGateway
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
-from tests.conftest import EngineAccount
-from tests.races.clock import RaceClock
-from tests.races.network import ClientFaultRates, FaultyClient
+from tests.conftest import EmulatorAccount
+from tests.races.faulty_client import ClientFaultRates, FaultyClient
+from tests.races.race_clock import RaceClock
 from tests.races.stock_race import QUANTITIES, client_of
 
 NOW: Final = 1_800_000_000_000
@@ -49,7 +49,7 @@ class ShopRace:
     ``apart``: the control.
     """
 
-    account: EngineAccount
+    account: EmulatorAccount
     stock_table: str
     commerce_table: str
     sandbox_table: str
@@ -88,7 +88,9 @@ class ShopRaceProcess:
         purchases = PurchaseStore(dynamodb, race.commerce_table)
         self.gateway = SandboxGateway(dynamodb, race.sandbox_table)
         discounts = Discounts(dynamodb, race.commerce_table, stock)
-        self.checkout = Checkout(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, race.seed.encode())
+        self.context = CheckoutContext(
+            purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, race.seed.encode()
+        )
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:
         """A call that takes the instant as its last argument; that it contradicts what is, is an answer."""

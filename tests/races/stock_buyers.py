@@ -9,11 +9,11 @@ from random import Random
 from typing import Final
 
 from chalicelib.stock import Committed, HoldGone, HoldRef, InsufficientUnits, OrderRef, RevertedToHold, Taken, hold_id
-from tests.races import crowd
-from tests.races.clock import RaceClock
-from tests.races.crowd import at_once, send_until_answered
-from tests.races.judge import bucket_counts
-from tests.races.network import RACE_FAULT_RATES
+from tests.races import buyers_pool
+from tests.races.buyers_pool import at_once, send_until_answered
+from tests.races.faulty_client import RACE_FAULT_RATES
+from tests.races.invariants import bucket_counts
+from tests.races.race_clock import RaceClock
 from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, ProcessResults, StockRace, StockRaceProcess
 
 STEP_MS: Final = 160
@@ -172,6 +172,6 @@ def run_share(race: StockRace, clock: RaceClock, part: int, parts: int) -> Proce
     """One process's share of the buyers, to their ends."""
     process = StockRaceProcess(race, clock, str(part), RACE_FAULT_RATES)
     buyers = [StockRaceBuyer(process, number).steps() for number in range(part, race.buyers, parts)]
-    errors = crowd.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
+    errors = buyers_pool.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)
     process.figures["errors"] += len(errors)
     return process.collect_results()

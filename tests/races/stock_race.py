@@ -31,13 +31,13 @@ from chalicelib.stock import (
     hold_id,
 )
 from chalicelib.stock.layout import home_of
-from chalicelib.stock.live import MAX_SUMMARY_AGE
-from tests.conftest import EngineAccount
-from tests.races.clock import RaceClock
-from tests.races.crowd import send_until_answered
-from tests.races.judge import check_final_stock, read_buckets, sold_by_order
-from tests.races.network import NO_FAULTS, ClientFaultRates, FaultyClient
-from tests.races.sold_out import BucketWrite, SoldOutAnswer, count_false_answers
+from chalicelib.stock.summaries import MAX_SUMMARY_AGE
+from tests.conftest import EmulatorAccount
+from tests.races.buyers_pool import send_until_answered
+from tests.races.faulty_client import NO_FAULTS, ClientFaultRates, FaultyClient
+from tests.races.invariants import check_final_stock, read_buckets, sold_by_order
+from tests.races.race_clock import RaceClock
+from tests.races.sold_out_check import BucketWrite, SoldOutAnswer, count_false_answers
 
 NOW: Final = 1_800_000_000_000
 HOLD_SECONDS: Final = 10
@@ -57,7 +57,7 @@ class StockRace:
     The controls: ``apart`` reads, decides, then writes. ``hasty`` tells "sold out" where all is held.
     """
 
-    account: EngineAccount
+    account: EmulatorAccount
     stock_table: str
     commerce_table: str
     drop_id: str
@@ -152,7 +152,7 @@ class StockRaceProcess:
 
 
 @cache
-def client_of(account: EngineAccount) -> Any:
+def client_of(account: EmulatorAccount) -> Any:
     """This process's client of an engine."""
     return account.client("dynamodb")
 

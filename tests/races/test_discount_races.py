@@ -6,46 +6,48 @@ from typing import Any
 
 import pytest
 
-from chalicelib.checkout import Checkout
 from chalicelib.discounts import PutDiscountRequest
 from chalicelib.instants import SECOND, rfc3339
+from chalicelib.purchase import CheckoutContext
 from chalicelib.shows import PutDropRequest, PutShowRequest
-from tests.checkout.builders import NOW
+from tests.builders.purchases import NOW
 from tests.races import discount_race
-from tests.races.arena import ROUNDS, RaceHarness
 from tests.races.discount_race import CODE, LATER, DiscountRace, DiscountRaceProcess, budget_of, discounts_used
+from tests.races.race_harness import ROUNDS, RaceHarness
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.emulator
 
 BUYERS, USES, DECLINED = 64, 30, 12
 OFF, MONEY = 125, 2_600
 
 
-def open_race(harness: RaceHarness, name: str, budget: dict[str, Any], **changes: Any) -> tuple[DiscountRace, Checkout]:
+def open_race(
+    harness: RaceHarness, name: str, budget: dict[str, Any], **changes: Any
+) -> tuple[DiscountRace, CheckoutContext]:
     """A shop with goods for everybody, and a code with a budget."""
     tables = harness.tables(name)
     race = DiscountRace(harness.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
-    checkout = DiscountRaceProcess(race, 0, 1).checkout
+    context = DiscountRaceProcess(race, 0, 1).context
     long_ago = rfc3339(NOW - 60 * SECOND)
     show = {"title": "Rush", "currency": "GBP", "starts_at": long_ago}
-    checkout.shows.put_show("rush", PutShowRequest.from_body(show), "test", NOW - 60 * SECOND)
+    context.shows.put_show("rush", PutShowRequest.from_body(show), "test", NOW - 60 * SECOND)
     drop = {"show_id": "rush", "sku": "M", "title": "Mug", "stock": 4 * BUYERS, "opens_at": long_ago}
     price = {"amount": 1_250, "currency": "GBP"}
-    checkout.shows.put_drop("mug", PutDropRequest.from_body(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
+    context.shows.put_drop("mug", PutDropRequest.from_body(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
     wish = {"title": "Rush", "amount": {"amount": OFF, "currency": "GBP"}}
-    checkout.discounts.put(CODE, PutDiscountRequest.from_body(wish | budget), None, "test", NOW)
-    return race, checkout
+    context.discounts.put(CODE, PutDiscountRequest.from_body(wish | budget), None, "test", NOW)
+    return race, context
 
 
-def run_discount_race(harness: RaceHarness, race: DiscountRace, checkout: Checkout) -> list[int]:
+def run_discount_race(harness: RaceHarness, race: DiscountRace, context: CheckoutContext) -> list[int]:
     """What the code took off each order that has it, after the rush and after those who were refused came back."""
     shares = harness.run_in_processes(discount_race.run_rush, race, NOW)
     purchase_ids = [one for _, share in shares for one in share]
     assert len(set(purchase_ids)) == BUYERS
     if not race.reads_then_writes:
-        checkout.stock.refresh(budget_of(checkout).pool, LATER)  # the stream's part
+        context.stock.refresh(budget_of(context).pool, LATER)  # the stream's part
         harness.run_in_processes(discount_race.run_retries, race, LATER)
-    return discounts_used(checkout, purchase_ids)
+    return discounts_used(context, purchase_ids)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
@@ -53,10 +55,10 @@ def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_h
     harness: RaceHarness, number: int
 ) -> None:
     """Those who are declined return theirs, and others have them."""
-    race, checkout = open_race(harness, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
-    used = run_discount_race(harness, race, checkout)
+    race, context = open_race(harness, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
+    used = run_discount_race(harness, race, context)
     assert used == [OFF] * USES
-    audit = checkout.stock.audit(budget_of(checkout).pool, USES, LATER)
+    audit = context.stock.audit(budget_of(context).pool, USES, LATER)
     assert (audit.mismatches, audit.sold, audit.available) == ((), USES, 0)
 
 
@@ -65,9 +67,9 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
     harness: RaceHarness, number: int
 ) -> None:
     money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
-    race, checkout = open_race(harness, f"money-{number}", money, declined=DECLINED)
-    used = run_discount_race(harness, race, checkout)
-    audit = checkout.stock.audit(budget_of(checkout).pool, MONEY, LATER)
+    race, context = open_race(harness, f"money-{number}", money, declined=DECLINED)
+    used = run_discount_race(harness, race, context)
+    audit = context.stock.audit(budget_of(context).pool, MONEY, LATER)
     assert (audit.mismatches, audit.sold) == ((), sum(used))
     assert sum(used) <= MONEY
     assert max(bucket.available for bucket in audit.buckets) < OFF
@@ -75,6 +77,6 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
 
 
 def test_the_control_that_reads_then_writes_overspends(harness: RaceHarness) -> None:
-    race, checkout = open_race(harness, "control", {"budget_uses": USES}, apart=True)
-    used = run_discount_race(harness, race, checkout)
+    race, context = open_race(harness, "control", {"budget_uses": USES}, apart=True)
+    used = run_discount_race(harness, race, context)
     assert len(used) > USES, "reading, then writing, was not caught"

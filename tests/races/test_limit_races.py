@@ -9,23 +9,27 @@ from threading import Barrier
 
 import pytest
 
+from chalicelib import checkout
 from chalicelib.aws import to_item
-from chalicelib.checkout import CheckoutResult, Purchase, PurchaseState, PurchaseStore
-from chalicelib.checkout.store import LimitEntry, LimitStore, LimitUsage, _limit_key, _limit_values
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import cancel_purchase
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
-from tests.checkout.builders import NOW, PLATFORM, a_complete_request, a_refund_request
-from tests.checkout.conftest import ShopFixture, a_shop
-from tests.conftest import EngineAccount
+from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState, PurchaseStore
+from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage, _limit_key, _limit_values
+from chalicelib.refunds import refund_order
+from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_refund_request
+from tests.builders.shop import ShopFixture, a_shop
+from tests.conftest import EmulatorAccount
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.emulator
 
 LIMIT, PURCHASES, THREADS = 2, 24, 16
 
 
-def open_limited_shop(engine: EngineAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
+def open_limited_shop(emulator: EmulatorAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
     """A shop on the engine, and purchases of one buyer, whose units are all held."""
-    shop = a_shop(engine.tables())
+    shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200, limit_per_buyer=LIMIT)
     return shop, [shop.open_purchase(("mug", units), key=f"p{index}") for index, units in enumerate(quantities)]
 
@@ -38,7 +42,10 @@ def all_at_once(step: Callable[[Purchase], object], purchases: list[Purchase]) -
 def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW) -> None:
     for _ in range(20):
         try:
-            assert isinstance(shop.checkout.complete(purchase.id, a_complete_request("ok", key), now), CheckoutResult)
+            assert isinstance(
+                checkout.complete_purchase(shop.context, purchase.id, a_complete_request("ok", key), now),
+                CheckoutResult,
+            )
         except WriteConflict:
             continue
         return
@@ -53,22 +60,22 @@ def units_placed(shop: ShopFixture, purchases: list[Purchase]) -> int:
     return sum(line.quantity for one in ordered for line in one.lines) - refunded_units
 
 
-def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(engine: EngineAccount) -> None:
-    shop, purchases = open_limited_shop(engine, [1] * PURCHASES)
+def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(emulator: EmulatorAccount) -> None:
+    shop, purchases = open_limited_shop(emulator, [1] * PURCHASES)
     all_at_once(lambda purchase: complete_purchase(shop, purchase), purchases)
     assert units_placed(shop, purchases) == LIMIT
     (paid,) = [one for one in purchases if shop.read(one.id).state is PurchaseState.PLACED][:1]
-    shop.checkout.process_payment(paid.id, 1, NOW)
-    shop.checkout.refund(paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
+    process_attempt(shop.context, paid.id, 1, NOW)
+    refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     all_at_once(lambda purchase: complete_purchase(shop, purchase, "pay-again"), purchases)
     assert units_placed(shop, purchases) == LIMIT
 
 
 def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_rest(
-    engine: EngineAccount, monkeypatch: pytest.MonkeyPatch
+    emulator: EmulatorAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some processes die after they counted, some purchases are cancelled; once all has lapsed, there is room again."""
-    shop, purchases = open_limited_shop(engine, [Random(index).choice([1, 1, 2]) for index in range(PURCHASES)])
+    shop, purchases = open_limited_shop(emulator, [Random(index).choice([1, 1, 2]) for index in range(PURCHASES)])
     dying = {purchase.id for index, purchase in enumerate(purchases) if index % 3 == 0}
     real = PurchaseStore.replace
 
@@ -81,7 +88,7 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
         chance = Random(purchase.id)
         try:
             if chance.random() < 0.2:
-                shop.checkout.cancel(purchase.id, PLATFORM, "cancel", "", NOW)
+                cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel", "", NOW)
             complete_purchase(shop, purchase)
         except SystemExit:
             return
@@ -97,9 +104,9 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
 
 
 def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
-    engine: EngineAccount, monkeypatch: pytest.MonkeyPatch
+    emulator: EmulatorAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop, purchases = open_limited_shop(engine, [1] * THREADS)
+    shop, purchases = open_limited_shop(emulator, [1] * THREADS)
     all_have_read = Barrier(THREADS)
 
     def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:

@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 
-from tests.races import shop_books, shop_buyers, shop_race
-from tests.races.arena import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds, sum_figures
-from tests.races.judge import violations_in
+from tests.races import shop_buyers, shop_race, shop_race_end
+from tests.races.invariants import violations_in
+from tests.races.race_harness import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds, sum_figures
 from tests.races.shop_race import NOW, ShopRace, shares_of
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.emulator
 
 RESTLESS = 14
 MUGS, CUPS = (3, 3, 2), (2, 2)
@@ -26,7 +26,7 @@ def run_shop_race(harness: RaceHarness, race: ShopRace) -> Counter[str]:
     return sum_figures(
         [
             *figures_of_shares,
-            shop_books.finish_race(race, harness.clock, answered_paid),
+            shop_race_end.finish_race(race, harness.clock, answered_paid),
             Counter(units=race.units, buyers=race.buyers),
         ]
     )

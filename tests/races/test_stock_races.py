@@ -13,13 +13,13 @@ import pytest
 from chalicelib.stock import Taken, hold_id
 from chalicelib.stock.bucket import BucketEntry
 from tests.races import stock_buyers, stock_race
-from tests.races.arena import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds
-from tests.races.judge import violations_in
-from tests.races.network import NO_FAULTS
-from tests.races.sold_out import BucketWrite, SoldOutAnswer, count_false_answers
+from tests.races.faulty_client import NO_FAULTS
+from tests.races.invariants import violations_in
+from tests.races.race_harness import MANY_ROUNDS, RaceHarness, is_caught, report, run_control, run_rounds
+from tests.races.sold_out_check import BucketWrite, SoldOutAnswer, count_false_answers
 from tests.races.stock_race import NOW, StockRace, StockRaceProcess
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.emulator
 
 SIZES = (5, 4, 3, 6)
 BUYERS = 32

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from infra.rehearse.client import Client, Reply, StepFailed
-from infra.rehearse.facts import StackInfo
 from infra.rehearse.measures import Measurements, percentiles
+from infra.rehearse.stack_info import StackInfo
 
 
 @dataclass

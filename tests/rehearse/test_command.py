@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from infra.local.home import LocalState, NotRunning
-from infra.rehearse import rehearse
-from infra.rehearse.facts import StackInfo
-from tests.infra.test_home import a_killed_stack, a_local_state
+from infra.local.local_state import LocalState, NotRunning
+from infra.rehearse.command import rehearse
+from infra.rehearse.stack_info import StackInfo
+from tests.infra.test_local_state import a_killed_stack, a_local_state
 from tests.rehearse.test_orders import HEADER, a_csv_line
 
 

@@ -11,7 +11,7 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.shows import Cue, CueRefused, CueRepeated, CueType, DropState, window_state
 from chalicelib.shows.cues import CLOCK_TOLERANCE, apply_cue_to_drop
 from chalicelib.shows.records import DropRecord
-from tests.shows.builders import MAX_AGE_SECONDS, NOW, a_cue, a_drop_record
+from tests.builders.shows import MAX_AGE_SECONDS, NOW, a_cue, a_drop_record
 
 MINUTE = 60 * SECOND
 OPEN: dict[str, Any] = {"opens_at": NOW - MINUTE}

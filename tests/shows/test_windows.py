@@ -9,7 +9,7 @@ import pytest
 from chalicelib.shows import DropState, drop_state, window_state
 from chalicelib.shows.windows import next_transition_at
 from chalicelib.stock import Summary
-from tests.shows.builders import NOW, a_drop_record
+from tests.builders.shows import NOW, a_drop_record
 
 
 def a_summary(sold: int) -> Summary:

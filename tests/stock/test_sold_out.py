@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from chalicelib.stock import HoldRef, OrderRef, Stock
-from chalicelib.stock.live import Summaries
+from chalicelib.stock.summaries import Summaries
+from tests.builders.stock import NOW, StockFixture
 from tests.conftest import Tables
-from tests.shows.builders import HookedClient
-from tests.stock.builders import NOW, StockFixture
+from tests.fakes.hooked_client import HookedClient
 
 FIRST, LAST = OrderRef("order-001", 1), OrderRef("order-002", 1)
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any
-
-import pytest
-from botocore.exceptions import ReadTimeoutError
-
-from chalicelib.errors import Unavailable
-from chalicelib.stock import BucketSums, Pool, SoldOut, Summary, summary_from_record
+from chalicelib.stock import SoldOut, Summary, summary_from_record
 from chalicelib.stock.summary import summary_to_record
+from tests.builders.stock import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 from tests.conftest import Tables
-from tests.stock.builders import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 
 
 def test_creating_buckets_writes_a_first_summary_and_repeats_harmlessly(tables: Tables) -> None:
@@ -77,80 +70,6 @@ def test_a_summary_survives_its_record() -> None:
     record = summary_to_record(summary)
     assert len(record["open"]) == 50
     assert summary_from_record("d", record) == summary
-
-
-def test_a_numbered_plan_adds_its_units_once(tables: Tables) -> None:
-    fixture = StockFixture(tables, [12, 12])
-    for _ in range(2):
-        fixture.stock.add_units(fixture.pool, 1, 36, NOW + 1)
-        assert [fixture.bucket(n) for n in range(2)] == [
-            {"a": 24, "s": 24, "h": {}, "p": 1},
-            {"a": 36, "s": 36, "h": {}, "p": 1},
-        ]
-    summary = fixture.stock.summary("d")
-    assert summary is not None
-    assert (summary.size, summary.available, summary.open_buckets) == (60, 60, (0, 1))
-    assert fixture.stock.audit(fixture.pool, 60, NOW).mismatches == ()
-
-
-def test_a_plan_resumes_after_a_crash(tables: Tables) -> None:
-    fixture = StockFixture(tables, [12, 12])
-    unfinished = Pool("d", 3)
-    with pytest.raises(Unavailable):
-        fixture.stock.add_units(unfinished, 1, 36, NOW)
-    fixture.stock.create_buckets("d", [12, 12, 12], NOW)
-    fixture.stock.add_units(unfinished, 1, 36, NOW)
-    assert fixture.stock.audit(unfinished, 72, NOW).mismatches == ()
-
-
-def test_a_plan_that_is_repeated_writes_only_what_is_left(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    fixture = StockFixture(tables, [12] * 5)
-    update = tables.dynamodb.update_item
-    written: list[str] = []
-
-    def twice_then_die(**call: Any) -> Any:
-        if len(written) == 2:
-            raise ReadTimeoutError(endpoint_url="here")
-        written.append(call["Key"]["pk"]["S"])
-        return update(**call)
-
-    monkeypatch.setattr(tables.dynamodb, "update_item", twice_then_die)
-    for tries in (2, 2, 1):
-        with suppress(ReadTimeoutError):
-            fixture.stock.add_units(fixture.pool, 1, 60, NOW)
-        assert len(written) == tries
-        written.clear()
-    assert [fixture.bucket(number)["a"] for number in range(5)] == [24] * 5
-
-
-def test_the_audit_adds_up_and_names_orders(tables: Tables) -> None:
-    fixture = StockFixture(tables, [4])
-    ids = fixture.ids(0)
-    fixture.stock.commit(fixture.pool, fixture.hold(next(ids), 2), 2, ORDER)
-    fixture.hold(next(ids), 1, expires_at=SECONDS - 3)
-    audit = fixture.stock.audit(fixture.pool, 4, NOW)
-    assert (audit.size, audit.available, audit.held, audit.sold) == (4, 2, 0, 2)
-    assert audit.buckets == (BucketSums(0, size=4, available=2, held=0, sold=2, lapsed=1),)
-    assert (audit.sold_by_order, audit.lapsed_at_risk, audit.mismatches) == ({"order-abc": 2}, 1, ())
-
-
-def test_the_audit_sees_what_tampering_breaks(tables: Tables) -> None:
-    fixture = StockFixture(tables, [2, 2])
-    name = next(fixture.ids(0))
-    fixture.hold(name)
-    tables.dynamodb.update_item(
-        TableName=tables.stock,
-        Key={"pk": {"S": "d#1"}},
-        UpdateExpression="SET h.#h = :one",
-        ExpressionAttributeNames={"#h": name},
-        ExpressionAttributeValues={":one": {"M": {"q": {"N": "1"}, "u": {"N": str(EXPIRES_AT)}}}},
-    )
-    assert fixture.stock.audit(Pool("d", 3), 5, NOW).mismatches == (
-        "buckets [2] do not exist",
-        "bucket 1: 2 available and 1 in holds are not 2",
-        "buckets hold 4 units, the drop offers 5",
-        f"hold {name} has units in buckets [0, 1]",
-    )
 
 
 def test_more_buckets_than_one_batch_read_are_summarised_whole(tables: Tables) -> None:

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, SoldOut, Taken
+from tests.builders.stock import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 from tests.conftest import Tables
-from tests.stock.builders import EXPIRES_AT, NOW, ORDER, SECONDS, StockFixture
 
 
 @contextmanager

@@ -14,12 +14,14 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import Unavailable
 from chalicelib.shows import DropState
 from chalicelib.streams.cues import apply_cues
-from chalicelib.streams.store import Queue
+from chalicelib.streams.messaging import Queue
+from tests.builders.shows import NOW, ShowFixture
 from tests.conftest import Tables
-from tests.shows.builders import NOW, HookedClient, ShowFixture
+from tests.fakes.hooked_client import HookedClient
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
 
 EVENT = json.loads((Path(__file__).parent.parent / "events" / "kinesis_cues.json").read_text())
 """Eight records: a show starts, text, d1 opens, d9 opens, a wrong extension, stock for d1, bytes, d1 opens again."""
@@ -37,7 +39,7 @@ def parked_messages(queue: Queue) -> list[dict[str, Any]]:
     return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
 
-def a_kinesis_event(*texts: str) -> dict[str, Any]:
+def a_kinesis_batch(*texts: str) -> dict[str, Any]:
     return {"Records": [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]}
 
 
@@ -91,13 +93,13 @@ def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue)
 def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue, text: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
-    apply_cues(a_kinesis_event(text), show_fixture.shows, parked, NOW)
+    apply_cues(a_kinesis_batch(text), show_fixture.shows, parked, NOW)
     assert len(parked_messages(parked)) == 1
     assert show_fixture.all_items() == before
 
 
 def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
-    apply_cues(a_kinesis_event("x" * 900_000), ShowFixture(tables).with_drop().shows, parked, NOW)
+    apply_cues(a_kinesis_batch("x" * 900_000), ShowFixture(tables).with_drop().shows, parked, NOW)
     (message,) = parked_messages(parked)
     assert (len(message["data"]), message["cut"]) == (100_000, True)
 
@@ -105,7 +107,7 @@ def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
 def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
     names = ["x" * 500_000, "é" * 250_000, "\x00" * 80_000]
     apply_cues(
-        a_kinesis_event(*(json.dumps({name: 1}) for name in names)), ShowFixture(tables).with_drop().shows, parked, NOW
+        a_kinesis_batch(*(json.dumps({name: 1}) for name in names)), ShowFixture(tables).with_drop().shows, parked, NOW
     )
     found = parked_messages(parked)
     assert len(found) == 3
@@ -125,7 +127,7 @@ def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables:
 
     queue = Queue(Measuring(), parked.url)  # type: ignore[arg-type]
     apply_cues(
-        a_kinesis_event(*[f"{number}" + "x" * 900_000 for number in range(7)]),
+        a_kinesis_batch(*[f"{number}" + "x" * 900_000 for number in range(7)]),
         ShowFixture(tables).with_drop().shows,
         queue,
         NOW,

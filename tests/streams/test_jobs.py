@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from datetime import date
 
-from chalicelib.checkout import PurchaseState
 from chalicelib.finance import RunState
 from chalicelib.instants import HOUR, MINUTE
+from chalicelib.purchase import PurchaseState
 from chalicelib.streams.capture import process_payments
 from chalicelib.streams.jobs import close_days, recover_orders, run_exports
-from tests.checkout.builders import NOW as SHOW_TIME
-from tests.checkout.conftest import ShopFixture, shop
-from tests.finance.builders import PAID_AT, a_paid_order, clock_at, store_purchases
+from tests.builders.messages import MessagingFixture
+from tests.builders.paid_orders import PAID_AT, a_paid_order, clock_showing, store_purchases
+from tests.builders.purchases import NOW as SHOW_TIME
+from tests.builders.shop import ShopFixture
 from tests.finance.conftest import FinanceFixture
-from tests.streams.conftest import MessagingFixture, an_sqs_event
-
-__all__ = ["shop"]
+from tests.streams.conftest import a_queue_batch
 
 FRIDAY = date(2026, 11, 27)
 
@@ -31,12 +30,12 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(
         {"purchase_id": lost.id, "attempt": 1},
         {"purchase_id": placed.id, "attempt": placed.attempt},
     ]
-    answer = process_payments(an_sqs_event(*messages), shop.checkout, messaging.captures, SHOW_TIME)
+    answer = process_payments(a_queue_batch(*messages), shop.context, messaging.captures, SHOW_TIME)
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}, {"itemIdentifier": "m1"}]}
     assert shop.read(placed.id).state is PurchaseState.PAID
     assert shop.read(lost.id).state is PurchaseState.PLACED
     message = {"purchase_id": lost.id, "attempt": lost.attempt}
-    again = process_payments(an_sqs_event(message), shop.checkout, messaging.captures, SHOW_TIME)
+    again = process_payments(a_queue_batch(message), shop.context, messaging.captures, SHOW_TIME)
     assert again == {"batchItemFailures": []}
     assert shop.read(lost.id).state is PurchaseState.PAID
     assert messaging.sent(messaging.captures) == []
@@ -46,7 +45,7 @@ def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture
     shop.put_drop("mug")
     placed = shop.place(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
-    assert process_payments(an_sqs_event(message), shop.checkout, messaging.captures, SHOW_TIME) == {
+    assert process_payments(a_queue_batch(message), shop.context, messaging.captures, SHOW_TIME) == {
         "batchItemFailures": []
     }
     assert shop.read(placed.id).state is PurchaseState.AWAITING_BUYER
@@ -59,8 +58,8 @@ def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture
 def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     run = finance.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
-    batch = an_sqs_event({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
-    answer = run_exports(batch, finance.exports, clock_at(PAID_AT))
+    batch = a_queue_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
+    answer = run_exports(batch, finance.exports, clock_showing(PAID_AT))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     (done,) = finance.exports.runs_of_day(FRIDAY)
     assert (done.state, done.orders) == (RunState.DONE, 1)
@@ -68,11 +67,11 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(finan
 
 def test_the_schedule_closes_yesterday(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
-    assert close_days(finance.exports, clock_at(PAID_AT + 8 * HOUR)) == {
+    assert close_days(finance.exports, clock_showing(PAID_AT + 8 * HOUR)) == {
         "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
         "differences": 0,
     }
-    assert close_days(finance.exports, clock_at(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
+    assert close_days(finance.exports, clock_showing(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
 
 
 def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
@@ -81,9 +80,9 @@ def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks
     shop.put_drop("mug", stock=9)
     paid = shop.pay(("mug", 1), key="key-1")
     placed = shop.place(("mug", 1), key="key-2")
-    found = recover_orders(shop.checkout, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
+    found = recover_orders(shop.context, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
     assert messaging.sent(messaging.captures) == [{"purchase_id": placed.id, "attempt": 1}]
     assert (found["enqueued"], found["entries_posted"]) == (1, 3)
     assert f"{paid.id}-001" in finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries
-    again = recover_orders(shop.checkout, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
+    again = recover_orders(shop.context, finance.exporter, messaging.captures, SHOW_TIME + 2 * MINUTE)
     assert again["entries_posted"] == 0

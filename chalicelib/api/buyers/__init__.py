@@ -1,0 +1,1 @@
+"""What buyers call: carts, checkout sessions, orders and the catalog, in UCP."""

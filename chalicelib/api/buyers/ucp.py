@@ -1,0 +1,268 @@
+"""Buyers' calls: the Universal Commerce Protocol, release 2026-04-08, in REST."""
+
+from __future__ import annotations
+
+from chalicelib.api.auth import authenticated_platform, caller_of, idempotency_key, platform_by_key, profile_of
+from chalicelib.api.buyers import catalog, ucp_responses
+from chalicelib.api.buyers.ucp_requests import (
+    CartRequest,
+    CatalogLookupRequest,
+    CheckoutSessionRequest,
+    CompleteSessionRequest,
+)
+from chalicelib.api.requests import ApiRequest, ApiResponse, Json, fingerprint, validate_body
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
+from chalicelib.ids import is_purchase_id
+from chalicelib.pricing import Market
+from chalicelib.purchase import CheckoutResult, Message, NoPurchase, Purchase, PurchaseRequest, PurchaseState
+from chalicelib.schema import is_id
+
+_NOT_FOUND = NoPurchase((Message("not_found", "Nothing is known under that id."),))
+_SPEC = f"https://ucp.dev/{ucp_responses.VERSION}"
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def get_profile(request: ApiRequest) -> ApiResponse:
+    """The business profile: services, capabilities and payment handlers."""
+    version = ucp_responses.VERSION
+
+    def capability(page: str, schema: str, **more: object) -> list[Json]:
+        links = {"spec": f"{_SPEC}/specification/{page}", "schema": f"{_SPEC}/schemas/shopping/{schema}.json"}
+        return [{"version": version, **links, **more}]
+
+    one_destination = {"allows_multi_destination": {"shipping": False}}
+    service = {
+        "version": version,
+        "spec": f"{_SPEC}/specification/overview",
+        "transport": "rest",
+        "schema": f"{_SPEC}/services/shopping/rest.openapi.json",
+        "endpoint": request.base_url,
+    }
+    live = {"version": ucp_responses.HANDLER_VERSION, "spec": f"{request.base_url}/openapi.json"}
+    extends_checkout = {"extends": ucp_responses.CHECKOUT, "config": one_destination}
+    capabilities = {
+        ucp_responses.CHECKOUT: capability("checkout", "checkout"),
+        ucp_responses.CART: capability("cart", "cart"),
+        ucp_responses.FULFILLMENT: capability("fulfillment", "fulfillment", **extends_checkout),
+        ucp_responses.DISCOUNT: capability(
+            "discount", "discount", extends=[ucp_responses.CART, ucp_responses.CHECKOUT]
+        ),
+        ucp_responses.ORDER: capability("order", "order"),
+        ucp_responses.LOOKUP: capability("catalog/lookup", "catalog_lookup"),
+        "dev.livedrop.shopping.live": [live],
+    }
+    ucp = {
+        "version": version,
+        "services": {"dev.ucp.shopping": [service]},
+        "capabilities": capabilities,
+        "payment_handlers": ucp_responses.payment_handlers(request.services.settings.payments),
+    }
+    return ApiResponse(200, {"ucp": ucp}, {"Cache-Control": "public, max-age=60"})
+
+
+def create_cart(request: ApiRequest) -> ApiResponse:
+    """Hold units for each line."""
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
+    purchase_request = validate_body(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
+    return _cart_response(
+        request, create_purchase(request.services.context, purchase_request, request.now), purchase_request
+    )
+
+
+def get_cart(request: ApiRequest) -> ApiResponse:
+    """A cart as it stands."""
+    profile_of(request)
+    purchase_id = _purchase_id_in_path(request, "cart_")
+    result = find_purchase(request.services.context, purchase_id, request.now) if purchase_id else _NOT_FOUND
+    if isinstance(result, CheckoutResult) and result.purchase.state is PurchaseState.CANCELLED:
+        result = _NOT_FOUND
+    return _cart_response(request, result)
+
+
+def update_cart(request: ApiRequest) -> ApiResponse:
+    """Replace the cart: quantities move holds up and down."""
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
+    purchase_request = validate_body(CartRequest, body).to_request(
+        caller, key, fingerprint("update cart", request.params["id"], body)
+    )
+    return _cart_response(request, _update(request, "cart_", purchase_request))
+
+
+def cancel_cart(request: ApiRequest) -> ApiResponse:
+    """Give the cart's units back; answers its last state."""
+    return _cart_response(request, _cancel(request, "cart_"))
+
+
+def create_checkout(request: ApiRequest) -> ApiResponse:
+    """Hold units, or turn a cart into a checkout session."""
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
+    session_request = validate_body(CheckoutSessionRequest, body)
+    cart_purchase_id = (
+        _parse_purchase_id(session_request.cart_id, "cart_") if session_request.cart_id is not None else None
+    )
+    if session_request.cart_id is not None and cart_purchase_id is None:
+        return _checkout_response(request, _NOT_FOUND)
+    purchase_request = session_request.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
+    # Who names a cart knows its id, and may read it anyway.
+    return _checkout_response(
+        request,
+        create_purchase(request.services.context, purchase_request, request.now),
+        None if cart_purchase_id else purchase_request,
+    )
+
+
+def get_checkout(request: ApiRequest) -> ApiResponse:
+    """A checkout session as it stands."""
+    profile_of(request)
+    purchase_id = _purchase_id_in_path(request, "chk_")
+    return _checkout_response(
+        request, find_purchase(request.services.context, purchase_id, request.now) if purchase_id else _NOT_FOUND
+    )
+
+
+def update_checkout(request: ApiRequest) -> ApiResponse:
+    """Replace the session's lines, buyer, destination or shipping option."""
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
+    session_request = validate_body(CheckoutSessionRequest, body)
+    purchase_request = session_request.to_request(
+        caller, key, fingerprint("update checkout", request.params["id"], body)
+    )
+    return _checkout_response(request, _update(request, "chk_", purchase_request))
+
+
+def complete_checkout(request: ApiRequest) -> ApiResponse:
+    """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
+    caller, key, body = caller_of(request), idempotency_key(request), request.json()
+    body_fingerprint, provider = fingerprint("complete", request.params["id"], body), request.services.settings.payments
+    complete_request = validate_body(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
+    purchase_id = _purchase_id_in_path(request, "chk_")
+    return _checkout_response(
+        request,
+        complete_purchase(request.services.context, purchase_id, complete_request, request.now)
+        if purchase_id
+        else _NOT_FOUND,
+    )
+
+
+def cancel_checkout(request: ApiRequest) -> ApiResponse:
+    """Give the session's units back."""
+    return _checkout_response(request, _cancel(request, "chk_"))
+
+
+def get_order(request: ApiRequest) -> ApiResponse:
+    """A paid order, for the platform that brought it."""
+    profile_of(request)
+    platform = authenticated_platform(request)
+    purchase_id = _purchase_id_in_path(request, "ord_")
+    result = (
+        find_purchase(request.services.context, purchase_id, request.now) if purchase_id and platform else _NOT_FOUND
+    )
+    if isinstance(result, NoPurchase) or platform is None or result.purchase.platform != platform.name:
+        return ApiResponse(200, ucp_responses.error_envelope(_NOT_FOUND, ucp_responses.ORDER), dict(_NO_STORE))
+    if result.purchase.state is not PurchaseState.PAID:
+        return ApiResponse(200, ucp_responses.error_envelope(_NOT_FOUND, ucp_responses.ORDER), dict(_NO_STORE))
+    market = _market_of(request, result.purchase)
+    return ApiResponse(
+        200, ucp_responses.order(result.purchase, request.now, market, request.base_url), dict(_NO_STORE)
+    )
+
+
+def lookup_catalog(request: ApiRequest) -> ApiResponse:
+    """Drops as products, with price and availability."""
+    profile_of(request)
+    lookup_request, shows = validate_body(CatalogLookupRequest, request.json()), request.services.shows
+    offers = {one: shows.offer(one, request.now) if is_id(one) else None for one in lookup_request.drop_ids()}
+    return ApiResponse(200, catalog.lookup_response(offers, request.now), dict(_NO_STORE))
+
+
+def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
+    purchase_id = identifier.removeprefix(prefix)
+    return purchase_id if purchase_id != identifier and is_purchase_id(purchase_id) else None
+
+
+def _purchase_id_in_path(request: ApiRequest, prefix: str) -> str | None:
+    return _parse_purchase_id(request.params["id"], prefix)
+
+
+def _update(request: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
+    purchase_id = _purchase_id_in_path(request, prefix)
+    return (
+        update_purchase(request.services.context, purchase_id, purchase_request, request.now)
+        if purchase_id
+        else _NOT_FOUND
+    )
+
+
+def _cancel(request: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
+    caller, key, body = caller_of(request), idempotency_key(request), request.optional_json()
+    purchase_id, body_fingerprint = (
+        _purchase_id_in_path(request, prefix),
+        fingerprint("cancel", request.params["id"], body),
+    )
+    return (
+        cancel_purchase(request.services.context, purchase_id, caller, key, body_fingerprint, request.now)
+        if purchase_id
+        else _NOT_FOUND
+    )
+
+
+def _cart_response(
+    request: ApiRequest, result: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+) -> ApiResponse:
+    if isinstance(result, NoPurchase):
+        return ApiResponse(200, ucp_responses.error_envelope(result, ucp_responses.CART), dict(_NO_STORE))
+    market = _market_of(request, result.purchase)
+    shown = ucp_responses.cart(result.purchase, result.messages, request.now, market)
+    return ApiResponse(
+        201 if result.created else 200,
+        _redact_for_caller(request, result.purchase, shown, create_request),
+        dict(_NO_STORE),
+    )
+
+
+def _checkout_response(
+    request: ApiRequest, result: CheckoutResult | NoPurchase, create_request: PurchaseRequest | None = None
+) -> ApiResponse:
+    if isinstance(result, NoPurchase):
+        return ApiResponse(200, ucp_responses.error_envelope(result, ucp_responses.CHECKOUT), dict(_NO_STORE))
+    market, settings = _market_of(request, result.purchase), request.services.settings
+    pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
+    links = [{"type": kind, "url": url} for kind, url in pages if url]
+    shown = ucp_responses.checkout(
+        result.purchase, result.messages, request.now, market, request.base_url, links, settings.payments
+    )
+    return ApiResponse(
+        201 if result.created else 200,
+        _redact_for_caller(request, result.purchase, shown, create_request),
+        dict(_NO_STORE),
+    )
+
+
+def _market_of(request: ApiRequest, purchase: Purchase) -> Market:
+    """The market a purchase was priced in. Whether prices include tax is as in its totals, whatever holds by now."""
+    market, sums = request.services.context.markets_at(request.now).by_id(purchase.market), purchase.totals
+    return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
+
+
+def _redact_for_caller(
+    request: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None
+) -> Json:
+    """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
+
+    An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
+    is for the platform with its key. ``asked`` is what a create asked for: its key may be somebody else's too, so of
+    what was changed since then it is told no more than it said itself.
+    """
+    if _is_its_platform(request, purchase):
+        return shown
+    placed = purchase.state is not PurchaseState.OPEN
+    if placed or (create_request is not None and create_request.buyer != purchase.buyer):
+        shown = ucp_responses.redact_buyer(shown)
+    if placed or (create_request is not None and create_request.destination != purchase.destination):
+        shown = ucp_responses.redact_address(shown)
+    return shown
+
+
+def _is_its_platform(request: ApiRequest, purchase: Purchase) -> bool:
+    platform = platform_by_key(request)
+    return platform is not None and platform.name == purchase.platform

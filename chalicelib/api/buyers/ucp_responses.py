@@ -1,0 +1,291 @@
+"""Purchases and drops as UCP (release 2026-04-08) shows them: pure, and exactly valid against its schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from chalicelib.api.buyers.ucp_discounts import discounts_object, items_discount
+from chalicelib.api.requests import Json
+from chalicelib.ids import cart_id, checkout_id, order_id
+from chalicelib.instants import Instant, rfc3339
+from chalicelib.pricing import Market
+from chalicelib.purchase import (
+    Destination,
+    Line,
+    Message,
+    NoPurchase,
+    Purchase,
+    PurchaseState,
+    Refund,
+    earliest_expiry,
+    ucp_status_of,
+)
+
+VERSION = "2026-04-08"
+HANDLER_VERSION = "2026-11-23"
+CART, CHECKOUT, ORDER = "dev.ucp.shopping.cart", "dev.ucp.shopping.checkout", "dev.ucp.shopping.order"
+FULFILLMENT, LOOKUP = "dev.ucp.shopping.fulfillment", "dev.ucp.shopping.catalog.lookup"
+DISCOUNT = "dev.ucp.shopping.discount"
+
+
+def payment_handlers(provider: str) -> Json:
+    """The payment handlers of a deployment: the one of the provider that takes its money."""
+    handler = {"id": provider, "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}
+    return {f"dev.livedrop.{provider}": [handler]}
+
+
+def envelope(*capabilities: str, status: str = "success") -> Json:
+    """The ``ucp`` object of an answer."""
+    return {
+        "version": VERSION,
+        "status": status,
+        "capabilities": {name: [{"version": VERSION}] for name in capabilities},
+    }
+
+
+def message_object(message: Message, *, severity: str | None = None) -> Json:
+    """One message. Fields of ours (``opens_at``, ``retry_after_ms``) stand beside UCP's, as messages are open."""
+    shown: Json = {"type": message.type, "code": message.code, "content": message.content}
+    if message.type == "error":
+        shown["severity"] = severity or message.severity
+    if message.path:
+        shown["path"] = message.path
+    return {**message.extra, **shown}
+
+
+def error_envelope(not_created: NoPurchase, capability: str) -> Json:
+    """An answer without a resource: UCP's error response, whose messages are unrecoverable."""
+    reasons = not_created.messages or (Message("missing", "Nothing was asked for.", path="$.line_items"),)
+    messages = [message_object(one, severity="unrecoverable") for one in reasons]
+    return {"ucp": envelope(capability, status="error"), "messages": messages}
+
+
+def checkout(
+    purchase: Purchase,
+    messages: Sequence[Message],
+    now: Instant,
+    market: Market,
+    base_url: str,
+    links: Sequence[Json],
+    provider: str,
+) -> Json:
+    """A purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
+    status, _ = ucp_status_of(purchase, now)
+    shown = _common(purchase, messages, now, market)
+    shown |= {
+        "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": payment_handlers(provider)},
+        "id": checkout_id(purchase.id),
+        "status": status,
+        "links": list(links),
+        "fulfillment": {"methods": [_method(purchase, market)]} if purchase.lines else {"methods": []},
+    }
+    if purchase.payment:
+        payment = purchase.payment
+        instrument = {"id": payment.instrument_id, "handler_id": payment.handler_id, "type": payment.instrument_type}
+        shown["payment"] = {"instruments": [instrument | {"selected": True}]}
+    if status == "requires_escalation":
+        shown["continue_url"] = _continue_url(purchase, base_url)
+    if purchase.state is PurchaseState.PAID:
+        shown["order"] = {"id": order_id(purchase.id), "permalink_url": _permalink(base_url, purchase)}
+    return shown
+
+
+def _continue_url(purchase: Purchase, base_url: str) -> str:
+    """Where the buyer confirms the payment; the session itself, where the shop's own page asks them."""
+    page = purchase.payment.action_url if purchase.payment else None
+    if page is None:
+        return f"{base_url}/checkout-sessions/{checkout_id(purchase.id)}"
+    return page if "://" in page else base_url + page
+
+
+def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:
+    """A purchase as a cart (``cart.json``). What only a checkout needs is not called missing here."""
+    cart_messages = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
+    return _common(purchase, cart_messages, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": cart_id(purchase.id)}
+
+
+def redact_buyer(shown: Json) -> Json:
+    """A cart or session without the person who buys."""
+    return {name: part for name, part in shown.items() if name != "buyer"}
+
+
+def redact_address(shown: Json) -> Json:
+    """A session with no more of its destination than id and country: what was selected, and whose tax applies."""
+    if "fulfillment" not in shown:
+        return shown
+    return shown | {
+        "fulfillment": {"methods": [_redact_destinations(method) for method in shown["fulfillment"]["methods"]]}
+    }
+
+
+def _redact_destinations(method: Json) -> Json:
+    if "destinations" not in method:
+        return method
+    kept = ("id", "address_country")
+    return method | {
+        "destinations": [{name: one[name] for name in kept if name in one} for one in method["destinations"]]
+    }
+
+
+def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
+    """A paid purchase as an order (``order.json``): as it was bought, with what was refunded as adjustments."""
+    remaining = {line.id: line.quantity - _refunded_quantity(purchase, line.id) for line in purchase.lines}
+    return {
+        "ucp": envelope(ORDER),
+        "id": order_id(purchase.id),
+        "checkout_id": checkout_id(purchase.id),
+        "permalink_url": _permalink(base_url, purchase),
+        "line_items": [_order_line(line, remaining[line.id], purchase) for line in purchase.lines],
+        "fulfillment": {"expectations": _expectations(purchase, remaining), "events": []},
+        "adjustments": [_adjustment(one) for one in purchase.refunds],
+        "currency": purchase.currency,
+        "totals": totals(purchase, market),
+        "attribution": _attribution(purchase),
+        "server_time": rfc3339(now),
+    }
+
+
+def _refunded_quantity(purchase: Purchase, line_id: str) -> int:
+    refunds = (one for one in purchase.refunds if one.failure_code is None)
+    return sum(part.quantity for one in refunds for part in one.lines if part.line_id == line_id)
+
+
+def _permalink(base_url: str, purchase: Purchase) -> str:
+    return f"{base_url}/orders/{order_id(purchase.id)}"
+
+
+def _attribution(purchase: Purchase) -> dict[str, str]:
+    return ({"channel": purchase.channel} if purchase.channel else {}) | purchase.attribution
+
+
+def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, market: Market) -> Json:
+    shown: Json = {
+        "line_items": [_line(line, purchase) for line in purchase.lines],
+        "currency": purchase.currency,
+        "totals": totals(purchase, market),
+        "messages": [message_object(one) for one in messages],
+        "server_time": rfc3339(now),
+    }
+    if purchase.discount_codes or purchase.discounts:
+        shown["discounts"] = discounts_object(purchase)
+    hold_expires_at = earliest_expiry(purchase)
+    if hold_expires_at is not None:
+        shown["expires_at"] = rfc3339(hold_expires_at)
+    if purchase.buyer:
+        shown["buyer"] = purchase.buyer.model_dump(exclude_none=True)
+    attribution = _attribution(purchase)
+    return shown | ({"attribution": attribution} if attribution else {})
+
+
+def _item(line: Line) -> Json:
+    shown: Json = {"id": line.drop_id, "title": line.title, "price": line.unit_price}
+    return shown | ({"image_url": line.image_url} if line.image_url else {})
+
+
+def _line(line: Line, purchase: Purchase) -> Json:
+    return {"id": line.id, "item": _item(line), "quantity": line.quantity, "totals": _line_totals(line, purchase)}
+
+
+def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
+    """A line's money. Tax that the price contains is no summand; tax on top is one."""
+    item_amount, on_top = line.price, line.tax if purchase.totals.tax_on_top else 0
+    parts: list[Json] = [{"type": "subtotal", "amount": line.gross}, *items_discount(line.discount)]
+    if on_top:
+        parts.append({"type": "tax", "amount": on_top})
+    return [*parts, {"type": "total", "amount": item_amount + on_top}]
+
+
+def totals(purchase: Purchase, market: Market) -> list[Json]:
+    """What the purchase costs: all that stands before ``total`` adds up to it.
+
+    Where prices include tax, the ``tax`` added is 0, and the sub-lines of goods and shipping show what they contain;
+    with a discount, which lies between goods and tax, those of the total show it.
+    """
+    sums = purchase.totals
+    contained = 0 if sums.discount else sums.tax - sums.shipping_tax
+    shown = [
+        _with_contained_tax("subtotal", sums.subtotal, contained, market),
+        *items_discount(sums.discount),
+        _with_contained_tax("fulfillment", sums.shipping, sums.shipping_tax, market),
+        {
+            "type": "tax",
+            "amount": sums.tax_on_top,
+            "display_text": "Tax (included in prices)" if market.tax_included else "Tax",
+        },
+        _with_contained_tax("total", sums.total, sums.tax if sums.discount else 0, market),
+    ]
+    return shown if purchase.destination else [part for part in shown if part["type"] != "fulfillment"]
+
+
+def _with_contained_tax(kind: str, amount: int, tax: int, market: Market) -> Json:
+    part: Json = {"type": kind, "amount": amount}
+    if market.tax_included and tax:
+        part["lines"] = [{"display_text": "Net", "amount": amount - tax}, {"display_text": "Tax", "amount": tax}]
+    return part
+
+
+def _method(purchase: Purchase, market: Market) -> Json:
+    line_ids = [line.id for line in purchase.lines]
+    method: Json = {"id": "shipping", "type": "shipping", "line_item_ids": line_ids}
+    destination = purchase.destination
+    if destination is None:
+        return method
+    method |= {"destinations": [_destination(destination)], "selected_destination_id": destination.id}
+    if purchase.shipping_option:
+        group = {"id": "package_1", "line_item_ids": line_ids, "options": _options(purchase, market)}
+        method["groups"] = [group | {"selected_option_id": purchase.shipping_option}]
+    return method
+
+
+def _options(purchase: Purchase, market: Market) -> list[Json]:
+    """The ways to ship; of a placed purchase its own alone. The selected one costs what the totals say of it."""
+    chosen, sums = purchase.shipping_option or "", purchase.totals
+    offered = {one.id: one for one in market.options(purchase.currency)}
+    ids = [*offered, *([] if chosen in offered else [chosen])] if purchase.state is PurchaseState.OPEN else [chosen]
+
+    def shown(option_id: str) -> Json:
+        option = offered.get(option_id)
+        if option is None or option_id == chosen:
+            cost = sums.shipping
+        else:
+            cost = option.cost(purchase.currency, sums.subtotal - sums.discount)
+        title = option.title if option else option_id
+        return {"id": option_id, "title": title, "totals": [{"type": "total", "amount": cost}]}
+
+    return [shown(option_id) for option_id in ids]
+
+
+def _destination(destination: Destination) -> Json:
+    return destination.model_dump(exclude_none=True)
+
+
+def _order_line(line: Line, remaining: int, purchase: Purchase) -> Json:
+    return {
+        "id": line.id,
+        "item": _item(line),
+        "quantity": {"original": line.quantity, "total": remaining, "fulfilled": 0},
+        "totals": _line_totals(line, purchase),
+        "status": "processing" if remaining else "removed",
+    }
+
+
+def _expectations(purchase: Purchase, remaining: dict[str, int]) -> list[Json]:
+    """Where what is not refunded goes to. The address is empty once personal data was erased."""
+    lines = [{"id": line_id, "quantity": units} for line_id, units in remaining.items() if units]
+    if not lines:
+        return []
+    destination = purchase.destination
+    address = destination.model_dump(exclude_none=True, exclude={"id"}) if destination else {}
+    return [{"id": "exp_1", "line_items": lines, "method_type": "shipping", "destination": address}]
+
+
+def _adjustment(refund: Refund) -> Json:
+    """Money and units given back: signed, as they reduce the order."""
+    return {
+        "id": refund.id,
+        "type": "refund",
+        "occurred_at": rfc3339(refund.completed_at or refund.requested_at),
+        "status": "failed" if refund.failure_code else "completed" if refund.completed_at is not None else "pending",
+        "line_items": [{"id": part.line_id, "quantity": -part.quantity} for part in refund.lines if part.quantity],
+        "totals": [{"type": "total", "amount": -refund.amount}],
+    }

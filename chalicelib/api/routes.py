@@ -1,0 +1,39 @@
+"""The table of all routes."""
+
+from __future__ import annotations
+
+from chalicelib.api import cues, openapi, operator, responses, sandbox, shows, webhooks
+from chalicelib.api.buyers.routes import ROUTES as BUYER_ROUTES
+from chalicelib.api.health import get_health
+from chalicelib.api.operators import discounts, markets, order_holds, risk, stock_audit
+from chalicelib.api.requests import ApiRequest, ApiResponse, Route
+
+
+def get_openapi(request: ApiRequest) -> ApiResponse:
+    """This document."""
+    return ApiResponse(200, openapi.build_openapi(ROUTES, request.base_url), {"Cache-Control": "public, max-age=60"})
+
+
+ROUTES: tuple[Route, ...] = (
+    *BUYER_ROUTES,
+    *shows.ROUTES,
+    *operator.ROUTES,
+    *order_holds.ROUTES,
+    *markets.ROUTES,
+    *risk.ROUTES,
+    *discounts.ROUTES,
+    *stock_audit.ROUTES,
+    *cues.ROUTES,
+    *webhooks.ROUTES,
+    *sandbox.ROUTES,
+    Route(
+        "GET",
+        "/health",
+        get_health,
+        "problem",
+        "Whether the service can work",
+        (200, 503),
+        response_model=responses.Health,
+    ),
+    Route("GET", "/openapi.json", get_openapi, "problem", "The OpenAPI document", (200,)),
+)

@@ -1,0 +1,29 @@
+"""The rooms that HTTP calls lead to, composed once a process by the entry point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.api.deployment_keys import DeploymentKeys, Keyring
+from chalicelib.finance import Exports
+from chalicelib.payments import ProviderKeys
+from chalicelib.pricing import MarketRevisions
+from chalicelib.purchase import CheckoutContext, EnqueueCapture
+from chalicelib.settings import Settings
+from chalicelib.shows import Shows
+from chalicelib.stock import Stock
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a call may use."""
+
+    settings: Settings
+    deployment_keys: DeploymentKeys
+    shows: Shows
+    stock: Stock
+    context: CheckoutContext
+    exports: Exports
+    enqueue_capture: EnqueueCapture
+    provider_keys: Keyring[ProviderKeys]
+    market_table: MarketRevisions

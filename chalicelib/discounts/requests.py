@@ -1,0 +1,29 @@
+"""The body of ``PUT /discounts/{code}``, validated strictly."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from chalicelib.schema import Id, Price, StrictModel, Text, Timestamp, Units
+
+
+class PutDiscountRequest(StrictModel):
+    """What a discount shall be: ``percent_bps`` or ``amount`` off the goods of all drops, or of ``drop_ids``."""
+
+    title: Text
+    show_id: Id | None = None
+    drop_ids: list[Id] = Field(default_factory=list, max_length=100)
+    automatic: bool = False
+    percent_bps: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    amount: Price | None = None
+    max_amount: Price | None = None
+    minimum_subtotal: Price | None = None
+    starts_at: Timestamp | None = None
+    ends_at: Timestamp | None = None
+    limit_per_buyer: Units | None = None
+    budget_uses: Units | None = None
+    budget_amount: Price | None = None
+    priority: Annotated[int, Field(ge=1, le=1_000)] = 100
+    combinable: bool = False

@@ -1,0 +1,124 @@
+"""The check: what the ledger says against what the orders say, entry by entry, for a day or one show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
+from chalicelib.purchase import Purchase
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is looked at: a business day in the shop's time zone, whole or one show of it."""
+
+    day: date
+    time_zone: str
+    show_id: str | None = None
+
+    def includes(self, entry: LedgerEntry) -> bool:
+        """Whether an entry is of this day and show."""
+        return entry.business_date == self.day.isoformat() and self.show_id in {None, entry.show_id}
+
+    def entries(self, purchase: Purchase) -> list[LedgerEntry]:
+        """What a purchase means in this scope."""
+        return [entry for entry in entries_of(purchase, self.time_zone) if self.includes(entry)]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The ledger and the orders do not agree. ``kind``:
+
+    - ``mismatch``: the order now says something else than the entry in the ledger
+    - ``unknown``: the ledger has an entry that no order explains
+    - ``conflict``: two entries of one id with different contents
+    - ``unbalanced``: an order whose entries do not add up to its totals and refunds
+    """
+
+    kind: str
+    order_id: str
+    entry_id: str | None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ExpectedLedger:
+    """What the orders say of a scope: entries by id, and the orders paid in it."""
+
+    entries: dict[str, LedgerEntry] = field(default_factory=dict)
+    paid: dict[str, Purchase] = field(default_factory=dict)
+    unbalanced: dict[str, Difference] = field(default_factory=dict)
+
+
+def expected_ledger(scope: Scope, purchases: Iterable[Purchase]) -> ExpectedLedger:
+    """Derive a scope's entries anew from purchases."""
+    expected = ExpectedLedger()
+    for purchase in purchases:
+        if purchase.paid_at is not None:
+            _add_purchase(expected, scope, purchase)
+    return expected
+
+
+def _add_purchase(expected: ExpectedLedger, scope: Scope, purchase: Purchase) -> None:
+    entries = entries_of(purchase, scope.time_zone)
+    inside = [entry for entry in entries if scope.includes(entry)]
+    expected.entries.update((entry.id, entry) for entry in inside)
+    if inside and not is_balanced(purchase, entries):
+        order_id = order_id_of(purchase)
+        expected.unbalanced[order_id] = Difference("unbalanced", order_id, None)
+    if any(entry.entry_type in _SALE_ENTRY_TYPES for entry in inside):
+        expected.paid[purchase.id] = purchase
+
+
+_SALE_ENTRY_TYPES = {EntryType.SALE, EntryType.SHIPPING}
+
+
+def is_balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
+    """Whether an order's entries add up to what the buyer paid and got back."""
+    paid = refunded_by_entries = 0
+    for entry in entries:
+        if entry.entry_type in _SALE_ENTRY_TYPES:
+            paid += entry.amount
+        else:
+            refunded_by_entries -= entry.amount
+    refunded = sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
+    return paid == purchase.totals.total and refunded_by_entries == refunded
+
+
+def find_differences(
+    scope: Scope,
+    ledger: dict[str, LedgerEntry],
+    conflicts: Iterable[str],
+    expected: ExpectedLedger,
+    read_purchase: Callable[[str], Purchase | None],
+) -> list[Difference]:
+    """Differences of a scope, after what the ledger lacked was added to it; sorted.
+
+    The ledger is read before the orders, and an order may have moved on in between: whatever looks wrong is judged
+    again from the order as it stands now (``read``: one consistent read of each such order).
+    """
+    suspects = {entry_id for entry_id, entry in ledger.items() if expected.entries.get(entry_id) != entry}
+    fresh: dict[str, LedgerEntry] = {}
+    for purchase_id in sorted({purchase_id_of_entry(entry_id) for entry_id in suspects}):
+        purchase = read_purchase(purchase_id)
+        if purchase is not None:
+            fresh |= {entry.id: entry for entry in scope.entries(purchase)}
+    found = list(expected.unbalanced.values())
+    for entry_id in suspects:
+        entry, current = ledger[entry_id], fresh.get(entry_id)
+        if current is None:
+            found.append(Difference("unknown", entry.order_id, entry_id))
+        elif current != entry:
+            before, after = entry.to_record(), current.to_record()
+            columns = tuple(name for name in before if before[name] != after[name])
+            found.append(Difference("mismatch", entry.order_id, entry_id, columns))
+    found += [
+        Difference("conflict", ledger[entry_id].order_id, entry_id) for entry_id in conflicts if entry_id in ledger
+    ]
+    return sorted(found, key=lambda one: (one.order_id, one.entry_id or "", one.kind))
+
+
+def purchase_id_of_entry(entry_id: str) -> str:
+    return entry_id.rpartition("-")[0]

@@ -1,0 +1,1 @@
+"""The sandbox: a payment provider for laptops and tests, deterministic by token."""

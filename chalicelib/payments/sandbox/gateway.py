@@ -1,0 +1,247 @@
+"""The sandbox provider: behaves like a real one, with durable records of its own, deterministic by token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.instants import Instant
+from chalicelib.money import share
+from chalicelib.payments.gateway import (
+    ActionRequired,
+    Authorisation,
+    AuthorisationRequest,
+    Authorised,
+    Captured,
+    CaptureFailed,
+    Declined,
+    OutcomeUnknownError,
+    ProviderPayment,
+    ProviderRefund,
+    Refunded,
+    RefundFailed,
+)
+from chalicelib.payments.sandbox.store import SandboxPayment, SandboxStatus, SandboxStore
+from chalicelib.payments.sandbox.webhooks import WEBHOOK_TOKENS, emit_webhooks
+from chalicelib.payments.store import EventStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+FEE_BPS: Final = 150
+FEE_FIXED: Final = 20
+"""The sandbox's price for a capture: 1.5 % of the amount and 20 minor units."""
+
+_DECLINES: Final = {
+    "declined": "card_declined",
+    "insufficient_funds": "insufficient_funds",
+    "invalid_token": "invalid_token",
+}
+_BEHAVIOURS: Final = (
+    "ok",
+    "declined",
+    "insufficient_funds",
+    "requires_action",
+    "timeout",
+    "timeout_before",
+    "capture_timeout",
+    "captured_late",
+    "capture_refused",
+    "refund_timeout",
+    *WEBHOOK_TOKENS,
+)
+_INITIAL_STATUS: Final = {"timeout_before": SandboxStatus.LOST, "requires_action": SandboxStatus.REQUIRES_ACTION}
+_PREFIX: Final = "sbx_"
+
+CHALLENGES_PATH: Final = "/sandbox/challenges"
+"""Where a buyer answers the sandbox, below the API's address: ``{CHALLENGES_PATH}/{purchase}/{attempt}``."""
+
+
+def behaviour_of(token: str) -> str:
+    """What a token asks for. It may carry a suffix: ``ok_123`` behaves like ``ok``. Unknown: ``invalid_token``."""
+    matches = [name for name in _BEHAVIOURS if token == name or token.startswith(f"{name}_")]
+    return max(matches, key=len, default="invalid_token")
+
+
+def fee_of(amount: int) -> int:
+    """What the sandbox keeps of a captured amount, in minor units of its currency."""
+    return share(amount, FEE_BPS) + FEE_FIXED
+
+
+def _provider_id(payment_id: str) -> str:
+    return _PREFIX + payment_id
+
+
+class SandboxGateway:
+    """A gateway whose payments stand in a table: one item for each attempt of a purchase, one write for each call.
+
+    ==================  ==============================================================================
+    token               what happens
+    ==================  ==============================================================================
+    ok                  authorised, captured
+    declined            declined with ``card_declined``
+    insufficient_funds  declined with ``insufficient_funds``
+    requires_action     asks the buyer to prove who they are, at :data:`CHALLENGES_PATH`; authorised when they did
+    timeout             authorised, but the first answer is lost; asking again finds it
+    timeout_before      the first request is lost, with no effect; asking again authorises
+    capture_timeout     authorised; the first capture is lost, with no effect
+    captured_late       authorised and captured, but the first answer to the capture is lost
+    capture_refused     authorised; the authorisation has lapsed when it is to be captured
+    refund_timeout      captured; the first answer to each refund is lost, its effect is there
+    webhooks_late       authorised, captured; the shop is told of each a minute later, of refunds as well
+    webhooks_twice      authorised, captured; the shop is told of each twice, of refunds as well
+    webhooks_reordered  authorised, captured; the shop is told of the authorisation half a minute after the capture
+    anything else       declined with ``invalid_token``
+    ==================  ==============================================================================
+    """
+
+    name = "sandbox"
+
+    def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str, events: EventStore | None = None) -> None:
+        self._store = SandboxStore(dynamodb, sandbox_table)
+        self._events = events
+
+    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
+        """Reserve the money of one attempt. ``ValueError`` when the attempt is known with another amount."""
+        behaviour = behaviour_of(request.token)
+        if request.step_up and behaviour not in _DECLINES:
+            behaviour = "requires_action"
+        payment = _new_payment(request, behaviour)
+        existing = self._store.create(payment, now)
+        if existing is None:
+            emit_webhooks(self._events, payment, "authorised", now)
+            if behaviour in {"timeout", "timeout_before"}:
+                raise OutcomeUnknownError("the sandbox lost its answer")
+            return _to_authorisation(payment, already_existed=False)
+        if existing.amount and (existing.amount, existing.currency) != (request.amount, request.currency):
+            raise ValueError("this attempt was begun with another amount")
+        if existing.status is SandboxStatus.LOST:
+            existing = self._store.apply_lost_request(payment.id)
+            if existing is None:
+                return Authorised(_provider_id(payment.id))
+        return _to_authorisation(existing, already_existed=True)
+
+    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
+        """Take the money of an authorised attempt, once. A repeat is told of the capture that was made."""
+        payment_id = _payment_id(provider_id)
+        if not payment_id.endswith(f"#{attempt}"):
+            return CaptureFailed(provider_id, "wrong_attempt")
+        known = self._store.read(payment_id)
+        if known is not None and known.behaviour == "capture_refused":
+            self._store.void(payment_id, now)
+            return CaptureFailed(provider_id, "authorisation_expired")
+        if known is not None and known.behaviour == "capture_timeout" and self._store.fail_once(payment_id):
+            raise OutcomeUnknownError("the sandbox lost the request")
+        existing = self._store.capture(payment_id, amount, fee_of(amount), now)
+        if existing is None:
+            if known is not None:
+                emit_webhooks(self._events, known, "captured", now)
+            if known is not None and known.behaviour == "captured_late":
+                raise OutcomeUnknownError("the sandbox lost its answer")
+            return _to_captured(payment_id, fee_of(amount))
+        match existing.status:
+            case SandboxStatus.CAPTURED:
+                return _to_captured(payment_id, existing.fee)
+            case SandboxStatus.AUTHORISED:
+                return CaptureFailed(provider_id, "amount_too_large")
+            case SandboxStatus.VOIDED:
+                return CaptureFailed(provider_id, "voided")
+        return CaptureFailed(provider_id, "not_authorised")
+
+    def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
+        """Give up an attempt's authorisation, and forbid one that would come late. False: the money was captured."""
+        payment_id = _payment_id(provider_id)
+        if not payment_id.endswith(f"#{attempt}"):
+            raise ValueError(f"this is no payment of attempt {attempt}")
+        existing = self._store.void(payment_id, now)
+        return existing is None or existing.status is not SandboxStatus.CAPTURED
+
+    def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
+        """What the buyer proved at the sandbox's page. False: nothing is asked of them, or not any more."""
+        return self._store.answer_challenge(f"{purchase_id}#{attempt}", proved=proved) is None
+
+    def find(
+        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
+    ) -> Authorisation | Captured | None:
+        """What became of an attempt. One consistent read, so that "nothing" is always certain."""
+        payment = self._store.read(f"{purchase_id}#{attempt}")
+        if payment is None or payment.status is SandboxStatus.LOST:
+            return None
+        if payment.status is SandboxStatus.CAPTURED:
+            return _to_captured(payment.id, payment.fee)
+        return _to_authorisation(payment, already_existed=True)
+
+    def payments(self, since: Instant) -> Iterator[ProviderPayment]:
+        """Every payment begun since then; lost requests had no effect and are none."""
+        for payment in self._store.created_since(since):
+            if payment.status is SandboxStatus.LOST:
+                continue
+            captured = payment.status is SandboxStatus.CAPTURED
+            purchase_id, _, attempt = payment.id.partition("#")
+            name = _provider_id(payment.id)
+            yield ProviderPayment(
+                name,
+                purchase_id,
+                int(attempt),
+                _to_captured(payment.id, payment.fee) if captured else _to_authorisation(payment, already_existed=True),
+                payment.captured if captured else payment.amount,
+                payment.currency,
+                tuple(ProviderRefund(f"{name}-{one}", amount, one) for one, amount in payment.refunds.items()),
+            )
+
+    def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
+        """Purchase and attempt, as they stand in the payment's id. No call."""
+        purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
+        return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
+
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
+        """Give money back, once for each refund id. ``ValueError`` for an id that was used with another amount."""
+        if amount <= 0:
+            raise ValueError("a refund gives back at least one minor unit")
+        payment_id = _payment_id(provider_id)
+        existing = self._store.refund(payment_id, refund_id, amount)
+        if existing is not None:
+            if refund_id not in existing.refunds:
+                return RefundFailed("amount_too_large")
+            if existing.refunds[refund_id] != amount:
+                raise ValueError("this refund was made with another amount")
+            return Refunded(f"{provider_id}-{refund_id}")
+        known, provider_refund_id = self._store.read(payment_id), f"{provider_id}-{refund_id}"
+        if known is not None:
+            emit_webhooks(self._events, known, "refunded", now, ProviderRefund(provider_refund_id, amount, refund_id))
+        if known is not None and known.behaviour == "refund_timeout":
+            raise OutcomeUnknownError("the sandbox lost its answer")
+        return Refunded(provider_refund_id)
+
+
+def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPayment:
+    code = _DECLINES.get(behaviour)
+    status = SandboxStatus.DECLINED if code else _INITIAL_STATUS.get(behaviour, SandboxStatus.AUTHORISED)
+    return SandboxPayment(
+        id=f"{request.purchase_id}#{request.attempt}",
+        status=status,
+        behaviour=behaviour,
+        amount=request.amount,
+        currency=request.currency,
+        code=code,
+    )
+
+
+def _to_authorisation(payment: SandboxPayment, *, already_existed: bool) -> Authorisation:
+    if payment.status is SandboxStatus.REQUIRES_ACTION:
+        return ActionRequired(_provider_id(payment.id), f"{CHALLENGES_PATH}/{payment.id.replace('#', '/')}")
+    if payment.status is SandboxStatus.DECLINED:
+        return Declined(_provider_id(payment.id), payment.code or "card_declined")
+    if payment.status is SandboxStatus.VOIDED:
+        return Declined(_provider_id(payment.id), "voided")
+    return Authorised(_provider_id(payment.id), already_existed=already_existed)
+
+
+def _to_captured(payment_id: str, fee: int) -> Captured:
+    return Captured(_provider_id(payment_id), f"sbx_ch_{payment_id}", fee)
+
+
+def _payment_id(provider_id: str) -> str:
+    if not provider_id.startswith(_PREFIX):
+        raise ValueError("not a payment of the sandbox")
+    return provider_id.removeprefix(_PREFIX)

@@ -1,0 +1,166 @@
+"""The sandbox's payments in DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib import aws
+from chalicelib.instants import Instant
+from chalicelib.payments.gateway import OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class SandboxStatus(StrEnum):
+    """Where a sandbox payment stands. ``LOST``: a first request came and, as its token wanted, had no effect.
+    ``ASKING``: the buyer has to prove who they are first."""
+
+    LOST = "lost"
+    REQUIRES_ACTION = "requires_action"
+    AUTHORISED = "authorised"
+    DECLINED = "declined"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPayment:
+    """One payment as the provider keeps it. ``left`` is what was captured and not refunded; minor units."""
+
+    id: str
+    status: SandboxStatus
+    behaviour: str = ""
+    amount: int = 0
+    currency: str = ""
+    code: str | None = None
+    captured: int = 0
+    left: int = 0
+    fee: int = 0
+    has_failed_once: bool = False
+    """The one failure that the token asks for has happened."""
+    refunds: dict[str, int] = field(default_factory=dict)
+    """Amounts by refund id."""
+
+
+def _to_payment(item: aws.Item) -> SandboxPayment:
+    record = aws.from_item(item)
+    record["id"] = record.pop("pk")
+    record["status"] = SandboxStatus(record["status"])
+    return SandboxPayment(**{name: record[name] for name in SandboxPayment.__slots__ if name in record})
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxStore:
+    """Payments by id (purchase and attempt). Each verb is one conditional write: 1 WCU, refused or not."""
+
+    dynamodb: DynamoDBClient
+    table: str
+
+    def create(self, payment: SandboxPayment, now: Instant) -> SandboxPayment | None:
+        """Record a payment that is not there yet. None when written, else the one that is."""
+        record = {name: getattr(payment, name) for name in SandboxPayment.__slots__ if name != "id"}
+        item = aws.to_item({"pk": payment.id, **record, "created_at": now})
+        return self._write(
+            self.dynamodb.put_item,
+            Item=item,
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+
+    def read(self, payment_id: str) -> SandboxPayment | None:
+        """The payment as it stands. One consistent read."""
+        try:
+            answer = self.dynamodb.get_item(TableName=self.table, Key={"pk": {"S": payment_id}}, ConsistentRead=True)
+        except aws.AWS_ERRORS as error:
+            raise OutcomeUnknownError from error
+        return _to_payment(answer["Item"]) if "Item" in answer else None
+
+    def created_since(self, instant: Instant) -> Iterator[SandboxPayment]:
+        """Payments that were begun since then: a scan of the table."""
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
+            for item in page["Items"]:
+                if int(item.get("created_at", {}).get("N", "0")) >= instant:
+                    yield _to_payment(item)
+
+    def apply_lost_request(self, payment_id: str) -> SandboxPayment | None:
+        """Give a lost request its effect. None when done, else what stands there."""
+        return self._transition(payment_id, "SET #status = :authorised", "#status = :lost", {})
+
+    def answer_challenge(self, payment_id: str, *, proved: bool) -> SandboxPayment | None:
+        """What the buyer proved, once. None when this call told it, else what stands there."""
+        if proved:
+            return self._transition(payment_id, "SET #status = :authorised", "#status = :requires_action", {})
+        return self._transition(
+            payment_id,
+            "SET #status = :declined, code = :code",
+            "#status = :requires_action",
+            {":code": "authentication_failed"},
+        )
+
+    def fail_once(self, payment_id: str) -> bool:
+        """Whether this call is the first that a failing token lets fail before it has an effect."""
+        values: dict[str, Any] = {":true": True}
+        condition = "#status = :authorised AND has_failed_once <> :true"
+        return self._transition(payment_id, "SET has_failed_once = :true", condition, values) is None
+
+    def capture(self, payment_id: str, amount: int, fee: int, now: Instant) -> SandboxPayment | None:
+        """Take the money of an authorised payment, at most what was authorised. None when done by this call."""
+        return self._transition(
+            payment_id,
+            "SET #status = :captured, captured = :amount, #left = :amount, fee = :fee, captured_at = :now",
+            "#status = :authorised AND amount >= :amount",
+            {":amount": amount, ":fee": fee, ":now": now},
+            left="left",
+        )
+
+    def void(self, payment_id: str, now: Instant) -> SandboxPayment | None:
+        """Reserve nothing any more, also for a request that comes late. None when voided by this call."""
+        return self._transition(
+            payment_id,
+            "SET #status = :voided, voided_at = :now",
+            "attribute_not_exists(pk) OR #status IN (:authorised, :lost, :requires_action)",
+            {":now": now},
+        )
+
+    def refund(self, payment_id: str, refund_id: str, amount: int) -> SandboxPayment | None:
+        """Give back part of what is left of the captured money, once for a refund id. None when done by this call."""
+        return self._transition(
+            payment_id,
+            "SET #left = #left - :amount, refunds.#refund = :amount",
+            "#status = :captured AND #left >= :amount AND attribute_not_exists(refunds.#refund)",
+            {":amount": amount},
+            left="left",
+            refund=refund_id,
+        )
+
+    def _transition(
+        self, payment_id: str, update: str, condition: str, values: dict[str, Any], **names: str
+    ) -> SandboxPayment | None:
+        statuses = {f":{status}": str(status) for status in SandboxStatus}
+        used = {name: value for name, value in statuses.items() if name in update or name in condition}
+        return self._write(
+            self.dynamodb.update_item,
+            Key={"pk": {"S": payment_id}},
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#status": "status", **{f"#{name}": value for name, value in names.items()}},
+            ExpressionAttributeValues=aws.to_item(used | values),
+        )
+
+    def _write(self, call: Any, **arguments: Any) -> SandboxPayment | None:
+        """None when written; else the payment in the way. A provider out of reach has an unknown outcome."""
+        try:
+            call(TableName=self.table, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments)
+        except ClientError as error:
+            if not aws.is_condition_failure(error):
+                raise OutcomeUnknownError from error
+            existing = aws.existing_item(error)
+            return _to_payment(existing) if existing else SandboxPayment(id="", status=SandboxStatus.LOST)
+        except aws.AWS_ERRORS as error:
+            raise OutcomeUnknownError from error
+        return None

@@ -1,0 +1,62 @@
+"""What the sandbox tells of its payments, by token: late, twice, or what came first last. Of all others it is silent.
+
+It stands behind the door that providers' webhooks come by, and stores what it tells where that door does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chalicelib import aws
+from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.payments.events import EventKind, ProviderEvent
+from chalicelib.payments.gateway import ProviderRefund
+from chalicelib.payments.sandbox.store import SandboxPayment
+from chalicelib.payments.store import EventStore
+from chalicelib.telemetry import logger
+
+LATE_DELAY: Final[Instant] = MINUTE
+REORDERED_DELAY: Final[Instant] = 30 * SECOND
+"""When an authorisation is told of, the capture having been told of at once."""
+
+WEBHOOK_TOKENS: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
+
+
+def emit_webhooks(
+    events: EventStore | None,
+    payment: SandboxPayment,
+    event_type: str,
+    now: Instant,
+    refund: ProviderRefund | None = None,
+) -> None:
+    """Tell of a payment: ``authorised``, ``captured``; or of a ``refund``.
+
+    1 WCU where the token asks for it. One that cannot be stored is lost, as any provider's may be.
+    """
+    if events is None or payment.behaviour not in WEBHOOK_TOKENS:
+        return
+    not_before = None
+    if payment.behaviour == "webhooks_late":
+        not_before = now + LATE_DELAY
+    elif payment.behaviour == "webhooks_reordered" and event_type == "authorised":
+        not_before = now + REORDERED_DELAY
+    purchase_id, _, attempt = payment.id.partition("#")
+    event = ProviderEvent(
+        f"{payment.id}-{event_type}" if refund is None else refund.provider_refund_id,
+        "sandbox",
+        EventKind.PAYMENT if refund is None else EventKind.REFUND,
+        event_type,
+        payment_id=f"sbx_{payment.id}",
+        purchase_id=purchase_id,
+        attempt=int(attempt),
+        amount=payment.amount if refund is None else refund.amount,
+        currency=payment.currency,
+        provider_refund_id=refund.provider_refund_id if refund else None,
+        refund_id=refund.refund_id if refund else None,
+        not_before=not_before,
+    )
+    try:
+        for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):
+            events.add(event, now)
+    except aws.AWS_ERRORS:
+        logger.warning("the sandbox could not tell of a payment", extra={"event": event.id})

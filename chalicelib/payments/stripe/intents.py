@@ -1,0 +1,75 @@
+"""What a payment intent of Stripe says, in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import stripe
+
+from chalicelib.payments.gateway import (
+    ActionRequired,
+    Authorisation,
+    Authorised,
+    Captured,
+    Declined,
+    OutcomeUnknownError,
+)
+
+
+def attempt_of(intent: Any) -> int | None:
+    """Which attempt of its purchase an intent is for, by its metadata; None when it is none of ours."""
+    attempt = getattr(intent.metadata, "attempt", None)
+    return int(attempt) if attempt else None
+
+
+def to_authorisation(intent: Any) -> Authorisation:
+    """An intent that was just confirmed. Stripe says in a header that it repeats the answer to an earlier call."""
+    repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
+    authorisation = to_uncaptured_status(intent)
+    return (
+        Authorised(authorisation.provider_id, already_existed=repeated)
+        if isinstance(authorisation, Authorised)
+        else authorisation
+    )
+
+
+def to_status(intent: Any) -> Authorisation | Captured:
+    """An intent that was looked up, its charge with it."""
+    return to_captured(intent) if intent.status == "succeeded" else to_uncaptured_status(intent)
+
+
+def to_uncaptured_status(intent: Any) -> Authorisation:
+    """An intent that is not captured. ``OutcomeUnknownError`` while Stripe is still at it."""
+    match intent.status:
+        case "requires_capture":
+            return Authorised(intent.id, already_existed=True)
+        case "requires_action":
+            return ActionRequired(intent.id, _challenge_url(intent))
+        case "canceled":
+            return Declined(intent.id, "voided")
+        case "processing":
+            raise OutcomeUnknownError("stripe is still at it")
+    error = intent.last_payment_error
+    return Declined(intent.id, getattr(error, "decline_code", None) or getattr(error, "code", None) or "card_declined")
+
+
+def _challenge_url(intent: Any) -> str | None:
+    """Where the buyer authenticates, when that is a page; else the shop's own page does it by Stripe's script."""
+    redirect = getattr(intent.next_action, "redirect_to_url", None)
+    return redirect.url if redirect else None
+
+
+def to_captured(intent: Any) -> Captured:
+    """An intent that was captured, its charge and the charge's balance transaction with it."""
+    charge = intent.latest_charge
+    return Captured(intent.id, charge.id, charge.balance_transaction.fee if charge.balance_transaction else 0)
+
+
+def intent_id_in(error: stripe.CardError) -> str | None:
+    """The intent that a card's error is about."""
+    return getattr(getattr(error.error, "payment_intent", None), "id", None)
+
+
+def decline_code_in(error: stripe.CardError) -> str:
+    """Why a card was declined: the issuer's reason, else Stripe's."""
+    return getattr(error.error, "decline_code", None) or error.code or "card_declined"

@@ -1,0 +1,175 @@
+"""An order's states and every move between them: one table, which code obeys and the README shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from chalicelib.instants import Instant
+from chalicelib.purchase.model import Purchase, PurchaseState
+from chalicelib.telemetry import count
+
+
+class OrderStatus(StrEnum):
+    """Where a purchase stands, as people speak of it: its stored state, and what payment and refunds add to that."""
+
+    OPEN = "open"
+    DECLINED = "declined"
+    """Open again after an attempt that ended without money."""
+    PLACED = "placed"
+    AWAITING_BUYER = "awaiting buyer"
+    ON_HOLD = "held"
+    PAID = "paid"
+    PART_REFUNDED = "part refunded"
+    REFUNDED = "refunded"
+    CANCELLED = "cancelled"
+
+
+def order_status_of(purchase: Purchase) -> OrderStatus:
+    """Where a purchase stands. Refunds count when the provider has confirmed them."""
+    if purchase.state is PurchaseState.OPEN:
+        return OrderStatus.DECLINED if purchase.payment and purchase.payment.failure else OrderStatus.OPEN
+    if purchase.state is not PurchaseState.PAID:
+        return OrderStatus[purchase.state.name]
+    refunded = sum(one.amount for one in purchase.refunds if one.completed_at is not None)
+    if refunded and refunded == purchase.totals.total:
+        return OrderStatus.REFUNDED
+    return OrderStatus.PART_REFUNDED if refunded else OrderStatus.PAID
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One kind of change: from which states to which, who causes it, on what condition, and what the ledger gets."""
+
+    name: str
+    from_statuses: frozenset[OrderStatus]
+    to_statuses: frozenset[OrderStatus]
+    """Empty: it stays where it is."""
+    actor: str
+    condition: str
+    ledger_entries: str = "none"
+
+
+def _statuses(*statuses: OrderStatus) -> frozenset[OrderStatus]:
+    return frozenset(statuses)
+
+
+_S = OrderStatus
+_NOT_PLACED = _statuses(_S.OPEN, _S.DECLINED)
+_PAID_FOR = _statuses(_S.PAID, _S.PART_REFUNDED, _S.REFUNDED)
+
+TRANSITIONS: Final = (
+    Transition("update", _NOT_PLACED, _NOT_PLACED, "buyer", "nobody else changed it meanwhile"),
+    Transition(
+        "place", _NOT_PLACED, _statuses(_S.PLACED), "buyer", "total as last shown, limits kept, nobody changed it"
+    ),
+    Transition("cancel", _NOT_PLACED, _statuses(_S.CANCELLED), "buyer", "not placed"),
+    Transition(
+        "recommit stock",
+        _statuses(_S.PLACED, _S.AWAITING_BUYER, _S.ON_HOLD),
+        _statuses(),
+        "capture worker",
+        "units were reverted to a hold, or the provider has the payment already",
+    ),
+    Transition(
+        "refuse attempt",
+        _statuses(_S.PLACED),
+        _statuses(),
+        "capture worker",
+        "too many declines; recorded before the attempt is ended",
+    ),
+    Transition(
+        "require authentication",
+        _statuses(_S.PLACED),
+        _statuses(_S.AWAITING_BUYER),
+        "provider",
+        "units held until a deadline",
+    ),
+    Transition(
+        "put on hold",
+        _statuses(_S.PLACED, _S.AWAITING_BUYER),
+        _statuses(_S.ON_HOLD),
+        "operator, channel",
+        "nothing is captured yet",
+    ),
+    Transition("expire order hold", _statuses(_S.ON_HOLD), _statuses(), "operator", "the order is being cancelled"),
+    Transition("release from hold", _statuses(_S.ON_HOLD), _statuses(_S.PLACED), "operator", "on hold"),
+    Transition(
+        "cancel held order",
+        _statuses(_S.ON_HOLD),
+        _statuses(_S.CANCELLED),
+        "operator, deadline",
+        "authorisation voided, units released",
+    ),
+    Transition(
+        "decline",
+        _statuses(_S.PLACED, _S.AWAITING_BUYER),
+        _statuses(_S.DECLINED),
+        "provider, deadline, capture worker",
+        "authorisation voided, units reverted to a hold",
+    ),
+    Transition(
+        "pay",
+        _statuses(_S.PLACED, _S.AWAITING_BUYER, _S.ON_HOLD),
+        _statuses(_S.PAID),
+        "capture worker",
+        "stock committed, the whole total captured",
+        "sale, shipping, fee",
+    ),
+    Transition(
+        "request refund", _PAID_FOR, _PAID_FOR, "operator, provider", "at most what is left of the captured amount"
+    ),
+    Transition(
+        "complete refund",
+        _statuses(_S.PAID, _S.PART_REFUNDED),
+        _statuses(_S.PART_REFUNDED, _S.REFUNDED),
+        "provider",
+        "the provider confirmed the refund",
+        "refund, shipping_refund",
+    ),
+)
+
+
+class IllegalTransitionError(Exception):
+    """A change that the table does not have: a fault of the code that asked for it. Nothing was written."""
+
+
+def check_transition(before: Purchase, after: Purchase) -> None:
+    """``ImpossibleMoveError``, which an alarm hears, unless the table has a move from one to the other."""
+    from_status, to_status = order_status_of(before), order_status_of(after)
+    if not any(
+        from_status in transition.from_statuses and to_status in (transition.to_statuses or {from_status})
+        for transition in TRANSITIONS
+    ):
+        count("illegal_transitions")
+        raise IllegalTransitionError(f"from {from_status} to {to_status}")
+
+
+def transition_table() -> str:
+    """The moves as a Markdown table."""
+    head = "| transition | from | to | actor | condition | ledger entries |\n|---|---|---|---|---|---|\n"
+    return head + "".join(f"| {' | '.join(_cells(one))} |\n" for one in TRANSITIONS)
+
+
+def _cells(transition: Transition) -> tuple[str, ...]:
+    to_names = _status_names(transition.to_statuses) or "the same"
+    return (
+        transition.name,
+        _status_names(transition.from_statuses),
+        to_names,
+        transition.actor,
+        transition.condition,
+        transition.ledger_entries,
+    )
+
+
+def _status_names(statuses: frozenset[OrderStatus]) -> str:
+    return ", ".join(one for one in OrderStatus if one in statuses)
+
+
+def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:
+    """The purchase one version on, changed as given. ``ImpossibleMoveError`` for a move that no table row has."""
+    next_ = purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
+    check_transition(purchase, next_)
+    return next_

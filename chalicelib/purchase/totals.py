@@ -1,0 +1,51 @@
+"""What a purchase costs: pure arithmetic in minor units, parts adding up to the total."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalicelib.money import share, tax_within
+from chalicelib.pricing import Market, ShippingOption
+from chalicelib.purchase.model import Line, Purchase, Totals
+
+
+def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
+    """Units of a line that refunds, finished or not, have given back."""
+    return sum(
+        part.quantity
+        for one in purchase.refunds
+        if one.failure_code is None and (one.restock or not restocked_only)
+        for part in one.lines
+        if part.line_id == line_id
+    )
+
+
+def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
+    """Tax of an amount: contained in it where prices include tax, on top of it where they do not."""
+    return tax_within(amount, rate_bps) if included else share(amount, rate_bps)
+
+
+def with_tax(line: Line, market: Market) -> Line:
+    """The line with its tax, rounded once for the whole line."""
+    rate_bps = market.rate_bps(line.tax_category)
+    tax = tax_on(line.price, rate_bps, included=market.tax_included)
+    return line.model_copy(update={"tax": tax, "tax_rate_bps": rate_bps})
+
+
+def totals_of(lines: Sequence[Line], market: Market, option: ShippingOption | None, currency: str) -> Totals:
+    """Totals of taxed lines and a shipping option (None: no destination yet, so no shipping is counted)."""
+    subtotal, discount = sum(line.gross for line in lines), sum(line.discount for line in lines)
+    shipping = option.cost(currency, subtotal - discount) if option and lines else 0
+    shipping_tax = tax_on(shipping, market.standard_rate_bps, included=market.tax_included)
+    tax = sum(line.tax for line in lines) + shipping_tax
+    on_top = 0 if market.tax_included else tax
+    return Totals(
+        subtotal=subtotal,
+        discount=discount,
+        shipping=shipping,
+        shipping_tax=shipping_tax,
+        shipping_tax_rate_bps=market.standard_rate_bps if shipping else 0,
+        tax=tax,
+        tax_on_top=on_top,
+        total=subtotal - discount + shipping + on_top,
+    )

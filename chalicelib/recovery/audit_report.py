@@ -1,0 +1,120 @@
+"""An audit as an operator is shown it, by HTTP and by the command line: sums whole, lists bounded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from chalicelib.ids import log_reference
+from chalicelib.instants import SECOND, UnixSeconds, rfc3339
+from chalicelib.recovery.discrepancies import Discrepancy, DropAudit
+from chalicelib.recovery.expected_holds import ExpectedHold
+from chalicelib.recovery.repair_drop import RepairReport
+from chalicelib.stock import HoldStatus
+
+MAX_DETAIL = 5_000
+"""Entries a list may have: some 1 MB of each, and API Gateway and Lambda answer 6 MB at most."""
+
+
+def build_audit_report(
+    audit: DropAudit, *, detail: int, from_bucket: int = 0, repair: RepairReport | None = None
+) -> dict[str, Any]:
+    """The audit as JSON. Each list has its first ``detail`` entries; ``counts`` says how many there are of each.
+
+    ``buckets`` and ``holds`` begin at ``from_bucket``: a big drop is read on from the last bucket that was shown.
+    """
+    stock, seconds = audit.stock, audit.now // SECOND
+    buckets = [asdict(one) for one in stock.buckets if one.bucket >= from_bucket]
+    units = [pair for pair in stock.hold_statuses if pair[1].bucket >= from_bucket]
+    holds = [
+        _hold_row(hold, status, seconds) | _owner_fields(audit.owners.get(hold))
+        for hold, status in islice(units, detail)
+    ]
+    unreferenced = [one for one in audit.discrepancies if one.is_unreferenced]
+    missing = [one for one in audit.discrepancies if not one.is_unreferenced]
+    reasons = [one.fault.value for one in audit.discrepancies] + [one.fault.value for one in audit.limit_discrepancies]
+    plan = audit.plan
+    report: dict[str, Any] = {
+        "drop_id": audit.drop.id,
+        "as_of": rfc3339(audit.now),
+        "size": stock.size,
+        "available": stock.available,
+        "held": stock.held,
+        "sold": stock.sold,
+        "lapsed_at_risk": stock.lapsed_at_risk,
+        "complete": audit.complete,
+        "mismatches": list(audit.mismatches[:detail]),
+        "counts": {
+            "buckets": len(stock.buckets),
+            "holds": len(stock.hold_statuses),
+            "orders": len(stock.sold_by_order),
+            "purchases": audit.purchases,
+            "buyers": audit.buyers,
+            "mismatches": len(audit.mismatches),
+            "unnamed_holds": len(unreferenced),
+            "missing_holds": len(missing),
+            "miscounts": len(audit.limit_discrepancies),
+            "by_reason": dict(sorted(Counter(reasons).items())),
+        },
+        "sold_by_order": dict(islice(sorted(stock.sold_by_order.items()), detail)),
+        "buckets": buckets[:detail],
+        "holds": holds,
+        "unnamed_holds": [_unreferenced_row(one, seconds) for one in islice(unreferenced, detail)],
+        "missing_holds": [_missing_row(one) for one in islice(missing, detail)],
+        "summary": _summary_fields(audit),
+        "plan": None if plan is None else {"number": plan.number, "quantity": plan.quantity},
+    }
+    return report if repair is None else report | {"repaired": asdict(repair)}
+
+
+def _hold_row(hold_id: str, status: HoldStatus, seconds: UnixSeconds) -> dict[str, Any]:
+    expires_at = status.expires_at
+    return {
+        "hold_id": hold_id,
+        "bucket": status.bucket,
+        "quantity": status.quantity,
+        "state": "sold" if expires_at is None else "held" if expires_at > seconds else "lapsed",
+        "until": _rfc3339_or_none(expires_at),
+        "order": status.order,
+    }
+
+
+def _unreferenced_row(one: Discrepancy, seconds: UnixSeconds) -> dict[str, Any]:
+    assert one.status is not None
+    return _hold_row(one.hold_id, one.status, seconds) | {"reason": one.fault.value} | _owner_fields(one.expected)
+
+
+def _owner_fields(expected: ExpectedHold | None) -> dict[str, Any]:
+    """A purchase is told by its reference, as in logs; an order by its id too."""
+    if expected is None:
+        return {"purchase": None, "purchase_state": None, "order_id": None}
+    purchase_ref = log_reference(expected.purchase_id)
+    return {"purchase": purchase_ref, "purchase_state": expected.state.value, "order_id": expected.order_id}
+
+
+def _missing_row(one: Discrepancy) -> dict[str, Any]:
+    expected, status = one.expected, one.status
+    assert expected is not None
+    assert expected.hold is not None
+    return {
+        "hold_id": one.hold_id,
+        "bucket": expected.hold.bucket if status is None else status.bucket,
+        "quantity": expected.max_units,
+        "found": 0 if status is None else status.quantity,
+        "until": _rfc3339_or_none(expected.hold.expires_at),
+        "reason": one.fault.value,
+    } | _owner_fields(expected)
+
+
+def _summary_fields(audit: DropAudit) -> dict[str, Any] | None:
+    live = audit.stock.stored_summary
+    if live is None:
+        return None
+    sums = {name: getattr(live, name) for name in ("size", "available", "held", "sold")}
+    return sums | {"as_of": rfc3339(live.as_of), "differs": audit.summary_differs}
+
+
+def _rfc3339_or_none(expires_at: UnixSeconds | None) -> str | None:
+    return None if expires_at is None else rfc3339(expires_at * SECOND)

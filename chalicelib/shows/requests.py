@@ -1,0 +1,62 @@
+"""The bodies of ``PUT /shows/{id}`` and ``PUT /drops/{id}``, validated strictly."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from chalicelib.errors import BadInput
+from chalicelib.schema import Currency, Id, Price, StrictModel, Text, Timestamp, Units, is_id
+
+
+def _check_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone, such as Europe/London") from None
+    return name
+
+
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_check_time_zone)]
+WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/]\S*$")]
+
+
+class PutShowRequest(StrictModel):
+    """What a show shall be."""
+
+    title: Text
+    currency: Currency
+    starts_at: Timestamp
+    host: Text | None = None
+    channels: list[Text] = Field(default=[], max_length=50)
+    time_zone: TimeZone | None = None
+    market: Id | None = None
+
+
+class PutDropRequest(StrictModel):
+    """What a drop shall be. Without ``opens_at`` it waits for its cue."""
+
+    show_id: Id
+    sku: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
+    title: Text
+    unit_price: Price
+    stock: Units
+    limit_per_buyer: Units | None = None
+    usual_quantity: Units = 1
+    hold_seconds: Annotated[int, Field(ge=5, le=3_600)] = 300
+    opens_at: Timestamp | None = None
+    closes_at: Timestamp | None = None
+    image_url: WebAddress | None = None
+    creator_id: Id | None = None
+    commission_bps: Annotated[int, Field(ge=0, le=10_000)] = 0
+    tax_category: Id | None = None
+    max_quantity: Units | None = None
+
+
+def check_id(identifier: str) -> None:
+    """``BadInput`` unless this may be the id of a show or drop."""
+    if not is_id(identifier):
+        detail = "An id has 1 to 64 letters, digits or any of _.- and begins with a letter or digit."
+        raise BadInput(detail, field="id")

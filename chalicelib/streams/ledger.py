@@ -1,0 +1,113 @@
+"""The books queue: ledger entries into S3, order events onto the bus. No personal data in either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of, order_id_of
+from chalicelib.ids import log_reference
+from chalicelib.instants import rfc3339
+from chalicelib.purchase import Purchase, PurchaseStore
+from chalicelib.streams.batch import log_failure, partial_batch_response
+from chalicelib.streams.messaging import EventBus
+from chalicelib.telemetry import logger
+
+_SOURCE = "/livedrop/orders"
+_TYPE = "dev.livedrop.order."
+
+
+def post_ledger(
+    event: Mapping[str, Any], purchases: PurchaseStore, ledger: LedgerStore, bus: EventBus, time_zone: str
+) -> dict[str, Any]:
+    """Write down and publish what each message says changed, from the order as it now stands.
+
+    One consistent read a message, one object a batch and day, one PutEvents for each ten events. A message that cannot
+    be understood fails alone; when S3 or the bus fails, all come again. Entries and events keep their ids then.
+    """
+    entries: list[LedgerEntry] = []
+    events: list[dict[str, Any]] = []
+    failed = []
+    for message in event["Records"]:
+        try:
+            message_entries, message_events = _read_changes(json.loads(message["body"]), purchases, time_zone)
+        except Exception:
+            failed.append(log_failure(message, "ledger"))
+        else:
+            entries += message_entries
+            events += message_events
+    ledger.post_entries(entries)
+    bus.publish(events)
+    logger.info("ledger posted", extra={"entries": len(entries), "events": len(events), "failed": len(failed)})
+    return partial_batch_response(failed)
+
+
+def _read_changes(
+    message: dict[str, Any], purchases: PurchaseStore, time_zone: str
+) -> tuple[list[LedgerEntry], list[dict[str, Any]]]:
+    """Entries to write and events to publish for one message. ``LookupError`` for an order that is not there."""
+    purchase = purchases.read(message["purchase_id"])
+    if purchase is None or purchase.version < message["version"]:
+        raise LookupError(f"no version {message['version']} of purchase {log_reference(message['purchase_id'])}")
+    refunds = {refund.id: refund for refund in purchase.refunds if refund.id in message["refunds"]}
+    if len(refunds) != len(message["refunds"]):
+        raise LookupError(f"purchase {log_reference(purchase.id)} lacks a refund of {message['refunds']}")
+    entries = list(_changed_entries(purchase, message, time_zone))
+    return entries, list(_order_events(purchase, message, entries))
+
+
+def _changed_entries(purchase: Purchase, message: dict[str, Any], time_zone: str) -> Iterator[LedgerEntry]:
+    refund_types = {EntryType.REFUND, EntryType.SHIPPING_REFUND}
+    for entry in entries_of(purchase, time_zone):
+        if entry.entry_type in refund_types:
+            if entry.refund_id in message["refunds"]:
+                yield entry
+        elif message["paid"]:
+            yield entry
+
+
+def _order_events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEntry]) -> Iterator[dict[str, Any]]:
+    if message["paid"] and purchase.paid_at is not None:
+        yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid_data(purchase))
+    for refund in purchase.refunds:
+        if refund.id in message["refunds"] and refund.completed_at is not None:
+            parts = [{"line_id": part.line_id, "quantity": part.quantity} for part in refund.lines]
+            data = {"refund_id": refund.id, "amount": refund.amount, "restocked": refund.restocked, "lines": parts}
+            yield _cloud_event(purchase, "refunded", refund.id, rfc3339(refund.completed_at), data)
+    if message["cancelled"] and purchase.cancelled_at is not None:
+        yield _cloud_event(purchase, "cancelled", "cancelled", rfc3339(purchase.cancelled_at), {})
+
+
+def _paid_data(purchase: Purchase) -> dict[str, Any]:
+    lines = [
+        {
+            "line_id": line.id,
+            "drop_id": line.drop_id,
+            "sku": line.sku,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+        }
+        for line in purchase.lines
+    ]
+    return {"total": purchase.totals.total, "units": sum(line.quantity for line in purchase.lines), "lines": lines}
+
+
+def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A CloudEvents 1.0 event. Its id says what happened to which purchase, so a repeat is known as one."""
+    order_data = {
+        "order_id": order_id_of(purchase),
+        "show_id": purchase.show_id,
+        "channel": purchase.channel,
+        "currency": purchase.currency,
+    }
+    return {
+        "specversion": "1.0",
+        "id": f"{purchase.id}-{suffix}",
+        "source": _SOURCE,
+        "type": _TYPE + kind,
+        "subject": order_id_of(purchase),
+        "time": time,
+        "datacontenttype": "application/json",
+        "data": order_data | data,
+    }

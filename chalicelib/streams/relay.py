@@ -1,0 +1,87 @@
+"""The commerce stream: what changed of a purchase, relayed to the queues that act on it.
+
+It does little and raises when any of it failed: then the whole batch comes again, and everything behind the queues
+bears repetition. (The embedded engine ignores partial failures of stream batches, and on AWS this is simpler too.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.purchase import Purchase, PurchaseState, purchase_from_item
+from chalicelib.streams.messaging import Queue
+from chalicelib.telemetry import logger
+
+_SORT_KEY = "PURCHASE"
+
+
+def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue: Queue) -> None:
+    """Send what a batch of stream records asks for: one call to each queue for each ten messages.
+
+    - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again; ``{provider, event_id}``: a
+      provider told something;
+    - to the books, ``{purchase_id, version, paid, refunds, cancelled}``: what of an order's books this version changed.
+    """
+    capture_messages: list[dict[str, Any]] = []
+    ledger_messages: list[dict[str, Any]] = []
+    for record in event["Records"]:
+        new_image = record["dynamodb"].get("NewImage", {})
+        if new_image.get("sk") == {"S": "EVENT"} and "OldImage" not in record["dynamodb"]:
+            capture_messages.append({"provider": new_image["provider"]["S"], "event_id": new_image["id"]["S"]})
+        before, after = _purchase_before_and_after(record)
+        if after is None:
+            continue
+        if after.state is PurchaseState.PLACED and (
+            before is None or _state_and_attempt(before) != _state_and_attempt(after)
+        ):
+            capture_messages.append({"purchase_id": after.id, "attempt": after.attempt})
+        changes = ledger_changes(before, after)
+        if changes is not None:
+            ledger_messages.append(changes)
+    capture_queue.send(capture_messages)
+    ledger_queue.send(ledger_messages)
+    counts = {
+        "records": len(event["Records"]),
+        "captures": len(capture_messages),
+        "ledger_messages": len(ledger_messages),
+    }
+    logger.info("purchases relayed", extra=counts)
+
+
+def _purchase_before_and_after(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None]:
+    """A purchase before and after; None where it was not there. Both None for another kind of item."""
+    change = record["dynamodb"]
+    if change["Keys"]["sk"]["S"] != _SORT_KEY:
+        return None, None
+    before, after = change.get("OldImage"), change.get("NewImage")
+    return (purchase_from_item(before) if before else None, purchase_from_item(after) if after else None)
+
+
+def _state_and_attempt(purchase: Purchase) -> tuple[PurchaseState, int]:
+    return purchase.state, purchase.attempt
+
+
+def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] | None:
+    """What a version of a purchase changed in its books; None when nothing."""
+    if after.paid_at is None:
+        return None
+    paid = before is None or before.paid_at is None
+    cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
+    completed_before = _completed_refund_ids(before) if before is not None else set[str]()
+    refunds = [
+        refund.id for refund in after.refunds if refund.completed_at is not None and refund.id not in completed_before
+    ]
+    if not (paid or cancelled or refunds):
+        return None
+    return {
+        "purchase_id": after.id,
+        "version": after.version,
+        "paid": paid,
+        "refunds": refunds,
+        "cancelled": cancelled,
+    }
+
+
+def _completed_refund_ids(purchase: Purchase) -> set[str]:
+    return {refund.id for refund in purchase.refunds if refund.completed_at is not None}

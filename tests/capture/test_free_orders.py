@@ -1,0 +1,76 @@
+"""An order that discounts have made free: it has its goods and its books, and no provider is asked for 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.capture import process_attempt, release_from_hold
+from chalicelib.checkout import complete_purchase
+from chalicelib.finance.entries import entries_of
+from chalicelib.instants import MINUTE
+from chalicelib.pricing import DEFAULT_MARKETS, Markets
+from chalicelib.purchase import CheckoutContext, PurchaseState
+from chalicelib.recovery import reconcile_payments
+from chalicelib.refunds import cancel_order
+from tests.builders.purchases import NOW, a_complete_request
+from tests.builders.shop import ShopFixture
+
+
+@pytest.fixture
+def shop(shop: ShopFixture) -> ShopFixture:
+    """Shipping is free, and so are goods with the code; orders of the channel "market" are held."""
+    markets = DEFAULT_MARKETS.model_dump(mode="json")
+    for market in markets["markets"]:
+        for option in market["shipping"]:
+            option["price"] = dict.fromkeys(option["price"], 0)
+    free = replace(shop.context, markets=Markets.model_validate(markets), order_hold_channels=frozenset({"market"}))
+    assert isinstance(free, CheckoutContext)
+    shop = replace(shop, context=free)
+    shop.put_drop("mug")
+    shop.put_discount("GIFT", percent_bps=10_000, budget_uses=5)
+    return shop
+
+
+def place_free_order(shop: ShopFixture, **changes: Any) -> str:
+    purchase = shop.open_purchase(("mug", 1), discount_codes=("GIFT",), **changes)
+    assert purchase.totals.total == 0
+    complete_purchase(shop.context, purchase.id, a_complete_request("declined", "pay"), NOW)
+    return purchase.id
+
+
+def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
+    purchase_id = place_free_order(shop)
+    for _ in range(2):
+        process_attempt(shop.context, purchase_id, 1, NOW)
+    paid = shop.read(purchase_id)
+    assert paid.state is PurchaseState.PAID
+    assert paid.payment is not None
+    assert (paid.payment.provider_id, paid.payment.token, paid.payment.fee) == (None, None, 0)
+    assert shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"] == []
+    assert shop.unit_counts("mug") == (2, 0, 1)
+    assert shop.budget_counts("GIFT") == [(4, 0, 1)]
+    (sale,) = entries_of(paid, "Europe/London")
+    assert (sale.gross, sale.discount, sale.amount, sale.tax) == (paid.lines[0].gross, paid.lines[0].gross, 0, 0)
+    assert reconcile_payments(shop.context, lambda *_: None, 0, NOW + 10 * MINUTE).differences == []
+
+
+def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) -> None:
+    purchase_id = place_free_order(shop)
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    cancelled, back = cancel_order(shop.context, purchase_id, "k", "", "ann", NOW)
+    assert (back.amount, back.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
+    assert shop.unit_counts("mug") == (3, 0, 0)
+    rows = entries_of(cancelled, "Europe/London")
+    assert [sum(getattr(row, name) for row in rows) for name in ("gross", "discount", "net", "quantity")] == [0] * 4
+
+
+def test_a_free_order_of_a_held_channel_waits(shop: ShopFixture) -> None:
+    purchase_id = place_free_order(shop, attribution={"channel": "market"})
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
+    release_from_hold(shop.context, purchase_id, "ann", NOW)
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    assert shop.read(purchase_id).state is PurchaseState.PAID

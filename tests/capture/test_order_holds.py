@@ -1,0 +1,229 @@
+"""Orders held back by an operator or by the rule of a channel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from chalicelib.capture import cancel_held_order, process_attempt, put_on_hold, release_from_hold
+from chalicelib.capture.order_holds import MAX_ORDER_HOLD
+from chalicelib.checkout import complete_purchase
+from chalicelib.errors import Conflict, NotFound, WriteConflict
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
+from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState
+from chalicelib.purchase.holds import holds_of, order_ref_of
+from chalicelib.recovery import recover_lost_orders
+from tests.builders.purchases import NOW, a_complete_request
+from tests.builders.shop import ShopFixture, once
+
+
+@pytest.fixture
+def shop(shop: ShopFixture) -> ShopFixture:
+    """Orders of the channel "market" are held."""
+    context = type(shop.context)(
+        shop.context.purchases,
+        shop.shows,
+        shop.stock,
+        shop.gateway,
+        shop.context.markets,
+        shop.context.discounts,
+        shop.context.id_key,
+        order_hold_channels=frozenset({"market"}),
+    )
+    held_shop = replace(shop, context=context)
+    held_shop.put_drop("mug")
+    return held_shop
+
+
+def place_in_held_channel(shop: ShopFixture, token: str = "ok") -> str:
+    purchase = shop.open_purchase(("mug", 2), attribution={"channel": "market"})
+    assert isinstance(
+        complete_purchase(shop.context, purchase.id, a_complete_request(token, "pay"), NOW), CheckoutResult
+    )
+    return purchase.id
+
+
+def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -> None:
+    purchase_id = place_in_held_channel(shop)
+    for _ in range(2):
+        process_attempt(shop.context, purchase_id, 1, NOW)
+    held = shop.read(purchase_id)
+    assert held.state is PurchaseState.ON_HOLD
+    assert held.payment is not None
+    assert (held.payment.held_by, held.payment.deadline) == ("channel", NOW + MAX_ORDER_HOLD)
+    assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
+    assert shop.unit_counts("mug") == (1, 0, 2)
+
+
+def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
+    purchase_id = place_in_held_channel(shop)
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    released = release_from_hold(shop.context, purchase_id, "ann", NOW + MINUTE)
+    assert released.state is PurchaseState.PLACED
+    assert release_from_hold(shop.context, purchase_id, "bob", NOW + MINUTE) == released
+    for _ in range(2):
+        process_attempt(shop.context, purchase_id, 1, NOW + MINUTE)
+    paid = shop.read(purchase_id)
+    assert paid.state is PurchaseState.PAID
+    assert paid.payment is not None
+    assert (paid.payment.held_by, paid.payment.released_by) == ("channel", "ann")
+    assert shop.unit_counts("mug") == (1, 0, 2)
+
+
+def authenticated_and_on_hold(shop: ShopFixture) -> str:
+    """An order of a held channel whose buyer was asked, and proved who they are."""
+    purchase_id = place_in_held_channel(shop, "requires_action")
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    assert shop.read(purchase_id).state is PurchaseState.AWAITING_BUYER
+    assert isinstance(shop.gateway, SandboxGateway)
+    assert shop.gateway.answer_challenge(purchase_id, 1, proved=True)
+    process_attempt(shop.context, purchase_id, 1, NOW + MINUTE)
+    assert shop.read(purchase_id).state is PurchaseState.ON_HOLD
+    return purchase_id
+
+
+def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: ShopFixture) -> None:
+    purchase_id = authenticated_and_on_hold(shop)
+    release_from_hold(shop.context, purchase_id, "ann", NOW + MINUTE)
+    process_attempt(shop.context, purchase_id, 1, NOW + MINUTE)
+    assert shop.read(purchase_id).state is PurchaseState.PAID
+    assert shop.unit_counts("mug") == (1, 0, 2)
+
+
+def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(
+    shop: ShopFixture,
+) -> None:
+    purchase_id = authenticated_and_on_hold(shop)
+    shop.gateway.void(f"sbx_{purchase_id}#1", attempt=1, now=NOW)
+    release_from_hold(shop.context, purchase_id, "ann", NOW + MINUTE)
+    process_attempt(shop.context, purchase_id, 1, NOW + MINUTE)
+    purchase = shop.read(purchase_id)
+    assert purchase.state is PurchaseState.OPEN
+    assert purchase.payment is not None
+    assert purchase.payment.failure == "authorisation_expired"
+    assert shop.unit_counts("mug") == (1, 2, 0)
+
+
+def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
+    purchase_id = place_in_held_channel(shop)
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    given_up = cancel_held_order(shop.context, purchase_id, NOW + MINUTE)
+    assert cancel_held_order(shop.context, purchase_id, NOW + MINUTE) == given_up
+    assert given_up.state is PurchaseState.CANCELLED
+    assert shop.gateway.find(purchase_id, 1, now=NOW) == Declined(f"sbx_{purchase_id}#1", "voided")
+    assert shop.unit_counts("mug") == (3, 0, 0)
+
+
+def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
+    purchase_id = place_in_held_channel(shop)
+    process_attempt(shop.context, purchase_id, 1, NOW)
+    late = NOW + MAX_ORDER_HOLD + 2 * MINUTE
+    enqueued: list[tuple[str, int]] = []
+    recover_lost_orders(shop.context, lambda *told: enqueued.append(told), late)
+    assert enqueued == [(purchase_id, 1)]
+    process_attempt(shop.context, *enqueued[0], late)
+    assert shop.read(purchase_id).state is PurchaseState.CANCELLED
+    assert shop.unit_counts("mug", late) == (3, 0, 0)
+
+
+def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: ShopFixture) -> None:
+    purchase = shop.place(("mug", 1), key="other")
+    held = put_on_hold(shop.context, purchase.id, "ann", NOW)
+    assert put_on_hold(shop.context, purchase.id, "bob", NOW) == held
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    assert shop.read(purchase.id) == held
+    assert shop.gateway.find(purchase.id, 1, now=NOW) is None
+    release_from_hold(shop.context, purchase.id, "ann", NOW)
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is PurchaseState.PAID
+
+
+def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixture) -> None:
+    purchase = shop.place(("mug", 1), key="other")
+    put_on_hold(shop.context, purchase.id, "ann", NOW)
+    release_from_hold(shop.context, purchase.id, "ann", NOW)
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    paid = shop.read(purchase.id)
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
+    # As if "paid" had not been written before an operator held it:
+    behind = paid.model_copy(update={"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None})
+    assert shop.context.purchases.replace(behind) is None
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is PurchaseState.PAID
+
+
+def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
+    paid = shop.pay(("mug", 1), key="other")
+    for refused in (partial(put_on_hold, shop.context), partial(release_from_hold, shop.context)):
+        with pytest.raises(Conflict):
+            refused(paid.id, "ann", NOW)
+        with pytest.raises(NotFound):
+            refused("x" * 22, "ann", NOW)
+    with pytest.raises(Conflict):
+        cancel_held_order(shop.context, paid.id, NOW)
+    assert shop.read(paid.id) == paid
+
+
+# Given up beside a worker that is at it.
+
+
+def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has looked after the goods; the giving up finds nothing to void; only then is money reserved."""
+    purchase = shop.place(("mug", 1), key="other")
+
+    def given_up() -> None:
+        put_on_hold(shop.context, purchase.id, "ann", NOW)
+        cancel_held_order(shop.context, purchase.id, NOW)
+
+    once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
+    with pytest.raises(WriteConflict):
+        process_attempt(shop.context, purchase.id, 1, NOW)
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Authorised)
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    assert shop.read(purchase.id).state is PurchaseState.CANCELLED
+    assert shop.gateway.find(purchase.id, 1, now=NOW) == Declined(f"sbx_{purchase.id}#1", "voided")
+    assert shop.unit_counts("mug") == (3, 0, 0)
+
+
+def captured_and_on_hold(shop: ShopFixture) -> Purchase:
+    """Captured, and held by an operator before "paid" was written."""
+    paid = shop.pay(("mug", 1), key="other")
+    assert paid.payment is not None
+    payment = paid.payment.model_copy(update={"deadline": NOW + MAX_ORDER_HOLD, "held_by": "ann"})
+    changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
+    on_hold = paid.model_copy(update=changes)
+    assert shop.context.purchases.replace(on_hold) is None
+    return on_hold
+
+
+def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) -> None:
+    held = captured_and_on_hold(shop)
+    with pytest.raises(WriteConflict):
+        cancel_held_order(shop.context, held.id, NOW)
+    assert shop.unit_counts("mug") == (2, 0, 1)
+    process_attempt(shop.context, held.id, 1, NOW)
+    assert (shop.read(held.id).state, shop.unit_counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
+
+
+def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
+    held = captured_and_on_hold(shop)
+    process_attempt(shop.context, held.id, 1, NOW)
+    assert shop.read(held.id).state is PurchaseState.PAID
+    for pool, hold in holds_of(held):
+        shop.stock.revert_to_hold(pool, hold, order_ref_of(held), NOW // SECOND)
+    assert shop.unit_counts("mug", NOW + MINUTE) == (2, 0, 1)
+
+
+def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: ShopFixture) -> None:
+    purchase = shop.place(("mug", 1), key="other")
+    held = put_on_hold(shop.context, purchase.id, "ann", NOW)
+    release_from_hold(shop.context, purchase.id, "ann", NOW)
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    for pool, hold in holds_of(held):
+        shop.stock.revert_to_hold(pool, hold, order_ref_of(held), NOW // SECOND)
+    assert (shop.read(purchase.id).state, shop.unit_counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

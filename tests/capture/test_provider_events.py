@@ -1,0 +1,212 @@
+"""What a provider tells: kept once, looked at whenever it comes, in whatever order."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from chalicelib.capture import process_attempt, process_event, store_event
+from chalicelib.capture.provider_events import IN_PROGRESS_RETRY_SECONDS
+from chalicelib.capture.three_d_secure import CHALLENGE_SECONDS
+from chalicelib.errors import BadInput
+from chalicelib.instants import DAY, MINUTE, SECOND
+from chalicelib.payments import Declined, EventKind, ProviderEvent, parse_stripe_event
+from chalicelib.purchase import Purchase, PurchaseState
+from chalicelib.refunds import refund_order
+from tests.builders.purchases import NOW, a_refund_request
+from tests.builders.shop import ShopFixture
+
+MONTH = 30 * DAY
+
+
+def a_payment_event(purchase: Purchase, what: str = "authorised", **changes: Any) -> ProviderEvent:
+    standard = {
+        "payment_id": f"sbx_{purchase.id}#1",
+        "purchase_id": purchase.id,
+        "attempt": 1,
+        "amount": purchase.totals.total,
+        "currency": purchase.currency,
+    }
+    return ProviderEvent(f"evt_{what}", "sandbox", EventKind.PAYMENT, what, **{**standard, **changes})
+
+
+def an_external_refund(paid: Purchase, amount: int, name: str = "re_1", refund_id: str | None = None) -> ProviderEvent:
+    return ProviderEvent(
+        f"evt_{name}",
+        "sandbox",
+        EventKind.REFUND,
+        "refund.created",
+        payment_id=f"sbx_{paid.id}#1",
+        amount=amount,
+        currency="GBP",
+        provider_refund_id=name,
+        refund_id=refund_id,
+    )
+
+
+def receive(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> int | None:
+    store_event(shop.context, event, now)
+    return process_event(shop.context, event.provider, event.id, now)
+
+
+@pytest.fixture
+def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
+    for room in ("capture.provider_events", "refunds.external", "refunds.refund", "capture.fail_attempt"):
+        monkeypatch.setattr(f"chalicelib.{room}.count", names.append)
+    return names
+
+
+def authenticated_purchase(shop: ShopFixture) -> Purchase:
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1), token="requires_action")
+    process_attempt(shop.context, placed.id, 1, NOW)
+    assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
+    return shop.read(placed.id)
+
+
+def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFixture) -> None:
+    purchase = authenticated_purchase(shop)
+    event = a_payment_event(purchase)
+    assert [store_event(shop.context, event, NOW) for _ in range(2)] == ["stored", "repeated"]
+    for _ in range(2):
+        assert process_event(shop.context, "sandbox", event.id, NOW) is None
+    assert shop.read(purchase.id).state is PurchaseState.PAID
+    assert shop.unit_counts("mug") == (2, 0, 1)
+
+
+def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) -> None:
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
+    assert store_event(shop.context, a_payment_event(paid, "captured"), NOW) == "known"
+    assert shop.context.events.read("sandbox", "evt_captured") is None
+
+
+def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1))
+    assert receive(shop, a_payment_event(placed)) == IN_PROGRESS_RETRY_SECONDS
+    assert shop.read(placed.id) == placed
+    assert process_event(shop.context, "sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
+    assert shop.read(placed.id).state is PurchaseState.PAID
+
+
+def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
+    purchase = authenticated_purchase(shop)
+    late = NOW + CHALLENGE_SECONDS * SECOND
+    receive(shop, a_payment_event(purchase), late)
+    assert shop.read(purchase.id).state is PurchaseState.OPEN
+    assert isinstance(shop.gateway.find(purchase.id, 1, now=late), Declined)
+
+
+@pytest.mark.parametrize("changes", [{"amount": 1}, {"currency": "USD"}])
+def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
+    shop: ShopFixture, counted_metrics: list[str], changes: dict[str, Any]
+) -> None:
+    purchase = authenticated_purchase(shop)
+    assert receive(shop, a_payment_event(purchase, **changes)) is None
+    assert shop.read(purchase.id) == purchase
+    assert counted_metrics == ["payment_event_mismatches"]
+
+
+def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, counted_metrics: list[str]) -> None:
+    purchase = authenticated_purchase(shop)
+    for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
+        receive(shop, a_payment_event(purchase, f"of {changes}", **changes))
+    receive(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
+    assert counted_metrics == ["unmatched_payment_events"] * 4
+    assert shop.read(purchase.id) == purchase
+    assert process_event(shop.context, "sandbox", "unheard", NOW) is None
+
+
+def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None:
+    purchase = authenticated_purchase(shop)
+    receive(shop, a_payment_event(purchase))
+    paid = shop.read(purchase.id)
+    assert store_event(shop.context, a_payment_event(purchase, attempt=9), NOW + MONTH) == "repeated"
+    process_event(shop.context, "sandbox", "evt_authorised", NOW + MONTH)
+    assert shop.read(purchase.id) == paid
+
+
+def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9)
+    ends = set()
+    for number, order in enumerate(permutations(range(3))):
+        placed = shop.place(("mug", 1), token="requires_action", key=f"key-{number}")
+        process_attempt(shop.context, placed.id, 1, NOW)
+        assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
+        events = [a_payment_event(placed, f"{what}-{number}") for what in ("authorised", "captured", "asked")]
+        for index in order:
+            receive(shop, events[index])
+        ends.add(shop.read(placed.id).state)
+    assert ends == {PurchaseState.PAID}
+    assert shop.unit_counts("mug") == (3, 0, 6)
+
+
+def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, counted_metrics: list[str]) -> None:
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 2))
+    for name in ("evt_a", "evt_b"):
+        event = an_external_refund(paid, 700)
+        receive(shop, ProviderEvent(**{**{n: getattr(event, n) for n in ProviderEvent.__slots__}, "id": name}))
+    after = shop.read(paid.id)
+    (refund,) = after.refunds
+    assert (refund.amount, refund.provider_id, refund.requested_by, refund.restock) == (700, "re_1", "provider", False)
+    assert all(part.quantity == 0 for part in refund.lines)
+    assert counted_metrics == ["external_refunds"]
+    receive(shop, an_external_refund(paid, paid.totals.total, "re_2"))
+    assert shop.read(paid.id) == after
+    assert counted_metrics == ["external_refunds", "unmatched_refunds"]
+
+
+def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=3)
+    paid = shop.pay(("mug", 2))
+    after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
+    receive(shop, an_external_refund(paid, refund.amount, refund.provider_id or ""))
+    receive(shop, an_external_refund(paid, refund.amount, "re_other", f"{paid.id}-{refund.id}"))
+    assert shop.read(paid.id) == after
+
+
+def test_stripes_events_are_read(shop: ShopFixture) -> None:
+    intent = {
+        "id": "pi_1",
+        "amount": 1_670,
+        "currency": "gbp",
+        "metadata": {"purchase": "p1", "attempt": "2"},
+    }
+    body = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
+    assert parse_stripe_event(body) == ProviderEvent(
+        "evt_1", "stripe", EventKind.PAYMENT, "payment_intent.succeeded", "pi_1", "p1", 2, 1_670, "GBP"
+    )
+    refund = {"id": "re_1", "payment_intent": "pi_1", "amount": 5, "currency": "gbp", "status": "succeeded"}
+    read = parse_stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}})
+    assert (read.kind, read.payment_id, read.provider_refund_id, read.amount) == (EventKind.REFUND, "pi_1", "re_1", 5)
+    failed = {"id": "evt_3", "type": "refund.updated", "data": {"object": refund | {"status": "failed"}}}
+    assert parse_stripe_event(failed).kind is EventKind.REFUND_FAILED
+    assert parse_stripe_event({"id": "evt_4", "type": "customer.created"}).kind is EventKind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "$.id"),
+        ({"id": "evt_1"}, "$.type"),
+        ({"id": 1, "type": "x"}, "$.id"),
+        ({"id": "evt_1", "type": "payment_intent.succeeded"}, "$.data.object"),
+        ({"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {}}}, "$.id"),
+        ({"id": "evt_1", "type": "refund.created", "data": {"object": []}}, "$.data.object"),
+    ],
+)
+def test_an_event_that_is_none_names_what_is_wrong(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        parse_stripe_event(body)
+    assert refusal.value.field == field
+
+
+def test_metadata_of_strange_types_is_of_no_order() -> None:
+    intent = {"id": "pi_1", "amount": "5", "currency": 7, "metadata": ["purchase"]}
+    event = parse_stripe_event({"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}})
+    assert (event.purchase_id, event.attempt, event.amount) == (None, None, None)

@@ -1,0 +1,172 @@
+"""Requests sent twice, and requests that meet a rival between two of their steps: units go to whoever is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
+from chalicelib.errors import BadInput, Conflict
+from chalicelib.instants import SECOND
+from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseState, PurchaseStore
+from chalicelib.stock import Stock
+from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
+from tests.builders.shop import ShopFixture, a_shop, once
+
+EXPIRED = NOW + 70 * SECOND  # for drops whose units are held for a minute
+LATER = EXPIRED + 3 * SECOND
+
+
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def exit_process(*_: object, **__: object) -> None:
+    raise SystemExit
+
+
+def a_purchase_with_expired_holds(shop: ShopFixture) -> Purchase:
+    """A plate and the only bowl, reclaimed by somebody who then left: two plates and a bowl are free."""
+    shop.put_drop("plate", stock=2, hold_seconds=60)
+    shop.put_drop("bowl", stock=1, hold_seconds=60)
+    purchase = shop.open_purchase(("plate", 1), ("bowl", 1))
+    other = shop.open_purchase(("plate", 2), ("bowl", 1), key="other", now=EXPIRED)
+    cancel_purchase(shop.context, other.id, PLATFORM, "cancel", "", EXPIRED)
+    return purchase
+
+
+def refresh(shop: ShopFixture, now: int) -> None:
+    for drop_id in ("plate", "bowl"):
+        drop = shop.shows.drop(drop_id)
+        assert drop is not None
+        shop.stock.refresh(drop.pool, now)
+
+
+def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=1)
+    first = shop.open_purchase(("mug", 1))
+    with pytest.raises(Conflict) as refusal:
+        create_purchase(shop.context, a_purchase_request(("mug", 1), shipping_option="teleport"), NOW + 1)
+    assert refusal.value.code == "idempotency_conflict"
+    assert shop.read(first.id) == first
+    assert shop.unit_counts("mug") == (0, 1, 0)
+
+
+def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel", "", NOW)
+    late = create_purchase(shop.context, a_purchase_request(("mug", 1)), NOW + 2 * SECOND)
+    assert isinstance(late, CheckoutResult)
+    assert late.purchase.state is PurchaseState.CANCELLED
+    assert shop.unit_counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
+
+
+def test_whoever_repeats_a_cancellation_gives_the_units_back(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put_drop("mug", stock=1)
+    for key in ("cancel", "cancel-again"):
+        purchase = shop.open_purchase(("mug", 1), key=f"for {key}")
+        with monkeypatch.context() as dying:
+            dying.setattr(Stock, "release", exit_process)
+            with pytest.raises(SystemExit):
+                cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel", "", NOW)
+        assert shop.unit_counts("mug") == (0, 1, 0)
+        answer = cancel_purchase(shop.context, purchase.id, PLATFORM, key, "", NOW)
+        assert isinstance(answer, CheckoutResult)
+        assert answer.purchase.state is PurchaseState.CANCELLED
+        assert shop.unit_counts("mug") == (1, 0, 0)
+
+
+def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the first try of a write landed and only its answer was lost: the second is refused by the first."""
+    shop.put_drop("mug", stock=3)
+    shop.put_drop("bowl", stock=1)
+    purchase = shop.open_purchase(("mug", 3), ("bowl", 1))
+    fewer = a_purchase_request(("mug", 1), key="fewer")
+
+    def died_after_writing(request: Callable[[], object]) -> Callable[[], None]:
+        def twin() -> None:
+            with monkeypatch.context() as dying:
+                dying.setattr(Stock, "release", exit_process)
+                dying.setattr(Stock, "shrink", exit_process)
+                with pytest.raises(SystemExit):
+                    request()
+
+        return twin
+
+    def update() -> CheckoutResult | NoPurchase:
+        return update_purchase(shop.context, purchase.id, fewer, NOW)
+
+    def cancel() -> CheckoutResult | NoPurchase:
+        return cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel", "", NOW)
+
+    once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(update))
+    assert message_codes(update()) == []
+    assert (shop.unit_counts("mug"), shop.unit_counts("bowl")) == ((2, 1, 0), (1, 0, 0))
+    once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(cancel))
+    assert message_codes(cancel()) == []
+    assert shop.read(purchase.id).state is PurchaseState.CANCELLED
+    assert (shop.unit_counts("mug"), shop.unit_counts("bowl")) == ((3, 0, 0), (1, 0, 0))
+
+
+def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put_drop("mug", stock=2)
+    purchase = shop.open_purchase(("mug", 1))
+    good, bad = (
+        a_purchase_request(("mug", 2), key="good"),
+        a_purchase_request(("mug", 2), key="bad", shipping_option="teleport"),
+    )
+    once(monkeypatch, PurchaseStore, "read", after=lambda: update_purchase(shop.context, purchase.id, good, NOW))
+    with pytest.raises(BadInput):
+        update_purchase(shop.context, purchase.id, bad, NOW)
+    assert shop.read(purchase.id).lines[0].quantity == 2
+    assert shop.unit_counts("mug") == (0, 2, 0)
+
+
+def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tells_how_it_stands(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = a_purchase_with_expired_holds(shop)
+    elsewhere = a_shop(shop.tables)
+
+    def twin_dies_before_it_sells() -> None:
+        with monkeypatch.context() as dying:
+            dying.setattr(Stock, "commit", exit_process)
+            with pytest.raises(SystemExit):
+                complete_purchase(shop.context, purchase.id, a_complete_request(), LATER)
+        refresh(shop, LATER)
+
+    once(monkeypatch, PurchaseStore, "read", after=twin_dies_before_it_sells)
+    answer = complete_purchase(elsewhere.context, purchase.id, a_complete_request(), LATER)
+    assert isinstance(answer, CheckoutResult)
+    assert (answer.purchase.state, answer.purchase.attempt, message_codes(answer)) == (PurchaseState.PLACED, 1, [])
+    assert (shop.unit_counts("plate", LATER), shop.unit_counts("bowl", LATER)) == ((1, 1, 0), (0, 1, 0))
+    process_attempt(shop.context, purchase.id, 1, LATER)
+    assert shop.read(purchase.id).state is PurchaseState.PAID
+
+
+def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_anew(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = a_purchase_with_expired_holds(shop)
+    elsewhere = a_shop(shop.tables)
+
+    def twin_completes() -> None:
+        refresh(shop, LATER)  # now the summary shows nothing that could be taken
+        answer = complete_purchase(elsewhere.context, purchase.id, a_complete_request(), LATER)
+        assert isinstance(answer, CheckoutResult)
+        assert (answer.purchase.state, message_codes(answer)) == (PurchaseState.PLACED, [])
+
+    once(monkeypatch, PurchaseStore, "replace", before=twin_completes)
+    answer = complete_purchase(shop.context, purchase.id, a_complete_request(), LATER)
+    assert isinstance(answer, CheckoutResult)
+    assert (answer.purchase.state, answer.purchase.attempt) == (PurchaseState.PLACED, 1)
+    assert (shop.unit_counts("plate", LATER), shop.unit_counts("bowl", LATER)) == ((1, 0, 1), (0, 0, 1))

@@ -1,0 +1,185 @@
+"""However a purchase renews its units, it keeps them from others only so long; and so long its price is honoured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from chalicelib import checkout
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import cancel_purchase, create_purchase, lines, update_purchase
+from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseState
+from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
+from tests.builders.shop import ShopFixture
+
+HOLD = 5 * MINUTE
+MAX_HOLD = 4 * HOLD
+END = NOW + MAX_HOLD
+CLOCK_SKEW = 3 * SECOND
+"""Others take a lapsed hold strictly after the two seconds that cover clocks that differ."""
+
+
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str, now: Instant, token: str = "ok") -> Any:
+    return checkout.complete_purchase(shop.context, purchase.id, a_complete_request(token, key), now)
+
+
+def others_can_buy(shop: ShopFixture, now: Instant) -> bool:
+    """Whether another buyer could have a unit now."""
+    return isinstance(
+        create_purchase(shop.context, a_purchase_request(("mug", 1), key=f"other-{now}"), now), CheckoutResult
+    )
+
+
+def decline_at_each(shop: ShopFixture, purchase: Purchase, instants: Iterable[Instant]) -> Instant:
+    """Try to pay with a bad card at each instant. When the units were sold to an attempt last."""
+    last, attempt = 0, 0
+    for now in instants:
+        answer = complete_purchase(shop, purchase, f"pay-{now}", now, "declined")
+        if answer.purchase.state is PurchaseState.PLACED:
+            last, attempt = now, attempt + 1
+            process_attempt(shop.context, purchase.id, attempt, now)
+    return last
+
+
+EVERY_FOUR_MINUTES = range(NOW, END + 2 * HOLD, 4 * MINUTE)
+EVERY_SECOND_AT_THE_END = [*range(NOW, END - 5 * SECOND, 4 * MINUTE), *range(END - 5 * SECOND, END + MINUTE, SECOND)]
+
+
+@pytest.mark.parametrize("instants", [EVERY_FOUR_MINUTES, EVERY_SECOND_AT_THE_END])
+def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
+    shop: ShopFixture, instants: Iterable[Instant]
+) -> None:
+    shop.put_drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    last = decline_at_each(shop, purchase, instants)
+    assert END - 4 * MINUTE <= last < END
+    assert shop.read(purchase.id).lines[0].holds[0].expires_at * SECOND == END
+    assert others_can_buy(shop, END + CLOCK_SKEW)
+
+
+def test_control_without_an_end_declined_payments_keep_units_for_ever(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_HOLD_FACTOR", 1_000)
+    shop.put_drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    last = decline_at_each(shop, purchase, EVERY_FOUR_MINUTES)
+    assert last == EVERY_FOUR_MINUTES[-1]
+    assert not others_can_buy(shop, last + CLOCK_SKEW)
+
+
+def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=1)
+    placed = shop.place(("mug", 1), token="declined")
+    late = NOW + MAX_HOLD + MINUTE
+    process_attempt(shop.context, placed.id, 1, late)
+    assert shop.unit_counts("mug", late) == (1, 0, 0)
+    assert message_codes(complete_purchase(shop, placed, "again", late)) == ["hold_lapsed", "hold_lapsed"]
+    assert others_can_buy(shop, late)
+
+
+@pytest.mark.parametrize("reclaimed", [False, True])
+def test_a_repeated_create_renews_nothing(shop: ShopFixture, *, reclaimed: bool) -> None:
+    shop.put_drop("mug", stock=1)
+    purchase = shop.open_purchase(("mug", 1))
+    lapsed = NOW + HOLD + CLOCK_SKEW
+    if reclaimed:
+        taker = shop.open_purchase(("mug", 1), key="taker", now=lapsed)
+        cancel_purchase(shop.context, taker.id, PLATFORM, "cancel", "", lapsed)
+    for now in range(lapsed, lapsed + MINUTE, 10 * SECOND):
+        again = create_purchase(shop.context, a_purchase_request(("mug", 1)), now)
+        assert isinstance(again, CheckoutResult)
+        assert (again.purchase, message_codes(again)) == (purchase, ["hold_lapsed"])
+        assert shop.unit_counts("mug", now) == (1, 0, 0)
+    assert others_can_buy(shop, lapsed + MINUTE)
+
+
+def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=2)
+    held, sold = shop.open_purchase(("mug", 1), key="held"), shop.place(("mug", 1), key="sold")
+    create_purchase(shop.context, a_purchase_request(("mug", 1), key="held"), NOW + HOLD - SECOND)
+    create_purchase(shop.context, a_purchase_request(("mug", 1), key="sold"), NOW + HOLD - SECOND)
+    assert shop.unit_counts("mug", NOW + HOLD - SECOND) == (0, 1, 1)
+    assert (shop.read(held.id), shop.read(sold.id)) == (held, sold)
+
+
+def test_updates_hold_a_line_for_four_holds_at_most(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9)
+    purchase = shop.open_purchase(("mug", 1))
+    for units, now in enumerate(range(NOW + 4 * MINUTE, END, 4 * MINUTE), 2):
+        update_purchase(shop.context, purchase.id, a_purchase_request(("mug", units), key=f"more-{now}"), now)
+    (line,) = shop.read(purchase.id).lines
+    assert (line.quantity, max(hold.expires_at for hold in line.holds) * SECOND) == (5, END)
+    more = update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 6), key="more"), END)
+    assert message_codes(more)[0] == "hold_lapsed"
+    assert shop.read(purchase.id).lines == (line,)
+    assert shop.unit_counts("mug", END + CLOCK_SKEW) == (9, 0, 0)
+
+
+def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=1)
+    shop.put_drop("bowl", stock=1)
+    purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
+    update_purchase(shop.context, purchase.id, a_purchase_request(("bowl", 1), key="out"), END)
+    answer = update_purchase(shop.context, purchase.id, a_purchase_request(("bowl", 1), ("mug", 1), key="in"), END)
+    assert isinstance(answer, CheckoutResult)
+    anew = next(line for line in answer.purchase.lines if line.drop_id == "mug")
+    assert anew.holds[0].expires_at * SECOND == END + HOLD
+    assert anew.max_hold_until * SECOND == END + MAX_HOLD
+
+
+def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=2)
+    kept, lost = shop.open_purchase(("mug", 1), key="kept"), shop.open_purchase(("mug", 1), key="lost")
+    late = NOW + 2 * MAX_HOLD
+    shop.stock.release(shop.shows.drop("mug").pool, lost.lines[0].holds[0])  # type: ignore[union-attr]
+    assert complete_purchase(shop, kept, "pay-kept", late).purchase.state is PurchaseState.PLACED
+    assert message_codes(complete_purchase(shop, lost, "pay-lost", late))[0] == "hold_lapsed"
+    assert shop.unit_counts("mug", late) == (1, 0, 1)
+
+
+def raise_price(shop: ShopFixture, now: Instant) -> None:
+    shop.put_drop("mug", stock=3, now=NOW - MINUTE, unit_price={"amount": 1_500, "currency": "GBP"})
+    assert shop.shows.offer("mug", now).drop.unit_price == 1_500  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("after", [MINUTE, HOLD + MINUTE, 2 * HOLD])
+def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(
+    shop: ShopFixture, after: Instant
+) -> None:
+    shop.put_drop("mug", stock=3)
+    purchase = shop.open_purchase(("mug", 1))
+    raise_price(shop, NOW + after)
+    answer = complete_purchase(shop, purchase, "pay", NOW + after)
+    assert (answer.purchase.state, answer.purchase.lines[0].unit_price) == (PurchaseState.PLACED, 1_275)
+
+
+def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=3)
+    purchase = shop.open_purchase(("mug", 1))
+    late = NOW + 2 * HOLD + SECOND
+    raise_price(shop, late)
+    answer = complete_purchase(shop, purchase, "pay", late)
+    assert (answer.purchase.state, message_codes(answer)[0]) == (PurchaseState.OPEN, "totals_changed")
+    assert answer.purchase.totals.total == 1_500 + 395
+    assert shop.unit_counts("mug", late)[2] == 0
+    assert complete_purchase(shop, purchase, "pay-again", late + SECOND).purchase.totals.total == 1_500 + 395
+    process_attempt(shop.context, purchase.id, 1, late + SECOND)
+    assert shop.read(purchase.id).state is PurchaseState.PAID
+
+
+def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=3)
+    purchase = shop.open_purchase(("mug", 1))
+    update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 2), key="more"), NOW + 2 * HOLD - SECOND)
+    late = NOW + 2 * HOLD + MINUTE
+    raise_price(shop, late)
+    answer = complete_purchase(shop, purchase, "pay", late)
+    assert (answer.purchase.state, answer.purchase.totals.subtotal) == (PurchaseState.PLACED, 2 * 1_275)

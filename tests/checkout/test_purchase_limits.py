@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib import checkout
+from chalicelib.aws import from_item
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import cancel_purchase, update_purchase
+from chalicelib.ids import buyer_hash, derive_purchase_id
+from chalicelib.instants import DAY, MINUTE, SECOND, Instant
+from chalicelib.purchase import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
+from chalicelib.refunds import cancel_order, refund_order
+from tests.builders.purchases import (
+    BUYER,
+    LONDON,
+    NOW,
+    PLATFORM,
+    a_complete_request,
+    a_purchase_request,
+    a_refund_request,
+)
+from tests.builders.shop import ShopFixture
+
+
+def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
+    return [message.code for message in answer.messages]
+
+
+def complete_purchase(
+    shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW, token: str = "ok"
+) -> Any:
+    return checkout.complete_purchase(shop.context, purchase.id, a_complete_request(token, key), now)
+
+
+def may_still_have(answer: CheckoutResult) -> int:
+    """How many the buyer may still have, as the refusal says it."""
+    assert message_codes(answer)[0] == "limit_exceeded"
+    left: int = answer.messages[0].extra["may_still_have"]
+    return left
+
+
+def limit_item(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
+    """The buyer's item: the sum, and units by purchase."""
+    key = {"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, email)}"}, "sk": {"S": f"DROP#{drop_id}"}}
+    item = from_item(shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"])
+    assert item["units"] == sum(entry["q"] for entry in item["entries"].values())
+    return item
+
+
+def dies_before_placing(
+    shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW
+) -> None:
+    """Complete with a process that dies right after it has counted the units."""
+
+    def dies(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(shop.context.purchases), "replace", dies)
+        with pytest.raises(SystemExit):
+            complete_purchase(shop, purchase, "pay-dying", now)
+
+
+def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=3)
+    shop.pay(("mug", 2), key="first")
+    second = shop.open_purchase(("mug", 2), key="second")
+    answer = complete_purchase(shop, second)
+    assert may_still_have(answer) == 1
+    assert (answer.purchase, answer.messages[0].path) == (second, "$.line_items[0].quantity")
+    assert shop.read(second.id) == second
+    assert shop.unit_counts("mug") == (5, 2, 2)
+    assert shop.gateway.find(second.id, 1, now=NOW) is None
+    fewer = update_purchase(shop.context, second.id, a_purchase_request(("mug", 1), key="fewer"), NOW)
+    assert isinstance(fewer, CheckoutResult)
+    assert complete_purchase(shop, second, "pay-fewer").purchase.state is PurchaseState.PLACED
+    assert may_still_have(complete_purchase(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
+
+
+def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_together(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    shop.put_drop("bowl", stock=9, limit_per_buyer=1)
+    shop.put_drop("cup", stock=9)
+    shop.pay(("mug", 1), ("bowl", 1), ("cup", 3), key="first")
+    shop.pay(("cup", 3), key="second")
+    other = shop.open_purchase(("mug", 1), key="other", buyer=Buyer(email="grace@example.com"))
+    assert complete_purchase(shop, other).purchase.state is PurchaseState.PLACED
+
+
+@pytest.mark.parametrize("spelling", ["ADA@Example.com", "  ada@example.com\n"])
+def test_an_address_spelt_otherwise_is_the_same_buyer(shop: ShopFixture, spelling: str) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    shop.pay(("mug", 1), key="first")
+    second = shop.open_purchase(("mug", 1), key="second", buyer=Buyer(email=spelling))
+    assert may_still_have(complete_purchase(shop, second)) == 0
+
+
+@pytest.mark.parametrize("email", [None, "", "  "])
+def test_without_an_address_a_limited_line_is_not_placed(shop: ShopFixture, email: str | None) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    purchase = shop.open_purchase(("mug", 1), buyer=Buyer(email=email))
+    answer = complete_purchase(shop, purchase)
+    assert [(one.code, one.path) for one in answer.messages] == [("missing", "$.buyer.email")]
+    assert shop.read(purchase.id) == purchase
+
+
+def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=2)
+    purchase = shop.place(("mug", 2), token="declined")
+    complete_purchase(shop, purchase, "pay-key-1", token="declined")
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    assert complete_purchase(shop, purchase, "pay-again", NOW + SECOND).purchase.state is PurchaseState.PLACED
+    assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {purchase.id: 2}
+
+
+def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=3)
+    purchase = shop.place(("mug", 1), token="declined")
+    process_attempt(shop.context, purchase.id, 1, NOW)
+    update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 3), key="more"), NOW)
+    complete_purchase(shop, purchase, "pay-3", token="declined")
+    assert limit_item(shop)["units"] == 3
+    process_attempt(shop.context, purchase.id, 2, NOW)
+    update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 2), key="fewer"), NOW)
+    complete_purchase(shop, purchase, "pay-2")
+    assert limit_item(shop)["units"] == 2
+
+
+def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=2)
+    first = shop.place(("mug", 2), token="declined", key="first")
+    process_attempt(shop.context, first.id, 1, NOW)
+    second = shop.open_purchase(("mug", 2), key="second")
+    assert may_still_have(complete_purchase(shop, second)) == 0
+    cancel_purchase(shop.context, first.id, PLATFORM, "cancel", "", NOW)
+    assert complete_purchase(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
+    assert list(limit_item(shop)["entries"]) == [second.id]
+
+
+def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_holds_lapse(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=2)
+    first = shop.open_purchase(("mug", 2), key="first")
+    dies_before_placing(shop, first, monkeypatch)
+    assert limit_item(shop)["units"] == 2
+    end = (first.lines[0].holds[0].expires_at + 2) * SECOND
+    second = shop.open_purchase(("mug", 1), key="second", now=end)
+    assert may_still_have(complete_purchase(shop, second, now=end)) == 0
+    assert complete_purchase(shop, second, "pay-again", end + SECOND).purchase.state is PurchaseState.PLACED
+    assert list(limit_item(shop)["entries"]) == [second.id]
+    assert may_still_have(complete_purchase(shop, first, now=end + SECOND)) == 1
+
+
+def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lapsed hold still buys, so a completion of it may be between counting and freezing for as long as one lives."""
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.open_purchase(("mug", 1), key="first")
+    later = NOW + 6 * MINUTE
+    second = shop.open_purchase(("mug", 1), key="second", now=later)
+    dies_before_placing(shop, first, monkeypatch, later)
+    assert may_still_have(complete_purchase(shop, second, now=later + 122 * SECOND)) == 0
+    assert complete_purchase(shop, second, "pay-again", later + 123 * SECOND).purchase.state is PurchaseState.PLACED
+
+
+def test_a_completion_that_relies_on_an_old_entry_makes_it_young(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.open_purchase(("mug", 1), key="first")
+    dies_before_placing(shop, first, monkeypatch)
+    for later in (60, 61):
+        dies_before_placing(shop, first, monkeypatch, NOW + later * SECOND)
+    assert limit_item(shop)["entries"][first.id] == {"q": 1, "v": 2, "t": NOW // SECOND + 61}
+
+
+def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=3)
+    paid = shop.pay(("mug", 3), key="first")
+    second = shop.open_purchase(("mug", 2), key="second")
+    line = paid.lines[0].id
+    refund_order(shop.context, paid.id, a_refund_request((line, 1)), NOW)
+    assert may_still_have(complete_purchase(shop, second)) == 0
+    refund_order(shop.context, paid.id, a_refund_request((line, 1), key="restocked", restock=True), NOW)
+    assert may_still_have(complete_purchase(shop, second)) == 1
+    cancel_order(shop.context, paid.id, "cancel", "", "ann", NOW)
+    assert complete_purchase(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
+    assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
+
+
+def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    first = shop.place(("mug", 1), token="declined", key="first")
+    process_attempt(shop.context, first.id, 1, NOW)
+    grace = BUYER.model_copy(update={"email": "grace@example.com"})
+    update_purchase(shop.context, first.id, a_purchase_request(key="gift", buyer=grace, destination=LONDON), NOW)
+    assert complete_purchase(shop, first, "pay-again").purchase.state is PurchaseState.PLACED
+    process_attempt(shop.context, first.id, 2, NOW)
+    second = shop.open_purchase(("mug", 1), key="second")
+    assert complete_purchase(shop, second).purchase.state is PurchaseState.PLACED
+    third = shop.open_purchase(("mug", 1), key="third", buyer=grace)
+    assert may_still_have(complete_purchase(shop, third)) == 0
+
+
+def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on_it(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=1)
+    shop.put_drop("bowl", stock=9)
+    first = shop.place(("mug", 1), ("bowl", 1), token="declined", key="first")
+    process_attempt(shop.context, first.id, 1, NOW)
+    update_purchase(shop.context, first.id, a_purchase_request(("bowl", 1), key="without"), NOW)
+    second = shop.open_purchase(("mug", 1), key="second")
+    assert may_still_have(complete_purchase(shop, second)) == 0
+    later = NOW + 123 * SECOND
+    assert complete_purchase(shop, second, "pay-again", later).purchase.state is PurchaseState.PLACED
+
+
+def test_a_refused_completion_gives_back_what_it_took_anew(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=2, limit_per_buyer=1)
+    shop.put_drop("bowl", stock=1)
+    shop.pay(("mug", 1), key="first")
+    second = shop.open_purchase(("mug", 1), ("bowl", 1), key="second")
+    later = NOW + 6 * MINUTE
+    grace = Buyer(email="grace@example.com")
+    taker = shop.open_purchase(("bowl", 1), ("mug", 1), key="taker", now=later, buyer=grace)
+    cancel_purchase(shop.context, taker.id, PLATFORM, "cancel", "", later)
+    answer = complete_purchase(shop, second, now=later + 2 * SECOND)
+    assert "limit_exceeded" in message_codes(answer)
+    assert shop.unit_counts("bowl", later) == (1, 0, 0)
+    assert shop.unit_counts("mug", later) == (1, 0, 1)
+
+
+def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=3)
+    first = shop.open_purchase(("mug", 3), key="first")
+    shop.put_drop("mug", stock=9, limit_per_buyer=1, now=NOW - MINUTE)
+    later = NOW + 2 * SECOND
+    assert complete_purchase(shop, first, now=later).purchase.state is PurchaseState.PLACED
+    second = shop.open_purchase(("mug", 1), key="second", now=later)
+    assert may_still_have(complete_purchase(shop, second, now=later)) == 0
+
+
+def test_a_tally_names_no_address_and_expires(shop: ShopFixture) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=3)
+    placed = shop.place(("mug", 2))
+    item = limit_item(shop)
+    assert "ada" not in repr(item).casefold()
+    assert item["expires_at"] == (NOW + 90 * DAY) // SECOND
+    assert item["entries"] == {placed.id: {"q": 2, "v": 2, "t": NOW // SECOND}}
+
+
+def test_a_tally_that_has_expired_is_begun_anew(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.put_drop("mug", stock=9, limit_per_buyer=2)
+    shop.place(("mug", 1), key="first")
+    second = shop.open_purchase(("mug", 1), key="second")
+    store = type(shop.context.limits)
+    real, item = store.put_entry, limit_item(shop)
+
+    def expires_first(*arguments: Any) -> Any:
+        key = {name: {"S": item[name]} for name in ("pk", "sk")}
+        shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
+        return real(*arguments)
+
+    monkeypatch.setattr(store, "put_entry", expires_first)
+    assert complete_purchase(shop, second).purchase.state is PurchaseState.PLACED
+    assert list(limit_item(shop)["entries"]) == [second.id]
+
+
+def test_a_buyers_hash_is_nobodys_id_and_needs_the_key() -> None:
+    key = b"k" * 32
+    assert buyer_hash(key, "Ada@example.com ") == buyer_hash(key, "ada@example.com")
+    assert len({buyer_hash(key, "a@b"), buyer_hash(b"j" * 32, "a@b"), derive_purchase_id(key, "limit", "a@b")}) == 3
+    with pytest.raises(ValueError, match="key"):
+        buyer_hash(b"", "ada@example.com")

@@ -1,0 +1,238 @@
+"""A shop on a cloud: processes that may die, and the platform that delivers, repeats and repairs."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from chalicelib import aws
+from chalicelib.discounts import Discounts
+from chalicelib.errors import Conflict, Unavailable
+from chalicelib.finance import Exports, open_exports, open_ledger
+from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
+from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
+from chalicelib.pricing import DEFAULT_MARKETS, Market
+from chalicelib.purchase import CheckoutContext, PurchaseStore
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.shows import Shows
+from chalicelib.stock import Stock
+from chalicelib.streams import capture as captures
+from chalicelib.streams import cues, jobs, ledger, relay, stock
+from chalicelib.streams.messaging import EventBus, NotSentError, Queue
+from tests.builders.purchases import NOW
+from tests.crashes.connection import ConnectedClient, ConnectedProvider, Connection, ProcessDied
+from tests.fakes.aws import FakeAws
+
+TIME_ZONE = "Europe/London"
+ID_KEY = b"k" * 32
+IRISH_MARKET = Market.model_validate(
+    {
+        "id": "IE",
+        "countries": ["IE"],
+        "tax_included": True,
+        "standard_rate_bps": 2_300,
+        "shipping": [{"id": "post", "title": "Post", "price": {"GBP": 0}}],
+    }
+)
+"""Where shipping costs nothing."""
+MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, IRISH_MARKET)})
+RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
+"""Windows so long that nothing that was declined is forgotten in between."""
+_MAX_DELIVERIES = 12
+PAST_ANY_HOLD: Instant = 11 * MINUTE
+"""Long enough for any hold and any hold again to have lapsed."""
+
+
+class RedeliveredError(Exception):
+    """A message failed, and stays in its queue."""
+
+
+RETRYABLE_ERRORS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, RedeliveredError, ProcessDied)
+"""After these the caller asks again with the same key, or the platform delivers again. Anything else is a fault."""
+
+
+class CrashableProcess:
+    """What one function's container has: clients at the end of a line, the rooms over them, memory of its own."""
+
+    def __init__(self, fake_aws: FakeAws, connection: Connection) -> None:
+        def client(service: str) -> Any:
+            return ConnectedClient(fake_aws, service, connection)
+
+        dynamodb, tables, urls = client("dynamodb"), fake_aws.tables, fake_aws.queue_urls
+        # The provider is another house: its own table is not behind our line, each call to it is.
+        provider = SandboxGateway(cast("Any", ConnectedClient(fake_aws, "dynamodb", Connection())), tables["sandbox"])
+        gateway = cast("Gateway", ConnectedProvider(provider, connection))
+        self.connection = connection
+        self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
+        self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
+        self.purchases = PurchaseStore(dynamodb, tables["commerce"])
+        discounts = Discounts(dynamodb, tables["commerce"], self.stock)
+        self.context = CheckoutContext(
+            self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, ID_KEY, risk_rules=RULES
+        )
+        self.ledger = open_ledger(client("s3"), fake_aws.bucket)
+        self.exports: Exports = open_exports(
+            client("s3"), fake_aws.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
+        )
+        self.queues = {name: Queue(client("sqs"), url) for name, url in urls.items()}
+        self.bus = EventBus(client("events"), fake_aws.bus)
+
+    def on_purchase(self, records: list[Any]) -> None:
+        relay.relay_purchases({"Records": records}, self.queues["captures"], self.queues["ledger"])
+
+    def on_stock(self, records: list[Any], now: Instant) -> None:
+        stock.refresh_summaries({"Records": records}, self.shows, self.stock, lambda: now)
+
+    def on_cues(self, events: list[Any], now: Instant) -> None:
+        """Kinesis records: CloudEvents, or text that is none."""
+        texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+        records = [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]
+        cues.apply_cues({"Records": records}, self.shows, self.queues["parked"], now)
+
+    def on_message(self, queue: str, bodies: list[str], now: Instant) -> None:
+        """A batch of a queue's messages. ``ComesAgainError`` when one failed."""
+        event = {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+        answer = {
+            "captures": lambda: captures.process_payments(event, self.context, self.queues["captures"], now),
+            "ledger": lambda: ledger.post_ledger(event, self.purchases, self.ledger, self.bus, TIME_ZONE),
+            "exports": lambda: jobs.run_exports(event, self.exports, lambda: now),
+        }[queue]()
+        if answer["batchItemFailures"]:
+            raise RedeliveredError
+
+    def recover_orders(self, now: Instant) -> None:
+        jobs.recover_orders(self.context, self.exports.day_closer.exporter, self.queues["captures"], now)
+
+    def repair_drop(self, drop: str, now: Instant) -> dict[str, Any]:
+        """The repair of one drop; what was found before it."""
+        request = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
+        return jobs.audit_drop(request, self.context, self.queues["captures"], now)
+
+    def reconcile(self, now: Instant) -> None:
+        jobs.reconcile_payments({"hours": 48}, self.context, self.queues["captures"], now)
+
+    def close_day(self, now: Instant) -> None:
+        jobs.close_days(self.exports, lambda: now)
+
+
+@dataclass
+class CrashWorld:
+    """A shop, and what time it is."""
+
+    fake_aws: FakeAws
+    now: Instant = NOW
+    violations: list[str] = field(default_factory=list)
+    """Rules that were broken at some instant."""
+
+    def watch(self, invariants: Callable[[FakeAws, str], Iterable[str]]) -> None:
+        """Check rules after every write from now on. What breaks is kept, as product code may catch exceptions."""
+        self.fake_aws.after_write = lambda written: self.violations.extend(invariants(self.fake_aws, written))
+
+    def new_process(self, connection: Connection | None = None) -> CrashableProcess:
+        """A new container."""
+        return CrashableProcess(self.fake_aws, connection or Connection())
+
+    def advance_clock(self, milliseconds: Instant) -> None:
+        self.now += milliseconds
+
+    # The platform.
+
+    def deliver(self) -> None:
+        """Streams and queues until nothing is left, everything at least twice, as they may."""
+        for delivery in range(_MAX_DELIVERIES):
+            if self.fake_aws.is_quiet():
+                return
+            self._deliver_twice("commerce", lambda process, batch: process.on_purchase(batch))
+            self.deliver_stock()
+            for queue in ("captures", "ledger", "exports"):
+                for body in self._drain(queue):
+                    self._deliver_message(queue, body)
+            self.fake_aws.queues.pop("parked", None)
+            if delivery:
+                self.advance_clock(2 * MINUTE)
+        raise AssertionError(f"no rest: {self.fake_aws.queues}")
+
+    def deliver_stock(self) -> None:
+        """The live summaries are made anew."""
+        self._deliver_twice("stock", lambda process, batch: process.on_stock(batch, self.now))
+
+    def _deliver_twice(self, stream: str, handle: Callable[[CrashableProcess, list[Any]], None]) -> None:
+        batch, self.fake_aws.streams[stream] = self.fake_aws.streams[stream], []
+        if batch:
+            process = self.new_process()
+            handle(process, batch)
+            handle(process, batch)
+
+    def _drain(self, queue: str) -> list[str]:
+        bodies = self.fake_aws.queues.get(queue, [])
+        self.fake_aws.queues[queue] = []
+        return list(dict.fromkeys(bodies))
+
+    def _deliver_message(self, queue: str, body: str) -> None:
+        process = self.new_process()
+        try:
+            process.on_message(queue, [body], self.now)
+            process.on_message(queue, [body], self.now)
+        except RedeliveredError:
+            self.fake_aws.queues[queue].append(body)
+
+    def lose_messages(self) -> None:
+        """A gap in the stream of purchases, and messages that were given up."""
+        self.fake_aws.streams["commerce"].clear()
+        self.fake_aws.queues.clear()
+
+    def recover(self) -> None:
+        self.new_process().recover_orders(self.now)
+        self.deliver()
+
+    def run_night(self) -> None:
+        """On to three in the morning: repair, payments compared with the provider's, then the day is closed."""
+        midnight = (self.now // DAY + 1) * DAY
+        self.now = midnight + 3 * HOUR
+        self.recover()
+        self.new_process().reconcile(self.now)
+        self.deliver()
+        self.new_process().close_day(self.now)
+        self.deliver()
+
+    def settle(self) -> None:
+        """Everything is delivered, everything lapses, everything is repaired, and the day is closed."""
+        self.deliver()
+        self.advance_clock(2 * MINUTE)
+        self.recover()
+        self.advance_clock(2 * HOUR)
+        self.deliver()
+        self.run_night()
+
+
+def business_date(now: Instant) -> str:
+    return business_day(now, TIME_ZONE).isoformat()
+
+
+Action = Callable[[CrashWorld, CrashableProcess], object]
+
+
+def run_action(world: CrashWorld, action: Action, process: CrashableProcess) -> bool:
+    """Whether the act came to its end, whatever that was, in this process."""
+    try:
+        action(world, process)
+    except RETRYABLE_ERRORS:
+        return False
+    except Conflict as conflict:
+        if conflict.code != "changed":  # "read it and try again"
+            raise
+        return False
+    return True
+
+
+def repeat_until_done(world: CrashWorld, action: Action, process: CrashableProcess | None = None) -> None:
+    """The act again, in the same process while that lives, until it came to its end."""
+    for _ in range(_MAX_DELIVERIES):
+        process = world.new_process() if process is None or process.connection.dead else process
+        if run_action(world, action, process):
+            return
+        process = None
+    raise AssertionError("the act never comes to its end")

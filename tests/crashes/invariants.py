@@ -1,0 +1,117 @@
+"""The invariants of DESIGN §3, all of them at once, on what stands in the tables, at the provider's and in S3.
+
+The product's code is used to decode purchases, and to see what watchers see; everything is added up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from chalicelib.instants import SECOND
+from tests.crashes import invariants_money, invariants_of_ledger, invariants_risk, invariants_stock
+from tests.crashes.crash_world import CrashWorld
+from tests.crashes.invariants_money import stock_before_money_violations
+from tests.crashes.invariants_of_ledger import export_violations
+from tests.crashes.invariants_stock import bucket_violations, count_units
+from tests.crashes.snapshot import Snapshot, take_snapshot
+from tests.fakes.aws import FakeAws
+
+
+class InvariantsAfterWrite:
+    """Rules that no write may break, whoever dies after it."""
+
+    def __init__(self) -> None:
+        self._closed: dict[str, bytes] = {}
+
+    def __call__(self, fake_aws: FakeAws, table: str) -> Iterator[str]:
+        """Those rules that a write to this table may break."""
+        if table in {"stock", "sandbox"}:
+            state = take_snapshot(fake_aws)
+            yield from bucket_violations(state)
+            yield from stock_before_money_violations(state)
+        elif table == "objects":
+            objects = fake_aws.objects()
+            yield from export_violations(objects)
+            yield from (f"{key} has changed" for key, body in self._closed.items() if objects.get(key) != body)
+            closed = {
+                key.rpartition("/")[0] for key in objects if "/revision=" in key and key.endswith("manifest.json")
+            }
+            self._closed |= {key: body for key, body in objects.items() if key.rpartition("/")[0] in closed}
+
+
+def check_invariants(world: CrashWorld) -> list[str]:
+    """Every rule that is broken, as a sentence; none when all is well. For a world at rest."""
+    state = take_snapshot(world.fake_aws)
+    now_seconds = world.now // SECOND
+    return [
+        *bucket_violations(state),
+        *invariants_stock.drop_violations(state),
+        *invariants_stock.unit_violations(state, now_seconds),
+        *invariants_stock.budget_violations(state),
+        *invariants_money.purchase_violations(state),
+        *stock_before_money_violations(state),
+        *invariants_money.payment_violations(state),
+        *invariants_risk.decline_violations(state),
+        *invariants_of_ledger.ledger_violations(state),
+        *export_violations(state.objects),
+        *invariants_of_ledger.closed_day_violations(state),
+        *invariants_of_ledger.event_violations(state),
+        *_live_view_violations(world, state, now_seconds),
+    ]
+
+
+def _live_view_violations(world: CrashWorld, state: Snapshot, now_seconds: int) -> Iterator[str]:
+    """Invariant 6: what watchers see is what there is."""
+    shows = world.new_process().shows
+    for show in {show for show, _ in state.listed}:
+        live = shows.live(show, world.now)
+        for drop in live.drops if live else ():
+            real = count_units(state.buckets[drop.drop_id], now_seconds)
+            seen = {"available": drop.available, "held": drop.held, "sold": drop.sold, "size": drop.size}
+            if seen != real:
+                yield f"{drop.drop_id} is shown with {seen}, and has {real}"
+
+
+def intended_outcome(world: CrashWorld) -> dict[str, Any]:
+    """What is determined by what everybody wanted, whatever died on the way: equal to that of an undisturbed run."""
+    state = take_snapshot(world.fake_aws)
+    return {
+        "purchases": {
+            purchase_id: {
+                "state": purchase.state,
+                "lines": [(line.drop_id, line.quantity, line.unit_price) for line in purchase.lines],
+                "about": (purchase.is_cart, purchase.shipping_option, purchase.destination, purchase.attempt),
+                "totals": purchase.totals,
+                "discounts": [(one.code, one.parts) for one in purchase.discounts],
+                "failed": purchase.payment is not None and purchase.payment.failure is not None,
+                "refunds": [(one.id, one.amount, one.restock, one.lines) for one in purchase.refunds],
+                "cancelled": purchase.cancelled_at is not None,
+            }
+            for purchase_id, purchase in sorted(state.purchases.items())
+        },
+        "drops": {
+            drop: {name: record.get(name) for name in _DROP_FIELDS}
+            | {"sold": count_units(state.buckets[drop], 0)["sold"]}
+            for drop, record in sorted(state.drops.items())
+        },
+        "budgets": {
+            name: count_units(buckets, 0)["sold"] for name, buckets in sorted(state.buckets.items()) if ":" in name
+        },
+        "revisions": state.revisions,
+        "payments": {
+            payment_id: (payment["status"], payment.get("captured"), payment.get("refunds"))
+            for payment_id, payment in sorted(state.payments.items())
+        },
+        "ledger": sorted(
+            (rows[0]["id"], rows[0]["amount"], rows[0]["quantity"]) for rows in state.ledger_rows().values()
+        ),
+        "events": sorted({event["id"] for event in state.events}),
+        "interims": sorted(key for key in state.objects if "/interim/" in key),
+    }
+
+
+_DROP_FIELDS = (
+    *("stock", "draft", "pending", "plan_count", "opens_at", "closes_at"),
+    *("suspended", "unit_price", "title", "applied"),
+)

@@ -1,0 +1,87 @@
+"""Invariants 4 and 5: each intent once, and never money without goods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chalicelib.purchase import Purchase, PurchaseState
+from tests.crashes.invariants_stock import owned_units
+from tests.crashes.snapshot import Snapshot
+
+
+def purchase_violations(state: Snapshot) -> Iterator[str]:
+    for purchase in state.purchases.values():
+        about = f"{purchase.id} ({purchase.state})"
+        if purchase.state not in {
+            PurchaseState.OPEN,
+            PurchaseState.PAID,
+            PurchaseState.CANCELLED,
+            PurchaseState.ON_HOLD,
+        }:
+            yield f"{about} is not at rest"
+        totals = purchase.totals
+        if totals.subtotal != sum(line.unit_price * line.quantity for line in purchase.lines):
+            yield f"{about} has a wrong subtotal"
+        if totals.total != totals.subtotal - totals.discount + totals.shipping + totals.tax_on_top:
+            yield f"{about} has a wrong total"
+        off = [sum(one.parts[index] for one in purchase.discounts) for index in range(len(purchase.lines))]
+        if off != [line.discount for line in purchase.lines] or totals.discount != sum(off):
+            yield f"{about} has discounts of {off}, and {totals.discount} taken off"
+        if purchase.state is PurchaseState.PAID:
+            for line in purchase.lines:
+                if sum(hold.quantity for hold in line.holds) != line.quantity:
+                    yield f"{about}: its holds are not the {line.quantity} units of {line.id}"
+        yield from _refund_violations(purchase, about)
+
+
+def _refund_violations(purchase: Purchase, about: str) -> Iterator[str]:
+    refunded_by_line = Counter({line.id: -line.quantity for line in purchase.lines})
+    for refund in purchase.refunds:
+        if refund.completed_at is None or refund.restocked != refund.restock:
+            yield f"{about}: {refund.id} is not carried out"
+        refunded_by_line.update({part.line_id: part.quantity for part in refund.lines})
+    if max(refunded_by_line.values(), default=0) > 0 or refunded_amount(purchase) > purchase.totals.total:
+        yield f"{about}: more was refunded than bought"
+
+
+def refunded_amount(purchase: Purchase) -> int:
+    return sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
+
+
+def stock_before_money_violations(state: Snapshot) -> Iterator[str]:
+    """Whatever was captured, the units are sold to the purchase at that instant."""
+    for payment_id, payment in state.payments.items():
+        if payment["status"] != "captured":
+            continue
+        purchase = state.purchases.get(payment_id.partition("#")[0])
+        if purchase is None:
+            yield f"{payment_id} was captured for no purchase"
+        elif not purchase.refunds and {
+            d: sum(h.values()) for d, h in state.units_sold_to(purchase).items()
+        } != owned_units(purchase):
+            yield f"{payment_id} was captured without its stock"
+
+
+def payment_violations(state: Snapshot) -> Iterator[str]:
+    captured: Counter[str] = Counter()
+    for payment_id, payment in state.payments.items():
+        purchase_id, _, attempt = payment_id.partition("#")
+        purchase = state.purchases.get(purchase_id)
+        if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
+            yield f"{payment_id} is for no attempt"
+            continue
+        if payment["status"] in {"authorised", "requires_action"} and purchase.state is not PurchaseState.ON_HOLD:
+            yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
+        if payment["status"] != "captured":
+            continue
+        captured[purchase_id] += 1
+        if purchase.state is not PurchaseState.PAID or int(attempt) != purchase.attempt:
+            yield f"{payment_id} was captured, and its purchase is {purchase.state} at attempt {purchase.attempt}"
+        if payment["captured"] != purchase.totals.total:
+            yield f"{payment_id}: {payment['captured']} captured of {purchase.totals.total}"
+        if payment["left"] != purchase.totals.total - refunded_amount(purchase):
+            yield f"{payment_id}: {payment['left']} left after refunds of {refunded_amount(purchase)}"
+    for purchase in state.purchases.values():
+        if purchase.state is PurchaseState.PAID and captured[purchase.id] != (1 if purchase.totals.total else 0):
+            yield f"{purchase.id} is paid and was captured {captured[purchase.id]} times"

@@ -1,0 +1,151 @@
+"""Use cases of payments: buyers who are asked, what the provider tells, orders held back, money without units."""
+
+from __future__ import annotations
+
+from chalicelib.instants import MINUTE
+from tests.crashes.actions import (
+    advance_clock,
+    cancel_order,
+    complete_checkout,
+    create_checkout,
+    deliver_all,
+    deliver_capture,
+    lose_messages,
+    pay_order,
+    place_order,
+    recover_orders,
+    refund_units,
+)
+from tests.crashes.payment_actions import (
+    answer_challenge,
+    cancel_held_order,
+    process_payment_event,
+    put_on_hold,
+    reconcile_payments,
+    refund_amount,
+    refund_in_console,
+    release_from_hold,
+    store_payment_event,
+)
+from tests.crashes.use_case import ADA, BOB, use_case
+
+AWAITING_AUTHENTICATION = (*place_order(ADA, ("mug", 1), token="requires_action"), deliver_capture(ADA))
+CARD = "declined_4242"
+ON_HOLD = (*place_order(ADA, ("mug", 1), ("lamp", 2)), put_on_hold(ADA))
+
+PAYMENT_CASES = (
+    use_case("3-D Secure: asked", *AWAITING_AUTHENTICATION),
+    use_case("3-D Secure: proved", *AWAITING_AUTHENTICATION, answer_challenge(ADA), deliver_capture(ADA)),
+    use_case(
+        "3-D Secure: two lines proved",
+        *place_order(ADA, ("mug", 1), ("lamp", 2), token="requires_action"),
+        deliver_capture(ADA),
+        answer_challenge(ADA),
+        deliver_capture(ADA),
+    ),
+    use_case(
+        "3-D Secure: refused", *AWAITING_AUTHENTICATION, answer_challenge(ADA, proved=False), deliver_capture(ADA)
+    ),
+    use_case(
+        "3-D Secure: proved too late",
+        *AWAITING_AUTHENTICATION,
+        advance_clock(11 * MINUTE),
+        answer_challenge(ADA),
+        deliver_capture(ADA),
+    ),
+    use_case(
+        "3-D Secure: units lapsed and taken",
+        *AWAITING_AUTHENTICATION,
+        advance_clock(11 * MINUTE),
+        create_checkout(BOB, ("mug", 3)),
+        deliver_capture(ADA),
+    ),
+    use_case("3-D Secure: never answered", *AWAITING_AUTHENTICATION, advance_clock(11 * MINUTE), deliver_capture(ADA)),
+    use_case(
+        "3-D Secure: another attempt",
+        *AWAITING_AUTHENTICATION,
+        advance_clock(11 * MINUTE),
+        deliver_all,
+        complete_checkout(ADA, "ok", "again"),
+        deliver_capture(ADA, 2),
+    ),
+    use_case(
+        "3-D Secure: message lost", *AWAITING_AUTHENTICATION, lose_messages, advance_clock(12 * MINUTE), recover_orders
+    ),
+    use_case("event: kept", *AWAITING_AUTHENTICATION, answer_challenge(ADA), store_payment_event(ADA)),
+    use_case(
+        "event: moves on",
+        *AWAITING_AUTHENTICATION,
+        answer_challenge(ADA),
+        store_payment_event(ADA),
+        process_payment_event(ADA),
+    ),
+    use_case(
+        "event: a success too late",
+        *AWAITING_AUTHENTICATION,
+        answer_challenge(ADA),
+        advance_clock(11 * MINUTE),
+        store_payment_event(ADA),
+        process_payment_event(ADA),
+    ),
+    use_case(
+        "event: while it is placed",
+        *place_order(ADA, ("mug", 1)),
+        deliver_capture(ADA),
+        store_payment_event(ADA),
+        process_payment_event(ADA),
+    ),
+    use_case(
+        "event: refunded in the console",
+        *pay_order(ADA, ("lamp", 3)),
+        refund_in_console(ADA, 700),
+        process_payment_event(ADA),
+    ),
+    use_case(
+        "reconcile: a refund nobody told of",
+        *pay_order(ADA, ("lamp", 3)),
+        refund_in_console(ADA, 700),
+        lose_messages,
+        reconcile_payments,
+    ),
+    use_case(
+        "reconcile: proved and not told",
+        *AWAITING_AUTHENTICATION,
+        answer_challenge(ADA),
+        lose_messages,
+        advance_clock(11 * MINUTE),
+        reconcile_payments,
+    ),
+    use_case("hold an order", *ON_HOLD),
+    use_case("hold an order, then its message", *ON_HOLD, deliver_capture(ADA)),
+    use_case("release an order", *ON_HOLD, deliver_capture(ADA), release_from_hold(ADA)),
+    use_case("capture a released order", *ON_HOLD, deliver_capture(ADA), release_from_hold(ADA), deliver_capture(ADA)),
+    use_case("give a held order up", *ON_HOLD, deliver_capture(ADA), cancel_held_order(ADA)),
+    use_case("refund an amount", *pay_order(ADA, ("lamp", 3)), refund_amount(ADA, 700)),
+    use_case(
+        "refund an amount, then units",
+        *pay_order(ADA, ("lamp", 3)),
+        refund_amount(ADA, 700),
+        refund_units(ADA, (0, 2), restock=True),
+    ),
+    use_case("refund an amount, then cancel", *pay_order(ADA, ("lamp", 3)), refund_amount(ADA, 700), cancel_order(ADA)),
+    use_case(
+        "declined: its drop steps up",
+        *(*pay_order(BOB, ("lamp", 1), token=CARD), *place_order(ADA, ("lamp", 1), token=CARD), deliver_capture(ADA)),
+    ),
+    use_case(
+        "declined: one too many by other purchases",
+        *(*place_order(BOB, ("mug", 1), token=CARD), *place_order("cyd", ("lamp", 1), token=CARD)),
+        *(
+            *place_order(ADA, ("mug", 1), token=CARD),
+            deliver_capture(BOB),
+            deliver_capture("cyd"),
+            deliver_capture(ADA),
+        ),
+    ),
+    use_case(
+        "declined: others, and the drop steps up",
+        *(*pay_order(BOB, ("lamp", 1), token=CARD), *pay_order("cyd", ("lamp", 1), token=CARD)),
+        *(*place_order(ADA, ("lamp", 1)), deliver_capture(ADA)),
+    ),
+)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from chalicelib.purchase import PurchaseState
+from chalicelib.purchase.order_status import (
+    TRANSITIONS,
+    IllegalTransitionError,
+    OrderStatus,
+    check_transition,
+    next_version,
+    order_status_of,
+    transition_table,
+)
+from tests.builders.purchases import NOW
+from tests.builders.shop import ShopFixture
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_readme_shows_the_table_as_the_code_has_it() -> None:
+    assert transition_table() in README.read_text(), f"put this into README.md:\n{transition_table()}"
+
+
+def test_every_state_is_reached_and_left_as_the_table_says() -> None:
+    assert {one for transition in TRANSITIONS for one in transition.from_statuses | transition.to_statuses} == set(
+        OrderStatus
+    )
+    final = set(OrderStatus) - {one for move in TRANSITIONS for one in move.from_statuses}
+    assert final == {OrderStatus.CANCELLED}
+
+
+def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: ShopFixture) -> None:
+    shop.put_drop("mug")
+    paid = shop.pay(("mug", 1))
+    assert order_status_of(paid) is OrderStatus.PAID
+    for state in set(PurchaseState) - {PurchaseState.PAID}:
+        with pytest.raises(IllegalTransitionError):
+            next_version(paid, NOW, state=state)
+    cancelled = paid.model_copy(update={"state": PurchaseState.CANCELLED})
+    for state in PurchaseState:
+        with pytest.raises(IllegalTransitionError):
+            check_transition(cancelled, paid.model_copy(update={"state": state}))
+
+
+def test_what_the_table_lacks_is_refused(shop: ShopFixture) -> None:
+    shop.put_drop("mug")
+    placed = shop.place(("mug", 1))
+    allowed = {
+        (from_status, after)
+        for transition in TRANSITIONS
+        for from_status in transition.from_statuses
+        for after in transition.to_statuses or {from_status}
+    }
+    for before, after in product(PurchaseState, PurchaseState):
+        purchases = [placed.model_copy(update={"state": state}) for state in (before, after)]
+        pair = (order_status_of(purchases[0]), order_status_of(purchases[1]))
+        if pair in allowed:
+            check_transition(*purchases)
+        else:
+            with pytest.raises(IllegalTransitionError):
+                check_transition(*purchases)

@@ -1,0 +1,129 @@
+"""Histories: of the stock room's verbs, and below them of each bucket's reads and writes as they were answered."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import count
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from chalicelib.aws import existing_item, from_item, to_item
+from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
+from tests.races.buyers_pool import NO_ANSWER
+from tests.races.linearizability import RecordedOperation
+
+DONE: Final = "done"
+
+
+class History:
+    """Events as they come, from many threads, on one counter."""
+
+    def __init__(self) -> None:
+        self._instants = count()
+        self.events: list[RecordedOperation] = []
+
+    def add(self, operation: Any, call: Callable[[], Any]) -> Any:
+        """Do it and write down what it answered; None, and never returned, where no answer came."""
+        called = next(self._instants)
+        try:
+            answer = call()
+        except NO_ANSWER:
+            self.events.append(RecordedOperation(called, None, operation))
+            return None
+        self.events.append(RecordedOperation(called, next(self._instants), operation, answer))
+        return answer
+
+
+class BucketRecorder:
+    """A client that writes down what it is asked of each bucket, and told: a history for each."""
+
+    def __init__(self, client: Any, stock_table: str) -> None:
+        self._client, self._stock_table = client, stock_table
+        self._instants = count()
+        self.histories: defaultdict[str, list[RecordedOperation]] = defaultdict(list)
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._call, name)
+
+    def _call(self, name: str, **call: Any) -> Any:
+        operations = list(self._bucket_operations(name, call))
+        called, returned, answers = next(self._instants), None, {}
+        try:
+            answer = getattr(self._client, name)(**call)
+            returned, answers = next(self._instants), _answers(name, operations, answer)
+        except ClientError as error:
+            returned, answers = next(self._instants), _refusals(operations, error)
+            raise
+        finally:
+            for key, operation in operations:
+                if returned is None or key in answers:
+                    self.histories[key].append(RecordedOperation(called, returned, operation, answers.get(key)))
+        return answer
+
+    def _bucket_operations(self, name: str, call: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The bucket's key and the operation on it: a write's arguments, or nothing for a strong read."""
+        if name == "update_item" and call["TableName"] == self._stock_table:
+            yield call["Key"]["pk"]["S"], call
+        elif name == "get_item" and call["TableName"] == self._stock_table and call["ConsistentRead"]:
+            yield call["Key"]["pk"]["S"], {}
+        elif name == "batch_get_item":
+            for key in call["RequestItems"].get(self._stock_table, {"Keys": []})["Keys"]:
+                yield key["pk"]["S"], {}
+        elif name == "transact_write_items":
+            for write in call["TransactItems"]:
+                update = write.get("Update", {})
+                if update.get("TableName") == self._stock_table:
+                    yield update["Key"]["pk"]["S"], update | {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+
+def _answers(name: str, operations: list[Any], answer: Mapping[str, Any]) -> dict[str, str]:
+    if name in {"update_item", "transact_write_items"}:
+        return {key: DONE for key, _ in operations}
+    keys = {key for key, _ in operations}
+    items = [answer["Item"]] if "Item" in answer else []
+    items += [item for some in answer.get("Responses", {}).values() for item in some]
+    return {key: serialise_bucket(from_item(item)) for item in items if (key := item["pk"]["S"]) in keys}
+
+
+def _refusals(operations: list[Any], error: ClientError) -> dict[str, str]:
+    """What a refused write saw of its bucket. (A refused transaction says nothing of its buckets and changes none.)"""
+    item = existing_item(error)
+    return (
+        {key: serialise_bucket(from_item(item)) for key, _ in operations}
+        if item is not None and len(operations) == 1
+        else {}
+    )
+
+
+def serialise_bucket(bucket: Mapping[str, Any]) -> str:
+    """A bucket, whole, as something that can be compared and remembered."""
+    return json.dumps(bucket, sort_keys=True)
+
+
+def stored_bucket_spec(state: str, event: RecordedOperation) -> Iterator[str]:
+    """The sequential rules below the verbs: a conditional write decides and changes in one, a strong read sees all."""
+    if not event.operation:
+        if event.answer == state:
+            yield state
+        return
+    after = _apply_write(state, event.operation)
+    if after is None:
+        if event.answer == state:
+            yield state
+    elif event.answer in (DONE, None):
+        yield after
+
+
+def _apply_write(state: str, call: Mapping[str, Any]) -> str | None:
+    """What the write leaves behind; None: its condition refuses it."""
+    fake_table, item = StrictFakeDynamoDB(), to_item(json.loads(state))
+    fake_table.put_item(TableName="t", Item=item, ConditionExpression="attribute_not_exists(pk)")
+    try:
+        fake_table.update_item(**{**call, "TableName": "t"})
+    except ClientError:
+        return None
+    return serialise_bucket(from_item(fake_table.get_item(TableName="t", Key=call["Key"])["Item"]))

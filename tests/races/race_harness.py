@@ -1,0 +1,117 @@
+"""Where races are run: an engine, processes beside this one, a clock that all share, and a place for the figures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from typing import Any, Final
+
+from infra.local.emulator import ROOT
+from infra.local.processes import locked
+from tests.conftest import EmulatorAccount, Tables
+from tests.races.invariants import VIOLATIONS, violations_in
+from tests.races.race_clock import RaceClock
+
+PROCESSES: Final = 2
+ROUNDS: Final = int(os.environ.get("LIVEDROP_RACES", "1"))
+"""Rounds of each race."""
+
+CONTROL_ROUNDS: Final = 25
+"""Rounds in which a control has to be caught; it ends when it is."""
+
+MANY_ROUNDS: Final = 20
+"""Rounds after which everything that can happen in a race has happened."""
+
+CONTROL_VIOLATIONS: Final = frozenset(VIOLATIONS) - {"broken", "early_losses", "false_sold_out", "undersold", "errors"}
+"""What a control must be caught by: wrongs to buyers and shop, not mere errors."""
+
+_clock: RaceClock | None = None
+
+
+def _init_process(clock: RaceClock) -> None:
+    global _clock  # noqa: PLW0603 - a clock can only be inherited, not sent
+    _clock = clock
+    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # nobody reads them here
+
+
+def _run(run: Callable[..., Any], race: Any, part: int) -> Any:
+    assert _clock is not None
+    return run(race, _clock, part, PROCESSES)
+
+
+@dataclass(frozen=True)
+class RaceHarness:
+    """An engine's account, and the processes that race on it."""
+
+    engine: str
+    account: EmulatorAccount
+    clock: RaceClock
+    pool: ProcessPoolExecutor
+
+    @cache  # noqa: B019 - an harness lives as long as the tests
+    def tables(self, name: str) -> Tables:
+        """Tables of that name, made at first use."""
+        return self.account.tables(f"{name}-")
+
+    def run_in_processes(self, run: Callable[..., Any], race: Any, now: int) -> list[Any]:
+        """``run`` in every process at once, each with its share of the buyers."""
+        self.clock.reset(now)
+        parts = [self.pool.submit(_run, run, race, part) for part in range(PROCESSES)]
+        return [part.result() for part in parts]
+
+
+@contextmanager
+def racing_processes() -> Iterator[tuple[RaceClock, ProcessPoolExecutor]]:
+    """Processes of their own, begun afresh: they share nothing with this one but the clock."""
+    clock = RaceClock()
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _init_process, (clock,)) as pool:
+        yield clock, pool
+
+
+def run_rounds(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
+    """A race's rounds, added up."""
+    return sum_figures(run_round(number) for number in range(ROUNDS)) + Counter(rounds=ROUNDS)
+
+
+def run_control(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
+    """A control's rounds, added up, until it is caught."""
+    figures: Counter[str] = Counter()
+    while not is_caught(figures) and figures["rounds"] < CONTROL_ROUNDS:
+        figures.update(run_round(figures["rounds"]))
+        figures["rounds"] += 1
+    return figures
+
+
+def is_caught(control: Mapping[str, int]) -> bool:
+    """Whether a control did what no buyer and no shop may meet."""
+    return bool(violations_in(control).keys() & CONTROL_VIOLATIONS)
+
+
+def report(race: str, engine: str, figures: Mapping[str, int], control: Mapping[str, int]) -> None:
+    """Add a race's figures to ``build/races.json``: what it did, what was wrong (zeros), and its control's wrongs."""
+    path = ROOT / "build" / "races.json"
+    path.parent.mkdir(exist_ok=True)
+    shown = {name: figures[name] for name in sorted(figures) if name not in VIOLATIONS}
+    violation_counts = {name: figures.get(name, 0) for name in VIOLATIONS}
+    with locked(path.with_suffix(".lock")):
+        results = json.loads(path.read_text()) if path.exists() else {}
+        results.setdefault(race, {})[engine] = shown | {
+            "wrong": violation_counts,
+            "control": {"rounds": control["rounds"]} | violations_in(control),
+        }
+        path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+
+
+def sum_figures(parts: Iterable[Counter[str]]) -> Counter[str]:
+    """Figures added up."""
+    added: Counter[str] = Counter()
+    for one in parts:
+        added.update(one)
+    return added

@@ -1,0 +1,60 @@
+"""The three ways to take that were tried and refused (DESIGN §4), as controls: over our own expressions and stores.
+
+Each takes a hold by the same conditional writes as the product and knows a hold of its own when it meets one. What they
+lack is the pointer at home. ``believed`` are the buckets that the caller believes to have units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.instants import SECOND, Instant
+from chalicelib.purchase import PurchaseStore
+from chalicelib.stock import Busy, HoldRef, Pool, Stock, Taken, TakeResult, expressions
+from chalicelib.stock.bucket import AlreadyHeld, BucketEntry, HasRoom, evaluate
+from chalicelib.stock.layout import home_of
+from chalicelib.stock.store import StockStore
+from tests.builders.purchases import a_line, a_purchase
+
+HOLD_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class RejectedProtocols:
+    """A process that takes one unit of a drop."""
+
+    client: Any
+    stock: Stock
+    pool: Pool
+
+    def take_in_summary_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
+        """Any bucket that is believed to have units, in the order believed."""
+        store = StockStore(self.client, "stock", "commerce")
+        for number in believed:
+            held = BucketEntry(1, now // SECOND + HOLD_SECONDS)
+            existing = store.write(self.pool.pool_id, number, expressions.place_hold(hold, held, HasRoom()))
+            if existing is None or isinstance(evaluate(existing, hold, 1, now // SECOND), AlreadyHeld):
+                return Taken(HoldRef(hold, number, 1, now // SECOND + HOLD_SECONDS))
+        return Busy(1)
+
+    def take_in_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
+        """Every bucket, whatever is believed, in an order that follows from the hold alone."""
+        first = home_of(hold, self.pool)
+        order = [(first + turn) % self.pool.bucket_count for turn in range(self.pool.bucket_count)]
+        return self.take_in_summary_order(hold, order, now)
+
+    def take_then_create_purchase(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
+        """Take anywhere, then put the purchase that names the hold; who loses releases what it took."""
+        taken = self.take_in_summary_order(hold, believed, now)
+        if not isinstance(taken, Taken):
+            return taken
+        purchase = a_purchase(lines=(a_line(drop_id=self.pool.pool_id, holds=(taken.hold,)),))
+        existing = PurchaseStore(self.client, "commerce").create(purchase)
+        if existing is None:
+            return taken
+        (referenced,) = existing.lines[0].holds
+        if referenced.bucket != taken.hold.bucket:
+            self.stock.release(self.pool, taken.hold)
+        return Taken(referenced, replay=True)

@@ -1,0 +1,224 @@
+"""A shop against its model, under requests that come doubled, late, out of order, or cut at any call and then repeated.
+
+They come one at a time, and time goes on between them. After each, the buckets are as the model says, to the unit.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import cast
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from chalicelib.capture import process_attempt
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
+from chalicelib.instants import SECOND
+from chalicelib.purchase import (
+    Buyer,
+    CheckoutResult,
+    CompleteRequest,
+    Destination,
+    LineRequest,
+    PurchaseRequest,
+    PurchaseState,
+)
+from chalicelib.refunds import cancel_order
+from tests.simulation.shop_model import (
+    BUYERS,
+    HOLD_SECONDS,
+    LAYOUT,
+    LIMIT,
+    NAMES,
+    REMEMBERED_KEYS,
+    SIZES,
+    WEB,
+    ModelPurchase,
+    ShopWithModel,
+)
+
+LOST_CALLS = st.none() | st.tuples(st.integers(1, 12), st.booleans())
+
+
+class ShopStateMachine(ShopWithModel):
+    """Every request that there is, and what else happens."""
+
+    @rule(name=st.sampled_from(NAMES), quantity=st.integers(1, 3), cut=LOST_CALLS, late=st.booleans())
+    def create(self, name: str, quantity: int, cut: tuple[int, bool] | None, late: bool) -> None:
+        if name not in self.used_keys:
+            self.used_keys.add(name)
+            self.deliver_or_defer(partial(self.check_create, name, quantity, cut), late)
+
+    def check_create(self, name: str, quantity: int, cut: tuple[int, bool] | None) -> None:
+        buyer, free, largest_free = BUYERS[NAMES.index(name) % 2], self.free(), self.largest_bucket()
+        refreshed = self.refreshed_since_change
+        lines = (LineRequest(LAYOUT.pool_id, quantity),)
+        change = PurchaseRequest(
+            WEB, name, f"{quantity}", lines, buyer=Buyer(email=f"{buyer}@example.com"),
+            destination=Destination(street_address="1 High Street", address_country="GB"),
+        )  # fmt: skip
+        answer = self.send(
+            "create",
+            lambda context: create_purchase(context, change, self.now),
+            cut if largest_free >= quantity else None,
+        )
+        if name in self.models:
+            self.assert_unchanged(name, answer)
+        elif isinstance(answer, CheckoutResult):
+            (line,) = answer.purchase.lines
+            assert 1 <= line.quantity <= min(quantity, free)
+            assert [hold.expires_at for hold in line.holds] == [self.seconds + HOLD_SECONDS]
+            self.models[name] = ModelPurchase(buyer, answer.purchase.id)
+            self.update_model(name, answer.purchase)
+            self.steps["created, as must be" if refreshed and free else "created"] += 1
+        else:
+            assert not (refreshed and free), "refused although units are free"
+            self.steps["create refused"] += 1
+
+    @rule(name=st.sampled_from(NAMES), quantity=st.integers(1, 2), token=st.sampled_from(["ok", "declined"]))
+    def buy(self, name: str, quantity: int, token: str) -> None:
+        """All at once, as an express purchase is."""
+        if name in self.used_keys:
+            return
+        self.used_keys.add(name)
+        self.deliver_or_defer(partial(self.check_create, name, quantity, None), late=False)
+        if name in self.models:
+            self.deliver_or_defer(
+                partial(self.check_complete, name, f"c{len(self.sent_requests)}", token, None), late=False
+            )
+            self.deliver_or_defer(partial(self.check_capture, name, 1, None), late=False)
+
+    @precondition(lambda self: self.models)
+    @rule(data=st.data(), quantity=st.integers(1, 3), late=st.booleans())
+    def update(self, data: st.DataObject, quantity: int, late: bool) -> None:
+        name, key = self.draw_name(data), f"u{len(self.sent_requests)}"
+        if self.models[name].updates < REMEMBERED_KEYS:
+            self.models[name].updates += 1
+            self.deliver_or_defer(partial(self.check_update, name, key, quantity), late)
+
+    def check_update(self, name: str, key: str, quantity: int) -> None:
+        model, free = self.models[name], self.free()
+        change = PurchaseRequest(WEB, key, f"{quantity}", (LineRequest(LAYOUT.pool_id, quantity),))
+        answer = self.send("update", lambda context: update_purchase(context, model.id, change, self.now))
+        if key in self.used_keys or model.state is not PurchaseState.OPEN:
+            return self.assert_unchanged(name, answer)
+        self.used_keys.add(key)
+        have, (line,) = model.quantity, answer.purchase.lines
+        if quantity <= have:
+            assert line.quantity == quantity
+        else:
+            assert have <= line.quantity <= have + min(quantity - have, free)
+        self.update_model(name, answer.purchase)
+        self.steps["updated"] += 1
+        return None
+
+    @precondition(lambda self: self.models)
+    @rule(data=st.data(), token=st.sampled_from(["ok", "ok", "declined"]), cut=LOST_CALLS, late=st.booleans())
+    def complete(self, data: st.DataObject, token: str, cut: tuple[int, bool] | None, late: bool) -> None:
+        name, key = self.draw_name(data), f"c{len(self.sent_requests)}"
+        self.deliver_or_defer(partial(self.check_complete, name, key, token, cut), late)
+
+    def check_complete(self, name: str, key: str, token: str, cut: tuple[int, bool] | None) -> None:
+        model, others = self.models[name], [o for other, o in self.models.items() if other != name]
+        own_units = sum(units for units, until in model.holds if until + 2 >= self.seconds)
+        has_live_holds = bool(model.holds) and all(until > self.seconds for _, until in model.holds)
+        request = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
+        cut = cut if has_live_holds and model.state is PurchaseState.OPEN else None
+        free, wanted = self.free(), model.quantity
+        answer = self.send("complete", lambda context: complete_purchase(context, model.id, request, self.now), cut)
+        if key in self.used_keys or model.state is not PurchaseState.OPEN:
+            return self.assert_unchanged(name, answer)
+        if answer.purchase.state is not PurchaseState.PLACED:
+            contended = any(other.attempted and other.buyer == model.buyer for other in others) or wanted > LIMIT
+            assert contended or not has_live_holds, "not placed, although its units are held"
+            self.steps["not placed"] += 1
+            return None
+        assert wanted <= free + own_units, "placed without units"
+        self.used_keys.add(key)
+        model.state, model.attempt, model.token, model.attempted = (
+            PurchaseState.PLACED,
+            answer.purchase.attempt,
+            token,
+            True,
+        )
+        model.holds, model.sold = [], wanted
+        self.steps["placed"] += 1
+        return self.check_capture(name, model.attempt, None) if cut else None
+
+    @precondition(lambda self: self.models)
+    @rule(data=st.data(), attempt=st.integers(1, 3), cut=LOST_CALLS, late=st.booleans())
+    def capture(self, data: st.DataObject, attempt: int, cut: tuple[int, bool] | None, late: bool) -> None:
+        self.deliver_or_defer(partial(self.check_capture, self.draw_name(data), attempt, cut), late)
+
+    def check_capture(self, name: str, attempt: int, cut: tuple[int, bool] | None) -> None:
+        model = self.models[name]
+        self.send("capture", lambda context: process_attempt(context, model.id, attempt, self.now), cut)
+        if model.state is not PurchaseState.PLACED or attempt != model.attempt:
+            return self.assert_unchanged(name, find_purchase(self.context, model.id, self.now))
+        purchase = cast("CheckoutResult", find_purchase(self.context, model.id, self.now)).purchase
+        model.state = PurchaseState.PAID if model.token == "ok" else PurchaseState.OPEN
+        assert purchase.state is model.state
+        if model.state is PurchaseState.OPEN:
+            model.sold = 0
+            self.update_model(name, purchase)
+        self.steps[f"captured: {model.token}"] += 1
+        return None
+
+    @precondition(lambda self: self.models)
+    @rule(data=st.data(), cut=LOST_CALLS, late=st.booleans())
+    def cancel(self, data: st.DataObject, cut: tuple[int, bool] | None, late: bool) -> None:
+        name, key = self.draw_name(data), f"x{len(self.sent_requests)}"
+        self.deliver_or_defer(partial(self.check_cancel, name, key, cut), late)
+
+    def check_cancel(self, name: str, key: str, cut: tuple[int, bool] | None) -> None:
+        """Cancels an open purchase; a paid order is cancelled with its units put back."""
+        model = self.models[name]
+        if model.state is PurchaseState.PAID and (model.sold or key in self.used_keys):
+            self.send("cancel order", lambda context: cancel_order(context, model.id, key, "", "ann", self.now), cut)
+            model.sold = 0
+            self.used_keys.add(key)
+            self.steps["order cancelled"] += 1
+            return
+        self.send("cancel", lambda context: cancel_purchase(context, model.id, WEB, key, "", self.now), cut)
+        if model.state is PurchaseState.OPEN:
+            model.state, model.holds = PurchaseState.CANCELLED, []
+            self.steps["cancelled"] += 1
+
+    @rule(quantity=st.sampled_from([-3, -1, 1, 2]), cut=LOST_CALLS, late=st.booleans())
+    def change_stock(self, quantity: int, cut: tuple[int, bool] | None, late: bool) -> None:
+        if not -3 <= self.size - sum(SIZES) + quantity <= 3:
+            return
+        self.deliver_or_defer(partial(self.check_stock_change, f"s{len(self.sent_requests)}", quantity, cut), late)
+
+    def check_stock_change(self, key: str, quantity: int, cut: tuple[int, bool] | None) -> None:
+        free = self.free()
+        drop = LAYOUT.pool_id
+        answer = self.send(
+            "stock", lambda context: context.shows.adjust_stock(drop, quantity, key, "ann", self.now), cut
+        )
+        if key not in self.used_keys:
+            self.used_keys.add(key)
+            assert answer.moved == max(quantity, -free)
+            self.size += answer.moved
+            self.steps["stock changed"] += 1
+
+    # What else happens.
+
+    @precondition(lambda self: self.sent_requests)
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        """Any request that was ever sent, for the first time or once more."""
+        data.draw(st.sampled_from(self.sent_requests))()
+        self.steps["delivered again or late"] += 1
+
+    @rule(seconds=st.sampled_from([1, 3, 20, HOLD_SECONDS + 1, HOLD_SECONDS + 3, 62, 130, 400]))
+    def advance_clock(self, seconds: int) -> None:
+        self.now += seconds * SECOND
+        self.refreshed_since_change = False
+
+    @rule()
+    def refresh(self) -> None:
+        """The stream's function was here: the live summary is true, and nobody is refused what is free."""
+        summary = self.context.stock.refresh(LAYOUT, self.now)
+        assert (summary.available, summary.held, summary.sold) == (self.free(), self.held(), self.sold())
+        self.refreshed_since_change = True

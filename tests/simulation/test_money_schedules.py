@@ -1,0 +1,179 @@
+"""However payments, webhooks, refunds and lapses fall together: ledger, provider and orders agree to the minor unit.
+
+Hypothesis writes the scripts; ``LIVEDROP_SCHEDULES`` is how many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from chalicelib.capture import fail_attempt, process_payment, provider_events
+from chalicelib.purchase import Purchase, RefundRequest
+from chalicelib.purchase.context import CheckoutContext
+from chalicelib.refunds import external, refund
+from chalicelib.refunds.allocation import RefundAllocation
+from chalicelib.refunds.external import record_external_refund
+from tests.simulation.schedule_search import ScheduleSearch
+from tests.simulation.simulator import FAULT_CLASSES
+from tests.simulation.worlds.money import TOKENS, MoneyScript, MoneyWorld
+
+SCRIPT_COUNT = int(os.environ.get("LIVEDROP_SCHEDULES", "240"))
+PARTS = 2
+
+
+def _flat(parts: list[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    return [step for part in parts for step in part]
+
+
+_which = st.integers(0, 5)
+_token = st.sampled_from(TOKENS).map(lambda token: [("pays", token)])
+_challenge = st.sampled_from(["proves", "fails to prove", "proves", "fails to prove", "cancels"])
+_buyer = st.one_of(
+    _token,
+    _token,
+    _challenge.map(lambda answer: [("pays", "requires_action"), (answer,)]),
+    st.integers(1, 3).map(lambda quantity: [("changes", quantity)]),
+    st.just([("cancels",)]),
+)
+_steps = st.lists(_buyer, min_size=1, max_size=4).map(_flat)
+_operator = st.one_of(
+    st.tuples(st.just("refunds an amount"), _which, st.integers(1, 3_000)).map(lambda step: [step]),
+    st.tuples(st.just("refunds units"), _which, st.integers(1, 2), st.booleans()).map(lambda step: [step]),
+    _which.map(lambda which: [("cancels an order", which)]),
+    st.sampled_from(["cancels a held order", "releases from hold"]).map(lambda what: [(what, 0)]),
+    st.sampled_from(["puts on hold", "releases from hold", "cancels a held order", "releases from hold"]).map(
+        lambda what: [(what, 0)]
+    ),
+)
+_provider = st.one_of(
+    st.tuples(st.just("sends an event"), _which),
+    st.tuples(st.just("refunds in the console"), _which, st.integers(0, 3_000)),
+)
+SCRIPTS = st.builds(
+    MoneyScript,
+    seed=st.integers(0, 2**32),
+    faults=st.sampled_from(sorted(FAULT_CLASSES, reverse=True)),
+    channel=st.sampled_from(["own", "market", "own", "own"]),
+    buyers=st.tuples(_steps, _steps),
+    operator=st.lists(_operator, min_size=2, max_size=6).map(_flat),
+    provider=st.lists(_provider, min_size=1, max_size=6),
+)
+
+EXPECTED_EVENTS = [
+    "pays",
+    "sends an event",
+    "refunds in the console",
+    "events acted on",
+    "paid",
+    "refunded in part",
+    "processes died",
+]
+EXPECTED_EVENTS_LONG_FORM = [
+    *("changes", "cancels", "proves", "fails to prove", "refunds an amount", "refunds units", "cancels an order"),
+    *(
+        "puts on hold",
+        "releases from hold",
+        "cancels a held order",
+        "cancelled",
+        "open",
+        "paid with the code",
+        "refunded whole",
+    ),
+    "refused after declines",
+]
+"""What the long form comes to. In short ones hypothesis tries few kinds of scripts."""
+
+
+def run_scripts(
+    examples: int, seed_: int, check_script: Callable[[MoneyScript], None], *, shrinks: bool = True
+) -> None:
+    """So many scripts, the same for the same seed; of one that fails, the simplest that hypothesis comes to."""
+    quiet = settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
+    )  # fmt: skip
+    seed(seed_)(quiet(given(SCRIPTS)(check_script)))()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_ledger_provider_and_orders_agree_in_every_script(search: ScheduleSearch, part: int) -> None:
+    events_seen: Counter[str] = Counter()
+
+    def check_script(script: MoneyScript) -> None:
+        events_seen.update(MoneyWorld(script).run())
+        events_seen["played"] += 1
+
+    def run_schedule(_: int) -> Counter[str]:
+        run_scripts(SCRIPT_COUNT // PARTS, part, check_script)
+        return events_seen - Counter(played=1)
+
+    search.expect_invariants_hold(
+        "money",
+        range(1),
+        run_schedule,
+        expected_events=EXPECTED_EVENTS + EXPECTED_EVENTS_LONG_FORM * (SCRIPT_COUNT >= 2_000),
+    )
+
+
+def _records_every_time(
+    context: CheckoutContext, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
+) -> bool:
+    """What an event tells of a refund is recorded whether or not it is known."""
+    return record_external_refund(context, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
+
+
+def _never_voids(context: CheckoutContext, provider_id: str, attempt: int, now: int) -> None:
+    """What is not captured stays reserved."""
+
+
+def _refunds_one_minor_unit_more(
+    purchase: Purchase, request: RefundRequest, allocation: RefundAllocation, now: int, **done: object
+) -> Purchase:
+    """Every refund is recorded with a unit too much."""
+    too_much = replace(allocation, shipping=allocation.shipping + 1)
+    return _real_with_refund(purchase, request, too_much, now, **done)
+
+
+_real_with_refund = refund.with_refund
+
+
+@pytest.mark.parametrize(
+    ("modules", "name", "wrong"),
+    [
+        ((provider_events,), "record_external_refund", _records_every_time),
+        ((fail_attempt, process_payment), "void_authorisation", _never_voids),
+        ((refund, external), "with_refund", _refunds_one_minor_unit_more),
+    ],
+    ids=[
+        "refunds that are recorded each time they are told of",
+        "authorisations that are not voided",
+        "refunds of a unit too much",
+    ],
+)
+def test_the_search_catches_wrong_money(
+    search: ScheduleSearch,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    modules: tuple[object, ...],
+    name: str,
+    wrong: object,
+) -> None:
+    for module in modules:
+        monkeypatch.setattr(module, name, wrong)
+
+    def check_script(script: MoneyScript) -> None:
+        MoneyWorld(script).run()
+
+    def run_schedule(seed_: int) -> Counter[str]:
+        run_scripts(5, seed_, check_script, shrinks=False)
+        return Counter()
+
+    search.expect_control_caught(request.node.callspec.id, 120, run_schedule)

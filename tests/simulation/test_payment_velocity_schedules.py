@@ -1,0 +1,225 @@
+"""However many attempts an attacker has placed at once, the provider is asked for few of them.
+
+Who may try is read by completions and again, strongly, by each worker before it asks; a decline is counted before its
+attempt ends. So at any instant no more are asked for and not yet counted than there are workers: at most
+``limit - 1 + workers`` of an attacker's attempts reach the provider within a window.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from botocore.exceptions import BotoCoreError
+
+from chalicelib import capture, checkout
+from chalicelib.aws import to_item
+from chalicelib.capture import process_payment
+from chalicelib.checkout import complete_purchase
+from chalicelib.checkout.payment_velocity import velocity_keys_of
+from chalicelib.discounts import Discounts
+from chalicelib.errors import LivedropError
+from chalicelib.instants import HOUR
+from chalicelib.payments import Authorisation, AuthorisationRequest, OutcomeUnknownError, SandboxGateway
+from chalicelib.pricing import DEFAULT_MARKETS
+from chalicelib.purchase import (
+    Buyer,
+    Caller,
+    CheckoutContext,
+    CheckoutResult,
+    CompleteRequest,
+    Destination,
+    LineRequest,
+    PurchaseRequest,
+    PurchaseState,
+    PurchaseStore,
+)
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.shows import Drop, Shows
+from chalicelib.stock import Stock
+from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
+from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
+from tests.simulation.simulator import FAULT_CLASSES, Simulator
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CONCURRENT_ATTEMPTS, LIMIT, WORKERS = 64, 5, 4
+MAX_ATTEMPTS_AT_PROVIDER = LIMIT - 1 + WORKERS
+RULES = RiskRules(DeclineLimits(email=LIMIT), StepUpRule(declines=3, percent=50))
+RETRYABLE_ERRORS = (BotoCoreError, LivedropError, OutcomeUnknownError)
+
+
+class _SlowGateway(SandboxGateway):
+    """A provider that takes its time: others go on before it answers, and before its answer is heard."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        super().__init__(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
+        self._simulator = simulator
+
+    def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
+        self._simulator.yield_to_others(2)
+        answer = super().authorise(request, now=now)
+        self._simulator.yield_to_others(2)
+        return answer
+
+
+class DeclineWorld:
+    """One attacker with a bad card, as many purchases as they could hold units for, and the shop's workers."""
+
+    def __init__(self, seed: int) -> None:
+        self.simulator = Simulator(seed, lambda: None)
+        self.gateway = _SlowGateway(self.simulator)
+        drop = Drop(
+            id="mug",
+            show_id="s",
+            sku="m",
+            title="Mug",
+            unit_price=1_000,
+            currency="GBP",
+            stock=CONCURRENT_ATTEMPTS + 8,
+            bucket_count=3,
+            hold_seconds=600,
+            opens_at=0,
+        )
+        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
+        self.simulator.table.put_item(
+            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
+        )
+        context = self.new_context()
+        context.stock.create_buckets("mug", [24, 24, 24], self.simulator.now)
+        self.purchase_ids = [self.create_purchase(context, f"p{index}") for index in range(CONCURRENT_ATTEMPTS)]
+        self.placed_ids: list[str] = []
+        self.refused_completions = 0
+
+    def new_context(self) -> CheckoutContext:
+        client = self.simulator.client
+        stock = Stock(client, "stock", "commerce")
+        shows, purchases = Shows(client, "commerce", stock, 30), PurchaseStore(client, "commerce")
+        discounts = Discounts(client, "commerce", stock)
+        return CheckoutContext(
+            purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, b"k" * 32, risk_rules=RULES
+        )
+
+    def create_purchase(self, context: CheckoutContext, key: str) -> str:
+        change = PurchaseRequest(
+            Caller("web"), key, key, (LineRequest("mug", 1),), buyer=Buyer(email="eve@example.com"),
+            destination=Destination(street_address="1 High Street", address_country="GB"),
+        )  # fmt: skip
+        answer = checkout.create_purchase(context, change, self.simulator.now)
+        assert isinstance(answer, CheckoutResult)
+        return answer.purchase.id
+
+    def completion_process(self, purchase_id: str) -> Callable[[], None]:
+        context = self.new_context()
+
+        def run() -> None:
+            self.simulator.yield_to_others(self.simulator.random.choice([0, 0, 300]))
+            request = CompleteRequest(
+                Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined"
+            )
+            answer = self.send_until_answered(
+                lambda: complete_purchase(context, purchase_id, request, self.simulator.now)
+            )
+            if answer.purchase.state is PurchaseState.PLACED:
+                self.placed_ids.append(purchase_id)
+            else:
+                assert answer.messages[0].code == "too_many_attempts"
+                self.refused_completions += 1
+
+        return run
+
+    def send_until_answered(self, send: Callable[[], object]) -> CheckoutResult:
+        """The answer, asked for until there is one."""
+        while True:
+            try:
+                answer = send()
+            except RETRYABLE_ERRORS:
+                continue
+            assert isinstance(answer, CheckoutResult)
+            return answer
+
+    def worker_process(self) -> Callable[[], None]:
+        """A worker: one message after another, each until it came to its end."""
+        context = self.new_context()
+
+        def run() -> None:
+            idle = 0
+            while idle < 200:
+                if not self.placed_ids:
+                    idle += 1
+                    self.simulator.yield_to_others()
+                    continue
+                purchase_id = self.placed_ids.pop(0)
+                try:
+                    capture.process_attempt(context, purchase_id, 1, self.simulator.now)
+                except RETRYABLE_ERRORS:
+                    self.placed_ids.append(purchase_id)
+
+        return run
+
+    def attempts_at_provider(self) -> int:
+        """Attempts that reached the provider."""
+        return sum(
+            self.gateway.find(purchase_id, 1, now=self.simulator.now) is not None for purchase_id in self.purchase_ids
+        )
+
+
+def run_schedule(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATTEMPTS_AT_PROVIDER) -> Counter[str]:
+    world = DeclineWorld(seed)
+    for _ in range(WORKERS):
+        world.simulator.add_process(world.worker_process(), FAULT_CLASSES[faults])
+    for purchase_id in world.purchase_ids:
+        world.simulator.add_process(world.completion_process(purchase_id))
+    world.simulator.run()
+    context = world.new_context()
+    for purchase_id in world.purchase_ids:  # messages of workers that died come again
+        capture.process_attempt(context, purchase_id, 1, world.simulator.now)
+    attempts_at_provider, events_seen = world.attempts_at_provider(), world.simulator.events_seen
+    assert LIMIT <= attempts_at_provider <= max_attempts
+    purchases = context.purchases.read_all(world.purchase_ids).values()
+    attempts_begun = sum(purchase.attempt for purchase in purchases)
+    assert {purchase.state for purchase in purchases} == {PurchaseState.OPEN}
+    decline_items = [item for place, item in world.simulator.table.items.items() if place[-1] == "DECLINES"]
+    assert [len(item) - len({"pk", "sk", "expires_at"}) for item in decline_items] == [attempts_at_provider]
+    assert world.simulator.table.items[("commerce", "DROP#mug", "RISK")]["declines"] <= attempts_at_provider
+    velocity_keys = velocity_keys_of(context, next(iter(purchases)), "declined")
+    assert context.risk.check_velocity(velocity_keys, world.simulator.now, strong=True) is not None
+    assert context.risk.check_velocity(velocity_keys, world.simulator.now + HOUR, strong=True) is None
+    events_seen["stopped at completion"] += world.refused_completions > 0
+    events_seen["stopped by the worker"] += attempts_begun > attempts_at_provider
+    events_seen["as many as can be"] += attempts_at_provider == max_attempts
+    return events_seen
+
+
+EXPECTED_EVENTS = ["stopped at completion", "stopped by the worker"]
+
+
+@parametrize_seeds(16)
+def test_of_64_attempts_at_once_no_more_than_the_limit_and_the_workers_reach_the_provider(
+    search: ScheduleSearch, seeds: range
+) -> None:
+    search.expect_invariants_hold("declines, at once", seeds, run_schedule, expected_events=EXPECTED_EVENTS)
+
+
+@parametrize_seeds(8)
+@pytest.mark.parametrize("faults", ["doubled and cut", "doubled, cut and late"])
+def test_each_decline_is_counted_once_when_calls_are_lost(search: ScheduleSearch, faults: str, seeds: range) -> None:
+    search.expect_invariants_hold(
+        f"declines, {faults}", seeds, lambda seed: run_schedule(seed, faults, CONCURRENT_ATTEMPTS)
+    )
+
+
+def test_the_search_sees_as_many_as_there_can_be(search: ScheduleSearch) -> None:
+    search.expect_control_caught(
+        "one less than can be", 300, lambda seed: run_schedule(seed, max_attempts=MAX_ATTEMPTS_AT_PROVIDER - 1)
+    )
+
+
+def test_the_search_catches_workers_that_do_not_look_again(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_payment, "exceeds_velocity_limit", lambda context, purchase, now: False)
+    search.expect_control_caught("workers that do not look again", 50, run_schedule)

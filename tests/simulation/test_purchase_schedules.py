@@ -1,0 +1,108 @@
+"""No interleaving of buyers, workers, cuts and late writes charges without goods, strands a unit or leaves money held.
+
+The purchase's own code, the real stock, and the sandbox provider, on a stage. Two of three buyers send every request
+twice at once, as browsers and agents do, and each copy again while it has no answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from chalicelib.capture import process_payment
+from chalicelib.checkout import complete, discount_budgets
+from chalicelib.discounts import AppliedDiscount
+from chalicelib.purchase import CheckoutContext, CompleteRequest, Purchase, PurchaseStore
+from chalicelib.stock import RevertedToHold, Stock
+from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
+from tests.simulation.simulator import FAULT_CLASSES
+from tests.simulation.worlds.purchases import PurchaseWorld
+
+CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000)
+
+
+def run_schedule(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy")) -> Counter[str]:
+    """One name twice: a buyer whose requests are all sent twice."""
+    world = PurchaseWorld(seed)
+    for name in buyers:
+        world.simulator.add_process(world.buyer_process(name), FAULT_CLASSES[faults])
+    for _ in range(2):
+        world.simulator.add_process(world.worker_process(), FAULT_CLASSES[faults])
+    if seed // 8 % 2:
+        world.simulator.add_process(world.operator_process(), FAULT_CLASSES[faults])
+    world.simulator.run(CLOCK_JUMPS)
+    world.check_at_rest()
+    assert len(world.purchase_ids) <= len(set(buyers)), "two purchases of one request"
+    for what in ("change", "pay", "cancel"):
+        world.simulator.events_seen[f"{what} answered twice"] += any(
+            what in key and answers > 1 for key, answers in world.answers_by_key.items()
+        )
+    world.simulator.events_seen["create answered twice"] += any(world.answers_by_key[name] > 1 for name in buyers)
+    return world.simulator.events_seen
+
+
+@parametrize_seeds(40)
+@pytest.mark.parametrize("faults", FAULT_CLASSES)
+def test_no_schedule_charges_without_stock_or_strands_a_unit(search: ScheduleSearch, faults: str, seeds: range) -> None:
+    twice = [f"{what} answered twice" for what in ("create", "change", "pay", "cancel")]
+    met = ["paid", "paid with the code", "open after a failed attempt", "processes died", *twice]
+    search.expect_invariants_hold(
+        f"purchase, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=met
+    )
+
+
+def test_the_search_catches_a_worker_that_does_not_ensure_committed_stock(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_payment, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
+    search.expect_control_caught(
+        "a worker that does not look after the goods", 500, lambda seed: run_schedule(seed, "doubled, cut and late")
+    )
+
+
+def test_the_search_catches_an_attempt_ended_before_its_units_revert_to_hold(
+    search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stock, "revert_to_hold", lambda self, layout, ref, order, until: RevertedToHold(until))
+    search.expect_control_caught(
+        "an attempt ended before its units are held again", 500, lambda seed: run_schedule(seed, "doubled")
+    )
+
+
+def test_the_search_catches_uses_that_are_not_returned(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def budgets_kept(context: CheckoutContext, purchase: Purchase, until: int) -> tuple[AppliedDiscount, ...]:
+        return purchase.discounts
+
+    monkeypatch.setattr(discount_budgets, "revert_budgets_to_hold", budgets_kept)
+    search.expect_control_caught("uses that are not returned", 500, lambda seed: run_schedule(seed, "doubled"))
+
+
+def _forgets_keys(purchase: Purchase, request: CompleteRequest, now: int) -> None:
+    return None
+
+
+def _puts_unconditionally(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+    return self._put(purchase, "attribute_not_exists(no)", {})
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "wrong"),
+    [(PurchaseStore, "create", _puts_unconditionally), (complete, "_replayed", _forgets_keys)],
+    ids=["a create that puts over what stands", "a completion that knows no key"],
+)
+def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
+    search: ScheduleSearch,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+    wrong: object,
+) -> None:
+    """Nothing fails here but that requests come twice; once each, they do no harm."""
+    monkeypatch.setattr(where, name, wrong)
+    search.expect_control_caught(request.node.callspec.id, 500, lambda seed: run_schedule(seed, "doubled"))
+    assert not any(
+        search.violates_invariant(seed, lambda one: run_schedule(one, "doubled", ("ada", "bob", "cy")))
+        for seed in range(20)
+    )

@@ -1,0 +1,300 @@
+"""Buyers, an operator, the provider and workers, each with a script, on a stage; and what money must come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from chalicelib.capture import (
+    cancel_held_order,
+    process_attempt,
+    process_event,
+    put_on_hold,
+    release_from_hold,
+    store_event,
+)
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
+from chalicelib.finance.entries import LedgerEntry, entries_of
+from chalicelib.instants import HOUR, MINUTE
+from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
+from chalicelib.purchase import (
+    Caller,
+    CheckoutContext,
+    CheckoutResult,
+    CompleteRequest,
+    Purchase,
+    PurchaseRequest,
+    PurchaseState,
+    RefundRequest,
+)
+from chalicelib.recovery import reconcile_payments, recover_lost_orders
+from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.risk import DeclineLimits, RiskRules
+from tests.simulation.simulator import FAULT_CLASSES
+from tests.simulation.worlds.purchases import LAYOUT, RETRYABLE_ERRORS, SIZES, USES_LAYOUT, PurchaseWorld
+
+CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
+WEB = Caller("web")
+TOKENS = (
+    "ok", "ok", "refund_timeout", "declined", "requires_action", "requires_action", "timeout", "timeout_before",
+    "capture_timeout", "captured_late", "capture_refused",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MoneyScript:
+    """What a schedule is: who does what, and ``seed`` for who goes first at each call."""
+
+    seed: int
+    faults: str
+    channel: str
+    buyers: Sequence[Sequence[tuple[Any, ...]]]
+    operator: Sequence[tuple[Any, ...]]
+    provider: Sequence[tuple[Any, ...]]
+
+
+class MoneyWorld(PurchaseWorld):
+    """Three units, some sold with a code, some through a channel whose orders are held until they are released."""
+
+    def __init__(self, script: MoneyScript) -> None:
+        self.script = script
+        super().__init__(script.seed)
+        self.stored_event_ids: list[str] = []
+
+    def new_context(self) -> CheckoutContext:
+        rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
+        return replace(super().new_context(), order_hold_channels=frozenset({"market"}), risk_rules=rules)
+
+    def change(self, key: str, quantity: int) -> PurchaseRequest:
+        return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
+
+    def run(self) -> Counter[str]:
+        faults = FAULT_CLASSES[self.script.faults]
+        for name, steps in zip(("ada", "bob"), self.script.buyers, strict=True):
+            self.simulator.add_process(self.script_process(name, self.buyer_step, steps), faults)
+        self.simulator.add_process(self.script_process("ann", self.operator_step, self.script.operator), faults)
+        self.simulator.add_process(self.script_process("bank", self.provider_step, self.script.provider), faults)
+        for _ in range(2):
+            self.simulator.add_process(self.message_worker_process(), faults)
+        self.simulator.run(CLOCK_JUMPS)
+        self.check_at_rest()
+        return self.simulator.events_seen
+
+    def script_process(
+        self, name: str, do_step: Callable[[str, int, tuple[Any, ...]], object], steps: Sequence[tuple[Any, ...]]
+    ) -> Callable[[], None]:
+        """Each step is tried until it was of use, some times at most: what is not yet possible may soon be."""
+
+        def run() -> None:
+            for number, step in enumerate(steps):
+                for _ in range(8):
+                    self.simulator.stay_idle(9)
+                    with self.simulator.client_request(), suppress(*RETRYABLE_ERRORS):
+                        if do_step(name, number, step):
+                            self.simulator.events_seen[step[0]] += 1
+                            break
+
+        return run
+
+    # Buyers.
+
+    def buyer_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
+        context, now, key = self.new_context(), self.simulator.now, f"{name}-{number}"
+        created = create_purchase(context, self.change(name, 2), now)
+        if not isinstance(created, CheckoutResult):
+            return False
+        self.purchase_ids.add(created.purchase.id)
+        match step:
+            case ("pays", token):
+                request = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
+                answer = complete_purchase(context, created.purchase.id, request, now)
+                return isinstance(answer, CheckoutResult) and answer.purchase.state is not PurchaseState.OPEN
+            case ("changes", quantity):
+                return isinstance(
+                    update_purchase(context, created.purchase.id, self.change(key, quantity), now), CheckoutResult
+                )
+            case ("proves" | "fails to prove" as what,):
+                return self.gateway.answer_challenge(
+                    created.purchase.id, created.purchase.attempt, proved=what == "proves"
+                )
+            case _:
+                return isinstance(cancel_purchase(context, created.purchase.id, WEB, key, "", now), CheckoutResult)
+
+    # The operator.
+
+    def operator_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
+        context, now, (action, index, *rest) = self.new_context(), self.simulator.now, step
+        wanted = {
+            "puts on hold": PurchaseState.PLACED,
+            "releases from hold": PurchaseState.ON_HOLD,
+            "cancels a held order": PurchaseState.ON_HOLD,
+        }.get(action, PurchaseState.PAID)
+        orders = [order for order in self.purchases() if order.state is wanted]
+        if not orders:
+            return False
+        order = orders[index % len(orders)]
+        key = f"{name}-{number}"
+        match action, rest:
+            case "refunds an amount", (amount,):
+                refund_order(context, order.id, RefundRequest(key, "", (), False, name, amount=amount), now)
+            case "refunds units", (units, restock):
+                request = RefundRequest(key, "", ((order.lines[0].id, units),), restock, name, shipping=bool(units % 2))
+                refund_order(context, order.id, request, now)
+            case "cancels an order", _:
+                cancel_order(context, order.id, key, "", name, now)
+            case "puts on hold", _:
+                put_on_hold(context, order.id, name, now)
+            case "releases from hold", _:
+                release_from_hold(context, order.id, name, now)
+            case _:
+                cancel_held_order(context, order.id, now)
+        return True
+
+    # The provider.
+
+    def payments(self) -> list[ProviderPayment]:
+        return list(self.gateway.payments(0))
+
+    def provider_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
+        """An event of any payment, as it stands, or a refund by the provider; perhaps it is never told of."""
+        action, index, *rest = step
+        payments = self.payments()
+        if not payments:
+            return False
+        payment = payments[index % len(payments)]
+        if action == "refunds in the console":
+            left = payment.amount - sum(refund.amount for refund in payment.refunds)
+            if not isinstance(payment.status, Captured) or not left:
+                return False
+            amount, refund_id = 1 + rest[0] % left, f"{name}-{number}"
+            if all(refund.refund_id != refund_id for refund in payment.refunds):
+                self.gateway.refund(payment.provider_id, refund_id=refund_id, amount=amount, now=self.simulator.now)
+            payment = next(found for found in self.payments() if found.provider_id == payment.provider_id)
+        self.send_webhooks(payment, number)
+        return True
+
+    def send_webhooks(self, payment: ProviderPayment, number: int) -> None:
+        context, now = self.new_context(), self.simulator.now
+        payment_event = ProviderEvent(
+            f"evt-{payment.provider_id}-{number}",
+            "sandbox",
+            EventKind.PAYMENT,
+            "told",
+            payment.provider_id,
+            payment.purchase_id,
+            payment.attempt,
+            payment.amount,
+            payment.currency,
+        )
+        refund_events = [
+            ProviderEvent(
+                f"evt-{refund.provider_refund_id}", "sandbox", EventKind.REFUND, "told", payment.provider_id,
+                amount=refund.amount, currency=payment.currency, provider_refund_id=refund.provider_refund_id,
+                refund_id=refund.refund_id,
+            )
+            for refund in payment.refunds
+        ]  # fmt: skip
+        for event in (*refund_events, payment_event):
+            if store_event(context, event, now) == "stored":
+                self.stored_event_ids.append(event.id)
+
+    # Workers.
+
+    def message_worker_process(self) -> Callable[[], None]:
+        """Messages of attempts and of events, delivered in any order, again and again."""
+        random = Random(self.random.random())
+
+        def run() -> None:
+            for _ in range(14):
+                self.simulator.stay_idle(8)
+                context = self.new_context()
+                with self.simulator.client_request(), suppress(*RETRYABLE_ERRORS):
+                    if self.stored_event_ids and random.random() < 0.5:
+                        process_event(context, "sandbox", random.choice(self.stored_event_ids), self.simulator.now)
+                        self.simulator.events_seen["events acted on"] += 1
+                    elif self.purchase_ids:
+                        process_attempt(
+                            context,
+                            random.choice(sorted(self.purchase_ids)),
+                            random.choice([1, 1, 2]),
+                            self.simulator.now,
+                        )
+
+        return run
+
+    # The end.
+
+    def redeliver_until_settled(self) -> list[Purchase]:
+        """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
+        for _ in range(3):
+            self.simulator.advance_clock(8 * 24 * HOUR)
+            recover_lost_orders(self.context, self.deliver_capture, self.simulator.now)
+            reconcile_payments(self.context, self.deliver_capture, 0, self.simulator.now)
+        compared = reconcile_payments(self.context, lambda *_: None, 0, self.simulator.now)
+        assert (compared.differences, compared.enqueued) == ([], 0), "provider and orders differ"
+        return self.purchases()
+
+    def deliver_capture(self, purchase_id: str, attempt: int) -> None:
+        """A message, delivered as often as the queue does before it gives up."""
+        for _ in range(4):
+            with suppress(*RETRYABLE_ERRORS):
+                process_attempt(self.context, purchase_id, attempt, self.simulator.now)
+                return
+
+    def check_at_rest(self) -> None:
+        purchases = self.redeliver_until_settled()
+        payments_by_attempt = {(one.purchase_id, one.attempt): one for one in self.payments()}
+        sold_units_by_order, uses_by_order = dict[str, int](), dict[str, int]()
+        for order in purchases:
+            self.simulator.events_seen[order.state.value] += 1
+            captured_payments = [
+                one
+                for (purchase_id, _), one in payments_by_attempt.items()
+                if purchase_id == order.id and isinstance(one.status, Captured)
+            ]
+            self.check_ledger(order, captured_payments)
+            if order.payment is not None and order.payment.failure == "too_many_attempts":
+                self.simulator.events_seen["refused after declines"] += 1
+            if order.state is not PurchaseState.PAID:
+                assert captured_payments == [], "charged without goods"
+                assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
+                continue
+            restocked = sum(
+                part.quantity for one in order.refunds if one.restock and not one.failure_code for part in one.lines
+            )
+            if remaining := sum(line.quantity for line in order.lines) - restocked:
+                sold_units_by_order[order.order_ref] = remaining
+            if order.discounts:
+                uses_by_order[order.order_ref] = 1
+                self.simulator.events_seen["paid with the code"] += 1
+        audit = self.context.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
+        assert (dict(audit.sold_by_order), audit.mismatches) == (sold_units_by_order, ()), "goods differ from orders"
+        assert audit.available == sum(SIZES) - sum(sold_units_by_order.values()), "a unit is stranded"
+        assert dict(self.context.stock.audit(USES_LAYOUT, 1, self.simulator.now).sold_by_order) == uses_by_order
+
+    def check_ledger(self, order: Purchase, captured_payments: list[ProviderPayment]) -> None:
+        """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""
+        rows = entries_of(order, "Europe/London")
+        if not captured_payments:
+            assert rows == (), "booked without money"
+            return
+        (payment,) = captured_payments
+        refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.failure_code}
+        assert not any(one.is_pending for one in order.refunds), "a refund was never carried out"
+        assert payment.amount == order.totals.total
+        assert refunds == {one.provider_refund_id: one.amount for one in payment.refunds}
+        remaining = payment.amount - sum(refunds.values())
+        assert remaining >= 0, "more given back than taken"
+        assert sum(row.amount for row in rows) == remaining, "the ledger differs from the provider"
+        if remaining == 0:
+            self.simulator.events_seen["refunded whole"] += 1
+            for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
+                assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
+        self.simulator.events_seen["refunded in part"] += 0 < remaining < payment.amount
+        self.simulator.events_seen["rows"] += len(rows)
+        assert len({row.id for row in rows}) == len(rows)
+        assert all(isinstance(row, LedgerEntry) for row in rows)

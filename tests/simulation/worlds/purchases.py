@@ -1,0 +1,293 @@
+"""Three units of one drop, buyers who may send each request twice, and workers: on a stage, with the sandbox."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from botocore.exceptions import BotoCoreError
+
+from chalicelib.aws import to_item
+from chalicelib.capture import cancel_held_order, process_attempt, put_on_hold, release_from_hold
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
+from chalicelib.discounts import Discount, Discounts
+from chalicelib.errors import LivedropError
+from chalicelib.instants import Instant
+from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
+from chalicelib.pricing import DEFAULT_MARKETS
+from chalicelib.purchase import (
+    Buyer,
+    Caller,
+    CheckoutContext,
+    CheckoutResult,
+    CompleteRequest,
+    Destination,
+    LineRequest,
+    Purchase,
+    PurchaseRequest,
+    PurchaseState,
+    PurchaseStore,
+)
+from chalicelib.shows import Drop, Shows
+from chalicelib.stock import Pool, Stock
+from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
+from tests.simulation.simulator import Simulator
+from tests.simulation.worlds.provider import SEARCH_LAG, SimulatedProvider
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+HOLD_SECONDS = 30
+LAYOUT = Pool("mug", 2)
+SIZES = [2, 1]
+PRICE = 1_000
+TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_bucket_count=1)
+USES_LAYOUT = TEN.budgets[0].pool
+
+RETRYABLE_ERRORS = (BotoCoreError, LivedropError, OutcomeUnknownError)
+"""What a cut call, a rival or a silent provider does to a request or a worker; its client or queue tries again."""
+
+
+class _BuyerPlan(NamedTuple):
+    """What a buyer will do: the same for both copies of its requests."""
+
+    quantity: int
+    changes: tuple[int, ...]
+    tokens: tuple[str, ...]
+    cancels: bool
+
+    @classmethod
+    def of(cls, name: str, seed: int) -> _BuyerPlan:
+        random = Random(f"{name}{seed}")
+        return cls(
+            random.choice([1, 1, 2, 3]),
+            tuple(random.choice([1, 2, 3]) for _ in range(random.choice([0, 1, 1, 2]))),
+            tuple(random.choice(["ok", "declined", "timeout", "capture_refused", "ok"]) for _ in range(2)),
+            random.random() < 0.2,
+        )
+
+
+class PurchaseWorld:
+    """Three units of one drop, some buyers, and what must be true when all is quiet.
+
+    In every other world they all have a code that can be used once.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.simulator = Simulator(seed, self.check_invariants)
+        self.seed, self.random = seed, Random(seed)
+        self.search_lag = SEARCH_LAG * (seed // 4 % 2)
+        self.searchable_from: dict[tuple[str, int], Instant] = {}
+        self.answers_by_key: Counter[str] = Counter()
+        self.gateway = SandboxGateway(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
+        self.purchase_ids: set[str] = set()
+        drop = Drop(
+            id="mug",
+            show_id="s",
+            sku="m",
+            title="Mug",
+            unit_price=PRICE,
+            currency="GBP",
+            stock=sum(SIZES),
+            bucket_count=2,
+            hold_seconds=HOLD_SECONDS,
+            opens_at=0,
+        )
+        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
+        self.simulator.table.put_item(
+            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
+        )
+        audit_fields = {"created_by": "ann", "created_at": 0, "changed_by": "ann", "changed_at": 0}
+        offer = {"pk": "OFFER#TEN", "sk": "OFFER", **TEN.model_dump(exclude_none=True), **audit_fields}
+        self.simulator.table.put_item(
+            TableName="commerce", Item=to_item(offer), ConditionExpression="attribute_not_exists(pk)"
+        )
+        self.codes = ("TEN",) if seed // 2 % 2 else ()  # tests play even and odd seeds apart
+        self.context = self.new_context()
+        self.context.stock.create_buckets("mug", SIZES, self.simulator.now)
+        self.context.stock.create_buckets(USES_LAYOUT.pool_id, [1], self.simulator.now)
+
+    def new_context(self) -> CheckoutContext:
+        """What another process has: the same tables, a memory of its own."""
+        client = self.simulator.client
+        stock = Stock(client, "stock", "commerce")
+        provider = cast("Gateway", SimulatedProvider(self))
+        shows = Shows(client, "commerce", stock, 30)
+        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
+        return CheckoutContext(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, b"k" * 32)
+
+    def check_invariants(self) -> None:
+        bucket_counts: Counter[str] = Counter()
+        sold: Counter[str] = Counter()
+        sizes = {f"mug#{number}": size for number, size in enumerate(SIZES)} | {f"{USES_LAYOUT.pool_id}#0": 1}
+        for name, size in sizes.items():
+            bucket = self.simulator.table.items.get(("stock", name))
+            if bucket is not None:
+                assert bucket["a"] >= 0
+                assert bucket["a"] + sum(entry["q"] for entry in bucket["h"].values()) == size
+                bucket_counts.update(hold for hold, entry in bucket["h"].items() if entry["q"])
+                for entry in bucket["h"].values() if name.startswith("mug#") else ():
+                    sold[entry.get("o", "")[:9]] += entry["q"]
+        assert max(bucket_counts.values(), default=0) <= 1, "a hold has units in two buckets"
+        for item_key, item in self.simulator.table.items.items():
+            if item_key[-1] != "PURCHASE":
+                continue
+            attempt_keys = [key["k"] for key in item["keys"] if key.get("at")]
+            assert len(attempt_keys) == len(set(attempt_keys)), "two attempts of one request"
+            if item["state"] == "paid":
+                restocked = (part["q"] for one in item.get("refunds", ()) if one.get("re") for part in one["l"])
+                wanted = sum(line["q"] for line in item["lines"]) - sum(restocked)
+                assert sold[item_key[1].removeprefix("PURCHASE#")[:9]] >= wanted, "paid without its goods"
+
+    def change(self, key: str, quantity: int) -> PurchaseRequest:
+        return PurchaseRequest(
+            Caller("web"),
+            key,
+            f"{key} {quantity}",
+            (LineRequest("mug", quantity),),
+            buyer=Buyer(email="a@example.com"),
+            destination=Destination(street_address="1 High Street", address_country="GB"),
+            discount_codes=self.codes,
+        )
+
+    def buyer_process(self, name: str) -> Callable[[], None]:
+        """Create, perhaps change, complete with a card that may be declined, and again, perhaps cancel."""
+        context, plan = self.new_context(), _BuyerPlan.of(name, self.seed)
+
+        def send_until_answered(key: str, step: Callable[[], Any]) -> Any:
+            for _ in range(4):
+                try:
+                    answer = step()
+                except RETRYABLE_ERRORS:
+                    continue
+                self.answers_by_key[key] += isinstance(answer, CheckoutResult)
+                return answer
+            return None
+
+        def run() -> None:
+            created = send_until_answered(
+                name, lambda: create_purchase(context, self.change(name, plan.quantity), self.simulator.now)
+            )
+            if not isinstance(created, CheckoutResult):
+                return
+            purchase_id = created.purchase.id
+            self.purchase_ids.add(purchase_id)
+            for turn, quantity in enumerate(plan.changes):
+                key = f"{name}-change-{turn}"
+                send_until_answered(
+                    key, partial(self.update_checkout, context, purchase_id, self.change(key, quantity))
+                )
+            for turn, token in enumerate(plan.tokens):
+                key = f"{name}-pay-{turn}"
+                request = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
+                send_until_answered(key, partial(self.complete_checkout, context, purchase_id, request))
+            if plan.cancels:
+                send_until_answered(
+                    f"{name}-cancel",
+                    lambda: cancel_purchase(
+                        context, purchase_id, Caller("web"), f"{name}-cancel", "", self.simulator.now
+                    ),
+                )
+
+        return run
+
+    def update_checkout(self, context: CheckoutContext, purchase_id: str, change: PurchaseRequest) -> object:
+        return update_purchase(context, purchase_id, change, self.simulator.now)
+
+    def complete_checkout(self, context: CheckoutContext, purchase_id: str, request: CompleteRequest) -> object:
+        return complete_purchase(context, purchase_id, request, self.simulator.now)
+
+    def worker_process(self) -> Callable[[], None]:
+        """Messages of placed attempts, delivered again and again, to whoever is there."""
+        context, random = self.new_context(), Random(self.random.random())
+
+        def run() -> None:
+            for _ in range(8):
+                try:
+                    if self.purchase_ids:
+                        purchase_id = random.choice(sorted(self.purchase_ids))
+                        process_attempt(context, purchase_id, random.choice([1, 1, 2]), self.simulator.now)
+                    else:
+                        context.stock.summary("mug")
+                except RETRYABLE_ERRORS:
+                    continue
+
+        return run
+
+    def operator_process(self) -> Callable[[], None]:
+        """Orders held back while they are placed, then released or given up."""
+        context, random = self.new_context(), Random(self.random.random())
+
+        def run() -> None:
+            for _ in range(6):
+                purchase_id, now = random.choice(sorted(self.purchase_ids) or ["nobody"]), self.simulator.now
+                hold = partial(partial(put_on_hold, context), purchase_id, "ann", now)
+                release = partial(partial(release_from_hold, context), purchase_id, "ann", now)
+                with suppress(*RETRYABLE_ERRORS):
+                    random.choice(
+                        [hold, hold, release, partial(partial(cancel_held_order, context), purchase_id, now)]
+                    )()
+
+        return run
+
+    def redeliver_until_settled(self) -> list[Purchase]:
+        """Redeliver as the platform does, with nothing failing any more, until every attempt has ended."""
+        for _ in range(6):
+            self.simulator.advance_clock(61_000)
+            for purchase in self.purchases():
+                if purchase.state is PurchaseState.ON_HOLD:
+                    with suppress(*RETRYABLE_ERRORS):
+                        cancel_held_order(self.context, purchase.id, self.simulator.now)
+                for attempt in range(1, purchase.attempt + 1):
+                    try:
+                        process_attempt(self.context, purchase.id, attempt, self.simulator.now)
+                    except RETRYABLE_ERRORS:
+                        continue
+        return self.purchases()
+
+    def purchases(self) -> list[Purchase]:
+        keys = [place[1] for place in self.simulator.table.items if place[-1] == "PURCHASE"]
+        read = [self.context.purchases.read(place.removeprefix("PURCHASE#")) for place in keys]
+        return [purchase for purchase in read if purchase is not None]
+
+    def check_at_rest(self) -> None:
+        """Money, goods and orders agree; nothing is reserved; every unit not sold can be had again."""
+        purchases = self.redeliver_until_settled()
+        sold_units_by_order, uses_by_order = dict[str, int](), dict[str, int]()
+        for purchase in purchases:
+            assert purchase.state not in {PurchaseState.PLACED, PurchaseState.ON_HOLD}
+            charges = self._captured_attempts(purchase)
+            failed = purchase.state is PurchaseState.OPEN and purchase.attempt > 0
+            self.simulator.events_seen["open after a failed attempt" if failed else purchase.state.value] += 1
+            if purchase.state is PurchaseState.PAID:
+                assert charges == [purchase.attempt]
+                sold_units_by_order[purchase.order_ref] = sum(line.quantity for line in purchase.lines)
+                if purchase.discounts:
+                    uses_by_order[purchase.order_ref] = 1
+                    self.simulator.events_seen["paid with the code"] += 1
+            else:
+                assert charges == []
+        self.simulator.advance_clock(1_000_000)
+        self.context.stock.refresh(LAYOUT, self.simulator.now)
+        audit = self.context.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
+        assert audit.mismatches == ()
+        assert dict(audit.sold_by_order) == sold_units_by_order
+        assert audit.available == sum(SIZES) - sum(sold_units_by_order.values())
+        uses = self.context.stock.audit(USES_LAYOUT, 1, self.simulator.now)
+        assert uses.mismatches == ()
+        assert dict(uses.sold_by_order) == uses_by_order
+        assert uses.available == 1 - len(uses_by_order)
+
+    def _captured_attempts(self, purchase: Purchase) -> list[int]:
+        """Attempts that were captured; none may still have money reserved."""
+        captured = []
+        for attempt in range(1, purchase.attempt + 1):
+            found = self.gateway.find(purchase.id, attempt, now=self.simulator.now)
+            assert not isinstance(found, Authorised)
+            if isinstance(found, Captured):
+                captured.append(attempt)
+        return captured

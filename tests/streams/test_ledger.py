@@ -1,0 +1,160 @@
+"""The books queue: entries into the ledger, events onto the bus."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from chalicelib.finance import entries_of
+from chalicelib.streams.ledger import post_ledger
+from chalicelib.streams.messaging import EventBus, NotSentError
+from tests.builders.messages import MessagingFixture
+from tests.builders.paid_orders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_order, store_purchases, with_refund
+from tests.finance.conftest import FinanceFixture
+from tests.streams.conftest import a_queue_batch
+
+FRIDAY = date(2026, 11, 27)
+
+
+def a_message(purchase_id: str = "P1", **changes: Any) -> dict[str, Any]:
+    standard = {"purchase_id": purchase_id, "version": 1, "paid": False, "refunds": [], "cancelled": False}
+    return {**standard, **changes}
+
+
+def run_ledger_worker(finance: FinanceFixture, bus: EventBus, *messages: Any) -> dict[str, Any]:
+    return post_ledger(a_queue_batch(*messages), finance.purchases, finance.ledger, bus, TIME_ZONE)
+
+
+def posted_entry_ids(finance: FinanceFixture) -> list[str]:
+    return sorted(finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries)
+
+
+NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
+
+
+def test_a_paid_order_is_posted_and_published(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    assert run_ledger_worker(finance, messaging.bus, a_message(paid=True)) == NONE_FAILED
+    assert tuple(finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(
+        a_paid_order(), TIME_ZONE
+    )
+    (event,) = messaging.published()
+    assert event == {
+        "specversion": "1.0",
+        "id": "P1-paid",
+        "source": "/livedrop/orders",
+        "type": "dev.livedrop.order.paid",
+        "subject": "ord_P1",
+        "time": "2026-11-27T19:00:00.000Z",
+        "datacontenttype": "application/json",
+        "data": {
+            "order_id": "ord_P1",
+            "show_id": "tonight",
+            "channel": "own-site",
+            "currency": "GBP",
+            "total": 2_945,
+            "units": 2,
+            "lines": [{"line_id": "li_1", "drop_id": "drop-1", "sku": "22421", "quantity": 2, "unit_price": 1_275}],
+        },
+    }
+
+
+def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    order = with_refund(with_refund(a_paid_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
+    store_purchases(finance.purchases, order.model_copy(update={"cancelled_at": PAID_AT + 60_000}))
+    run_ledger_worker(finance, messaging.bus, a_message(refunds=["rf_2"], cancelled=True))
+    assert posted_entry_ids(finance) == ["P1-005", "P1-006"]
+    refund, cancellation = messaging.published()
+    assert (refund["type"], refund["id"]) == ("dev.livedrop.order.refunded", "P1-rf_2")
+    assert (refund["data"]["amount"], refund["data"]["lines"]) == (1_670, [{"line_id": "li_1", "quantity": 1}])
+    assert (cancellation["type"], cancellation["id"]) == ("dev.livedrop.order.cancelled", "P1-cancelled")
+
+
+def test_a_batch_is_one_ledger_object(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+    store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
+    run_ledger_worker(finance, messaging.bus, a_message("P1", paid=True), a_message("P2", paid=True))
+    assert len(finance.keys("ledger/")) == 1
+    assert len(posted_entry_ids(finance)) == 6
+
+
+def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    run_ledger_worker(finance, messaging.bus, a_message(paid=True))
+    before = finance.contents("ledger/")
+    run_ledger_worker(finance, messaging.bus, a_message(paid=True))
+    assert finance.contents("ledger/") == before
+    assert [event["id"] for event in messaging.published()] == ["P1-paid", "P1-paid"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "not json",
+        {},
+        a_message("GHOST", paid=True),
+        a_message("P1", version=99, paid=True),
+        a_message("P1", refunds=["rf_9"]),
+    ],
+)
+def test_a_message_that_cannot_be_understood_fails_alone(
+    finance: FinanceFixture, messaging: MessagingFixture, bad: Any
+) -> None:
+    store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
+    answer = run_ledger_worker(finance, messaging.bus, bad, a_message("P2", paid=True))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert posted_entry_ids(finance) == ["P2-001", "P2-002", "P2-003"]
+    assert [event["id"] for event in messaging.published()] == ["P2-paid"]
+
+
+def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    run_ledger_worker(finance, messaging.bus, a_message(paid=True))
+    text = str(messaging.published()) + str(finance.contents("ledger/"))
+    assert [word for word in PERSONAL if word in text] == []
+
+
+class RefusingBus:
+    """A bus that refuses an event, as EventBridge reports it: in the answer, not as an error."""
+
+    def put_events(self, **_: Any) -> dict[str, Any]:
+        return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+
+
+def test_an_event_that_was_not_taken_makes_the_batch_come_again(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    store_purchases(finance.purchases, a_paid_order())
+    with pytest.raises(NotSentError, match="InternalFailure"):
+        run_ledger_worker(finance, EventBus(RefusingBus(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
+    assert posted_entry_ids(finance) == ["P1-001", "P1-002", "P1-003"], (
+        "what was written stays, and is written again the same"
+    )
+
+
+class Measuring:
+    """A bus that takes what it is sent, and notes the size of each call."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - as boto3 names it
+        self.calls.append([len((one["Source"] + one["DetailType"] + one["Detail"]).encode()) for one in Entries])
+        return {"FailedEntryCount": 0, "Entries": []}
+
+
+def test_events_go_out_in_calls_that_the_bus_takes() -> None:
+    bus = Measuring()
+    large = [{"type": "dev.livedrop.order.paid", "data": "é" * (1_000 * number)} for number in range(14)]
+    small = [{"type": "dev.livedrop.order.paid"} for _ in range(25)]
+    EventBus(bus, "orders").publish(large + small)  # type: ignore[arg-type]
+    assert sum(len(call) for call in bus.calls) == 14 + 25
+    assert max(sum(call) for call in bus.calls) <= 256 * 1024
+    assert max(len(call) for call in bus.calls) == 10
