@@ -11,7 +11,7 @@ from tests.crashes.actions import DROPS, complete_checkout, create_checkout
 from tests.crashes.connection import CallFault, Connection
 from tests.crashes.crash_world import PAST_ANY_HOLD, CrashWorld, repeat_until_done, run_action
 from tests.crashes.invariants import InvariantsAfterWrite, check_invariants, intended_outcome
-from tests.crashes.invariants_of_ledger import closed_ledger_rows
+from tests.crashes.invariants_ledger import closed_ledger_rows
 from tests.crashes.snapshot import take_snapshot
 from tests.crashes.use_case import UseCase
 

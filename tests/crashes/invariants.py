@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.instants import SECOND
-from tests.crashes import invariants_money, invariants_of_ledger, invariants_risk, invariants_stock
+from tests.crashes import invariants_ledger, invariants_money, invariants_risk, invariants_stock
 from tests.crashes.crash_world import CrashWorld
+from tests.crashes.invariants_ledger import export_violations
 from tests.crashes.invariants_money import stock_before_money_violations
-from tests.crashes.invariants_of_ledger import export_violations
 from tests.crashes.invariants_stock import bucket_violations, count_units
 from tests.crashes.snapshot import Snapshot, take_snapshot
 from tests.fakes.aws import FakeAws
@@ -53,10 +53,10 @@ def check_invariants(world: CrashWorld) -> list[str]:
         *stock_before_money_violations(state),
         *invariants_money.payment_violations(state),
         *invariants_risk.decline_violations(state),
-        *invariants_of_ledger.ledger_violations(state),
+        *invariants_ledger.ledger_violations(state),
         *export_violations(state.objects),
-        *invariants_of_ledger.closed_day_violations(state),
-        *invariants_of_ledger.event_violations(state),
+        *invariants_ledger.closed_day_violations(state),
+        *invariants_ledger.event_violations(state),
         *_live_view_violations(world, state, now_seconds),
     ]
 
