@@ -36,7 +36,7 @@ def keys(*, stack: StackOption = None) -> None:
 
 @app.command()
 def platform(
-    name: str,
+    name: Annotated[str, typer.Argument(help="Name of the platform.")],
     profile: Annotated[str, typer.Argument(help="Address of its UCP profile, as it sends it.")],
     *,
     channel: Annotated[str | None, typer.Option(help="How its orders are marked; without, its name.")] = None,

@@ -57,7 +57,9 @@ REMEDIES = {
     help=f"Put the messages of a dead-letter queue ({', '.join(REDRIVABLE_QUEUES)}) back to work."
     "\n\nOthers hold none:\n\n" + "\n\n".join(f"{queue}: {remedy}." for queue, remedy in REMEDIES.items())
 )
-def redrive(queue: Annotated[str, typer.Argument(metavar="QUEUE")], *, stack: StackOption = None) -> None:
+def redrive(
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.")], *, stack: StackOption = None
+) -> None:
     """Put the messages of a dead-letter queue back to work; of one that holds no work, say what to do."""
     if queue not in REDRIVABLE_QUEUES:
         fail(REMEDIES.get(queue, f"the queue is one of {', '.join(REDRIVABLE_QUEUES)}"))
