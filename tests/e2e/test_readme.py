@@ -44,19 +44,3 @@ def test_the_tour_buys_a_thing(stack: dict[str, Any]) -> None:
     assert any(re.fullmatch(r"completed ord_[A-Za-z0-9_-]{22}", line) for line in printed)
     audit = json.loads("\n".join(printed[len(printed) - printed[::-1].index("{") - 1 :]))
     assert (audit["drop_id"], audit["mismatches"], audit["sold"] >= 1) == ("scissor", [], True)
-
-
-def test_the_operators_calls_put_a_show_and_a_drop_that_waits_for_its_cue(stack: dict[str, Any]) -> None:
-    address = blocks()[1].splitlines()[0]
-    printed = run(f"{address}\n{blocks()[2]}\ncurl -s $LD/shows/gala/live", stack)
-    live = json.loads(printed[-1][printed[-1].rindex('{"show_id":"gala","server_time"') :])
-    assert [(drop["drop_id"], drop["state"], drop["available"]) for drop in live["drops"]] == [
-        ("gala-mug", "scheduled", 50)
-    ]
-
-
-def test_the_operators_call_puts_a_code_with_a_budget(stack: dict[str, Any]) -> None:
-    address, token = blocks()[1].splitlines()[0], blocks()[2].splitlines()[0]
-    look = 'curl -s $LD/discounts/welcome10 -H "Authorization: Bearer $TOKEN"'
-    discount = json.loads(run(f"{address}\n{token}\n{blocks()[3]}\necho\n{look}", stack)[-1])
-    assert discount["budgets"] == [{"of": "uses", "size": 500, "available": 500, "reserved": 0, "used": 0}]

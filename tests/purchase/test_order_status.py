@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import pytest
 
@@ -13,16 +12,9 @@ from chalicelib.purchase.order_status import (
     check_transition,
     next_version,
     order_status_of,
-    transition_table,
 )
 from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture
-
-README = Path(__file__).parents[2] / "README.md"
-
-
-def test_the_readme_shows_the_table_as_the_code_has_it() -> None:
-    assert transition_table() in README.read_text(), f"put this into README.md:\n{transition_table()}"
 
 
 def test_every_state_is_reached_and_left_as_the_table_says() -> None:

@@ -1,4 +1,4 @@
-"""What the README tells operators of AWS to type exists: commands with their options, parameters, alarms."""
+"""The pages under ``infra/docs/operations`` name commands with their options, parameters and alarms that exist."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from infra.cli.main import app
 from tests.infra.intrinsics import load
 from tests.infra.packaged_template import packaged_template
 
-SECTION = (ROOT / "README.md").read_text().partition("## Operating it on AWS")[2].partition("\n## ")[0]
-BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```$", SECTION, flags=re.MULTILINE | re.DOTALL))
+OPERATIONS = ROOT / "infra" / "docs" / "operations"
+PAGES = "\n".join(path.read_text() for path in sorted(OPERATIONS.glob("*.md")))
+RUNBOOK = (OPERATIONS / "runbook.md").read_text()
+BLOCKS = "\n".join(re.findall(r"^```sh[ \w-]*\n(.*?)^```$", PAGES, flags=re.MULTILINE | re.DOTALL))
 COMMANDS = re.findall(r"^livedrop .*$", BLOCKS.replace("\\\n", " "), flags=re.MULTILINE)
-COMMANDS += [found for found in re.findall(r"`(livedrop [^`]+)`", SECTION) if found != "livedrop platform"]
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", sorted(set(COMMANDS)))
 def test_every_command_exists_with_its_options(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVEDROP_STACK", "shop")
     parse_command(line)
@@ -40,14 +41,14 @@ def parse_command(line: str) -> None:
 
 
 def test_every_parameter_is_one_of_the_template() -> None:
-    documented = set(re.findall(r"--parameter (\w+)=", SECTION))
+    documented = set(re.findall(r"--parameter (\w+)=", PAGES))
     assert documented <= set(load(ROOT / "infra" / "aws" / "template.yaml")["Parameters"])
     assert "WarmWritesPerSecond" in documented
 
 
-def test_every_alarm_has_a_row_in_the_readme() -> None:
+def test_every_alarm_has_a_row_in_the_runbook() -> None:
     documented = {
-        name for row in re.findall(r"^\|([^|]*)\|", SECTION, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        name for row in re.findall(r"^\|([^|]*)\|", RUNBOOK, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }
     defined = {
         name.removesuffix("Alarm")
