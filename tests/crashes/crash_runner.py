@@ -58,6 +58,8 @@ class CrashEnumeration:
     new_world: Callable[[], CrashWorld]
     sample_every: int = 1
     """Only each so-manieth crash point."""
+    only_call: int | None = None
+    """The only call at which a fault happens, to look at one crash point again."""
     max_faults: int = 1
     """How many faults one after another: with 2, the repeat of what died may die too."""
     check_every_write: bool = True
@@ -78,7 +80,7 @@ class CrashEnumeration:
         """Paths with one fault more that left the cloud as none did before. What comes after each is played."""
         connection, world = Connection(), self._replay(before)
         run_action(world, self.case.action, world.new_process(connection))
-        faults = [(at, fault) for at in range(1, len(connection.calls) + 1) for fault in CallFault]
+        faults = [(at, fault) for at in self._calls_with_faults(connection) for fault in CallFault]
         for at, fault in faults[:: self.sample_every]:
             stats.points += 1
             path = (*before, (at, fault))
@@ -93,6 +95,11 @@ class CrashEnumeration:
                 about = f"{self.case.name}, {_describe(path)} ({connection.calls[at - 1]}), {follow_up}"
                 stats.violations += [f"{about}: {rule}" for rule in violations]
             yield path
+
+    def _calls_with_faults(self, connection: Connection) -> range:
+        """Numbers of the calls at which a fault happens: of all, or of the only one."""
+        calls = range(1, len(connection.calls) + 1)
+        return calls if self.only_call is None else range(self.only_call, min(self.only_call, len(calls)) + 1)
 
     def _follow_ups(self, path: FaultPath) -> list[FollowUp]:
         """A moment later is as at once, where no bucket has changed."""
