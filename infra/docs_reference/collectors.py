@@ -136,13 +136,11 @@ def _commands(group: TyperGroup, before: str) -> list[str]:
 
 def _command(command: Any, path: str) -> str:
     assert isinstance(command, TyperCommand)
-    arguments = [one for one in command.params if one.param_type_name == "argument"]
-    names = [one.name.upper() if one.required else f"[{one.name.upper()}]" for one in arguments]
-    told = [f"## `{' '.join([path, *names])}`", "", (command.help or "").strip(), ""]
+    page = [f"## `{path}`", "", (command.help or "").strip(), ""]
     rows = [_parameter(one) for one in command.params]
     if rows:
-        told += ["| argument or option | meaning | default |", "|---|---|---|", *rows, ""]
-    return "\n".join(told)
+        page += ["| argument or option | meaning | default |", "|---|---|---|", *rows, ""]
+    return "\n".join(page)
 
 
 def _parameter(parameter: Any) -> str:
