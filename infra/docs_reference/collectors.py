@@ -79,12 +79,12 @@ def _absent(parameter: Mapping[str, Any]) -> str:
 
 
 def _about(parameter: Mapping[str, Any]) -> list[str]:
-    told = [parameter["Description"]] if "Description" in parameter else []
+    sentences = [parameter["Description"]] if "Description" in parameter else []
     if "AllowedValues" in parameter:
-        told.append("One of " + ", ".join(f"`{value}`" for value in parameter["AllowedValues"]))
+        sentences.append("One of " + ", ".join(f"`{value}`" for value in parameter["AllowedValues"]))
     if "MinValue" in parameter:
-        told.append(f"At least {parameter['MinValue']}")
-    return told
+        sentences.append(f"At least {parameter['MinValue']}")
+    return sentences
 
 
 def roles() -> str:
