@@ -20,7 +20,7 @@ from chalicelib.instants import clock
 from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
 from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
 from chalicelib.purchase import CheckoutContext, PurchaseStore
-from chalicelib.risk import RiskRules
+from chalicelib.risk import Risk, RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -97,6 +97,14 @@ def discounts() -> Discounts:
     return Discounts(aws.client("dynamodb"), settings().commerce_table, stock())
 
 
+@cache
+def risk() -> Risk:
+    """Declines and step-ups."""
+    config = settings()
+    rules = RiskRules.parse(config.decline_limits, config.step_up)
+    return Risk(aws.client("dynamodb"), config.commerce_table, stock(), rules)
+
+
 def build_context(id_key: bytes = b"", markets: MarketRevisions | None = None) -> CheckoutContext:
     """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
     config = settings()
@@ -108,11 +116,11 @@ def build_context(id_key: bytes = b"", markets: MarketRevisions | None = None) -
         gateway(),
         DEFAULT_MARKETS,
         discounts(),
+        risk(),
         id_key,
         order_hold_channels=order_hold_channels,
         return_url=config.return_url,
         market_table=markets,
-        risk_rules=RiskRules.parse(config.decline_limits, config.step_up),
     )
 
 

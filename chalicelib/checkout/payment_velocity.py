@@ -31,7 +31,7 @@ def velocity_keys_of(context: CheckoutContext, purchase: Purchase, token: str) -
         VelocityKind.EMAIL: (purchase.email or "").strip().casefold(),
         VelocityKind.ADDRESS: _normalised_address(purchase.destination),
     }
-    limits = context.risk_rules.limits
+    limits = context.risk.rules.limits
     return tuple(
         velocity_key(context.id_key, kind, text) for kind, text in texts.items() if text and limits.limit_of(kind)
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from chalicelib.cache import SingleFlightCache
 from chalicelib.discounts import ActiveDiscount, Discounts, PricingInput, RejectionReason, apply_discounts
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
@@ -12,11 +11,9 @@ from chalicelib.pricing import Market, MarketRevisions, Markets, ShippingOption
 from chalicelib.purchase.model import Destination, Purchase
 from chalicelib.purchase.store import LimitStore, PurchaseStore
 from chalicelib.purchase.totals import totals_of, with_tax
-from chalicelib.risk import NO_LIMITS, DropRisk, Risk, RiskRules
+from chalicelib.risk import Risk
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
-
-_MAX_CACHED_DROPS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,7 @@ class CheckoutContext:
     markets: Markets
     """The markets that hold where there is no table of the shop's."""
     discounts: Discounts
+    risk: Risk
     id_key: bytes = b""
     """Secret of ids and of buyers' hashes; only the function that creates and completes purchases has it."""
     order_hold_channels: frozenset[str] = frozenset()
@@ -39,17 +37,6 @@ class CheckoutContext:
 
     market_table: MarketRevisions | None = None
     """Only the function that prices purchases has it: what is placed keeps its rates and totals."""
-
-    risk_rules: RiskRules = NO_LIMITS
-    """How many declines are too many; by default none are."""
-    risk_cache: SingleFlightCache[DropRisk] = field(
-        default_factory=lambda: SingleFlightCache(_MAX_CACHED_DROPS), repr=False, compare=False
-    )
-
-    @property
-    def risk(self) -> Risk:
-        """Declines and what follows from them; they stand beside the purchases."""
-        return Risk(self.purchases.dynamodb, self.purchases.commerce_table, self.risk_rules, self.risk_cache)
 
     @property
     def limits(self) -> LimitStore:

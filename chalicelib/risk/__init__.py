@@ -1,5 +1,4 @@
-"""Risk: declined payments counted by who tries, and by drop; who tried too often is refused, a drop under attack asks
-its buyers to authenticate."""
+"""Risk: count declined payments, refuse buyers with too many, and ask for 3-D Secure on a drop under card testing."""
 
 from chalicelib.risk.model import (
     NO_LIMITS,

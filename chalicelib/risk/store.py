@@ -1,7 +1,7 @@
-"""Declines by mark, and the risk of drops, in the commerce table. The only file here that knows DynamoDB.
+"""Declines by velocity key, and the risk of drops, in the commerce table.
 
-Items: ``VELOCITY#<mark> / DECLINES``, an attribute for each declined attempt with its instant; ``DROP#<drop> / RISK``.
-Both expire.
+Items: ``VELOCITY#<key> / DECLINES`` has one attribute for each declined attempt, with its instant.
+``DROP#<drop> / RISK`` has the counts and the step-up of a drop. Both expire.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _STEP_UP_NAMES: Final = {"#until": "step_up_until", "#since": "step_up_since", "
 
 @dataclass(frozen=True, slots=True)
 class RiskStore:
-    """What was declined."""
+    """Reads and writes declines and step-ups."""
 
     dynamodb: DynamoDBClient
     commerce_table: str
 
     def declines(self, velocity_keys: Iterable[VelocityKey], *, strong: bool) -> dict[VelocityKey, dict[str, Instant]]:
-        """Declined attempts of each mark, with their instants: one call, 0.5 RCU a mark (``strong``: 1)."""
-        found: dict[VelocityKey, dict[str, Instant]] = {one: {} for one in velocity_keys}
-        wanted: Any = {self.commerce_table: {"Keys": [_declines_key(one) for one in found], "ConsistentRead": strong}}
+        """Read the declined attempts of each key, with their instants: one call, 0.5 RCU a key (``strong``: 1)."""
+        found: dict[VelocityKey, dict[str, Instant]] = {key: {} for key in velocity_keys}
+        wanted: Any = {self.commerce_table: {"Keys": [_declines_key(key) for key in found], "ConsistentRead": strong}}
         for _ in range(_TRIES):
             answer = self.dynamodb.batch_get_item(RequestItems=wanted)
             for item in answer["Responses"].get(self.commerce_table, []):
@@ -50,40 +50,34 @@ class RiskStore:
             wanted = answer.get("UnprocessedKeys")
             if not wanted:
                 return found
-        raise Unavailable("declines are read faster than the table allows")
+        raise Unavailable("Declines are read faster than the table allows. Retry later.")
 
     def add_decline(
         self, velocity_key: VelocityKey, attempt: str, at: Instant, stale: Iterable[str], expires_at: Instant
     ) -> None:
-        """Note a declined attempt, once however often it is told; ``stale`` ones are forgotten. 1 WCU."""
+        """Store a declined attempt, unless it is stored, and remove the ``stale`` ones. 1 WCU."""
         names = {"#own": attempt} | {f"#s{index}": name for index, name in enumerate(stale)}
-        forgotten = ", ".join(name for name in names if name != "#own")
+        removed = ", ".join(name for name in names if name != "#own")
         self._update(
             _declines_key(velocity_key),
-            "SET #own = :at, #ends = :ends" + (f" REMOVE {forgotten}" if forgotten else ""),
+            "SET #own = :at, #ends = :ends" + (f" REMOVE {removed}" if removed else ""),
             "attribute_not_exists(#own)",
             {":at": at, ":ends": expires_at // SECOND},
             {**names, "#ends": "expires_at"},
         )
 
     def drop_risk(self, drop_id: str) -> DropRisk:
-        """The risk of a drop: 0.5 RCU."""
+        """Read the risk of a drop (0.5 RCU)."""
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=_risk_key(drop_id))
         return _to_drop_risk(answer.get("Item", {}))
-
-    def sold_units(self, drop_id: str) -> int:
-        """Units sold of a drop, as its live summary has it: 0.5 RCU."""
-        key = {"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "LIVE"}}
-        answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key)
-        return int(aws.from_item(answer["Item"])["sold"]) if "Item" in answer else 0
 
     def count_decline(
         self, drop_id: str, attempt: str, units: int, began: Instant, sold: int, now: Instant
     ) -> DropRisk | None:
-        """Count a declined attempt in the window that ``began`` then, or in a later one that is there already.
+        """Count a declined attempt in the window that ``began`` then, or in a later one that is stored.
 
-        1 WCU, 2 for the first of a window. The attempt that was counted last is not counted again, so that a repeat of
-        the very call is none. None: too many at once, and this one is not counted.
+        Costs 1 WCU, 2 for the first of a window. The attempt that was counted last is not counted again, so that a
+        direct repeat changes nothing. Returns None when rivals won each try; this attempt is then not counted.
         """
         key, values = _risk_key(drop_id), {":attempt": attempt, ":units": units, ":one": 1, ":began": began}
         values |= {":ends": (now + DAY) // SECOND}
@@ -109,13 +103,13 @@ class RiskStore:
         return None
 
     def begin_step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> bool:
-        """Begin a step-up where none is on; whether this call did. 1 WCU."""
+        """Begin a step-up unless one is on; return whether this call did. 1 WCU."""
         return self._write_step_up(drop_id, until, by, now, "attribute_not_exists(#until) OR #until <= :now")[0]
 
     def set_step_up(self, drop_id: str, until: Instant, by: str, now: Instant) -> DropRisk:
-        """Begin, change or end (``until`` now) a step-up, whatever stands. 1 WCU."""
-        anyway = "attribute_not_exists(#until) OR attribute_exists(#until)"
-        return _to_drop_risk(self._write_step_up(drop_id, until, by, now, anyway)[1])
+        """Begin, change or end (``until`` now) a step-up, without regard to the stored one. 1 WCU."""
+        always = "attribute_not_exists(#until) OR attribute_exists(#until)"
+        return _to_drop_risk(self._write_step_up(drop_id, until, by, now, always)[1])
 
     def _write_step_up(
         self, drop_id: str, until: Instant, by: str, now: Instant, condition: str
@@ -127,7 +121,7 @@ class RiskStore:
     def _update(
         self, key: aws.Item, update: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str]
     ) -> tuple[bool, Mapping[str, Any]]:
-        """Whether it was done, and the item as it is then; or, refused, as it stood in the way."""
+        """Do a conditional update; return whether it was done, and the item after it or the one that refused it."""
         try:
             answer = self.dynamodb.update_item(
                 TableName=self.commerce_table,

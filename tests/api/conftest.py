@@ -21,6 +21,7 @@ from chalicelib.finance import open_exports
 from chalicelib.payments import ProviderKeys, SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
 from chalicelib.purchase import CheckoutContext, PurchaseStore
+from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -139,8 +140,9 @@ def api(tables: Tables) -> ApiClient:
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     markets = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
     discounts = Discounts(tables.dynamodb, tables.commerce, stock)
+    risk = Risk(tables.dynamodb, tables.commerce, stock, NO_LIMITS)
     context = CheckoutContext(
-        purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, SECRETS.id_key, market_table=markets
+        purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, risk, SECRETS.id_key, market_table=markets
     )
     exports = open_exports(
         boto3.client("s3"), "finance-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.capture import process_attempt
 from chalicelib.instants import clock
 from chalicelib.purchase import CheckoutContext
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, Risk, RiskRules, StepUpRule
 from tests.api.conftest import ApiClient, express_checkout, payment_body, token
 from tests.api.schemas import CHECKOUT, assert_valid
 
@@ -20,7 +20,8 @@ def limited(api: ApiClient) -> ApiClient:
     """An API whose shop has limits."""
     context = api.services.context
     rules = RiskRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
-    object.__setattr__(api.services, "context", replace(context, risk_rules=rules))
+    risk = Risk(api.tables.dynamodb, api.tables.commerce, context.stock, rules)
+    object.__setattr__(api.services, "context", replace(context, risk=risk))
     assert isinstance(api.services.context, CheckoutContext)
     api.an_open_drop(stock=9)
     return api

@@ -15,6 +15,7 @@ from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.payments import SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import CheckoutContext, CheckoutResult, Purchase, PurchaseStore
+from chalicelib.risk import NO_LIMITS, Risk, RiskRules
 from chalicelib.shows import PutDropRequest, PutShowRequest, Shows
 from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
@@ -93,7 +94,7 @@ class ShopFixture:
         return purchase
 
 
-def a_shop(tables: Tables, **more: Any) -> ShopFixture:
+def a_shop(tables: Tables, *, risk_rules: RiskRules = NO_LIMITS, **more: Any) -> ShopFixture:
     """The real rooms over these tables, with a show on air. ``more`` is for the till."""
     stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
     shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
@@ -102,7 +103,8 @@ def a_shop(tables: Tables, **more: Any) -> ShopFixture:
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     discounts = Discounts(tables.dynamodb, tables.commerce, stock)
-    context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32, **more)
+    risk = Risk(tables.dynamodb, tables.commerce, stock, risk_rules)
+    context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32, **more)
     return ShopFixture(tables, stock, shows, context, gateway)
 
 

@@ -23,16 +23,7 @@ from tests.builders.shop import ShopFixture, once
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
     """Orders of the channel "market" are held."""
-    context = type(shop.context)(
-        shop.context.purchases,
-        shop.shows,
-        shop.stock,
-        shop.gateway,
-        shop.context.markets,
-        shop.context.discounts,
-        shop.context.id_key,
-        order_hold_channels=frozenset({"market"}),
-    )
+    context = replace(shop.context, order_hold_channels=frozenset({"market"}))
     held_shop = replace(shop, context=context)
     held_shop.put_drop("mug")
     return held_shop

@@ -16,7 +16,7 @@ from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
 from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS, Market
 from chalicelib.purchase import CheckoutContext, PurchaseStore
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, Risk, RiskRules, StepUpRule
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
 from chalicelib.streams import capture as captures
@@ -70,8 +70,9 @@ class CrashableProcess:
         self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
         self.purchases = PurchaseStore(dynamodb, tables["commerce"])
         discounts = Discounts(dynamodb, tables["commerce"], self.stock)
+        risk = Risk(dynamodb, tables["commerce"], self.stock, RULES)
         self.context = CheckoutContext(
-            self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, ID_KEY, risk_rules=RULES
+            self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, risk, ID_KEY
         )
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)
         self.exports: Exports = open_exports(

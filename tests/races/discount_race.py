@@ -17,6 +17,7 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import Buyer, CheckoutContext, CheckoutResult, PurchaseState, PurchaseStore
+from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.shows import Shows
 from chalicelib.stock import HoldRef, Pool, Stock, Taken, TakeResult
 from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
@@ -58,7 +59,8 @@ class DiscountRaceProcess:
         purchases = PurchaseStore(client, race.commerce_table)
         gateway = SandboxGateway(client, race.sandbox_table)
         discounts = Discounts(client, race.commerce_table, stock)
-        self.context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
+        risk = Risk(client, race.commerce_table, stock, NO_LIMITS)
+        self.context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
         self.race, self.client = race, client
         self.numbers = range(part, race.buyers, parts)
         self.figures: Counter[str] = Counter()

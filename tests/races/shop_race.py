@@ -27,6 +27,7 @@ from chalicelib.purchase import (
     PurchaseState,
     PurchaseStore,
 )
+from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.conftest import EmulatorAccount
@@ -88,8 +89,9 @@ class ShopRaceProcess:
         purchases = PurchaseStore(dynamodb, race.commerce_table)
         self.gateway = SandboxGateway(dynamodb, race.sandbox_table)
         discounts = Discounts(dynamodb, race.commerce_table, stock)
+        risk = Risk(dynamodb, race.commerce_table, stock, NO_LIMITS)
         self.context = CheckoutContext(
-            purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, race.seed.encode()
+            purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, race.seed.encode()
         )
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:

@@ -1,4 +1,4 @@
-"""Declines as they are kept: once each, for their window; and the step-up of a drop, begun by one."""
+"""Each decline is stored once, for its window. One decline begins the step-up of a drop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import from_item, to_item
-from chalicelib.cache import SingleFlightCache
 from chalicelib.instants import HOUR, MINUTE, SECOND
 from chalicelib.risk import DeclineLimits, DropRisk, Risk, RiskRules, StepUpRule, VelocityKind
 from chalicelib.risk import risk as risk_module
 from chalicelib.risk.store import RiskStore
+from chalicelib.stock import Stock
 from tests.conftest import Tables
 
 NOW = 1_800_000_000_000 // (5 * MINUTE) * 5 * MINUTE
@@ -22,14 +22,14 @@ VELOCITY_KEYS = ("i#card", "e#mail")
 
 @pytest.fixture
 def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of what was counted_metrics for operators."""
+    """The names of the metrics that the room counted."""
     names: list[str] = []
     monkeypatch.setattr(risk_module, "count", names.append)
     return names
 
 
 def a_risk(tables: Tables, rules: RiskRules = RULES) -> Risk:
-    return Risk(tables.dynamodb, tables.commerce, rules, SingleFlightCache(9))
+    return Risk(tables.dynamodb, tables.commerce, Stock(tables.dynamodb, tables.stock, tables.commerce), rules)
 
 
 @pytest.fixture
@@ -42,12 +42,13 @@ def items_by_pk(tables: Tables) -> dict[str, Any]:
     return {item["pk"]: item for item in items}
 
 
-def put_sold_units(tables: Tables, units: int) -> None:
-    record = {"pk": "DROP#mug", "sk": "LIVE", "sold": units}
+def put_sold_units(tables: Tables, units: int, drop_id: str = "mug") -> None:
+    summary = {"size": 999, "available": 999 - units, "held": 0, "sold": units, "open": b"\1", "as_of": NOW}
+    record = {"pk": f"DROP#{drop_id}", "sk": "LIVE", **summary}
     tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
 
 
-def test_a_decline_counts_once_for_each_mark_however_often_it_is_told(tables: Tables, risk: Risk) -> None:
+def test_repeated_decline_counts_once_under_each_key(tables: Tables, risk: Risk) -> None:
     for now in (NOW, NOW + SECOND):
         risk.note_decline(VELOCITY_KEYS, "p1.1", now)
     risk.note_decline(VELOCITY_KEYS, "p1.2", NOW + SECOND)
@@ -62,7 +63,7 @@ def test_a_decline_counts_once_for_each_mark_however_often_it_is_told(tables: Ta
     }
 
 
-def test_who_was_declined_too_often_is_refused_until_the_window_is_over(risk: Risk) -> None:
+def test_buyer_with_too_many_declines_is_refused_until_the_window_ends(risk: Risk) -> None:
     for number in range(2):
         assert risk.check_velocity(VELOCITY_KEYS, NOW, strong=True) is None
         risk.note_decline(VELOCITY_KEYS, f"p{number}.1", NOW + number)
@@ -73,7 +74,7 @@ def test_who_was_declined_too_often_is_refused_until_the_window_is_over(risk: Ri
     assert risk.check_velocity(VELOCITY_KEYS, NOW + HOUR, strong=True) is None
 
 
-def test_what_is_past_its_window_is_forgotten_with_the_next_decline(tables: Tables, risk: Risk) -> None:
+def test_expired_decline_is_removed_with_the_next_decline(tables: Tables, risk: Risk) -> None:
     risk.note_decline(("e#mail",), "p1.1", NOW)
     risk.note_decline(("e#mail",), "p2.1", NOW + 1)
     risk.note_decline(("e#mail",), "p3.1", NOW + HOUR)
@@ -82,7 +83,7 @@ def test_what_is_past_its_window_is_forgotten_with_the_next_decline(tables: Tabl
     assert items_by_pk(tables)["VELOCITY#e#mail"]["p3.1"] == NOW + HOUR
 
 
-def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_that_are_off_cost_no_call(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     off = a_risk(tables, RiskRules())
     tables.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
@@ -93,7 +94,7 @@ def test_where_nothing_is_limited_nothing_is_read_or_written(tables: Tables, mon
     assert calls == []
 
 
-def test_the_decline_that_is_one_too_many_begins_one_step_up(
+def test_decline_that_reaches_the_threshold_begins_one_step_up(
     tables: Tables, risk: Risk, counted_metrics: list[str]
 ) -> None:
     put_sold_units(tables, 100)
@@ -110,9 +111,7 @@ def test_the_decline_that_is_one_too_many_begins_one_step_up(
     assert not risk.requires_step_up("mug", NOW + 3 + 30 * MINUTE)
 
 
-def test_declines_among_many_sales_are_a_bad_day_and_no_attack(
-    tables: Tables, risk: Risk, counted_metrics: list[str]
-) -> None:
+def test_declines_among_many_sales_begin_no_step_up(tables: Tables, risk: Risk, counted_metrics: list[str]) -> None:
     put_sold_units(tables, 100)
     risk.note_decline_of_drop("mug", "p0.1", 1, NOW)
     put_sold_units(tables, 106)
@@ -121,25 +120,24 @@ def test_declines_among_many_sales_are_a_bad_day_and_no_attack(
     assert risk.requires_step_up("mug", NOW + 5)  # 6 of 12: half
     other = a_risk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
     other.note_decline_of_drop("lamp", "p0.1", 1, NOW)
-    record = {"pk": "DROP#lamp", "sk": "LIVE", "sold": 6}
-    tables.dynamodb.put_item(TableName=tables.commerce, Item=to_item(record))
+    put_sold_units(tables, 6, "lamp")
     for number in range(1, 6):
         other.note_decline_of_drop("lamp", f"p{number}.1", 1, NOW + number)
     assert not other.requires_step_up("lamp", NOW + 5)
     assert counted_metrics == ["step_ups"]
 
 
-def test_declines_of_another_window_are_counted_from_the_start(tables: Tables, risk: Risk) -> None:
+def test_declines_of_a_new_window_are_counted_from_zero(tables: Tables, risk: Risk) -> None:
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     put_sold_units(tables, 7)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 5 * MINUTE)
     assert risk.drop_risk("mug") == DropRisk(NOW + 5 * MINUTE, 1, 1, 7)
-    risk.note_decline_of_drop("mug", "p0.1", 1, NOW)  # a clock that is behind
+    risk.note_decline_of_drop("mug", "p0.1", 1, NOW)  # a clock that runs behind
     assert risk.drop_risk("mug") == DropRisk(NOW + 5 * MINUTE, 2, 2, 7)
 
 
-def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_the_attack_does(
+def test_step_up_reaches_another_process_within_a_second_and_begins_again_with_the_attack(
     tables: Tables, risk: Risk, counted_metrics: list[str]
 ) -> None:
     other = a_risk(tables)
@@ -156,7 +154,7 @@ def test_another_process_knows_of_a_step_up_after_a_second_and_it_goes_on_when_t
     assert counted_metrics == ["step_ups", "step_ups"]
 
 
-def test_an_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
+def test_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
     assert risk.set_step_up("mug", NOW + MINUTE, "ann", NOW) == DropRisk(
         step_up_until=NOW + MINUTE, step_up_since=NOW, step_up_by="ann"
     )
@@ -165,25 +163,25 @@ def test_an_operator_begins_and_ends_a_step_up(risk: Risk) -> None:
     assert not risk.requires_step_up("mug", NOW + 1)
 
 
-def test_of_two_workers_that_see_the_threshold_one_begins_the_step_up(
+def test_two_workers_at_the_threshold_begin_one_step_up(
     tables: Tables, risk: Risk, counted_metrics: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
-    step_up: Callable[..., bool] = RiskStore.begin_step_up
+    begin_step_up: Callable[..., bool] = RiskStore.begin_step_up
 
-    def raced(self: RiskStore, *asked: Any) -> bool:
-        monkeypatch.setattr(RiskStore, "begin_step_up", step_up)
+    def begin_after_rival(self: RiskStore, *arguments: Any) -> bool:
+        monkeypatch.setattr(RiskStore, "begin_step_up", begin_step_up)
         a_risk(tables).note_decline_of_drop("mug", "py.1", 1, NOW + 3)
-        return step_up(self, *asked)
+        return begin_step_up(self, *arguments)
 
-    monkeypatch.setattr(RiskStore, "begin_step_up", raced)
+    monkeypatch.setattr(RiskStore, "begin_step_up", begin_after_rival)
     risk.note_decline_of_drop("mug", "px.1", 1, NOW + 3)
     assert counted_metrics == ["step_ups"]
     assert risk.drop_risk("mug").declines == 5
 
 
-def test_a_repeat_of_the_very_call_counts_no_second_time(risk: Risk) -> None:
+def test_direct_repeat_of_a_decline_counts_once(risk: Risk) -> None:
     for now in (NOW, NOW, NOW + 5 * MINUTE, NOW + 5 * MINUTE):
         risk.note_decline_of_drop("mug", f"p{now}.1", 1, now)
     assert risk.drop_risk("mug").declines == 1

@@ -1,4 +1,4 @@
-"""How many declines are too many, and for how long; what looks like card testing; what a shop may configure."""
+"""The limits of declines and their wait, the rule of card testing, and the texts that configure both."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ LIMITS = DeclineLimits(instrument=3, email=5, address=10, window=HOUR)
 KEY = b"k" * 32
 
 
-def test_below_the_limit_nothing_stands_in_the_way() -> None:
+def test_declines_below_the_limit_do_not_block() -> None:
     assert exceeded_limit(LIMITS, {}, NOW) is None
     assert exceeded_limit(LIMITS, {"i#x": [NOW, NOW], "e#y": [NOW] * 4, "a#z": [NOW] * 9}, NOW) is None
 
 
-@pytest.mark.parametrize(("one", "times"), [("i#x", 3), ("e#y", 5), ("a#z", 10)])
-def test_each_kind_has_its_own_limit(one: str, times: int) -> None:
-    found = exceeded_limit(LIMITS, {one: [NOW] * times}, NOW)
-    assert found == TooManyDeclines(VelocityKind(one[0]), HOUR)
+@pytest.mark.parametrize(("key", "times"), [("i#x", 3), ("e#y", 5), ("a#z", 10)])
+def test_each_kind_has_its_own_limit(key: str, times: int) -> None:
+    found = exceeded_limit(LIMITS, {key: [NOW] * times}, NOW)
+    assert found == TooManyDeclines(VelocityKind(key[0]), HOUR)
 
 
-def test_a_decline_counts_until_its_window_is_over_and_then_not_any_more() -> None:
+def test_decline_counts_until_its_window_ends() -> None:
     declines = {"i#x": [NOW - HOUR + 1, NOW - 2, NOW - 1]}
     assert exceeded_limit(LIMITS, declines, NOW) == TooManyDeclines(VelocityKind.INSTRUMENT, 1)
     assert exceeded_limit(LIMITS, declines, NOW + 1) is None
 
 
-def test_the_longest_wait_is_told() -> None:
+def test_longest_of_several_waits_is_returned() -> None:
     declines = {"i#x": [NOW - 50 * MINUTE] * 3, "e#y": [NOW - 20 * MINUTE] * 5}
     assert exceeded_limit(LIMITS, declines, NOW) == TooManyDeclines(VelocityKind.EMAIL, 40 * MINUTE)
 
 
-def test_a_limit_of_zero_is_none() -> None:
+def test_limit_of_zero_never_blocks() -> None:
     assert exceeded_limit(DeclineLimits(email=1), {"i#x": [NOW] * 99, "a#z": [NOW] * 99}, NOW) is None
 
 
 @given(st.lists(st.integers(0, 2 * HOUR), max_size=12), st.integers(1, 5))
-def test_who_comes_when_told_may_try_and_a_moment_before_may_not(ages: list[int], limit: int) -> None:
+def test_buyer_may_try_again_at_the_given_instant_and_not_before(ages: list[int], limit: int) -> None:
     limits, declines = DeclineLimits(email=limit), {"e#y": [NOW - age for age in ages]}
     found = exceeded_limit(limits, declines, NOW)
     assert (found is not None) == (sum(age < HOUR for age in ages) >= limit)
@@ -51,11 +51,11 @@ def test_who_comes_when_told_may_try_and_a_moment_before_may_not(ages: list[int]
         assert exceeded_limit(limits, declines, NOW + found.retry_after - 1) == TooManyDeclines(VelocityKind.EMAIL, 1)
 
 
-def test_a_mark_tells_nothing_without_the_key_and_differs_by_kind() -> None:
+def test_velocity_key_hides_its_text_and_differs_by_kind_and_key() -> None:
     velocity_keys = {velocity_key(key, kind, "ada@example.com") for key in (KEY, b"other") for kind in VelocityKind}
     assert len(velocity_keys) == 6
-    assert {len(one) for one in velocity_keys} == {13}
-    assert not any("ada" in one for one in velocity_keys)
+    assert {len(velocity) for velocity in velocity_keys} == {13}
+    assert not any("ada" in velocity for velocity in velocity_keys)
     with pytest.raises(ValueError, match="key"):
         velocity_key(b"", VelocityKind.EMAIL, "ada@example.com")
 
@@ -75,22 +75,22 @@ RULE = StepUpRule(declines=30, percent=40)
         (30, 60, 91, False),
     ],
 )
-def test_many_declines_and_a_high_share_of_them_look_like_card_testing(
+def test_many_declines_with_a_high_share_trigger_the_step_up(
     declines: int, declined: int, sold: int, triggered: bool
 ) -> None:
     assert RULE.is_triggered(declines, declined, sold) is triggered
 
 
-def test_a_rule_of_no_declines_is_never_met() -> None:
+def test_step_up_rule_of_zero_declines_is_never_triggered() -> None:
     assert not StepUpRule(declines=0, percent=1).is_triggered(1_000, 1_000, 0)
 
 
-def test_a_shop_says_what_it_wants() -> None:
-    read = RiskRules.parse(
+def test_rules_are_read_from_their_texts() -> None:
+    rules = RiskRules.parse(
         "instrument=3, email=5,address=0,minutes=60", "declines=30,percent=40,within_minutes=5,minutes=9"
     )
-    assert read.limits == DeclineLimits(3, 5, 0, HOUR)
-    assert read.step_up == StepUpRule(30, 40, 5 * MINUTE, 9 * MINUTE)
+    assert rules.limits == DeclineLimits(3, 5, 0, HOUR)
+    assert rules.step_up == StepUpRule(30, 40, 5 * MINUTE, 9 * MINUTE)
     assert RiskRules.parse("", " ") == RiskRules()
 
 
@@ -98,7 +98,7 @@ LIMIT, STEP_UP = "instrument=3,email=5,address=10,minutes=60", "declines=30,perc
 
 
 @pytest.mark.parametrize(
-    ("limits", "step_up", "named"),
+    ("limits", "step_up", "message"),
     [
         ("instrument=3", "", "decline limits: email is missing"),
         (LIMIT.replace("3", "-3"), "", "decline limits: instrument must be a whole number from 0"),
@@ -115,6 +115,6 @@ LIMIT, STEP_UP = "instrument=3,email=5,address=10,minutes=60", "declines=30,perc
         ("", STEP_UP.replace("within_minutes=5,", ""), "step-up: within_minutes is missing"),
     ],
 )
-def test_a_bad_configuration_is_refused_by_name(limits: str, step_up: str, named: str) -> None:
-    with pytest.raises(ValueError, match=named):
+def test_wrong_setting_is_refused_by_name(limits: str, step_up: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         RiskRules.parse(limits, step_up)

@@ -17,6 +17,7 @@ from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import Caller, CheckoutContext, Purchase, PurchaseState, PurchaseStore
+from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.shows import Shows
 from chalicelib.shows.records import DropRecord
 from chalicelib.stock import Pool, Stock
@@ -114,7 +115,8 @@ class ShopWithModel(RuleBasedStateMachine):
         stock = Stock(client, "stock", "commerce")
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
+        risk = Risk(client, "commerce", stock, NO_LIMITS)
+        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
 
     # The model.
 

@@ -27,7 +27,7 @@ from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.instants import Instant
 from chalicelib.purchase import Caller, CheckoutContext, CompleteRequest, Purchase
 from chalicelib.purchase.model import Payment
-from chalicelib.risk import DeclineLimits, RiskRules
+from chalicelib.risk import DeclineLimits, Risk, RiskRules
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES
 from tests.simulation.worlds.provider import SimulatedProvider
@@ -44,7 +44,8 @@ class SingleOrderWorld(PurchaseWorld):
         super().__init__(seed)
 
     def new_context(self) -> CheckoutContext:
-        return replace(super().new_context(), risk_rules=RiskRules(DeclineLimits(email=int(self.limited))))
+        context, rules = super().new_context(), RiskRules(DeclineLimits(email=int(self.limited)))
+        return replace(context, risk=Risk(self.simulator.client, "commerce", context.stock, rules))
 
     def place_order(self, name: str, token: str) -> str:
         """Before the play: an order is placed."""

@@ -36,7 +36,7 @@ from chalicelib.purchase import (
     PurchaseState,
     PurchaseStore,
 )
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, Risk, RiskRules, StepUpRule
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
@@ -99,9 +99,8 @@ class DeclineWorld:
         stock = Stock(client, "stock", "commerce")
         shows, purchases = Shows(client, "commerce", stock, 30), PurchaseStore(client, "commerce")
         discounts = Discounts(client, "commerce", stock)
-        return CheckoutContext(
-            purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, b"k" * 32, risk_rules=RULES
-        )
+        risk = Risk(client, "commerce", stock, RULES)
+        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
 
     def create_purchase(self, context: CheckoutContext, key: str) -> str:
         change = PurchaseRequest(

@@ -39,6 +39,7 @@ from chalicelib.purchase import (
     PurchaseStore,
 )
 from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage
+from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Stock
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
@@ -90,7 +91,8 @@ class LimitWorld:
         stock = Stock(client, "stock", "commerce")
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, b"k" * 32)
+        risk = Risk(client, "commerce", stock, NO_LIMITS)
+        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
 
     def check_invariants(self) -> None:
         assert self.placed_units() <= LIMIT

@@ -33,7 +33,7 @@ from chalicelib.purchase import (
 )
 from chalicelib.recovery import reconcile_payments, recover_lost_orders
 from chalicelib.refunds import cancel_order, refund_order
-from chalicelib.risk import DeclineLimits, RiskRules
+from chalicelib.risk import DeclineLimits, Risk, RiskRules
 from tests.simulation.simulator import FAULT_CLASSES
 from tests.simulation.worlds.purchases import LAYOUT, RETRYABLE_ERRORS, SIZES, USES_LAYOUT, PurchaseWorld
 
@@ -66,8 +66,9 @@ class MoneyWorld(PurchaseWorld):
         self.stored_event_ids: list[str] = []
 
     def new_context(self) -> CheckoutContext:
-        rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
-        return replace(super().new_context(), order_hold_channels=frozenset({"market"}), risk_rules=rules)
+        context, rules = super().new_context(), RiskRules(DeclineLimits(email=self.script.seed % 3))
+        risk = Risk(self.simulator.client, "commerce", context.stock, rules)
+        return replace(context, order_hold_channels=frozenset({"market"}), risk=risk)
 
     def change(self, key: str, quantity: int) -> PurchaseRequest:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})

@@ -32,6 +32,7 @@ from chalicelib.purchase import (
     PurchaseState,
     PurchaseStore,
 )
+from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Pool, Stock
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
@@ -118,7 +119,8 @@ class PurchaseWorld:
         provider = cast("Gateway", SimulatedProvider(self))
         shows = Shows(client, "commerce", stock, 30)
         purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        return CheckoutContext(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, b"k" * 32)
+        risk = Risk(client, "commerce", stock, NO_LIMITS)
+        return CheckoutContext(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
 
     def check_invariants(self) -> None:
         bucket_counts: Counter[str] = Counter()
