@@ -15,6 +15,7 @@ from chalicelib.api.services import Services
 from chalicelib.errors import BadInput, NotFound, TooLarge, UnsupportedMedia
 from chalicelib.ids import is_purchase_id
 from chalicelib.instants import Instant
+from chalicelib.purchase import order_not_found
 from chalicelib.schema import is_id
 
 MAX_BODY_BYTES = 1_000_000
@@ -152,5 +153,5 @@ def drop_id_in_path(request: ApiRequest) -> str:
 def purchase_id_of_order(request: ApiRequest) -> str:
     purchase_id = request.params["id"].removeprefix("ord_")
     if purchase_id == request.params["id"] or not is_purchase_id(purchase_id):
-        raise NotFound("There is no such order.", field="id")
+        raise order_not_found()
     return purchase_id

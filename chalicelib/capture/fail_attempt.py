@@ -5,24 +5,24 @@ In the other order, a doubled worker could sell units for an attempt that has en
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chalicelib.checkout import is_by_provider, record_decline, record_decline_of_drops, release_budgets
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
-from chalicelib.instants import MINUTE, SECOND, Instant, UnixSeconds
+from chalicelib.instants import SECOND, Instant, UnixSeconds
 from chalicelib.payments import ActionRequired, Authorised, Captured, Declined
 from chalicelib.purchase import (
+    SETTLE_PERIOD,
     CheckoutContext,
     Line,
     Payment,
     Purchase,
     PurchaseState,
+    Refused,
     next_version,
     order_ref_of,
     pool_of,
+    revert_to_hold,
 )
-from chalicelib.stock import HoldGone
 from chalicelib.telemetry import count, logger
 
 
@@ -82,19 +82,15 @@ def void_orphaned_authorisation(
 def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line, expires_at: UnixSeconds) -> Line:
     """The line with its units held again, never beyond what it may hold; those that are gone are left out."""
     expires_at = min(expires_at, line.max_hold_until)
-    order, pool, holds = order_ref_of(purchase), pool_of(line), []
-    for hold in line.holds:
-        if not isinstance(context.stock.revert_to_hold(pool, hold, order, expires_at), HoldGone):
-            holds.append(replace(hold, expires_at=expires_at))
-        elif not context.stock.tombstone(pool, hold.id):
-            raise WriteConflict("A hold that was gone has come back by a late take.")
-    return line.model_copy(update={"holds": tuple(holds), "price_until": max(line.price_until, expires_at * SECOND)})
+    pairs = [(pool_of(line), hold) for hold in line.holds]
+    reverted = revert_to_hold(context.stock, order_ref_of(purchase), pairs, expires_at)
+    holds = tuple(hold for hold in reverted if hold is not None)
+    return line.model_copy(update={"holds": holds, "price_until": max(line.price_until, expires_at * SECOND)})
 
 
 def save_or_contend(context: CheckoutContext, purchase: Purchase) -> None:
     """Put the next version. ``WriteConflict`` when another worker was first."""
-    existing = context.purchases.replace(purchase)
-    if existing is not None:
+    if isinstance(context.purchases.replace(purchase), Refused):
         raise WriteConflict("Another worker moved this purchase.")
 
 
@@ -105,7 +101,7 @@ def provider_payment_id(purchase: Purchase) -> str | None:
 
 def visible_since(purchase: Purchase) -> Instant:
     """From when on whoever reads it finds this version: its write may have been under way while a function lives."""
-    return purchase.updated_at + MINUTE
+    return purchase.updated_at + SETTLE_PERIOD
 
 
 def void_authorisation(context: CheckoutContext, provider_id: str, attempt: int, now: Instant) -> None:

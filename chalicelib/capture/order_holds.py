@@ -16,17 +16,20 @@ from chalicelib.capture.fail_attempt import (
     visible_since,
 )
 from chalicelib.checkout import release_budgets
-from chalicelib.errors import Conflict, NotFound, Unavailable, WriteConflict
+from chalicelib.errors import Conflict, Unavailable, WriteConflict
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.payments import OutcomeUnknownError
 from chalicelib.purchase import (
     CheckoutContext,
     Purchase,
     PurchaseState,
+    Written,
     budget_holds_of,
     holds_of,
     next_version,
+    order_not_found,
     order_ref_of,
+    read_order,
 )
 from chalicelib.telemetry import count
 
@@ -57,7 +60,7 @@ def cancel_held_order(context: CheckoutContext, purchase_id: str, now: Instant) 
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state is PurchaseState.OPEN:
-        raise NotFound("There is no such order.", field="id")
+        raise order_not_found()
     if purchase.state is PurchaseState.CANCELLED:
         return purchase
     if purchase.state is not PurchaseState.ON_HOLD:
@@ -84,13 +87,13 @@ def put_on_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Ins
     order becomes paid, since what was captured must have its goods.
     """
     for _ in range(_TRIES):
-        purchase = _read_order(context, purchase_id)
+        purchase = read_order(context, purchase_id)
         if purchase.state is PurchaseState.ON_HOLD:
             return purchase
         if purchase.state is not PurchaseState.PLACED:
             raise Conflict("Only an order that is being placed can be held.", code="not_being_placed")
         on_hold = on_hold_version(purchase, actor, now)
-        if context.purchases.replace(on_hold) is None:
+        if isinstance(context.purchases.replace(on_hold), Written):
             return on_hold
     raise WriteConflict("The order is being changed by others.")
 
@@ -101,7 +104,7 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
     Its units are sold to it anew, at the next epoch: who gives it up by another clock sends none of them back then.
     """
     for _ in range(_TRIES):
-        purchase = _read_order(context, purchase_id)
+        purchase = read_order(context, purchase_id)
         if purchase.state is not PurchaseState.ON_HOLD or purchase.payment is None:
             if purchase.payment is not None and purchase.payment.released_by is not None:
                 return purchase
@@ -110,7 +113,7 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
             raise Conflict("The order is being given up.", code="given_up")
         payment = purchase.payment.model_copy(update={"released_by": actor, "deadline": None})
         released = next_version(purchase, now, state=PurchaseState.PLACED, epoch=purchase.epoch + 1, payment=payment)
-        if context.purchases.replace(released) is None:
+        if isinstance(context.purchases.replace(released), Written):
             return released
     raise WriteConflict("The order is being changed by others.")
 
@@ -122,10 +125,3 @@ def on_hold_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
     since = purchase.placed_at or now
     changes = {"held_by": by, "released_by": None, "deadline": since + MAX_ORDER_HOLD, "failure": None}
     return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=changes))
-
-
-def _read_order(context: CheckoutContext, purchase_id: str) -> Purchase:
-    purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}:
-        raise NotFound("There is no such order.", field="id")
-    return purchase

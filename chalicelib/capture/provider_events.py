@@ -7,9 +7,9 @@ from typing import Final
 from chalicelib.capture.process_payment import process_attempt
 from chalicelib.errors import Conflict
 from chalicelib.ids import log_reference
-from chalicelib.instants import MINUTE, SECOND, Instant
+from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import EventKind, ProviderEvent
-from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
+from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState
 from chalicelib.refunds import record_external_refund
 from chalicelib.telemetry import count, logger
 
@@ -78,7 +78,7 @@ def _process_payment_event(context: CheckoutContext, event: ProviderEvent, now: 
         )
         return None
     is_in_progress = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
-    if is_in_progress and purchase.placed_at is not None and now - purchase.placed_at < MINUTE:
+    if is_in_progress and purchase.placed_at is not None and now - purchase.placed_at < SETTLE_PERIOD:
         return IN_PROGRESS_RETRY_SECONDS
     return process_attempt(context, purchase.id, event.attempt, now, event.payment_id)
 

@@ -22,6 +22,7 @@ from chalicelib.purchase import (
     Payment,
     Purchase,
     PurchaseState,
+    Refused,
     abandon_request,
     budget_holds_of,
     check_transition,
@@ -104,9 +105,9 @@ def complete_purchase(
         }
     )
     check_transition(purchase, placed)
-    existing = context.purchases.replace(placed)
-    if existing is not None:
-        return _lost_race(context, existing, draft, request, now)
+    answer = context.purchases.replace(placed)
+    if isinstance(answer, Refused):
+        return _lost_race(context, answer.existing, draft, request, now)
     _commit_stock(context, placed)
     return current_result(placed, now)
 
@@ -269,8 +270,8 @@ def _totals_changed_result(
     """Show the new total and place nothing. The key is remembered: only a new one says that the buyer agrees."""
     records = with_idempotency_key(repriced.idempotency_records, request.key, request.fingerprint, repriced=True)
     repriced = repriced.model_copy(update={"idempotency_records": records})
-    existing = context.purchases.replace(repriced)
-    if existing is not None:
-        return _lost_race(context, existing, draft, request, now)
+    answer = context.purchases.replace(repriced)
+    if isinstance(answer, Refused):
+        return _lost_race(context, answer.existing, draft, request, now)
     release_unreferenced(context.stock, draft.new_holds, repriced)
     return current_result(repriced, now, _TOTALS_CHANGED)

@@ -15,6 +15,7 @@ from chalicelib.purchase import (
     Purchase,
     PurchaseRequest,
     PurchaseState,
+    Written,
     check_shipping_option,
     current_result,
     idempotency_record,
@@ -49,14 +50,14 @@ def create_purchase(context: CheckoutContext, request: PurchaseRequest, now: Ins
         return _replayed_creation(existing, request, now) if existing else NoPurchase(tuple(draft.messages))
     purchase = context.reprice(context.clear_discount_rejections(_new_purchase(context, request, draft, now)))
     try:
-        existing = context.purchases.create(purchase)
+        answer = context.purchases.create(purchase)
     except BadInput:
         _release_new_holds(context, draft)
         raise
-    if existing is None:
+    if isinstance(answer, Written):
         return current_result(purchase, now, *draft.messages, created=True)
-    release_unreferenced(context.stock, draft.new_holds, existing)
-    return _replayed_creation(existing, request, now)
+    release_unreferenced(context.stock, draft.new_holds, answer.existing)
+    return _replayed_creation(answer.existing, request, now)
 
 
 def _replayed_creation(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:

@@ -6,15 +6,12 @@ once by the same request, never more than there are, lapsing by themselves.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chalicelib.checkout.lines import LineDraft
 from chalicelib.checkout.purchase_limits import count_discount_use
 from chalicelib.discounts import BUDGET_HOLD_SECONDS, AppliedDiscount, Budget, BudgetHold, RejectionReason
-from chalicelib.errors import WriteConflict
 from chalicelib.instants import SECOND, Instant, UnixSeconds
-from chalicelib.purchase import CheckoutContext, Message, Purchase, order_ref_of
-from chalicelib.stock import Busy, HoldGone, Summary, Taken, hold_id
+from chalicelib.purchase import CheckoutContext, Message, Purchase, order_ref_of, revert_to_hold
+from chalicelib.stock import Busy, Summary, Taken, hold_id
 
 
 def hold_budgets(
@@ -71,17 +68,16 @@ def revert_budgets_to_hold(
     context: CheckoutContext, purchase: Purchase, expires_at: UnixSeconds
 ) -> tuple[AppliedDiscount, ...] | None:
     """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
-    order, all_reverted, discounts = order_ref_of(purchase), True, []
-    for one in purchase.discounts:
-        kept = []
-        for budget_hold, (pool, hold) in zip(one.budget_holds, one.holds_with_pools, strict=True):
-            if not isinstance(context.stock.revert_to_hold(pool, hold, order, expires_at), HoldGone):
-                kept.append(BudgetHold(budget=budget_hold.budget, hold=replace(hold, expires_at=expires_at)))
-                continue
-            all_reverted = False
-            if not context.stock.tombstone(pool, hold.id):
-                raise WriteConflict("A hold that was gone has come back by a late take.")
-        discounts.append(one.model_copy(update={"budget_holds": tuple(kept)}))
+    all_reverted, discounts = True, []
+    for discount in purchase.discounts:
+        holds = revert_to_hold(context.stock, order_ref_of(purchase), discount.holds_with_pools, expires_at)
+        kept = tuple(
+            BudgetHold(budget=budget_hold.budget, hold=hold)
+            for budget_hold, hold in zip(discount.budget_holds, holds, strict=True)
+            if hold is not None
+        )
+        all_reverted = all_reverted and len(kept) == len(holds)
+        discounts.append(discount.model_copy(update={"budget_holds": kept}))
     return tuple(discounts) if all_reverted else None
 
 

@@ -7,7 +7,7 @@ like, a completion makes an entry that is no longer young young again, and what 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chalicelib import discounts
@@ -15,28 +15,45 @@ from chalicelib.discounts import Discount, limit_key
 from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.ids import buyer_hash
 from chalicelib.instants import SECOND, Instant, UnixSeconds
-from chalicelib.purchase import CheckoutContext, LimitEntry, LimitUsage, Line, Message, Purchase, PurchaseState
-
-REQUEST_LIFETIME_SECONDS: Final = 60
-"""Longer than any function and its SDK's calls live, as a fence is: a completion that began is over by then."""
-
-CLOCK_SKEW_SECONDS: Final = 2
+from chalicelib.purchase import (
+    SETTLE_PERIOD,
+    CheckoutContext,
+    LimitEntry,
+    LimitUsage,
+    Line,
+    Message,
+    Purchase,
+    PurchaseState,
+    Refused,
+    Written,
+    restocked_units,
+)
+from chalicelib.stock import CLOCK_SKEW_SECONDS
 
 _TRIES: Final = 10
 """Writes before the buyer's tally is called contended: each refusal means that another write of theirs landed."""
 
 
-def count_against_limit(context: CheckoutContext, placed: Purchase, now: Instant) -> Message | None:
-    """Count every limited line for the buyer before ``frozen`` is written. A refusal says how many may still be had.
+@dataclass(frozen=True, slots=True)
+class MayStillHave:
+    """The limit leaves fewer units than were to be counted."""
 
-    Costs 1 WCU a limited line; 2 where the buyer has other purchases of the drop, or comes again after a decline;
-    where there is no room, 1 RCU for each of those. Dying afterwards leaves an entry that counts until it is dead.
+    units: int
+
+
+def count_against_limit(context: CheckoutContext, placed: Purchase, now: Instant) -> Message | None:
+    """Count every limited line for the buyer, before the purchase is placed. Return a message where one exceeds.
+
+    Costs 1 WCU a limited line; 2 WCU where the buyer has other purchases of the drop, or retries after a decline.
+    Where the limit leaves no room, 1 RCU for each of those purchases. A crash afterwards leaves an entry, which counts
+    until its request is over.
     """
     for index, line in enumerate(placed.lines):
         if line.limit_per_buyer is None:
             continue
-        left = _count(context, placed, line.drop_id, line.quantity, line.limit_per_buyer, now // SECOND)
-        if left is not None:
+        answer = _count(context, placed, line.drop_id, line.quantity, line.limit_per_buyer, now // SECOND)
+        if isinstance(answer, MayStillHave):
+            left = answer.units
             content = f"At most {line.limit_per_buyer} of this a buyer, all orders together; {left} may still be had."
             extra = {"limit_per_buyer": line.limit_per_buyer, "may_still_have": left}
             return Message("limit_exceeded", content, path=f"$.line_items[{index}].quantity", extra=extra)
@@ -44,43 +61,56 @@ def count_against_limit(context: CheckoutContext, placed: Purchase, now: Instant
 
 
 def count_discount_use(context: CheckoutContext, placed: Purchase, discount: Discount, now: Instant) -> bool:
-    """Count one use of a discount for the buyer, as a unit of a limited line is. False: they have had enough of it."""
+    """Count one use of a discount for the buyer, as one unit of a limited line. False when the limit is reached."""
     limit = discount.limit_per_buyer
-    return limit is None or _count(context, placed, limit_key(discount.code), 1, limit, now // SECOND) is None
+    if limit is None:
+        return True
+    return isinstance(_count(context, placed, limit_key(discount.code), 1, limit, now // SECOND), Written)
 
 
 def _count(
     context: CheckoutContext, placed: Purchase, limit_key: str, units: int, limit: int, now: UnixSeconds
-) -> int | None:
-    """None when units of a drop, or a use of a discount, are counted; else how many this purchase could have."""
+) -> Written | MayStillHave:
+    """Count units of a drop, or a use of a discount, for the buyer of ``placed``."""
     buyer = buyer_hash(context.id_key, placed.email or "")
     entry = LimitEntry(units, placed.version, now)
-    existing: LimitUsage | None = {}
+    usage: LimitUsage = {}
     for _ in range(_TRIES):
-        if not existing:
-            existing = context.limits.create(buyer, limit_key, placed.id, entry)
-        else:
-            own_entry = existing.get(placed.id)
-            if own_entry is not None and own_entry.version > entry.version:
-                raise Conflict("The purchase was changed by another request meanwhile; read it.", code="changed")
-            if (
-                own_entry is not None
-                and own_entry.version == entry.version
-                and now <= own_entry.counted_at + REQUEST_LIFETIME_SECONDS
-            ):
-                return None
-            others = {one: counted for one, counted in existing.items() if one != placed.id}
-            if entry.units <= limit - _counted_units(others):
-                existing = context.limits.put_entry(buyer, limit_key, placed.id, entry, own_entry, limit)
-            else:
-                others = _live_entries(context, buyer, limit_key, others, now)
-                left = limit - _counted_units(others)
-                if entry.units > left:
-                    return max(left, 0)
-                existing = context.limits.compare_and_set(buyer, limit_key, existing, {**others, placed.id: entry}, now)
-        if existing is None:
-            return None
+        answer = _count_once(context, (buyer, limit_key), placed.id, usage, entry, limit)
+        if not isinstance(answer, Refused):
+            return answer
+        usage = answer.existing
     raise WriteConflict("Many orders of this buyer are being placed at once.")
+
+
+def _count_once(
+    context: CheckoutContext,
+    key: tuple[str, str],
+    purchase_id: str,
+    usage: LimitUsage,
+    entry: LimitEntry,
+    limit: int,
+) -> Written | MayStillHave | Refused[LimitUsage]:
+    """Count ``entry`` over ``usage``, which is what the last refused write found. The first try expects nothing."""
+    if not usage:
+        return context.limits.create(*key, purchase_id, entry)
+    own_entry, now = usage.get(purchase_id), entry.counted_at
+    if own_entry is not None and own_entry.version > entry.version:
+        raise Conflict("The purchase was changed by another request meanwhile; read it.", code="changed")
+    if own_entry is not None and own_entry.version == entry.version and _is_recent(own_entry, now):
+        return Written()
+    others = {purchase: counted for purchase, counted in usage.items() if purchase != purchase_id}
+    if entry.units <= limit - _counted_units(others):
+        return context.limits.put_entry(*key, purchase_id, entry, own_entry, limit)
+    live = _live_entries(context, *key, others, now)
+    left = limit - _counted_units(live)
+    if entry.units > left:
+        return MayStillHave(max(left, 0))
+    return context.limits.compare_and_set(*key, usage, {**live, purchase_id: entry}, now)
+
+
+def _is_recent(entry: LimitEntry, now: UnixSeconds) -> bool:
+    return now <= entry.counted_at + SETTLE_PERIOD // SECOND
 
 
 def _counted_units(usage: LimitUsage) -> int:
@@ -109,7 +139,7 @@ def _units_still_counted(
     """How many of an entry's units its purchase has, or may still be placed with by a request that is under way."""
     if purchase.state is PurchaseState.CANCELLED:
         return 0
-    request_is_over = entry.counted_at + 2 * REQUEST_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS < now
+    request_is_over = entry.counted_at + 2 * SETTLE_PERIOD // SECOND + CLOCK_SKEW_SECONDS < now
     if not request_is_over and purchase.state is not PurchaseState.PAID:
         return entry.units
     if purchase.email is not None and buyer_hash(context.id_key, purchase.email) != buyer:
@@ -119,14 +149,8 @@ def _units_still_counted(
     line = next((line for line in purchase.lines if line.drop_id == limit_key), None)
     if line is None or (purchase.state is PurchaseState.OPEN and _holds_have_expired(line, now)):
         return 0
-    return min(entry.units, line.quantity - _restocked_units(purchase, line))
+    return min(entry.units, line.quantity - restocked_units(purchase, line.id))
 
 
 def _holds_have_expired(line: Line, now: UnixSeconds) -> bool:
     return all(hold.expires_at + CLOCK_SKEW_SECONDS < now for hold in line.holds)
-
-
-def _restocked_units(purchase: Purchase, line: Line) -> int:
-    """Units that refunds have put back into stock. What was refunded without that, the buyer still has."""
-    parts = [part for one in purchase.refunds if one.restocked for part in one.lines]
-    return sum(part.quantity for part in parts if part.line_id == line.id)

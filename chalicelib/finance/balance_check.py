@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
-from chalicelib.purchase import Purchase
+from chalicelib.purchase import Purchase, refunded_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,7 @@ def is_balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
             paid += entry.amount
         else:
             refunded_by_entries -= entry.amount
-    refunded = sum(refund.amount for refund in purchase.refunds if refund.completed_at is not None)
-    return paid == purchase.totals.total and refunded_by_entries == refunded
+    return paid == purchase.totals.total and refunded_by_entries == refunded_amount(purchase)
 
 
 def find_differences(

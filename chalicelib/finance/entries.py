@@ -15,7 +15,7 @@ from typing import Any
 
 from chalicelib.instants import Instant, business_day, rfc3339
 from chalicelib.money import share
-from chalicelib.purchase import Line, Payment, Purchase, Refund, RefundLine
+from chalicelib.purchase import Line, Payment, Purchase, Refund, RefundLine, accepted_refunds
 
 _REMITTER = "shop"
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
@@ -134,9 +134,7 @@ class _PurchaseEntries:
         if self._payment is not None and self._payment.fee:
             yield purchase.paid_at, None, {"entry_type": EntryType.FEE, "fee": self._payment.fee}
         net_refunded: dict[str, int] = {}
-        for refund in purchase.refunds:
-            if refund.failure_code is not None:
-                continue  # none after it was done before it was refused: nothing moves
+        for refund in accepted_refunds(purchase):  # no refund completes before an earlier one fails: none moves
             for part in refund.lines:
                 yield refund.completed_at, refund, self._refund_row(part, net_refunded)
             if refund.shipping:

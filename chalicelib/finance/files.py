@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.finance.balance_check import Difference
 from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, order_id_of, spreadsheet_safe
 from chalicelib.instants import business_day, rfc3339
-from chalicelib.purchase import Purchase
+from chalicelib.purchase import Purchase, completed_refunds
 
 SCHEMA_VERSION = 1
 MAX_LISTED_DIFFERENCES = 1_000
@@ -105,7 +105,7 @@ def orders_file(purchases: Iterable[Purchase], time_zone: str) -> bytes:
 
 def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
     totals, payment = purchase.totals, purchase.payment
-    completed_refunds = [refund for refund in purchase.refunds if refund.completed_at is not None]
+    refunds = completed_refunds(purchase)
     paid_at = purchase.paid_at or 0
     return {
         "order_id": order_id_of(purchase),
@@ -123,8 +123,8 @@ def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
         "tax": totals.tax,
         "tax_on_top": totals.tax_on_top,
         "total": totals.total,
-        "refunded": sum(refund.amount for refund in completed_refunds),
-        "units_refunded": sum(part.quantity for refund in completed_refunds for part in refund.lines),
+        "refunded": sum(refund.amount for refund in refunds),
+        "units_refunded": sum(part.quantity for refund in refunds for part in refund.lines),
         "fee": payment.fee if payment else 0,
         "provider": payment.provider if payment else None,
         "payment_id": payment.provider_id if payment else None,

@@ -1,6 +1,6 @@
 """Purchase: one item for cart, checkout and order, with its states, prices and holds."""
 
-from chalicelib.purchase.context import CheckoutContext
+from chalicelib.purchase.context import CheckoutContext, order_not_found, read_order
 from chalicelib.purchase.holds import (
     abandon_request,
     budget_holds_of,
@@ -8,9 +8,11 @@ from chalicelib.purchase.holds import (
     order_ref_of,
     pool_of,
     release_unreferenced,
+    revert_to_hold,
 )
 from chalicelib.purchase.idempotency import idempotency_record, replace_or_replay, with_idempotency_key
 from chalicelib.purchase.model import (
+    SETTLE_PERIOD,
     Buyer,
     Destination,
     IdempotencyRecord,
@@ -23,6 +25,14 @@ from chalicelib.purchase.model import (
     Totals,
 )
 from chalicelib.purchase.order_status import check_transition, next_version
+from chalicelib.purchase.refund_totals import (
+    accepted_refunds,
+    completed_refunds,
+    refunded_amount,
+    refunded_units,
+    restocked_units,
+    units_to_restock,
+)
 from chalicelib.purchase.reprice import check_shipping_option
 from chalicelib.purchase.requests import (
     NOT_FOUND,
@@ -41,10 +51,11 @@ from chalicelib.purchase.store import (
     LimitEntry,
     LimitUsage,
     PurchaseStore,
+    Refused,
+    Written,
     purchase_from_item,
     usage_from_record,
 )
-from chalicelib.purchase.totals import refunded_units
 from chalicelib.purchase.ucp_status import (
     current_result,
     earliest_expiry,
@@ -56,6 +67,7 @@ from chalicelib.purchase.ucp_status import (
 __all__ = [
     "LIMIT_RETENTION",
     "NOT_FOUND",
+    "SETTLE_PERIOD",
     "Buyer",
     "Caller",
     "CheckoutContext",
@@ -78,11 +90,15 @@ __all__ = [
     "Refund",
     "RefundLine",
     "RefundRequest",
+    "Refused",
     "Totals",
+    "Written",
     "abandon_request",
+    "accepted_refunds",
     "budget_holds_of",
     "check_shipping_option",
     "check_transition",
+    "completed_refunds",
     "current_result",
     "earliest_expiry",
     "holds_of",
@@ -90,13 +106,19 @@ __all__ = [
     "missing_fields",
     "next_version",
     "not_open_result",
+    "order_not_found",
     "order_ref_of",
     "pool_of",
     "purchase_from_item",
+    "read_order",
+    "refunded_amount",
     "refunded_units",
     "release_unreferenced",
     "replace_or_replay",
+    "restocked_units",
+    "revert_to_hold",
     "ucp_status_of",
+    "units_to_restock",
     "usage_from_record",
     "with_idempotency_key",
 ]

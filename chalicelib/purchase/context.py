@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chalicelib.discounts import ActiveDiscount, Discounts, PricingInput, RejectionReason, apply_discounts
+from chalicelib.errors import NotFound
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
 from chalicelib.pricing import Market, MarketRevisions, Markets, ShippingOption
-from chalicelib.purchase.model import Destination, Purchase
+from chalicelib.purchase.model import Destination, Purchase, PurchaseState
 from chalicelib.purchase.store import LimitStore, PurchaseStore
 from chalicelib.purchase.totals import totals_of, with_tax
 from chalicelib.risk import Risk
@@ -102,3 +103,20 @@ class CheckoutContext:
         markets = self.markets_at(now)
         market = markets.of_country(country) or markets.by_id(market_id)
         return market, market.options(currency) if country else ()
+
+
+def order_not_found() -> NotFound:
+    """Return the error for an id that names no order."""
+    return NotFound("No order has this id.", field="id")
+
+
+def read_order(context: CheckoutContext, purchase_id: str) -> Purchase:
+    """Read a placed or paid order. One consistent read.
+
+    Raises:
+        NotFound: no purchase has this id, or it was never placed, or it was cancelled before it was paid.
+    """
+    purchase = context.purchases.read(purchase_id)
+    if purchase is None or purchase.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}:
+        raise order_not_found()
+    return purchase

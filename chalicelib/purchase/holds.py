@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from chalicelib.instants import Instant
+from collections.abc import Iterable
+from dataclasses import replace
+
+from chalicelib.errors import WriteConflict
+from chalicelib.instants import Instant, UnixSeconds
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.model import Line, Purchase, PurchaseState
 from chalicelib.purchase.order_status import next_version
-from chalicelib.stock import HoldRef, OrderRef, Pool, Stock
+from chalicelib.purchase.store import Refused
+from chalicelib.stock import HoldGone, HoldRef, OrderRef, Pool, Stock
 
 
 def pool_of(line: Line) -> Pool:
@@ -27,6 +32,28 @@ def holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
 def budget_holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
     """Every share of a budget that a purchase has, with where that stands."""
     return [share for one in purchase.discounts for share in one.holds_with_pools]
+
+
+def revert_to_hold(
+    stock: Stock, order: OrderRef, holds: Iterable[tuple[Pool, HoldRef]], expires_at: UnixSeconds
+) -> list[HoldRef | None]:
+    """Turn units committed to ``order`` back into holds that end at ``expires_at``. Costs 1 WCU a hold.
+
+    Returns one entry for each hold; None where the units are gone. A tombstone then keeps out a take that is still on
+    its way.
+
+    Raises:
+        WriteConflict: a late take has placed a hold whose units were gone; try again.
+    """
+    return [_revert_one(stock, order, pool, hold, expires_at) for pool, hold in holds]
+
+
+def _revert_one(stock: Stock, order: OrderRef, pool: Pool, hold: HoldRef, expires_at: UnixSeconds) -> HoldRef | None:
+    if not isinstance(stock.revert_to_hold(pool, hold, order, expires_at), HoldGone):
+        return replace(hold, expires_at=expires_at)
+    if not stock.tombstone(pool, hold.id):
+        raise WriteConflict("A late take has placed the hold again.")
+    return None
 
 
 def release_unreferenced(stock: Stock, new_holds: list[tuple[Pool, HoldRef]], existing: Purchase) -> None:
@@ -57,6 +84,7 @@ def abandon_request(
     if not new_holds:
         return context.purchases.read(purchase.id) or purchase
     superseding = next_version(purchase, now)
-    existing = context.purchases.replace(superseding) or superseding
+    answer = context.purchases.replace(superseding)
+    existing = answer.existing if isinstance(answer, Refused) else superseding
     release_unreferenced(context.stock, new_holds, existing)
     return existing

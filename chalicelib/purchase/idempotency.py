@@ -7,6 +7,7 @@ from chalicelib.ids import short_digest
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.holds import release_unreferenced
 from chalicelib.purchase.model import IdempotencyRecord, Purchase
+from chalicelib.purchase.store import Written
 from chalicelib.stock import HoldRef, Pool
 
 
@@ -17,12 +18,12 @@ def replace_or_replay(
     key_and_fingerprint: tuple[str, str],
 ) -> Purchase | None:
     """Write the next version. None when written; the purchase that stands there when the same request had won."""
-    existing = context.purchases.replace(purchase)
-    if existing is None:
+    answer = context.purchases.replace(purchase)
+    if isinstance(answer, Written):
         return None
-    release_unreferenced(context.stock, new_holds, existing)
-    if idempotency_record(existing, *key_and_fingerprint):
-        return existing
+    release_unreferenced(context.stock, new_holds, answer.existing)
+    if idempotency_record(answer.existing, *key_and_fingerprint):
+        return answer.existing
     raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
 
 

@@ -7,8 +7,14 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.discounts import AppliedDiscount
-from chalicelib.instants import Instant, UnixSeconds
+from chalicelib.instants import MINUTE, Instant, UnixSeconds
 from chalicelib.stock import HoldRef
+
+SETTLE_PERIOD: Instant = MINUTE
+"""Longer than any request or worker lives.
+
+Every write that began before an instant has landed, or has failed, one settle period later.
+"""
 
 
 class _Frozen(BaseModel):

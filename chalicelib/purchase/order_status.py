@@ -8,6 +8,7 @@ from typing import Final
 
 from chalicelib.instants import Instant
 from chalicelib.purchase.model import Purchase, PurchaseState
+from chalicelib.purchase.refund_totals import refunded_amount
 from chalicelib.telemetry import count
 
 
@@ -32,7 +33,7 @@ def order_status_of(purchase: Purchase) -> OrderStatus:
         return OrderStatus.DECLINED if purchase.payment and purchase.payment.failure else OrderStatus.OPEN
     if purchase.state is not PurchaseState.PAID:
         return OrderStatus[purchase.state.name]
-    refunded = sum(one.amount for one in purchase.refunds if one.completed_at is not None)
+    refunded = refunded_amount(purchase)
     if refunded and refunded == purchase.totals.total:
         return OrderStatus.REFUNDED
     return OrderStatus.PART_REFUNDED if refunded else OrderStatus.PAID

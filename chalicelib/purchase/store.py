@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -72,6 +72,22 @@ def _rename_keys(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
+Stored = TypeVar("Stored")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The condition held and the item is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Generic[Stored]):
+    """The condition did not hold and nothing was written."""
+
+    existing: Stored
+    """The item as the refused write found it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PurchaseStore:
     """Purchases by id. Every write is conditional; what stood in the way of a refused one comes back with the refusal.
@@ -113,11 +129,11 @@ class PurchaseStore:
                 return
         raise Unavailable("purchases are read faster than the table allows")
 
-    def create(self, purchase: Purchase) -> Purchase | None:
+    def create(self, purchase: Purchase) -> Written | Refused[Purchase]:
         """Put a purchase that must not exist yet. None when written, else the one that stands there."""
         return self._put(purchase, "attribute_not_exists(pk)", {})
 
-    def replace(self, purchase: Purchase) -> Purchase | None:
+    def replace(self, purchase: Purchase) -> Written | Refused[Purchase]:
         """Put the next version of a purchase over exactly the one before it. None when written, else what stands there.
 
         State, attempt and epoch belong to a version, so a condition on the version is one on all of them.
@@ -125,7 +141,7 @@ class PurchaseStore:
         before = {":before": {"N": str(purchase.version - 1)}}
         return self._put(purchase, "version = :before", before)
 
-    def _put(self, purchase: Purchase, condition: str, values: aws.Item) -> Purchase | None:
+    def _put(self, purchase: Purchase, condition: str, values: aws.Item) -> Written | Refused[Purchase]:
         request: dict[str, Any] = {
             "TableName": self.commerce_table,
             "Item": _item(purchase),
@@ -143,8 +159,8 @@ class PurchaseStore:
             existing = aws.existing_item(error)
             if not aws.is_condition_failure(error) or existing is None:
                 raise
-            return purchase_from_item(existing)
-        return None
+            return Refused(purchase_from_item(existing))
+        return Written()
 
     def scan(self) -> Iterator[Purchase]:
         """Every purchase there is, in no order: for repair and for closing a day. One read unit for each 4 KB."""
@@ -186,7 +202,7 @@ class LimitStore:
     dynamodb: DynamoDBClient
     commerce_table: str
 
-    def create(self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
+    def create(self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> Written | Refused[LimitUsage]:
         """Put a first entry where there is none for this buyer and drop."""
         item = {**_limit_key(buyer, drop_id), **_limit_values({purchase_id: entry}, entry.counted_at)}
         return self._write(
@@ -198,7 +214,7 @@ class LimitStore:
 
     def put_entry(
         self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry, seen: LimitEntry | None, limit: int
-    ) -> LimitUsage | None:
+    ) -> Written | Refused[LimitUsage]:
         """Put an entry over what was ``seen`` of this purchase, if the sum stays within the limit."""
         more = entry.units - (seen.units if seen else 0)
         own_condition = "attribute_not_exists(#entries.#own)" if seen is None else "#entries.#own = :seen"
@@ -218,7 +234,7 @@ class LimitStore:
 
     def compare_and_set(
         self, buyer: str, drop_id: str, seen: LimitUsage, usage: LimitUsage, at: UnixSeconds
-    ) -> LimitUsage | None:
+    ) -> Written | Refused[LimitUsage]:
         """Put a tally over exactly the one that was ``seen``."""
         values = _limit_values(usage, at)
         return self._update(
@@ -236,7 +252,7 @@ class LimitStore:
 
     def _update(
         self, key: Mapping[str, str], update: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str]
-    ) -> LimitUsage | None:
+    ) -> Written | Refused[LimitUsage]:
         return self._write(
             self.dynamodb.update_item,
             Key=aws.to_item(key),
@@ -246,14 +262,14 @@ class LimitStore:
             ExpressionAttributeNames=names,
         )
 
-    def _write(self, write: Callable[..., object], **call: Any) -> LimitUsage | None:
+    def _write(self, write: Callable[..., object], **call: Any) -> Written | Refused[LimitUsage]:
         try:
             write(TableName=self.commerce_table, ReturnValuesOnConditionCheckFailure="ALL_OLD", **call)
         except ClientError as error:
             if not aws.is_condition_failure(error):
                 raise
-            return usage_from_record(aws.from_item(aws.existing_item(error) or {}))
-        return None
+            return Refused(usage_from_record(aws.from_item(aws.existing_item(error) or {})))
+        return Written()
 
 
 def usage_from_record(record: Mapping[str, Any]) -> LimitUsage:

@@ -6,18 +6,7 @@ from collections.abc import Sequence
 
 from chalicelib.money import share, tax_within
 from chalicelib.pricing import Market, ShippingOption
-from chalicelib.purchase.model import Line, Purchase, Totals
-
-
-def refunded_units(purchase: Purchase, line_id: str, *, restocked_only: bool = False) -> int:
-    """Units of a line that refunds, finished or not, have given back."""
-    return sum(
-        part.quantity
-        for one in purchase.refunds
-        if one.failure_code is None and (one.restock or not restocked_only)
-        for part in one.lines
-        if part.line_id == line_id
-    )
+from chalicelib.purchase.model import Line, Totals
 
 
 def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chalicelib.ids import log_reference, order_ref
-from chalicelib.instants import MINUTE, SECOND, Instant, UnixSeconds
-from chalicelib.purchase import Line, Purchase, PurchaseState, refunded_units
+from chalicelib.instants import SECOND, Instant, UnixSeconds
+from chalicelib.purchase import SETTLE_PERIOD, Line, Purchase, PurchaseState, restocked_units, units_to_restock
 from chalicelib.refunds import remaining_by_hold
 from chalicelib.stock import HoldRef, HoldStatus, OrderRef
-
-SETTLE_PERIOD: Instant = MINUTE
-"""So long after its last write a purchase may be moved by a request or a worker that is still alive: it is let be."""
 
 
 class HoldFault(StrEnum):
@@ -95,9 +92,8 @@ def expected_without_hold(purchase: Purchase) -> ExpectedHold:
 
 
 def _expected_of_line(purchase: Purchase, line: Line, without_hold: ExpectedHold) -> Iterator[ExpectedHold]:
-    restocked = purchase.model_copy(update={"refunds": tuple(one for one in purchase.refunds if one.restocked)})
-    max_units = remaining_by_hold(line, refunded_units(restocked, line.id, restocked_only=True))
-    min_units = remaining_by_hold(line, refunded_units(purchase, line.id, restocked_only=True))
+    max_units = remaining_by_hold(line, restocked_units(purchase, line.id))
+    min_units = remaining_by_hold(line, units_to_restock(purchase, line.id))
     for hold in line.holds:
         yield ExpectedHold(
             without_hold.purchase_id,

@@ -13,9 +13,8 @@ from typing import Final
 
 from chalicelib.ids import log_reference
 from chalicelib.instants import DAY, SECOND, Instant
-from chalicelib.purchase import LIMIT_RETENTION, LimitUsage, Purchase, PurchaseState, refunded_units
+from chalicelib.purchase import LIMIT_RETENTION, SETTLE_PERIOD, LimitUsage, Purchase, PurchaseState, restocked_units
 from chalicelib.recovery.audit_store import LimitUsageRecord
-from chalicelib.recovery.expected_holds import SETTLE_PERIOD
 
 _ORPHAN_AFTER: Final[Instant] = 2 * SETTLE_PERIOD
 _CERTAIN_RETENTION: Final[Instant] = LIMIT_RETENTION - DAY
@@ -66,8 +65,7 @@ def limited_order(purchase: Purchase, drop_id: str) -> dict[str, LimitedOrder | 
         return {purchase.id: None}
     for line in purchase.lines:
         if line.drop_id == drop_id and line.limit_per_buyer is not None:
-            restocked = purchase.model_copy(update={"refunds": tuple(one for one in purchase.refunds if one.restocked)})
-            units = line.quantity - refunded_units(restocked, line.id, restocked_only=True)
+            units = line.quantity - restocked_units(purchase, line.id)
             placed_at = purchase.placed_at or purchase.created_at
             return {purchase.id: LimitedOrder(purchase.id, units, line.limit_per_buyer, placed_at, purchase.updated_at)}
     return {purchase.id: None}

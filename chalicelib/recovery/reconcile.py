@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.errors import Conflict, Unavailable, WriteConflict
-from chalicelib.instants import MINUTE, Instant
+from chalicelib.instants import Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment
-from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
+from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState, completed_refunds
 from chalicelib.refunds import record_external_refund
 from chalicelib.telemetry import count, logger
-
-SETTLE_PERIOD: Instant = MINUTE
-"""What changed less long ago may still be going on."""
 
 _IN_PROGRESS = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
 
@@ -133,7 +130,7 @@ def _compare_order(
                 extra={"refund": provider_refund.provider_refund_id, "reason": error.code},
             )
     at_provider = {made.provider_refund_id for made in payment.refunds}
-    for one in purchase.refunds:
+    for one in completed_refunds(purchase):
         if (
             one.completed_at is not None
             and one.amount

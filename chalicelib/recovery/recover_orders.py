@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 from chalicelib.errors import LivedropError
 from chalicelib.ids import log_reference
-from chalicelib.instants import MINUTE, Instant
-from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
+from chalicelib.instants import Instant
+from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState
 from chalicelib.refunds import finish_refunds
 from chalicelib.telemetry import logger
-
-SETTLE_PERIOD: Instant = MINUTE
-"""A purchase placed longer ago than this has lost its message."""
 
 
 @dataclass(slots=True)

@@ -30,7 +30,16 @@ from functools import partial
 
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.purchase import CheckoutContext, EnqueueCapture, PurchaseState, next_version, order_ref_of, pool_of
+from chalicelib.purchase import (
+    CheckoutContext,
+    EnqueueCapture,
+    PurchaseState,
+    Refused,
+    Written,
+    next_version,
+    order_ref_of,
+    pool_of,
+)
 from chalicelib.recovery.audit import TimeBudget, audit_drop
 from chalicelib.recovery.discrepancies import Discrepancy, DropAudit
 from chalicelib.recovery.expected_holds import ExpectedHold, HoldFault, expected_holds_of
@@ -134,7 +143,8 @@ class _DropRepair:
         orphans = set(discrepancy.purchases) - self.context.purchases.read_all(discrepancy.purchases).keys()
         kept = without_orphans(record.usage, orphans)
         limits, at = self.context.limits, self.now // SECOND
-        counted = limits.compare_and_set(record.buyer, self.pool.pool_id, record.usage, kept, at) is None
+        answer = limits.compare_and_set(record.buyer, self.pool.pool_id, record.usage, kept, at)
+        counted = isinstance(answer, Written)
         self.report.counted_anew += counted
         return counted
 
@@ -185,7 +195,7 @@ def _recommit_stock(context: CheckoutContext, purchase_id: str, now: Instant) ->
     order = order_ref_of(purchase)
     if any(one is not None and one.expires_at is not None and one.order == str(order) for one in statuses):
         next_epoch = next_version(purchase, now, epoch=purchase.epoch + 1)
-        if context.purchases.replace(next_epoch) is not None:
+        if isinstance(context.purchases.replace(next_epoch), Refused):
             return False
         order = order_ref_of(next_epoch)
     all_committed = True

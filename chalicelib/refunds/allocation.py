@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.money import split
-from chalicelib.purchase import Line, Purchase, Refund, RefundLine, RefundRequest
+from chalicelib.purchase import Line, Purchase, Refund, RefundLine, RefundRequest, accepted_refunds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,9 @@ class RefundAllocation:
         return sum(part.item_amount for part in self.lines) + self.shipping + tax
 
 
-def refundable_remainder(purchase: Purchase, refunds_before: tuple[Refund, ...] | None = None) -> RefundAllocation:
+def refundable_remainder(purchase: Purchase) -> RefundAllocation:
     """All that refunds (by default, all that are recorded) have left of an order; lines with nothing left, too."""
-    refunds = tuple(
-        one for one in (purchase.refunds if refunds_before is None else refunds_before) if one.failure_code is None
-    )
+    refunds = accepted_refunds(purchase)
     totals = purchase.totals
     return RefundAllocation(
         tuple(_remainder_of_line(line, refunds) for line in purchase.lines),

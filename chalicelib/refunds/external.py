@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.purchase import CheckoutContext, PurchaseState, RefundRequest
+from chalicelib.purchase import CheckoutContext, PurchaseState, RefundRequest, Written
 from chalicelib.refunds.allocation import allocate_amount, refundable_remainder
 from chalicelib.refunds.refund import _TRIES, finish_refunds, with_refund
 from chalicelib.telemetry import count
@@ -39,10 +39,8 @@ def record_external_refund(
             f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount
         )
         fields = {"completed_at": now, "provider_id": provider_refund_id}
-        if (
-            context.purchases.replace(with_refund(purchase, request, allocate_amount(remainder, amount), now, **fields))
-            is None
-        ):
+        recorded = with_refund(purchase, request, allocate_amount(remainder, amount), now, **fields)
+        if isinstance(context.purchases.replace(recorded), Written):
             count("external_refunds")
             return True
     raise WriteConflict("Too many changes of this order at once.")

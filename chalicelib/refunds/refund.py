@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chalicelib.errors import BadInput, Conflict, NotFound, Unavailable, WriteConflict
+from chalicelib.errors import BadInput, Conflict, Unavailable, WriteConflict
 from chalicelib.ids import log_reference, short_digest
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, Refunded, RefundFailed
@@ -18,9 +18,11 @@ from chalicelib.purchase import (
     PurchaseState,
     Refund,
     RefundRequest,
+    Written,
     next_version,
     pool_of,
-    refunded_units,
+    read_order,
+    units_to_restock,
 )
 from chalicelib.refunds.allocation import RefundAllocation, allocate_refund
 from chalicelib.stock import HoldRef, OrderRef, Pool
@@ -84,9 +86,7 @@ def finish_refunds(context: CheckoutContext, purchase: Purchase, now: Instant) -
 
 
 def _read_paid_order(context: CheckoutContext, purchase_id: str) -> Purchase:
-    purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state in (PurchaseState.OPEN, PurchaseState.CANCELLED):
-        raise NotFound("There is no such order.", field="id")
+    purchase = read_order(context, purchase_id)
     if purchase.state is not PurchaseState.PAID:
         raise Conflict("The order is being placed; nothing was charged yet.", code="complete_in_progress")
     return purchase
@@ -103,11 +103,11 @@ def _execute_refund(
                 raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
             break
         recorded = _record_refund(purchase, request, now)
-        existing = context.purchases.replace(recorded)
-        if existing is None:
+        answer = context.purchases.replace(recorded)
+        if isinstance(answer, Written):
             purchase = recorded
             break
-        purchase = existing
+        purchase = answer.existing
     else:
         raise WriteConflict("Too many refunds of this order at once.")
     purchase = finish_refunds(context, purchase, now)
@@ -171,8 +171,8 @@ def _restock_units(context: CheckoutContext, purchase: Purchase, index: int) -> 
     order = OrderRef(purchase.order_ref, purchase.epoch)
     for part in purchase.refunds[index].lines:
         line = next(one for one in purchase.lines if one.id == part.line_id)
-        before = refunded_units(earlier, line.id, restocked_only=True)
-        after = refunded_units(through, line.id, restocked_only=True)
+        before = units_to_restock(earlier, line.id)
+        after = units_to_restock(through, line.id)
         for pool, hold, expected, remaining in _restock_targets(line, before, after):
             restocked = context.stock.restock(pool, hold, order, expected, remaining)
             if not restocked and not _later_refund_has_passed(context, pool, hold, order, remaining):
@@ -220,8 +220,8 @@ def _close_refund(
         reopens = ended.failure_code is not None and purchase.cancelled_at == one.requested_at
         cancelled_at = None if reopens else purchase.cancelled_at
         finished = next_version(purchase, now, refunds=refunds, cancelled_at=cancelled_at)
-        existing = context.purchases.replace(finished)
-        if existing is None:
+        answer = context.purchases.replace(finished)
+        if isinstance(answer, Written):
             return finished
-        purchase = existing
+        purchase = answer.existing
     raise WriteConflict("Too many changes of this order at once.")

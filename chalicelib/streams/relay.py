@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.purchase import Purchase, PurchaseState, purchase_from_item
+from chalicelib.purchase import Purchase, PurchaseState, completed_refunds, purchase_from_item
 from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import logger
 
@@ -69,9 +69,7 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
     paid = before is None or before.paid_at is None
     cancelled = after.cancelled_at is not None and (before is None or before.cancelled_at is None)
     completed_before = _completed_refund_ids(before) if before is not None else set[str]()
-    refunds = [
-        refund.id for refund in after.refunds if refund.completed_at is not None and refund.id not in completed_before
-    ]
+    refunds = [refund.id for refund in completed_refunds(after) if refund.id not in completed_before]
     if not (paid or cancelled or refunds):
         return None
     return {
@@ -84,4 +82,4 @@ def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] |
 
 
 def _completed_refund_ids(purchase: Purchase) -> set[str]:
-    return {refund.id for refund in purchase.refunds if refund.completed_at is not None}
+    return {refund.id for refund in completed_refunds(purchase)}

@@ -17,6 +17,7 @@ from chalicelib.purchase import (
     Refund,
     RefundLine,
     Totals,
+    Written,
 )
 
 PAID_AT: Instant = parse_rfc3339("2026-11-27T19:00:00Z")
@@ -138,4 +139,4 @@ def store_purchases(store: PurchaseStore, *purchases: Purchase) -> None:
         first = existing is None
         version = 1 if existing is None else existing.version + 1
         next_version = purchase.model_copy(update={"version": version})
-        assert (store.create(next_version) if first else store.replace(next_version)) is None
+        assert (store.create(next_version) if first else store.replace(next_version)) == Written()

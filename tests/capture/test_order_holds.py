@@ -13,7 +13,12 @@ from chalicelib.checkout import complete_purchase
 from chalicelib.errors import Conflict, NotFound, WriteConflict
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.payments import Authorised, Captured, Declined, SandboxGateway
-from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState
+from chalicelib.purchase import (
+    CheckoutResult,
+    Purchase,
+    PurchaseState,
+    Written,
+)
 from chalicelib.purchase.holds import holds_of, order_ref_of
 from chalicelib.recovery import recover_lost_orders
 from tests.builders.purchases import NOW, a_complete_request
@@ -141,7 +146,7 @@ def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixtur
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
     # As if "paid" had not been written before an operator held it:
     behind = paid.model_copy(update={"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None})
-    assert shop.context.purchases.replace(behind) is None
+    assert shop.context.purchases.replace(behind) == Written()
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
@@ -188,7 +193,7 @@ def captured_and_on_hold(shop: ShopFixture) -> Purchase:
     payment = paid.payment.model_copy(update={"deadline": NOW + MAX_ORDER_HOLD, "held_by": "ann"})
     changes = {"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None, "payment": payment}
     on_hold = paid.model_copy(update=changes)
-    assert shop.context.purchases.replace(on_hold) is None
+    assert shop.context.purchases.replace(on_hold) == Written()
     return on_hold
 
 

@@ -12,7 +12,16 @@ from chalicelib.checkout import complete_purchase, payment_velocity
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.payments import Declined, SandboxGateway, reusable_instrument
-from chalicelib.purchase import Buyer, CheckoutResult, Destination, Purchase, PurchaseState, PurchaseStore
+from chalicelib.purchase import (
+    Buyer,
+    CheckoutResult,
+    Destination,
+    Purchase,
+    PurchaseState,
+    PurchaseStore,
+    Refused,
+    Written,
+)
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.builders.purchases import NEW_YORK, NOW, a_complete_request
 from tests.builders.shop import ShopFixture, a_shop, once
@@ -215,7 +224,7 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
     lost, *others = place_many(shop, 4, "ok")
     replace = PurchaseStore.replace
 
-    def dies(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+    def dies(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
         if purchase.state is PurchaseState.PAID:
             raise WriteConflict("the worker dies after the capture")
         return replace(self, purchase)

@@ -85,5 +85,5 @@ def test_an_entry_that_a_completion_relies_on_is_not_forgotten(
 def test_control_forgetting_young_entries_lets_both_be_placed(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(purchase_limits, "REQUEST_LIFETIME_SECONDS", -1)
+    monkeypatch.setattr(purchase_limits, "SETTLE_PERIOD", -SECOND)
     assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=1) == 2

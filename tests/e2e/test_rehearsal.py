@@ -16,7 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from chalicelib.purchase import PurchaseStore
+from chalicelib.purchase import (
+    PurchaseStore,
+    Written,
+)
 from infra.local.emulator import ROOT
 from infra.local.local_state import LocalState, aws_client
 from infra.rehearse.command import Rehearsal, new_show_id, rehearse
@@ -88,11 +91,11 @@ def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: Rehearsal
     first = purchase.lines[0]
     less = first.model_copy(update={"quantity": first.quantity - 1})
     changed = purchase.model_copy(update={"lines": (less, *purchase.lines[1:]), "version": purchase.version + 1})
-    assert purchases.replace(changed) is None
+    assert purchases.replace(changed) == Written()
     try:
         yield order.order_id
     finally:
-        assert purchases.replace(purchase.model_copy(update={"version": purchase.version + 2})) is None
+        assert purchases.replace(purchase.model_copy(update={"version": purchase.version + 2})) == Written()
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from chalicelib.purchase import (
     PurchaseStore,
     Refund,
     RefundLine,
+    Refused,
     Totals,
+    Written,
 )
 from chalicelib.purchase.store import _LONG, _SHORT, purchase_from_item
 from chalicelib.stock import HoldRef
@@ -103,7 +105,7 @@ def test_a_purchase_survives_being_stored(tables: Tables) -> None:
     refund = Refund(id="rf_1", key="k", fingerprint="f", lines=(part,), amount=1_275, restock=True, requested_at=NOW)
     purchase = PAID.model_copy(update={"refunds": (refund,), "attribution": {"total": "a", "k": "b", "q": "c"}})
     store = PurchaseStore(tables.dynamodb, tables.commerce)
-    assert store.create(purchase) is None
+    assert store.create(purchase) == Written()
     assert store.read(purchase.id) == purchase
     assert list(store.scan()) == [purchase]
     assert purchase_from_item(stored(tables, purchase)) == purchase
@@ -117,7 +119,7 @@ def test_short_names_are_distinct() -> None:
 def test_only_the_first_create_is_written(tables: Tables) -> None:
     store = PurchaseStore(tables.dynamodb, tables.commerce)
     store.create(PAID)
-    assert store.create(PAID.model_copy(update={"version": 9})) == PAID
+    assert store.create(PAID.model_copy(update={"version": 9})) == Refused(PAID)
     assert store.read(PAID.id) == PAID
 
 
@@ -125,10 +127,10 @@ def test_a_version_is_replaced_by_the_very_next_only(tables: Tables) -> None:
     store = PurchaseStore(tables.dynamodb, tables.commerce)
     store.create(PAID)
     skipped = PAID.model_copy(update={"version": 5})
-    assert store.replace(skipped) == PAID
+    assert store.replace(skipped) == Refused(PAID)
     following = PAID.model_copy(update={"version": 4})
-    assert store.replace(following) is None
-    assert store.replace(following) == following
+    assert store.replace(following) == Written()
+    assert store.replace(following) == Refused(following)
 
 
 BROKEN: dict[str, dict[str, Any]] = {

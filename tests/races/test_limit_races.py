@@ -15,7 +15,14 @@ from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState, PurchaseStore
+from chalicelib.purchase import (
+    CheckoutResult,
+    Purchase,
+    PurchaseState,
+    PurchaseStore,
+    Refused,
+    Written,
+)
 from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage, _limit_key, _limit_values
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_refund_request
@@ -79,7 +86,7 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
     dying = {purchase.id for index, purchase in enumerate(purchases) if index % 3 == 0}
     real = PurchaseStore.replace
 
-    def replace(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+    def replace(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
         if purchase.state is PurchaseState.PLACED and purchase.id in dying:
             raise SystemExit
         return real(self, purchase)

@@ -9,7 +9,10 @@ import pytest
 from chalicelib.capture import process_attempt
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import AuthorisationRequest, Authorised, Declined
-from chalicelib.purchase import PurchaseState
+from chalicelib.purchase import (
+    PurchaseState,
+    Written,
+)
 from chalicelib.recovery import reconcile_payments
 from chalicelib.recovery.reconcile import ReconciliationReport
 from chalicelib.refunds import refund_order
@@ -139,5 +142,5 @@ def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixtu
     after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     refused = refund.model_copy(update={"completed_at": None, "failure_code": "amount_too_large"})
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
-    assert shop.context.purchases.replace(behind) is None
+    assert shop.context.purchases.replace(behind) == Written()
     assert [what for what, _, _ in run_reconciliation(shop).differences] == ["refund"]

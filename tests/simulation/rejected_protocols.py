@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.instants import SECOND, Instant
-from chalicelib.purchase import PurchaseStore
+from chalicelib.purchase import (
+    PurchaseStore,
+    Written,
+)
 from chalicelib.stock import Busy, HoldRef, Pool, Stock, Taken, TakeResult, expressions
 from chalicelib.stock.bucket import AlreadyHeld, BucketEntry, HasRoom, evaluate
 from chalicelib.stock.layout import home_of
@@ -51,10 +54,10 @@ class RejectedProtocols:
         if not isinstance(taken, Taken):
             return taken
         purchase = a_purchase(lines=(a_line(drop_id=self.pool.pool_id, holds=(taken.hold,)),))
-        existing = PurchaseStore(self.client, "commerce").create(purchase)
-        if existing is None:
+        answer = PurchaseStore(self.client, "commerce").create(purchase)
+        if isinstance(answer, Written):
             return taken
-        (referenced,) = existing.lines[0].holds
+        (referenced,) = answer.existing.lines[0].holds
         if referenced.bucket != taken.hold.bucket:
             self.stock.release(self.pool, taken.hold)
         return Taken(referenced, replay=True)

@@ -37,6 +37,8 @@ from chalicelib.purchase import (
     PurchaseRequest,
     PurchaseState,
     PurchaseStore,
+    Refused,
+    Written,
 )
 from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage
 from chalicelib.risk import NO_LIMITS, Risk
@@ -194,7 +196,9 @@ def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(
 
 
 def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
+    def begin(
+        self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry
+    ) -> Written | Refused[LimitUsage]:
         item = self.dynamodb.get_item(
             TableName=self.commerce_table, Key={"pk": {"S": f"LIMIT#{buyer}"}, "sk": {"S": f"DROP#{drop_id}"}}
         ).get("Item")
@@ -203,7 +207,7 @@ def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeyp
             record = {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{drop_id}", "entries": values, "units": entry.units}
             anyway = "attribute_not_exists(pk) OR attribute_exists(pk)"
             self.dynamodb.put_item(TableName=self.commerce_table, Item=to_item(record), ConditionExpression=anyway)
-            return None
+            return Written()
         return real(self, buyer, drop_id, purchase_id, entry)
 
     real = LimitStore.create

@@ -13,7 +13,14 @@ import pytest
 from chalicelib.capture import process_payment
 from chalicelib.checkout import complete, discount_budgets
 from chalicelib.discounts import AppliedDiscount
-from chalicelib.purchase import CheckoutContext, CompleteRequest, Purchase, PurchaseStore
+from chalicelib.purchase import (
+    CheckoutContext,
+    CompleteRequest,
+    Purchase,
+    PurchaseStore,
+    Refused,
+    Written,
+)
 from chalicelib.stock import RevertedToHold, Stock
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES
@@ -82,7 +89,7 @@ def _forgets_keys(purchase: Purchase, request: CompleteRequest, now: int) -> Non
     return None
 
 
-def _puts_unconditionally(self: PurchaseStore, purchase: Purchase) -> Purchase | None:
+def _puts_unconditionally(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
     return self._put(purchase, "attribute_not_exists(no)", {})
 
 

@@ -18,6 +18,7 @@ from chalicelib.purchase import (
     PurchaseState,
     Refund,
     earliest_expiry,
+    refunded_units,
     ucp_status_of,
 )
 
@@ -129,7 +130,7 @@ def _redact_destinations(method: Json) -> Json:
 
 def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
     """A paid purchase as an order (``order.json``): as it was bought, with what was refunded as adjustments."""
-    remaining = {line.id: line.quantity - _refunded_quantity(purchase, line.id) for line in purchase.lines}
+    remaining = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
     return {
         "ucp": envelope(ORDER),
         "id": order_id(purchase.id),
@@ -143,11 +144,6 @@ def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Js
         "attribution": _attribution(purchase),
         "server_time": rfc3339(now),
     }
-
-
-def _refunded_quantity(purchase: Purchase, line_id: str) -> int:
-    refunds = (one for one in purchase.refunds if one.failure_code is None)
-    return sum(part.quantity for one in refunds for part in one.lines if part.line_id == line_id)
 
 
 def _permalink(base_url: str, purchase: Purchase) -> str:
