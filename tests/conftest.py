@@ -22,6 +22,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from infra.local import emulator as aws_emulator
 from infra.local.processes import free_port
 from infra.local.tables import make_tables
+from infra.paths import ROOT
 from tests.crashes import crash_report as crashes
 from tests.simulation import schedule_search as schedules
 
@@ -131,12 +132,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     variables = os.environ | {"LIVEDROP_HOME": str(home)} | ports
     command = [sys.executable, "-m", "infra.cli.main"]
     try:
-        subprocess.run(
-            [*command, "run", "--detach", "--owner", str(os.getpid())], check=True, env=variables, cwd=aws_emulator.ROOT
-        )
+        subprocess.run([*command, "run", "--detach", "--owner", str(os.getpid())], check=True, env=variables, cwd=ROOT)
         yield json.loads((home / "local.json").read_text()) | {"home": str(home)}
     finally:
-        subprocess.run([*command, "stop"], check=True, env=variables, cwd=aws_emulator.ROOT)
+        subprocess.run([*command, "stop"], check=True, env=variables, cwd=ROOT)
 
 
 class OneProcessForTheStack(LoadScopeScheduling):  # type: ignore[misc]

@@ -26,10 +26,10 @@ from chalice.package import YAMLTemplateSerializer
 from infra.aws.alarms import add_alarms
 from infra.aws.dashboard import add_dashboard
 from infra.local.processes import locked
+from infra.paths import BUILD, ROOT, TEMPLATE
 
 Architecture = Literal["x86_64", "arm64"]
 
-ROOT = Path(__file__).resolve().parents[2]
 STAGE = "live"
 AWS_SERVICES = frozenset({"dynamodb", "events", "s3", "secretsmanager", "sqs"})
 """Services the deployed code calls: the only service descriptions of botocore that are packaged."""
@@ -97,7 +97,7 @@ def package(target: Target, folder: Path | None = None) -> tuple[Package, bool]:
     One process packages, others wait for it. ``RuntimeError`` when something compiled in it is for another target, or
     when it cannot be imported by itself (checked where this machine can run it).
     """
-    folder = folder or ROOT / "build" / "package" / f"{target.runtime}-{target.architecture}"
+    folder = folder or BUILD / "package" / f"{target.runtime}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):
         return _package(folder, target)
@@ -164,7 +164,7 @@ def check_imports(built: Package, interpreter: str) -> None:
 def _inputs() -> Iterator[Path]:
     yield from sorted((ROOT / "chalicelib").rglob("*.py"))
     yield from (ROOT / name for name in ("app.py", "requirements.txt", ".chalice/config.json"))
-    yield from (ROOT / "infra" / "aws" / name for name in ("template.yaml", "package.py", "alarms.py", "dashboard.py"))
+    yield from (TEMPLATE.with_name(name) for name in ("template.yaml", "package.py", "alarms.py", "dashboard.py"))
 
 
 def _running_version() -> str:
@@ -205,7 +205,7 @@ def _chalice_package(folder: Path, target: Target) -> Path:
         f"Config.lambda_python_version = {target.runtime!r}; main()"
     )
     command = [sys.executable, "-c", script, "package", "--stage", STAGE]
-    command += ["--merge-template", str(ROOT / "infra" / "aws" / "template.yaml"), str(output)]
+    command += ["--merge-template", str(TEMPLATE), str(output)]
     environment = {"AWS_DEFAULT_REGION": "eu-west-1"} | os.environ
     environment |= {"PIP_PYTHON_VERSION": target.python, "PIP_ONLY_BINARY": ":all:"}
     outcome = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)

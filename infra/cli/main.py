@@ -15,17 +15,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from infra.aws import deploy as deployment
+from infra.aws.maintenance import MaintenanceFailed
 from infra.aws.package import AWS, native_architecture, package
 from infra.cli.keys import app as keys
 from infra.cli.operate import app as operations
-from infra.cli.operate import fail
 from infra.cli.payments import app as payments
 from infra.cli.run import app as local_stack
 from infra.cli.run import start_detached, stop
-from infra.cli.stack import NoSuchStack
-from infra.local import emulator as aws_emulator
+from infra.cli.stack import NoSuchStack, fail
 from infra.local.local_state import LocalState, NotRunning
 from infra.local.stack import CannotStart
+from infra.paths import BUILD
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(local_stack)
@@ -34,21 +34,32 @@ app.add_typer(keys)
 app.add_typer(payments, name="payments")
 console = Console(highlight=False)
 
+_EXPECTED_ERRORS = (
+    BotoCoreError,
+    CannotStart,
+    ClientError,
+    MaintenanceFailed,
+    NoSuchStack,
+    NotRunning,
+    deployment.DeploymentFailed,
+)
+
 
 def main() -> None:
-    """The ``livedrop`` command."""
+    """Run ``livedrop``; report an expected error in one line."""
     try:
         app()
-    except (CannotStart, NotRunning, NoSuchStack, deployment.DeploymentFailed, BotoCoreError, ClientError) as reason:
+    except _EXPECTED_ERRORS as reason:
         fail(str(reason))
 
 
 @app.command("package")
 def package_() -> None:
     """Package the application for AWS and say how large it is."""
-    for target in (
-        (AWS, replace(AWS, architecture=native_architecture())) if native_architecture() != AWS.architecture else (AWS,)
-    ):
+    targets = [AWS]
+    if native_architecture() != AWS.architecture:
+        targets.append(replace(AWS, architecture=native_architecture()))
+    for target in targets:
         began = time.monotonic()
         built, was_built = package(target)
         unpacked = sum(path.stat().st_size for path in built.unpacked.rglob("*") if path.is_file())
@@ -56,28 +67,26 @@ def package_() -> None:
         size = f"{built.code.stat().st_size / 1e6:.1f} MB zipped, {unpacked / 1e6:.1f} MB unpacked"
         console.print(f"{target.runtime}, {target.architecture}: {built.code} ({size}; {duration})")
     if AWS.interpreter() is None:
-        console.print(
-            f"without bytecode, so that cold starts take longer: there is no {AWS.runtime} here to compile it"
-        )
+        console.print(f"This machine has no {AWS.runtime}: the package lacks bytecode, and cold starts take longer.")
 
 
 @app.command()
 def deploy(
     *,
     stack: Annotated[str, typer.Option(envvar="LIVEDROP_STACK", help="Name of the CloudFormation stack.")] = "livedrop",
-    code_bucket: Annotated[str | None, typer.Option(help="Bucket for the code; made when absent.")] = None,
+    code_bucket: Annotated[str | None, typer.Option(help="Bucket for the code; created when absent.")] = None,
     parameter: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the template; repeatable.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Deploy without asking.")] = False,
 ) -> None:
     """Deploy to AWS, with the credentials and region of this shell."""
     session = boto3.Session()
     if not session.region_name:
-        fail("no region: set AWS_DEFAULT_REGION")
+        fail("No AWS region is set. Set AWS_DEFAULT_REGION.")
     account = session.client("sts").get_caller_identity()["Account"]
     bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
     malformed = [pair for pair in parameter or [] if "=" not in pair]
     if malformed:
-        fail(f"a parameter is NAME=VALUE, not {malformed[0]}")
+        fail(f"`--parameter` must be NAME=VALUE, not {malformed[0]}.")
     given = dict(pair.split("=", 1) for pair in parameter or [])
     console.print(f"account {account}, {session.region_name}: stack {stack}, code in {bucket}, parameters {given}")
     if not yes:
@@ -89,10 +98,13 @@ def deploy(
 
 @app.command()
 def rehearse(
-    orders: Annotated[Path | None, typer.Argument(help="Orders as CSV; without, the sample.")] = None,
+    orders: Annotated[Path | None, typer.Argument(help="Orders as CSV. Default: the sample.")] = None,
 ) -> None:
-    """Play real orders through the running stack and check everything from outside; starts it when nothing runs."""
-    from infra.rehearse.command import rehearse as play
+    """Drive real orders through the local stack and check everything from outside.
+
+    Starts a stack when none runs, and stops the one it started.
+    """
+    from infra.rehearse.command import rehearse as run_rehearsal
 
     local_state = LocalState.from_environment()
     started = []
@@ -102,7 +114,7 @@ def rehearse(
         start_detached(local_state, reset=False)
 
     try:
-        exit_code = play(orders, local_state, aws_emulator.ROOT / "build", start_stack=start_stack, console=console)
+        exit_code = run_rehearsal(orders, local_state, BUILD, start_stack=start_stack, console=console)
     finally:
         if started:
             stop()
@@ -111,13 +123,13 @@ def rehearse(
 
 @app.command()
 def bench(
-    *, short: Annotated[bool, typer.Option("--short", help="A minute's worth, to see that it works.")] = False
+    *, short: Annotated[bool, typer.Option("--short", help="Run for a minute, as a smoke test.")] = False
 ) -> None:
-    """Measure the speed and cost of stock on an engine of its own; build/bench.json."""
+    """Measure the speed and cost of stock on an emulator of its own; writes build/bench.json."""
     from infra.bench.command import bench as measure
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the engine ends too
-    measure(aws_emulator.ROOT / "build", short=short)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the emulator is stopped too
+    measure(BUILD, short=short)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands for money: compare the provider's payments with the orders, and give the provider's keys."""
+"""Commands for payments: reconcile them with the provider, and store the provider's keys."""
 
 from __future__ import annotations
 
@@ -8,31 +8,23 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from infra.cli.operate import fail
 from infra.cli.stack import DeployedStack, StackOption
-from infra.local.stack import MaintenanceFailed, invoke_maintenance
 
-app = typer.Typer(help="Compare payments with the provider; give its keys.", no_args_is_help=True)
+app = typer.Typer(help="Reconcile payments with the provider; store its keys.", no_args_is_help=True)
 console = Console(highlight=False)
 
 
 @app.command()
 def reconcile(
     *,
-    hours: Annotated[int, typer.Option(min=1, max=24 * 30, help="Payments of how many hours back.")] = 48,
+    hours: Annotated[int, typer.Option(min=1, max=24 * 30, help="Age of the oldest payment compared.")] = 48,
     stack: StackOption = None,
 ) -> None:
-    """Compare every payment at the provider with its order; mend what lost webhooks left open, and tell the rest.
+    """Compare every payment at the provider with its order, and enqueue orders that lost webhooks left open.
 
-    Ends with 1 when something differs that a person has to look at.
+    Prints the other differences and exits with 1 when there are any: a person has to check them.
     """
-    deployed = DeployedStack.of(stack)
-    try:
-        report = invoke_maintenance(
-            deployed.client("lambda"), deployed.outputs["MaintenanceFunction"], {"reconcile": {"hours": hours}}
-        )
-    except MaintenanceFailed as failure:
-        fail(str(failure))
+    report = DeployedStack.of(stack).invoke_maintenance({"reconcile": {"hours": hours}})
     console.print_json(data=report)
     if report["differences"]:
         raise typer.Exit(1)
@@ -47,15 +39,15 @@ def keys(
     ],
     stack: StackOption = None,
 ) -> None:
-    """Store the provider's keys. The webhook secret before stays good, until the next time."""
+    """Store the provider's keys. The previous webhook secret stays valid until the next change."""
     deployed = DeployedStack.of(stack)
     secrets, name = deployed.client("secretsmanager"), deployed.outputs["PaymentSecretsId"]
     stored = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
     secrets.put_secret_value(SecretId=name, SecretString=json.dumps(with_keys(stored, api_key, webhook_secret)))
-    console.print("stored; known everywhere within five minutes, the API key in new processes")
+    console.print("Stored. Functions read them within five minutes; the API key is used by new processes only.")
 
 
 def with_keys(stored: dict[str, Any], api_key: str, webhook_secret: str) -> dict[str, Any]:
-    """The secret with these keys, and the webhook secret that was the newest before, if it is another."""
+    """Return the secret with these keys and, when it differs, the newest previous webhook secret."""
     previous = [one for one in stored.get("webhook_secrets", []) if one != webhook_secret]
     return stored | {"api_key": api_key, "webhook_secrets": [webhook_secret, *previous[:1]]}

@@ -1,4 +1,4 @@
-"""``livedrop run`` and ``stop``: the whole stack on this machine."""
+"""Commands for the stack on this machine: run, stop, restart-emulator, crash."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import psutil
 import typer
 from rich.console import Console
 
-from infra.cli.operate import fail
-from infra.local import emulator as aws_emulator
+from infra.cli.stack import fail
 from infra.local.local_state import LocalState
 from infra.local.processes import LOOPBACK, alive, children, kill, launch
 from infra.local.stack import CannotStart, Stack
+from infra.paths import ROOT
 
 app = typer.Typer()
 console = Console(highlight=False)
@@ -29,18 +29,20 @@ _STOP_SECONDS = 60
 @app.command()
 def run(
     *,
-    reset: Annotated[bool, typer.Option("--reset", help="Forget what was kept since the last run.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready, and leave it running.")] = False,
-    owner: Annotated[int | None, typer.Option(help="End when the process with this id has ended.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Delete the data of earlier runs.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once the stack is ready; it keeps running.")] = False,
+    owner: Annotated[int | None, typer.Option(help="Stop when the process with this id ends.")] = None,
 ) -> None:
-    """Run everything on this machine, in the foreground, until interrupted."""
+    """Run the whole stack on this machine, in the foreground, until interrupted."""
     local_state = LocalState.from_environment()
     if local_state.running_pid("run") and local_state.running_pid("run") != os.getpid():
-        fail(f"it runs already (see {local_state.stack_info_file}); `livedrop stop` ends it")
+        fail(f"A stack runs already (see {local_state.stack_info_file}). `livedrop stop` stops it.")
     if detach:
         start_detached(local_state, reset=reset, owner=owner)
         return
-    stack = Stack(local_state, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), say=console.print)
+    stack = Stack(
+        local_state, _port("LIVEDROP_HTTP_PORT", 8000), _port("LIVEDROP_AWS_PORT", 4566), report=console.print
+    )
     stopped, emulator_restart_requested = threading.Event(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: _interrupt(stopped))
@@ -67,7 +69,7 @@ def run(
 
 @app.command()
 def stop() -> None:
-    """End what `livedrop run` started, also when that was killed."""
+    """Stop everything that `livedrop run` started, also after `run` itself was killed."""
     local_state = LocalState.from_environment()
     runner = local_state.running_pid("run")
     if runner is not None:
@@ -81,7 +83,7 @@ def stop() -> None:
 
 @app.command("restart-emulator")
 def restart_emulator() -> None:
-    """Stop and start the local AWS engine in order, while the HTTP front stays; then repair."""
+    """Restart the local AWS emulator cleanly while the HTTP server keeps running; then recover orders."""
     local_state = LocalState.from_environment()
     before = local_state.running_stack_info()
     os.kill(before["pid"]["run"], signal.SIGUSR1)
@@ -89,15 +91,15 @@ def restart_emulator() -> None:
     while time.monotonic() < deadline:
         current = local_state.stack_info()
         if current and current["pid"]["emulator"] != before["pid"]["emulator"]:
-            console.print("the engine runs again")
+            console.print("emulator restarted")
             return
         time.sleep(0.1)
-    fail("the engine did not come back; see emulator.log")
+    fail("The emulator did not start again. Read emulator.log.")
 
 
 @app.command()
 def crash() -> None:
-    """Kill the HTTP front and the function workers outright, as a rehearsal for the worst."""
+    """Kill the HTTP server and the function workers with SIGKILL, to rehearse a crash."""
     pids = LocalState.from_environment().running_stack_info()["pid"]
     processes = children(pids["emulator"]) + children(pids["http_server"]) + [psutil.Process(pids["http_server"])]
     kill(processes)
@@ -105,40 +107,39 @@ def crash() -> None:
 
 
 class _Interrupted(Exception):
-    """SIGINT or SIGTERM, at whatever point."""
+    """A signal asked the stack to stop."""
 
 
-def _interrupt(ended: threading.Event) -> None:
-    ended.set()
+def _interrupt(stopped: threading.Event) -> None:
+    stopped.set()
     raise _Interrupted
 
 
 def start_detached(local_state: LocalState, *, reset: bool, owner: int | None = None) -> None:
+    """Start ``livedrop run`` as a process of its own and wait until its stack is ready. Raises: CannotStart."""
     log = local_state.folder / "run.log"
     command = [sys.executable, "-m", "infra.cli.main", "run", *(["--reset"] if reset else [])]
     command += ["--owner", str(owner)] if owner else []
-    process = launch(command, environment=os.environ, log=log, folder=aws_emulator.ROOT)
+    process = launch(command, environment=os.environ, log=log, folder=ROOT)
     deadline = time.monotonic() + _DETACHED_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if local_state.stack_info():
-            console.print(f"running; log in {log}")
+            console.print(f"stack running; log in {log}")
             return
         time.sleep(0.2)
     if process.poll() is None:
         process.terminate()
         process.wait()
-    raise CannotStart(f"it did not start:\n{log.read_text(errors='replace')[-2000:]}")
+    raise CannotStart(f"the stack did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _print_addresses(local_state: LocalState, stack: Stack) -> None:
-    console.print(
-        f"\nready: {stack.http}   AWS: {LOOPBACK}:{stack.aws_port}   all of it: {local_state.stack_info_file}"
-    )
+    console.print(f"\nready: {stack.http}   AWS: {LOOPBACK}:{stack.aws_port}   details: {local_state.stack_info_file}")
     console.print(f"try:   curl -s {stack.http}/shows/tonight/live\nstop:  Ctrl-C\n", soft_wrap=True)
 
 
 def _port(variable: str, default: int) -> int:
     text = os.environ.get(variable, "")
     if text and not text.isdigit():
-        fail(f"{variable} is a port number, not {text!r}")
+        fail(f"{variable} must be a port number, not {text!r}.")
     return int(text or default)

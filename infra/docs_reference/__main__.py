@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from infra.docs_reference.collectors import COLLECTORS
-from infra.docs_reference.pages import ROOT, pages, rewritten, unexplained
+from infra.docs_reference.pages import pages, rewritten, unexplained
+from infra.paths import ROOT
 
 
 def main() -> None:

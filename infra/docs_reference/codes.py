@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from chalicelib import errors
-from infra.docs_reference.pages import ROOT
+from infra.paths import ROOT
 
 _COUNTERS: Final = ("count", "measure")
 

@@ -16,8 +16,9 @@ from infra.aws.alarms import add_alarms
 from infra.cli.main import app
 from infra.docs_reference import codes
 from infra.docs_reference.events import order_events
-from infra.docs_reference.pages import ROOT, Collector, Rows
+from infra.docs_reference.pages import Collector, Rows
 from infra.docs_reference.template import load_template
+from infra.paths import ROOT
 
 
 def order_statuses() -> Rows:

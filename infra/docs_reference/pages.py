@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from infra.paths import ROOT
+
 DOCS: Final = ROOT / "infra" / "docs"
 COMMAND: Final = "python -m infra.docs_reference"
 MISSING: Final = "?"

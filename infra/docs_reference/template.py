@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from infra.local.tables import TEMPLATE
+from infra.paths import TEMPLATE
 
 _NAME = re.compile(r"\$\{([A-Za-z]+)(?:\.Arn)?\}")
 

@@ -1,7 +1,7 @@
-"""The embedded AWS engine: PyPI ``ministack`` in an environment of its own, on loopback, under uvicorn.
+"""The local AWS emulator: PyPI ``ministack`` in its own Python environment, on loopback, under uvicorn.
 
-Its event loop and parser are swapped for uvloop and httptools, which makes it a good deal faster than its own
-server. It must be ended by SIGTERM: its state is written while it shuts down.
+With uvloop and httptools it is a good deal faster than with its own server. Stop it by SIGTERM: it writes its state
+while it shuts down.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from hashlib import sha256
 from pathlib import Path
 
 from infra.local.processes import LOOPBACK, end, free_port, launch, locked
+from infra.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = Path(__file__).with_name("emulator-requirements.txt")
 REGION = "eu-west-1"
 ACCOUNT = "000000000000"
-"""The access key of the local stack. The engine takes twelve digits as the account; unsigned calls are of this one."""
+"""The access key of the local stack. ministack takes its twelve digits as the account, also for unsigned calls."""
 
 _READY_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """A running engine."""
+    """A running emulator."""
 
     pid: int
     port: int
@@ -42,17 +42,17 @@ class Emulator:
 
     @property
     def endpoint(self) -> str:
-        """What AWS clients take as their endpoint URL."""
+        """The endpoint URL for AWS clients."""
         return f"http://{LOOPBACK}:{self.port}"
 
     def stop(self) -> None:
-        """End it in order: what it should keep is written first."""
+        """Stop the emulator cleanly: it first writes the state that it keeps."""
         end(self.pid)
         self.process.wait()
 
 
 def environment(endpoint: str, account: str = ACCOUNT) -> dict[str, str]:
-    """The variables that point every AWS client of a process at an engine."""
+    """Return the variables that point every AWS client of a process at an emulator."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": REGION,
@@ -64,7 +64,7 @@ def environment(endpoint: str, account: str = ACCOUNT) -> dict[str, str]:
 
 
 def without_aws(variables: dict[str, str]) -> dict[str, str]:
-    """Variables that reach no real account and no other Python environment."""
+    """Drop the variables that could reach a real account or another Python environment."""
     return {
         name: value
         for name, value in variables.items()
@@ -73,9 +73,9 @@ def without_aws(variables: dict[str, str]) -> dict[str, str]:
 
 
 def prepare(folder: Path | None = None) -> Path:
-    """The engine's Python, its environment built at first use (about half a minute) and whenever the pins change.
+    """Return the emulator's Python. Builds its environment at first use and whenever the pins change.
 
-    One process builds, others wait for it. Packages come from wherever pip is configured to look.
+    A build takes about half a minute. One process builds while others wait. pip's configuration names the index.
     """
     folder = folder or ROOT / ".livedrop" / "emulator"
     python = folder / "bin" / "python"
@@ -87,26 +87,20 @@ def prepare(folder: Path | None = None) -> Path:
             return python
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install: list[str | Path] = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "-qq",
-            "--disable-pip-version-check",
-            "-r",
-            REQUIREMENTS,
-        ]
+        options = ["-qq", "--disable-pip-version-check"]
+        install: list[str | Path] = [python, "-m", "pip", "install", *options, "-r", REQUIREMENTS]
         subprocess.run(install, check=True, env=without_aws(dict(os.environ)))
         stamp.write_text(wanted)
     return python
 
 
 def start(folder: Path, *, port: int | None = None, keep: bool = False) -> Emulator:
-    """Start an engine and wait until it answers.
+    """Start an emulator and wait until it answers.
 
-    ``home`` takes its log and, with ``keep``, its state, which outlives a stop in order. Without ``port`` a free one is
-    taken. ``RuntimeError`` with the log's end when it does not come up.
+    ``folder`` takes its log and, with ``keep``, its state, which survives a clean stop. Without ``port`` the emulator
+    listens on a free one.
+
+    Raises: RuntimeError, with the end of the log, when the emulator does not start.
     """
     python = prepare()
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +118,7 @@ def start(folder: Path, *, port: int | None = None, keep: bool = False) -> Emula
 
 @contextmanager
 def temporary() -> Iterator[Emulator]:
-    """An engine on a free port that keeps nothing and leaves nothing behind."""
+    """Run an emulator on a free port; it leaves no file and no process behind."""
     folder = Path(tempfile.mkdtemp(prefix="livedrop-emulator-"))
     try:
         emulator = start(folder)
@@ -151,7 +145,7 @@ def _variables(folder: Path, port: int, keep: bool) -> dict[str, str]:
         "LAMBDA_EXECUTOR": "local",
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
-        "DOCKER_HOST": "unix:///nonexistent",  # it would look for containers of its own to clean up
+        "DOCKER_HOST": "unix:///nonexistent",  # ministack would search for its own containers to clean up
         "LOG_LEVEL": "WARNING",
         "TMPDIR": str(folder),
         "S3_DATA_DIR": str(folder / "s3"),
@@ -171,4 +165,4 @@ def _wait_until_ready(emulator: Emulator) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     tail = emulator.log.read_text(errors="replace")[-2000:]
-    raise RuntimeError(f"the AWS engine did not come up on port {emulator.port}:\n{tail}")
+    raise RuntimeError(f"the AWS emulator did not start on port {emulator.port}:\n{tail}")

@@ -1,4 +1,4 @@
-"""Where a local stack keeps its things, and how others find it: ``.livedrop/``."""
+"""The folder of a local stack, ``.livedrop/``: its processes, and how commands find it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import boto3
 
-from infra.local.emulator import ROOT
 from infra.local.processes import alive, end, started_at
+from infra.paths import ROOT
 
 
 class NotRunning(Exception):
-    """No stack runs on this machine; the message says what to do."""
+    """No stack runs on this machine. The message says how to start one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,17 @@ class LocalState:
 
     @classmethod
     def from_environment(cls) -> LocalState:
-        """The home that commands of this shell mean."""
+        """Return the folder that this shell's commands use."""
         return cls(Path(os.environ.get("LIVEDROP_HOME") or ROOT / ".livedrop").resolve())
 
     @property
     def stack_info_file(self) -> Path:
-        """What scripts need, while the stack is healthy."""
+        """``local.json``: addresses, keys and names for scripts, while the stack is healthy."""
         return self.folder / "local.json"
 
     @property
     def emulator_folder(self) -> Path:
-        """The engine's log and state."""
+        """Log and state of the emulator."""
         return self.folder / "aws"
 
     @property
@@ -45,33 +45,33 @@ class LocalState:
         return self.folder / "processes.json"
 
     def stack_info(self) -> dict[str, Any]:
-        """What ``local.json`` says; empty when the stack does not run, also when it was killed and left its file."""
+        """Read ``local.json``. Empty when no stack runs, also when a killed one left its file."""
         try:
-            known: dict[str, Any] = json.loads(self.stack_info_file.read_text())
-            supervisor = known["pid"]["run"]
+            info: dict[str, Any] = json.loads(self.stack_info_file.read_text())
+            supervisor = info["pid"]["run"]
         except (FileNotFoundError, ValueError, KeyError):
             return {}
-        return known if supervisor == self.running_pid("run") else {}
+        return info if supervisor == self.running_pid("run") else {}
 
     def running_stack_info(self) -> dict[str, Any]:
-        """What the running stack says of itself; :class:`NotRunning` when there is none."""
+        """Read ``local.json`` of the running stack. Raises: NotRunning."""
         stack_info = self.stack_info()
-        if not stack_info:
-            was_killed = self.stack_info_file.exists()
-            what = "what ran here was killed: start it again" if was_killed else "nothing runs here: start it"
-            raise NotRunning(f"{what} with `make run`")
-        return stack_info
+        if stack_info:
+            return stack_info
+        if self.stack_info_file.exists():
+            raise NotRunning("The stack of this machine was killed. Start it again with `make run`.")
+        raise NotRunning("No stack runs on this machine. Start it with `make run`.")
 
     def write_stack_info(self, stack_info: dict[str, Any]) -> None:
         """Write ``local.json``."""
         _write(self.stack_info_file, stack_info)
 
     def record_process(self, name: str, pid: int) -> None:
-        """Remember a started process, so that it can be ended even when its supervisor was killed."""
+        """Record a started process, so that it can be stopped even when its supervisor was killed."""
         _write(self._processes_file, self._processes() | {name: {"pid": pid, "started_at": started_at(pid)}})
 
     def running_pid(self, name: str) -> int | None:
-        """The id of a noted process, when it still runs."""
+        """Return the id of a recorded process, or None when it has ended."""
         process = self._processes().get(name)
         if process is None or started_at(process["pid"]) != process["started_at"] or not alive(process["pid"]):
             return None
@@ -79,7 +79,7 @@ class LocalState:
         return pid
 
     def end_processes(self) -> list[str]:
-        """End whatever was noted and still runs, the front before the engine. Returns their names."""
+        """Stop the recorded processes that still run, the HTTP server before the emulator. Returns their names."""
         ended = []
         for name in ("http_server", "emulator"):
             pid = self.running_pid(name)
@@ -104,7 +104,7 @@ class LocalState:
 
 
 def aws_client(stack_info: Mapping[str, Any], service: Any) -> Any:
-    """A client of an AWS service of the stack that these facts describe."""
+    """Return a client of an AWS service in the stack that ``stack_info`` describes."""
     return boto3.client(
         service,
         endpoint_url=stack_info["aws_endpoint"],
@@ -115,7 +115,7 @@ def aws_client(stack_info: Mapping[str, Any], service: Any) -> Any:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write a file in one step, so that nobody reads half of it, and for its owner's eyes only: it may hold keys."""
+    """Write a file in one step, so that nobody reads half of it. Only its owner may read it: it may contain keys."""
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:

@@ -1,8 +1,9 @@
-"""Stream mappings after an engine's restart.
+"""Event source mappings of the local stack: recreate them after an emulator restart, and pause them.
 
-The engine keeps the positions of its stream mappings but not the streams' records, so that nothing would be delivered
-until as many new records exist as had been read. Remade at TRIM_HORIZON before any write, they deliver all that is new;
-what was unread when the engine stopped is what ``repair`` is for.
+The emulator keeps the positions of its stream mappings but not the streams' records. After a restart it would deliver
+nothing until as many new records exist as it had read before. Mappings recreated at TRIM_HORIZON before any write
+deliver every new record. Records that nobody had read when the emulator stopped are lost; ``livedrop recover`` enqueues
+their orders.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _COPIED_SETTINGS = (
 
 
 def recreate_stream_mappings(functions: Any) -> int:
-    """Delete and make again every mapping of a stream (``functions``: a Lambda client). Returns how many there were."""
+    """Delete and recreate every stream mapping. ``functions`` is a Lambda client. Returns their number."""
     mappings = functions.list_event_source_mappings()["EventSourceMappings"]
     streams = [mapping for mapping in mappings if ":sqs:" not in mapping["EventSourceArn"]]
     for mapping in streams:

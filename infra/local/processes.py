@@ -1,4 +1,4 @@
-"""Processes that outlive a command: started in a session of their own, known by id and birth, ended in order."""
+"""Processes that outlive a command: started in their own session, identified by id and start time, stopped cleanly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
+    """Return a loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 def port_in_use(port: int) -> bool:
-    """Whether a loopback port cannot be listened on."""
+    """Return whether a loopback port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -36,7 +36,7 @@ def port_in_use(port: int) -> bool:
 def launch(
     command: Sequence[str | Path], *, environment: Mapping[str, str], log: Path, folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, so that the terminal's Ctrl-C reaches only its supervisor."""
+    """Start a process in its own session, so that the terminal's Ctrl-C reaches only its supervisor."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
         return subprocess.Popen(
@@ -51,7 +51,7 @@ def launch(
 
 
 def started_at(pid: int) -> float | None:
-    """When the process with this id started; None when there is none. Ids are reused, births are not."""
+    """Return the start time of a process, or None when it does not exist. Ids are reused; start times are not."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
@@ -59,7 +59,7 @@ def started_at(pid: int) -> float | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
+    """Return whether a process runs. A zombie does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -67,7 +67,7 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> list[psutil.Process]:
-    """All processes below one, at this moment."""
+    """Return all descendants of a process at this moment."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
@@ -75,7 +75,7 @@ def children(pid: int) -> list[psutil.Process]:
 
 
 def end(pid: int, timeout_seconds: float = 20) -> None:
-    """SIGTERM, wait, and SIGKILL whatever is left of the process and of those below it."""
+    """Send SIGTERM, wait, then send SIGKILL to the descendants and, after the timeout, to the process itself."""
     processes = children(pid)
     try:
         process = psutil.Process(pid)
@@ -89,7 +89,7 @@ def end(pid: int, timeout_seconds: float = 20) -> None:
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
-    """SIGKILL, without a chance to clean up."""
+    """Send SIGKILL: the processes cannot clean up."""
     for process in processes:
         try:
             process.kill()
@@ -100,7 +100,7 @@ def kill(processes: Sequence[psutil.Process]) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; other processes that want it wait."""
+    """Hold a lock file while other processes wait for it."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

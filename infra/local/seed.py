@@ -1,20 +1,21 @@
-"""The show that a fresh local stack has to offer, put there the way an operator would: over HTTP."""
+"""Put the sample show into a fresh local stack over HTTP, as an operator would."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
-SHOW = Path(__file__).parents[1] / "sample" / "show.json"
+from infra.paths import ROOT
+
+SHOW: Final = ROOT / "infra" / "sample" / "show.json"
 
 
 def seed(api: str, operator_token: str) -> str:
-    """Put the sample show and its drops (repeatable: what is there stays as it is). Returns the show's id.
+    """Put the sample show and its drops and return the show's id. A repeat changes nothing.
 
-    ``RuntimeError`` with its answer when the API refuses.
+    Raises: RuntimeError, with the API's answer, when the API refuses.
     """
     sample: dict[str, Any] = json.loads(SHOW.read_text())
     bearer = {"Authorization": f"Bearer {operator_token}"}

@@ -1,15 +1,14 @@
-"""The local stack as one thing that starts, is watched, restarts its engine in order, and ends without a trace."""
+"""The local stack: start it, watch it, restart its emulator, stop it without leaving a process."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,13 +17,15 @@ import boto3
 import httpx
 
 from infra.aws import deploy
+from infra.aws.maintenance import invoke_maintenance
 from infra.aws.package import Package, local_target, package
-from infra.aws.tokens import token
+from infra.aws.tokens import Scope, token
 from infra.local import emulator as aws_emulator
 from infra.local.local_state import LocalState
 from infra.local.mappings import recreate_stream_mappings
 from infra.local.processes import LOOPBACK, end, launch, port_in_use
 from infra.local.seed import seed
+from infra.paths import ROOT
 
 STACK_NAME = "livedrop"
 CODE_BUCKET = "livedrop-local-code"
@@ -34,8 +35,12 @@ PARAMETERS = {
     "StockBatch": "20",
     "PurchaseBatch": "1000",
 }
-"""Where the local stack differs: a killed worker's message comes again soon, and the engine limits itself. One poller
-thread serves cues and both tables' streams by turns, so summing up drops takes short turns and the relay keeps up."""
+"""Where the local stack differs from AWS.
+
+A killed worker's message is delivered again soon, and the emulator itself limits concurrency. One poller thread of the
+emulator serves the cue stream and both tables' streams in turn. Small stock batches keep its turns short, so that the
+relay does not fall behind.
+"""
 _SHELL_PARAMETERS = {
     "CorsOrigins": ("LIVEDROP_CORS_ORIGINS", "http://localhost:3000"),
     "TermsUrl": ("LIVEDROP_TERMS_URL", ""),
@@ -45,43 +50,43 @@ _SHELL_PARAMETERS = {
     "ReturnUrl": ("LIVEDROP_RETURN_URL", ""),
     "OrderHoldChannels": ("LIVEDROP_ORDER_HOLD_CHANNELS", ""),
 }
-"""Parameters that the shell may set: the variable, and what holds without it."""
+"""Parameters that the shell may set: the variable, and the default."""
 _HTTP_SERVER_READY_SECONDS = 60
 _SETTLE_SECONDS = 65
-"""After so long ``repair`` sees as overdue whatever was placed just before the engine stopped."""
+"""Recovery skips orders placed within the last minute. After this time it also enqueues those that were placed just
+before the emulator stopped."""
 
 
 class CannotStart(RuntimeError):
-    """The stack cannot start; the message says what to do."""
-
-
-class MaintenanceFailed(RuntimeError):
-    """The repair function ended with an error, which the message tells."""
+    """The stack cannot start. The message says what to do."""
 
 
 @dataclass(slots=True)
 class Stack:
-    """A running local stack."""
+    """A local stack and its two processes, the emulator and the HTTP server."""
 
     local_state: LocalState
     http_port: int
     aws_port: int
-    say: Callable[[str], None] = print
+    report: Callable[[str], None] = print
     emulator: aws_emulator.Emulator | None = None
     http_server: subprocess.Popen[bytes] | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     secret: dict[str, Any] = field(default_factory=dict)
     recover_again_at: float = math.inf
-    """Monotonic seconds. Stream records that nobody had read are lost with an engine, also the latest purchases'."""
+    """Monotonic seconds. Stream records that nobody had read are lost with an emulator, also those of new orders."""
 
     def start(self, *, reset: bool) -> None:
-        """Start everything, seed a show, and describe it in ``local.json``, last. Ends what it began when it fails."""
+        """Start everything, seed a show, and at last write ``local.json``. Stops what it started when a step fails.
+
+        Raises: CannotStart.
+        """
         self._clear_leftovers(reset)
         try:
             built = self._prepare()
             self._start_emulator()
             self._deploy(built)
-            self.say("seeding the sample show")
+            self.report("seeding the sample show")
             seed(self._deployed_api(), self._token("operator"))
             self.recover()
             self.start_http_server()
@@ -91,7 +96,7 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """End front, function workers and engine, in this order; the engine writes down what it keeps."""
+        """Stop the HTTP server, then the emulator, which stops the function workers and writes its state."""
         self.local_state.stack_info_file.unlink(missing_ok=True)
         if self.http_server is not None:
             end(self.http_server.pid)
@@ -101,29 +106,27 @@ class Stack:
         self.local_state.end_processes()
 
     def start_http_server(self) -> None:
-        """Start the HTTP front with the environment of the deployed HTTP function, and wait until it is healthy."""
+        """Start the HTTP server with the environment of the deployed HTTP function, and wait until it is healthy.
+
+        Raises: CannotStart, with the end of the log.
+        """
         server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", LOOPBACK, "--port", self.http_port]
         shape = ["--workers", 2, "--blocking-threads", 16, "--backlog", 2048, "--no-ws", "--respawn-failed-workers"]
         command = [str(part) for part in [*server, *shape, "infra.local.wsgi:application"]]
         log = self.local_state.folder / "http-server.log"
-        self.http_server = launch(
-            command, environment=self._http_server_environment(), log=log, folder=aws_emulator.ROOT
-        )
+        self.http_server = launch(command, environment=self._http_server_environment(), log=log, folder=ROOT)
         self.local_state.record_process("http_server", self.http_server.pid)
         deadline = time.monotonic() + _HTTP_SERVER_READY_SECONDS
         while time.monotonic() < deadline and self.http_server.poll() is None:
-            try:
-                if httpx.get(f"{self.http}/health", timeout=5).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
+            if self._is_healthy():
+                return
             time.sleep(0.1)
-        raise CannotStart(f"the HTTP front did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+        raise CannotStart(f"the HTTP server did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
     def restart_emulator(self) -> None:
-        """Stop and start the engine in order while the front stays: stream mappings remade, then ``repair``.
+        """Restart the emulator cleanly while the HTTP server keeps running, then recover orders.
 
-        ``watch`` repairs once more when what was placed just before has become overdue.
+        ``watch`` recovers once more, because the first recovery skips orders placed within the last minute.
         """
         assert self.emulator is not None
         self.emulator.stop()
@@ -132,17 +135,17 @@ class Stack:
         self.local_state.write_stack_info(self._stack_info())
 
     def recover(self) -> Any:
-        """Run the repair function once and return its answer."""
+        """Enqueue every order whose message was lost. Returns the maintenance function's answer."""
         return invoke_maintenance(boto3.client("lambda"), self.outputs["MaintenanceFunction"])
 
     def watch(self) -> None:
-        """Start again what died by itself. Called every now and then by whoever waits for the stack's end."""
+        """Restart processes that ended by themselves, and recover orders when due. ``run`` calls it in its loop."""
         if self.emulator is not None and self.emulator.process.poll() is not None:
-            self.say("the AWS engine ended by itself; starting it again")
+            self.report("the AWS emulator ended by itself; restarting it")
             self._start_emulator()
             self.recover()
         if self.http_server is not None and self.http_server.poll() is not None:
-            self.say("the HTTP front ended by itself; starting it again")
+            self.report("the HTTP server ended by itself; restarting it")
             end(self.http_server.pid)
             self.start_http_server()
         if time.monotonic() >= self.recover_again_at:
@@ -153,23 +156,31 @@ class Stack:
 
     @property
     def http(self) -> str:
-        """The base address of the buyer API."""
+        """The base URL of the API."""
         return f"http://{LOOPBACK}:{self.http_port}"
 
+    def _is_healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.http}/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
     def _clear_leftovers(self, reset: bool) -> None:
+        """Stop the processes of a killed run, and check that both ports are free."""
         self.local_state.folder.mkdir(parents=True, exist_ok=True)
         for name in self.local_state.end_processes():
-            self.say(f"ended the {name} of a run that was killed")
+            self.report(f"stopped the {name} of a run that was killed")
         if reset:
             shutil.rmtree(self.local_state.emulator_folder, ignore_errors=True)
         for port, variable in ((self.http_port, "LIVEDROP_HTTP_PORT"), (self.aws_port, "LIVEDROP_AWS_PORT")):
             if port_in_use(port):
-                raise CannotStart(f"port {port} is taken; free it, or choose another with {variable}=…")
+                raise CannotStart(f"Port {port} is taken. Free it, or choose another with {variable}=….")
 
     def _prepare(self) -> Package:
-        self.say("preparing the engine and packaging the application (the first time takes a minute)")
-        with ThreadPoolExecutor(1) as pool:
-            ready = pool.submit(aws_emulator.prepare)
+        """Package the application while another thread builds the emulator's environment."""
+        self.report("preparing the emulator and packaging the application (the first time takes a minute)")
+        with ThreadPoolExecutor(1) as executor:
+            ready = executor.submit(aws_emulator.prepare)
             built, _ = package(local_target())
             ready.result()
         return built
@@ -183,7 +194,7 @@ class Stack:
         recreate_stream_mappings(boto3.client("lambda"))
 
     def _deploy(self, built: Package) -> None:
-        self.say("deploying the template")
+        self.report("deploying the template")
         from_shell = {
             name: os.environ.get(variable, default) for name, (variable, default) in _SHELL_PARAMETERS.items()
         }
@@ -201,7 +212,7 @@ class Stack:
         deployed = function["Environment"]["Variables"]
         return aws_emulator.without_aws(dict(os.environ)) | aws_emulator.environment(self.emulator.endpoint) | deployed
 
-    def _token(self, scope: Any) -> str:
+    def _token(self, scope: Scope) -> str:
         return token(self.secret["jwt_secret"], scope, f"local-{scope}", now_seconds=int(time.time()))
 
     def _pids(self) -> dict[str, int]:
@@ -231,12 +242,3 @@ class Stack:
             "aws_secret_access_key": "local",
             "pid": self._pids(),
         }
-
-
-def invoke_maintenance(functions: Any, name: str, request: Mapping[str, Any] | None = None) -> Any:
-    """Run the repair function (``functions``: a Lambda client). :class:`RepairFailed` when it fails."""
-    response = functions.invoke(FunctionName=name, Payload=json.dumps(request or {}).encode())
-    result = json.loads(response["Payload"].read() or b"null")
-    if "FunctionError" in response:
-        raise MaintenanceFailed(f"maintenance failed: {result}")
-    return result

@@ -1,7 +1,7 @@
-"""The application's Chalice app as a WSGI application, for an off-the-shelf server: what API Gateway is on AWS.
+"""Serve the Chalice app as a WSGI application, in place of API Gateway.
 
-Chalice's own local gateway makes the proxy events, so the app sees what it sees on AWS. Start it with the environment
-of the deployed HTTP function; it is imported once in each worker process.
+Chalice's local gateway makes the same proxy events as AWS. Start the server with the environment of the deployed HTTP
+function. Each worker process imports this module once.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from chalice.config import Config
 from chalice.local import ForbiddenError, LocalGateway
 
 from app import app
+from chalicelib.api.requests import MAX_BODY_BYTES
 
-BODY_LIMIT = 1_000_000
-"""A larger body is not handed on: the app gets one byte more than this, and answers 413 in the route's own terms."""
-_DISCARD_LIMIT = 32_000_000
+_MAX_DISCARDED_BYTES = 32_000_000
 _CHUNK = 65_536
 
 _NOT_FOUND_DETAIL = "There is nothing at this address."
@@ -34,7 +33,7 @@ _gateway = LocalGateway(app, Config.create(lambda_timeout=30))
 
 
 def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer one request."""
+    """Answer one request with Chalice's local gateway."""
     method = environ["REQUEST_METHOD"]
     path = quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe="/:@!$&'()*+,;=~-._")
     query = environ.get("QUERY_STRING", "")
@@ -45,7 +44,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
             _headers(environ),
             _body(environ),
         )
-    except ForbiddenError:  # no such route; API Gateway's answer to it is set in the template
+    except ForbiddenError:  # no such route; the template sets API Gateway's answer
         response = {
             "statusCode": 404,
             "headers": {"Content-Type": "application/problem+json"},
@@ -53,7 +52,7 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
         }
     body = _content(response)
     headers = _response_headers(response)
-    if method != "HEAD":  # whose answer says nothing of the length that the body of a GET would have
+    if method != "HEAD":  # the length would be that of an empty body, not that of the GET's
         headers.append(("Content-Length", str(len(body))))
     status = response["statusCode"]
     start_response(f"{status} {responses.get(status, '')}", headers)
@@ -69,20 +68,25 @@ def _headers(environ: Environ) -> dict[str, str]:
 
 
 def _body(environ: Environ) -> bytes:
+    """Read the body, at most one byte more than the app accepts: the app answers 413 in the route's own format."""
     source = environ["wsgi.input"]
     length = environ.get("CONTENT_LENGTH")
-    if length and int(length) <= BODY_LIMIT:
+    if length and int(length) <= MAX_BODY_BYTES:
         whole: bytes = source.read(int(length))
         return whole
     if not length and environ.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked":
         return b""
-    begun: bytes = source.read(BODY_LIMIT + 1)
-    if len(begun) <= BODY_LIMIT:
-        return begun
+    prefix: bytes = source.read(MAX_BODY_BYTES + 1)
+    if len(prefix) > MAX_BODY_BYTES:
+        _discard(source)
+    return prefix
+
+
+def _discard(source: Any) -> None:
+    """Read the rest of a body and drop it, up to a bound."""
     discarded = 0
-    while discarded < _DISCARD_LIMIT and (chunk := source.read(_CHUNK)):
+    while discarded < _MAX_DISCARDED_BYTES and (chunk := source.read(_CHUNK)):
         discarded += len(chunk)
-    return begun
 
 
 def _content(response: dict[str, Any]) -> bytes:

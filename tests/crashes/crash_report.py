@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infra.local.emulator import ROOT
+from infra.paths import ROOT
 
 PROPERTY = "crashes"
 _NUMBERS = ("points", "states", "follow_ups")

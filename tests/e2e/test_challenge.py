@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.local import emulator as aws_emulator
+from infra.paths import ROOT
 from tests.e2e.buyer import AGENT, completed_within, place_order
 
 pytestmark = pytest.mark.e2e
@@ -49,7 +49,7 @@ def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
         check=True,
         capture_output=True,
         text=True,
-        cwd=aws_emulator.ROOT,
+        cwd=ROOT,
     )
     found = json.loads(done.stdout)
     assert found["payments"] >= found["orders"] >= len(tokens)

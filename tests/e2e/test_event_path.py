@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from infra.aws.maintenance import invoke_maintenance
 from infra.local.local_state import aws_client
 from infra.local.mappings import pause_mappings
-from infra.local.stack import invoke_maintenance
 from tests.e2e.buyer import completed_within, place_order, session_status
 
 pytestmark = pytest.mark.e2e

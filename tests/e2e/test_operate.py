@@ -18,6 +18,7 @@ from infra.cli.keys import restart_function
 from infra.local import emulator as aws_emulator
 from infra.local.local_state import aws_client
 from infra.local.stack import STACK_NAME
+from infra.paths import ROOT
 from tests.e2e.buyer import completed_within, place_order
 
 pytestmark = pytest.mark.e2e
@@ -45,7 +46,7 @@ def without_stack_variables() -> dict[str, str]:
 
 def run(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "infra.cli.main", *words]
-    return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, cwd=aws_emulator.ROOT)
+    return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, cwd=ROOT)
 
 
 def output(done: subprocess.CompletedProcess[str]) -> str:
@@ -112,7 +113,7 @@ def test_unknown_stack_is_reported_in_one_line(stack: dict[str, Any], tmp_path: 
     for words in ("token operator", "audit scissor", "redrive ledger", "recover", "export 2026-11-20", "rotate tokens"):
         done = run(variables, *words.split(), "--stack", "nowhere")
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "livedrop: there is no livedrop stack 'nowhere' in eu-west-1\n"
+        assert done.stderr == "livedrop: There is no livedrop stack 'nowhere' in eu-west-1.\n"
 
 
 def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str, Any], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.emulator import ROOT
+from infra.paths import ROOT
 
 pytestmark = pytest.mark.e2e
 

@@ -16,12 +16,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from chalicelib.purchase import (
-    PurchaseStore,
-    Written,
-)
-from infra.local.emulator import ROOT
+from chalicelib.purchase import PurchaseStore, Written
 from infra.local.local_state import LocalState, aws_client
+from infra.paths import ROOT
 from infra.rehearse.command import Rehearsal, new_show_id, rehearse
 from infra.rehearse.drive import RehearsalRun
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.local.emulator import ROOT
+from infra.paths import ROOT
 
 LIBRARY = ROOT / "chalicelib"
 ROOMS = frozenset(path.parent.name for path in LIBRARY.glob("*/__init__.py"))

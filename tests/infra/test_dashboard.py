@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.aws.alarms import NAMESPACE
-from infra.local.emulator import ROOT
+from infra.paths import ROOT
 from tests.infra.packaged_template import packaged_template
 
 

@@ -1,4 +1,4 @@
-"""Commands of operators, on queues of the embedded engine."""
+"""Operators' commands, on queues of the emulator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_dead_letter_queue_can_be_redriven_or_has_a_remedy() -> None:
 def test_a_queue_without_work_answers_with_its_remedy() -> None:
     for queue, remedy in REMEDIES.items():
         assert redrive(queue) == (1, f"livedrop: {remedy}")
-    assert redrive("nonsense") == (1, "livedrop: the queue is one of capture, ledger, exports")
+    assert redrive("nonsense") == (1, "livedrop: The queue must be one of capture, ledger, exports.")
 
 
 @pytest.mark.emulator

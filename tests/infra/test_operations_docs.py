@@ -9,8 +9,8 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from infra.aws.package import ROOT
 from infra.cli.main import app
+from infra.paths import ROOT, TEMPLATE
 from tests.infra.intrinsics import load
 from tests.infra.packaged_template import packaged_template
 
@@ -42,7 +42,7 @@ def parse_command(line: str) -> None:
 
 def test_every_parameter_is_one_of_the_template() -> None:
     documented = set(re.findall(r"--parameter (\w+)=", PAGES))
-    assert documented <= set(load(ROOT / "infra" / "aws" / "template.yaml")["Parameters"])
+    assert documented <= set(load(TEMPLATE)["Parameters"])
     assert "WarmWritesPerSecond" in documented
 
 

@@ -10,7 +10,7 @@ from chalicelib import aws
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.recovery.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from infra.aws.package import ROOT
+from infra.paths import ROOT
 from tests.infra.packaged_template import packaged_template
 
 TERMINAL = "DLQ"

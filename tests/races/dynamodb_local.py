@@ -19,8 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from infra.local.emulator import ROOT
 from infra.local.processes import LOOPBACK, end, free_port, launch, locked
+from infra.paths import ROOT
 
 PACKAGE: Final = "amplify-dynamodb-simulator@2.9.30"
 _TARBALL: Final = "amplify-dynamodb-simulator-2.9.30.tgz"

@@ -13,8 +13,8 @@ from functools import cache
 from multiprocessing import get_context
 from typing import Any, Final
 
-from infra.local.emulator import ROOT
 from infra.local.processes import locked
+from infra.paths import ROOT
 from tests.conftest import EmulatorAccount, Tables
 from tests.races.invariants import VIOLATIONS, violations_in
 from tests.races.race_clock import RaceClock

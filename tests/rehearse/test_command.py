@@ -54,7 +54,7 @@ def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
 
 
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
-    expected = "cannot rehearse: nothing runs here: start it with `make run`\n"
+    expected = "cannot rehearse: No stack runs on this machine. Start it with `make run`.\n"
     assert rehearse_output(None, tmp_path, tmp_path / "build") == (2, expected)
 
 

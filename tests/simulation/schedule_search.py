@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from infra.local.emulator import ROOT
+from infra.paths import ROOT
 from tests.fakes.dynamodb_expressions import InvalidDynamoDBRequest
 
 _PROPERTY: Final = "schedules"
