@@ -15,6 +15,7 @@ from chalice.app import ConvertToMiddleware
 from chalicelib import aws
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Services, read_deployment_keys, register_routes
 from chalicelib.discounts import Discounts
+from chalicelib.errors import InvariantBroken
 from chalicelib.finance import open_exports, open_ledger
 from chalicelib.instants import clock
 from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
@@ -24,7 +25,7 @@ from chalicelib.risk import Risk, RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
-from chalicelib.telemetry import flush, logger
+from chalicelib.telemetry import flush, logger, report_broken_invariant
 
 if TYPE_CHECKING:
     from chalicelib.finance import Exports
@@ -36,10 +37,13 @@ app.register_middleware(ConvertToMiddleware(logger.inject_lambda_context), "pure
 
 
 @app.middleware("pure_lambda")
-def _flush_metrics(event: Any, get_response: Callable[[Any], Any]) -> Any:
-    """What a function counted is written out, also when it failed."""
+def flush_metrics(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Write out the metrics of an invocation, also when it fails."""
     try:
         return get_response(event)
+    except InvariantBroken as error:
+        report_broken_invariant(error)
+        raise
     finally:
         flush()
 

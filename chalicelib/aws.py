@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,6 +24,8 @@ Item = dict[str, Any]
 
 TRIES, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3, 1, 4
 """Of one call. With the pauses between tries 18 s at most: its function (20 s) is there to answer that it failed."""
+
+_KEYS_PER_BATCH, _BATCH_TRIES = 100, 10
 
 _CONFIG = Config(
     max_pool_connections=64,
@@ -95,6 +99,26 @@ def to_item(record: Mapping[str, Any]) -> Item:
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """An item as a record."""
     return {name: from_attribute(value) for name, value in item.items()}
+
+
+def batch_get(dynamodb: DynamoDBClient, table: str, keys: Sequence[Item], *, strong: bool) -> Iterator[Item]:
+    """Read many items of one table, 100 a call, in any order; leave out those that do not exist.
+
+    Costs what single reads cost: per item and started 4 KB, 1 RCU strong, else 0.5. Keys that DynamoDB leaves
+    unprocessed are asked for again.
+
+    Raises: ``Unavailable`` when keys are still unprocessed after ten calls.
+    """
+    for start in range(0, len(keys), _KEYS_PER_BATCH):
+        unread: Any = {table: {"Keys": keys[start : start + _KEYS_PER_BATCH], "ConsistentRead": strong}}
+        for _ in range(_BATCH_TRIES):
+            answer = dynamodb.batch_get_item(RequestItems=unread)
+            yield from answer["Responses"].get(table, [])
+            unread = answer.get("UnprocessedKeys")
+            if not unread:
+                break
+        else:
+            raise Unavailable("The database is read faster than it allows. Retry later.")
 
 
 def is_condition_failure(error: ClientError) -> bool:

@@ -58,6 +58,15 @@ class Conflict(LivedropError):
     code = "conflict"
 
 
+class IdempotencyConflict(Conflict):
+    """The ``Idempotency-Key`` was used before, with another request."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("The Idempotency-Key was used with another request. Send a new key.", field="Idempotency-Key")
+
+
 class TooLarge(LivedropError):
     """The body is over the limit; it was not parsed."""
 
@@ -70,6 +79,16 @@ class UnsupportedMedia(LivedropError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class InvariantBroken(LivedropError):
+    """Stored data contradict a rule that no race can break: a fault of the code, and nothing was changed.
+
+    Entry points count it as the metric ``invariants_broken``, and an alarm reports it. Where a rival can explain what
+    was read, raise :class:`WriteConflict` instead.
+    """
+
+    code = "invariant_broken"
 
 
 class Unavailable(LivedropError):

@@ -1,4 +1,7 @@
-"""Ids nobody can guess and nobody has to store: derived from what the client sent, under the shop's key."""
+"""Purchase ids and their forms: derived from the client's request under the shop's key, so that nobody can guess one.
+
+One purchase has three public ids, one for each stage of it: ``cart_{id}``, ``chk_{id}`` and ``ord_{id}``.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,50 @@ import hmac
 import re
 from base64 import urlsafe_b64encode
 
+ORDER_REF_LENGTH = 9
+
+_PURCHASE_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_CART, _CHECKOUT, _ORDER = "cart_", "chk_", "ord_"
+
 
 def cart_id(purchase_id: str) -> str:
-    return f"cart_{purchase_id}"
+    """Return the public id of a purchase's cart."""
+    return _CART + purchase_id
 
 
 def checkout_id(purchase_id: str) -> str:
-    return f"chk_{purchase_id}"
+    """Return the public id of a purchase's checkout session."""
+    return _CHECKOUT + purchase_id
 
 
 def order_id(purchase_id: str) -> str:
-    return f"ord_{purchase_id}"
+    """Return the public id of a purchase's order."""
+    return _ORDER + purchase_id
+
+
+def parse_cart_id(text: str) -> str | None:
+    """Return the purchase id in a cart's public id; None when ``text`` is no such id."""
+    return _parse(text, _CART)
+
+
+def parse_checkout_id(text: str) -> str | None:
+    """Return the purchase id in a checkout session's public id; None when ``text`` is no such id."""
+    return _parse(text, _CHECKOUT)
+
+
+def parse_order_id(text: str) -> str | None:
+    """Return the purchase id in an order's public id; None when ``text`` is no such id."""
+    return _parse(text, _ORDER)
+
+
+def _parse(text: str, prefix: str) -> str | None:
+    purchase_id = text.removeprefix(prefix)
+    return purchase_id if purchase_id != text and is_purchase_id(purchase_id) else None
 
 
 def order_ref(purchase_id: str) -> str:
-    """The reference of a purchase inside buckets."""
-    return purchase_id[:9]
-
-
-_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+    """Return the short reference of a purchase that buckets store: its first nine characters (54 bits)."""
+    return purchase_id[:ORDER_REF_LENGTH]
 
 
 def derive_purchase_id(key: bytes, namespace: str, idempotency_key: str) -> str:
@@ -51,8 +79,8 @@ def buyer_hash(key: bytes, email: str) -> str:
 
 
 def is_purchase_id(text: str) -> bool:
-    """Whether a text could be a purchase's id at all."""
-    return _ID.fullmatch(text) is not None
+    """Tell whether a text has the form of a purchase id. It may still name no purchase."""
+    return _PURCHASE_ID.fullmatch(text) is not None
 
 
 def log_reference(purchase_id: str) -> str:

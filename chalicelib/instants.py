@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 Instant = int
 """Milliseconds since 1970-01-01T00:00:00Z."""
+UnixSeconds = int
+"""Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""
 Clock = Callable[[], Instant]
 """For work that lasts, and is to say when it began and when it ended."""
 
@@ -16,6 +18,9 @@ SECOND: Instant = 1_000
 MINUTE: Instant = 60 * SECOND
 HOUR: Instant = 60 * MINUTE
 DAY: Instant = 24 * HOUR
+
+CLOCK_SKEW_SECONDS: UnixSeconds = 2
+"""The most by which two functions' clocks may differ. A hold expires for other buyers this long after its end."""
 
 
 def clock() -> Instant:
@@ -40,7 +45,3 @@ def rfc3339(instant: Instant) -> str:
 def business_day(instant: Instant, time_zone: str) -> date:
     """The calendar day of an instant in the shop's time zone (an IANA name)."""
     return datetime.fromtimestamp(instant / 1000, ZoneInfo(time_zone)).date()
-
-
-UnixSeconds = int
-"""Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""

@@ -7,6 +7,8 @@ from threading import Lock
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from chalicelib.errors import InvariantBroken
+
 logger = Logger(service="livedrop")
 metrics = Metrics(namespace="livedrop", service="livedrop")
 _lock = Lock()  # the local HTTP front serves several requests in one process
@@ -22,6 +24,16 @@ def measure(name: str, milliseconds: int) -> None:
     """Note how long something took or how old it is: ``summary_age``."""
     with _lock:
         metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
+
+
+def report_broken_invariant(error: BaseException) -> None:
+    """Log and count an ``InvariantBroken``; pass over every other error.
+
+    Each entry point calls it with the error that ends a request, a message or a job.
+    """
+    if isinstance(error, InvariantBroken):
+        logger.error("invariant broken", exc_info=error)
+        count("invariants_broken")
 
 
 def flush() -> None:

@@ -20,7 +20,7 @@ from chalicelib.api.requests import MAX_BODY_BYTES, ApiRequest, ApiResponse, Err
 from chalicelib.api.services import Services
 from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable, UnsupportedMedia
 from chalicelib.instants import Instant
-from chalicelib.telemetry import flush, logger
+from chalicelib.telemetry import flush, logger, report_broken_invariant
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 _EXPOSED_HEADERS = "ETag, Location, Retry-After"
@@ -96,6 +96,7 @@ def make_view(app: LivedropApi, route: Route, get_services: Callable[[], Service
             cors_headers = _cors_headers(headers, services.settings.cors_origins)
             api_response = _run_view(route, services, request, params, headers, now)
         except LivedropError as error:
+            report_broken_invariant(error)
             api_response, error_code = error_response(error, route.error_format), error.code
         except aws.AWS_ERRORS as error:
             logger.warning("aws did not answer", extra={"error": type(error).__name__})

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chalicelib.api.services import Services
 from chalicelib.errors import BadInput, NotFound, TooLarge, UnsupportedMedia
-from chalicelib.ids import is_purchase_id
+from chalicelib.ids import parse_order_id
 from chalicelib.instants import Instant
 from chalicelib.purchase import order_not_found
-from chalicelib.schema import is_id
+from chalicelib.schema import is_id, to_bad_input
 
 MAX_BODY_BYTES = 1_000_000
 _MAX_DEPTH = 64
@@ -120,11 +120,7 @@ def validate_body(model: type[_Model], body: Json) -> _Model:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        first_error = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field_path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first_error["loc"])
-        raise BadInput(
-            f"{field_path[:200]}: {first_error['msg'].removeprefix('Value error, ')}", field=field_path[:200]
-        ) from None
+        raise to_bad_input(error) from None
 
 
 OPERATOR_ERRORS = (400, 401, 403, 409, 413, 415, 503)
@@ -151,7 +147,7 @@ def drop_id_in_path(request: ApiRequest) -> str:
 
 
 def purchase_id_of_order(request: ApiRequest) -> str:
-    purchase_id = request.params["id"].removeprefix("ord_")
-    if purchase_id == request.params["id"] or not is_purchase_id(purchase_id):
+    purchase_id = parse_order_id(request.params["id"])
+    if purchase_id is None:
         raise order_not_found()
     return purchase_id

@@ -24,7 +24,7 @@ from chalicelib.capture.take_payment import capture_payment, mark_paid
 from chalicelib.capture.three_d_secure import await_authentication, check_authentication
 from chalicelib.checkout import exceeds_velocity_limit
 from chalicelib.errors import WriteConflict
-from chalicelib.ids import log_reference
+from chalicelib.ids import checkout_id, log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import ActionRequired, Authorisation, AuthorisationRequest, Authorised, Captured, Declined
 from chalicelib.purchase import CheckoutContext, Payment, Purchase, PurchaseState, next_version
@@ -110,7 +110,7 @@ def _authorise(context: CheckoutContext, purchase: Purchase, now: Instant) -> in
         requested_at=purchase.placed_at or purchase.updated_at,
         provider_id=payment.provider_id,
         step_up=payment.step_up,
-        return_url=context.return_url.replace("{checkout}", f"chk_{purchase.id}"),
+        return_url=context.return_url.replace("{checkout}", checkout_id(purchase.id)),
     )
     return _handle_authorisation(context, purchase, payment, context.gateway.authorise(order, now=now), now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.checkout.lines import LineDraft, reserve_lines
 from chalicelib.checkout.update import apply_update
-from chalicelib.errors import BadInput, Conflict
+from chalicelib.errors import BadInput, IdempotencyConflict
 from chalicelib.ids import derive_purchase_id
 from chalicelib.instants import Instant
 from chalicelib.purchase import (
@@ -29,7 +29,7 @@ def create_purchase(context: CheckoutContext, request: PurchaseRequest, now: Ins
     """Begin a purchase: hold units for each line, then put it. A repeat meets its own holds and its own purchase.
 
     Costs one write a line and one for the purchase; a refusal costs no write and one read, which tells a repeat of an
-    earlier success from a first try. ``Conflict`` when the key was used with another body.
+    earlier success from a first try. ``IdempotencyConflict`` when the key was used with another body.
     """
     if request.cart_id is not None:
         return _create_from_cart(context, request, now)
@@ -61,9 +61,9 @@ def create_purchase(context: CheckoutContext, request: PurchaseRequest, now: Ins
 
 
 def _replayed_creation(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
-    """What a repeat of a create is told. ``Conflict`` when the key was used with another body."""
+    """What a repeat of a create is told. ``IdempotencyConflict`` when the key was used with another body."""
     if not idempotency_record(existing, request.key, request.fingerprint):
-        raise Conflict("This Idempotency-Key belongs to another request.", field="Idempotency-Key")
+        raise IdempotencyConflict
     return current_result(existing, now, created=True)
 
 

@@ -14,7 +14,7 @@ from chalicelib import discounts
 from chalicelib.discounts import Discount, limit_key
 from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.ids import buyer_hash
-from chalicelib.instants import SECOND, Instant, UnixSeconds
+from chalicelib.instants import CLOCK_SKEW_SECONDS, SECOND, Instant, UnixSeconds
 from chalicelib.purchase import (
     SETTLE_PERIOD,
     CheckoutContext,
@@ -28,7 +28,6 @@ from chalicelib.purchase import (
     Written,
     restocked_units,
 )
-from chalicelib.stock import CLOCK_SKEW_SECONDS
 
 _TRIES: Final = 10
 """Writes before the buyer's tally is called contended: each refusal means that another write of theirs landed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chalicelib.finance.close import DayCloser
-from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
+from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of
 from chalicelib.finance.export import Exporter
 from chalicelib.finance.export_runs import ExportRun, Exports, RunState, parse_day
 from chalicelib.finance.ledger import LedgerStore
@@ -29,7 +29,6 @@ __all__ = [
     "entries_of",
     "open_exports",
     "open_ledger",
-    "order_id_of",
     "parse_day",
 ]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of, order_id_of
+from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of
+from chalicelib.ids import order_id
 from chalicelib.purchase import Purchase, refunded_amount
 
 
@@ -66,8 +67,8 @@ def _add_purchase(expected: ExpectedLedger, scope: Scope, purchase: Purchase) ->
     inside = [entry for entry in entries if scope.includes(entry)]
     expected.entries.update((entry.id, entry) for entry in inside)
     if inside and not is_balanced(purchase, entries):
-        order_id = order_id_of(purchase)
-        expected.unbalanced[order_id] = Difference("unbalanced", order_id, None)
+        public_id = order_id(purchase.id)
+        expected.unbalanced[public_id] = Difference("unbalanced", public_id, None)
     if any(entry.entry_type in _SALE_ENTRY_TYPES for entry in inside):
         expected.paid[purchase.id] = purchase
 

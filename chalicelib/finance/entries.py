@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from chalicelib.ids import order_id
 from chalicelib.instants import Instant, business_day, rfc3339
 from chalicelib.money import share
 from chalicelib.purchase import Line, Payment, Purchase, Refund, RefundLine, accepted_refunds
@@ -83,11 +84,6 @@ class LedgerEntry:
 
 
 COLUMNS = tuple(column.name for column in fields(LedgerEntry))
-
-
-def order_id_of(purchase: Purchase) -> str:
-    """The order's id as buyers and finance see it."""
-    return f"ord_{purchase.id}"
 
 
 def spreadsheet_safe(text: str | None) -> str | None:
@@ -190,7 +186,7 @@ class _PurchaseEntries:
         blank: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS) | dict.fromkeys(_NUMBER_COLUMNS, 0)
         return LedgerEntry(
             id=f"{purchase.id}-{ordinal:03d}",
-            order_id=order_id_of(purchase),
+            order_id=order_id(purchase.id),
             show_id=purchase.show_id,
             channel=spreadsheet_safe(purchase.channel or purchase.attribution.get("channel")),
             tax_jurisdiction=purchase.market,

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib import aws
-from chalicelib.errors import BadInput, Conflict, LivedropError, Unavailable
+from chalicelib.errors import BadInput, Conflict, IdempotencyConflict, LivedropError, Unavailable
 from chalicelib.finance.balance_check import Scope
 from chalicelib.finance.close import DayCloser
 from chalicelib.finance.store import ExportQueue, ExportRunStore
@@ -78,7 +78,7 @@ class Exports:
         """Ask for an export, once for each idempotency key of an actor; the worker carries it out.
 
         A repeat answers the run as it now stands, and enqueues it again while it is not done: its message may be lost.
-        ``Conflict``: the key was used for another export; the day has not begun; or it is to be closed and is not over.
+        ``IdempotencyConflict``. ``Conflict``: the day has not begun, or it is to be closed and is not over.
         Three writes at most.
         """
         if close and show_id is not None:
@@ -107,8 +107,7 @@ class Exports:
         if idempotency_record is not None and idempotency_record != {
             name: value for name, value in requested.items() if value is not None
         }:
-            detail = "This Idempotency-Key was used for another export."
-            raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
+            raise IdempotencyConflict
         existing = self.runs.create(run.model_dump())
         if existing is not None:
             run = ExportRun.model_validate(existing)

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from chalicelib.finance.balance_check import Difference
-from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, order_id_of, spreadsheet_safe
+from chalicelib.finance.entries import COLUMNS, EntryType, LedgerEntry, spreadsheet_safe
+from chalicelib.ids import order_id
 from chalicelib.instants import business_day, rfc3339
 from chalicelib.purchase import Purchase, completed_refunds
 
@@ -108,7 +109,7 @@ def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
     refunds = completed_refunds(purchase)
     paid_at = purchase.paid_at or 0
     return {
-        "order_id": order_id_of(purchase),
+        "order_id": order_id(purchase.id),
         "show_id": purchase.show_id,
         "channel": spreadsheet_safe(purchase.channel or purchase.attribution.get("channel")),
         "platform": spreadsheet_safe(purchase.platform),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.errors import Conflict
+from chalicelib.errors import Conflict, IdempotencyConflict
 from chalicelib.ids import short_digest
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.holds import release_unreferenced
@@ -31,11 +31,13 @@ _MAX_UPDATE_RECORDS = 8  # of updates; the first one and those of completions ar
 
 
 def idempotency_record(purchase: Purchase, key: str, fingerprint: str) -> IdempotencyRecord | None:
-    """What is known of a request carried out with this idempotency key. ``Conflict`` when it had another body."""
+    """Return the record of the request that was carried out with this idempotency key; None when there was none.
+
+    Raises: ``IdempotencyConflict`` when that request had another body.
+    """
     record = next((one for one in purchase.idempotency_records if one.key == short_digest(key)), None)
     if record and record.fingerprint != short_digest(fingerprint):
-        detail = "This Idempotency-Key was used with another body."
-        raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
+        raise IdempotencyConflict
     return record
 
 

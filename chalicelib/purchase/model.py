@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.discounts import AppliedDiscount
+from chalicelib.ids import order_ref
 from chalicelib.instants import MINUTE, Instant, UnixSeconds
 from chalicelib.stock import HoldRef
 
@@ -239,5 +240,5 @@ class Purchase(_Frozen):
 
     @property
     def order_ref(self) -> str:
-        """Nine characters that name this purchase inside buckets (54 bits)."""
-        return self.id[:9]
+        """The short reference of this purchase that buckets store."""
+        return order_ref(self.id)

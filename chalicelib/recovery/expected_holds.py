@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.ids import log_reference, order_ref
+from chalicelib.ids import log_reference, order_id, order_ref
 from chalicelib.instants import SECOND, Instant, UnixSeconds
 from chalicelib.purchase import SETTLE_PERIOD, Line, Purchase, PurchaseState, restocked_units, units_to_restock
 from chalicelib.refunds import remaining_by_hold
@@ -63,7 +63,7 @@ class ExpectedHold:
     @property
     def order_id(self) -> str | None:
         """The order's public id, once there is an order: the id of an open purchase opens who buys."""
-        return None if self.state in {PurchaseState.OPEN, PurchaseState.CANCELLED} else f"ord_{self.purchase_id}"
+        return None if self.state in {PurchaseState.OPEN, PurchaseState.CANCELLED} else order_id(self.purchase_id)
 
     @property
     def description(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.errors import Conflict, Unavailable, WriteConflict
+from chalicelib.ids import order_id
 from chalicelib.instants import Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment
 from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState, completed_refunds
@@ -143,6 +144,6 @@ def _compare_order(
 def _report_difference(
     report: ReconciliationReport, difference: Difference, payment: str, purchase: Purchase | None
 ) -> None:
-    order = f"ord_{purchase.id}" if purchase else ""
+    order = order_id(purchase.id) if purchase else ""
     report.differences.append((difference.value, payment, order))
     logger.error("payments and orders differ", extra={"difference": difference.value, "payment": payment})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chalicelib.errors import BadInput, Conflict, Unavailable, WriteConflict
+from chalicelib.errors import BadInput, Conflict, IdempotencyConflict, Unavailable, WriteConflict
 from chalicelib.ids import log_reference, short_digest
 from chalicelib.instants import Instant
 from chalicelib.payments import OutcomeUnknownError, Refunded, RefundFailed
@@ -99,8 +99,7 @@ def _execute_refund(
         existing_refund = next((one for one in purchase.refunds if one.key == short_digest(request.key)), None)
         if existing_refund is not None:
             if existing_refund.fingerprint != short_digest(request.fingerprint):
-                detail = "This Idempotency-Key was used with another body."
-                raise Conflict(detail, field="Idempotency-Key", code="idempotency_conflict")
+                raise IdempotencyConflict
             break
         recorded = _record_refund(purchase, request, now)
         answer = context.purchases.replace(recorded)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from chalicelib import aws
-from chalicelib.errors import Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.risk.model import DropRisk, VelocityKey
 
@@ -40,17 +39,12 @@ class RiskStore:
     def declines(self, velocity_keys: Iterable[VelocityKey], *, strong: bool) -> dict[VelocityKey, dict[str, Instant]]:
         """Read the declined attempts of each key, with their instants: one call, 0.5 RCU a key (``strong``: 1)."""
         found: dict[VelocityKey, dict[str, Instant]] = {key: {} for key in velocity_keys}
-        wanted: Any = {self.commerce_table: {"Keys": [_declines_key(key) for key in found], "ConsistentRead": strong}}
-        for _ in range(_TRIES):
-            answer = self.dynamodb.batch_get_item(RequestItems=wanted)
-            for item in answer["Responses"].get(self.commerce_table, []):
-                record = aws.from_item(item)
-                attempts = {name: at for name, at in record.items() if name not in _OTHER_ATTRIBUTES}
-                found[record["pk"].removeprefix(_PREFIX)] = attempts
-            wanted = answer.get("UnprocessedKeys")
-            if not wanted:
-                return found
-        raise Unavailable("Declines are read faster than the table allows. Retry later.")
+        keys = [_declines_key(key) for key in found]
+        for item in aws.batch_get(self.dynamodb, self.commerce_table, keys, strong=strong):
+            record = aws.from_item(item)
+            attempts = {name: at for name, at in record.items() if name not in _OTHER_ATTRIBUTES}
+            found[record["pk"].removeprefix(_PREFIX)] = attempts
+        return found
 
     def add_decline(
         self, velocity_key: VelocityKey, attempt: str, at: Instant, stale: Iterable[str], expires_at: Instant

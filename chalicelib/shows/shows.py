@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.cache import SingleFlightCache
-from chalicelib.errors import BadInput, Conflict, NotFound, WriteConflict
+from chalicelib.errors import BadInput, IdempotencyConflict, NotFound, WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.schema import MAX_UNITS_PER_REQUEST
 from chalicelib.shows import cues, put_rules, stock_adjustments
@@ -103,7 +103,7 @@ class Shows:
     def adjust_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdjusted:
         """Add units, or take them away (negative), once for an idempotency key.
 
-        ``NotFound``; ``Conflict`` when the key came with another quantity.
+        ``NotFound``; ``IdempotencyConflict`` when the key came with another quantity.
         """
         if not 1 <= abs(quantity) <= MAX_UNITS_PER_REQUEST:
             wanted = f"must be between 1 and {MAX_UNITS_PER_REQUEST}, or as much below 0"
@@ -113,11 +113,7 @@ class Shows:
         )
         self._invalidate(answer.drop)
         if answer.quantity != quantity:
-            raise Conflict(
-                f"this key changed the stock by {answer.quantity} units before",
-                field="Idempotency-Key",
-                code="idempotency_conflict",
-            )
+            raise IdempotencyConflict
         return answer
 
     def apply_cue(self, cue: Cue, now: Instant) -> CueResult:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import AWS_ERRORS, Item, from_item, to_attribute, to_item
-from chalicelib.errors import Unavailable, WriteConflict
+from chalicelib.aws import AWS_ERRORS, Item, batch_get, from_item, to_attribute, to_item
+from chalicelib.errors import Unavailable
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.shows.model import Cue, CueRefused, Drop, RefusedCue, Show
 from chalicelib.shows.records import AUDIT_FIELDS, DropRecord, PlanRecord, ShowRecord, cue_key
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _REFUSED_CUE_RETENTION: Instant = 30 * DAY
 _MAX_REFUSED_CUES = 100
-_MAX_DROPS_PER_BATCH = 50
-"""Drops in one batch read: two items each, 100 being DynamoDB's limit."""
-_BATCH_TRIES = 10
 _LOST_RACE_REASONS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 """Reasons for which a transaction is cancelled because someone else was faster."""
 _NO_SHOW = "-"
@@ -97,14 +94,8 @@ class ShowStore:
 
     def offers(self, drop_ids: Sequence[str]) -> list[tuple[Drop, Summary | None]]:
         """Drops and their summaries, in the order asked, by batches (0.5 RCU an item); drafts are left out."""
-        found: dict[tuple[str, str], Item] = {}
-        for start in range(0, len(drop_ids), _MAX_DROPS_PER_BATCH):
-            keys = [
-                {"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": sk}}
-                for drop_id in drop_ids[start : start + _MAX_DROPS_PER_BATCH]
-                for sk in ("DROP", "LIVE")
-            ]
-            found |= {(item["pk"]["S"], item["sk"]["S"]): item for item in self._batch(keys)}
+        keys = [{"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": sk}} for drop_id in drop_ids for sk in ("DROP", "LIVE")]
+        found = {(item["pk"]["S"], item["sk"]["S"]): item for item in self._batch(keys)}
         offered = (
             _drop_and_summary(found.get((f"DROP#{drop_id}", "DROP")), found.get((f"DROP#{drop_id}", "LIVE")))
             for drop_id in drop_ids
@@ -114,11 +105,7 @@ class ShowStore:
     def drops(self, drop_ids: Sequence[str]) -> list[Drop]:
         """Drops by strong reads, in batches (1 RCU each); unknown ones and drafts are left out."""
         keys = [{"pk": {"S": f"DROP#{drop_id}"}, "sk": {"S": "DROP"}} for drop_id in drop_ids]
-        found = (
-            _drop_and_summary(item, None)
-            for start in range(0, len(keys), 2 * _MAX_DROPS_PER_BATCH)
-            for item in self._batch(keys[start : start + 2 * _MAX_DROPS_PER_BATCH], strong=True)
-        )
+        found = (_drop_and_summary(item, None) for item in self._batch(keys, strong=True))
         return [offered[0] for offered in found if offered is not None]
 
     def drops_with_pending_plan(self) -> Iterator[str]:
@@ -221,16 +208,9 @@ class ShowStore:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def _batch(self, keys: list[dict[str, Any]], *, strong: bool = False) -> Iterator[Item]:
-        wanted: Any = {self._table: {"Keys": keys, "ConsistentRead": strong}}
-        for _ in range(_BATCH_TRIES):
-            with _translated_aws_errors():
-                answer = self._dynamodb.batch_get_item(RequestItems=wanted)
-            yield from answer["Responses"].get(self._table, [])
-            wanted = answer.get("UnprocessedKeys")
-            if not wanted:
-                return
-        raise WriteConflict("the drops of this show could not all be read")
+    def _batch(self, keys: list[Item], *, strong: bool = False) -> list[Item]:
+        with _translated_aws_errors():
+            return list(batch_get(self._dynamodb, self._table, keys, strong=strong))
 
 
 class _LostRace(Exception):

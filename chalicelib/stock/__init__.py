@@ -1,7 +1,6 @@
 """Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
 
 from chalicelib.stock.audit import BucketSums, StockAudit, StockPlan
-from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS
 from chalicelib.stock.layout import hold_id, max_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
@@ -24,7 +23,6 @@ from chalicelib.stock.stock import Stock
 from chalicelib.stock.summary import has_expired_hold, summary_from_record
 
 __all__ = [
-    "CLOCK_SKEW_SECONDS",
     "AllHeld",
     "BucketSums",
     "Busy",

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from chalicelib.ids import ORDER_REF_LENGTH
 from chalicelib.instants import SECOND, Instant, UnixSeconds
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, BucketEntry
 from chalicelib.stock.layout import home_of, plan_additions
-from chalicelib.stock.model import ORDER_REF_LENGTH, HoldStatus, Pool, Summary
+from chalicelib.stock.model import HoldStatus, Pool, Summary
 from chalicelib.stock.store import StockStore
 from chalicelib.stock.summary import summarise, summary_from_record
 

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chalicelib.instants import UnixSeconds
-
-CLOCK_SKEW_SECONDS: Final = 2
-"""Others take a lapsed hold only this long after its end: clocks that differ by less steal nothing."""
+from chalicelib.instants import CLOCK_SKEW_SECONDS, UnixSeconds
 
 FENCE_SECONDS: Final = 60
 """How long a bucket that was left stays closed to the hold: longer than any function and its SDK calls live."""

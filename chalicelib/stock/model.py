@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.ids import ORDER_REF_LENGTH
 from chalicelib.instants import UnixSeconds
 
-ORDER_REF_LENGTH = 9
 MAX_EPOCH = 999
 
 

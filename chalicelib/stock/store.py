@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import existing_item, from_item, is_condition_failure, to_item
+from chalicelib.aws import batch_get, existing_item, from_item, is_condition_failure, to_item
 from chalicelib.errors import Unavailable
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, bucket_from_record
@@ -15,8 +15,6 @@ from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, buc
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_KEYS_PER_BATCH = 100
-_BATCH_ATTEMPTS = 10
 _WRITES_PER_TRANSACTION = 100
 _MAX_CONFLICTS = 5
 _LOST_RACE_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
@@ -45,24 +43,10 @@ class StockStore:
         """Many buckets, strongly, 100 a call: 1 RCU each. Those that do not exist are left out."""
         found: dict[tuple[str, int], Bucket] = {}
         keys = [_key(pool_id, number) for pool_id, number in dict.fromkeys(places)]
-        for item in self._batches(self._stock_table, keys):
+        for item in batch_get(self._dynamodb, self._stock_table, keys, strong=True):
             bucket = bucket_from_record(from_item(item))
             found[item[KEY]["S"].rpartition("#")[0], bucket.number] = bucket
         return found
-
-    def _batches(self, table: str, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-        for start in range(0, len(keys), _KEYS_PER_BATCH):
-            yield from self._batch(table, keys[start : start + _KEYS_PER_BATCH])
-
-    def _batch(self, table: str, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-        for _ in range(_BATCH_ATTEMPTS):
-            answer = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
-            yield from answer["Responses"].get(table, [])
-            unprocessed: Any = answer.get("UnprocessedKeys", {})
-            keys = unprocessed.get(table, {}).get("Keys", [])
-            if not keys:
-                return
-        raise Unavailable("stock is read faster than the table allows")
 
     def put_buckets(self, pool_id: str, sizes: Mapping[int, int]) -> bool:
         """Put new buckets, all of them available: 1 WCU for one, 2 each for more, up to a hundred a call.
@@ -139,13 +123,13 @@ class StockStore:
     def summary_records(self, pool_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The live summaries' items of many drops, strongly, 100 a call; those without one are left out."""
         keys = [to_item(_live_key(pool_id)) for pool_id in dict.fromkeys(pool_ids)]
-        items = self._batches(self._commerce_table, keys)
+        items = batch_get(self._dynamodb, self._commerce_table, keys, strong=True)
         return {item["pk"]["S"].removeprefix("DROP#"): from_item(item) for item in items}
 
     def segment_records(self, pool_id: str, segments: int) -> dict[int, dict[str, Any]]:
         """The items of a summary's segments, strongly, 100 a call (1 RCU each); those not made yet are left out."""
         keys = [to_item(_live_key(pool_id, segment)) for segment in range(segments)]
-        items = self._batches(self._commerce_table, keys)
+        items = batch_get(self._dynamodb, self._commerce_table, keys, strong=True)
         return {int(item["sk"]["S"].removeprefix(_SEGMENT)): from_item(item) for item in items}
 
     def put_summary(

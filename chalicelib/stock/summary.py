@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.instants import SECOND, Instant, UnixSeconds
-from chalicelib.stock.bucket import CLOCK_SKEW_SECONDS, Bucket, BucketEntry
+from chalicelib.instants import CLOCK_SKEW_SECONDS, SECOND, Instant, UnixSeconds
+from chalicelib.stock.bucket import Bucket, BucketEntry
 from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Summary
 
 

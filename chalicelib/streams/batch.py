@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chalicelib.telemetry import count, logger
+from chalicelib.telemetry import count, logger, report_broken_invariant
 
 Record = Mapping[str, Any]
 
@@ -22,15 +22,16 @@ def each_message(
     for record in event["Records"]:
         try:
             handle_message(json.loads(record["body"]))
-        except Exception:
-            failed.append(log_failure(record, name))
+        except Exception as error:
+            failed.append(log_failure(record, name, error))
     logger.info(name, extra={"messages": len(event["Records"]), "failed": len(failed)})
     return partial_batch_response(failed)
 
 
-def log_failure(record: Record, name: str) -> str:
-    """Log and count a message that failed, within its exception; returns its id."""
-    logger.exception(f"{name}: a message failed", extra={"message_id": record["messageId"]})
+def log_failure(record: Record, name: str, error: Exception) -> str:
+    """Log and count a message that failed with ``error``; return its id."""
+    logger.error(f"{name}: a message failed", exc_info=error, extra={"message_id": record["messageId"]})
+    report_broken_invariant(error)
     count(f"{name}_failed")
     return str(record["messageId"])
 

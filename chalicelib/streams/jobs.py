@@ -14,7 +14,7 @@ from chalicelib.purchase import CheckoutContext, EnqueueCapture
 from chalicelib.recovery import MAX_DETAIL, build_audit_report, repair_stock
 from chalicelib.streams.batch import each_message
 from chalicelib.streams.messaging import Queue
-from chalicelib.telemetry import count, logger
+from chalicelib.telemetry import count, logger, report_broken_invariant
 
 
 def run_exports(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str, Any]:
@@ -65,6 +65,7 @@ def audit_drop(
             context, request["drop_id"], capture_enqueuer(capture_queue), now, _unlimited
         )
     except LivedropError as error:
+        report_broken_invariant(error)
         return {"code": error.code, "detail": error.detail}
     return build_audit_report(found, **lists, repair=repair_report)
 

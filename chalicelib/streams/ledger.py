@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of, order_id_of
-from chalicelib.ids import log_reference
+from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of
+from chalicelib.ids import log_reference, order_id
 from chalicelib.instants import rfc3339
 from chalicelib.purchase import Purchase, PurchaseStore
 from chalicelib.streams.batch import log_failure, partial_batch_response
@@ -32,8 +32,8 @@ def post_ledger(
     for message in event["Records"]:
         try:
             message_entries, message_events = _read_changes(json.loads(message["body"]), purchases, time_zone)
-        except Exception:
-            failed.append(log_failure(message, "ledger"))
+        except Exception as error:
+            failed.append(log_failure(message, "ledger", error))
         else:
             entries += message_entries
             events += message_events
@@ -96,7 +96,7 @@ def _paid_data(purchase: Purchase) -> dict[str, Any]:
 def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
     """A CloudEvents 1.0 event. Its id says what happened to which purchase, so a repeat is known as one."""
     order_data = {
-        "order_id": order_id_of(purchase),
+        "order_id": order_id(purchase.id),
         "show_id": purchase.show_id,
         "channel": purchase.channel,
         "currency": purchase.currency,
@@ -106,7 +106,7 @@ def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: di
         "id": f"{purchase.id}-{suffix}",
         "source": _SOURCE,
         "type": _TYPE + kind,
-        "subject": order_id_of(purchase),
+        "subject": order_id(purchase.id),
         "time": time,
         "datacontenttype": "application/json",
         "data": order_data | data,

@@ -15,6 +15,7 @@ _ALARMED_METRICS = {
     "captures_without_order": "Money was taken that no order stands for",
     "disputes": "A buyer disputes a payment",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
+    "invariants_broken": "Stored data contradict a rule that no race can break",
     "payment_differences": "Payments at the provider and orders differ",
     "payment_event_mismatches": "The provider tells of another amount or currency than an order has",
     "unmatched_payment_events": "The provider tells of a payment that is no order's",

@@ -12,7 +12,7 @@ from chalicelib.api.buyers.ucp_requests import (
 )
 from chalicelib.api.requests import ApiRequest, ApiResponse, Json, fingerprint, validate_body
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
-from chalicelib.ids import is_purchase_id
+from chalicelib.ids import parse_cart_id, parse_checkout_id, parse_order_id
 from chalicelib.pricing import Market
 from chalicelib.purchase import CheckoutResult, Message, NoPurchase, Purchase, PurchaseRequest, PurchaseState
 from chalicelib.schema import is_id
@@ -72,7 +72,7 @@ def create_cart(request: ApiRequest) -> ApiResponse:
 def get_cart(request: ApiRequest) -> ApiResponse:
     """A cart as it stands."""
     profile_of(request)
-    purchase_id = _purchase_id_in_path(request, "cart_")
+    purchase_id = parse_cart_id(request.params["id"])
     result = find_purchase(request.services.context, purchase_id, request.now) if purchase_id else _NOT_FOUND
     if isinstance(result, CheckoutResult) and result.purchase.state is PurchaseState.CANCELLED:
         result = _NOT_FOUND
@@ -85,21 +85,19 @@ def update_cart(request: ApiRequest) -> ApiResponse:
     purchase_request = validate_body(CartRequest, body).to_request(
         caller, key, fingerprint("update cart", request.params["id"], body)
     )
-    return _cart_response(request, _update(request, "cart_", purchase_request))
+    return _cart_response(request, _update(request, parse_cart_id(request.params["id"]), purchase_request))
 
 
 def cancel_cart(request: ApiRequest) -> ApiResponse:
     """Give the cart's units back; answers its last state."""
-    return _cart_response(request, _cancel(request, "cart_"))
+    return _cart_response(request, _cancel(request, parse_cart_id(request.params["id"])))
 
 
 def create_checkout(request: ApiRequest) -> ApiResponse:
     """Hold units, or turn a cart into a checkout session."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     session_request = validate_body(CheckoutSessionRequest, body)
-    cart_purchase_id = (
-        _parse_purchase_id(session_request.cart_id, "cart_") if session_request.cart_id is not None else None
-    )
+    cart_purchase_id = parse_cart_id(session_request.cart_id) if session_request.cart_id is not None else None
     if session_request.cart_id is not None and cart_purchase_id is None:
         return _checkout_response(request, _NOT_FOUND)
     purchase_request = session_request.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
@@ -114,7 +112,7 @@ def create_checkout(request: ApiRequest) -> ApiResponse:
 def get_checkout(request: ApiRequest) -> ApiResponse:
     """A checkout session as it stands."""
     profile_of(request)
-    purchase_id = _purchase_id_in_path(request, "chk_")
+    purchase_id = parse_checkout_id(request.params["id"])
     return _checkout_response(
         request, find_purchase(request.services.context, purchase_id, request.now) if purchase_id else _NOT_FOUND
     )
@@ -127,7 +125,7 @@ def update_checkout(request: ApiRequest) -> ApiResponse:
     purchase_request = session_request.to_request(
         caller, key, fingerprint("update checkout", request.params["id"], body)
     )
-    return _checkout_response(request, _update(request, "chk_", purchase_request))
+    return _checkout_response(request, _update(request, parse_checkout_id(request.params["id"]), purchase_request))
 
 
 def complete_checkout(request: ApiRequest) -> ApiResponse:
@@ -135,7 +133,7 @@ def complete_checkout(request: ApiRequest) -> ApiResponse:
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     body_fingerprint, provider = fingerprint("complete", request.params["id"], body), request.services.settings.payments
     complete_request = validate_body(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
-    purchase_id = _purchase_id_in_path(request, "chk_")
+    purchase_id = parse_checkout_id(request.params["id"])
     return _checkout_response(
         request,
         complete_purchase(request.services.context, purchase_id, complete_request, request.now)
@@ -146,14 +144,14 @@ def complete_checkout(request: ApiRequest) -> ApiResponse:
 
 def cancel_checkout(request: ApiRequest) -> ApiResponse:
     """Give the session's units back."""
-    return _checkout_response(request, _cancel(request, "chk_"))
+    return _checkout_response(request, _cancel(request, parse_checkout_id(request.params["id"])))
 
 
 def get_order(request: ApiRequest) -> ApiResponse:
     """A paid order, for the platform that brought it."""
     profile_of(request)
     platform = authenticated_platform(request)
-    purchase_id = _purchase_id_in_path(request, "ord_")
+    purchase_id = parse_order_id(request.params["id"])
     result = (
         find_purchase(request.services.context, purchase_id, request.now) if purchase_id and platform else _NOT_FOUND
     )
@@ -175,17 +173,9 @@ def lookup_catalog(request: ApiRequest) -> ApiResponse:
     return ApiResponse(200, catalog.lookup_response(offers, request.now), dict(_NO_STORE))
 
 
-def _parse_purchase_id(identifier: str, prefix: str) -> str | None:
-    purchase_id = identifier.removeprefix(prefix)
-    return purchase_id if purchase_id != identifier and is_purchase_id(purchase_id) else None
-
-
-def _purchase_id_in_path(request: ApiRequest, prefix: str) -> str | None:
-    return _parse_purchase_id(request.params["id"], prefix)
-
-
-def _update(request: ApiRequest, prefix: str, purchase_request: PurchaseRequest) -> CheckoutResult | NoPurchase:
-    purchase_id = _purchase_id_in_path(request, prefix)
+def _update(
+    request: ApiRequest, purchase_id: str | None, purchase_request: PurchaseRequest
+) -> CheckoutResult | NoPurchase:
     return (
         update_purchase(request.services.context, purchase_id, purchase_request, request.now)
         if purchase_id
@@ -193,12 +183,9 @@ def _update(request: ApiRequest, prefix: str, purchase_request: PurchaseRequest)
     )
 
 
-def _cancel(request: ApiRequest, prefix: str) -> CheckoutResult | NoPurchase:
+def _cancel(request: ApiRequest, purchase_id: str | None) -> CheckoutResult | NoPurchase:
     caller, key, body = caller_of(request), idempotency_key(request), request.optional_json()
-    purchase_id, body_fingerprint = (
-        _purchase_id_in_path(request, prefix),
-        fingerprint("cancel", request.params["id"], body),
-    )
+    body_fingerprint = fingerprint("cancel", request.params["id"], body)
     return (
         cancel_purchase(request.services.context, purchase_id, caller, key, body_fingerprint, request.now)
         if purchase_id
