@@ -229,8 +229,25 @@ class Refund(TypedDict):
     lines: list[RefundLine]
 
 
+class Cancellation(TypedDict):
+    """A cancelled order.
+
+    An order that was on hold is ``cancelled``: its payment is void, so that ``refund_id`` is null and ``amount`` is 0.
+    A paid order stays ``paid``, with a refund of all that was left of it.
+    """
+
+    order_id: str
+    state: PurchaseState
+    refund_id: str | None
+    status: Literal["completed", "pending"]
+    amount: Money
+    shipping: int
+    restock: bool
+    lines: list[RefundLine]
+
+
 class OrderHoldResponse(TypedDict):
-    """An order that was held, released or given up."""
+    """An order that was put on hold, or released."""
 
     order_id: str
     state: str

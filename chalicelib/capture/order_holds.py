@@ -27,7 +27,6 @@ from chalicelib.purchase import (
     budget_holds_of,
     holds_of,
     next_version,
-    order_not_found,
     order_ref_of,
     read_order,
 )
@@ -44,7 +43,11 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     for line in purchase.lines:
         revert_line_to_hold(context, purchase, line, now // SECOND)
     discounts = release_budgets(context, purchase, now)
-    changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": failed_payment(purchase, "given_up")}
+    changes = {
+        "state": PurchaseState.CANCELLED,
+        "cancelled_at": now,
+        "payment": failed_payment(purchase, _CANCELLED_ON_HOLD),
+    }
     cancelled = next_version(purchase, now, **changes, discounts=discounts)
     save_or_contend(context, cancelled)
     for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
@@ -53,31 +56,39 @@ def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) 
     return cancelled
 
 
-def cancel_held_order(context: CheckoutContext, purchase_id: str, now: Instant) -> Purchase:
-    """Give up a held order. A repeat finds it cancelled. ``Conflict`` when it is not held.
+def cancel_order_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
+    """Void the payment of an order on hold and cancel it. Repeatable.
 
-    Its time ends first, by a write, so that who dies afterwards leaves an order that is past it, which ``repair`` ends.
+    One write ends the order's hold before anything else. If the process dies after that write, recovery finds an order
+    past its deadline and cancels it.
+
+    Raises: ``WriteConflict`` when the order was released meanwhile; ``Unavailable`` while the provider does not say
+    whether it authorised the payment.
     """
-    purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state is PurchaseState.OPEN:
-        raise order_not_found()
-    if purchase.state is PurchaseState.CANCELLED:
-        return purchase
-    if purchase.state is not PurchaseState.ON_HOLD:
-        raise Conflict("The order is not held.", code="not_held")
     if purchase.payment and purchase.payment.deadline and purchase.payment.deadline > now:
         purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"deadline": now}))
         save_or_contend(context, purchase)
     try:
         return void_and_cancel(context, purchase, now)
     except OutcomeUnknownError as error:
-        raise Unavailable("The provider does not say yet; it is given up as soon as it does.") from error
+        detail = (
+            "The payment provider has not confirmed yet. The order will be cancelled as soon as it does; retry later."
+        )
+        raise Unavailable(detail) from error
+
+
+def was_cancelled_on_hold(purchase: Purchase) -> bool:
+    """Return whether the purchase was an order on hold when it was cancelled."""
+    payment = purchase.payment
+    return purchase.state is PurchaseState.CANCELLED and payment is not None and payment.failure == _CANCELLED_ON_HOLD
 
 
 MAX_ORDER_HOLD: Final[Instant] = 6 * DAY
 """How long an order may be held."""
 
 _TRIES: Final = 5
+_CANCELLED_ON_HOLD: Final = "given_up"
+"""The failure of a payment that was voided because its order was cancelled on hold."""
 
 
 def put_on_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:

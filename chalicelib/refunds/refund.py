@@ -51,7 +51,7 @@ def refund_order(
     return _execute_refund(context, purchase, request, now)
 
 
-def cancel_order(
+def cancel_paid_order(
     context: CheckoutContext, purchase_id: str, key: str, fingerprint: str, actor: str, now: Instant
 ) -> tuple[Purchase, Refund]:
     """Give back all that is left of a paid order, shipping too, and put its units back into stock."""

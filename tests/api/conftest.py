@@ -67,9 +67,7 @@ class ApiClient:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         all_headers: dict[str, str | None] = {"host": "shop.example"}
         operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets")
-        if path.startswith(operator_paths) or path.endswith(
-            ("/refunds", "/cancellation", "/hold", "/release", "/giving-up")
-        ):
+        if path.startswith(operator_paths) or path.endswith(("/refunds", "/cancellation", "/hold", "/release")):
             all_headers["authorization"] = "Bearer " + token("operator", "finance")
         else:
             all_headers["ucp-agent"] = AGENT

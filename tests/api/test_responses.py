@@ -77,7 +77,7 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("POST", "/orders/{id}/hold", f"/orders/{held}/hold", {}),
         ("POST", "/orders/{id}/release", f"/orders/{held}/release", {}),
         ("POST", "/orders/{id}/hold", f"/orders/{held}/hold", {}),
-        ("POST", "/orders/{id}/giving-up", f"/orders/{held}/giving-up", {}),
+        ("POST", "/orders/{id}/cancellation", f"/orders/{held}/cancellation", {}),
         ("POST", "/exports", "/exports", {"date": today, "show_id": "s1"}),
         ("GET", "/exports/{date}", f"/exports/{today}", None),
         ("PUT", "/markets", "/markets", DEFAULT_MARKETS.model_dump(mode="json")),

@@ -14,7 +14,7 @@ from chalicelib.instants import MINUTE
 from chalicelib.pricing import DEFAULT_MARKETS, Markets
 from chalicelib.purchase import CheckoutContext, PurchaseState
 from chalicelib.recovery import reconcile_payments
-from chalicelib.refunds import cancel_order
+from chalicelib.refunds import cancel_paid_order
 from tests.builders.purchases import NOW, a_complete_request
 from tests.builders.shop import ShopFixture
 
@@ -60,7 +60,7 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
 def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) -> None:
     purchase_id = place_free_order(shop)
     process_attempt(shop.context, purchase_id, 1, NOW)
-    cancelled, back = cancel_order(shop.context, purchase_id, "k", "", "ann", NOW)
+    cancelled, back = cancel_paid_order(shop.context, purchase_id, "k", "", "ann", NOW)
     assert (back.amount, back.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
     assert shop.unit_counts("mug") == (3, 0, 0)
     rows = entries_of(cancelled, "Europe/London")

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from chalicelib.capture import cancel_held_order, process_attempt, put_on_hold, release_from_hold
+from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
 from chalicelib.capture.order_holds import MAX_ORDER_HOLD
 from chalicelib.checkout import complete_purchase
 from chalicelib.errors import Conflict, NotFound, WriteConflict
@@ -106,9 +106,9 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
 def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
     purchase_id = place_in_held_channel(shop)
     process_attempt(shop.context, purchase_id, 1, NOW)
-    given_up = cancel_held_order(shop.context, purchase_id, NOW + MINUTE)
-    assert cancel_held_order(shop.context, purchase_id, NOW + MINUTE) == given_up
-    assert given_up.state is PurchaseState.CANCELLED
+    cancelled, refund = cancel_order(shop.context, purchase_id, "cancel", "", "ann", NOW + MINUTE)
+    assert cancel_order(shop.context, purchase_id, "again", "", "bob", NOW + MINUTE) == (cancelled, refund)
+    assert (cancelled.state, refund) == (PurchaseState.CANCELLED, None)
     assert shop.gateway.find(purchase_id, 1, now=NOW) == Declined(f"sbx_{purchase_id}#1", "voided")
     assert shop.unit_counts("mug") == (3, 0, 0)
 
@@ -158,8 +158,6 @@ def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
             refused(paid.id, "ann", NOW)
         with pytest.raises(NotFound):
             refused("x" * 22, "ann", NOW)
-    with pytest.raises(Conflict):
-        cancel_held_order(shop.context, paid.id, NOW)
     assert shop.read(paid.id) == paid
 
 
@@ -174,7 +172,7 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
 
     def given_up() -> None:
         put_on_hold(shop.context, purchase.id, "ann", NOW)
-        cancel_held_order(shop.context, purchase.id, NOW)
+        cancel_order(shop.context, purchase.id, "cancel", "", "ann", NOW)
 
     once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
     with pytest.raises(WriteConflict):
@@ -200,7 +198,7 @@ def captured_and_on_hold(shop: ShopFixture) -> Purchase:
 def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) -> None:
     held = captured_and_on_hold(shop)
     with pytest.raises(WriteConflict):
-        cancel_held_order(shop.context, held.id, NOW)
+        cancel_order(shop.context, held.id, "cancel", "", "ann", NOW)
     assert shop.unit_counts("mug") == (2, 0, 1)
     process_attempt(shop.context, held.id, 1, NOW)
     assert (shop.read(held.id).state, shop.unit_counts("mug")) == (PurchaseState.PAID, (2, 0, 1))

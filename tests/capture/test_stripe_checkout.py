@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.capture import cancel_held_order, process_attempt, put_on_hold, release_from_hold
+from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
 from chalicelib.checkout import complete_purchase
 from chalicelib.errors import Unavailable
 from chalicelib.instants import MINUTE, SECOND
@@ -15,7 +15,7 @@ from chalicelib.payments import OutcomeUnknownError
 from chalicelib.payments.stripe.gateway import StripeGateway, stripe_client
 from chalicelib.purchase import Purchase, PurchaseState
 from chalicelib.recovery import reconcile_payments
-from chalicelib.refunds import cancel_order
+from chalicelib.refunds import cancel_paid_order
 from tests.builders.purchases import NOW, a_complete_request
 from tests.builders.shop import ShopFixture
 from tests.fakes.stripe.fake_stripe import FakeStripe
@@ -54,7 +54,7 @@ def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeSt
     purchase = shop.place(("mug", 2), token=VISA)
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, stripe.net_captured) == (PurchaseState.PAID, purchase.totals.total)
-    cancel_order(shop.context, purchase.id, "cancel", "", "ann", NOW)
+    cancel_paid_order(shop.context, purchase.id, "cancel", "", "ann", NOW)
     assert (stripe.net_captured, shop.unit_counts("mug")) == (0, (3, 0, 0))
 
 
@@ -76,10 +76,10 @@ def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Sh
     purchase = authorised_without_webhook(shop, stripe)
     put_on_hold(shop.context, purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
-        cancel_held_order(shop.context, purchase.id, NOW)
+        cancel_order(shop.context, purchase.id, "cancel", "", "ann", NOW)
     assert (shop.read(purchase.id).state, shop.unit_counts("mug")) == (PurchaseState.ON_HOLD, (2, 0, 1))
     stripe.search_index = None
-    cancel_held_order(shop.context, purchase.id, NOW + 4 * MINUTE)
+    cancel_order(shop.context, purchase.id, "cancel", "", "ann", NOW + 4 * MINUTE)
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.CANCELLED, ["canceled"])
     assert shop.unit_counts("mug") == (3, 0, 0)
 

@@ -13,7 +13,7 @@ from chalicelib.errors import Conflict
 from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.purchase import Buyer, Purchase, PurchaseState, PurchaseStore
 from chalicelib.purchase.holds import budget_holds_of
-from chalicelib.refunds import cancel_order
+from chalicelib.refunds import cancel_paid_order
 from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.builders.shop import ShopFixture, a_shop, once
@@ -187,7 +187,7 @@ def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: ShopFixture
     purchase = open_with_codes(shop, "TEN")
     complete_purchase(shop, purchase)
     process_attempt(shop.context, purchase.id, 1, NOW)
-    cancel_order(shop.context, purchase.id, "cancel-1", "body", "ann", NOW)
+    cancel_paid_order(shop.context, purchase.id, "cancel-1", "body", "ann", NOW)
     assert (shop.budget_counts(now=NOW + DAY), shop.unit_counts("mug")) == ([(0, 0, 1)], (3, 0, 0))
 
 

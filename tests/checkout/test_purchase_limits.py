@@ -11,7 +11,7 @@ from chalicelib.checkout import cancel_purchase, update_purchase
 from chalicelib.ids import buyer_hash, derive_purchase_id
 from chalicelib.instants import DAY, MINUTE, SECOND, Instant
 from chalicelib.purchase import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.builders.purchases import (
     BUYER,
     LONDON,
@@ -187,7 +187,7 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -
     assert may_still_have(complete_purchase(shop, second)) == 0
     refund_order(shop.context, paid.id, a_refund_request((line, 1), key="restocked", restock=True), NOW)
     assert may_still_have(complete_purchase(shop, second)) == 1
-    cancel_order(shop.context, paid.id, "cancel", "", "ann", NOW)
+    cancel_paid_order(shop.context, paid.id, "cancel", "", "ann", NOW)
     assert complete_purchase(shop, second, "pay-again").purchase.state is PurchaseState.PLACED
     assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib import refunds
+from chalicelib import capture
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
 from chalicelib.discounts import PutDiscountRequest
 from chalicelib.finance import parse_day
@@ -103,7 +103,7 @@ def refund_units(buyer: str, *parts: tuple[int, int], key: str = "refund", resto
 
 
 def cancel_order(buyer: str) -> Action:
-    return lambda world, process: refunds.cancel_order(
+    return lambda world, process: capture.cancel_order(
         process.context, purchase_id_of(buyer), "cancel", "", "ann", world.now
     )
 

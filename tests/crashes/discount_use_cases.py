@@ -21,7 +21,6 @@ from tests.crashes.actions import (
 from tests.crashes.crash_world import Action
 from tests.crashes.payment_actions import (
     answer_challenge,
-    cancel_held_order,
     put_on_hold,
     refund_amount,
     release_from_hold,
@@ -172,7 +171,7 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
         "discount: capture a released order",
         (*place_discounted_order(), put_on_hold(ADA), release_from_hold(ADA), deliver_capture(ADA)),
     ),
-    ("discount: give a held order up", (*place_discounted_order(), put_on_hold(ADA), cancel_held_order(ADA))),
+    ("discount: cancel an order on hold", (*place_discounted_order(), put_on_hold(ADA), cancel_order(ADA))),
     (
         "discount: declined, one too many by other purchases",
         (
@@ -191,8 +190,8 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
         (*create_free_checkout(), complete_checkout(ADA), deliver_all, cancel_order(ADA)),
     ),
     (
-        "nothing to pay: give a held order up",
-        (*create_free_checkout(), complete_checkout(ADA), put_on_hold(ADA), cancel_held_order(ADA)),
+        "nothing to pay: cancel an order on hold",
+        (*create_free_checkout(), complete_checkout(ADA), put_on_hold(ADA), cancel_order(ADA)),
     ),
 )
 """Each a name, and acts of which the last is the one that dies."""

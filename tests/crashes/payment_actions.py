@@ -23,12 +23,6 @@ def release_from_hold(buyer: str) -> Action:
     )
 
 
-def cancel_held_order(buyer: str) -> Action:
-    return lambda world, process: _discard_result(
-        capture.cancel_held_order(process.context, purchase_id_of(buyer), world.now)
-    )
-
-
 def _discard_result(_: object) -> None:
     return None
 

@@ -18,7 +18,6 @@ from tests.crashes.actions import (
 )
 from tests.crashes.payment_actions import (
     answer_challenge,
-    cancel_held_order,
     process_payment_event,
     put_on_hold,
     reconcile_payments,
@@ -120,7 +119,7 @@ PAYMENT_CASES = (
     use_case("hold an order, then its message", *ON_HOLD, deliver_capture(ADA)),
     use_case("release an order", *ON_HOLD, deliver_capture(ADA), release_from_hold(ADA)),
     use_case("capture a released order", *ON_HOLD, deliver_capture(ADA), release_from_hold(ADA), deliver_capture(ADA)),
-    use_case("give a held order up", *ON_HOLD, deliver_capture(ADA), cancel_held_order(ADA)),
+    use_case("cancel an order on hold", *ON_HOLD, deliver_capture(ADA), cancel_order(ADA)),
     use_case("refund an amount", *pay_order(ADA, ("lamp", 3)), refund_amount(ADA, 700)),
     use_case(
         "refund an amount, then units",

@@ -13,7 +13,7 @@ from chalicelib.errors import BadInput
 from chalicelib.instants import SECOND
 from chalicelib.pricing import DEFAULT_MARKETS, Market, MarketRevisions, Markets, ShippingOption
 from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState
-from chalicelib.refunds import cancel_order
+from chalicelib.refunds import cancel_paid_order
 from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
 from tests.builders.shop import ShopFixture, a_shop
 from tests.checkout.actions import message_codes
@@ -199,7 +199,7 @@ def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixtu
     assert (paid.state, paid.totals, paid.lines) == (PurchaseState.PAID, purchase.totals, purchase.lines)
     captured = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"][0]["captured"]
     assert (captured, paid.totals.total, paid.lines[0].tax_rate_bps) == ({"N": "1670"}, 1_670, 2_000)
-    _, back = cancel_order(shop.context, paid.id, "cancel", "", "ann", LATER + SECOND)
+    _, back = cancel_paid_order(shop.context, paid.id, "cancel", "", "ann", LATER + SECOND)
     assert (back.amount, back.shipping) == (1_670, 395)
 
 

@@ -18,7 +18,7 @@ from chalicelib.purchase import (
     Refund,
     RefundLine,
 )
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import cancel_paid_order, refund_order
 from chalicelib.refunds.refund import MAX_REFUND_LINES, MAX_REFUNDS
 from chalicelib.stock import HoldRef
 from tests.builders.purchases import NOW, a_line, a_purchase, a_purchase_request, a_refund_request
@@ -141,7 +141,7 @@ def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) 
         refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     assert refusal.value.code == "too_many_refunds"
     assert shop.read(paid.id) == before
-    _, last = cancel_order(shop.context, paid.id, "cancel-1", "body", "ann", NOW)
+    _, last = cancel_paid_order(shop.context, paid.id, "cancel-1", "body", "ann", NOW)
     assert (last.lines[0].quantity, last.restocked) == (3, True)
     assert shop.unit_counts("mug") == (3, 0, 0)
 

@@ -11,7 +11,7 @@ from typing import Final
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
 from chalicelib.purchase import CheckoutResult, CompleteRequest, NoPurchase, Purchase, PurchaseState, RefundRequest
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.races import buyers_pool
 from tests.races.buyers_pool import at_once
 from tests.races.faulty_client import RACE_FAULT_RATES, ProcessDied
@@ -135,7 +135,9 @@ class _RestlessBuyer(ShopRaceBuyer):
     def _refund(self, purchase: Purchase) -> Callable[[], object]:
         context, key = self._context, self._key()
         if self._random.random() < 0.5:
-            return self._process.request(partial(partial(cancel_order, context), self._purchase_id, key, key, "ann"))
+            return self._process.request(
+                partial(partial(cancel_paid_order, context), self._purchase_id, key, key, "ann")
+            )
         line = purchase.lines[0]
         lines = ((line.id, self._random.randint(1, line.quantity)),)
         return self._process.request(

@@ -11,7 +11,7 @@ from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase, complete_purchase, update_purchase
 from chalicelib.ids import buyer_hash, log_reference
 from chalicelib.instants import DAY, MINUTE, SECOND
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.builders.purchases import BUYER, NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.builders.shop import ShopFixture
 from tests.checkout.test_purchase_limits import dies_before_placing, limit_item, may_still_have
@@ -95,7 +95,7 @@ def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: S
 
 def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 1))
-    cancel_order(shop.context, paid.id, "c", "c", "ann", NOW)
+    cancel_paid_order(shop.context, paid.id, "c", "c", "ann", NOW)
     corrupt_limit(shop, units=2, entries={"g" * 22: a_limit_entry(2)})
     assert repaired(shop, MUCH_LATER)[1].counted_anew == 1
     assert (limit_item(shop)["entries"], limit_item(shop)["units"]) == ({}, 0)

@@ -10,7 +10,7 @@ from chalicelib.ids import log_reference
 from chalicelib.instants import MINUTE, SECOND
 from chalicelib.purchase import Purchase, PurchaseState
 from chalicelib.recovery import HoldFault, RepairReport, audit_drop
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import cancel_paid_order, refund_order
 from chalicelib.stock import hold_id
 from tests.builders.purchases import NOW, a_complete_request, a_refund_request
 from tests.builders.shop import ShopFixture
@@ -171,7 +171,7 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
     assert read_entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}{epoch:03d}"}
     assert is_clean(shop, MUCH_LATER)
     assert audit_drop(shop.context, "cup", MUCH_LATER, time_is_never_up).discrepancies == []
-    cancel_order(shop.context, paid.id, "c", "c", "ann", MUCH_LATER)
+    cancel_paid_order(shop.context, paid.id, "c", "c", "ann", MUCH_LATER)
     assert (shop.unit_counts("mug", MUCH_LATER), shop.unit_counts("cup", MUCH_LATER)) == ((9, 0, 0), (5, 0, 0))
 
 

@@ -7,7 +7,7 @@ from chalicelib.finance.entries import EntryType, entries_of
 from chalicelib.instants import MINUTE
 from chalicelib.purchase import Purchase, PurchaseState, PurchaseStore
 from chalicelib.recovery import recover_lost_orders
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import cancel_paid_order, refund_order
 from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture, once
@@ -61,14 +61,14 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture
     paid = shop.pay(("mug", 7))
     line = paid.lines[0].id
     refund_order(shop.context, paid.id, a_refund_request((line, 3)), NOW)
-    after, _ = cancel_order(shop.context, paid.id, "cancel", "", "bob", NOW)
+    after, _ = cancel_paid_order(shop.context, paid.id, "cancel", "", "bob", NOW)
     assert sum(one.amount for one in after.refunds) == paid.totals.total
     taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
     assert taxes == paid.totals.tax
     assert (after.cancelled_at, [one.requested_by for one in after.refunds]) == (NOW, ["ann", "bob"])
     assert shop.unit_counts("mug") == (4, 0, 3)
     with pytest.raises(Conflict) as refusal:
-        cancel_order(shop.context, paid.id, "cancel-2", "", "bob", NOW)
+        cancel_paid_order(shop.context, paid.id, "cancel-2", "", "bob", NOW)
     assert refusal.value.code == "nothing_left"
 
 
@@ -82,7 +82,7 @@ def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
         refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
 
     once(monkeypatch, PurchaseStore, "replace", before=rival)
-    after, refund = cancel_order(shop.context, paid.id, "cancel", "", "bob", NOW)
+    after, refund = cancel_paid_order(shop.context, paid.id, "cancel", "", "bob", NOW)
     assert [part.quantity for part in refund.lines] == [2]
     assert sum(one.amount for one in after.refunds) == paid.totals.total
     assert (after.cancelled_at, shop.unit_counts("mug")) == (NOW, (2, 0, 1))
@@ -172,7 +172,7 @@ def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_ca
     paid = shop.pay(("mug", 1))
     refund_in_console(shop, paid, 1)
     with pytest.raises(Conflict) as refusal:
-        cancel_order(shop.context, paid.id, "cancel-1", "", "ann", NOW)
+        cancel_paid_order(shop.context, paid.id, "cancel-1", "", "ann", NOW)
     assert refusal.value.code == "refund_refused"
     assert shop.read(paid.id).cancelled_at is None
     assert shop.unit_counts("mug") == (0, 0, 1)

@@ -11,7 +11,7 @@ from typing import cast
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from chalicelib.capture import process_attempt
+from chalicelib.capture import cancel_order, process_attempt
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
 from chalicelib.instants import SECOND
 from chalicelib.purchase import (
@@ -23,7 +23,6 @@ from chalicelib.purchase import (
     PurchaseRequest,
     PurchaseState,
 )
-from chalicelib.refunds import cancel_order
 from tests.simulation.shop_model import (
     BUYERS,
     HOLD_SECONDS,

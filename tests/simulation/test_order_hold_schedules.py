@@ -16,7 +16,7 @@ import pytest
 
 from chalicelib import capture
 from chalicelib.capture import (
-    cancel_held_order,
+    cancel_order,
     fail_attempt,
     process_payment,
     put_on_hold,
@@ -79,7 +79,7 @@ class SingleOrderWorld(PurchaseWorld):
                     put_on_hold(context, purchase_id, "ann", self.simulator.now)
                     if releases:
                         release_from_hold(context, purchase_id, "ann", self.simulator.now)
-                    cancel_held_order(context, purchase_id, self.simulator.now)
+                    cancel_order(context, purchase_id, "cancel", "", "ann", self.simulator.now)
 
         return run
 

@@ -1,8 +1,7 @@
-"""Operators hold orders back, release them, and give them up."""
+"""Operators put orders on hold, and release them."""
 
 from __future__ import annotations
 
-from chalicelib import capture
 from chalicelib.api import responses
 from chalicelib.api.auth import OPERATOR, require_scope
 from chalicelib.api.requests import (
@@ -38,15 +37,6 @@ def release_order_from_hold(request: ApiRequest) -> ApiResponse:
     )
 
 
-def cancel_held_order(request: ApiRequest) -> ApiResponse:
-    """Give a held order up: nothing was captured, its units go back. A repeat finds it given up."""
-    require_scope(request, OPERATOR)
-    validate_body(EmptyBody, request.optional_json())
-    return _order_hold_response(
-        capture.cancel_held_order(request.services.context, purchase_id_of_order(request), request.now)
-    )
-
-
 def _order_hold_response(purchase: Purchase) -> ApiResponse:
     payment = purchase.payment
     body = {
@@ -77,17 +67,6 @@ ROUTES = (
         release_order_from_hold,
         "problem",
         "Release a held order",
-        _STATUSES,
-        EmptyBody,
-        OPERATOR,
-        response_model=responses.OrderHoldResponse,
-    ),
-    Route(
-        "POST",
-        "/orders/{id}/giving-up",
-        cancel_held_order,
-        "problem",
-        "Give a held order up",
         _STATUSES,
         EmptyBody,
         OPERATOR,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
-from chalicelib import refunds
+from chalicelib import capture, refunds
 from chalicelib.api.auth import OPERATOR, idempotency_key, require_scope
 from chalicelib.api.requests import (
     ApiRequest,
@@ -69,14 +69,33 @@ def refund_order(request: ApiRequest) -> ApiResponse:
 
 
 def cancel_order(request: ApiRequest) -> ApiResponse:
-    """Give back all that is left of an order, and put its units back into stock."""
+    """Cancel an order: void the payment of an order on hold, or refund all that is left of a paid one.
+
+    Its units go back into stock. A repeated request gets the same answer.
+    """
     actor, key = require_scope(request, OPERATOR), idempotency_key(request)
     validate_body(EmptyBody, request.optional_json())
     purchase_id = purchase_id_of_order(request)
-    refunded = refunds.cancel_order(
+    purchase, refund = capture.cancel_order(
         request.services.context, purchase_id, key, fingerprint("cancel order", purchase_id), actor, request.now
     )
-    return no_store_response(201, _refund_response(*refunded))
+    return no_store_response(201, _cancellation_response(purchase, refund))
+
+
+def _cancellation_response(purchase: Purchase, refund: Refund | None) -> Json:
+    state: Json = {"state": purchase.state.value}
+    if refund is not None:
+        return _refund_response(purchase, refund) | state
+    nothing_captured = {"amount": 0, "currency": purchase.currency}
+    return state | {
+        "order_id": order_id(purchase.id),
+        "refund_id": None,
+        "status": "completed",
+        "amount": nothing_captured,
+        "shipping": 0,
+        "restock": True,
+        "lines": [],
+    }
 
 
 def _refund_response(purchase: Purchase, order_refund: Refund) -> Json:

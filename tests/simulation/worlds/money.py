@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from chalicelib.capture import (
-    cancel_held_order,
+    cancel_order,
     process_attempt,
     process_event,
     put_on_hold,
@@ -32,7 +32,7 @@ from chalicelib.purchase import (
     RefundRequest,
 )
 from chalicelib.recovery import reconcile_payments, recover_lost_orders
-from chalicelib.refunds import cancel_order, refund_order
+from chalicelib.refunds import refund_order
 from chalicelib.risk import DeclineLimits, Risk, RiskRules
 from tests.simulation.simulator import FAULT_CLASSES
 from tests.simulation.worlds.purchases import LAYOUT, RETRYABLE_ERRORS, SIZES, USES_LAYOUT, PurchaseWorld
@@ -145,14 +145,12 @@ class MoneyWorld(PurchaseWorld):
             case "refunds units", (units, restock):
                 request = RefundRequest(key, "", ((order.lines[0].id, units),), restock, name, shipping=bool(units % 2))
                 refund_order(context, order.id, request, now)
-            case "cancels an order", _:
-                cancel_order(context, order.id, key, "", name, now)
             case "puts on hold", _:
                 put_on_hold(context, order.id, name, now)
             case "releases from hold", _:
                 release_from_hold(context, order.id, name, now)
             case _:
-                cancel_held_order(context, order.id, now)
+                cancel_order(context, order.id, key, "", name, now)
         return True
 
     # The provider.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from botocore.exceptions import BotoCoreError
 
 from chalicelib.aws import to_item
-from chalicelib.capture import cancel_held_order, process_attempt, put_on_hold, release_from_hold
+from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
 from chalicelib.discounts import Discount, Discounts
 from chalicelib.errors import LivedropError
@@ -31,7 +31,9 @@ from chalicelib.purchase import (
     PurchaseRequest,
     PurchaseState,
     PurchaseStore,
+    restocked_units,
 )
+from chalicelib.refunds import finish_refunds
 from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.shows import Drop, Shows
 from chalicelib.stock import Pool, Stock
@@ -229,10 +231,10 @@ class PurchaseWorld:
                 purchase_id, now = random.choice(sorted(self.purchase_ids) or ["nobody"]), self.simulator.now
                 hold = partial(partial(put_on_hold, context), purchase_id, "ann", now)
                 release = partial(partial(release_from_hold, context), purchase_id, "ann", now)
+                cancel = partial(partial(cancel_order, context), purchase_id, "cancel", "", "ann", now)
+                actions: list[Callable[[], object]] = [hold, hold, release, cancel]
                 with suppress(*RETRYABLE_ERRORS):
-                    random.choice(
-                        [hold, hold, release, partial(partial(cancel_held_order, context), purchase_id, now)]
-                    )()
+                    random.choice(actions)()
 
         return run
 
@@ -243,7 +245,9 @@ class PurchaseWorld:
             for purchase in self.purchases():
                 if purchase.state is PurchaseState.ON_HOLD:
                     with suppress(*RETRYABLE_ERRORS):
-                        cancel_held_order(self.context, purchase.id, self.simulator.now)
+                        cancel_order(self.context, purchase.id, "cancel", "", "ann", self.simulator.now)
+                with suppress(*RETRYABLE_ERRORS):
+                    finish_refunds(self.context, purchase, self.simulator.now)
                 for attempt in range(1, purchase.attempt + 1):
                     try:
                         process_attempt(self.context, purchase.id, attempt, self.simulator.now)
@@ -267,7 +271,10 @@ class PurchaseWorld:
             self.simulator.events_seen["open after a failed attempt" if failed else purchase.state.value] += 1
             if purchase.state is PurchaseState.PAID:
                 assert charges == [purchase.attempt]
-                sold_units_by_order[purchase.order_ref] = sum(line.quantity for line in purchase.lines)
+                if sold_units := sum(line.quantity - restocked_units(purchase, line.id) for line in purchase.lines):
+                    sold_units_by_order[purchase.order_ref] = sold_units
+                assert not any(refund.is_pending for refund in purchase.refunds)
+                self.simulator.events_seen["paid and refunded"] += bool(purchase.refunds)
                 if purchase.discounts:
                     uses_by_order[purchase.order_ref] = 1
                     self.simulator.events_seen["paid with the code"] += 1
