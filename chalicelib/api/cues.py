@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
 from chalicelib.api import responses
-from chalicelib.api.requests import ApiRequest, ApiResponse, Route
+from chalicelib.api.auth import OPERATOR
+from chalicelib.api.requests import ApiRequest, ApiResponse, Route, no_store_response, validate_body
 from chalicelib.errors import Conflict, Unauthenticated
-from chalicelib.shows import CueApplied, CueRefused, parse_cue
+from chalicelib.instants import rfc3339
+from chalicelib.shows import CueApplied, CueRefused, RefusedCue, parse_cue
+
+
+class RefusedCuesQuery(BaseModel):
+    """Which refused cues are listed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    subject: Annotated[
+        str | None, Field(description="The id of a drop, or of a show for the cues of all its drops")
+    ] = None
 
 
 def receive_cue(request: ApiRequest) -> ApiResponse:
@@ -17,6 +32,27 @@ def receive_cue(request: ApiRequest) -> ApiResponse:
         raise Conflict(outcome.detail, code=outcome.code)
     applied = isinstance(outcome, CueApplied)
     return ApiResponse(202 if applied else 200, {"id": cue.id, "status": "applied" if applied else "repeated"})
+
+
+def list_refused_cues(request: ApiRequest) -> ApiResponse:
+    """List the newest hundred refused cues of the last thirty days, newest first."""
+    query = validate_body(RefusedCuesQuery, dict(request.query))
+    refused = request.services.shows.refused_cues(query.subject)
+    body: responses.RefusedCues = {"cues": [_refused_cue_response(cue) for cue in refused]}
+    return no_store_response(200, {**body})
+
+
+def _refused_cue_response(cue: RefusedCue) -> responses.RefusedCue:
+    return {
+        "time": rfc3339(cue.time),
+        "source": cue.source,
+        "id": cue.id,
+        "type": cue.type,
+        "subject": cue.subject,
+        "reason": cue.code,
+        "detail": cue.detail,
+        "received_at": rfc3339(cue.refused_at),
+    }
 
 
 def _verify_signature(request: ApiRequest) -> None:
@@ -41,5 +77,16 @@ ROUTES = (
         "Tell a cue",
         (200, 202, 400, 401, 409, 413, 415, 503),
         response_model=responses.Cue,
+    ),
+    Route(
+        "GET",
+        "/cues/refused",
+        list_refused_cues,
+        "problem",
+        "Refused cues",
+        (200, 400, 401, 403, 503),
+        scope=OPERATOR,
+        response_model=responses.RefusedCues,
+        query_model=RefusedCuesQuery,
     ),
 )

@@ -295,6 +295,25 @@ class Cue(TypedDict):
     status: Literal["applied", "repeated"]
 
 
+class RefusedCue(TypedDict):
+    """A cue that was refused: ``reason`` is the code, ``detail`` the sentence; ``time`` is the cue's own."""
+
+    time: Time
+    source: str
+    id: str
+    type: str
+    subject: str
+    reason: str
+    detail: str
+    received_at: Time
+
+
+class RefusedCues(TypedDict):
+    """Refused cues, newest first."""
+
+    cues: list[RefusedCue]
+
+
 class Health(TypedDict):
     status: Literal["ok"]
 

@@ -13,6 +13,7 @@ from chalicelib.shows.model import (
     LiveDrop,
     LiveShow,
     Offer,
+    RefusedCue,
     Show,
 )
 from chalicelib.shows.requests import PutDropRequest, PutShowRequest
@@ -33,6 +34,7 @@ __all__ = [
     "Offer",
     "PutDropRequest",
     "PutShowRequest",
+    "RefusedCue",
     "Show",
     "Shows",
     "drop_state",

@@ -188,8 +188,9 @@ class CueRefused:
 
 
 class RefusedCue(FrozenModel):
-    """A refusal as the show's record keeps it for operators, for thirty days."""
+    """A refused cue as it is stored for operators, for thirty days. ``show_id``: None where the subject is unknown."""
 
+    show_id: str | None = None
     source: str
     id: str
     type: str

@@ -160,9 +160,9 @@ class Shows:
         """The show as it stands, by a strong read (1 RCU); None for an unknown one."""
         return self._store.show(show_id)
 
-    def refused_cues(self, show_id: str | None) -> tuple[RefusedCue, ...]:
-        """The newest hundred refused cues of a show (None: whose subject is unknown), newest first. For operators."""
-        return self._store.refused_cues(show_id)
+    def refused_cues(self, subject: str | None = None) -> tuple[RefusedCue, ...]:
+        """The newest hundred refused cues, newest first; of one drop, or of a show and its drops. For operators."""
+        return self._store.refused_cues(subject)
 
     def drops(self, drop_ids: Sequence[str]) -> list[Drop]:
         """Drops as they stand, by strong reads, a hundred a call (1 RCU each); unknown ones are left out."""

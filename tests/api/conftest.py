@@ -66,7 +66,7 @@ class ApiClient:
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> ApiReply:
         """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
         all_headers: dict[str, str | None] = {"host": "shop.example"}
-        operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets")
+        operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets", "/cues/refused")
         if path.startswith(operator_paths) or path.endswith(("/refunds", "/cancellation", "/hold", "/release")):
             all_headers["authorization"] = "Bearer " + token("operator", "finance")
         else:

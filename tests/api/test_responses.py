@@ -83,6 +83,7 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
         ("PUT", "/markets", "/markets", DEFAULT_MARKETS.model_dump(mode="json")),
         ("GET", "/markets", "/markets", None),
         ("GET", "/drops/{id}/risk", "/drops/mug/risk", None),
+        ("GET", "/cues/refused", "/cues/refused", None),
         ("GET", "/health", "/health", None),
     ]
     for method, path, address, body in requests:

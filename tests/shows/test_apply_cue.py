@@ -45,7 +45,7 @@ def test_a_refusal_stands_in_the_shows_record_once_and_expires(tables: Tables) -
         assert show_fixture.shows.apply_cue(cue, NOW) == CueRefused("stale_open", "said 31 s ago; the limit is 30 s")
     (refused,) = show_fixture.shows.refused_cues("s1")
     assert (refused.id, refused.code, refused.subject, refused.time) == (cue.id, "stale_open", "d1", cue.time)
-    (kept,) = [item for item in show_fixture.items_of("SHOW#s1") if item["sk"].startswith("CUE#")]
+    (kept,) = show_fixture.items_of("CUES#REFUSED")
     assert kept["expires_at"] == (NOW + 30 * DAY) // SECOND
     assert show_fixture.drop().opens_at is None
 
