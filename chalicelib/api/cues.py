@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from chalicelib.api import responses
 from chalicelib.api.auth import OPERATOR
 from chalicelib.api.requests import ApiRequest, ApiResponse, Route, no_store_response, validate_body
+from chalicelib.api.responses import Time
 from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.instants import rfc3339
 from chalicelib.shows import CueApplied, CueRefused, RefusedCue, parse_cue
@@ -21,6 +22,30 @@ class RefusedCuesQuery(BaseModel):
     subject: Annotated[
         str | None, Field(description="The id of a drop, or of a show for the cues of all its drops")
     ] = None
+
+
+class CueResponse(TypedDict):
+    id: str
+    status: Literal["applied", "repeated"]
+
+
+class RefusedCueResponse(TypedDict):
+    """A cue that was refused: ``reason`` is the code, ``detail`` the sentence; ``time`` is the cue's own."""
+
+    time: Time
+    source: str
+    id: str
+    type: str
+    subject: str
+    reason: str
+    detail: str
+    received_at: Time
+
+
+class RefusedCuesResponse(TypedDict):
+    """Refused cues, newest first."""
+
+    cues: list[RefusedCueResponse]
 
 
 def receive_cue(request: ApiRequest) -> ApiResponse:
@@ -38,11 +63,11 @@ def list_refused_cues(request: ApiRequest) -> ApiResponse:
     """List the newest hundred refused cues of the last thirty days, newest first."""
     query = validate_body(RefusedCuesQuery, dict(request.query))
     refused = request.services.shows.refused_cues(query.subject)
-    body: responses.RefusedCues = {"cues": [_refused_cue_response(cue) for cue in refused]}
+    body: RefusedCuesResponse = {"cues": [_refused_cue_response(cue) for cue in refused]}
     return no_store_response(200, {**body})
 
 
-def _refused_cue_response(cue: RefusedCue) -> responses.RefusedCue:
+def _refused_cue_response(cue: RefusedCue) -> RefusedCueResponse:
     return {
         "time": rfc3339(cue.time),
         "source": cue.source,
@@ -76,7 +101,7 @@ ROUTES = (
         "problem",
         "Tell a cue",
         (200, 202, 400, 401, 409, 413, 415, 503),
-        response_model=responses.Cue,
+        response_model=CueResponse,
     ),
     Route(
         "GET",
@@ -86,7 +111,7 @@ ROUTES = (
         "Refused cues",
         (200, 400, 401, 403, 503),
         scope=OPERATOR,
-        response_model=responses.RefusedCues,
+        response_model=RefusedCuesResponse,
         query_model=RefusedCuesQuery,
     ),
 )

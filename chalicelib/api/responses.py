@@ -255,13 +255,6 @@ class OrderHoldResponse(TypedDict):
     released_by: str | None
 
 
-class WebhookAck(TypedDict):
-    """``stored`` for the worker; ``repeated``; ``known``: the order says as much already; ``ignored``: not for us."""
-
-    id: str
-    status: Literal["stored", "repeated", "known", "ignored"]
-
-
 class Export(TypedDict):
     """An export that was asked for. What is in it is known once it is ``done``."""
 
@@ -288,34 +281,6 @@ class ExportWithManifest(Export):
 class ExportsOfDay(TypedDict):
     date: str
     exports: list[ExportWithManifest]
-
-
-class Cue(TypedDict):
-    id: str
-    status: Literal["applied", "repeated"]
-
-
-class RefusedCue(TypedDict):
-    """A cue that was refused: ``reason`` is the code, ``detail`` the sentence; ``time`` is the cue's own."""
-
-    time: Time
-    source: str
-    id: str
-    type: str
-    subject: str
-    reason: str
-    detail: str
-    received_at: Time
-
-
-class RefusedCues(TypedDict):
-    """Refused cues, newest first."""
-
-    cues: list[RefusedCue]
-
-
-class Health(TypedDict):
-    status: Literal["ok"]
 
 
 def with_rfc3339(record: Json, *names: str) -> Json:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.api import cues, openapi, operator, responses, sandbox, shows, webhooks
+from chalicelib.api import cues, health, openapi, operator, sandbox, shows, webhooks
 from chalicelib.api.buyers.routes import ROUTES as BUYER_ROUTES
-from chalicelib.api.health import get_health
 from chalicelib.api.operators import discounts, markets, order_holds, risk, stock_audit
 from chalicelib.api.requests import ApiRequest, ApiResponse, Route
 
@@ -26,14 +25,6 @@ ROUTES: tuple[Route, ...] = (
     *cues.ROUTES,
     *webhooks.ROUTES,
     *sandbox.ROUTES,
-    Route(
-        "GET",
-        "/health",
-        get_health,
-        "problem",
-        "Whether the service can work",
-        (200, 503),
-        response_model=responses.Health,
-    ),
+    *health.ROUTES,
     Route("GET", "/openapi.json", get_openapi, "problem", "The OpenAPI document", (200,)),
 )

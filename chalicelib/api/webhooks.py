@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from chalicelib.api import responses
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
 from chalicelib.api.requests import ApiRequest, ApiResponse, Route
 from chalicelib.capture import store_event
 from chalicelib.errors import NotFound, Unauthenticated
 from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
+
+
+class WebhookAck(TypedDict):
+    """``stored`` for the worker; ``repeated``; ``known``: the order says as much already; ``ignored``: not for us."""
+
+    id: str
+    status: Literal["stored", "repeated", "known", "ignored"]
 
 
 def receive_stripe_event(request: ApiRequest) -> ApiResponse:
@@ -28,6 +38,6 @@ ROUTES = (
         "problem",
         "Tell what happened to a payment",
         (200, 400, 401, 404, 413, 415, 503),
-        response_model=responses.WebhookAck,
+        response_model=WebhookAck,
     ),
 )

@@ -249,10 +249,8 @@ class PurchaseWorld:
                 with suppress(*RETRYABLE_ERRORS):
                     finish_refunds(self.context, purchase, self.simulator.now)
                 for attempt in range(1, purchase.attempt + 1):
-                    try:
+                    with suppress(*RETRYABLE_ERRORS):
                         process_attempt(self.context, purchase.id, attempt, self.simulator.now)
-                    except RETRYABLE_ERRORS:
-                        continue
         return self.purchases()
 
     def purchases(self) -> list[Purchase]:
