@@ -50,7 +50,7 @@ def test_broken_invariant_in_a_view_is_counted_and_answered_with_500(api: ApiCli
         fail()
 
     broken_app = LivedropApi(app_name="broken", configure_logs=False)
-    register_routes(broken_app, [Route("GET", "/broken", view, "problem", "Break", (200,))], lambda: api.services)
+    register_routes(broken_app, [Route("GET", "/broken", view, "Break", (200,))], lambda: api.services)
     answer = ApiClient(broken_app, api.services, api.tables, []).send("GET", "/broken")
     assert (answer.status, answer.body["code"]) == (500, "invariant_broken")
     assert answer.body["type"] == "urn:livedrop:problem:invariant_broken"

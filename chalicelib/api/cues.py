@@ -95,19 +95,12 @@ def _verify_signature(request: ApiRequest) -> None:
 
 ROUTES = (
     Route(
-        "POST",
-        "/cues",
-        receive_cue,
-        "problem",
-        "Tell a cue",
-        (200, 202, 400, 401, 409, 413, 415, 503),
-        response_model=CueResponse,
+        "POST", "/cues", receive_cue, "Tell a cue", (200, 202, 400, 401, 409, 413, 415, 503), response_model=CueResponse
     ),
     Route(
         "GET",
         "/cues/refused",
         list_refused_cues,
-        "problem",
         "Refused cues",
         (200, 400, 401, 403, 503),
         scope=OPERATOR,

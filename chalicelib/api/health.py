@@ -22,13 +22,5 @@ def get_health(request: ApiRequest) -> ApiResponse:
 
 
 ROUTES = (
-    Route(
-        "GET",
-        "/health",
-        get_health,
-        "problem",
-        "Whether the service can work",
-        (200, 503),
-        response_model=HealthResponse,
-    ),
+    Route("GET", "/health", get_health, "Whether the service can work", (200, 503), response_model=HealthResponse),
 )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -32,7 +32,7 @@ class ApiResponse:
     """An answer. ``body`` None: no content; text: as it is, its type among the headers."""
 
     status: int
-    body: Json | str | None
+    body: Mapping[str, object] | str | None
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -71,14 +71,15 @@ class Route:
     method: str
     path: str
     view: Callable[[ApiRequest], ApiResponse]
-    error_format: ErrorFormat
     summary: str
     statuses: tuple[int, ...]
+    _: KW_ONLY
     request_model: type[BaseModel] | None = None
+    query_model: type[BaseModel] | None = None
+    response_model: type | None = None
     scope: str | None = None
     requires_idempotency_key: bool = False
-    response_model: type | None = None
-    query_model: type[BaseModel] | None = None
+    error_format: ErrorFormat = "problem"
 
 
 def _reject_constant(text: str) -> NoReturn:
@@ -136,7 +137,7 @@ class EmptyBody(StrictModel):
     """A body without fields; it may be left out."""
 
 
-def no_store_response(status: int, body: Json) -> ApiResponse:
+def no_store_response(status: int, body: Mapping[str, object]) -> ApiResponse:
     return ApiResponse(status, body, {"Cache-Control": "no-store"})
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from chalicelib.api import cues, health, openapi, operator, sandbox, shows, webhooks
+from chalicelib.api import cues, health, openapi, sandbox, shows, webhooks
 from chalicelib.api.buyers.routes import ROUTES as BUYER_ROUTES
-from chalicelib.api.operators import discounts, markets, order_holds, risk, stock_audit
+from chalicelib.api.operators import (
+    discounts,
+    exports,
+    markets,
+    order_holds,
+    orders,
+    risk,
+    shows_and_drops,
+    stock_audit,
+)
 from chalicelib.api.requests import ApiRequest, ApiResponse, Route
 
 
@@ -16,8 +25,10 @@ def get_openapi(request: ApiRequest) -> ApiResponse:
 ROUTES: tuple[Route, ...] = (
     *BUYER_ROUTES,
     *shows.ROUTES,
-    *operator.ROUTES,
+    *shows_and_drops.ROUTES,
+    *orders.ROUTES,
     *order_holds.ROUTES,
+    *exports.ROUTES,
     *markets.ROUTES,
     *risk.ROUTES,
     *discounts.ROUTES,
@@ -26,5 +37,5 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *sandbox.ROUTES,
     *health.ROUTES,
-    Route("GET", "/openapi.json", get_openapi, "problem", "The OpenAPI document", (200,)),
+    Route("GET", "/openapi.json", get_openapi, "The OpenAPI document", (200,)),
 )

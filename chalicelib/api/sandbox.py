@@ -64,12 +64,11 @@ def _challenge_in_path(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
 
 _PATH = "/sandbox/challenges/{id}/{attempt}"
 ROUTES = (
-    Route("GET", _PATH, challenge_page, "problem", "The sandbox's page for a buyer", (200, 404, 503)),
+    Route("GET", _PATH, challenge_page, "The sandbox's page for a buyer", (200, 404, 503)),
     Route(
         "POST",
         _PATH,
         submit_challenge,
-        "problem",
         "Answer the sandbox",
         (200, 400, 404, 409, 413, 503),
         query_model=ChallengeOutcome,

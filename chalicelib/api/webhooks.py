@@ -35,7 +35,6 @@ ROUTES = (
         "POST",
         "/webhooks/stripe",
         receive_stripe_event,
-        "problem",
         "Tell what happened to a payment",
         (200, 400, 401, 404, 413, 415, 503),
         response_model=WebhookAck,

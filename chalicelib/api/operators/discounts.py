@@ -1,4 +1,4 @@
-"""What operators do with discounts: put a code or an automatic offer, and look what is left of its budgets."""
+"""Operators put discounts, and read what is left of their budgets."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from chalicelib.api import responses
 from chalicelib.api.auth import OPERATOR, require_scope
-from chalicelib.api.requests import OPERATOR_ERRORS, ApiRequest, ApiResponse, Json, Route, no_store_response
+from chalicelib.api.requests import OPERATOR_ERRORS, ApiRequest, ApiResponse, Route, no_store_response
+from chalicelib.api.responses import Money, Time, time_or_none
 from chalicelib.discounts import BudgetState, Discount, PutDiscountRequest
 from chalicelib.errors import NotFound
-from chalicelib.instants import rfc3339
-
-_MONEY_FIELDS = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
-_TIME_FIELDS = ("starts_at", "ends_at")
-_INTERNAL_FIELDS = {"uses_bucket_count", "money_bucket_count"}
 
 
-class Budget(TypedDict):
-    """A discount's budget: ``size`` is what was put up, ``reserved`` for orders being placed. Uses, or minor units."""
+class BudgetResponse(TypedDict):
+    """A discount's budget, in uses or in minor units. Orders that are being paid have the ``reserved`` part."""
 
     of: Literal["uses", "money"]
     size: int
@@ -29,7 +24,7 @@ class Budget(TypedDict):
 
 
 class DiscountResponse(TypedDict):
-    """A code or an automatic offer. ``currency`` is that of all its amounts; null where it has none."""
+    """A code or an automatic offer. ``currency`` is that of all its amounts; null without amounts."""
 
     code: str
     title: str
@@ -37,27 +32,27 @@ class DiscountResponse(TypedDict):
     drop_ids: list[str]
     automatic: bool
     percent_bps: int | None
-    amount: responses.Money | None
-    max_amount: responses.Money | None
-    minimum_subtotal: responses.Money | None
+    amount: Money | None
+    max_amount: Money | None
+    minimum_subtotal: Money | None
     currency: str | None
-    starts_at: responses.Time | None
-    ends_at: responses.Time | None
+    starts_at: Time | None
+    ends_at: Time | None
     limit_per_buyer: int | None
     budget_uses: int | None
-    budget_amount: responses.Money | None
+    budget_amount: Money | None
     priority: int
     combinable: bool
 
 
 class DiscountWithBudgets(DiscountResponse):
-    """What is left of its budgets, by strong reads."""
+    """A discount with what is left of its budgets, by strong reads."""
 
-    budgets: list[Budget]
+    budgets: list[BudgetResponse]
 
 
 def put_discount(request: ApiRequest) -> ApiResponse:
-    """Make or change a discount. Its budgets are fixed when it is made."""
+    """Create or change a discount. Its budgets are fixed once it is created."""
     actor, body = require_scope(request, OPERATOR), PutDiscountRequest.from_body(request.json())
     show = None if body.show_id is None else request.services.shows.show(body.show_id)
     discounts = request.services.context.discounts
@@ -66,28 +61,54 @@ def put_discount(request: ApiRequest) -> ApiResponse:
 
 
 def get_discount(request: ApiRequest) -> ApiResponse:
-    """A discount, and what is left of its budgets."""
+    """Get a discount, and what is left of its budgets."""
     require_scope(request, OPERATOR)
     found = request.services.context.discounts.get_with_budgets(request.params["code"], request.now)
     if found is None:
-        raise NotFound("There is no such discount.", field="code")
+        raise NotFound("No discount has this code.", field="code")
     discount, budgets = found
-    return no_store_response(
-        200, _discount_response(discount) | {"budgets": [_budget_response(one) for one in budgets]}
-    )
+    body: DiscountWithBudgets = {
+        **_discount_response(discount),
+        "budgets": [_budget_response(budget) for budget in budgets],
+    }
+    return no_store_response(200, body)
 
 
-def _discount_response(discount: Discount) -> Json:
-    shown = discount.model_dump(include=set(Discount.model_fields) - _INTERNAL_FIELDS, mode="json")
-    for name in _MONEY_FIELDS:
-        if shown[name] is not None:
-            shown[name] = {"amount": shown[name], "currency": discount.currency}
-    return shown | {name: rfc3339(shown[name]) for name in _TIME_FIELDS if shown[name] is not None}
+def _discount_response(discount: Discount) -> DiscountResponse:
+    def money(amount: int | None) -> Money | None:
+        if amount is None or discount.currency is None:
+            return None
+        return {"amount": amount, "currency": discount.currency}
+
+    return {
+        "code": discount.code,
+        "title": discount.title,
+        "show_id": discount.show_id,
+        "drop_ids": list(discount.drop_ids),
+        "automatic": discount.automatic,
+        "percent_bps": discount.percent_bps,
+        "amount": money(discount.amount),
+        "max_amount": money(discount.max_amount),
+        "minimum_subtotal": money(discount.minimum_subtotal),
+        "currency": discount.currency,
+        "starts_at": time_or_none(discount.starts_at),
+        "ends_at": time_or_none(discount.ends_at),
+        "limit_per_buyer": discount.limit_per_buyer,
+        "budget_uses": discount.budget_uses,
+        "budget_amount": money(discount.budget_amount),
+        "priority": discount.priority,
+        "combinable": discount.combinable,
+    }
 
 
-def _budget_response(state: BudgetState) -> Json:
-    figures = {"size": state.size, "available": state.available, "reserved": state.reserved, "used": state.used}
-    return {"of": "money" if state.is_money else "uses"} | figures
+def _budget_response(budget: BudgetState) -> BudgetResponse:
+    return {
+        "of": "money" if budget.is_money else "uses",
+        "size": budget.size,
+        "available": budget.available,
+        "reserved": budget.reserved,
+        "used": budget.used,
+    }
 
 
 ROUTES = (
@@ -95,22 +116,19 @@ ROUTES = (
         "PUT",
         "/discounts/{code}",
         put_discount,
-        "problem",
-        "Make or change a discount",
+        "Create or change a discount",
         (200, 201, *OPERATOR_ERRORS),
-        PutDiscountRequest,
-        OPERATOR,
+        request_model=PutDiscountRequest,
+        scope=OPERATOR,
         response_model=DiscountResponse,
     ),
     Route(
         "GET",
         "/discounts/{code}",
         get_discount,
-        "problem",
         "Get a discount and its budgets",
         (200, 401, 403, 404, 503),
-        None,
-        OPERATOR,
+        scope=OPERATOR,
         response_model=DiscountWithBudgets,
     ),
 )

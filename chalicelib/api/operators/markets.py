@@ -1,4 +1,4 @@
-"""The shop's table of markets: tax and shipping by where goods go."""
+"""Operators read and replace the shop's markets: tax and shipping by destination."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from chalicelib.api.requests import (
     no_store_response,
     validate_body,
 )
-from chalicelib.api.responses import Time
-from chalicelib.instants import rfc3339
+from chalicelib.api.responses import Time, time_or_none
 from chalicelib.pricing import Market, Markets, MarketsRevision
 
 _MAX_REVISIONS_SHOWN: Final = 20
 
 
 class RevisionInfo(TypedDict):
-    """Who put a revision of the markets; number 0 is the product's own table."""
+    """A revision of the markets: its number, author and time. Number 0 is the product's own table."""
 
     revision: int
     put_by: str | None
@@ -32,38 +31,39 @@ class RevisionInfo(TypedDict):
 
 
 class MarketsResponse(RevisionInfo):
-    """The table of markets that holds."""
+    """The markets that apply."""
 
     markets: list[Market]
     elsewhere: Market
 
 
 class MarketsWithHistory(MarketsResponse):
-    """With its newest revisions."""
+    """The markets that apply, and the newest revisions."""
 
     revisions: list[RevisionInfo]
 
 
 def get_markets(request: ApiRequest) -> ApiResponse:
-    """The table that holds, who put it and when, and who put those before it."""
+    """Get the markets that apply, and the authors and times of the newest revisions."""
     newest = request.services.market_table.newest(_MAX_REVISIONS_SHOWN)
-    return no_store_response(200, _markets_response(newest[0]) | {"revisions": [_revision_info(one) for one in newest]})
+    revisions = [_revision_info(revision) for revision in newest]
+    return no_store_response(200, _markets_response(newest[0]) | {"revisions": revisions})
 
 
 def put_markets(request: ApiRequest) -> ApiResponse:
-    """Let a table hold from now on, whole; within a second it does everywhere. What is placed keeps its totals."""
+    """Replace the whole table of markets. It applies everywhere within a second; placed orders keep their totals."""
     actor, table = require_scope(request, OPERATOR), validate_body(Markets, request.json())
     revision, created = request.services.market_table.put(table, actor, request.now)
     return no_store_response(201 if created else 200, _markets_response(revision))
 
 
 def _markets_response(revision: MarketsRevision) -> Json:
-    return _revision_info(revision) | revision.markets.model_dump(mode="json")
+    """Return the JSON of :class:`MarketsResponse`: each market as its model dumps it."""
+    return {**_revision_info(revision)} | revision.markets.model_dump(mode="json")
 
 
-def _revision_info(revision: MarketsRevision) -> Json:
-    put_at = None if revision.put_at is None else rfc3339(revision.put_at)
-    return {"revision": revision.number, "put_by": revision.put_by, "put_at": put_at}
+def _revision_info(revision: MarketsRevision) -> RevisionInfo:
+    return {"revision": revision.number, "put_by": revision.put_by, "put_at": time_or_none(revision.put_at)}
 
 
 ROUTES = (
@@ -71,22 +71,19 @@ ROUTES = (
         "GET",
         "/markets",
         get_markets,
-        "problem",
-        "The markets that hold",
+        "Get the markets that apply",
         (200, 401, 403, 503),
-        None,
-        OPERATOR,
+        scope=OPERATOR,
         response_model=MarketsWithHistory,
     ),
     Route(
         "PUT",
         "/markets",
         put_markets,
-        "problem",
-        "Change tax and shipping by market",
+        "Replace tax and shipping by market",
         (200, 201, *OPERATOR_ERRORS),
-        Markets,
-        OPERATOR,
+        request_model=Markets,
+        scope=OPERATOR,
         response_model=MarketsResponse,
     ),
 )

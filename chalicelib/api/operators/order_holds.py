@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.api import responses
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
 from chalicelib.api.auth import OPERATOR, require_scope
 from chalicelib.api.requests import (
     OPERATOR_ERRORS,
@@ -19,33 +20,39 @@ from chalicelib.ids import order_id
 from chalicelib.purchase import Purchase
 
 
+class OrderHoldResponse(TypedDict):
+    """An order that was put on hold, or released."""
+
+    order_id: str
+    state: str
+    held_by: str | None
+    released_by: str | None
+
+
 def put_order_on_hold(request: ApiRequest) -> ApiResponse:
-    """Hold an order that is being placed: nothing is captured until it is released. A repeat finds it held."""
+    """Put an order on hold while it is being paid. Its payment is not captured before its release. Repeatable."""
     actor = require_scope(request, OPERATOR)
     validate_body(EmptyBody, request.optional_json())
-    return _order_hold_response(
-        put_on_hold(request.services.context, purchase_id_of_order(request), actor, request.now)
-    )
+    purchase = put_on_hold(request.services.context, purchase_id_of_order(request), actor, request.now)
+    return no_store_response(200, _order_hold_response(purchase))
 
 
 def release_order_from_hold(request: ApiRequest) -> ApiResponse:
-    """Let a held order be captured. A repeat finds it released."""
+    """Release an order from hold, so that its payment is captured. Repeatable."""
     actor = require_scope(request, OPERATOR)
     validate_body(EmptyBody, request.optional_json())
-    return _order_hold_response(
-        release_from_hold(request.services.context, purchase_id_of_order(request), actor, request.now)
-    )
+    purchase = release_from_hold(request.services.context, purchase_id_of_order(request), actor, request.now)
+    return no_store_response(200, _order_hold_response(purchase))
 
 
-def _order_hold_response(purchase: Purchase) -> ApiResponse:
+def _order_hold_response(purchase: Purchase) -> OrderHoldResponse:
     payment = purchase.payment
-    body = {
+    return {
         "order_id": order_id(purchase.id),
         "state": purchase.state.value,
         "held_by": payment.held_by if payment else None,
         "released_by": payment.released_by if payment else None,
     }
-    return no_store_response(200, body)
 
 
 _STATUSES = (200, 404, *OPERATOR_ERRORS)
@@ -54,22 +61,20 @@ ROUTES = (
         "POST",
         "/orders/{id}/hold",
         put_order_on_hold,
-        "problem",
-        "Hold an order",
+        "Put an order on hold",
         _STATUSES,
-        EmptyBody,
-        OPERATOR,
-        response_model=responses.OrderHoldResponse,
+        request_model=EmptyBody,
+        scope=OPERATOR,
+        response_model=OrderHoldResponse,
     ),
     Route(
         "POST",
         "/orders/{id}/release",
         release_order_from_hold,
-        "problem",
-        "Release a held order",
+        "Release an order from hold",
         _STATUSES,
-        EmptyBody,
-        OPERATOR,
-        response_model=responses.OrderHoldResponse,
+        request_model=EmptyBody,
+        scope=OPERATOR,
+        response_model=OrderHoldResponse,
     ),
 )

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib import capture, refunds
 from chalicelib.api.auth import OPERATOR, idempotency_key, require_scope
 from chalicelib.api.requests import (
+    OPERATOR_ERRORS,
     ApiRequest,
     ApiResponse,
     EmptyBody,
-    Json,
+    Route,
     StrictModel,
     fingerprint,
     no_store_response,
     purchase_id_of_order,
     validate_body,
 )
+from chalicelib.api.responses import Money
 from chalicelib.ids import order_id
-from chalicelib.purchase import Purchase, Refund, RefundRequest
+from chalicelib.purchase import Purchase, PurchaseState, Refund, RefundRequest
 
 
 class RefundLineRequest(StrictModel):
+    """Units of one line to refund."""
+
     line_item_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class CreateRefundRequest(StrictModel):
-    """``POST /orders/{id}/refunds``: units of lines (and with ``shipping`` what is left of that), shipping alone, or an
-    amount in minor units, which gives money back without units. ``restock`` is said wherever units are."""
+    """``POST /orders/{id}/refunds``: units of lines, shipping, or an amount in minor units.
+
+    ``lines`` may come with ``shipping``, which refunds what is left of it. ``amount`` refunds money without units.
+    ``restock`` is required with ``lines``.
+    """
 
     lines: Annotated[list[RefundLineRequest], Field(min_length=1, max_length=100)] | None = None
     amount: Annotated[int, Field(ge=1, le=1_000_000_000_000)] | None = None
@@ -40,32 +48,71 @@ class CreateRefundRequest(StrictModel):
     @model_validator(mode="after")
     def _check_one_kind(self) -> CreateRefundRequest:
         if self.amount is not None and (self.lines is not None or self.shipping or self.restock):
-            raise ValueError("amount stands alone: it gives back neither units nor shipping by themselves")
+            raise ValueError("`amount` must come alone, without `lines`, `shipping` or `restock`.")
         if self.amount is None and self.lines is None and not self.shipping:
-            raise ValueError("lines, amount or shipping must say what to give back")
+            raise ValueError("One of `lines`, `amount` and `shipping` is required.")
         if self.lines is not None and self.restock is None:
-            raise ValueError("restock must say whether the units of lines go back into stock")
+            raise ValueError("`restock` is required with `lines`: true puts their units back into stock.")
         if self.lines is None and self.restock:
-            raise ValueError("restock is about units, and lines names none")
+            raise ValueError("`restock` must come with `lines`, which name the units.")
         return self
 
 
+class RefundLineResponse(TypedDict):
+    """The part of a refund that belongs to one line, in units and minor units."""
+
+    line_item_id: str
+    quantity: int
+    goods: int
+    discount: int
+    tax: int
+
+
+class RefundResponse(TypedDict):
+    """A refund; ``completed`` once the payment provider has confirmed it."""
+
+    order_id: str
+    refund_id: str
+    status: Literal["completed", "pending"]
+    amount: Money
+    shipping: int
+    restock: bool
+    lines: list[RefundLineResponse]
+
+
+class CancellationResponse(TypedDict):
+    """A cancelled order.
+
+    An order that was on hold is ``cancelled``: its payment is void, so that ``refund_id`` is null and ``amount`` is 0.
+    A paid order stays ``paid``, with a refund of all that was left of it.
+    """
+
+    order_id: str
+    state: PurchaseState
+    refund_id: str | None
+    status: Literal["completed", "pending"]
+    amount: Money
+    shipping: int
+    restock: bool
+    lines: list[RefundLineResponse]
+
+
 def refund_order(request: ApiRequest) -> ApiResponse:
-    """Give back units of an order's lines, its shipping, or an amount."""
-    actor, key, refund_body = (
-        require_scope(request, OPERATOR),
-        idempotency_key(request),
-        validate_body(CreateRefundRequest, request.json()),
-    )
+    """Refund units of an order's lines, its shipping, or an amount."""
+    actor, key = require_scope(request, OPERATOR), idempotency_key(request)
+    body = validate_body(CreateRefundRequest, request.json())
     purchase_id = purchase_id_of_order(request)
-    lines = tuple((line.line_item_id, line.quantity) for line in refund_body.lines or ())
-    body_fingerprint = fingerprint("refund", purchase_id, refund_body.model_dump(exclude_defaults=True))
     refund_request = RefundRequest(
-        key, body_fingerprint, lines, bool(refund_body.restock), actor, refund_body.amount, refund_body.shipping
+        key=key,
+        fingerprint=fingerprint("refund", purchase_id, body.model_dump(exclude_defaults=True)),
+        lines=tuple((line.line_item_id, line.quantity) for line in body.lines or ()),
+        restock=bool(body.restock),
+        actor=actor,
+        amount=body.amount,
+        shipping=body.shipping,
     )
-    return no_store_response(
-        201, _refund_response(*refunds.refund_order(request.services.context, purchase_id, refund_request, request.now))
-    )
+    purchase, refund = refunds.refund_order(request.services.context, purchase_id, refund_request, request.now)
+    return no_store_response(201, _refund_response(purchase, refund))
 
 
 def cancel_order(request: ApiRequest) -> ApiResponse:
@@ -82,39 +129,63 @@ def cancel_order(request: ApiRequest) -> ApiResponse:
     return no_store_response(201, _cancellation_response(purchase, refund))
 
 
-def _cancellation_response(purchase: Purchase, refund: Refund | None) -> Json:
-    state: Json = {"state": purchase.state.value}
-    if refund is not None:
-        return _refund_response(purchase, refund) | state
-    nothing_captured = {"amount": 0, "currency": purchase.currency}
-    return state | {
+def _refund_response(purchase: Purchase, refund: Refund) -> RefundResponse:
+    return {
         "order_id": order_id(purchase.id),
+        "refund_id": refund.id,
+        "status": "completed" if refund.completed_at is not None else "pending",
+        "amount": {"amount": refund.amount, "currency": purchase.currency},
+        "shipping": refund.shipping,
+        "restock": refund.restock,
+        "lines": [
+            {
+                "line_item_id": part.line_id,
+                "quantity": part.quantity,
+                "goods": part.item_amount,
+                "discount": part.discount,
+                "tax": part.tax,
+            }
+            for part in refund.lines
+        ],
+    }
+
+
+def _cancellation_response(purchase: Purchase, refund: Refund | None) -> CancellationResponse:
+    if refund is not None:
+        return {**_refund_response(purchase, refund), "state": purchase.state}
+    return {
+        "order_id": order_id(purchase.id),
+        "state": purchase.state,
         "refund_id": None,
         "status": "completed",
-        "amount": nothing_captured,
+        "amount": {"amount": 0, "currency": purchase.currency},
         "shipping": 0,
         "restock": True,
         "lines": [],
     }
 
 
-def _refund_response(purchase: Purchase, order_refund: Refund) -> Json:
-    lines: list[dict[str, Any]] = [
-        {
-            "line_item_id": part.line_id,
-            "quantity": part.quantity,
-            "goods": part.item_amount,
-            "discount": part.discount,
-            "tax": part.tax,
-        }
-        for part in order_refund.lines
-    ]
-    return {
-        "order_id": order_id(purchase.id),
-        "refund_id": order_refund.id,
-        "status": "completed" if order_refund.completed_at is not None else "pending",
-        "amount": {"amount": order_refund.amount, "currency": purchase.currency},
-        "shipping": order_refund.shipping,
-        "restock": order_refund.restock,
-        "lines": lines,
-    }
+ROUTES = (
+    Route(
+        "POST",
+        "/orders/{id}/refunds",
+        refund_order,
+        "Refund lines, shipping or an amount of an order",
+        (201, 404, *OPERATOR_ERRORS),
+        request_model=CreateRefundRequest,
+        scope=OPERATOR,
+        requires_idempotency_key=True,
+        response_model=RefundResponse,
+    ),
+    Route(
+        "POST",
+        "/orders/{id}/cancellation",
+        cancel_order,
+        "Cancel an order: void or refund its payment",
+        (201, 404, *OPERATOR_ERRORS),
+        request_model=EmptyBody,
+        scope=OPERATOR,
+        requires_idempotency_key=True,
+        response_model=CancellationResponse,
+    ),
+)

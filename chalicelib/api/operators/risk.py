@@ -1,10 +1,10 @@
-"""What operators see of a drop's declined payments, and the step-up that they may begin and end."""
+"""Operators read a drop's declined payments, and begin or end its step-up."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import OPERATOR, require_scope
@@ -13,25 +13,25 @@ from chalicelib.api.requests import (
     ApiRequest,
     ApiResponse,
     Route,
+    StrictModel,
     drop_id_in_path,
     no_store_response,
     validate_body,
 )
-from chalicelib.api.responses import Time
+from chalicelib.api.responses import Time, time_or_none
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
 
 
-class PutStepUpRequest(BaseModel):
-    """``PUT /drops/{id}/risk``: for how long the drop asks its buyers to authenticate; 0 ends it."""
+class PutStepUpRequest(StrictModel):
+    """``PUT /drops/{id}/risk``: the minutes for which the drop asks its buyers to authenticate; 0 ends it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     step_up_minutes: Annotated[int, Field(ge=0, le=1_440)]
 
 
 class DropRiskResponse(TypedDict):
-    """Declined payments of a drop; null: never yet."""
+    """Declined payments of a drop. A time is null before its first event."""
 
     drop_id: str
     as_of: Time
@@ -44,43 +44,41 @@ class DropRiskResponse(TypedDict):
 
 
 def get_drop_risk(request: ApiRequest) -> ApiResponse:
-    """Declines of a drop in the latest window that had one, and whether its buyers are asked to authenticate."""
+    """Get the declines of a drop in its latest window with one, and whether its buyers have to authenticate."""
     drop_id = _existing_drop_id(request)
-    return _risk_response(drop_id, request.services.context.risk.drop_risk(drop_id), request.now)
+    risk = request.services.context.risk.drop_risk(drop_id)
+    return no_store_response(200, _risk_response(drop_id, risk, request.now))
 
 
 def put_step_up(request: ApiRequest) -> ApiResponse:
-    """Have buyers of a drop authenticate from now on, for so long, or not any more. Known everywhere after a second."""
+    """Begin or end a drop's step-up, in which its buyers have to authenticate. It applies everywhere after a second."""
     actor, body = require_scope(request, OPERATOR), validate_body(PutStepUpRequest, request.json())
     drop_id, drop_risks = _existing_drop_id(request), request.services.context.risk
     if not drop_risks.rules.step_up.declines:
-        raise Conflict("This shop steps no drop up: its StepUp parameter is empty.", code="step_up_off")
+        raise Conflict("Step-up is off. Set the parameter StepUp of the stack to use it.", code="step_up_off")
     step_up_until = request.now + body.step_up_minutes * MINUTE
-    return _risk_response(drop_id, drop_risks.set_step_up(drop_id, step_up_until, actor, request.now), request.now)
+    risk = drop_risks.set_step_up(drop_id, step_up_until, actor, request.now)
+    return no_store_response(200, _risk_response(drop_id, risk, request.now))
 
 
 def _existing_drop_id(request: ApiRequest) -> str:
     drop_id = drop_id_in_path(request)
     if request.services.shows.drop(drop_id) is None:
-        raise NotFound("There is no such drop.", field="id")
+        raise NotFound("No drop has this id.", field="id")
     return drop_id
 
 
-def _risk_response(drop_id: str, risk: DropRisk, now: Instant) -> ApiResponse:
-    def rfc3339_or_none(instant: Instant) -> str | None:
-        return rfc3339(instant) if instant else None
-
-    body = {
+def _risk_response(drop_id: str, risk: DropRisk, now: Instant) -> DropRiskResponse:
+    return {
         "drop_id": drop_id,
         "as_of": rfc3339(now),
-        "window_began": rfc3339_or_none(risk.window_began),
+        "window_began": time_or_none(risk.window_began or None),
         "declines": risk.declines,
         "step_up": risk.step_up_until > now,
-        "step_up_since": rfc3339_or_none(risk.step_up_since),
-        "step_up_until": rfc3339_or_none(risk.step_up_until),
+        "step_up_since": time_or_none(risk.step_up_since or None),
+        "step_up_until": time_or_none(risk.step_up_until or None),
         "step_up_by": risk.step_up_by,
     }
-    return no_store_response(200, body)
 
 
 ROUTES = (
@@ -88,22 +86,19 @@ ROUTES = (
         "GET",
         "/drops/{id}/risk",
         get_drop_risk,
-        "problem",
-        "Declined payments",
+        "Get a drop's declined payments",
         (200, 401, 403, 404, 503),
-        None,
-        OPERATOR,
+        scope=OPERATOR,
         response_model=DropRiskResponse,
     ),
     Route(
         "PUT",
         "/drops/{id}/risk",
         put_step_up,
-        "problem",
-        "Begin or end a step-up",
+        "Begin or end a drop's step-up",
         (200, 404, *OPERATOR_ERRORS),
-        PutStepUpRequest,
-        OPERATOR,
+        request_model=PutStepUpRequest,
+        scope=OPERATOR,
         response_model=DropRiskResponse,
     ),
 )
