@@ -1,12 +1,20 @@
-"""Capture: the worker that brings a placed order to paid, and orders on hold."""
+"""Capture: the worker that pays for placed orders, orders on hold, and the provider's events."""
 
+from chalicelib.capture.attempt import AwaitingAuthentication
 from chalicelib.capture.cancellation import cancel_order
+from chalicelib.capture.commit_stock import HoldToCommit, StockCommitted, commit_holds
 from chalicelib.capture.order_holds import put_on_hold, release_from_hold
 from chalicelib.capture.process_payment import process_attempt
-from chalicelib.capture.provider_events import process_event, store_event
+from chalicelib.capture.provider_events import EventOutcome, EventPostponed, process_event, store_event
 
 __all__ = [
+    "AwaitingAuthentication",
+    "EventOutcome",
+    "EventPostponed",
+    "HoldToCommit",
+    "StockCommitted",
     "cancel_order",
+    "commit_holds",
     "process_attempt",
     "process_event",
     "put_on_hold",

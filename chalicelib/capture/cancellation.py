@@ -18,7 +18,11 @@ def cancel_order(
     cancellation changes nothing and ends in ``WriteConflict``; a retry acts on the new state. A repeat of a cancelled
     order gets the same result: an order on hold is voided once, and ``key`` refunds a paid one once.
 
-    Raises: ``NotFound`` when there is no such order; ``Conflict`` while the order is being paid, or awaits its buyer.
+    Raises:
+        NotFound: there is no such order.
+        Conflict: the order is being paid, or awaits its buyer.
+        WriteConflict: the order was released meanwhile.
+        Unavailable: the payment provider has not confirmed yet.
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None or purchase.state is PurchaseState.OPEN:

@@ -1,39 +1,83 @@
-"""Goods before money: every unit of a purchase is sold to it, at its epoch, before its payment is asked for."""
+"""Stock before money: commit every unit of a purchase at its epoch before the worker asks for the payment."""
 
 from __future__ import annotations
 
-from chalicelib.capture.fail_attempt import save_or_contend
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.capture.attempt import names_all_units, save_next_version
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.purchase import CheckoutContext, Purchase, budget_holds_of, holds_of, next_version, order_ref_of
-from chalicelib.stock import Committed, HoldGone
+from chalicelib.purchase import CheckoutContext, Purchase, budget_holds_of, holds_of, order_ref_of
+from chalicelib.stock import Committed, HoldGone, HoldRef, HoldStatus, Pool
 
 
-def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[Purchase, bool]:
-    """The purchase, perhaps at a higher epoch, and whether every unit of it is sold to it at that epoch.
+@dataclass(frozen=True, slots=True)
+class StockCommitted:
+    """All that was to be committed is committed to the purchase at its epoch."""
 
-    So are the shares of budgets that its discounts have.
+    purchase: Purchase
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfStock:
+    """A hold is gone."""
+
+    purchase: Purchase
+
+
+@dataclass(frozen=True, slots=True)
+class HoldToCommit:
+    """A hold that a purchase names, the units of it to commit, and the status that a read found."""
+
+    pool: Pool
+    hold: HoldRef
+    quantity: int
+    status: HoldStatus | None
+
+
+def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: Instant) -> StockCommitted | OutOfStock:
+    """Commit every unit that the buyer ordered, and the shares of budgets that discounts have.
+
+    Costs one batched read of the buckets, and what :func:`commit_holds` writes.
+
+    Raises:
+        WriteConflict: another worker has moved the purchase or its units to a later epoch.
     """
-    holds, order = [*holds_of(purchase), *budget_holds_of(purchase)], order_ref_of(purchase)
+    holds = [*holds_of(purchase), *budget_holds_of(purchase)]
     statuses = context.stock.get_hold_statuses(holds)
-    was_reverted = any(s and s.expires_at is not None and s.order == str(order) for s in statuses)
-    if was_reverted:
+    to_commit = [
+        HoldToCommit(pool, hold, hold.quantity, status) for (pool, hold), status in zip(holds, statuses, strict=True)
+    ]
+    result = commit_holds(context, purchase, to_commit, now)
+    return result if names_all_units(purchase.lines) else OutOfStock(result.purchase)
+
+
+def commit_holds(
+    context: CheckoutContext, purchase: Purchase, holds: Sequence[HoldToCommit], now: Instant
+) -> StockCommitted | OutOfStock:
+    """Commit holds to a purchase at its epoch, or at the next one where units were reverted at its epoch.
+
+    Safe to repeat. A hold that is committed already costs nothing, any other one 1 WCU; a new epoch costs a write of
+    the purchase. A crash in between leaves units at an earlier epoch, which the next run commits again.
+
+    Raises:
+        WriteConflict: another worker has moved the purchase or its units to a later epoch.
+    """
+    order = order_ref_of(purchase)
+    statuses = [one.status for one in holds if one.status is not None]
+    if any(status.expires_at is not None and status.order == str(order) for status in statuses):
         purchase = with_next_epoch(context, purchase, now)
         order = order_ref_of(purchase)
-    for (pool, hold), status in zip(holds, statuses, strict=True):
-        if status and status.expires_at is None and status.order == str(order) and status.quantity == hold.quantity:
-            continue
-        answer = context.stock.commit(pool, hold, hold.quantity, order, status)
-        if isinstance(answer, HoldGone):
-            return purchase, False
-        if not isinstance(answer, Committed):
-            raise WriteConflict("Another worker moves this purchase.")
-    ordered_units = sum(line.quantity for line in purchase.lines)
-    return purchase, sum(hold.quantity for _, hold in holds_of(purchase)) == ordered_units
+    for one in holds:
+        result = context.stock.commit(one.pool, one.hold, one.quantity, order, one.status)
+        if isinstance(result, HoldGone):
+            return OutOfStock(purchase)
+        if not isinstance(result, Committed):
+            raise WriteConflict("Another worker has changed this purchase.")
+    return StockCommitted(purchase)
 
 
 def with_next_epoch(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
-    """The purchase one epoch on: what an older worker still sends for it is refused from here on."""
-    next_epoch = next_version(purchase, now, epoch=purchase.epoch + 1)
-    save_or_contend(context, next_epoch)
-    return next_epoch
+    """Raise the purchase's epoch: from here on, stock refuses what an older worker still sends for it. One write."""
+    return save_next_version(context, purchase, now, epoch=purchase.epoch + 1)

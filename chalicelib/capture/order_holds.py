@@ -1,24 +1,28 @@
-"""Orders held back, by an operator or by the rule of a channel: nothing is captured until they are released.
+"""Orders on hold, by an operator or by the rule of a channel: nothing is captured until an operator releases them.
 
-What is authorised lapses at the provider (cards: seven days), so that a held order is given up a day before that.
+A card's authorisation expires at the provider after seven days, so the worker cancels an order on hold a day earlier.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.capture.fail_attempt import (
-    ensure_nothing_authorised,
-    failed_payment,
-    provider_payment_id,
-    revert_line_to_hold,
-    save_or_contend,
+from chalicelib.capture.attempt import (
+    AttemptOutcome,
+    Cancelled,
+    PutOnHold,
+    payment_of,
+    payment_on_hold,
+    save_next_version,
     visible_since,
 )
+from chalicelib.capture.commit_stock import OutOfStock, ensure_stock_committed, with_next_epoch
+from chalicelib.capture.fail_attempt import ensure_nothing_authorised, failed_payment, revert_line_to_hold
+from chalicelib.capture.take_payment import mark_paid
 from chalicelib.checkout import release_budgets
-from chalicelib.errors import Conflict, Unavailable, WriteConflict
-from chalicelib.instants import DAY, SECOND, Instant
-from chalicelib.payments import OutcomeUnknownError
+from chalicelib.errors import Conflict, InvariantBroken, Unavailable, WriteConflict
+from chalicelib.instants import SECOND, Instant
+from chalicelib.payments import Captured, OutcomeUnknownError
 from chalicelib.purchase import (
     CheckoutContext,
     Purchase,
@@ -32,44 +36,76 @@ from chalicelib.purchase import (
 )
 from chalicelib.telemetry import count
 
+_MAX_TRIES: Final = 5
+_CANCELLED_ON_HOLD: Final = "given_up"
+"""The failure of a payment that was voided because its order was cancelled on hold."""
 
-def void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
-    """Cancel a held order: its authorisation is voided, its units lapse at once, then it is written. Repeatable.
 
-    Voided before any unit moves, as what was captured keeps its goods. Nothing is captured after that look: who
-    reserves money later sees that the order is held, and what it reserved is voided when its message comes again.
+def put_on_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
+    """Put an order that is being placed on hold. One write; a repeat returns the order on hold.
+
+    A capture that is under way is not stopped. The order then becomes paid, because captured money must have its stock.
+
+    Raises:
+        NotFound: there is no such order.
+        Conflict: the order is paid, or waits for its buyer.
     """
-    ensure_nothing_authorised(context, purchase, provider_payment_id(purchase), now, since=visible_since(purchase))
-    for line in purchase.lines:
-        revert_line_to_hold(context, purchase, line, now // SECOND)
-    discounts = release_budgets(context, purchase, now)
-    changes = {
-        "state": PurchaseState.CANCELLED,
-        "cancelled_at": now,
-        "payment": failed_payment(purchase, _CANCELLED_ON_HOLD),
-    }
-    cancelled = next_version(purchase, now, **changes, discounts=discounts)
-    save_or_contend(context, cancelled)
-    for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
-        context.stock.release(pool, hold, order_ref_of(purchase))
-    count("held_orders_cancelled")
-    return cancelled
+    for _ in range(_MAX_TRIES):
+        purchase = read_order(context, purchase_id)
+        if purchase.state is PurchaseState.ON_HOLD:
+            return purchase
+        if purchase.state is not PurchaseState.PLACED:
+            raise Conflict("Only an order that is being placed can be put on hold.", code="not_being_placed")
+        payment = payment_on_hold(purchase, actor, now)
+        on_hold = next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=payment)
+        if isinstance(context.purchases.replace(on_hold), Written):
+            return on_hold
+    raise _too_many_changes()
+
+
+def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
+    """Release an order from hold; the capture worker goes on with it. One write; a repeat returns the released order.
+
+    The order's stock is committed again, at the next epoch. A process with a slower or faster clock that cancels the
+    order at the same time can then release none of it.
+
+    Raises:
+        NotFound: there is no such order.
+        Conflict: the order is not on hold, or it is being cancelled.
+    """
+    for _ in range(_MAX_TRIES):
+        purchase = read_order(context, purchase_id)
+        payment = purchase.payment
+        if purchase.state is not PurchaseState.ON_HOLD or payment is None:
+            if payment is not None and payment.released_by is not None:
+                return purchase
+            raise Conflict("The order is not on hold.", code="not_held")
+        if payment.deadline is not None and payment.deadline <= now:
+            raise Conflict("The order is being cancelled.", code="given_up")
+        payment = payment.model_copy(update={"released_by": actor, "deadline": None})
+        changes = {"state": PurchaseState.PLACED, "epoch": purchase.epoch + 1, "payment": payment}
+        released = next_version(purchase, now, **changes)
+        if isinstance(context.purchases.replace(released), Written):
+            return released
+    raise _too_many_changes()
 
 
 def cancel_order_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
-    """Void the payment of an order on hold and cancel it. Repeatable.
+    """Void the payment of an order on hold and cancel it. Safe to repeat.
 
-    One write ends the order's hold before anything else. If the process dies after that write, recovery finds an order
-    past its deadline and cancels it.
+    A first write ends the order's time on hold. If this process dies afterwards, ``recover_lost_orders`` finds the
+    order past its deadline, and the capture worker cancels it.
 
-    Raises: ``WriteConflict`` when the order was released meanwhile; ``Unavailable`` while the provider does not say
-    whether it authorised the payment.
+    Raises:
+        WriteConflict: the order was released meanwhile.
+        Unavailable: the provider has not confirmed the state of the payment yet.
     """
-    if purchase.payment and purchase.payment.deadline and purchase.payment.deadline > now:
-        purchase = next_version(purchase, now, payment=purchase.payment.model_copy(update={"deadline": now}))
-        save_or_contend(context, purchase)
+    payment = payment_of(purchase)
+    if payment.deadline is not None and payment.deadline > now:
+        ended = payment.model_copy(update={"deadline": now})
+        purchase = save_next_version(context, purchase, now, payment=ended)
     try:
-        return void_and_cancel(context, purchase, now)
+        return _void_and_cancel(context, purchase, now)
     except OutcomeUnknownError as error:
         detail = (
             "The payment provider has not confirmed yet. The order will be cancelled as soon as it does; retry later."
@@ -83,56 +119,51 @@ def was_cancelled_on_hold(purchase: Purchase) -> bool:
     return purchase.state is PurchaseState.CANCELLED and payment is not None and payment.failure == _CANCELLED_ON_HOLD
 
 
-MAX_ORDER_HOLD: Final[Instant] = 6 * DAY
-"""How long an order may be held."""
+def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) -> AttemptOutcome:
+    """Do the capture worker's part for an order on hold: cancel it at its deadline, and before that only wait.
 
-_TRIES: Final = 5
-_CANCELLED_ON_HOLD: Final = "given_up"
-"""The failure of a payment that was voided because its order was cancelled on hold."""
+    A capture that was under way when the order was put on hold makes it a paid order all the same. Its stock is
+    committed again at the next epoch, because a process that cancels the order may still send its units back at this
+    one.
 
-
-def put_on_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
-    """Hold an order that is being placed: one write. A repeat finds it held.
-
-    ``Conflict`` when it is paid or waits for its buyer. A capture that is under way already is not stopped: then the
-    order becomes paid, since what was captured must have its goods.
+    Raises:
+        WriteConflict: another worker has changed the purchase; try again.
+        OutcomeUnknownError: the provider did not answer; try again.
+        InvariantBroken: the stock of a captured order is gone.
     """
-    for _ in range(_TRIES):
-        purchase = read_order(context, purchase_id)
-        if purchase.state is PurchaseState.ON_HOLD:
-            return purchase
-        if purchase.state is not PurchaseState.PLACED:
-            raise Conflict("Only an order that is being placed can be held.", code="not_being_placed")
-        on_hold = on_hold_version(purchase, actor, now)
-        if isinstance(context.purchases.replace(on_hold), Written):
-            return on_hold
-    raise WriteConflict("The order is being changed by others.")
+    payment = payment_of(purchase)
+    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+    if isinstance(found, Captured):
+        stock = ensure_stock_committed(context, with_next_epoch(context, purchase, now), now)
+        if isinstance(stock, OutOfStock):
+            raise InvariantBroken("An order on hold was captured, and its stock is gone.")
+        return mark_paid(context, stock.purchase, found, now)
+    if payment.deadline is None or now >= payment.deadline:
+        _void_and_cancel(context, purchase, now)
+        return Cancelled()
+    return PutOnHold()
 
 
-def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, now: Instant) -> Purchase:
-    """Let a held order be captured: one write, and the capture worker goes on. A repeat finds it released.
+def _void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
+    """Cancel an order on hold: void its authorisation, let its units expire at once, then write it. Safe to repeat.
 
-    Its units are sold to it anew, at the next epoch: who gives it up by another clock sends none of them back then.
+    The authorisation is voided before any unit moves, because captured money must have its stock. No later capture can
+    follow: a worker that reserves money after this check sees that the order is on hold. What it reserved is voided
+    when its message is delivered again.
     """
-    for _ in range(_TRIES):
-        purchase = read_order(context, purchase_id)
-        if purchase.state is not PurchaseState.ON_HOLD or purchase.payment is None:
-            if purchase.payment is not None and purchase.payment.released_by is not None:
-                return purchase
-            raise Conflict("The order is not held.", code="not_held")
-        if purchase.payment.deadline is not None and purchase.payment.deadline <= now:
-            raise Conflict("The order is being given up.", code="given_up")
-        payment = purchase.payment.model_copy(update={"released_by": actor, "deadline": None})
-        released = next_version(purchase, now, state=PurchaseState.PLACED, epoch=purchase.epoch + 1, payment=payment)
-        if isinstance(context.purchases.replace(released), Written):
-            return released
-    raise WriteConflict("The order is being changed by others.")
+    provider_id = payment_of(purchase).provider_id
+    ensure_nothing_authorised(context, purchase, provider_id, now, since=visible_since(purchase))
+    for line in purchase.lines:
+        revert_line_to_hold(context, purchase, line, now // SECOND)
+    discounts = release_budgets(context, purchase, now)
+    payment = failed_payment(purchase, _CANCELLED_ON_HOLD)
+    changes = {"state": PurchaseState.CANCELLED, "cancelled_at": now, "payment": payment, "discounts": discounts}
+    cancelled = save_next_version(context, purchase, now, **changes)
+    for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]:
+        context.stock.release(pool, hold, order_ref_of(purchase))
+    count("held_orders_cancelled")
+    return cancelled
 
 
-def on_hold_version(purchase: Purchase, by: str, now: Instant) -> Purchase:
-    """The purchase held until its payment is about to lapse."""
-    if purchase.payment is None:
-        raise WriteConflict("A placed purchase without a payment cannot be held.")
-    since = purchase.placed_at or now
-    changes = {"held_by": by, "released_by": None, "deadline": since + MAX_ORDER_HOLD, "failure": None}
-    return next_version(purchase, now, state=PurchaseState.ON_HOLD, payment=purchase.payment.model_copy(update=changes))
+def _too_many_changes() -> WriteConflict:
+    return WriteConflict("Other requests keep changing this order; retry later.")

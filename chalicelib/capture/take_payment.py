@@ -1,55 +1,73 @@
-"""Capture an authorised payment and mark the purchase paid."""
+"""Capture an authorised payment and mark the purchase paid, or put it on hold where its channel asks for that."""
 
 from __future__ import annotations
 
-from chalicelib.capture.fail_attempt import fail_attempt, save_or_contend
-from chalicelib.capture.order_holds import on_hold_version
+from chalicelib.capture.attempt import AttemptOutcome, Paid, PutOnHold, payment_of, payment_on_hold, save_next_version
+from chalicelib.capture.commit_stock import OutOfStock, ensure_stock_committed
+from chalicelib.capture.fail_attempt import fail_attempt
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import Captured, CaptureFailed
-from chalicelib.purchase import CheckoutContext, Payment, Purchase, PurchaseState, next_version
+from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
 from chalicelib.telemetry import count, logger
 
 
-def capture_payment(
-    context: CheckoutContext, purchase: Purchase, payment: Payment, provider_id: str | None, now: Instant
-) -> None:
-    """Capture what is authorised, the units being sold, and mark the purchase paid; or hold it, if its channel is.
+def commit_and_capture(context: CheckoutContext, purchase: Purchase, provider_id: str, now: Instant) -> AttemptOutcome:
+    """Commit the stock of an authorised purchase, then capture; fail the attempt if units are gone."""
+    stock = ensure_stock_committed(context, purchase, now)
+    if isinstance(stock, OutOfStock):
+        return fail_attempt(context, stock.purchase, "out_of_stock", provider_id, now)
+    return capture_payment(context, stock.purchase, provider_id, now)
 
-    ``provider_id`` None: there is nothing to pay.
+
+def capture_payment(
+    context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant
+) -> AttemptOutcome:
+    """Capture what is authorised and mark the purchase paid. Its stock must be committed already.
+
+    ``provider_id`` None: the total is zero and there is nothing to capture. An order of a channel in
+    ``order_hold_channels`` goes on hold instead, unless an operator has released it.
+
+    Raises:
+        WriteConflict: another worker has changed the purchase.
+        OutcomeUnknownError: the provider did not answer.
     """
+    payment = payment_of(purchase)
     if purchase.channel in context.order_hold_channels and payment.released_by is None:
-        with_provider_id = purchase.model_copy(
-            update={"payment": payment.model_copy(update={"provider_id": provider_id})}
-        )
-        save_or_contend(context, on_hold_version(with_provider_id, "channel", now))
-        count("orders_held")
-        return
+        return _put_on_hold(context, purchase, provider_id, now)
     if provider_id is None:
-        mark_paid(context, purchase, payment, None, now)
-        return
+        return mark_paid(context, purchase, None, now)
     _ensure_unchanged(context, purchase)
     captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureFailed):
-        fail_attempt(context, purchase, captured.code, captured.provider_id, now)
-        return
-    mark_paid(context, purchase, payment, captured, now)
+        return fail_attempt(context, purchase, captured.code, captured.provider_id, now)
+    return mark_paid(context, purchase, captured, now)
+
+
+def _put_on_hold(context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant) -> PutOnHold:
+    payment = payment_on_hold(purchase, "channel", now).model_copy(update={"provider_id": provider_id})
+    save_next_version(context, purchase, now, state=PurchaseState.ON_HOLD, payment=payment)
+    count("orders_held")
+    return PutOnHold()
 
 
 def _ensure_unchanged(context: CheckoutContext, purchase: Purchase) -> None:
-    """Look once more, the money being reserved: who gives the order up from here on finds that, and voids it. 1 RCU.
+    """Read the purchase again now that the money is reserved. 1 RCU.
 
-    Who gave it up before found nothing to void: without this look it would be captured all the same.
+    A worker that ends the attempt after this read finds the authorisation and voids it. One that ended it before found
+    nothing to void; without this read the money would be captured all the same.
+
+    Raises:
+        WriteConflict: another worker has changed the purchase.
     """
     current = context.purchases.read(purchase.id)
     if current is None or current.version != purchase.version:
-        raise WriteConflict("Another worker moved this purchase.")
+        raise WriteConflict("Another worker has changed this purchase.")
 
 
-def mark_paid(
-    context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
-) -> None:
+def mark_paid(context: CheckoutContext, purchase: Purchase, captured: Captured | None, now: Instant) -> Paid:
+    """Write the purchase as paid by what was captured; ``captured`` None: its total is zero."""
     changes: dict[str, object] = {
         "token": None,
         "velocity_keys": (),
@@ -59,10 +77,9 @@ def mark_paid(
     }
     if captured is not None:
         changes |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
-    settled_payment = payment.model_copy(update=changes)
-    save_or_contend(
-        context, next_version(purchase, now, state=PurchaseState.PAID, payment=settled_payment, paid_at=now)
-    )
+    payment = payment_of(purchase).model_copy(update=changes)
+    save_next_version(context, purchase, now, state=PurchaseState.PAID, payment=payment, paid_at=now)
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})
+    return Paid()

@@ -1,4 +1,4 @@
-"""What an audit reads of the commerce table: purchases without their personal parts, and what limits count."""
+"""Read what an audit needs of the commerce table: purchases without their personal parts, and limit records."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ AUDITED_ATTRIBUTES: Final = (
     "pk", "sk", "version", "state", "platform", "show_id", "currency", "market", "created_at", "updated_at", "lines",
     "attempt", "epoch", "placed_at", "refunds", "entries", "units",
 )  # fmt: skip
-"""Attributes that an audit reads: nothing personal. The HTTP function may scan no others."""
+"""Attributes that an audit reads: nothing personal. The HTTP function's policy lets it scan no others."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitUsageRecord:
-    """What one buyer has of the drop, as it was read: ``buyer`` is the hash, ``units`` the sum beside the entries."""
+    """What limits count for one buyer, as it was read. ``buyer`` is a hash, ``units`` the stored sum of the entries."""
 
     buyer: str
     usage: LimitUsage
@@ -30,17 +30,17 @@ class LimitUsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one page of the table has."""
+    """The purchases and limit records of one page of the table."""
 
     purchases: list[Purchase]
     limit_records: list[LimitUsageRecord]
 
 
 def read_pages(store: PurchaseStore, drop_id: str, show_id: str | None) -> Iterator[Page]:
-    """Purchases of a show (None: of all shows), never to be written back, and all tallies of a drop.
+    """Yield the purchases of a show (None: of all shows), and all limit records of a drop.
 
-    There is no index by show or drop: a page is 1 MB of the whole table, strongly read (256 RCU), whatever of it
-    is wanted. What existed before the first page was asked for is in one of them.
+    The purchases lack attributes, so never write them back. There is no index by show or drop: each page is 1 MB of
+    the whole table, strongly read (256 RCU). All that existed before the first read is in one of the pages.
     """
     condition = "#sk = :purchase" if show_id is None else "#sk = :purchase AND #show_id = :show"
     values = {":purchase": {"S": "PURCHASE"}, ":drop": {"S": f"DROP#{drop_id}"}}

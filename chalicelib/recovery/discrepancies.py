@@ -1,4 +1,4 @@
-"""What an audit of a drop found."""
+"""The discrepancies that an audit of a drop found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chalicelib.purchase import PurchaseState
 from chalicelib.recovery.expected_holds import ExpectedHold, HoldFault
 from chalicelib.recovery.limit_audit import LimitDiscrepancy
 from chalicelib.shows import Drop
-from chalicelib.stock import HoldStatus, StockAudit, StockPlan, Summary
+from chalicelib.stock import HoldRef, HoldStatus, StockAudit, StockPlan, Summary
 
 _UNREFERENCED = frozenset(
     {
@@ -25,7 +25,7 @@ _UNREFERENCED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """A fault of one hold: how it stands (None: gone), and what the purchase says (None: there is none)."""
+    """A fault of one hold. ``status`` None: the hold is gone; ``expected`` None: no purchase has to do with it."""
 
     fault: HoldFault
     hold_id: str
@@ -34,12 +34,24 @@ class Discrepancy:
 
     @property
     def is_unreferenced(self) -> bool:
-        """Whether units stand in a bucket that no purchase claims; else a purchase claims units that do not stand."""
+        """Whether a bucket has units that no purchase expects; else a purchase expects units that no bucket has."""
         return self.fault in _UNREFERENCED
 
     @property
+    def hold_ref(self) -> HoldRef:
+        """The hold as it is in its bucket, or else as its purchase names it."""
+        if self.status is not None:
+            return hold_ref(self.hold_id, self.status)
+        assert self.expected is not None
+        assert self.expected.hold is not None
+        return self.expected.hold
+
+    @property
     def description(self) -> str | None:
-        """For an operator, where it does not mend itself: sold units that nobody bought, paid ones not to be had."""
+        """The discrepancy for an operator; None where it resolves itself.
+
+        Committed units that nobody bought, and paid units that are missing, do not.
+        """
         status, expected = self.status, self.expected
         if (
             status is not None
@@ -58,9 +70,9 @@ class Discrepancy:
         return None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DropAudit:
-    """What an audit of a drop found. ``complete``: all purchases were read; else nothing is called unnamed."""
+    """What an audit of a drop found. ``complete``: all purchases were read; else no hold is called unnamed."""
 
     drop: Drop
     now: Instant
@@ -70,19 +82,25 @@ class DropAudit:
     purchases: int = 0
     """Purchases with units of the drop."""
     owners: dict[str, ExpectedHold] = field(default_factory=dict)
-    """Who has a hold, by its id."""
+    """The purchase that has a hold, by the hold's id."""
     discrepancies: list[Discrepancy] = field(default_factory=list)
     buyers: int = 0
-    """Buyers for whom units of the drop are counted, where it has a limit."""
+    """Buyers whose units of the drop are counted, where it has a limit."""
     limit_discrepancies: list[LimitDiscrepancy] = field(default_factory=list)
     mismatches: tuple[str, ...] = ()
 
     @property
     def summary_differs(self) -> bool:
-        """Whether the live summary says something else than the buckets. In a sale it follows within a second."""
+        """Whether the live summary differs from the buckets. In a sale it follows them within a second."""
         live = self.stock.stored_summary
         return live is None or unit_totals(live) != unit_totals(self.stock)
 
 
-def unit_totals(one: Summary | StockAudit) -> tuple[int, int, int, int]:
-    return one.size, one.available, one.held, one.sold
+def hold_ref(hold_id: str, status: HoldStatus) -> HoldRef:
+    """Return the reference of a hold whose status was read."""
+    return HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
+
+
+def unit_totals(counted: Summary | StockAudit) -> tuple[int, int, int, int]:
+    """Return size, available, held and sold units."""
+    return counted.size, counted.available, counted.held, counted.sold

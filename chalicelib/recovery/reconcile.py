@@ -1,16 +1,23 @@
-"""Reconcile: what the provider has is compared with our orders; what lost webhooks and messages left open is mended."""
+"""Reconcile the provider's payments with orders: go on with what lost messages left open, and report the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chalicelib.errors import Conflict, Unavailable, WriteConflict
+from chalicelib.errors import Conflict, Unavailable
 from chalicelib.ids import order_id
 from chalicelib.instants import Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment
-from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState, completed_refunds
+from chalicelib.purchase import (
+    SETTLE_PERIOD,
+    CheckoutContext,
+    EnqueueCapture,
+    Purchase,
+    PurchaseState,
+    Refund,
+    completed_refunds,
+)
 from chalicelib.refunds import record_external_refund
 from chalicelib.telemetry import count, logger
 
@@ -18,72 +25,74 @@ _IN_PROGRESS = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, Pu
 
 
 class Difference(StrEnum):
-    """What does not match and nobody here can mend."""
+    """A difference between provider and orders that only a person can settle."""
 
     NO_ORDER = "no_order"
-    """The provider holds or took money for a purchase that there is not."""
+    """The provider has reserved or captured money for a purchase that does not exist."""
     CAPTURED = "captured_without_order"
-    """Money was taken, and its purchase is not paid by it."""
+    """Money was captured, and its purchase is not paid by it."""
     AMOUNT = "amount"
-    """Another amount or currency was taken than the order has."""
+    """The captured amount or currency is not the order's."""
     REFUND = "refund"
-    """A refund stands on one side only, or with another amount."""
+    """Only one side has a refund, or the sides have different amounts."""
     MISSING = "missing_at_provider"
     """An order is paid, and the provider does not have its payment."""
 
 
 @dataclass(slots=True)
 class ReconciliationReport:
-    """What was compared and mended. ``differences`` are (what, payment, order) and are for people."""
+    """What was compared and settled. Each of ``differences`` is a kind, a payment and an order."""
 
     payments: int = 0
     orders: int = 0
     enqueued: int = 0
-    """Attempts that the capture worker was told of again: it goes on with them, or voids what is left over."""
+    """Attempts enqueued again: the capture worker goes on with them, or voids an orphaned authorisation."""
     refunds_recorded: int = 0
     differences: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def reconcile_payments(
-    context: CheckoutContext, enqueue_capture: Callable[[str, int], None], since: Instant, now: Instant
+    context: CheckoutContext, enqueue_capture: EnqueueCapture, since: Instant, now: Instant
 ) -> ReconciliationReport:
-    """Compare every payment begun since then, and every order paid since then. Safe to repeat, and beside a sale.
+    """Compare each payment that began at or after ``since``, and each paid order that was placed then.
 
-    Costs the provider's list, a read for each payment, and a scan of the commerce table.
+    Safe to repeat, and beside a sale. Costs the provider's list, a read for each payment that has or reserves money,
+    and a scan of the commerce table.
     """
-    report, seen = ReconciliationReport(), set[str]()
+    report, at_provider = ReconciliationReport(), set[str]()
     for payment in context.gateway.payments(since):
         report.payments += 1
-        seen.add(payment.provider_id)
-        _compare(context, payment, enqueue_capture, report, now)
+        at_provider.add(payment.provider_id)
+        _compare_payment(context, payment, enqueue_capture, report, now)
     for purchase in context.purchases.scan():
-        if purchase.state is not PurchaseState.PAID or (purchase.placed_at or purchase.created_at) < since:
-            continue
-        report.orders += 1
-        paid_by = purchase.payment.provider_id if purchase.payment else None
-        if (
-            purchase.totals.total
-            and purchase.payment
-            and purchase.payment.provider == context.gateway.name
-            and paid_by not in seen
-        ):
-            _report_difference(report, Difference.MISSING, paid_by or "", purchase)
+        if purchase.state is PurchaseState.PAID and (purchase.placed_at or purchase.created_at) >= since:
+            report.orders += 1
+            _check_payment_exists(context, purchase, at_provider, report)
     if report.differences:
         count("payment_differences", len(report.differences))
     return report
 
 
-def _compare(
+def _check_payment_exists(
+    context: CheckoutContext, purchase: Purchase, at_provider: set[str], report: ReconciliationReport
+) -> None:
+    payment = purchase.payment
+    if payment is None or not purchase.totals.total or payment.provider != context.gateway.name:
+        return
+    if payment.provider_id not in at_provider:
+        _report_difference(report, Difference.MISSING, payment.provider_id or "", purchase)
+
+
+def _compare_payment(
     context: CheckoutContext,
     payment: ProviderPayment,
-    enqueue_capture: Callable[[str, int], None],
+    enqueue_capture: EnqueueCapture,
     report: ReconciliationReport,
     now: Instant,
 ) -> None:
-    purchase = context.purchases.read(payment.purchase_id) if payment.purchase_id else None
-    holds_money = isinstance(payment.status, Authorised | ActionRequired | Captured)
-    if not holds_money:
+    if not isinstance(payment.status, Authorised | ActionRequired | Captured):
         return
+    purchase = context.purchases.read(payment.purchase_id) if payment.purchase_id else None
     if purchase is None or payment.attempt is None:
         _report_difference(report, Difference.NO_ORDER, payment.provider_id, None)
         return
@@ -104,41 +113,42 @@ def _compare(
 def _compare_order(
     context: CheckoutContext, payment: ProviderPayment, purchase: Purchase, report: ReconciliationReport, now: Instant
 ) -> None:
+    """Compare a captured payment with the order that it paid: amount, currency, and refunds."""
     if (payment.amount, payment.currency) != (purchase.totals.total, purchase.currency):
         _report_difference(report, Difference.AMOUNT, payment.provider_id, purchase)
-    by_refund_id = {f"{purchase.id}-{one.id}": one for one in purchase.refunds}
-    by_provider = {one.provider_id: one for one in purchase.refunds if one.provider_id}
-    for provider_refund in payment.refunds:
-        known = by_provider.get(provider_refund.provider_refund_id) or by_refund_id.get(provider_refund.refund_id or "")
+    _compare_refunds_at_provider(context, payment, purchase, report, now)
+    at_provider = {refund.provider_refund_id for refund in payment.refunds}
+    for refund in completed_refunds(purchase):
+        if refund.amount and refund.provider_id not in at_provider and not _is_recent(refund, now):
+            _report_difference(report, Difference.REFUND, refund.provider_id or "", purchase)
+
+
+def _is_recent(refund: Refund, now: Instant) -> bool:
+    """Return whether the provider's list may have been read before the refund was made."""
+    return refund.completed_at is not None and now - refund.completed_at <= SETTLE_PERIOD
+
+
+def _compare_refunds_at_provider(
+    context: CheckoutContext, payment: ProviderPayment, purchase: Purchase, report: ReconciliationReport, now: Instant
+) -> None:
+    """Record refunds that the order does not know yet; report those that it knows otherwise."""
+    by_refund_id = {f"{purchase.id}-{refund.id}": refund for refund in purchase.refunds}
+    by_provider_id = {refund.provider_id: refund for refund in purchase.refunds if refund.provider_id}
+    for made in payment.refunds:
+        known = by_provider_id.get(made.provider_refund_id) or by_refund_id.get(made.refund_id or "")
         if known is not None:
-            if known.amount != provider_refund.amount or known.failure_code is not None:
-                _report_difference(report, Difference.REFUND, provider_refund.provider_refund_id, purchase)
+            if known.amount != made.amount or known.failure_code is not None:
+                _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
             continue
         try:
             report.refunds_recorded += record_external_refund(
-                context,
-                purchase.id,
-                provider_refund.provider_refund_id,
-                provider_refund.amount,
-                provider_refund.refund_id,
-                now,
+                context, purchase.id, made.provider_refund_id, made.amount, made.refund_id, now
             )
         except Conflict:
-            _report_difference(report, Difference.REFUND, provider_refund.provider_refund_id, purchase)
-        except (WriteConflict, Unavailable) as error:
-            logger.warning(
-                "not recorded; the next comparison does",
-                extra={"refund": provider_refund.provider_refund_id, "reason": error.code},
-            )
-    at_provider = {made.provider_refund_id for made in payment.refunds}
-    for one in completed_refunds(purchase):
-        if (
-            one.completed_at is not None
-            and one.amount
-            and one.provider_id not in at_provider
-            and now - one.completed_at > SETTLE_PERIOD
-        ):
-            _report_difference(report, Difference.REFUND, one.provider_id or "", purchase)
+            _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
+        except Unavailable as error:  # the next comparison records it
+            extra = {"refund": made.provider_refund_id, "reason": error.code}
+            logger.warning("external refund not recorded", extra=extra)
 
 
 def _report_difference(
@@ -146,4 +156,4 @@ def _report_difference(
 ) -> None:
     order = order_id(purchase.id) if purchase else ""
     report.differences.append((difference.value, payment, order))
-    logger.error("payments and orders differ", extra={"difference": difference.value, "payment": payment})
+    logger.error("payment and order differ", extra={"difference": difference.value, "payment": payment})

@@ -1,21 +1,20 @@
-"""Repair: what a lost message left behind is found and moved on. Safe to run at any time, twice, or beside a sale."""
+"""Recover orders whose queue message was lost, and finish refunds and stock plans that stopped halfway."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.errors import LivedropError
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
-from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Purchase, PurchaseState
+from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, EnqueueCapture, Purchase, PurchaseState
 from chalicelib.refunds import finish_refunds
 from chalicelib.telemetry import logger
 
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What a repair found: placed purchases enqueued again, refunds and stock plans carried out, and what failed."""
+    """How many purchases were read, how many attempts enqueued, refunds and plans finished, and how much failed."""
 
     purchases: int = 0
     enqueued: int = 0
@@ -24,12 +23,10 @@ class RecoveryReport:
     failed: int = 0
 
 
-def recover_lost_orders(
-    context: CheckoutContext, enqueue_capture: Callable[[str, int], None], now: Instant
-) -> RecoveryReport:
-    """Enqueue overdue placed purchases again, finish refunds and stock plans that stopped halfway.
+def recover_lost_orders(context: CheckoutContext, enqueue_capture: EnqueueCapture, now: Instant) -> RecoveryReport:
+    """Enqueue overdue orders again; finish refunds and stock plans that stopped halfway.
 
-    Costs two scans of the commerce table (1 RCU for each 4 KB).
+    Safe to run at any time, twice, or beside a sale. Costs two scans of the commerce table (1 RCU for each 4 KB).
     """
     report = RecoveryReport()
     for purchase in context.purchases.scan():
@@ -45,12 +42,27 @@ def recover_lost_orders(
             report.plans_finished += 1
         except LivedropError as error:
             report.failed += 1
-            logger.warning("stock plan not carried out", extra={"drop": drop_id, "reason": error.code})
+            logger.warning("stock plan not finished", extra={"drop": drop_id, "reason": error.code})
     return report
 
 
-def is_overdue(purchase: Purchase, now: Instant) -> bool:
-    """Whether a purchase has stood in a state for longer than it would if its message had not been lost."""
+def _recover_order(
+    context: CheckoutContext,
+    purchase: Purchase,
+    enqueue_capture: EnqueueCapture,
+    report: RecoveryReport,
+    now: Instant,
+) -> None:
+    if _is_overdue(purchase, now):
+        enqueue_capture(purchase.id, purchase.attempt)
+        report.enqueued += 1
+    if any(refund.is_pending and now - refund.requested_at > SETTLE_PERIOD for refund in purchase.refunds):
+        finish_refunds(context, purchase, now)
+        report.refunds_finished += 1
+
+
+def _is_overdue(purchase: Purchase, now: Instant) -> bool:
+    """Return whether a purchase has been in its state for longer than it would be with its message delivered."""
     if purchase.state is PurchaseState.PLACED:
         return purchase.placed_at is not None and now - purchase.placed_at > SETTLE_PERIOD
     deadline = purchase.payment.deadline if purchase.payment else None
@@ -59,18 +71,3 @@ def is_overdue(purchase: Purchase, now: Instant) -> bool:
         and deadline is not None
         and now - deadline > SETTLE_PERIOD
     )
-
-
-def _recover_order(
-    context: CheckoutContext,
-    purchase: Purchase,
-    enqueue_capture: Callable[[str, int], None],
-    report: RecoveryReport,
-    now: Instant,
-) -> None:
-    if is_overdue(purchase, now):
-        enqueue_capture(purchase.id, purchase.attempt)
-        report.enqueued += 1
-    if any(one.is_pending and now - one.requested_at > SETTLE_PERIOD for one in purchase.refunds):
-        finish_refunds(context, purchase, now)
-        report.refunds_finished += 1

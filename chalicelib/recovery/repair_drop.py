@@ -1,25 +1,25 @@
-"""Mending what an audit found, beside a running sale: each step is one conditional write that may come twice or late.
+"""Repair what an audit of a drop found, beside a running sale. Each step is one conditional write, safe to repeat.
 
-Why each step harms nobody, whoever else is at work on the same units:
+Why no step harms another process that works on the same units:
 
-- *unnamed*: freed only if the hold is, whole, as it was seen. Whoever took it died more than a minute ago. Its client
-  may ask again meanwhile and be shown this hold: its purchase then names a hold that is gone, and completing it takes
-  units anew or ends in ``out_of_stock``, as after any lapse. It is removed, not marked dead: the repeat may take anew.
-- *given up*, *no order*: a purchase that is cancelled stays so, and one that has stopped naming a hold never names it
-  again (a hold's id holds the version that took it). Freed as seen, with a dead mark where an order had it: a doubled
-  worker's late sell then meets no hold, and a late take cannot bring one back for it to sell.
-- *sold to open*: held again at the purchase's present epoch until its hold ends. When the buyer completes meanwhile,
-  the freeze has raised the epoch: its sell supersedes this write, or this write is refused by the later epoch. A late
-  sell of the attempt that ended is refused from here on.
-- *surplus*: the hold shrinks to what the purchase claims, or sold units go back, if it has the quantity that was seen.
-- *unsold*: the capture worker is told again; it may be told twice.
-- *paid, unsold*: sold to the order again; where a hold stands at the very epoch, the epoch is raised in the purchase
-  first, over exactly the version that was read, as the capture worker does it. Whoever dies in between leaves units
-  sold at an earlier epoch, which the next repair sells again.
-- *paid, gone*, and *foreign* ones: not mended. The audit has told them; paid ones by a metric and an error in the log.
-- *miscounts* of limits: the sum is written anew, and entries of purchases that do not exist leave, over exactly the
-  entries that were seen. What a purchase that was freed here still counts for its buyer is forgotten as any dead entry
-  is, by the completion that needs the room. A unit that nobody counts, or one too many, is told and let be.
+- *unnamed*: the hold is released only if it is exactly as the audit saw it. The process that took it died more than a
+  minute ago. Its client may repeat the request meanwhile and be shown this hold. Its purchase then names a hold that is
+  gone; to complete it takes units again or answers ``out_of_stock``, as after any expiry. The hold gets no tombstone,
+  so that the repeated request may take it again.
+- *given up*, *no order*: a cancelled purchase stays cancelled, and a purchase that has stopped naming a hold never
+  names it again (a hold's id contains the version that took it). The hold is released as seen, with a tombstone where
+  an order had it. A doubled worker's late commit then finds no hold, and a late take cannot bring one back for it.
+- *sold to open*: the units are reverted to a hold at the purchase's present epoch, until that hold ends. If the buyer
+  completes meanwhile, placing the order has raised the epoch. Its commit then supersedes this write, or this write is
+  refused by the later epoch. A late commit of the attempt that ended is refused from here on.
+- *surplus*: the hold shrinks to what the purchase expects, or committed units are restocked, if it has the quantity
+  that the audit saw.
+- *unsold*: the attempt is enqueued for the capture worker again, which may receive it twice.
+- *paid, unsold*: the units are committed to the order again, as the capture worker does it.
+- *paid, gone* and *foreign*: not repaired. The audit reports them; paid units also by a metric and an error in the log.
+- *limits*: a wrong sum is written again, and entries of purchases that do not exist are removed, over exactly the
+  entries that the audit saw. The entry of a purchase whose units were released here is removed as any dead entry is: by
+  the next completion that needs the room. Units that count for no buyer, or exceed the limit, are only reported.
 """
 
 from __future__ import annotations
@@ -28,34 +28,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from chalicelib.capture import HoldToCommit, StockCommitted, commit_holds
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.purchase import (
-    CheckoutContext,
-    EnqueueCapture,
-    PurchaseState,
-    Refused,
-    Written,
-    next_version,
-    order_ref_of,
-    pool_of,
-)
-from chalicelib.recovery.audit import TimeBudget, audit_drop
-from chalicelib.recovery.discrepancies import Discrepancy, DropAudit
+from chalicelib.purchase import CheckoutContext, EnqueueCapture, Purchase, PurchaseState, Written, pool_of
+from chalicelib.recovery.audit import audit_drop
+from chalicelib.recovery.discrepancies import Discrepancy, DropAudit, hold_ref
+from chalicelib.recovery.expectations import TimeBudget
 from chalicelib.recovery.expected_holds import ExpectedHold, HoldFault, expected_holds_of
 from chalicelib.recovery.limit_audit import LimitDiscrepancy, without_orphans
-from chalicelib.stock import Committed, HoldRef, HoldStatus, Pool, RevertedToHold
+from chalicelib.stock import Pool, RevertedToHold
 from chalicelib.telemetry import logger
-
-_ORPHANS = frozenset({HoldFault.UNNAMED, HoldFault.NO_ORDER, HoldFault.GIVEN_UP})
-_NOT_REPAIRABLE = frozenset({HoldFault.PAID_GONE, HoldFault.FOREIGN})
 
 
 @dataclass(slots=True)
 class RepairReport:
-    """What a repair did. ``left`` was changed by others meanwhile, or not reached in time: look again.
+    """What a repair did.
 
-    ``not_mended`` is for people: paid units that are gone, units under another's name, limits that did not hold.
+    ``left``: changed by others meanwhile, or not reached in time; audit again. ``not_mended`` is for people: paid units
+    that are gone, units under another order's name, limits that did not hold.
     """
 
     plan_finished: bool = False
@@ -73,37 +64,40 @@ class RepairReport:
 def repair_stock(
     context: CheckoutContext, drop_id: str, enqueue_capture: EnqueueCapture, now: Instant, time_is_up: TimeBudget
 ) -> tuple[DropAudit, RepairReport]:
-    """Audit a drop and mend what was found. Safe at any time, twice, or beside a sale.
+    """Audit a drop and repair what the audit found. Safe at any time, twice, or beside a sale.
 
-    ``NotFound``. Costs an audit, 1 WCU a hold, and 1 RCU a bucket for a fresh summary; ends early when ``enough`` says
-    so. The audit says what was found before; ask for another to see what is left.
+    The returned audit is the one before the repair. Costs that audit, 1 WCU a hold, and 1 RCU a bucket for a fresh
+    summary. Ends early when ``time_is_up`` returns True.
+
+    Raises:
+        NotFound: there is no such drop.
     """
     record = context.shows.drop_with_plan(drop_id)
     had_plan = record is not None and record.plan is not None
     if had_plan:
         context.shows.finish_pending_plan(drop_id, now)
-    audit_ = audit_drop(context, drop_id, now, time_is_up)
-    repair = _DropRepair(context, audit_.drop.pool, enqueue_capture, now, RepairReport(plan_finished=had_plan))
+    audit = audit_drop(context, drop_id, now, time_is_up)
+    repair = _DropRepair(context, audit.drop.pool, enqueue_capture, now, RepairReport(plan_finished=had_plan))
     steps: list[tuple[str, Callable[[], bool]]] = [
-        (one.fault, partial(repair.repair_hold, one)) for one in audit_.discrepancies
+        *((one.fault, partial(repair.repair_hold, one)) for one in audit.discrepancies),
+        *((one.fault, partial(repair.repair_limit, one)) for one in audit.limit_discrepancies),
     ]
-    steps += [(one.fault, partial(repair.repair_limit, one)) for one in audit_.limit_discrepancies]
     for fault, step in steps:
         try:
             done = not time_is_up() and step()
         except LivedropError as error:
-            logger.warning("not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
+            logger.warning("fault not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
         repair.report.left += not done
-    live, fresh = audit_.stock.stored_summary, context.stock.refresh(audit_.drop.pool, now)
-    repair.report.summary_refreshed = live is None or replace(fresh, as_of=live.as_of) != live
+    stored, fresh = audit.stock.stored_summary, context.stock.refresh(audit.drop.pool, now)
+    repair.report.summary_refreshed = stored is None or replace(fresh, as_of=stored.as_of) != stored
     logger.info("drop repaired", extra={"drop": drop_id, "found": len(steps), "left": repair.report.left})
-    return audit_, repair.report
+    return audit, repair.report
 
 
 @dataclass(slots=True)
 class _DropRepair:
-    """One repair of one drop. Each step answers False when others changed what it was to mend."""
+    """One repair of one drop. Each step returns False when others have changed what it was to repair."""
 
     context: CheckoutContext
     pool: Pool
@@ -111,98 +105,103 @@ class _DropRepair:
     now: Instant
     report: RepairReport
     repaired_purchases: set[str] = field(default_factory=set)
-    """Purchases of which all holds were mended with the first."""
+    """Purchases whose holds were all repaired together with the first."""
 
-    def repair_hold(self, discrepancy: Discrepancy) -> bool:
-        status, expected = discrepancy.status, discrepancy.expected
-        if discrepancy.fault is HoldFault.GONE:
-            return True  # its buyer takes anew, or is told so, when completing
-        if discrepancy.fault in _NOT_REPAIRABLE:
+    def repair_hold(self, found: Discrepancy) -> bool:
+        match found.fault:
+            case HoldFault.UNNAMED | HoldFault.NO_ORDER | HoldFault.GIVEN_UP:
+                return self._release(found)
+            case HoldFault.SOLD_TO_OPEN:
+                return self._revert_to_hold(found)
+            case HoldFault.SURPLUS:
+                return self._shrink(found)
+            case HoldFault.UNSOLD:
+                return self._once_a_purchase(found, self._enqueue)
+            case HoldFault.PAID_UNSOLD:
+                return self._once_a_purchase(found, self._recommit)
+            case HoldFault.GONE:
+                return True  # to complete the purchase takes units again, or answers that there are none
+            case HoldFault.PAID_GONE | HoldFault.FOREIGN:
+                self.report.not_mended += 1
+                return True
+
+    def repair_limit(self, found: LimitDiscrepancy) -> bool:
+        if not found.is_repairable:
             self.report.not_mended += 1
             return True
-        if status is not None and discrepancy.fault in _ORPHANS:
-            freed = self.context.stock.release_orphan(self.pool, discrepancy.hold_id, status)
-            self.report.freed += freed
-            return freed
-        assert expected is not None
-        if discrepancy.fault in {HoldFault.UNSOLD, HoldFault.PAID_UNSOLD}:
-            return self._repair_purchase(discrepancy.fault, expected)
-        assert status is not None
-        ref = _ref(discrepancy.hold_id, status)
-        return (
-            self._revert_to_hold(ref, expected)
-            if discrepancy.fault is HoldFault.SOLD_TO_OPEN
-            else self._shrink(ref, expected)
-        )
-
-    def repair_limit(self, discrepancy: LimitDiscrepancy) -> bool:
-        if not discrepancy.is_repairable:
-            self.report.not_mended += 1
-            return True
-        record = discrepancy.record
-        orphans = set(discrepancy.purchases) - self.context.purchases.read_all(discrepancy.purchases).keys()
-        kept = without_orphans(record.usage, orphans)
+        record = found.record
+        orphans = set(found.purchases) - self.context.purchases.read_all(found.purchases).keys()
+        usage = without_orphans(record.usage, orphans)
         limits, at = self.context.limits, self.now // SECOND
-        answer = limits.compare_and_set(record.buyer, self.pool.pool_id, record.usage, kept, at)
-        counted = isinstance(answer, Written)
-        self.report.counted_anew += counted
-        return counted
+        result = limits.compare_and_set(record.buyer, self.pool.pool_id, record.usage, usage, at)
+        done = isinstance(result, Written)
+        self.report.counted_anew += done
+        return done
 
-    def _repair_purchase(self, fault: HoldFault, expected: ExpectedHold) -> bool:
+    def _release(self, found: Discrepancy) -> bool:
+        assert found.status is not None
+        done = self.context.stock.release_orphan(self.pool, found.hold_id, found.status)
+        self.report.freed += done
+        return done
+
+    def _revert_to_hold(self, found: Discrepancy) -> bool:
+        expected = found.expected
+        assert expected is not None
+        assert expected.hold is not None
+        expires_at = max(expected.hold.expires_at, self.now // SECOND)
+        result = self.context.stock.revert_to_hold(self.pool, found.hold_ref, expected.order, expires_at)
+        done = isinstance(result, RevertedToHold)
+        self.report.held_again += done
+        return done
+
+    def _shrink(self, found: Discrepancy) -> bool:
+        ref, expected = found.hold_ref, found.expected
+        assert expected is not None
+        if expected.state is PurchaseState.PAID:
+            done = self.context.stock.restock(self.pool, ref, expected.order, ref.quantity, expected.max_units)
+        else:
+            done = self.context.stock.shrink(self.pool, ref, expected.max_units)
+        self.report.shrunk += done
+        return done
+
+    def _once_a_purchase(self, found: Discrepancy, repair_purchase: Callable[[ExpectedHold], bool]) -> bool:
+        expected = found.expected
+        assert expected is not None
         if expected.purchase_id in self.repaired_purchases:
             return True
         self.repaired_purchases.add(expected.purchase_id)
-        if fault is HoldFault.UNSOLD:
-            self.enqueue_capture(expected.purchase_id, expected.attempt)
-            self.report.enqueued += 1
-            return True
-        committed = _recommit_stock(self.context, expected.purchase_id, self.now)
-        self.report.sold_again += committed
-        return committed
+        return repair_purchase(expected)
 
-    def _revert_to_hold(self, ref: HoldRef, expected: ExpectedHold) -> bool:
-        assert expected.hold is not None
-        expires_at = max(expected.hold.expires_at, self.now // SECOND)
-        reverted = isinstance(
-            self.context.stock.revert_to_hold(self.pool, ref, expected.order, expires_at), RevertedToHold
-        )
-        self.report.held_again += reverted
-        return reverted
+    def _enqueue(self, expected: ExpectedHold) -> bool:
+        self.enqueue_capture(expected.purchase_id, expected.attempt)
+        self.report.enqueued += 1
+        return True
 
-    def _shrink(self, ref: HoldRef, expected: ExpectedHold) -> bool:
-        if expected.state is PurchaseState.PAID:
-            shrunk = self.context.stock.restock(self.pool, ref, expected.order, ref.quantity, expected.max_units)
-        else:
-            shrunk = self.context.stock.shrink(self.pool, ref, expected.max_units)
-        self.report.shrunk += shrunk
-        return shrunk
-
-
-def _ref(hold_id: str, status: HoldStatus) -> HoldRef:
-    return HoldRef(hold_id, status.bucket, status.quantity, status.expires_at or 0)
-
-
-def _recommit_stock(context: CheckoutContext, purchase_id: str, now: Instant) -> bool:
-    """Sell all units of a paid order to it. An order's units have one epoch: all of them are sold at the raised one."""
-    purchase = context.purchases.read(purchase_id)
-    if purchase is None or purchase.state is not PurchaseState.PAID:
-        return False
-    expected_holds = [
-        (pool_of(line), expected) for line in purchase.lines for expected in expected_holds_of(purchase, line.drop_id)
-    ]
-    holds = [(pool, claim.hold, claim) for pool, claim in expected_holds if claim.hold is not None and claim.max_units]
-    statuses = context.stock.get_hold_statuses([(layout, hold) for layout, hold, _ in holds])
-    order = order_ref_of(purchase)
-    if any(one is not None and one.expires_at is not None and one.order == str(order) for one in statuses):
-        next_epoch = next_version(purchase, now, epoch=purchase.epoch + 1)
-        if isinstance(context.purchases.replace(next_epoch), Refused):
+    def _recommit(self, expected: ExpectedHold) -> bool:
+        purchase = self.context.purchases.read(expected.purchase_id)
+        if purchase is None or purchase.state is not PurchaseState.PAID:
             return False
-        order = order_ref_of(next_epoch)
-    all_committed = True
-    for (layout, hold, claim), status in zip(holds, statuses, strict=True):
-        if status is None or status.quantity < claim.min_units:
-            continue  # gone: told as such
-        units = min(claim.max_units, status.quantity)  # a refund that is not done may have given units back
-        answer = context.stock.commit(layout, _ref(hold.id, status), units, order)
-        all_committed = all_committed and isinstance(answer, Committed)
-    return all_committed
+        holds = _holds_to_recommit(self.context, purchase)
+        done = isinstance(commit_holds(self.context, purchase, holds, self.now), StockCommitted)
+        self.report.sold_again += done
+        return done
+
+
+def _holds_to_recommit(context: CheckoutContext, purchase: Purchase) -> list[HoldToCommit]:
+    """Return a paid order's holds of all drops, with the units that each still has. Holds that are gone are left out.
+
+    All drops, because an order's units have one epoch. While a refund with restock is under way, a hold may have any
+    number of units between ``min_units`` and ``max_units``.
+    """
+    named = [
+        (pool_of(line), expected.hold, expected)
+        for line in purchase.lines
+        for expected in expected_holds_of(purchase, line.drop_id)
+        if expected.hold is not None and expected.max_units
+    ]
+    statuses = context.stock.get_hold_statuses([(pool, hold) for pool, hold, _ in named])
+    return [
+        HoldToCommit(pool, hold_ref(hold.id, status), min(expected.max_units, status.quantity), status)
+        for (pool, hold, expected), status in zip(named, statuses, strict=True)
+        if status is not None and status.quantity >= expected.min_units
+    ]

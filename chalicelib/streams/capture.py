@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.capture import process_attempt, process_event
+from chalicelib.capture import AwaitingAuthentication, EventOutcome, EventPostponed, process_attempt, process_event
 from chalicelib.instants import Instant
 from chalicelib.purchase import CheckoutContext
 from chalicelib.streams.batch import each_message
@@ -15,17 +15,17 @@ from chalicelib.streams.messaging import Queue
 def process_payments(
     event: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
 ) -> dict[str, Any]:
-    """Bring each message's attempt to its end: paid, or open again. Messages that failed come again, alone.
+    """Process each message's attempt or provider event. The queue delivers a failed message again, and no other.
 
-    Of an attempt that waits for its buyer, a message comes again later. A provider's events are looked at here, too.
+    A message whose attempt waits for its buyer, or whose event is postponed, is sent again with a delay.
     """
 
     def process_message(message: dict[str, Any]) -> None:
         if "event_id" in message:
-            wait = process_event(context, message["provider"], message["event_id"], now)
+            outcome: EventOutcome = process_event(context, message["provider"], message["event_id"], now)
         else:
-            wait = process_attempt(context, message["purchase_id"], message["attempt"], now)
-        if wait is not None:
-            capture_queue.send([message], delay_seconds=wait)
+            outcome = process_attempt(context, message["purchase_id"], message["attempt"], now)
+        if isinstance(outcome, AwaitingAuthentication | EventPostponed):
+            capture_queue.send([message], delay_seconds=outcome.retry_in_seconds)
 
     return each_message(event, "captures", process_message)

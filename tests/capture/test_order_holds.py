@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
-from chalicelib.capture.order_holds import MAX_ORDER_HOLD
+from chalicelib.capture.attempt import MAX_ORDER_HOLD
 from chalicelib.checkout import complete_purchase
 from chalicelib.errors import Conflict, NotFound, WriteConflict
 from chalicelib.instants import MINUTE, SECOND

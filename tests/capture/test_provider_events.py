@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.capture import process_attempt, process_event, store_event
-from chalicelib.capture.provider_events import IN_PROGRESS_RETRY_SECONDS
+from chalicelib.capture import EventOutcome, EventPostponed, process_attempt, process_event, store_event
+from chalicelib.capture.attempt import Paid, Superseded
+from chalicelib.capture.provider_events import IN_PROGRESS_RETRY_SECONDS, EventHandled
 from chalicelib.capture.three_d_secure import CHALLENGE_SECONDS
 from chalicelib.errors import BadInput
 from chalicelib.instants import DAY, MINUTE, SECOND
@@ -46,7 +47,7 @@ def an_external_refund(paid: Purchase, amount: int, name: str = "re_1", refund_i
     )
 
 
-def receive(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> int | None:
+def receive(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> EventOutcome:
     store_event(shop.context, event, now)
     return process_event(shop.context, event.provider, event.id, now)
 
@@ -71,8 +72,8 @@ def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFix
     purchase = authenticated_purchase(shop)
     event = a_payment_event(purchase)
     assert [store_event(shop.context, event, NOW) for _ in range(2)] == ["stored", "repeated"]
-    for _ in range(2):
-        assert process_event(shop.context, "sandbox", event.id, NOW) is None
+    outcomes = [process_event(shop.context, "sandbox", event.id, NOW) for _ in range(2)]
+    assert outcomes == [Paid(), Superseded()]
     assert shop.read(purchase.id).state is PurchaseState.PAID
     assert shop.unit_counts("mug") == (2, 0, 1)
 
@@ -87,9 +88,9 @@ def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) ->
 def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     placed = shop.place(("mug", 1))
-    assert receive(shop, a_payment_event(placed)) == IN_PROGRESS_RETRY_SECONDS
+    assert receive(shop, a_payment_event(placed)) == EventPostponed(IN_PROGRESS_RETRY_SECONDS)
     assert shop.read(placed.id) == placed
-    assert process_event(shop.context, "sandbox", "evt_authorised", NOW + 2 * MINUTE) is None
+    assert process_event(shop.context, "sandbox", "evt_authorised", NOW + 2 * MINUTE) == Paid()
     assert shop.read(placed.id).state is PurchaseState.PAID
 
 
@@ -106,7 +107,7 @@ def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
     shop: ShopFixture, counted_metrics: list[str], changes: dict[str, Any]
 ) -> None:
     purchase = authenticated_purchase(shop)
-    assert receive(shop, a_payment_event(purchase, **changes)) is None
+    assert receive(shop, a_payment_event(purchase, **changes)) == EventHandled()
     assert shop.read(purchase.id) == purchase
     assert counted_metrics == ["payment_event_mismatches"]
 
@@ -118,7 +119,7 @@ def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, cou
     receive(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
     assert counted_metrics == ["unmatched_payment_events"] * 4
     assert shop.read(purchase.id) == purchase
-    assert process_event(shop.context, "sandbox", "unheard", NOW) is None
+    assert process_event(shop.context, "sandbox", "unheard", NOW) == EventHandled()
 
 
 def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None:

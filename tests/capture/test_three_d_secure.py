@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.capture import process_attempt
+from chalicelib.capture import AwaitingAuthentication, process_attempt
+from chalicelib.capture.attempt import Failed, Paid, Superseded
 from chalicelib.capture.three_d_secure import AUTHENTICATION_POLL_SECONDS, CHALLENGE_SECONDS
 from chalicelib.checkout import complete_purchase, update_purchase
 from chalicelib.instants import MINUTE, SECOND
@@ -19,7 +20,7 @@ DEADLINE = NOW + CHALLENGE_SECONDS * SECOND
 def awaiting_authentication(shop: ShopFixture, stock: int = 1) -> Purchase:
     shop.put_drop("mug", stock=stock)
     placed = shop.place(("mug", 1), token="requires_action")
-    assert process_attempt(shop.context, placed.id, 1, NOW) == AUTHENTICATION_POLL_SECONDS
+    assert process_attempt(shop.context, placed.id, 1, NOW) == AwaitingAuthentication(AUTHENTICATION_POLL_SECONDS)
     return shop.read(placed.id)
 
 
@@ -39,8 +40,8 @@ def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=False)
-    for _ in range(2):
-        assert process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) is None
+    outcomes = [process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) for _ in range(2)]
+    assert outcomes == [Paid(), Superseded()]
     paid = shop.read(waiting.id)
     assert paid.state is PurchaseState.PAID
     assert isinstance(shop.gateway.find(waiting.id, 1, now=NOW), Captured)
@@ -50,7 +51,7 @@ def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
 def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=False)
-    assert process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) is None
+    assert process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) == Failed("authentication_failed")
     opened = shop.read(waiting.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None
@@ -65,9 +66,11 @@ def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
 
 def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
-    assert process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) == AUTHENTICATION_POLL_SECONDS
-    assert process_attempt(shop.context, waiting.id, 1, DEADLINE - 2_500) == 3
-    assert process_attempt(shop.context, waiting.id, 1, DEADLINE) is None
+    assert process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) == AwaitingAuthentication(
+        AUTHENTICATION_POLL_SECONDS
+    )
+    assert process_attempt(shop.context, waiting.id, 1, DEADLINE - 2_500) == AwaitingAuthentication(3)
+    assert process_attempt(shop.context, waiting.id, 1, DEADLINE) == Failed("authentication_expired")
     assert shop.read(waiting.id).state is PurchaseState.OPEN
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=True)
@@ -96,7 +99,7 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFi
     shop.put_drop("mug", stock=1)
     placed = shop.place(("mug", 1), token="requires_action")
     late = placed.lines[0].max_hold_until * SECOND - 30 * SECOND
-    assert process_attempt(shop.context, placed.id, 1, late) is None
+    assert process_attempt(shop.context, placed.id, 1, late) == Failed("authentication_required")
     opened = shop.read(placed.id)
     assert opened.state is PurchaseState.OPEN
     assert opened.payment is not None

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from chalicelib.capture import fail_attempt, process_payment, take_payment
+from chalicelib.capture.attempt import Failed, Paid
+from chalicelib.capture.commit_stock import StockCommitted
 from chalicelib.checkout import complete, discount_budgets
 from chalicelib.discounts import AppliedDiscount
 from chalicelib.finance import Exporter
@@ -31,13 +33,15 @@ def stock_after_money(patch: pytest.MonkeyPatch) -> None:
     """Units are sold once the purchase is paid."""
     paid = take_payment.mark_paid
 
-    def then_commit(context: CheckoutContext, purchase: Purchase, *others: Any) -> None:
-        paid(context, purchase, *others)
+    def then_commit(context: CheckoutContext, purchase: Purchase, *others: Any) -> Paid:
+        outcome = paid(context, purchase, *others)
         for pool, hold in holds_of(purchase):
             context.stock.commit(pool, hold, hold.quantity, order_ref_of(purchase))
+        return outcome
 
     patch.setattr(complete, "_commit_stock", lambda context, frozen: None)
-    patch.setattr(process_payment, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
+    for module in (process_payment, take_payment):
+        patch.setattr(module, "ensure_stock_committed", lambda context, purchase, now: StockCommitted(purchase))
     patch.setattr(take_payment, "mark_paid", then_commit)
 
 
@@ -75,9 +79,10 @@ def budgets_released_last(patch: pytest.MonkeyPatch) -> None:
 
     def then_release(
         context: CheckoutContext, purchase: Purchase, failure: str, provider_id: str | None, now: int
-    ) -> None:
-        end(context, purchase, failure, provider_id, now)
+    ) -> Failed:
+        failed = end(context, purchase, failure, provider_id, now)
         discount_budgets.release_budgets(context, purchase, now)
+        return failed
 
     patch.setattr(fail_attempt, "release_budgets", none_yet)
     patch.setattr(fail_attempt, "fail_attempt", then_release)

@@ -91,7 +91,7 @@ def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
     audited_before(shop.context.purchases, "replace")
     audited_before(shop.stock, "commit")
     shop.pay(("mug", 2))
-    assert found == [True] * 4
+    assert found == [True] * 5
 
 
 def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixture) -> None:

@@ -23,10 +23,10 @@ from chalicelib.capture import (
     release_from_hold,
     take_payment,
 )
+from chalicelib.capture.attempt import Failed, payment_of
 from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.instants import Instant
 from chalicelib.purchase import Caller, CheckoutContext, CompleteRequest, Purchase
-from chalicelib.purchase.model import Payment
 from chalicelib.risk import DeclineLimits, Risk, RiskRules
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES
@@ -133,9 +133,10 @@ def _skips_second_read(context: CheckoutContext, purchase: Purchase) -> None:
     """Money is asked for, whatever became of the order meanwhile."""
 
 
-def _refuses_without_note(context: CheckoutContext, purchase: Purchase, payment: Payment, now: Instant) -> None:
+def _refuses_without_note(context: CheckoutContext, purchase: Purchase, now: Instant) -> Failed:
     """What is ended is not noted first."""
-    fail_attempt.fail_attempt(context, purchase, "too_many_attempts", payment.provider_id, now)
+    provider_id = payment_of(purchase).provider_id
+    return fail_attempt.fail_attempt(context, purchase, "too_many_attempts", provider_id, now)
 
 
 def _believes_lagging_search(

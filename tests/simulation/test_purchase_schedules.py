@@ -10,7 +10,8 @@ from collections import Counter
 
 import pytest
 
-from chalicelib.capture import process_payment
+from chalicelib.capture import process_payment, take_payment
+from chalicelib.capture.commit_stock import StockCommitted
 from chalicelib.checkout import complete, discount_budgets
 from chalicelib.discounts import AppliedDiscount
 from chalicelib.purchase import (
@@ -62,7 +63,8 @@ def test_no_schedule_charges_without_stock_or_strands_a_unit(search: ScheduleSea
 def test_the_search_catches_a_worker_that_does_not_ensure_committed_stock(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_payment, "ensure_stock_committed", lambda context, purchase, now: (purchase, True))
+    for module in (process_payment, take_payment):
+        monkeypatch.setattr(module, "ensure_stock_committed", lambda context, purchase, now: StockCommitted(purchase))
     search.expect_control_caught(
         "a worker that does not look after the goods", 500, lambda seed: run_schedule(seed, "doubled, cut and late")
     )
