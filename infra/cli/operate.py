@@ -1,4 +1,4 @@
-"""Commands that work on a stack, here or on AWS: token, recover, redrive, audit, export."""
+"""Commands that work on a stack, here or on AWS: token, recover, redrive, audit, export, refused-cues."""
 
 from __future__ import annotations
 
@@ -95,6 +95,18 @@ def export(
     request = {"date": date} | ({"show_id": show} if show else {})
     deployed = DeployedStack.of(stack)
     _print_response(deployed, deployed.call_api("finance", "POST", "/exports", json=request))
+
+
+@app.command("refused-cues")
+def refused_cues(
+    *,
+    subject: Annotated[str | None, typer.Option(help="Only of this drop, or of this show and its drops.")] = None,
+    stack: StackOption = None,
+) -> None:
+    """List the newest hundred refused cues of the last thirty days, each with its reason."""
+    deployed = DeployedStack.of(stack)
+    query = {"subject": subject} if subject else {}
+    _print_response(deployed, deployed.call_api("operator", "GET", "/cues/refused", params=query))
 
 
 def _print_response(deployed: DeployedStack, response: httpx.Response) -> None:
