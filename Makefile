@@ -11,25 +11,25 @@ help: ## List the targets
 
 .venv/local: pyproject.toml infra/aws/constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing what it takes to run ..."
+	@echo "installing the dependencies of the local stack ..."
 	@$(BIN)/python -m pip install $(QUIET) -c infra/aws/constraints.txt -e '.[local]'
 	@touch $@
 
 .venv/ready: .venv/local
-	@echo "installing what it takes to test ..."
+	@echo "installing the dependencies of the tests ..."
 	@$(BIN)/python -m pip install $(QUIET) -c infra/aws/constraints.txt -e '.[local,dev]'
 	@touch $@
 
 QUIET := -qq --disable-pip-version-check
 
-run: .venv/local ## Run everything on this machine, until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
+run: .venv/local ## Run the whole stack on this machine until Ctrl-C (ports: LIVEDROP_HTTP_PORT, LIVEDROP_AWS_PORT)
 	@exec $(BIN)/livedrop run
 
 stop: ## Stop everything that `make run` started
 	@test ! -x $(BIN)/livedrop || $(BIN)/livedrop stop
 
-test: .venv/ready lint ## Lint, types, import arrows, all tests, coverage of the domain rooms
-	@$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES)  # counting their lines would take three times as long
+test: .venv/ready lint ## Lint, then run all tests and check the coverage of the domain rooms
+	@$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES)  # without coverage, which would triple their time
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report= $(SEARCH_SUITES:%=--ignore=%)
 	@$(BIN)/coverage report --skip-covered --show-missing \
 		--include='$(subst $(space),$(comma),$(DOMAIN_ROOMS:%=chalicelib/%/*))'
@@ -39,28 +39,28 @@ DOMAIN_ROOMS := stock shows pricing discounts risk payments purchase checkout re
 comma := ,
 space := $(subst ,, )
 
-prove: .venv/ready ## The long forms of races (two engines; Java), crashes, schedules: two to three hours
+prove: .venv/ready ## Run the long forms of races (two engines; needs Java), crashes and schedules: two to three hours
 	@LIVEDROP_SCHEDULES=20000 LIVEDROP_CRASHES=all LIVEDROP_RACES=20 LIVEDROP_SECOND_ENGINE=1 LIVEDROP_STEPS=20000 \
 		$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES) tests/races -k "not moto"
 
-lint: .venv/ready ## Formatter, linter, strict types, import arrows
+lint: .venv/ready ## Check format, lint rules, strict types and import arrows
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary app.py chalicelib infra tests
-	@$(BIN)/mypy --no-error-summary --python-version 3.13 app.py chalicelib  # what AWS runs
+	@$(BIN)/mypy --no-error-summary --python-version 3.13 app.py chalicelib  # the Python on AWS
 	@$(BIN)/lint-imports --no-logo > .import-arrows || { cat .import-arrows; rm -f .import-arrows; exit 1; }
 	@rm -f .import-arrows
 
-rehearse: .venv/local ## Drive real orders through the running stack and check everything (ORDERS=FILE.csv)
+rehearse: .venv/local ## Drive real orders through the local stack and check everything (ORDERS=FILE.csv)
 	@exec $(BIN)/livedrop rehearse $(ORDERS)
 
-bench: .venv/ready ## Measure the speed and cost of stock (some ten minutes)
+bench: .venv/ready ## Measure the speed and cost of stock (about ten minutes)
 	@exec $(BIN)/livedrop bench
 
-package: .venv/local ## Package for AWS and say how large it is
+package: .venv/local ## Package the application for AWS and print its size
 	@$(BIN)/livedrop package
 
-lock: .venv/ready ## Update all pinned versions: requirements.txt is deployed, infra/aws/constraints.txt is what tests use
+lock: .venv/ready ## Update all pinned versions: requirements.txt for AWS, infra/aws/constraints.txt for development
 	@$(BIN)/pip-compile $(LOCK) -o requirements.txt pyproject.toml
 	@$(BIN)/pip-compile $(LOCK) --all-extras --constraint requirements.txt -o infra/aws/constraints.txt pyproject.toml
 

@@ -1,4 +1,4 @@
-"""Alarms for a packaged template: whatever can fail quietly gets one, so that nothing new is forgotten."""
+"""Add the alarms to a packaged template. Each resource that can fail silently gets one, so that none is forgotten."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ Resource = dict[str, Any]
 
 NAMESPACE = "livedrop"
 SERVICE = "livedrop"
-"""Where the functions' own metrics stand (``chalicelib/telemetry.py``)."""
+"""Namespace and service dimension of the functions' own metrics (``chalicelib/telemetry.py``)."""
 
 _ALARMED_METRICS = {
-    "captures_without_order": "Money was taken that no order stands for",
+    "captures_without_order": "A payment was captured that no order has",
     "disputes": "A buyer disputes a payment",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
     "invariants_broken": "Stored data contradict a rule that no race can break",
     "payment_differences": "Payments at the provider and orders differ",
-    "payment_event_mismatches": "The provider tells of another amount or currency than an order has",
-    "unmatched_payment_events": "The provider tells of a payment that is no order's",
+    "payment_event_mismatches": "An event of the provider has another amount or currency than its order",
+    "unmatched_payment_events": "An event of the provider belongs to no order",
     "step_ups": "Card testing: a drop asks its buyers to authenticate",
     "refunds_failed": "A refund failed at the provider",
-    "refunds_refused": "The provider refused a refund: less was left than it was to give back",
-    "unmatched_refunds": "A refund was made at the provider that its order has no room for",
-    "cues_refused": "A cue was refused",
+    "refunds_refused": "The provider refused a refund: it exceeds the rest of the payment",
+    "unmatched_refunds": "A refund was made at the provider that exceeds the rest of its order",
+    "cues_refused": "A cue was refused: `livedrop refused-cues` lists it with its reason",
     "export_differences": "An export differs from the orders",
 }
-"""Metrics of ours that stay 0 where all is well."""
+"""The application's metrics that stay 0 while everything works."""
 _OLDEST_MESSAGE_SECONDS = 300
 _STREAM_BEHIND_MS = 60_000
 
 
 def add_alarms(template: dict[str, Any]) -> None:
-    """Add an alarm to every dead-letter queue, worked queue, function and table of a template.
+    """Add an alarm for every queue, function and table of a template, and for the application's own metrics.
 
-    A queue whose logical id ends with ``DLQ`` is a dead-letter queue. They tell the topic of the ``AlarmTopic``
-    parameter, when there is one.
+    A queue whose logical id ends with ``DLQ`` is a dead-letter queue. Alarms notify the topic of the ``AlarmTopic``
+    parameter, when it is set.
     """
     resources = template["Resources"]
     for logical_id, resource in list(resources.items()):

@@ -1,4 +1,4 @@
-"""The dashboard of a packaged template: what an operator needs in the minute of a drop, on one page."""
+"""Add the dashboard to a packaged template: one page for operators in the minute of a drop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDGET_WIDTH, _WIDGET_HEIGHT, _WIDGETS_PER_ROW = 8, 6, 3
 
 
 def add_dashboard(template: dict[str, Any]) -> None:
-    """Add a dashboard with the stack's name to a template that has our tables, queues and functions."""
+    """Add a dashboard with the stack's name to a template that has the tables, queues and functions."""
     body = json.dumps({"widgets": [_positioned(number, widget) for number, widget in enumerate(_widgets())]})
     properties = {"DashboardName": {"Ref": "AWS::StackName"}, "DashboardBody": {"Fn::Sub": body}}
     template["Resources"]["Dashboard"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": properties}
@@ -43,7 +43,7 @@ def _widgets() -> list[Widget]:
             ],
         ),
         _graph(
-            "Age of the live summary when it shows a change (ms)",
+            "Age of the live summary at each change (ms)",
             [[*_own_metric("summary_age"), {"stat": statistic}] for statistic in ("p50", "p99", "Maximum")],
         ),
         _graph(
@@ -51,7 +51,7 @@ def _widgets() -> list[Widget]:
             [_count_metric("orders_paid"), _count_metric("payments_declined"), _count_metric("authorisations_voided")],
         ),
         _graph(
-            "Declined payments: who was refused another try, and drops that step up",
+            "Declined payments, attempts refused by reason, and drops that step up",
             [
                 *(_count_metric(f"attempts_refused_{kind}") for kind in ("instrument", "email", "address")),
                 _count_metric("payments_declined"),

@@ -1,4 +1,4 @@
-"""Deploying a package by CloudFormation: the same way on AWS and into the local engine."""
+"""Deploy a package by CloudFormation, in the same way on AWS and into the local emulator."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NOTHING_TO_DO = ("No updates are to be performed", "didn't contain changes")
 
 
 class DeploymentFailed(RuntimeError):
-    """CloudFormation refused or rolled back; the message has its reasons."""
+    """CloudFormation refused the stack or rolled it back. The message has its reasons."""
 
 
 def upload(s3: Any, bucket: str, package: Package, region: str) -> None:
-    """Put the code into its bucket under a key made of its content; makes the bucket when there is none."""
+    """Put the code into its bucket under a key made from its content. Creates a missing bucket."""
     try:
         s3.head_bucket(Bucket=bucket)
     except ClientError:
@@ -40,10 +40,12 @@ def upload(s3: Any, bucket: str, package: Package, region: str) -> None:
 def deploy(
     package: Package, stack: str, code_bucket: str, parameters: Mapping[str, str], *, poll_seconds: float = 5
 ) -> Outputs:
-    """Upload the code, create or update the stack, wait, and make up absent keys. Returns the stack's outputs.
+    """Upload the code, create or update the stack, wait, and generate missing keys. Returns the stack's outputs.
 
-    Clients find endpoint, region and credentials in the environment. Parameters that are not given keep the values that
-    the stack has, or their defaults.
+    Clients find endpoint, region and credentials in the environment. A parameter that is not given keeps the stack's
+    value, or has its default in a new stack.
+
+    Raises: DeploymentFailed.
     """
     session = boto3.Session()
     region = session.region_name or "eu-west-1"
@@ -70,13 +72,13 @@ def deploy(
 
 
 def outputs_of(cloudformation: Any, stack: str) -> Outputs:
-    """A stack's outputs by name; empty when there is no such stack."""
+    """Return a stack's outputs by name. Empty when the stack does not exist."""
     found = _describe_stack(cloudformation, stack) or {}
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
 def generate_missing_keys(secretsmanager: Any, secret_id: str) -> dict[str, Any]:
-    """Make up the keys that the deployment's secret still lacks; what is there stays. Returns all of it."""
+    """Generate the keys that the deployment's secret lacks; existing ones stay. Returns the whole secret."""
     stored: dict[str, Any] = json.loads(secretsmanager.get_secret_value(SecretId=secret_id)["SecretString"])
     generated = {
         "id_key": secrets.token_hex(32),
@@ -90,18 +92,18 @@ def generate_missing_keys(secretsmanager: Any, secret_id: str) -> dict[str, Any]
 
 
 def new_cue_secret() -> str:
-    """A fresh signing key in the form of Standard Webhooks."""
+    """Make a signing key in the format of Standard Webhooks."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def first_platform() -> dict[str, str]:
-    """The platform that every deployment knows at first: the shop's own pages, with a fresh key."""
+    """Make the platform that every deployment starts with: the shop's own pages, with a new key."""
     profile = "https://shop.example/.well-known/ucp"
     return {"name": "own-site", "profile": profile, "channel": "own-site", "api_key": secrets.token_urlsafe(32)}
 
 
 def _upload_template(session: boto3.Session, bucket: str, package: Package, template: str) -> str:
-    """Put the template beside the code (it is too long to be sent along) and return its address."""
+    """Put the template beside the code, because it is too long for the request. Returns its URL."""
     key = package.key.replace(".zip", ".template.json")
     s3 = session.client("s3")
     s3.put_object(Bucket=bucket, Key=key, Body=template.encode())
@@ -109,7 +111,7 @@ def _upload_template(session: boto3.Session, bucket: str, package: Package, temp
 
 
 def _create_or_update_stack(
-    cloudformation: Any, stack: str, template: dict[str, Any], address: str, given: Mapping[str, str], poll: float
+    cloudformation: Any, stack: str, template: dict[str, Any], url: str, given: Mapping[str, str], poll_seconds: float
 ) -> None:
     exists = _describe_stack(cloudformation, stack)
     declared = template["Parameters"]
@@ -120,7 +122,7 @@ def _create_or_update_stack(
         values += [{"ParameterKey": name, "UsePreviousValue": True} for name in unchanged]
     request: dict[str, Any] = {
         "StackName": stack,
-        "TemplateURL": address,
+        "TemplateURL": url,
         "Parameters": values,
         "Capabilities": _CAPABILITIES,
     }
@@ -135,7 +137,7 @@ def _create_or_update_stack(
         cloudformation.create_stack(**request)
     done = cloudformation.get_waiter("stack_update_complete" if exists else "stack_create_complete")
     try:
-        done.wait(StackName=stack, WaiterConfig={"Delay": poll, "MaxAttempts": int(1800 / poll)})
+        done.wait(StackName=stack, WaiterConfig={"Delay": poll_seconds, "MaxAttempts": int(1800 / poll_seconds)})
     except WaiterError as failure:
         raise DeploymentFailed(_failure_reasons(cloudformation, stack)) from failure
 

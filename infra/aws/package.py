@@ -1,8 +1,8 @@
-"""Packaging: what ``chalice package`` makes of the application, with our template merged, trimmed and reproducible.
+"""Package the application with ``chalice package``, merge the template, trim the code, and zip it reproducibly.
 
-A package is for one Python and one architecture: AWS ends runtimes on dates of its own, and the local stack runs
-functions in the Python that runs it. The same code, template and compiler make the same zip, byte for byte; unchanged
-input is not packaged again.
+A package is for one Python and one architecture: AWS ends runtimes on its own dates, and the local stack runs functions
+in its own Python. The same code, template and compiler make the same zip, byte for byte. Unchanged input is not
+packaged again.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ Architecture = Literal["x86_64", "arm64"]
 
 STAGE = "live"
 AWS_SERVICES = frozenset({"dynamodb", "events", "s3", "secretsmanager", "sqs"})
-"""Services the deployed code calls: the only service descriptions of botocore that are packaged."""
+"""Services that the deployed code calls. The package contains botocore's descriptions of these only."""
 
 _MACHINES: dict[Architecture, tuple[str, int]] = {"arm64": ("aarch64", 183), "x86_64": ("x86_64", 62)}
-"""What compiled modules call an architecture: in their names, and in their headers (``e_machine`` of ELF)."""
+"""An architecture's name in the file names of compiled modules, and its number in their headers (ELF ``e_machine``)."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _NEVER_IMPORTED = ("boto3/examples/", "bin/")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a package is made to run on."""
+    """The Python and the architecture that a package is built for."""
 
     python: str
-    """Version, as ``3.13``."""
+    """The version, such as ``3.13``."""
     architecture: Architecture
 
     @property
     def runtime(self) -> str:
-        """Lambda's name for it."""
+        """Lambda's name for this Python."""
         return f"python{self.python}"
 
     def interpreter(self) -> str | None:
-        """A Python of this version on this machine, if there is one."""
+        """Find a Python of this version on this machine; None when there is none."""
         if self.python == _running_version():
             return sys.executable
         found = shutil.which(self.runtime)
@@ -62,40 +62,42 @@ class Target:
 
 
 AWS = Target("3.13", "arm64")
-"""What ``livedrop deploy`` makes. Its Python must be one in which AWS still lets functions be made."""
+"""The target of ``livedrop deploy``. AWS must still accept new functions with this runtime."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A packaged application: the template to deploy and the code that it names by parameters."""
+    """A packaged application: the template to deploy, and the code that its parameters name."""
 
     template: Path
     code: Path
     unpacked: Path
-    """The code's files, as Lambda would lay them out."""
+    """The folder of the code's files, as Lambda unpacks them."""
     target: Target
 
     @property
     def key(self) -> str:
-        """Where the code goes in its bucket: named after its content."""
+        """The code's key in its bucket, made from its content."""
         return f"livedrop/{sha256(self.code.read_bytes()).hexdigest()[:32]}.zip"
 
 
 def native_architecture() -> Architecture:
-    """The architecture of this machine."""
+    """Return the architecture of this machine."""
     return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
 def local_target() -> Target:
-    """This machine and the Python that runs here: for the local stack."""
+    """Return the target of the local stack: this machine and this Python."""
     return Target(_running_version(), native_architecture())
 
 
 def package(target: Target, folder: Path | None = None) -> tuple[Package, bool]:
-    """Package the application for a target; also says whether that was needed.
+    """Package the application for a target. Also returns whether the input had changed since the last package.
 
-    One process packages, others wait for it. ``RuntimeError`` when something compiled in it is for another target, or
-    when it cannot be imported by itself (checked where this machine can run it).
+    One process packages while others wait.
+
+    Raises: RuntimeError, when a compiled module is for another target, or when a module cannot be imported from the
+        package alone. The import is checked only where this machine can run the target.
     """
     folder = folder or BUILD / "package" / f"{target.runtime}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,12 +128,12 @@ def _package(folder: Path, target: Target) -> tuple[Package, bool]:
 
 
 def compiled_files(folder: Path) -> list[Path]:
-    """The machine code in a folder."""
+    """List the ELF files of a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF")
 
 
 def unloadable_files(folder: Path, target: Target) -> list[str]:
-    """Compiled files that the target cannot load: for another Python by their names, or another machine inside."""
+    """List the compiled files that the target cannot load: their name or their header is for another one."""
     machine, number = _MACHINES[target.architecture]
     suffixes = (f".cpython-{target.python.replace('.', '')}-{machine}-linux-gnu.so", ".abi3.so")
     return [
@@ -142,7 +144,10 @@ def unloadable_files(folder: Path, target: Target) -> list[str]:
 
 
 def check_imports(built: Package, interpreter: str) -> None:
-    """Import every module of ours from the zip alone, in an interpreter that sees nothing else."""
+    """Import every module of the application from the zip, in an interpreter that sees nothing else.
+
+    Raises: RuntimeError, with the interpreter's output.
+    """
     with tempfile.TemporaryDirectory() as empty:
         with zipfile.ZipFile(built.code) as archive:
             archive.extractall(empty)
@@ -158,10 +163,11 @@ def check_imports(built: Package, interpreter: str) -> None:
         command = [interpreter, "-I", "-S", "-c", script, empty, "app", *modules]
         outcome = subprocess.run(command, env=environment, cwd=empty, capture_output=True, text=True, check=False)
     if outcome.returncode:
-        raise RuntimeError(f"the package does not import by itself:\n{outcome.stderr}")
+        raise RuntimeError(f"the package cannot be imported by itself:\n{outcome.stderr}")
 
 
 def _inputs() -> Iterator[Path]:
+    """List the files that a package is made from."""
     yield from sorted((ROOT / "chalicelib").rglob("*.py"))
     yield from (ROOT / name for name in ("app.py", "requirements.txt", ".chalice/config.json"))
     yield from (TEMPLATE.with_name(name) for name in ("template.yaml", "package.py", "alarms.py", "dashboard.py"))
@@ -172,7 +178,7 @@ def _running_version() -> str:
 
 
 def _version(interpreter: str) -> str:
-    """What ``sys.version`` is there; empty for a command that is no Python after all."""
+    """Ask an interpreter for its ``sys.version``. Empty when the command is no Python."""
     command = [interpreter, "-I", "-c", "import sys; print(sys.version)"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
@@ -186,10 +192,10 @@ def _fingerprint(compiler: str) -> str:
 
 
 def _chalice_package(folder: Path, target: Target) -> Path:
-    """Run ``chalice package`` on a copy, so that neither the repository nor another target's cache is touched.
+    """Run ``chalice package`` on a copy, so that it changes neither the repository nor another target's cache.
 
-    Chalice keeps the dependencies it packaged there and takes them again while requirements.txt is unchanged. It would
-    package for the Python that runs it: both it and the pip that it calls are told the target's.
+    Chalice reuses the dependencies that it packaged there until requirements.txt changes. By default it packages for
+    the Python that runs it, so the script sets the target's version for Chalice and for the pip that Chalice calls.
     """
     source, output = folder / "source", folder / "chalice"
     for path in (source / "chalicelib", output):
@@ -215,7 +221,7 @@ def _chalice_package(folder: Path, target: Target) -> Path:
 
 
 def _template(merged: Path, target: Target) -> dict[str, Any]:
-    """The merged template, in JSON's terms: with runtime and alarms, without what functions repeat of the globals."""
+    """Load the merged template; add runtime, alarms and dashboard; drop what functions repeat of the globals."""
     loaded: dict[str, Any] = YAMLTemplateSerializer().load_template(merged.read_text(), str(merged))
     common = loaded["Globals"]["Function"]
     common["Runtime"] = target.runtime
@@ -229,14 +235,14 @@ def _template(merged: Path, target: Target) -> dict[str, Any]:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Lay out what is deployed."""
+    """Unpack the files that are deployed."""
     shutil.rmtree(folder, ignore_errors=True)
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder, [name for name in packed.namelist() if _is_deployed(name)])
 
 
 def _compile(folder: Path, interpreter: str) -> None:
-    """Add bytecode: Lambda could not keep what it compiles at each cold start. Another Python's would be ignored."""
+    """Add bytecode of the target's Python, because Lambda cannot keep the bytecode of a cold start."""
     command = [interpreter, "-I", "-m", "compileall", "-q", "-s", str(folder), "--invalidation-mode", "unchecked-hash"]
     subprocess.run([*command, str(folder)], check=True, capture_output=True)
 

@@ -1,4 +1,4 @@
-"""The template's resources in the in-process emulator, and every AWS call told by the function that made it."""
+"""The template's resources in moto, and a record of each function's AWS calls and of the settings that it reads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import boto3
 import pytest
 
 from chalicelib import aws
+from chalicelib.settings import Settings
 from infra.aws.deploy import generate_missing_keys
 from tests.conftest import Tables
 from tests.infra.packaged_template import packaged_template
 
+PREFIX = "LIVEDROP_"
 TRANSACTION_ACTIONS = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -35,16 +37,28 @@ LAMBDA_RUNTIME_ACTIONS = (
     "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
 )
-"""What Lambda itself does in a function's name."""
+"""Actions that Lambda itself performs with a function's role."""
+
+
+class _RecordedSettings:
+    """The settings of a function. Records the names that its code reads."""
+
+    def __init__(self, settings: Settings, names: set[str]) -> None:
+        self._settings, self._names = settings, names
+
+    def __getattr__(self, name: str) -> Any:
+        self._names.add(name)
+        return getattr(self._settings, name)
 
 
 @dataclass
 class EmulatedDeployment:
-    """The template's resources in the emulator, and what was called in which function's name."""
+    """The template's resources in moto, and the calls and read settings of each function."""
 
     tables: Tables
     names: dict[str, str] = field(default_factory=dict)
     calls: defaultdict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    read_settings: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     function: str | None = None
 
     def create_resources(self) -> None:
@@ -93,19 +107,18 @@ class EmulatedDeployment:
 
     @contextmanager
     def running(self, function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        """The application as a fresh process of this function."""
-        shared = packaged_template()["Globals"]["Function"].get("Environment", {}).get("Variables", {})
-        own = of_type("AWS::Serverless::Function")[function].get("Environment", {}).get("Variables", {})
+        """Import the application as a new process of this function."""
         with monkeypatch.context() as patched:
-            for name, value in (shared | own).items():
-                if name.startswith("LIVEDROP_"):
-                    given = self.names.get(value["Ref"]) if isinstance(value, dict) else value
-                    default = packaged_template()["Parameters"].get(value["Ref"], {}) if isinstance(value, dict) else {}
-                    patched.setenv(name, str(default.get("Default", "") if given is None else given))
+            for name, value in variables(function).items():
+                given = self.names.get(value["Ref"]) if isinstance(value, dict) else value
+                default = packaged_template()["Parameters"].get(value["Ref"], {}) if isinstance(value, dict) else {}
+                patched.setenv(name, str(default.get("Default", "") if given is None else given))
             patched.delitem(sys.modules, "app", raising=False)
             patched.setattr(aws, "client", boto3.client)
             import app
 
+            settings = _RecordedSettings(app.settings(), self.read_settings[function])
+            patched.setattr(app, "settings", lambda: settings)
             self.function = function
             yield app
             self.function = None
@@ -117,8 +130,15 @@ def of_type(kind: str) -> dict[str, Any]:
     }
 
 
+def variables(function: str) -> dict[str, Any]:
+    """Return the ``LIVEDROP_`` variables of a function as the template gives them."""
+    shared = packaged_template()["Globals"]["Function"].get("Environment", {}).get("Variables", {})
+    own = of_type("AWS::Serverless::Function")[function].get("Environment", {}).get("Variables", {})
+    return {name: value for name, value in (shared | own).items() if name.startswith(PREFIX)}
+
+
 def granted(function: str) -> set[tuple[str, str]]:
-    """Action and resource of all that a function's role allows, but for what Lambda does in its name."""
+    """Return each action and resource that a function's role allows its code, without those for Lambda itself."""
     role = of_type("AWS::Serverless::Function")[function]["Role"]["Fn::GetAtt"][0]
     (policy,) = of_type("AWS::IAM::Role")[role]["Policies"]
     return {

@@ -1,7 +1,7 @@
-"""Least power, measured: every function plays its part with just the variables that the template gives it, each AWS
-call it makes must be allowed by its role, and whatever its role allows must be used.
+"""Least privilege, measured: a scenario runs every function with only the variables that the template gives it.
 
-(The emulators check no permission: a call that a role lacks would fail on AWS only.)
+A function's role must allow each AWS call of the function, and the function must use each permission and each variable.
+No emulator checks permissions: a call that a role lacks would fail on AWS only.
 """
 
 from __future__ import annotations
@@ -23,36 +23,42 @@ from chalice.local import LocalGateway
 from chalicelib.checkout import complete
 from tests.api.conftest import AGENT, express_checkout, payment_body
 from tests.conftest import Tables
-from tests.infra.deployment import EmulatedDeployment, granted, of_type
+from tests.infra.deployment import PREFIX, EmulatedDeployment, granted, of_type, variables
 
 CONTEXT = SimpleNamespace(
     function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:::f", aws_request_id="1"
 )
-_OVERFLOW_HOLD = "a hold that was taken elsewhere than at its home is looked up"
-_LEDGER = "an entry that a lost message left out"
-_REFUND = "a refund that stopped halfway"
-_STRIPE = "Stripe's keys, where Stripe takes the money"
+_OVERFLOW_HOLD = "reads a hold that overflowed from its home bucket"
+_LEDGER = "posts an entry whose message was lost"
+_REFUND = "finishes a refund that stopped halfway"
+_STRIPE = "needed only when Stripe is the payment provider"
 GRANTED_BUT_UNUSED = {
     ("APIHandler", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Capture", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
     ("Maintenance", "secretsmanager:GetSecretValue", "PaymentSecret"): _STRIPE,
-    ("Capture", "sqs:SendMessage", "CaptureQueue"): "an attempt that waits for its buyer",
+    ("Capture", "sqs:SendMessage", "CaptureQueue"): "enqueues an attempt again that waits for its buyer",
     ("APIHandler", "dynamodb:GetItem", "StockTable"): _OVERFLOW_HOLD,
-    ("APIHandler", "s3:ListBucket", "FinanceBucket"): "a manifest that is not there yet is 404, not 403",
+    ("APIHandler", "s3:ListBucket", "FinanceBucket"): "makes a missing manifest answer 404 and not 403",
     ("Capture", "dynamodb:GetItem", "StockTable"): _OVERFLOW_HOLD,
-    ("CloseDay", "s3:GetObject", "FinanceBucket/ledger/*"): "a day that has entries",
+    ("CloseDay", "s3:GetObject", "FinanceBucket/ledger/*"): "reads the entries of a day that has some",
     ("CloseDay", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
     ("Export", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
-    ("OnCue", "dynamodb:BatchGetItem", "CommerceTable"): "stock for a drop with more than 400 buckets",
-    ("OnCue", "dynamodb:GetItem", "StockTable"): "a plan to take stock away that stopped halfway",
-    ("OnStock", "dynamodb:GetItem", "CommerceTable"): "a summary that a rival wrote meanwhile",
+    ("OnCue", "dynamodb:BatchGetItem", "CommerceTable"): "adds stock to a drop with more than 400 buckets",
+    ("OnCue", "dynamodb:GetItem", "StockTable"): "finishes a stock withdrawal that stopped halfway",
+    ("OnStock", "dynamodb:GetItem", "CommerceTable"): "reads a summary that another process wrote meanwhile",
     ("Maintenance", "dynamodb:GetItem", "SandboxTable"): _REFUND,
     ("Maintenance", "dynamodb:GetItem", "StockTable"): _REFUND,
     ("Maintenance", "dynamodb:UpdateItem", "SandboxTable"): _REFUND,
     ("Maintenance", "dynamodb:UpdateItem", "StockTable"): _REFUND,
     ("Maintenance", "s3:PutObject", "FinanceBucket/ledger/*"): _LEDGER,
 }
-"""What a role allows for a case that this play does not come to, and the case."""
+"""Permissions for cases that the scenario does not reach, and the case."""
+GIVEN_BUT_UNREAD = {
+    (function, variable)
+    for function in ("APIHandler", "Capture", "Maintenance")
+    for variable in ("LIVEDROP_PAYMENT_SECRETS_ID", "LIVEDROP_STRIPE_URL")
+}
+"""Variables that a function reads only when Stripe is the payment provider."""
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def deployment(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> EmulatedDeplo
 
 
 class Scenario:
-    """A small show, every function doing its part."""
+    """A small show that runs every function."""
 
     def __init__(self, deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
         self.deployment, self.monkeypatch = deployment, monkeypatch
@@ -107,7 +113,7 @@ class Scenario:
         self.function("OnCue", _kinesis(json.dumps(event)))
 
     def streams(self) -> None:
-        """All items as new records of the two streams, and the queues worked off."""
+        """Deliver every item as a new record of its stream, then process all queues."""
         tables = self.deployment.tables
         for name, table in (("OnStock", tables.stock), ("OnPurchase", tables.commerce)):
             items = tables.dynamodb.scan(TableName=table)["Items"]
@@ -196,7 +202,7 @@ def run_scenario(deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch
 
 
 def add_orphan_limit_entry(tables: Tables) -> None:
-    """A limit counts a unit for a purchase that does not exist."""
+    """Count a unit of a purchase that does not exist against a limit."""
     items = tables.dynamodb.scan(TableName=tables.commerce)["Items"]
     usage: Any = next(item for item in items if item["pk"]["S"].startswith("LIMIT#"))
     usage["entries"]["M"]["orphan"] = {"M": {"q": {"N": "1"}, "v": {"N": "1"}, "t": {"N": "1"}}}
@@ -204,19 +210,21 @@ def add_orphan_limit_entry(tables: Tables) -> None:
     tables.dynamodb.put_item(TableName=tables.commerce, Item=usage)
 
 
-def test_every_call_is_allowed_and_whatever_is_allowed_is_used(
+def test_functions_use_exactly_the_permissions_and_variables_they_have(
     deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_scenario(deployment, monkeypatch)
     functions = of_type("AWS::Serverless::Function")
     assert set(deployment.calls) == set(functions)
-    lacking, idle = set(), set()
+    lacking, unused, unread = set(), set(), set()
     for function in functions:
-        calls, grants = deployment.calls[function], granted(function)
+        calls, grants, read = deployment.calls[function], granted(function), deployment.read_settings[function]
         lacking |= {(function, *call) for call in calls if not any(_covers(grant, call) for grant in grants)}
-        idle |= {(function, *grant) for grant in grants if not any(_covers(grant, call) for call in calls)}
+        unused |= {(function, *grant) for grant in grants if not any(_covers(grant, call) for call in calls)}
+        unread |= {(function, name) for name in variables(function) if name.removeprefix(PREFIX).lower() not in read}
     assert lacking == set()
-    assert {one for one in idle if not one[2].endswith("DLQ")} == set(GRANTED_BUT_UNUSED)
+    assert {one for one in unused if not one[2].endswith("DLQ")} == set(GRANTED_BUT_UNUSED)
+    assert unread == GIVEN_BUT_UNREAD
 
 
 def _covers(grant: tuple[str, str], call: tuple[str, str]) -> bool:
