@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -150,3 +151,39 @@ def existing_item(error: ClientError) -> Item | None:
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 """What a failed AWS call raises. After one, the outcome of a write is unknown."""
+
+_LOST_RACE_REASONS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+
+
+def try_transaction(dynamodb: DynamoDBClient, writes: Sequence[Any]) -> bool:
+    """Do all writes of a transaction, or none.
+
+    Returns False, with nothing written, when a condition or a rival's transaction refused one of them.
+    """
+    try:
+        dynamodb.transact_write_items(TransactItems=writes)
+    except ClientError as error:
+        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+        if reasons & _LOST_RACE_REASONS:
+            return False
+        raise
+    return True
+
+
+def read_pages(read: Callable[..., Any], **request: Any) -> Iterator[Item]:
+    """Yield all items of a query or a scan, page by page."""
+    while True:
+        page = read(**request)
+        yield from page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+@contextmanager
+def unavailable_on_failure(detail: str) -> Iterator[None]:
+    """Raise ``Unavailable`` with this sentence when an AWS call fails."""
+    try:
+        yield
+    except AWS_ERRORS as error:
+        raise Unavailable(detail) from error

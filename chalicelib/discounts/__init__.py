@@ -1,4 +1,4 @@
-"""Discounts: codes and automatic offers, and budgets that cannot be overspent."""
+"""Discounts: codes and automatic discounts, and budgets that no race can overspend."""
 
 from chalicelib.discounts.apply import MAX_DISCOUNTS_PER_PURCHASE, PricingInput, apply_discounts
 from chalicelib.discounts.discounts import Discounts

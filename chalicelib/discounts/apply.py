@@ -1,8 +1,8 @@
-"""Which discounts apply to a purchase, and what each takes off its lines: pure arithmetic in minor units."""
+"""Choose the discounts of a purchase and split each over the lines: pure arithmetic in minor units."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,14 +18,14 @@ from chalicelib.instants import Instant
 from chalicelib.money import share, split
 
 MAX_DISCOUNTS_PER_PURCHASE: Final = 10
-"""Discounts of one purchase: they stand in its item."""
+"""Discounts of one purchase. The purchase's item stores them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PricingInput:
-    """A purchase as discounts see it: its show, its currency, and drop and price of each of its lines.
+    """The show and currency of a purchase, and the drop and price of each line.
 
-    ``refused``: what was refused before, by code.
+    ``rejected_codes`` are earlier rejections: the reason by code.
     """
 
     show_id: str | None
@@ -37,19 +37,18 @@ class PricingInput:
 def apply_discounts(
     pricing: PricingInput, codes: Mapping[str, ActiveDiscount | None], automatic: Sequence[ActiveDiscount], now: Instant
 ) -> tuple[tuple[AppliedDiscount, ...], dict[str, str]]:
-    """The discounts that apply, and why other codes do not.
+    """Return the discounts that apply, and the reason for each code that does not.
 
-    By priority, codes before automatic offers where that is equal; each on what the ones before it have left. One that
-    is not combinable applies alone, or not at all. No line comes to less than nothing.
+    Discounts apply by priority, and codes before automatic discounts of the same priority. Each takes off what the
+    ones before it have left. A discount that is not combinable applies alone, or not at all. No line falls below 0.
     """
     permanent = {code: reason for code, reason in pricing.rejected_codes.items() if reason in PERMANENT_REJECTIONS}
     rejected = dict(permanent)
     for text, active in codes.items():
         if active is None:
             rejected[normalise_code(text) or text] = RejectionReason.UNKNOWN
-    candidates = {one.discount.code: one.discount for one in (*codes.values(), *automatic) if one is not None}
     remaining, chosen, results = [price for _, price in pricing.lines], list[Discount](), list[AppliedDiscount]()
-    for discount in sorted(candidates.values(), key=lambda one: (one.priority, one.automatic, one.code)):
+    for discount in _in_order((*codes.values(), *automatic)):
         if discount.code in permanent:
             continue
         reason = _rejection_of(discount, pricing, now) or _combination_rejection(discount, chosen)
@@ -59,13 +58,25 @@ def apply_discounts(
             continue
         parts = _split_over_lines(discount, pricing.lines, remaining)
         if not any(parts):
-            rejected |= {} if discount.automatic else {discount.code: RejectionReason.OTHER_GOODS}
+            rejected |= {} if discount.automatic else {discount.code: RejectionReason.OTHER_ITEMS}
             continue
         remaining = [price - part for price, part in zip(remaining, parts, strict=True)]
         chosen.append(discount)
-        about = {"automatic": discount.automatic, "priority": discount.priority}
-        results.append(AppliedDiscount(code=discount.code, title=discount.title, parts=tuple(parts), **about))
+        results.append(
+            AppliedDiscount(
+                code=discount.code,
+                title=discount.title,
+                parts=tuple(parts),
+                automatic=discount.automatic,
+                priority=discount.priority,
+            )
+        )
     return tuple(results), rejected
+
+
+def _in_order(discounts: Iterable[ActiveDiscount | None]) -> list[Discount]:
+    by_code = {active.discount.code: active.discount for active in discounts if active is not None}
+    return sorted(by_code.values(), key=lambda discount: (discount.priority, discount.automatic, discount.code))
 
 
 def _rejection_of(discount: Discount, pricing: PricingInput, now: Instant) -> RejectionReason | None:
@@ -73,17 +84,17 @@ def _rejection_of(discount: Discount, pricing: PricingInput, now: Instant) -> Re
         return RejectionReason.NOT_STARTED
     if discount.ends_at is not None and now >= discount.ends_at:
         return RejectionReason.ENDED
-    elsewhere = discount.show_id not in (None, pricing.show_id) or discount.currency not in (None, pricing.currency)
+    is_for_others = discount.show_id not in (None, pricing.show_id) or discount.currency not in (None, pricing.currency)
     eligible = [price for drop_id, price in pricing.lines if _applies_to(discount, drop_id)]
-    if elsewhere or not eligible:
-        return RejectionReason.OTHER_GOODS
+    if is_for_others or not eligible:
+        return RejectionReason.OTHER_ITEMS
     if discount.minimum_subtotal is not None and sum(eligible) < discount.minimum_subtotal:
         return RejectionReason.BELOW_MINIMUM
     return None
 
 
 def _combination_rejection(discount: Discount, chosen: Sequence[Discount]) -> RejectionReason | None:
-    combinable = all(one.combinable for one in (discount, *chosen)) and len(chosen) < MAX_DISCOUNTS_PER_PURCHASE
+    combinable = all(each.combinable for each in (discount, *chosen)) and len(chosen) < MAX_DISCOUNTS_PER_PURCHASE
     return None if not chosen or combinable else RejectionReason.NOT_COMBINABLE
 
 
@@ -92,7 +103,7 @@ def _applies_to(discount: Discount, drop_id: str) -> bool:
 
 
 def _split_over_lines(discount: Discount, lines: Sequence[tuple[str, int]], remaining: Sequence[int]) -> list[int]:
-    """What it takes off each line: a percentage is rounded once, whatever it is split by largest remainder."""
+    """Return what a discount takes off each line. A percentage is rounded once, then split by largest remainder."""
     weights = [
         price if _applies_to(discount, drop_id) else 0 for (drop_id, _), price in zip(lines, remaining, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The words of discounts: codes and automatic offers, and their budgets, which are laid out as stock is."""
+"""Models of discounts: codes and automatic discounts, and their budgets, which are pools of the stock room."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from chalicelib.stock import HoldRef, Pool, Summary
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
 _BUDGET = re.compile(r"offer:[A-Z0-9_.-]+:(?:uses|money):([1-9][0-9]{0,5})")
 MAX_CODE_LENGTH: Final = 64
-"""Characters of a code that a buyer may send; a real one has 32 at most."""
+"""Characters of a code that a buyer may send. A code of the shop has 32 at most."""
 
 
 def normalise_code(text: str) -> str | None:
-    """A code as it is kept, whatever its case (UCP: codes match case-insensitively); None for what can be no code."""
+    """Return a code in its stored form, in capitals; None for a text that can be no code.
+
+    UCP wants codes to match in any case.
+    """
     code = text.strip().upper() if len(text) <= MAX_CODE_LENGTH else ""
     return code if _CODE.fullmatch(code) else None
 
 
 def limit_key(code: str) -> str:
-    """What a limit per buyer counts a code under. No drop can have this id, for its colon."""
+    """Return the key of a code's limit per buyer. Its colon keeps it apart from the ids of drops."""
     return f"offer:{code}"
 
 
-def budget_pool(name: str) -> Pool | None:
-    """Where a budget of that name stands in the stock table; None for the name of a drop."""
-    found = _BUDGET.fullmatch(name)
-    return Pool(name, int(found[1])) if found else None
+def budget_pool(pool_id: str) -> Pool | None:
+    """Return the pool of a budget from its id, such as ``offer:TEN:uses:5``; None for the id of a drop."""
+    match = _BUDGET.fullmatch(pool_id)
+    return Pool(pool_id, int(match[1])) if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a discount may be used for in all: ``size`` uses, or minor units of money. ``usual``: of one use.
+    """The most that all orders may take of a discount: ``size`` uses, or minor units of money.
 
-    It stands in the stock table, in ``homes`` buckets, under a name that no drop can have: ``offer:TEN:uses:5``.
+    ``usual`` is the quantity of one usual use. A budget is a pool of ``bucket_count`` buckets.
     """
 
     code: str
@@ -51,23 +54,31 @@ class Budget:
 
     @property
     def name(self) -> str:
-        """Which of the discount's budgets it is: ``uses:5``."""
+        """The name of this budget among the discount's budgets: ``uses:5``."""
         return f"{'money' if self.is_money else 'uses'}:{self.bucket_count}"
 
     @property
     def pool(self) -> Pool:
-        """Where it stands."""
+        """The pool of the budget. Its id, such as ``offer:TEN:uses:5``, can be no drop's."""
         return Pool(f"{limit_key(self.code)}:{self.name}", self.bucket_count)
 
     def quantity_for(self, amount: int) -> int:
-        """What one use with this amount takes of it."""
+        """Return what a use that takes off ``amount`` consumes."""
         return amount if self.is_money else 1
 
 
-class Discount(FrozenModel):
-    """A code, or an offer that applies by itself to a show's purchases. Money in minor units of ``currency``.
+def usual_money_of(largest_use: int) -> int:
+    """Return the usual quantity of a money budget: a quarter of the most that one use takes.
 
-    It takes off ``percent_bps`` basis points (of money, ``max_amount`` at most) or ``amount``. It is valid in
+    A bucket has room for six uses of the most, or for many small ones.
+    """
+    return -(-largest_use // 4)
+
+
+class Discount(FrozenModel):
+    """A code, or an automatic discount on the purchases of a show. Amounts are minor units of ``currency``.
+
+    It takes off ``percent_bps`` basis points, at most ``max_amount``, or it takes off ``amount``. It is valid in
     ``[starts_at, ends_at)``.
     """
 
@@ -75,53 +86,53 @@ class Discount(FrozenModel):
     title: str
     show_id: Id | None = None
     drop_ids: tuple[Id, ...] = ()
-    """The drops it is for; empty: all."""
+    """The drops that it is for; empty: all."""
     automatic: bool = False
     percent_bps: int | None = None
     amount: int | None = None
     max_amount: int | None = None
     minimum_subtotal: int | None = None
     currency: Currency | None = None
-    """Of all its amounts; None where it has none."""
+    """The currency of all its amounts; None without amounts."""
     starts_at: Instant | None = None
     ends_at: Instant | None = None
     limit_per_buyer: int | None = None
     budget_uses: int | None = None
     budget_amount: int | None = None
     priority: int = 100
-    """Lower ones apply first."""
+    """Discounts with lower priority apply first."""
     combinable: bool = False
-    """Whether it applies beside others that are combinable, too."""
+    """Whether it may apply beside other combinable discounts."""
     uses_bucket_count: int = 0
     money_bucket_count: int = 0
-    """Buckets of each budget, fixed when it was laid out."""
+    """Buckets of each budget, fixed at creation."""
 
     @property
     def usual_money(self) -> int:
-        """A quarter of the most that one use takes: a bucket has room for six of those, and for many small ones."""
-        return -(-(self.amount or self.max_amount or 1) // 4)
+        """The usual quantity of its money budget."""
+        return usual_money_of(self.amount or self.max_amount or 1)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """Its budgets. Each costs an order two write units: one reserves a share, one consumes it."""
-        found = []
+        """Its budgets. Each costs an order two write units: one to hold a share, one to consume it."""
+        budgets = []
         if self.budget_uses is not None:
-            found.append(Budget(self.code, False, self.uses_bucket_count, self.budget_uses, 1))
+            budgets.append(Budget(self.code, False, self.uses_bucket_count, self.budget_uses, 1))
         if self.budget_amount is not None:
-            found.append(Budget(self.code, True, self.money_bucket_count, self.budget_amount, self.usual_money))
-        return tuple(found)
+            budgets.append(Budget(self.code, True, self.money_bucket_count, self.budget_amount, self.usual_money))
+        return tuple(budgets)
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveDiscount:
-    """A discount, and how its budgets stand, in their order; both at most one second old."""
+    """A discount and the summaries of its budgets, in their order. Both are at most one second old."""
 
     discount: Discount
     summaries: tuple[Summary | None, ...] = ()
 
     @property
     def used_up(self) -> bool:
-        """Whether nothing of a budget is left, as far as is known."""
+        """Whether a budget has nothing left, as far as its summary is known."""
         return any(summary is not None and summary.available <= 0 for summary in self.summaries)
 
 
@@ -132,16 +143,17 @@ class RejectionReason(StrEnum):
     NOT_STARTED = "not_started"
     ENDED = "ended"
     USED_UP = "used_up"
-    """Nothing, or too little, is left of a budget."""
+    """A budget has nothing left, or too little."""
     LIMIT = "limit_reached"
-    """The buyer has used it as often as one may."""
-    OTHER_GOODS = "other_goods"
+    """The buyer has reached the limit per buyer."""
+    OTHER_ITEMS = "other_goods"
     BELOW_MINIMUM = "below_minimum"
     NOT_COMBINABLE = "not_combinable"
 
 
 PERMANENT_REJECTIONS: Final = frozenset({RejectionReason.USED_UP, RejectionReason.LIMIT})
-"""What completing found out stays so until the purchase is updated: else each try would begin with another total."""
+"""Rejections that a completion found. They last until the buyer updates the purchase, or each completion of it would
+change the total again."""
 
 
 class _PurchasePart(BaseModel):
@@ -151,15 +163,15 @@ class _PurchasePart(BaseModel):
 
 
 class BudgetHold(_PurchasePart):
-    """The share of a budget that an order has: reserved while it is being placed, then consumed."""
+    """An order's share of a budget: held while the order is placed, then consumed."""
 
     budget: str
-    """Which of the discount's budgets, and in how many buckets it stands: ``uses:5``."""
+    """The budget's name with its number of buckets: ``uses:5``."""
     hold: HoldRef
 
 
 class AppliedDiscount(_PurchasePart):
-    """A discount as it applies to a purchase. ``parts``: minor units taken off each of its lines, in their order."""
+    """A discount on a purchase. ``parts`` are the minor units taken off each line, in the order of the lines."""
 
     code: str
     title: str
@@ -167,23 +179,23 @@ class AppliedDiscount(_PurchasePart):
     automatic: bool = False
     priority: int = 100
     budget_holds: tuple[BudgetHold, ...] = ()
-    """Of an order alone, from the freeze on: an attempt that ends returns them."""
+    """The holds of an order, from placing on. A failed attempt releases them."""
 
     @property
     def amount(self) -> int:
-        """What it takes off in all."""
+        """The sum of its parts."""
         return sum(self.parts)
 
     @property
     def holds_with_pools(self) -> list[tuple[Pool, HoldRef]]:
-        """Its shares of budgets, with where those stand."""
-        places = [(budget_pool(f"{limit_key(self.code)}:{one.budget}"), one.hold) for one in self.budget_holds]
-        return [(pool, hold) for pool, hold in places if pool is not None]
+        """Its budget holds, each with the pool of its budget."""
+        holds = [(budget_pool(f"{limit_key(self.code)}:{share.budget}"), share.hold) for share in self.budget_holds]
+        return [(pool, hold) for pool, hold in holds if pool is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """How a budget stands, by strong reads of every bucket: ``money`` in minor units, else uses."""
+    """Uses of a budget, or minor units where ``is_money``, counted by strong reads of every bucket."""
 
     is_money: bool
     size: int
@@ -193,4 +205,4 @@ class BudgetState:
 
 
 BUDGET_HOLD_SECONDS: Final[UnixSeconds] = 300
-"""How long a share of a budget is reserved for an order about to be placed; sold to it, it has no end."""
+"""How long a share of a budget is held for an order that is being placed. Once consumed it has no end."""

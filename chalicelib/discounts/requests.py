@@ -10,7 +10,7 @@ from chalicelib.schema import Id, Price, StrictModel, Text, Timestamp, Units
 
 
 class PutDiscountRequest(StrictModel):
-    """What a discount shall be: ``percent_bps`` or ``amount`` off the goods of all drops, or of ``drop_ids``."""
+    """The body of a discount: ``percent_bps`` or ``amount`` off the items of all drops, or of ``drop_ids``."""
 
     title: Text
     show_id: Id | None = None

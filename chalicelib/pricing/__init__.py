@@ -1,4 +1,4 @@
-"""Pricing: markets, tax rates and shipping."""
+"""Pricing: markets with their tax rates and shipping options."""
 
 from chalicelib.pricing.market_revisions import MarketRevisions, MarketsRevision
 from chalicelib.pricing.markets import DEFAULT_MARKETS, Market, Markets, ShippingOption

@@ -1,4 +1,4 @@
-"""Countries that goods may go to: the codes of ISO 3166-1 alpha-2, and Kosovo's of common use."""
+"""Countries that a shop can ship to: the codes of ISO 3166-1 alpha-2, and XK for Kosovo by common use."""
 
 from __future__ import annotations
 

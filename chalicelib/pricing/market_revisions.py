@@ -1,4 +1,4 @@
-"""The shop's table of markets as it is kept: every revision, with who put it and when; the newest one holds."""
+"""The shop's table of markets as it is stored: every revision, with its author and time. The newest one applies."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib import aws
 from chalicelib.cache import SingleFlightCache
-from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.pricing.markets import Markets
+from chalicelib.revisions import WRITE_TRIES, write_conflict
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _PK: Final = "SHOP#MARKETS"
-_TRIES: Final = 5
 
 
 class MarketsRevision(BaseModel):
-    """A table of markets that somebody put. ``number`` 0: nobody did, the product's own holds."""
+    """One revision of the table of markets. ``number`` is 0 for the product's own table, which nobody put."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     number: int = 0
@@ -30,7 +29,10 @@ class MarketsRevision(BaseModel):
 
 
 class MarketRevisions:
-    """Made once a process; safe between threads. Revisions are only added, so they are their own audit."""
+    """Stores revisions of the table of markets. Made once a process; safe between threads.
+
+    Revisions are only added, so that they are their own audit trail.
+    """
 
     def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, default: Markets) -> None:
         self._dynamodb = dynamodb
@@ -39,37 +41,37 @@ class MarketRevisions:
         self._cache: SingleFlightCache[MarketsRevision] = SingleFlightCache(1)
 
     def current(self, now: Instant) -> Markets:
-        """The table that holds, at most a second old: one query a second a process (0.5 RCU for each 4 KB of it)."""
+        """Return the markets that apply, at most one second old.
 
-        def read() -> MarketsRevision:
-            return self._newest(1, strong=False)[0]
-
-        revision = self._cache.get(_PK, now, read)
+        Costs one query a second in a process (0.5 RCU for each 4 KB of the table).
+        """
+        revision = self._cache.get(_PK, now, lambda: self._read_newest(1, strong=False)[0])
         return (revision or self._default).markets
 
     def put(self, markets: Markets, actor: str, now: Instant) -> tuple[MarketsRevision, bool]:
-        """Let a table hold from now on: a new revision, or the newest one again where it says the same.
+        """Store a table as the next revision. Return it, and whether it is new: an equal table adds none.
 
-        One strong read and one write, conditional on nobody having put the same revision. ``BadInput`` for a table
-        that contradicts itself.
+        Costs one strong read and one write.
+
+        Raises: ``BadInput`` for a table that contradicts itself; ``WriteConflict``.
         """
         markets.check()
-        for _ in range(_TRIES):
-            newest = self._newest(1, strong=True)[0]
+        for _ in range(WRITE_TRIES):
+            newest = self._read_newest(1, strong=True)[0]
             if newest.number and newest.markets == markets:
                 return newest, False
             revision = MarketsRevision(number=newest.number + 1, put_by=actor, put_at=now, markets=markets)
             if self._add(revision):
                 self._cache.invalidate(_PK)
                 return revision, True
-        raise WriteConflict("The markets are being changed by others; repeat the request.")
+        raise write_conflict("the markets")
 
     def newest(self, limit: int) -> list[MarketsRevision]:
-        """The newest revisions, the one that holds first, by a strong query."""
-        return self._newest(limit, strong=True)
+        """Read the newest revisions, newest first, by a strong query."""
+        return self._read_newest(limit, strong=True)
 
-    def _newest(self, limit: int, *, strong: bool) -> list[MarketsRevision]:
-        found = self._dynamodb.query(
+    def _read_newest(self, limit: int, *, strong: bool) -> list[MarketsRevision]:
+        page = self._dynamodb.query(
             TableName=self._commerce_table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": _PK}},
@@ -77,15 +79,17 @@ class MarketRevisions:
             Limit=limit,
             ConsistentRead=strong,
         )
-        read = [aws.from_item(item) for item in found["Items"]]
-        return [
-            MarketsRevision(number=one["number"], put_by=one["by"], put_at=one["at"], markets=_from_json(one["table"]))
-            for one in read
-        ] or [self._default]
+        return [_to_revision(item) for item in page["Items"]] or [self._default]
 
     def _add(self, revision: MarketsRevision) -> bool:
-        record = {"pk": _PK, "sk": f"{revision.number:010d}", "number": revision.number}
-        record |= {"by": revision.put_by, "at": revision.put_at, "table": revision.markets.model_dump_json()}
+        record = {
+            "pk": _PK,
+            "sk": f"{revision.number:010d}",
+            "number": revision.number,
+            "by": revision.put_by,
+            "at": revision.put_at,
+            "table": revision.markets.model_dump_json(),
+        }
         return aws.try_conditional_write(
             self._dynamodb.put_item,
             TableName=self._commerce_table,
@@ -94,5 +98,7 @@ class MarketRevisions:
         )
 
 
-def _from_json(text: str) -> Markets:
-    return Markets.model_validate_json(text)
+def _to_revision(item: aws.Item) -> MarketsRevision:
+    record = aws.from_item(item)
+    markets = Markets.model_validate_json(record["table"])
+    return MarketsRevision(number=record["number"], put_by=record["by"], put_at=record["at"], markets=markets)

@@ -1,4 +1,4 @@
-"""Markets: where goods go decides tax and shipping. The shop's table of them; amounts in minor units by currency."""
+"""Markets: the destination of an order decides its tax and shipping. Amounts are minor units by currency."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from chalicelib.errors import BadInput
 from chalicelib.pricing.countries import COUNTRIES
-from chalicelib.schema import Currency, Id, Text
+from chalicelib.schema import Currency, Id, StrictModel, Text
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _MAX_BYTES: Final = 65_536
-"""Of a table as JSON: every process that prices reads it once a second, some 8 read units for one as large as this."""
+"""Bytes of a table as JSON. Each process that prices reads the table once a second, for up to 8 RCU."""
 
 
 def _check_country(country: str) -> str:
@@ -29,51 +29,47 @@ BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 Amount = Annotated[int, Field(ge=0, le=100_000_000)]
 
 
-class _Exact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class ShippingOption(StrictModel):
+    """A way to ship to a market, with its price in each currency that shows sell in, before tax on top.
 
-
-class ShippingOption(_Exact):
-    """A way to ship to a market, and its price in each currency a show may sell in; tax on top is not in it.
-
-    It is free from ``free_from`` on: what the goods cost, discounts taken off, before tax on top.
+    It is free from an items total of ``free_from`` on: the price of the items after discounts, before tax on top.
     """
 
     id: Id
     title: Text
     price: Annotated[dict[Currency, Amount], Field(min_length=1)]
-    free_from: dict[Currency, Amount] = {}
+    free_from: dict[Currency, Amount] = Field(default_factory=dict)
 
-    def cost(self, currency: str, goods_total: int) -> int:
-        """What shipping goods of this price costs."""
+    def cost(self, currency: str, items_total: int) -> int:
+        """Return the shipping price for items of this total."""
         threshold = self.free_from.get(currency)
-        return 0 if threshold is not None and goods_total >= threshold else self.price[currency]
+        return 0 if threshold is not None and items_total >= threshold else self.price[currency]
 
 
-class Market(_Exact):
-    """Tax and shipping for a group of countries. Rates in basis points; ``categories`` override the standard rate."""
+class Market(StrictModel):
+    """Tax and shipping of a group of countries. Rates are basis points. ``categories`` override the standard rate."""
 
     id: Id
     countries: Annotated[tuple[Country, ...], Field(strict=False)] = ()
     tax_included: bool
     standard_rate_bps: BasisPoints
-    categories: dict[Id, BasisPoints] = {}
+    categories: dict[Id, BasisPoints] = Field(default_factory=dict)
     shipping: Annotated[tuple[ShippingOption, ...], Field(strict=False)]
-    """Ways to ship, the usual one first."""
+    """Shipping options, the standard one first."""
 
     def rate_bps(self, tax_category: str | None) -> int:
-        """The tax rate of a category; the standard rate when it has none of its own."""
+        """Return the tax rate of a category; the standard rate for an unknown category."""
         return self.categories.get(tax_category or "", self.standard_rate_bps)
 
     def options(self, currency: str) -> tuple[ShippingOption, ...]:
-        """The shipping options that have a price in ``currency``, the usual one first."""
+        """Return the shipping options with a price in ``currency``, the standard one first."""
         return tuple(option for option in self.shipping if currency in option.price)
 
 
-class Markets(_Exact):
-    """All markets of the shop: by country, with one for the rest of the world.
+class Markets(StrictModel):
+    """All markets of the shop, and ``elsewhere`` for all other countries.
 
-    Where ``elsewhere`` has no shipping, goods go nowhere else.
+    Without a shipping option, ``elsewhere`` means that the shop ships to no other country.
     """
 
     markets: Annotated[tuple[Market, ...], Field(strict=False)] = ()
@@ -81,64 +77,67 @@ class Markets(_Exact):
 
     @cached_property
     def by_country(self) -> Mapping[str, Market]:
-        """The market of each country that has one of its own."""
+        """The market of each country that a market names."""
         return {country: market for market in self.markets for country in market.countries}
 
     def of_country(self, country: str | None) -> Market | None:
-        """The market of an ISO 3166-1 alpha-2 code; None when it is not of that form."""
+        """Return the market of a country; None for a text that is not of the form of ISO 3166-1 alpha-2."""
         if country is None or not _COUNTRY.fullmatch(country):
             return None
         return self.by_country.get(country, self.elsewhere)
 
     def by_id(self, market_id: str) -> Market:
-        """The market a purchase was priced in."""
+        """Return the market with this id; ``elsewhere`` when it is gone."""
         return next((market for market in self.markets if market.id == market_id), self.elsewhere)
 
     def check(self) -> None:
-        """``BadInput`` naming the field, for what no field can tell of itself: doubles, and what is missing."""
-        if len(self.model_dump_json()) > _MAX_BYTES:
-            raise BadInput(f"A table may have {_MAX_BYTES} bytes at most.", field="$", code="table_too_large")
-        for field, fault in self._faults():
-            raise BadInput(f"{field}: {fault}", field=field)
+        """Check the rules that no single field shows: doubles, and missing countries or shipping options.
 
-    def _faults(self) -> Iterator[tuple[str, str]]:
+        Raises: ``BadInput`` naming the field.
+        """
+        if len(self.model_dump_json()) > _MAX_BYTES:
+            raise BadInput(f"The table must have {_MAX_BYTES} bytes or fewer.", field="$", code="table_too_large")
+        for field, rule in self._broken_rules():
+            raise BadInput(f"`{field}` {rule}.", field=field)
+
+    def _broken_rules(self) -> Iterator[tuple[str, str]]:
         ids, countries = set[str](), set[str]()
-        placed = [(f"$.markets[{index}]", market) for index, market in enumerate(self.markets)]
-        for where, market in [*placed, ("$.elsewhere", self.elsewhere)]:
+        listed = [(f"$.markets[{index}]", market) for index, market in enumerate(self.markets)]
+        for path, market in [*listed, ("$.elsewhere", self.elsewhere)]:
             if market.id in ids:
-                yield f"{where}.id", "is another market's"
+                yield f"{path}.id", "must differ from the ids of other markets"
             ids.add(market.id)
             for index, country in enumerate(market.countries):
                 if country in countries:
-                    yield f"{where}.countries[{index}]", "is in a market already"
+                    yield f"{path}.countries[{index}]", "must be in one market, once"
                 countries.add(country)
-            yield from _faults_of_shipping(f"{where}.shipping", market)
-        for where, market in placed:
+            yield from _broken_shipping_rules(f"{path}.shipping", market)
+        for path, market in listed:
             if not market.countries:
-                yield f"{where}.countries", "must name a country"
+                yield f"{path}.countries", "must name a country"
             if not market.shipping:
-                yield f"{where}.shipping", "must have an option"
+                yield f"{path}.shipping", "must have an option"
         if self.elsewhere.countries:
-            yield "$.elsewhere.countries", "must be empty: this market is for all other countries"
+            yield "$.elsewhere.countries", "must be empty, as this market is for all other countries"
 
 
-def _faults_of_shipping(where: str, market: Market) -> Iterator[tuple[str, str]]:
+def _broken_shipping_rules(path: str, market: Market) -> Iterator[tuple[str, str]]:
     ids = set[str]()
     for index, option in enumerate(market.shipping):
         if option.id in ids:
-            yield f"{where}[{index}].id", "is another option's of this market"
+            yield f"{path}[{index}].id", "must differ from the ids of the market's other options"
         ids.add(option.id)
         for currency in option.free_from.keys() - option.price.keys():
-            yield f"{where}[{index}].free_from.{currency}", "has no price to be free of"
+            yield f"{path}[{index}].free_from.{currency}", "must have a price in this currency"
 
 
 def _option(id_: str, title: str, **price: int) -> ShippingOption:
     return ShippingOption(id=id_, title=title, price=price)
 
 
-# UK VAT: standard rate 20 %, zero rate for food, books and children's clothes (gov.uk/guidance/rates-of-vat-on-
-# different-goods-and-services). Exports are zero-rated. US sales tax depends on nexus and address: 0 until a tax
-# provider calculates it.
+# UK VAT: standard rate 20 %, zero rate for food, books and children's clothes, by
+# `gov.uk/guidance/rates-of-vat-on-different-goods-and-services`. Exports are zero-rated. US sales tax depends on nexus
+# and address: it is 0 until a tax provider calculates it.
 DEFAULT_MARKETS: Final = Markets(
     markets=(
         Market(

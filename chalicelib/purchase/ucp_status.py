@@ -114,7 +114,7 @@ _REJECTIONS = {
         "This code is used up, or reserved for orders that are being placed.",
     ),
     RejectionReason.LIMIT: ("discount_code_user_ineligible", "This code was used as often as one buyer may."),
-    RejectionReason.OTHER_GOODS: ("discount_code_user_ineligible", "This code is not for these items."),
+    RejectionReason.OTHER_ITEMS: ("discount_code_user_ineligible", "This code is not for these items."),
     RejectionReason.BELOW_MINIMUM: (
         "discount_code_user_ineligible",
         "The items do not come to what this code asks for.",

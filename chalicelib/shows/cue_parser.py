@@ -1,4 +1,4 @@
-"""Reading a cue: a CloudEvents 1.0 JSON event becomes a :class:`Cue`, or an error that names the field."""
+"""Parse a cue: a CloudEvents 1.0 JSON event becomes a :class:`Cue`, or an error that names the field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
 class _Envelope(BaseModel):
-    """The attributes of a CloudEvent 1.0 that a cue needs; its extension attributes are left alone."""
+    """The attributes of a CloudEvent 1.0 that a cue needs. Extension attributes are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -55,13 +55,15 @@ _DATA_MODELS: Mapping[CueType, type[StrictModel]] = {
 
 
 def parse_cue(event: Mapping[str, Any]) -> Cue:
-    """The cue in a decoded CloudEvents 1.0 JSON event. ``BadInput`` names the field: ``$.data.closes_at``.
+    """Parse a decoded CloudEvents 1.0 JSON event.
 
-    Extension attributes (CloudEvents 1.0.2, section "Extension Context Attributes": lower-case letters and digits) are
-    accepted and ignored; any other unknown name is refused, and so is unknown data.
+    Extension attributes are accepted and ignored (CloudEvents 1.0.2, section "Extension Context Attributes":
+    lower-case letters and digits). Any other unknown name is refused, and so is unknown data.
+
+    Raises: ``BadInput`` naming the field, such as ``$.data.closes_at``.
     """
     if not isinstance(event, Mapping):
-        raise BadInput("$: must be a CloudEvents 1.0 JSON object", field="$")
+        raise BadInput("`$` must be a CloudEvents 1.0 JSON object.", field="$")
     _check_attribute_names(event)
     try:
         envelope = _Envelope.model_validate(event)
@@ -75,12 +77,12 @@ def parse_cue(event: Mapping[str, Any]) -> Cue:
     attributes = envelope.model_dump(exclude={"specversion", "datacontenttype"})
     cue = Cue.model_validate(attributes | content.model_dump())
     if cue.closes_at is not None and cue.closes_at <= cue.time:
-        raise BadInput("$.data.closes_at: must be later than the cue's time", field="$.data.closes_at")
+        raise BadInput("`$.data.closes_at` must be later than `$.time`.", field="$.data.closes_at")
     return cue
 
 
 def _check_attribute_names(event: Mapping[str, Any]) -> None:
     for name in event:
         if name == "data_base64" or not isinstance(name, str) or not _EXTENSION.fullmatch(name):
-            where = f"$.{name}"[:MAX_FIELD_PATH]
-            raise BadInput(f"{where}: not an attribute of a CloudEvent with JSON data", field=where)
+            field = f"$.{name}"[:MAX_FIELD_PATH]
+            raise BadInput(f"`{field}` is no attribute of a CloudEvent with JSON data. Remove it.", field=field)

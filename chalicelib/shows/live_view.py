@@ -1,4 +1,4 @@
-"""The picture of a show that its watchers get: the same for all of them, so that a million cost what one does."""
+"""The live view of a show. All watchers get the same one, so that a million of them cost as much as one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from chalicelib.shows.windows import drop_state, next_transition_at
 
 
 def build_live_view(show: Show, offers: Sequence[Offer], now: Instant) -> LiveShow:
-    """How a show stands at an instant."""
+    """Build the live view of a show at an instant."""
     drops = tuple(_to_live_drop(offer, now) for offer in offers)
-    transitions = [turn for turn in (next_transition_at(offer.drop, now) for offer in offers) if turn is not None]
+    transitions = [at for at in (next_transition_at(offer.drop, now) for offer in offers) if at is not None]
     digest = hashlib.sha256(repr((show, drops)).encode()).hexdigest()[:32]
     return LiveShow(show, drops, min(transitions, default=None), digest)
 
 
 def _to_live_drop(offer: Offer, now: Instant) -> LiveDrop:
     drop, summary = offer.drop, offer.summary
-    lapse = summary.next_lapse_at
+    next_expiry = summary.next_lapse_at
     return LiveDrop(
         drop_id=drop.id,
         state=drop_state(drop, summary, now),
@@ -37,13 +37,13 @@ def _to_live_drop(offer: Offer, now: Instant) -> LiveDrop:
         held=summary.held,
         sold=summary.sold,
         size=summary.size,
-        next_lapse_at=None if lapse is None else lapse * SECOND,
+        next_lapse_at=None if next_expiry is None else next_expiry * SECOND,
     )
 
 
 @dataclass(slots=True)
 class CachedView:
-    """A show as read within the last second, and its picture, drawn anew when a window turns meanwhile."""
+    """A show as read within the last second, and its live view, built again when a window opens or closes."""
 
     show: Show
     offers: list[Offer]

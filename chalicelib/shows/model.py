@@ -1,4 +1,4 @@
-"""The words of a show: shows, drops and their windows, cues. Frozen models without I/O."""
+"""Models of shows, drops and their windows, and cues. Frozen, without I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chalicelib.stock import Pool, StockPlan, Summary
 
 
 class Show(FrozenModel):
-    """One live broadcast. ``currency``, ``market`` and ``time_zone`` hold for everything sold in it."""
+    """One live broadcast. ``currency``, ``market`` and ``time_zone`` apply to all its drops."""
 
     id: Id
     title: str
@@ -28,9 +28,9 @@ class Show(FrozenModel):
 
 
 class Drop(FrozenModel):
-    """A timed offer of one SKU in a show. Amounts in minor units of ``currency``, which is its show's.
+    """A timed offer of one SKU in a show. Amounts are minor units of ``currency``, the show's currency.
 
-    The window is ``[opens_at, closes_at)``; a drop without ``opens_at`` waits for its cue.
+    The window is ``[opens_at, closes_at)``. A drop without ``opens_at`` waits for its cue.
     """
 
     id: Id
@@ -40,9 +40,9 @@ class Drop(FrozenModel):
     unit_price: int
     currency: Currency
     stock: int
-    """Units offered, stock added later included."""
+    """Units offered, with the stock that was added later."""
     bucket_count: int
-    """Number of home buckets, fixed for the drop's life."""
+    """Number of home buckets, fixed at creation."""
     usual_quantity: int = 1
     hold_seconds: int = 300
     max_quantity: int | None = None
@@ -60,17 +60,18 @@ class Drop(FrozenModel):
 
     @property
     def price_reduced_from(self) -> int | None:
-        """The earlier price, where the present one is a reduction of it: only then may it be shown (98/6/EC, 6a)."""
+        """The earlier price, if the present one is lower. Only then may a shop show it (98/6/EC, article 6a)."""
         earlier = self.earlier_price
         return earlier if earlier is not None and earlier > self.unit_price else None
 
     @property
     def pool(self) -> Pool:
+        """The drop's units in the stock room."""
         return Pool(self.id, self.bucket_count)
 
 
 class DropState(StrEnum):
-    """What a watcher is told. Sold out comes from the summary, the rest from the window."""
+    """A drop's state for watchers. ``SOLD_OUT`` comes from the summary, the others from the window."""
 
     SCHEDULED = "scheduled"
     OPEN = "open"
@@ -81,7 +82,7 @@ class DropState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a buyer is offered at this moment: the drop and how its stock stands, both at most one second old."""
+    """A drop and the summary of its stock, both at most one second old."""
 
     drop: Drop
     summary: Summary
@@ -89,7 +90,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class DropWithPlan:
-    """A drop as its record has it: ``drop.stock`` is without the ``plan`` that is under way, if there is one."""
+    """A drop and its pending stock plan, if it has one. ``drop.stock`` does not count the plan's units."""
 
     drop: Drop
     plan: StockPlan | None
@@ -98,7 +99,7 @@ class DropWithPlan:
 
 @dataclass(frozen=True, slots=True)
 class LiveDrop:
-    """A drop as its watchers see it. Amounts in minor units of ``currency``."""
+    """A drop in the live view. Amounts are minor units of ``currency``."""
 
     drop_id: str
     state: DropState
@@ -115,26 +116,26 @@ class LiveDrop:
     sold: int
     size: int
     next_lapse_at: Instant | None
-    """When the earliest hold lapses (ms); None without holds."""
+    """The instant at which the earliest hold expires; None without holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveShow:
-    """A show as its watchers see it, with its drops in the order of their ids."""
+    """The live view of a show, with its drops in the order of their ids."""
 
     show: Show
     drops: tuple[LiveDrop, ...]
     next_transition_at: Instant | None
-    """The next instant at which a drop's window opens or closes by itself; from then on this picture is old."""
+    """The next instant at which a drop's window opens or closes. From then on this view is out of date."""
     digest: str
-    """Hash of all that is shown, for an ETag. Equal digests: nothing has changed but the time."""
+    """Hash of the content, for an ETag. Views with equal digests differ in nothing but the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class StockAdjusted:
-    """Units were added to a drop or taken away, by this request or an earlier one with the same key (``repeated``).
+    """Units were added to a drop or taken away, by this request or by an earlier one with its key (``repeated``).
 
-    ``moved`` is what of ``quantity`` there was to move: held and sold units cannot be taken away.
+    ``moved`` can be less than ``quantity``, since held and sold units stay.
     """
 
     drop: Drop
@@ -144,7 +145,7 @@ class StockAdjusted:
 
 
 class CueType(StrEnum):
-    """What the show can tell: the ``type`` of a cue's CloudEvent."""
+    """The ``type`` of a cue's CloudEvent."""
 
     OPEN = "dev.livedrop.drop.open"
     CLOSE = "dev.livedrop.drop.close"
@@ -157,7 +158,7 @@ class CueType(StrEnum):
 
 
 class Cue(FrozenModel):
-    """A validated cue: CloudEvents 1.0 attributes and the data its type has. ``time`` is when the host said it."""
+    """A validated cue: CloudEvents 1.0 attributes and the data of its type. ``time`` is when the host gave it."""
 
     source: str
     id: str
@@ -171,24 +172,24 @@ class Cue(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class CueApplied:
-    """The cue changed something, by this delivery."""
+    """This delivery of the cue changed a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class CueRepeated:
-    """This very cue had been applied before; nothing changed."""
+    """An earlier delivery of the cue was applied. Nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CueRefused:
-    """The cue cannot be applied: ``code`` and a sentence. Kept in the show's record."""
+    """The cue cannot be applied, for the reason in ``code`` and ``detail``. Operators can read the refusal."""
 
     code: str
     detail: str
 
 
 class RefusedCue(FrozenModel):
-    """A refused cue as it is stored for operators, for thirty days. ``show_id``: None where the subject is unknown."""
+    """A stored refusal, which operators can read for thirty days. ``show_id`` is None for an unknown subject."""
 
     show_id: str | None = None
     source: str

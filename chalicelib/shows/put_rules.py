@@ -1,4 +1,4 @@
-"""The rules of the operator's PUTs: what a body makes, what it may change, and what it may not."""
+"""The rules of the operator's PUTs, without I/O: how a request creates or changes a record, and what is fixed."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ _COPIED_FIELDS = _CHANGEABLE_FIELDS + _FIXED_FIELDS
 
 
 def new_show(show_id: str, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
-    """The record of a new show."""
+    """Return the record of a new show."""
     return ShowRecord(
         id=show_id, **_show_fields(request), created_by=actor, created_at=now, changed_by=actor, changed_at=now
     )
 
 
 def changed_show(record: ShowRecord, request: PutShowRequest, actor: str, now: Instant) -> ShowRecord:
-    """The show as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed."""
+    """Return the show with the request's fields; the same record when nothing differs.
+
+    Raises: ``Conflict`` naming a field that is fixed.
+    """
     changes = {name: value for name, value in _show_fields(request).items() if getattr(record, name) != value}
     for name in ("currency", "market"):
         if name in changes:
-            raise Conflict(f"$.{name}: fixed when the show was made, as its drops depend on it", field=f"$.{name}")
-    return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
+            raise Conflict(f"`$.{name}` cannot change, as the show's drops depend on it.", field=f"$.{name}")
+    return record.with_changes(changes, actor, now) if changes else record
 
 
 def _show_fields(request: PutShowRequest) -> dict[str, Any]:
@@ -47,19 +50,24 @@ def _show_fields(request: PutShowRequest) -> dict[str, Any]:
 
 
 def check_window(request: PutDropRequest) -> None:
-    """``BadInput`` unless the window, where both ends are given, has a length."""
+    """Check that a window with two ends has a length.
+
+    Raises: ``BadInput``.
+    """
     if request.opens_at is not None and request.closes_at is not None and request.closes_at <= request.opens_at:
-        raise BadInput("$.closes_at: must be later than opens_at", field="$.closes_at")
+        raise BadInput("`$.closes_at` must be later than `$.opens_at`.", field="$.closes_at")
 
 
 def new_drop(
     drop_id: str, request: PutDropRequest, show: ShowRecord, bucket_count: int, actor: str, now: Instant
 ) -> DropRecord:
-    """The draft of a new drop: nobody is sold it before its buckets are laid out and the draft mark is taken away."""
+    """Return the draft of a new drop. Nobody can buy it before its buckets exist and ``draft`` is False.
+
+    Raises: ``BadInput`` for another currency than the show's.
+    """
     if request.unit_price.currency != show.currency:
-        raise BadInput(
-            f"$.unit_price.currency: the show is in {show.currency}", field="$.unit_price.currency", code="currency"
-        )
+        field = "$.unit_price.currency"
+        raise BadInput(f"`{field}` must be the show's currency, {show.currency}.", field=field, code="currency")
     return DropRecord(
         id=drop_id,
         **{name: getattr(request, name) for name in _COPIED_FIELDS},
@@ -82,9 +90,11 @@ def new_drop(
 
 
 def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord:
-    """The drop as the body wants it; the same record when that is how it is. ``Conflict`` names what is fixed.
+    """Return the drop with the request's fields; the same record when nothing differs.
 
-    A body is compared with the operator's last one where cues move things: repeating it undoes no cue.
+    The window of the request is compared with the one of the operator's last PUT, so that a repeat undoes no cue.
+
+    Raises: ``Conflict`` naming a field that is fixed.
     """
     _check_fixed_fields(record, request)
     changes: dict[str, Any] = {
@@ -93,20 +103,22 @@ def changed_drop(record: DropRecord, request: PutDropRequest, actor: str, now: I
     if request.unit_price.amount != record.unit_price:
         changes |= price_change(record, request.unit_price.amount, now)
     changes |= _window_changes(record, request, now)
-    return record.model_copy(update=_with_audit_fields(record, changes, actor, now)) if changes else record
+    return record.with_changes(changes, actor, now) if changes else record
 
 
 def _check_fixed_fields(record: DropRecord, request: PutDropRequest) -> None:
     for name in _FIXED_FIELDS:
         if getattr(request, name) != getattr(record, name):
-            raise Conflict(f"$.{name}: fixed when the drop was made", field=f"$.{name}")
+            raise _is_fixed(f"$.{name}")
     if request.unit_price.currency != record.currency:
-        raise Conflict("$.unit_price.currency: fixed when the drop was made", field="$.unit_price.currency")
+        raise _is_fixed("$.unit_price.currency")
     if request.stock not in (record.first_stock, record.stock):
-        raise Conflict(
-            f"$.stock: {record.stock} units are offered; PUT leaves that, add by POST /drops/{record.id}/stock",
-            field="$.stock",
-        )
+        detail = f"`$.stock` cannot change from {record.stock} by PUT. Send POST /drops/{record.id}/stock."
+        raise Conflict(detail, field="$.stock")
+
+
+def _is_fixed(field: str) -> Conflict:
+    return Conflict(f"`{field}` cannot change after the drop was created.", field=field)
 
 
 def _window_changes(record: DropRecord, request: PutDropRequest, now: Instant) -> dict[str, Any]:
@@ -117,17 +129,11 @@ def _window_changes(record: DropRecord, request: PutDropRequest, now: Instant) -
         changes |= {"closes_at": request.closes_at, "requested_closes_at": request.closes_at}
     if not changes:
         return {}
-    was, will_be = window_state(record, now), window_state(record.model_copy(update=changes), now)
-    if was is DropState.CLOSED and will_be is not DropState.CLOSED:
+    old_state, new_state = window_state(record, now), window_state(record.model_copy(update=changes), now)
+    if old_state is DropState.CLOSED and new_state is not DropState.CLOSED:
         raise Conflict(
-            "$.closes_at: the drop is closed; an open cue with reopen: true opens it again",
+            "`$.closes_at` cannot open a closed drop again. Send an open cue with `reopen: true`.",
             field="$.closes_at",
             code="closed",
         )
     return changes | {"window_time": max(record.window_time, now)}
-
-
-def _with_audit_fields(
-    record: ShowRecord | DropRecord, changes: dict[str, Any], actor: str, now: Instant
-) -> dict[str, Any]:
-    return changes | {"revision": record.revision + 1, "changed_by": actor, "changed_at": now}

@@ -24,7 +24,7 @@ WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?
 
 
 class PutShowRequest(StrictModel):
-    """What a show shall be."""
+    """The body of a show."""
 
     title: Text
     currency: Currency
@@ -36,7 +36,7 @@ class PutShowRequest(StrictModel):
 
 
 class PutDropRequest(StrictModel):
-    """What a drop shall be. Without ``opens_at`` it waits for its cue."""
+    """The body of a drop. Without ``opens_at`` the drop waits for its cue."""
 
     show_id: Id
     sku: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
@@ -56,7 +56,10 @@ class PutDropRequest(StrictModel):
 
 
 def check_id(identifier: str) -> None:
-    """``BadInput`` unless this may be the id of a show or drop."""
+    """Check the id of a show or drop.
+
+    Raises: ``BadInput``.
+    """
     if not is_id(identifier):
-        detail = "An id has 1 to 64 letters, digits or any of _.- and begins with a letter or digit."
+        detail = "`id` must have 1 to 64 letters, digits or any of _.- and must begin with a letter or digit."
         raise BadInput(detail, field="id")

@@ -1,4 +1,4 @@
-"""The show desk: every verb on shows and drops, bound to this process's tables and its memory of the last second."""
+"""The room's face: put, read and change shows and drops, and apply cues."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chalicelib.cache import SingleFlightCache
-from chalicelib.errors import BadInput, IdempotencyConflict, NotFound, WriteConflict
+from chalicelib.errors import BadInput, IdempotencyConflict
 from chalicelib.instants import SECOND, Instant
+from chalicelib.revisions import WRITE_TRIES, write_conflict
 from chalicelib.schema import MAX_UNITS_PER_REQUEST
-from chalicelib.shows import cues, put_rules, stock_adjustments
+from chalicelib.shows import put_rules, stock_adjustments
+from chalicelib.shows.cue_applier import CueApplier
 from chalicelib.shows.live_view import CachedView, build_live_view
 from chalicelib.shows.model import (
     Cue,
-    CueApplied,
-    CueRefused,
-    CueRepeated,
     CueResult,
-    CueType,
     Drop,
     DropState,
     DropWithPlan,
@@ -27,41 +25,42 @@ from chalicelib.shows.model import (
     Show,
     StockAdjusted,
 )
-from chalicelib.shows.records import DropRecord, ShowRecord, cue_key, short_hash, show_id_of
+from chalicelib.shows.records import DropRecord, short_hash
 from chalicelib.shows.requests import PutDropRequest, PutShowRequest, check_id
 from chalicelib.shows.store import ShowStore, membership_item
 from chalicelib.shows.windows import window_state
 from chalicelib.stock import Stock, Summary, has_expired_hold, plan_sizes
-from chalicelib.telemetry import count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-_TRIES: Final = 10
 _MAX_CACHED_DROPS: Final = 5_000
 _MAX_CACHED_SHOWS: Final = 100
 _WAITING_OFFER_TTL: Final[Instant] = 200
-"""How long a drop that waits for its cue is remembered (ms): its crowd is answered from five reads a second."""
+"""How long the offer of a drop that waits for its cue is cached (ms). Its buyers then cost five reads a second."""
 
 
 class Shows:
     """Shows and drops of one deployment. Made once a process; safe between threads.
 
-    Reads for buyers and watchers are at most one second old. Every call may raise ``Unavailable``.
+    Reads for buyers and watchers are at most one second old. Every method may raise ``Unavailable``.
     """
 
     def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock, cue_max_age_seconds: int) -> None:
         self._store = ShowStore(dynamodb, commerce_table)
         self._stock = stock
-        self._cue_max_age_seconds = cue_max_age_seconds
+        self._cue_applier = CueApplier(self._store, stock, cue_max_age_seconds)
         self._offer_cache: SingleFlightCache[Offer] = SingleFlightCache(_MAX_CACHED_DROPS, _offer_ttl)
         self._view_cache: SingleFlightCache[CachedView] = SingleFlightCache(_MAX_CACHED_SHOWS)
 
     def put_show(self, show_id: str, request: PutShowRequest, actor: str, now: Instant) -> tuple[Show, bool]:
-        """Make or change a show; True when it is new. ``BadInput``; ``Conflict`` for what may not change."""
+        """Create or change a show. Return it, and whether it is new.
+
+        Raises: ``BadInput``; ``Conflict`` for a field that is fixed; ``WriteConflict``.
+        """
         check_id(show_id)
-        for _ in range(_TRIES):
+        for _ in range(WRITE_TRIES):
             before = self._store.show(show_id)
             if before is None:
                 after = put_rules.new_show(show_id, request, actor, now)
@@ -70,84 +69,80 @@ class Shows:
             if after is before:
                 return after, False
             if self._store.commit(before, after, "put"):
-                self._view_cache.invalidate(show_id)
+                self._invalidate(after)
                 return after, before is None
-        raise WriteConflict(f"show {show_id} is being changed by others; repeat the request")
+        raise write_conflict(f"show {show_id}")
 
     def put_drop(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> tuple[Drop, bool]:
-        """Make or change a drop; True when it is new. ``BadInput``; ``Conflict`` for what may not change.
+        """Create or change a drop. Return it, and whether it is new.
 
-        A new drop is first a draft that nobody is sold. Its record decides how many buckets it has; they are laid out;
-        then the draft mark goes, and the show lists it. A repeat goes on wherever a dead process stopped.
+        A new drop is first a draft, whose record fixes the number of buckets. Then the buckets are created, and the
+        draft becomes a drop that its show lists. A repeat continues where a process died.
+
+        Raises: ``BadInput``; ``Conflict`` for a field that is fixed; ``WriteConflict``.
         """
         check_id(drop_id)
         put_rules.check_window(request)
-        new = False
-        for _ in range(_TRIES):
+        is_new = False
+        for _ in range(WRITE_TRIES):
             before = self._store.drop(drop_id)
             if before is None:
-                made = self._create_drop(drop_id, request, actor, now)
-                if made is not None:
-                    return made, True
+                created = self._create_drop(drop_id, request, actor, now)
+                if created is not None:
+                    return created, True
                 continue
             if before.draft:
                 finished = self._finish_draft(before, actor, now)
                 if finished is None:
                     continue
-                new, before = True, finished
+                is_new, before = True, finished
             after = self._change_drop(before, request, actor, now)
             if after is not None:
-                return after, new
-        raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
+                return after, is_new
+        raise write_conflict(f"drop {drop_id}")
 
     def adjust_stock(self, drop_id: str, quantity: int, key: str, actor: str, now: Instant) -> StockAdjusted:
-        """Add units, or take them away (negative), once for an idempotency key.
+        """Add units to a drop, or take them away (negative), once for an idempotency key.
 
-        ``NotFound``; ``IdempotencyConflict`` when the key came with another quantity.
+        Raises: ``BadInput``; ``NotFound``; ``IdempotencyConflict`` when the key came with another quantity;
+        ``WriteConflict``.
         """
         if not 1 <= abs(quantity) <= MAX_UNITS_PER_REQUEST:
-            wanted = f"must be between 1 and {MAX_UNITS_PER_REQUEST}, or as much below 0"
-            raise BadInput(f"$.quantity: {wanted}", field="$.quantity")
-        answer = stock_adjustments.adjust_stock(
+            bounds = f"between 1 and {MAX_UNITS_PER_REQUEST}, or between -{MAX_UNITS_PER_REQUEST} and -1"
+            raise BadInput(f"`$.quantity` must be {bounds}.", field="$.quantity")
+        adjusted = stock_adjustments.adjust_stock(
             self._store, self._stock, drop_id, quantity, short_hash("request", key), actor, now
         )
-        self._invalidate(answer.drop)
-        if answer.quantity != quantity:
+        self._invalidate(adjusted.drop)
+        if adjusted.quantity != quantity:
             raise IdempotencyConflict
-        return answer
+        return adjusted
 
     def apply_cue(self, cue: Cue, now: Instant) -> CueResult:
-        """Apply what the show says; a refusal is counted, logged and kept in the show's record.
+        """Apply a cue, or count, log and store its refusal. Repeatable: a cue is applied once.
 
-        Decided by one conditional write, of 4 WCU with its audit item. ``Unavailable``: nothing is known to be applied,
-        the cue may come again.
+        Costs 4 WCU. A cue of added stock costs what :meth:`adjust_stock` costs.
+
+        Raises: ``Unavailable`` when the outcome is unknown.
         """
-        if cue.type is CueType.STOCK_ADDED:
-            return self._add_stock_by_cue(cue, now)
-        for _ in range(_TRIES):
-            before, after = self._evaluate_cue(cue, now)
-            if isinstance(after, CueRepeated):
-                return after
-            if isinstance(after, CueRefused):
-                return self._record_refusal(show_id_of(before), cue, after, now)
-            if self._store.commit(before, after, cue.type):
-                self._invalidate(after)
-                count("cues_applied")
-                return CueApplied()
-        raise WriteConflict(f"{cue.subject} is being changed by others; send the cue again")
+        result, changed = self._cue_applier.apply(cue, now)
+        if changed is not None:
+            self._invalidate(changed)
+        return result
 
     def offer(self, drop_id: str, now: Instant) -> Offer | None:
-        """What a buyer is offered; None for an unknown drop.
+        """Return the offer of a drop; None for an unknown drop.
 
-        At most one query a second a process (0.5 RCU); five while only a cue can open the drop, so that it is felt.
+        Costs at most one query a second in a process (0.5 RCU), and five while a drop waits for its cue: buyers see
+        the cue within 200 ms.
         """
-        return self._offer_cache.get(drop_id, now, lambda: self._with_fresh_summary(self._store.offer(drop_id), now))
+        return self._offer_cache.get(drop_id, now, lambda: self._read_offer(drop_id, now))
 
     def live(self, show_id: str, now: Instant) -> LiveShow | None:
-        """The show as its watchers see it; None for an unknown show. At most one second old.
+        """Return the live view of a show, at most one second old; None for an unknown show.
 
-        Read at most once a second a process: one query, and 0.5 RCU twice a drop in batches of fifty. Windows are
-        judged at ``now``, whenever the rest was read.
+        Costs at most one query a second in a process, and 1 RCU a drop in batches of fifty. Windows are evaluated at
+        ``now``, also when the rest was read before.
         """
         cached = self._view_cache.get(show_id, now, lambda: self._read_view(show_id, now))
         if cached is None:
@@ -157,40 +152,47 @@ class Shows:
         return cached.view
 
     def show(self, show_id: str) -> Show | None:
-        """The show as it stands, by a strong read (1 RCU); None for an unknown one."""
+        """Read a show strongly (1 RCU); None for an unknown one."""
         return self._store.show(show_id)
 
     def refused_cues(self, subject: str | None = None) -> tuple[RefusedCue, ...]:
-        """The newest hundred refused cues, newest first; of one drop, or of a show and its drops. For operators."""
+        """Read the newest hundred refused cues, newest first: all, or those of a drop, or of a show and its drops."""
         return self._store.refused_cues(subject)
 
     def drops(self, drop_ids: Sequence[str]) -> list[Drop]:
-        """Drops as they stand, by strong reads, a hundred a call (1 RCU each); unknown ones are left out."""
+        """Read drops strongly, a hundred a call (1 RCU each). Leaves out unknown drops and drafts."""
         return self._store.drops(drop_ids)
 
     def drop(self, drop_id: str) -> Drop | None:
-        """The drop as it stands, by a strong read (1 RCU): for operators and audits."""
+        """Read a drop strongly (1 RCU); None for an unknown drop or a draft."""
         record = self._store.drop(drop_id)
         return None if record is None or record.draft else record
 
     def drop_with_plan(self, drop_id: str) -> DropWithPlan | None:
-        """The drop with the stock plan that is under way, by a strong read (1 RCU): for audits."""
+        """Read a drop and its pending stock plan strongly (1 RCU); None for an unknown drop or a draft."""
         record = self._store.drop(drop_id)
         return None if record is None or record.draft else record.with_plan
 
     def finish_pending_plan(self, drop_id: str, now: Instant) -> None:
-        """Carry out a stock plan that was left behind, or is under way. ``NotFound``; ``WriteConflict``."""
+        """Carry out the pending stock plan of a drop, if it has one.
+
+        Raises: ``NotFound``; ``WriteConflict``.
+        """
         self._invalidate(stock_adjustments.finish_pending_plan(self._store, self._stock, drop_id, now))
 
     def drops_with_pending_plan(self) -> Iterator[str]:
-        """Drops with a stock plan under way, or left behind: a scan of the whole table."""
+        """Yield the drops whose stock plan is not done: a scan of the whole table, 1 RCU for each 4 KB."""
         return self._store.drops_with_pending_plan()
 
     def _create_drop(self, drop_id: str, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
-        """A new drop, ready for sale; None when someone else was faster."""
+        """Create a drop that is ready for sale; None when a rival was faster."""
         show = self._store.show(request.show_id)
         if show is None:
-            raise BadInput(f"$.show_id: no show {request.show_id}", field="$.show_id", code="unknown_show")
+            raise BadInput(
+                f"`$.show_id` must name a show. There is no show {request.show_id}.",
+                field="$.show_id",
+                code="unknown_show",
+            )
         bucket_count = len(plan_sizes(request.stock, request.usual_quantity))
         draft = put_rules.new_drop(drop_id, request, show, bucket_count, actor, now)
         if not self._store.commit(None, draft, "put"):
@@ -198,17 +200,16 @@ class Shows:
         return self._finish_draft(draft, actor, now)
 
     def _finish_draft(self, draft: DropRecord, actor: str, now: Instant) -> DropRecord | None:
-        """Lay out what the draft's record says, then show the drop. None when someone else changed the record."""
+        """Create the draft's buckets, then make the draft a drop; None when a rival changed the record."""
         self._stock.create_buckets(draft.id, plan_sizes(draft.first_stock, draft.usual_quantity), now)
-        stamp = {"revision": draft.revision + 1, "changed_by": actor, "changed_at": now}
-        ready = draft.model_copy(update={"draft": False, **stamp})
-        if not self._store.commit(draft, ready, "buckets created", extra_item=membership_item(draft.show_id, draft.id)):
+        ready = draft.with_changes({"draft": False}, actor, now)
+        if not self._store.commit(draft, ready, "buckets created", membership_item(draft.show_id, draft.id)):
             return None
         self._invalidate(ready)
         return ready
 
     def _change_drop(self, before: DropRecord, request: PutDropRequest, actor: str, now: Instant) -> DropRecord | None:
-        """The drop as the body wants it; None when someone else changed the record."""
+        """Change a drop as the request says; None when a rival changed the record."""
         after = put_rules.changed_drop(before, request, actor, now)
         if after is before:
             return after
@@ -217,68 +218,29 @@ class Shows:
         self._invalidate(after)
         return after
 
-    def _evaluate_cue(
-        self, cue: Cue, now: Instant
-    ) -> tuple[ShowRecord | DropRecord | None, ShowRecord | DropRecord | CueRepeated | CueRefused]:
-        """The record that a cue is about, and what becomes of it."""
-        if cue.type in cues.SHOW_CUES:
-            show = self._store.show(cue.subject)
-            return show, cues.unknown_subject(cue) if show is None else cues.apply_cue_to_show(show, cue, now)
-        drop = self._store.drop(cue.subject)
-        if drop is None or drop.draft:
-            return drop, cues.unknown_subject(cue)
-        return drop, cues.apply_cue_to_drop(drop, cue, now, self._cue_max_age_seconds)
-
-    def _add_stock_by_cue(self, cue: Cue, now: Instant) -> CueResult:
-        """Units count once by the cue's ``source`` and ``id``, whatever its time."""
-        if cue.quantity is None:
-            return self._record_refusal(None, cue, CueRefused("no_quantity", "the cue says no quantity"), now)
-        actor = f"cue {cue.source} {cue.id}"
-        try:
-            added = stock_adjustments.adjust_stock(
-                self._store, self._stock, cue.subject, cue.quantity, cue_key(cue), actor, now
-            )
-        except NotFound:
-            return self._record_refusal(None, cue, cues.unknown_subject(cue), now)
-        except BadInput as error:
-            return self._record_refusal(
-                show_id_of(self._store.drop(cue.subject)), cue, CueRefused("too_many", error.detail), now
-            )
-        self._invalidate(added.drop)
-        if added.repeated:
-            return CueRepeated()
-        count("cues_applied")
-        return CueApplied()
-
-    def _record_refusal(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> CueRefused:
-        """Keep, count and log a refusal, so that nobody has to wonder why a drop did not move."""
-        self._store.put_refused_cue(show_id, cue, refusal, now)
-        count("cues_refused")
-        about = {"cue_source": cue.source, "cue_id": cue.id, "cue_type": cue.type.value, "subject": cue.subject}
-        logger.warning("cue refused", extra=about | {"code": refusal.code, "detail": refusal.detail})
-        return refusal
+    def _read_offer(self, drop_id: str, now: Instant) -> Offer | None:
+        found = self._store.offer(drop_id)
+        return None if found is None else self._with_fresh_summary(*found, now)
 
     def _read_view(self, show_id: str, now: Instant) -> CachedView | None:
         listed = self._store.list_drops(show_id)
         if listed is None:
             return None
         show, drop_ids = listed
-        offers = [
-            offer for one in self._store.offers(drop_ids) if (offer := self._with_fresh_summary(one, now)) is not None
-        ]
+        offers = [self._with_fresh_summary(drop, summary, now) for drop, summary in self._store.offers(drop_ids)]
         return CachedView(show, offers, build_live_view(show, offers, now))
 
-    def _with_fresh_summary(self, found: tuple[Drop, Summary | None] | None, now: Instant) -> Offer | None:
-        """An offer. Its summary is made anew where it is missing, or counts a hold that has lapsed: nobody told it."""
-        if found is None:
-            return None
-        drop, summary = found
+    def _with_fresh_summary(self, drop: Drop, summary: Summary | None, now: Instant) -> Offer:
+        """Return the offer of a drop. Compute a summary again that is missing, or counts an expired hold.
+
+        An expiry changes no item, so that no stream record refreshes the summary.
+        """
         if summary is None or has_expired_hold(summary, now):
             summary = self._stock.refresh(drop.pool, now)
         return Offer(drop, summary)
 
     def _invalidate(self, changed: Show | Drop) -> None:
-        """Let this process see its own change at once; others see it within a second."""
+        """Make this process read a changed record again. Other processes see the change within a second."""
         if isinstance(changed, Drop):
             self._offer_cache.invalidate(changed.id)
             self._view_cache.invalidate(changed.show_id)

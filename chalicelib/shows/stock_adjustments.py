@@ -1,22 +1,23 @@
-"""Adding stock and taking it away by numbered plans: recorded first, then carried out in the buckets, then marked done.
+"""Add units to a drop, or take them away, by numbered plans: recorded, carried out in the buckets, then marked done.
 
-Whoever comes next finishes a plan that a dead process left, so units are never lost; each bucket refuses a plan twice,
-and a key is written down in the same transaction that marks its plan done, so they are never counted twice.
+A process can die after each write. The next request or job then finishes the plan, so that no units are lost. Each
+bucket refuses a plan that it has carried out. The transaction that marks a plan done stores its key, so that no units
+are counted twice.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from chalicelib.errors import BadInput, NotFound, WriteConflict
+from chalicelib.errors import BadInput, NotFound
 from chalicelib.instants import Instant
+from chalicelib.revisions import WRITE_TRIES, write_conflict
 from chalicelib.shows.model import StockAdjusted
 from chalicelib.shows.records import DropRecord, PlanRecord
 from chalicelib.shows.store import ShowStore, plan_outcome_item
 from chalicelib.stock import Stock, max_units
 
 MAX_UNITS_PER_DROP: Final = 10_000_000
-_TRIES: Final = 10
 
 
 def adjust_stock(
@@ -24,62 +25,66 @@ def adjust_stock(
 ) -> StockAdjusted:
     """Add ``quantity`` units to a drop, or take them away (negative), once for ``key``.
 
-    Some 3 reads and 12 WCU, and 1 WCU a bucket. What is held or sold cannot be taken away: fewer units go then.
-    ``BadInput`` beyond what the drop's buckets can bear; ``NotFound``; ``WriteConflict`` when not finished: repeat it.
+    Costs some 3 reads and 12 WCU, and 1 WCU a bucket. Held and sold units stay, so that fewer units than asked may go.
+
+    Raises: ``BadInput`` above the most units that the drop's buckets can have; ``NotFound``; ``WriteConflict`` when
+    the plan may not be finished, and a repeat finishes it.
     """
     recorded_now = False
-    for _ in range(_TRIES):
+    for _ in range(WRITE_TRIES):
         record = finish_pending_plan(store, stock, drop_id, now)
         outcome = store.plan_outcome(drop_id, key)
         if outcome is not None:
             return StockAdjusted(drop=record, quantity=outcome.quantity, moved=outcome.moved, repeated=not recorded_now)
         limit = min(MAX_UNITS_PER_DROP, max_units(record.pool, record.usual_quantity))
         if record.stock + quantity > limit:
-            raise BadInput(f"$.quantity: this drop may grow to {limit} units; put another one", field="$.quantity")
-        # If anything was recorded since the key was looked up, the revision differs and this is refused.
+            raise BadInput(
+                f"`$.quantity` must leave the drop at {limit} units or fewer. Put another drop for more.",
+                field="$.quantity",
+            )
+        # A plan recorded since the key was read has raised the revision, and this write is refused.
         recorded_now = store.commit(record, _with_plan(record, quantity, key, actor, now), "stock planned")
-    raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
+    raise write_conflict(f"drop {drop_id}")
 
 
 def finish_pending_plan(store: ShowStore, stock: Stock, drop_id: str, now: Instant) -> DropRecord:
-    """The drop without a pending plan: one that was left behind is carried out first. ``NotFound``."""
-    for _ in range(_TRIES):
+    """Carry out the pending plan of a drop, if it has one, and return the drop without a pending plan.
+
+    Raises: ``NotFound``; ``WriteConflict``.
+    """
+    for _ in range(WRITE_TRIES):
         record = store.drop(drop_id)
         if record is None or record.draft:
-            raise NotFound(f"no drop {drop_id}")
+            raise NotFound(f"There is no drop {drop_id}.")
         if record.pending is None:
             return record
         finished = _carry_out_plan(store, stock, record, record.pending, now)
         if finished is not None:
             return finished
-    raise WriteConflict(f"drop {drop_id} is being changed by others; repeat the request")
+    raise write_conflict(f"drop {drop_id}")
 
 
 def _with_plan(record: DropRecord, quantity: int, key: str, actor: str, now: Instant) -> DropRecord:
-    """The drop with a plan recorded."""
     plan = PlanRecord(number=record.plan_count + 1, quantity=quantity, key=key, by=actor)
-    return record.model_copy(update={"plan_count": plan.number, "pending": plan} | _audit_fields(record, actor, now))
+    return record.with_changes({"plan_count": plan.number, "pending": plan}, actor, now)
 
 
 def _carry_out_plan(
     store: ShowStore, stock: Stock, record: DropRecord, plan: PlanRecord, now: Instant
 ) -> DropRecord | None:
-    """Carry a recorded plan out and mark it done, with its key; None when someone else changed the drop meanwhile."""
+    """Carry out a recorded plan, and mark it done with its key; None when a rival changed the drop meanwhile."""
+    moved = _move_units(stock, record, plan, now)
+    if moved is None:
+        return None
+    done = record.with_changes({"stock": record.stock + moved, "pending": None}, plan.by, now)
+    action = "stock added" if plan.quantity >= 0 else "stock taken away"
+    return done if store.commit(record, done, action, plan_outcome_item(record.id, plan, moved)) else None
+
+
+def _move_units(stock: Stock, record: DropRecord, plan: PlanRecord, now: Instant) -> int | None:
+    """Move a plan's units in the buckets; return how many, or None when a later plan shows that this one is done."""
     if plan.quantity >= 0:
         stock.add_units(record.pool, plan.number, plan.quantity, now, usual_quantity=record.usual_quantity)
-        moved = plan.quantity
-    else:
-        taken = stock.withdraw_units(record.pool, plan.number, -plan.quantity, now)
-        if taken is None:
-            return None
-        moved = -taken
-    done = record.model_copy(
-        update={"stock": record.stock + moved, "pending": None} | _audit_fields(record, plan.by, now)
-    )
-    outcome_item = plan_outcome_item(record.id, plan, moved)
-    action = "stock added" if plan.quantity >= 0 else "stock taken away"
-    return done if store.commit(record, done, action, outcome_item) else None
-
-
-def _audit_fields(record: DropRecord, actor: str, now: Instant) -> dict[str, Any]:
-    return {"revision": record.revision + 1, "changed_by": actor, "changed_at": now}
+        return plan.quantity
+    taken = stock.withdraw_units(record.pool, plan.number, -plan.quantity, now)
+    return None if taken is None else -taken

@@ -1,4 +1,4 @@
-"""Windows: whether a drop is for sale, judged by the instant of each request. No job opens or closes anything."""
+"""Windows: whether a drop is for sale, evaluated at the instant of each request. No job opens or closes a drop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chalicelib.stock import Summary
 
 
 def window_state(drop: Drop, now: Instant) -> DropState:
-    """Scheduled, open, suspended or closed; the window is ``[opens_at, closes_at)``."""
+    """Return scheduled, open, suspended or closed. The window is ``[opens_at, closes_at)``."""
     if drop.closes_at is not None and now >= drop.closes_at:
         return DropState.CLOSED
     if drop.opens_at is None or now < drop.opens_at:
@@ -17,7 +17,7 @@ def window_state(drop: Drop, now: Instant) -> DropState:
 
 
 def drop_state(drop: Drop, summary: Summary, now: Instant) -> DropState:
-    """What a watcher is told: sold out where there is nothing left to sell or resume, else the window."""
+    """Return the state that watchers see: sold out in an open or suspended window, else the window's state."""
     by_window = window_state(drop, now)
     if summary.sold_out and by_window in (DropState.OPEN, DropState.SUSPENDED):
         return DropState.SOLD_OUT
@@ -25,7 +25,7 @@ def drop_state(drop: Drop, summary: Summary, now: Instant) -> DropState:
 
 
 def next_transition_at(drop: Drop, now: Instant) -> Instant | None:
-    """The next instant at which the window opens or closes by itself; None when only a cue can move it."""
+    """Return the next instant at which the window opens or closes; None when only a cue or a PUT can change it."""
     if drop.closes_at is not None and now >= drop.closes_at:
         return None
     bounds = [bound for bound in (drop.opens_at, drop.closes_at) if bound is not None and bound > now]

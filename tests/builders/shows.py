@@ -1,4 +1,4 @@
-"""A show on fixture: its tables in the emulator, valid wishes and cues with one argument for what a test is about."""
+"""Builders of shows: valid requests, cues and records, and a fixture with one show over the emulator's tables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _numbers = count(1)
 
 
 def a_show_request(**changes: Any) -> PutShowRequest:
-    """The body of a show."""
+    """Return the body of a show."""
     return PutShowRequest.from_body({"title": "Friday live", "currency": "GBP", "starts_at": rfc3339(NOW)} | changes)
 
 
 def a_drop_request(**changes: Any) -> PutDropRequest:
-    """The body of a drop of three units that waits for its cue."""
+    """Return the body of a drop of three units that waits for its cue."""
     body = {
         "show_id": "s1",
         "sku": "LAMP-1",
@@ -36,16 +36,16 @@ def a_drop_request(**changes: Any) -> PutDropRequest:
 
 
 def a_cue(kind: CueType, at: Instant = NOW, **changes: Any) -> Cue:
-    """A cue said at an instant, each with an id of its own."""
+    """Return a cue of an instant, with a new id."""
     return Cue.model_validate(
         {"source": "/encoder", "id": f"cue-{next(_numbers)}", "type": kind, "subject": "d1", "time": at} | changes
     )
 
 
 def a_drop_record(**changes: Any) -> DropRecord:
-    """A drop's record, made long before the show."""
+    """Return a drop's record, created an hour before the show."""
     created = NOW - 3_600 * SECOND
-    given = {
+    standard = {
         "id": "d1",
         "show_id": "s1",
         "sku": "LAMP-1",
@@ -60,12 +60,12 @@ def a_drop_record(**changes: Any) -> DropRecord:
         "changed_by": "ann",
         "changed_at": created,
     }
-    return DropRecord.model_validate(given | changes)
+    return DropRecord.model_validate(standard | changes)
 
 
 @dataclass
 class ShowFixture:
-    """A process with its own memory. ``client`` may be an interposed one."""
+    """One process with its own caches. ``client`` replaces the tables' client."""
 
     tables: Tables
     client: Any = None
@@ -78,26 +78,26 @@ class ShowFixture:
         self.shows = Shows(client, self.tables.commerce, self.stock, MAX_AGE_SECONDS)
 
     def with_drop(self, **changes: Any) -> ShowFixture:
-        """Show ``s1`` with the drop ``d1``."""
+        """Put the show ``s1`` with the drop ``d1``."""
         self.shows.put_show("s1", a_show_request(), "ann", NOW)
         self.shows.put_drop("d1", a_drop_request(**changes), "ann", NOW)
         return self
 
     def drop(self) -> Drop:
-        """The drop ``d1`` as it stands."""
+        """Read the drop ``d1``."""
         drop = self.shows.drop("d1")
         assert drop is not None
         return drop
 
     def live_drop(self, now: Instant = NOW) -> LiveDrop:
-        """The drop ``d1`` as a watcher sees it who never looked before."""
+        """Return the drop ``d1`` in a live view without caches."""
         live = ShowFixture(self.tables).shows.live("s1", now)
         assert live is not None
         (drop,) = live.drops
         return drop
 
     def items_of(self, pk: str) -> list[dict[str, Any]]:
-        """Every item of a partition of the commerce table, in order."""
+        """Return every item of a partition of the commerce table, in order."""
         answer = self.tables.dynamodb.query(
             TableName=self.tables.commerce,
             KeyConditionExpression="pk = :pk",
@@ -106,6 +106,6 @@ class ShowFixture:
         return [from_item(item) for item in answer["Items"]]
 
     def all_items(self) -> list[dict[str, Any]]:
-        """Every item of both tables."""
+        """Return every item of both tables."""
         tables = (self.tables.commerce, self.tables.stock)
         return [from_item(item) for table in tables for item in self.tables.dynamodb.scan(TableName=table)["Items"]]

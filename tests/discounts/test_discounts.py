@@ -1,4 +1,4 @@
-"""Putting discounts: what they may be, what is fixed, and a budget laid out whoever dies."""
+"""Operators put discounts: consistent fields, fixed fields, and budgets that are whole after a crash at any write."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def discounts_on(tables: Tables) -> Discounts:
     return Discounts(tables.dynamodb, tables.commerce, Stock(tables.dynamodb, tables.stock, tables.commerce))
 
 
-def test_a_code_is_made_once_and_found_whatever_its_case(discounts: Discounts) -> None:
-    made, new = discounts.put("save10", a_request(limit_per_buyer=1), None, "ann", NOW)
-    assert (made.code, new) == ("SAVE10", True)
-    again, new = discounts.put("SAVE10", a_request(limit_per_buyer=1), None, "bob", NOW + 5)
-    assert (again, new) == (made, False)
+def test_code_is_created_once_and_found_in_any_case(discounts: Discounts) -> None:
+    created, is_new = discounts.put("save10", a_request(limit_per_buyer=1), None, "ann", NOW)
+    assert (created.code, is_new) == ("SAVE10", True)
+    again, is_new = discounts.put("SAVE10", a_request(limit_per_buyer=1), None, "bob", NOW + 5)
+    assert (again, is_new) == (created, False)
     found = discounts.find(" Save10", NOW)
     assert found is not None
     assert (found.discount.limit_per_buyer, found.summaries) == (1, ())
     assert discounts.find("nope", NOW) is None
 
 
-def test_a_change_is_seen_and_audited_and_a_repeat_of_it_is_not(discounts: Discounts, tables: Tables) -> None:
+def test_change_is_visible_and_audited_once(discounts: Discounts, tables: Tables) -> None:
     discounts.put("ten", a_request(), None, "ann", NOW)
     assert discounts.find("ten", NOW) is not None
     for at in (1, 2):
-        changed, new = discounts.put("ten", a_request(percent_bps=2_000), None, "bob", NOW + at)
-        assert (changed.percent_bps, new) == (2_000, False)
+        changed, is_new = discounts.put("ten", a_request(percent_bps=2_000), None, "bob", NOW + at)
+        assert (changed.percent_bps, is_new) == (2_000, False)
     found = discounts.find("ten", NOW)
     assert found is not None
     assert found.discount.percent_bps == 2_000
@@ -65,10 +65,10 @@ def test_a_change_is_seen_and_audited_and_a_repeat_of_it_is_not(discounts: Disco
     assert audits[1]["changes"] == {"percent_bps": {"from": 1_000, "to": 2_000}}
 
 
-def test_budgets_are_laid_out_in_buckets_that_a_use_fits(discounts: Discounts) -> None:
+def test_budget_buckets_have_room_for_a_use(discounts: Discounts) -> None:
     request = a_request(percent_bps=None, amount=gbp(500), budget_uses=60, budget_amount=gbp(20_000))
-    made, _ = discounts.put("ten", request, None, "ann", NOW)
-    uses, money = made.budgets
+    created, _ = discounts.put("ten", request, None, "ann", NOW)
+    uses, money = created.budgets
     assert (uses.pool.bucket_count, money.pool.bucket_count, money.usual) == (3, 7, 125)
     found = discounts.get_with_budgets("ten", NOW)
     assert found is not None
@@ -76,25 +76,23 @@ def test_budgets_are_laid_out_in_buckets_that_a_use_fits(discounts: Discounts) -
     assert discounts.get_with_budgets("none", NOW) is None
 
 
-@pytest.mark.parametrize("dying", range(1, 5))
-def test_whoever_dies_while_it_is_made_a_repeat_finishes_it(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch, dying: int
-) -> None:
-    """Before each write in turn: the draft, its buckets, their summary, and the mark's end."""
+@pytest.mark.parametrize("failing", range(1, 5))
+def test_repeat_finishes_a_discount_after_a_failure_at_any_write(tables: Tables, failing: int) -> None:
+    """The writes are the draft, its buckets, their summary, and the end of the draft."""
     request, writes = a_request(budget_uses=5), []
 
-    def dies(**_: Any) -> None:
+    def fail(**_: Any) -> None:
         writes.append(1)
-        if len(writes) == dying:
-            raise Unavailable("dead")
+        if len(writes) == failing:
+            raise Unavailable("failed")
 
     events = tables.dynamodb.meta.events
     for operation in ("PutItem", "TransactWriteItems"):
-        events.register(f"before-call.dynamodb.{operation}", dies)
+        events.register(f"before-call.dynamodb.{operation}", fail)
     with pytest.raises(Unavailable):
         discounts_on(tables).put("ten", request, None, "ann", NOW)
     for operation in ("PutItem", "TransactWriteItems"):
-        events.unregister(f"before-call.dynamodb.{operation}", dies)
+        events.unregister(f"before-call.dynamodb.{operation}", fail)
     other = discounts_on(tables)
     assert other.find("ten", NOW) is None
     assert other.get_with_budgets("ten", NOW) is None
@@ -104,25 +102,25 @@ def test_whoever_dies_while_it_is_made_a_repeat_finishes_it(
     assert found[1] == (BudgetState(False, 5, 5, 0, 0),)
 
 
-def test_a_rival_that_writes_first_is_seen(
+def test_change_follows_a_rival_that_wrote_first(
     discounts: Discounts, tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = DiscountStore.commit
+    commit = DiscountStore.commit
 
-    def raced(self: DiscountStore, *arguments: Any) -> bool:
-        monkeypatch.setattr(DiscountStore, "commit", real)
+    def commit_after_rival(self: DiscountStore, *arguments: Any) -> bool:
+        monkeypatch.setattr(DiscountStore, "commit", commit)
         discounts_on(tables).put("ten", a_request(title="Other"), None, "bob", NOW)
-        return real(self, *arguments)
+        return commit(self, *arguments)
 
-    monkeypatch.setattr(DiscountStore, "commit", raced)
-    made, new = discounts.put("ten", a_request(), None, "ann", NOW)
-    assert (made.title, new) == ("Ten off", True)
+    monkeypatch.setattr(DiscountStore, "commit", commit_after_rival)
+    created, is_new = discounts.put("ten", a_request(), None, "ann", NOW)
+    assert (created.title, is_new) == ("Ten off", True)
     found = discounts.get_with_budgets("ten", NOW)
     assert found is not None
-    assert found[0] == made
+    assert found[0] == created
 
 
-def test_budgets_and_what_a_use_takes_of_them_are_fixed(discounts: Discounts) -> None:
+def test_budgets_and_the_amount_of_a_use_are_fixed(discounts: Discounts) -> None:
     money: dict[str, Any] = {"percent_bps": None, "amount": gbp(500), "budget_amount": gbp(5_000), "budget_uses": 9}
     discounts.put("ten", a_request(**money), None, "ann", NOW)
     cases: dict[str, dict[str, Any]] = {
@@ -152,13 +150,13 @@ def test_budgets_and_what_a_use_takes_of_them_are_fixed(discounts: Discounts) ->
         ("$.minimum_subtotal.currency", {"max_amount": gbp(5), "minimum_subtotal": {"amount": 5, "currency": "EUR"}}),
     ],
 )
-def test_what_does_not_go_together_names_its_field(discounts: Discounts, field: str, changes: dict[str, Any]) -> None:
+def test_inconsistent_field_is_refused_by_name(discounts: Discounts, field: str, changes: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as refusal:
         discounts.put("ten", a_request(**changes), None, "ann", NOW)
     assert (refusal.value.field, discounts.get_with_budgets("ten", NOW)) == (field, None)
 
 
-def test_an_offer_of_a_show_needs_that_show_and_its_currency(discounts: Discounts) -> None:
+def test_discount_of_a_show_needs_that_show_and_its_currency(discounts: Discounts) -> None:
     with pytest.raises(BadInput) as refusal:
         discounts.put("ten", a_request(show_id="tonight"), None, "ann", NOW)
     assert (refusal.value.field, refusal.value.code) == ("$.show_id", "unknown_show")
@@ -171,17 +169,15 @@ def test_an_offer_of_a_show_needs_that_show_and_its_currency(discounts: Discount
     assert refusal.value.field == "code"
 
 
-def test_automatic_offers_are_those_of_the_show_as_they_were_at_most_a_second_ago(
-    discounts: Discounts, tables: Tables
-) -> None:
+def test_automatic_discounts_of_a_show_are_at_most_a_second_old(discounts: Discounts, tables: Tables) -> None:
     assert discounts.automatic_of_show("tonight", NOW) == ()
-    elsewhere = discounts_on(tables)
+    other_process = discounts_on(tables)
     for code, budget in (("b", None), ("a", 5)):
-        elsewhere.put(code, a_request(automatic=True, show_id="tonight", budget_uses=budget), SHOW, "ann", NOW)
-    elsewhere.put("code", a_request(show_id="tonight"), SHOW, "ann", NOW)
+        other_process.put(code, a_request(automatic=True, show_id="tonight", budget_uses=budget), SHOW, "ann", NOW)
+    other_process.put("code", a_request(show_id="tonight"), SHOW, "ann", NOW)
     assert discounts.automatic_of_show("tonight", NOW + SECOND - 1) == ()
     assert [one.discount.code for one in discounts.automatic_of_show("tonight", NOW + SECOND)] == ["A", "B"]
-    elsewhere.put("b", a_request(automatic=True, show_id="tonight", title="New"), SHOW, "ann", NOW + SECOND)
+    other_process.put("b", a_request(automatic=True, show_id="tonight", title="New"), SHOW, "ann", NOW + SECOND)
     assert [one.discount.title for one in discounts.automatic_of_show("tonight", NOW + 2 * SECOND)] == [
         "Ten off",
         "New",

@@ -1,4 +1,4 @@
-"""The shop's own table of markets: who puts it, what is refused, and what a change of it means for buyers."""
+"""The shop's own table of markets: its revisions, refused tables, and the effect of a change on open purchases."""
 
 from __future__ import annotations
 
@@ -50,31 +50,31 @@ def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str = "pay-1",
     return answer
 
 
-# What is kept.
+# Revisions.
 
 
-def test_where_none_was_put_the_product_has_a_table_of_its_own(table: MarketRevisions) -> None:
+def test_product_has_a_table_of_its_own_until_an_operator_puts_one(table: MarketRevisions) -> None:
     assert table.current(NOW) is DEFAULT_MARKETS
     assert [(one.number, one.put_by) for one in table.newest(9)] == [(0, None)]
 
 
-def test_what_is_put_is_read_again_whole_with_who_and_when(tables: Tables, table: MarketRevisions) -> None:
+def test_revision_is_read_whole_with_author_and_time(tables: Tables, table: MarketRevisions) -> None:
     changed = with_gb(standard_rate_bps=2_100, shipping=options(5_000, post=300))
     assert table.put(changed, "ann", NOW)[1]
     assert table.put(DEFAULT_MARKETS, "bob", NOW + 1)[1]
-    elsewhere = MarketRevisions(tables.dynamodb, tables.commerce, with_gb(tax_included=False))
-    assert elsewhere.current(LATER) == DEFAULT_MARKETS
-    told = [(one.number, one.put_by, one.put_at, one.markets) for one in elsewhere.newest(9)]
-    assert told == [(2, "bob", NOW + 1, DEFAULT_MARKETS), (1, "ann", NOW, changed)]
+    other_process = MarketRevisions(tables.dynamodb, tables.commerce, with_gb(tax_included=False))
+    assert other_process.current(LATER) == DEFAULT_MARKETS
+    revisions = [(one.number, one.put_by, one.put_at, one.markets) for one in other_process.newest(9)]
+    assert revisions == [(2, "bob", NOW + 1, DEFAULT_MARKETS), (1, "ann", NOW, changed)]
 
 
-def test_the_same_table_again_is_no_new_revision(table: MarketRevisions) -> None:
+def test_same_table_again_adds_no_revision(table: MarketRevisions) -> None:
     table.put(with_gb(standard_rate_bps=2_100), "ann", NOW)
     revision, new = table.put(with_gb(standard_rate_bps=2_100), "bob", LATER)
     assert (revision.number, revision.put_by, new) == (1, "ann", False)
 
 
-def test_another_process_knows_a_change_after_a_second_and_the_one_that_made_it_at_once(
+def test_change_is_visible_at_once_and_to_other_processes_after_a_second(
     tables: Tables, table: MarketRevisions
 ) -> None:
     other = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
@@ -86,18 +86,18 @@ def test_another_process_knows_a_change_after_a_second_and_the_one_that_made_it_
     assert other.current(NOW + SECOND) == changed
 
 
-def test_of_two_who_put_at_once_both_are_kept_one_after_the_other(
+def test_two_puts_at_once_become_two_revisions(
     tables: Tables, table: MarketRevisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rival = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
     add = MarketRevisions._add
 
-    def raced(self: MarketRevisions, revision: Any) -> bool:
+    def add_after_rival(self: MarketRevisions, revision: Any) -> bool:
         monkeypatch.setattr(MarketRevisions, "_add", add)
         rival.put(with_gb(standard_rate_bps=1), "bob", NOW)
         return add(self, revision)
 
-    monkeypatch.setattr(MarketRevisions, "_add", raced)
+    monkeypatch.setattr(MarketRevisions, "_add", add_after_rival)
     revision, _ = table.put(with_gb(standard_rate_bps=2), "ann", NOW)
     assert revision.number == 2
     assert [(one.number, one.put_by) for one in table.newest(9)] == [(2, "ann"), (1, "bob")]
@@ -120,21 +120,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("field", BAD)
-def test_a_table_that_contradicts_itself_is_refused_and_changes_nothing(table: MarketRevisions, field: str) -> None:
+def test_table_that_contradicts_itself_is_refused_and_changes_nothing(table: MarketRevisions, field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         table.put(BAD[field], "ann", NOW)
     assert refusal.value.field == field
     assert table.newest(9)[0].number == 0
 
 
-def test_a_table_too_large_to_be_read_each_second_is_refused(table: MarketRevisions) -> None:
+def test_table_that_is_too_large_is_refused(table: MarketRevisions) -> None:
     many = tuple(GB.model_copy(update={"id": f"M{n}", "countries": ()}) for n in range(300))
     with pytest.raises(BadInput) as refusal:
         table.put(Markets(markets=many, elsewhere=ROW), "ann", NOW)
     assert refusal.value.code == "table_too_large"
 
 
-def test_goods_go_nowhere_else_where_elsewhere_has_no_shipping(shop: ShopFixture, table: MarketRevisions) -> None:
+def test_country_without_a_shipping_option_is_undeliverable(shop: ShopFixture, table: MarketRevisions) -> None:
     table.put(Markets(markets=(GB, US), elsewhere=ROW.model_copy(update={"shipping": ()})), "ann", NOW)
     paris = a_purchase_request().destination
     assert paris is not None
@@ -146,7 +146,7 @@ def test_goods_go_nowhere_else_where_elsewhere_has_no_shipping(shop: ShopFixture
     assert message_codes(answer) == ["address_undeliverable"]
 
 
-# What a change means for who is buying.
+# The effect of a change on open purchases.
 
 CHANGES: dict[str, Markets] = {
     "rate": with_gb(standard_rate_bps=2_100),
@@ -154,21 +154,21 @@ CHANGES: dict[str, Markets] = {
     "mode": with_gb(tax_included=False),
     "shipping": with_gb(shipping=options(standard=396)),
     "threshold": with_gb(shipping=options(1_275, standard=395)),
-    "option gone, at the same price": with_gb(shipping=options(post=395)),
+    "option removed, at the same price": with_gb(shipping=options(post=395)),
     "no option left in this currency": with_gb(
         shipping=(ShippingOption(id="standard", title="Standard", price={"EUR": 395}),)
     ),
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
-def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
-    shop: ShopFixture, table: MarketRevisions, what: str
+@pytest.mark.parametrize("change", CHANGES)
+def test_completion_after_a_change_shows_the_new_totals_and_places_nothing(
+    shop: ShopFixture, table: MarketRevisions, change: str
 ) -> None:
     shop.put_drop("mug", stock=9, tax_category="mugs")
     purchase = shop.open_purchase(("mug", 1))
     assert purchase.totals.total == 1_275 + 395
-    table.put(CHANGES[what], "ann", NOW)
+    table.put(CHANGES[change], "ann", NOW)
     answer = complete_purchase(shop, purchase)
     assert message_codes(answer)[0] == "totals_changed"
     assert answer.purchase.state is PurchaseState.OPEN
@@ -177,21 +177,21 @@ def test_a_completion_after_a_change_shows_what_is_new_and_places_nothing(
     assert (shown.totals, shown.shipping_option) == (answer.purchase.totals, answer.purchase.shipping_option)
     assert (shown.totals, shown.shipping_option) != (purchase.totals, purchase.shipping_option)
     agreed = complete_purchase(shop, shown, "pay-2")
-    if what == "no option left in this currency":
+    if change == "no option left in this currency":
         assert (agreed.purchase.state, message_codes(agreed)) == (PurchaseState.OPEN, ["address_undeliverable"])
     else:
         assert agreed.purchase.state is PurchaseState.PLACED
         assert agreed.purchase.totals == shown.totals
 
 
-def test_a_change_that_does_not_touch_this_purchase_places_it(shop: ShopFixture, table: MarketRevisions) -> None:
+def test_completion_after_an_unrelated_change_places_the_order(shop: ShopFixture, table: MarketRevisions) -> None:
     purchase = shop.open_purchase(("mug", 1))
     table.put(with_gb(categories={"books": 100}, shipping=options(1_276, standard=395)), "ann", NOW)
     answer = complete_purchase(shop, purchase)
     assert (answer.purchase.state, answer.purchase.totals) == (PurchaseState.PLACED, purchase.totals)
 
 
-def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixture, table: MarketRevisions) -> None:
+def test_placed_order_keeps_its_rates_and_total(shop: ShopFixture, table: MarketRevisions) -> None:
     purchase = complete_purchase(shop, shop.open_purchase(("mug", 1))).purchase
     table.put(with_gb(standard_rate_bps=9_000, tax_included=False, shipping=options(post=9_999)), "ann", LATER)
     process_attempt(shop.context, purchase.id, 1, LATER + SECOND)
@@ -199,13 +199,11 @@ def test_what_is_placed_keeps_its_rates_and_its_total_to_the_end(shop: ShopFixtu
     assert (paid.state, paid.totals, paid.lines) == (PurchaseState.PAID, purchase.totals, purchase.lines)
     captured = shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"][0]["captured"]
     assert (captured, paid.totals.total, paid.lines[0].tax_rate_bps) == ({"N": "1670"}, 1_670, 2_000)
-    _, back = cancel_paid_order(shop.context, paid.id, "cancel", "", "ann", LATER + SECOND)
-    assert (back.amount, back.shipping) == (1_670, 395)
+    _, refund = cancel_paid_order(shop.context, paid.id, "cancel", "", "ann", LATER + SECOND)
+    assert (refund.amount, refund.shipping) == (1_670, 395)
 
 
-def test_a_market_that_is_gone_leaves_the_rest_of_the_world_to_its_buyers(
-    shop: ShopFixture, table: MarketRevisions
-) -> None:
+def test_purchase_of_a_removed_market_moves_to_elsewhere(shop: ShopFixture, table: MarketRevisions) -> None:
     purchase = shop.open_purchase(("mug", 1))
     table.put(Markets(markets=(), elsewhere=ROW), "ann", NOW)
     answer = complete_purchase(shop, purchase)
@@ -213,7 +211,7 @@ def test_a_market_that_is_gone_leaves_the_rest_of_the_world_to_its_buyers(
     assert (answer.purchase.market, answer.purchase.totals.shipping) == ("ROW", 1_495)
 
 
-def test_a_market_is_what_its_document_says() -> None:
+def test_markets_are_read_from_their_document() -> None:
     body = {
         "markets": [
             {

@@ -1,4 +1,4 @@
-"""Cues on kept records: each decided by one conditional write; every refusal can be seen."""
+"""Cues on stored records: one conditional write decides each of them, and operators can read every refusal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.conftest import Tables
 from tests.fakes.hooked_client import HookedClient, ProcessDied, die_from_call, once_at_call
 
 
-def test_a_cue_opens_the_drop_for_every_watcher(tables: Tables) -> None:
+def test_open_cue_opens_the_drop_for_every_watcher(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     assert show_fixture.shows.apply_cue(a_cue(CueType.OPEN, closes_at=NOW + 60 * SECOND), NOW) == CueApplied()
-    seen = show_fixture.live_drop()
-    assert (seen.state, seen.opens_at, seen.closes_at) == (DropState.OPEN, NOW, NOW + 60 * SECOND)
+    drop = show_fixture.live_drop()
+    assert (drop.state, drop.opens_at, drop.closes_at) == (DropState.OPEN, NOW, NOW + 60 * SECOND)
 
 
-def test_the_process_that_applied_a_cue_sees_it_at_once(tables: Tables) -> None:
+def test_process_that_applied_a_cue_sees_it_at_once(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     show_fixture.shows.live("s1", NOW)
     show_fixture.shows.offer("d1", NOW)
@@ -29,7 +29,7 @@ def test_the_process_that_applied_a_cue_sees_it_at_once(tables: Tables) -> None:
     assert (offer.drop.opens_at, live.drops[0].state) == (NOW, DropState.OPEN)
 
 
-def test_a_repeat_writes_nothing(tables: Tables) -> None:
+def test_repeated_cue_writes_nothing(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     cue = a_cue(CueType.OPEN)
     show_fixture.shows.apply_cue(cue, NOW)
@@ -38,15 +38,17 @@ def test_a_repeat_writes_nothing(tables: Tables) -> None:
     assert show_fixture.all_items() == before
 
 
-def test_a_refusal_stands_in_the_shows_record_once_and_expires(tables: Tables) -> None:
+def test_refusal_is_stored_once_and_expires(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     cue = a_cue(CueType.OPEN, NOW - 31 * SECOND)
     for _ in range(2):
-        assert show_fixture.shows.apply_cue(cue, NOW) == CueRefused("stale_open", "said 31 s ago; the limit is 30 s")
+        assert show_fixture.shows.apply_cue(cue, NOW) == CueRefused(
+            "stale_open", "The cue is 31 s old. The limit is 30 s."
+        )
     (refused,) = show_fixture.shows.refused_cues("s1")
     assert (refused.id, refused.code, refused.subject, refused.time) == (cue.id, "stale_open", "d1", cue.time)
-    (kept,) = show_fixture.items_of("CUES#REFUSED")
-    assert kept["expires_at"] == (NOW + 30 * DAY) // SECOND
+    (stored,) = show_fixture.items_of("CUES#REFUSED")
+    assert stored["expires_at"] == (NOW + 30 * DAY) // SECOND
     assert show_fixture.drop().opens_at is None
 
 
@@ -60,14 +62,14 @@ def test_refusals_are_listed_newest_first(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize("kind", [CueType.OPEN, CueType.SUSPEND, CueType.SHOW_STARTED])
-def test_a_cue_about_nothing_known_is_refused(tables: Tables, kind: CueType) -> None:
+def test_cue_with_unknown_subject_is_refused(tables: Tables, kind: CueType) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     answer = show_fixture.shows.apply_cue(a_cue(kind, subject="d9"), NOW)
-    assert answer == CueRefused("unknown_subject", "nothing is known as d9")
+    assert answer == CueRefused("unknown_subject", "There is no show or drop d9.")
     assert len(show_fixture.shows.refused_cues(None)) == 1
 
 
-def test_a_show_starts_and_ends_when_the_host_says_so(tables: Tables) -> None:
+def test_show_starts_and_ends_at_the_times_of_its_cues(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     started = a_cue(CueType.SHOW_STARTED, NOW - 2, subject="s1")
     assert show_fixture.shows.apply_cue(started, NOW) == CueApplied()
@@ -83,7 +85,7 @@ def test_a_show_starts_and_ends_when_the_host_says_so(tables: Tables) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("operation", ["get_item", "transact_write_items"])
-def test_a_newer_rival_wins_at_whatever_point_it_comes_in(tables: Tables, operation: str, moment: str) -> None:
+def test_newer_rival_wins_at_every_point_of_the_call(tables: Tables, operation: str, moment: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     rival = a_cue(CueType.CLOSE, NOW)
     client = HookedClient(
@@ -95,7 +97,7 @@ def test_a_newer_rival_wins_at_whatever_point_it_comes_in(tables: Tables, operat
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_rival_on_the_suspension_takes_nothing_from_the_window(tables: Tables, moment: str) -> None:
+def test_rival_cue_of_the_suspension_leaves_the_window_unchanged(tables: Tables, moment: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     rival = a_cue(CueType.SUSPEND, NOW)
     hook = once_at_call("transact_write_items", lambda: show_fixture.shows.apply_cue(rival, NOW))
@@ -105,7 +107,7 @@ def test_a_rival_on_the_suspension_takes_nothing_from_the_window(tables: Tables,
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_the_same_cue_twice_at_once_is_applied_once(tables: Tables, moment: str) -> None:
+def test_same_cue_twice_at_once_is_applied_once(tables: Tables, moment: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     cue = a_cue(CueType.OPEN)
     answers: list[object] = []
@@ -116,14 +118,14 @@ def test_the_same_cue_twice_at_once_is_applied_once(tables: Tables, moment: str)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_cue_that_comes_again_after_a_death_is_applied_once(tables: Tables, moment: str) -> None:
+def test_cue_delivered_again_after_a_crash_is_applied_once(tables: Tables, moment: str) -> None:
     for call in (1, 2):
         show_fixture = ShowFixture(tables).with_drop()
         show_fixture.shows.put_drop(f"e{call}", a_drop_request(), "ann", NOW)
         cue = a_cue(CueType.OPEN, subject=f"e{call}")
-        doomed = ShowFixture(tables, HookedClient(tables.dynamodb, **{moment: die_from_call(at=call)}))
+        dying = ShowFixture(tables, HookedClient(tables.dynamodb, **{moment: die_from_call(at=call)}))
         with pytest.raises(ProcessDied):
-            doomed.shows.apply_cue(cue, NOW)
+            dying.shows.apply_cue(cue, NOW)
         show_fixture.shows.apply_cue(cue, NOW + SECOND)
         drop = show_fixture.shows.drop(f"e{call}")
         assert drop is not None

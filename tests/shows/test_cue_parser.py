@@ -1,4 +1,4 @@
-"""Cues are CloudEvents 1.0: what is none is refused, naming the field."""
+"""Cues are CloudEvents 1.0. Any other event is refused, naming the field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENT: dict[str, Any] = {
 CUE_TIME = 1_795_806_000_250
 
 
-def test_an_open_cue_may_say_when_the_drop_closes() -> None:
+def test_open_cue_may_have_the_end_of_the_window() -> None:
     cue = parse_cue(EVENT | {"data": {"closes_at": "2026-11-27T20:05:00+01:00", "reopen": True}})
     assert cue == Cue(
         source="/studio/encoder-2",
@@ -34,15 +34,15 @@ def test_an_open_cue_may_say_when_the_drop_closes() -> None:
 
 
 @pytest.mark.parametrize("data", [{}, {"data": None}, {"data": {}}])
-def test_an_open_cue_needs_no_data(data: dict[str, Any]) -> None:
+def test_open_cue_needs_no_data(data: dict[str, Any]) -> None:
     assert parse_cue(EVENT | data).closes_at is None
 
 
-def test_extension_attributes_are_left_alone() -> None:
+def test_extension_attributes_are_ignored() -> None:
     assert parse_cue(EVENT | {"traceparent": "00-ab", "datacontenttype": "application/json; charset=utf-8"}).id == "c1"
 
 
-def test_added_stock_says_how_much() -> None:
+def test_stock_added_cue_has_its_quantity() -> None:
     assert parse_cue(EVENT | {"type": CueType.STOCK_ADDED.value, "data": {"quantity": 7}}).quantity == 7
 
 
@@ -72,14 +72,14 @@ def test_added_stock_says_how_much() -> None:
         ({"type": "dev.livedrop.drop.stock_added", "data": {"quantity": 1.5}}, "$.data.quantity"),
     ],
 )
-def test_a_wrong_field_is_named(change: dict[str, Any], field: str) -> None:
+def test_wrong_field_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         parse_cue(EVENT | change)
     assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("change", [{"A" * 500_000: 1}, {"data": {"A" * 500_000: 1}}])
-def test_a_name_of_any_length_is_named_in_short(change: dict[str, Any]) -> None:
+def test_name_of_a_long_field_is_cut_in_the_error(change: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as refusal:
         parse_cue(EVENT | change)
     assert len(refusal.value.field or "") == 200
@@ -87,14 +87,14 @@ def test_a_name_of_any_length_is_named_in_short(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("missing", list(EVENT))
-def test_a_cue_has_all_its_attributes(missing: str) -> None:
+def test_missing_attribute_is_named(missing: str) -> None:
     with pytest.raises(BadInput) as refusal:
         parse_cue({name: value for name, value in EVENT.items() if name != missing})
     assert refusal.value.field == f"$.{missing}"
 
 
 @pytest.mark.parametrize("event", [[], "text", None])
-def test_a_cue_is_an_object(event: Any) -> None:
+def test_cue_that_is_no_object_is_refused(event: Any) -> None:
     with pytest.raises(BadInput) as refusal:
         parse_cue(event)
     assert refusal.value.field == "$"

@@ -15,30 +15,30 @@ def reprice(record: DropRecord, amount: int, now: Instant) -> DropRecord:
     return record.model_copy(update=price_change(record, amount, now))
 
 
-def test_the_price_before_is_the_earlier_price() -> None:
+def test_price_before_a_reduction_is_the_earlier_price() -> None:
     record = reprice(a_drop_record(unit_price=5_000), 4_000, NOW)
     assert (record.unit_price, record.earlier_price) == (4_000, 5_000)
 
 
-def test_raising_a_price_before_a_sale_makes_no_better_bargain() -> None:
+def test_raise_before_a_reduction_does_not_raise_the_earlier_price() -> None:
     raised = reprice(a_drop_record(unit_price=5_000), 9_000, NOW)
     assert reprice(raised, 4_500, NOW + DAY).earlier_price == 5_000
 
 
-def test_a_lower_price_counts_until_thirty_days_after_it_ended() -> None:
+def test_lower_price_counts_until_thirty_days_after_its_end() -> None:
     raised = reprice(a_drop_record(unit_price=5_000), 9_000, NOW)
     assert reprice(raised, 4_000, NOW + 30 * DAY - 1).earlier_price == 5_000
     assert reprice(raised, 4_000, NOW + 30 * DAY).earlier_price == 9_000
 
 
-def test_prices_that_can_never_be_the_lowest_are_forgotten() -> None:
+def test_price_that_can_no_longer_be_the_lowest_is_dropped() -> None:
     record = a_drop_record(unit_price=5_000)
     for number, amount in enumerate([4_000, 3_000, 2_000]):
         record = reprice(record, amount, NOW + number)
     assert [price.amount for price in record.past_prices] == [3_000]
 
 
-def test_a_history_too_long_to_keep_is_refused_not_cut() -> None:
+def test_history_that_is_too_long_is_refused_and_not_cut() -> None:
     record = a_drop_record(unit_price=100)
     for number in range(MAX_PAST_PRICES):
         record = reprice(record, 101 + number, NOW + number)
@@ -47,7 +47,7 @@ def test_a_history_too_long_to_keep_is_refused_not_cut() -> None:
     assert refusal.value.field == "$.unit_price.amount"
 
 
-def test_an_earlier_price_is_shown_beside_a_reduction_only() -> None:
+def test_earlier_price_is_shown_beside_a_reduction_only() -> None:
     raised = reprice(a_drop_record(unit_price=5_000), 9_000, NOW)
     assert raised.price_reduced_from is None
     assert reprice(raised, 4_500, NOW + DAY).price_reduced_from == 5_000

@@ -1,4 +1,4 @@
-"""Bodies of shows and drops: what is wrong is refused, naming the field."""
+"""Bodies of shows and drops. A wrong field is refused by name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DROP = {
 }
 
 
-def test_a_show_needs_only_title_currency_and_start() -> None:
+def test_show_needs_only_title_currency_and_start() -> None:
     request = PutShowRequest.from_body(SHOW)
     assert (request.starts_at, request.host, request.channels, request.time_zone) == (1_795_806_000_000, None, [], None)
 
 
-def test_a_drop_by_default_is_sold_singly_and_held_five_minutes() -> None:
+def test_drop_is_sold_singly_and_held_five_minutes_by_default() -> None:
     request = PutDropRequest.from_body(DROP)
     assert (request.usual_quantity, request.hold_seconds, request.commission_bps, request.opens_at) == (1, 300, 0, None)
 
@@ -47,7 +47,7 @@ def test_a_drop_by_default_is_sold_singly_and_held_five_minutes() -> None:
         ({"nonsense": 1}, "$.nonsense"),
     ],
 )
-def test_a_wrong_field_of_a_show_is_named(change: dict[str, Any], field: str) -> None:
+def test_wrong_field_of_a_show_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         PutShowRequest.from_body(SHOW | change)
     assert refusal.value.field == field
@@ -74,21 +74,21 @@ def test_a_wrong_field_of_a_show_is_named(change: dict[str, Any], field: str) ->
         ({"Stock": 3}, "$.Stock"),
     ],
 )
-def test_a_wrong_field_of_a_drop_is_named(change: dict[str, Any], field: str) -> None:
+def test_wrong_field_of_a_drop_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         PutDropRequest.from_body(DROP | change)
     assert refusal.value.field == field
 
 
 @pytest.mark.parametrize("missing", list(DROP))
-def test_what_a_drop_needs_must_be_there(missing: str) -> None:
+def test_missing_field_of_a_drop_is_named(missing: str) -> None:
     with pytest.raises(BadInput) as refusal:
         PutDropRequest.from_body({name: value for name, value in DROP.items() if name != missing})
     assert refusal.value.field == f"$.{missing}"
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 3])
-def test_a_body_is_an_object(body: object) -> None:
+def test_body_that_is_no_object_is_refused(body: object) -> None:
     with pytest.raises(BadInput) as refusal:
         PutDropRequest.from_body(body)
     assert (refusal.value.field, refusal.value.detail) == ("$", "$: must be a JSON object")

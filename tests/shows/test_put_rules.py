@@ -1,4 +1,4 @@
-"""Operators put shows and drops: idempotent by id, careful about what may change, sound after any death."""
+"""Operators put shows and drops: idempotent by id, with fixed fields, and whole after a crash at any call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes.hooked_client import HookedClient, ProcessDied, die_from_call, 
 LATER = NOW + SECOND
 
 
-def test_the_same_body_again_changes_nothing(tables: Tables) -> None:
+def test_same_body_again_changes_nothing(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(opens_at=rfc3339(NOW))
     before = show_fixture.all_items()
     assert show_fixture.shows.put_show("s1", a_show_request(), "bob", LATER)[1] is False
@@ -24,15 +24,15 @@ def test_the_same_body_again_changes_nothing(tables: Tables) -> None:
     assert show_fixture.all_items() == before
 
 
-def test_a_new_drop_has_all_its_units_and_waits_for_its_cue(tables: Tables) -> None:
+def test_new_drop_has_all_its_units_and_waits_for_its_cue(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=100)
-    seen = show_fixture.live_drop()
-    assert (seen.state, seen.size, seen.available) == (DropState.SCHEDULED, 100, 100)
+    live_drop = show_fixture.live_drop()
+    assert (live_drop.state, live_drop.size, live_drop.available) == (DropState.SCHEDULED, 100, 100)
     assert (show_fixture.drop().bucket_count, show_fixture.drop().stock) == (5, 100)
     assert show_fixture.stock.audit(show_fixture.drop().pool, 100, NOW).mismatches == ()
 
 
-def test_who_changed_what_and_when_is_kept(tables: Tables) -> None:
+def test_change_leaves_an_audit_item_with_actor_and_time(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     show_fixture.shows.put_drop("d1", a_drop_request(title="Better lamp"), "bob", LATER)
     last = show_fixture.items_of("SHOW#s1")[3]
@@ -60,7 +60,7 @@ def test_who_changed_what_and_when_is_kept(tables: Tables) -> None:
         ({"commission_bps": 250}, "commission_bps", 250),
     ],
 )
-def test_what_may_change_changes(tables: Tables, change: dict[str, Any], attribute: str, value: Any) -> None:
+def test_changeable_field_changes(tables: Tables, change: dict[str, Any], attribute: str, value: Any) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     assert show_fixture.shows.put_drop("d1", a_drop_request(**change), "bob", LATER)[1] is False
     assert getattr(show_fixture.drop(), attribute) == value
@@ -76,7 +76,7 @@ def test_what_may_change_changes(tables: Tables, change: dict[str, Any], attribu
         ({"stock": 4}, "$.stock"),
     ],
 )
-def test_what_is_fixed_is_refused_by_name(tables: Tables, change: dict[str, Any], field: str) -> None:
+def test_fixed_field_of_a_drop_is_refused_by_name(tables: Tables, change: dict[str, Any], field: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
     with pytest.raises(Conflict) as refusal:
@@ -86,7 +86,7 @@ def test_what_is_fixed_is_refused_by_name(tables: Tables, change: dict[str, Any]
 
 
 @pytest.mark.parametrize("change", [{"currency": "EUR"}, {"market": "us"}])
-def test_what_drops_took_from_their_show_is_fixed(tables: Tables, change: dict[str, str]) -> None:
+def test_field_that_drops_copied_from_their_show_is_fixed(tables: Tables, change: dict[str, str]) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     with pytest.raises(Conflict) as refusal:
         show_fixture.shows.put_show("s1", a_show_request(**change), "bob", LATER)
@@ -101,7 +101,7 @@ def test_what_drops_took_from_their_show_is_fixed(tables: Tables, change: dict[s
         ({"opens_at": rfc3339(NOW), "closes_at": rfc3339(NOW)}, "$.closes_at"),
     ],
 )
-def test_a_drop_must_fit_its_show(tables: Tables, change: dict[str, Any], field: str) -> None:
+def test_drop_that_does_not_fit_its_show_is_refused(tables: Tables, change: dict[str, Any], field: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
     with pytest.raises(BadInput) as refusal:
@@ -111,20 +111,20 @@ def test_a_drop_must_fit_its_show(tables: Tables, change: dict[str, Any], field:
 
 
 @pytest.mark.parametrize("bad", ["", "a#b", "a/b", "-a", "a" * 65, "a\n"])
-def test_a_bad_id_is_refused(tables: Tables, bad: str) -> None:
+def test_bad_id_is_refused(tables: Tables, bad: str) -> None:
     with pytest.raises(BadInput) as refusal:
         ShowFixture(tables).shows.put_show(bad, a_show_request(), "ann", NOW)
     assert refusal.value.field == "id"
 
 
-def test_repeating_a_body_undoes_no_cue(tables: Tables) -> None:
+def test_repeated_body_undoes_no_cue(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     assert show_fixture.shows.apply_cue(a_cue(CueType.OPEN), NOW) == CueApplied()
     show_fixture.shows.put_drop("d1", a_drop_request(title="Better lamp"), "bob", LATER)
     assert (show_fixture.drop().opens_at, show_fixture.drop().title) == (NOW, "Better lamp")
 
 
-def test_a_put_does_not_reopen_a_closed_drop(tables: Tables) -> None:
+def test_put_does_not_open_a_closed_drop_again(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(opens_at=rfc3339(NOW - 2), closes_at=rfc3339(NOW))
     with pytest.raises(Conflict) as refusal:
         show_fixture.shows.put_drop("d1", a_drop_request(closes_at=rfc3339(LATER + 1)), "bob", LATER)
@@ -132,7 +132,7 @@ def test_a_put_does_not_reopen_a_closed_drop(tables: Tables) -> None:
     assert show_fixture.drop().closes_at == NOW
 
 
-def test_a_window_put_after_a_cue_was_said_is_newer(tables: Tables) -> None:
+def test_window_put_after_the_time_of_a_cue_wins(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     show_fixture.shows.put_drop("d1", a_drop_request(opens_at=rfc3339(LATER)), "bob", NOW)
     answer = show_fixture.shows.apply_cue(a_cue(CueType.OPEN, NOW - 1), NOW)
@@ -140,7 +140,7 @@ def test_a_window_put_after_a_cue_was_said_is_newer(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_drop_is_whole_or_not_for_sale_wherever_the_process_died(tables: Tables, moment: str) -> None:
+def test_drop_is_whole_or_not_for_sale_after_a_crash_at_any_call(tables: Tables, moment: str) -> None:
     ShowFixture(tables).shows.put_show("s1", a_show_request(), "ann", NOW)
     for call in range(1, 100):
         drop_id = f"d{call}"
@@ -148,23 +148,23 @@ def test_a_drop_is_whole_or_not_for_sale_wherever_the_process_died(tables: Table
         try:
             ShowFixture(tables, client).shows.put_drop(drop_id, a_drop_request(stock=60), "ann", NOW)
         except ProcessDied:
-            alive = ShowFixture(tables)
-            offer = alive.shows.offer(drop_id, NOW)
-            assert offer is None or alive.stock.audit(offer.drop.pool, 60, NOW).mismatches == ()
-            alive.shows.put_drop(drop_id, a_drop_request(stock=60), "ann", LATER)
+            survivor = ShowFixture(tables)
+            offer = survivor.shows.offer(drop_id, NOW)
+            assert offer is None or survivor.stock.audit(offer.drop.pool, 60, NOW).mismatches == ()
+            survivor.shows.put_drop(drop_id, a_drop_request(stock=60), "ann", LATER)
         else:
             break
-        drop = alive.shows.drop(drop_id)
+        drop = survivor.shows.drop(drop_id)
         assert drop is not None
-        audit = alive.stock.audit(drop.pool, 60, LATER)
+        audit = survivor.stock.audit(drop.pool, 60, LATER)
         assert (audit.size, audit.available, audit.mismatches) == (60, 60, ())
-        live = alive.shows.live("s1", LATER)
+        live = survivor.shows.live("s1", LATER)
         assert live is not None
-        assert drop_id in [seen.drop_id for seen in live.drops]
+        assert drop_id in [live_drop.drop_id for live_drop in live.drops]
     assert 7 <= call < 20
 
 
-def test_of_two_who_make_a_drop_at_once_the_first_decides_its_stock(tables: Tables) -> None:
+def test_first_of_two_creators_decides_the_stock_of_a_drop(tables: Tables) -> None:
     ShowFixture(tables).shows.put_show("s1", a_show_request(), "ann", NOW)
     rival = ShowFixture(tables)
     client = HookedClient(

@@ -1,4 +1,4 @@
-"""Stock that is added is counted once, whatever is repeated and whoever dies."""
+"""Added stock counts once after any repeat, and after a crash at any call."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_added_units_are_offered_at_once(tables: Tables) -> None:
     assert (show_fixture.live_drop().size, show_fixture.live_drop().available) == (10, 10)
 
 
-def test_a_key_counts_once(tables: Tables) -> None:
+def test_repeated_key_counts_once(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=3)
     answers = [show_fixture.shows.adjust_stock("d1", 7, "key-1", "ann", NOW).repeated for _ in range(3)]
     assert (answers, stock_and_audit(show_fixture)) == ([False, True, True], (10, 10, ()))
 
 
-def test_a_key_with_another_quantity_is_refused(tables: Tables) -> None:
+def test_key_with_another_quantity_is_refused(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=3)
     show_fixture.shows.adjust_stock("d1", 7, "key-1", "ann", NOW)
     with pytest.raises(Conflict) as refusal:
@@ -44,13 +44,13 @@ def test_a_key_with_another_quantity_is_refused(tables: Tables) -> None:
     assert stock_and_audit(show_fixture) == (10, 10, ())
 
 
-def test_an_unknown_drop_gets_none(tables: Tables) -> None:
+def test_unknown_drop_is_not_found(tables: Tables) -> None:
     with pytest.raises(NotFound):
         ShowFixture(tables).with_drop().shows.adjust_stock("d9", 7, "key-1", "ann", NOW)
 
 
 @pytest.mark.parametrize("quantity", [0, -1_000_001, 1_000_001])
-def test_a_quantity_has_bounds(tables: Tables, quantity: int) -> None:
+def test_quantity_out_of_bounds_is_refused(tables: Tables, quantity: int) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
     with pytest.raises(BadInput) as refusal:
@@ -59,24 +59,24 @@ def test_a_quantity_has_bounds(tables: Tables, quantity: int) -> None:
     assert show_fixture.all_items() == before
 
 
-def test_a_cue_adds_stock_once_whatever_its_time(tables: Tables) -> None:
+def test_stock_added_cue_counts_once_at_any_age(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=3)
     cue = a_cue(CueType.STOCK_ADDED, NOW - 3_600 * SECOND, quantity=7)
     assert [show_fixture.shows.apply_cue(cue, NOW) for _ in range(2)] == [CueApplied(), CueRepeated()]
     assert stock_and_audit(show_fixture) == (10, 10, ())
 
 
-def test_a_cue_for_an_unknown_drop_is_refused(tables: Tables) -> None:
+def test_stock_added_cue_for_an_unknown_drop_is_refused(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     answer = show_fixture.shows.apply_cue(a_cue(CueType.STOCK_ADDED, quantity=7, subject="d9"), NOW)
     assert isinstance(answer, CueRefused)
     assert [refused.code for refused in show_fixture.shows.refused_cues(None)] == ["unknown_subject"]
 
 
-def test_a_drop_grows_in_the_buckets_it_has(tables: Tables) -> None:
+def test_drop_grows_within_its_buckets_only(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=24)
     show_fixture.shows.adjust_stock("d1", 976, "key-1", "ann", NOW)
-    with pytest.raises(BadInput, match="may grow to 1000 units"):
+    with pytest.raises(BadInput, match="1000 units or fewer"):
         show_fixture.shows.adjust_stock("d1", 1, "key-2", "ann", NOW)
     assert show_fixture.drop().bucket_count == 1
     assert stock_and_audit(show_fixture) == (1_000, 1_000, ())
@@ -86,11 +86,13 @@ def test_added_units_are_sold_to_the_last(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=60)
     show_fixture.shows.adjust_stock("d1", 240, "key-1", "ann", NOW)
     drop, sold = show_fixture.drop(), 0
-    for turn in range(900):
-        now = NOW + 1_100 * turn
-        answer = show_fixture.stock.take(drop.pool, hold_id(f"p{turn}", "d1", 1, 1), 1, now // 1000 + 60, None, now=now)
+    for number in range(900):
+        now = NOW + 1_100 * number
+        answer = show_fixture.stock.take(
+            drop.pool, hold_id(f"p{number}", "d1", 1, 1), 1, now // 1000 + 60, None, now=now
+        )
         if isinstance(answer, Taken):
-            show_fixture.stock.commit(drop.pool, answer.hold, 1, OrderRef(f"order-{turn:03}", 1))
+            show_fixture.stock.commit(drop.pool, answer.hold, 1, OrderRef(f"order-{number:03}", 1))
             sold += 1
         elif isinstance(answer, SoldOut):
             break
@@ -99,7 +101,7 @@ def test_added_units_are_sold_to_the_last(tables: Tables) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("successor", ["the same request", "another request"])
-def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, moment: str, successor: str) -> None:
+def test_plan_is_carried_out_once_after_a_crash_at_any_call(tables: Tables, moment: str, successor: str) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=24)
     expected = 24
     for call in range(1, 100):
@@ -122,7 +124,7 @@ def test_a_plan_is_carried_out_once_wherever_the_process_died(tables: Tables, mo
 @pytest.mark.parametrize("operation", ["get_item", "transact_write_items"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("same_key", [True, False])
-def test_two_at_once_count_each_key_once(tables: Tables, operation: str, moment: str, same_key: bool) -> None:
+def test_two_requests_at_once_count_each_key_once(tables: Tables, operation: str, moment: str, same_key: bool) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=3)
     key = "key-1" if same_key else "key-2"
     hook = once_at_call(operation, lambda: show_fixture.shows.adjust_stock("d1", 7, key, "bob", NOW))
@@ -132,7 +134,7 @@ def test_two_at_once_count_each_key_once(tables: Tables, operation: str, moment:
     assert stock_and_audit(show_fixture) == (total, total, ())
 
 
-def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None:
+def test_held_and_sold_units_are_not_taken_away(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=60)
     drop, taken = show_fixture.drop(), 0
     for number in range(20):
@@ -153,7 +155,7 @@ def test_units_are_taken_away_but_for_those_held_or_sold(tables: Tables) -> None
     assert (show_fixture.live_drop().size, show_fixture.live_drop().available) == (taken, 0)
 
 
-def test_lapsed_holds_are_taken_away_too(tables: Tables) -> None:
+def test_units_of_expired_holds_are_taken_away(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=3)
     show_fixture.stock.take(show_fixture.drop().pool, hold_id("p", "d1", 1, 2), 2, NOW // 1000 - 60, None, now=NOW)
     assert show_fixture.shows.adjust_stock("d1", -3, "key-1", "ann", NOW).moved == -3
@@ -161,7 +163,7 @@ def test_lapsed_holds_are_taken_away_too(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_units_are_taken_away_once_wherever_the_process_died(tables: Tables, moment: str) -> None:
+def test_units_are_taken_away_once_after_a_crash_at_any_call(tables: Tables, moment: str) -> None:
     show_fixture = ShowFixture(tables).with_drop(stock=100)
     for call in range(1, 100):
         key = f"key-{call}"
@@ -178,7 +180,7 @@ def test_units_are_taken_away_once_wherever_the_process_died(tables: Tables, mom
     assert 5 < call < 40
 
 
-def test_two_who_take_the_same_units_away_at_once_take_them_once(tables: Tables) -> None:
+def test_two_requests_with_one_key_take_units_away_once(tables: Tables) -> None:
     for operation in ("update_item", "transact_write_items", "get_item"):
         show_fixture, key = ShowFixture(tables), f"key-{operation}"
         show_fixture.with_drop(stock=60)

@@ -30,7 +30,7 @@ def a_summary(sold: int) -> Summary:
         ({"opens_at": NOW - 1, "closes_at": NOW, "suspended": True}, DropState.CLOSED),
     ],
 )
-def test_the_window_is_half_open(drop: dict[str, Any], expected: DropState) -> None:
+def test_window_is_half_open(drop: dict[str, Any], expected: DropState) -> None:
     assert window_state(a_drop_record(**drop), NOW) is expected
 
 
@@ -44,7 +44,7 @@ def test_the_window_is_half_open(drop: dict[str, Any], expected: DropState) -> N
         ({}, 3, DropState.SCHEDULED),
     ],
 )
-def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int, expected: DropState) -> None:
+def test_sold_out_shows_in_an_open_window_only(drop: dict[str, Any], sold: int, expected: DropState) -> None:
     assert drop_state(a_drop_record(**drop), a_summary(sold), NOW) is expected
 
 
@@ -57,5 +57,5 @@ def test_sold_out_is_told_while_the_window_lasts(drop: dict[str, Any], sold: int
         ({"opens_at": NOW + 5, "closes_at": NOW}, None),
     ],
 )
-def test_a_window_turns_at_its_next_end(drop: dict[str, Any], expected: int | None) -> None:
+def test_next_transition_is_the_next_end_of_the_window(drop: dict[str, Any], expected: int | None) -> None:
     assert next_transition_at(a_drop_record(**drop), NOW) == expected

@@ -113,7 +113,7 @@ def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, park
     assert len(found) == 3
     for message in found:
         assert message["field"] in {("$." + name)[:200] for name in names}
-        assert message["reason"] == f"{message['field']}: not an attribute of a CloudEvent with JSON data"
+        assert message["reason"] == f"`{message['field']}` is no attribute of a CloudEvent with JSON data. Remove it."
 
 
 def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables: Tables, parked: Queue) -> None:
