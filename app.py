@@ -119,12 +119,12 @@ def build_context(id_key: bytes = b"", markets: MarketRevisions | None = None) -
         stock(),
         gateway(),
         DEFAULT_MARKETS,
+        markets,
         discounts(),
         risk(),
         id_key,
-        order_hold_channels=order_hold_channels,
-        return_url=config.return_url,
-        market_table=markets,
+        order_hold_channels,
+        config.return_url,
     )
 
 

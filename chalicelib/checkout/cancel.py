@@ -1,4 +1,4 @@
-"""Cancel a purchase that is not placed."""
+"""Cancel a purchase that is not placed, and release its units."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from chalicelib.purchase import (
     CheckoutResult,
     NoPurchase,
     PurchaseState,
+    Written,
     current_result,
     idempotency_record,
     next_version,
@@ -23,10 +24,10 @@ from chalicelib.purchase import (
 def cancel_purchase(
     context: CheckoutContext, purchase_id: str, caller: Caller, key: str, fingerprint: str, now: Instant
 ) -> CheckoutResult | NoPurchase:
-    """Give an open purchase up and its units back. A placed one answers that it is in progress.
+    """Cancel an open purchase and release its units. A placed purchase stays as it is; the answer says so.
 
-    A repeat gives the units back again (one write a hold, refused where they are back): whoever cancelled may have died
-    before it did.
+    A repeated request releases the units again, because the first one may have crashed before it did. That costs one
+    write a hold, which is refused where the units are already released.
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
@@ -37,7 +38,8 @@ def cancel_purchase(
         cancelled = next_version(
             purchase, now, state=PurchaseState.CANCELLED, cancelled_at=now, idempotency_records=records
         )
-        purchase = replace_or_replay(context, cancelled, [], (key, fingerprint)) or cancelled
+        answer = replace_or_replay(context, cancelled, [], (key, fingerprint))
+        purchase = cancelled if isinstance(answer, Written) else answer.existing
     if purchase.state is PurchaseState.CANCELLED:
         release_removed_holds(context, purchase, ())
     elif not replayed:

@@ -1,4 +1,4 @@
-"""Create a purchase: hold its units and price it."""
+"""Create a purchase: hold its units, price it, then store it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from chalicelib.checkout.update import apply_update
 from chalicelib.errors import BadInput, IdempotencyConflict
 from chalicelib.ids import derive_purchase_id
 from chalicelib.instants import Instant
+from chalicelib.pricing import Markets
 from chalicelib.purchase import (
     NOT_FOUND,
     CheckoutContext,
@@ -21,34 +22,38 @@ from chalicelib.purchase import (
     idempotency_record,
     not_open_result,
     release_unreferenced,
+    reprice,
     with_idempotency_key,
 )
 
 
 def create_purchase(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
-    """Begin a purchase: hold units for each line, then put it. A repeat meets its own holds and its own purchase.
+    """Hold units for each line, then store the purchase. A repeated request finds its own holds and its own purchase.
 
-    Costs one write a line and one for the purchase; a refusal costs no write and one read, which tells a repeat of an
-    earlier success from a first try. ``IdempotencyConflict`` when the key was used with another body.
+    Costs one write a line and one for the purchase. A refusal costs one read, which tells a repeat of a request that
+    succeeded from a first try.
+
+    Raises:
+        BadInput: no market ships the requested lines in the chosen way, or the purchase is too large.
+        IdempotencyConflict: the key was used with another body.
     """
     if request.cart_id is not None:
         return _create_from_cart(context, request, now)
     purchase_id = derive_purchase_id(context.id_key, request.caller.namespace or request.caller.platform, request.key)
+    markets = context.markets_at(now)
     try:
-        check_shipping_option(
-            context, request.shipping_option, request.destination, _markets_and_currencies(context, request, now), now
-        )
+        _check_shipping_option(context, request, markets, now)
     except BadInput:
         existing = context.purchases.read(purchase_id)
         if existing is None:
             raise
-        return _replayed_creation(existing, request, now)
+        return _replayed(existing, request, now)
     draft = LineDraft(purchase_id=purchase_id, version=1)
     reserve_lines(context, draft, request.lines or (), (), now)
     if not draft.lines or draft.currency is None:
         existing = context.purchases.read(purchase_id)
-        return _replayed_creation(existing, request, now) if existing else NoPurchase(tuple(draft.messages))
-    purchase = context.reprice(context.clear_discount_rejections(_new_purchase(context, request, draft, now)))
+        return _replayed(existing, request, now) if existing else NoPurchase(tuple(draft.messages))
+    purchase = reprice(context, _new_purchase(request, draft, draft.currency, markets, now), markets)
     try:
         answer = context.purchases.create(purchase)
     except BadInput:
@@ -57,18 +62,30 @@ def create_purchase(context: CheckoutContext, request: PurchaseRequest, now: Ins
     if isinstance(answer, Written):
         return current_result(purchase, now, *draft.messages, created=True)
     release_unreferenced(context.stock, draft.new_holds, answer.existing)
-    return _replayed_creation(answer.existing, request, now)
+    return _replayed(answer.existing, request, now)
 
 
-def _replayed_creation(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
-    """What a repeat of a create is told. ``IdempotencyConflict`` when the key was used with another body."""
+def _check_shipping_option(context: CheckoutContext, request: PurchaseRequest, markets: Markets, now: Instant) -> None:
+    """Check the chosen option in each market and currency in which a requested drop may be sold."""
+    if request.shipping_option is None:
+        return
+    hinted_market = markets.of_country(request.country_hint)
+    for line in request.lines or ():
+        offer = context.shows.offer(line.drop_id, now)
+        if offer is not None:
+            market_id = hinted_market.id if hinted_market else offer.drop.market or ""
+            check_shipping_option(markets, request.shipping_option, request.destination, market_id, offer.drop.currency)
+
+
+def _replayed(existing: Purchase, request: PurchaseRequest, now: Instant) -> CheckoutResult:
+    """Answer a repeated create request."""
     if not idempotency_record(existing, request.key, request.fingerprint):
         raise IdempotencyConflict
     return current_result(existing, now, created=True)
 
 
 def _release_new_holds(context: CheckoutContext, draft: LineDraft) -> None:
-    """Give back what a create took that can never be written; what a twin wrote with less keeps what it names."""
+    """Release the holds of a purchase that is too large to store, except those that a smaller duplicate names."""
     existing = context.purchases.read(draft.purchase_id)
     if existing is not None:
         release_unreferenced(context.stock, draft.new_holds, existing)
@@ -77,8 +94,10 @@ def _release_new_holds(context: CheckoutContext, draft: LineDraft) -> None:
         context.stock.release(pool, hold)
 
 
-def _new_purchase(context: CheckoutContext, request: PurchaseRequest, draft: LineDraft, now: Instant) -> Purchase:
-    hinted_market = context.markets_at(now).of_country(request.country_hint)
+def _new_purchase(
+    request: PurchaseRequest, draft: LineDraft, currency: str, markets: Markets, now: Instant
+) -> Purchase:
+    hinted_market = markets.of_country(request.country_hint)
     return Purchase(
         id=draft.purchase_id,
         version=1,
@@ -86,7 +105,7 @@ def _new_purchase(context: CheckoutContext, request: PurchaseRequest, draft: Lin
         platform=request.caller.platform,
         channel=(request.attribution or {}).get("channel") or request.caller.channel,
         show_id=draft.show_id,
-        currency=draft.currency or "",
+        currency=currency,
         market=hinted_market.id if hinted_market else draft.market or "",
         is_cart=request.as_cart,
         created_at=now,
@@ -102,7 +121,7 @@ def _new_purchase(context: CheckoutContext, request: PurchaseRequest, draft: Lin
 
 
 def _create_from_cart(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> CheckoutResult | NoPurchase:
-    """A cart becomes a checkout session: the same purchase, its lines, and its buyer where the cart has one."""
+    """Turn a cart into a checkout session: the same purchase, with its lines and, if it has one, its buyer."""
     purchase = context.purchases.read(request.cart_id or "")
     if purchase is None:
         return NOT_FOUND
@@ -122,10 +141,3 @@ def _create_from_cart(context: CheckoutContext, request: PurchaseRequest, now: I
     )
     result = apply_update(context, purchase, cart_request, now)
     return CheckoutResult(result.purchase, result.messages, created=True)
-
-
-def _markets_and_currencies(context: CheckoutContext, request: PurchaseRequest, now: Instant) -> set[tuple[str, str]]:
-    """Market and currency of every drop wished for: what the purchase to be may be sold in."""
-    hinted_market = context.markets_at(now).of_country(request.country_hint)
-    offers = [context.shows.offer(line.drop_id, now) for line in request.lines or ()]
-    return {(hinted_market.id if hinted_market else one.drop.market or "", one.drop.currency) for one in offers if one}

@@ -1,10 +1,12 @@
-"""Shares of budgets: reserved before the freeze, consumed with the goods, returned when an attempt ends without money.
+"""Budgets of discounts: held before the order is placed, committed with its units, released when an attempt fails.
 
-A budget is laid out as stock is, a use is a hold in it, and all that is true of holds is true of uses: taken at most
-once by the same request, never more than there are, lapsing by themselves.
+A budget is a pool of stock and a use is a hold in it, so all promises about holds apply to uses. One request takes a
+use once, there are never more uses than the budget has, and a use that nobody commits expires.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from chalicelib.checkout.lines import LineDraft
 from chalicelib.checkout.purchase_limits import count_discount_use
@@ -14,33 +16,48 @@ from chalicelib.purchase import CheckoutContext, Message, Purchase, order_ref_of
 from chalicelib.stock import Busy, Summary, Taken, hold_id
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetsHeld:
+    """Every discount has a hold in each of its budgets."""
+
+    discounts: tuple[AppliedDiscount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiscountUnavailable:
+    """A discount cannot be had: it is gone, its budget is used up, or the buyer has used it as often as allowed."""
+
+    code: str
+    reason: RejectionReason
+
+
 def hold_budgets(
     context: CheckoutContext, placed: Purchase, draft: LineDraft, now: Instant
-) -> tuple[AppliedDiscount, ...] | dict[str, str] | Message:
-    """The purchase's discounts with a share of each of their budgets; or why, by code, there is none; or ``busy``.
+) -> BudgetsHeld | DiscountUnavailable | Message:
+    """Hold what the purchase's discounts use of their budgets. Returns the message ``busy`` when a budget is contended.
 
-    Costs 1 WCU a budget, and 1 (2 where the buyer used it before) for a limit per buyer. What is taken is noted in the
-    basket; dying afterwards, it lapses.
+    Costs 1 WCU a budget, and 1 WCU for a limit per buyer (2 where the buyer used the discount before). The draft
+    records each new hold; after a crash the holds expire.
     """
     discounts = []
-    for one in placed.discounts:
-        offered = context.discounts.find(one.code, now)
+    for applied in placed.discounts:
+        offered = context.discounts.find(applied.code, now)
         if offered is None:
-            return {one.code: RejectionReason.UNKNOWN}
+            return DiscountUnavailable(applied.code, RejectionReason.UNKNOWN)
         if not count_discount_use(context, placed, offered.discount, now):
-            return {one.code: RejectionReason.LIMIT}
-        shares = [
-            _hold_budget(context, placed, one, budget, summary, draft, now)
+            return DiscountUnavailable(applied.code, RejectionReason.LIMIT)
+        holds = [
+            _hold_budget(context, placed, applied, budget, summary, draft, now)
             for budget, summary in zip(offered.discount.budgets, offered.summaries, strict=True)
         ]
-        for share in shares:
-            if isinstance(share, Busy):
-                extra = {"retry_after_ms": share.retry_after_ms}
-                return Message("busy", "Too many use this discount at once; try again in a moment.", extra=extra)
-        if None in shares:
-            return {one.code: RejectionReason.USED_UP}
-        discounts.append(one.model_copy(update={"budget_holds": tuple(shares)}))
-    return tuple(discounts)
+        for hold in holds:
+            if isinstance(hold, Busy):
+                content = "Many buyers use this discount at this moment. Try again shortly."
+                return Message("busy", content, extra={"retry_after_ms": hold.retry_after_ms})
+        if None in holds:
+            return DiscountUnavailable(applied.code, RejectionReason.USED_UP)
+        discounts.append(applied.model_copy(update={"budget_holds": tuple(holds)}))
+    return BudgetsHeld(tuple(discounts))
 
 
 def _hold_budget(
@@ -52,7 +69,10 @@ def _hold_budget(
     draft: LineDraft,
     now: Instant,
 ) -> BudgetHold | Busy | None:
-    """The whole share, or nothing. A twin of this request has the same hold, which its summary may miss."""
+    """Hold all that a discount uses of one budget, or nothing. A duplicate request finds the hold of the first one.
+
+    The summary may not show that hold yet, so a refused take reads the bucket.
+    """
     pool, quantity = budget.pool, budget.quantity_for(discount.amount)
     name = hold_id(placed.id, pool.pool_id, placed.version, quantity)
     answer = context.stock.take(pool, name, quantity, now // SECOND + BUDGET_HOLD_SECONDS, summary, now=now)
@@ -67,22 +87,24 @@ def _hold_budget(
 def revert_budgets_to_hold(
     context: CheckoutContext, purchase: Purchase, expires_at: UnixSeconds
 ) -> tuple[AppliedDiscount, ...] | None:
-    """The purchase's discounts with their shares held again, at its epoch; None when one is gone. 1 WCU each."""
+    """Turn committed uses back into holds of the purchase. None when one is gone. Costs 1 WCU a budget."""
     all_reverted, discounts = True, []
-    for discount in purchase.discounts:
-        holds = revert_to_hold(context.stock, order_ref_of(purchase), discount.holds_with_pools, expires_at)
+    for applied in purchase.discounts:
+        holds = revert_to_hold(context.stock, order_ref_of(purchase), applied.holds_with_pools, expires_at)
         kept = tuple(
             BudgetHold(budget=budget_hold.budget, hold=hold)
-            for budget_hold, hold in zip(discount.budget_holds, holds, strict=True)
+            for budget_hold, hold in zip(applied.budget_holds, holds, strict=True)
             if hold is not None
         )
         all_reverted = all_reverted and len(kept) == len(holds)
-        discounts.append(discount.model_copy(update={"budget_holds": kept}))
+        discounts.append(applied.model_copy(update={"budget_holds": kept}))
     return tuple(discounts) if all_reverted else None
 
 
 def release_budgets(context: CheckoutContext, purchase: Purchase, now: Instant) -> tuple[AppliedDiscount, ...]:
-    """The purchase's discounts without shares: these are held until this very second, so that others may take them,
-    and a late sell at this epoch is refused."""
+    """Revert every use to a hold that ends this second, and return the discounts without budget holds.
+
+    Reverting, in place of releasing, refuses a late commit at this epoch. Other buyers can take the ended holds.
+    """
     revert_budgets_to_hold(context, purchase, now // SECOND)
-    return tuple(one.model_copy(update={"budget_holds": ()}) for one in purchase.discounts)
+    return tuple(applied.model_copy(update={"budget_holds": ()}) for applied in purchase.discounts)

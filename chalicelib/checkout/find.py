@@ -7,6 +7,6 @@ from chalicelib.purchase import NOT_FOUND, CheckoutContext, CheckoutResult, NoPu
 
 
 def find_purchase(context: CheckoutContext, purchase_id: str, now: Instant) -> CheckoutResult | NoPurchase:
-    """A purchase as it stands: one consistent read."""
+    """Read a purchase and the messages that its buyer sees. One consistent read."""
     purchase = context.purchases.read(purchase_id)
     return NOT_FOUND if purchase is None else current_result(purchase, now)

@@ -1,42 +1,29 @@
-"""Lines and their units: what a buyer wishes, what can be taken, and what is said where it cannot."""
+"""Lines of a purchase and their units: hold what a buyer asks for, and say what cannot be held."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
-from chalicelib.instants import Instant, rfc3339
+from chalicelib.checkout.hold_expiry import extended_price_until, hold_expires_at, max_hold_until, price_until
+from chalicelib.instants import SECOND, Instant, rfc3339
 from chalicelib.purchase import CheckoutContext, Line, LineRequest, Message, Purchase, order_ref_of, pool_of
 from chalicelib.shows import Drop, DropState, Offer, window_state
 from chalicelib.stock import AllHeld, Busy, HoldRef, InsufficientUnits, Pool, SoldOut, Taken, TakeResult, hold_id
 
-
-def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
-    """Give back what the purchase names beyond the lines that a written change kept, whoever wrote it. Repeatable."""
-    order = order_ref_of(purchase) if purchase.attempt else None
-    for pool, hold, units in removed_holds(purchase.lines, kept):
-        if units:
-            context.stock.shrink(pool, hold, units)
-        else:
-            context.stock.release(pool, hold, order)
-
-
-_MAX_SMALLER_OFFERS = 3  # how often a take is repeated with the quantity it was offered, before it counts as busy
-_BUSY_RETRY_MS = 250
-_MAX_IMAGE_URL_BYTES = 512
-"""Bytes of an image's address that a line keeps. A longer one is shown with the drop alone: a hundred lines have to fit
-into one item of 400 KB."""
-
-MAX_HOLDS = 400
-"""Holds in all of a purchase's lines, beyond which none of them grows."""
-
-MAX_HOLD_FACTOR = 4
-"""A line may hold units for so many times its drop's ``hold_seconds`` from its first take, however it renews them."""
+MAX_HOLDS: Final = 400
+"""Holds in all lines of a purchase. A line does not grow beyond it."""
+_MAX_SMALLER_TAKES: Final = 3
+"""Takes of one line. After each refusal the next take asks for the quantity that the refusal reported."""
+_BUSY_RETRY_MS: Final = 250
+_MAX_IMAGE_URL_BYTES: Final = 512
+"""A longer address is shown with the drop alone: a hundred lines have to fit into one item of 400 KB."""
 
 
 @dataclass(slots=True)
 class LineDraft:
-    """Lines being put together for one version of a purchase; ``taken`` are the holds this request took."""
+    """Lines that one request puts together for one version of a purchase. ``new_holds`` are what it took."""
 
     purchase_id: str
     version: int
@@ -47,25 +34,10 @@ class LineDraft:
     new_holds: list[tuple[Pool, HoldRef]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
-
-def merge_lines(requested: Iterable[LineRequest]) -> dict[str, int]:
-    """Quantity by drop: lines of one drop are one line, in the order of first mention."""
-    quantities: dict[str, int] = {}
-    for line in requested:
-        quantities[line.drop_id] = quantities.get(line.drop_id, 0) + line.quantity
-    return quantities
-
-
-def shrink_line(line: Line, quantity: int) -> Line:
-    """The line with fewer units: its first holds, the last of them cut to what is left."""
-    holds, remaining = [], quantity
-    for hold in line.holds:
-        if remaining <= 0:
-            break
-        kept = min(hold.quantity, remaining)
-        holds.append(HoldRef(hold.id, hold.bucket, kept, hold.expires_at))
-        remaining -= kept
-    return line.model_copy(update={"quantity": quantity, "holds": tuple(holds)})
+    @classmethod
+    def of_next_version(cls, purchase: Purchase) -> LineDraft:
+        """Begin the next version of a purchase, without lines."""
+        return cls(purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market)
 
 
 def reserve_lines(
@@ -75,10 +47,11 @@ def reserve_lines(
     current: tuple[Line, ...],
     now: Instant,
 ) -> None:
-    """Bring the basket's lines to the wished quantities. One write a line that grows; nothing is given back here.
+    """Bring the draft's lines to the requested quantities. Costs one write for a line that grows; releases nothing.
 
-    A line that cannot grow stays as it was; a new line that gets nothing is left out. Each such case has a message.
-    A line has one price: where the drop's has risen it does not grow, where it has fallen all its units get the new.
+    A line that cannot grow stays as it was, and a new line that gets no unit is left out. Both have a message.
+    All units of a line have one price. A line does not grow after the drop's price rose; after it fell, all units of
+    the line get the lower price.
     """
     current_by_drop = {line.drop_id: line for line in current}
     holds = sum(len(line.holds) for line in current)
@@ -88,7 +61,7 @@ def reserve_lines(
             draft.lines.append(shrink_line(line, quantity))
             continue
         if line and holds + len(draft.new_holds) >= MAX_HOLDS:
-            content = "These units were asked for in too many portions; more of them need a purchase of their own."
+            content = "This line consists of too many portions to grow. Buy further units in another purchase."
             draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
             draft.lines.append(line)
             continue
@@ -97,12 +70,32 @@ def reserve_lines(
             draft.lines.append(grown)
 
 
+def merge_lines(requested: Iterable[LineRequest]) -> dict[str, int]:
+    """Add up quantities by drop, in the order of first mention: a purchase has one line a drop."""
+    quantities: dict[str, int] = {}
+    for line in requested:
+        quantities[line.drop_id] = quantities.get(line.drop_id, 0) + line.quantity
+    return quantities
+
+
+def shrink_line(line: Line, quantity: int) -> Line:
+    """Return the line with fewer units: its first holds, the last one of them cut to the remaining quantity."""
+    holds, remaining = [], quantity
+    for hold in line.holds:
+        if remaining <= 0:
+            break
+        units = min(hold.quantity, remaining)
+        holds.append(HoldRef(hold.id, hold.bucket, units, hold.expires_at))
+        remaining -= units
+    return line.model_copy(update={"quantity": quantity, "holds": tuple(holds)})
+
+
 def _grow_line(
     context: CheckoutContext, draft: LineDraft, drop_id: str, quantity: int, line: Line | None, path: str, now: Instant
 ) -> Line | None:
     offer = context.shows.offer(drop_id, now)
     if offer is None or (draft.show_id or offer.drop.show_id) != offer.drop.show_id:
-        draft.messages.append(Message("item_unavailable", "This item is not on offer here.", path=path))
+        draft.messages.append(Message("item_unavailable", "This item is not on offer in this show.", path=path))
         return line
     refusal = drop_closed_refusal(offer.drop, path, now) or hold_limit_refusal(line, path, now)
     if refusal:
@@ -113,7 +106,7 @@ def _grow_line(
     if allowed <= held_units:
         return line
     if line and drop.unit_price > line.unit_price:
-        content = "The price has risen since these units were taken; more of them need a purchase of their own."
+        content = "The price has risen since these units were held. Buy further units in another purchase."
         draft.messages.append(Message("price_changed", content, path=path))
         return line
     hold = hold_units(context, draft, offer, allowed - held_units, line, path, now)
@@ -121,13 +114,11 @@ def _grow_line(
         return line
     draft.show_id, draft.currency = drop.show_id, drop.currency
     draft.market = draft.market or drop.market
-    if line:
-        line = line.model_copy(update={"unit_price": drop.unit_price})
-    return _line_with_hold(line, drop, hold, draft)
+    return _grown_line(line, drop, hold) if line else _new_line(drop, hold, draft)
 
 
 def drop_closed_refusal(drop: Drop, path: str, now: Instant) -> Message | None:
-    """Why nothing can be taken from a drop at this instant; None when it is open."""
+    """Return why a drop sells nothing at this instant; None while it is open."""
     match window_state(drop, now):
         case DropState.SCHEDULED:
             extra = {"opens_at": rfc3339(drop.opens_at)} if drop.opens_at else {}
@@ -139,85 +130,85 @@ def drop_closed_refusal(drop: Drop, path: str, now: Instant) -> Message | None:
     return None
 
 
+def hold_limit_refusal(line: Line | None, path: str, now: Instant) -> Message | None:
+    """Return why a line may hold no further units; None while its time lasts."""
+    if line is None or now < line.max_hold_until * SECOND:
+        return None
+    content = "These units were held for the longest time allowed. Remove the line and add it again."
+    return Message("hold_lapsed", content, path=path)
+
+
 def _allowed_quantity(draft: LineDraft, drop: Drop, quantity: int, path: str) -> int:
-    """The quantity that the drop's own bounds leave, with a warning where that is less than asked."""
+    """Return the quantity that the drop's own bounds allow, with a warning where it is less than requested."""
     if drop.limit_per_buyer is not None and quantity > drop.limit_per_buyer:
-        content = f"At most {drop.limit_per_buyer} of this a buyer."
+        content = f"One buyer can have at most {drop.limit_per_buyer} of this item."
         draft.messages.append(Message("limit_exceeded", content, path=path, type="warning"))
         quantity = drop.limit_per_buyer
     if drop.max_quantity is not None and quantity > drop.max_quantity:
-        content = f"At most {drop.max_quantity} of this at once."
+        content = f"One purchase can have at most {drop.max_quantity} of this item."
         draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
         quantity = drop.max_quantity
     return quantity
 
 
-def hold_limit_refusal(line: Line | None, path: str, now: Instant) -> Message | None:
-    """Why a line takes no more units; None while it may."""
-    if line is None or now < line.max_hold_until * 1000:
-        return None
-    content = "This was held for as long as it may be. Take it out and put it in anew."
-    return Message("hold_lapsed", content, path=path)
-
-
 def hold_units(
     context: CheckoutContext, draft: LineDraft, offer: Offer, quantity: int, line: Line | None, path: str, now: Instant
 ) -> HoldRef | None:
-    """Hold units for the basket's purchase: as many as asked, or the largest that one bucket has, or none with a word.
+    """Hold ``quantity`` units in one bucket, or the most that one bucket has. None, with a message, when none has any.
 
-    A hold for a line that there is ends when the line's time does.
-
-    Costs one write in the common case, none when the offer's summary shows nothing: then one read, as this may be the
-    repeat of a request that holds the very units which the summary misses. Nothing at all once the drop is sold out.
+    Costs one write as a rule. Where the offer's summary shows nothing, it costs one read: this may be a repeated
+    request whose own hold the summary misses. Once the drop is sold out it costs nothing.
     """
     drop, wanted = offer.drop, quantity
-    expires_at = now // 1000 + drop.hold_seconds
-    if line:
-        expires_at = min(expires_at, line.max_hold_until)
+    expires_at = hold_expires_at(drop, line, now)
     answer: TakeResult = Busy(_BUSY_RETRY_MS)
     name = hold_id(draft.purchase_id, drop.id, draft.version, quantity)  # the same for fewer: a repeat finds them
-    for _ in range(_MAX_SMALLER_OFFERS):
+    for _ in range(_MAX_SMALLER_TAKES):
         answer = context.stock.take(drop.pool, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
             answer = context.stock.find_hold(drop.pool, name) or answer
         if not isinstance(answer, InsufficientUnits):
             break
         wanted = answer.available
-    if isinstance(answer, Taken):
-        if not answer.committed:
-            draft.new_holds.append((drop.pool, answer.hold))
-        if answer.hold.quantity < quantity:
-            content = f"Only {answer.hold.quantity} of {quantity} were left."
-            draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
-        return answer.hold
-    draft.messages.append(_refusal_message(answer, path))
-    return None
+    if not isinstance(answer, Taken):
+        draft.messages.append(_refusal_message(answer, path))
+        return None
+    if not answer.committed:
+        draft.new_holds.append((drop.pool, answer.hold))
+    if answer.hold.quantity < quantity:
+        content = f"Only {answer.hold.quantity} of {quantity} units were left."
+        draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
+    return answer.hold
 
 
 def _refusal_message(answer: SoldOut | AllHeld | Busy | InsufficientUnits, path: str) -> Message:
     match answer:
         case SoldOut():
-            return Message("out_of_stock", "Sold out.", path=path)
+            return Message("out_of_stock", "This item is sold out.", path=path)
         case AllHeld(next_lapse_at):
-            extra = {"next_lapse_at": rfc3339(next_lapse_at * 1000)}
-            return Message("all_held", "All units are held by others; some may come free.", path=path, extra=extra)
+            content = "Other buyers hold all units. Some may become free."
+            return Message("all_held", content, path=path, extra={"next_lapse_at": rfc3339(next_lapse_at * SECOND)})
         case Busy(retry_after_ms):
-            extra_ms = {"retry_after_ms": retry_after_ms}
-            return Message("busy", "Too many at once; try again in a moment.", path=path, extra=extra_ms)
+            content = "Many buyers want this item at this moment. Try again shortly."
+            return Message("busy", content, path=path, extra={"retry_after_ms": retry_after_ms})
         case InsufficientUnits():
-            busy = {"retry_after_ms": _BUSY_RETRY_MS}
-            return Message("busy", "What is left changes hands quickly; try again.", path=path, extra=busy)
+            content = "The last units change hands quickly. Try again shortly."
+            return Message("busy", content, path=path, extra={"retry_after_ms": _BUSY_RETRY_MS})
 
 
-def _line_with_hold(line: Line | None, drop: Drop, hold: HoldRef, draft: LineDraft) -> Line:
-    if line:
-        grown = {
+def _grown_line(line: Line, drop: Drop, hold: HoldRef) -> Line:
+    return line.model_copy(
+        update={
+            "unit_price": drop.unit_price,
             "quantity": line.quantity + hold.quantity,
             "holds": (*line.holds, hold),
-            "price_until": max(line.price_until, hold.expires_at * 1000),
+            "price_until": extended_price_until(line, hold),
             "limit_per_buyer": drop.limit_per_buyer,
         }
-        return line.model_copy(update=grown)
+    )
+
+
+def _new_line(drop: Drop, hold: HoldRef, draft: LineDraft) -> Line:
     return Line(
         id=f"li_{draft.version}_{len(draft.lines) + 1}",
         drop_id=drop.id,
@@ -227,8 +218,8 @@ def _line_with_hold(line: Line | None, drop: Drop, hold: HoldRef, draft: LineDra
         quantity=hold.quantity,
         bucket_count=drop.bucket_count,
         holds=(hold,),
-        price_until=(hold.expires_at + drop.hold_seconds) * 1000,
-        max_hold_until=hold.expires_at + (MAX_HOLD_FACTOR - 1) * drop.hold_seconds,
+        price_until=price_until(drop, hold),
+        max_hold_until=max_hold_until(drop, hold),
         limit_per_buyer=drop.limit_per_buyer,
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,
@@ -241,8 +232,18 @@ def _bounded_image_url(image_url: str | None) -> str | None:
     return image_url if image_url and len(image_url.encode()) <= _MAX_IMAGE_URL_BYTES else None
 
 
+def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
+    """Release the units that a stored version no longer names, whichever request stored it. Repeatable."""
+    order = order_ref_of(purchase) if purchase.attempt else None
+    for pool, hold, units in removed_holds(purchase.lines, kept):
+        if units:
+            context.stock.shrink(pool, hold, units)
+        else:
+            context.stock.release(pool, hold, order)
+
+
 def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Pool, HoldRef, int]]:
-    """What a written change no longer names: holds with the units of each that stay (0: the hold goes)."""
+    """Return the holds that lose units, each with the units that it keeps (0: release the hold)."""
     kept = {hold.id: hold.quantity for line in after for hold in line.holds}
     return [
         (pool_of(line), hold, kept.get(hold.id, 0))

@@ -1,4 +1,4 @@
-"""Create, update and cancel a purchase that is still open: units first, then the one write that names them."""
+"""Update a purchase that is open: hold further units, store the new version, then release units."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from chalicelib.purchase import (
     Purchase,
     PurchaseRequest,
     PurchaseState,
+    Written,
     abandon_request,
     check_shipping_option,
     current_result,
@@ -20,6 +21,7 @@ from chalicelib.purchase import (
     next_version,
     not_open_result,
     replace_or_replay,
+    reprice,
     with_idempotency_key,
 )
 
@@ -27,10 +29,14 @@ from chalicelib.purchase import (
 def update_purchase(
     context: CheckoutContext, purchase_id: str, request: PurchaseRequest, now: Instant
 ) -> CheckoutResult | NoPurchase:
-    """Replace what the change mentions. Units for growing lines first, then the write, then shrinking lines give back.
+    """Replace what the request mentions. Growing lines take units before the write, shrinking lines release them after.
 
-    Dying after the write leaves surplus units held: a sell corrects them, or they lapse. ``Conflict`` when another
-    change came in between (nothing of this one remains) or the key was used with another body.
+    A crash after the write leaves surplus units held: a commit corrects them, or they expire.
+
+    Raises:
+        BadInput: the market has no such shipping option, or the purchase is too large.
+        Conflict: another request changed the purchase meanwhile (this one changed nothing), or the key was used with
+            another body.
     """
     purchase = context.purchases.read(purchase_id)
     if purchase is None:
@@ -45,20 +51,35 @@ def update_purchase(
 def apply_update(
     context: CheckoutContext, purchase: Purchase, request: PurchaseRequest, now: Instant
 ) -> CheckoutResult:
-    draft = LineDraft(
-        purchase.id, purchase.version + 1, purchase.show_id, purchase.currency, purchase.market, list(purchase.lines)
-    )
+    """Apply a request to an open purchase that has not carried it out before."""
+    markets = context.markets_at(now)
     destination = request.destination or purchase.destination
-    check_shipping_option(context, request.shipping_option, destination, {(purchase.market, purchase.currency)}, now)
-    if request.lines is not None:
-        draft.lines = []
+    check_shipping_option(markets, request.shipping_option, destination, purchase.market, purchase.currency)
+    draft = LineDraft.of_next_version(purchase)
+    if request.lines is None:
+        draft.lines = list(purchase.lines)
+    else:
         reserve_lines(context, draft, request.lines, purchase.lines, now)
+    updated = reprice(context, _updated_version(purchase, request, draft, now), markets)
+    try:
+        answer = replace_or_replay(context, updated, draft.new_holds, (request.key, request.fingerprint))
+    except BadInput:
+        abandon_request(context, purchase, draft.new_holds, now)
+        raise
+    if isinstance(answer, Written):
+        release_removed_holds(context, purchase, updated.lines)
+        return current_result(updated, now, *draft.messages)
+    release_removed_holds(context, purchase, answer.existing.lines)
+    return current_result(answer.existing, now)
+
+
+def _updated_version(purchase: Purchase, request: PurchaseRequest, draft: LineDraft, now: Instant) -> Purchase:
     given_fields = {
         name: value
         for name in ("buyer", "destination", "shipping_option", "attribution", "discount_codes")
         if (value := getattr(request, name)) is not None
     }
-    updated = next_version(
+    return next_version(
         purchase,
         now,
         lines=tuple(draft.lines),
@@ -66,11 +87,3 @@ def apply_update(
         idempotency_records=with_idempotency_key(purchase.idempotency_records, request.key, request.fingerprint),
         **given_fields,
     )
-    updated = context.reprice(context.clear_discount_rejections(updated))
-    try:
-        existing = replace_or_replay(context, updated, draft.new_holds, (request.key, request.fingerprint))
-    except BadInput:
-        abandon_request(context, purchase, draft.new_holds, now)
-        raise
-    release_removed_holds(context, purchase, (existing or updated).lines)
-    return current_result(existing, now) if existing else current_result(updated, now, *draft.messages)

@@ -10,7 +10,14 @@ from chalicelib.purchase.holds import (
     release_unreferenced,
     revert_to_hold,
 )
-from chalicelib.purchase.idempotency import idempotency_record, replace_or_replay, with_idempotency_key
+from chalicelib.purchase.idempotency import (
+    Replayed,
+    changed_meanwhile,
+    check_fingerprint,
+    idempotency_record,
+    replace_or_replay,
+    with_idempotency_key,
+)
 from chalicelib.purchase.model import (
     SETTLE_PERIOD,
     Buyer,
@@ -33,7 +40,7 @@ from chalicelib.purchase.refund_totals import (
     restocked_units,
     units_to_restock,
 )
-from chalicelib.purchase.reprice import check_shipping_option
+from chalicelib.purchase.reprice import check_shipping_option, reprice, reprice_keeping_rejections
 from chalicelib.purchase.requests import (
     NOT_FOUND,
     Caller,
@@ -91,11 +98,14 @@ __all__ = [
     "RefundLine",
     "RefundRequest",
     "Refused",
+    "Replayed",
     "Totals",
     "Written",
     "abandon_request",
     "accepted_refunds",
     "budget_holds_of",
+    "changed_meanwhile",
+    "check_fingerprint",
     "check_shipping_option",
     "check_transition",
     "completed_refunds",
@@ -115,6 +125,8 @@ __all__ = [
     "refunded_units",
     "release_unreferenced",
     "replace_or_replay",
+    "reprice",
+    "reprice_keeping_rejections",
     "restocked_units",
     "revert_to_hold",
     "ucp_status_of",

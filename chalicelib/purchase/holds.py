@@ -1,4 +1,4 @@
-"""The holds that a purchase names."""
+"""Holds that a purchase names: find, revert and release them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from chalicelib.stock import HoldGone, HoldRef, OrderRef, Pool, Stock
 
 
 def pool_of(line: Line) -> Pool:
-    """Where a line's drop has its units."""
+    """Return the pool of buckets that a line's units are in."""
     return Pool(line.drop_id, line.bucket_count)
 
 
 def order_ref_of(purchase: Purchase) -> OrderRef:
-    """Who the purchase's units are sold to, at its present epoch."""
+    """Return the order that stock is committed to, at the purchase's present epoch."""
     return OrderRef(purchase.order_ref, purchase.epoch)
 
 
 def holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
-    """Every hold a purchase names, with its drop's layout."""
+    """Return every hold of the purchase's lines, with its pool."""
     return [(pool_of(line), hold) for line in purchase.lines for hold in line.holds]
 
 
 def budget_holds_of(purchase: Purchase) -> list[tuple[Pool, HoldRef]]:
-    """Every share of a budget that a purchase has, with where that stands."""
-    return [share for one in purchase.discounts for share in one.holds_with_pools]
+    """Return every hold of the purchase in a discount's budget, with its pool."""
+    return [pair for discount in purchase.discounts for pair in discount.holds_with_pools]
 
 
 def revert_to_hold(
@@ -57,12 +57,13 @@ def _revert_one(stock: Stock, order: OrderRef, pool: Pool, hold: HoldRef, expire
 
 
 def release_unreferenced(stock: Stock, new_holds: list[tuple[Pool, HoldRef]], existing: Purchase) -> None:
-    """After a *refused* write: release exactly the holds that the purchase which stands there does not name.
+    """After a *refused* write, release exactly the new holds that the stored purchase does not name.
 
-    ``standing`` is what refused the write. The same request may have won on another thread, and then the holds are its
-    own. Nobody can name them later: a hold belongs to one version, and a version is written once. A cancelled purchase
-    names none: its holds were given back, and what a late repeat takes is taken for nobody. A hold that it names with
-    another end is one that had lapsed and was taken, and that a repeat took again: a repeat renews nothing.
+    ``existing`` refused the write. A duplicate of the request may have written it, and then it names these holds. No
+    later version can name the others: a hold belongs to one version, and each version is written once.
+    A cancelled purchase names no hold: its holds were released, and a late duplicate took units for nobody.
+    A hold that is named with another end had expired and was reclaimed before the duplicate took it again. It is
+    released, because a repeated request renews nothing.
     """
     cancelled = existing.state is PurchaseState.CANCELLED
     holds = [] if cancelled else [*holds_of(existing), *budget_holds_of(existing)]
@@ -75,11 +76,11 @@ def release_unreferenced(stock: Stock, new_holds: list[tuple[Pool, HoldRef]], ex
 def abandon_request(
     context: CheckoutContext, purchase: Purchase, new_holds: list[tuple[Pool, HoldRef]], now: Instant
 ) -> Purchase:
-    """Give back what a request took before it gave up *without* a write; answers the purchase as it now stands.
+    """Release what a request took before it ended *without* a write. Return the purchase as it is stored now.
 
-    A twin of the request has the same holds and may be about to name them. So their version is used up first, by a
-    write that changes nothing else: who comes later is refused. One write, and one a hold; only a read if none was
-    taken.
+    A duplicate of the request has the same holds and may be about to name them. So a write that changes nothing else
+    uses up their version first: the duplicate's write is then refused. Costs one write, and one a hold; without new
+    holds, one read.
     """
     if not new_holds:
         return context.purchases.read(purchase.id) or purchase

@@ -1,6 +1,9 @@
-"""Idempotency keys of a purchase: what a repeated request meets."""
+"""Idempotency keys of a purchase: recognise a repeated request, and write each request's change once."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
 
 from chalicelib.errors import Conflict, IdempotencyConflict
 from chalicelib.ids import short_digest
@@ -10,44 +13,77 @@ from chalicelib.purchase.model import IdempotencyRecord, Purchase
 from chalicelib.purchase.store import Written
 from chalicelib.stock import HoldRef, Pool
 
+_MAX_UPDATE_RECORDS: Final = 8
+"""Records of updates that a purchase keeps. It keeps those of its creation and of completions for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A duplicate of the request was first."""
+
+    existing: Purchase
+    record: IdempotencyRecord
+
 
 def replace_or_replay(
     context: CheckoutContext,
     purchase: Purchase,
     new_holds: list[tuple[Pool, HoldRef]],
     key_and_fingerprint: tuple[str, str],
-) -> Purchase | None:
-    """Write the next version. None when written; the purchase that stands there when the same request had won."""
+) -> Written | Replayed:
+    """Write the next version. After a refused write, release the new holds that the stored version does not name.
+
+    Raises:
+        Conflict: another request changed the purchase meanwhile.
+    """
     answer = context.purchases.replace(purchase)
     if isinstance(answer, Written):
-        return None
+        return answer
     release_unreferenced(context.stock, new_holds, answer.existing)
-    if idempotency_record(answer.existing, *key_and_fingerprint):
-        return answer.existing
-    raise Conflict("The purchase was changed by another request meanwhile; read it and try again.", code="changed")
+    record = idempotency_record(answer.existing, *key_and_fingerprint)
+    if record is None:
+        raise changed_meanwhile()
+    return Replayed(answer.existing, record)
 
 
-_MAX_UPDATE_RECORDS = 8  # of updates; the first one and those of completions are kept for ever
+def changed_meanwhile() -> Conflict:
+    """Return the error for a request that lost against another change of the same purchase."""
+    return Conflict("Another request changed the purchase meanwhile. Read it and try again.", code="changed")
 
 
 def idempotency_record(purchase: Purchase, key: str, fingerprint: str) -> IdempotencyRecord | None:
-    """Return the record of the request that was carried out with this idempotency key; None when there was none.
+    """Return the record of an earlier request with this key; None for a new key.
 
-    Raises: ``IdempotencyConflict`` when that request had another body.
+    Raises:
+        IdempotencyConflict: the key was used with another body.
     """
-    record = next((one for one in purchase.idempotency_records if one.key == short_digest(key)), None)
-    if record and record.fingerprint != short_digest(fingerprint):
-        raise IdempotencyConflict
+    record = next((known for known in purchase.idempotency_records if known.key == short_digest(key)), None)
+    if record:
+        check_fingerprint(record.fingerprint, fingerprint)
     return record
+
+
+def check_fingerprint(stored: str, given: str) -> None:
+    """Compare the stored short digest of a body's fingerprint with a request's fingerprint.
+
+    Raises:
+        IdempotencyConflict: they differ.
+    """
+    if stored != short_digest(given):
+        raise IdempotencyConflict
 
 
 def with_idempotency_key(
     records: tuple[IdempotencyRecord, ...], key: str, fingerprint: str, attempt: int = 0, *, repriced: bool = False
 ) -> tuple[IdempotencyRecord, ...]:
-    """The keys with one more. Old keys of plain updates are forgotten; creation's and completions' never."""
-    kept = [one for one in records[1:] if not (one.attempt or one.repriced)][-(_MAX_UPDATE_RECORDS - 1) :]
-    permanent = (one for index, one in enumerate(records) if index == 0 or one.attempt or one.repriced or one in kept)
+    """Return the records with one more. The oldest records of updates go when there are too many."""
+    update_records = [one for one in records[1:] if not (one.attempt or one.repriced)][-(_MAX_UPDATE_RECORDS - 1) :]
+    kept = (
+        record
+        for index, record in enumerate(records)
+        if index == 0 or record.attempt or record.repriced or record in update_records
+    )
     added = IdempotencyRecord(
         key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt, repriced=repriced
     )
-    return (*permanent, added)
+    return (*kept, added)

@@ -16,15 +16,11 @@ from chalice.config import Config
 from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Platform, Services, register_routes
-from chalicelib.discounts import Discounts
 from chalicelib.finance import open_exports
 from chalicelib.payments import ProviderKeys, SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
-from chalicelib.purchase import CheckoutContext, PurchaseStore
-from chalicelib.risk import NO_LIMITS, Risk
 from chalicelib.settings import Settings
-from chalicelib.shows import Shows
-from chalicelib.stock import Stock
+from tests.builders.context import a_checkout_context
 from tests.conftest import Tables
 
 AGENT = 'profile="https://platform.example/profile"'
@@ -132,22 +128,25 @@ def api(tables: Tables) -> ApiClient:
             "LIVEDROP_PRIVACY_URL": "https://brand.example/privacy",
         }
     )
-    stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
-    shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
-    purchases = PurchaseStore(tables.dynamodb, tables.commerce)
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     markets = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
-    discounts = Discounts(tables.dynamodb, tables.commerce, stock)
-    risk = Risk(tables.dynamodb, tables.commerce, stock, NO_LIMITS)
-    context = CheckoutContext(
-        purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, risk, SECRETS.id_key, market_table=markets
+    context = a_checkout_context(
+        tables.dynamodb, tables.stock, tables.commerce, gateway, id_key=SECRETS.id_key, market_table=markets
     )
     exports = open_exports(
         boto3.client("s3"), "finance-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
     )
     captures: list[tuple[str, int]] = []
     services = Services(
-        settings, SECRETS, shows, stock, context, exports, lambda *told: captures.append(told), PROVIDER_KEYS, markets
+        settings,
+        SECRETS,
+        context.shows,
+        context.stock,
+        context,
+        exports,
+        lambda *told: captures.append(told),
+        PROVIDER_KEYS,
+        markets,
     )
     app = LivedropApi(app_name="livedrop", configure_logs=False)
     register_routes(app, ROUTES, lambda: services)

@@ -1,4 +1,4 @@
-"""A shop with a show on air: the real rooms over the in-process emulator."""
+"""A shop with a show on air: real rooms over the in-process emulator."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import complete_purchase, create_purchase
-from chalicelib.discounts import Discounts, PutDiscountRequest
+from chalicelib.discounts import PutDiscountRequest
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.payments import SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
-from chalicelib.purchase import CheckoutContext, CheckoutResult, Purchase, PurchaseStore
-from chalicelib.risk import NO_LIMITS, Risk, RiskRules
+from chalicelib.purchase import CheckoutContext, CheckoutResult, Purchase
+from chalicelib.risk import NO_LIMITS, RiskRules
 from chalicelib.shows import PutDropRequest, PutShowRequest, Shows
 from chalicelib.stock import Stock
+from tests.builders.context import a_checkout_context
 from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
 from tests.conftest import Tables
 
@@ -27,7 +27,7 @@ SHOP_CURRENCY = "GBP"
 
 @dataclass(frozen=True)
 class ShopFixture:
-    """The rooms, and shortcuts for what a test only needs to have happened."""
+    """The rooms of a shop, and one call for each step that a test needs done before its subject."""
 
     tables: Tables
     stock: Stock
@@ -36,8 +36,8 @@ class ShopFixture:
     gateway: SandboxGateway
 
     def put_drop(self, drop_id: str, *, stock: int = 3, now: Instant = NOW - MINUTE, **changes: Any) -> None:
-        """A drop that is open from ``now`` on."""
-        wish: dict[str, Any] = {
+        """Put a drop that is open from ``now`` on."""
+        fields: dict[str, Any] = {
             "show_id": SHOW,
             "sku": f"sku-{drop_id}",
             "title": f"The {drop_id}",
@@ -45,22 +45,22 @@ class ShopFixture:
             "stock": stock,
             "opens_at": rfc3339(now),
         }
-        self.shows.put_drop(drop_id, PutDropRequest.model_validate({**wish, **changes}), "test", now)
+        self.shows.put_drop(drop_id, PutDropRequest.model_validate({**fields, **changes}), "test", now)
 
     def put_discount(self, code: str = "ten", *, now: Instant = NOW - MINUTE, **changes: Any) -> None:
-        """A code for a tenth off; ``None`` leaves a field out."""
+        """Put a code for a tenth off; ``None`` leaves a field out."""
         fields = {"title": f"The {code}", "percent_bps": 1_000} | changes
-        wish = PutDiscountRequest.from_body({name: value for name, value in fields.items() if value is not None})
-        self.context.discounts.put(code, wish, self.shows.show(SHOW), "test", now)
+        discount = PutDiscountRequest.from_body({name: value for name, value in fields.items() if value is not None})
+        self.context.discounts.put(code, discount, self.shows.show(SHOW), "test", now)
 
     def budget_counts(self, code: str = "ten", now: Instant = NOW) -> list[tuple[int, int, int]]:
-        """Of each budget: what is available, reserved and used, from the buckets themselves."""
+        """Return available, held and committed uses of each budget, from the buckets."""
         found = self.context.discounts.get_with_budgets(code, now)
         assert found is not None
         return [(one.available, one.reserved, one.used) for one in found[1]]
 
     def unit_counts(self, drop_id: str, now: Instant = NOW) -> tuple[int, int, int]:
-        """Units available, held and sold, from the buckets themselves; nothing in them mismatches."""
+        """Return units available, held and sold, from the buckets. Fails when a bucket has a mismatch."""
         drop = self.shows.drop(drop_id)
         assert drop is not None
         audit = self.stock.audit(drop.pool, drop.stock, now=now)
@@ -70,20 +70,20 @@ class ShopFixture:
     def open_purchase(
         self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW, **changes: Any
     ) -> Purchase:
-        """A purchase with units held, buyer and destination known."""
+        """Create a purchase with held units, buyer and destination."""
         answer = create_purchase(self.context, a_purchase_request(*lines, key=key, **changes), now)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase
 
     def place(self, *lines: tuple[str, int], token: str = "ok", key: str = "key-1", now: Instant = NOW) -> Purchase:
-        """A purchase that was completed and waits for the worker."""
+        """Create and complete a purchase; it waits for the capture worker."""
         purchase = self.open_purchase(*lines, key=key, now=now)
         answer = complete_purchase(self.context, purchase.id, a_complete_request(token, f"pay-{key}"), now)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase
 
     def pay(self, *lines: tuple[str, int], key: str = "key-1", now: Instant = NOW) -> Purchase:
-        """A purchase that was completed, captured and is paid."""
+        """Create, complete and capture a purchase."""
         purchase = self.place(*lines, key=key, now=now)
         process_attempt(self.context, purchase.id, purchase.attempt, now)
         return self.read(purchase.id)
@@ -94,24 +94,21 @@ class ShopFixture:
         return purchase
 
 
-def a_shop(tables: Tables, *, risk_rules: RiskRules = NO_LIMITS, **more: Any) -> ShopFixture:
-    """The real rooms over these tables, with a show on air. ``more`` is for the till."""
-    stock = Stock(tables.dynamodb, tables.stock, tables.commerce)
-    shows = Shows(tables.dynamodb, tables.commerce, stock, 30)
-    show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
-    shows.put_show(SHOW, PutShowRequest.model_validate(show), "test", NOW - 10 * MINUTE)
+def a_shop(tables: Tables, *, risk_rules: RiskRules = NO_LIMITS, **changes: Any) -> ShopFixture:
+    """Return the real rooms over these tables, with a show on air. ``changes`` are fields of the checkout context."""
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
-    purchases = PurchaseStore(tables.dynamodb, tables.commerce)
-    discounts = Discounts(tables.dynamodb, tables.commerce, stock)
-    risk = Risk(tables.dynamodb, tables.commerce, stock, risk_rules)
-    context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32, **more)
-    return ShopFixture(tables, stock, shows, context, gateway)
+    context = a_checkout_context(
+        tables.dynamodb, tables.stock, tables.commerce, gateway, risk_rules=risk_rules, **changes
+    )
+    show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
+    context.shows.put_show(SHOW, PutShowRequest.model_validate(show), "test", NOW - 10 * MINUTE)
+    return ShopFixture(tables, context.stock, context.shows, context, gateway)
 
 
 def once(
     monkeypatch: pytest.MonkeyPatch, room: type, verb: str, *, before: Callable[[], Any] = int, after: Any = int
 ) -> None:
-    """Let a rival run whole right before, or right after, the next call of a room's verb."""
+    """Run a rival right before, or right after, the next call of a method."""
     real = getattr(room, verb)
 
     def raced(*arguments: Any, **named: Any) -> Any:

@@ -1,44 +1,35 @@
-"""However a purchase renews its units, it keeps them from others only so long; and so long its price is honoured."""
+"""Bounds of holding: how long a purchase can keep units from other buyers, and how long its price is honoured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
 
-from chalicelib import checkout
 from chalicelib.capture import process_attempt
-from chalicelib.checkout import cancel_purchase, create_purchase, lines, update_purchase
+from chalicelib.checkout import cancel_purchase, create_purchase, hold_expiry, update_purchase
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseState
-from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
+from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState
+from tests.builders.purchases import NOW, PLATFORM, a_purchase_request
 from tests.builders.shop import ShopFixture
+from tests.checkout.actions import complete_purchase, message_codes
 
 HOLD = 5 * MINUTE
 MAX_HOLD = 4 * HOLD
 END = NOW + MAX_HOLD
 CLOCK_SKEW = 3 * SECOND
-"""Others take a lapsed hold strictly after the two seconds that cover clocks that differ."""
-
-
-def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
-    return [message.code for message in answer.messages]
-
-
-def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str, now: Instant, token: str = "ok") -> Any:
-    return checkout.complete_purchase(shop.context, purchase.id, a_complete_request(token, key), now)
+"""Another buyer can take an expired hold only after the two seconds that cover clock skew."""
 
 
 def others_can_buy(shop: ShopFixture, now: Instant) -> bool:
-    """Whether another buyer could have a unit now."""
+    """Return whether another buyer gets a unit now."""
     return isinstance(
         create_purchase(shop.context, a_purchase_request(("mug", 1), key=f"other-{now}"), now), CheckoutResult
     )
 
 
 def decline_at_each(shop: ShopFixture, purchase: Purchase, instants: Iterable[Instant]) -> Instant:
-    """Try to pay with a bad card at each instant. When the units were sold to an attempt last."""
+    """Try to pay with a declined card at each instant. Return when an attempt last committed the units."""
     last, attempt = 0, 0
     for now in instants:
         answer = complete_purchase(shop, purchase, f"pay-{now}", now, "declined")
@@ -53,7 +44,7 @@ EVERY_SECOND_AT_THE_END = [*range(NOW, END - 5 * SECOND, 4 * MINUTE), *range(END
 
 
 @pytest.mark.parametrize("instants", [EVERY_FOUR_MINUTES, EVERY_SECOND_AT_THE_END])
-def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
+def test_declined_payments_keep_units_for_at_most_four_hold_times(
     shop: ShopFixture, instants: Iterable[Instant]
 ) -> None:
     shop.put_drop("mug", stock=1)
@@ -64,10 +55,10 @@ def test_declined_payments_keep_units_from_others_for_four_holds_at_most(
     assert others_can_buy(shop, END + CLOCK_SKEW)
 
 
-def test_control_without_an_end_declined_payments_keep_units_for_ever(
+def test_control_without_a_bound_declined_payments_keep_units_for_ever(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "MAX_HOLD_FACTOR", 1_000)
+    monkeypatch.setattr(hold_expiry, "MAX_HOLD_FACTOR", 1_000)
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     last = decline_at_each(shop, purchase, EVERY_FOUR_MINUTES)
@@ -75,7 +66,7 @@ def test_control_without_an_end_declined_payments_keep_units_for_ever(
     assert not others_can_buy(shop, last + CLOCK_SKEW)
 
 
-def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others(shop: ShopFixture) -> None:
+def test_attempt_that_ends_after_the_bound_leaves_the_units_to_others(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     placed = shop.place(("mug", 1), token="declined")
     late = NOW + MAX_HOLD + MINUTE
@@ -86,22 +77,22 @@ def test_an_attempt_that_ends_after_the_last_hold_may_leaves_the_units_to_others
 
 
 @pytest.mark.parametrize("reclaimed", [False, True])
-def test_a_repeated_create_renews_nothing(shop: ShopFixture, *, reclaimed: bool) -> None:
+def test_repeated_create_renews_nothing(shop: ShopFixture, *, reclaimed: bool) -> None:
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
-    lapsed = NOW + HOLD + CLOCK_SKEW
+    expired_at = NOW + HOLD + CLOCK_SKEW
     if reclaimed:
-        taker = shop.open_purchase(("mug", 1), key="taker", now=lapsed)
-        cancel_purchase(shop.context, taker.id, PLATFORM, "cancel", "", lapsed)
-    for now in range(lapsed, lapsed + MINUTE, 10 * SECOND):
+        taker = shop.open_purchase(("mug", 1), key="taker", now=expired_at)
+        cancel_purchase(shop.context, taker.id, PLATFORM, "cancel", "", expired_at)
+    for now in range(expired_at, expired_at + MINUTE, 10 * SECOND):
         again = create_purchase(shop.context, a_purchase_request(("mug", 1)), now)
         assert isinstance(again, CheckoutResult)
         assert (again.purchase, message_codes(again)) == (purchase, ["hold_lapsed"])
         assert shop.unit_counts("mug", now) == (1, 0, 0)
-    assert others_can_buy(shop, lapsed + MINUTE)
+    assert others_can_buy(shop, expired_at + MINUTE)
 
 
-def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop: ShopFixture) -> None:
+def test_repeated_create_leaves_live_holds_and_sold_units_alone(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     held, sold = shop.open_purchase(("mug", 1), key="held"), shop.place(("mug", 1), key="sold")
     create_purchase(shop.context, a_purchase_request(("mug", 1), key="held"), NOW + HOLD - SECOND)
@@ -110,7 +101,7 @@ def test_a_repeated_create_leaves_a_hold_that_lives_and_units_that_are_sold(shop
     assert (shop.read(held.id), shop.read(sold.id)) == (held, sold)
 
 
-def test_updates_hold_a_line_for_four_holds_at_most(shop: ShopFixture) -> None:
+def test_updates_hold_a_line_for_at_most_four_hold_times(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     for units, now in enumerate(range(NOW + 4 * MINUTE, END, 4 * MINUTE), 2):
@@ -123,24 +114,24 @@ def test_updates_hold_a_line_for_four_holds_at_most(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug", END + CLOCK_SKEW) == (9, 0, 0)
 
 
-def test_a_line_taken_out_and_put_in_anew_stands_in_line_like_everybodys(shop: ShopFixture) -> None:
+def test_line_removed_and_added_again_competes_with_other_buyers(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     shop.put_drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
     update_purchase(shop.context, purchase.id, a_purchase_request(("bowl", 1), key="out"), END)
     answer = update_purchase(shop.context, purchase.id, a_purchase_request(("bowl", 1), ("mug", 1), key="in"), END)
     assert isinstance(answer, CheckoutResult)
-    anew = next(line for line in answer.purchase.lines if line.drop_id == "mug")
-    assert anew.holds[0].expires_at * SECOND == END + HOLD
-    assert anew.max_hold_until * SECOND == END + MAX_HOLD
+    new_line = next(line for line in answer.purchase.lines if line.drop_id == "mug")
+    assert new_line.holds[0].expires_at * SECOND == END + HOLD
+    assert new_line.max_hold_until * SECOND == END + MAX_HOLD
 
 
-def test_a_lapsed_hold_that_nobody_took_buys_however_late_but_takes_nothing_anew(shop: ShopFixture) -> None:
+def test_expired_hold_that_nobody_took_still_buys_but_lost_units_stay_lost(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
-    kept, lost = shop.open_purchase(("mug", 1), key="kept"), shop.open_purchase(("mug", 1), key="lost")
+    intact, lost = shop.open_purchase(("mug", 1), key="intact"), shop.open_purchase(("mug", 1), key="lost")
     late = NOW + 2 * MAX_HOLD
     shop.stock.release(shop.shows.drop("mug").pool, lost.lines[0].holds[0])  # type: ignore[union-attr]
-    assert complete_purchase(shop, kept, "pay-kept", late).purchase.state is PurchaseState.PLACED
+    assert complete_purchase(shop, intact, "pay-intact", late).purchase.state is PurchaseState.PLACED
     assert message_codes(complete_purchase(shop, lost, "pay-lost", late))[0] == "hold_lapsed"
     assert shop.unit_counts("mug", late) == (1, 0, 1)
 
@@ -151,9 +142,7 @@ def raise_price(shop: ShopFixture, now: Instant) -> None:
 
 
 @pytest.mark.parametrize("after", [MINUTE, HOLD + MINUTE, 2 * HOLD])
-def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(
-    shop: ShopFixture, after: Instant
-) -> None:
+def test_price_is_honoured_for_two_hold_times(shop: ShopFixture, after: Instant) -> None:
     shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     raise_price(shop, NOW + after)
@@ -161,7 +150,7 @@ def test_the_price_is_honoured_while_the_hold_lives_and_once_its_length_after(
     assert (answer.purchase.state, answer.purchase.lines[0].unit_price) == (PurchaseState.PLACED, 1_275)
 
 
-def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFixture) -> None:
+def test_completion_after_the_honoured_price_shows_the_new_price(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     late = NOW + 2 * HOLD + SECOND
@@ -175,7 +164,7 @@ def test_then_the_new_price_is_shown_in_place_of_placing_the_order(shop: ShopFix
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
-def test_the_price_is_honoured_while_a_further_hold_of_the_line_lives(shop: ShopFixture) -> None:
+def test_price_is_honoured_while_a_later_hold_of_the_line_lasts(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 2), key="more"), NOW + 2 * HOLD - SECOND)

@@ -9,19 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from chalicelib import aws
-from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.finance import Exports, open_exports, open_ledger
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
 from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS, Market
-from chalicelib.purchase import CheckoutContext, PurchaseStore
-from chalicelib.risk import DeclineLimits, Risk, RiskRules, StepUpRule
-from chalicelib.shows import Shows
-from chalicelib.stock import Stock
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from chalicelib.streams import capture as captures
 from chalicelib.streams import cues, jobs, ledger, relay, stock
 from chalicelib.streams.messaging import EventBus, NotSentError, Queue
+from tests.builders.context import a_checkout_context
 from tests.builders.purchases import NOW
 from tests.crashes.connection import ConnectedClient, ConnectedProvider, Connection, ProcessDied
 from tests.fakes.aws import FakeAws
@@ -66,14 +63,10 @@ class CrashableProcess:
         provider = SandboxGateway(cast("Any", ConnectedClient(fake_aws, "dynamodb", Connection())), tables["sandbox"])
         gateway = cast("Gateway", ConnectedProvider(provider, connection))
         self.connection = connection
-        self.stock = Stock(dynamodb, tables["stock"], tables["commerce"])
-        self.shows = Shows(dynamodb, tables["commerce"], self.stock, 30)
-        self.purchases = PurchaseStore(dynamodb, tables["commerce"])
-        discounts = Discounts(dynamodb, tables["commerce"], self.stock)
-        risk = Risk(dynamodb, tables["commerce"], self.stock, RULES)
-        self.context = CheckoutContext(
-            self.purchases, self.shows, self.stock, gateway, MARKETS, discounts, risk, ID_KEY
+        self.context = a_checkout_context(
+            dynamodb, tables["stock"], tables["commerce"], gateway, risk_rules=RULES, markets=MARKETS, id_key=ID_KEY
         )
+        self.stock, self.shows, self.purchases = self.context.stock, self.context.shows, self.context.purchases
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)
         self.exports: Exports = open_exports(
             client("s3"), fake_aws.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE

@@ -12,14 +12,12 @@ from unittest.mock import patch
 
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import complete_purchase, create_purchase, update_purchase
-from chalicelib.discounts import Budget, Discounts, budget_pool
+from chalicelib.discounts import Budget, budget_pool
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
-from chalicelib.purchase import Buyer, CheckoutContext, CheckoutResult, PurchaseState, PurchaseStore
-from chalicelib.risk import NO_LIMITS, Risk
-from chalicelib.shows import Shows
+from chalicelib.purchase import Buyer, CheckoutContext, CheckoutResult, PurchaseState
 from chalicelib.stock import HoldRef, Pool, Stock, Taken, TakeResult
+from tests.builders.context import a_checkout_context
 from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
 from tests.conftest import EmulatorAccount
 from tests.races.race_clock import RaceClock
@@ -54,13 +52,8 @@ class DiscountRaceProcess:
 
     def __init__(self, race: DiscountRace, part: int, parts: int) -> None:
         client: Any = client_of(race.account)
-        stock = Stock(client, race.stock_table, race.commerce_table)
-        shows = Shows(client, race.commerce_table, stock, 30)
-        purchases = PurchaseStore(client, race.commerce_table)
         gateway = SandboxGateway(client, race.sandbox_table)
-        discounts = Discounts(client, race.commerce_table, stock)
-        risk = Risk(client, race.commerce_table, stock, NO_LIMITS)
-        self.context = CheckoutContext(purchases, shows, stock, gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
+        self.context = a_checkout_context(client, race.stock_table, race.commerce_table, gateway)
         self.race, self.client = race, client
         self.numbers = range(part, race.buyers, parts)
         self.figures: Counter[str] = Counter()

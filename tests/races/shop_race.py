@@ -12,24 +12,20 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from chalicelib.aws import to_item
-from chalicelib.discounts import Discounts
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.payments import SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import (
     Buyer,
     Caller,
-    CheckoutContext,
     Destination,
     LineRequest,
     Purchase,
     PurchaseRequest,
     PurchaseState,
-    PurchaseStore,
 )
-from chalicelib.risk import NO_LIMITS, Risk
-from chalicelib.shows import Drop, Shows
+from chalicelib.shows import Drop
 from chalicelib.stock import Stock
+from tests.builders.context import a_checkout_context
 from tests.conftest import EmulatorAccount
 from tests.races.faulty_client import ClientFaultRates, FaultyClient
 from tests.races.race_clock import RaceClock
@@ -84,14 +80,9 @@ class ShopRaceProcess:
             client, race.stock_table, self.faults, f"{race.seed}/{self.name}", reads_then_writes=race.reads_then_writes
         )
         dynamodb: Any = self.faulty_client
-        stock = Stock(dynamodb, race.stock_table, race.commerce_table)
-        shows = Shows(dynamodb, race.commerce_table, stock, 30)
-        purchases = PurchaseStore(dynamodb, race.commerce_table)
         self.gateway = SandboxGateway(dynamodb, race.sandbox_table)
-        discounts = Discounts(dynamodb, race.commerce_table, stock)
-        risk = Risk(dynamodb, race.commerce_table, stock, NO_LIMITS)
-        self.context = CheckoutContext(
-            purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, race.seed.encode()
+        self.context = a_checkout_context(
+            dynamodb, race.stock_table, race.commerce_table, self.gateway, id_key=race.seed.encode()
         )
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:

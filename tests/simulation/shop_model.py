@@ -11,17 +11,14 @@ from botocore.exceptions import ReadTimeoutError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
-from chalicelib.purchase import Caller, CheckoutContext, Purchase, PurchaseState, PurchaseStore
-from chalicelib.risk import NO_LIMITS, Risk
-from chalicelib.shows import Shows
+from chalicelib.purchase import Caller, CheckoutContext, Purchase, PurchaseState
 from chalicelib.shows.records import DropRecord
-from chalicelib.stock import Pool, Stock
+from chalicelib.stock import Pool
 from chalicelib.stock.expressions import bucket_from_record
+from tests.builders.context import a_checkout_context
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 
 LAYOUT, SIZES, LIMIT, HOLD_SECONDS = Pool("mug", 3), [2, 2, 1], 3, 30
@@ -112,11 +109,7 @@ class ShopWithModel(RuleBasedStateMachine):
 
     def new_context(self, client: Any) -> CheckoutContext:
         """What another process has: the same tables, a memory of its own."""
-        stock = Stock(client, "stock", "commerce")
-        shows = Shows(client, "commerce", stock, 30)
-        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        risk = Risk(client, "commerce", stock, NO_LIMITS)
-        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
+        return a_checkout_context(client, "stock", "commerce", self.gateway)
 
     # The model.
 

@@ -19,11 +19,9 @@ from chalicelib.aws import to_item
 from chalicelib.capture import process_payment
 from chalicelib.checkout import complete_purchase
 from chalicelib.checkout.payment_velocity import velocity_keys_of
-from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import HOUR
 from chalicelib.payments import Authorisation, AuthorisationRequest, OutcomeUnknownError, SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import (
     Buyer,
     Caller,
@@ -34,11 +32,10 @@ from chalicelib.purchase import (
     LineRequest,
     PurchaseRequest,
     PurchaseState,
-    PurchaseStore,
 )
-from chalicelib.risk import DeclineLimits, Risk, RiskRules, StepUpRule
-from chalicelib.shows import Drop, Shows
-from chalicelib.stock import Stock
+from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.shows import Drop
+from tests.builders.context import a_checkout_context
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES, Simulator
@@ -95,12 +92,7 @@ class DeclineWorld:
         self.refused_completions = 0
 
     def new_context(self) -> CheckoutContext:
-        client = self.simulator.client
-        stock = Stock(client, "stock", "commerce")
-        shows, purchases = Shows(client, "commerce", stock, 30), PurchaseStore(client, "commerce")
-        discounts = Discounts(client, "commerce", stock)
-        risk = Risk(client, "commerce", stock, RULES)
-        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
+        return a_checkout_context(self.simulator.client, "stock", "commerce", self.gateway, risk_rules=RULES)
 
     def create_purchase(self, context: CheckoutContext, key: str) -> str:
         change = PurchaseRequest(

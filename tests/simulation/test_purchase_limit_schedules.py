@@ -20,11 +20,9 @@ from chalicelib import checkout
 from chalicelib.aws import to_item
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase, complete_purchase, purchase_limits, update_purchase
-from chalicelib.discounts import Discounts
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND
 from chalicelib.payments import SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import (
     Buyer,
     Caller,
@@ -36,14 +34,12 @@ from chalicelib.purchase import (
     Purchase,
     PurchaseRequest,
     PurchaseState,
-    PurchaseStore,
     Refused,
     Written,
 )
 from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage
-from chalicelib.risk import NO_LIMITS, Risk
-from chalicelib.shows import Drop, Shows
-from chalicelib.stock import Stock
+from chalicelib.shows import Drop
+from tests.builders.context import a_checkout_context
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES, Simulator
@@ -89,12 +85,7 @@ class LimitWorld:
 
     def new_context(self) -> CheckoutContext:
         """What another process has: the same tables, a memory of its own."""
-        client = self.simulator.client
-        stock = Stock(client, "stock", "commerce")
-        shows = Shows(client, "commerce", stock, 30)
-        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        risk = Risk(client, "commerce", stock, NO_LIMITS)
-        return CheckoutContext(purchases, shows, stock, self.gateway, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
+        return a_checkout_context(self.simulator.client, "stock", "commerce", self.gateway)
 
     def check_invariants(self) -> None:
         assert self.placed_units() <= LIMIT

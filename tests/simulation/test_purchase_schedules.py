@@ -7,6 +7,7 @@ twice at once, as browsers and agents do, and each copy again while it has no an
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,10 @@ from chalicelib.purchase import (
     Purchase,
     PurchaseStore,
     Refused,
+    Replayed,
     Written,
+    changed_meanwhile,
+    replace_or_replay,
 )
 from chalicelib.stock import RevertedToHold, Stock
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
@@ -91,25 +95,37 @@ def _forgets_keys(purchase: Purchase, request: CompleteRequest, now: int) -> Non
     return None
 
 
+def _conflicts_in_place_of_replaying(*arguments: Any) -> Written:
+    answer = replace_or_replay(*arguments)
+    if isinstance(answer, Replayed):
+        raise changed_meanwhile()
+    return answer
+
+
 def _puts_unconditionally(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
     return self._put(purchase, "attribute_not_exists(no)", {})
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "wrong"),
-    [(PurchaseStore, "create", _puts_unconditionally), (complete, "_replayed", _forgets_keys)],
+    "wrong_variants",
+    [
+        [(PurchaseStore, "create", _puts_unconditionally)],
+        [
+            (complete, "_replayed", _forgets_keys),
+            (complete, "replace_or_replay", _conflicts_in_place_of_replaying),
+        ],
+    ],
     ids=["a create that puts over what stands", "a completion that knows no key"],
 )
 def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
     search: ScheduleSearch,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
-    where: object,
-    name: str,
-    wrong: object,
+    wrong_variants: list[tuple[object, str, object]],
 ) -> None:
     """Nothing fails here but that requests come twice; once each, they do no harm."""
-    monkeypatch.setattr(where, name, wrong)
+    for where, name, wrong in wrong_variants:
+        monkeypatch.setattr(where, name, wrong)
     search.expect_control_caught(request.node.callspec.id, 500, lambda seed: run_schedule(seed, "doubled"))
     assert not any(
         search.violates_invariant(seed, lambda one: run_schedule(one, "doubled", ("ada", "bob", "cy")))

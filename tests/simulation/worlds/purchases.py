@@ -14,11 +14,10 @@ from botocore.exceptions import BotoCoreError
 from chalicelib.aws import to_item
 from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
-from chalicelib.discounts import Discount, Discounts
+from chalicelib.discounts import Discount
 from chalicelib.errors import LivedropError
 from chalicelib.instants import Instant
 from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
-from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import (
     Buyer,
     Caller,
@@ -30,13 +29,12 @@ from chalicelib.purchase import (
     Purchase,
     PurchaseRequest,
     PurchaseState,
-    PurchaseStore,
     restocked_units,
 )
 from chalicelib.refunds import finish_refunds
-from chalicelib.risk import NO_LIMITS, Risk
-from chalicelib.shows import Drop, Shows
-from chalicelib.stock import Pool, Stock
+from chalicelib.shows import Drop
+from chalicelib.stock import Pool
+from tests.builders.context import a_checkout_context
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.simulation.simulator import Simulator
 from tests.simulation.worlds.provider import SEARCH_LAG, SimulatedProvider
@@ -116,13 +114,8 @@ class PurchaseWorld:
 
     def new_context(self) -> CheckoutContext:
         """What another process has: the same tables, a memory of its own."""
-        client = self.simulator.client
-        stock = Stock(client, "stock", "commerce")
         provider = cast("Gateway", SimulatedProvider(self))
-        shows = Shows(client, "commerce", stock, 30)
-        purchases, discounts = PurchaseStore(client, "commerce"), Discounts(client, "commerce", stock)
-        risk = Risk(client, "commerce", stock, NO_LIMITS)
-        return CheckoutContext(purchases, shows, stock, provider, DEFAULT_MARKETS, discounts, risk, b"k" * 32)
+        return a_checkout_context(self.simulator.client, "stock", "commerce", provider)
 
     def check_invariants(self) -> None:
         bucket_counts: Counter[str] = Counter()
