@@ -1,7 +1,8 @@
-"""Refunds: money and units back, asked for by operators or made at the provider."""
+"""Refunds: return money and restock units, at an operator's request or after a refund at the provider."""
 
 from chalicelib.refunds.external import record_external_refund
-from chalicelib.refunds.refund import cancel_paid_order, finish_refunds, refund_order, remaining_by_hold
+from chalicelib.refunds.pending_refunds import finish_refunds, remaining_by_hold
+from chalicelib.refunds.refund import cancel_paid_order, refund_order
 
 __all__ = [
     "cancel_paid_order",

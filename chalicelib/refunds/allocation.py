@@ -1,7 +1,7 @@
-"""What a refund gives back of an order: pure arithmetic on what the refunds before it have left.
+"""Allocate a refund to lines and shipping, from what earlier refunds have left of the order. Pure arithmetic.
 
-Parts are rounded so that they add up: however an order is given back, by units, by amounts, or both in any order, no
-line gives back more than it took, and when nothing is left every column nets to zero.
+Parts are rounded so that they add up, in whatever order units and amounts are refunded. No line refunds more than
+it took, and when nothing remains every column nets to zero.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chalicelib.purchase import Line, Purchase, Refund, RefundLine, RefundReques
 
 @dataclass(frozen=True, slots=True)
 class RefundAllocation:
-    """What one refund gives back. ``amount`` is what the buyer gets: goods, shipping, and tax that came on top."""
+    """The parts of one refund. ``amount`` is what the buyer receives: items, shipping, and tax on top of them."""
 
     lines: tuple[RefundLine, ...] = ()
     shipping: int = 0
@@ -24,25 +24,25 @@ class RefundAllocation:
 
     @property
     def amount(self) -> int:
-        """Minor units that go to the buyer."""
+        """Return the minor units that the buyer receives."""
         tax = sum(part.tax for part in self.lines) + self.shipping_tax if self.tax_on_top else 0
         return sum(part.item_amount for part in self.lines) + self.shipping + tax
 
 
 def refundable_remainder(purchase: Purchase) -> RefundAllocation:
-    """All that refunds (by default, all that are recorded) have left of an order; lines with nothing left, too."""
+    """Return what accepted refunds have left of an order, including lines of which nothing remains."""
     refunds = accepted_refunds(purchase)
     totals = purchase.totals
     return RefundAllocation(
         tuple(_remainder_of_line(line, refunds) for line in purchase.lines),
-        totals.shipping - sum(one.shipping for one in refunds),
-        totals.shipping_tax - sum(one.shipping_tax for one in refunds),
+        totals.shipping - sum(refund.shipping for refund in refunds),
+        totals.shipping_tax - sum(refund.shipping_tax for refund in refunds),
         totals.tax_on_top != 0,
     )
 
 
 def _remainder_of_line(line: Line, refunds: tuple[Refund, ...]) -> RefundLine:
-    parts = [part for one in refunds for part in one.lines if part.line_id == line.id]
+    parts = [part for refund in refunds for part in refund.lines if part.line_id == line.id]
     return RefundLine(
         line_id=line.id,
         quantity=line.quantity - sum(part.quantity for part in parts),
@@ -53,9 +53,11 @@ def _remainder_of_line(line: Line, refunds: tuple[Refund, ...]) -> RefundLine:
 
 
 def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocation:
-    """What a wish gives back. ``BadInput`` names what asks for too much and says what is left.
+    """Allocate what a request asks for.
 
-    ``Conflict`` when nothing is left.
+    Raises:
+        BadInput: the request asks for more than remains, or for a line that the order does not have.
+        Conflict: nothing remains.
     """
     remainder = refundable_remainder(purchase)
     if request.full:
@@ -64,7 +66,7 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
         is_empty = not allocation.lines and not allocation.shipping
     elif request.amount is not None:
         if request.amount > remainder.amount:
-            detail = f"Only {remainder.amount} of this order can still be refunded."
+            detail = f"`amount` must be at most {remainder.amount}, which is what remains of this order."
             raise BadInput(detail, field="$.amount", code="refund_exceeds_rest")
         allocation = allocate_amount(remainder, request.amount)
         is_empty = False
@@ -74,7 +76,7 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
         allocation = RefundAllocation(lines, *shipping, remainder.tax_on_top)
         is_empty = not allocation.lines and not allocation.shipping
     if is_empty:
-        raise Conflict("Nothing of this order is left to refund.", code="nothing_left")
+        raise Conflict("Nothing remains of this order to refund.", code="nothing_left")
     return allocation
 
 
@@ -84,9 +86,9 @@ def _allocate_units(remainder: RefundAllocation, requested: tuple[tuple[str, int
     for index, (line_id, quantity) in enumerate(requested):
         line = left.get(line_id)
         if line is None:
-            raise BadInput("The order has no such line.", field=f"$.lines[{index}].line_item_id")
+            raise BadInput("`line_item_id` must be a line of this order.", field=f"$.lines[{index}].line_item_id")
         if quantity > line.quantity:
-            detail = f"Only {line.quantity} of this line can still be refunded."
+            detail = f"`quantity` must be at most {line.quantity}, which is what remains of this line."
             raise BadInput(detail, field=f"$.lines[{index}].quantity", code="refund_exceeds_rest")
         shares = {
             name: _proportion(getattr(line, name), quantity, line.quantity)
@@ -97,7 +99,7 @@ def _allocate_units(remainder: RefundAllocation, requested: tuple[tuple[str, int
 
 
 def allocate_amount(remainder: RefundAllocation, amount: int) -> RefundAllocation:
-    """An amount without units, at most all that is left, spread over lines and shipping by what each has left."""
+    """Spread an amount without units over lines and shipping, in proportion to what remains of each."""
     on_top = remainder.tax_on_top
     values = [part.item_amount + (part.tax if on_top else 0) for part in remainder.lines]
     shares = split(amount, [*values, remainder.shipping + (remainder.shipping_tax if on_top else 0)])
@@ -116,5 +118,5 @@ def allocate_amount(remainder: RefundAllocation, amount: int) -> RefundAllocatio
 
 
 def _proportion(whole: int, part: int, parts: int) -> int:
-    """``whole`` × ``part`` / ``parts``, rounded half up: all of it when ``part`` is all."""
+    """Return ``whole`` × ``part`` / ``parts``, rounded half up. It is ``whole`` when ``part`` equals ``parts``."""
     return (2 * whole * part + parts) // (2 * parts)

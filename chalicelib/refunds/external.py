@@ -6,7 +6,8 @@ from chalicelib.errors import Conflict, WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.purchase import CheckoutContext, PurchaseState, RefundRequest, Written
 from chalicelib.refunds.allocation import allocate_amount, refundable_remainder
-from chalicelib.refunds.refund import _TRIES, finish_refunds, with_refund
+from chalicelib.refunds.pending_refunds import MAX_TRIES, finish_refunds
+from chalicelib.refunds.refund import with_refund
 from chalicelib.telemetry import count
 
 
@@ -18,23 +19,27 @@ def record_external_refund(
     refund_id: str | None,
     now: Instant,
 ) -> bool:
-    """Record a refund that was made in the provider's console: money without units, spread over what is left.
+    """Record a refund made in the provider's console: an amount without units, spread over what remains.
 
-    False when it is known, by the provider's id or, ``refund_id``, by ours. ``Conflict`` when there is no such order,
-    or it has less left. One read and one write; the provider is not called.
+    False when the order has the refund already, by the provider's id or by our ``refund_id``. Costs one read and one
+    write; the provider is not called.
+
+    Raises:
+        Conflict: no paid order has this id, or less than the amount remains.
     """
-    for _ in range(_TRIES):
+    for _ in range(MAX_TRIES):
         purchase = context.purchases.read(purchase_id)
         if purchase is None or purchase.state is not PurchaseState.PAID:
-            raise Conflict("There is no paid order to refund.", code="not_paid")
+            raise Conflict("No paid order has this id.", code="not_paid")
         purchase = finish_refunds(context, purchase, now)
         if any(
-            one.provider_id == provider_refund_id or refund_id == f"{purchase_id}-{one.id}" for one in purchase.refunds
+            refund.provider_id == provider_refund_id or refund_id == f"{purchase_id}-{refund.id}"
+            for refund in purchase.refunds
         ):
             return False
         remainder = refundable_remainder(purchase)
         if amount > remainder.amount:
-            raise Conflict(f"Only {remainder.amount} of the order was left.", code="refund_exceeds_rest")
+            raise Conflict(f"Only {remainder.amount} remains of the order.", code="refund_exceeds_rest")
         request = RefundRequest(
             f"provider:{provider_refund_id}", "", (), restock=False, actor="provider", amount=amount
         )
@@ -43,4 +48,4 @@ def record_external_refund(
         if isinstance(context.purchases.replace(recorded), Written):
             count("external_refunds")
             return True
-    raise WriteConflict("Too many changes of this order at once.")
+    raise WriteConflict("Other requests are changing this order. Try again.")

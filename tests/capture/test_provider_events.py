@@ -55,7 +55,7 @@ def receive(shop: ShopFixture, event: ProviderEvent, now: int = NOW) -> EventOut
 @pytest.fixture
 def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    for room in ("capture.provider_events", "refunds.external", "refunds.refund", "capture.fail_attempt"):
+    for room in ("capture.provider_events", "refunds.external", "refunds.pending_refunds", "capture.fail_attempt"):
         monkeypatch.setattr(f"chalicelib.{room}.count", names.append)
     return names
 

@@ -18,7 +18,7 @@ from chalicelib.finance.export import MANIFEST_FILE
 from chalicelib.purchase import Purchase, Refund
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.holds import holds_of, order_ref_of
-from chalicelib.refunds import refund
+from chalicelib.refunds import pending_refunds
 from chalicelib.stock import expressions
 from tests.crashes.crash_runner import CrashEnumeration
 from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
@@ -67,7 +67,7 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
         context.gateway.refund(purchase.payment.provider_id, refund_id=refund_id, amount=one.amount, now=now)
         return None
 
-    patch.setattr(refund, "_refund_payment", refund_with_new_id)
+    patch.setattr(pending_refunds, "_refund_payment", refund_with_new_id)
 
 
 def budgets_released_last(patch: pytest.MonkeyPatch) -> None:
