@@ -1,6 +1,7 @@
-"""Declines: who tried too often is refused before anything is taken, and a drop under attack asks for 3-D Secure.
+"""Payment velocity: refuse attempts after too many declines, and ask for 3-D Secure in a drop under attack.
 
-Nothing is written where all goes well: declines are counted by the worker, as an attempt ends without money.
+A refusal comes before anything is held. The capture worker counts a decline when an attempt ends without money, so a
+successful purchase costs no write here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from chalicelib.risk import VelocityKey, VelocityKind, velocity_key
 from chalicelib.telemetry import count
 
 MAX_DROPS: Final = 5
-"""Drops of a purchase, its first ones, that its declines count for and whose step-up it heeds."""
+"""The first drops of a purchase: its declines count for these, and their step-up applies to it."""
 _REFUSAL_METRICS: Final = {
     VelocityKind.INSTRUMENT: "attempts_refused_instrument",
     VelocityKind.EMAIL: "attempts_refused_email",
@@ -25,7 +26,7 @@ _NOT_COUNTED_CODES: Final = frozenset({"voided", "attempt_expired", "amount_too_
 
 
 def velocity_keys_of(context: CheckoutContext, purchase: Purchase, token: str) -> tuple[VelocityKey, ...]:
-    """What a declined attempt would be counted by: instrument, e-mail and address, as far as the shop limits them."""
+    """Return the keys that a decline would count for: instrument, e-mail and address, where the shop limits them."""
     texts = {
         VelocityKind.INSTRUMENT: reusable_instrument(context.gateway.name, token),
         VelocityKind.EMAIL: (purchase.email or "").strip().casefold(),
@@ -38,8 +39,10 @@ def velocity_keys_of(context: CheckoutContext, purchase: Purchase, token: str) -
 
 
 def _normalised_address(destination: Destination | None) -> str | None:
-    """Street, post code (else town) and country, by letters and digits alone. The flat is left out: it costs nothing to
-    make one up."""
+    """Return street, post code (or town) and country, reduced to letters and digits.
+
+    The flat is left out: anybody can invent one.
+    """
     if destination is None or not destination.street_address:
         return None
     town = destination.postal_code or destination.address_locality
@@ -48,20 +51,20 @@ def _normalised_address(destination: Destination | None) -> str | None:
 
 
 def velocity_refusal(context: CheckoutContext, velocity_keys: tuple[VelocityKey, ...], now: Instant) -> Message | None:
-    """Why another attempt is not made yet; None when it may be. One read, no write."""
+    """Return why no further attempt is allowed yet; None when one is. One eventually consistent read."""
     exceeded = context.risk.check_velocity(velocity_keys, now, strong=False)
     if exceeded is None:
         return None
     count(_REFUSAL_METRICS[exceeded.kind])
-    content = "Too many payments were declined; nothing was charged. Try again later."
+    content = "Too many payments were declined. Nothing was charged. Try again later."
     extra = {"retry_after_ms": exceeded.retry_after}
     return Message("too_many_attempts", content, path="$.payment.instruments[0]", extra=extra)
 
 
 def exceeds_velocity_limit(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
-    """Whether an attempt that is about to be made is one too many, by what other workers have counted meanwhile.
+    """Return whether declines that other workers counted meanwhile forbid this attempt. One consistent read.
 
-    An attempt that the provider knows is none to be stopped: it is brought to its end. One strong read.
+    An attempt that the provider knows already is never stopped: the worker brings it to its end.
     """
     payment = purchase.payment
     exceeded = context.risk.check_velocity(payment.velocity_keys, now, strong=True) if payment else None
@@ -74,27 +77,28 @@ def exceeds_velocity_limit(context: CheckoutContext, purchase: Purchase, now: In
 
 
 def is_by_provider(declined: Declined) -> bool:
-    """Whether the provider declined who pays.
+    """Return whether the provider declined the buyer's payment.
 
-    One that we voided or came too late with is told as declined, too, and so is an amount that no card is charged.
+    The provider also answers *declined* to an attempt that we voided or sent too late, and to an amount outside its
+    bounds. Those do not count.
     """
     return declined.code not in _NOT_COUNTED_CODES
 
 
 def record_decline(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
-    """Count a declined attempt for who tried. Before the attempt is ended; repeatable."""
+    """Count a decline for instrument, e-mail and address, before the attempt is ended. Repeatable."""
     if purchase.payment is not None:
         context.risk.note_decline(purchase.payment.velocity_keys, _attempt_reference(purchase), now)
 
 
 def record_decline_of_drops(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:
-    """Count a declined attempt for its drops. After it was ended, by who ended it: dying before, it is not counted."""
+    """Count a decline for its drops, after the attempt was ended. A crash in between counts nothing."""
     for line in purchase.lines[:MAX_DROPS]:
         context.risk.note_decline_of_drop(line.drop_id, _attempt_reference(purchase), line.quantity, now)
 
 
 def step_up_for(context: CheckoutContext, purchase: Purchase, now: Instant) -> bool:
-    """Whether the buyer is to authenticate, as one of the drops is under attack: as it was at most a second ago."""
+    """Return whether the buyer must authenticate because a drop is under attack. At most one second old."""
     return any(context.risk.requires_step_up(line.drop_id, now) for line in purchase.lines[:MAX_DROPS])
 
 

@@ -1,8 +1,11 @@
-"""Limits per buyer, across purchases: units, and uses of codes, are counted before the freeze, in one write each.
+"""Limits per buyer across purchases: count units and uses of codes before an order is placed, in one write each.
 
-Only what is dead is forgotten, and only where there would be no room otherwise. An entry that a completion relies on
-is never forgotten under it: a young entry of a purchase that can still be placed stands whatever the purchase looks
-like, a completion makes an entry that is no longer young young again, and what is forgotten is compared whole.
+An entry is removed only when it no longer counts, and only where the limit would leave no room otherwise.
+No removal can take an entry from a completion that relies on it:
+
+- A recent entry of a purchase that can still be placed counts, whatever the purchase looks like.
+- A completion that finds its own older entry writes it again, so that it is recent.
+- A removal compares the whole usage before it writes.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Final
 
 from chalicelib import discounts
 from chalicelib.discounts import Discount, limit_key
-from chalicelib.errors import Conflict, WriteConflict
+from chalicelib.errors import WriteConflict
 from chalicelib.ids import buyer_hash
 from chalicelib.instants import CLOCK_SKEW_SECONDS, SECOND, Instant, UnixSeconds
 from chalicelib.purchase import (
@@ -26,11 +29,12 @@ from chalicelib.purchase import (
     PurchaseState,
     Refused,
     Written,
+    changed_meanwhile,
     restocked_units,
 )
 
 _TRIES: Final = 10
-"""Writes before the buyer's tally is called contended: each refusal means that another write of theirs landed."""
+"""Writes to try: each refusal means that another write for the same buyer landed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ def _count(
         if not isinstance(answer, Refused):
             return answer
         usage = answer.existing
-    raise WriteConflict("Many orders of this buyer are being placed at once.")
+    raise WriteConflict("Many orders of this buyer are being placed at once. Try again.")
 
 
 def _count_once(
@@ -95,7 +99,7 @@ def _count_once(
         return context.limits.create(*key, purchase_id, entry)
     own_entry, now = usage.get(purchase_id), entry.counted_at
     if own_entry is not None and own_entry.version > entry.version:
-        raise Conflict("The purchase was changed by another request meanwhile; read it.", code="changed")
+        raise changed_meanwhile()
     if own_entry is not None and own_entry.version == entry.version and _is_recent(own_entry, now):
         return Written()
     others = {purchase: counted for purchase, counted in usage.items() if purchase != purchase_id}
@@ -119,23 +123,23 @@ def _counted_units(usage: LimitUsage) -> int:
 def _live_entries(
     context: CheckoutContext, buyer: str, limit_key: str, usage: LimitUsage, now: UnixSeconds
 ) -> LimitUsage:
-    """The entries that still count, with the units that still do."""
+    """Return the entries that still count, each with the units that still count. Reads their purchases."""
     purchases = context.purchases.read_all(usage)
     live = {}
-    for one, entry in usage.items():
-        purchase = purchases.get(one)
+    for purchase_id, entry in usage.items():
+        purchase = purchases.get(purchase_id)
         units = (
             entry.units if purchase is None else _units_still_counted(context, purchase, buyer, limit_key, entry, now)
         )
         if units:
-            live[one] = replace(entry, units=units)
+            live[purchase_id] = replace(entry, units=units)
     return live
 
 
 def _units_still_counted(
     context: CheckoutContext, purchase: Purchase, buyer: str, limit_key: str, entry: LimitEntry, now: UnixSeconds
 ) -> int:
-    """How many of an entry's units its purchase has, or may still be placed with by a request that is under way."""
+    """Return the units of an entry that its purchase has, or that a pending request may still place it with."""
     if purchase.state is PurchaseState.CANCELLED:
         return 0
     request_is_over = entry.counted_at + 2 * SETTLE_PERIOD // SECOND + CLOCK_SKEW_SECONDS < now
@@ -143,7 +147,7 @@ def _units_still_counted(
         return entry.units
     if purchase.email is not None and buyer_hash(context.id_key, purchase.email) != buyer:
         return 0
-    if any(discounts.limit_key(one.code) == limit_key for one in purchase.discounts):
+    if any(discounts.limit_key(applied.code) == limit_key for applied in purchase.discounts):
         return 0 if purchase.state is PurchaseState.OPEN else entry.units
     line = next((line for line in purchase.lines if line.drop_id == limit_key), None)
     if line is None or (purchase.state is PurchaseState.OPEN and _holds_have_expired(line, now)):

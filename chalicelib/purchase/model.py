@@ -1,4 +1,4 @@
-"""The purchase: cart, checkout session and order as one versioned item, and what may be said of it."""
+"""The purchase: cart, checkout session and order as one versioned item."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Every write that began before an instant has landed, or has failed, one settle p
 
 
 class _Frozen(BaseModel):
-    # An exception's text goes into the log; what stands in a broken item may be personal.
+    # The text of an exception goes into the log, and a broken item may contain personal data.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class PurchaseState(StrEnum):
-    """Where a purchase stands. Only ``OPEN`` may be updated; from ``PLACED`` on only the capture worker moves it."""
+    """State of a purchase. Buyers change ``OPEN`` alone; the capture worker and operators change the others."""
 
     OPEN = "open"
     PLACED = "placed"
@@ -35,7 +35,7 @@ class PurchaseState(StrEnum):
 
 
 class Line(_Frozen):
-    """Units of one drop. Price is fixed at the take. ``holds`` name the units; more units are further holds."""
+    """Units of one drop, at the price of their first hold. ``holds`` name the units; each growth adds one."""
 
     id: str
     drop_id: str
@@ -44,38 +44,38 @@ class Line(_Frozen):
     unit_price: int
     quantity: int
     bucket_count: int
-    """Home buckets of the drop: what it takes to find a hold without reading the drop."""
+    """Home buckets of the drop. With it, a hold is found without reading the drop."""
     holds: tuple[HoldRef, ...] = ()
     price_until: Instant
-    """Until when the price is honoured; afterwards the line must be taken anew."""
+    """Until when the price is honoured. Afterwards a completion takes the drop's present price."""
     max_hold_until: UnixSeconds
-    """No hold of this line ends later: afterwards its units are to be given up and taken anew, as by everybody."""
+    """No hold of this line ends later. Afterwards the buyer must remove the line and add it again."""
     limit_per_buyer: int | None = None
-    """How many units one buyer may have over all purchases. Fixed at the take, as the price is."""
+    """Units that one buyer can have in all purchases together. Fixed with the price."""
     tax_category: str | None = None
     creator_id: str | None = None
     commission_bps: int = 0
     image_url: str | None = None
-    # Frozen at placing, so that books never depend on a table that changes:
+    # Fixed when the order is placed, so that the ledger never depends on a table that changes:
     discount: int = 0
-    """Minor units taken off the whole line, before tax."""
+    """Minor units off the whole line, before tax."""
     tax: int = 0
-    """Tax of the whole line: contained in the price where the market is tax-inclusive, on top where it is not."""
+    """Tax of the whole line: contained in the price in a tax-inclusive market, otherwise on top of it."""
     tax_rate_bps: int = 0
 
     @property
     def gross(self) -> int:
-        """Unit price times quantity."""
+        """Return unit price times quantity."""
         return self.unit_price * self.quantity
 
     @property
     def price(self) -> int:
-        """What the line costs, its discount taken off, without tax on top."""
+        """Return the price after discount, without tax on top."""
         return self.gross - self.discount
 
 
 class Buyer(_Frozen):
-    """Who buys. Personal: stands only in the purchase, erasable."""
+    """The buyer. Personal data: stored in the purchase alone, so that it can be erased."""
 
     model_config = ConfigDict(extra="ignore")
     first_name: str | None = None
@@ -85,7 +85,7 @@ class Buyer(_Frozen):
 
 
 class Destination(_Frozen):
-    """Where it goes: UCP's postal address. Personal: stands only in the purchase, erasable."""
+    """The delivery address, as UCP's postal address. Personal data: stored in the purchase alone."""
 
     model_config = ConfigDict(extra="ignore")
     id: str = "dest_1"
@@ -101,9 +101,9 @@ class Destination(_Frozen):
 
 
 class Totals(_Frozen):
-    """Money of a purchase in minor units. ``total = subtotal - discount + shipping + tax_on_top``.
+    """Amounts of a purchase in minor units. ``total = subtotal - discount + shipping + tax_on_top``.
 
-    ``tax`` is all tax; where prices include it, ``tax_on_top`` is 0 and ``tax`` is contained in the others.
+    ``tax`` is all tax. In a tax-inclusive market the other amounts contain it and ``tax_on_top`` is 0.
     """
 
     subtotal: int = 0
@@ -118,7 +118,7 @@ class Totals(_Frozen):
 
 
 class Payment(_Frozen):
-    """The latest attempt's payment at the provider. ``instrument`` (its token) is dropped when the attempt ends."""
+    """Payment of the latest attempt. ``token`` names the instrument and is removed when the attempt ends."""
 
     handler_id: str
     instrument_id: str
@@ -126,77 +126,77 @@ class Payment(_Frozen):
     token: str | None = None
     provider: str = "sandbox"
     provider_id: str | None = None
-    """The provider's payment (Stripe: payment intent)."""
+    """Id of the payment at the provider (Stripe: payment intent)."""
     charge_id: str | None = None
     fee: int = 0
     action_url: str | None = None
-    """Where the buyer proves who they are while the purchase waits for that."""
+    """Page on which the buyer authenticates (3-D Secure)."""
     deadline: Instant | None = None
-    """Until when the purchase waits: for the buyer, or, held, for its release."""
+    """When waiting ends: for the buyer's authentication, or for the release of an order on hold."""
     velocity_keys: tuple[str, ...] = ()
-    """By what a decline is counted: keyed hashes, kept until the attempt ends."""
+    """Keyed hashes that a decline counts for. Removed when the attempt ends."""
     step_up: bool = False
-    """The buyer is to authenticate: decided at placing, so that every run of the attempt asks for the same."""
+    """Whether the buyer must authenticate. Decided at placing, so that each run of the attempt asks for the same."""
     held_by: str | None = None
-    """Who had the order held: an operator, or ``channel``."""
+    """The operator that put the order on hold, or ``channel``."""
     released_by: str | None = None
     failure: str | None = None
-    """Why the latest attempt ended without money: the provider's code, or ``out_of_stock``."""
+    """Why the latest attempt ended without money: the provider's code, or one of ours such as ``out_of_stock``."""
 
 
 class RefundLine(_Frozen):
-    """What a refund gives back of a line; ``quantity`` 0 where it is money without units."""
+    """A refund's share of one line. ``quantity`` is 0 where it refunds money without units."""
 
     line_id: str
     quantity: int = 0
     item_amount: int = 0
-    """Minor units given back for goods, discount taken off, without tax on top."""
+    """Minor units refunded for items: after discount, without tax on top."""
     discount: int = 0
-    """The share of the line's discount that goes with them."""
+    """The share of the line's discount that belongs to ``item_amount``."""
     tax: int = 0
 
 
 class Refund(_Frozen):
-    """Money given back. ``done_at`` is None until the provider confirmed it."""
+    """One refund. ``completed_at`` is None until the provider confirms it."""
 
     id: str
     key: str
     fingerprint: str
     lines: tuple[RefundLine, ...]
     amount: int
-    """Everything given back: goods, tax on top, shipping."""
+    """Minor units that the buyer receives: items, shipping, and tax on top of them."""
     shipping: int = 0
     shipping_tax: int = 0
     restock: bool
     requested_by: str | None = None
-    """Who asked for it. Kept here alone: it goes into no event and no export."""
+    """The operator that requested it. No event and no export contains it."""
     requested_at: Instant
     completed_at: Instant | None = None
     restocked: bool = False
     provider_id: str | None = None
     failure_code: str | None = None
-    """Why the provider would not give it back: its code. Then it gives back nothing, and stands for the record."""
+    """The provider's code when it declined the refund. The refund then returns no money."""
 
     @property
     def is_pending(self) -> bool:
-        """Whether it is still to be carried out."""
+        """Return whether neither the provider's confirmation nor its failure is recorded."""
         return self.completed_at is None and self.failure_code is None
 
 
 class IdempotencyRecord(_Frozen):
-    """An idempotency key this purchase has seen: a short hash of it, the body's fingerprint, the attempt it began."""
+    """One request that changed the purchase: short digests of its key and fingerprint, and the attempt it began."""
 
     key: str
     fingerprint: str
     attempt: int = 0
     repriced: bool = False
-    """A completion that placed nothing: it was answered with a new total, to which its repeat is no consent."""
+    """A completion that only showed a new total. Its repetition does not accept that total."""
 
 
 class Purchase(_Frozen):
     """One buyer's purchase from the first hold to the last refund. Each change raises ``version`` by one.
 
-    Seen outside as ``cart_{id}``, ``chk_{id}`` and ``ord_{id}``.
+    Callers see it as ``cart_{id}``, ``chk_{id}`` and ``ord_{id}``.
     """
 
     id: str
@@ -208,21 +208,21 @@ class Purchase(_Frozen):
     currency: str
     market: str
     is_cart: bool = False
-    """Begun as a cart and not yet turned into a checkout session."""
+    """Created as a cart and not yet turned into a checkout session."""
     created_at: Instant
     updated_at: Instant
     lines: tuple[Line, ...]
     buyer: Buyer | None = None
     destination: Destination | None = None
     shipping_option: str | None = None
-    """The option that applies: chosen by the buyer, else the market's first."""
+    """The buyer's choice, otherwise the market's first option."""
     totals: Totals = Totals()
     attribution: dict[str, str] = {}
     discount_codes: tuple[str, ...] = ()
-    """Discount codes, as the buyer gave them."""
+    """As the buyer entered them."""
     discounts: tuple[AppliedDiscount, ...] = ()
     rejected_codes: dict[str, str] = {}
-    """Why codes do not apply, by code."""
+    """Reason of each code that does not apply, by code."""
     idempotency_records: tuple[IdempotencyRecord, ...] = ()
     attempt: int = 0
     epoch: int = 0
@@ -234,11 +234,11 @@ class Purchase(_Frozen):
 
     @property
     def email(self) -> str | None:
-        """The buyer's e-mail address as it was given; None when there is none, or a blank one."""
+        """Return the buyer's e-mail address as entered; None when it is missing or blank."""
         given = self.buyer.email if self.buyer else None
         return given if given and given.strip() else None
 
     @property
     def order_ref(self) -> str:
-        """The short reference of this purchase that buckets store."""
+        """Return the nine characters (54 bits) that name this purchase inside buckets."""
         return order_ref(self.id)

@@ -1,4 +1,4 @@
-"""An order's states and every move between them: one table, which code obeys and the README shows."""
+"""Order status and the table of its transitions. The code obeys the table and the documents show it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chalicelib.telemetry import count
 
 
 class OrderStatus(StrEnum):
-    """Where a purchase stands, as people speak of it: its stored state, and what payment and refunds add to that."""
+    """The visible status of a purchase: its stored state, refined by payment and refunds."""
 
     OPEN = "open"
     DECLINED = "declined"
@@ -28,7 +28,7 @@ class OrderStatus(StrEnum):
 
 
 def order_status_of(purchase: Purchase) -> OrderStatus:
-    """Where a purchase stands. Refunds count when the provider has confirmed them."""
+    """Return the status of a purchase. Refunds count once the provider has confirmed them."""
     if purchase.state is PurchaseState.OPEN:
         return OrderStatus.DECLINED if purchase.payment and purchase.payment.failure else OrderStatus.OPEN
     if purchase.state is not PurchaseState.PAID:
@@ -41,12 +41,12 @@ def order_status_of(purchase: Purchase) -> OrderStatus:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One kind of change: from which states to which, who causes it, on what condition, and what the ledger gets."""
+    """One kind of change: statuses before and after, actor, condition, and entries in the ledger."""
 
     name: str
     from_statuses: frozenset[OrderStatus]
     to_statuses: frozenset[OrderStatus]
-    """Empty: it stays where it is."""
+    """Empty: the status does not change."""
     actor: str
     condition: str
     ledger_entries: str = "none"
@@ -133,22 +133,26 @@ TRANSITIONS: Final = (
 
 
 class IllegalTransitionError(Exception):
-    """A change that the table does not have: a fault of the code that asked for it. Nothing was written."""
+    """A change that the table of transitions does not have: a fault in the code. Nothing was written."""
 
 
 def check_transition(before: Purchase, after: Purchase) -> None:
-    """``ImpossibleMoveError``, which an alarm hears, unless the table has a move from one to the other."""
+    """Check that the table has a transition between two versions of a purchase.
+
+    Raises:
+        IllegalTransitionError: it has none. The metric of an alarm counts it.
+    """
     from_status, to_status = order_status_of(before), order_status_of(after)
     if not any(
         from_status in transition.from_statuses and to_status in (transition.to_statuses or {from_status})
         for transition in TRANSITIONS
     ):
         count("illegal_transitions")
-        raise IllegalTransitionError(f"from {from_status} to {to_status}")
+        raise IllegalTransitionError(f"No transition leads from {from_status} to {to_status}.")
 
 
 def transition_table() -> str:
-    """The moves as a Markdown table."""
+    """Return the transitions as a Markdown table."""
     head = "| transition | from | to | actor | condition | ledger entries |\n|---|---|---|---|---|---|\n"
     return head + "".join(f"| {' | '.join(_cells(one))} |\n" for one in TRANSITIONS)
 
@@ -170,7 +174,11 @@ def _status_names(statuses: frozenset[OrderStatus]) -> str:
 
 
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:
-    """The purchase one version on, changed as given. ``ImpossibleMoveError`` for a move that no table row has."""
+    """Return the next version of a purchase, with the given changes.
+
+    Raises:
+        IllegalTransitionError: the table has no such transition.
+    """
     next_ = purchase.model_copy(update={"version": purchase.version + 1, "updated_at": now, **changes})
     check_transition(purchase, next_)
     return next_

@@ -8,7 +8,7 @@ from chalicelib.purchase.model import Purchase, Refund
 def accepted_refunds(purchase: Purchase) -> tuple[Refund, ...]:
     """Return the refunds that reduce what can still be refunded: pending and completed ones.
 
-    A refund that the provider declined gives nothing back, so it does not count.
+    A refund that the provider declined returns no money, so it does not count.
     """
     return tuple(refund for refund in purchase.refunds if refund.failure_code is None)
 
@@ -19,12 +19,12 @@ def completed_refunds(purchase: Purchase) -> tuple[Refund, ...]:
 
 
 def refunded_amount(purchase: Purchase) -> int:
-    """Return the minor units that completed refunds gave back."""
+    """Return the minor units that completed refunds returned to the buyer."""
     return sum(refund.amount for refund in completed_refunds(purchase))
 
 
 def refunded_units(purchase: Purchase, line_id: str) -> int:
-    """Return the units of a line that accepted refunds give back, with or without restocking."""
+    """Return the units of a line that accepted refunds cover, with or without restocking."""
     return _units(accepted_refunds(purchase), line_id)
 
 

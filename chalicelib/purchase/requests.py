@@ -1,4 +1,4 @@
-"""What use cases are asked, and what they answer: a purchase as it now stands, with messages; or messages alone."""
+"""Requests and results of the use cases: a result is a purchase with messages, or messages alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalicelib.purchase.model import Buyer, Destination, Purchase
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A UCP message in our terms. ``extra`` are fields of ours: ``opens_at``, ``retry_after_ms``, ``next_lapse_at``…"""
+    """A UCP message. ``extra`` has fields of our own, such as ``opens_at`` and ``retry_after_ms``."""
 
     code: str
     content: str
@@ -24,7 +24,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutResult:
-    """A purchase and what is to be said of it. ``created``: by this request or the one it repeats."""
+    """A purchase and messages about it. ``created``: by this request, or by the one that it repeats."""
 
     purchase: Purchase
     messages: tuple[Message, ...] = ()
@@ -33,14 +33,14 @@ class CheckoutResult:
 
 @dataclass(frozen=True, slots=True)
 class NoPurchase:
-    """No purchase exists for this request: nothing was taken, or the id is unknown."""
+    """No purchase exists for this request: nothing could be held, or the id is unknown."""
 
     messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LineRequest:
-    """One line a buyer asks for, as sent. ``line_id`` names the line it replaces, if the client says."""
+    """One line that a buyer requests. ``line_id`` names the line it replaces, if the client sends it."""
 
     drop_id: str
     quantity: int
@@ -49,19 +49,19 @@ class LineRequest:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the platform (``public`` when it is not one of ours) and its channel."""
+    """The platform that sends a request (``public`` without a key of ours) and its channel."""
 
     platform: str
     channel: str | None = None
     namespace: str | None = None
-    """Among whose idempotency keys this caller's are; None: the platform's own, for a caller that has its key."""
+    """Idempotency keys are unique within it. None: within the platform, for a caller that has the platform's key."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurchaseRequest:
-    """A create or update as UCP has it. None means *not mentioned*: an update leaves that part as it is.
+    """A create or update request of UCP. None means *not mentioned*: an update leaves that part as it is.
 
-    ``key`` is the Idempotency-Key; ``fingerprint`` a digest of the canonical body.
+    ``key`` is the Idempotency-Key and ``fingerprint`` a digest of the canonical body.
     """
 
     caller: Caller
@@ -69,7 +69,7 @@ class PurchaseRequest:
     fingerprint: str
     lines: tuple[LineRequest, ...] | None = None
     cart_id: str | None = None
-    """Purchase id of a cart to turn into a checkout session (create only)."""
+    """Purchase id of the cart that create turns into a checkout session."""
     buyer: Buyer | None = None
     destination: Destination | None = None
     shipping_option: str | None = None
@@ -81,7 +81,7 @@ class PurchaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompleteRequest:
-    """Place the order: pay with this instrument. ``token`` is the credential's; never logged, never echoed."""
+    """A complete request: pay with this instrument. ``token`` is a credential; no log and no answer contains it."""
 
     caller: Caller
     key: str
@@ -94,9 +94,9 @@ class CompleteRequest:
 
 @dataclass(frozen=True, slots=True)
 class RefundRequest:
-    """Give back: quantities by line (with ``shipping``, what is left of that too), an amount, or the whole rest.
+    """A refund request: quantities by line, an ``amount``, or all that remains (``full``). Idempotent by ``key``.
 
-    ``restock``: the units go back into stock. Idempotent by ``key``.
+    ``shipping`` adds what remains of the shipping. ``restock`` puts the units back into stock.
     """
 
     key: str
@@ -111,4 +111,4 @@ class RefundRequest:
 
 EnqueueCapture = Callable[[str, int], None]
 
-NOT_FOUND = NoPurchase((Message("not_found", "Nothing is known under that id.", severity="unrecoverable"),))
+NOT_FOUND = NoPurchase((Message("not_found", "No purchase has this id.", severity="unrecoverable"),))

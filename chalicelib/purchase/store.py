@@ -1,4 +1,4 @@
-"""Purchases, and what buyers have of limited drops, in the commerce table. The only file here that knows DynamoDB."""
+"""Store purchases and limit usage in the commerce table. The only file of this room that knows DynamoDB."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SORT_KEY = "PURCHASE"
 _PREFIX = "PURCHASE#"
 LIMIT_RETENTION: Instant = 90 * DAY
 
-# Names inside lines, totals, payment and refunds, which no condition uses: a line in 170 bytes in place of 270, so that
-# a one-line purchase stays under 1 KB, one write unit, to its last write.
+# Short names inside lines, totals, payment and refunds. No condition uses them. A line takes 170 bytes in place of 270,
+# so that each write of a one-line purchase costs one write unit (1 KB).
 _SHORT: Final = {
     "action_url": "au", "amount": "am", "attempt": "at", "automatic": "ac", "bucket": "b", "bucket_count": "bc",
     "budget": "bu", "budget_holds": "bh", "charge_id": "ch", "code": "c", "commission_bps": "cb", "completed_at": "ca",
@@ -42,7 +42,7 @@ _SQUEEZED: Final = ("lines", "totals", "payment", "refunds", "idempotency_record
 
 
 def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
-    """The purchase of an item in the wire format, as read or as a stream delivers it."""
+    """Convert an item in DynamoDB's wire format, as a read or a stream delivers it."""
     record = aws.from_item(item)
     del record["sk"]
     record["id"] = record.pop("pk").removeprefix(_PREFIX)
@@ -88,17 +88,17 @@ class Refused(Generic[Stored]):
 
 @dataclass(frozen=True, slots=True)
 class PurchaseStore:
-    """Purchases by id. Every write is conditional; what stood in the way of a refused one comes back with the refusal.
+    """Purchases by id. Every write is conditional, and a refused write returns the item that refused it.
 
-    An item of up to 1 KB (about one line) costs one write unit a write. ``BadInput`` for one of more than 400 KB, which
-    the bounds of lines, holds and refunds leave no way to.
+    A write costs 1 WCU for each KB; one line takes about one KB. The bounds of lines, holds and refunds keep an item
+    below DynamoDB's 400 KB.
     """
 
     dynamodb: DynamoDBClient
     commerce_table: str
 
     def read(self, purchase_id: str) -> Purchase | None:
-        """The purchase as it stands now. One consistent read (1 RCU for each 4 KB)."""
+        """Read a purchase. One consistent read (1 RCU for each 4 KB)."""
         answer = self.dynamodb.get_item(
             TableName=self.commerce_table,
             Key={"pk": {"S": _PREFIX + purchase_id}, "sk": {"S": _SORT_KEY}},
@@ -107,19 +107,26 @@ class PurchaseStore:
         return purchase_from_item(answer["Item"]) if "Item" in answer else None
 
     def read_all(self, purchase_ids: Iterable[str]) -> dict[str, Purchase]:
-        """Many purchases as they stand now, by id, 100 a call (1 RCU for each 4 KB); unknown ones are left out."""
-        wanted = [{"pk": {"S": _PREFIX + one}, "sk": {"S": _SORT_KEY}} for one in purchase_ids]
-        items = aws.batch_get(self.dynamodb, self.commerce_table, wanted, strong=True)
+        """Read purchases by id, 100 a call. Unknown ids are left out. Consistent: 1 RCU for each 4 KB."""
+        keys = [{"pk": {"S": _PREFIX + purchase_id}, "sk": {"S": _SORT_KEY}} for purchase_id in purchase_ids]
+        items = aws.batch_get(self.dynamodb, self.commerce_table, keys, strong=True)
         return {purchase.id: purchase for purchase in map(purchase_from_item, items)}
 
     def create(self, purchase: Purchase) -> Written | Refused[Purchase]:
-        """Put a purchase that must not exist yet. None when written, else the one that stands there."""
+        """Store a purchase that must not exist yet.
+
+        Raises:
+            BadInput: the item is larger than 400 KB.
+        """
         return self._put(purchase, "attribute_not_exists(pk)", {})
 
     def replace(self, purchase: Purchase) -> Written | Refused[Purchase]:
-        """Put the next version of a purchase over exactly the one before it. None when written, else what stands there.
+        """Store the next version of a purchase over exactly the version before it.
 
-        State, attempt and epoch belong to a version, so a condition on the version is one on all of them.
+        State, attempt and epoch belong to a version, so the condition on the version covers them.
+
+        Raises:
+            BadInput: the item is larger than 400 KB.
         """
         before = {":before": {"N": str(purchase.version - 1)}}
         return self._put(purchase, "version = :before", before)
@@ -137,7 +144,7 @@ class PurchaseStore:
             self.dynamodb.put_item(**request)
         except ClientError as error:
             if aws.is_item_too_large(error):
-                detail = "There is more in this purchase than one can have."
+                detail = "The purchase has too many lines or holds. Buy further units in another purchase."
                 raise BadInput(detail, field="$.line_items", code="purchase_too_large") from None
             existing = aws.existing_item(error)
             if not aws.is_condition_failure(error) or existing is None:
@@ -146,7 +153,7 @@ class PurchaseStore:
         return Written()
 
     def scan(self) -> Iterator[Purchase]:
-        """Every purchase there is, in no order: for repair and for closing a day. One read unit for each 4 KB."""
+        """Read every purchase, in no order: for repair and for closing a day. Consistent: 1 RCU for each 4 KB."""
         pages = self.dynamodb.get_paginator("scan").paginate(
             TableName=self.commerce_table,
             FilterExpression="sk = :purchase",
@@ -160,7 +167,7 @@ class PurchaseStore:
 
 @dataclass(frozen=True, slots=True)
 class LimitEntry:
-    """Units of one drop that a purchase counts for its buyer: as its ``version`` has them, written down at ``at``."""
+    """Units that one purchase counts for its buyer: as its ``version`` has them, counted at ``counted_at``."""
 
     units: int
     version: int
@@ -168,26 +175,26 @@ class LimitEntry:
 
 
 LimitUsage = dict[str, LimitEntry]
-"""What one buyer has of one drop, by purchase."""
+"""Entries of one buyer for one drop, or for one discount, by purchase id."""
 
 _ENTRIES = {"#entries": "entries", "#units": "units", "#ends": "expires_at"}
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStore:
-    """What buyers have of limited drops: one item for a buyer's hash and a drop, entries by purchase, their sum beside.
+    """Limit usage: one item for a buyer's hash and a drop or discount, with entries by purchase and their sum.
 
-    Each write is conditional, costs 1 WCU (up to some 20 purchases), and answers None when written, else the tally
-    that stood in the way (empty when the item is gone). ``units`` is the sum of the entries at every instant. The item
-    expires ninety days after its last write.
+    Each write is conditional and costs 1 WCU (up to some 20 purchases). A refused write returns the usage that refused
+    it, which is empty when the item is gone. ``units`` is the sum of the entries at every instant. The item expires
+    ninety days after its last write.
     """
 
     dynamodb: DynamoDBClient
     commerce_table: str
 
-    def create(self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> Written | Refused[LimitUsage]:
-        """Put a first entry where there is none for this buyer and drop."""
-        item = {**_limit_key(buyer, drop_id), **_limit_values({purchase_id: entry}, entry.counted_at)}
+    def create(self, buyer: str, limit_key: str, purchase_id: str, entry: LimitEntry) -> Written | Refused[LimitUsage]:
+        """Store the first entry of a buyer for a drop or discount."""
+        item = {**_limit_item_key(buyer, limit_key), **_limit_values({purchase_id: entry}, entry.counted_at)}
         return self._write(
             self.dynamodb.put_item,
             Item=aws.to_item(item),
@@ -196,11 +203,11 @@ class LimitStore:
         )
 
     def put_entry(
-        self, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry, seen: LimitEntry | None, limit: int
+        self, buyer: str, limit_key: str, purchase_id: str, entry: LimitEntry, expected: LimitEntry | None, limit: int
     ) -> Written | Refused[LimitUsage]:
-        """Put an entry over what was ``seen`` of this purchase, if the sum stays within the limit."""
-        more = entry.units - (seen.units if seen else 0)
-        own_condition = "attribute_not_exists(#entries.#own)" if seen is None else "#entries.#own = :seen"
+        """Store an entry over the ``expected`` one of this purchase, if the sum stays within the limit."""
+        more = entry.units - (expected.units if expected else 0)
+        own_condition = "attribute_not_exists(#entries.#own)" if expected is None else "#entries.#own = :expected"
         values = {
             ":entry": _entry_to_record(entry),
             ":more": more,
@@ -208,27 +215,27 @@ class LimitStore:
             ":ends": _expires_at(entry.counted_at),
         }
         return self._update(
-            _limit_key(buyer, drop_id),
+            _limit_item_key(buyer, limit_key),
             "SET #entries.#own = :entry, #units = #units + :more, #ends = :ends",
             f"{own_condition} AND #units <= :room",
-            values if seen is None else {**values, ":seen": _entry_to_record(seen)},
+            values if expected is None else {**values, ":expected": _entry_to_record(expected)},
             {**_ENTRIES, "#own": purchase_id},
         )
 
     def compare_and_set(
-        self, buyer: str, drop_id: str, seen: LimitUsage, usage: LimitUsage, at: UnixSeconds
+        self, buyer: str, limit_key: str, expected: LimitUsage, usage: LimitUsage, at: UnixSeconds
     ) -> Written | Refused[LimitUsage]:
-        """Put a tally over exactly the one that was ``seen``."""
+        """Store usage over exactly the ``expected`` usage."""
         values = _limit_values(usage, at)
         return self._update(
-            _limit_key(buyer, drop_id),
+            _limit_item_key(buyer, limit_key),
             "SET #entries = :entries, #units = :units, #ends = :ends",
-            "#entries = :seen",
+            "#entries = :expected",
             {
                 ":entries": values["entries"],
                 ":units": values["units"],
                 ":ends": values["expires_at"],
-                ":seen": {one: _entry_to_record(entry) for one, entry in seen.items()},
+                ":expected": {purchase_id: _entry_to_record(entry) for purchase_id, entry in expected.items()},
             },
             _ENTRIES,
         )
@@ -256,18 +263,18 @@ class LimitStore:
 
 
 def usage_from_record(record: Mapping[str, Any]) -> LimitUsage:
-    """The tally of a record as it was read; empty where there is none."""
-    return {one: LimitEntry(part["q"], part["v"], part["t"]) for one, part in record.get("entries", {}).items()}
+    """Convert a record; an item that does not exist is empty usage."""
+    return {key: LimitEntry(part["q"], part["v"], part["t"]) for key, part in record.get("entries", {}).items()}
 
 
-def _limit_key(buyer: str, drop_id: str) -> dict[str, str]:
-    return {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{drop_id}"}
+def _limit_item_key(buyer: str, limit_key: str) -> dict[str, str]:
+    return {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{limit_key}"}
 
 
 def _limit_values(usage: LimitUsage, at: UnixSeconds) -> dict[str, Any]:
     units = sum(entry.units for entry in usage.values())
     return {
-        "entries": {one: _entry_to_record(entry) for one, entry in usage.items()},
+        "entries": {purchase_id: _entry_to_record(entry) for purchase_id, entry in usage.items()},
         "units": units,
         "expires_at": _expires_at(at),
     }

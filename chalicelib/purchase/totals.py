@@ -1,4 +1,4 @@
-"""What a purchase costs: pure arithmetic in minor units, parts adding up to the total."""
+"""Compute tax and totals of a purchase in minor units. The parts add up to the total."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from chalicelib.purchase.model import Line, Totals
 
 
 def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
-    """Tax of an amount: contained in it where prices include tax, on top of it where they do not."""
+    """Return the tax contained in an amount where prices include tax, otherwise the tax on top of it."""
     return tax_within(amount, rate_bps) if included else share(amount, rate_bps)
 
 
 def with_tax(line: Line, market: Market) -> Line:
-    """The line with its tax, rounded once for the whole line."""
+    """Return the line with its tax, rounded once for the whole line."""
     rate_bps = market.rate_bps(line.tax_category)
     tax = tax_on(line.price, rate_bps, included=market.tax_included)
     return line.model_copy(update={"tax": tax, "tax_rate_bps": rate_bps})
 
 
 def totals_of(lines: Sequence[Line], market: Market, option: ShippingOption | None, currency: str) -> Totals:
-    """Totals of taxed lines and a shipping option (None: no destination yet, so no shipping is counted)."""
+    """Return the totals of taxed lines and a shipping option. None: no destination yet, so shipping costs nothing."""
     subtotal, discount = sum(line.gross for line in lines), sum(line.discount for line in lines)
     shipping = option.cost(currency, subtotal - discount) if option and lines else 0
     shipping_tax = tax_on(shipping, market.standard_rate_bps, included=market.tax_included)

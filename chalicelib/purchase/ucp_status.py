@@ -1,9 +1,9 @@
-"""What a buyer is told of a purchase: UCP's status and the messages that go with it. Derived, never stored."""
+"""UCP status and messages of a purchase, as its buyer sees them. Derived from the purchase, never stored."""
 
 from __future__ import annotations
 
 from chalicelib.discounts import RejectionReason, normalise_code
-from chalicelib.instants import Instant, rfc3339
+from chalicelib.instants import SECOND, Instant, rfc3339
 from chalicelib.purchase.model import Purchase, PurchaseState
 from chalicelib.purchase.requests import CheckoutResult, Message
 
@@ -17,7 +17,7 @@ _STATUS = {
 
 
 def ucp_status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...]]:
-    """UCP's checkout status, and messages for what is missing, what failed, or what has lapsed."""
+    """Return UCP's checkout status, and messages about missing fields, a failed payment, ended holds and codes."""
     if purchase.state is not PurchaseState.OPEN:
         return _STATUS[purchase.state], _authentication_message(purchase)
     missing = missing_fields(purchase)
@@ -31,42 +31,42 @@ def ucp_status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message,
 
 
 def current_result(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
-    """The purchase with what is to be said of this request, and of how it stands."""
+    """Return the purchase with messages about this request, then messages about its present status."""
     return CheckoutResult(purchase, (*messages, *ucp_status_of(purchase, now)[1]), created=created)
 
 
 def not_open_result(purchase: Purchase, now: Instant) -> CheckoutResult:
-    """The answer to a change that comes after the purchase was placed or cancelled: nothing was changed, and why."""
+    """Answer a request to change a purchase that is placed or cancelled: nothing was changed, and why."""
     texts = {
-        PurchaseState.PLACED: ("complete_in_progress", "The order is being placed; nothing was changed."),
-        PurchaseState.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer; nothing was changed."),
-        PurchaseState.ON_HOLD: ("complete_in_progress", "The order is being looked at; nothing was changed."),
-        PurchaseState.PAID: ("already_completed", "The order is placed and paid; nothing was changed."),
-        PurchaseState.CANCELLED: ("already_canceled", "This purchase was canceled; nothing was changed."),
+        PurchaseState.PLACED: ("complete_in_progress", "The order is being placed. Nothing was changed."),
+        PurchaseState.AWAITING_BUYER: ("complete_in_progress", "The payment waits for the buyer. Nothing was changed."),
+        PurchaseState.ON_HOLD: ("complete_in_progress", "The order is on hold for review. Nothing was changed."),
+        PurchaseState.PAID: ("already_completed", "The order is paid. Nothing was changed."),
+        PurchaseState.CANCELLED: ("already_canceled", "This purchase was canceled. Nothing was changed."),
     }
     code, content = texts[purchase.state]
     return current_result(purchase, now, Message(code, content))
 
 
 def earliest_expiry(purchase: Purchase) -> Instant | None:
-    """When the earliest hold ends; None when nothing is held or the units are sold."""
+    """Return when the earliest hold ends; None when nothing is held or the purchase is no longer open."""
     if purchase.state is not PurchaseState.OPEN:
         return None
     expiries = [hold.expires_at for line in purchase.lines for hold in line.holds]
-    return min(expiries) * 1000 if expiries else None
+    return min(expiries) * SECOND if expiries else None
 
 
 def missing_fields(purchase: Purchase) -> tuple[Message, ...]:
-    """What a purchase still needs before it can be placed, each as a recoverable ``missing``."""
+    """Return a message for each field that is needed before the order can be placed."""
 
     def missing(path: str, content: str) -> Message:
         return Message("missing", content, path=path)
 
     found = []
     if not purchase.lines:
-        found.append(missing("$.line_items", "There is nothing in this purchase."))
+        found.append(missing("$.line_items", "The purchase needs at least one line."))
     if purchase.email is None:
-        found.append(missing("$.buyer.email", "An e-mail address is needed for the confirmation."))
+        found.append(missing("$.buyer.email", "The buyer's e-mail address is needed for the confirmation."))
     destination, where = purchase.destination, "$.fulfillment.methods[0].destinations[0]"
     if destination is None:
         found.append(missing("$.fulfillment.methods", "A shipping destination is needed."))
@@ -76,19 +76,23 @@ def missing_fields(purchase: Purchase) -> tuple[Message, ...]:
         if not destination.street_address:
             found.append(missing(f"{where}.street_address", "The destination's street address is needed."))
         if destination.address_country and purchase.shipping_option is None:
-            found.append(Message("address_undeliverable", "We do not ship there.", path=f"{where}.address_country"))
+            found.append(
+                Message(
+                    "address_undeliverable", "The shop does not ship to this country.", path=f"{where}.address_country"
+                )
+            )
     return tuple(found)
 
 
 def _authentication_message(purchase: Purchase) -> tuple[Message, ...]:
-    """What the buyer has to do before a placed order is paid."""
+    """Ask the buyer to authenticate while the payment waits for that."""
     if (
         purchase.state is not PurchaseState.AWAITING_BUYER
         or purchase.payment is None
         or purchase.payment.deadline is None
     ):
         return ()
-    content = "The buyer has to confirm this payment at continue_url; the units are held for them until then."
+    content = "The buyer must confirm this payment at `continue_url`. The units are held until `answer_by`."
     extra = {"answer_by": rfc3339(purchase.payment.deadline)}
     return (Message("authentication_required", content, severity="requires_buyer_review", extra=extra),)
 
@@ -98,41 +102,41 @@ def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
     if failure is None:
         return ()
     if failure == "out_of_stock":
-        gone = "Some units, or what was left of a discount, were gone before the order could be placed"
-        return (Message("out_of_stock", f"{gone}; nothing was charged."),)
-    content = f"The payment did not go through ({failure}). Nothing was charged; try again or pay another way."
+        content = "Units, or the budget of a discount, were gone before the order was placed. Nothing was charged."
+        return (Message("out_of_stock", content),)
+    content = f"The payment failed ({failure}). Nothing was charged. Try again or pay another way."
     return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
 
 
-# UCP's codes for rejected discounts (discount extension, "Rejected Codes"); the reason stands beside in our own word.
+# UCP's codes for rejected discounts (discount extension, "Rejected Codes"). The field `reason` has our own, finer code.
 _REJECTIONS = {
-    RejectionReason.UNKNOWN: ("discount_code_invalid", "There is no such code."),
+    RejectionReason.UNKNOWN: ("discount_code_invalid", "No discount has this code."),
     RejectionReason.NOT_STARTED: ("discount_code_invalid", "This code is not valid yet."),
     RejectionReason.ENDED: ("discount_code_expired", "This code has expired."),
     RejectionReason.USED_UP: (
         "discount_code_expired",
-        "This code is used up, or reserved for orders that are being placed.",
+        "This code is used up, or its last uses are reserved for orders that are being placed.",
     ),
-    RejectionReason.LIMIT: ("discount_code_user_ineligible", "This code was used as often as one buyer may."),
+    RejectionReason.LIMIT: ("discount_code_user_ineligible", "This buyer has used the code as often as allowed."),
     RejectionReason.OTHER_ITEMS: ("discount_code_user_ineligible", "This code is not for these items."),
     RejectionReason.BELOW_MINIMUM: (
         "discount_code_user_ineligible",
-        "The items do not come to what this code asks for.",
+        "The items cost less than this code requires.",
     ),
     RejectionReason.NOT_COMBINABLE: (
         "discount_code_combination_disallowed",
-        "This code does not go with another discount.",
+        "This code cannot be combined with another discount.",
     ),
 }
 
 
 def _rejected_code_messages(purchase: Purchase) -> tuple[Message, ...]:
-    """A warning for each code that was given and does not apply."""
+    """Return a warning for each of the buyer's codes that does not apply."""
     found, before = [], set[str]()
     for index, text in enumerate(purchase.discount_codes):
         path, code = f"$.discounts.codes[{index}]", normalise_code(text) or text
         if code in before:
-            content = "This code is given twice."
+            content = "This code is there twice."
             found.append(Message("discount_code_already_applied", content, path=path, type="warning"))
         elif code in purchase.rejected_codes:
             message_code, content = _REJECTIONS[RejectionReason(purchase.rejected_codes[code])]
@@ -146,5 +150,5 @@ def _hold_expired_message(purchase: Purchase, now: Instant) -> tuple[Message, ..
     expiry = earliest_expiry(purchase)
     if expiry is None or expiry > now:
         return ()
-    content = f"The hold ended at {rfc3339(expiry)}; the units may go to others until the order is placed."
+    content = f"The hold ended at {rfc3339(expiry)}. Other buyers can take the units until the order is placed."
     return (Message("hold_lapsed", content, type="warning"),)

@@ -23,7 +23,7 @@ from chalicelib.purchase import (
     Refused,
     Written,
 )
-from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage, _limit_key, _limit_values
+from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage, _limit_item_key, _limit_values
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_refund_request
 from tests.builders.shop import ShopFixture, a_shop
@@ -118,7 +118,7 @@ def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
 
     def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
         """The wrong way: read what the buyer has, decide, write it back with one entry more."""
-        key = to_item(_limit_key(buyer, drop_id))
+        key = to_item(_limit_item_key(buyer, drop_id))
         item = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True).get("Item")
         all_have_read.wait(timeout=30)
         assert item is None
