@@ -1,4 +1,4 @@
-"""Valid purchases with one argument for what a test is about."""
+"""Valid purchases and requests, with one argument for what a test is about."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def a_purchase(**changes: Any) -> Purchase:
 
 
 def a_purchase_request(*lines: tuple[str, int], key: str = "key-1", **changes: Any) -> PurchaseRequest:
-    """A request for (drop, quantity) pairs, with buyer and destination; its fingerprint follows from what it asks."""
+    """Return a request for (drop, quantity) pairs, with buyer and destination and a fingerprint of its fields."""
     standard: dict[str, Any] = {
         "caller": PLATFORM,
         "key": key,

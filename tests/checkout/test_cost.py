@@ -1,4 +1,4 @@
-"""What an order costs in DynamoDB units, from the engine's own count. A change of cost is a visible diff."""
+"""DynamoDB units of an order, as the engine counts them. A change of cost is a visible diff."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Write = tuple[str, str, float]
 
 
 class Meter:
-    """Counts what each call of a DynamoDB client consumes, write by write."""
+    """Counts the capacity that each call of a DynamoDB client consumes, write by write."""
 
     def __init__(self, shop: ShopFixture) -> None:
         self.names = {shop.tables.stock: "stock", shop.tables.commerce: "commerce", shop.tables.sandbox: "sandbox"}
@@ -38,7 +38,7 @@ class Meter:
     def _note(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name in ("GetItem", "BatchGetItem", "Query", "Scan"):
             return
-        used = parsed.get("ConsumedCapacity", {"TableName": "", "CapacityUnits": 1.0})  # refused: billed all the same
+        used = parsed.get("ConsumedCapacity", {"TableName": "", "CapacityUnits": 1.0})  # a refused write is billed too
         for one in used if isinstance(used, list) else [used]:
             self.writes.append((model.name, self.names.get(one["TableName"], "refused"), one["CapacityUnits"]))
 
@@ -48,7 +48,7 @@ class Meter:
         yield self.writes
 
 
-def test_the_meter_sees_transactions_and_refused_writes(emulator: EmulatorAccount) -> None:
+def test_meter_counts_transactions_and_refused_writes(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     meter = Meter(shop)
     with meter.measured() as writes:
@@ -58,7 +58,7 @@ def test_the_meter_sees_transactions_and_refused_writes(emulator: EmulatorAccoun
     assert ("PutItem", "refused", 1.0) in writes
 
 
-def test_a_one_line_express_order_costs_five_write_units(emulator: EmulatorAccount) -> None:
+def test_one_line_express_order_costs_five_write_units(emulator: EmulatorAccount) -> None:
     everything = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
     shop = a_shop(emulator.tables(), risk_rules=everything)
     shop.put_drop("mug", stock=200)
@@ -76,7 +76,7 @@ def test_a_one_line_express_order_costs_five_write_units(emulator: EmulatorAccou
     assert own_writes == [("PutItem", "commerce", 1.0)]
 
 
-def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(emulator: EmulatorAccount) -> None:
+def test_three_d_secure_costs_three_more_write_units_and_one_for_its_event(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     assert isinstance(shop.gateway, SandboxGateway)
     shop.put_drop("mug", stock=200)
@@ -90,8 +90,8 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(emulat
         assert writes[4:] == [("PutItem", "sandbox", 1.0), reverted, waiting]
         del writes[:]
         shop.gateway.answer_challenge(purchase.id, 1, proved=True)
-        told = ProviderEvent("e", "sandbox", EventKind.PAYMENT, "t", purchase_id=purchase.id, attempt=1)
-        assert store_event(shop.context, told, NOW) == "stored"
+        provider_event = ProviderEvent("e", "sandbox", EventKind.PAYMENT, "t", purchase_id=purchase.id, attempt=1)
+        assert store_event(shop.context, provider_event, NOW) == "stored"
         event = ("PutItem", "commerce", 1.0)
         assert writes == [("UpdateItem", "sandbox", 1.0), event]
         del writes[:]
@@ -101,7 +101,7 @@ def test_three_d_secure_costs_three_write_units_more_and_one_for_an_event(emulat
     assert [write for write in writes if write[1] != "sandbox"] == [sold_again, paid]
 
 
-def test_a_limit_per_buyer_costs_one_write_unit_more(emulator: EmulatorAccount) -> None:
+def test_limit_per_buyer_costs_one_more_write_unit(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200, limit_per_buyer=2)
     meter = Meter(shop)
@@ -114,7 +114,7 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(emulator: EmulatorAccount) 
     assert own_writes == [
         ("UpdateItem", "stock", 1.0),
         ("PutItem", "commerce", 1.0),
-        ("PutItem", "commerce", 1.0),  # the limit
+        ("PutItem", "commerce", 1.0),  # count for the limit
         ("PutItem", "commerce", 1.0),
         ("UpdateItem", "stock", 1.0),
         ("PutItem", "commerce", 1.0),
@@ -122,7 +122,7 @@ def test_a_limit_per_buyer_costs_one_write_unit_more(emulator: EmulatorAccount) 
 
 
 def whole_order(shop: ShopFixture, code: str) -> list[Write]:
-    """Every write of a one-line order with a code, from create to paid, but for the provider's own."""
+    """Return every write of a one-line order with a code, from create to paid, except the provider's own."""
     meter = Meter(shop)
     with meter.measured() as whole:
         purchase = shop.open_purchase(("mug", 1), discount_codes=(code,))
@@ -134,31 +134,31 @@ def whole_order(shop: ShopFixture, code: str) -> list[Write]:
 
 
 PLAIN = [
-    ("UpdateItem", "stock", 1.0),  # the goods held
-    ("PutItem", "commerce", 1.0),  # the purchase
-    ("PutItem", "commerce", 1.0),  # the freeze
-    ("UpdateItem", "stock", 1.0),  # the goods sold
-    ("PutItem", "commerce", 1.0),  # paid
+    ("UpdateItem", "stock", 1.0),  # hold the units
+    ("PutItem", "commerce", 1.0),  # store the purchase
+    ("PutItem", "commerce", 1.0),  # place the order
+    ("UpdateItem", "stock", 1.0),  # commit the units
+    ("PutItem", "commerce", 1.0),  # mark it paid
 ]
 RESERVED, CONSUMED = ("UpdateItem", "stock", 1.0), ("UpdateItem", "stock", 1.0)
 LIMITED = ("PutItem", "commerce", 1.0)
 
 
-def test_a_discount_without_budget_costs_no_write(emulator: EmulatorAccount) -> None:
+def test_discount_without_budget_costs_no_write(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10")
     assert whole_order(shop, "WELCOME10") == PLAIN
 
 
-def test_a_budget_costs_two_write_units_more(emulator: EmulatorAccount) -> None:
+def test_discount_budget_costs_two_more_write_units(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10", budget_uses=100)
     assert whole_order(shop, "WELCOME10") == [*PLAIN[:2], RESERVED, *PLAIN[2:4], CONSUMED, PLAIN[4]]
 
 
-def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(emulator: EmulatorAccount) -> None:
+def test_order_with_budget_and_limit_per_buyer_costs_eight_write_units(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10", budget_uses=100, limit_per_buyer=1)
@@ -167,7 +167,7 @@ def test_a_code_with_a_budget_and_a_limit_per_buyer_costs_eight_write_units(emul
     assert sum(units for _, _, units in writes) == 8
 
 
-def test_a_second_budget_costs_two_write_units_more_again(emulator: EmulatorAccount) -> None:
+def test_second_budget_costs_two_more_write_units(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     money: dict[str, Any] = {
@@ -178,7 +178,7 @@ def test_a_second_budget_costs_two_write_units_more_again(emulator: EmulatorAcco
     assert sum(units for _, _, units in whole_order(shop, "WELCOME10")) == 9
 
 
-def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(emulator: EmulatorAccount) -> None:
+def test_used_up_code_costs_no_write(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200)
     shop.put_discount("WELCOME10", budget_uses=1)
@@ -195,7 +195,7 @@ def test_a_used_up_code_costs_a_buyer_no_write_of_its_own(emulator: EmulatorAcco
     assert late == PLAIN[:2]
 
 
-def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_where_there_is_no_room(
+def test_limit_costs_two_write_units_beside_other_orders_and_one_when_it_is_reached(
     emulator: EmulatorAccount,
 ) -> None:
     shop = a_shop(emulator.tables())
@@ -212,7 +212,7 @@ def test_counting_costs_two_write_units_where_the_buyer_has_more_orders_and_one_
     assert refused == [("PutItem", "refused", 1.0)]
 
 
-def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(emulator: EmulatorAccount) -> None:
+def test_decline_costs_one_write_unit_for_each_velocity_key_and_drop(emulator: EmulatorAccount) -> None:
     rules = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
     shop = a_shop(emulator.tables(), risk_rules=rules)
     shop.put_drop("mug", stock=200)
@@ -226,13 +226,13 @@ def test_a_decline_is_counted_in_one_write_unit_each_by_who_tried_and_by_drop(em
             ("UpdateItem", "commerce", 1.0),  # instrument
             ("UpdateItem", "commerce", 1.0),  # e-mail
             ("UpdateItem", "commerce", 1.0),  # address
-            ("UpdateItem", "stock", 1.0),  # held again
-            ("PutItem", "commerce", 1.0),  # open again
+            ("UpdateItem", "stock", 1.0),  # revert to a hold
+            ("PutItem", "commerce", 1.0),  # reopen the purchase
             *[("UpdateItem", table, 1.0) for table in of_the_drop],
         ]
 
 
-def test_a_buyer_who_comes_after_sold_out_costs_no_write(emulator: EmulatorAccount) -> None:
+def test_create_after_sold_out_costs_no_write(emulator: EmulatorAccount) -> None:
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=1)
     shop.pay(("mug", 1))

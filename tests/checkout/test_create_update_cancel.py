@@ -13,7 +13,7 @@ from tests.builders.shop import ShopFixture
 from tests.checkout.actions import message_codes
 
 
-def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> None:
+def test_create_holds_the_units_of_its_line(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     answer = create_purchase(shop.context, a_purchase_request(("mug", 2)), NOW)
     assert isinstance(answer, CheckoutResult)
@@ -25,7 +25,7 @@ def test_putting_a_drop_into_a_purchase_holds_its_units(shop: ShopFixture) -> No
     assert answer.purchase.totals.total == 2 * 1_275 + 395
 
 
-def test_the_same_request_again_is_the_same_purchase(shop: ShopFixture) -> None:
+def test_repeated_create_answers_the_same_purchase(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     first = shop.open_purchase(("mug", 2))
     again = create_purchase(shop.context, a_purchase_request(("mug", 2)), NOW + SECOND)
@@ -34,7 +34,7 @@ def test_the_same_request_again_is_the_same_purchase(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (1, 2, 0)
 
 
-def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: ShopFixture) -> None:
+def test_repeated_create_finds_its_purchase_after_sold_out(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     first = shop.pay(("mug", 1))
     later = NOW + 5 * SECOND
@@ -43,7 +43,7 @@ def test_a_repeat_finds_its_purchase_even_when_all_is_gone(shop: ShopFixture) ->
     assert again.purchase == first
 
 
-def test_a_key_with_another_body_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
+def test_key_with_another_body_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
@@ -59,7 +59,7 @@ def test_lines_of_one_drop_are_merged(shop: ShopFixture) -> None:
     assert [line.quantity for line in purchase.lines] == [3]
 
 
-def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: ShopFixture) -> None:
+def test_create_with_too_few_units_left_holds_the_rest_with_a_warning(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     answer = create_purchase(shop.context, a_purchase_request(("mug", 5)), NOW)
     assert isinstance(answer, CheckoutResult)
@@ -68,17 +68,17 @@ def test_fewer_left_than_asked_gives_what_there_is_and_says_so(shop: ShopFixture
     assert shop.unit_counts("mug") == (0, 3, 0)
 
 
-def test_when_all_units_are_held_the_next_lapse_is_told(shop: ShopFixture) -> None:
+def test_create_while_all_units_are_held_answers_the_next_expiry(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
     answer = create_purchase(shop.context, a_purchase_request(("mug", 1), key="other"), NOW + 2 * SECOND)
     assert isinstance(answer, NoPurchase)
     assert message_codes(answer) == ["all_held"]
-    reclaimable = (NOW // 1000 + 300 + 3) * 1000  # strictly after the two seconds that cover clocks that differ
+    reclaimable = (NOW // 1000 + 300 + 3) * 1000  # two seconds cover clock skew; then the next second
     assert answer.messages[0].extra == {"next_lapse_at": rfc3339(reclaimable)}
 
 
-def test_sold_out_is_said_when_every_unit_is_sold(shop: ShopFixture) -> None:
+def test_create_after_the_last_sale_answers_out_of_stock(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     shop.pay(("mug", 1))
     shop.stock.refresh(shop.shows.drop("mug").pool, now=NOW + SECOND)  # type: ignore[union-attr]
@@ -87,7 +87,7 @@ def test_sold_out_is_said_when_every_unit_is_sold(shop: ShopFixture) -> None:
     assert isinstance(answer, NoPurchase)
 
 
-def test_a_lapsed_hold_goes_to_the_next_buyer(shop: ShopFixture) -> None:
+def test_expired_hold_can_be_taken_by_another_buyer(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     shop.open_purchase(("mug", 1))
     later = NOW + 303 * SECOND
@@ -104,7 +104,7 @@ def test_a_lapsed_hold_goes_to_the_next_buyer(shop: ShopFixture) -> None:
         ({"closes_at": rfc3339(NOW)}, "drop_closed"),
     ],
 )
-def test_outside_its_window_nothing_is_held(shop: ShopFixture, changes: dict[str, Any], code: str) -> None:
+def test_drop_outside_its_window_holds_nothing(shop: ShopFixture, changes: dict[str, Any], code: str) -> None:
     shop.put_drop("mug", stock=1, **changes)
     answer = create_purchase(shop.context, a_purchase_request(("mug", 1)), NOW)
     assert isinstance(answer, NoPurchase)
@@ -112,11 +112,11 @@ def test_outside_its_window_nothing_is_held(shop: ShopFixture, changes: dict[str
     assert shop.unit_counts("mug") == (1, 0, 0)
 
 
-def test_an_unknown_drop_is_unavailable(shop: ShopFixture) -> None:
+def test_unknown_drop_is_unavailable(shop: ShopFixture) -> None:
     assert message_codes(create_purchase(shop.context, a_purchase_request(("nothing", 1)), NOW)) == ["item_unavailable"]
 
 
-def test_what_can_be_had_is_held_and_the_rest_is_said(shop: ShopFixture) -> None:
+def test_create_holds_the_available_lines_and_names_the_others(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     answer = create_purchase(shop.context, a_purchase_request(("nothing", 1), ("mug", 1)), NOW)
     assert isinstance(answer, CheckoutResult)
@@ -124,7 +124,7 @@ def test_what_can_be_had_is_held_and_the_rest_is_said(shop: ShopFixture) -> None
     assert [line.drop_id for line in answer.purchase.lines] == ["mug"]
 
 
-def test_the_limit_of_a_buyer_cuts_the_quantity(shop: ShopFixture) -> None:
+def test_limit_per_buyer_reduces_the_quantity(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=2)
     answer = create_purchase(shop.context, a_purchase_request(("mug", 3)), NOW)
     assert isinstance(answer, CheckoutResult)
@@ -132,7 +132,7 @@ def test_the_limit_of_a_buyer_cuts_the_quantity(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (7, 2, 0)
 
 
-def test_more_units_are_a_further_hold_and_fewer_go_back(shop: ShopFixture) -> None:
+def test_update_adds_a_hold_for_more_units_and_releases_fewer(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 2))
     update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 4), key="more"), NOW)
@@ -143,7 +143,7 @@ def test_more_units_are_a_further_hold_and_fewer_go_back(shop: ShopFixture) -> N
     assert [hold.quantity for hold in shop.read(purchase.id).lines[0].holds] == [1]
 
 
-def test_a_line_left_out_gives_its_units_back(shop: ShopFixture) -> None:
+def test_update_without_a_line_releases_its_units(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     shop.put_drop("bowl", stock=2)
     purchase = shop.open_purchase(("mug", 1), ("bowl", 1))
@@ -154,7 +154,7 @@ def test_a_line_left_out_gives_its_units_back(shop: ShopFixture) -> None:
     assert shop.unit_counts("bowl") == (1, 1, 0)
 
 
-def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
+def test_update_keeps_fields_that_it_does_not_mention(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     change = a_purchase_request(key="update", buyer=None, destination=NEW_YORK)
@@ -165,7 +165,7 @@ def test_an_update_leaves_what_it_does_not_mention(shop: ShopFixture) -> None:
     assert (changed.market, changed.totals.shipping, changed.version) == ("US", 995, 2)
 
 
-def test_an_update_repeated_is_carried_out_once(shop: ShopFixture) -> None:
+def test_repeated_update_is_applied_once(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     change = a_purchase_request(("mug", 2), key="update")
@@ -175,7 +175,7 @@ def test_an_update_repeated_is_carried_out_once(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (3, 2, 0)
 
 
-def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: ShopFixture) -> None:
+def test_line_that_cannot_grow_stays_as_it_was(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     answer = update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
@@ -184,7 +184,7 @@ def test_a_growing_line_that_cannot_grow_stays_as_it_was(shop: ShopFixture) -> N
     assert answer.purchase.lines[0].quantity == 2
 
 
-def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: ShopFixture) -> None:
+def test_line_does_not_grow_after_the_price_rose(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     shop.put_drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
@@ -195,7 +195,7 @@ def test_a_line_does_not_grow_at_a_price_that_is_no_more(shop: ShopFixture) -> N
     assert shop.unit_counts("mug") == (4, 1, 0)
 
 
-def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: ShopFixture) -> None:
+def test_line_that_grows_at_a_lower_price_has_it_for_all_units(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=5)
     purchase = shop.open_purchase(("mug", 1))
     shop.put_drop("mug", stock=5, unit_price={"amount": 900, "currency": "GBP"})
@@ -206,7 +206,7 @@ def test_a_line_that_grows_at_a_lower_price_has_it_for_all_its_units(shop: ShopF
     assert shop.unit_counts("mug") == (2, 3, 0)
 
 
-def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: ShopFixture) -> None:
+def test_unknown_shipping_option_is_named_and_holds_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     with pytest.raises(BadInput) as refusal:
         create_purchase(shop.context, a_purchase_request(("mug", 1), shipping_option="teleport"), NOW)
@@ -214,13 +214,13 @@ def test_an_unknown_shipping_option_is_named_and_holds_nothing(shop: ShopFixture
     assert shop.unit_counts("mug") == (2, 0, 0)
 
 
-def test_a_chosen_shipping_option_is_obeyed(shop: ShopFixture) -> None:
+def test_chosen_shipping_option_applies(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1), shipping_option="express")
     assert purchase.totals.shipping == 795
 
 
-def test_what_is_missing_is_named(shop: ShopFixture) -> None:
+def test_missing_fields_are_named(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     answer = create_purchase(shop.context, a_purchase_request(("mug", 1), buyer=Buyer(), destination=None), NOW)
     assert [(m.code, m.path) for m in answer.messages] == [
@@ -229,7 +229,7 @@ def test_what_is_missing_is_named(shop: ShopFixture) -> None:
     ]
 
 
-def test_cancelling_gives_the_units_back_once(shop: ShopFixture) -> None:
+def test_repeated_cancel_releases_the_units_once(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     purchase = shop.open_purchase(("mug", 2))
     for _ in range(2):
@@ -242,7 +242,7 @@ def test_cancelling_gives_the_units_back_once(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (2, 0, 0)
 
 
-def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: ShopFixture) -> None:
+def test_cart_becomes_a_checkout_session_with_its_lines(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     cart = shop.open_purchase(("mug", 2), as_cart=True, buyer=None, destination=None)
     assert cart.is_cart
@@ -257,7 +257,7 @@ def test_a_cart_becomes_a_checkout_session_with_its_own_lines(shop: ShopFixture)
     assert again.purchase == session.purchase
 
 
-def test_nothing_is_known_under_an_unknown_id(shop: ShopFixture) -> None:
+def test_unknown_id_is_not_found(shop: ShopFixture) -> None:
     for answer in (
         find_purchase(shop.context, "B" * 22, NOW),
         update_purchase(shop.context, "B" * 22, a_purchase_request(("mug", 1)), NOW),

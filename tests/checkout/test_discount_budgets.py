@@ -1,4 +1,4 @@
-"""Budgets of discounts: reserved at the freeze, consumed when paid, returned when the attempt ends otherwise."""
+"""Discount budgets: held when the order is placed, committed with its stock, released when an attempt fails."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from chalicelib.refunds import cancel_paid_order
 from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.builders.shop import ShopFixture, a_shop, once
-from tests.checkout.test_discounts import GBP, complete_purchase, message_codes, open_with_codes
+from tests.checkout.actions import message_codes
+from tests.checkout.test_discounts import GBP, complete_purchase, open_with_codes
 
 
-def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopFixture) -> None:
+def test_use_is_held_at_placing_and_committed_with_the_stock(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=2, budget_amount={"amount": 1_000, **GBP}, max_amount={"amount": 500, **GBP})
     purchase = open_with_codes(shop, "TEN")
@@ -37,7 +38,7 @@ def test_a_use_is_reserved_at_the_freeze_and_consumed_with_the_goods(shop: ShopF
     assert shop.budget_counts() == [(1, 0, 1), (872, 0, 128)]
 
 
-def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture) -> None:
+def test_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
@@ -55,7 +56,7 @@ def test_a_used_up_code_shows_the_new_total_and_places_nothing(shop: ShopFixture
     assert shop.budget_counts() == [(0, 0, 1)]
 
 
-def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: ShopFixture) -> None:
+def test_code_known_to_be_used_up_is_refused_at_create(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     complete_purchase(shop, open_with_codes(shop, "TEN", key="a"))
@@ -64,7 +65,7 @@ def test_what_is_known_to_be_used_up_is_refused_when_it_is_asked_for(shop: ShopF
     assert message_codes(late) == ["discount_code_expired"]
 
 
-def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: ShopFixture) -> None:
+def test_money_budget_with_too_little_left_does_not_apply(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     shop.put_discount(percent_bps=None, amount={"amount": 400, **GBP}, budget_amount={"amount": 1_000, **GBP})
     outcomes = [
@@ -75,7 +76,7 @@ def test_a_money_budget_that_has_too_little_left_does_not_apply(shop: ShopFixtur
 
 
 @pytest.mark.parametrize("token", ["declined", "insufficient_funds"])
-def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(shop: ShopFixture, token: str) -> None:
+def test_decline_releases_the_use_and_the_next_attempt_holds_it_again(shop: ShopFixture, token: str) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -91,7 +92,7 @@ def test_a_decline_returns_the_use_at_once_and_the_next_attempt_takes_it_anew(sh
     assert (shop.read(purchase.id).state, shop.budget_counts()) == (PurchaseState.PAID, [(0, 0, 1)])
 
 
-def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
+def test_released_use_goes_to_the_first_buyer_that_completes(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
@@ -103,7 +104,7 @@ def test_a_returned_use_goes_to_whoever_comes_first(shop: ShopFixture) -> None:
     assert shop.budget_counts(now=later) == [(0, 0, 1)]
 
 
-def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(shop: ShopFixture) -> None:
+def test_three_d_secure_holds_the_use_until_its_deadline_and_then_releases_it(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -117,7 +118,7 @@ def test_three_d_secure_keeps_the_use_until_its_deadline_and_then_returns_it(sho
     assert shop.budget_counts(now=deadline + 3 * SECOND) == [(1, 0, 0)]
 
 
-def test_who_proved_it_in_time_has_used_it(shop: ShopFixture) -> None:
+def test_authentication_in_time_commits_the_use(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -128,8 +129,8 @@ def test_who_proved_it_in_time_has_used_it(shop: ShopFixture) -> None:
     assert (shop.read(purchase.id).state, shop.budget_counts()) == (PurchaseState.PAID, [(0, 0, 1)])
 
 
-def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process died between the freeze and its sells; the goods lapsed and went to another buyer."""
+def test_attempt_without_stock_releases_the_use(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process died between placing and committing. The units expired and another buyer took them."""
     shop.put_drop("mug", stock=1, hold_seconds=5)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -142,9 +143,7 @@ def test_goods_that_are_gone_return_the_use(shop: ShopFixture, monkeypatch: pyte
     assert shop.budget_counts(now=later + 3 * SECOND) == [(1, 0, 0)]
 
 
-def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_attempt_whose_use_is_gone_ends_and_charges_nothing(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=3, hold_seconds=3_600)
     shop.put_discount(budget_uses=1)
     purchase, rival = open_with_codes(shop, "TEN"), open_with_codes(shop, "TEN", key="rival")
@@ -159,17 +158,17 @@ def test_a_use_that_is_gone_ends_the_attempt_and_charges_nothing(
 
 
 def dies_before_committing(shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(*_: object) -> None:
+    def die(*_: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(Stock, "commit", dies)
+        patched.setattr(Stock, "commit", die)
         with pytest.raises(SystemExit):
             complete_purchase(shop, purchase)
     assert shop.read(purchase.id).state is PurchaseState.PLACED
 
 
-def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> None:
+def test_cancelled_order_on_hold_releases_the_use(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -181,7 +180,7 @@ def test_a_held_order_that_is_given_up_returns_the_use(shop: ShopFixture) -> Non
     assert shop.budget_counts(now=NOW + 7 * DAY) == [(1, 0, 0)]
 
 
-def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: ShopFixture) -> None:
+def test_refund_or_cancellation_of_an_order_restores_no_use(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -191,18 +190,18 @@ def test_a_refund_or_a_cancellation_of_an_order_returns_no_use(shop: ShopFixture
     assert (shop.budget_counts(now=NOW + DAY), shop.unit_counts("mug")) == ([(0, 0, 1)], (3, 0, 0))
 
 
-def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
+def test_use_held_by_a_process_that_died_before_placing_expires(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=3, hold_seconds=3_600)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
 
-    def dies(*_: object) -> None:
+    def die(*_: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(PurchaseStore, "replace", dies)
+        patched.setattr(PurchaseStore, "replace", die)
         with pytest.raises(SystemExit):
             complete_purchase(shop, purchase)
     assert shop.budget_counts() == [(0, 1, 0)]
@@ -211,8 +210,8 @@ def test_a_process_that_dies_before_the_freeze_reserves_for_a_while_only(
     assert shop.budget_counts() == [(0, 0, 1)]
 
 
-def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(shop: ShopFixture) -> None:
-    """What this process knows of the budget is from right now, and says that there is one."""
+def test_contended_budget_answers_busy_and_changes_nothing(shop: ShopFixture) -> None:
+    """The summary that this process has read is current and shows one free use."""
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1, now=NOW)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
@@ -226,10 +225,10 @@ def test_a_use_that_others_fight_over_is_busy_for_a_moment_and_decides_nothing(s
     assert message_codes(complete_purchase(shop, second, now=later)) == ["totals_changed", "discount_code_expired"]
 
 
-# Rivals.
+# Races with another request.
 
 
-def test_two_completions_of_one_request_at_once_use_it_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_duplicate_completions_use_the_code_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
@@ -239,23 +238,21 @@ def test_two_completions_of_one_request_at_once_use_it_once(shop: ShopFixture, m
     assert shop.budget_counts() == [(0, 0, 1)]
 
 
-def test_a_cancellation_that_comes_first_leaves_no_use_reserved(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancellation_that_wins_the_race_leaves_no_use_held(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
 
-    def cancels() -> None:
+    def cancel() -> None:
         cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel-1", "", NOW)
 
-    once(monkeypatch, PurchaseStore, "replace", before=cancels)
+    once(monkeypatch, PurchaseStore, "replace", before=cancel)
     with pytest.raises(Conflict):
         complete_purchase(shop, purchase)
     assert (shop.budget_counts(), shop.unit_counts("mug")) == ([(1, 0, 0)], (3, 0, 0))
 
 
-def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: ShopFixture) -> None:
+def test_completion_that_lacks_one_of_two_budgets_releases_the_other(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     shop.put_discount(budget_uses=9, budget_amount={"amount": 150, **GBP}, max_amount={"amount": 150, **GBP})
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
@@ -265,7 +262,7 @@ def test_one_of_two_budgets_that_cannot_be_had_gives_the_other_back(shop: ShopFi
 
 
 def test_two_processes_take_the_last_use_once(shop: ShopFixture) -> None:
-    """Each with a memory of its own, that has the use as available."""
+    """Each process has its own cache, which shows the use as available."""
     shop.put_drop("mug", stock=9)
     shop.put_discount(budget_uses=1)
     first, second = (

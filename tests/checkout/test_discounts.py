@@ -1,4 +1,4 @@
-"""Discounts of a purchase: what is shown, whose limits count, and what completing makes of them."""
+"""Discounts of a purchase: prices and messages, limits per buyer, and checks at completion."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from chalicelib import checkout
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import create_purchase, find_purchase
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
-from chalicelib.purchase import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
+from chalicelib.purchase import Buyer, CheckoutResult, Purchase, PurchaseState
 from chalicelib.purchase.holds import budget_holds_of
 from tests.builders.purchases import NEW_YORK, NOW, a_complete_request, a_purchase_request
 from tests.builders.shop import SHOP_CURRENCY, SHOW, ShopFixture
+from tests.checkout.actions import message_codes
 
 GBP = {"currency": SHOP_CURRENCY}
 
 
-def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
-    return [message.code for message in answer.messages]
-
-
 def open_with_codes(shop: ShopFixture, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
-    """A purchase of one mug of 1,275 with these codes."""
+    """Create a purchase of one mug of 1,275 with these codes."""
     return shop.open_purchase(("mug", 1), key=key, now=now, discount_codes=codes, **changes)
 
 
@@ -47,10 +44,10 @@ def buyer(number: int) -> Buyer:
     return Buyer(email=f"buyer-{number}@example.com")
 
 
-# What is shown.
+# Prices and messages.
 
 
-def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFixture) -> None:
+def test_code_reduces_the_items_before_tax_and_the_reduced_total_is_paid(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount()
     purchase = open_with_codes(shop, " Ten")
@@ -66,14 +63,14 @@ def test_a_code_takes_its_part_off_goods_before_tax_and_is_paid_so(shop: ShopFix
     assert payment["captured"] == {"N": "1542"}
 
 
-def test_tax_on_top_is_on_what_is_left(shop: ShopFixture) -> None:
+def test_tax_on_top_applies_to_the_reduced_price(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(percent_bps=None, amount={"amount": 275, **GBP})
     totals = open_with_codes(shop, "TEN", destination=NEW_YORK).totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 275, 995, 1_995)
 
 
-def test_codes_replace_those_before_and_none_clears_them(shop: ShopFixture) -> None:
+def test_new_codes_replace_earlier_ones_and_an_empty_list_clears_them(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount("ten")
     shop.put_discount("five", percent_bps=500)
@@ -86,7 +83,7 @@ def test_codes_replace_those_before_and_none_clears_them(shop: ShopFixture) -> N
     assert (none.discount_codes, none.discounts, none.totals.discount, none.lines[0].discount) == ((), (), 0, 0)
 
 
-def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None:
+def test_cart_keeps_its_codes_as_a_checkout_session(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount()
     cart = open_with_codes(shop, "TEN", as_cart=True, destination=None)
@@ -95,7 +92,7 @@ def test_a_cart_takes_its_codes_along_to_the_checkout(shop: ShopFixture) -> None
     assert (answer.purchase.discount_codes, answer.purchase.totals.discount) == (("TEN",), 128)
 
 
-def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixture) -> None:
+def test_code_that_does_not_apply_keeps_its_warning(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount()
     shop.put_discount("gone", ends_at=rfc3339(NOW))
@@ -117,7 +114,7 @@ def test_each_code_that_does_not_apply_has_a_warning_that_stays(shop: ShopFixtur
     assert [one.code for one in purchase.discounts] == ["BESIDE"]
 
 
-def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(shop: ShopFixture) -> None:
+def test_automatic_discount_of_the_show_applies_and_costs_no_write(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount("launch", automatic=True, show_id=SHOW, percent_bps=2_000)
     purchase = shop.open_purchase(("mug", 1))
@@ -131,7 +128,7 @@ def test_an_automatic_offer_of_the_show_applies_by_itself_and_costs_no_write(sho
 # Limits and validity.
 
 
-def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: ShopFixture) -> None:
+def test_code_limit_counts_all_purchases_of_one_buyer(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     shop.put_discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
@@ -144,7 +141,7 @@ def test_a_limit_per_buyer_holds_over_purchases_and_for_each_buyer_apart(shop: S
     assert complete_purchase(shop, second, key="agreed").purchase.totals.discount == 0
 
 
-def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFixture) -> None:
+def test_ended_attempt_without_money_does_not_count_as_use(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, hold_seconds=3_600)
     shop.put_discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
@@ -155,7 +152,7 @@ def test_an_attempt_without_money_counts_for_nobody_once_it_is_over(shop: ShopFi
     assert complete_purchase(shop, second, key="later", now=NOW + 3 * MINUTE).purchase.totals.discount == 128
 
 
-def test_a_code_that_ends_before_completion_shows_the_new_total(shop: ShopFixture) -> None:
+def test_code_that_ends_before_completion_shows_the_new_total(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     shop.put_discount(ends_at=rfc3339(NOW + MINUTE))
     purchase = open_with_codes(shop, "TEN")
@@ -166,7 +163,7 @@ def test_a_code_that_ends_before_completion_shows_the_new_total(shop: ShopFixtur
     assert complete_purchase(shop, purchase, key="agreed", now=NOW + MINUTE).purchase.totals.total == 1_670
 
 
-def test_a_cheaper_offer_at_completion_is_shown_before_it_is_charged(shop: ShopFixture) -> None:
+def test_cheaper_discount_at_completion_is_shown_before_it_is_charged(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
     shop.put_discount("launch", automatic=True, show_id=SHOW, now=NOW)

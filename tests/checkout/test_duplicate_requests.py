@@ -1,4 +1,4 @@
-"""Requests sent twice, and requests that meet a rival between two of their steps: units go to whoever is named."""
+"""Requests sent twice, and requests with a rival between two of their steps: units go to the stored purchase."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseSt
 from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.builders.shop import ShopFixture, a_shop, once
+from tests.checkout.actions import message_codes
 
-EXPIRED = NOW + 70 * SECOND  # for drops whose units are held for a minute
+EXPIRED = NOW + 70 * SECOND  # for drops with holds of one minute
 LATER = EXPIRED + 3 * SECOND
-
-
-def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
-    return [message.code for message in answer.messages]
 
 
 def exit_process(*_: object, **__: object) -> None:
@@ -28,7 +25,7 @@ def exit_process(*_: object, **__: object) -> None:
 
 
 def a_purchase_with_expired_holds(shop: ShopFixture) -> Purchase:
-    """A plate and the only bowl, reclaimed by somebody who then left: two plates and a bowl are free."""
+    """Hold a plate and the only bowl; another buyer reclaims both and cancels, so two plates and a bowl are free."""
     shop.put_drop("plate", stock=2, hold_seconds=60)
     shop.put_drop("bowl", stock=1, hold_seconds=60)
     purchase = shop.open_purchase(("plate", 1), ("bowl", 1))
@@ -44,7 +41,7 @@ def refresh(shop: ShopFixture, now: int) -> None:
         shop.stock.refresh(drop.pool, now)
 
 
-def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase(shop: ShopFixture) -> None:
+def test_used_key_with_a_wrong_shipping_option_changes_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     first = shop.open_purchase(("mug", 1))
     with pytest.raises(Conflict) as refusal:
@@ -54,7 +51,7 @@ def test_a_used_key_with_a_wrong_shipping_option_takes_nothing_from_its_purchase
     assert shop.unit_counts("mug") == (0, 1, 0)
 
 
-def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: ShopFixture) -> None:
+def test_late_repeat_of_a_create_holds_nothing_for_a_cancelled_purchase(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel", "", NOW)
@@ -64,7 +61,7 @@ def test_a_late_repeat_of_a_create_takes_nothing_for_a_cancelled_purchase(shop: 
     assert shop.unit_counts("mug", NOW + 2 * SECOND) == (1, 0, 0)
 
 
-def test_whoever_repeats_a_cancellation_gives_the_units_back(
+def test_repeated_cancellation_releases_the_units_that_the_first_left(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=1)
@@ -81,24 +78,24 @@ def test_whoever_repeats_a_cancellation_gives_the_units_back(
         assert shop.unit_counts("mug") == (1, 0, 0)
 
 
-def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
+def test_change_written_by_its_duplicate_still_releases_units(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the first try of a write landed and only its answer was lost: the second is refused by the first."""
+    """As when a write landed and its answer was lost: the stored version refuses the second try."""
     shop.put_drop("mug", stock=3)
     shop.put_drop("bowl", stock=1)
     purchase = shop.open_purchase(("mug", 3), ("bowl", 1))
     fewer = a_purchase_request(("mug", 1), key="fewer")
 
-    def died_after_writing(request: Callable[[], object]) -> Callable[[], None]:
-        def twin() -> None:
+    def die_after_writing(request: Callable[[], object]) -> Callable[[], None]:
+        def duplicate() -> None:
             with monkeypatch.context() as dying:
                 dying.setattr(Stock, "release", exit_process)
                 dying.setattr(Stock, "shrink", exit_process)
                 with pytest.raises(SystemExit):
                     request()
 
-        return twin
+        return duplicate
 
     def update() -> CheckoutResult | NoPurchase:
         return update_purchase(shop.context, purchase.id, fewer, NOW)
@@ -106,16 +103,16 @@ def test_a_change_that_its_twin_wrote_still_gives_its_units_back(
     def cancel() -> CheckoutResult | NoPurchase:
         return cancel_purchase(shop.context, purchase.id, PLATFORM, "cancel", "", NOW)
 
-    once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(update))
+    once(monkeypatch, PurchaseStore, "replace", before=die_after_writing(update))
     assert message_codes(update()) == []
     assert (shop.unit_counts("mug"), shop.unit_counts("bowl")) == ((2, 1, 0), (1, 0, 0))
-    once(monkeypatch, PurchaseStore, "replace", before=died_after_writing(cancel))
+    once(monkeypatch, PurchaseStore, "replace", before=die_after_writing(cancel))
     assert message_codes(cancel()) == []
     assert shop.read(purchase.id).state is PurchaseState.CANCELLED
     assert (shop.unit_counts("mug"), shop.unit_counts("bowl")) == ((3, 0, 0), (1, 0, 0))
 
 
-def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
+def test_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=2)
@@ -131,20 +128,20 @@ def test_an_update_with_a_wrong_shipping_option_takes_nothing_from_its_rival(
     assert shop.unit_counts("mug") == (0, 2, 0)
 
 
-def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tells_how_it_stands(
+def test_duplicate_completion_that_finds_fewer_units_leaves_them_to_the_first(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = a_purchase_with_expired_holds(shop)
     elsewhere = a_shop(shop.tables)
 
-    def twin_dies_before_it_sells() -> None:
+    def duplicate_dies_before_committing() -> None:
         with monkeypatch.context() as dying:
             dying.setattr(Stock, "commit", exit_process)
             with pytest.raises(SystemExit):
                 complete_purchase(shop.context, purchase.id, a_complete_request(), LATER)
         refresh(shop, LATER)
 
-    once(monkeypatch, PurchaseStore, "read", after=twin_dies_before_it_sells)
+    once(monkeypatch, PurchaseStore, "read", after=duplicate_dies_before_committing)
     answer = complete_purchase(elsewhere.context, purchase.id, a_complete_request(), LATER)
     assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.state, answer.purchase.attempt, message_codes(answer)) == (PurchaseState.PLACED, 1, [])
@@ -153,19 +150,19 @@ def test_a_doubled_completion_that_finds_less_leaves_its_twin_the_units_and_tell
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
-def test_a_twin_of_a_completion_about_to_freeze_finds_the_units_that_it_took_anew(
+def test_duplicate_completion_finds_the_units_that_the_first_held_again(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = a_purchase_with_expired_holds(shop)
     elsewhere = a_shop(shop.tables)
 
-    def twin_completes() -> None:
-        refresh(shop, LATER)  # now the summary shows nothing that could be taken
+    def duplicate_completes() -> None:
+        refresh(shop, LATER)  # now the summary shows no free unit
         answer = complete_purchase(elsewhere.context, purchase.id, a_complete_request(), LATER)
         assert isinstance(answer, CheckoutResult)
         assert (answer.purchase.state, message_codes(answer)) == (PurchaseState.PLACED, [])
 
-    once(monkeypatch, PurchaseStore, "replace", before=twin_completes)
+    once(monkeypatch, PurchaseStore, "replace", before=duplicate_completes)
     answer = complete_purchase(shop.context, purchase.id, a_complete_request(), LATER)
     assert isinstance(answer, CheckoutResult)
     assert (answer.purchase.state, answer.purchase.attempt) == (PurchaseState.PLACED, 1)

@@ -1,4 +1,4 @@
-"""Who is declined too often of late is refused, by instrument, e-mail and address; a drop under attack steps up."""
+"""Payment velocity: too many recent declines of an instrument, e-mail or address refuse further attempts."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def shop(tables: Tables) -> ShopFixture:
 
 
 def another_buyer(number: int) -> dict[str, Any]:
-    """Another person at another address."""
+    """Return fields of another person at another address."""
     place = Destination(street_address=f"{number} High Street", postal_code="LS1", address_country="GB")
     return {"buyer": Buyer(email=f"buyer-{number}@example.com"), "destination": place}
 
 
 def attempt_payment(shop: ShopFixture, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
-    """One attempt by a purchase of its own, brought to its end."""
+    """Create and complete a purchase, and process its attempt."""
     purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
     answer = complete_purchase(shop.context, purchase.id, a_complete_request(token, f"pay-{key}"), now)
     assert isinstance(answer, CheckoutResult)
@@ -74,7 +74,7 @@ def velocity_items(shop: ShopFixture) -> list[dict[str, Any]]:
     return [item for item in items if item["pk"].startswith("VELOCITY#")]
 
 
-def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
+def test_completion_after_too_many_declines_is_refused_and_changes_nothing(shop: ShopFixture) -> None:
     for number in range(3):
         attempt_payment(shop, f"k{number}", now=NOW + number)
     purchase = shop.open_purchase(("mug", 1), key="again")
@@ -92,12 +92,12 @@ def test_after_too_many_declines_completing_is_refused_and_changes_nothing(shop:
     assert (placed.purchase.state, message_codes(placed)) == (PurchaseState.PLACED, [])
 
 
-def test_each_kind_is_counted_by_itself(shop: ShopFixture) -> None:
+def test_each_velocity_kind_is_counted_separately(shop: ShopFixture) -> None:
     for number in range(2):
         attempt_payment(shop, f"card-{number}", "declined_4242", **another_buyer(number))
     assert (
         message_codes(complete_new_purchase(shop, "a", "ok_4242", **another_buyer(9))) == []
-    )  # another token, as far as anybody can tell
+    )  # a one-time token: no instrument to count
     assert message_codes(complete_new_purchase(shop, "b", "declined_4242", **another_buyer(8))) == ["too_many_attempts"]
     for number in range(3):
         attempt_payment(
@@ -119,7 +119,7 @@ def test_each_kind_is_counted_by_itself(shop: ShopFixture) -> None:
     assert message_codes(complete_new_purchase(shop, "e", **another_buyer(51) | {"destination": abroad})) == []
 
 
-def test_somebody_else_is_not_refused(shop: ShopFixture) -> None:
+def test_another_buyer_is_not_refused(shop: ShopFixture) -> None:
     for number in range(3):
         attempt_payment(shop, f"k{number}")
     assert (
@@ -128,14 +128,14 @@ def test_somebody_else_is_not_refused(shop: ShopFixture) -> None:
     )
 
 
-def test_what_goes_well_counts_nothing_and_leaves_no_mark(shop: ShopFixture) -> None:
+def test_successful_payment_counts_nothing_and_leaves_no_velocity_key(shop: ShopFixture) -> None:
     paid = [attempt_payment(shop, f"k{number}", "ok_4242") for number in range(6)]
     assert {one.state for one in paid} == {PurchaseState.PAID}
     assert velocity_items(shop) == []
     assert {one.payment.velocity_keys for one in paid if one.payment} == {()}
 
 
-def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
+def test_attempt_without_stock_is_no_decline(shop: ShopFixture) -> None:
     shop.put_drop("jug", stock=1)
     purchase = shop.open_purchase(("jug", 1))
     complete_purchase(shop.context, purchase.id, a_complete_request(), NOW)
@@ -156,7 +156,7 @@ def test_goods_that_are_gone_are_nobodys_decline(shop: ShopFixture) -> None:
     assert velocity_items(shop) == []
 
 
-def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
+def test_voided_attempt_is_no_decline(shop: ShopFixture) -> None:
     placed = shop.place(("mug", 1))
     shop.gateway.void(f"sbx_{placed.id}#1", attempt=1, now=NOW)
     process_attempt(shop.context, placed.id, 1, NOW)
@@ -167,7 +167,7 @@ def test_an_attempt_that_we_voided_is_no_decline(shop: ShopFixture) -> None:
     assert shop.context.risk.drop_risk("mug").declines == 0
 
 
-def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended(shop: ShopFixture) -> None:
+def test_velocity_items_name_no_person_and_ended_attempts_keep_no_key(shop: ShopFixture) -> None:
     placed = shop.place(("mug", 1), token="declined_4242")
     assert placed.payment is not None
     assert {one[0] for one in placed.payment.velocity_keys} == {"i", "e", "a"}
@@ -182,7 +182,7 @@ def test_counters_hold_no_person_and_purchases_no_mark_once_an_attempt_has_ended
     assert {item["expires_at"] for item in found} == {(NOW + HOUR) // SECOND}
 
 
-def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_runs_twice_counts_a_decline_once(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = shop.place(("mug", 1), token="declined")
     once(monkeypatch, SandboxGateway, "authorise", before=lambda: process_attempt(shop.context, placed.id, 1, NOW))
     with pytest.raises(WriteConflict):
@@ -192,14 +192,14 @@ def test_a_worker_that_comes_twice_counts_a_decline_once(shop: ShopFixture, monk
     assert shop.context.risk.drop_risk("mug").declines == 1
 
 
-# The worker looks again: what counts is what was declined when the provider would be asked.
+# The worker checks declines again before it asks the provider.
 
 
 def place_many(shop: ShopFixture, times: int, token: str = "declined") -> list[Purchase]:
     return [shop.place(("mug", 1), token=token, key=f"k{number}") for number in range(times)]
 
 
-def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
+def test_attempts_placed_together_are_refused_before_authorisation(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together, counted = place_many(shop, 6), list[str]()
@@ -218,19 +218,19 @@ def test_attempts_placed_together_are_stopped_before_the_provider_is_asked(
     assert shop.context.risk.drop_risk("mug").declines == 3
 
 
-def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_is_declined(
+def test_attempt_that_the_provider_knows_is_finished_despite_other_declines(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, *others = place_many(shop, 4, "ok")
     replace = PurchaseStore.replace
 
-    def dies(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
+    def die(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
         if purchase.state is PurchaseState.PAID:
-            raise WriteConflict("the worker dies after the capture")
+            raise WriteConflict("The worker dies after the capture.")
         return replace(self, purchase)
 
     with monkeypatch.context() as patched:
-        patched.setattr(PurchaseStore, "replace", dies)
+        patched.setattr(PurchaseStore, "replace", die)
         with pytest.raises(WriteConflict):
             process_attempt(shop.context, lost.id, 1, NOW)
     for number in range(3):
@@ -243,18 +243,16 @@ def test_an_attempt_that_the_provider_knows_is_brought_to_its_end_whatever_else_
     assert (stopped.state, stopped.payment.failure) == (PurchaseState.OPEN, "too_many_attempts")
 
 
-def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_allowed_decline_keeps_the_provider_code(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     together = place_many(shop, 3)
     for one in together[:2]:
         process_attempt(shop.context, one.id, 1, NOW)
 
-    def dies(*_: Any, **__: Any) -> None:
-        raise WriteConflict("the worker dies after counting")
+    def die(*_: Any, **__: Any) -> None:
+        raise WriteConflict("The worker dies after counting.")
 
     with monkeypatch.context() as patched:
-        patched.setattr("chalicelib.capture.fail_attempt.fail_attempt", dies)
+        patched.setattr("chalicelib.capture.fail_attempt.fail_attempt", die)
         with pytest.raises(WriteConflict):
             process_attempt(shop.context, together[2].id, 1, NOW)
     process_attempt(shop.context, together[2].id, 1, NOW)
@@ -274,7 +272,7 @@ def test_the_last_decline_that_a_limit_allows_is_told_as_the_provider_told_it(
         ("stripe", "ctoken_1abc", None),
     ],
 )
-def test_a_token_names_an_instrument_where_it_may_come_again(provider: str, token: str, named: str | None) -> None:
+def test_only_a_reusable_token_names_an_instrument(provider: str, token: str, named: str | None) -> None:
     assert reusable_instrument(provider, token) == named
 
 
@@ -282,5 +280,5 @@ def test_a_token_names_an_instrument_where_it_may_come_again(provider: str, toke
     ("code", "counts"),
     [("card_declined", True), ("amount_too_small", False), ("amount_too_large", False), ("voided", False)],
 )
-def test_an_amount_that_no_card_is_charged_is_nobodys_decline(code: str, counts: bool) -> None:
+def test_amount_outside_the_provider_bounds_is_no_decline(code: str, counts: bool) -> None:
     assert payment_velocity.is_by_provider(Declined(None, code)) is counts

@@ -4,66 +4,55 @@ from typing import Any
 
 import pytest
 
-from chalicelib import checkout
 from chalicelib.aws import from_item
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase, update_purchase
 from chalicelib.ids import buyer_hash, derive_purchase_id
 from chalicelib.instants import DAY, MINUTE, SECOND, Instant
-from chalicelib.purchase import Buyer, CheckoutResult, NoPurchase, Purchase, PurchaseState
+from chalicelib.purchase import Buyer, CheckoutResult, Purchase, PurchaseState
 from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.builders.purchases import (
     BUYER,
     LONDON,
     NOW,
     PLATFORM,
-    a_complete_request,
     a_purchase_request,
     a_refund_request,
 )
 from tests.builders.shop import ShopFixture
-
-
-def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
-    return [message.code for message in answer.messages]
-
-
-def complete_purchase(
-    shop: ShopFixture, purchase: Purchase, key: str = "pay", now: Instant = NOW, token: str = "ok"
-) -> Any:
-    return checkout.complete_purchase(shop.context, purchase.id, a_complete_request(token, key), now)
+from tests.checkout.actions import complete_purchase, message_codes
 
 
 def may_still_have(answer: CheckoutResult) -> int:
-    """How many the buyer may still have, as the refusal says it."""
+    """Return the units that the refusal says the buyer may still have."""
     assert message_codes(answer)[0] == "limit_exceeded"
     left: int = answer.messages[0].extra["may_still_have"]
     return left
 
 
 def limit_item(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
-    """The buyer's item: the sum, and units by purchase."""
+    """Read the buyer's limit usage: the sum, and units by purchase."""
     key = {"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, email)}"}, "sk": {"S": f"DROP#{drop_id}"}}
     item = from_item(shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"])
     assert item["units"] == sum(entry["q"] for entry in item["entries"].values())
     return item
 
 
-def dies_before_placing(
+def die_before_placing(
     shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW
 ) -> None:
-    """Complete with a process that dies right after it has counted the units."""
+    """Complete in a process that dies after it has counted the units."""
 
-    def dies(*_: object, **__: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(shop.context.purchases), "replace", dies)
+        patched.setattr(type(shop.context.purchases), "replace", die)
         with pytest.raises(SystemExit):
             complete_purchase(shop, purchase, "pay-dying", now)
 
 
-def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
+def test_limit_counts_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=3)
     shop.pay(("mug", 2), key="first")
     second = shop.open_purchase(("mug", 2), key="second")
@@ -79,7 +68,7 @@ def test_a_limit_holds_over_all_purchases_of_a_buyer(shop: ShopFixture) -> None:
     assert may_still_have(complete_purchase(shop, shop.open_purchase(("mug", 1), key="third"))) == 0
 
 
-def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_together(shop: ShopFixture) -> None:
+def test_limit_counts_each_buyer_and_drop_separately(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     shop.put_drop("bowl", stock=9, limit_per_buyer=1)
     shop.put_drop("cup", stock=9)
@@ -90,7 +79,7 @@ def test_another_buyer_another_drop_and_a_drop_without_limit_are_not_counted_tog
 
 
 @pytest.mark.parametrize("spelling", ["ADA@Example.com", "  ada@example.com\n"])
-def test_an_address_spelt_otherwise_is_the_same_buyer(shop: ShopFixture, spelling: str) -> None:
+def test_email_in_another_spelling_is_the_same_buyer(shop: ShopFixture, spelling: str) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     shop.pay(("mug", 1), key="first")
     second = shop.open_purchase(("mug", 1), key="second", buyer=Buyer(email=spelling))
@@ -98,7 +87,7 @@ def test_an_address_spelt_otherwise_is_the_same_buyer(shop: ShopFixture, spellin
 
 
 @pytest.mark.parametrize("email", [None, "", "  "])
-def test_without_an_address_a_limited_line_is_not_placed(shop: ShopFixture, email: str | None) -> None:
+def test_limited_line_without_email_is_not_placed(shop: ShopFixture, email: str | None) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     purchase = shop.open_purchase(("mug", 1), buyer=Buyer(email=email))
     answer = complete_purchase(shop, purchase)
@@ -106,7 +95,7 @@ def test_without_an_address_a_limited_line_is_not_placed(shop: ShopFixture, emai
     assert shop.read(purchase.id) == purchase
 
 
-def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> None:
+def test_repeat_and_retry_after_a_decline_count_once(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.place(("mug", 2), token="declined")
     complete_purchase(shop, purchase, "pay-key-1", token="declined")
@@ -115,7 +104,7 @@ def test_a_repeat_and_a_retry_after_a_decline_count_once(shop: ShopFixture) -> N
     assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {purchase.id: 2}
 
 
-def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixture) -> None:
+def test_changed_quantity_replaces_the_entry_of_the_purchase(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=3)
     purchase = shop.place(("mug", 1), token="declined")
     process_attempt(shop.context, purchase.id, 1, NOW)
@@ -128,7 +117,7 @@ def test_other_units_of_the_same_purchase_replace_what_it_counted(shop: ShopFixt
     assert limit_item(shop)["units"] == 2
 
 
-def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
+def test_cancelled_purchase_no_longer_counts(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=2)
     first = shop.place(("mug", 2), token="declined", key="first")
     process_attempt(shop.context, first.id, 1, NOW)
@@ -139,12 +128,12 @@ def test_a_cancelled_purchase_counts_no_more(shop: ShopFixture) -> None:
     assert list(limit_item(shop)["entries"]) == [second.id]
 
 
-def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_holds_lapse(
+def test_units_of_a_process_that_died_before_placing_count_until_its_holds_expire(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=2)
     first = shop.open_purchase(("mug", 2), key="first")
-    dies_before_placing(shop, first, monkeypatch)
+    die_before_placing(shop, first, monkeypatch)
     assert limit_item(shop)["units"] == 2
     end = (first.lines[0].holds[0].expires_at + 2) * SECOND
     second = shop.open_purchase(("mug", 1), key="second", now=end)
@@ -154,31 +143,29 @@ def test_units_counted_by_a_process_that_died_before_the_freeze_count_until_its_
     assert may_still_have(complete_purchase(shop, first, now=end + SECOND)) == 1
 
 
-def test_a_young_entry_is_not_forgotten_though_its_purchase_looks_dead(
+def test_recent_entry_counts_although_its_purchase_seems_over(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lapsed hold still buys, so a completion of it may be between counting and freezing for as long as one lives."""
+    """An expired hold still buys, so a completion may be between counting and placing for one settle period."""
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     first = shop.open_purchase(("mug", 1), key="first")
     later = NOW + 6 * MINUTE
     second = shop.open_purchase(("mug", 1), key="second", now=later)
-    dies_before_placing(shop, first, monkeypatch, later)
+    die_before_placing(shop, first, monkeypatch, later)
     assert may_still_have(complete_purchase(shop, second, now=later + 122 * SECOND)) == 0
     assert complete_purchase(shop, second, "pay-again", later + 123 * SECOND).purchase.state is PurchaseState.PLACED
 
 
-def test_a_completion_that_relies_on_an_old_entry_makes_it_young(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_completion_that_relies_on_an_old_entry_renews_it(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     first = shop.open_purchase(("mug", 1), key="first")
-    dies_before_placing(shop, first, monkeypatch)
+    die_before_placing(shop, first, monkeypatch)
     for later in (60, 61):
-        dies_before_placing(shop, first, monkeypatch, NOW + later * SECOND)
+        die_before_placing(shop, first, monkeypatch, NOW + later * SECOND)
     assert limit_item(shop)["entries"][first.id] == {"q": 1, "v": 2, "t": NOW // SECOND + 61}
 
 
-def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -> None:
+def test_sold_units_count_except_restocked_ones(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=3)
     paid = shop.pay(("mug", 3), key="first")
     second = shop.open_purchase(("mug", 2), key="second")
@@ -192,7 +179,7 @@ def test_what_is_sold_counts_less_what_went_back_into_stock(shop: ShopFixture) -
     assert {one: entry["q"] for one, entry in limit_item(shop)["entries"].items()} == {paid.id: 1, second.id: 2}
 
 
-def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: ShopFixture) -> None:
+def test_purchase_with_a_changed_email_counts_for_the_new_buyer_alone(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     first = shop.place(("mug", 1), token="declined", key="first")
     process_attempt(shop.context, first.id, 1, NOW)
@@ -206,7 +193,7 @@ def test_a_purchase_that_went_over_to_another_address_counts_there_alone(shop: S
     assert may_still_have(complete_purchase(shop, third)) == 0
 
 
-def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on_it(shop: ShopFixture) -> None:
+def test_line_removed_after_a_decline_stops_counting_after_the_settle_period(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     shop.put_drop("bowl", stock=9)
     first = shop.place(("mug", 1), ("bowl", 1), token="declined", key="first")
@@ -218,7 +205,7 @@ def test_a_line_taken_out_after_a_decline_counts_no_more_once_nobody_can_rely_on
     assert complete_purchase(shop, second, "pay-again", later).purchase.state is PurchaseState.PLACED
 
 
-def test_a_refused_completion_gives_back_what_it_took_anew(shop: ShopFixture) -> None:
+def test_refused_completion_releases_the_units_that_it_held_again(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2, limit_per_buyer=1)
     shop.put_drop("bowl", stock=1)
     shop.pay(("mug", 1), key="first")
@@ -233,7 +220,7 @@ def test_a_refused_completion_gives_back_what_it_took_anew(shop: ShopFixture) ->
     assert shop.unit_counts("mug", later) == (1, 0, 1)
 
 
-def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: ShopFixture) -> None:
+def test_limit_is_fixed_when_the_units_are_held(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=3)
     first = shop.open_purchase(("mug", 3), key="first")
     shop.put_drop("mug", stock=9, limit_per_buyer=1, now=NOW - MINUTE)
@@ -243,7 +230,7 @@ def test_the_limit_is_the_one_that_stood_when_the_units_were_taken(shop: ShopFix
     assert may_still_have(complete_purchase(shop, second, now=later)) == 0
 
 
-def test_a_tally_names_no_address_and_expires(shop: ShopFixture) -> None:
+def test_limit_usage_names_no_email_and_expires(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=3)
     placed = shop.place(("mug", 2))
     item = limit_item(shop)
@@ -252,7 +239,7 @@ def test_a_tally_names_no_address_and_expires(shop: ShopFixture) -> None:
     assert item["entries"] == {placed.id: {"q": 2, "v": 2, "t": NOW // SECOND}}
 
 
-def test_a_tally_that_has_expired_is_begun_anew(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_limit_usage_is_created_again(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=9, limit_per_buyer=2)
     shop.place(("mug", 1), key="first")
     second = shop.open_purchase(("mug", 1), key="second")
@@ -269,7 +256,7 @@ def test_a_tally_that_has_expired_is_begun_anew(shop: ShopFixture, monkeypatch: 
     assert list(limit_item(shop)["entries"]) == [second.id]
 
 
-def test_a_buyers_hash_is_nobodys_id_and_needs_the_key() -> None:
+def test_buyer_hash_is_no_purchase_id_and_needs_the_key() -> None:
     key = b"k" * 32
     assert buyer_hash(key, "Ada@example.com ") == buyer_hash(key, "ada@example.com")
     assert len({buyer_hash(key, "a@b"), buyer_hash(b"j" * 32, "a@b"), derive_purchase_id(key, "limit", "a@b")}) == 3

@@ -1,4 +1,4 @@
-"""Rivals put at the very point between counting a buyer's units and freezing the purchase; each with its control."""
+"""Races between counting a buyer's units and placing the order; each with its control."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from typing import Any
 
 import pytest
 
-from chalicelib import checkout
 from chalicelib.checkout import purchase_limits, update_purchase
 from chalicelib.errors import Conflict
-from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.purchase import Purchase, PurchaseState
+from chalicelib.instants import MINUTE, SECOND
+from chalicelib.purchase import PurchaseState
 from chalicelib.purchase.store import LimitEntry
-from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
+from tests.builders.purchases import NOW, a_purchase_request
 from tests.builders.shop import ShopFixture
+from tests.checkout.actions import complete_purchase
 
 
-def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str, now: Instant = NOW) -> Any:
-    return checkout.complete_purchase(shop.context, purchase.id, a_complete_request("ok", key), now)
-
-
-def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> int:
-    """A completion of one unit waits before it counts; meanwhile the same purchase is raised to two and placed."""
+def units_placed_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A completion of one unit waits before it counts; meanwhile the same purchase grows to two units and is placed."""
     shop.put_drop("mug", stock=9, limit_per_buyer=2)
     purchase = shop.open_purchase(("mug", 1), key="first")
     real = purchase_limits.count_against_limit
@@ -40,10 +36,10 @@ def units_had_when_overtaken(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch)
     return shop.unit_counts("mug")[2]
 
 
-def test_a_completion_that_was_overtaken_does_not_lower_what_the_later_one_counted(
+def test_overtaken_completion_does_not_lower_the_later_count(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert units_had_when_overtaken(shop, monkeypatch) == 2
+    assert units_placed_when_overtaken(shop, monkeypatch) == 2
 
 
 def test_control_without_versions_an_overtaken_completion_lowers_the_count(
@@ -51,13 +47,13 @@ def test_control_without_versions_an_overtaken_completion_lowers_the_count(
 ) -> None:
     newer = count(1)
     monkeypatch.setattr(purchase_limits, "LimitEntry", lambda units, version, at: LimitEntry(units, next(newer), at))
-    assert units_had_when_overtaken(shop, monkeypatch) == 3
+    assert units_placed_when_overtaken(shop, monkeypatch) == 3
 
 
-def units_had_while_one_is_between_counting_and_freezing(
+def units_placed_between_counting_and_placing(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, *, seconds: int
 ) -> int:
-    """A lapsed hold still buys: its completion has counted; ``seconds`` later, before it freezes, another comes."""
+    """A completion with an expired hold has counted; ``seconds`` later, before it places, another completes."""
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     first = shop.open_purchase(("mug", 1), key="first")
     later = NOW + 6 * MINUTE
@@ -76,14 +72,14 @@ def units_had_while_one_is_between_counting_and_freezing(
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 122])
-def test_an_entry_that_a_completion_relies_on_is_not_forgotten(
+def test_entry_that_a_completion_relies_on_is_not_removed(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
-    assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=seconds) == 1
+    assert units_placed_between_counting_and_placing(shop, monkeypatch, seconds=seconds) == 1
 
 
-def test_control_forgetting_young_entries_lets_both_be_placed(
+def test_control_removing_recent_entries_lets_both_be_placed(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(purchase_limits, "SETTLE_PERIOD", -SECOND)
-    assert units_had_while_one_is_between_counting_and_freezing(shop, monkeypatch, seconds=1) == 2
+    assert units_placed_between_counting_and_placing(shop, monkeypatch, seconds=1) == 2

@@ -1,4 +1,4 @@
-"""Completing when holds were reclaimed: units are taken anew, and a new total needs a new consent."""
+"""Complete after holds were reclaimed: units are held again, and a new total needs a new key."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import pytest
 from chalicelib.checkout import cancel_purchase, complete_purchase, update_purchase
 from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, SECOND
-from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseState, PurchaseStore
+from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState, PurchaseStore
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
 from tests.builders.shop import ShopFixture, once
+from tests.checkout.actions import message_codes
 
 
-def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
-    return [message.code for message in answer.messages]
-
-
-def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopFixture) -> None:
+def test_completion_holds_reclaimed_units_again_while_stock_is_left(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
@@ -28,7 +25,7 @@ def test_completing_takes_anew_what_was_reclaimed_when_there_is_more(shop: ShopF
     assert shop.unit_counts("mug", later) == (0, 0, 1)
 
 
-def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed(shop: ShopFixture) -> None:
+def test_completion_that_cannot_hold_reclaimed_units_again_places_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
@@ -39,14 +36,14 @@ def test_a_reclaimed_hold_that_cannot_be_had_again_is_said_and_nothing_is_placed
 
 
 def a_purchase_at_another_price(shop: ShopFixture) -> Purchase:
-    """Taken at 12.75; the drop has since gone to 99.00, and ten minutes later the old price is honoured no more."""
+    """Hold at 12.75; the drop then costs 99.00, and ten minutes later the old price is no longer honoured."""
     shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     shop.put_drop("mug", stock=3, unit_price={"amount": 9_900, "currency": "GBP"})
     return purchase
 
 
-def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: ShopFixture) -> None:
+def test_new_total_is_accepted_by_a_new_key_never_by_a_repeat(shop: ShopFixture) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
     for again in range(3):
@@ -66,7 +63,7 @@ def test_a_new_total_is_accepted_by_a_new_completion_never_by_a_repeat(shop: Sho
     assert shop.read(purchase.id) == accepted.purchase
 
 
-def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: ShopFixture) -> None:
+def test_key_answered_with_a_new_total_is_kept_for_ever(shop: ShopFixture) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
     complete_purchase(shop.context, purchase.id, a_complete_request(), late)
@@ -80,16 +77,16 @@ def test_a_key_that_was_answered_with_a_new_total_is_never_forgotten(shop: ShopF
     assert shop.read(purchase.id) == before
 
 
-def test_a_twin_of_a_completion_that_met_a_new_total_meets_it_too(
+def test_duplicate_of_a_completion_with_a_new_total_gets_the_same_answer(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = a_purchase_at_another_price(shop)
     late = NOW + 11 * MINUTE
 
-    def twin() -> None:
+    def duplicate() -> None:
         complete_purchase(shop.context, purchase.id, a_complete_request(), late)
 
-    once(monkeypatch, PurchaseStore, "replace", before=twin)
+    once(monkeypatch, PurchaseStore, "replace", before=duplicate)
     answer = complete_purchase(shop.context, purchase.id, a_complete_request(), late)
     assert message_codes(answer) == ["totals_changed", "hold_lapsed"]
     assert (shop.read(purchase.id).state, shop.read(purchase.id).version) == (PurchaseState.OPEN, 2)

@@ -1,4 +1,4 @@
-"""A drop whose payments are declined in great numbers asks its buyers to authenticate, for a while."""
+"""Step-up: a drop with many declined payments requires authentication for a while."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def attack(shop: ShopFixture, now: Instant = NOW) -> None:
         attempt_payment(shop, f"attack-{number}-{now}", now=now, **another_buyer(100 + number))
 
 
-def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_does(shop: ShopFixture) -> None:
+def test_drop_under_attack_requires_authentication_from_each_of_its_buyers(shop: ShopFixture) -> None:
     shop.put_drop("lamp", stock=3)
     attack(shop)
     placed = complete_new_purchase(shop, "honest", now=NOW + SECOND, **another_buyer(1)).purchase
@@ -48,7 +48,7 @@ def test_a_drop_under_attack_asks_every_buyer_to_authenticate_and_no_other_drop_
     assert not elsewhere.purchase.payment.step_up
 
 
-def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
+def test_step_up_ends_by_itself(shop: ShopFixture) -> None:
     attack(shop)
     after = NOW + 31 * MINUTE
     placed = complete_new_purchase(shop, "after", now=after, **another_buyer(1)).purchase
@@ -56,7 +56,7 @@ def test_a_step_up_ends_by_itself(shop: ShopFixture) -> None:
     assert not placed.payment.step_up
 
 
-def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
+def test_every_run_of_an_attempt_sends_the_provider_the_same_request(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = complete_new_purchase(shop, "before", **another_buyer(1)).purchase
@@ -74,7 +74,7 @@ def test_every_run_of_an_attempt_asks_the_provider_for_the_same(
 
 
 @pytest.mark.parametrize(("percent", "step_up"), [(50, True), (51, False)])
-def test_declines_beside_as_many_sales_are_half_of_what_was_tried(tables: Tables, percent: int, step_up: bool) -> None:
+def test_declines_beside_as_many_sales_are_half_of_the_attempts(tables: Tables, percent: int, step_up: bool) -> None:
     shop = a_shop(tables, risk_rules=RiskRules(step_up=StepUpRule(4, percent)))
     shop.put_drop("mug", stock=9)
     drop = shop.shows.drop("mug")

@@ -17,7 +17,7 @@ from tests.builders.purchases import NOW
 from tests.builders.shop import ShopFixture
 
 
-def test_every_state_is_reached_and_left_as_the_table_says() -> None:
+def test_every_status_is_reached_and_left_as_the_table_says() -> None:
     assert {one for transition in TRANSITIONS for one in transition.from_statuses | transition.to_statuses} == set(
         OrderStatus
     )
@@ -25,7 +25,7 @@ def test_every_state_is_reached_and_left_as_the_table_says() -> None:
     assert final == {OrderStatus.CANCELLED}
 
 
-def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: ShopFixture) -> None:
+def test_no_transition_reopens_an_order_or_leaves_a_cancelled_purchase(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 1))
     assert order_status_of(paid) is OrderStatus.PAID
@@ -38,7 +38,7 @@ def test_no_move_leads_back_from_an_order_nor_out_of_a_cancelled_purchase(shop: 
             check_transition(cancelled, paid.model_copy(update={"state": state}))
 
 
-def test_what_the_table_lacks_is_refused(shop: ShopFixture) -> None:
+def test_transition_that_the_table_lacks_is_refused(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     placed = shop.place(("mug", 1))
     allowed = {

@@ -1,4 +1,4 @@
-"""A purchase is one item, and none may have more than 400 KB: bounds keep it below, and a refusal holds nothing."""
+"""A purchase is one item of at most 400 KB: bounds keep it below, and a refused purchase holds nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WIDE = "\N{GRINNING FACE}"  # a character of four bytes
 LINES = 100
 
 
-def a_fat_refund(number: int, parts: int) -> Refund:
+def a_large_refund(number: int, parts: int) -> Refund:
     part = RefundLine(line_id="li_1000_100", quantity=1_000_000, item_amount=10**12, discount=10**12, tax=10**12)
     return Refund(
         id=f"rf_{number}",
@@ -50,7 +50,7 @@ def a_fat_refund(number: int, parts: int) -> Refund:
     )
 
 
-def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Tables) -> None:
+def test_largest_possible_purchase_fits_into_its_item(tables: Tables) -> None:
     hold = HoldRef("h" * 11, 100_000, 1_000_000, NOW)
     line = a_line(
         id="li_1000_100",
@@ -102,14 +102,14 @@ def test_the_largest_purchase_that_there_can_be_fits_into_its_item(tables: Table
             f"{number:02}" + WIDE * 62: RejectionReason.NOT_COMBINABLE.value
             for number in range(MAX_DISCOUNTS_PER_PURCHASE)
         },
-        refunds=(*(a_fat_refund(number, parts) for number in range(MAX_REFUNDS)), a_fat_refund(101, LINES)),
+        refunds=(*(a_large_refund(number, parts) for number in range(MAX_REFUNDS)), a_large_refund(101, LINES)),
     )
     PurchaseStore(tables.dynamodb, tables.commerce).create(largest)
     size = sum(len(name) + size_of(value) for name, value in stored(tables, largest).items())
     assert 300_000 < size < 400 * 1024
 
 
-def test_a_line_keeps_no_image_address_beyond_its_room(shop: ShopFixture) -> None:
+def test_line_keeps_no_image_url_beyond_its_bound(shop: ShopFixture) -> None:
     short, long = "https://i.example/" + "a" * 494, "https://i.example/" + "a" * 495
     shop.put_drop("mug", image_url=short)
     shop.put_drop("jug", image_url=long)
@@ -118,7 +118,7 @@ def test_a_line_keeps_no_image_address_beyond_its_room(shop: ShopFixture) -> Non
     assert [line.image_url for line in lines] == [short, None, None]
 
 
-def test_a_purchase_of_too_many_holds_grows_no_further(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purchase_with_the_maximum_of_holds_does_not_grow(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chalicelib.checkout.lines.MAX_HOLDS", 3)
     shop.put_drop("mug", stock=9)
     purchase = shop.open_purchase(("mug", 1))
@@ -130,11 +130,11 @@ def test_a_purchase_of_too_many_holds_grows_no_further(shop: ShopFixture, monkey
     assert shop.unit_counts("mug") == (6, 3, 0)
 
 
-def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) -> None:
+def test_order_with_the_maximum_of_refunds_can_still_be_cancelled(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 3))
     nothing = {"shipping": 0, "shipping_tax": 0}
-    done = tuple(a_fat_refund(number, 0).model_copy(update=nothing) for number in range(MAX_REFUNDS))
+    done = tuple(a_large_refund(number, 0).model_copy(update=nothing) for number in range(MAX_REFUNDS))
     shop.context.purchases.replace(paid.model_copy(update={"version": paid.version + 1, "refunds": done}))
     before = shop.read(paid.id)
     with pytest.raises(Conflict) as refusal:
@@ -146,7 +146,7 @@ def test_an_order_of_too_many_refunds_can_still_be_cancelled(shop: ShopFixture) 
     assert shop.unit_counts("mug") == (3, 0, 0)
 
 
-def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: ShopFixture) -> None:
+def test_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_drop("jug", stock=3)
     too_much = {"note": "x" * 420_000}
@@ -156,7 +156,7 @@ def test_a_purchase_too_large_for_an_item_is_refused_and_holds_nothing(shop: Sho
     assert (shop.unit_counts("mug"), shop.unit_counts("jug")) == ((3, 0, 0), (3, 0, 0))
 
 
-def test_a_change_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit(shop: ShopFixture) -> None:
+def test_update_that_makes_a_purchase_too_large_is_refused_and_changes_no_unit(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     purchase = shop.open_purchase(("mug", 1))
     with pytest.raises(BadInput) as refusal:

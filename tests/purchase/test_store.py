@@ -61,7 +61,7 @@ PAID = a_purchase(
 
 
 def size_of(value: dict[str, Any]) -> int:
-    """DynamoDB's size of a value, by the rules of its manual (CapacityUnitCalculations)."""
+    """Return the size of a value, by the rules of DynamoDB's manual (CapacityUnitCalculations)."""
     ((kind, content),) = value.items()
     match kind:
         case "N":
@@ -80,12 +80,12 @@ def stored(tables: Tables, purchase: Purchase) -> dict[str, Any]:
     return tables.dynamodb.get_item(TableName=tables.commerce, Key=key)["Item"]
 
 
-def test_a_paid_purchase_of_one_line_fits_one_write_unit(tables: Tables) -> None:
+def test_paid_purchase_of_one_line_fits_one_write_unit(tables: Tables) -> None:
     PurchaseStore(tables.dynamodb, tables.commerce).create(PAID)
     assert sum(len(name) + size_of(value) for name, value in stored(tables, PAID).items()) < 1_024
 
 
-def test_so_does_one_with_a_discount_and_its_budget(tables: Tables) -> None:
+def test_paid_purchase_with_a_discount_and_its_budget_fits_one_write_unit(tables: Tables) -> None:
     share = BudgetHold(budget="uses:42", hold=HoldRef("Q2hyaXN0bWF", 3, 1, NOW // 1000 + 300))
     discount = AppliedDiscount(code="WELCOME10", title="A tenth off", parts=(128,), budget_holds=(share,))
     changes = {
@@ -100,7 +100,7 @@ def test_so_does_one_with_a_discount_and_its_budget(tables: Tables) -> None:
     assert store.read(purchase.id) == purchase
 
 
-def test_a_purchase_survives_being_stored(tables: Tables) -> None:
+def test_stored_purchase_is_read_unchanged(tables: Tables) -> None:
     part = RefundLine(line_id="li_1_1", quantity=1, item_amount=1_275, tax=213)
     refund = Refund(id="rf_1", key="k", fingerprint="f", lines=(part,), amount=1_275, restock=True, requested_at=NOW)
     purchase = PAID.model_copy(update={"refunds": (refund,), "attribution": {"total": "a", "k": "b", "q": "c"}})
@@ -116,14 +116,14 @@ def test_short_names_are_distinct() -> None:
     assert not set(_LONG) & set(_SHORT)
 
 
-def test_only_the_first_create_is_written(tables: Tables) -> None:
+def test_second_create_is_refused(tables: Tables) -> None:
     store = PurchaseStore(tables.dynamodb, tables.commerce)
     store.create(PAID)
     assert store.create(PAID.model_copy(update={"version": 9})) == Refused(PAID)
     assert store.read(PAID.id) == PAID
 
 
-def test_a_version_is_replaced_by_the_very_next_only(tables: Tables) -> None:
+def test_version_is_replaced_by_the_next_version_alone(tables: Tables) -> None:
     store = PurchaseStore(tables.dynamodb, tables.commerce)
     store.create(PAID)
     skipped = PAID.model_copy(update={"version": 5})
@@ -143,7 +143,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_the_error_of_a_broken_item_tells_nothing_personal(tables: Tables, fault: str) -> None:
+def test_error_about_a_broken_item_contains_no_personal_data(tables: Tables, fault: str) -> None:
     PurchaseStore(tables.dynamodb, tables.commerce).create(a_purchase())
     item = stored(tables, a_purchase()) | BROKEN[fault]
     with pytest.raises(ValidationError) as error:

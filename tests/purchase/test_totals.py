@@ -15,7 +15,7 @@ GB = DEFAULT_MARKETS.by_country["GB"]
 US = DEFAULT_MARKETS.by_country["US"]
 
 
-def test_where_prices_include_tax_the_total_is_goods_and_shipping() -> None:
+def test_tax_inclusive_total_is_items_and_shipping() -> None:
     lines = [with_tax(a_line(unit_price=1_275, quantity=2), GB)]
     assert lines[0].tax == 425
     assert totals_of(lines, GB, GB.options("GBP")[0], "GBP") == Totals(
@@ -23,7 +23,7 @@ def test_where_prices_include_tax_the_total_is_goods_and_shipping() -> None:
     )
 
 
-def test_where_tax_is_exclusive_it_comes_on_top() -> None:
+def test_exclusive_tax_is_added_on_top() -> None:
     market = type(US)(id="XX", tax_included=False, standard_rate_bps=825, shipping=US.shipping)
     lines = [with_tax(a_line(unit_price=1_999, quantity=1), market)]
     totals = totals_of(lines, market, market.options("USD")[0], "USD")
@@ -31,21 +31,21 @@ def test_where_tax_is_exclusive_it_comes_on_top() -> None:
     assert totals.total == 1_999 + 1_195 + 264
 
 
-def test_a_category_has_its_own_rate() -> None:
+def test_tax_category_has_its_own_rate() -> None:
     assert with_tax(a_line(tax_category="books"), GB).tax == 0
     assert with_tax(a_line(tax_category="unheard of"), GB).tax == 213
 
 
-def test_without_a_destination_no_shipping_is_counted() -> None:
+def test_purchase_without_destination_has_no_shipping() -> None:
     assert totals_of([with_tax(a_line(), GB)], GB, None, "GBP").total == 1_275
 
 
-def test_nothing_costs_nothing() -> None:
+def test_purchase_without_lines_costs_nothing() -> None:
     assert totals_of([], GB, GB.options("GBP")[0], "GBP") == Totals()
 
 
 @pytest.mark.parametrize(("country", "market"), [("GB", "GB"), ("US", "US"), ("DE", "ROW")])
-def test_the_destination_decides_the_market(country: str, market: str) -> None:
+def test_destination_decides_the_market(country: str, market: str) -> None:
     found = DEFAULT_MARKETS.of_country(country)
     assert found is not None
     assert found.id == market
@@ -53,7 +53,7 @@ def test_the_destination_decides_the_market(country: str, market: str) -> None:
 
 
 @pytest.mark.parametrize("country", [None, "", "uk", "GBR", "G8"])
-def test_what_is_no_country_code_has_no_market(country: str | None) -> None:
+def test_text_that_is_no_country_code_has_no_market(country: str | None) -> None:
     assert DEFAULT_MARKETS.of_country(country) is None
 
 
@@ -94,16 +94,16 @@ def untaxed_lines(draw: st.DrawFn) -> Line:
 def test_totals_add_up_in_both_modes(market: Market, untaxed: list[Line]) -> None:
     lines = [with_tax(line, market) for line in untaxed]
     sums = totals_of(lines, market, market.shipping[0], "GBP")
-    goods = sum(line.unit_price * line.quantity - line.discount for line in lines)
-    assert sums.subtotal - sums.discount == goods
+    item_amount = sum(line.unit_price * line.quantity - line.discount for line in lines)
+    assert sums.subtotal - sums.discount == item_amount
     assert sums.tax == sum(line.tax for line in lines) + sums.shipping_tax
     assert sums.tax_on_top == (0 if market.tax_included else sums.tax)
-    assert sums.total == goods + sums.shipping + sums.tax_on_top
+    assert sums.total == item_amount + sums.shipping + sums.tax_on_top
     assert 0 <= sums.tax <= sums.total
 
 
 @given(markets(), untaxed_lines())
-def test_tax_is_rounded_once_for_a_line_and_half_away_from_zero(market: Market, untaxed: Line) -> None:
+def test_tax_is_rounded_once_for_each_line_half_away_from_zero(market: Market, untaxed: Line) -> None:
     line = with_tax(untaxed, market)
     rate = market.categories.get(untaxed.tax_category or "", market.standard_rate_bps)
     base = 10_000 + rate if market.tax_included else 10_000
@@ -112,14 +112,14 @@ def test_tax_is_rounded_once_for_a_line_and_half_away_from_zero(market: Market, 
     assert -Fraction(1, 2) < exact - line.tax < Fraction(1, 2) or line.tax - exact == Fraction(1, 2)
 
 
-def test_three_units_are_rounded_as_one_line_and_not_each() -> None:
+def test_three_units_are_rounded_as_one_line() -> None:
     market = Market(id="XX", tax_included=False, standard_rate_bps=1_000, shipping=US.shipping)
     assert with_tax(a_line(unit_price=33, quantity=3), market).tax == 10
     assert with_tax(a_line(unit_price=33), market).tax * 3 == 9
 
 
 @given(markets(), st.lists(untaxed_lines(), min_size=1, max_size=5))
-def test_shipping_is_free_from_the_threshold_on_discounts_taken_off(market: Market, untaxed: list[Line]) -> None:
+def test_shipping_is_free_from_the_threshold_after_discounts(market: Market, untaxed: list[Line]) -> None:
     (option,) = market.shipping
     sums = totals_of([with_tax(line, market) for line in untaxed], market, option, "GBP")
     free = "GBP" in option.free_from and sum(line.price for line in untaxed) >= option.free_from["GBP"]
@@ -127,7 +127,7 @@ def test_shipping_is_free_from_the_threshold_on_discounts_taken_off(market: Mark
     assert (sums.shipping_tax_rate_bps == market.standard_rate_bps) or sums.shipping == 0
 
 
-def test_at_the_threshold_itself_shipping_is_free_and_a_penny_below_it_is_not() -> None:
+def test_shipping_is_free_at_the_threshold_and_not_a_penny_below() -> None:
     option = ShippingOption(id="post", title="By post", price={"GBP": 395}, free_from={"GBP": 2_500})
     costs = [
         totals_of([with_tax(a_line(unit_price=2_600, discount=off), GB)], GB, option, "GBP").shipping

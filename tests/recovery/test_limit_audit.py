@@ -14,7 +14,7 @@ from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.builders.purchases import BUYER, NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.builders.shop import ShopFixture
-from tests.checkout.test_purchase_limits import dies_before_placing, limit_item, may_still_have
+from tests.checkout.test_purchase_limits import die_before_placing, limit_item, may_still_have
 from tests.recovery.corruption import LATER, MUCH_LATER, audit_after_refresh, is_clean, repaired
 
 
@@ -51,7 +51,7 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
     refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     assert is_clean(shop, MUCH_LATER)
     dying = shop.open_purchase(("mug", 1), key="b")
-    dies_before_placing(shop, dying, monkeypatch)
+    die_before_placing(shop, dying, monkeypatch)
     declined = shop.place(("mug", 1), token="declined", key="c", now=MUCH_LATER)
     process_attempt(shop.context, declined.id, 1, MUCH_LATER)
     for now in (LATER, MUCH_LATER, NOW + 30 * MINUTE):

@@ -13,7 +13,7 @@ from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture, once
 
 
-def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFixture) -> None:
+def test_refund_without_restock_returns_the_price_and_leaves_stock_alone(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 3))
     after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 2)), NOW)
@@ -22,7 +22,7 @@ def test_a_refund_gives_back_its_units_worth_and_leaves_stock_alone(shop: ShopFi
     assert shop.unit_counts("mug") == (0, 0, 3)
 
 
-def test_a_refund_repeated_gives_back_once(shop: ShopFixture) -> None:
+def test_repeated_refund_refunds_once(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 3))
     request = a_refund_request((paid.lines[0].id, 1), restock=True)
@@ -44,7 +44,7 @@ def test_restocked_units_can_be_bought_again(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (2, 0, 0)
 
 
-def test_never_more_than_was_bought_is_refunded(shop: ShopFixture) -> None:
+def test_refund_beyond_the_order_is_refused(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     paid = shop.pay(("mug", 2))
     line = paid.lines[0].id
@@ -56,7 +56,7 @@ def test_never_more_than_was_bought_is_refunded(shop: ShopFixture) -> None:
     assert shop.read(paid.id) == before
 
 
-def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture) -> None:
+def test_order_refunded_in_parts_and_cancelled_nets_to_zero(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=7, unit_price={"amount": 333, "currency": "GBP"})
     paid = shop.pay(("mug", 7))
     line = paid.lines[0].id
@@ -72,9 +72,7 @@ def test_an_order_refunded_by_parts_and_cancelled_nets_to_zero(shop: ShopFixture
     assert refusal.value.code == "nothing_left"
 
 
-def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancellation_during_a_refund_refunds_the_rest(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 3))
 
@@ -89,7 +87,7 @@ def test_a_cancellation_that_meets_a_refund_gives_back_the_rest(
 
 
 @pytest.mark.parametrize("later", [1, 2])
-def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
+def test_refund_overtaken_by_a_later_one_finds_its_units_restocked(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch, later: int
 ) -> None:
     shop.put_drop("mug", stock=3)
@@ -106,17 +104,15 @@ def test_a_worker_that_a_later_refund_has_passed_finds_its_own_done(
     assert shop.unit_counts("mug") == (1 + later, 0, 2 - later)
 
 
-def test_a_refund_that_stopped_halfway_is_finished_by_repair(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refund_interrupted_halfway_is_finished_by_recovery(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=2)
     paid = shop.pay(("mug", 2))
     real = type(shop.stock).restock
 
-    def dies(*_: object, **__: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(type(shop.stock), "restock", dies)
+    monkeypatch.setattr(type(shop.stock), "restock", die)
     with pytest.raises(SystemExit):
         refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 2), restock=True), NOW)
     monkeypatch.setattr(type(shop.stock), "restock", real)
@@ -127,7 +123,7 @@ def test_a_refund_that_stopped_halfway_is_finished_by_repair(
     assert shop.unit_counts("mug") == (2, 0, 0)
 
 
-def test_what_is_not_an_order_or_not_its_line_is_refused(shop: ShopFixture) -> None:
+def test_refund_of_an_unknown_order_or_line_is_refused(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     with pytest.raises(NotFound):
         refund_order(shop.context, "B" * 22, a_refund_request(("li_1", 1)), NOW)
@@ -147,7 +143,7 @@ def refund_in_console(shop: ShopFixture, paid: Purchase, amount: int) -> None:
     shop.gateway.refund(f"sbx_{paid.id}#1", refund_id="console", amount=amount, now=NOW)
 
 
-def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(shop: ShopFixture) -> None:
+def test_refund_declined_by_the_provider_ends_and_the_next_one_completes(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 3))
     line, total = paid.lines[0].id, paid.totals.total
@@ -167,7 +163,7 @@ def test_a_refund_that_the_provider_refuses_is_over_and_the_next_one_goes_on(sho
     assert shop.read(paid.id) == after
 
 
-def test_a_cancellation_that_the_provider_refuses_leaves_an_order_that_is_not_cancelled(shop: ShopFixture) -> None:
+def test_cancellation_declined_by_the_provider_leaves_the_order_uncancelled(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     paid = shop.pay(("mug", 1))
     refund_in_console(shop, paid, 1)

@@ -15,14 +15,14 @@ COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "commissio
 
 
 def an_order_of(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
-    """A paid order of these lines, taxed at 20 %."""
+    """Return a paid order of these lines, taxed at 20 %."""
     taxed = [
         line.model_copy(update={"tax": share(line.price, 2_000) if on_top else tax_within(line.price, 2_000)})
         for line in lines
     ]
     shipping_tax = share(shipping, 2_000) if on_top else tax_within(shipping, 2_000)
     tax = sum(line.tax for line in taxed) + shipping_tax
-    goods = sum(line.price for line in taxed)
+    item_amount = sum(line.price for line in taxed)
     totals = Totals(
         subtotal=sum(line.gross for line in taxed),
         discount=sum(line.discount for line in taxed),
@@ -31,7 +31,7 @@ def an_order_of(lines: list[Line], shipping: int, *, on_top: bool) -> Purchase:
         shipping_tax_rate_bps=2_000,
         tax=tax,
         tax_on_top=tax if on_top else 0,
-        total=goods + shipping + (tax if on_top else 0),
+        total=item_amount + shipping + (tax if on_top else 0),
     )
     return a_paid_order(lines=tuple(taxed), totals=totals)
 
@@ -72,9 +72,7 @@ def orders(draw: st.DrawFn) -> Purchase:
 
 
 @given(orders(), st.data())
-def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
-    order: Purchase, data: st.DataObject
-) -> None:
+def test_refunds_in_any_order_add_up_and_end_at_zero(order: Purchase, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(0, 6))):
         left = refundable_remainder(order)
         kinds: list[tuple[str, RefundLine | None]] = [("shipping", None)] if left.shipping else []
@@ -107,14 +105,14 @@ def test_whatever_is_given_back_in_whatever_order_it_adds_up_and_ends_at_zero(
     assert {column: sum(getattr(entry, column) for entry in entries) for column in COLUMNS} == dict.fromkeys(COLUMNS, 0)
 
 
-def test_units_after_an_amount_give_back_what_is_left_of_their_line() -> None:
+def test_units_refunded_after_an_amount_get_the_rest_of_their_line() -> None:
     order = an_order_of([a_paid_line(unit_price=1_000, quantity=2)], 0, on_top=False)
     order = with_refund(order, allocate_refund(order, a_request(amount=500)))
     (line,) = allocate_refund(order, a_request(lines=(("li_1", 1),))).lines
     assert (line.quantity, line.item_amount) == (1, 750)
 
 
-def test_an_amount_is_spread_by_what_is_left() -> None:
+def test_amount_is_spread_in_proportion_to_the_remainder() -> None:
     order = an_order_of(
         [a_paid_line(id="a", unit_price=300, quantity=1), a_paid_line(id="b", unit_price=100, quantity=1)],
         100,
@@ -133,13 +131,13 @@ def test_an_amount_is_spread_by_what_is_left() -> None:
         (a_request(lines=(("li_1", 99),)), "$.lines[0].quantity"),
     ],
 )
-def test_more_than_is_left_is_refused_and_named(refund_request: RefundRequest, field: str) -> None:
+def test_request_beyond_the_remainder_is_refused_and_named(refund_request: RefundRequest, field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         allocate_refund(a_paid_order(), refund_request)
     assert refusal.value.field == field
 
 
-def test_nothing_left_is_a_conflict() -> None:
+def test_refund_of_a_fully_refunded_order_is_a_conflict() -> None:
     order = a_paid_order()
     order = with_refund(order, allocate_refund(order, a_request(full=True)))
     for request in (a_request(full=True), a_request(shipping=True)):
