@@ -91,13 +91,13 @@ def revert_budgets_to_hold(
     all_reverted, discounts = True, []
     for applied in purchase.discounts:
         holds = revert_to_hold(context.stock, order_ref_of(purchase), applied.holds_with_pools, expires_at)
-        kept = tuple(
+        reverted = tuple(
             BudgetHold(budget=budget_hold.budget, hold=hold)
             for budget_hold, hold in zip(applied.budget_holds, holds, strict=True)
             if hold is not None
         )
-        all_reverted = all_reverted and len(kept) == len(holds)
-        discounts.append(applied.model_copy(update={"budget_holds": kept}))
+        all_reverted = all_reverted and len(reverted) == len(holds)
+        discounts.append(applied.model_copy(update={"budget_holds": reverted}))
     return tuple(discounts) if all_reverted else None
 
 

@@ -232,10 +232,10 @@ def _bounded_image_url(image_url: str | None) -> str | None:
     return image_url if image_url and len(image_url.encode()) <= _MAX_IMAGE_URL_BYTES else None
 
 
-def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tuple[Line, ...]) -> None:
+def release_removed_holds(context: CheckoutContext, purchase: Purchase, remaining_lines: tuple[Line, ...]) -> None:
     """Release the units that a stored version no longer names, whichever request stored it. Repeatable."""
     order = order_ref_of(purchase) if purchase.attempt else None
-    for pool, hold, units in removed_holds(purchase.lines, kept):
+    for pool, hold, units in removed_holds(purchase.lines, remaining_lines):
         if units:
             context.stock.shrink(pool, hold, units)
         else:
@@ -244,10 +244,10 @@ def release_removed_holds(context: CheckoutContext, purchase: Purchase, kept: tu
 
 def removed_holds(before: tuple[Line, ...], after: Iterable[Line]) -> list[tuple[Pool, HoldRef, int]]:
     """Return the holds that lose units, each with the units that it keeps (0: release the hold)."""
-    kept = {hold.id: hold.quantity for line in after for hold in line.holds}
+    remaining = {hold.id: hold.quantity for line in after for hold in line.holds}
     return [
-        (pool_of(line), hold, kept.get(hold.id, 0))
+        (pool_of(line), hold, remaining.get(hold.id, 0))
         for line in before
         for hold in line.holds
-        if kept.get(hold.id, 0) < hold.quantity
+        if remaining.get(hold.id, 0) < hold.quantity
     ]

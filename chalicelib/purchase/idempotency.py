@@ -77,13 +77,10 @@ def with_idempotency_key(
     records: tuple[IdempotencyRecord, ...], key: str, fingerprint: str, attempt: int = 0, *, repriced: bool = False
 ) -> tuple[IdempotencyRecord, ...]:
     """Return the records with one more. The oldest records of updates go when there are too many."""
-    update_records = [one for one in records[1:] if not (one.attempt or one.repriced)][-(_MAX_UPDATE_RECORDS - 1) :]
-    kept = (
-        record
-        for index, record in enumerate(records)
-        if index == 0 or record.attempt or record.repriced or record in update_records
-    )
+    of_updates = [record for record in records[1:] if not (record.attempt or record.repriced)]
+    forgotten = of_updates[: -(_MAX_UPDATE_RECORDS - 1)]
+    older = (record for record in records if record not in forgotten)
     added = IdempotencyRecord(
         key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt, repriced=repriced
     )
-    return (*kept, added)
+    return (*older, added)

@@ -154,7 +154,7 @@ def check_transition(before: Purchase, after: Purchase) -> None:
 def transition_table() -> str:
     """Return the transitions as a Markdown table."""
     head = "| transition | from | to | actor | condition | ledger entries |\n|---|---|---|---|---|---|\n"
-    return head + "".join(f"| {' | '.join(_cells(one))} |\n" for one in TRANSITIONS)
+    return head + "".join(f"| {' | '.join(_cells(transition))} |\n" for transition in TRANSITIONS)
 
 
 def _cells(transition: Transition) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def _cells(transition: Transition) -> tuple[str, ...]:
 
 
 def _status_names(statuses: frozenset[OrderStatus]) -> str:
-    return ", ".join(one for one in OrderStatus if one in statuses)
+    return ", ".join(status for status in OrderStatus if status in statuses)
 
 
 def next_version(purchase: Purchase, now: Instant, **changes: object) -> Purchase:

@@ -73,7 +73,7 @@ def _read_discounts(context: CheckoutContext, purchase: Purchase) -> _OfferedDis
 def _price(purchase: Purchase, offered: _OfferedDiscounts, markets: Markets) -> Purchase:
     purchase = _with_discounts(purchase, offered)
     market, options = shipping_options(markets, purchase.destination, purchase.market, purchase.currency)
-    option = next((one for one in options if one.id == purchase.shipping_option), next(iter(options), None))
+    option = next((option for option in options if option.id == purchase.shipping_option), next(iter(options), None))
     lines = tuple(with_tax(line, market) for line in purchase.lines)
     return purchase.model_copy(
         update={
