@@ -1,4 +1,4 @@
-"""AWS clients and the DynamoDB item format. The one place, beside ``store.py`` files, that touches boto3."""
+"""AWS clients, and the wire format of DynamoDB items. Only this module and ``store.py`` files use boto3."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Item = dict[str, Any]
 """A DynamoDB item in the wire format: ``{"version": {"N": "3"}}``."""
 
 TRIES, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3, 1, 4
-"""Of one call. With the pauses between tries 18 s at most: its function (20 s) is there to answer that it failed."""
+"""Bounds of one call. With the pauses between tries it ends within 18 s, while its function (20 s) can still answer."""
 
 _KEYS_PER_BATCH, _BATCH_TRIES = 100, 10
 
 _CONFIG = Config(
     max_pool_connections=64,
-    parameter_validation=False,  # 7 to 10 % of a call's CPU; our own types hold what it would check
-    user_agent="livedrop",  # else botocore spells out system and features twice a call: 12 % of its CPU
+    parameter_validation=False,  # saves 7 to 10 % of a call's CPU; our own types check the same
+    user_agent="livedrop",  # else botocore describes system and features twice a call: 12 % of its CPU
     retries={"mode": "standard", "total_max_attempts": TRIES},
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
     read_timeout=READ_TIMEOUT_SECONDS,
@@ -51,12 +51,15 @@ def client(service: Literal["events"]) -> EventBridgeClient: ...
 def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 @cache
 def client(service: Any) -> Any:
-    """The process's client of a service, made at first use. Endpoint, region and keys come from the environment."""
+    """Return the process's client of a service. Endpoint, region and keys come from the environment."""
     return boto3.client(service, config=_CONFIG)
 
 
 def to_attribute(value: Any) -> dict[str, Any]:
-    """One value in the wire format. Text, whole numbers, booleans, bytes, lists, sets of text and maps; no floats."""
+    """Convert a value to the wire format: text, whole numbers, booleans, bytes, lists, sets of text and maps.
+
+    Raises: ``TypeError`` for anything else, such as a float.
+    """
     match value:
         case str():
             return {"S": value}
@@ -72,11 +75,11 @@ def to_attribute(value: Any) -> dict[str, Any]:
             return {"B": value}
         case set() | frozenset():
             return {"SS": sorted(value)}
-    raise TypeError(f"not storable: {type(value).__name__}")
+    raise TypeError(f"DynamoDB items cannot store a {type(value).__name__}")
 
 
 def from_attribute(value: Mapping[str, Any]) -> Any:
-    """The inverse of :func:`wrap`; numbers come back as ``int``."""
+    """Convert a value from the wire format; numbers become ``int``."""
     ((kind, content),) = value.items()
     match kind:
         case "N":
@@ -93,12 +96,12 @@ def from_attribute(value: Mapping[str, Any]) -> Any:
 
 
 def to_item(record: Mapping[str, Any]) -> Item:
-    """A record as an item; attributes that are None are left out."""
+    """Convert a record to an item, without the attributes that are None."""
     return {name: to_attribute(value) for name, value in record.items() if value is not None}
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item as a record."""
+    """Convert an item to a record."""
     return {name: from_attribute(value) for name, value in item.items()}
 
 
@@ -123,12 +126,12 @@ def batch_get(dynamodb: DynamoDBClient, table: str, keys: Sequence[Item], *, str
 
 
 def is_condition_failure(error: ClientError) -> bool:
-    """Whether a write was refused by its condition (so that it certainly changed nothing)."""
+    """Tell whether its condition refused a write. The write then changed nothing."""
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
 def try_conditional_write(write: Callable[..., object], **call: Any) -> bool:
-    """Do a conditional write. False: its condition refused it, so that it certainly changed nothing."""
+    """Do a conditional write. False: its condition refused it, and it changed nothing."""
     try:
         write(**call)
     except ClientError as error:
@@ -139,18 +142,21 @@ def try_conditional_write(write: Callable[..., object], **call: Any) -> bool:
 
 
 def is_item_too_large(error: ClientError) -> bool:
-    """Whether a write was refused as the item would have more than 400 KB (so that it certainly changed nothing)."""
+    """Tell whether DynamoDB refused a write because its item has more than 400 KB. The write then changed nothing."""
     failure = error.response["Error"]
     return failure["Code"] == "ValidationException" and "Item size has exceeded" in failure.get("Message", "")
 
 
 def existing_item(error: ClientError) -> Item | None:
-    """The item that stood in the way (``ALL_OLD`` on refusal); None when there is no item."""
+    """Return the item that refused a write (of a call with ``ALL_OLD``); None when there is no item."""
     return error.response.get("Item")  # type: ignore[return-value]
 
 
 AWS_ERRORS = (BotoCoreError, ClientError)
-"""What a failed AWS call raises. After one, the outcome of a write is unknown."""
+"""Errors of AWS calls: no answer, or an answer that refuses the call.
+
+After a timeout the outcome of a write is unknown. A refusal, such as a ``ValidationException``, changed nothing.
+"""
 
 _LOST_RACE_REASONS = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
 

@@ -1,4 +1,4 @@
-"""What a process remembers of the last second: each thing is read once, however many ask for it."""
+"""A cache of one second in a process, which reads each key once however many threads ask for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class _InFlightRead(Generic[Value]):
-    """A reading on its way; those who ask meanwhile wait for it and share its value or its failure."""
+    """A read in flight. Threads that ask meanwhile wait for it, and share its value or its failure."""
 
     def __init__(self) -> None:
         self.done = Event()
@@ -22,10 +22,10 @@ class _InFlightRead(Generic[Value]):
 
 
 class SingleFlightCache(Generic[Value]):
-    """Values at most one second old, by key; the least recently used are forgotten beyond ``capacity``.
+    """Caches values by key for one second; evicts the least recently used beyond ``capacity``. Safe between threads.
 
-    ``lasts`` says of a value how long it is remembered (ms). Safe between threads. What does not exist is not
-    remembered, so that it is seen as soon as it does.
+    ``ttl`` may return a shorter life of a value (ms). A missing value is not cached, so that it is found as soon as it
+    exists.
     """
 
     def __init__(self, capacity: int, ttl: Callable[[Value, Instant], Instant] | None = None) -> None:
@@ -36,7 +36,7 @@ class SingleFlightCache(Generic[Value]):
         self._in_flight: dict[str, _InFlightRead[Value]] = {}
 
     def get(self, key: str, now: Instant, read: Callable[[], Value | None]) -> Value | None:
-        """The value of a key, from memory or by ``read``. Its age counts from the ``now`` of who made it be read."""
+        """Return the value of a key, from the cache or by ``read``. Its age counts from ``now`` of the reading thread."""
         with self._lock:
             cached = self._values.get(key)
             if cached is not None and abs(now - cached[0]) < self._ttl_of(cached[1], now):
@@ -54,7 +54,7 @@ class SingleFlightCache(Generic[Value]):
         return in_flight.value
 
     def invalidate(self, key: str) -> None:
-        """Read anew next time. A reading already on its way is not remembered either: it may have missed the change."""
+        """Drop the value of a key. A read in flight is not cached either: it may have missed the change."""
         with self._lock:
             self._values.pop(key, None)
             self._in_flight.pop(key, None)
@@ -73,10 +73,10 @@ class SingleFlightCache(Generic[Value]):
             with self._lock:
                 if self._in_flight.get(key) is in_flight:
                     del self._in_flight[key]
-                    self._keep(key, now, in_flight.value)
+                    self._store(key, now, in_flight.value)
             in_flight.done.set()
 
-    def _keep(self, key: str, now: Instant, value: Value | None) -> None:
+    def _store(self, key: str, now: Instant, value: Value | None) -> None:
         if value is None:
             self._values.pop(key, None)
             return

@@ -1,16 +1,16 @@
-"""All errors that end a request, as one tree: each with its problem type and HTTP status.
+"""All errors that end a request, as one tree. Each has its problem type and HTTP status.
 
-Outcomes that a caller must handle (sold out, not open, payment failed) are values, not errors.
+Outcomes that a caller must handle, such as sold out or payment failed, are values, not errors.
 """
 
 from __future__ import annotations
 
 
 class LivedropError(Exception):
-    """A request that cannot be carried out; nothing was changed.
+    """A request that cannot be carried out.
 
-    ``code`` is the machine-readable reason (snake case), ``detail`` a sentence for a person, ``field`` the offending
-    input as a JSONPath (``$.line_items[0].quantity``) or a header or query name, when there is one.
+    ``code`` is the machine-readable reason in snake case, ``detail`` a sentence for a person. ``field`` names the wrong
+    input: a JSONPath (``$.line_items[0].quantity``), a header or a query parameter.
     """
 
     status = 500
@@ -24,35 +24,35 @@ class LivedropError(Exception):
 
 
 class BadInput(LivedropError):
-    """The request itself is wrong: malformed, missing, of a wrong type or outside its bounds."""
+    """A field of the request is malformed, missing, of a wrong type or outside its bounds."""
 
     status = 400
     code = "invalid_request"
 
 
 class Unauthenticated(LivedropError):
-    """No credential, or one that does not verify: missing, wrong or stale."""
+    """The credential is missing, wrong or stale."""
 
     status = 401
     code = "unauthenticated"
 
 
 class Forbidden(LivedropError):
-    """A good credential without the scope that this call needs."""
+    """The credential is valid, but lacks the scope that this call needs."""
 
     status = 403
     code = "forbidden"
 
 
 class NotFound(LivedropError):
-    """Nothing is known under that id. (Buyer calls answer this as a message with status 200 instead.)"""
+    """Nothing has this id. (Calls of buyers answer with a message and status 200 instead.)"""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(LivedropError):
-    """The request contradicts what is: a key reused with another body, a state that does not allow the change."""
+    """The present state does not allow the change."""
 
     status = 409
     code = "conflict"
@@ -68,14 +68,14 @@ class IdempotencyConflict(Conflict):
 
 
 class TooLarge(LivedropError):
-    """The body is over the limit; it was not parsed."""
+    """The body exceeds the limit. It was not parsed."""
 
     status = 413
     code = "body_too_large"
 
 
 class UnsupportedMedia(LivedropError):
-    """The body is of another kind than this call reads."""
+    """The body has a content type that this call does not read."""
 
     status = 415
     code = "unsupported_media_type"
@@ -92,7 +92,7 @@ class InvariantBroken(LivedropError):
 
 
 class Unavailable(LivedropError):
-    """AWS or a provider could not be reached. ``retry_after_seconds`` goes into the Retry-After header."""
+    """AWS or a provider cannot be reached. ``retry_after_seconds`` goes into the ``Retry-After`` header."""
 
     status = 503
     code = "unavailable"
@@ -103,6 +103,6 @@ class Unavailable(LivedropError):
 
 
 class WriteConflict(Unavailable):
-    """The same purchase, drop or show is being changed by others at this moment, again and again."""
+    """Other writes won the race for the same record until the tries were used up."""
 
     code = "contended"

@@ -57,22 +57,23 @@ def order_ref(purchase_id: str) -> str:
 
 
 def derive_purchase_id(key: bytes, namespace: str, idempotency_key: str) -> str:
-    """The purchase a create request is about: 22 characters, 128 bits of HMAC-SHA-256 over who asks and their key.
+    """Derive the id of the purchase that a create request makes: 22 characters, 128 bits of HMAC-SHA-256.
 
-    The same request sent twice means the same purchase, before anything is read.
+    The digest covers the caller's namespace and idempotency key. A repeated request derives the same id before it reads
+    anything.
     """
     digest = hmac.digest(key, f"{namespace}\0{idempotency_key}".encode(), hashlib.sha256)
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
 def buyer_hash(key: bytes, email: str) -> str:
-    """Who a limit counts for: 22 characters, 128 bits of HMAC-SHA-256 over the e-mail address, trimmed and casefolded.
+    """Hash a buyer's e-mail address, trimmed and casefolded, for limits per buyer: 22 characters of HMAC-SHA-256.
 
-    Under a key derived from the shop's for this purpose alone, so that it is never a purchase's id. Without the key
-    nobody can tell which address a hash stands for, nor try addresses out.
+    The key is derived from the shop's key for this purpose alone, so that a hash never equals a purchase id. Without
+    the key nobody can find the address of a hash, nor test addresses.
     """
     if not key:
-        raise ValueError("a buyer's hash needs the shop's key")
+        raise ValueError("buyer_hash needs the shop's key")
     own_key = hmac.digest(key, b"limit per buyer", hashlib.sha256)
     digest = hmac.digest(own_key, email.strip().casefold().encode("utf-8", "surrogatepass"), hashlib.sha256)
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
@@ -84,10 +85,10 @@ def is_purchase_id(text: str) -> bool:
 
 
 def log_reference(purchase_id: str) -> str:
-    """What logs call a purchase: eleven characters of a hash. Whoever reads them cannot ask for the purchase by it."""
+    """Return the reference of a purchase in logs: eleven characters of a hash, which open nothing."""
     return short_digest(purchase_id)
 
 
 def short_digest(text: str) -> str:
-    """Eleven characters (64 bits) of SHA-256: enough to tell a purchase's few keys and bodies apart."""
+    """Return eleven characters (64 bits) of SHA-256: enough to tell the few keys and bodies of a purchase apart."""
     return urlsafe_b64encode(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]).decode().rstrip("=")

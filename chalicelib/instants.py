@@ -1,4 +1,4 @@
-"""Instants: integers of milliseconds since the epoch, UTC. Only entry points read a clock."""
+"""Instants: integers of milliseconds since 1970, UTC. Only entry points read a clock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 Instant = int
 """Milliseconds since 1970-01-01T00:00:00Z."""
 UnixSeconds = int
-"""Seconds since the epoch: the precision of a hold's end (milliseconds would cost bytes in each bucket)."""
+"""Seconds since 1970: the precision of a hold's end. Milliseconds would cost bytes in each bucket."""
 Clock = Callable[[], Instant]
-"""For work that lasts, and is to say when it began and when it ended."""
+"""A clock for long work, which records when it began and when it ended."""
 
 SECOND: Instant = 1_000
 MINUTE: Instant = 60 * SECOND
@@ -24,12 +24,15 @@ CLOCK_SKEW_SECONDS: UnixSeconds = 2
 
 
 def clock() -> Instant:
-    """The present instant. For entry points only: everything below is told the time."""
+    """Return the present instant. Only entry points call it: everything below takes ``now`` as an argument."""
     return time.time_ns() // 1_000_000
 
 
 def parse_rfc3339(text: str) -> Instant:
-    """The instant of an RFC 3339 date-time, cut to milliseconds. ``ValueError`` when malformed or without an offset."""
+    """Parse an RFC 3339 date-time, cut to milliseconds.
+
+    Raises: ``ValueError`` when the text is malformed or has no offset.
+    """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None or "T" not in text.upper():
         raise ValueError(f"not an RFC 3339 date-time with an offset: {text!r}")
@@ -37,11 +40,11 @@ def parse_rfc3339(text: str) -> Instant:
 
 
 def rfc3339(instant: Instant) -> str:
-    """RFC 3339 in UTC with milliseconds: ``2026-11-27T19:00:00.250Z``."""
+    """Format an instant as RFC 3339 in UTC with milliseconds: ``2026-11-27T19:00:00.250Z``."""
     moment = datetime.fromtimestamp(instant // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant % 1000:03d}Z"
 
 
 def business_day(instant: Instant, time_zone: str) -> date:
-    """The calendar day of an instant in the shop's time zone (an IANA name)."""
+    """Return the calendar day of an instant in the shop's time zone (an IANA name)."""
     return datetime.fromtimestamp(instant / 1000, ZoneInfo(time_zone)).date()

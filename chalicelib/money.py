@@ -1,4 +1,4 @@
-"""Money: integers of ISO 4217 minor units. Parts always add up to the whole."""
+"""Money: integers of ISO 4217 minor units. The parts of a split always add up to the whole."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ _EXPONENTS: Final = dict.fromkeys(
 
 
 def exponent(currency: str) -> int:
-    """Digits after the point that a currency's minor unit has: 2 for GBP, 0 for JPY, 3 for KWD."""
+    """Return the digits of a currency's minor unit: 2 for GBP, 0 for JPY, 3 for KWD."""
     return _EXPONENTS.get(currency, 2)
 
 
 def share(amount: int, basis_points: int) -> int:
-    """``amount`` × ``basis_points`` / 10,000, rounded half away from zero."""
+    """Return ``amount`` × ``basis_points`` / 10,000, rounded half away from zero."""
     product = abs(amount) * basis_points
     rounded = (product + 5_000) // 10_000
     return rounded if amount >= 0 else -rounded
 
 
 def tax_within(gross: int, rate_bps: int) -> int:
-    """The tax that a tax-inclusive ``gross`` contains at ``rate_bps``, rounded half away from zero."""
+    """Return the tax that a tax-inclusive ``gross`` contains at ``rate_bps``, rounded half away from zero."""
     sign = 1 if gross >= 0 else -1
     denominator = 10_000 + rate_bps
     return sign * ((2 * abs(gross) * rate_bps + denominator) // (2 * denominator))
 
 
 def split(amount: int, weights: Sequence[int]) -> list[int]:
-    """``amount`` in parts proportional to ``weights``, by largest remainder: the parts add up to ``amount``.
+    """Split ``amount`` in proportion to ``weights`` by largest remainder. The parts add up to ``amount``.
 
-    Ties go to the earlier part. All weights zero: everything falls on the first part. Negative amounts mirror positive
-    ones, so that giving back splits like taking did. ``ValueError`` without weights or with a negative one.
+    Ties go to the earlier part. When all weights are zero, the first part gets everything. A negative amount splits
+    like its positive, so that a refund splits as the charge did.
+
+    Raises: ``ValueError`` without weights or with a negative one.
     """
     if not weights or min(weights) < 0:
-        raise ValueError("split needs weights, none of them negative")
+        raise ValueError("split needs weights of 0 or more")
     if amount < 0:
         return [-part for part in split(-amount, weights)]
     whole = sum(weights)

@@ -1,4 +1,4 @@
-"""Settings: what the deployment tells the code, read once at an entry point from environment variables."""
+"""Settings of the deployment, which an entry point reads once from environment variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PREFIX = "LIVEDROP_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Names of the deployment's resources and the shop's choices. A name a function has no use for may be empty."""
+    """Names of the deployment's resources, and the shop's choices. A name that a function does not use may be empty."""
 
     stock_table: str
     commerce_table: str
@@ -22,35 +22,35 @@ class Settings:
     parked_cues_queue_url: str
     event_bus: str
     secrets_id: str
-    """Name or ARN of the Secrets Manager secret that holds keys and known platforms."""
+    """Name or ARN of the Secrets Manager secret with the deployment's keys and known platforms."""
     time_zone: str
-    """IANA name: where the shop's business days begin and end."""
+    """Time zone of the shop's business days, an IANA name."""
     public_url: str
-    """Base address for links; empty: taken from each request."""
+    """Base address of links. Empty: that of each request."""
     cors_origins: tuple[str, ...]
     cue_max_age_seconds: int
-    """An *open* cue older than this is refused."""
+    """Age from which an *open* cue is refused."""
     payments: str = "sandbox"
-    """Who takes the money: ``sandbox`` or ``stripe``."""
+    """Payment provider: ``sandbox`` or ``stripe``."""
     payment_secrets_id: str = ""
-    """Name or ARN of the secret that holds the provider's keys."""
+    """Name or ARN of the Secrets Manager secret with the payment provider's keys."""
     stripe_url: str = ""
-    """Another address for Stripe's API: a double, for rehearsals. Empty: Stripe's own."""
+    """Address of a test double of Stripe's API, for rehearsals. Empty: Stripe's own."""
     return_url: str = ""
-    """The shop's page that a buyer comes back to from the provider's; ``{checkout}`` in it is the session's id."""
+    """Page of the shop to which the payment provider returns a buyer. ``{checkout}`` becomes the session's id."""
     order_hold_channels: tuple[str, ...] = ()
-    """Channels whose orders are held until an operator releases them."""
+    """Channels whose orders are put on hold until an operator releases them."""
     decline_limits: str = ""
-    """How many declined payments end the tries of an instrument, e-mail or address; empty: none does."""
+    """Limits of declined payments: ``instrument=3,email=5,address=10,minutes=60``. Empty: no limits."""
     step_up: str = ""
-    """When a drop with many declined payments asks its buyers to authenticate; empty: never."""
+    """Rule of 3-D Secure for a drop: ``declines=30,percent=40,within_minutes=5,minutes=30``. Empty: never."""
     terms_url: str = ""
-    """The shop's terms of service, shown with every checkout; empty: none is shown."""
+    """Address of the shop's terms of service, shown with every checkout. Empty: none is shown."""
     privacy_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read ``LIVEDROP_*``; absent text is empty, numbers and the time zone have defaults."""
+        """Read the variables ``LIVEDROP_*``. Missing text is empty; numbers and the time zone have defaults."""
 
         def text(name: str, default: str = "") -> str:
             return environment.get(_PREFIX + name, default)

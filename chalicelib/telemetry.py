@@ -1,4 +1,4 @@
-"""Structured logs and metrics, one of each a process. Personal data and credentials never go in."""
+"""The logger and the metrics of a process. Neither ever gets personal data or credentials."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from chalicelib.errors import InvariantBroken
 
 logger = Logger(service="livedrop")
 metrics = Metrics(namespace="livedrop", service="livedrop")
-_lock = Lock()  # the local HTTP front serves several requests in one process
+_lock = Lock()  # the local HTTP server handles several requests in one process
 
 
 def count(name: str, value: int = 1) -> None:
-    """Count something an operator watches: ``takes``, ``cues_refused``, ``captures``."""
+    """Add to a metric that counts, such as ``takes`` or ``cues_refused``."""
     with _lock:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
 
 
 def measure(name: str, milliseconds: int) -> None:
-    """Note how long something took or how old it is: ``summary_age``."""
+    """Record a duration or an age, such as ``summary_age``."""
     with _lock:
         metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=milliseconds)
 
@@ -37,7 +37,7 @@ def report_broken_invariant(error: BaseException) -> None:
 
 
 def flush() -> None:
-    """Write out what was counted. Every entry point ends with it."""
+    """Write the metrics out. Every entry point ends with this call."""
     with _lock:
         if metrics.metric_set:
             metrics.flush_metrics()

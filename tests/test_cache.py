@@ -1,4 +1,4 @@
-"""A process reads each thing once a second, however many ask."""
+"""A process reads each value once a second, however many threads ask for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalicelib.cache import SingleFlightCache
 
 
 class Source:
-    """Counts how often it is read."""
+    """A source that counts its reads."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -20,23 +20,23 @@ class Source:
         return f"value {self.reads}"
 
 
-def test_a_value_is_read_anew_after_one_second() -> None:
+def test_a_value_is_read_again_after_one_second() -> None:
     cache, source = SingleFlightCache[str](10), Source()
     assert [cache.get("a", now, source.read) for now in (0, 999, 1_000)] == ["value 1", "value 1", "value 2"]
 
 
-def test_a_clock_that_went_back_makes_no_value_last_longer() -> None:
+def test_a_clock_that_went_back_makes_no_value_live_longer() -> None:
     cache, source = SingleFlightCache[str](10), Source()
     assert [cache.get("a", now, source.read) for now in (5_000, 4_001, 4_000)] == ["value 1", "value 1", "value 2"]
 
 
-def test_what_does_not_exist_is_looked_for_every_time() -> None:
+def test_a_missing_value_is_read_every_time() -> None:
     cache = SingleFlightCache[str](10)
     assert cache.get("a", 0, lambda: None) is None
-    assert cache.get("a", 1, lambda: "made since") == "made since"
+    assert cache.get("a", 1, lambda: "created since") == "created since"
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_value_is_evicted_first() -> None:
     cache, source = SingleFlightCache[str](2), Source()
     for key in ("a", "b", "a", "c"):
         cache.get(key, 0, source.read)
@@ -45,28 +45,28 @@ def test_the_least_recently_used_goes_first() -> None:
     assert cache.get("b", 0, source.read) == "value 4"
 
 
-def test_many_askers_share_one_reading() -> None:
+def test_concurrent_readers_share_one_read() -> None:
     cache, source = SingleFlightCache[str](10), Source()
-    reading, go_on = Event(), Event()
+    read_started, read_may_end = Event(), Event()
     answers: list[str | None] = []
 
     def slowly() -> str | None:
-        reading.set()
-        go_on.wait(10)
+        read_started.set()
+        read_may_end.wait(10)
         return source.read()
 
-    askers = [Thread(target=lambda: answers.append(cache.get("a", 0, slowly))) for _ in range(4)]
-    askers[0].start()
-    assert reading.wait(10)
-    for asker in askers[1:]:
-        asker.start()
-    go_on.set()
-    for asker in askers:
-        asker.join(10)
+    readers = [Thread(target=lambda: answers.append(cache.get("a", 0, slowly))) for _ in range(4)]
+    readers[0].start()
+    assert read_started.wait(10)
+    for reader in readers[1:]:
+        reader.start()
+    read_may_end.set()
+    for reader in readers:
+        reader.join(10)
     assert (answers, source.reads) == (["value 1"] * 4, 1)
 
 
-def test_a_failure_is_told_and_not_remembered() -> None:
+def test_a_failed_read_raises_and_is_not_cached() -> None:
     cache, source = SingleFlightCache[str](10), Source()
 
     def fails() -> str | None:
@@ -77,7 +77,7 @@ def test_a_failure_is_told_and_not_remembered() -> None:
     assert cache.get("a", 0, source.read) == "value 1"
 
 
-def test_a_reading_that_was_under_way_when_things_changed_is_not_remembered() -> None:
+def test_a_read_in_flight_during_an_invalidation_is_not_cached() -> None:
     cache, source = SingleFlightCache[str](10), Source()
 
     def changed_meanwhile() -> str | None:

@@ -17,7 +17,7 @@ from chalicelib.ids import (
 PURCHASE_ID = "aB3_-" + "x" * 17
 
 
-def test_public_id_gives_its_purchase_id_back() -> None:
+def test_public_id_parses_to_its_purchase_id() -> None:
     assert parse_cart_id(cart_id(PURCHASE_ID)) == PURCHASE_ID
     assert parse_checkout_id(checkout_id(PURCHASE_ID)) == PURCHASE_ID
     assert parse_order_id(order_id(PURCHASE_ID)) == PURCHASE_ID

@@ -17,7 +17,7 @@ def test_a_negative_amount_splits_like_its_positive(amount: int, weights: list[i
     assert split(-amount, weights) == [-part for part in split(amount, weights)]
 
 
-def test_the_largest_remainder_gets_the_odd_penny_and_ties_go_first() -> None:
+def test_the_largest_remainder_gets_the_odd_penny_and_ties_go_to_the_first() -> None:
     assert split(100, [1, 1, 1]) == [34, 33, 33]
     assert split(10, [3, 3, 4]) == [3, 3, 4]
     assert split(5, [1, 2]) == [2, 3]
@@ -25,7 +25,7 @@ def test_the_largest_remainder_gets_the_odd_penny_and_ties_go_first() -> None:
 
 
 @pytest.mark.parametrize("weights", [[], [1, -1]])
-def test_a_split_without_sensible_weights_is_refused(weights: list[int]) -> None:
+def test_a_split_without_weights_or_with_a_negative_one_is_refused(weights: list[int]) -> None:
     with pytest.raises(ValueError, match="weights"):
         split(1, weights)
 

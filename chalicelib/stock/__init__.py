@@ -1,4 +1,4 @@
-"""Stock: buckets and holds. Never oversold, never stranded; one conditional write decides."""
+"""Stock: units in buckets, and holds on them. One conditional write decides each change (Invariants 1 to 4)."""
 
 from chalicelib.stock.audit import BucketSums, StockAudit, StockPlan
 from chalicelib.stock.layout import hold_id, max_units, plan_sizes

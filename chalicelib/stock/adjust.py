@@ -1,24 +1,37 @@
-"""Taking stock away while a drop runs: only what nobody holds or bought, and each unit once."""
+"""Stock adjustments of a running drop, each with a number, so that every bucket applies it once."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.errors import WriteConflict
+from chalicelib.errors import InvariantBroken, WriteConflict
 from chalicelib.instants import SECOND, Instant
 from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, choose_reclaims
+from chalicelib.stock.layout import plan_additions
 from chalicelib.stock.model import Pool
 from chalicelib.stock.store import StockStore
 
 _TRIES: Final = 10
 
 
-def withdraw(store: StockStore, pool: Pool, plan: int, quantity: int, now: Instant) -> int | None:
-    """Take up to ``quantity`` units out of the buckets by a numbered plan; how many it took in all. None: overtaken.
+def add_units(store: StockStore, pool: Pool, plan: int, quantity: int, usual_quantity: int) -> None:
+    """Add units to the buckets by a numbered plan; skip the buckets that have it already."""
+    shares = {n: units for n, units in enumerate(plan_additions(pool, plan, quantity, usual_quantity)) if units}
+    if len(shares) > 1:
+        found = store.read_buckets((pool.pool_id, number) for number in shares)
+        done = {bucket.number for bucket in found.values() if (bucket.plan or 0) >= plan}
+        shares = {number: units for number, units in shares.items() if number not in done}
+    for number, units in shares.items():
+        store.write(pool.pool_id, number, expressions.add_units(plan, units))
 
-    Every process that carries out the plan visits the buckets in the same order, and each bucket keeps what the plan
-    took there: so all of them agree on what is left to take at the next bucket, whoever wrote.
+
+def withdraw(store: StockStore, pool: Pool, plan: int, quantity: int, now: Instant) -> int | None:
+    """Take up to ``quantity`` units out of the buckets by a numbered plan; return how many it took in all.
+
+    Takes available units and expired holds only. None when a bucket had a later plan. Every process that carries out
+    the plan visits the buckets in the same order, and each bucket records what the plan took there. So all processes
+    agree on what is left to take at the next bucket, whichever of them wrote.
     """
     remaining, start = quantity, plan % pool.bucket_count
     for number in (*range(start, pool.bucket_count), *range(start)):
@@ -32,8 +45,10 @@ def withdraw(store: StockStore, pool: Pool, plan: int, quantity: int, now: Insta
 
 
 def _withdraw_at(store: StockStore, pool_id: str, number: int, plan: int, wanted: int, now: Instant) -> int | None:
-    """What the plan takes, or took, out of one bucket. So many lapsed holds that one write cannot take them over are
-    made available before, some at a time."""
+    """Return what the plan takes, or took, out of one bucket.
+
+    Where one write cannot reclaim all expired holds, they are made available first, up to 75 a write.
+    """
     seconds, refusals = now // SECOND, 0
     bucket: Bucket = store.read_bucket(pool_id, number, strong=True)
     while refusals < _TRIES:
@@ -41,7 +56,8 @@ def _withdraw_at(store: StockStore, pool_id: str, number: int, plan: int, wanted
             return bucket.withdrawn if bucket.plan == plan else None
         units = min(wanted, bucket.obtainable_in_one_write(seconds))
         reclaim = choose_reclaims(bucket, units, seconds)
-        assert reclaim is not None
+        if reclaim is None:
+            raise InvariantBroken(f"Bucket {number} of {pool_id} offers {units} units that one write cannot take.")
         if units < min(wanted, bucket.obtainable(seconds)):
             existing = store.write(pool_id, number, expressions.reclaim_expired(reclaim))
             refusals += existing is not None
@@ -51,4 +67,4 @@ def _withdraw_at(store: StockStore, pool_id: str, number: int, plan: int, wanted
         if existing is None:
             return units
         bucket, refusals = existing, refusals + 1
-    raise WriteConflict(f"bucket {number} of drop {pool_id} is too busy; repeat the request")
+    raise WriteConflict(f"Other requests are changing bucket {number} of {pool_id}. Retry later.")

@@ -1,4 +1,4 @@
-"""Comparing every bucket of a drop with the rules of stock, and freeing units that were found to be nobody's."""
+"""Audit of every bucket of a pool against the rules of stock (Invariants 1a, 1b and 3b)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from chalicelib.ids import ORDER_REF_LENGTH
 from chalicelib.instants import SECOND, Instant, UnixSeconds
-from chalicelib.stock import expressions
 from chalicelib.stock.bucket import Bucket, BucketEntry
 from chalicelib.stock.layout import home_of, plan_additions
 from chalicelib.stock.model import HoldStatus, Pool, Summary
@@ -17,11 +15,11 @@ from chalicelib.stock.store import StockStore
 from chalicelib.stock.summary import summarise, summary_from_record
 
 _READINGS: Final = 3
-"""How often a mismatch has to be read to count: no reading of several buckets is a snapshot."""
+"""Readings that must agree before a mismatch counts: one reading of several buckets is no snapshot."""
 
 
 class _Mismatch(NamedTuple):
-    """What is wrong, and what else of it was seen that has to be alike when it is read again."""
+    """A broken rule, and the other units read with it, which must be the same in each reading."""
 
     description: str
     seen: frozenset[tuple[int, int]] = frozenset()
@@ -29,7 +27,7 @@ class _Mismatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StockPlan:
-    """A numbered stock plan that has been recorded and not been marked done: some buckets may have had it."""
+    """A numbered stock adjustment that is recorded but not marked done: some buckets may have applied it."""
 
     number: int
     quantity: int
@@ -38,7 +36,7 @@ class StockPlan:
 
 @dataclass(frozen=True, slots=True)
 class BucketSums:
-    """One bucket's units. ``lapsed`` ones stand in holds that are over; they count as available, as in the summary."""
+    """The units of one bucket. ``available`` includes those of expired holds (``lapsed``), as in the summary."""
 
     bucket: int
     size: int
@@ -50,11 +48,11 @@ class BucketSums:
 
 @dataclass(frozen=True, slots=True)
 class StockAudit:
-    """What strong reads of every bucket show. ``available`` counts lapsed holds, as in the summary.
+    """The result of strong reads of every bucket. ``available`` includes expired holds, as in the summary.
 
-    ``mismatches`` are sentences for an operator; empty when every rule of stock holds. ``sold_by_order`` is units by
-    short order reference. ``lapsed_at_risk`` are units of lapsed holds that nobody has taken yet. ``standings`` are all
-    holds with units, by bucket and id; ``live`` is the summary as it was written, read before them.
+    ``mismatches`` are sentences for an operator, none when every rule holds. ``sold_by_order`` counts units by short
+    order reference. ``lapsed_at_risk`` counts units of expired holds that no buyer has reclaimed yet.
+    ``hold_statuses`` are all holds with units, by bucket and id. ``stored_summary`` was read before the buckets.
     """
 
     size: int
@@ -70,9 +68,10 @@ class StockAudit:
 
 
 def audit(store: StockStore, pool: Pool, size: int, now: Instant, plan: StockPlan | None = None) -> StockAudit:
-    """What strong reads show. ``size`` is what the drop offers by its record, without the ``plan`` that is under way.
+    """Compare every bucket with the rules of stock, by strong reads.
 
-    A mismatch counts if three readings have it; there is one reading where there is none.
+    ``size`` is the number of units that the drop's record offers, without the pending ``plan``. A mismatch counts when
+    three readings have it; without one, a single reading suffices.
     """
     record = store.summary_record(pool.pool_id, strong=True)
     buckets_read = _read_buckets(store, pool)
@@ -92,8 +91,8 @@ def audit(store: StockStore, pool: Pool, size: int, now: Instant, plan: StockPla
     )
     sold: Counter[str] = Counter()
     for _, status in statuses:
-        if status.expires_at is None and status.order is not None:
-            sold[status.order[:ORDER_REF_LENGTH]] += status.quantity
+        if status.expires_at is None and status.order_ref is not None:
+            sold[status.order_ref] += status.quantity
     return StockAudit(
         size=sums.size,
         available=sums.available,
@@ -106,17 +105,6 @@ def audit(store: StockStore, pool: Pool, size: int, now: Instant, plan: StockPla
         hold_statuses=statuses,
         stored_summary=None if record is None else summary_from_record(pool.pool_id, record),
     )
-
-
-def release_orphan(store: StockStore, pool: Pool, hold_id: str, seen: HoldStatus) -> bool:
-    """Make a hold's units available, if it is, whole, what was ``seen``: renewed, sold or moved meanwhile, it stays.
-
-    Units that an order had leave a dead mark: were the hold only removed, a late take could bring it back, and a late
-    sell of that order could then sell it.
-    """
-    entry = BucketEntry(seen.quantity, seen.expires_at, seen.order)
-    write = expressions.release_orphan(hold_id, entry, leave_tombstone=seen.order is not None)
-    return store.write(pool.pool_id, seen.bucket, write) is None
 
 
 def _read_buckets(store: StockStore, pool: Pool) -> Mapping[int, Bucket]:
@@ -142,19 +130,19 @@ def _find_mismatches(
 ) -> Iterator[_Mismatch]:
     missing = sorted(set(range(pool.bucket_count)) - set(buckets))
     if missing:
-        yield _Mismatch(f"buckets {missing} do not exist")
+        yield _Mismatch(f"Buckets {missing} do not exist.")
     for number, bucket in sorted(buckets.items()):
         yield from _check_bucket(number, bucket)
-    # Without what moved between buckets the sum is exact, even while units move.
+    # Without the units that moved between buckets the sum is exact, even while units move.
     moved = frozenset((number, bucket.net_moved_in) for number, bucket in buckets.items() if bucket.net_moved_in)
     moved_in = sum(units for _, units in moved)
     in_buckets = sum(bucket.size for bucket in buckets.values()) - moved_in
     offered = size + (_units_moved_by_plan(plan, pool, buckets) if plan is not None else 0)
     if in_buckets != offered:
-        yield _Mismatch(f"buckets hold {in_buckets} units, the drop offers {offered}")
+        yield _Mismatch(f"The buckets have {in_buckets} units, the drop offers {offered}.")
     if moved_in:
-        # Units on the move can tear each reading alike: it counts where none moved between the readings.
-        yield _Mismatch(f"{moved_in} more units came into buckets than left others", moved)
+        # Moves can tear each reading alike: a mismatch counts only when nothing moved between the readings.
+        yield _Mismatch(f"{moved_in} more units moved into buckets than out of others.", moved)
     yield from _check_placement(pool, buckets)
 
 
@@ -166,21 +154,23 @@ def _check_placement(pool: Pool, buckets: Mapping[int, Bucket]) -> Iterator[_Mis
                 places[hold_id].append(number)
     for hold_id, numbers in sorted(places.items()):
         if len(numbers) > 1:
-            yield _Mismatch(f"hold {hold_id} has units in buckets {numbers}")
+            yield _Mismatch(f"Hold {hold_id} has units in buckets {numbers}.")
         elif _bucket_named_by_home(pool, buckets, hold_id) != numbers[0]:
-            yield _Mismatch(f"hold {hold_id} stands in bucket {numbers[0]}, which its home does not name")
+            yield _Mismatch(f"Hold {hold_id} is in bucket {numbers[0]}, which its home does not name.")
 
 
 def _check_bucket(number: int, bucket: Bucket) -> Iterator[_Mismatch]:
     units = sum(entry.quantity for entry in bucket.holds.values())
     if bucket.available < 0 or min((entry.quantity for entry in bucket.holds.values()), default=0) < 0:
-        yield _Mismatch(f"bucket {number} has a negative number of units")
+        yield _Mismatch(f"Bucket {number} has a negative number of units.")
     if bucket.available + units != bucket.size:
-        yield _Mismatch(f"bucket {number}: {bucket.available} available and {units} in holds are not {bucket.size}")
+        yield _Mismatch(
+            f"Bucket {number} has {bucket.available} available units and {units} in holds, its size is {bucket.size}."
+        )
 
 
 def _units_moved_by_plan(plan: StockPlan, pool: Pool, buckets: Mapping[int, Bucket]) -> int:
-    """Units that a plan under way has brought to these buckets, or taken out of them (negative)."""
+    """Count the units that a pending adjustment has added to these buckets, or withdrawn from them (negative)."""
     reached = [bucket for bucket in buckets.values() if bucket.plan == plan.number]
     if plan.quantity < 0:
         return -sum(bucket.withdrawn for bucket in reached)

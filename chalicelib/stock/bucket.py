@@ -1,4 +1,4 @@
-"""A bucket as it was read, and what it means for a take: pure rules, no I/O."""
+"""A bucket as it was read, and its evaluation for a take. Pure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Final
 from chalicelib.instants import CLOCK_SKEW_SECONDS, UnixSeconds
 
 FENCE_SECONDS: Final = 60
-"""How long a bucket that was left stays closed to the hold: longer than any function and its SDK calls live."""
+"""The life of a fence: longer than any function and its SDK calls."""
 
 MAX_ENTRIES_FOR_POINTERS: Final = 60
-"""Entries up to which a bucket accepts a pointer without a sweep: those of holds that are over go first (2 KB)."""
+"""Entries (2 KB) up to which a bucket accepts a pointer without a sweep of the pointers that no hold needs."""
 
 MAX_ENTRIES: Final = 8_000
-"""Entries that a bucket accepts at all: sold ones of 33 bytes stay under DynamoDB's 400 KB."""
+"""Entries that a bucket accepts at all. Committed entries of 33 bytes stay under DynamoDB's 400 KB."""
 
 _MAX_RECLAIMS_PER_WRITE: Final = 75
-"""Lapsed holds that one write may take over: 2 operators each, of 300 that an expression may have."""
+"""Expired holds that one write may reclaim: 2 operators each, and an expression may have 300."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketEntry:
-    """What stands in a bucket under a hold id.
+    """The entry of one hold id in a bucket.
 
-    A hold (``until``) or a sale (no ``until``) has units. Without units it is a pointer (``points_to``, ``version``;
-    only at home), a fence (``until``) or a dead mark (neither), and is never sold, released or reclaimed.
+    With units it is a hold (``expires_at``) or committed (no ``expires_at``). Without units it is a pointer
+    (``points_to``, ``version``; only at home), a fence (``expires_at``) or a tombstone (neither). An entry without
+    units is never committed, released or reclaimed.
     """
 
     quantity: int
@@ -52,72 +53,72 @@ class BucketEntry:
         return not self.has_units and self.expires_at is None and self.points_to is None
 
     def is_expired(self, now: UnixSeconds) -> bool:
-        """Whether others may treat it as over, whatever their clocks say within the margin."""
+        """Tell whether others may treat the entry as over. The clock skew is added: a fast clock steals nothing."""
         return self.expires_at is not None and self.expires_at + CLOCK_SKEW_SECONDS < now
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket at one instant. At every instant ``available`` + units in ``holds`` == ``size``."""
+    """One bucket at one instant. ``available`` and the units in ``holds`` always add up to ``size`` (Invariant 1a)."""
 
     number: int
     size: int
     available: int
     holds: Mapping[str, BucketEntry] = field(default_factory=dict)
     plan: int | None = None
-    """The last stock plan that reached it."""
+    """The number of the last stock adjustment that reached the bucket."""
     withdrawn: int = 0
-    """Units that this plan took away, if it is one that takes away."""
+    """Units that this adjustment withdrew here."""
     net_moved_in: int = 0
-    """Units that came from other buckets, less those that left for them: 0 over all buckets of a drop."""
+    """Units that came from other buckets, less those that left for them. The sum over all buckets of a pool is 0."""
 
     def obtainable(self, now: UnixSeconds) -> int:
-        """Units that a take could have: available ones and those of lapsed holds."""
+        """Count the units that a take could have: available units and those of expired holds."""
         return self.available + sum(e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now))
 
     def obtainable_in_one_write(self, now: UnixSeconds) -> int:
-        """Units that one write could have: it can take over so many lapsed holds and no more."""
+        """Count the units that one write could have. It can reclaim 75 expired holds at most."""
         expired = sorted((e.quantity for e in self.holds.values() if e.is_held and e.is_expired(now)), reverse=True)
         return self.available + sum(expired[:_MAX_RECLAIMS_PER_WRITE])
 
 
-# What a bucket means for a take of one hold.
+# Evaluations of a bucket for a take of one hold.
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyHeld:
-    """The hold is here already."""
+    """The bucket has the hold already."""
 
     entry: BucketEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """Home names another bucket."""
+    """Home has a pointer to another bucket."""
 
     pointer: BucketEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """The hold is leaving this bucket and may not come back before the fence lapses."""
+    """The hold left this bucket. The bucket may not accept it before the fence expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstoned:
-    """The hold is over for good."""
+    """The hold is gone for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Insufficient:
-    """Not enough units; ``obtainable`` are there."""
+    """The bucket has too few units: one write could have ``obtainable``."""
 
     obtainable: int
 
 
 @dataclass(frozen=True, slots=True)
 class HasRoom:
-    """Enough units, if these lapsed holds are taken over and our own entry gives way, all in the same write."""
+    """The bucket has enough units, if the write reclaims these expired holds and replaces the hold's own entry."""
 
     reclaim: Mapping[str, BucketEntry] = field(default_factory=dict)
     replacing: BucketEntry | None = None
@@ -129,7 +130,11 @@ Evaluation = AlreadyHeld | Forwarded | Fenced | Tombstoned | Insufficient | HasR
 def evaluate(
     bucket: Bucket, hold_id: str, quantity: int, now: UnixSeconds, *, fenced_pointer: BucketEntry | None = None
 ) -> Evaluation:
-    """What ``bucket`` means for a take. ``left`` is the pointer at home whose bucket is fenced: it may give way."""
+    """Evaluate a bucket for a take of ``quantity`` units.
+
+    ``fenced_pointer`` is the pointer at home that the take follows. A write may replace it, as the take fences the
+    bucket that it names before.
+    """
     own = bucket.holds.get(hold_id)
     if own is not None and own != fenced_pointer:
         if own.has_units:
@@ -149,8 +154,10 @@ def evaluate(
 
 
 def choose_reclaims(bucket: Bucket, units: int, now: UnixSeconds) -> dict[str, BucketEntry] | None:
-    """The lapsed holds that one write has to take over to have ``units``: oldest first, or biggest first where it could
-    not take so many. None: it cannot have them."""
+    """Choose the expired holds that one write must reclaim to have ``units``; None when no choice suffices.
+
+    The oldest come first. Where 75 of those do not suffice, the largest come first.
+    """
     missing = units - bucket.available
     if missing <= 0:
         return {}

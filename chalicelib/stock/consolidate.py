@@ -1,4 +1,4 @@
-"""Raking crumbs together: single units left over in many buckets, when everyone wants two."""
+"""Consolidation: move fragments, single units left in many buckets, into one bucket for a buyer of several units."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from chalicelib.stock.model import Pool, Summary
 from chalicelib.stock.store import StockStore
 
 _MAX_BUCKETS: Final = 8
-"""Buckets that one raking reads (1 RCU each) and may write (2 WCU each)."""
+"""Buckets that one consolidation reads (1 RCU each) and may write (2 WCU each)."""
 
 _MIN_INTERVAL: Final[Instant] = 1 * SECOND
-"""A process rakes a drop once in so long: others are offered fewer meanwhile."""
+"""The time between two consolidations of a pool in one process. Other buyers are offered fewer units meanwhile."""
 
 
 class Consolidator:
-    """Moves units between buckets in one small transaction, so that one of them has what a buyer asks for.
+    """Moves units between buckets in one small transaction, so that one bucket has the units of one buyer.
 
-    A move is no hold: it may be cut, doubled or late and changes no sum. Sold and living holds stay where they are.
+    A move is no hold: cut, doubled or late, it changes no sum. Committed units and holds that have not expired stay.
     """
 
     def __init__(self, store: StockStore) -> None:
@@ -33,9 +33,9 @@ class Consolidator:
         self._last_run: dict[str, Instant] = {}
 
     def gather(self, pool: Pool, summary: Summary, quantity: int, start: int, now: Instant) -> int | None:
-        """The bucket that now has ``quantity`` units. None: it was not tried, or too few were found.
+        """Gather ``quantity`` units in one bucket and return its number; None when it was not tried, or failed.
 
-        Tried for what a full bucket of the drop could have, so that bulk buyers do not heap up small sales in one.
+        Not tried for more units than a full bucket of the pool has: bulk buyers would heap up small holds in one.
         """
         usual_size = summary.size // pool.bucket_count
         if not 1 < quantity <= min(usual_size, summary.available) or not self._is_due(pool.pool_id, now):
@@ -65,7 +65,7 @@ class Consolidator:
 
 
 def _candidates(summary: Summary, start: int) -> Iterable[int]:
-    """Some buckets with units: the fullest, and others in an order of the hold's own."""
+    """List some buckets with units: the fullest first, then from bucket ``start`` on."""
     numbers = sorted(
         summary.open_buckets, key=lambda number: (number != summary.fullest_bucket, number < start, number)
     )
@@ -73,7 +73,7 @@ def _candidates(summary: Summary, start: int) -> Iterable[int]:
 
 
 def _moves_out_of(buckets: Iterable[Bucket], missing: int, now: Instant) -> dict[int, Write] | None:
-    """What takes ``missing`` units out of these buckets; None: they do not have them."""
+    """Return the writes that take ``missing`` units out of these buckets; None when they do not have so many."""
     writes: dict[int, Write] = {}
     for bucket in buckets:
         units = min(missing, bucket.obtainable_in_one_write(now // SECOND))

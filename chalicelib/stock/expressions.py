@@ -1,7 +1,7 @@
-"""Every conditional write on a bucket, as values: what it changes, on what condition, each condition named.
+"""Every conditional write on a bucket, as a value: its update and its condition. Each condition has a name.
 
 Every hold id is a placeholder, as ids may begin with ``-``. No ``SET`` has three operands and no path is both set and
-removed: DynamoDB refuses both, although an emulator may not. All cost 1 WCU while the bucket is under 1 KB.
+removed: DynamoDB refuses both, although an emulator may not. Each write costs 1 WCU while the bucket is under 1 KB.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _NO_ORDER = f"attribute_not_exists({_OWN}.{ORDER})"
 _ORDER_NOT_LATER = f"{_OWN}.{ORDER} BETWEEN :first AND :order"  # one order's references differ in the epoch alone
 _ORDER_AT_EPOCH = f"{_OWN}.{ORDER} = :order"
 _QUANTITY_AS_SEEN = f"{_OWN}.{QUANTITY} = :quantity"
-_BELOW_MAX_ENTRIES = f"size({HOLDS}) < :room"
+_BELOW_MAX_ENTRIES = f"size({HOLDS}) < :max_entries"
 _ENOUGH_AVAILABLE = f"{AVAILABLE} >= :needed"
 _PLAN_NOT_APPLIED = f"(attribute_not_exists({PLAN}) OR {PLAN} < :plan)"
 _ZERO: Final = {":zero": 0}
 
 
 def entry_to_record(entry: BucketEntry) -> dict[str, Any]:
-    """An entry as the map that stands in the bucket, whole: equality with it is equality with everything in it."""
+    """Convert an entry to the map that the bucket stores. A condition compares the whole map."""
     record = {
         QUANTITY: entry.quantity,
         EXPIRES_AT: entry.expires_at,
@@ -64,7 +64,7 @@ def _entry_from_record(record: Mapping[str, Any]) -> BucketEntry:
 
 
 def bucket_from_record(record: Mapping[str, Any]) -> Bucket:
-    """A bucket's record as it was read."""
+    """Convert a stored record to a bucket."""
     holds = {hold_id: _entry_from_record(entry) for hold_id, entry in record[HOLDS].items()}
     number = int(record[KEY].rpartition("#")[2])
     size, available, get = record[SIZE], record[AVAILABLE], record.get
@@ -82,7 +82,7 @@ class Write:
 
 
 def add_units(plan: int, units: int) -> Write:
-    """Add units by a numbered plan, once."""
+    """Add units by a numbered adjustment, once."""
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :units, {SIZE} = {SIZE} + :units, {PLAN} = :plan",
         f"attribute_exists({KEY}) AND {_PLAN_NOT_APPLIED}",
@@ -91,7 +91,7 @@ def add_units(plan: int, units: int) -> Write:
 
 
 def withdraw(plan: int, units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
-    """Take units out of a bucket by a numbered plan, once, and write down how many: whoever repeats it has to know."""
+    """Take units out of a bucket by a numbered adjustment, once, and store how many: a repeat has to know."""
     reclaimed = _Reclaims(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, {PLAN} = :plan, {WITHDRAWN} = :units"
@@ -103,18 +103,18 @@ def withdraw(plan: int, units: int, reclaim: Mapping[str, BucketEntry]) -> Write
 
 
 def reclaim_expired(reclaim: Mapping[str, BucketEntry]) -> Write:
-    """Make the units of lapsed holds available."""
+    """Make the units of expired holds available."""
     reclaimed = _Reclaims(reclaim)
     freed = {":freed": reclaimed.sums(0)[":net"]}
     update = f"SET {AVAILABLE} = {AVAILABLE} + :freed{reclaimed.removal}"
     return Write(update, " AND ".join(reclaimed.conditions), {**freed, **reclaimed.values}, reclaimed.names)
 
 
-# Raking: both in one transaction.
+# Consolidation: both in one transaction.
 
 
 def move_out(units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
-    """Units leave for another bucket."""
+    """Take units out of a bucket for another one."""
     reclaimed = _Reclaims(reclaim)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :net, {SIZE} = {SIZE} - :units, "
@@ -126,7 +126,7 @@ def move_out(units: int, reclaim: Mapping[str, BucketEntry]) -> Write:
 
 
 def move_in(units: int) -> Write:
-    """Units arrive from other buckets."""
+    """Add units that leave other buckets."""
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + :units, {SIZE} = {SIZE} + :units, "
         f"{NET_MOVED_IN} = if_not_exists({NET_MOVED_IN}, :zero) + :units",
@@ -135,12 +135,14 @@ def move_in(units: int) -> Write:
     )
 
 
-# Taking.
+# Placing a hold.
 
 
 class _Reclaims:
-    """The part of a write that takes lapsed holds over: each is compared whole, so that one sold, renewed or taken anew
-    in between refuses the write."""
+    """The part of a write that reclaims expired holds.
+
+    Each entry is compared whole. One that was committed, renewed or placed again in between refuses the write.
+    """
 
     def __init__(self, reclaim: Mapping[str, BucketEntry]) -> None:
         self.names = {f"#e{i}": hold_id for i, hold_id in enumerate(reclaim)}
@@ -150,17 +152,17 @@ class _Reclaims:
         self._freed = sum(entry.quantity for entry in reclaim.values())
 
     def sums(self, units: int) -> dict[str, int]:
-        """What becomes available beyond what goes, and what has to be there before."""
+        """Return ``:net``, the change of available units, and ``:needed``, the units that must be available before."""
         return {":net": self._freed - units, ":needed": units - self._freed}
 
 
 def place_hold(hold_id: str, hold: BucketEntry, room: HasRoom) -> Write:
-    """Take ``hold``'s units, in the same write taking over lapsed holds and replacing our own entry."""
+    """Place a hold. The same write reclaims expired holds, and replaces the hold's own entry where there is one."""
     reclaimed = _Reclaims(room.reclaim)
     values = {":hold": entry_to_record(hold), **reclaimed.sums(hold.quantity), **reclaimed.values}
     if room.replacing is None:
         conditions = [_ENOUGH_AVAILABLE, _NO_OWN_ENTRY, _BELOW_MAX_ENTRIES, *reclaimed.conditions]
-        values[":room"] = MAX_ENTRIES
+        values[":max_entries"] = MAX_ENTRIES
     else:
         conditions = [_ENOUGH_AVAILABLE, _AS_SEEN, *reclaimed.conditions]
         values[":seen"] = entry_to_record(room.replacing)
@@ -173,7 +175,7 @@ def place_hold(hold_id: str, hold: BucketEntry, room: HasRoom) -> Write:
 
 
 def compare_and_set(hold_id: str, seen: BucketEntry | None, entry: BucketEntry) -> Write:
-    """Put our own entry in place of one with as many units, if that is, whole, what was ``seen``; None: no entry."""
+    """Replace the hold's own entry, if it still equals ``seen`` (None: no entry). Both have as many units."""
     values = {":entry": entry_to_record(entry)}
     if seen is not None:
         values[":seen"] = entry_to_record(seen)
@@ -181,20 +183,23 @@ def compare_and_set(hold_id: str, seen: BucketEntry | None, entry: BucketEntry) 
 
 
 def set_pointer(hold_id: str, pointer: BucketEntry, max_entries: int) -> Write:
-    """Leave home: forbid a take there and name the only other bucket, in one write, while it has less than ``room``."""
-    values = {":pointer": entry_to_record(pointer), ":room": max_entries}
+    """Name the only other bucket that may accept the hold, while home has less than ``max_entries`` entries.
+
+    The same write forbids a take at home, as home has an entry then.
+    """
+    values = {":pointer": entry_to_record(pointer), ":max_entries": max_entries}
     return Write(f"SET {_OWN} = :pointer", f"{_NO_OWN_ENTRY} AND {_BELOW_MAX_ENTRIES}", values, {"#h": hold_id})
 
 
 def set_fence(hold_id: str, expires_at: UnixSeconds) -> Write:
-    """Forbid a take at a bucket that is being left; a fence that stands is prolonged."""
-    values = {":fence": entry_to_record(BucketEntry(0, expires_at)), ":room": MAX_ENTRIES, **_ZERO}
+    """Forbid a take at a bucket that the pointer leaves; extend a fence that is there."""
+    values = {":fence": entry_to_record(BucketEntry(0, expires_at)), ":max_entries": MAX_ENTRIES, **_ZERO}
     condition = f"({_NO_OWN_ENTRY} AND {_BELOW_MAX_ENTRIES}) OR ({_NO_UNITS} AND {_HAS_EXPIRY})"
     return Write(f"SET {_OWN} = :fence", condition, values, {"#h": hold_id})
 
 
 def remove_entries(entries: Mapping[str, BucketEntry]) -> Write:
-    """Remove entries without units, each compared whole."""
+    """Remove entries without units, if each still equals what was read."""
     removed = _Reclaims(entries)
     return Write(removed.removal.strip(), " AND ".join(removed.conditions), removed.values, removed.names)
 
@@ -203,68 +208,68 @@ def remove_entries(entries: Mapping[str, BucketEntry]) -> Write:
 
 
 def commit(hold_id: str, seen: BucketEntry, keep: int, order: OrderRef) -> Write:
-    """Give ``keep`` of the units to the order and the rest back, if the hold is, whole, what was ``seen``."""
+    """Commit ``keep`` units to the order and make the rest available, if the entry still equals ``seen``."""
     committed = entry_to_record(BucketEntry(keep, order=str(order)))
     return Write(
-        f"SET {_OWN} = :sold, {AVAILABLE} = {AVAILABLE} + :surplus",
+        f"SET {_OWN} = :committed, {AVAILABLE} = {AVAILABLE} + :surplus",
         _AS_SEEN,
-        {":sold": committed, ":surplus": seen.quantity - keep, ":seen": entry_to_record(seen)},
+        {":committed": committed, ":surplus": seen.quantity - keep, ":seen": entry_to_record(seen)},
         {"#h": hold_id},
     )
 
 
 def revert_to_hold(hold_id: str, order: OrderRef, expires_at: UnixSeconds) -> Write:
-    """Give units an end, at the order's epoch, unless the order has gone on to a later one."""
+    """Give units an end, at the order's epoch, unless they are at a later epoch of it."""
     return Write(
-        f"SET {_OWN}.{EXPIRES_AT} = :until, {_OWN}.{ORDER} = :order",
+        f"SET {_OWN}.{EXPIRES_AT} = :expires_at, {_OWN}.{ORDER} = :order",
         f"{_HAS_UNITS} AND ({_NO_ORDER} OR {_ORDER_NOT_LATER})",
-        {":until": expires_at, ":order": str(order), ":first": str(OrderRef(order.order_ref, 0)), **_ZERO},
+        {":expires_at": expires_at, ":order": str(order), ":first": str(OrderRef(order.order_ref, 0)), **_ZERO},
         {"#h": hold_id},
     )
 
 
 def release(hold_id: str, order: OrderRef | None) -> Write:
-    """Units back: of a hold that no order has, or of what ``order`` has at its very epoch."""
+    """Make the units of a hold available, if it has no order or is of ``order`` at this very epoch."""
     values: dict[str, Any] = dict(_ZERO)
-    free_to_go = f"({_HAS_EXPIRY} AND {_NO_ORDER})"
+    may_go = f"({_HAS_EXPIRY} AND {_NO_ORDER})"
     if order is not None:
-        free_to_go = f"({free_to_go} OR {_ORDER_AT_EPOCH})"
+        may_go = f"({may_go} OR {_ORDER_AT_EPOCH})"
         values[":order"] = str(order)
     return Write(
         f"SET {AVAILABLE} = {AVAILABLE} + {_OWN}.{QUANTITY} REMOVE {_OWN}",
-        f"{_HAS_UNITS} AND {free_to_go}",
+        f"{_HAS_UNITS} AND {may_go}",
         values,
         {"#h": hold_id},
     )
 
 
 def release_orphan(hold_id: str, seen: BucketEntry, *, leave_tombstone: bool) -> Write:
-    """Units back, if the hold is, whole, what was ``seen``; ``for_good`` leaves a dead mark."""
-    values: dict[str, Any] = {":seen": entry_to_record(seen), ":back": seen.quantity}
-    update = f"SET {AVAILABLE} = {AVAILABLE} + :back"
+    """Make the units of a hold available, if its entry still equals ``seen``."""
+    values: dict[str, Any] = {":seen": entry_to_record(seen), ":freed": seen.quantity}
+    update = f"SET {AVAILABLE} = {AVAILABLE} + :freed"
     if leave_tombstone:
-        update += f", {_OWN} = :dead"
-        values[":dead"] = entry_to_record(BucketEntry(0))
+        update += f", {_OWN} = :tombstone"
+        values[":tombstone"] = entry_to_record(BucketEntry(0))
     else:
         update += f" REMOVE {_OWN}"
     return Write(update, _AS_SEEN, values, {"#h": hold_id})
 
 
 def shrink(hold_id: str, seen: int, keep: int, expires_at: UnixSeconds | None) -> Write:
-    """Units of a hold back, so that ``keep`` are left."""
-    values = {":back": seen - keep, ":keep": keep, ":quantity": seen}
-    update = f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :keep"
+    """Make units of a hold available, so that ``keep`` stay held."""
+    values = {":freed": seen - keep, ":keep": keep, ":quantity": seen}
+    update = f"SET {AVAILABLE} = {AVAILABLE} + :freed, {_OWN}.{QUANTITY} = :keep"
     if expires_at is not None:
-        update += f", {_OWN}.{EXPIRES_AT} = :until"
-        values[":until"] = expires_at
+        update += f", {_OWN}.{EXPIRES_AT} = :expires_at"
+        values[":expires_at"] = expires_at
     return Write(update, f"{_QUANTITY_AS_SEEN} AND {_HAS_EXPIRY}", values, {"#h": hold_id})
 
 
 def restock(hold_id: str, order: OrderRef, expected: int, remaining: int) -> Write:
-    """Sold units back, so that ``left`` are sold; 0 leaves a dead mark."""
+    """Return committed units to stock, so that ``remaining`` stay committed; 0 leaves a tombstone."""
     return Write(
-        f"SET {AVAILABLE} = {AVAILABLE} + :back, {_OWN}.{QUANTITY} = :left",
+        f"SET {AVAILABLE} = {AVAILABLE} + :freed, {_OWN}.{QUANTITY} = :remaining",
         f"{_ORDER_AT_EPOCH} AND {_QUANTITY_AS_SEEN} AND {_NO_EXPIRY}",
-        {":back": expected - remaining, ":left": remaining, ":order": str(order), ":quantity": expected},
+        {":freed": expected - remaining, ":remaining": remaining, ":order": str(order), ":quantity": expected},
         {"#h": hold_id},
     )

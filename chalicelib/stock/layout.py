@@ -1,4 +1,4 @@
-"""How units are laid out in buckets, and which bucket is a hold's home. Pure."""
+"""The layout of units in buckets, the ids of holds and their homes. Pure."""
 
 from __future__ import annotations
 
@@ -9,43 +9,47 @@ from typing import Final
 from chalicelib.stock.model import Pool
 
 HOLDS_PER_BUCKET: Final = 24
-"""Under 1,024 bytes with room for nine pointers; divisible by 2, 3 and 4, so equal buyers leave no crumbs."""
+"""24 holds leave room for nine pointers under 1,024 bytes. Where all buyers take 2, 3 or 4, no fragment stays."""
 
 _MAX_HOLDS_PER_BUCKET: Final = 1_000
-"""Holds that a bucket may come to have by stock that is added."""
+"""Holds that a bucket may have after stock adjustments."""
 
 _MAX_PLANNED_HOLDS: Final = 28
-"""Holds that a bucket may be planned for to keep a drop within one summary read; sold, 30 of them fit into 1 KB."""
+"""Holds planned for a bucket, at most, to keep a pool unsegmented. 30 committed holds fit into 1 KB."""
 
 MAX_BUCKETS_UNSEGMENTED: Final = 400
-"""Buckets up to which a drop's summary is recomputed whole without a second thought (0.2 s)."""
+"""Buckets up to which a summary is recomputed whole, which takes 0.2 s."""
 
 _LOTS_PER_DEAL: Final = 12
-"""Lots are dealt to buckets by the dozen: buyers of 2, 3 or 4 empty such a bucket."""
+"""Units are dealt to buckets in twelves of the usual quantity: buyers of 2, 3 or 4 empty such a bucket."""
 
 _HASH_BYTES: Final = 8
 
 
 def plan_sizes(stock: int, usual_quantity: int) -> list[int]:
-    """Units for each home bucket of a new drop: as many buckets as the holds expected need, at 24 a bucket.
+    """Plan the sizes of a new pool's buckets: as many buckets as the expected holds need, at 24 holds a bucket.
 
-    Each size is a multiple of ``usual_quantity`` but for one that takes the rest; the sizes add up to ``stock``.
+    Each size is a multiple of ``usual_quantity``, except one that takes the rest. The sizes add up to ``stock``.
     """
     if stock < 0 or usual_quantity < 1:
-        raise ValueError("stock must not be negative, usual_quantity at least 1")
+        raise ValueError("stock must be 0 or more, usual_quantity at least 1")
     return _deal(stock, _buckets_for(stock, usual_quantity), usual_quantity)
 
 
 def max_units(pool: Pool, usual_quantity: int) -> int:
-    """Units up to which a drop may grow. Every hold is written to its home, so stock that is added later makes homes
-    bigger and each hold dearer: 33 write units at this bound. Beyond it, a second drop is the better one."""
+    """Return the units to which a pool may grow.
+
+    Every hold is written to its home, so added stock makes homes bigger and each write dearer: 33 WCU at this bound.
+    Beyond it a second drop is the better choice.
+    """
     return pool.bucket_count * _MAX_HOLDS_PER_BUCKET * usual_quantity
 
 
 def plan_additions(pool: Pool, plan: int, quantity: int, usual_quantity: int) -> list[int]:
-    """Units that each bucket gets by a numbered stock plan. Follows from its arguments alone, so it can be resumed.
+    """Plan the units that each bucket gets by a numbered adjustment.
 
-    Successive plans begin at different buckets: small additions do not all land in one.
+    The result follows from the arguments alone, so that a repeat can resume. Successive numbers begin at different
+    buckets, so that small additions do not all land in one.
     """
     shares = _deal(quantity, pool.bucket_count, usual_quantity)
     turn = plan % pool.bucket_count
@@ -63,7 +67,7 @@ def _buckets_for(stock: int, usual_quantity: int) -> int:
 
 
 def _deal(units: int, buckets: int, usual_quantity: int) -> list[int]:
-    """Deal dozens of lots round the buckets, then single lots of the last dozen and the rest to the emptiest."""
+    """Deal twelves of the usual quantity round the buckets; the last bucket gets the rest."""
     dozen = _LOTS_PER_DEAL * usual_quantity
     dozens, rest = divmod(units, dozen)
     each, more = divmod(dozens, buckets)
@@ -73,9 +77,10 @@ def _deal(units: int, buckets: int, usual_quantity: int) -> list[int]:
 
 
 def hold_id(purchase_id: str, pool_id: str, version: int, quantity: int) -> str:
-    """The id of the hold that a purchase takes in the request that would write ``version``: 11 base64url characters.
+    """Derive the id of the hold that a purchase takes in the request that would write ``version``.
 
-    A repeated request comes to the same id and meets its own hold; two different requests never share one.
+    11 base64url characters, 64 bits of SHA-256. A repeated request derives the same id and finds its own hold. Two
+    different requests derive different ids.
     """
     text = f"{purchase_id}|{pool_id}|{version}|{quantity}"
     digest = hashlib.sha256(text.encode()).digest()[:_HASH_BYTES]
@@ -83,7 +88,7 @@ def hold_id(purchase_id: str, pool_id: str, version: int, quantity: int) -> str:
 
 
 def hold_hash(hold: str) -> int:
-    """A hold id as the number it spells. ``ValueError`` when it is no hold id."""
+    """Return the number that a hold id encodes. Raises: ``ValueError`` when the text is no hold id."""
     raw = base64.b64decode(hold + "=", altchars=b"-_", validate=True)
     if len(raw) != _HASH_BYTES:
         raise ValueError(f"not a hold id: {hold!r}")
@@ -91,5 +96,5 @@ def hold_hash(hold: str) -> int:
 
 
 def home_of(hold: str, pool: Pool) -> int:
-    """The only bucket that may take this hold before a pointer in it names another."""
+    """Return the home of a hold: the only bucket that may accept it before a pointer there names another."""
     return hold_hash(hold) % pool.bucket_count

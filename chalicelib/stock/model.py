@@ -1,4 +1,4 @@
-"""The words of stock: how a drop's units are laid out, what a hold is, and what a take may answer."""
+"""The types of stock: pools, holds, and the results of a take and of the verbs on a hold."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ MAX_EPOCH = 999
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Where a drop's units stand: buckets 0 to ``homes - 1``. Never changes: a hold's home is a hash modulo it."""
+    """The units of one drop, or of one discount budget, in buckets 0 to ``bucket_count - 1``.
+
+    The number of buckets never changes: the home of a hold is a hash modulo it.
+    """
 
     pool_id: str
     bucket_count: int
 
     @property
     def is_drop(self) -> bool:
-        """Whether units of it are goods. What has a colon in its name, as no drop has, is a budget: not counted so."""
+        """Whether the pool is a drop's. A budget's id has a colon, a drop's id never has one."""
         return ":" not in self.pool_id
 
 
 @dataclass(frozen=True, slots=True)
 class HoldRef:
-    """A hold as a purchase names it. ``bucket`` is where it was taken: a hint that saves a read; home is the truth."""
+    """A hold as its purchase stores it. ``bucket`` is where it was placed: a hint that saves a read; home decides."""
 
     id: str
     bucket: int
@@ -35,9 +38,10 @@ class HoldRef:
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
-    """Who units are sold to: the order's short reference (9 characters) and its epoch, raised whenever it asks anew.
+    """An order as buckets store it: its short reference (9 characters) and its epoch, written in 3 digits.
 
-    Written with a fixed width, so that references of one order compare as their epochs do, also inside DynamoDB.
+    The epoch is a fencing token: an order raises it whenever it asks for its units again. The width is fixed, so that
+    references of one order compare as their epochs do, also inside DynamoDB.
     """
 
     order_ref: str
@@ -45,18 +49,20 @@ class OrderRef:
 
     def __post_init__(self) -> None:
         if len(self.order_ref) != ORDER_REF_LENGTH or not 0 <= self.epoch <= MAX_EPOCH:
-            raise ValueError(f"not an order reference of fixed width: {self.order_ref!r}, epoch {self.epoch}")
+            raise ValueError(
+                f"an order reference has {ORDER_REF_LENGTH} characters and an epoch to {MAX_EPOCH}: {self!r}"
+            )
 
     def __str__(self) -> str:
         return f"{self.order_ref}{self.epoch:03d}"
 
 
-# What a take may answer.
+# Results of a take.
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Units are held for this hold id, by this write or an earlier one (``replay``). ``sold``: already sold to it."""
+    """The units are in this hold, by this write or an earlier one (``replay``). ``committed``: already an order's."""
 
     hold: HoldRef
     replay: bool = False
@@ -65,26 +71,26 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class InsufficientUnits:
-    """No single bucket has that many; ``quantity`` is the largest that one bucket had."""
+    """No bucket has that many units. ``available`` is the largest quantity that one write could have had."""
 
     available: int
 
 
 @dataclass(frozen=True, slots=True)
 class SoldOut:
-    """Every unit of the drop is sold: final."""
+    """Every unit of the pool is committed. Final."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllHeld:
-    """Every unit is sold or held; from ``next_lapse_at`` on, a take can have what the earliest hold leaves."""
+    """Every unit is committed or held. From ``next_lapse_at`` on, a take can reclaim the hold that expires first."""
 
     next_lapse_at: UnixSeconds
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Not decided within the bounded number of probes: come back after ``retry_after_ms`` (jittered by hold id)."""
+    """Not decided within the bounded number of probes. Retry after ``retry_after_ms``, which differs by hold id."""
 
     retry_after_ms: int
 
@@ -92,31 +98,31 @@ class Busy:
 TakeResult = Taken | InsufficientUnits | SoldOut | AllHeld | Busy
 
 
-# What selling a hold, or holding it again, may answer.
+# Results of a commit, and of a return to a hold.
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """``quantity`` units are the order's at this epoch, by this write or an earlier one."""
+    """The order has ``quantity`` units at this epoch, by this write or an earlier one."""
 
     quantity: int
 
 
 @dataclass(frozen=True, slots=True)
 class RevertedToHold:
-    """The units stay with the order until ``until``, then lapse by themselves."""
+    """The order keeps the units until ``expires_at``. Then the hold expires by itself."""
 
     expires_at: UnixSeconds
 
 
 @dataclass(frozen=True, slots=True)
 class HoldGone:
-    """The units are no longer there: the hold lapsed and another buyer took them, or they were given back."""
+    """The hold has no units any more: they were released, or another buyer reclaimed them after the hold expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaleEpoch:
-    """The order has moved on: the hold stands at a later epoch, or was already held again or sold otherwise at this."""
+    """The hold is at a later epoch of the order, or this epoch already committed or reverted it otherwise."""
 
 
 CommitResult = Committed | HoldGone | StaleEpoch
@@ -125,20 +131,25 @@ RevertToHoldResult = RevertedToHold | HoldGone | StaleEpoch
 
 @dataclass(frozen=True, slots=True)
 class HoldStatus:
-    """How a hold stands in its bucket. ``order`` is the ``o`` attribute, if any; ``until`` None means sold."""
+    """The entry of a hold with units. ``order`` is an :class:`OrderRef` as text. No ``expires_at``: committed."""
 
     bucket: int
     quantity: int
     expires_at: UnixSeconds | None
     order: str | None
 
+    @property
+    def order_ref(self) -> str | None:
+        """The short reference of the order, without its epoch; None without an order."""
+        return None if self.order is None else self.order[:ORDER_REF_LENGTH]
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The live summary of a drop, derived from its buckets: units available, held and sold; never incremented.
+    """The live summary of a pool, derived from its buckets, never incremented: units available, held and sold.
 
-    ``available`` counts lapsed holds as available, as the next take reclaims them. ``open_buckets`` are the numbers of
-    buckets with available units. ``as_of`` is the instant (ms) before the first bucket was read.
+    ``available`` includes the units of expired holds, as the next take reclaims them. ``open_buckets`` are the numbers
+    of buckets with available units. ``as_of`` is the instant (ms) before the first bucket was read.
     """
 
     pool_id: str
@@ -151,9 +162,9 @@ class Summary:
     sold_out_at: int | None
     as_of: int
     largest_obtainable: int | None = None
-    """The most units that one bucket has: what a single hold can take. None: not known."""
+    """The most units that one write can have, so the largest hold that can be placed. None: not known."""
     fullest_bucket: int | None = None
-    """The bucket that has them."""
+    """The bucket that has ``largest_obtainable`` units."""
 
     @property
     def sold_out(self) -> bool:

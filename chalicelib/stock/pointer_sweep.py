@@ -1,4 +1,4 @@
-"""Making room in a bucket that is full of pointers and fences."""
+"""Sweep of the pointers and fences that no hold needs any more, in a home that is full of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from chalicelib.stock.model import Pool
 from chalicelib.stock.store import StockStore
 
 _MAX_POINTERS: Final = 10
-"""Pointers that one sweep takes away: a write at each one's bucket, and one at home for all."""
+"""Pointers that one sweep removes: one write at the bucket of each, and one at home for all."""
 
 
 def sweep_pointers(store: StockStore, pool: Pool, home: Bucket, now: Instant) -> None:
-    """Remove fences that have lapsed, and pointers of holds that are over, where there are any.
+    """Remove the home's expired fences, and pointers whose target has nothing of the hold.
 
-    A pointer may only go as a hold may go home: the bucket it names, which has nothing of the hold, is fenced first.
-    Those younger than a fence lives belong to takes that may still be on their way, and stay.
+    Each target is fenced before its pointer goes: it may not accept the hold afterwards. Pointers younger than the life
+    of a fence stay, as a take may still follow them.
     """
     seconds = now // SECOND
     removable = {name: entry for name, entry in home.holds.items() if not entry.has_units and entry.is_expired(seconds)}
@@ -32,7 +32,8 @@ def sweep_pointers(store: StockStore, pool: Pool, home: Bucket, now: Instant) ->
         (pool.pool_id, entry.points_to) for _, _, entry in oldest if entry.points_to is not None
     )
     for _, name, entry in oldest:
-        assert entry.points_to is not None
+        if entry.points_to is None:
+            continue
         bucket = buckets.get((pool.pool_id, entry.points_to))
         if bucket is None or not _has_no_units(bucket.holds.get(name)):
             continue
@@ -44,5 +45,5 @@ def sweep_pointers(store: StockStore, pool: Pool, home: Bucket, now: Instant) ->
 
 
 def _has_no_units(entry: BucketEntry | None) -> bool:
-    """Nothing of the hold, or the fence that it left."""
+    """Tell whether a bucket has nothing of the hold, or only its fence."""
     return entry is None or (not entry.has_units and entry.expires_at is not None)

@@ -1,8 +1,8 @@
-"""Keeping live summaries: made from strong reads of the buckets, written over what was read before.
+"""Live summaries: computed from strong reads of the buckets, then written over the summary that was read before them.
 
-Up to 400 buckets are summarised whole. Beyond, each hundred is a segment with a summary of its own, made anew when one
-of its buckets changed or a hold in it lapsed, and the drop's summary adds the segments up: a drop of 100,000 units
-costs 100 RCU a touched segment and one for each of its 42 segments, not 4,200.
+Up to 400 buckets are summarised whole. Beyond, every 100 buckets are a segment with a summary of its own. A segment is
+recomputed when one of its buckets changed or a hold in it expired, and the summary of the pool adds the segments up. A
+drop of 100,000 units costs 100 RCU a changed segment and 1 RCU for each of its 42 segments, not 4,200 RCU.
 """
 
 from __future__ import annotations
@@ -27,55 +27,55 @@ from chalicelib.stock.summary import (
 )
 
 MAX_SUMMARY_AGE: Final[Instant] = 1 * SECOND
-"""How old a summary may be that a refusal rests on."""
+"""The age up to which a summary may be the reason of a refusal."""
 
 BUCKETS_PER_SEGMENT: Final = 100
-"""Buckets of a segment: one batch read."""
+"""Buckets of a segment: as many as one batch read returns."""
 
 TRIES: Final = 3
-"""Writes of a summary, refused as rivals won, before it is left to them."""
+"""Writes of a summary that rivals may refuse before it is left to them."""
 
 _CHANGE_SEEN_AFTER: Final[Instant] = 3 * SECOND
-"""A segment read so long after a change has seen it: streams tell whole seconds, and clocks may differ by two."""
+"""The time after a change when a reading is certain to contain it: streams give whole seconds, clocks differ by two."""
 
 Changes = Mapping[int, Instant]
-"""Buckets that changed, and when each did last."""
+"""Buckets that changed, with the instant of the last change of each."""
 
 
 class Summaries:
-    """Reads and makes summaries. In a process, one thread at a time makes the summary of a drop; the others wait."""
+    """Reads and recomputes summaries. In a process one thread at a time recomputes that of a pool; the others wait."""
 
     def __init__(self, store: StockStore) -> None:
         self._store = store
         self._latest: dict[str, Summary] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._seen_empty: dict[tuple[str, int], Instant] = {}
+        self._empty_since: dict[tuple[str, int], Instant] = {}
 
     def remember_empty(self, pool_id: str, number: int, now: Instant) -> None:
-        """A take has seen nothing to be had in a bucket."""
-        self._seen_empty[pool_id, number] = now
+        """Remember that a take found no unit in a bucket."""
+        self._empty_since[pool_id, number] = now
 
     def may_have_units(self, summary: Summary, number: int, now: Instant) -> bool:
-        """Whether a bucket has units, as the summary has it, and no take of this process saw it empty since.
+        """Tell whether a bucket has units by the summary, and no take of this process found it empty since.
 
-        For a second at most: nothing tells a process of units that come back. What seems closed is not asked, no more:
-        that nothing is left is never said on this ground. It spares the refused write of everybody who comes between a
-        bucket's end and the summary that shows it.
+        An empty bucket is remembered for a second at most, as nothing tells a process that units returned. A bucket
+        believed empty is only skipped. This never justifies answering *sold out*. It saves the writes that would be
+        refused between the bucket's last unit and the summary that shows it.
         """
         position = bisect_left(summary.open_buckets, number)
         if position == len(summary.open_buckets) or summary.open_buckets[position] != number:
             return False
-        return self._seen_empty.get((summary.pool_id, number), 0) <= max(summary.as_of, now - MAX_SUMMARY_AGE)
+        return self._empty_since.get((summary.pool_id, number), 0) <= max(summary.as_of, now - MAX_SUMMARY_AGE)
 
     def read_stored(self, pool_id: str) -> Summary | None:
-        """As last written: 0.5 RCU."""
+        """Read the summary as it was last written: 0.5 RCU."""
         record = self._store.summary_record(pool_id, strong=False)
         return None if record is None else summary_from_record(pool_id, record)
 
     def read_fresh(self, pool: Pool, bucket: int, now: Instant) -> Summary:
-        """One at most a second old: what this process had last, else what is written, else made anew.
+        """Return a summary at most a second old: this process's last one, else the stored one, else a new one.
 
-        Of a drop with segments, the one of ``bucket`` is made anew, and any in which a lapse is due.
+        Of a pool with segments, only that of ``bucket`` is recomputed, and those in which a hold has expired.
         """
         with self._locks.setdefault(pool.pool_id, threading.Lock()):
             for candidate in (self._latest.get, self.read_stored):
@@ -90,10 +90,7 @@ class Summaries:
             return self.refresh(pool, now, {bucket: now})
 
     def write_initial(self, pool_id: str, sizes: Sequence[int], now: Instant) -> None:
-        """Write the first summary of buckets that were just laid out, unread, unless there is one. 1 WCU.
-
-        One WCU more for each segment, where there are any.
-        """
+        """Write the first summary of new buckets without reading them, unless there is one. 1 WCU, and 1 a segment."""
         buckets = [Bucket(number, size, size) for number, size in enumerate(sizes)]
         if len(sizes) > MAX_BUCKETS_UNSEGMENTED:
             for segment, numbers in enumerate(_segments(len(sizes))):
@@ -105,36 +102,36 @@ class Summaries:
             self._latest[pool_id] = first
 
     def refresh(self, pool: Pool, now: Instant, changes: Changes | None = None) -> Summary:
-        """Make it from strong reads, and write it over the one that was read *before* them, if it differs.
+        """Recompute the summary by strong reads, and write it over the one that was read *before* them.
 
-        ``changes`` spares the segments that nothing changed in; None: all are read.
+        ``changes`` saves the reads of segments without a change; None: all are read.
 
-        No clock decides which of two summaries is newer. A write refused three times is left to whoever won: the
-        third winner read the summary after the second had put it, which was after this call had put its segments, so
-        it has seen whatever this call was made for. (The second may have read the segments before.)
+        No clock decides which of two summaries is newer. A write refused three times is left to the winners. The third
+        winner read the summary after the second put it, and the second put it after this call put its segments. So the
+        third winner's summary contains the change that caused this call. (The second's may not.)
         """
         summary = self._recompute(pool, now, changes)
         self._latest[pool.pool_id] = summary
         return summary
 
     def refresh_all(self, changes: Mapping[Pool, Changes], now: Instant) -> None:
-        """Refresh many at once: the same reads, a hundred a call. One that a rival wrote meanwhile is made alone."""
+        """Refresh many summaries: the same reads, 100 a call. One that a rival wrote meanwhile is refreshed alone."""
         records = self._store.summary_records([pool.pool_id for pool in changes])
-        unsegmented = [layout for layout in changes if layout.bucket_count <= MAX_BUCKETS_UNSEGMENTED]
+        unsegmented = [pool for pool in changes if pool.bucket_count <= MAX_BUCKETS_UNSEGMENTED]
         found = self._store.read_buckets(
-            (layout.pool_id, number) for layout in unsegmented for number in range(layout.bucket_count)
+            (pool.pool_id, number) for pool in unsegmented for number in range(pool.bucket_count)
         )
-        for layout in unsegmented:
-            record = records.get(layout.pool_id)
-            buckets = (found[place] for n in range(layout.bucket_count) if (place := (layout.pool_id, n)) in found)
-            summary = summarise(layout.pool_id, buckets, _summary_or_none(layout.pool_id, record), now)
+        for pool in unsegmented:
+            record = records.get(pool.pool_id)
+            buckets = (found[place] for n in range(pool.bucket_count) if (place := (pool.pool_id, n)) in found)
+            summary = summarise(pool.pool_id, buckets, _summary_or_none(pool.pool_id, record), now)
             if summary.sold_out or not self._try_put(summary, record):
-                self.refresh(layout, now)
-        for layout in changes.keys() - set(unsegmented):
-            self.refresh(layout, now, changes[layout])
+                self.refresh(pool, now)
+        for pool in changes.keys() - set(unsegmented):
+            self.refresh(pool, now, changes[pool])
 
     def _recompute(self, pool: Pool, now: Instant, changes: Changes | None) -> Summary:
-        pool_id, summary = pool.pool_id, None
+        pool_id = pool.pool_id
         for _ in range(TRIES):
             record = self._store.summary_record(pool_id, strong=True)
             before = _summary_or_none(pool_id, record)
@@ -147,23 +144,22 @@ class Summaries:
             if self._try_put(summary, record):
                 break
             changes = {}
-        assert summary is not None
         return summary
 
     def _is_sold_out(self, pool: Pool, now: Instant) -> bool:
-        """Whether every unit was sold at one instant: two readings of all buckets found the same, and all sold.
+        """Tell whether every unit was committed at one instant: two equal readings of all buckets. 2 RCU a bucket.
 
-        One reading is no proof: a unit that was given back to a bucket already read, before the last one was sold in a
-        bucket not yet read, was free all the time. What two readings found stood at the instant between them, as a
-        bucket without a free unit does not come back to what it was: units given back are never sold to the same hold
-        at the same epoch again, and units that move are counted where they belong. 2 RCU a bucket, when it is told.
+        One reading is no proof: a unit may return to a bucket already read, before the last unit is committed in a
+        bucket not yet read. Then a unit was free all the time. Two equal readings show the state at the instant between
+        them, as a bucket without a free unit never returns to an earlier state. Returned units are never committed to
+        the same hold at the same epoch again. Moved units are counted where they belong.
         """
         everywhere = [(pool.pool_id, number) for number in range(pool.bucket_count)]
         first, second = self._store.read_buckets(everywhere), self._store.read_buckets(everywhere)
         return first == second and summarise(pool.pool_id, second.values(), None, now).sold_out
 
     def _segment_summaries(self, pool: Pool, now: Instant, changes: Changes | None) -> list[Summary]:
-        """The summaries of all segments, in order; those that may have changed are made anew."""
+        """Return the summaries of all segments, in order; recompute those that may have changed."""
         pool_id, segments = pool.pool_id, _segments(pool.bucket_count)
         records = self._store.segment_records(pool_id, len(segments))
         touched: dict[int, Instant] = {}
@@ -183,7 +179,7 @@ class Summaries:
         changed_at: Instant | None,
         now: Instant,
     ) -> Summary:
-        """A segment's summary, made anew where it does not stand, or a bucket changed since, or a hold lapsed."""
+        """Return a segment's summary; recompute it when there is none, a bucket changed since, or a hold expired."""
         stored = _summary_or_none(pool_id, record)
         if stored is not None and not has_expired_hold(stored, now):
             is_current = changed_at is None or changed_at + _CHANGE_SEEN_AFTER <= stored.as_of
@@ -202,7 +198,7 @@ class Summaries:
     def _try_put(self, summary: Summary, record: Mapping[str, int] | None, segment: int | None = None) -> bool:
         """Put a summary over the record that was read before its buckets. False: a rival put one.
 
-        Also one that says the same: a slower rival with an older reading of the buckets is refused only by a put.
+        An equal summary is put as well: only a put refuses a slower rival with an older reading of the buckets.
         """
         before = _summary_or_none(summary.pool_id, record)
         written = summary_to_record(summary, 0 if segment is None else segment * BUCKETS_PER_SEGMENT)

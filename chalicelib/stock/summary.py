@@ -1,4 +1,4 @@
-"""The live summary of a drop: derived from its buckets, never incremented. Pure."""
+"""Computation of the live summary of a pool: derived from its buckets, never incremented. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from chalicelib.stock.model import AllHeld, Busy, InsufficientUnits, SoldOut, Su
 
 
 def summarise(pool_id: str, buckets: Iterable[Bucket], before: Summary | None, now: Instant) -> Summary:
-    """What buckets read from ``now`` on add up to. The sold-out instant is kept while the drop stays sold out.
+    """Add up buckets that were read from ``now`` on. ``sold_out_at`` stays while the pool stays sold out.
 
-    The size is exact although no reading of several buckets is a snapshot: units on the move between two of them are
-    counted where they belong. What was sold is not: "sold out" needs two readings
+    The size is exact although a reading of several buckets is no snapshot: units that move between two buckets are
+    counted where they belong. The committed units are not exact, so "sold out" needs two readings
     (:mod:`chalicelib.stock.summaries`).
-    The largest is what one write could have.
     """
     seconds = now // SECOND
     size = available = held = sold = largest = 0
@@ -53,7 +52,7 @@ def summarise(pool_id: str, buckets: Iterable[Bucket], before: Summary | None, n
 
 
 def combine_segments(parts: Collection[Summary], before: Summary | None, now: Instant) -> Summary:
-    """The summary of a drop from those of its segments, in their order."""
+    """Combine the summaries of a pool's segments, in their order."""
     first, *others = parts
     largest = max(parts, key=lambda part: part.largest_obtainable or 0)
     expiries = [part.next_lapse_at for part in parts if part.next_lapse_at is not None]
@@ -80,7 +79,7 @@ def _sold_out_at(size: int, sold: int, before: Summary | None, now: Instant) -> 
 
 
 def summary_from_record(pool_id: str, record: Mapping[str, Any]) -> Summary:
-    """A summary from the record that :func:`record_of_summary` made (the ``LIVE`` item of the drop)."""
+    """Convert a record of :func:`summary_to_record`, the ``LIVE`` item of the pool, to a summary."""
     bits, first = int.from_bytes(record["open"], "little"), record.get("first") or 0
     return Summary(
         pool_id=pool_id,
@@ -98,7 +97,7 @@ def summary_from_record(pool_id: str, record: Mapping[str, Any]) -> Summary:
 
 
 def summary_to_record(summary: Summary, first: int = 0) -> dict[str, Any]:
-    """A summary as a record. Open buckets are a bitmap from the ``first`` bucket on: 50 bytes for 400."""
+    """Convert a summary to a record. Open buckets are a bitmap from bucket ``first`` on: 50 bytes for 400."""
     bits = sum(1 << number - first for number in summary.open_buckets)
     return {
         "size": summary.size,
@@ -116,17 +115,17 @@ def summary_to_record(summary: Summary, first: int = 0) -> dict[str, Any]:
 
 
 def has_expired_hold(summary: Summary, now: Instant) -> bool:
-    """Whether a hold it counts as held is over by now: nothing tells the table, so the summary must be made anew."""
+    """Tell whether a hold that the summary counts has expired: an expiry writes nothing, so a refresh must find it."""
     return summary.next_lapse_at is not None and BucketEntry(1, summary.next_lapse_at).is_expired(now // SECOND)
 
 
 def refusal(
     summary: Summary, quantity: int, now: Instant, retry_after_ms: int
 ) -> SoldOut | AllHeld | InsufficientUnits | Busy | None:
-    """Why nobody can take ``quantity`` units, as this summary has it; None: somebody may.
+    """Say why nobody can take ``quantity`` units, by this summary; None when somebody may.
 
-    Sold out is said only when every unit is sold. That nothing is *available* proves nothing: buckets are read one
-    after another, and a unit may move from one not yet read to one that was.
+    The answer is sold out only when every unit is committed. No *available* unit proves nothing: buckets are read one
+    after another, and a unit may move from a bucket not yet read to one already read.
     """
     if summary.sold_out:
         return SoldOut()

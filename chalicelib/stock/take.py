@@ -1,8 +1,8 @@
-"""Taking: home first, and a forwarding pointer before any other bucket.
+"""Place a hold: at home first, else at another bucket that a pointer at home names.
 
-At every moment at most one bucket can accept a given hold, whatever is late, doubled or cut: it may be taken at home
-while home has no entry of it; the pointer at home, being such an entry, forbids that; and a bucket is fenced before the
-pointer leaves it. Simpler ways lose a unit or hold two; see the decision record of 2026-11-23.
+At every instant at most one bucket can accept a given hold, whatever is late, doubled or cut. Home may accept it only
+while home has no entry of it. A pointer is such an entry. A fence closes a bucket before the pointer leaves it. Simpler
+protocols lose a unit or hold two (``infra/docs/stock-protocol.md#protocols-that-were-refused``).
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from chalicelib.stock.summaries import Summaries
 from chalicelib.stock.summary import refusal
 
 MAX_PROBES: Final = 4
-"""Eventually consistent reads of other buckets that one take may make: half a read unit each, a tenth of a write."""
+"""Eventually consistent reads of other buckets that one take may make, 0.5 RCU each."""
 
 _MAX_WRITES_PER_BUCKET: Final = 3
 
 
 class Take:
-    """One try to take one hold. ``probes`` counts its reads of other buckets."""
+    """One try to place one hold. ``probes`` counts its reads of other buckets."""
 
     def __init__(
         self,
         store: StockStore,
         summaries: Summaries,
-        rake: Consolidator,
+        consolidator: Consolidator,
         pool: Pool,
         hold_id: str,
         quantity: int,
@@ -57,7 +57,7 @@ class Take:
     ) -> None:
         self._store = store
         self._summaries = summaries
-        self._consolidator = rake
+        self._consolidator = consolidator
         self._pool = pool
         self._hold_id = hold_id
         self._quantity = quantity
@@ -72,17 +72,17 @@ class Take:
         self.probes = 0
 
     def run(self, summary: Summary | None) -> TakeResult:
-        """Take the units. ``known`` None means that an earlier try may have taken them already."""
+        """Place the hold. ``summary`` None: an earlier try may have placed it already, so home is asked first."""
         if summary is not None:
             outcome = refusal(summary, self._quantity, self._now, self._pause_ms())
             if isinstance(outcome, InsufficientUnits):
                 return self._consolidate_and_take(summary) or outcome
             if outcome is not None:
                 return outcome
-        believed_summary = summary if summary is not None else self._summaries.read_stored(self._pool.pool_id)
-        result = self._try_home(believed_summary, first_try=summary is not None)
-        if result is None and believed_summary is not None:
-            result = self._try_overflow(believed_summary)
+        last_summary = summary if summary is not None else self._summaries.read_stored(self._pool.pool_id)
+        result = self._try_home(last_summary, first_try=summary is not None)
+        if result is None and last_summary is not None:
+            result = self._try_overflow(last_summary)
         if result is not None:
             return result
         fresh = self._summaries.read_fresh(self._pool, self._home, self._now)
@@ -93,21 +93,22 @@ class Take:
             or self._refuse(fresh)
         )
 
-    def _try_home(self, believed: Summary | None, *, first_try: bool) -> TakeResult | None:
-        """Ask home: by the write itself where it seems to have units, by a strong read where a hold may stand there."""
-        if believed is None or self._may_have_units(believed, self._home):
+    def _try_home(self, summary: Summary | None, *, first_try: bool) -> TakeResult | None:
+        """Ask home: by the write itself where it seems to have units, by a strong read where it may have the hold."""
+        if summary is None or self._may_have_units(summary, self._home):
             return self._take_at(self._home, None)
         if first_try:
             return None
         return self._take_at(self._home, self._store.read_bucket(self._pool.pool_id, self._home, strong=True))
 
     def _retry_home(self, fresh: Summary) -> TakeResult | None:
+        """Ask home if it has units after all; None when it was asked, or has none."""
         if self._pointer is None and self._home not in self._tried and self._may_have_units(fresh, self._home):
             return self._take_at(self._home, None)
         return None
 
     def _try_overflow(self, summary: Summary) -> TakeResult | None:
-        """Try other buckets that have units, one after another; None when none is left to try."""
+        """Try other buckets with units, one after another; None when none of them took the hold."""
         for number in self._candidates(summary):
             if self.probes >= MAX_PROBES:
                 return None
@@ -118,7 +119,7 @@ class Take:
                 case Insufficient(obtainable):
                     self._note_shortfall(number, obtainable)
                 case AlreadyHeld():
-                    return self._take_at(self._home, None)  # it is known there, or points here
+                    return self._take_at(self._home, None)  # home has the hold, or points here
                 case HasRoom():
                     result = self._move_to(number, bucket)
                     if result is not None:
@@ -126,7 +127,7 @@ class Take:
         return None
 
     def _candidates(self, summary: Summary) -> list[int]:
-        """Buckets to read, in an order of the hold's own; the fullest is asked at the latest with the last read."""
+        """List buckets to read, from a start of the hold's own. The fullest bucket is the last read at the latest."""
         numbers, closed = summary.open_buckets, {*self._tried, self._current}
         start = bisect_left(numbers, self._scan_start)
         others = (n for n in chain(islice(numbers, start, None), islice(numbers, start)) if n not in closed)
@@ -137,7 +138,7 @@ class Take:
         return candidates
 
     def _consolidate_and_take(self, summary: Summary) -> TakeResult | None:
-        """Have crumbs raked together in one bucket, and take there."""
+        """Consolidate fragments in one bucket, and place the hold there."""
         number = self._consolidator.gather(self._pool, summary, self._quantity, self._scan_start, self._now)
         if number is None:
             return None
@@ -149,7 +150,7 @@ class Take:
         return hold_hash(self._hold_id) // self._pool.bucket_count % self._pool.bucket_count
 
     def _move_to(self, number: int, bucket: Bucket) -> TakeResult | None:
-        """Leave the bucket where the hold may be taken now for ``number``, then take there."""
+        """Close the bucket that may accept the hold now, name bucket ``number`` at home, and place the hold there."""
         pool_id, hold_id = self._pool.pool_id, self._hold_id
         pointer = BucketEntry(0, points_to=number, version=self._now)
         if self._pointer is None:
@@ -176,7 +177,7 @@ class Take:
         return self._take_at(number, bucket)
 
     def _fence_bucket(self) -> TakeResult | None:
-        """Close the bucket that is being left. An answer when it turns out to have the hold, or to have no room."""
+        """Fence the bucket that the pointer leaves; a result when that bucket has the hold, or no room for a fence."""
         fence = expressions.set_fence(self._hold_id, self._seconds + FENCE_SECONDS)
         existing = self._store.write(self._pool.pool_id, self._current, fence)
         if existing is None:
@@ -185,7 +186,7 @@ class Take:
         return self._already_taken(self._current, own) if own is not None and own.has_units else self._busy()
 
     def _learn_from_home(self, home: Bucket) -> TakeResult | None:
-        """Another thread of the same hold was here: go where it went. No entry: home has no room for a pointer."""
+        """Go where another request for the same hold went. Busy when home has no room for a pointer."""
         own = home.holds.get(self._hold_id)
         if own is None or own.is_tombstone:
             return self._busy()
@@ -194,15 +195,19 @@ class Take:
     def _follow_pointer(self, pointer: BucketEntry) -> TakeResult | None:
         assert pointer.points_to is not None
         self._current, self._pointer = pointer.points_to, pointer
-        self._tried.discard(self._home)  # it may have units again, and be gone back to
+        self._tried.discard(self._home)  # it may have units again, and the hold may return to it
         bucket = self._store.read_bucket(self._pool.pool_id, self._current, strong=True)
         return self._take_at(self._current, bucket)
 
     def _take_at(self, number: int, bucket: Bucket | None) -> TakeResult | None:
-        """Take at a bucket that may have this hold; ``bucket`` None: without having read it. None: it has too few."""
+        """Place the hold at a bucket that may accept it; ``bucket`` None: without a read. None: too few units there."""
         self._tried.add(number)
         for _ in range(_MAX_WRITES_PER_BUCKET):
-            evaluation = self._evaluate(bucket)
+            evaluation = (
+                HasRoom()
+                if bucket is None
+                else evaluate(bucket, self._hold_id, self._quantity, self._seconds, fenced_pointer=self._pointer)
+            )
             match evaluation:
                 case AlreadyHeld(entry):
                     return self._already_taken(number, entry)
@@ -233,15 +238,8 @@ class Take:
         if not obtainable:
             self._summaries.remember_empty(self._pool.pool_id, number, self._now)
 
-    def _evaluate(
-        self, bucket: Bucket | None
-    ) -> AlreadyHeld | Forwarded | Fenced | Tombstoned | Insufficient | HasRoom:
-        if bucket is None:
-            return HasRoom()
-        return evaluate(bucket, self._hold_id, self._quantity, self._seconds, fenced_pointer=self._pointer)
-
     def _already_taken(self, number: int, entry: BucketEntry) -> Taken:
-        """The hold was there before: answered as taken, with what stands there."""
+        """Answer for a hold that exists already, with its stored quantity and end."""
         expires_at = self._expires_at if entry.expires_at is None else entry.expires_at
         return Taken(HoldRef(self._hold_id, number, entry.quantity, expires_at), replay=True, committed=entry.is_sold)
 
@@ -256,5 +254,5 @@ class Take:
         return Busy(self._pause_ms())
 
     def _pause_ms(self) -> int:
-        """Between 250 and 1,250 ms, by hold, so that those refused together do not come back together."""
+        """Return 250 to 1,249 ms, by hold id: buyers refused together do not retry together."""
         return 250 + hold_hash(self._hold_id) // self._pool.bucket_count % 1_000

@@ -1,4 +1,4 @@
-"""A drop laid out in the emulator, and what tests ask of it."""
+"""A drop with its buckets in the in-process emulator, and shortcuts for tests."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class StockFixture:
         self.stock.create_buckets("d", self.sizes, NOW)
 
     def bucket(self, number: int) -> dict[str, Any]:
-        """A bucket's attributes but for its key."""
+        """Read the attributes of a bucket, except its key."""
         item = self.tables.dynamodb.get_item(
             TableName=self.tables.stock, Key={"pk": {"S": f"d#{number}"}}, ConsistentRead=True
         )["Item"]
         return {name: value for name, value in from_item(item).items() if name != "pk"}
 
     def ids(self, home: int) -> Iterator[str]:
-        """Hold ids whose home is this bucket."""
+        """Generate hold ids whose home is this bucket."""
         names = (hold_id(f"p{n}", "d", 1, 1) for n in count())
         return (name for name in names if home_of(name, self.pool) == home)
 
@@ -63,6 +63,6 @@ class StockFixture:
         return answer.hold
 
     def summary_with_open(self, *open_buckets: int) -> Summary:
-        """A summary in which these buckets have units."""
+        """Build a summary in which these buckets have units."""
         size = sum(self.sizes)
         return Summary("d", size, len(open_buckets), 0, size - len(open_buckets), open_buckets, None, None, NOW)

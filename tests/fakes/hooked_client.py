@@ -1,3 +1,5 @@
+"""A DynamoDB client with hooks around each call: a process that dies there, or a rival that acts there."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,7 +43,7 @@ def die_from_call(at: int) -> Callable[[int, str], None]:
 
 
 def once_at_call(operation: str, act: Callable[[], object]) -> Callable[[int, str], None]:
-    """Do something at the first call of an operation."""
+    """Run ``act`` at the first call of an operation."""
     done: list[str] = []
 
     def at(number: int, called: str) -> None:

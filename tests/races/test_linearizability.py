@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.stock import Committed, HoldGone, HoldRef, OrderRef, Pool, Stock, Taken, hold_id, holds
+from chalicelib.stock import Committed, HoldGone, HoldRef, OrderRef, Pool, Stock, Taken, hold_id
 from tests.races.faulty_client import NO_FAULTS, ClientFaultRates, FaultyClient
 from tests.races.history import BucketRecorder, History, serialise_bucket, stored_bucket_spec
 from tests.races.invariants import read_buckets
@@ -166,7 +166,7 @@ def test_concurrent_runs_are_as_if_one_after_another(
 
 def test_a_shrink_that_writes_nothing_is_caught(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control for shrinking among the other verbs: answered as done, and nothing written."""
-    monkeypatch.setattr(holds, "shrink", lambda store, layout, ref, keep, until: True)
+    monkeypatch.setattr(Stock, "shrink", lambda self, pool, ref, keep, expires_at=None: True)
     assert is_caught(run_control(lambda number: check_verbs(harness, 1_000_000 + number)))
 
 

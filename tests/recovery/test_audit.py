@@ -227,7 +227,7 @@ def test_a_summary_that_is_missing_is_made(shop: ShopFixture) -> None:
 def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: ShopFixture) -> None:
     put_bucket(shop, bucket(shop) | {"a": 11})
     found, _, _ = repaired(shop)
-    assert found.mismatches[0] == "bucket 0: 11 available and 0 in holds are not 9"
+    assert found.mismatches[0] == "Bucket 0 has 11 available units and 0 in holds, its size is 9."
     assert bucket(shop)["a"] == 11
 
 

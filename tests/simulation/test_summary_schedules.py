@@ -181,7 +181,7 @@ def test_the_search_catches_a_summary_left_to_the_second_winner(
 def test_the_search_catches_summaries_that_ask_for_no_older_one(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def anyway(self: StockStore, table: str, item: Mapping[str, Any], condition: str, values: Any) -> bool:
+    def anyway(self: StockStore, table: str, item: Mapping[str, Any], condition: str, values: Any = None) -> bool:
         self._dynamodb.put_item(TableName=table, Item=to_item(item), ConditionExpression="attribute_not_exists(no)")
         return True
 

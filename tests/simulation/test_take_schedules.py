@@ -44,7 +44,7 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
         answer = real(self, summary, number, now)
-        if number in summary.open_buckets and self._seen_empty.get((summary.pool_id, number), 0) > summary.as_of:
+        if number in summary.open_buckets and self._empty_since.get((summary.pool_id, number), 0) > summary.as_of:
             came["notes that expired" if answer else "buckets left alone"] += 1
         return answer
 
@@ -119,7 +119,7 @@ def run_to_rest(seed: int) -> Counter[str]:
 
 def test_the_search_catches_notes_that_never_expire(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
-        return number in summary.open_buckets and (summary.pool_id, number) not in self._seen_empty
+        return number in summary.open_buckets and (summary.pool_id, number) not in self._empty_since
 
     monkeypatch.setattr(Summaries, "may_have_units", seems_open)
     search.expect_control_caught("notes that never expire", 500, run_to_rest)

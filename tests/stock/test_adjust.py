@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib.errors import Unavailable
+from chalicelib.errors import InvariantBroken
 from chalicelib.stock import Pool
 from tests.builders.stock import NOW, StockFixture
 from tests.conftest import Tables
@@ -38,7 +38,7 @@ def test_a_numbered_plan_adds_its_units_once(tables: Tables) -> None:
 def test_a_plan_resumes_after_a_crash(tables: Tables) -> None:
     fixture = StockFixture(tables, [12, 12])
     unfinished = Pool("d", 3)
-    with pytest.raises(Unavailable):
+    with pytest.raises(InvariantBroken):
         fixture.stock.add_units(unfinished, 1, 36, NOW)
     fixture.stock.create_buckets("d", [12, 12, 12], NOW)
     fixture.stock.add_units(unfinished, 1, 36, NOW)

@@ -16,7 +16,7 @@ def test_the_audit_adds_up_and_names_orders(tables: Tables) -> None:
     assert (audit.sold_by_order, audit.lapsed_at_risk, audit.mismatches) == ({"order-abc": 2}, 1, ())
 
 
-def test_the_audit_sees_what_tampering_breaks(tables: Tables) -> None:
+def test_the_audit_reports_each_rule_that_tampering_breaks(tables: Tables) -> None:
     fixture = StockFixture(tables, [2, 2])
     name = next(fixture.ids(0))
     fixture.hold(name)
@@ -28,8 +28,8 @@ def test_the_audit_sees_what_tampering_breaks(tables: Tables) -> None:
         ExpressionAttributeValues={":one": {"M": {"q": {"N": "1"}, "u": {"N": str(EXPIRES_AT)}}}},
     )
     assert fixture.stock.audit(Pool("d", 3), 5, NOW).mismatches == (
-        "buckets [2] do not exist",
-        "bucket 1: 2 available and 1 in holds are not 2",
-        "buckets hold 4 units, the drop offers 5",
-        f"hold {name} has units in buckets [0, 1]",
+        "Buckets [2] do not exist.",
+        "Bucket 1 has 2 available units and 1 in holds, its size is 2.",
+        "The buckets have 4 units, the drop offers 5.",
+        f"Hold {name} has units in buckets [0, 1].",
     )

@@ -1,4 +1,4 @@
-"""What a bucket means for a take: pure rules."""
+"""The evaluation of a bucket for a take."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_enough_available_units_are_room() -> None:
     assert evaluate_take(2, available=2) == HasRoom({})
 
 
-def test_too_few_units_say_how_many_could_be_had() -> None:
+def test_too_few_units_are_insufficient_with_the_obtainable_quantity() -> None:
     assert evaluate_take(3, available=1, other=BucketEntry(1, expires_at=NOW - 3)) == Insufficient(2)
 
 
@@ -48,7 +48,7 @@ def test_units_reverted_to_a_hold_expire_like_any_other() -> None:
     assert evaluate_take(other=again) == HasRoom({"other": again})
 
 
-def test_sold_units_pointers_fences_and_tombstones_free_nothing() -> None:
+def test_committed_units_pointers_fences_and_tombstones_are_not_reclaimed() -> None:
     assert evaluate_take(
         sold=BucketEntry(1, order="order-abc001"),
         pointer=BucketEntry(0, points_to=1, version=1),
@@ -75,7 +75,7 @@ def test_a_pointer_whose_bucket_is_fenced_gives_way() -> None:
     assert evaluate(bucket, "mine", 1, NOW, fenced_pointer=BucketEntry(0, points_to=2, version=6)) == Forwarded(pointer)
 
 
-def test_a_fence_bars_the_bucket_until_it_has_expired() -> None:
+def test_a_fence_closes_the_bucket_until_it_expires() -> None:
     assert evaluate_take(available=1, mine=BucketEntry(0, expires_at=NOW - 2)) == Fenced()
     assert evaluate_take(available=1, mine=BucketEntry(0, expires_at=NOW - 3)) == HasRoom(
         {}, replacing=BucketEntry(0, expires_at=NOW - 3)

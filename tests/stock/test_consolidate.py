@@ -1,4 +1,4 @@
-"""Crumbs are raked together where a buyer wants more than any bucket has left, and never so that a sum is wrong."""
+"""Fragments are consolidated where a buyer wants more units than any bucket has, and no sum ever becomes wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import Tables
 
 
 def fragmented_stock(tables: Tables, buckets: int = 6) -> StockFixture:
-    """Buckets of four, of each of which three are sold."""
+    """Build buckets of four units with three committed in each."""
     fixture = StockFixture(tables, [4] * buckets)
     for number in range(buckets):
         hold = fixture.hold(next(fixture.ids(number)), 3)
@@ -94,7 +94,7 @@ def test_a_consolidation_whose_answer_is_lost_loses_nothing(
 
 
 def test_a_read_torn_by_a_consolidation_does_not_say_sold_out(tables: Tables) -> None:
-    """Bucket 0 is read before a unit comes to it, bucket 1 after that unit left: their sizes are one short together."""
+    """Read bucket 0 before a unit moves to it and bucket 1 after that unit left: their sizes are one unit short."""
     fixture = StockFixture(tables, [2, 2])
     for number, units in ((0, 2), (1, 1)):
         hold = fixture.hold(next(fixture.ids(number)), units)
@@ -124,13 +124,13 @@ def test_a_read_torn_by_a_consolidation_does_not_say_sold_out(tables: Tables) ->
 def test_an_audit_whose_reads_are_all_torn_alike_reports_nothing(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, moving: bool
 ) -> None:
-    """Each reading misses the unit that leaves bucket 1 while bucket 0 has been read; lost for good, it is told."""
+    """Each reading misses a unit that moves from bucket 1 after bucket 0 was read. A unit lost for good is reported."""
     fixture = StockFixture(tables, [9, 9])
     store = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     if not moving:
         assert store.write("d", 1, expressions.move_out(1, {})) is None
         assert fixture.stock.audit(fixture.pool, 18, NOW).mismatches == (
-            "-1 more units came into buckets than left others",
+            "-1 more units moved into buckets than out of others.",
         )
         return
     read_buckets = StockStore.read_buckets
@@ -147,7 +147,7 @@ def test_an_audit_whose_reads_are_all_torn_alike_reports_nothing(
 
 
 def bucket_of_expired_singles(tables: Tables, units: int) -> StockFixture:
-    """One bucket whose units are all in lapsed holds of one."""
+    """Build one bucket with all its units in expired holds of one unit."""
     fixture = StockFixture(tables, [units])
     ids = fixture.ids(0)
     for _ in range(units):

@@ -1,4 +1,4 @@
-"""Each verb: what it writes, when it is refused, and that a refusal changes nothing."""
+"""Each verb on a hold: its write, its refusals, and that a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.errors import Unavailable
+from chalicelib.errors import InvariantBroken, Unavailable
 from chalicelib.stock import Committed, HoldGone, HoldStatus, Pool, RevertedToHold, StaleEpoch, Taken
 from tests.builders.stock import EXPIRES_AT, NEXT_EPOCH, NOW, ORDER, OTHER_ORDER, SECONDS, StockFixture
 from tests.conftest import Tables
@@ -23,7 +23,7 @@ def name(fixture: StockFixture) -> str:
     return next(fixture.ids(0))
 
 
-def test_a_commit_keeps_what_was_bought_and_releases_the_surplus(fixture: StockFixture, name: str) -> None:
+def test_a_commit_keeps_the_bought_units_and_releases_the_surplus(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     assert fixture.stock.commit(fixture.pool, hold, 2, ORDER) == Committed(2)
     assert fixture.bucket(0) == {"a": 2, "s": 4, "h": {name: {"q": 2, "o": "order-abc001"}}}
@@ -50,7 +50,7 @@ def test_an_expired_hold_nobody_reclaimed_still_buys(fixture: StockFixture, name
     assert fixture.stock.commit(fixture.pool, hold, 1, ORDER) == Committed(1)
 
 
-def test_a_hold_somebody_reclaimed_is_gone(fixture: StockFixture, name: str) -> None:
+def test_a_hold_that_another_buyer_reclaimed_is_gone(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 4, expires_at=SECONDS - 10)
     other = next(other for other in fixture.ids(0) if other != name)
     fixture.hold(other, 4)
@@ -112,7 +112,7 @@ def test_releasing_makes_units_available_once(fixture: StockFixture, name: str) 
     assert fixture.bucket(0) == {"a": 4, "s": 4, "h": {}}
 
 
-def test_releasing_without_an_order_frees_nothing_of_an_order(fixture: StockFixture, name: str) -> None:
+def test_releasing_without_an_order_releases_no_unit_of_an_order(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 2)
     fixture.stock.revert_to_hold(fixture.pool, hold, ORDER, EXPIRES_AT)
     before = fixture.bucket(0)
@@ -134,7 +134,7 @@ def test_shrinking_releases_units_and_converges_when_repeated(fixture: StockFixt
     assert fixture.bucket(0) == before
 
 
-def test_restocked_units_can_be_sold_again_and_a_repeat_converges(fixture: StockFixture, name: str) -> None:
+def test_restocked_units_can_be_bought_again_and_a_repeat_converges(fixture: StockFixture, name: str) -> None:
     hold = fixture.hold(name, 3)
     fixture.stock.commit(fixture.pool, hold, 3, ORDER)
     assert fixture.stock.restock(fixture.pool, hold, ORDER, 3, 1) is True
@@ -150,7 +150,7 @@ def test_restocked_units_can_be_sold_again_and_a_repeat_converges(fixture: Stock
     assert fixture.bucket(0) == tombstoned
 
 
-def test_a_tombstoned_hold_never_comes_back(fixture: StockFixture, name: str) -> None:
+def test_a_tombstoned_hold_never_returns(fixture: StockFixture, name: str) -> None:
     assert fixture.stock.tombstone(fixture.pool, name) is True
     assert fixture.stock.tombstone(fixture.pool, name) is True
     assert not isinstance(fixture.take(name), Taken)
@@ -190,7 +190,7 @@ def test_a_hold_away_from_home_is_tombstoned_in_both_buckets(tables: Tables) -> 
     assert fixture.bucket(1)["h"][stray] == {"q": 0}
 
 
-def test_hold_statuses_come_in_order_with_none_for_the_gone(fixture: StockFixture) -> None:
+def test_hold_statuses_come_in_the_order_asked_with_none_for_gone_holds(fixture: StockFixture) -> None:
     ids = fixture.ids(0)
     sold, held, gone = next(ids), next(ids), next(ids)
     refs = [fixture.hold(sold), fixture.hold(held), fixture.hold(gone)]
@@ -215,8 +215,10 @@ def test_committing_or_shrinking_to_an_impossible_quantity_raises(
         fixture.stock.shrink(fixture.pool, hold, keep)
 
 
-def test_a_bucket_that_was_never_created_is_never_sold_out(tables: Tables, fixture: StockFixture, name: str) -> None:
-    with pytest.raises(Unavailable):
+def test_a_take_of_a_bucket_that_was_never_created_breaks_an_invariant(
+    tables: Tables, fixture: StockFixture, name: str
+) -> None:
+    with pytest.raises(InvariantBroken):
         fixture.stock.take(Pool("unknown", 1), name, 1, EXPIRES_AT, None, now=NOW)
 
 

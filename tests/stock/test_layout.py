@@ -1,4 +1,4 @@
-"""How many buckets a drop has, and how big they are."""
+"""The number of a drop's buckets, their sizes, and the ids and homes of holds."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from chalicelib.stock import OrderRef, Pool, hold_id, max_units, plan_sizes
 from chalicelib.stock.layout import hold_hash, home_of, plan_additions
 
 
-def test_two_hundred_single_units_take_nine_buckets_by_the_dozen() -> None:
+def test_two_hundred_single_units_need_nine_buckets_of_dozens() -> None:
     assert plan_sizes(200, 1) == [24, 24, 24, 24, 24, 24, 24, 12, 20]
 
 
-def test_bulk_stock_bought_in_bulk_takes_few_buckets() -> None:
+def test_bulk_stock_bought_in_bulk_needs_few_buckets() -> None:
     assert plan_sizes(12_540, 600) == [12_540]
     assert plan_sizes(12_540, 100) == [2_400, 2_400, 2_400, 2_400, 1_200, 1_740]
 
 
 @pytest.mark.parametrize(("stock", "usual", "buckets"), [(24, 1, 1), (25, 1, 2), (48, 2, 1), (49, 2, 2), (0, 1, 1)])
-def test_up_to_24_expected_holds_stand_in_one_bucket(stock: int, usual: int, buckets: int) -> None:
+def test_up_to_24_expected_holds_need_one_bucket(stock: int, usual: int, buckets: int) -> None:
     assert len(plan_sizes(stock, usual)) == buckets
 
 
-def test_a_drop_stays_within_400_buckets_while_its_sold_units_fit_into_a_write_unit() -> None:
+def test_a_drop_stays_within_400_buckets_while_its_committed_units_fit_into_a_write_unit() -> None:
     assert len(plan_sizes(11_000, 1)) == 400
     assert len(plan_sizes(100_000, 1)) == 4_167
 
@@ -66,14 +66,14 @@ def test_a_home_follows_from_the_hold_alone() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "short", "not a hold!", "AAAAAAAAAAAAAAAA"])
-def test_what_is_no_hold_id_has_no_home(text: str) -> None:
+def test_a_text_that_is_no_hold_id_has_no_home(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         hold_hash(text)
 
 
 @pytest.mark.parametrize(("order", "epoch"), [("short", 1), ("nine-char", 1_000), ("nine-char", -1)])
 def test_an_order_reference_of_another_width_is_refused(order: str, epoch: int) -> None:
-    with pytest.raises(ValueError, match="fixed width"):
+    with pytest.raises(ValueError, match="9 characters"):
         OrderRef(order, epoch)
 
 

@@ -1,4 +1,4 @@
-"""Pointers of holds that are over go where a home is full of them, so that no home is cut off from the drop."""
+"""A home full of pointers loses those of holds that are over, so that it can send takes to other buckets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.conftest import Tables
 
 
 def overflow_holds(fixture: StockFixture, count: int, *, now: int, released: bool) -> list[str]:
-    """Holds of home 0 that are taken in bucket 1, one after another."""
+    """Place holds of home 0 in bucket 1, one after another."""
     taken = []
     names = (name for name in fixture.ids(0) if name not in fixture.bucket(0)["h"])
     for name, _ in zip(names, range(count), strict=False):
@@ -24,7 +24,7 @@ def overflow_holds(fixture: StockFixture, count: int, *, now: int, released: boo
     return taken
 
 
-def test_a_home_full_of_pointers_of_holds_that_are_over_has_room_again(tables: Tables) -> None:
+def test_a_home_full_of_pointers_of_gone_holds_has_room_again(tables: Tables) -> None:
     fixture = StockFixture(tables, [0, 1])
     overflow_holds(fixture, MAX_ENTRIES_FOR_POINTERS, now=NOW, released=True)
     assert len(fixture.bucket(0)["h"]) == MAX_ENTRIES_FOR_POINTERS
@@ -35,7 +35,7 @@ def test_a_home_full_of_pointers_of_holds_that_are_over_has_room_again(tables: T
     assert fixture.stock.audit(fixture.pool, 1, NOW).mismatches == ()
 
 
-def test_pointers_of_living_holds_and_young_ones_stay_and_nobody_is_turned_away(tables: Tables) -> None:
+def test_pointers_of_existing_holds_and_young_pointers_stay_and_no_buyer_is_refused(tables: Tables) -> None:
     fixture = StockFixture(tables, [0, MAX_ENTRIES_FOR_POINTERS + 40])
     living = overflow_holds(fixture, MAX_ENTRIES_FOR_POINTERS - 20, now=NOW, released=False)
     young = overflow_holds(fixture, 20, now=NOW + 50_000, released=True)
@@ -43,12 +43,12 @@ def test_pointers_of_living_holds_and_young_ones_stay_and_nobody_is_turned_away(
     assert {*living, *young, late} == set(fixture.bucket(0)["h"])
 
 
-def test_a_hold_whose_pointer_went_is_taken_once_by_its_repeat(tables: Tables) -> None:
+def test_a_hold_whose_pointer_was_swept_is_placed_once_by_its_repeat(tables: Tables) -> None:
     fixture = StockFixture(tables, [0, 1])
     names = overflow_holds(fixture, MAX_ENTRIES_FOR_POINTERS, now=NOW, released=True)
     (last,) = overflow_holds(fixture, 1, now=NOW + 61_000, released=True)
     gone = next(name for name in names if name not in fixture.bucket(0)["h"])
-    assert not isinstance(fixture.take(gone, now=NOW + 62_000), Taken)  # its fence still stands where it was
+    assert not isinstance(fixture.take(gone, now=NOW + 62_000), Taken)  # the fence at its old bucket has not expired
     again = fixture.take(gone, expires_at=EXPIRES_AT + 3_600, now=NOW + 61_000 + 63_000)
     assert isinstance(again, Taken)
     assert fixture.stock.audit(fixture.pool, 1, NOW).mismatches == ()

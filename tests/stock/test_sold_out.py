@@ -1,4 +1,4 @@
-"""Sold out is told only of an instant at which every unit was sold, whatever moves while buckets are read."""
+"""A drop is sold out only if every unit was committed at one instant, whatever moves while buckets are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST, LAST = OrderRef("order-001", 1), OrderRef("order-002", 1)
 
 
 def two_units(tables: Tables, buckets: int) -> tuple[StockFixture, HoldRef, HoldRef]:
-    """One in an early bucket, sold; one in the last bucket, held."""
+    """Commit a hold in an early bucket, and hold one in the last bucket."""
     fixture = StockFixture(tables, [int(number in {5, buckets - 1}) for number in range(buckets)])
     early, last = (fixture.hold(next(fixture.ids(number))) for number in (5, buckets - 1))
     fixture.stock.commit(fixture.pool, early, 1, FIRST)
@@ -25,13 +25,13 @@ def two_units(tables: Tables, buckets: int) -> tuple[StockFixture, HoldRef, Hold
 
 
 def restock_one_then_commit_one(fixture: StockFixture, early: HoldRef, last: HoldRef) -> None:
-    """At every instant from here on a unit is free."""
+    """Leave one unit free at every instant from here on."""
     assert fixture.stock.restock(fixture.pool, early, FIRST, 1, 0)
     fixture.stock.commit(fixture.pool, last, 1, LAST)
 
 
 def stock_with_moves_after(batch: int, fixture: StockFixture, early: HoldRef, last: HoldRef) -> Stock:
-    """Another process, for which units move right after its batch read of this number."""
+    """Build another process, in which units move right after its batch read of this number."""
     batches = 0
 
     def move(_: int, operation: str) -> None:
@@ -59,7 +59,7 @@ def test_a_torn_read_does_not_report_sold_out(tables: Tables, by_the_stream: boo
 
 
 def test_control_one_read_would_report_sold_out(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: what the test before shows is the second reading's doing."""
+    """Without the second reading, the test before would fail."""
     monkeypatch.setattr(Summaries, "_is_sold_out", lambda *_: True)
     fixture, *holds = two_units(tables, 101)
     assert stock_with_moves_after(1, fixture, *holds).refresh(fixture.pool, NOW + 2).sold_out

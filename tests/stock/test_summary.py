@@ -1,4 +1,4 @@
-"""The live summary, stock plans and the audit: what buckets add up to."""
+"""The live summary: the sums of the buckets, and the writes that keep it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_summary_counts_expired_holds_as_available(tables: Tables) -> None:
     assert fixture.stock.summary("d") == summary
 
 
-def test_the_sold_out_instant_is_kept_until_a_unit_comes_back(tables: Tables) -> None:
+def test_the_sold_out_instant_stays_until_a_unit_returns(tables: Tables) -> None:
     fixture = StockFixture(tables, [1])
     hold = fixture.hold(next(fixture.ids(0)))
     fixture.stock.commit(fixture.pool, hold, 1, ORDER)
@@ -56,7 +56,7 @@ def test_an_unchanged_summary_is_put_again_so_that_an_older_reading_is_refused(t
     assert (written.available, written.held, written.as_of) == (1, 0, NOW + 10)
 
 
-def test_a_process_with_a_slow_clock_still_writes_what_it_saw_later(tables: Tables) -> None:
+def test_a_process_with_a_slow_clock_still_writes_its_later_reading(tables: Tables) -> None:
     fixture = StockFixture(tables, [2])
     fixture.hold(next(fixture.ids(0)))
     fixture.stock.refresh(fixture.pool, NOW - 5_000)
@@ -65,7 +65,7 @@ def test_a_process_with_a_slow_clock_still_writes_what_it_saw_later(tables: Tabl
     assert (written.available, written.held, written.as_of) == (1, 1, NOW + 1)
 
 
-def test_a_summary_survives_its_record() -> None:
+def test_a_summary_equals_itself_after_a_round_trip() -> None:
     summary = Summary("d", 900, 3, 4, 893, (0, 7, 8, 399), EXPIRES_AT, None, NOW, 2, 399)
     record = summary_to_record(summary)
     assert len(record["open"]) == 50

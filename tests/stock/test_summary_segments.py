@@ -1,4 +1,4 @@
-"""Live summaries of drops with so many buckets that they are summed up by segments."""
+"""Live summaries of drops with more than 400 buckets, which have segments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUCKETS = 405
 
 @contextmanager
 def buckets_read(fixture: StockFixture) -> Iterator[list[int]]:
-    """Numbers of the buckets that are read in batches meanwhile."""
+    """Record the numbers of the buckets that a block reads in batches."""
     numbers: list[int] = []
 
     def note(params: dict[str, Any], **_: Any) -> None:
@@ -29,7 +29,7 @@ def buckets_read(fixture: StockFixture) -> Iterator[list[int]]:
     events.unregister("before-parameter-build.dynamodb.BatchGetItem", note)
 
 
-def test_a_drop_of_many_buckets_has_a_summary_before_anything_is_read(tables: Tables) -> None:
+def test_a_drop_of_many_buckets_has_a_summary_before_any_bucket_is_read(tables: Tables) -> None:
     fixture = StockFixture(tables, [2] * BUCKETS)
     first = fixture.stock.summary("d")
     assert first is not None
@@ -39,7 +39,7 @@ def test_a_drop_of_many_buckets_has_a_summary_before_anything_is_read(tables: Ta
     assert numbers == list(range(BUCKETS))
 
 
-def test_only_segments_in_which_something_changed_are_read(tables: Tables) -> None:
+def test_only_segments_with_a_change_are_read(tables: Tables) -> None:
     fixture = StockFixture(tables, [2] * BUCKETS)
     sold = fixture.hold(next(fixture.ids(250)), 2)
     fixture.stock.commit(fixture.pool, sold, 2, OrderRef("order-abc", 1))

@@ -1,4 +1,4 @@
-"""Taking: what it answers, what it writes, and what it costs in calls."""
+"""A take: its results, its writes, and its cost in calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import Tables
 
 @contextmanager
 def aws_calls(fixture: StockFixture) -> Iterator[list[str]]:
-    """The AWS calls made meanwhile, by operation."""
+    """Record the AWS calls of a block, by operation."""
     made: list[str] = []
 
     def note(model: Any, **_: Any) -> None:
@@ -75,7 +75,7 @@ def test_a_hold_is_found_in_any_bucket(tables: Tables) -> None:
     assert found.committed
 
 
-def test_a_repeated_take_of_what_is_sold_says_so(tables: Tables) -> None:
+def test_a_repeated_take_of_a_committed_hold_answers_committed(tables: Tables) -> None:
     fixture = StockFixture(tables, [2])
     hold = fixture.hold(next(fixture.ids(0)), 2)
     fixture.stock.commit(fixture.pool, hold, 2, ORDER)
@@ -154,7 +154,7 @@ def test_an_expired_hold_is_found_although_no_summary_shows_it(tables: Tables) -
     assert fixture.take(late, summary=known, now=NOW + 8_000) == Taken(HoldRef(late, 0, 1, EXPIRES_AT))
 
 
-def test_sold_out_is_said_only_when_every_unit_is_sold(tables: Tables) -> None:
+def test_a_drop_is_sold_out_only_when_every_unit_is_sold(tables: Tables) -> None:
     fixture = StockFixture(tables, [1])
     ids = fixture.ids(0)
     hold, other = fixture.hold(next(ids)), next(ids)
@@ -163,7 +163,7 @@ def test_sold_out_is_said_only_when_every_unit_is_sold(tables: Tables) -> None:
     assert fixture.take(other, now=NOW + 4_000) == SoldOut()
 
 
-def test_a_hold_is_never_split_and_the_largest_single_rest_is_offered(tables: Tables) -> None:
+def test_a_hold_is_never_split_and_the_largest_remainder_of_a_bucket_is_offered(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 2])
     name = next(fixture.ids(0))
     before = [fixture.bucket(0), fixture.bucket(1)]
@@ -181,10 +181,10 @@ def test_a_take_reads_at_most_four_other_buckets(tables: Tables) -> None:
     assert calls == ["GetItem"] * 4
 
 
-def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newer_summary(tables: Tables) -> None:
+def test_a_bucket_found_empty_is_skipped_for_a_second_or_until_a_newer_summary(tables: Tables) -> None:
     fixture = StockFixture(tables, [0, 9])
     ids, known = fixture.ids(0), fixture.summary_with_open(0, 1)
-    elsewhere = ["GetItem", "UpdateItem", "UpdateItem"]  # a look, the pointer at home, the take
+    elsewhere = ["GetItem", "UpdateItem", "UpdateItem"]  # a read there, the pointer at home, the hold
     for later, summary, asked_at_home in [
         (1, known, True),
         (2, known, False),
@@ -198,7 +198,7 @@ def test_a_bucket_that_was_seen_empty_is_left_alone_for_a_second_or_until_a_newe
         assert calls == ["UpdateItem"] * asked_at_home + elsewhere
 
 
-def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Tables) -> None:
+def test_the_fullest_bucket_is_the_last_read_at_the_latest(tables: Tables) -> None:
     fixture = StockFixture(tables, [0, 1, 1, 1, 1, 1, 1, 1, 5])
     known = replace(fixture.summary_with_open(1, 2, 3, 4, 5, 6, 7, 8), largest_obtainable=5, fullest_bucket=8)
     name = next(fixture.ids(0))
@@ -206,7 +206,7 @@ def test_the_fullest_bucket_is_asked_at_the_latest_with_the_last_read(tables: Ta
 
 
 @pytest.mark.parametrize("lost_after", ["request", "answer"])
-def test_a_take_cut_off_takes_once_when_repeated(
+def test_a_take_that_was_cut_off_takes_once_when_repeated(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, lost_after: str
 ) -> None:
     fixture = StockFixture(tables, [1])
@@ -225,7 +225,7 @@ def test_a_take_cut_off_takes_once_when_repeated(
     assert fixture.bucket(0) == {"a": 0, "s": 1, "h": {name: {"q": 1, "u": EXPIRES_AT}}}
 
 
-def test_an_id_that_begins_with_a_dash_is_an_id_like_any_other(tables: Tables) -> None:
+def test_a_hold_id_that_begins_with_a_dash_works(tables: Tables) -> None:
     fixture = StockFixture(tables, [1])
     name = next(name for name in fixture.ids(0) if name.startswith("-"))
     hold = fixture.hold(name)
@@ -234,10 +234,10 @@ def test_an_id_that_begins_with_a_dash_is_an_id_like_any_other(tables: Tables) -
 
 
 def test_24_holds_and_nine_pointers_fit_into_one_write_unit() -> None:
-    """DynamoDB's rule: names and values, 3 bytes a map and 1 an entry, numbers 1 byte and 1 for two digits."""
+    """DynamoDB counts names and values, 3 bytes a map, 1 byte an entry, and 1 byte a number plus 1 for two digits."""
     base = len("pk") + len("drop-12345#23") + len("a") + 2 + len("s") + 2 + len("h") + 3
     again = 1 + 11 + 1 + 3 + (1 + 2 + 1) + (1 + 6 + 1) + (1 + 12 + 1)
     held = 1 + 11 + 1 + 3 + (1 + 2 + 1) + (1 + 6 + 1)
     pointer = 1 + 11 + 1 + 3 + (1 + 1 + 1) + (1 + 2 + 1) + (1 + 8 + 1)
-    assert base + 24 * again == 1_033  # only when every hold of a bucket is held again at once: then 2 units a write
+    assert base + 24 * again == 1_033  # when every hold of a bucket is reverted at once, a write costs 2 units
     assert base + 24 * held + 9 * pointer <= 1_024
