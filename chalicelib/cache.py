@@ -36,7 +36,7 @@ class SingleFlightCache(Generic[Value]):
         self._in_flight: dict[str, _InFlightRead[Value]] = {}
 
     def get(self, key: str, now: Instant, read: Callable[[], Value | None]) -> Value | None:
-        """Return the value of a key, from the cache or by ``read``. Its age counts from ``now`` of the reading thread."""
+        """Return the value of a key, from the cache or by ``read``. Its age counts from that thread's ``now``."""
         with self._lock:
             cached = self._values.get(key)
             if cached is not None and abs(now - cached[0]) < self._ttl_of(cached[1], now):

@@ -1,4 +1,4 @@
-"""Types that requests and records share, and one mapping of validation errors."""
+"""Types that requests and records share, and the mapping of validation errors to ``BadInput``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
 def is_id(text: str) -> bool:
-    """Whether a text may be the id of a show or drop at all."""
+    """Tell whether a text has the form of the id of a show or drop."""
     return re.fullmatch(_ID, text) is not None
 
 
 class FrozenModel(BaseModel):
-    """A model that never changes; what it does not know of a stored item it leaves aside."""
+    """An immutable model of a stored item. It ignores attributes that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,12 +32,15 @@ _EARLIEST, _LATEST = instants.parse_rfc3339("2000-01-01T00:00:00Z"), instants.pa
 
 
 def parse_timestamp(value: object) -> Instant:
-    """The instant of an RFC 3339 date-time between the years 2000 and 2200; ``ValueError`` for anything else."""
+    """Parse an RFC 3339 date-time between the years 2000 and 2200.
+
+    Raises: ``ValueError`` for anything else.
+    """
     if not isinstance(value, str) or not _RFC3339.fullmatch(value):
         raise ValueError("must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z")
     instant = instants.parse_rfc3339(value.upper())
     if not _EARLIEST <= instant < _LATEST:
-        raise ValueError("must lie between the years 2000 and 2200")
+        raise ValueError("must be between the years 2000 and 2200")
     return instant
 
 
@@ -45,18 +48,18 @@ Timestamp = Annotated[Instant, BeforeValidator(parse_timestamp)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 MAX_UNITS_PER_REQUEST = 1_000_000
 MAX_FIELD_PATH = 200
-"""Characters of a field's JSONPath that an error tells: names in it are the sender's, and may have any length."""
+"""Characters of a JSONPath that an error shows. The sender chose the names in it, so they may have any length."""
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS_PER_REQUEST)]
 
 
 class StrictModel(BaseModel):
-    """A body whose every field is known and of its exact type."""
+    """A request body. Every field is known and has its exact type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     @classmethod
     def from_body(cls, body: object) -> Self:
-        """The wish in a decoded JSON body. ``BadInput`` names the first field that is wrong."""
+        """Read a decoded JSON body. Raises: ``BadInput`` naming the first field that is wrong."""
         try:
             return cls.model_validate(body)
         except ValidationError as error:
@@ -71,9 +74,25 @@ class Price(StrictModel):
 
 
 def to_bad_input(error: ValidationError, root: str = "$") -> BadInput:
-    """The first of a body's faults as an error that names the field by its JSONPath."""
-    detail = error.errors(include_url=False, include_input=False)[0]
-    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
-    field = path[:MAX_FIELD_PATH]
-    reason = "must be a JSON object" if detail["type"] == "model_type" else detail["msg"].removeprefix("Value error, ")
-    return BadInput(f"{field}: {reason}", field=field)
+    """Convert the first fault of a body to an error that names the field by its JSONPath (RFC 9535)."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    field, reason = path[:MAX_FIELD_PATH], _reason(fault["type"], fault["msg"]).rstrip(".")
+    separator = " " if reason.startswith(("must ", "is ")) else ": "
+    return BadInput(f"`{field}`{separator}{reason}.", field=field)
+
+
+def _reason(kind: str, message: str) -> str:
+    """Reword a message of pydantic, so that a sentence can begin with the field."""
+    if kind in _REASONS:
+        return _REASONS[kind]
+    text = message.removeprefix("Value error, ")
+    return re.sub(r" after validation, not \d+$", "", re.sub(r"^\w+ should ", "must ", text))
+
+
+_REASONS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "model_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
+}

@@ -91,4 +91,4 @@ def test_missing_field_of_a_drop_is_named(missing: str) -> None:
 def test_body_that_is_no_object_is_refused(body: object) -> None:
     with pytest.raises(BadInput) as refusal:
         PutDropRequest.from_body(body)
-    assert (refusal.value.field, refusal.value.detail) == ("$", "$: must be a JSON object")
+    assert (refusal.value.field, refusal.value.detail) == ("$", "`$` must be a JSON object.")

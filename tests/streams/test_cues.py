@@ -60,7 +60,7 @@ def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, pa
     assert {number: (message["reason"], message["field"]) for number, message in found.items()} == {
         "1": ("$: not JSON", "$"),
         "4": (
-            "$.data.closes_at: must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z",
+            "`$.data.closes_at` must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z.",
             "$.data.closes_at",
         ),
         "6": ("$: not base64 of UTF-8 text", "$"),
