@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import batch_get, existing_item, from_item, is_condition_failure, to_item, try_conditional_write
+from chalicelib.aws import (
+    batch_get,
+    existing_item,
+    from_item,
+    is_condition_failure,
+    to_item,
+    try_conditional_write,
+    try_transaction,
+)
 from chalicelib.errors import InvariantBroken, Unavailable
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.expressions import AVAILABLE, HOLDS, KEY, SIZE, Write, bucket_from_record
@@ -19,7 +27,6 @@ _WRITES_PER_TRANSACTION = 100
 _TRIES = 5
 """Calls of one write that meets a transaction on its bucket: units that move block it for some milliseconds."""
 
-_LOST_RACE_CODES = frozenset({"ConditionalCheckFailed", "TransactionConflict", "None"})
 _NOT_EXISTS = "attribute_not_exists(pk)"
 _SEGMENT = "LIVE#"
 _IN_USE = "Bucket {} of {} is in use. Retry later."
@@ -68,7 +75,7 @@ class StockStore:
                 {"Put": {"TableName": self._stock_table, "Item": to_item(item), "ConditionExpression": _NOT_EXISTS}}
                 for item in items[start : start + _WRITES_PER_TRANSACTION]
             ]
-            if not self._all_or_none(puts):
+            if not try_transaction(self._dynamodb, puts):
                 return False
         return True
 
@@ -95,7 +102,8 @@ class StockStore:
 
     def write_together(self, pool_id: str, writes: Mapping[int, Write]) -> bool:
         """Do all of these writes, on different buckets, or none (then False). 2 WCU each, also when refused."""
-        return self._all_or_none([{"Update": self._update(pool_id, number, write)} for number, write in writes.items()])
+        updates = [{"Update": self._update(pool_id, number, write)} for number, write in writes.items()]
+        return try_transaction(self._dynamodb, updates)
 
     def _update(self, pool_id: str, number: int, write: Write) -> Any:
         call: dict[str, Any] = {
@@ -108,16 +116,6 @@ class StockStore:
         if write.names:
             call["ExpressionAttributeNames"] = write.names
         return call
-
-    def _all_or_none(self, writes: list[Any]) -> bool:
-        try:
-            self._dynamodb.transact_write_items(TransactItems=writes)
-        except ClientError as error:
-            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-            if reasons and reasons <= _LOST_RACE_CODES:
-                return False
-            raise
-        return True
 
     # Live summaries.
 
