@@ -221,7 +221,7 @@ def test_no_schedule_breaks_what_a_verb_promises(search: ScheduleSearch, verb: s
 def test_the_search_catches_a_commit_that_checks_no_epoch(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holds, "_commit_outcome", lambda seen, keep, order: None)
+    monkeypatch.setattr(holds, "_commit_result", lambda seen, keep, order: None)
     search.expect_control_caught("a sell that asks for no epoch", 500, lambda seed: run_epoch_schedule(seed, "doubled"))
 
 
@@ -238,8 +238,8 @@ def test_the_search_catches_a_restock_without_a_target(search: ScheduleSearch, m
 
 
 def test_the_search_catches_a_tombstone_at_home_alone(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def at_home(store: Any, pool: Any, hold: str) -> bool:
-        home = home_of(hold, pool)
+    def at_home(self: Any, pool: Any, hold: str) -> bool:
+        store, home = self._store, home_of(hold, pool)
         for _ in count():
             own = store.read_bucket("d", home, strong=True).holds.get(hold)
             if own is not None and own.has_units:
@@ -248,7 +248,7 @@ def test_the_search_catches_a_tombstone_at_home_alone(search: ScheduleSearch, mo
                 return True
         raise AssertionError
 
-    monkeypatch.setattr(holds, "tombstone", at_home)
+    monkeypatch.setattr(holds.HoldVerbs, "tombstone", at_home)
     search.expect_control_caught(
         "a dead mark at home alone", 2_000, lambda seed: run_tombstone_schedule(seed, "doubled")
     )
