@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from infra.aws.tokens import Scope
 from infra.cli.stack import DeployedStack, StackOption, fail
@@ -101,12 +104,29 @@ def export(
 def refused_cues(
     *,
     subject: Annotated[str | None, typer.Option(help="Only of this drop, or of this show and its drops.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer, with each reason in words.")] = False,
     stack: StackOption = None,
 ) -> None:
     """List the newest hundred refused cues of the last thirty days, each with its reason."""
     deployed = DeployedStack.of(stack)
-    query = {"subject": subject} if subject else {}
-    _print_response(deployed, deployed.call_api("operator", "GET", "/cues/refused", params=query))
+    response = deployed.call_api("operator", "GET", "/cues/refused", params={"subject": subject} if subject else {})
+    if as_json or response.is_error:
+        _print_response(deployed, response)
+    else:
+        console.print(refused_cues_table(response.json()["cues"], subject))
+
+
+def refused_cues_table(cues: Sequence[Mapping[str, str]], subject: str | None) -> Table | str:
+    """Return the table of refused cues, or a sentence when there are none."""
+    if not cues:
+        return f"No cue{f' of {subject}' if subject else ''} was refused in the last thirty days."
+    columns = ("time", "type", "subject", "source", "id", "reason")
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for cue in cues:
+        table.add_row(*(escape(cue[name]) for name in columns))
+    return table
 
 
 def _print_response(deployed: DeployedStack, response: httpx.Response) -> None:

@@ -1,4 +1,4 @@
-"""Operating a deployed stack by its name: the same commands, found through CloudFormation and not on this machine."""
+"""Operators' commands on a deployed stack: by its name through CloudFormation, and on this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+from standardwebhooks import Webhook
 
 from infra.cli.keys import restart_function
 from infra.local import emulator as aws_emulator
@@ -28,7 +31,7 @@ Livedrop = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(params=["by its name", "by its variable", "on this machine"])
 def livedrop(request: pytest.FixtureRequest, stack: dict[str, Any], tmp_path: Path) -> Livedrop:
-    """The command line, led to the stack in each way; only the last finds it in its home."""
+    """The command line, once for each way to choose the stack. Only the last reads ``local.json``."""
     by_name = ["--stack", STACK_NAME] if request.param == "by its name" else []
     variables = without_stack_variables()
     if request.param == "on this machine":
@@ -54,7 +57,7 @@ def output(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def test_a_minted_token_opens_what_it_is_for_and_names_its_holder(stack: dict[str, Any], livedrop: Livedrop) -> None:
+def test_token_allows_only_its_scope_and_names_its_holder(stack: dict[str, Any], livedrop: Livedrop) -> None:
     def status(bearer: str) -> int:
         headers = {"Authorization": f"Bearer {bearer}"}
         return httpx.get(f"{stack['http']}/drops/scissor/audit", headers=headers, timeout=30).status_code
@@ -65,12 +68,12 @@ def test_a_minted_token_opens_what_it_is_for_and_names_its_holder(stack: dict[st
     assert (status(operator), status(output(livedrop("token", "finance")).strip())) == (200, 403)
 
 
-def test_a_token_without_a_subject_names_whoever_made_it(livedrop: Livedrop) -> None:
+def test_token_without_subject_names_the_caller(livedrop: Livedrop) -> None:
     claims = jwt.decode(output(livedrop("token", "operator")).strip(), options={"verify_signature": False})
     assert claims["sub"] == "root"
 
 
-def test_an_audit_counts_the_drop(livedrop: Livedrop) -> None:
+def test_audit_counts_the_units_of_a_drop(livedrop: Livedrop) -> None:
     found = json.loads(output(livedrop("audit", "scissor")))
     assert (found["drop_id"], found["mismatches"]) == ("scissor", [])
     refused = livedrop("audit", "nothing-of-that-name")
@@ -92,9 +95,35 @@ def test_recover_prints_its_report(livedrop: Livedrop) -> None:
     assert "'failed': 0" in output(livedrop("recover"))
 
 
-def test_an_export_is_asked_for(livedrop: Livedrop) -> None:
+def test_export_requests_an_interim_export(livedrop: Livedrop) -> None:
     asked = json.loads(output(livedrop("export", "2026-11-20", "--show", "tonight")))
     assert (asked["date"], asked["show_id"]) == ("2026-11-20", "tonight")
+
+
+def test_refused_cue_is_listed_with_its_reason(stack: dict[str, Any], livedrop: Livedrop) -> None:
+    subject = f"unknown-{uuid.uuid4().hex[:8]}"
+    nothing = livedrop("refused-cues", "--subject", subject)
+    assert output(nothing) == f"No cue of {subject} was refused in the last thirty days.\n"
+    moment = datetime.now(UTC)
+    cue = {"specversion": "1.0", "id": "cue-1", "source": "/studio", "type": "dev.livedrop.drop.open", "data": {}}
+    cue |= {"subject": subject, "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    body = json.dumps(cue)
+    headers = {
+        "webhook-id": "cue-1",
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": Webhook(stack["cue_secret"]).sign("cue-1", moment, body),
+    }
+    assert httpx.post(f"{stack['http']}/cues", content=body, headers=headers, timeout=30).status_code == 409
+    table = output(livedrop("refused-cues", "--subject", subject)).splitlines()
+    assert table[0].split() == ["time", "type", "subject", "source", "id", "reason"]
+    (listed,) = json.loads(output(livedrop("refused-cues", "--json", "--subject", subject)))["cues"]
+    assert {name: listed[name] for name in ("source", "id", "type", "subject", "reason")} == {
+        "source": "/studio",
+        "id": "cue-1",
+        "type": "dev.livedrop.drop.open",
+        "subject": subject,
+        "reason": "unknown_subject",
+    }
 
 
 def test_keys_prints_the_keys_of_platforms_and_show_control_only(stack: dict[str, Any], livedrop: Livedrop) -> None:
@@ -116,8 +145,10 @@ def test_unknown_stack_is_reported_in_one_line(stack: dict[str, Any], tmp_path: 
         assert done.stderr == "livedrop: There is no livedrop stack 'nowhere' in eu-west-1.\n"
 
 
-def test_rotated_tokens_end_at_once_and_a_new_platform_is_known(stack: dict[str, Any], tmp_path: Path) -> None:
-    """As the deployed function sees it; the front of this machine reads keys when the stack starts."""
+def test_rotated_key_invalidates_tokens_at_once_and_new_platform_is_listed(
+    stack: dict[str, Any], tmp_path: Path
+) -> None:
+    """Call the deployed function: the local HTTP server reads keys only when the stack starts."""
     variables = (
         without_stack_variables() | {"LIVEDROP_STACK": STACK_NAME} | aws_emulator.environment(stack["aws_endpoint"])
     )

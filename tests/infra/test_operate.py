@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import boto3
 import pytest
+from rich.console import Console
+from rich.table import Table
 from typer.testing import CliRunner
 
-from infra.cli.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages
+from infra.cli.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages, refused_cues_table
 from infra.cli.stack import DeployedStack
 from infra.local.emulator import REGION
 from infra.local.tables import template
 from tests.conftest import EmulatorAccount
+from tests.infra.packaged_template import packaged_template
 
 
 def redrive(queue: str) -> tuple[int, str]:
@@ -31,6 +35,33 @@ def test_a_queue_without_work_answers_with_its_remedy() -> None:
     for queue, remedy in REMEDIES.items():
         assert redrive(queue) == (1, f"livedrop: {remedy}")
     assert redrive("nonsense") == (1, "livedrop: The queue must be one of capture, ledger, exports.")
+
+
+def printed(rendered: Table | str) -> list[str]:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(rendered)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_refused_cues_are_a_table_in_the_order_of_the_answer() -> None:
+    cue = {"time": "2026-11-23T09:00:00Z", "type": "dev.livedrop.drop.open", "subject": "mug", "source": "/studio"}
+    cue |= {"id": "cue-[1]", "reason": "stale_open", "detail": "The cue is too old.", "received_at": "later"}
+    assert printed(refused_cues_table([cue, cue | {"id": "cue-2", "reason": "closed"}], None)) == [
+        "time                  type                    subject  source   id       reason",
+        "2026-11-23T09:00:00Z  dev.livedrop.drop.open  mug      /studio  cue-[1]  stale_open",
+        "2026-11-23T09:00:00Z  dev.livedrop.drop.open  mug      /studio  cue-2    closed",
+    ]
+
+
+def test_empty_list_of_refused_cues_is_a_sentence() -> None:
+    assert printed(refused_cues_table([], None)) == ["No cue was refused in the last thirty days."]
+    assert printed(refused_cues_table([], "mug")) == ["No cue of mug was refused in the last thirty days."]
+
+
+def test_alarm_of_refused_cues_names_the_command() -> None:
+    alarm = packaged_template()["Resources"]["CuesRefusedAlarm"]["Properties"]["AlarmDescription"]
+    (command,) = re.findall(r"`livedrop (.+?)`", alarm)
+    assert command in {one.name for one in app.registered_commands}
 
 
 @pytest.mark.emulator
