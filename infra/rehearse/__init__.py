@@ -1,4 +1,4 @@
-"""A rehearsal: real orders of a real day are played against the running stack, from outside, and then checked."""
+"""Rehearse a sale: drive real orders of a real day through the running stack from outside, then check the result."""
 
 from infra.rehearse.command import rehearse
 

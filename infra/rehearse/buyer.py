@@ -1,4 +1,4 @@
-"""One buyer: holds what the plan says, checks out, pays, and follows the order until it is paid."""
+"""One buyer: hold the planned units, check out, pay, and follow the order until it is paid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.rehearse.plan import PlannedPurchase
 
 HANDLER: Final = "sandbox"
 _PROGRESS_TIMEOUT_SECONDS: Final = 420
-"""Without any progress; holds that a lost request left behind lapse well before."""
+"""Maximum time without progress. Holds that a lost request left behind expire well before."""
 _PAYMENT_TIMEOUT_SECONDS: Final = 300
 _MIN_PAUSE, _USUAL_PAUSE, _MAX_PAUSE = 0.05, 0.25, 2.0
 
@@ -37,9 +37,9 @@ class PlacedOrder:
 
 
 class Buyer:
-    """Drives one planned purchase. Every change has its own Idempotency-Key, so nothing is done twice.
+    """Drive one planned purchase. Each change has its own Idempotency-Key, so that no retry applies it twice.
 
-    ``counter`` bounds how many buyers act at once; who only waits for the payment has left it.
+    ``active_buyers`` bounds the number of buyers who act at once. A buyer who only waits for the payment leaves it.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Buyer:
         self._held: dict[str, int] = {}
 
     async def buy(self) -> PlacedOrder:
-        """From the first hold to the paid order. :class:`Stuck` says where it ended otherwise."""
+        """Go from the first hold to the paid order. Raises: StepFailed, which names the purchase and the step."""
         try:
             async with self._active_buyers:
                 held = await self._hold_all()
@@ -62,11 +62,11 @@ class Buyer:
                     held = await self._create_checkout(held)
                 placed = await self._complete(held["id"])
             return await self._await_payment(held["id"], placed)
-        except StepFailed as stuck:
-            raise StepFailed(f"{self._purchase}: {stuck}") from None
+        except StepFailed as failure:
+            raise StepFailed(f"{self._purchase}: {failure}") from None
 
     async def _hold_all(self) -> Body:
-        """Fill a cart (or, express, the checkout session itself) portion by portion, as the drops open."""
+        """Fill a cart step by step as the drops open. An express purchase fills its checkout session instead."""
         path = "/checkout-sessions" if self._purchase.express else "/carts"
         wanted: dict[str, int] = {}
         body: Body = {}
@@ -77,7 +77,10 @@ class Buyer:
         return body
 
     async def _hold(self, path: str, wanted: Mapping[str, int], resource: str | None) -> Body:
-        """Ask until everything wanted is held. Nothing held at all leaves no resource: then it is created again."""
+        """Repeat the request until all wanted units are held.
+
+        When nothing could be held, the answer has no resource, and the next request creates it.
+        """
         last = time.monotonic()
         pause = _MIN_PAUSE
         first_key = self._next_idempotency_key()
@@ -104,18 +107,18 @@ class Buyer:
             await self._wait_to_retry(reply.body, lacking, pause)
 
     def _update_held(self, body: Body) -> bool:
-        """Take over what an answer says is held; whether that is more than before."""
+        """Store the held units of an answer. Returns whether there are more than before."""
         if "line_items" not in body:
             return False
-        have = {line["item"]["id"]: int(line["quantity"]) for line in body["line_items"]}
-        grown = any(quantity > self._held.get(drop_id, 0) for drop_id, quantity in have.items())
-        for drop_id in have:
+        held = {line["item"]["id"]: int(line["quantity"]) for line in body["line_items"]}
+        has_grown = any(quantity > self._held.get(drop_id, 0) for drop_id, quantity in held.items())
+        for drop_id in held:
             self._cues.record_hold(drop_id)
-        self._held = have
-        return grown
+        self._held = held
+        return has_grown
 
     async def _wait_to_retry(self, body: Body, lacking: Iterable[str], pause: float) -> None:
-        """Wait as the messages say, ``pause`` where they do not; a drop not open long after its cue gets it again."""
+        """Wait as long as the messages ask, or else ``pause``. Send late cues again when a drop is not open."""
         messages = body.get("messages", [])
         codes = {str(message.get("code")) for message in messages} - {"missing"}
         for code in codes:
@@ -141,17 +144,17 @@ class Buyer:
         return reply.body
 
     async def _await_payment(self, checkout_id: str, placed: Body) -> PlacedOrder:
-        """Follow until paid. Where units were lost meanwhile, take them anew and complete again."""
-        begun = time.monotonic()
+        """Follow the order until it is paid. When units were lost meanwhile, hold them again and complete again."""
+        started = time.monotonic()
         path = f"/checkout-sessions/{checkout_id}"
         while True:
             body = await self._poll_until_decided(path, placed)
             if body.get("status") == "completed":
-                self._client.measures.observe("placed to paid", time.monotonic() - begun)
+                self._client.measures.observe("placed to paid", time.monotonic() - started)
                 return self._placed_order(checkout_id, body)
             for message in body.get("messages", []):
                 self._client.measures.count(f"answered {message.get('code')}")
-            if time.monotonic() > begun + _PROGRESS_TIMEOUT_SECONDS:
+            if time.monotonic() > started + _PROGRESS_TIMEOUT_SECONDS:
                 raise StepFailed(f"could not be paid: {body.get('status')}, {_messages(body)}")
             await self._client.pause(_USUAL_PAUSE)
             async with self._active_buyers:
@@ -159,7 +162,7 @@ class Buyer:
                 placed = await self._complete(checkout_id)
 
     async def _poll_until_decided(self, path: str, body: Body) -> Body:
-        """The session once its attempt has ended, either way."""
+        """Poll the session until its attempt has succeeded or failed, and return it."""
         deadline = time.monotonic() + _PAYMENT_TIMEOUT_SECONDS
         pause = _MIN_PAUSE
         while body.get("status") == "complete_in_progress":
@@ -185,10 +188,10 @@ class Buyer:
         return {"line_items": lines, "attribution": {"channel": "rehearsal"}} | person
 
     def _buyer_details(self) -> Body:
-        who = self._purchase.customer or f"guest-{self._purchase.id}"
+        name = self._purchase.customer or f"guest-{self._purchase.id}"
         address = {
             "first_name": "Customer",
-            "last_name": who,
+            "last_name": name,
             "street_address": "1 Rehearsal Road",
             "address_locality": "Town",
             "postal_code": "AB1 2CD",
@@ -197,7 +200,7 @@ class Buyer:
         return {
             "buyer": {
                 "first_name": "Customer",
-                "last_name": who,
+                "last_name": name,
                 "email": f"buyer-{self._purchase.id}@rehearsal.example",
             },
             "fulfillment": {"methods": [{"type": "shipping", "destinations": [address | {"id": "home"}]}]},
@@ -224,7 +227,10 @@ _PAYMENT: Final[Body] = {
 
 
 def _fail_if_unexpected(reply: Reply) -> None:
-    """A 409 means that an earlier request of ours came through late: what stands is read next. The rest is a fault."""
+    """Raise StepFailed for an unexpected answer.
+
+    A 409 is expected: an earlier request whose answer was lost has been applied. The buyer reads the state next.
+    """
     is_unknown = any(message.get("code") == "not_found" for message in reply.body.get("messages", []))
     if is_unknown or reply.status not in {200, 201, 409}:
         raise StepFailed(f"answered {reply}")

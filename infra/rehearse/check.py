@@ -1,4 +1,4 @@
-"""After the rehearsal: is every unit, every order and every penny where it should be? Asked from outside only."""
+"""After the rehearsal, check from outside that every unit, order and penny is where it should be."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from infra.rehearse.stack_info import StackInfo
 
 @dataclass(slots=True)
 class Findings:
-    """What was found. ``differences`` are sentences, each naming what it is about; none means that all is right."""
+    """The result of the check. Each difference is a sentence that names its drop or order; none means success."""
 
     units_sold: int = 0
-    """Units that the drops' audits call sold. Refunds without restock leave them sold."""
+    """Units that the drops' audits count as sold. A refund without restock leaves them sold."""
     oversold: int = 0
     stranded: int = 0
-    """Units wanted by a buyer and yet not sold: held or available at the end."""
+    """Units that a buyer wanted and that were not sold: held or available at the end."""
     orders: int = 0
     goods_amount_ordered: int = 0
     goods_amount_exported: int = 0
@@ -37,7 +37,7 @@ class Findings:
 async def check(
     plan: Plan, run: RehearsalRun, stack_info: StackInfo, progress: Progress, *, ledger_timeout_seconds: float
 ) -> Findings:
-    """Compare what the stack says now with what was asked of it. Reads only, but for asking for an interim export."""
+    """Compare the stack's answers with the plan. Only reads, except for the interim export that it requests."""
     findings = Findings(differences=list(run.failures), refunds=len(run.refunded_rows))
     async with Client(stack_info, run.measures, f"{plan.show_id}/check") as client:
         await _check_drops(plan, client, findings, progress)
@@ -48,7 +48,7 @@ async def check(
 
 async def _check_drops(plan: Plan, client: Client, findings: Findings, progress: Progress) -> None:
     async def audit(drop: PlannedDrop) -> None:
-        # Every purchase would be read for each of thousands of drops; orders are compared with the plan below.
+        # With purchases, each of thousands of audits would read every purchase. Orders are compared below.
         reply = await client.as_operator("audit", "GET", f"/drops/{drop.id}/audit?purchases=false")
         if reply.status != 200:
             raise StepFailed(f"{drop}: no audit: {reply}")
@@ -58,7 +58,7 @@ async def _check_drops(plan: Plan, client: Client, findings: Findings, progress:
 
 
 def check_audit(drop: PlannedDrop, audit: Mapping[str, Any], findings: Findings) -> None:
-    """Take a drop's audit in: all its units must be sold, and its buckets must add up."""
+    """Check a drop's audit: all units must be sold, and the counters must add up."""
     size, sold, held, available = (int(audit[name]) for name in ("size", "sold", "held", "available"))
     findings.units_sold += sold
     findings.oversold += max(0, sold - drop.stock, sold - size)
@@ -82,12 +82,12 @@ async def _check_orders(plan: Plan, run: RehearsalRun, client: Client, findings:
 
     findings.differences += await in_parallel(run.orders, compare, MAX_OPERATOR_CALLS, progress, "orders")
     placed = {order.purchase for order in run.orders}
-    findings.differences += [f"{one}: was never ordered" for one in plan.purchases if one.id not in placed]
+    findings.differences += [f"{one}: was not ordered" for one in plan.purchases if one.id not in placed]
     findings.differences += _duplicate_orders(run.orders)
 
 
 def refunded_units(plan: Plan, run: RehearsalRun) -> Mapping[str, dict[str, int]]:
-    """Units given back by purchase and drop."""
+    """Return refunded units by purchase and drop."""
     done = set(run.refunded_rows)
     refunded: dict[str, dict[str, int]] = defaultdict(dict)
     for refund in plan.refunds:
@@ -105,7 +105,7 @@ def check_order(
     refunded: Mapping[str, int],
     findings: Findings,
 ) -> None:
-    """Take an order in: its lines, prices, refunded units (``back``, by drop) and totals must be those of the plan."""
+    """Check an order: lines, prices, refunded units (by drop) and totals must be those of the plan."""
     name = f"order {order.order_id} of {purchase}"
     if reply.status != 200 or "line_items" not in reply.body:
         findings.differences.append(f"{name}: cannot be read: {reply}")
@@ -165,17 +165,18 @@ def _total(body: Mapping[str, Any], kind: str) -> int:
 
 
 def _duplicate_orders(orders: Sequence[PlacedOrder]) -> Iterator[str]:
-    seen: dict[str, str] = {}
+    purchases: dict[str, str] = {}
     for order in orders:
-        if order.order_id in seen:
-            yield f"order {order.order_id}: answers purchases {seen[order.order_id]} and {order.purchase}"
-        seen[order.order_id] = order.purchase
+        if order.order_id in purchases:
+            yield f"order {order.order_id}: answers purchases {purchases[order.order_id]} and {order.purchase}"
+        purchases[order.order_id] = order.purchase
 
 
 async def _check_export(
     plan: Plan, run: RehearsalRun, stack_info: StackInfo, client: Client, findings: Findings, timeout_seconds: float
 ) -> None:
-    """Finance's file follows the orders within seconds: it is asked for anew until it agrees, or for too long."""
+    """Check finance's export. The ledger follows the orders within seconds, so the export is repeated until it agrees
+    or the time is over."""
 
     def differences(exported: Exported) -> list[str]:
         return [*export_differences(plan, run, exported), *exported.finance_differences()]
@@ -184,8 +185,8 @@ async def _check_export(
         exported = await export_until(
             lambda one: not differences(one), plan.show_id, run, stack_info, client, timeout_seconds
         )
-    except StepFailed as stuck:
-        findings.differences.append(f"export: {stuck}")
+    except StepFailed as failure:
+        findings.differences.append(f"export: {failure}")
         return
     findings.exports = exported.keys
     findings.goods_amount_exported = exported.gross("sale")
@@ -194,12 +195,12 @@ async def _check_export(
 
 
 def export_differences(plan: Plan, run: RehearsalRun, exported: Exported) -> Iterator[str]:
-    """Units and gross of each order's lines and refunds in finance's file against what was ordered and given back."""
+    """Compare units and gross of each order's lines and refunds in finance's file with the plan."""
     refunded = refunded_units(plan, run)
     planned = {purchase.id: purchase for purchase in plan.purchases}
     expected = {order.order_id: order for order in run.orders}
     for order_id in exported.orders() - expected.keys():
-        yield f"export: has order {order_id}, which no buyer was told of"
+        yield f"export: has order {order_id}, which no buyer placed"
     for order_id, order in expected.items():
         for kind, units in (
             ("sale", planned[order.purchase].units),
@@ -209,8 +210,8 @@ def export_differences(plan: Plan, run: RehearsalRun, exported: Exported) -> Ite
             found = exported.lines.get((order_id, kind), {})
             for drop_id in sorted(wanted.keys() | found.keys()):
                 if wanted.get(drop_id) != found.get(drop_id):
-                    have, want = found.get(drop_id, (0, 0)), wanted.get(drop_id, (0, 0))
+                    actual, expected_line = found.get(drop_id, (0, 0)), wanted.get(drop_id, (0, 0))
                     yield (
                         f"export, order {order_id}, drop {drop_id}, {kind}: "
-                        f"{have[0]} units for {have[1]}, not {want[0]} for {want[1]}"
+                        f"{actual[0]} units for {actual[1]}, not {expected_line[0]} for {expected_line[1]}"
                     )

@@ -1,4 +1,4 @@
-"""HTTP calls to the running stack: each is repeated, same key and same body, until it is answered."""
+"""Call the running stack over HTTP. Each call is repeated with the same key and body until it is answered."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from infra.rehearse.stack_info import StackInfo
 
 MAX_CONNECTIONS: Final = 32
 RETRY_TIMEOUT_SECONDS: Final = 180
-"""How long a call is repeated while the stack is away: it may be killed and started anew in the middle."""
+"""How long a call is repeated without an answer: a rehearsal may kill the stack, which then restarts."""
 _FIRST_PAUSE, _MAX_PAUSE = 0.1, 2.0
 _RETRIED_STATUSES: Final = {429, 500, 502, 503, 504}
 
 
 class StepFailed(Exception):
-    """Something could not be brought to its end; the message says what."""
+    """A step of the rehearsal failed. The message names the step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: its status and its JSON body (an empty object where there is none)."""
+    """An answer: its status and its JSON body, empty when there is none."""
 
     status: int
     body: dict[str, Any]
@@ -39,9 +39,9 @@ class Reply:
 
 
 class Client:
-    """Calls to one stack, by role. Latencies and repeats go into ``measures``; pauses are jittered by a seeded source.
+    """Calls to one stack, by role. ``measures`` records latencies and repeats; a seeded source jitters the pauses.
 
-    A repeat carries the same Idempotency-Key, so what was done by a call whose answer was lost is not done twice.
+    A repeat has the same Idempotency-Key. The stack therefore applies a call once, even when its answer was lost.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Client:
     async def as_buyer(
         self, step: str, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None
     ) -> Reply:
-        """A call of the buyers' API, with the platform's key."""
+        """Call the buyers' API with the platform's key."""
         return await self._call(step, method, path, body, self._buyer | ({"Idempotency-Key": key} if key else {}))
 
     async def as_operator(
@@ -86,7 +86,7 @@ class Client:
         return await self._call(step, method, path, body, self._finance | ({"Idempotency-Key": key} if key else {}))
 
     async def signed(self, step: str, path: str, content: bytes, sign: Callable[[bytes], Mapping[str, str]]) -> Reply:
-        """A signed POST; each repeat is signed anew, as signatures go stale."""
+        """Send a signed POST. Each repeat gets a new signature, because signatures expire."""
         return await self._call_until_answered(step, "POST", path, content, lambda: sign(content))
 
     async def _call(
@@ -120,7 +120,7 @@ class Client:
             pause = min(pause * 2, _MAX_PAUSE)
 
     async def pause(self, seconds: float) -> None:
-        """Wait about so long: between half and once and a half of it."""
+        """Wait for 0.5 to 1.5 times the given seconds."""
         await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
 
 

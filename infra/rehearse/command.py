@@ -1,4 +1,4 @@
-"""``livedrop rehearse``: read the orders, play them, check what came of it, report."""
+"""``livedrop rehearse``: read the orders, drive them through the stack, check the result, report."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from infra.local.local_state import LocalState, NotRunning
+from infra.paths import ROOT
 from infra.rehearse import report
 from infra.rehearse.check import check
 from infra.rehearse.demand import Demand, demand
@@ -24,15 +25,15 @@ from infra.rehearse.plan import Plan, plan
 from infra.rehearse.progress import Progress
 from infra.rehearse.stack_info import StackInfo
 
-SAMPLE: Final = Path(__file__).parent.parent / "sample" / "2011-11-25-first-hours.csv"
+SAMPLE: Final = ROOT / "infra" / "sample" / "2011-11-25-first-hours.csv"
 EXIT_OK, EXIT_DIFFERENCES, EXIT_CANNOT_RUN = 0, 1, 2
-"""Exit codes: all as it should be; differences found; no orders to play or no stack to play them on."""
+"""Exit codes: success; differences; no orders or no stack to rehearse with."""
 _RUN_FILE: Final = "rehearsal-run.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What is played, where, and where its report goes."""
+    """The demand and its plan, the stack, and the folder for the report."""
 
     demand: Demand
     plan: Plan
@@ -41,12 +42,12 @@ class Rehearsal:
 
     @classmethod
     def of(cls, orders: Path | None, local_state: LocalState, build: Path, show_id: str) -> Rehearsal:
-        """:class:`BadOrdersFile` or :class:`NotRunning` when it cannot take place."""
+        """Plan a file of orders for the running stack. Raises: BadOrdersFile, NotRunning."""
         wanted = load_demand(orders or SAMPLE)
         return cls(wanted, plan(wanted, show_id), StackInfo.read(local_state), build)
 
     def run(self, console: Console) -> RehearsalRun:
-        """Drive the stack. What was done also stands in the build folder, should the check be made apart."""
+        """Drive the stack. Also writes the run into the build folder, so that the check can be repeated later."""
         with Progress(console) as progress:
             run = asyncio.run(drive(self.plan, self.stack_info, progress))
         self.build.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,10 @@ class Rehearsal:
     def verify(
         self, run: RehearsalRun, console: Console, *, ledger_timeout_seconds: float = LEDGER_TIMEOUT_SECONDS
     ) -> dict[str, Any]:
-        """Check from outside, write and print the report; returns it. The books may lag behind by their patience."""
+        """Check from outside, write and print the report, and return it.
+
+        The ledger may lag behind the orders by ``ledger_timeout_seconds``.
+        """
         with Progress(console) as progress:
             checking = check(self.plan, run, self.stack_info, progress, ledger_timeout_seconds=ledger_timeout_seconds)
             findings = asyncio.run(checking)
@@ -75,9 +79,9 @@ def rehearse(
     show_id: str | None = None,
     console: Console | None = None,
 ) -> int:
-    """Rehearse a file of orders (None: the sample) with the stack that runs in ``home``; returns the exit code.
+    """Rehearse a file of orders, or the sample, with the stack of ``local_state``. Returns the exit code.
 
-    ``start_stack`` is called when none runs there; a bad file is told before anything is started.
+    Calls ``start_stack`` when no stack runs there, but reports a bad file before it starts anything.
     """
     console = console or Console()
     try:
@@ -93,13 +97,13 @@ def rehearse(
 
 
 def load_demand(orders: Path) -> Demand:
-    """The demand in a file. :class:`BadOrdersFile` when there is none to play."""
+    """Read the demand from a file. Raises: BadOrdersFile, also when every row is refused."""
     wanted = demand(load(orders))
     if not wanted.invoices:
-        raise BadOrdersFile(f"{orders}: no row can be played ({len(wanted.refused)} refused of {wanted.read} read)")
+        raise BadOrdersFile(f"{orders}: no row can be used ({len(wanted.refused)} refused of {wanted.read} read)")
     return wanted
 
 
 def new_show_id() -> str:
-    """A show id that was never used."""
+    """Make a new show id."""
     return f"rehearsal-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""Countries as the source writes them, and their ISO 3166-1 alpha-2 codes."""
+"""Names of countries in the source, and their ISO 3166-1 alpha-2 codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 DEFAULT_COUNTRY: Final = "GB"
-"""Where the shop is: for *Unspecified*, an empty cell, or a name that is not listed."""
+"""The shop's country. Used for *Unspecified*, an empty cell, and a name that is not listed."""
 
 _CODES: Final = {
     "australia": "AU",
@@ -51,5 +51,5 @@ _CODE: Final = re.compile(r"[A-Z]{2}")
 
 
 def code_of(country: str) -> str:
-    """The code of a country. It decides tax and shipping only, so an unknown one is no reason to refuse a row."""
+    """Return a country's code. It decides tax and shipping only, so an unknown country does not refuse a row."""
     return country if _CODE.fullmatch(country) else _CODES.get(country.casefold(), DEFAULT_COUNTRY)

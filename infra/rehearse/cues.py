@@ -1,4 +1,4 @@
-"""Cues of the show, sent by turns over the Kinesis stream and as signed HTTP; a late one is sent again."""
+"""Send the cues of the show, in turn over the Kinesis stream and as signed HTTP requests. Send a late cue again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OPEN: Final = "dev.livedrop.drop.open"
 SEND_AGAIN_SECONDS: Final = 20
-"""After so long without an open drop its cue is taken for lost or refused as late, and said again."""
+"""When a drop is not open so long after its cue, the cue was lost or refused as late, and is sent again."""
 _MAX_RECORDS_PER_CALL: Final = 500
 _STALE_OPEN: Final = "stale_open"
 _SUPERSEDED: Final = "superseded"
@@ -32,7 +32,7 @@ _SUPERSEDED: Final = "superseded"
 
 @dataclass(slots=True)
 class SentCue:
-    """When a drop's latest cue was sent (monotonic seconds), over what, and how many there were."""
+    """A drop's latest cue: when it was sent (monotonic seconds), its transport, and the number of cues so far."""
 
     sent_at: float
     transport: CueTransport
@@ -41,7 +41,7 @@ class SentCue:
 
 
 class CueSender:
-    """Opens drops. Whoever first wants a drop sends its cue; a drop is open when a hold succeeds, never by waiting."""
+    """Open drops by cues. The first buyer of a drop sends its cue. A drop counts as open once a hold succeeds."""
 
     def __init__(self, stack_info: StackInfo, client: Client, plan: Plan) -> None:
         self._client = client
@@ -52,14 +52,14 @@ class CueSender:
         self._sent: dict[str, SentCue] = {}
 
     async def open(self, drop_ids: Iterable[str]) -> None:
-        """Send the cues of those drops that nobody sent yet: one wave."""
+        """Send the cues of these drops that nobody has sent yet, as one wave."""
         new = [drop_id for drop_id in drop_ids if drop_id not in self._sent]
         for drop_id in new:
             self._sent[drop_id] = SentCue(time.monotonic(), self._plan.drops[drop_id].cue_transport)
         await self._send(new)
 
     async def resend_late(self, drop_ids: Iterable[str]) -> None:
-        """Say once more what is not open long after it was said: with a new time and id."""
+        """Send cues again, with a new time and id, whose drops are not open long after the first cue."""
         now = time.monotonic()
         late = [
             one
@@ -70,7 +70,7 @@ class CueSender:
         await self._send(late)
 
     def record_hold(self, drop_id: str) -> None:
-        """A buyer holds units of a drop: it is open. The first one ends the measurement from its cue."""
+        """Record that a buyer holds units of a drop. The first hold ends the measurement from the cue."""
         sent = self._sent[drop_id]
         if not sent.hold_seen:
             sent.hold_seen = True

@@ -1,4 +1,4 @@
-"""From rows to demand: who bought what together, and which order each cancellation takes units back from. Pure."""
+"""Turn rows into demand: group sales into invoices, and match each cancellation with an order. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from infra.rehearse.orders import ParsedRows, RefusedRow, Row
 
 Article = tuple[str, int]
-"""SKU and price in pence: what is offered as one drop."""
+"""SKU and price in pence. One drop offers one article."""
 
 
 MAX_STOCK = 1_000_000
@@ -19,7 +19,7 @@ MAX_STOCK = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """One order of the source: units by article, in the order in which they were first written."""
+    """One order of the source: units by article, in the order of their first rows."""
 
     number: str
     customer: str
@@ -30,7 +30,7 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """Units of one article that go back from the invoice at ``invoices[position]``; ``row`` said so."""
+    """Units of one article that row ``row`` cancels in the invoice at ``invoices[position]``."""
 
     row: int
     position: int
@@ -40,13 +40,13 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a file asks for. ``accepted + len(refused) == read``."""
+    """The demand of a file. ``accepted + len(refused) == read``."""
 
     read: int
     accepted: int
     refused: tuple[RefusedRow, ...]
     invoices: tuple[Invoice, ...]
-    """In the order of time, then of the file."""
+    """Ordered by time, then by first row."""
     cancellations: tuple[Cancellation, ...]
     titles: dict[Article, str]
 
@@ -81,7 +81,7 @@ def demand(rows: ParsedRows) -> Demand:
 
 
 def _offerable(sales: Iterable[Row]) -> tuple[list[Row], list[RefusedRow]]:
-    """Rows up to what one drop may offer; a row beyond it cannot be played."""
+    """Accept rows up to the maximum stock of a drop; refuse those beyond it."""
     wanted: dict[Article, int] = {}
     offerable: list[Row] = []
     refused: list[RefusedRow] = []
@@ -97,7 +97,7 @@ def _offerable(sales: Iterable[Row]) -> tuple[list[Row], list[RefusedRow]]:
 
 
 def _invoices(sales: Iterable[Row]) -> tuple[Invoice, ...]:
-    """One invoice for each number; should one number name two customers or countries, one for each of them."""
+    """Make one invoice for each number, or one for each customer and country when a number has several."""
     found: dict[tuple[str, str, str], Invoice] = {}
     for row in sales:
         key = (row.invoice, row.customer, row.country)
@@ -110,10 +110,10 @@ def _invoices(sales: Iterable[Row]) -> tuple[Invoice, ...]:
 def _match(
     cancellations: Iterable[Row], invoices: Sequence[Invoice]
 ) -> tuple[tuple[Cancellation, ...], tuple[RefusedRow, ...]]:
-    """Each cancellation takes its units from the earliest invoice of the same customer and article that has them all.
+    """Match each cancellation with the earliest invoice of the same customer and article that has all its units.
 
-    The whole file is searched, not only the rows above: the shop wrote some cancellations minutes before the order
-    that they correct. A guest is not known to be the same customer as another guest.
+    Searches the whole file and not only the rows above, because the shop wrote some cancellations minutes before the
+    order that they correct. Two guests are never treated as the same customer.
     """
     candidates: dict[tuple[str, Article], list[int]] = defaultdict(list)
     remaining: dict[tuple[int, Article], int] = {}
@@ -136,9 +136,9 @@ def _match(
 
 
 def _unmatched_reason(row: Row, *, known: bool) -> str:
-    what = f"{row.quantity} of {row.sku} at {row.unit_price / 100:.2f}"
+    article = f"{row.quantity} of {row.sku} at {row.unit_price / 100:.2f}"
     if not row.customer:
-        return f"unmatched cancellation: no customer, so no order is known for {what}"
+        return f"unmatched cancellation: no customer, so no order is known for {article}"
     if known:
-        return f"unmatched cancellation: no order of customer {row.customer} has {what} left"
+        return f"unmatched cancellation: no order of customer {row.customer} has {article} left"
     return f"unmatched cancellation: customer {row.customer} ordered no {row.sku} at {row.unit_price / 100:.2f}"

@@ -1,4 +1,4 @@
-"""The rehearsal itself: the show is announced, drops open by cues, buyers come, cancellations give money back."""
+"""Drive the rehearsal: put the show, open drops by cues, let buyers buy, refund cancellations."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from infra.rehearse.progress import Progress
 from infra.rehearse.stack_info import StackInfo
 
 MAX_OPERATOR_CALLS: Final = 16
-"""Operator calls in flight."""
+"""Concurrent operator calls."""
 MAX_ACTIVE_BUYERS: Final = 8
-"""Buyers who hold, check out or place at once. Two cores serve everything, this client included."""
+"""Concurrent buyers who hold, check out or place. Two cores serve everything, including this client."""
 MAX_BUYERS: Final = 24
-"""Buyers in flight, those who wait for their payment included."""
+"""Concurrent buyers, including those who wait for their payment."""
 HOLD_SECONDS: Final = 120
-"""Long enough for a cart of 100 lines; short enough that what a killed process left held comes free in the run."""
+"""Long enough for a cart of 100 lines, and short enough that holds of a killed process expire during the run."""
 
-_Thing = TypeVar("_Thing")
+_Job = TypeVar("_Job")
 
 
 @dataclass(slots=True)
 class RehearsalRun:
-    """What was done: the orders as their buyers saw them, refunds by row, and what could not be brought to its end."""
+    """The record of a run: orders as their buyers saw them, refunds by row, and failures."""
 
     show_id: str
     started_at: str
@@ -44,7 +44,7 @@ class RehearsalRun:
     measures: Measurements = field(default_factory=Measurements)
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON keeps it between driving and checking."""
+        """Return the run as JSON stores it between driving and checking."""
         return {
             "show_id": self.show_id,
             "started_at": self.started_at,
@@ -63,13 +63,13 @@ class RehearsalRun:
 
 
 async def drive(plan: Plan, stack_info: StackInfo, progress: Progress) -> RehearsalRun:
-    """Play a plan against the running stack. A failure of one buyer is recorded and does not end the others."""
+    """Drive a plan through the running stack. The failure of one buyer is recorded and does not stop the others."""
     run = RehearsalRun(plan.show_id, _now())
     async with Client(stack_info, run.measures, plan.show_id) as client:
         try:
             await _put_show_and_drops(plan, client, run, progress)
-        except StepFailed as stuck:
-            run.failures.append(str(stuck))
+        except StepFailed as failure:
+            run.failures.append(str(failure))
         else:
             await _sell(plan, stack_info, client, run, progress)
             await _refund(plan, client, run, progress)
@@ -151,30 +151,30 @@ async def _refund(plan: Plan, client: Client, run: RehearsalRun, progress: Progr
 
 
 async def in_parallel(
-    things: Iterable[_Thing],
-    work: Callable[[_Thing], Awaitable[None]],
+    jobs: Iterable[_Job],
+    work: Callable[[_Job], Awaitable[None]],
     max_concurrent: int,
     progress: Progress,
     stage: str,
 ) -> list[str]:
-    """Work on all things in their order, so many at once. Returns what got stuck; the others are not held up."""
-    waiting = list(things)
+    """Work on all jobs in their order, ``max_concurrent`` at once. Returns the failures; they stop no other job."""
+    waiting = list(jobs)
     progress.begin(stage, len(waiting))
     queue = iter(waiting)
-    stuck: list[str] = []
+    failures: list[str] = []
 
     async def worker() -> None:
-        for thing in queue:
+        for job in queue:
             try:
-                await work(thing)
-            except StepFailed as reason:
-                stuck.append(str(reason))
+                await work(job)
+            except StepFailed as failure:
+                failures.append(str(failure))
             progress.advance()
 
     async with asyncio.TaskGroup() as workers:
         for _ in range(min(max_concurrent, len(waiting))):
             workers.create_task(worker())
-    return stuck
+    return failures
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Finance's interim export of one show, as it stands in the bucket."""
+"""Request finance's interim export of one show, and read it from the bucket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LEDGER_TIMEOUT_SECONDS: Final = 30
-"""How long the books may lag behind the orders."""
+"""How long the ledger may lag behind the orders."""
 _EXPORT_TIMEOUT_SECONDS: Final = 120
 _SECONDS_BETWEEN_EXPORTS: Final = 2.0
 
@@ -35,14 +35,14 @@ UnitsAndGross = tuple[int, int]
 
 @dataclass(slots=True)
 class Exported:
-    """``lines.csv`` of a show: units and gross by drop, for each order and entry type. ``keys`` are what was read."""
+    """``lines.csv`` of a show: units and gross by drop, for each order and entry type. ``keys`` name its objects."""
 
     lines: dict[tuple[str, str], dict[str, UnitsAndGross]] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     manifests: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, text: str) -> None:
-        """Take in a file's rows."""
+        """Add the rows of a file."""
         for row in csv.DictReader(io.StringIO(text, newline="")):
             drops = self.lines.setdefault((row["order_id"], row["entry_type"]), {})
             units, gross = drops.get(row["drop_id"], (0, 0))
@@ -52,13 +52,13 @@ class Exported:
         return {order_id for order_id, _ in self.lines}
 
     def gross(self, entry_type: str) -> int:
-        """Gross of all lines of an entry type, as signed in the file."""
+        """Return the gross amount of all lines of an entry type, with the sign that it has in the file."""
         return sum(
             gross for (_, kind), drops in self.lines.items() if kind == entry_type for _, gross in drops.values()
         )
 
     def finance_differences(self) -> list[str]:
-        """What finance's own check of ledger against orders found, by its manifests."""
+        """Return the differences between ledger and orders that the manifests report."""
         return [
             f"export {manifest['date']}: finance's own check found {manifest['differences_count']} differences"
             for manifest in self.manifests
@@ -74,7 +74,7 @@ async def export_until(
     client: Client,
     timeout_seconds: float,
 ) -> Exported:
-    """The show's interim export, made anew until it agrees or the books had time enough to follow."""
+    """Request the show's interim export again until it agrees, or until ``timeout_seconds`` are over."""
     deadline = time.monotonic() + timeout_seconds
     days = _days(run.started_at, run.ended_at, stack_info.time_zone)
     s3 = _s3(stack_info)
@@ -95,7 +95,7 @@ async def export_until(
 
 
 async def _request_export(day: date, show_id: str, run_key: str, client: Client) -> str:
-    """Ask for an export, and wait until it is written; the key of its manifest."""
+    """Request an export and wait until it is written. Returns the key of its manifest."""
     request = {"date": day.isoformat(), "show_id": show_id}
     reply = await client.as_finance("ask for export", "POST", "/exports", request, run_key)
     if reply.status not in {200, 201, 202}:
@@ -118,7 +118,7 @@ async def _request_export(day: date, show_id: str, run_key: str, client: Client)
 
 
 def _read_export(s3: S3Client, bucket: str, manifest_key: str, exported: Exported) -> None:
-    """Read a manifest and the lines that it names; their hash must be the one it gives."""
+    """Read a manifest and the lines that it names. Raises: StepFailed, also when the hash of the lines differs."""
     try:
         manifest = json.loads(s3.get_object(Bucket=bucket, Key=manifest_key)["Body"].read())
         named = manifest["files"]["lines.csv"]
@@ -133,7 +133,7 @@ def _read_export(s3: S3Client, bucket: str, manifest_key: str, exported: Exporte
 
 
 def _days(first: str, last: str, time_zone: str) -> Sequence[date]:
-    """The business days on which orders can have been paid: two when the run went over midnight."""
+    """Return the business days on which orders can have been paid: two when the run passed midnight."""
     zone = ZoneInfo(time_zone)
     return sorted({datetime.fromisoformat(moment).astimezone(zone).date() for moment in (first, last)})
 

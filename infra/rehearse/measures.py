@@ -1,4 +1,4 @@
-"""What a rehearsal measures: latencies by step, retries, answers that made a buyer come again."""
+"""Measure a rehearsal: latencies by step, retries, and answers that made a buyer retry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
-    """Count, median, 95th and 99th percentile (nearest rank) and maximum, in milliseconds."""
+    """Return count, median, 95th and 99th percentile (nearest rank) and maximum, in milliseconds."""
     if not seconds:
         return {"count": 0}
     ranked = sorted(seconds)
@@ -29,7 +29,7 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float | int]:
 
 @dataclass(slots=True)
 class Measurements:
-    """Seconds by step and counts by what happened."""
+    """Seconds by step, and counts by event."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
@@ -37,15 +37,15 @@ class Measurements:
     def observe(self, step: str, seconds: float) -> None:
         self.seconds[step].append(seconds)
 
-    def count(self, what: str, times: int = 1) -> None:
-        self.counts[what] += times
+    def count(self, event: str, times: int = 1) -> None:
+        self.counts[event] += times
 
     def by_step(self) -> dict[str, dict[str, float | int]]:
-        """Percentiles of every step, in the order in which the steps first came."""
+        """Return the percentiles of each step, in the order of their first observations."""
         return {step: percentiles(values) for step, values in self.seconds.items()}
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON keeps it."""
+        """Return the measurements as JSON stores them."""
         return {"seconds": dict(self.seconds), "counts": dict(self.counts)}
 
     @classmethod

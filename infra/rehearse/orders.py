@@ -1,11 +1,11 @@
-"""Real orders from a CSV file: which rows can be played, and why each other one cannot. Pure, without a clock.
+"""Read real orders from a CSV file: accept each row, or refuse it with a reason. No I/O except ``load``.
 
 The columns are those of *Online Retail* (UCI): ``InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice,
-CustomerID, Country``, in any order; ``Description`` may be missing and further columns are ignored. A row is a CSV
-record after the header, counted from 1; empty lines are none. Each row is either accepted or refused with a reason.
+CustomerID, Country``, in any order. ``Description`` may be missing, and further columns are ignored. A row is a CSV
+record after the header. Rows are counted from 1, without empty lines.
 
-A stock code is compared in upper case (the source writes ``22554a`` and ``22554A`` for one SKU); rows of one SKU at two
-prices stay apart. A customer is compared without the ``.0`` that a spreadsheet leaves behind.
+Stock codes are compared in upper case, because the source writes ``22554a`` and ``22554A`` for one SKU. One SKU at two
+prices makes two articles. A customer's id is compared without the ``.0`` that a spreadsheet appends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REQUIRED = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "C
 DESCRIPTION = "Description"
 
 MAX_QUANTITY = 1_000_000
-"""Units in one row; beyond it is a slip of the keyboard."""
+"""Units in one row. A larger number is a typing error."""
 MAX_PRICE = 100_000_000
 """Minor units: a million pounds."""
 
@@ -35,16 +35,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class BadOrdersFile(Exception):
-    """The file as a whole cannot be read as orders; the message says why."""
+    """The file as a whole is no file of orders. The message says why."""
 
 
-class UnplayableRow(Exception):
-    """This row cannot be played; the message is the reason."""
+class UnusableRow(Exception):
+    """This row cannot be used. The message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One invoice line. ``unit_price`` in pence; ``quantity`` is above 0, also in a cancellation."""
+    """One invoice line. ``unit_price`` is in pence. ``quantity`` is above 0, also in a cancellation."""
 
     number: int
     invoice: str
@@ -52,7 +52,7 @@ class Row:
     title: str
     quantity: int
     placed_at: datetime
-    """Shop time, without a zone."""
+    """The shop's local time, without a zone."""
     unit_price: int
     customer: str
     """Empty for a guest."""
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row that is not played, and why."""
+    """A row that is not used, and the reason."""
 
     row: int
     reason: str
@@ -73,7 +73,7 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRows:
-    """The rows of a file by what they are. Cancellations are not matched with orders yet."""
+    """The rows of a file by kind. Cancellations are not matched with orders yet."""
 
     read: int
     sales: tuple[Row, ...]
@@ -82,7 +82,7 @@ class ParsedRows:
 
 
 def load(path: Path) -> ParsedRows:
-    """The rows of a file. :class:`BadOrdersFile` when it is not there or is no such CSV."""
+    """Read the rows of a file. Raises: BadOrdersFile."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def load(path: Path) -> ParsedRows:
 
 
 def parse(text: str) -> ParsedRows:
-    """The rows of a CSV text, sorted into sales, cancellations and refused ones."""
+    """Sort the rows of a CSV text into sales, cancellations and refused rows. Raises: BadOrdersFile."""
     read = 0
     sales: list[Row] = []
     cancellations: list[Row] = []
@@ -105,7 +105,7 @@ def parse(text: str) -> ParsedRows:
         read = number
         try:
             row = _row(number, cells)
-        except UnplayableRow as refusal:
+        except UnusableRow as refusal:
             refused.append(RefusedRow(number, str(refusal)))
             continue
         (cancellations if is_cancellation(row.invoice) else sales).append(row)
@@ -113,12 +113,12 @@ def parse(text: str) -> ParsedRows:
 
 
 def is_cancellation(invoice: str) -> bool:
-    """The source marks a cancellation by a leading C in the invoice number."""
+    """Return whether the invoice number begins with C, by which the source marks a cancellation."""
     return invoice[:1] in {"C", "c"}
 
 
 def _text(content: bytes) -> str:
-    """UTF-8 with or without a mark; else Latin-1, which older exports of this source are written in."""
+    """Decode UTF-8 with or without a byte order mark, or else Latin-1, as in older exports of this source."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -126,7 +126,7 @@ def _text(content: bytes) -> str:
 
 
 def _records(text: str) -> Iterator[tuple[int, Mapping[str, str] | str]]:
-    """Each record's number and its cells by column; or, in their place, why the record has no such cells."""
+    """Yield each record's number with its cells by column, or with the reason why they do not fit the header."""
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
     try:
         header = _header(next((record for record in reader if record), None))
@@ -159,12 +159,12 @@ def _cells(header: list[str], record: list[str]) -> Mapping[str, str] | str:
 
 def _row(number: int, cells: Mapping[str, str] | str) -> Row:
     if isinstance(cells, str):
-        raise UnplayableRow(cells)
+        raise UnusableRow(cells)
     for name in ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"):
         if not cells[name]:
-            raise UnplayableRow(f"{name} is missing")
+            raise UnusableRow(f"{name} is missing")
         if _CONTROL.search(cells[name]):
-            raise UnplayableRow(f"{name} has control characters")
+            raise UnusableRow(f"{name} has control characters")
     invoice = cells["InvoiceNo"]
     sku = _sku(cells["StockCode"])
     quantity = _quantity(cells["Quantity"], cancelling=is_cancellation(invoice))
@@ -183,38 +183,38 @@ def _row(number: int, cells: Mapping[str, str] | str) -> Row:
 
 def _sku(code: str) -> str:
     if not _MERCHANDISE_CODE.match(code):
-        raise UnplayableRow(f"StockCode {code} is not goods: postage, fee or manual line")
+        raise UnusableRow(f"StockCode {code} is no article: postage, fee or manual line")
     return code.upper()
 
 
 def _quantity(text: str, *, cancelling: bool) -> int:
     parts = _WHOLE.fullmatch(text)
     if parts is None:
-        raise UnplayableRow(f"Quantity {text} is not a whole number")
+        raise UnusableRow(f"Quantity {text} is not a whole number")
     quantity = int(parts[1] + parts[2])
     if cancelling and quantity >= 0:
-        raise UnplayableRow(f"Quantity {quantity} in a cancellation is not negative")
+        raise UnusableRow(f"Quantity {quantity} in a cancellation is not negative")
     if not cancelling and quantity < 0:
-        raise UnplayableRow(f"Quantity {quantity} without a cancellation: a stock adjustment")
+        raise UnusableRow(f"Quantity {quantity} without a cancellation: a stock adjustment")
     if quantity == 0:
-        raise UnplayableRow("Quantity is 0")
+        raise UnusableRow("Quantity is 0")
     if abs(quantity) > MAX_QUANTITY:
-        raise UnplayableRow(f"Quantity {quantity} is over {MAX_QUANTITY}")
+        raise UnusableRow(f"Quantity {quantity} is over {MAX_QUANTITY}")
     return abs(quantity)
 
 
 def _pence(text: str) -> int:
-    """Exact: 1.65 is 165; 1.650 is too; 1.655 has no representation in pence and is refused, never rounded."""
+    """Convert a price exactly: 1.65 and 1.650 are 165. 1.655 is no whole number of pence, so it is refused."""
     if not _DECIMAL.fullmatch(text):
-        raise UnplayableRow(f"UnitPrice {text} is not a number")
+        raise UnusableRow(f"UnitPrice {text} is not a number")
     price = Decimal(text)
     if price < Decimal("0.01"):
-        raise UnplayableRow(f"UnitPrice {text} is below one penny: a sample, gift or write-off")
+        raise UnusableRow(f"UnitPrice {text} is below one penny: a sample, gift or write-off")
     pence = price * 100
     if pence != int(pence):
-        raise UnplayableRow(f"UnitPrice {text} is not a whole number of pence")
+        raise UnusableRow(f"UnitPrice {text} is not a whole number of pence")
     if pence > MAX_PRICE:
-        raise UnplayableRow(f"UnitPrice {text} is over a million")
+        raise UnusableRow(f"UnitPrice {text} is over a million")
     return int(pence)
 
 
@@ -224,4 +224,4 @@ def _date(text: str) -> datetime:
             return datetime.fromisoformat(text)
         except ValueError:
             pass
-    raise UnplayableRow(f"InvoiceDate {text} is not a date as 2011-11-25 08:12:00")
+    raise UnusableRow(f"InvoiceDate {text} is not a date such as 2011-11-25 08:12:00")

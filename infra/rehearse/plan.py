@@ -1,4 +1,4 @@
-"""The show that a demand makes: drops, buyers with carts, refunds. Pure: the same demand and show id, the same plan."""
+"""Plan a show for a demand: drops, buyers with carts, refunds. The same demand and show id make the same plan."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from infra.rehearse.demand import Article, Demand, Invoice
 CURRENCY: Final = "GBP"
 MAX_LINES_PER_PURCHASE: Final = 100
 LINES_PER_STEP: Final = 10
-"""Lines that a buyer adds to a cart at once: a wave of cues opens their drops just before."""
+"""Lines that a buyer adds to a cart in one request. A wave of cues opens their drops just before."""
 MAX_EXPRESS_LINES: Final = 10
-"""Purchases of up to so many lines go, every second one, straight to the checkout without a cart."""
+"""Every second purchase of up to so many lines goes straight to the checkout, without a cart."""
 
 _MAX_HOLDS_PER_BUCKET: Final = 24
-_LOTS_DEALT_AT_ONCE: Final = 12
+_LOTS_PER_BUCKET: Final = 12
 _MAX_TITLE_LENGTH: Final = 200
 _MAX_SKU_LENGTH: Final = 64
 
 CueTransport = Literal["kinesis", "http"]
-"""How a cue travels."""
+"""The transport of a cue."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDrop:
-    """One (SKU, price) with as many units as are asked for. ``opened_over``: how its first cue is sent."""
+    """A drop for one article, with as many units as the buyers want. ``cue_transport`` is that of its first cue."""
 
     id: str
     sku: str
@@ -45,9 +45,9 @@ class PlannedDrop:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPurchase:
-    """What one buyer orders at once: units by drop id, 100 lines at most.
+    """The order of one buyer: units by drop id, at most 100 lines.
 
-    ``id`` is unique in its show and fit for a header; ``invoice`` is as the source writes it.
+    ``id`` is unique in its show and valid in a header. ``invoice`` is the source's number.
     """
 
     id: str
@@ -61,7 +61,7 @@ class PlannedPurchase:
         return f"purchase {self.id} (invoice {self.invoice})"
 
     def steps(self) -> Iterator[dict[str, int]]:
-        """The lines in portions, as the buyer adds them."""
+        """Yield the lines in portions, as the buyer adds them."""
         lines = list(self.units.items())
         for start in range(0, len(lines), LINES_PER_STEP):
             yield dict(lines[start : start + LINES_PER_STEP])
@@ -69,7 +69,7 @@ class PlannedPurchase:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRefund:
-    """Units of one drop that a purchase gives back, as row ``row`` says."""
+    """Units of one drop that row ``row`` cancels, to be refunded in a purchase."""
 
     row: int
     purchase: str
@@ -79,7 +79,7 @@ class PlannedRefund:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that will be driven."""
+    """The show, its drops, the purchases and the refunds of a rehearsal."""
 
     show_id: str
     drops: dict[str, PlannedDrop]
@@ -87,12 +87,12 @@ class Plan:
     refunds: tuple[PlannedRefund, ...]
 
     def goods_amount(self, purchase: PlannedPurchase) -> int:
-        """Price × quantity of a purchase in pence."""
+        """Return price × quantity of a purchase in pence."""
         return sum(self.drops[drop_id].unit_price * quantity for drop_id, quantity in purchase.units.items())
 
 
 def plan(demand: Demand, show_id: str) -> Plan:
-    """The show for a demand. Drops are numbered in the order in which somebody first wants them."""
+    """Plan the show for a demand. Drops are numbered in the order of their first invoices."""
     wanted: dict[Article, list[int]] = defaultdict(list)
     for invoice in demand.invoices:
         for article, quantity in invoice.units.items():
@@ -126,18 +126,18 @@ def plan(demand: Demand, show_id: str) -> Plan:
 
 
 def usual_quantity(quantities: Sequence[int]) -> int:
-    """What to declare as the usual quantity of a drop whose buyers want these, so that each finds a bucket that fits.
+    """Choose a drop's usual quantity so that each buyer finds a bucket with enough units.
 
-    Stock is exactly the demand and a hold is never split over buckets. Up to 24 buyers share one bucket. More need
-    several: equal ones fit without a rest; for unequal ones each bucket holds at least the largest wish when it is
-    full, and who finds only crumbs at the end takes them as several holds of one line.
+    The stock is exactly the demand, and a hold is never split over buckets. Up to 24 buyers share one bucket. More
+    buyers need several buckets. Equal quantities fill them without a rest. With unequal quantities, a full bucket has
+    at least the largest quantity. A buyer who finds only small rests at the end takes them as several holds of a line.
     """
     stock = sum(quantities)
     if len(quantities) <= _MAX_HOLDS_PER_BUCKET:
         return -(-stock // _MAX_HOLDS_PER_BUCKET)
     if len(set(quantities)) == 1:
         return quantities[0]
-    return max(-(-stock // len(quantities)), -(-max(quantities) // _LOTS_DEALT_AT_ONCE))
+    return max(-(-stock // len(quantities)), -(-max(quantities) // _LOTS_PER_BUCKET))
 
 
 def _split(number: int, invoice: Invoice, names: dict[Article, str]) -> Iterator[PlannedPurchase]:
@@ -155,7 +155,10 @@ def _split(number: int, invoice: Invoice, names: dict[Article, str]) -> Iterator
 
 
 def _cue_transports(purchases: Sequence[PlannedPurchase]) -> dict[str, CueTransport]:
-    """Each step that is the first to want a drop is a wave of cues; waves go by turns over Kinesis and over HTTP."""
+    """Choose the transport of each drop's cue.
+
+    The drops that one step opens are a wave. Waves take turns between Kinesis and HTTP.
+    """
     transports: dict[str, CueTransport] = {}
     wave = 0
     for purchase in purchases:

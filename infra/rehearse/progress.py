@@ -1,4 +1,4 @@
-"""How far a rehearsal is: a bar on a terminal, a line now and then elsewhere."""
+"""Show the progress of a rehearsal: a bar on a terminal, and a few lines for each stage elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINES_PER_STAGE: Final = 4
 
 
 class Progress:
-    """One stage after the other, each with a number of things to do."""
+    """The progress of one stage after the other, each with a number of jobs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,7 +35,7 @@ class Progress:
             self._bar.stop()
 
     def begin(self, stage: str, total: int) -> None:
-        """The next stage."""
+        """Begin the next stage."""
         self._stage, self._total, self._done = stage, total, 0
         if self._bar:
             self._task = self._bar.add_task(stage, total=total)
@@ -43,7 +43,7 @@ class Progress:
             self._console.print(f"{stage}: {total} to do")
 
     def advance(self) -> None:
-        """One thing more is done."""
+        """Count one job as done."""
         self._done += 1
         if self._bar:
             self._bar.advance(self._task)

@@ -1,4 +1,4 @@
-"""What a rehearsal showed: tables for a person, ``build/rehearsal.json`` for a program."""
+"""Report a rehearsal: tables for a person, ``build/rehearsal.json`` for a program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_SHOWN_DIFFERENCES: Final = 20
 
 
 def build_report(demand: Demand, plan: Plan, run: RehearsalRun, findings: Findings) -> dict[str, Any]:
-    """The report as JSON keeps it. Amounts in minor units; latencies in milliseconds."""
+    """Build the report as JSON stores it. Amounts are in minor units, latencies in milliseconds."""
     steps = run.measures.by_step()
     differences = [*findings.differences, *_input_differences(demand, findings)]
     return {
@@ -55,7 +55,7 @@ def build_report(demand: Demand, plan: Plan, run: RehearsalRun, findings: Findin
 
 
 def _input_differences(demand: Demand, findings: Findings) -> list[str]:
-    """The grand totals, should no single order or drop account for a difference."""
+    """Compare the grand totals with the input, in case no single order or drop shows a difference."""
     found = []
     if findings.units_sold != demand.units:
         found.append(f"stock: {findings.units_sold} units sold in all, {demand.units} were wanted")
@@ -64,14 +64,14 @@ def _input_differences(demand: Demand, findings: Findings) -> list[str]:
         ("export", findings.goods_amount_exported),
     ):
         if amount != demand.goods_amount:
-            found.append(f"{where}: goods for {amount} in all, {demand.goods_amount} by the input")
+            found.append(f"{where}: items for {amount} in all, {demand.goods_amount} by the input")
     if demand.accepted + len(demand.refused) != demand.read:
         found.append(f"input: {demand.accepted} accepted and {len(demand.refused)} refused of {demand.read} read")
     return found
 
 
 def write(report: dict[str, Any], build: Path) -> Path:
-    """Write ``rehearsal.json``; returns where it stands."""
+    """Write ``rehearsal.json``. Returns its path."""
     build.mkdir(parents=True, exist_ok=True)
     target = build / REPORT
     target.write_text(json.dumps(report, indent=2) + "\n")
@@ -91,9 +91,9 @@ def show(report: dict[str, Any], console: Console) -> None:
         (
             "Money",
             [
-                ("goods by input", _money(report["goods_amount"])),
-                ("goods by orders", _money(report["goods_amount_ordered"])),
-                ("goods by export", _money(report["goods_amount_exported"])),
+                ("items by input", _money(report["goods_amount"])),
+                ("items by orders", _money(report["goods_amount_ordered"])),
+                ("items by export", _money(report["goods_amount_exported"])),
                 ("refunds by export", _money(report["refund_amount_exported"])),
             ],
         ),
@@ -104,7 +104,7 @@ def show(report: dict[str, Any], console: Console) -> None:
         console.print(table)
     console.print(_latencies("Latency by step, ms", report["latency"]))
     console.print(_latencies("Cue to first hold, ms", report["cue_to_first_hold"]))
-    console.print("happened:", ", ".join(f"{name} ×{times}" for name, times in report["counts"].items()) or "nothing")
+    console.print("events:", ", ".join(f"{name} ×{times}" for name, times in report["counts"].items()) or "nothing")
     console.print("seconds:", ", ".join(f"{name} {seconds}" for name, seconds in report["seconds"].items()))
     _verdict(report, console)
 

@@ -1,4 +1,4 @@
-"""Where the running stack is and how to talk to it: what ``livedrop run`` wrote into its home."""
+"""Read the addresses and keys of the running stack from ``local.json``, which ``livedrop run`` writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOP_TIME_ZONE: Final = "Europe/London"
 
 @dataclass(frozen=True, slots=True)
 class StackInfo:
-    """What a client outside needs. No table names: the rehearsal reads no tables."""
+    """The addresses and keys that an outside client needs. No table names, because the rehearsal reads no tables."""
 
     http: str
     aws_endpoint: str
@@ -28,14 +28,14 @@ class StackInfo:
     aws_access_key_id: str
     aws_secret_access_key: str
     time_zone: str
-    """Where the shop's business days begin and end (IANA)."""
+    """Time zone of the shop's business days (IANA name)."""
 
     @classmethod
     def read(cls, local_state: LocalState) -> StackInfo:
-        """The facts of the stack that runs there. :class:`NotRunning` when none does, or its file lacks something."""
+        """Read the info of the running stack. Raises: NotRunning, also when its file lacks a field."""
         try:
-            known = local_state.running_stack_info()
-            values = {one.name: known[one.name] for one in fields(cls) if one.name != "time_zone"}
+            info = local_state.running_stack_info()
+            values = {one.name: info[one.name] for one in fields(cls) if one.name != "time_zone"}
         except KeyError as error:
-            raise NotRunning(f"{local_state.stack_info_file} is not what 'make run' writes: {error!r}") from None
-        return cls(**values, time_zone=known.get("time_zone", _SHOP_TIME_ZONE))
+            raise NotRunning(f"{local_state.stack_info_file} lacks a field that `make run` writes: {error!r}") from None
+        return cls(**values, time_zone=info.get("time_zone", _SHOP_TIME_ZONE))

@@ -53,7 +53,7 @@ def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: P
     assert rehearse(orders, _local_state(stack), build, console=silent_console()) == 0
     report = json.loads((build / "rehearsal.json").read_text())
     assert report["refused"] == [
-        {"row": 5, "reason": "StockCode POST is not goods: postage, fee or manual line"},
+        {"row": 5, "reason": "StockCode POST is no article: postage, fee or manual line"},
         {"row": 8, "reason": "unmatched cancellation: no order of customer 200 has 4 of 22554 at 1.65 left"},
     ]
     goods = 15 * 165 + 2 * 65 + 145 + 7 * 415

@@ -159,7 +159,7 @@ REFUND = f"ord_X,refund,{FIRST},-4,-660\r\n"
         ),
         (
             SALES + REFUND + f"ord_Y,sale,{SECOND},1,200\r\n",
-            ["export: has order ord_Y, which no buyer was told of"],
+            ["export: has order ord_Y, which no buyer placed"],
         ),
     ],
 )

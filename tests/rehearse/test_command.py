@@ -28,8 +28,8 @@ def rehearse_output(orders: Path | None, folder: Path, build: Path) -> tuple[int
     [
         ("", "the file is empty: not even a header"),
         ("a,b\n1,2\n", "the header lacks InvoiceNo, StockCode, Quantity, InvoiceDate, UnitPrice, CustomerID, Country"),
-        (HEADER + a_csv_line(code="POST"), "no row can be played (1 refused of 1 read)"),
-        (HEADER, "no row can be played (0 refused of 0 read)"),
+        (HEADER + a_csv_line(code="POST"), "no row can be used (1 refused of 1 read)"),
+        (HEADER, "no row can be used (0 refused of 0 read)"),
     ],
 )
 def test_a_file_without_orders_ends_with_its_reason_and_exit_code_2(
@@ -75,5 +75,5 @@ def test_facts_are_read_and_the_shops_time_zone_has_a_default(tmp_path: Path) ->
     )
     facts = StackInfo.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in (*names, "stock_table")}))
     assert (facts.http, facts.cue_stream, facts.time_zone) == ("http", "cue_stream", "Europe/London")
-    with pytest.raises(NotRunning, match=r"local\.json is not what 'make run' writes: KeyError\('http'\)"):
+    with pytest.raises(NotRunning, match=r"local\.json lacks a field that `make run` writes: KeyError\('http'\)"):
         StackInfo.read(a_local_state(tmp_path, run=os.getpid(), **{name: name for name in names[1:]}))
