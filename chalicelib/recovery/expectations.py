@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from chalicelib.ids import order_ref
 from chalicelib.instants import Instant, UnixSeconds
 from chalicelib.purchase import CheckoutContext, Purchase
 from chalicelib.recovery.audit_store import LimitUsageRecord, read_pages
@@ -36,7 +35,7 @@ class Expectations:
 
     def expected_for(self, hold_id: str, status: HoldStatus | None) -> ExpectedHold | None:
         """Return the purchase that names a hold, or else the one whose order has its units."""
-        order = None if status is None or status.order is None else order_ref(status.order)
+        order = None if status is None else status.order_ref
         return self.by_hold.get(hold_id) or (None if order is None else self.by_order.get(order))
 
     def add_purchase(self, purchase: Purchase, drop_id: str | None) -> None:
@@ -61,7 +60,7 @@ def read_expectations(
     ``all_shows``: what any purchase expects of any drop, so that no hold that a purchase names anywhere is called
     unnamed.
     """
-    orders = {order_ref(status.order) for status in statuses if status.order is not None}
+    orders = {status.order_ref for status in statuses}
     expectations = Expectations()
     for page in read_pages(context.purchases, drop.id, None if all_shows else drop.show_id):
         if time_is_up():

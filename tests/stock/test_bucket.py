@@ -53,7 +53,7 @@ def test_committed_units_pointers_fences_and_tombstones_are_not_reclaimed() -> N
         sold=BucketEntry(1, order="order-abc001"),
         pointer=BucketEntry(0, points_to=1, version=1),
         fence=BucketEntry(0, expires_at=NOW - 100),
-        dead=BucketEntry(0),
+        tombstone=BucketEntry(0),
     ) == Insufficient(0)
 
 

@@ -26,9 +26,9 @@ def fragmented_stock(tables: Tables, buckets: int = 6) -> StockFixture:
 
 def test_a_buyer_of_two_gets_two_consolidated_single_units(tables: Tables) -> None:
     fixture = fragmented_stock(tables)
-    known = fixture.stock.refresh(fixture.pool, NOW)
-    assert (known.available, known.largest_obtainable) == (6, 1)
-    answer = fixture.take(hold_id("p", "d", 1, 2), 2, summary=known)
+    summary = fixture.stock.refresh(fixture.pool, NOW)
+    assert (summary.available, summary.largest_obtainable) == (6, 1)
+    answer = fixture.take(hold_id("p", "d", 1, 2), 2, summary=summary)
     assert isinstance(answer, Taken)
     assert answer.hold.quantity == 2
     audit = fixture.stock.audit(fixture.pool, 24, NOW)
@@ -45,11 +45,11 @@ def test_buyers_of_two_can_buy_all_fragments(tables: Tables) -> None:
 
 def test_a_process_consolidates_a_drop_once_a_second(tables: Tables) -> None:
     fixture = fragmented_stock(tables)
-    known = fixture.stock.refresh(fixture.pool, NOW)
-    answers = [fixture.take(hold_id(f"p{turn}", "d", 1, 2), 2, summary=known) for turn in range(3)]
+    summary = fixture.stock.refresh(fixture.pool, NOW)
+    answers = [fixture.take(hold_id(f"p{turn}", "d", 1, 2), 2, summary=summary) for turn in range(3)]
     assert isinstance(answers[0], Taken)
     assert answers[1:] == [InsufficientUnits(1), InsufficientUnits(1)]
-    assert isinstance(fixture.take(hold_id("p3", "d", 1, 2), 2, summary=known, now=NOW + 1_000), Taken)
+    assert isinstance(fixture.take(hold_id("p3", "d", 1, 2), 2, summary=summary, now=NOW + 1_000), Taken)
 
 
 def test_nothing_is_consolidated_for_more_than_a_full_bucket(tables: Tables) -> None:
@@ -157,9 +157,9 @@ def bucket_of_expired_singles(tables: Tables, units: int) -> StockFixture:
 
 def test_insufficient_units_offers_what_one_write_can_reclaim(tables: Tables) -> None:
     fixture = bucket_of_expired_singles(tables, 80)
-    known = fixture.stock.refresh(fixture.pool, NOW)
-    assert (known.available, known.largest_obtainable) == (80, 75)
-    assert fixture.take(hold_id("bulk", "d", 1, 80), 80, summary=known) == InsufficientUnits(75)
+    summary = fixture.stock.refresh(fixture.pool, NOW)
+    assert (summary.available, summary.largest_obtainable) == (80, 75)
+    assert fixture.take(hold_id("bulk", "d", 1, 80), 80, summary=summary) == InsufficientUnits(75)
     assert fixture.take(hold_id("bulk", "d", 1, 80), 80) == InsufficientUnits(75)
-    assert isinstance(fixture.take(hold_id("bulk", "d", 1, 75), 75, summary=known), Taken)
+    assert isinstance(fixture.take(hold_id("bulk", "d", 1, 75), 75, summary=summary), Taken)
     assert isinstance(fixture.take(hold_id("rest", "d", 1, 5), 5), Taken)

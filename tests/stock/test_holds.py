@@ -168,8 +168,8 @@ def test_every_verb_finds_a_hold_away_from_its_home(tables: Tables) -> None:
     fixture = StockFixture(tables, [1, 2])
     ids = fixture.ids(0)
     fixture.hold(next(ids))
-    stray = next(ids)
-    hold = fixture.hold(stray)
+    overflow_id = next(ids)
+    hold = fixture.hold(overflow_id)
     assert hold.bucket == 1
     misled = type(hold)(hold.id, 0, hold.quantity, hold.expires_at)
     assert fixture.stock.get_hold_statuses([(fixture.pool, misled)]) == [HoldStatus(1, 1, EXPIRES_AT, None)]
@@ -183,11 +183,11 @@ def test_a_hold_away_from_home_is_tombstoned_in_both_buckets(tables: Tables) -> 
     fixture = StockFixture(tables, [1, 1])
     ids = fixture.ids(0)
     fixture.hold(next(ids))
-    stray = next(ids)
-    fixture.stock.release(fixture.pool, fixture.hold(stray))
-    assert fixture.stock.tombstone(fixture.pool, stray) is True
-    assert fixture.bucket(0)["h"][stray] == {"q": 0}
-    assert fixture.bucket(1)["h"][stray] == {"q": 0}
+    overflow_id = next(ids)
+    fixture.stock.release(fixture.pool, fixture.hold(overflow_id))
+    assert fixture.stock.tombstone(fixture.pool, overflow_id) is True
+    assert fixture.bucket(0)["h"][overflow_id] == {"q": 0}
+    assert fixture.bucket(1)["h"][overflow_id] == {"q": 0}
 
 
 def test_hold_statuses_come_in_the_order_asked_with_none_for_gone_holds(fixture: StockFixture) -> None:
