@@ -41,7 +41,7 @@ def test_refused_cue_is_listed_with_its_reason(api: ApiClient) -> None:
         "subject": "mug",
         "reason": "stale_open",
     }
-    assert cue["detail"].endswith("s ago; the limit is 30 s")
+    assert cue["detail"].endswith("s old. The limit is 30 s.")
 
 
 def test_refused_cues_are_listed_newest_first_by_drop_and_by_show(api: ApiClient) -> None:

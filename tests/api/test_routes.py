@@ -43,7 +43,7 @@ def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: ApiClient
     answer = post_signed_cue(api, a_cue(time=rfc3339(clock() - 60_000)))
     assert (answer.status, answer.headers["Content-Type"]) == (409, "application/problem+json")
     assert answer.body["code"] == "stale_open"
-    assert answer.body["detail"].endswith("s ago; the limit is 30 s")
+    assert answer.body["detail"].endswith("s old. The limit is 30 s.")
     (kept,) = (item for item in api.snapshot() if item not in before)
     assert (kept["id"], kept["code"]) == ({"S": "c1"}, {"S": "stale_open"})
     assert [item for item in api.snapshot() if item != kept] == before

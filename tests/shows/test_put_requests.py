@@ -80,6 +80,25 @@ def test_wrong_field_of_a_drop_is_named(change: dict[str, Any], field: str) -> N
     assert refusal.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"title": 1}, "`$.title` must be a valid string."),
+        ({"stock": 0}, "`$.stock` must be greater than or equal to 1."),
+        ({"unit_price": 5_000}, "`$.unit_price` must be a JSON object."),
+        (
+            {"opens_at": "now"},
+            "`$.opens_at` must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z.",
+        ),
+        ({"Stock": 3}, "`$.Stock` is not a known field."),
+    ],
+)
+def test_error_is_a_sentence_with_field_and_remedy(change: dict[str, Any], detail: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        PutDropRequest.from_body(DROP | change)
+    assert refusal.value.detail == detail
+
+
 @pytest.mark.parametrize("missing", list(DROP))
 def test_missing_field_of_a_drop_is_named(missing: str) -> None:
     with pytest.raises(BadInput) as refusal:
