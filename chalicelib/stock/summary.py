@@ -127,7 +127,7 @@ def refusal(
     The answer is sold out only when every unit is committed. No *available* unit proves nothing: buckets are read one
     after another, and a unit may move from a bucket not yet read to one already read.
     """
-    if summary.sold_out:
+    if summary.sold_out_at is not None:
         return SoldOut()
     if has_expired_hold(summary, now):
         return None

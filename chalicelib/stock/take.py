@@ -65,6 +65,7 @@ class Take:
         self._now = now
         self._seconds: UnixSeconds = now // SECOND
         self._home = home_of(hold_id, pool)
+        self._spread = hold_hash(hold_id) // pool.bucket_count  # independent of home, which is the remainder
         self._current = self._home
         self._pointer: BucketEntry | None = None
         self._tried: set[int] = set()
@@ -147,7 +148,7 @@ class Take:
 
     @property
     def _scan_start(self) -> int:
-        return hold_hash(self._hold_id) // self._pool.bucket_count % self._pool.bucket_count
+        return self._spread % self._pool.bucket_count
 
     def _move_to(self, number: int, bucket: Bucket) -> TakeResult | None:
         """Close the bucket that may accept the hold now, name bucket ``number`` at home, and place the hold there."""
@@ -226,8 +227,7 @@ class Take:
                     )
             bucket = self._store.write(self._pool.pool_id, number, write)
             if bucket is None:
-                hold = HoldRef(self._hold_id, number, self._quantity, self._expires_at)
-                return Taken(hold)
+                return Taken(HoldRef(self._hold_id, number, self._quantity, self._expires_at))
         return None
 
     def _may_have_units(self, summary: Summary, number: int) -> bool:
@@ -247,12 +247,14 @@ class Take:
         reason = refusal(fresh, self._quantity, self._now, self._pause_ms())
         if reason is not None:
             return reason
-        unseen = set(fresh.open_buckets) - self._tried
-        return InsufficientUnits(self._largest_obtainable) if self._largest_obtainable and not unseen else self._busy()
+        all_tried = self._tried.issuperset(fresh.open_buckets)
+        if all_tried and self._largest_obtainable:
+            return InsufficientUnits(self._largest_obtainable)
+        return self._busy()
 
     def _busy(self) -> Busy:
         return Busy(self._pause_ms())
 
     def _pause_ms(self) -> int:
         """Return 250 to 1,249 ms, by hold id: buyers refused together do not retry together."""
-        return 250 + hold_hash(self._hold_id) // self._pool.bucket_count % 1_000
+        return 250 + self._spread % 1_000
