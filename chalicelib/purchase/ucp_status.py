@@ -16,14 +16,19 @@ _STATUS = {
 }
 
 
-def ucp_status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message, ...]]:
-    """Return UCP's checkout status, and messages about missing fields, a failed payment, ended holds and codes."""
+def ucp_status_of(purchase: Purchase) -> str:
+    """Return UCP's checkout status."""
     if purchase.state is not PurchaseState.OPEN:
-        return _STATUS[purchase.state], _authentication_message(purchase)
-    missing = missing_fields(purchase)
-    status = "incomplete" if missing else "ready_for_complete"
-    return status, (
-        *missing,
+        return _STATUS[purchase.state]
+    return "incomplete" if missing_fields(purchase) else "ready_for_complete"
+
+
+def _status_messages(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
+    """Return messages about missing fields, a failed payment, ended holds and codes, or about authentication."""
+    if purchase.state is not PurchaseState.OPEN:
+        return _authentication_message(purchase)
+    return (
+        *missing_fields(purchase),
         *_failure_message(purchase),
         *_hold_expired_message(purchase, now),
         *_rejected_code_messages(purchase),
@@ -32,7 +37,7 @@ def ucp_status_of(purchase: Purchase, now: Instant) -> tuple[str, tuple[Message,
 
 def current_result(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
     """Return the purchase with messages about this request, then messages about its present status."""
-    return CheckoutResult(purchase, (*messages, *ucp_status_of(purchase, now)[1]), created=created)
+    return CheckoutResult(purchase, (*messages, *_status_messages(purchase, now)), created=created)
 
 
 def not_open_result(purchase: Purchase, now: Instant) -> CheckoutResult:

@@ -71,7 +71,7 @@ def checkout(
     provider: str,
 ) -> Json:
     """A purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
-    status, _ = ucp_status_of(purchase, now)
+    status = ucp_status_of(purchase)
     shown = _common(purchase, messages, now, market)
     shown |= {
         "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": payment_handlers(provider)},
