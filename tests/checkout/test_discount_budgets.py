@@ -16,14 +16,26 @@ from chalicelib.purchase.holds import budget_holds_of
 from chalicelib.refunds import cancel_paid_order
 from chalicelib.stock import Stock
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request
-from tests.builders.shop import ShopFixture, a_shop, once
-from tests.checkout.actions import message_codes
-from tests.checkout.test_discounts import GBP, complete_purchase, open_with_codes
+from tests.builders.shop import (
+    ShopFixture,
+    a_shop,
+    once,
+)
+from tests.checkout.actions import (
+    complete_purchase,
+    message_codes,
+    money,
+    open_with_codes,
+)
 
 
 def test_use_is_held_at_placing_and_committed_with_the_stock(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
-    shop.put_discount(budget_uses=2, budget_amount={"amount": 1_000, **GBP}, max_amount={"amount": 500, **GBP})
+    shop.put_discount(
+        budget_uses=2,
+        budget_amount=money(1_000),
+        max_amount=money(500),
+    )
     purchase = open_with_codes(shop, "TEN")
     assert shop.budget_counts() == [(2, 0, 0), (1_000, 0, 0)]
     placed = complete_purchase(shop, purchase).purchase
@@ -67,7 +79,11 @@ def test_code_known_to_be_used_up_is_refused_at_create(shop: ShopFixture) -> Non
 
 def test_money_budget_with_too_little_left_does_not_apply(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
-    shop.put_discount(percent_bps=None, amount={"amount": 400, **GBP}, budget_amount={"amount": 1_000, **GBP})
+    shop.put_discount(
+        percent_bps=None,
+        amount=money(400),
+        budget_amount=money(1_000),
+    )
     outcomes = [
         message_codes(complete_purchase(shop, open_with_codes(shop, "TEN", key=str(number)))) for number in range(3)
     ]
@@ -80,7 +96,7 @@ def test_decline_releases_the_use_and_the_next_attempt_holds_it_again(shop: Shop
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
-    complete_purchase(shop, purchase, token)
+    complete_purchase(shop, purchase, token=token)
     for _ in range(2):
         process_attempt(shop.context, purchase.id, 1, NOW)
     declined = shop.read(purchase.id)
@@ -96,7 +112,7 @@ def test_released_use_goes_to_the_first_buyer_that_completes(shop: ShopFixture) 
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
-    complete_purchase(shop, first, "declined")
+    complete_purchase(shop, first, token="declined")
     process_attempt(shop.context, first.id, 1, NOW)
     later = NOW + 3 * SECOND
     assert complete_purchase(shop, second, now=later).purchase.state is PurchaseState.PLACED
@@ -108,7 +124,7 @@ def test_three_d_secure_holds_the_use_until_its_deadline_and_then_releases_it(sh
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
-    complete_purchase(shop, purchase, "requires_action")
+    complete_purchase(shop, purchase, token="requires_action")
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.AWAITING_BUYER
     deadline = NOW + CHALLENGE_SECONDS * SECOND
@@ -122,7 +138,7 @@ def test_authentication_in_time_commits_the_use(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
-    complete_purchase(shop, purchase, "requires_action")
+    complete_purchase(shop, purchase, token="requires_action")
     process_attempt(shop.context, purchase.id, 1, NOW)
     shop.gateway.answer_challenge(purchase.id, 1, proved=True)
     process_attempt(shop.context, purchase.id, 1, NOW + MINUTE)
@@ -254,7 +270,11 @@ def test_cancellation_that_wins_the_race_leaves_no_use_held(shop: ShopFixture, m
 
 def test_completion_that_lacks_one_of_two_budgets_releases_the_other(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
-    shop.put_discount(budget_uses=9, budget_amount={"amount": 150, **GBP}, max_amount={"amount": 150, **GBP})
+    shop.put_discount(
+        budget_uses=9,
+        budget_amount=money(150),
+        max_amount=money(150),
+    )
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
     complete_purchase(shop, first)
     assert message_codes(complete_purchase(shop, second))[:1] == ["totals_changed"]

@@ -10,26 +10,14 @@ from chalicelib.checkout import create_purchase, find_purchase
 from chalicelib.instants import MINUTE, SECOND, Instant, rfc3339
 from chalicelib.purchase import Buyer, CheckoutResult, Purchase, PurchaseState
 from chalicelib.purchase.holds import budget_holds_of
-from tests.builders.purchases import NEW_YORK, NOW, a_complete_request, a_purchase_request
-from tests.builders.shop import SHOP_CURRENCY, SHOW, ShopFixture
-from tests.checkout.actions import message_codes
-
-GBP = {"currency": SHOP_CURRENCY}
-
-
-def open_with_codes(shop: ShopFixture, *codes: str, key: str = "key-1", now: Instant = NOW, **changes: Any) -> Purchase:
-    """Create a purchase of one mug of 1,275 with these codes."""
-    return shop.open_purchase(("mug", 1), key=key, now=now, discount_codes=codes, **changes)
-
-
-def complete_purchase(
-    shop: ShopFixture, purchase: Purchase, token: str = "ok", key: str = "pay", now: Instant = NOW
-) -> CheckoutResult:
-    answer = checkout.complete_purchase(
-        shop.context, purchase.id, a_complete_request(token, f"{key}-{purchase.id}"), now
-    )
-    assert isinstance(answer, CheckoutResult)
-    return answer
+from tests.builders.purchases import NEW_YORK, NOW, a_purchase_request
+from tests.builders.shop import SHOW, ShopFixture
+from tests.checkout.actions import (
+    complete_purchase,
+    message_codes,
+    money,
+    open_with_codes,
+)
 
 
 def update_purchase(
@@ -65,7 +53,7 @@ def test_code_reduces_the_items_before_tax_and_the_reduced_total_is_paid(shop: S
 
 def test_tax_on_top_applies_to_the_reduced_price(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
-    shop.put_discount(percent_bps=None, amount={"amount": 275, **GBP})
+    shop.put_discount(percent_bps=None, amount=money(275))
     totals = open_with_codes(shop, "TEN", destination=NEW_YORK).totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 275, 995, 1_995)
 
@@ -97,7 +85,7 @@ def test_code_that_does_not_apply_keeps_its_warning(shop: ShopFixture) -> None:
     shop.put_discount()
     shop.put_discount("gone", ends_at=rfc3339(NOW))
     shop.put_discount("soon", starts_at=rfc3339(NOW + 1))
-    shop.put_discount("rich", minimum_subtotal={"amount": 1_276, **GBP})
+    shop.put_discount("rich", minimum_subtotal=money(1_276))
     shop.put_discount("beside")
     purchase = open_with_codes(shop, "TEN", "GONE", "SOON", "RICH", "BESIDE", "nope", "ten", "a/b")
     answer = find_purchase(shop.context, purchase.id, NOW)
@@ -145,7 +133,7 @@ def test_ended_attempt_without_money_does_not_count_as_use(shop: ShopFixture) ->
     shop.put_drop("mug", stock=9, hold_seconds=3_600)
     shop.put_discount(limit_per_buyer=1)
     first, second = open_with_codes(shop, "TEN", key="a"), open_with_codes(shop, "TEN", key="b")
-    complete_purchase(shop, first, "declined")
+    complete_purchase(shop, first, token="declined")
     process_attempt(shop.context, first.id, 1, NOW)
     assert message_codes(complete_purchase(shop, second))[:1] == ["totals_changed"]
     update_purchase(shop, second, "ask-again", NOW + 3 * MINUTE, discount_codes=("TEN",))

@@ -10,7 +10,7 @@ from chalicelib.aws import from_item
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import complete_purchase, payment_velocity
 from chalicelib.errors import WriteConflict
-from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
+from chalicelib.instants import HOUR, MINUTE, SECOND
 from chalicelib.payments import Declined, SandboxGateway, reusable_instrument
 from chalicelib.purchase import (
     Buyer,
@@ -25,7 +25,12 @@ from chalicelib.purchase import (
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
 from tests.builders.purchases import NEW_YORK, NOW, a_complete_request
 from tests.builders.shop import ShopFixture, a_shop, once
-from tests.checkout.actions import message_codes
+from tests.checkout.actions import (
+    another_buyer,
+    attempt_payment,
+    complete_new_purchase,
+    message_codes,
+)
 from tests.conftest import Tables
 
 LIMITS = DeclineLimits(instrument=2, email=3, address=4, window=HOUR)
@@ -37,31 +42,6 @@ def shop(tables: Tables) -> ShopFixture:
     shop = a_shop(tables, risk_rules=RULES)
     shop.put_drop("mug", stock=40)
     return shop
-
-
-def another_buyer(number: int) -> dict[str, Any]:
-    """Return fields of another person at another address."""
-    place = Destination(street_address=f"{number} High Street", postal_code="LS1", address_country="GB")
-    return {"buyer": Buyer(email=f"buyer-{number}@example.com"), "destination": place}
-
-
-def attempt_payment(shop: ShopFixture, key: str, token: str = "declined", now: Instant = NOW, **who: Any) -> Purchase:
-    """Create and complete a purchase, and process its attempt."""
-    purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
-    answer = complete_purchase(shop.context, purchase.id, a_complete_request(token, f"pay-{key}"), now)
-    assert isinstance(answer, CheckoutResult)
-    assert answer.purchase.state is PurchaseState.PLACED, message_codes(answer)
-    process_attempt(shop.context, purchase.id, answer.purchase.attempt, now)
-    return shop.read(purchase.id)
-
-
-def complete_new_purchase(
-    shop: ShopFixture, key: str, token: str = "ok", now: Instant = NOW, **who: Any
-) -> CheckoutResult:
-    purchase = shop.open_purchase(("mug", 1), key=key, now=now, **who)
-    answer = complete_purchase(shop.context, purchase.id, a_complete_request(token, f"pay-{key}"), now)
-    assert isinstance(answer, CheckoutResult)
-    return answer
 
 
 def snapshot(shop: ShopFixture) -> list[Any]:

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws import from_item
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase, update_purchase
 from chalicelib.ids import buyer_hash, derive_purchase_id
-from chalicelib.instants import DAY, MINUTE, SECOND, Instant
-from chalicelib.purchase import Buyer, CheckoutResult, Purchase, PurchaseState
+from chalicelib.instants import DAY, MINUTE, SECOND
+from chalicelib.purchase import Buyer, CheckoutResult, PurchaseState
 from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.builders.purchases import (
     BUYER,
@@ -20,36 +19,13 @@ from tests.builders.purchases import (
     a_refund_request,
 )
 from tests.builders.shop import ShopFixture
-from tests.checkout.actions import complete_purchase, message_codes
-
-
-def may_still_have(answer: CheckoutResult) -> int:
-    """Return the units that the refusal says the buyer may still have."""
-    assert message_codes(answer)[0] == "limit_exceeded"
-    left: int = answer.messages[0].extra["may_still_have"]
-    return left
-
-
-def limit_item(shop: ShopFixture, drop_id: str = "mug", email: str = "ada@example.com") -> dict[str, Any]:
-    """Read the buyer's limit usage: the sum, and units by purchase."""
-    key = {"pk": {"S": f"LIMIT#{buyer_hash(b'k' * 32, email)}"}, "sk": {"S": f"DROP#{drop_id}"}}
-    item = from_item(shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"])
-    assert item["units"] == sum(entry["q"] for entry in item["entries"].values())
-    return item
-
-
-def die_before_placing(
-    shop: ShopFixture, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, now: Instant = NOW
-) -> None:
-    """Complete in a process that dies after it has counted the units."""
-
-    def die(*_: object, **__: object) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as patched:
-        patched.setattr(type(shop.context.purchases), "replace", die)
-        with pytest.raises(SystemExit):
-            complete_purchase(shop, purchase, "pay-dying", now)
+from tests.checkout.actions import (
+    complete_purchase,
+    die_before_placing,
+    limit_item,
+    may_still_have,
+    message_codes,
+)
 
 
 def test_limit_counts_all_purchases_of_a_buyer(shop: ShopFixture) -> None:

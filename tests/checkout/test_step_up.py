@@ -14,7 +14,7 @@ from chalicelib.purchase import CheckoutResult, PurchaseState
 from chalicelib.risk import RiskRules, StepUpRule
 from tests.builders.purchases import NOW, a_complete_request
 from tests.builders.shop import ShopFixture, a_shop
-from tests.checkout.test_payment_velocity import another_buyer, attempt_payment, complete_new_purchase
+from tests.checkout.actions import another_buyer, attempt_payment, complete_new_purchase
 from tests.conftest import Tables
 
 

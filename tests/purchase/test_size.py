@@ -25,7 +25,7 @@ from tests.builders.purchases import NOW, a_line, a_purchase, a_purchase_request
 from tests.builders.shop import ShopFixture
 from tests.checkout.actions import message_codes
 from tests.conftest import Tables
-from tests.purchase.test_store import size_of, stored
+from tests.purchase.item_size import read_item, size_of
 
 WIDE = "\N{GRINNING FACE}"  # a character of four bytes
 LINES = 100
@@ -105,7 +105,7 @@ def test_largest_possible_purchase_fits_into_its_item(tables: Tables) -> None:
         refunds=(*(a_large_refund(number, parts) for number in range(MAX_REFUNDS)), a_large_refund(101, LINES)),
     )
     PurchaseStore(tables.dynamodb, tables.commerce).create(largest)
-    size = sum(len(name) + size_of(value) for name, value in stored(tables, largest).items())
+    size = sum(len(name) + size_of(value) for name, value in read_item(tables, largest).items())
     assert 300_000 < size < 400 * 1024
 
 

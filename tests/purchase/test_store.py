@@ -9,7 +9,6 @@ from chalicelib.discounts import AppliedDiscount, BudgetHold
 from chalicelib.purchase import (
     IdempotencyRecord,
     Payment,
-    Purchase,
     PurchaseState,
     PurchaseStore,
     Refund,
@@ -22,6 +21,7 @@ from chalicelib.purchase.store import _LONG, _SHORT, purchase_from_item
 from chalicelib.stock import HoldRef
 from tests.builders.purchases import BUYER, NOW, a_line, a_purchase
 from tests.conftest import Tables
+from tests.purchase.item_size import read_item, size_of
 
 PAID = a_purchase(
     version=3,
@@ -60,29 +60,9 @@ PAID = a_purchase(
 )
 
 
-def size_of(value: dict[str, Any]) -> int:
-    """Return the size of a value, by the rules of DynamoDB's manual (CapacityUnitCalculations)."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return (len(content.lstrip("-")) + 1) // 2 + 1
-        case "L":
-            return 3 + sum(1 + size_of(part) for part in content)
-        case "M":
-            return 3 + sum(1 + len(name) + size_of(part) for name, part in content.items())
-        case "BOOL":
-            return 1
-    return len(content.encode())
-
-
-def stored(tables: Tables, purchase: Purchase) -> dict[str, Any]:
-    key = {"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}}
-    return tables.dynamodb.get_item(TableName=tables.commerce, Key=key)["Item"]
-
-
 def test_paid_purchase_of_one_line_fits_one_write_unit(tables: Tables) -> None:
     PurchaseStore(tables.dynamodb, tables.commerce).create(PAID)
-    assert sum(len(name) + size_of(value) for name, value in stored(tables, PAID).items()) < 1_024
+    assert sum(len(name) + size_of(value) for name, value in read_item(tables, PAID).items()) < 1_024
 
 
 def test_paid_purchase_with_a_discount_and_its_budget_fits_one_write_unit(tables: Tables) -> None:
@@ -96,7 +76,7 @@ def test_paid_purchase_with_a_discount_and_its_budget_fits_one_write_unit(tables
     }
     purchase, store = PAID.model_copy(update=changes), PurchaseStore(tables.dynamodb, tables.commerce)
     store.create(purchase)
-    assert sum(len(name) + size_of(value) for name, value in stored(tables, purchase).items()) < 1_024
+    assert sum(len(name) + size_of(value) for name, value in read_item(tables, purchase).items()) < 1_024
     assert store.read(purchase.id) == purchase
 
 
@@ -108,7 +88,7 @@ def test_stored_purchase_is_read_unchanged(tables: Tables) -> None:
     assert store.create(purchase) == Written()
     assert store.read(purchase.id) == purchase
     assert list(store.scan()) == [purchase]
-    assert purchase_from_item(stored(tables, purchase)) == purchase
+    assert purchase_from_item(read_item(tables, purchase)) == purchase
 
 
 def test_short_names_are_distinct() -> None:
@@ -145,7 +125,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_error_about_a_broken_item_contains_no_personal_data(tables: Tables, fault: str) -> None:
     PurchaseStore(tables.dynamodb, tables.commerce).create(a_purchase())
-    item = stored(tables, a_purchase()) | BROKEN[fault]
+    item = read_item(tables, a_purchase()) | BROKEN[fault]
     with pytest.raises(ValidationError) as error:
         purchase_from_item(item)
     text = str(error.value)

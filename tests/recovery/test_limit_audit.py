@@ -14,7 +14,7 @@ from chalicelib.instants import DAY, MINUTE, SECOND
 from chalicelib.refunds import cancel_paid_order, refund_order
 from tests.builders.purchases import BUYER, NOW, a_complete_request, a_purchase_request, a_refund_request
 from tests.builders.shop import ShopFixture
-from tests.checkout.test_purchase_limits import die_before_placing, limit_item, may_still_have
+from tests.checkout.actions import die_before_placing, limit_item, may_still_have
 from tests.recovery.corruption import LATER, MUCH_LATER, audit_after_refresh, is_clean, repaired
 
 
