@@ -57,7 +57,7 @@ class ShopFixture:
         """Return available, held and committed uses of each budget, from the buckets."""
         found = self.context.discounts.get_with_budgets(code, now)
         assert found is not None
-        return [(one.available, one.reserved, one.used) for one in found[1]]
+        return [(budget.available, budget.reserved, budget.used) for budget in found[1]]
 
     def unit_counts(self, drop_id: str, now: Instant = NOW) -> tuple[int, int, int]:
         """Return units available, held and sold, from the buckets. Fails when a bucket has a mismatch."""

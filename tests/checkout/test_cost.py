@@ -39,8 +39,10 @@ class Meter:
         if model.name in ("GetItem", "BatchGetItem", "Query", "Scan"):
             return
         used = parsed.get("ConsumedCapacity", {"TableName": "", "CapacityUnits": 1.0})  # a refused write is billed too
-        for one in used if isinstance(used, list) else [used]:
-            self.writes.append((model.name, self.names.get(one["TableName"], "refused"), one["CapacityUnits"]))
+        for capacity in used if isinstance(used, list) else [used]:
+            self.writes.append(
+                (model.name, self.names.get(capacity["TableName"], "refused"), capacity["CapacityUnits"])
+            )
 
     @contextmanager
     def measured(self) -> Iterator[list[Write]]:

@@ -190,7 +190,7 @@ def test_line_does_not_grow_after_the_price_rose(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=5, unit_price={"amount": 9_900, "currency": "GBP"})
     answer = update_purchase(shop.context, purchase.id, a_purchase_request(("mug", 3), key="more"), NOW + 2 * SECOND)
     assert isinstance(answer, CheckoutResult)
-    assert [(one.code, one.path) for one in answer.messages] == [("price_changed", "$.line_items[0]")]
+    assert [(message.code, message.path) for message in answer.messages] == [("price_changed", "$.line_items[0]")]
     assert answer.purchase.lines == purchase.lines
     assert shop.unit_counts("mug") == (4, 1, 0)
 

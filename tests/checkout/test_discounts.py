@@ -43,7 +43,9 @@ def test_code_reduces_the_items_before_tax_and_the_reduced_total_is_paid(shop: S
     assert (line.gross, line.discount, line.price, line.tax) == (1_275, 128, 1_147, 191)
     totals = purchase.totals
     assert (totals.subtotal, totals.discount, totals.shipping, totals.total) == (1_275, 128, 395, 1_542)
-    assert [(one.code, one.title, one.parts) for one in purchase.discounts] == [("TEN", "The ten", (128,))]
+    assert [(discount.code, discount.title, discount.parts) for discount in purchase.discounts] == [
+        ("TEN", "The ten", (128,))
+    ]
     complete_purchase(shop, purchase)
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
@@ -64,7 +66,7 @@ def test_new_codes_replace_earlier_ones_and_an_empty_list_clears_them(shop: Shop
     shop.put_discount("five", percent_bps=500)
     purchase = open_with_codes(shop, "TEN")
     five = update_purchase(shop, purchase, "k2", discount_codes=("FIVE",)).purchase
-    assert ([one.code for one in five.discounts], five.totals.discount) == (["FIVE"], 64)
+    assert ([discount.code for discount in five.discounts], five.totals.discount) == (["FIVE"], 64)
     same = update_purchase(shop, purchase, "k3").purchase
     assert (same.discount_codes, same.totals) == (("FIVE",), five.totals)
     none = update_purchase(shop, purchase, "k4", discount_codes=()).purchase
@@ -99,14 +101,16 @@ def test_code_that_does_not_apply_keeps_its_warning(shop: ShopFixture) -> None:
         "$.discounts.codes[7]": ("discount_code_invalid", "unknown"),
     }
     assert {message.type for message in answer.messages} == {"warning"}
-    assert [one.code for one in purchase.discounts] == ["BESIDE"]
+    assert [discount.code for discount in purchase.discounts] == ["BESIDE"]
 
 
 def test_automatic_discount_of_the_show_applies_and_costs_no_write(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     shop.put_discount("launch", automatic=True, show_id=SHOW, percent_bps=2_000)
     purchase = shop.open_purchase(("mug", 1))
-    assert [(one.code, one.automatic, one.amount) for one in purchase.discounts] == [("LAUNCH", True, 255)]
+    assert [(discount.code, discount.automatic, discount.amount) for discount in purchase.discounts] == [
+        ("LAUNCH", True, 255)
+    ]
     complete_purchase(shop, purchase)
     process_attempt(shop.context, purchase.id, 1, NOW)
     paid = shop.read(purchase.id)

@@ -110,9 +110,9 @@ def test_another_buyer_is_not_refused(shop: ShopFixture) -> None:
 
 def test_successful_payment_counts_nothing_and_leaves_no_velocity_key(shop: ShopFixture) -> None:
     paid = [attempt_payment(shop, f"k{number}", "ok_4242") for number in range(6)]
-    assert {one.state for one in paid} == {PurchaseState.PAID}
+    assert {purchase.state for purchase in paid} == {PurchaseState.PAID}
     assert velocity_items(shop) == []
-    assert {one.payment.velocity_keys for one in paid if one.payment} == {()}
+    assert {purchase.payment.velocity_keys for purchase in paid if purchase.payment} == {()}
 
 
 def test_attempt_without_stock_is_no_decline(shop: ShopFixture) -> None:
@@ -150,13 +150,13 @@ def test_voided_attempt_is_no_decline(shop: ShopFixture) -> None:
 def test_velocity_items_name_no_person_and_ended_attempts_keep_no_key(shop: ShopFixture) -> None:
     placed = shop.place(("mug", 1), token="declined_4242")
     assert placed.payment is not None
-    assert {one[0] for one in placed.payment.velocity_keys} == {"i", "e", "a"}
+    assert {key[0] for key in placed.payment.velocity_keys} == {"i", "e", "a"}
     process_attempt(shop.context, placed.id, 1, NOW)
     ended = shop.read(placed.id)
     assert ended.payment is not None
     assert (ended.payment.velocity_keys, ended.payment.step_up) == ((), False)
     found = velocity_items(shop)
-    assert {item["pk"] for item in found} == {f"VELOCITY#{one}" for one in placed.payment.velocity_keys}
+    assert {item["pk"] for item in found} == {f"VELOCITY#{key}" for key in placed.payment.velocity_keys}
     text = repr(found).casefold()
     assert not [word for word in ("ada", "james", "sw1y", "4242", placed.id.casefold()) if word in text]
     assert {item["expires_at"] for item in found} == {(NOW + HOUR) // SECOND}
@@ -184,15 +184,15 @@ def test_attempts_placed_together_are_refused_before_authorisation(
 ) -> None:
     together, counted = place_many(shop, 6), list[str]()
     monkeypatch.setattr(payment_velocity, "count", counted.append)
-    for one in together:
-        process_attempt(shop.context, one.id, 1, NOW)
-    ended = [shop.read(one.id) for one in together]
-    failures = [one.payment.failure for one in ended if one.payment]
+    for purchase in together:
+        process_attempt(shop.context, purchase.id, 1, NOW)
+    ended = [shop.read(purchase.id) for purchase in together]
+    failures = [purchase.payment.failure for purchase in ended if purchase.payment]
     assert failures == ["card_declined"] * 3 + ["too_many_attempts"] * 3
-    assert {one.state for one in ended} == {PurchaseState.OPEN}
+    assert {purchase.state for purchase in ended} == {PurchaseState.OPEN}
     asked = {item["pk"]["S"] for item in shop.tables.dynamodb.scan(TableName=shop.tables.sandbox)["Items"]}
-    assert {name.partition("#")[0] for name in asked} >= {one.id for one in together[:3]}
-    assert all(shop.gateway.find(one.id, 1, now=NOW) is None for one in together[3:])
+    assert {name.partition("#")[0] for name in asked} >= {purchase.id for purchase in together[:3]}
+    assert all(shop.gateway.find(purchase.id, 1, now=NOW) is None for purchase in together[3:])
     assert shop.unit_counts("mug") == (34, 6, 0)
     assert counted == ["attempts_refused_email"] * 3
     assert shop.context.risk.drop_risk("mug").declines == 3
@@ -225,8 +225,8 @@ def test_attempt_that_the_provider_knows_is_finished_despite_other_declines(
 
 def test_last_allowed_decline_keeps_the_provider_code(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     together = place_many(shop, 3)
-    for one in together[:2]:
-        process_attempt(shop.context, one.id, 1, NOW)
+    for purchase in together[:2]:
+        process_attempt(shop.context, purchase.id, 1, NOW)
 
     def die(*_: Any, **__: Any) -> None:
         raise WriteConflict("The worker dies after counting.")

@@ -67,7 +67,7 @@ def test_limited_line_without_email_is_not_placed(shop: ShopFixture, email: str 
     shop.put_drop("mug", stock=9, limit_per_buyer=1)
     purchase = shop.open_purchase(("mug", 1), buyer=Buyer(email=email))
     answer = complete_purchase(shop, purchase)
-    assert [(one.code, one.path) for one in answer.messages] == [("missing", "$.buyer.email")]
+    assert [(message.code, message.path) for message in answer.messages] == [("missing", "$.buyer.email")]
     assert shop.read(purchase.id) == purchase
 
 

@@ -18,10 +18,10 @@ from tests.builders.shop import ShopFixture
 
 
 def test_every_status_is_reached_and_left_as_the_table_says() -> None:
-    assert {one for transition in TRANSITIONS for one in transition.from_statuses | transition.to_statuses} == set(
-        OrderStatus
-    )
-    final = set(OrderStatus) - {one for move in TRANSITIONS for one in move.from_statuses}
+    assert {
+        status for transition in TRANSITIONS for status in transition.from_statuses | transition.to_statuses
+    } == set(OrderStatus)
+    final = set(OrderStatus) - {status for transition in TRANSITIONS for status in transition.from_statuses}
     assert final == {OrderStatus.CANCELLED}
 
 

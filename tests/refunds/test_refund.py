@@ -62,10 +62,11 @@ def test_order_refunded_in_parts_and_cancelled_nets_to_zero(shop: ShopFixture) -
     line = paid.lines[0].id
     refund_order(shop.context, paid.id, a_refund_request((line, 3)), NOW)
     after, _ = cancel_paid_order(shop.context, paid.id, "cancel", "", "bob", NOW)
-    assert sum(one.amount for one in after.refunds) == paid.totals.total
-    taxes = sum(part.tax for one in after.refunds for part in one.lines) + sum(r.shipping_tax for r in after.refunds)
+    assert sum(refund.amount for refund in after.refunds) == paid.totals.total
+    taxes = sum(part.tax for refund in after.refunds for part in refund.lines)
+    taxes += sum(refund.shipping_tax for refund in after.refunds)
     assert taxes == paid.totals.tax
-    assert (after.cancelled_at, [one.requested_by for one in after.refunds]) == (NOW, ["ann", "bob"])
+    assert (after.cancelled_at, [refund.requested_by for refund in after.refunds]) == (NOW, ["ann", "bob"])
     assert shop.unit_counts("mug") == (4, 0, 3)
     with pytest.raises(Conflict) as refusal:
         cancel_paid_order(shop.context, paid.id, "cancel-2", "", "bob", NOW)
@@ -82,7 +83,7 @@ def test_cancellation_during_a_refund_refunds_the_rest(shop: ShopFixture, monkey
     once(monkeypatch, PurchaseStore, "replace", before=rival)
     after, refund = cancel_paid_order(shop.context, paid.id, "cancel", "", "bob", NOW)
     assert [part.quantity for part in refund.lines] == [2]
-    assert sum(one.amount for one in after.refunds) == paid.totals.total
+    assert sum(refund.amount for refund in after.refunds) == paid.totals.total
     assert (after.cancelled_at, shop.unit_counts("mug")) == (NOW, (2, 0, 1))
 
 
@@ -99,7 +100,7 @@ def test_refund_overtaken_by_a_later_one_finds_its_units_restocked(
 
     once(monkeypatch, Stock, "restock", before=rival)
     after, refund = refund_order(shop.context, paid.id, a_refund_request((line, 1), restock=True), NOW)
-    assert (refund.completed_at, [one.restocked for one in after.refunds]) == (NOW, [True, True])
+    assert (refund.completed_at, [refund.restocked for refund in after.refunds]) == (NOW, [True, True])
     assert shop.read(paid.id) == after
     assert shop.unit_counts("mug") == (1 + later, 0, 2 - later)
 

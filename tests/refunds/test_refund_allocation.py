@@ -100,7 +100,7 @@ def test_refunds_in_any_order_add_up_and_end_at_zero(order: Purchase, data: st.D
         order = with_refund(order, allocate_refund(order, a_request(full=True)))
     except Conflict:
         assert refundable_remainder(order).amount == 0
-    assert sum(one.amount for one in order.refunds) == order.totals.total
+    assert sum(refund.amount for refund in order.refunds) == order.totals.total
     entries = [entry for entry in entries_of(order, "Europe/London") if entry.entry_type != "fee"]
     assert {column: sum(getattr(entry, column) for entry in entries) for column in COLUMNS} == dict.fromkeys(COLUMNS, 0)
 
