@@ -148,8 +148,8 @@ def _void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant)
     """Cancel an order on hold: void its authorisation, let its units expire at once, then write it. Safe to repeat.
 
     The authorisation is voided before any unit moves, because captured money must have its stock. No later capture can
-    follow: a worker that reserves money after this check sees that the order is on hold. What it reserved is voided
-    when its message is delivered again.
+    follow: a worker that reserves money after this check sees that the order is on hold. That authorisation is voided
+    when the worker's message is delivered again.
     """
     provider_id = payment_of(purchase).provider_id
     ensure_nothing_authorised(context, purchase, provider_id, now, since=visible_since(purchase))

@@ -87,9 +87,9 @@ def _pay_order(context: CheckoutContext, purchase: Purchase, now: Instant) -> At
 def _refuse_attempt(context: CheckoutContext, purchase: Purchase, now: Instant) -> AttemptOutcome:
     """End an attempt that is one too many, although another worker may be asking the provider for it at this moment.
 
-    The refusal is written first. A worker that reserves money afterwards sees it before it captures. What another one
-    reserved before is found here: captured money becomes a paid order, and an authorisation is voided before any unit
-    moves.
+    The refusal is written first. A worker that reserves money afterwards sees it before it captures. Money that another
+    worker reserved before is found here. If it is captured, the order becomes paid; if it is only authorised, it is
+    voided before any unit moves.
     """
     payment = payment_of(purchase)
     if payment.failure is None:

@@ -1,4 +1,4 @@
-"""Payments: one protocol, several providers. Money is asked for only when the goods are sold to the purchase."""
+"""Payments: one protocol for all providers, the sandbox provider, Stripe, and the events that providers send."""
 
 from chalicelib.payments.events import EventKind, ProviderEvent, parse_stripe_event
 from chalicelib.payments.gateway import (

@@ -1,6 +1,6 @@
-"""What a provider tells by webhook, in our words. An event only says where to look: the truth is asked of the provider.
+"""The events that a provider sends by webhook. An event only names a payment; the provider is asked for its state.
 
-So events may come twice, late, in any order or not at all: the end is the same.
+So events may arrive twice, late, in any order or not at all: the end is the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chalicelib.instants import Instant
 
 
 class EventKind(StrEnum):
-    """What an event is about. ``OTHER`` is acknowledged and counted."""
+    """The subject of an event. ``OTHER`` is acknowledged and counted."""
 
     PAYMENT = "payment"
     REFUND = "refund"
@@ -26,13 +26,13 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One event. ``payment_id`` is the provider's; ``amount`` in minor units of ``currency``, of payment or refund."""
+    """One event. ``payment_id`` is the provider's id; ``amount``, of payment or refund, is in minor units."""
 
     id: str
     provider: str
     kind: EventKind
     provider_type: str
-    """The provider's own name of what happened."""
+    """The provider's own name for the kind of event."""
     payment_id: str | None = None
     purchase_id: str | None = None
     attempt: int | None = None
@@ -40,13 +40,13 @@ class ProviderEvent:
     currency: str | None = None
     provider_refund_id: str | None = None
     refund_id: str | None = None
-    """Our id of the refund, where we made it."""
+    """The product's id of the refund; None for one that was made in the provider's console."""
     not_before: Instant | None = None
-    """Not looked at before: an event of the sandbox that comes late."""
+    """The instant before which the event is not processed; the sandbox sends late events so."""
 
 
 _STRIPE_PAYMENTS: Final = frozenset(
-    f"payment_intent.{what}" for what in ("amount_capturable_updated", "succeeded", "payment_failed", "canceled")
+    f"payment_intent.{name}" for name in ("amount_capturable_updated", "succeeded", "payment_failed", "canceled")
 )
 _STRIPE_KINDS: Final = (
     dict.fromkeys(_STRIPE_PAYMENTS, EventKind.PAYMENT)
@@ -56,7 +56,11 @@ _STRIPE_KINDS: Final = (
 
 
 def parse_stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
-    """An event as Stripe sends it (docs.stripe.com/api/events). ``BadInput`` names what is missing or wrong."""
+    """Parse an event as Stripe sends it (https://docs.stripe.com/api/events).
+
+    Raises:
+        BadInput: a field is missing or wrong; the error names it.
+    """
     event_id, provider_type = _text(body, "id"), _text(body, "type")
     kind = _STRIPE_KINDS.get(provider_type, EventKind.OTHER)
     if kind is EventKind.OTHER:
@@ -64,7 +68,7 @@ def parse_stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
     subject = body.get("data")
     subject = subject.get("object") if isinstance(subject, dict) else None
     if not isinstance(subject, dict):
-        raise BadInput("An event is about an object.", field="$.data.object")
+        raise BadInput("`data.object` must be an object.", field="$.data.object")
     metadata = subject.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     attempt = metadata.get("attempt")
@@ -89,5 +93,5 @@ def parse_stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
 def _text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not 1 <= len(value) <= 255:
-        raise BadInput(f"An event has its {name}, a text.", field=f"$.{name}")
+        raise BadInput(f"`{name}` must be a string of 1 to 255 characters.", field=f"$.{name}")
     return value

@@ -1,4 +1,4 @@
-"""The payment gateway's protocol: what the capture worker asks of a provider, in its words."""
+"""The protocol of a payment gateway: the calls that the product makes to a provider, and their results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalicelib.instants import Instant
 
 @dataclass(frozen=True, slots=True)
 class AuthorisationRequest:
-    """What to authorise for one attempt of one purchase. ``amount`` in minor units; ``token`` is never logged."""
+    """One attempt of one purchase to authorise. ``amount`` in minor units; ``token`` is never logged."""
 
     purchase_id: str
     attempt: int
@@ -20,27 +20,27 @@ class AuthorisationRequest:
     token: str
     metadata: dict[str, str]
     requested_at: Instant
-    """When the buyer asked for this attempt."""
+    """The instant at which the buyer placed the order."""
     provider_id: str | None = None
-    """The payment of an earlier attempt that ended without money, to be confirmed again where the provider can."""
+    """The payment of an earlier attempt that ended without money; the provider confirms it again where it can."""
     step_up: bool = False
-    """Have the buyer authenticated (3-D Secure), whatever the provider thinks of the risk."""
+    """Require authentication of the buyer (3-D Secure), whatever the provider thinks of the risk."""
     return_url: str = ""
-    """Where the buyer comes back to from the provider's page; empty: the provider asks for nothing that needs one."""
+    """The page to which the provider's page sends the buyer back; empty: the provider must use no page of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authorised:
-    """The provider reserves the money for this attempt; nothing is taken yet."""
+    """The provider has reserved the money for this attempt; nothing is captured yet."""
 
     provider_id: str
     already_existed: bool = False
-    """It was there already: an earlier run of the same attempt made it."""
+    """Whether an earlier run of the same attempt made it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The provider said no. ``code`` is the provider's reason, safe to show."""
+    """The provider declined the payment. ``code`` is its reason, safe to show."""
 
     provider_id: str | None
     code: str
@@ -48,7 +48,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class ActionRequired:
-    """The buyer has to prove who they are (3-D Secure) before the money is reserved. ``url``: where, if at a page."""
+    """The buyer has to authenticate (3-D Secure) before the provider reserves the money. ``url``: the page, if any."""
 
     provider_id: str
     url: str | None = None
@@ -56,7 +56,7 @@ class ActionRequired:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The money is taken. ``fee`` is the provider's, in minor units of the same currency."""
+    """The money is captured. ``fee`` is the provider's, in minor units of the same currency."""
 
     provider_id: str
     charge_id: str
@@ -65,7 +65,7 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class CaptureFailed:
-    """The authorisation can no longer be captured: voided, lapsed."""
+    """The authorisation can no longer be captured: it was voided, or it has expired."""
 
     provider_id: str
     code: str
@@ -73,21 +73,21 @@ class CaptureFailed:
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """Money went back. ``refund_id`` is the provider's."""
+    """The provider has refunded the money."""
 
     provider_refund_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RefundFailed:
-    """Nothing went back, and nothing will: less is left than was asked for, by a refund made elsewhere, or disputed."""
+    """The provider refused the refund for good: a refund made elsewhere, or a dispute, has left too little."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRefund:
-    """A refund as the provider has it. ``refund_id`` is ours, where we made it."""
+    """A refund as the provider has it. ``refund_id`` None: it was made in the provider's console."""
 
     provider_refund_id: str
     amount: int
@@ -95,12 +95,12 @@ class ProviderRefund:
 
 
 Authorisation = Authorised | Declined | ActionRequired
-"""What a provider answers to an order."""
+"""The possible results of an authorisation."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderPayment:
-    """A payment as the provider has it, to be compared with our orders. Money in minor units."""
+    """A payment as the provider has it. Money in minor units."""
 
     provider_id: str
     purchase_id: str | None
@@ -112,50 +112,51 @@ class ProviderPayment:
 
 
 class OutcomeUnknownError(Exception):
-    """The provider did not answer, or said something unreadable: the effect may or may not have happened. Ask again."""
+    """The provider gave no readable answer. The call may or may not have had its effect; repeat it."""
 
 
 class Gateway(Protocol):
     """A payment provider. Every call is idempotent by purchase and attempt (refunds: by refund id).
 
-    Each raises :class:`OutcomeUnknownError` when the outcome is unknown; asking again is always safe.
+    Raises:
+        OutcomeUnknownError: from any call, when its outcome is unknown. To repeat the call is always safe.
     """
 
     name: str
 
     def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
-        """Reserve the money of one attempt, or say what the buyer has to do first."""
+        """Reserve the money of one attempt, unless the provider declines or the buyer has to authenticate first."""
         ...
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
-        """Take what was authorised, once, whatever the number of calls."""
+        """Capture what was authorised: once, whatever the number of calls."""
         ...
 
     def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
-        """Give up an authorisation that will not be captured, or one that still waits for the buyer.
+        """Void an authorisation, or one that still waits for the buyer.
 
-        True: nothing is reserved any more, and nothing will be; False: captured.
+        True: nothing is reserved, and nothing will be. False: the money was captured.
         """
         ...
 
     def find(
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
-        """What the provider knows of an attempt; ``provider_id``, where it is known, spares a search that may lag.
+        """Return what the provider knows of an attempt. ``provider_id``, if known, spares a search that may lag.
 
-        ``since``: "nothing" is certain of all that was begun before that instant, or it is not answered
-        (``OutcomeUnknownError``). Without it, "nothing" may be too early.
+        With ``since``, None is certain for all that began before that instant; if the search may lag behind it, the
+        call raises ``OutcomeUnknownError``. Without ``since``, None may be too early.
         """
         ...
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Every payment that was begun since then, whatever became of it."""
+        """Yield every payment that began at or after ``since``, whatever its result."""
         ...
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
-        """Purchase and attempt that a payment of the provider is for; None when it is none of ours."""
+        """Return the purchase and attempt that a payment is for; None when it is of another shop or system."""
         ...
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
-        """Give back part or all of what was captured, once for each refund id."""
+        """Refund part or all of what was captured, once for each refund id."""
         ...

@@ -1,4 +1,4 @@
-"""Which of a provider's tokens name an instrument, so that the same one is known again."""
+"""Recognise a payment instrument by its token, so that declines of one instrument can be counted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from chalicelib.payments.sandbox.gateway import SandboxGateway, behaviour_of
 
 _REUSABLE_STRIPE_PREFIXES: Final = ("pm_", "card_")
-"""Payment methods, which may come again. A confirmation token is good once and names nothing."""
+"""Payment methods, which a client may use again. A confirmation token is valid once and names no instrument."""
 
 
 def reusable_instrument(provider: str, token: str) -> str | None:
-    """What a token names; None where the next token for the same instrument is another one, or it names none.
+    """Return the token if it names an instrument; None if the next token for the same instrument may differ.
 
-    The sandbox's bare tokens say what it shall do; with a suffix, as ``declined_4242``, they are a card's.
+    A sandbox token without a suffix only chooses a behaviour; one with a suffix, as ``declined_4242``, names a card.
     """
     if provider == SandboxGateway.name:
         return None if token == behaviour_of(token) else token

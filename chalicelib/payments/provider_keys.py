@@ -1,4 +1,4 @@
-"""The provider's keys: a secret of its own, which only functions that talk with the provider may read."""
+"""The provider's keys, in a secret that only functions which call the provider may read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from chalicelib.errors import Unavailable
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ProviderKeys:
-    """Key of the provider's API, and the secrets of its webhooks (two while one replaces the other). Never logged."""
+    """The key of the provider's API, and its webhook secrets (two while one replaces the other). Never logged."""
 
     api_key: str
     webhook_secrets: tuple[str, ...]
 
     @classmethod
     def from_json(cls, text: str) -> ProviderKeys:
-        """The secret as it is stored. ``Unavailable`` when it is not complete."""
+        """Parse the stored secret.
+
+        Raises:
+            Unavailable: a key is missing.
+        """
         try:
             stored = json.loads(text)
             keys = cls(stored["api_key"], tuple(stored["webhook_secrets"]))
@@ -26,10 +30,13 @@ class ProviderKeys:
         except (KeyError, ValueError, TypeError):
             complete = False
         if not complete:
-            raise Unavailable("The payment provider's keys are not complete.", retry_after_seconds=30)
+            raise Unavailable(
+                "The payment provider's keys are incomplete. Set them with `livedrop payments keys`.",
+                retry_after_seconds=30,
+            )
         return keys
 
 
 def read_provider_keys(secrets_id: str) -> ProviderKeys:
-    """The provider's keys: one call."""
+    """Read the provider's keys. One call."""
     return ProviderKeys.from_json(aws.client("secretsmanager").get_secret_value(SecretId=secrets_id)["SecretString"])

@@ -1,4 +1,4 @@
-"""The sandbox provider's own records, one item a payment, and what providers told. Here alone DynamoDB is known."""
+"""Store the events of payment providers in the commerce table."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 EVENT_RETENTION: Final[Instant] = 90 * DAY
-"""How long a provider's event is remembered by its id; the table's time to live forgets it."""
+"""How long an event is stored, and its id recognised; then the table's time to live deletes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventStore:
-    """Events by provider and id, each stored before it is acted on: 1 WCU. The table's stream brings it on."""
+    """Events by provider and id. Each is stored before it is processed; the table's stream enqueues it."""
 
     dynamodb: DynamoDBClient
     commerce_table: str
 
     def add(self, event: ProviderEvent, now: Instant) -> bool:
-        """Store an event. False: it is there already."""
+        """Store an event. False: it is stored already. 1 WCU."""
         record = {name: value for name, value in asdict(event).items() if value is not None}
         key = f"EVENT#{event.provider}#{event.id}"
         item = {"pk": key, "sk": "EVENT", **record, "received_at": now, "expires_at": (now + EVENT_RETENTION) // SECOND}
@@ -43,7 +43,7 @@ class EventStore:
         return True
 
     def read(self, provider: str, event_id: str) -> ProviderEvent | None:
-        """An event that was stored. One consistent read."""
+        """Read a stored event. One consistent read."""
         key = {"pk": {"S": f"EVENT#{provider}#{event_id}"}, "sk": {"S": "EVENT"}}
         answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True)
         return _to_event(aws.from_item(answer["Item"])) if "Item" in answer else None

@@ -4,8 +4,7 @@ Reading at two instants raises no false alarm:
 
 - Buckets are read before purchases. A unit is committed, or held for longer than a minute, only after its purchase was
   written.
-- What was written within the last minute is not judged. So every purchase that is judged was, when the audit began, as
-  it was read.
+- A purchase written within the last minute is not judged. Every other one was read as it was when the audit began.
 - A fault of a hold counts only if a second strong reading of the bucket, and of the purchases of all shows, has it too.
 """
 

@@ -1,4 +1,4 @@
-"""An audit as an operator is shown it, by HTTP and by the command line: sums whole, lists bounded."""
+"""Report an audit to operators, by HTTP and by the command line: complete sums, bounded lists."""
 
 from __future__ import annotations
 
@@ -15,27 +15,21 @@ from chalicelib.recovery.repair_drop import RepairReport
 from chalicelib.stock import HoldStatus
 
 MAX_DETAIL = 5_000
-"""Entries a list may have: some 1 MB of each, and API Gateway and Lambda answer 6 MB at most."""
+"""How many entries a list may have. They take some 1 MB; API Gateway and Lambda return 6 MB at most."""
 
 
 def build_audit_report(
     audit: DropAudit, *, detail: int, from_bucket: int = 0, repair: RepairReport | None = None
 ) -> dict[str, Any]:
-    """The audit as JSON. Each list has its first ``detail`` entries; ``counts`` says how many there are of each.
+    """Return the audit as JSON. Each list has its first ``detail`` entries; ``counts`` has the length of each.
 
-    ``buckets`` and ``holds`` begin at ``from_bucket``: a big drop is read on from the last bucket that was shown.
+    ``buckets`` and ``holds`` begin at ``from_bucket``, so that a client can read on from the last bucket it has.
     """
-    stock, seconds = audit.stock, audit.now // SECOND
-    buckets = [asdict(one) for one in stock.buckets if one.bucket >= from_bucket]
-    units = [pair for pair in stock.hold_statuses if pair[1].bucket >= from_bucket]
-    holds = [
-        _hold_row(hold, status, seconds) | _owner_fields(audit.owners.get(hold))
-        for hold, status in islice(units, detail)
-    ]
+    stock, now_seconds = audit.stock, audit.now // SECOND
+    buckets = (asdict(one) for one in stock.buckets if one.bucket >= from_bucket)
+    holds = ((hold_id, status) for hold_id, status in stock.hold_statuses if status.bucket >= from_bucket)
     unreferenced = [one for one in audit.discrepancies if one.is_unreferenced]
     missing = [one for one in audit.discrepancies if not one.is_unreferenced]
-    reasons = [one.fault.value for one in audit.discrepancies] + [one.fault.value for one in audit.limit_discrepancies]
-    plan = audit.plan
     report: dict[str, Any] = {
         "drop_id": audit.drop.id,
         "as_of": rfc3339(audit.now),
@@ -46,48 +40,57 @@ def build_audit_report(
         "lapsed_at_risk": stock.lapsed_at_risk,
         "complete": audit.complete,
         "mismatches": list(audit.mismatches[:detail]),
-        "counts": {
-            "buckets": len(stock.buckets),
-            "holds": len(stock.hold_statuses),
-            "orders": len(stock.sold_by_order),
-            "purchases": audit.purchases,
-            "buyers": audit.buyers,
-            "mismatches": len(audit.mismatches),
-            "unnamed_holds": len(unreferenced),
-            "missing_holds": len(missing),
-            "miscounts": len(audit.limit_discrepancies),
-            "by_reason": dict(sorted(Counter(reasons).items())),
-        },
+        "counts": _counts(audit, len(unreferenced), len(missing)),
         "sold_by_order": dict(islice(sorted(stock.sold_by_order.items()), detail)),
-        "buckets": buckets[:detail],
-        "holds": holds,
-        "unnamed_holds": [_unreferenced_row(one, seconds) for one in islice(unreferenced, detail)],
+        "buckets": list(islice(buckets, detail)),
+        "holds": [
+            _hold_row(hold_id, status, now_seconds) | _owner_fields(audit.owners.get(hold_id))
+            for hold_id, status in islice(holds, detail)
+        ],
+        "unnamed_holds": [_unreferenced_row(one, now_seconds) for one in islice(unreferenced, detail)],
         "missing_holds": [_missing_row(one) for one in islice(missing, detail)],
         "summary": _summary_fields(audit),
-        "plan": None if plan is None else {"number": plan.number, "quantity": plan.quantity},
+        "plan": None if audit.plan is None else {"number": audit.plan.number, "quantity": audit.plan.quantity},
     }
     return report if repair is None else report | {"repaired": asdict(repair)}
 
 
-def _hold_row(hold_id: str, status: HoldStatus, seconds: UnixSeconds) -> dict[str, Any]:
+def _counts(audit: DropAudit, unreferenced: int, missing: int) -> dict[str, Any]:
+    stock = audit.stock
+    reasons = [one.fault.value for one in audit.discrepancies] + [one.fault.value for one in audit.limit_discrepancies]
+    return {
+        "buckets": len(stock.buckets),
+        "holds": len(stock.hold_statuses),
+        "orders": len(stock.sold_by_order),
+        "purchases": audit.purchases,
+        "buyers": audit.buyers,
+        "mismatches": len(audit.mismatches),
+        "unnamed_holds": unreferenced,
+        "missing_holds": missing,
+        "miscounts": len(audit.limit_discrepancies),
+        "by_reason": dict(sorted(Counter(reasons).items())),
+    }
+
+
+def _hold_row(hold_id: str, status: HoldStatus, now: UnixSeconds) -> dict[str, Any]:
     expires_at = status.expires_at
     return {
         "hold_id": hold_id,
         "bucket": status.bucket,
         "quantity": status.quantity,
-        "state": "sold" if expires_at is None else "held" if expires_at > seconds else "lapsed",
+        "state": "sold" if expires_at is None else "held" if expires_at > now else "lapsed",
         "until": _rfc3339_or_none(expires_at),
         "order": status.order,
     }
 
 
-def _unreferenced_row(one: Discrepancy, seconds: UnixSeconds) -> dict[str, Any]:
+def _unreferenced_row(one: Discrepancy, now: UnixSeconds) -> dict[str, Any]:
     assert one.status is not None
-    return _hold_row(one.hold_id, one.status, seconds) | {"reason": one.fault.value} | _owner_fields(one.expected)
+    return _hold_row(one.hold_id, one.status, now) | {"reason": one.fault.value} | _owner_fields(one.expected)
 
 
 def _owner_fields(expected: ExpectedHold | None) -> dict[str, Any]:
-    """A purchase is told by its reference, as in logs; an order by its id too."""
+    """Return the fields that name a purchase: its reference, as in logs, and the id of a placed order."""
     if expected is None:
         return {"purchase": None, "purchase_state": None, "order_id": None}
     purchase_ref = log_reference(expected.purchase_id)

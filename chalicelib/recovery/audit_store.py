@@ -21,7 +21,7 @@ AUDITED_ATTRIBUTES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LimitUsageRecord:
-    """What limits count for one buyer, as it was read. ``buyer`` is a hash, ``units`` the stored sum of the entries."""
+    """One buyer's count for a limit, as it was read. ``buyer`` is a hash, ``units`` the stored sum of the entries."""
 
     buyer: str
     usage: LimitUsage

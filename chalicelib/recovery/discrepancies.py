@@ -72,7 +72,7 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True)
 class DropAudit:
-    """What an audit of a drop found. ``complete``: all purchases were read; else no hold is called unnamed."""
+    """The result of an audit of a drop. ``complete``: all purchases were read; else no hold is called unnamed."""
 
     drop: Drop
     now: Instant

@@ -17,7 +17,7 @@ _CLOCK_SKEW: Instant = 2 * SECOND
 
 
 class HoldFault(StrEnum):
-    """What may be wrong with units of a drop."""
+    """The possible faults of a drop's units."""
 
     UNNAMED = "unnamed"
     """Held, and no purchase names the hold: its request died before it wrote one. The hold will expire."""

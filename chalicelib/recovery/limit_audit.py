@@ -30,7 +30,7 @@ _NO_RECORD: Final = LimitUsageRecord("", {}, 0)
 
 
 class LimitFault(StrEnum):
-    """What may be wrong with the count of a buyer's units."""
+    """The possible faults of the count of a buyer's units."""
 
     SUM = "limit_sum"
     """The sum is not that of the entries."""

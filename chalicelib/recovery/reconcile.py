@@ -41,7 +41,7 @@ class Difference(StrEnum):
 
 @dataclass(slots=True)
 class ReconciliationReport:
-    """What was compared and settled. Each of ``differences`` is a kind, a payment and an order."""
+    """The result of a reconciliation. Each of ``differences`` is a kind, a payment and an order."""
 
     payments: int = 0
     orders: int = 0

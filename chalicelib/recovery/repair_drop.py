@@ -6,8 +6,8 @@ Why no step harms another process that works on the same units:
   minute ago. Its client may repeat the request meanwhile and be shown this hold. Its purchase then names a hold that is
   gone; to complete it takes units again or answers ``out_of_stock``, as after any expiry. The hold gets no tombstone,
   so that the repeated request may take it again.
-- *given up*, *no order*: a cancelled purchase stays cancelled, and a purchase that has stopped naming a hold never
-  names it again (a hold's id contains the version that took it). The hold is released as seen, with a tombstone where
+- *given up*, *no order*: a cancelled purchase stays cancelled. A purchase that has stopped naming a hold never names it
+  again, because the hold's id contains the version that took it. The hold is released as seen, with a tombstone where
   an order had it. A doubled worker's late commit then finds no hold, and a late take cannot bring one back for it.
 - *sold to open*: the units are reverted to a hold at the purchase's present epoch, until that hold ends. If the buyer
   completes meanwhile, placing the order has raised the epoch. Its commit then supersedes this write, or this write is
@@ -43,7 +43,7 @@ from chalicelib.telemetry import logger
 
 @dataclass(slots=True)
 class RepairReport:
-    """What a repair did.
+    """The result of a repair.
 
     ``left``: changed by others meanwhile, or not reached in time; audit again. ``not_mended`` is for people: paid units
     that are gone, units under another order's name, limits that did not hold.

@@ -1,4 +1,4 @@
-"""An order that discounts have made free: it has its goods and its books, and no provider is asked for 0."""
+"""A free order has its stock and its ledger entries, and the provider is never asked for an amount of 0."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.builders.shop import ShopFixture
 
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
-    """Shipping is free, and so are goods with the code; orders of the channel "market" are held."""
+    """Shipping is free, and the code GIFT makes items free. Orders of the channel "market" go on hold."""
     markets = DEFAULT_MARKETS.model_dump(mode="json")
     for market in markets["markets"]:
         for option in market["shipping"]:
             option["price"] = dict.fromkeys(option["price"], 0)
-    free = replace(shop.context, markets=Markets.model_validate(markets), order_hold_channels=frozenset({"market"}))
-    assert isinstance(free, CheckoutContext)
-    shop = replace(shop, context=free)
+    context = replace(shop.context, markets=Markets.model_validate(markets), order_hold_channels=frozenset({"market"}))
+    assert isinstance(context, CheckoutContext)
+    shop = replace(shop, context=context)
     shop.put_drop("mug")
     shop.put_discount("GIFT", percent_bps=10_000, budget_uses=5)
     return shop
@@ -57,17 +57,17 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
     assert reconcile_payments(shop.context, lambda *_: None, 0, NOW + 10 * MINUTE).differences == []
 
 
-def test_a_free_order_that_is_cancelled_gives_back_its_units(shop: ShopFixture) -> None:
+def test_a_cancelled_free_order_restocks_its_units(shop: ShopFixture) -> None:
     purchase_id = place_free_order(shop)
     process_attempt(shop.context, purchase_id, 1, NOW)
-    cancelled, back = cancel_paid_order(shop.context, purchase_id, "k", "", "ann", NOW)
-    assert (back.amount, back.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
+    cancelled, refund = cancel_paid_order(shop.context, purchase_id, "k", "", "ann", NOW)
+    assert (refund.amount, refund.completed_at, cancelled.cancelled_at) == (0, NOW, NOW)
     assert shop.unit_counts("mug") == (3, 0, 0)
     rows = entries_of(cancelled, "Europe/London")
     assert [sum(getattr(row, name) for row in rows) for name in ("gross", "discount", "net", "quantity")] == [0] * 4
 
 
-def test_a_free_order_of_a_held_channel_waits(shop: ShopFixture) -> None:
+def test_a_free_order_of_a_channel_on_hold_waits_for_its_release(shop: ShopFixture) -> None:
     purchase_id = place_free_order(shop, attribution={"channel": "market"})
     process_attempt(shop.context, purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.ON_HOLD

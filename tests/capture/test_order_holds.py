@@ -1,4 +1,4 @@
-"""Orders held back by an operator or by the rule of a channel."""
+"""Orders on hold, by an operator or by the rule of a channel."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.builders.shop import ShopFixture, once
 
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
-    """Orders of the channel "market" are held."""
+    """Orders of the channel "market" go on hold."""
     context = replace(shop.context, order_hold_channels=frozenset({"market"}))
-    held_shop = replace(shop, context=context)
-    held_shop.put_drop("mug")
-    return held_shop
+    shop_with_channel = replace(shop, context=context)
+    shop_with_channel.put_drop("mug")
+    return shop_with_channel
 
 
-def place_in_held_channel(shop: ShopFixture, token: str = "ok") -> str:
+def place_in_channel_on_hold(shop: ShopFixture, token: str = "ok") -> str:
     purchase = shop.open_purchase(("mug", 2), attribution={"channel": "market"})
     assert isinstance(
         complete_purchase(shop.context, purchase.id, a_complete_request(token, "pay"), NOW), CheckoutResult
@@ -42,20 +42,20 @@ def place_in_held_channel(shop: ShopFixture, token: str = "ok") -> str:
     return purchase.id
 
 
-def test_an_order_of_a_held_channel_is_authorised_and_waits(shop: ShopFixture) -> None:
-    purchase_id = place_in_held_channel(shop)
+def test_an_order_of_a_channel_on_hold_is_authorised_and_waits(shop: ShopFixture) -> None:
+    purchase_id = place_in_channel_on_hold(shop)
     for _ in range(2):
         process_attempt(shop.context, purchase_id, 1, NOW)
-    held = shop.read(purchase_id)
-    assert held.state is PurchaseState.ON_HOLD
-    assert held.payment is not None
-    assert (held.payment.held_by, held.payment.deadline) == ("channel", NOW + MAX_ORDER_HOLD)
+    on_hold = shop.read(purchase_id)
+    assert on_hold.state is PurchaseState.ON_HOLD
+    assert on_hold.payment is not None
+    assert (on_hold.payment.held_by, on_hold.payment.deadline) == ("channel", NOW + MAX_ORDER_HOLD)
     assert isinstance(shop.gateway.find(purchase_id, 1, now=NOW), Authorised)
     assert shop.unit_counts("mug") == (1, 0, 2)
 
 
 def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
-    purchase_id = place_in_held_channel(shop)
+    purchase_id = place_in_channel_on_hold(shop)
     process_attempt(shop.context, purchase_id, 1, NOW)
     released = release_from_hold(shop.context, purchase_id, "ann", NOW + MINUTE)
     assert released.state is PurchaseState.PLACED
@@ -70,8 +70,8 @@ def test_a_released_order_is_captured_once(shop: ShopFixture) -> None:
 
 
 def authenticated_and_on_hold(shop: ShopFixture) -> str:
-    """An order of a held channel whose buyer was asked, and proved who they are."""
-    purchase_id = place_in_held_channel(shop, "requires_action")
+    """An order of a channel on hold whose buyer has authenticated."""
+    purchase_id = place_in_channel_on_hold(shop, "requires_action")
     process_attempt(shop.context, purchase_id, 1, NOW)
     assert shop.read(purchase_id).state is PurchaseState.AWAITING_BUYER
     assert isinstance(shop.gateway, SandboxGateway)
@@ -81,7 +81,7 @@ def authenticated_and_on_hold(shop: ShopFixture) -> str:
     return purchase_id
 
 
-def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released(shop: ShopFixture) -> None:
+def test_an_authenticated_order_is_put_on_hold_and_captured_when_released(shop: ShopFixture) -> None:
     purchase_id = authenticated_and_on_hold(shop)
     release_from_hold(shop.context, purchase_id, "ann", NOW + MINUTE)
     process_attempt(shop.context, purchase_id, 1, NOW + MINUTE)
@@ -89,7 +89,7 @@ def test_an_order_whose_buyer_was_asked_is_held_and_captured_when_it_is_released
     assert shop.unit_counts("mug") == (1, 0, 2)
 
 
-def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_asked_again_is_open(
+def test_a_released_order_without_authorisation_or_token_is_open_again(
     shop: ShopFixture,
 ) -> None:
     purchase_id = authenticated_and_on_hold(shop)
@@ -103,8 +103,8 @@ def test_a_released_order_whose_authorisation_is_gone_and_whose_buyer_cannot_be_
     assert shop.unit_counts("mug") == (1, 2, 0)
 
 
-def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixture) -> None:
-    purchase_id = place_in_held_channel(shop)
+def test_an_order_cancelled_on_hold_is_not_charged_and_its_units_are_available(shop: ShopFixture) -> None:
+    purchase_id = place_in_channel_on_hold(shop)
     process_attempt(shop.context, purchase_id, 1, NOW)
     cancelled, refund = cancel_order(shop.context, purchase_id, "cancel", "", "ann", NOW + MINUTE)
     assert cancel_order(shop.context, purchase_id, "again", "", "bob", NOW + MINUTE) == (cancelled, refund)
@@ -113,45 +113,45 @@ def test_an_order_given_up_is_not_charged_and_its_units_are_back(shop: ShopFixtu
     assert shop.unit_counts("mug") == (3, 0, 0)
 
 
-def test_an_order_held_too_long_is_given_up_by_itself(shop: ShopFixture) -> None:
-    purchase_id = place_in_held_channel(shop)
+def test_an_order_past_its_time_on_hold_is_cancelled_by_the_worker(shop: ShopFixture) -> None:
+    purchase_id = place_in_channel_on_hold(shop)
     process_attempt(shop.context, purchase_id, 1, NOW)
     late = NOW + MAX_ORDER_HOLD + 2 * MINUTE
     enqueued: list[tuple[str, int]] = []
-    recover_lost_orders(shop.context, lambda *told: enqueued.append(told), late)
+    recover_lost_orders(shop.context, lambda *attempt: enqueued.append(attempt), late)
     assert enqueued == [(purchase_id, 1)]
     process_attempt(shop.context, *enqueued[0], late)
     assert shop.read(purchase_id).state is PurchaseState.CANCELLED
     assert shop.unit_counts("mug", late) == (3, 0, 0)
 
 
-def test_an_operator_holds_what_is_being_placed_and_nothing_is_captured(shop: ShopFixture) -> None:
+def test_a_placed_order_put_on_hold_by_an_operator_is_not_captured(shop: ShopFixture) -> None:
     purchase = shop.place(("mug", 1), key="other")
-    held = put_on_hold(shop.context, purchase.id, "ann", NOW)
-    assert put_on_hold(shop.context, purchase.id, "bob", NOW) == held
+    on_hold = put_on_hold(shop.context, purchase.id, "ann", NOW)
+    assert put_on_hold(shop.context, purchase.id, "bob", NOW) == on_hold
     process_attempt(shop.context, purchase.id, 1, NOW)
-    assert shop.read(purchase.id) == held
+    assert shop.read(purchase.id) == on_hold
     assert shop.gateway.find(purchase.id, 1, now=NOW) is None
     release_from_hold(shop.context, purchase.id, "ann", NOW)
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
-def test_a_capture_under_way_when_it_was_held_makes_it_an_order(shop: ShopFixture) -> None:
+def test_an_order_put_on_hold_during_its_capture_becomes_paid(shop: ShopFixture) -> None:
     purchase = shop.place(("mug", 1), key="other")
     put_on_hold(shop.context, purchase.id, "ann", NOW)
     release_from_hold(shop.context, purchase.id, "ann", NOW)
     process_attempt(shop.context, purchase.id, 1, NOW)
     paid = shop.read(purchase.id)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Captured)
-    # As if "paid" had not been written before an operator held it:
+    # As if an operator had put the order on hold before "paid" was written:
     behind = paid.model_copy(update={"version": paid.version + 1, "state": PurchaseState.ON_HOLD, "paid_at": None})
     assert shop.context.purchases.replace(behind) == Written()
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
-def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
+def test_a_paid_or_unknown_order_cannot_be_put_on_hold_or_released(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 1), key="other")
     for refused in (partial(put_on_hold, shop.context), partial(release_from_hold, shop.context)):
         with pytest.raises(Conflict):
@@ -161,20 +161,20 @@ def test_what_cannot_be_held_or_released_says_so(shop: ShopFixture) -> None:
     assert shop.read(paid.id) == paid
 
 
-# Given up beside a worker that is at it.
+# An operator cancels while a worker pays for the order.
 
 
-def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
+def test_an_order_cancelled_on_hold_before_the_authorisation_is_not_charged(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker has looked after the goods; the giving up finds nothing to void; only then is money reserved."""
+    """The worker commits the stock, the cancellation finds nothing to void, and only then is money reserved."""
     purchase = shop.place(("mug", 1), key="other")
 
-    def given_up() -> None:
+    def put_on_hold_and_cancel() -> None:
         put_on_hold(shop.context, purchase.id, "ann", NOW)
         cancel_order(shop.context, purchase.id, "cancel", "", "ann", NOW)
 
-    once(monkeypatch, type(shop.gateway), "authorise", before=given_up)
+    once(monkeypatch, type(shop.gateway), "authorise", before=put_on_hold_and_cancel)
     with pytest.raises(WriteConflict):
         process_attempt(shop.context, purchase.id, 1, NOW)
     assert isinstance(shop.gateway.find(purchase.id, 1, now=NOW), Authorised)
@@ -185,7 +185,7 @@ def test_who_is_held_and_given_up_before_the_provider_is_asked_is_not_charged(
 
 
 def captured_and_on_hold(shop: ShopFixture) -> Purchase:
-    """Captured, and held by an operator before "paid" was written."""
+    """An order that was captured and put on hold before "paid" was written."""
     paid = shop.pay(("mug", 1), key="other")
     assert paid.payment is not None
     payment = paid.payment.model_copy(update={"deadline": NOW + MAX_ORDER_HOLD, "held_by": "ann"})
@@ -195,29 +195,29 @@ def captured_and_on_hold(shop: ShopFixture) -> Purchase:
     return on_hold
 
 
-def test_giving_up_what_was_captured_moves_none_of_its_units(shop: ShopFixture) -> None:
-    held = captured_and_on_hold(shop)
+def test_cancelling_a_captured_order_on_hold_moves_none_of_its_units(shop: ShopFixture) -> None:
+    on_hold = captured_and_on_hold(shop)
     with pytest.raises(WriteConflict):
-        cancel_order(shop.context, held.id, "cancel", "", "ann", NOW)
+        cancel_order(shop.context, on_hold.id, "cancel", "", "ann", NOW)
     assert shop.unit_counts("mug") == (2, 0, 1)
-    process_attempt(shop.context, held.id, 1, NOW)
-    assert (shop.read(held.id).state, shop.unit_counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
+    process_attempt(shop.context, on_hold.id, 1, NOW)
+    assert (shop.read(on_hold.id).state, shop.unit_counts("mug")) == (PurchaseState.PAID, (2, 0, 1))
 
 
-def test_units_sent_back_late_by_who_gave_up_stay_with_the_order_that_was_captured(shop: ShopFixture) -> None:
-    held = captured_and_on_hold(shop)
-    process_attempt(shop.context, held.id, 1, NOW)
-    assert shop.read(held.id).state is PurchaseState.PAID
-    for pool, hold in holds_of(held):
-        shop.stock.revert_to_hold(pool, hold, order_ref_of(held), NOW // SECOND)
+def test_a_late_revert_of_a_cancellation_leaves_a_captured_order_its_units(shop: ShopFixture) -> None:
+    on_hold = captured_and_on_hold(shop)
+    process_attempt(shop.context, on_hold.id, 1, NOW)
+    assert shop.read(on_hold.id).state is PurchaseState.PAID
+    for pool, hold in holds_of(on_hold):
+        shop.stock.revert_to_hold(pool, hold, order_ref_of(on_hold), NOW // SECOND)
     assert shop.unit_counts("mug", NOW + MINUTE) == (2, 0, 1)
 
 
-def test_a_released_order_keeps_its_units_from_who_gives_it_up_by_another_clock(shop: ShopFixture) -> None:
+def test_a_late_revert_of_a_cancellation_leaves_a_released_order_its_units(shop: ShopFixture) -> None:
     purchase = shop.place(("mug", 1), key="other")
-    held = put_on_hold(shop.context, purchase.id, "ann", NOW)
+    on_hold = put_on_hold(shop.context, purchase.id, "ann", NOW)
     release_from_hold(shop.context, purchase.id, "ann", NOW)
     process_attempt(shop.context, purchase.id, 1, NOW)
-    for pool, hold in holds_of(held):
-        shop.stock.revert_to_hold(pool, hold, order_ref_of(held), NOW // SECOND)
+    for pool, hold in holds_of(on_hold):
+        shop.stock.revert_to_hold(pool, hold, order_ref_of(on_hold), NOW // SECOND)
     assert (shop.read(purchase.id).state, shop.unit_counts("mug", NOW + MINUTE)) == (PurchaseState.PAID, (2, 0, 1))

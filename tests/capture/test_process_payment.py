@@ -1,3 +1,5 @@
+"""One attempt to pay: stock before money, each end of an attempt, and workers that die or come late."""
+
 from __future__ import annotations
 
 import pytest
@@ -25,7 +27,7 @@ def message_codes(answer: CheckoutResult | NoPurchase) -> list[str]:
     return [message.code for message in answer.messages]
 
 
-def test_completing_freezes_the_purchase_and_sells_its_units(shop: ShopFixture) -> None:
+def test_completing_places_the_purchase_and_commits_its_units(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     placed = shop.place(("mug", 2))
     assert (placed.state, placed.attempt, placed.epoch, placed.version) == (PurchaseState.PLACED, 1, 1, 2)
@@ -45,7 +47,7 @@ def test_the_worker_captures_and_marks_paid_once(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (1, 0, 2)
 
 
-def test_completing_again_with_the_same_key_tells_how_it_stands(shop: ShopFixture) -> None:
+def test_completing_again_with_the_same_key_returns_the_present_state(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 1))
     answer = complete_purchase(shop.context, paid.id, a_complete_request(key="pay-key-1"), NOW)
@@ -118,7 +120,7 @@ def test_a_late_message_of_a_declined_attempt_changes_nothing(shop: ShopFixture)
     assert shop.unit_counts("mug") == (0, 1, 0)
 
 
-def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
+def test_an_authorisation_made_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     placed = shop.place(("mug", 1), token="capture_refused")
     cancel_purchase(shop.context, placed.id, PLATFORM, "too-late", "", NOW)
@@ -133,7 +135,7 @@ def test_an_authorisation_that_comes_after_its_attempt_ended_is_voided(shop: Sho
     assert found.code == "voided"
 
 
-def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
+def test_money_captured_for_an_ended_attempt_raises_an_alarm(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=1)
@@ -155,7 +157,7 @@ def test_money_captured_under_an_attempt_that_is_over_is_told_never_passed_over(
     assert shop.read(purchase.id) == purchase
 
 
-def test_a_late_message_of_a_paid_order_alarms_nobody(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_message_of_a_paid_order_raises_no_alarm(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_drop("mug", stock=1)
     paid = shop.pay(("mug", 1))
     counted: list[str] = []
@@ -182,7 +184,7 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, m
     assert shop.read(purchase.id) == placed.purchase
 
 
-def test_after_a_decline_the_units_lapse_by_themselves(shop: ShopFixture) -> None:
+def test_units_of_a_declined_attempt_expire_by_themselves(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     placed = shop.place(("mug", 1), token="declined")
     process_attempt(shop.context, placed.id, 1, NOW)
@@ -198,7 +200,7 @@ def test_a_declined_purchase_can_be_cancelled(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (1, 0, 0)
 
 
-def test_a_silent_provider_is_asked_again_and_charges_once(shop: ShopFixture) -> None:
+def test_a_provider_that_did_not_answer_is_asked_again_and_charges_once(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     placed = shop.place(("mug", 1), token="timeout")
     with pytest.raises(OutcomeUnknownError):
@@ -210,7 +212,7 @@ def test_a_silent_provider_is_asked_again_and_charges_once(shop: ShopFixture) ->
     assert shop.unit_counts("mug") == (0, 0, 1)
 
 
-def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
+def test_the_worker_commits_units_that_placing_left_uncommitted(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=2)
@@ -230,7 +232,7 @@ def test_the_worker_sells_what_was_left_unsold_at_the_freeze(
     assert shop.unit_counts("mug") == (0, 0, 2)
 
 
-def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
+def test_units_gone_before_they_were_committed_end_the_attempt_without_a_charge(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug", stock=1)
@@ -259,7 +261,7 @@ def test_units_gone_before_they_were_sold_end_the_attempt_without_a_charge(
     assert shop.read(purchase.id) == opened
 
 
-def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
+def test_an_expired_hold_nobody_reclaimed_still_buys(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     purchase = shop.open_purchase(("mug", 1))
     later = NOW + 8 * MINUTE
@@ -268,7 +270,7 @@ def test_a_lapsed_hold_nobody_took_still_buys(shop: ShopFixture) -> None:
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
-def test_an_order_left_behind_by_a_lost_message_is_enqueued_again(shop: ShopFixture) -> None:
+def test_an_order_whose_message_was_lost_is_enqueued_again(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=2)
     placed = shop.place(("mug", 1))
     enqueued: list[tuple[str, int]] = []

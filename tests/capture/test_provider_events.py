@@ -1,4 +1,4 @@
-"""What a provider tells: kept once, looked at whenever it comes, in whatever order."""
+"""Provider events are stored once and processed whenever and in whatever order they arrive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.builders.shop import ShopFixture
 MONTH = 30 * DAY
 
 
-def a_payment_event(purchase: Purchase, what: str = "authorised", **changes: Any) -> ProviderEvent:
+def a_payment_event(purchase: Purchase, provider_type: str = "authorised", **changes: Any) -> ProviderEvent:
     standard = {
         "payment_id": f"sbx_{purchase.id}#1",
         "purchase_id": purchase.id,
@@ -30,7 +30,7 @@ def a_payment_event(purchase: Purchase, what: str = "authorised", **changes: Any
         "amount": purchase.totals.total,
         "currency": purchase.currency,
     }
-    return ProviderEvent(f"evt_{what}", "sandbox", EventKind.PAYMENT, what, **{**standard, **changes})
+    return ProviderEvent(f"evt_{provider_type}", "sandbox", EventKind.PAYMENT, provider_type, **{**standard, **changes})
 
 
 def an_external_refund(paid: Purchase, amount: int, name: str = "re_1", refund_id: str | None = None) -> ProviderEvent:
@@ -78,14 +78,14 @@ def test_an_event_is_stored_once_and_moves_the_waiting_purchase_on(shop: ShopFix
     assert shop.unit_counts("mug") == (2, 0, 1)
 
 
-def test_what_a_paid_order_says_already_is_not_even_stored(shop: ShopFixture) -> None:
+def test_an_event_that_a_paid_order_knows_is_not_stored(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 1))
     assert store_event(shop.context, a_payment_event(paid, "captured"), NOW) == "known"
     assert shop.context.events.read("sandbox", "evt_captured") is None
 
 
-def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop: ShopFixture) -> None:
+def test_an_event_of_an_attempt_in_progress_is_postponed(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     placed = shop.place(("mug", 1))
     assert receive(shop, a_payment_event(placed)) == EventPostponed(IN_PROGRESS_RETRY_SECONDS)
@@ -94,7 +94,7 @@ def test_an_event_of_an_attempt_that_is_paid_for_at_this_moment_comes_again(shop
     assert shop.read(placed.id).state is PurchaseState.PAID
 
 
-def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixture) -> None:
+def test_an_authentication_reported_after_the_deadline_is_voided(shop: ShopFixture) -> None:
     purchase = authenticated_purchase(shop)
     late = NOW + CHALLENGE_SECONDS * SECOND
     receive(shop, a_payment_event(purchase), late)
@@ -103,7 +103,7 @@ def test_a_success_that_is_told_after_its_attempt_ended_is_voided(shop: ShopFixt
 
 
 @pytest.mark.parametrize("changes", [{"amount": 1}, {"currency": "USD"}])
-def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
+def test_an_event_with_another_amount_or_currency_changes_nothing_and_raises_an_alarm(
     shop: ShopFixture, counted_metrics: list[str], changes: dict[str, Any]
 ) -> None:
     purchase = authenticated_purchase(shop)
@@ -112,14 +112,16 @@ def test_an_event_with_another_amount_or_currency_changes_nothing_and_is_told(
     assert counted_metrics == ["payment_event_mismatches"]
 
 
-def test_an_event_of_no_order_changes_nothing_and_is_told(shop: ShopFixture, counted_metrics: list[str]) -> None:
+def test_an_event_of_no_order_changes_nothing_and_raises_an_alarm(
+    shop: ShopFixture, counted_metrics: list[str]
+) -> None:
     purchase = authenticated_purchase(shop)
     for changes in ({"purchase_id": "x" * 22}, {"purchase_id": None}, {"attempt": None}):
         receive(shop, a_payment_event(purchase, f"of {changes}", **changes))
-    receive(shop, an_external_refund(purchase, 100).__class__("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
+    receive(shop, ProviderEvent("evt_x", "sandbox", EventKind.REFUND, "refund.created"))
     assert counted_metrics == ["unmatched_payment_events"] * 4
     assert shop.read(purchase.id) == purchase
-    assert process_event(shop.context, "sandbox", "unheard", NOW) == EventHandled()
+    assert process_event(shop.context, "sandbox", "unknown", NOW) == EventHandled()
 
 
 def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None:
@@ -131,18 +133,18 @@ def test_events_replayed_after_a_month_change_nothing(shop: ShopFixture) -> None
     assert shop.read(purchase.id) == paid
 
 
-def test_events_in_any_order_have_one_end(shop: ShopFixture) -> None:
+def test_events_in_any_order_lead_to_the_same_state(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
-    ends = set()
+    states = set()
     for number, order in enumerate(permutations(range(3))):
         placed = shop.place(("mug", 1), token="requires_action", key=f"key-{number}")
         process_attempt(shop.context, placed.id, 1, NOW)
         assert shop.gateway.answer_challenge(placed.id, 1, proved=True)
-        events = [a_payment_event(placed, f"{what}-{number}") for what in ("authorised", "captured", "asked")]
+        events = [a_payment_event(placed, f"{name}-{number}") for name in ("authorised", "captured", "asked")]
         for index in order:
             receive(shop, events[index])
-        ends.add(shop.read(placed.id).state)
-    assert ends == {PurchaseState.PAID}
+        states.add(shop.read(placed.id).state)
+    assert states == {PurchaseState.PAID}
     assert shop.unit_counts("mug") == (3, 0, 6)
 
 
@@ -162,7 +164,7 @@ def test_a_refund_of_the_providers_console_is_recorded_once(shop: ShopFixture, c
     assert counted_metrics == ["external_refunds", "unmatched_refunds"]
 
 
-def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> None:
+def test_an_event_of_our_own_refund_records_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=3)
     paid = shop.pay(("mug", 2))
     after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
@@ -171,7 +173,7 @@ def test_our_own_refund_told_back_is_not_recorded_again(shop: ShopFixture) -> No
     assert shop.read(paid.id) == after
 
 
-def test_stripes_events_are_read(shop: ShopFixture) -> None:
+def test_an_event_of_stripe_is_parsed(shop: ShopFixture) -> None:
     intent = {
         "id": "pi_1",
         "amount": 1_670,
@@ -201,13 +203,13 @@ def test_stripes_events_are_read(shop: ShopFixture) -> None:
         ({"id": "evt_1", "type": "refund.created", "data": {"object": []}}, "$.data.object"),
     ],
 )
-def test_an_event_that_is_none_names_what_is_wrong(body: dict[str, Any], field: str) -> None:
+def test_a_malformed_event_is_refused_with_its_field(body: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
         parse_stripe_event(body)
     assert refusal.value.field == field
 
 
-def test_metadata_of_strange_types_is_of_no_order() -> None:
+def test_an_event_with_malformed_metadata_matches_no_order() -> None:
     intent = {"id": "pi_1", "amount": "5", "currency": 7, "metadata": ["purchase"]}
     event = parse_stripe_event({"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}})
     assert (event.purchase_id, event.attempt, event.amount) == (None, None, None)

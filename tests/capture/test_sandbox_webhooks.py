@@ -1,4 +1,4 @@
-"""The sandbox tells of payments by token: late, twice, or what came first last. The end is the same."""
+"""The sandbox emits events as the token chooses: late, twice, or in reverse order. The end is the same."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from tests.builders.shop import ShopFixture, once
 
 @pytest.fixture
 def shop(shop: ShopFixture) -> ShopFixture:
-    """The shop hears of payments."""
+    """The sandbox stores events for this shop."""
     shop.put_drop("mug")
     gateway = SandboxGateway(shop.tables.dynamodb, shop.tables.sandbox, shop.context.events)
     return replace(shop, context=replace(shop.context, gateway=gateway), gateway=gateway)
 
 
 def stored_events(shop: ShopFixture) -> dict[str, dict[str, Any]]:
-    """What was told, by what happened."""
+    """Return the stored events, by the provider's name for each kind."""
     items = shop.tables.dynamodb.scan(TableName=shop.tables.commerce, ConsistentRead=True)["Items"]
     records = [aws.from_item(item) for item in items if item["sk"]["S"] == "EVENT"]
-    by_what = {record["provider_type"]: record for record in records}
-    assert len(by_what) == len(records)
-    return by_what
+    by_type = {record["provider_type"]: record for record in records}
+    assert len(by_type) == len(records)
+    return by_type
 
 
 def process_all_events(shop: ShopFixture, now: int) -> None:
@@ -49,7 +49,7 @@ def pay_with_token(shop: ShopFixture, token: str) -> Purchase:
 
 
 @pytest.mark.parametrize("token", WEBHOOK_TOKENS)
-def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFixture, token: str) -> None:
+def test_an_order_is_captured_and_refunded_once_whatever_events_arrive(shop: ShopFixture, token: str) -> None:
     order = pay_with_token(shop, token)
     line = order.lines[0]
     refund_order(shop.context, order.id, RefundRequest("r", "", ((line.id, 1),), True, "ann"), NOW)
@@ -63,21 +63,21 @@ def test_whatever_is_told_an_order_is_captured_and_given_back_once(shop: ShopFix
     assert shop.unit_counts("mug") == (2, 0, 1)
 
 
-def test_what_is_told_late_is_not_looked_at_before(shop: ShopFixture) -> None:
+def test_a_late_event_is_postponed_until_its_instant(shop: ShopFixture) -> None:
     pay_with_token(shop, "webhooks_late")
     for record in stored_events(shop).values():
         assert record["not_before"] == NOW + LATE_DELAY
         assert process_event(shop.context, "sandbox", record["id"], NOW + 1) == EventPostponed(LATE_DELAY // SECOND)
 
 
-def test_an_authorisation_is_told_of_after_its_capture(shop: ShopFixture) -> None:
+def test_a_reordered_authorisation_event_arrives_after_its_captures(shop: ShopFixture) -> None:
     pay_with_token(shop, "webhooks_reordered")
-    told = stored_events(shop)
-    assert told["authorised"]["not_before"] == NOW + REORDERED_DELAY
-    assert "not_before" not in told["captured"]
+    events = stored_events(shop)
+    assert events["authorised"]["not_before"] == NOW + REORDERED_DELAY
+    assert "not_before" not in events["captured"]
 
 
-def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
+def test_a_capture_event_makes_an_order_paid_whose_worker_died(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     purchase = shop.place(("mug", 2), token="webhooks_reordered")
@@ -96,20 +96,20 @@ def test_a_capture_that_is_told_of_makes_the_order_whose_worker_died(
     assert shop.unit_counts("mug") == (1, 0, 2)
 
 
-def test_what_is_told_twice_is_told_twice(shop: ShopFixture) -> None:
-    told: list[str] = []
+def test_a_doubled_event_is_stored_twice(shop: ShopFixture) -> None:
+    stored: list[str] = []
 
     def note(params: dict[str, Any], **_: object) -> None:
         if params["Item"].get("sk") == {"S": "EVENT"}:
-            told.append(params["Item"]["provider_type"]["S"])
+            stored.append(params["Item"]["provider_type"]["S"])
 
     calls, name = shop.tables.dynamodb.meta.events, "provide-client-params.dynamodb.PutItem"
     calls.register(name, note)
     pay_with_token(shop, "webhooks_twice")
     calls.unregister(name, note)
-    assert told == ["authorised", "authorised", "captured", "captured"]
+    assert stored == ["authorised", "authorised", "captured", "captured"]
 
 
-def test_other_tokens_tell_nothing(shop: ShopFixture) -> None:
+def test_other_tokens_emit_no_events(shop: ShopFixture) -> None:
     pay_with_token(shop, "ok")
     assert stored_events(shop) == {}

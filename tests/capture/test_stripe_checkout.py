@@ -1,4 +1,4 @@
-"""The checkout over Stripe's gateway: the unmodified SDK, against a server that behaves as Stripe's."""
+"""Orders paid by Stripe's gateway: the unmodified SDK against a server that behaves as Stripe's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shop(shop: ShopFixture, stripe: FakeStripe) -> Iterator[ShopFixture]:
 
 
 def authorised_without_webhook(shop: ShopFixture, stripe: FakeStripe) -> Purchase:
-    """Money is reserved, its answer was lost, and the search does not know of it yet."""
+    """Reserve money, lose the answer, and let the search not know the payment yet."""
     purchase = shop.place(("mug", 1), token=VISA)
     stripe.search_index = {}
     stripe.faults.append("after")
@@ -50,7 +50,7 @@ def statuses(stripe: FakeStripe) -> list[str]:
     return [one["status"] for one in stripe.intents.values()]
 
 
-def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeStripe) -> None:
+def test_an_order_is_paid_and_fully_refunded(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.place(("mug", 2), token=VISA)
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert (shop.read(purchase.id).state, stripe.net_captured) == (PurchaseState.PAID, purchase.totals.total)
@@ -58,7 +58,7 @@ def test_an_order_is_paid_and_given_back_whole(shop: ShopFixture, stripe: FakeSt
     assert (stripe.net_captured, shop.unit_counts("mug")) == (0, (3, 0, 0))
 
 
-def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixture, stripe: FakeStripe) -> None:
+def test_another_card_after_a_decline_is_authenticated_and_charged_once(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.place(("mug", 1), token=DECLINED)
     process_attempt(shop.context, purchase.id, 1, NOW)
     assert shop.read(purchase.id).state is PurchaseState.OPEN
@@ -72,7 +72,7 @@ def test_after_a_decline_another_card_is_proved_and_charged_once(shop: ShopFixtu
     assert (paid.state, statuses(stripe), stripe.net_captured) == (PurchaseState.PAID, ["succeeded"], paid.totals.total)
 
 
-def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: ShopFixture, stripe: FakeStripe) -> None:
+def test_an_order_on_hold_is_not_cancelled_while_the_search_may_lag(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = authorised_without_webhook(shop, stripe)
     put_on_hold(shop.context, purchase.id, "ann", NOW)
     with pytest.raises(Unavailable):
@@ -84,7 +84,7 @@ def test_a_held_order_is_not_given_up_on_the_word_of_a_search_that_lags(shop: Sh
     assert shop.unit_counts("mug") == (3, 0, 0)
 
 
-def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, stripe: FakeStripe) -> None:
+def test_a_released_order_captures_the_money_it_had_reserved(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = authorised_without_webhook(shop, stripe)
     put_on_hold(shop.context, purchase.id, "ann", NOW)
     release_from_hold(shop.context, purchase.id, "ann", NOW)
@@ -92,7 +92,7 @@ def test_a_released_order_meets_the_money_it_had_reserved(shop: ShopFixture, str
     assert (shop.read(purchase.id).state, statuses(stripe)) == (PurchaseState.PAID, ["succeeded"])
 
 
-def test_a_refund_in_the_console_is_recorded_by_the_comparison(shop: ShopFixture, stripe: FakeStripe) -> None:
+def test_a_refund_in_the_console_is_recorded_by_reconciliation(shop: ShopFixture, stripe: FakeStripe) -> None:
     purchase = shop.place(("mug", 1), token=VISA)
     process_attempt(shop.context, purchase.id, 1, NOW)
     (name,) = stripe.intents

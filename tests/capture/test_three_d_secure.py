@@ -1,4 +1,4 @@
-"""3-D Secure: the buyer proves who they are while their units are held, until a deadline that needs nobody."""
+"""3-D Secure: units stay held while the buyer authenticates, until a deadline that needs no message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def awaiting_authentication(shop: ShopFixture, stock: int = 1) -> Purchase:
     return shop.read(placed.id)
 
 
-def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture) -> None:
+def test_a_purchase_that_waits_for_its_buyer_holds_its_units_until_the_deadline(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     assert waiting.state is PurchaseState.AWAITING_BUYER
     assert waiting.payment is not None
@@ -32,11 +32,11 @@ def test_the_buyer_is_asked_with_units_held_until_the_deadline(shop: ShopFixture
     assert waiting.payment.token is None
     assert waiting.payment.action_url == f"/sandbox/challenges/{waiting.id}/1"
     assert shop.unit_counts("mug") == (0, 1, 0)
-    (said,) = current_result(waiting, NOW).messages
-    assert (said.code, said.severity) == ("authentication_required", "requires_buyer_review")
+    (message,) = current_result(waiting, NOW).messages
+    assert (message.code, message.severity) == ("authentication_required", "requires_buyer_review")
 
 
-def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
+def test_a_buyer_who_authenticates_pays_once(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=False)
@@ -48,7 +48,7 @@ def test_who_proved_it_pays_once(shop: ShopFixture) -> None:
     assert shop.unit_counts("mug") == (0, 0, 1)
 
 
-def test_who_refused_is_declined_and_may_try_again(shop: ShopFixture) -> None:
+def test_a_buyer_who_fails_to_authenticate_is_declined_and_may_try_again(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=False)
     assert process_attempt(shop.context, waiting.id, 1, NOW + MINUTE) == Failed("authentication_failed")
@@ -76,7 +76,7 @@ def test_the_provider_is_asked_again_until_the_deadline_and_no_longer(shop: Shop
     assert not shop.gateway.answer_challenge(waiting.id, 1, proved=True)
 
 
-def test_a_success_after_the_deadline_is_voided(shop: ShopFixture) -> None:
+def test_an_authentication_after_the_deadline_is_voided(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     assert shop.gateway.answer_challenge(waiting.id, 1, proved=True)
     process_attempt(shop.context, waiting.id, 1, DEADLINE)
@@ -84,7 +84,7 @@ def test_a_success_after_the_deadline_is_voided(shop: ShopFixture) -> None:
     assert shop.gateway.find(waiting.id, 1, now=NOW) == Declined(f"sbx_{waiting.id}#1", "voided")
 
 
-def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: ShopFixture) -> None:
+def test_units_past_the_deadline_are_available_although_no_message_came(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     rival = shop.open_purchase(("mug", 1), key="rival", now=DEADLINE + 3 * SECOND)
     assert rival.lines[0].quantity == 1
@@ -95,7 +95,7 @@ def test_units_whose_deadline_passed_are_anybodys_though_no_message_came(shop: S
     assert shop.unit_counts("mug", DEADLINE + 4 * SECOND) == (0, 1, 0)
 
 
-def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFixture) -> None:
+def test_an_attempt_fails_if_its_units_may_not_be_held_long_enough(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=1)
     placed = shop.place(("mug", 1), token="requires_action")
     late = placed.lines[0].max_hold_until * SECOND - 30 * SECOND
@@ -106,14 +106,14 @@ def test_nobody_waits_for_a_buyer_longer_than_the_units_may_be_held(shop: ShopFi
     assert opened.payment.failure == "authentication_required"
 
 
-def test_a_waiting_purchase_is_neither_changed_nor_cancelled(shop: ShopFixture) -> None:
+def test_a_purchase_that_waits_for_its_buyer_cannot_be_updated(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop, stock=3)
     answer = update_purchase(shop.context, waiting.id, a_purchase_request(("mug", 2), key="late"), NOW)
     assert [message.code for message in answer.messages] == ["complete_in_progress", "authentication_required"]
     assert shop.read(waiting.id) == waiting
 
 
-def test_one_whose_message_was_lost_is_taken_up_by_repair_after_its_deadline(shop: ShopFixture) -> None:
+def test_a_waiting_purchase_whose_message_was_lost_is_recovered_after_its_deadline(shop: ShopFixture) -> None:
     waiting = awaiting_authentication(shop)
     enqueued: list[tuple[str, int]] = []
 

@@ -1,4 +1,4 @@
-"""Orders that tests give to Stripe, and how far they are brought."""
+"""Authorisation requests for Stripe, and helpers that authorise and capture them."""
 
 from __future__ import annotations
 

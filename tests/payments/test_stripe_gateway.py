@@ -1,4 +1,4 @@
-"""The Stripe gateway, by the unmodified SDK, against a server that behaves as Stripe's."""
+"""The Stripe gateway with the unmodified SDK, against a server that behaves as Stripe's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, strip
     assert intent["currency"] == "gbp"
 
 
-def test_an_authorisation_asked_for_again_is_found(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_repeated_authorisation_finds_the_first(gateway: StripeGateway, stripe: FakeStripe) -> None:
     provider_id = authorise(gateway)
     assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, already_existed=True)
     assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, already_existed=True)
@@ -51,9 +51,7 @@ def test_an_authorisation_asked_for_again_is_found(gateway: StripeGateway, strip
     assert len(stripe.intents) == 1
 
 
-def test_a_search_that_lags_is_believed_of_what_is_older_than_its_lag_only(
-    gateway: StripeGateway, stripe: FakeStripe
-) -> None:
+def test_a_search_that_finds_nothing_is_believed_only_past_its_lag(gateway: StripeGateway, stripe: FakeStripe) -> None:
     provider_id = authorise(gateway)
     stripe.search_index = {}
     assert gateway.find("p1", 1, now=NOW) is None
@@ -65,7 +63,7 @@ def test_a_search_that_lags_is_believed_of_what_is_older_than_its_lag_only(
     )
 
 
-def test_what_a_search_finds_is_read_anew(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_an_intent_found_by_search_is_read_again(gateway: StripeGateway, stripe: FakeStripe) -> None:
     provider_id = authorise(gateway)
     stripe.search_index = deepcopy(stripe.intents)
     gateway.void(provider_id, attempt=1, now=NOW)
@@ -80,19 +78,19 @@ def test_what_a_search_finds_is_read_anew(gateway: StripeGateway, stripe: FakeSt
         ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
     ],
 )
-def test_a_decline_says_why_and_says_it_again(gateway: StripeGateway, token: str, code: str) -> None:
+def test_a_declined_card_is_declined_again_with_its_code(gateway: StripeGateway, token: str, code: str) -> None:
     declined = [gateway.authorise(a_request(token), now=NOW) for _ in range(2)]
     assert declined == [Declined("pi_1", code)] * 2
     assert gateway.find("p1", 1, now=NOW) == Declined("pi_1", code)
 
 
 @pytest.mark.parametrize("token", ["tok_visa", "pm_card_unheardOf", "ctoken_", ""])
-def test_a_token_that_is_none_is_declined(gateway: StripeGateway, stripe: FakeStripe, token: str) -> None:
+def test_a_malformed_token_is_declined(gateway: StripeGateway, stripe: FakeStripe, token: str) -> None:
     assert gateway.authorise(a_request(token), now=NOW) == Declined(None, "invalid_token")
     assert stripe.intents == {}
 
 
-def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_second_attempt_confirms_the_same_intent(gateway: StripeGateway, stripe: FakeStripe) -> None:
     declined = gateway.authorise(a_request(DECLINED), now=NOW)
     assert isinstance(declined, Declined)
     second = a_request(VISA, attempt=2, provider_id=declined.provider_id, amount=1_200)
@@ -103,7 +101,7 @@ def test_another_try_confirms_the_same_intent_again(gateway: StripeGateway, stri
     assert (len(stripe.intents), stripe.net_captured) == (1, 1_200)
 
 
-def test_after_a_capture_there_is_no_other_attempt(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_captured_purchase_accepts_no_other_attempt(gateway: StripeGateway, stripe: FakeStripe) -> None:
     provider_id = capture(gateway)
     with pytest.raises(ValueError, match="earlier attempt"):
         gateway.authorise(a_request(attempt=2, provider_id=provider_id), now=NOW)
@@ -133,7 +131,7 @@ def test_another_attempts_authorisation_is_neither_captured_nor_voided_but_repla
     assert isinstance(gateway.capture(second, attempt=2, amount=1_000, now=NOW), Captured)
 
 
-def test_what_was_captured_is_not_voided(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_captured_intent_is_not_voided(gateway: StripeGateway, stripe: FakeStripe) -> None:
     provider_id = capture(gateway)
     assert not gateway.void(provider_id, attempt=1, now=NOW)
     assert gateway.find("p1", 1, now=NOW) == Captured(provider_id, "ch_3", 35)
@@ -142,14 +140,14 @@ def test_what_was_captured_is_not_voided(gateway: StripeGateway, stripe: FakeStr
 
 
 @pytest.mark.parametrize("amount", [999, 1_001])
-def test_a_part_is_not_captured_nor_more_than_all(gateway: StripeGateway, stripe: FakeStripe, amount: int) -> None:
+def test_a_capture_of_another_amount_fails(gateway: StripeGateway, stripe: FakeStripe, amount: int) -> None:
     provider_id = authorise(gateway)
     refused = gateway.capture(provider_id, attempt=1, amount=amount, now=NOW)
     assert refused == CaptureFailed(provider_id, "wrong_amount")
     assert stripe.net_captured == 0
 
 
-def test_a_buyer_who_has_to_prove_who_they_are_is_told_so(gateway: StripeGateway) -> None:
+def test_a_card_that_requires_authentication_returns_its_page(gateway: StripeGateway) -> None:
     asked = ActionRequired("pi_1", "https://hooks.stripe.test/pi_1")
     assert gateway.authorise(a_request(REQUIRES_ACTION), now=NOW) == asked
     assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == asked
@@ -160,7 +158,7 @@ CALLS = ("create", "retrieve", "capture", "list refunds", "refund")
 
 @pytest.mark.parametrize("call", range(len(CALLS)), ids=CALLS.__getitem__)
 @pytest.mark.parametrize("fault", ["before", "after", "garbage", 429, 503])
-def test_an_answer_that_is_none_leaves_the_outcome_open_and_asking_again_settles_it(
+def test_a_call_without_answer_has_an_unknown_outcome_and_its_repeat_settles_it(
     gateway: StripeGateway, stripe: FakeStripe, fault: str | int, call: int
 ) -> None:
     def pay() -> None:
@@ -176,7 +174,7 @@ def test_an_answer_that_is_none_leaves_the_outcome_open_and_asking_again_settles
     assert (len(stripe.intents), len(stripe.refunds), stripe.net_captured) == (1, 1, 600)
 
 
-def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_payments_are_listed_with_their_status_and_refunds(gateway: StripeGateway, stripe: FakeStripe) -> None:
     paid = capture(gateway)
     refunded = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
     gateway.authorise(a_request(DECLINED, purchase_id="p2"), now=NOW)
@@ -191,12 +189,14 @@ def test_payments_are_listed_with_what_became_of_them(gateway: StripeGateway, st
     assert [one.purchase_id for one in gateway.payments(10**12)] == []
 
 
-def test_a_payments_purchase_is_looked_up(gateway: StripeGateway) -> None:
+def test_a_payment_names_its_purchase_and_attempt(gateway: StripeGateway) -> None:
     assert gateway.purchase_of(authorise(gateway)) == ("p1", 1)
     assert gateway.purchase_of("pi_unheard") is None
 
 
-def test_who_proved_it_is_found_authorised_and_captured_once(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_an_authenticated_intent_is_found_authorised_and_captured_once(
+    gateway: StripeGateway, stripe: FakeStripe
+) -> None:
     asked = gateway.authorise(a_request(REQUIRES_ACTION), now=NOW)
     assert isinstance(asked, ActionRequired)
     stripe.complete_challenge(asked.provider_id)
@@ -205,7 +205,7 @@ def test_who_proved_it_is_found_authorised_and_captured_once(gateway: StripeGate
     assert stripe.net_captured == 1_000
 
 
-def test_who_refused_is_declined_and_who_waits_too_long_is_cancelled(
+def test_a_failed_authentication_is_declined_and_a_pending_one_can_be_voided(
     gateway: StripeGateway, stripe: FakeStripe
 ) -> None:
     gateway.authorise(a_request(REQUIRES_ACTION), now=NOW)
@@ -218,7 +218,7 @@ def test_who_refused_is_declined_and_who_waits_too_long_is_cancelled(
     assert gateway.find("p1", 2, now=NOW, provider_id="pi_1") == Declined("pi_1", "voided")
 
 
-def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_step_up_requires_authentication_of_any_card(gateway: StripeGateway, stripe: FakeStripe) -> None:
     assert isinstance(gateway.authorise(replace(a_request(VISA), step_up=True), now=NOW), ActionRequired)
     page = "https://shop.example/done"
     gateway.authorise(replace(a_request(REQUIRES_ACTION, purchase_id="p2"), return_url=page), now=NOW)
@@ -228,7 +228,7 @@ def test_a_step_up_asks_the_buyer_whatever_the_card(gateway: StripeGateway, stri
 @pytest.mark.parametrize(
     ("amount", "code"), [(0, "amount_too_small"), (29, "amount_too_small"), (10**8, "amount_too_large")]
 )
-def test_an_amount_that_stripe_does_not_charge_is_declined(
+def test_an_amount_outside_stripes_bounds_is_declined(
     gateway: StripeGateway, stripe: FakeStripe, amount: int, code: str
 ) -> None:
     assert gateway.authorise(a_request(amount=amount), now=NOW) == Declined(None, code)

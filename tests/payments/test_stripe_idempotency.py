@@ -1,4 +1,4 @@
-"""At Stripe, everything happens once: by keys while they are remembered, by what stands there afterwards."""
+"""At Stripe each call has its effect once: by its key while Stripe remembers it, by the stored objects afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fakes.stripe.fake_stripe import FakeStripe
 from tests.payments.stripe_requests import DECLINED, NOW, a_request, authorise, capture
 
 
-def test_each_call_that_moves_money_has_a_key_of_its_own(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_each_call_that_moves_money_has_its_own_idempotency_key(gateway: StripeGateway, stripe: FakeStripe) -> None:
     declined = gateway.authorise(a_request(DECLINED), now=NOW)
     gateway.authorise(a_request(attempt=2, provider_id=declined.provider_id), now=NOW)
     gateway.capture("pi_1", attempt=2, amount=1_000, now=NOW)
@@ -23,7 +23,7 @@ def test_each_call_that_moves_money_has_a_key_of_its_own(gateway: StripeGateway,
     assert len(stripe.idempotency_keys) == len(expected_keys) + 1
 
 
-def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
+def test_an_attempt_past_the_idempotency_window_is_looked_up_and_never_begun(
     gateway: StripeGateway, stripe: FakeStripe
 ) -> None:
     provider_id = authorise(gateway)
@@ -34,7 +34,7 @@ def test_when_keys_have_aged_out_an_attempt_is_looked_up_and_never_begun(
     assert len(stripe.intents) == 1
 
 
-def test_refunds_give_back_once_each_and_never_more_than_is_left(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_refund_is_made_once_and_never_exceeds_what_is_left(gateway: StripeGateway, stripe: FakeStripe) -> None:
     provider_id = capture(gateway)
     first = gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)
     assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) == first
@@ -57,7 +57,7 @@ def test_a_refund_that_failed_is_made_again(gateway: StripeGateway, stripe: Fake
     assert gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW) != first
 
 
-def test_many_workers_of_one_attempt_reserve_and_take_once(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_workers_of_one_attempt_at_once_capture_once(gateway: StripeGateway, stripe: FakeStripe) -> None:
     def work(_: int) -> object:
         return gateway.capture(authorise(gateway), attempt=1, amount=1_000, now=NOW)
 

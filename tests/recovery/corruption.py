@@ -1,4 +1,4 @@
-"""Damage to a drop, made through the AWS API as no verb of ours makes it; and the audit's answers in short."""
+"""Corrupt a drop through the AWS API, as no verb of the product does; audit and repair it in one call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.builders.shop import ShopFixture
 
 LATER: Instant = NOW + 2 * MINUTE
 MUCH_LATER: Instant = NOW + 4 * MINUTE
-"""Holds of five minutes have not lapsed yet."""
+"""A hold of five minutes has not expired yet."""
 
 
 def time_is_never_up() -> bool:
@@ -23,20 +23,20 @@ def time_is_never_up() -> bool:
 
 
 def audit_after_refresh(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
-    """An audit, once the stream has brought the live summary up to date."""
+    """Audit after the stream has brought the live summary up to date."""
     update_summary(shop, now)
     return audited_with_stale_summary(shop, now)
 
 
 def update_summary(shop: ShopFixture, now: Instant) -> None:
-    """What the stream of the stock table does within a second."""
+    """Refresh the live summary, as the stream of the stock table does within a second."""
     record = shop.shows.drop_with_plan("mug")
     assert record is not None
     shop.stock.refresh(record.drop.pool, now)
 
 
 def audited_with_stale_summary(shop: ShopFixture, now: Instant = LATER) -> DropAudit:
-    """An audit, though the stream may have fallen behind."""
+    """Audit although the stream may have fallen behind."""
     return audit_drop(shop.context, "mug", now, time_is_never_up)
 
 
@@ -50,10 +50,10 @@ def is_clean(shop: ShopFixture, now: Instant = LATER) -> bool:
 
 
 def repaired(shop: ShopFixture, now: Instant = LATER) -> tuple[DropAudit, RepairReport, list[tuple[str, int]]]:
-    """A repair, once the stream has brought the live summary up to date, and what the capture worker was told."""
+    """Repair after the stream has brought the live summary up to date; also return the enqueued attempts."""
     update_summary(shop, now)
     enqueued: list[tuple[str, int]] = []
-    found, report = repair_stock(shop.context, "mug", lambda *one: enqueued.append(one), now, time_is_never_up)
+    found, report = repair_stock(shop.context, "mug", lambda *attempt: enqueued.append(attempt), now, time_is_never_up)
     return found, report, enqueued
 
 
@@ -69,27 +69,27 @@ def put_bucket(shop: ShopFixture, record: dict[str, Any]) -> None:
 
 
 def read_entry(shop: ShopFixture, hold: str) -> dict[str, Any]:
-    found: dict[str, Any] = bucket(shop)["h"][hold]
-    return found
+    entry: dict[str, Any] = bucket(shop)["h"][hold]
+    return entry
 
 
 def put_entry(shop: ShopFixture, hold: str, record: dict[str, Any]) -> None:
-    """Put an entry in place of another; bucket's units are counted anew, so that only purchases are contradicted."""
-    whole = bucket(shop)
-    before = whole["h"].get(hold, {"q": 0})["q"]
-    whole["h"][hold] = record
-    whole["a"] += before - record["q"]
-    put_bucket(shop, whole)
+    """Replace a hold's entry and adjust ``available``, so that the bucket contradicts only purchases."""
+    item = bucket(shop)
+    before = item["h"].get(hold, {"q": 0})["q"]
+    item["h"][hold] = record
+    item["a"] += before - record["q"]
+    put_bucket(shop, item)
 
 
 def drop_entry(shop: ShopFixture, hold: str) -> None:
-    whole = bucket(shop)
-    whole["a"] += whole["h"].pop(hold)["q"]
-    put_bucket(shop, whole)
+    item = bucket(shop)
+    item["a"] += item["h"].pop(hold)["q"]
+    put_bucket(shop, item)
 
 
 def set_attributes(shop: ShopFixture, purchase: Purchase, **changes: Any) -> None:
-    """Change attributes of a purchase's item."""
+    """Set attributes of a purchase's item."""
     shop.tables.dynamodb.update_item(
         TableName=shop.tables.commerce,
         Key={"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}},

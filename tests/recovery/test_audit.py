@@ -1,4 +1,4 @@
-"""The audit: what it tells of a drop, and that a sale, a plan or a refund under way is no mismatch."""
+"""The audit reports each fault of a drop, and nothing of a sale, a plan or a refund under way."""
 
 from __future__ import annotations
 
@@ -67,34 +67,34 @@ def test_declined_changed_and_cancelled_purchases_are_no_mismatch(shop: ShopFixt
     update_purchase(shop.context, declined.id, a_purchase_request(("mug", 1), key="b"), NOW)
     assert is_clean(shop)
     cancel_purchase(shop.context, declined.id, PLATFORM, "c", "c", NOW)
-    given_up = shop.open_purchase(("mug", 3), key="d")
-    cancel_purchase(shop.context, given_up.id, PLATFORM, "e", "e", NOW)
+    abandoned = shop.open_purchase(("mug", 3), key="d")
+    cancel_purchase(shop.context, abandoned.id, PLATFORM, "e", "e", NOW)
     assert is_clean(shop)
     assert audit_after_refresh(shop).stock.available == 9
 
 
-def test_between_take_and_purchase_and_between_freeze_and_sell_nothing_is_found(
+def test_an_audit_between_take_and_write_or_between_placing_and_commit_finds_nothing(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[bool] = []
 
-    def audited_before(room: Any, verb: str) -> None:
-        does = getattr(type(room), verb)
+    def audit_before(room: Any, verb: str) -> None:
+        original = getattr(type(room), verb)
 
-        def first_an_audit(self: Any, *arguments: Any, **named: Any) -> Any:
+        def audit_first(self: Any, *arguments: Any, **named: Any) -> Any:
             found.append(is_clean(shop, NOW))
-            return does(self, *arguments, **named)
+            return original(self, *arguments, **named)
 
-        monkeypatch.setattr(type(room), verb, first_an_audit)
+        monkeypatch.setattr(type(room), verb, audit_first)
 
-    audited_before(shop.context.purchases, "create")
-    audited_before(shop.context.purchases, "replace")
-    audited_before(shop.stock, "commit")
+    audit_before(shop.context.purchases, "create")
+    audit_before(shop.context.purchases, "replace")
+    audit_before(shop.stock, "commit")
     shop.pay(("mug", 2))
     assert found == [True] * 5
 
 
-def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixture) -> None:
+def test_the_report_lists_each_bucket_and_each_hold_with_its_purchase(shop: ShopFixture) -> None:
     paid, held = shop.pay(("mug", 2), key="a"), shop.open_purchase(("mug", 1), key="b")
     update_summary(shop, NOW)
     report = build_audit_report(audit_after_refresh(shop), detail=100)
@@ -119,7 +119,7 @@ def test_the_report_tells_each_bucket_each_hold_and_its_purchase(shop: ShopFixtu
     }  # fmt: skip
 
 
-def test_lists_are_bounded_and_read_on_from_a_bucket_and_counts_are_whole(shop: ShopFixture) -> None:
+def test_lists_are_bounded_and_continue_at_a_bucket_and_counts_are_complete(shop: ShopFixture) -> None:
     shop.put_drop("big", stock=72)
     purchases = [shop.open_purchase(("big", 1), key=f"k{n}") for n in range(8)]
     found = audit_drop(shop.context, "big", NOW, time_is_never_up)
@@ -139,7 +139,7 @@ def test_an_unknown_drop_is_not_found(shop: ShopFixture) -> None:
         repair_stock(shop.context, "nothing", lambda *_: None, NOW, time_is_never_up)
 
 
-def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: ShopFixture) -> None:
+def test_an_audit_without_time_for_all_purchases_calls_no_hold_unnamed(shop: ShopFixture) -> None:
     orphan_hold(shop)
     cut = audit_drop(shop.context, "mug", LATER, lambda: True)
     assert (cut.complete, cut.discrepancies, cut.stock.held) == (False, [], 1)
@@ -147,7 +147,7 @@ def test_without_time_for_all_purchases_nothing_is_called_unnamed(shop: ShopFixt
     assert (counted.complete, counted.discrepancies, counted.stock.held) == (False, [], 1)
 
 
-def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) -> None:
+def test_an_unfinished_plan_is_reported_and_finished(shop: ShopFixture) -> None:
     leave_plan_unfinished(shop, 6)
     assert audit_after_refresh(shop, NOW + 59 * SECOND).mismatches == ()
     found = audit_after_refresh(shop)
@@ -158,7 +158,7 @@ def test_a_plan_that_was_left_behind_is_told_and_carried_out(shop: ShopFixture) 
 
 
 @pytest.mark.parametrize("quantity", [144, -48])
-def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
+def test_a_plan_applied_to_some_buckets_is_no_mismatch(
     shop: ShopFixture, quantity: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.put_drop("mug-2", stock=144, now=NOW - 5 * MINUTE)
@@ -176,7 +176,7 @@ def test_a_plan_that_has_reached_some_buckets_is_no_mismatch(
 
 
 def dies_at_write(at: int) -> Callable[..., Any]:
-    """A write that the process does not live to make, after ``at - 1`` that it made."""
+    """Return a write that makes ``at - 1`` writes and then fails, as if the process had died."""
     left, write = [at], StockStore.write
 
     def first(*arguments: Any) -> Any:
@@ -189,14 +189,14 @@ def dies_at_write(at: int) -> Callable[..., Any]:
 
 
 def leave_plan_unfinished(shop: ShopFixture, quantity: int, drop_id: str = "mug", key: str = "key") -> None:
-    """A plan that a process recorded before it died."""
+    """Record a plan, as a process does that dies afterwards."""
     store = shop.shows._store
     record = store.drop(drop_id)
     assert record is not None
     assert store.commit(record, _with_plan(record, quantity, key, "ann", NOW), "stock planned")
 
 
-def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixture) -> None:
+def test_recovery_finishes_unfinished_plans(shop: ShopFixture) -> None:
     leave_plan_unfinished(shop, 6)
     done = recover_lost_orders(shop.context, lambda *_: None, LATER)
     assert (done.plans_finished, done.failed) == (1, 0)
@@ -204,7 +204,7 @@ def test_the_daily_repair_carries_out_plans_that_were_left_behind(shop: ShopFixt
     assert recover_lost_orders(shop.context, lambda *_: None, LATER).plans_finished == 0
 
 
-def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(shop: ShopFixture) -> None:
+def test_a_stale_summary_is_reported_after_a_quiet_minute_and_refreshed(shop: ShopFixture) -> None:
     shop.open_purchase(("mug", 2))
     found = audited_with_stale_summary(shop, NOW + SECOND)
     assert (found.summary_differs, found.mismatches) == (True, ())
@@ -217,21 +217,21 @@ def test_a_summary_that_stays_behind_is_told_after_a_quiet_minute_and_made_anew(
     assert not repair_stock(shop.context, "mug", lambda *_: None, LATER, time_is_never_up)[1].summary_refreshed
 
 
-def test_a_summary_that_is_missing_is_made(shop: ShopFixture) -> None:
+def test_a_missing_summary_is_written(shop: ShopFixture) -> None:
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key={"pk": {"S": "DROP#mug"}, "sk": {"S": "LIVE"}})
     assert len(audited_with_stale_summary(shop).mismatches) == 1
     assert repair_stock(shop.context, "mug", lambda *_: None, LATER, time_is_never_up)[1].summary_refreshed
     assert is_clean(shop)
 
 
-def test_a_bucket_that_does_not_add_up_is_told_by_name(shop: ShopFixture) -> None:
+def test_a_bucket_that_does_not_add_up_is_reported_by_number(shop: ShopFixture) -> None:
     put_bucket(shop, bucket(shop) | {"a": 11})
     found, _, _ = repaired(shop)
     assert found.mismatches[0] == "Bucket 0 has 11 available units and 0 in holds, its size is 9."
     assert bucket(shop)["a"] == 11
 
 
-def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_seem_nobodys(
+def test_an_audit_reads_buckets_and_table_a_second_time_only_for_an_unnamed_hold(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.pay(("mug", 2))
@@ -239,19 +239,25 @@ def test_an_audit_reads_buckets_and_table_once_and_once_more_only_where_units_se
     called: list[str] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
-    def noted(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+    def recorded(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
         called.append(operation)
         return call(self, operation, parameters)
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
+    monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
     audited_with_stale_summary(shop)
-    well = ["GetItem", "GetItem", "BatchGetItem", "GetItem", "Scan"]  # record, summary, buckets, record; purchases
-    assert called == well
+    expected_calls = [
+        "GetItem",
+        "GetItem",
+        "BatchGetItem",
+        "GetItem",
+        "Scan",
+    ]  # record, summary, buckets, record; purchases
+    assert called == expected_calls
     orphan_hold(shop)
     update_summary(shop, NOW)
     called.clear()
     assert len(audited_with_stale_summary(shop).discrepancies) == 1
-    assert called == [*well, "BatchGetItem", "Scan"]
+    assert called == [*expected_calls, "BatchGetItem", "Scan"]
     called.clear()
     audit_drop(shop.context, "mug", LATER, time_is_never_up, purchases=False)
-    assert called == well[:-1]
+    assert called == expected_calls[:-1]

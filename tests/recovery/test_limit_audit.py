@@ -1,4 +1,4 @@
-"""The audit and what limits count: each kind of damage is told, what is clear is mended, and a sale is no mismatch."""
+"""The audit of limits reports each fault, repairs those with a clear right count, and finds nothing in a sale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _mug_drop(shop: ShopFixture) -> None:
 
 
 def corrupt_limit(shop: ShopFixture, **changes: Any) -> None:
-    """Change attributes of the buyer's tally."""
+    """Set attributes of the buyer's limit record."""
     names = {f"#{name}": name for name in changes}
     shop.tables.dynamodb.update_item(
         TableName=shop.tables.commerce,
@@ -43,7 +43,7 @@ def reasons(shop: ShopFixture, now: int = LATER) -> list[str]:
     return [one.fault.value for one in audit_after_refresh(shop, now).limit_discrepancies]
 
 
-def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
+def test_sales_refunds_cancellations_and_crashes_are_no_discrepancy(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paid = shop.pay(("mug", 2), key="a")
@@ -60,8 +60,8 @@ def test_sales_refunds_cancellations_and_deaths_are_no_miscount(
     assert (found.buyers, found.purchases) == (1, 3)
 
 
-def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFixture) -> None:
-    """Ada's declined attempt at one still stands in her tally when Bob pays for three."""
+def test_an_order_counts_for_the_buyer_of_its_last_attempt(shop: ShopFixture) -> None:
+    """Ada's declined attempt at one unit still counts for her when Bob pays for three."""
     shared = shop.place(("mug", 1), token="declined", key="a")
     process_attempt(shop.context, shared.id, 1, NOW)
     bob = BUYER.model_copy(update={"email": "bob@example.com"})
@@ -72,7 +72,7 @@ def test_an_attempt_under_another_address_counts_where_it_was_last(shop: ShopFix
     assert (reasons(shop), audit_after_refresh(shop).buyers, is_clean(shop)) == ([], 2, True)
 
 
-def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: ShopFixture) -> None:
+def test_a_wrong_sum_is_reported_and_corrected(shop: ShopFixture) -> None:
     shop.pay(("mug", 2))
     corrupt_limit(shop, units=1)
     found, done, _ = repaired(shop)
@@ -81,7 +81,7 @@ def test_a_sum_that_is_not_that_of_its_entries_is_told_and_written_anew(shop: Sh
     assert is_clean(shop)
 
 
-def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: ShopFixture) -> None:
+def test_an_entry_of_a_purchase_that_does_not_exist_is_removed(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 1))
     corrupt_limit(shop, units=3, entries={paid.id: a_limit_entry(1), "g" * 22: a_limit_entry(2)})
     assert may_still_have(_complete_and_cancel(shop, 2, "before")) == 0
@@ -93,7 +93,7 @@ def test_units_counted_for_a_purchase_that_does_not_exist_are_given_back(shop: S
     assert shop.pay(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
 
 
-def test_a_tally_without_entries_keeps_nobody_from_buying(shop: ShopFixture) -> None:
+def test_a_buyer_whose_last_entry_was_removed_can_buy_again(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 1))
     cancel_paid_order(shop.context, paid.id, "c", "c", "ann", NOW)
     corrupt_limit(shop, units=2, entries={"g" * 22: a_limit_entry(2)})
@@ -111,7 +111,9 @@ def _complete_and_cancel(shop: ShopFixture, quantity: int, key: str) -> Any:
     return answer
 
 
-def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_changes_after_it_was_read_is_left_unchanged(
+    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paid = shop.pay(("mug", 1))
     corrupt_limit(shop, units=2, entries={paid.id: a_limit_entry(1)})
     store = type(shop.context.limits)
@@ -127,7 +129,7 @@ def test_a_tally_that_changes_after_it_was_read_is_let_be(shop: ShopFixture, mon
 
 
 @pytest.mark.parametrize("units", [0, 1])
-def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, units: int) -> None:
+def test_an_order_that_counts_for_no_buyer_or_for_less_is_reported(shop: ShopFixture, units: int) -> None:
     paid = shop.pay(("mug", 2))
     corrupt_limit(shop, units=units, entries={paid.id: a_limit_entry(units)} if units else {})
     found, done, _ = repaired(shop)
@@ -137,12 +139,12 @@ def test_an_order_that_counts_for_nobody_or_for_less_is_told(shop: ShopFixture, 
     assert reasons(shop, NOW + 90 * DAY) == []  # its tally may have expired
 
 
-def test_a_buyer_who_has_more_than_the_limit_is_told(shop: ShopFixture) -> None:
+def test_a_buyer_with_more_units_than_the_limit_is_reported(shop: ShopFixture) -> None:
     first = shop.pay(("mug", 2), key="a")
     corrupt_limit(shop, units=0, entries={})
     second = shop.pay(("mug", 3), key="b")
     corrupt_limit(shop, units=5, entries={first.id: a_limit_entry(2), second.id: a_limit_entry(3)})
     found, done, _ = repaired(shop)
-    told = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))
-    assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {told}",)
+    references = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))
+    assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {references}",)
     assert done.not_mended == 1

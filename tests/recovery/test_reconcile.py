@@ -1,4 +1,4 @@
-"""What the provider has, compared with our orders: mended where a message was lost, told where a person must look."""
+"""Reconciliation goes on with what a lost message left open, and reports what a person has to settle."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LATER = NOW + 2 * MINUTE
 
 
 def run_reconciliation(shop: ShopFixture, now: int = LATER) -> ReconciliationReport:
-    """One comparison, the worker doing what it is told."""
-    told: list[tuple[str, int]] = []
-    found = reconcile_payments(shop.context, lambda *attempt: told.append(attempt), NOW - HOUR, now)
-    for attempt in told:
+    """Reconcile once, and let the worker process the enqueued attempts."""
+    enqueued: list[tuple[str, int]] = []
+    report = reconcile_payments(shop.context, lambda *attempt: enqueued.append(attempt), NOW - HOUR, now)
+    for attempt in enqueued:
         process_attempt(shop.context, *attempt, now)
-    assert found.enqueued == len(told)
-    return found
+    assert report.enqueued == len(enqueued)
+    return report
 
 
-def test_where_all_is_well_nothing_is_done(shop: ShopFixture) -> None:
+def test_matching_payments_and_orders_change_nothing(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9)
     shop.pay(("mug", 1))
     declined = shop.place(("mug", 1), token="declined", key="other")
@@ -42,13 +42,13 @@ def test_where_all_is_well_nothing_is_done(shop: ShopFixture) -> None:
     assert run_reconciliation(shop) == ReconciliationReport(payments=3, orders=1)
 
 
-def test_what_is_older_than_asked_for_is_left_out(shop: ShopFixture) -> None:
+def test_payments_before_the_period_are_left_out(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     shop.pay(("mug", 1))
     assert reconcile_payments(shop.context, lambda *_: None, LATER, LATER) == ReconciliationReport()
 
 
-def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) -> None:
+def test_an_authorisation_whose_worker_died_is_captured(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     placed = shop.place(("mug", 1))
     total = placed.totals.total
@@ -59,7 +59,7 @@ def test_an_authorisation_that_lost_its_worker_is_captured(shop: ShopFixture) ->
     assert run_reconciliation(shop) == ReconciliationReport(payments=1, orders=1)
 
 
-def test_an_authorisation_of_an_attempt_that_is_over_is_voided(shop: ShopFixture) -> None:
+def test_an_authorisation_of_an_ended_attempt_is_voided(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     found = shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 1_670, "GBP", "ok", {}, NOW), now=NOW)
@@ -78,7 +78,7 @@ def test_a_refund_whose_webhook_was_lost_is_recorded(shop: ShopFixture) -> None:
     assert run_reconciliation(shop) == ReconciliationReport(payments=1, orders=1)
 
 
-def test_refunds_of_ours_are_not_recorded_again(shop: ShopFixture) -> None:
+def test_a_refund_that_the_order_knows_is_not_recorded_again(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 2))
     after, _ = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
@@ -86,12 +86,12 @@ def test_refunds_of_ours_are_not_recorded_again(shop: ShopFixture) -> None:
     assert shop.read(paid.id) == after
 
 
-def test_money_without_an_order_is_told(shop: ShopFixture) -> None:
-    shop.gateway.authorise(AuthorisationRequest("unheard", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
-    assert run_reconciliation(shop).differences == [("no_order", "sbx_unheard#1", "")]
+def test_a_payment_without_an_order_is_reported(shop: ShopFixture) -> None:
+    shop.gateway.authorise(AuthorisationRequest("unknown", 1, 500, "GBP", "ok", {}, NOW), now=NOW)
+    assert run_reconciliation(shop).differences == [("no_order", "sbx_unknown#1", "")]
 
 
-def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) -> None:
+def test_a_capture_for_a_purchase_that_is_not_paid_is_reported(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
@@ -102,7 +102,7 @@ def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) 
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "difference"),
     [
         ("SET captured = :n", "amount"),
         ("SET currency = :s", "amount"),
@@ -110,7 +110,7 @@ def test_money_taken_for_a_purchase_that_is_not_paid_is_told(shop: ShopFixture) 
         ("SET refunds.#r = :n", "refund"),
     ],
 )
-def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, told: str) -> None:
+def test_another_amount_at_the_provider_is_reported(shop: ShopFixture, damage: str, difference: str) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 2))
     after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
@@ -125,22 +125,22 @@ def test_another_amount_at_the_provider_is_told(shop: ShopFixture, damage: str, 
     call["ExpressionAttributeNames"] = {k: v for k, v in call["ExpressionAttributeNames"].items() if k in damage}
     call["ExpressionAttributeValues"] = {k: v for k, v in values.items() if k in damage}
     shop.tables.dynamodb.update_item(**{name: value for name, value in call.items() if value})
-    assert [what for what, _, _ in run_reconciliation(shop).differences] == [told]
+    assert [kind for kind, _, _ in run_reconciliation(shop).differences] == [difference]
     assert shop.read(paid.id) == after
 
 
-def test_an_order_whose_payment_the_provider_does_not_have_is_told(shop: ShopFixture) -> None:
+def test_an_order_whose_payment_is_missing_at_the_provider_is_reported(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 1))
     shop.tables.dynamodb.delete_item(TableName=shop.tables.sandbox, Key={"pk": {"S": f"{paid.id}#1"}})
     assert run_reconciliation(shop).differences == [("missing_at_provider", f"sbx_{paid.id}#1", f"ord_{paid.id}")]
 
 
-def test_a_refund_that_was_refused_here_and_stands_there_is_told(shop: ShopFixture) -> None:
+def test_a_refund_that_only_the_provider_has_completed_is_reported(shop: ShopFixture) -> None:
     shop.put_drop("mug")
     paid = shop.pay(("mug", 2))
     after, refund = refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1)), NOW)
     refused = refund.model_copy(update={"completed_at": None, "failure_code": "amount_too_large"})
     behind = after.model_copy(update={"version": after.version + 1, "refunds": (refused,)})
     assert shop.context.purchases.replace(behind) == Written()
-    assert [what for what, _, _ in run_reconciliation(shop).differences] == ["refund"]
+    assert [kind for kind, _, _ in run_reconciliation(shop).differences] == ["refund"]

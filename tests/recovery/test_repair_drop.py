@@ -1,4 +1,4 @@
-"""Each kind of damage is found by its name, mended, and gone; whoever else moves the units is not harmed."""
+"""A repair finds each kind of fault by its name and removes it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _mug_drop(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
-def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: ShopFixture) -> None:
+def test_a_hold_that_no_purchase_names_is_released_after_a_minute(shop: ShopFixture) -> None:
     hold = orphan_hold(shop, 2)
     assert hold_faults(shop, NOW + 59 * SECOND) == []
     found, done, _ = repaired(shop, NOW + 61 * SECOND)
@@ -48,7 +48,7 @@ def test_a_hold_that_no_purchase_names_is_freed_after_a_minute(shop: ShopFixture
     assert isinstance(shop.open_purchase(("mug", 9), key="all"), Purchase)
 
 
-def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(shop: ShopFixture) -> None:
+def test_no_hold_counts_as_old_within_a_minute_of_a_change_of_hold_seconds(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE, hold_seconds=3_600)
     orphan_hold(shop)
     shop.shows.put_drop("mug", a_mug(hold_seconds=5), "ann", LATER)
@@ -59,7 +59,7 @@ def test_no_hold_is_old_enough_just_after_its_duration_may_have_been_changed(sho
     assert hold_faults(shop, LATER + MINUTE + 3 * SECOND) == [HoldFault.UNNAMED, HoldFault.UNNAMED]
 
 
-def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: ShopFixture) -> None:
+def test_units_committed_to_an_order_that_does_not_exist_are_released_with_a_tombstone(shop: ShopFixture) -> None:
     name = hold_id("ghost", "mug", 1, 2)
     put_entry(shop, name, {"q": 2, "o": "ghost0000001"})
     found, done, _ = repaired(shop)
@@ -70,7 +70,7 @@ def test_units_sold_to_an_order_that_does_not_exist_are_freed_for_good(shop: Sho
     assert is_clean(shop)
 
 
-def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
+def test_units_of_a_cancelled_purchase_are_released(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.place(("mug", 3), key="b")
     for one in (held, sold):
         set_attributes(shop, one, state="cancelled")
@@ -86,7 +86,7 @@ def test_units_of_a_cancelled_purchase_are_freed(shop: ShopFixture) -> None:
     assert is_clean(shop)
 
 
-def test_units_that_their_order_does_not_name_any_more_are_freed(shop: ShopFixture) -> None:
+def test_units_that_their_order_no_longer_names_are_released(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 2))
     other = hold_id(paid.id, "mug", 77, 3)
     put_entry(shop, other, {"q": 3, "o": f"{paid.order_ref}001"})
@@ -96,7 +96,7 @@ def test_units_that_their_order_does_not_name_any_more_are_freed(shop: ShopFixtu
     assert is_clean(shop)
 
 
-def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(shop: ShopFixture) -> None:
+def test_units_committed_to_an_order_that_is_open_again_are_reverted_to_a_hold(shop: ShopFixture) -> None:
     purchase = shop.place(("mug", 2), token="declined")
     process_attempt(shop.context, purchase.id, 1, NOW)
     hold = hold_of(shop.read(purchase.id))
@@ -113,7 +113,7 @@ def test_units_sold_to_an_order_that_is_open_again_are_held_for_it_and_lapse(sho
     assert shop.read(purchase.id).state is PurchaseState.PAID
 
 
-def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
+def test_surplus_units_of_a_hold_and_of_a_paid_order_are_restocked(shop: ShopFixture) -> None:
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.pay(("mug", 2), key="b")
     line = sold.lines[0].id
     refund_order(shop.context, sold.id, a_refund_request((line, 1), restock=True), NOW)
@@ -126,34 +126,34 @@ def test_a_surplus_goes_back_of_a_hold_and_of_a_sale(shop: ShopFixture) -> None:
     assert is_clean(shop)
 
 
-def test_an_open_purchase_whose_hold_is_gone_is_told_and_takes_anew(shop: ShopFixture) -> None:
+def test_an_open_purchase_whose_hold_is_gone_is_reported_and_takes_units_again(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 2))
     drop_entry(shop, hold_of(purchase).id)
     found, done, _ = repaired(shop)
     assert [(one.fault, one.is_unreferenced) for one in found.discrepancies] == [(HoldFault.GONE, False)]
     assert (found.mismatches, done.left) == ((), 0)
-    assert is_clean(shop, NOW + 6 * MINUTE)  # it has ended: nothing is missing
+    assert is_clean(shop, NOW + 6 * MINUTE)  # the hold has expired: nothing is missing
     answer = complete_purchase(shop.context, purchase.id, a_complete_request("ok", "late"), NOW + 6 * MINUTE)
     process_attempt(shop.context, purchase.id, 1, NOW + 6 * MINUTE)
     assert (type(answer).__name__, shop.read(purchase.id).state) == ("CheckoutResult", PurchaseState.PAID)
 
 
-def test_a_placed_purchase_whose_units_are_not_sold_is_enqueued_again_once(
+def test_a_placed_purchase_whose_units_are_not_committed_is_enqueued_once(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.checkout.complete._commit_stock", lambda context, frozen: None)
     placed = shop.place(("mug", 2))
     assert hold_faults(shop, NOW + 59 * SECOND) == []
-    found, done, told = repaired(shop)
+    found, done, enqueued = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.UNSOLD]
-    assert (found.mismatches, done.enqueued, told) == ((), 1, [(placed.id, 1)])
-    process_attempt(shop.context, *told[0], LATER)
+    assert (found.mismatches, done.enqueued, enqueued) == ((), 1, [(placed.id, 1)])
+    process_attempt(shop.context, *enqueued[0], LATER)
     assert shop.read(placed.id).state is PurchaseState.PAID
     assert is_clean(shop, MUCH_LATER)
 
 
 @pytest.mark.parametrize("order", [None, "000", "001"], ids=["held", "held at an earlier epoch", "held at its epoch"])
-def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: ShopFixture, order: str | None) -> None:
+def test_units_of_a_paid_order_that_are_only_held_are_committed_again(shop: ShopFixture, order: str | None) -> None:
     shop.put_drop("cup", stock=5, now=NOW - 5 * MINUTE)
     paid = shop.pay(("mug", 2), ("cup", 1))
     until = NOW // SECOND + 200
@@ -175,7 +175,7 @@ def test_units_of_a_paid_order_that_are_only_held_are_sold_to_it_again(shop: Sho
     assert (shop.unit_counts("mug", MUCH_LATER), shop.unit_counts("cup", MUCH_LATER)) == ((9, 0, 0), (5, 0, 0))
 
 
-def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
+def test_paid_units_that_are_gone_raise_an_alarm_and_are_not_repaired(
     shop: ShopFixture, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[tuple[str, int]] = []
@@ -183,18 +183,18 @@ def test_paid_units_that_are_gone_are_told_loudly_and_never_mended(
     paid = shop.pay(("mug", 2))
     drop_entry(shop, hold_of(paid).id)
     before = bucket(shop)
-    found, done, told = repaired(shop)
+    found, done, enqueued = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.PAID_GONE]
     assert found.mismatches == (
         f"hold {hold_of(paid).id}: 0 of 2 units of paid purchase {log_reference(paid.id)} (paid_gone)",
     )
     assert counted == [("paid_units_missing", 2)]
     assert [one.levelname for one in caplog.records if one.message == "units of a paid order are gone"] == ["ERROR"]
-    assert (done, told, bucket(shop)) == (RepairReport(not_mended=1), [], before)
+    assert (done, enqueued, bucket(shop)) == (RepairReport(not_mended=1), [], before)
     assert hold_faults(shop) == [HoldFault.PAID_GONE]
 
 
-def test_a_paid_order_is_not_robbed_by_a_hold_that_another_order_has(shop: ShopFixture) -> None:
+def test_a_paid_order_does_not_take_units_that_another_order_has(shop: ShopFixture) -> None:
     paid = shop.pay(("mug", 2))
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": "another00001"})
     found, _, _ = repaired(shop)

@@ -1,4 +1,4 @@
-"""What a repair must not touch: units that are somebody's, or may be; and whoever else moves them meanwhile."""
+"""A repair changes no units that a purchase has or may have, and harms no process that moves them meanwhile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _mug_drop(shop: ShopFixture) -> None:
     shop.put_drop("mug", stock=9, now=NOW - 5 * MINUTE)
 
 
-def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) -> None:
+def test_units_of_another_order_are_reported_and_left_unchanged(shop: ShopFixture) -> None:
     cancelled = shop.open_purchase(("mug", 2), key="a")
     cancel_purchase(shop.context, cancelled.id, PLATFORM, "c", "c", NOW)
     ended = shop.open_purchase(("mug", 1), key="b")
@@ -59,8 +59,8 @@ def test_units_under_another_orders_name_are_told_and_let_be(shop: ShopFixture) 
     assert (done, [read_entry(shop, name)["q"] for name in names]) == (RepairReport(not_mended=2), [1, 1])
 
 
-def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixture) -> None:
-    """No use case comes to this; whatever did, a repair takes nothing from anybody."""
+def test_a_hold_that_a_purchase_of_another_show_names_is_not_released(shop: ShopFixture) -> None:
+    """No use case leads to this; even so, a repair takes no units from a purchase."""
     held, sold = shop.open_purchase(("mug", 2), key="a"), shop.pay(("mug", 3), key="b")
     for one in (held, sold):
         set_attributes(shop, one, show_id="elsewhere")
@@ -69,7 +69,7 @@ def test_nothing_is_freed_that_a_purchase_of_another_show_names(shop: ShopFixtur
     assert ([one.fault for one in found.discrepancies], done, bucket(shop)) == ([], RepairReport(), before)
 
 
-def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: ShopFixture) -> None:
+def test_a_hold_cut_short_by_max_hold_until_counts_as_no_older(shop: ShopFixture) -> None:
     line = shop.open_purchase(("mug", 1), key="a").lines[0]
     taken = orphan_hold(shop, 2)
     late = line.max_hold_until * SECOND - 30 * SECOND
@@ -81,7 +81,7 @@ def test_a_hold_that_its_lines_time_cut_short_is_no_older_for_that(shop: ShopFix
     assert hold_faults(shop, late) == [HoldFault.UNNAMED]
 
 
-def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
+def test_an_order_with_an_unfinished_refund_is_committed_the_units_it_has_left(
     shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paid = shop.pay(("mug", 3))
@@ -102,7 +102,7 @@ def test_an_order_with_a_refund_that_stopped_halfway_is_sold_what_is_left(
     assert is_clean(shop, MUCH_LATER)
 
 
-def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_line_and_no_report_has_a_purchase_id(shop: ShopFixture, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     held, paid = shop.open_purchase(("mug", 2), key="a"), shop.pay(("mug", 3), key="b")
     set_attributes(shop, held, state="cancelled")
@@ -117,7 +117,7 @@ def test_no_log_line_and_no_report_opens_a_purchase(shop: ShopFixture, caplog: p
     assert not any(one.id in logged for one in (held, paid))
 
 
-# Beside others.
+# Beside other processes.
 
 
 ORPHAN = HoldRef(hold_id("x" * 22, "mug", 1, 2), 0, 2, NOW // SECOND + 300)
@@ -128,38 +128,36 @@ CHANGES: dict[str, Callable[[ShopFixture, Purchase], object]] = {
 }
 
 
-@pytest.mark.parametrize("move", CHANGES)
-def test_a_hold_that_changes_after_it_was_found_is_let_be(shop: ShopFixture, move: str) -> None:
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_hold_that_changes_after_the_audit_is_left_unchanged(shop: ShopFixture, change: str) -> None:
     assert orphan_hold(shop, 2) == ORPHAN
     purchase = shop.open_purchase(("mug", 1))
     (found,) = audit_after_refresh(shop).discrepancies
     assert found.status is not None
-    CHANGES[move](shop, purchase)
+    CHANGES[change](shop, purchase)
     before = bucket(shop)
     assert not shop.stock.release_orphan(audit_after_refresh(shop).drop.pool, found.hold_id, found.status)
     assert bucket(shop) == before
 
 
-def test_a_purchase_that_names_a_hold_between_two_readings_is_believed(
-    shop: ShopFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that asks again after its server died: it is shown its old hold, and then its purchase is written."""
+def test_a_hold_named_between_the_two_readings_is_no_fault(shop: ShopFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client repeats its request after the server died: it is shown its old hold, and its purchase is written."""
     purchase = shop.open_purchase(("mug", 2))
     key = {"pk": {"S": f"PURCHASE#{purchase.id}"}, "sk": {"S": "PURCHASE"}}
     item = shop.tables.dynamodb.get_item(TableName=shop.tables.commerce, Key=key)["Item"]
     shop.tables.dynamodb.delete_item(TableName=shop.tables.commerce, Key=key)
-    look = type(shop.stock).get_hold_statuses
+    original = type(shop.stock).get_hold_statuses
 
-    def written_before(self: Any, refs: Any) -> Any:
+    def write_purchase_first(self: Any, refs: Any) -> Any:
         shop.tables.dynamodb.put_item(TableName=shop.tables.commerce, Item=item)
-        return look(self, refs)
+        return original(self, refs)
 
     assert hold_faults(shop) == [HoldFault.UNNAMED]
-    monkeypatch.setattr(type(shop.stock), "get_hold_statuses", written_before)
+    monkeypatch.setattr(type(shop.stock), "get_hold_statuses", write_purchase_first)
     assert hold_faults(shop) == []
 
 
-def test_a_buyer_whose_hold_was_freed_between_take_and_purchase_is_told_out_of_stock(shop: ShopFixture) -> None:
+def test_a_buyer_whose_hold_was_released_before_completing_gets_out_of_stock(shop: ShopFixture) -> None:
     purchase = shop.open_purchase(("mug", 9))
     assert shop.stock.release_orphan(
         audit_after_refresh(shop).drop.pool, hold_of(purchase).id, _hold_status(shop, purchase)
@@ -177,7 +175,7 @@ def _hold_status(shop: ShopFixture, purchase: Purchase) -> Any:
     return status
 
 
-def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopFixture) -> None:
+def test_a_late_commit_or_take_of_a_released_hold_gets_nothing(shop: ShopFixture) -> None:
     sold = shop.place(("mug", 2))
     set_attributes(shop, sold, state="cancelled")
     repaired(shop)
@@ -188,7 +186,7 @@ def test_a_late_sell_of_units_that_were_freed_for_good_sells_nothing(shop: ShopF
     assert shop.unit_counts("mug", LATER) == (9, 0, 0)
 
 
-def test_a_repair_twice_does_everything_once(shop: ShopFixture) -> None:
+def test_a_second_repair_changes_nothing(shop: ShopFixture) -> None:
     orphan_hold(shop)
     put_entry(shop, hold_id("ghost", "mug", 1, 2), {"q": 2, "o": "ghost0000001"})
     assert repaired(shop)[1].freed == 2

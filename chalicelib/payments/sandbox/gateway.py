@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FEE_BPS: Final = 150
 FEE_FIXED: Final = 20
-"""The sandbox's price for a capture: 1.5 % of the amount and 20 minor units."""
+"""The sandbox's fee for a capture is 1.5 % of the amount plus 20 minor units."""
 
 _DECLINES: Final = {
     "declined": "card_declined",
@@ -54,17 +54,17 @@ _INITIAL_STATUS: Final = {"timeout_before": SandboxStatus.LOST, "requires_action
 _PREFIX: Final = "sbx_"
 
 CHALLENGES_PATH: Final = "/sandbox/challenges"
-"""Where a buyer answers the sandbox, below the API's address: ``{CHALLENGES_PATH}/{purchase}/{attempt}``."""
+"""The page where a buyer authenticates, below the API's address: ``{CHALLENGES_PATH}/{purchase}/{attempt}``."""
 
 
 def behaviour_of(token: str) -> str:
-    """What a token asks for. It may carry a suffix: ``ok_123`` behaves like ``ok``. Unknown: ``invalid_token``."""
+    """Return the behaviour that a token chooses: ``ok`` for ``ok`` and ``ok_1``, ``invalid_token`` for unknown ones."""
     matches = [name for name in _BEHAVIOURS if token == name or token.startswith(f"{name}_")]
     return max(matches, key=len, default="invalid_token")
 
 
 def fee_of(amount: int) -> int:
-    """What the sandbox keeps of a captured amount, in minor units of its currency."""
+    """Return the sandbox's fee for a captured amount, in minor units of its currency."""
     return share(amount, FEE_BPS) + FEE_FIXED
 
 
@@ -73,7 +73,7 @@ def _provider_id(payment_id: str) -> str:
 
 
 class SandboxGateway:
-    """A gateway whose payments stand in a table: one item for each attempt of a purchase, one write for each call.
+    """A gateway whose payments are in a table: one item for each attempt of a purchase, one write for each call.
 
     ==================  ==============================================================================
     token               what happens
@@ -81,16 +81,16 @@ class SandboxGateway:
     ok                  authorised, captured
     declined            declined with ``card_declined``
     insufficient_funds  declined with ``insufficient_funds``
-    requires_action     asks the buyer to prove who they are, at :data:`CHALLENGES_PATH`; authorised when they did
-    timeout             authorised, but the first answer is lost; asking again finds it
-    timeout_before      the first request is lost, with no effect; asking again authorises
+    requires_action     the buyer has to authenticate at :data:`CHALLENGES_PATH`; authorised afterwards
+    timeout             authorised, but the first answer is lost; a repeat finds the authorisation
+    timeout_before      the first request is lost, with no effect; a repeat authorises
     capture_timeout     authorised; the first capture is lost, with no effect
     captured_late       authorised and captured, but the first answer to the capture is lost
-    capture_refused     authorised; the authorisation has lapsed when it is to be captured
+    capture_refused     authorised; the authorisation has expired when it is to be captured
     refund_timeout      captured; the first answer to each refund is lost, its effect is there
-    webhooks_late       authorised, captured; the shop is told of each a minute later, of refunds as well
-    webhooks_twice      authorised, captured; the shop is told of each twice, of refunds as well
-    webhooks_reordered  authorised, captured; the shop is told of the authorisation half a minute after the capture
+    webhooks_late       authorised, captured; each event arrives a minute later, refunds as well
+    webhooks_twice      authorised, captured; each event arrives twice, refunds as well
+    webhooks_reordered  authorised, captured; the event of the authorisation arrives 30 seconds after the capture's
     anything else       declined with ``invalid_token``
     ==================  ==============================================================================
     """
@@ -102,7 +102,11 @@ class SandboxGateway:
         self._events = events
 
     def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
-        """Reserve the money of one attempt. ``ValueError`` when the attempt is known with another amount."""
+        """Reserve the money of one attempt.
+
+        Raises:
+            ValueError: the attempt exists with another amount.
+        """
         behaviour = behaviour_of(request.token)
         if request.step_up and behaviour not in _DECLINES:
             behaviour = "requires_action"
@@ -114,7 +118,7 @@ class SandboxGateway:
                 raise OutcomeUnknownError("the sandbox lost its answer")
             return _to_authorisation(payment, already_existed=False)
         if existing.amount and (existing.amount, existing.currency) != (request.amount, request.currency):
-            raise ValueError("this attempt was begun with another amount")
+            raise ValueError("This attempt exists with another amount.")
         if existing.status is SandboxStatus.LOST:
             existing = self._store.apply_lost_request(payment.id)
             if existing is None:
@@ -122,7 +126,7 @@ class SandboxGateway:
         return _to_authorisation(existing, already_existed=True)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
-        """Take the money of an authorised attempt, once. A repeat is told of the capture that was made."""
+        """Capture the money of an authorised attempt, once. A repeat returns the capture that was made."""
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
             return CaptureFailed(provider_id, "wrong_attempt")
@@ -149,21 +153,21 @@ class SandboxGateway:
         return CaptureFailed(provider_id, "not_authorised")
 
     def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
-        """Give up an attempt's authorisation, and forbid one that would come late. False: the money was captured."""
+        """Void an attempt's authorisation, and refuse a late one. False: the money was captured."""
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
-            raise ValueError(f"this is no payment of attempt {attempt}")
+            raise ValueError(f"The payment is not of attempt {attempt}.")
         existing = self._store.void(payment_id, now)
         return existing is None or existing.status is not SandboxStatus.CAPTURED
 
     def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
-        """What the buyer proved at the sandbox's page. False: nothing is asked of them, or not any more."""
+        """Record the result of the buyer's authentication. False: the payment does not wait for it, or no longer."""
         return self._store.answer_challenge(f"{purchase_id}#{attempt}", proved=proved) is None
 
     def find(
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
-        """What became of an attempt. One consistent read, so that "nothing" is always certain."""
+        """Return what the sandbox knows of an attempt. One consistent read, so that None is always certain."""
         payment = self._store.read(f"{purchase_id}#{attempt}")
         if payment is None or payment.status is SandboxStatus.LOST:
             return None
@@ -172,7 +176,7 @@ class SandboxGateway:
         return _to_authorisation(payment, already_existed=True)
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Every payment begun since then; lost requests had no effect and are none."""
+        """Yield every payment that began at or after ``since``. Lost requests had no effect, so they are left out."""
         for payment in self._store.created_since(since):
             if payment.status is SandboxStatus.LOST:
                 continue
@@ -190,21 +194,25 @@ class SandboxGateway:
             )
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
-        """Purchase and attempt, as they stand in the payment's id. No call."""
+        """Return the purchase and attempt in the payment's id. No call."""
         purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
         return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
-        """Give money back, once for each refund id. ``ValueError`` for an id that was used with another amount."""
+        """Refund money, once for each refund id.
+
+        Raises:
+            ValueError: the amount is below 1, or the refund id was used with another amount.
+        """
         if amount <= 0:
-            raise ValueError("a refund gives back at least one minor unit")
+            raise ValueError("`amount` must be at least 1.")
         payment_id = _payment_id(provider_id)
         existing = self._store.refund(payment_id, refund_id, amount)
         if existing is not None:
             if refund_id not in existing.refunds:
                 return RefundFailed("amount_too_large")
             if existing.refunds[refund_id] != amount:
-                raise ValueError("this refund was made with another amount")
+                raise ValueError("This refund id was used with another amount.")
             return Refunded(f"{provider_id}-{refund_id}")
         known, provider_refund_id = self._store.read(payment_id), f"{provider_id}-{refund_id}"
         if known is not None:
@@ -243,5 +251,5 @@ def _to_captured(payment_id: str, fee: int) -> Captured:
 
 def _payment_id(provider_id: str) -> str:
     if not provider_id.startswith(_PREFIX):
-        raise ValueError("not a payment of the sandbox")
+        raise ValueError(f"A payment id of the sandbox begins with `{_PREFIX}`.")
     return provider_id.removeprefix(_PREFIX)

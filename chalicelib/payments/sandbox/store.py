@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 
 class SandboxStatus(StrEnum):
-    """Where a sandbox payment stands. ``LOST``: a first request came and, as its token wanted, had no effect.
-    ``ASKING``: the buyer has to prove who they are first."""
+    """The state of a sandbox payment. ``LOST``: a first request came and, as its token chose, had no effect."""
 
     LOST = "lost"
     REQUIRES_ACTION = "requires_action"
@@ -31,7 +30,7 @@ class SandboxStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SandboxPayment:
-    """One payment as the provider keeps it. ``left`` is what was captured and not refunded; minor units."""
+    """One payment as the sandbox stores it. ``left`` is what was captured and not refunded, in minor units."""
 
     id: str
     status: SandboxStatus
@@ -43,7 +42,7 @@ class SandboxPayment:
     left: int = 0
     fee: int = 0
     has_failed_once: bool = False
-    """The one failure that the token asks for has happened."""
+    """Whether the one failure that the token chose has happened."""
     refunds: dict[str, int] = field(default_factory=dict)
     """Amounts by refund id."""
 
@@ -57,13 +56,19 @@ def _to_payment(item: aws.Item) -> SandboxPayment:
 
 @dataclass(frozen=True, slots=True)
 class SandboxStore:
-    """Payments by id (purchase and attempt). Each verb is one conditional write: 1 WCU, refused or not."""
+    """Payments by id (purchase and attempt). Each verb is one conditional write: 1 WCU, refused or not.
+
+    A verb returns None when its write landed, else the payment as it is.
+
+    Raises:
+        OutcomeUnknownError: from any verb, when DynamoDB did not answer.
+    """
 
     dynamodb: DynamoDBClient
     table: str
 
     def create(self, payment: SandboxPayment, now: Instant) -> SandboxPayment | None:
-        """Record a payment that is not there yet. None when written, else the one that is."""
+        """Store a payment that does not exist yet."""
         record = {name: getattr(payment, name) for name in SandboxPayment.__slots__ if name != "id"}
         item = aws.to_item({"pk": payment.id, **record, "created_at": now})
         return self._write(
@@ -73,7 +78,7 @@ class SandboxStore:
         )
 
     def read(self, payment_id: str) -> SandboxPayment | None:
-        """The payment as it stands. One consistent read."""
+        """Read a payment. One consistent read."""
         try:
             answer = self.dynamodb.get_item(TableName=self.table, Key={"pk": {"S": payment_id}}, ConsistentRead=True)
         except aws.AWS_ERRORS as error:
@@ -81,18 +86,18 @@ class SandboxStore:
         return _to_payment(answer["Item"]) if "Item" in answer else None
 
     def created_since(self, instant: Instant) -> Iterator[SandboxPayment]:
-        """Payments that were begun since then: a scan of the table."""
+        """Yield the payments that began at or after an instant. A scan of the table."""
         for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
             for item in page["Items"]:
                 if int(item.get("created_at", {}).get("N", "0")) >= instant:
                     yield _to_payment(item)
 
     def apply_lost_request(self, payment_id: str) -> SandboxPayment | None:
-        """Give a lost request its effect. None when done, else what stands there."""
+        """Authorise the payment of a lost request."""
         return self._transition(payment_id, "SET #status = :authorised", "#status = :lost", {})
 
     def answer_challenge(self, payment_id: str, *, proved: bool) -> SandboxPayment | None:
-        """What the buyer proved, once. None when this call told it, else what stands there."""
+        """Authorise or decline a payment that waits for its buyer."""
         if proved:
             return self._transition(payment_id, "SET #status = :authorised", "#status = :requires_action", {})
         return self._transition(
@@ -103,13 +108,13 @@ class SandboxStore:
         )
 
     def fail_once(self, payment_id: str) -> bool:
-        """Whether this call is the first that a failing token lets fail before it has an effect."""
+        """Return whether this call is the one that has to fail, as the token chose, before it has an effect."""
         values: dict[str, Any] = {":true": True}
         condition = "#status = :authorised AND has_failed_once <> :true"
         return self._transition(payment_id, "SET has_failed_once = :true", condition, values) is None
 
     def capture(self, payment_id: str, amount: int, fee: int, now: Instant) -> SandboxPayment | None:
-        """Take the money of an authorised payment, at most what was authorised. None when done by this call."""
+        """Capture an authorised payment, at most the authorised amount."""
         return self._transition(
             payment_id,
             "SET #status = :captured, captured = :amount, #left = :amount, fee = :fee, captured_at = :now",
@@ -119,7 +124,7 @@ class SandboxStore:
         )
 
     def void(self, payment_id: str, now: Instant) -> SandboxPayment | None:
-        """Reserve nothing any more, also for a request that comes late. None when voided by this call."""
+        """Void a payment, and any authorisation of it that a late request would make."""
         return self._transition(
             payment_id,
             "SET #status = :voided, voided_at = :now",
@@ -128,7 +133,7 @@ class SandboxStore:
         )
 
     def refund(self, payment_id: str, refund_id: str, amount: int) -> SandboxPayment | None:
-        """Give back part of what is left of the captured money, once for a refund id. None when done by this call."""
+        """Refund part of what is left of the captured money, once for a refund id."""
         return self._transition(
             payment_id,
             "SET #left = #left - :amount, refunds.#refund = :amount",
@@ -153,7 +158,6 @@ class SandboxStore:
         )
 
     def _write(self, call: Any, **arguments: Any) -> SandboxPayment | None:
-        """None when written; else the payment in the way. A provider out of reach has an unknown outcome."""
         try:
             call(TableName=self.table, ReturnValuesOnConditionCheckFailure="ALL_OLD", **arguments)
         except ClientError as error:

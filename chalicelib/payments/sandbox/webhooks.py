@@ -1,6 +1,6 @@
-"""What the sandbox tells of its payments, by token: late, twice, or what came first last. Of all others it is silent.
+"""Emit the sandbox's events, for the tokens that choose them: late, twice, or in reverse order.
 
-It stands behind the door that providers' webhooks come by, and stores what it tells where that door does.
+The sandbox sends no HTTP request: it stores each event as the webhook handler would.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chalicelib.telemetry import logger
 
 LATE_DELAY: Final[Instant] = MINUTE
 REORDERED_DELAY: Final[Instant] = 30 * SECOND
-"""When an authorisation is told of, the capture having been told of at once."""
+"""How long after its capture's event the event of an authorisation arrives."""
 
 WEBHOOK_TOKENS: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
 
@@ -29,9 +29,9 @@ def emit_webhooks(
     now: Instant,
     refund: ProviderRefund | None = None,
 ) -> None:
-    """Tell of a payment: ``authorised``, ``captured``; or of a ``refund``.
+    """Emit an event of a payment (``authorised``, ``captured``) or of a ``refund``, if the token chooses events.
 
-    1 WCU where the token asks for it. One that cannot be stored is lost, as any provider's may be.
+    1 WCU an event. An event that cannot be stored is lost, as any provider's may be.
     """
     if events is None or payment.behaviour not in WEBHOOK_TOKENS:
         return
@@ -59,4 +59,4 @@ def emit_webhooks(
         for _ in range(2 if payment.behaviour == "webhooks_twice" else 1):
             events.add(event, now)
     except aws.AWS_ERRORS:
-        logger.warning("the sandbox could not tell of a payment", extra={"event": event.id})
+        logger.warning("sandbox event lost", extra={"event": event.id})

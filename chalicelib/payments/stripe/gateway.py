@@ -1,9 +1,9 @@
-"""Stripe by its official SDK: one payment intent for a purchase while it can be confirmed again, captured by us, once.
+"""Stripe by its official SDK: one payment intent for a purchase while it can be confirmed again, with manual capture.
 
-Which attempt an intent is for stands in its metadata; a void or a capture in the name of another attempt is refused.
-Calls carry idempotency keys made of purchase and attempt; Stripe remembers those for a day, so that beyond
-:data:`IDEMPOTENCY_WINDOW` (https://docs.stripe.com/api/idempotent_requests) an attempt is looked up, never begun.
-Only this file and ``intents`` know the SDK's objects.
+An intent's metadata names its attempt. A void or a capture for another attempt is refused. Calls have idempotency keys
+made of purchase and attempt. Stripe remembers a key for a day (https://docs.stripe.com/api/idempotent_requests), so an
+attempt older than :data:`IDEMPOTENCY_WINDOW` is only looked up and never begun. Only this file and ``intents`` know the
+SDK's objects.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ from chalicelib.payments.stripe.intents import (
 from chalicelib.telemetry import logger
 
 IDEMPOTENCY_WINDOW: Final[Instant] = 23 * HOUR
-"""How long a call may be repeated under its key: an hour less than Stripe promises."""
+"""How long a call may be repeated with its key: an hour less than Stripe promises."""
 
 SEARCH_LAG: Final[Instant] = 2 * MINUTE
-"""How old a payment is before a search that does not find it is believed: Stripe says less than a minute in general
-(https://docs.stripe.com/search#data-freshness), and more in an outage of its own."""
+"""A search that finds nothing is believed only for payments that are at least this old.
+
+Stripe's search lags by less than a minute as a rule, and by more in an outage
+(https://docs.stripe.com/search#data-freshness).
+"""
 
 CONNECT_TIMEOUT_SECONDS: Final = 2
 READ_TIMEOUT_SECONDS: Final = 8
@@ -63,7 +66,7 @@ _UNKNOWN_OUTCOME_ERRORS: Final = (
 
 
 def stripe_client(api_key: str, base_url: str | None = None) -> stripe.StripeClient:
-    """The SDK's client, which tries once and waits ten seconds at most: what is tried again is decided by our queue."""
+    """Return the SDK's client. It tries once and waits ten seconds at most; the capture queue decides about retries."""
     return stripe.StripeClient(
         api_key,
         base_addresses={"api": base_url} if base_url else {},
@@ -82,7 +85,12 @@ class StripeGateway:
         self._refunds = client.v1.refunds
 
     def authorise(self, request: AuthorisationRequest, *, now: Instant) -> Authorisation:
-        """Reserve the money: create and confirm an intent, or confirm the purchase's own again. One call, or three."""
+        """Reserve the money: create and confirm an intent, or confirm the purchase's existing one. One call, or three.
+
+        Raises:
+            OutcomeUnknownError: Stripe gave no readable answer.
+            ValueError: Stripe refused the request itself, or an earlier attempt of the purchase was captured.
+        """
         if now - request.requested_at > IDEMPOTENCY_WINDOW:
             found = self.find(request.purchase_id, request.attempt, now=now)
             return (
@@ -105,7 +113,7 @@ class StripeGateway:
                 return Declined(request.provider_id, "invalid_token")
             if error.code in _AMOUNT_ERROR_CODES:
                 return Declined(request.provider_id, error.code)
-            raise ValueError(f"stripe refused the payment: {error.code}") from error
+            raise ValueError(f"Stripe refused the request: {error.code}.") from error
 
     def _create_or_confirm(self, request: AuthorisationRequest, instrument: dict[str, str]) -> Authorisation:
         metadata = {**request.metadata, "purchase": request.purchase_id, "attempt": str(request.attempt)}
@@ -120,7 +128,7 @@ class StripeGateway:
             if attempt_of(intent) == request.attempt:
                 return Authorised(intent.id, already_existed=True)
             if intent.status == "succeeded":
-                raise ValueError("an earlier attempt of this purchase was captured")
+                raise ValueError("An earlier attempt of this purchase was captured.")
             self._intents.cancel(intent.id)
             intent = None
         if intent is None or intent.status not in _CONFIRMABLE_STATUSES:
@@ -147,7 +155,7 @@ class StripeGateway:
         return to_authorisation(confirmed)
 
     def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureFailed:
-        """Take what was authorised, once, and the whole of it: a part leaves goods without money. Two calls."""
+        """Capture what was authorised: once, and all of it, because a part would leave units unpaid. Two calls."""
         with _unknown_outcomes():
             intent = self._intents.retrieve(provider_id)
             if attempt_of(intent) != attempt:
@@ -173,11 +181,16 @@ class StripeGateway:
         return CaptureFailed(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
 
     def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
-        """Cancel an intent that will not be captured. False: it was captured. ``ValueError``: of another attempt."""
+        """Cancel an intent. False: it was captured. One call, or up to three.
+
+        Raises:
+            OutcomeUnknownError: Stripe gave no readable answer.
+            ValueError: the intent is of another attempt.
+        """
         with _unknown_outcomes():
             intent = self._intents.retrieve(provider_id)
             if attempt_of(intent) != attempt:
-                raise ValueError(f"this is no payment of attempt {attempt}")
+                raise ValueError(f"The payment is not of attempt {attempt}.")
             if intent.status == "canceled":
                 return True
             try:
@@ -191,9 +204,10 @@ class StripeGateway:
     def find(
         self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
     ) -> Authorisation | Captured | None:
-        """What became of an attempt, by its payment or by metadata. One call, or three.
+        """Return what Stripe knows of an attempt, by its payment or by metadata. One call, or three.
 
-        Stripe's search lags: what it finds is read anew, and that it finds nothing says nothing of the last minutes.
+        Stripe's search lags. So each intent that it finds is read again, and "not found" says nothing about intents
+        younger than :data:`SEARCH_LAG`.
         """
         with _unknown_outcomes():
             if provider_id is not None:
@@ -206,11 +220,14 @@ class StripeGateway:
                 if attempt_of(intent_read) == attempt:
                     return to_status(intent_read)
         if since is not None and now - since < SEARCH_LAG:
-            raise OutcomeUnknownError("stripe's search may not know of it yet")
+            raise OutcomeUnknownError("Stripe's search may not know the payment yet.")
         return None
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Every intent created since then that is ours, or holds money. A call a hundred, one for each with refunds."""
+        """Yield every intent created at or after ``since`` that names a purchase, or has or reserves money.
+
+        One call for each hundred, and one for each intent with refunds.
+        """
         query: Any = {"created": {"gte": since // SECOND}, "limit": 100, "expand": ["data.latest_charge"]}
         with _unknown_outcomes():
             for intent in self._intents.list(query).auto_paging_iter():
@@ -235,7 +252,7 @@ class StripeGateway:
                 yield ProviderRefund(made.id, made.amount, getattr(made.metadata, "refund", None))
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
-        """Purchase and attempt, from the intent's metadata. One call."""
+        """Return the purchase and attempt in the intent's metadata. One call."""
         with _unknown_outcomes():
             try:
                 intent = self._intents.retrieve(provider_id)
@@ -245,13 +262,17 @@ class StripeGateway:
         return (purchase_id, attempt) if purchase_id and attempt else None
 
     def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundFailed:
-        """Give money back, once for each refund id, however old. ``ValueError`` for an id that was used with another
-        amount. Two calls."""
+        """Refund money, once for each refund id, however old that is. Two calls.
+
+        Raises:
+            OutcomeUnknownError: Stripe gave no readable answer.
+            ValueError: the refund id was used with another amount.
+        """
         with _unknown_outcomes():
             for made in self._refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter():
                 if getattr(made.metadata, "refund", None) == refund_id and made.status != "failed":
                     if made.amount != amount:
-                        raise ValueError("this refund was made with another amount")
+                        raise ValueError("This refund id was used with another amount.")
                     return Refunded(made.id)
             try:
                 made = self._refunds.create(
@@ -265,13 +286,13 @@ class StripeGateway:
 
 @contextmanager
 def _unknown_outcomes() -> Iterator[None]:
-    """What Stripe did not say, or said about itself or our key, leaves the outcome open."""
+    """Turn errors of the connection, of Stripe itself, or of our API key into ``OutcomeUnknownError``."""
     try:
         yield
     except (stripe.CardError, stripe.InvalidRequestError):
         raise
     except _UNKNOWN_OUTCOME_ERRORS as error:
-        logger.warning("stripe gave no outcome", extra={"error": type(error).__name__, "status": error.http_status})
+        logger.warning("stripe outcome unknown", extra={"error": type(error).__name__, "status": error.http_status})
         raise OutcomeUnknownError(type(error).__name__) from error
 
 

@@ -1,4 +1,4 @@
-"""Signatures of Stripe's webhooks, by its SDK."""
+"""Verify the signatures of Stripe's webhooks with its SDK."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ MAX_SIGNATURE_AGE_SECONDS: Final = 300
 
 
 def is_signed(body: bytes, header: str, secrets: Iterable[str], now: Instant) -> bool:
-    """Whether one of the secrets signed this webhook less than five minutes ago (docs.stripe.com/webhooks/signature).
+    """Return whether one of the secrets signed this webhook less than five minutes ago.
 
-    The instant is judged by our clock and the signature by the SDK, which is told to leave its own clock alone. One
-    instant alone: of two, the SDK might sign the other.
+    ``now`` decides about the age and the SDK about the signature, without the SDK's own clock
+    (https://docs.stripe.com/webhooks/signature). A header with two timestamps is refused, because the SDK might verify
+    the other one.
     """
     timestamps = [item[2:] for item in header.split(",") if item.startswith("t=")]
     if len(timestamps) != 1 or not re.fullmatch(r"[0-9]{1,12}", timestamps[0]):
@@ -28,7 +29,7 @@ def is_signed(body: bytes, header: str, secrets: Iterable[str], now: Instant) ->
     for secret in secrets:
         try:
             stripe.WebhookSignature.verify_header(body, header, secret)
-        except (stripe.SignatureVerificationError, ValueError):  # ValueError: what is not UTF-8
+        except (stripe.SignatureVerificationError, ValueError):  # ValueError: the body is not UTF-8
             continue
         return True
     return False

@@ -1,7 +1,7 @@
-"""Stripe as a server: payment intents, refunds, idempotency keys, search and faults, by https://docs.stripe.com/api.
+"""A fake of Stripe: payment intents, refunds, idempotency keys, search and faults, as in https://docs.stripe.com/api.
 
-``localstripe`` lacks separate confirmation, confirmation tokens, idempotency keys and decline reasons; all of them are
-what money hangs on. State is in memory; nothing is random: ids are counted.
+``localstripe`` lacks separate confirmation, confirmation tokens, idempotency keys and decline reasons, and the gateway
+depends on all of them. The state is in memory. Nothing is random: ids are counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 FEE_BPS, FEE_FIXED = 150, 20
 MIN_CHARGE, MAX_CHARGE = 30, 99_999_999
-"""What Stripe charges at least and at most, of GBP (docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
+"""Stripe's bounds of a charge in GBP (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
 _DECLINES = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
     "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
@@ -29,7 +29,7 @@ _CONFIRMABLE = {"requires_payment_method", "requires_confirmation", "requires_ac
 
 
 class ErrorResponse(Exception):
-    """An answer that is no success."""
+    """Stripe's response to a request that failed."""
 
     def __init__(self, status: int, **error: Any) -> None:
         super().__init__(error.get("code"))
@@ -38,8 +38,11 @@ class ErrorResponse(Exception):
 
 @dataclass
 class FakeStripe:
-    """The provider's state. ``faults`` befall the next calls, one each: none, ``before``, ``after``, ``garbage``, or a
-    status."""
+    """The provider's state.
+
+    Each of ``faults`` is for one of the next calls. ``before`` and ``after`` break the connection before or after the
+    effect; ``garbage`` answers a body that is no JSON; a number answers that status; None is no fault.
+    """
 
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     refunds: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -47,32 +50,32 @@ class FakeStripe:
     requests: list[str] = field(default_factory=list)
     keeps_idempotency_keys: bool = True
     search_index: dict[str, dict[str, Any]] | None = None
-    """What its search knows, which may be of a while ago; None: all there is."""
+    """The intents that the search finds, as they were; None: all of them, as they are."""
     _responses: dict[str, tuple[str, int, dict[str, Any]]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def net_captured(self) -> int:
-        """Minor units taken, less what was given back."""
-        taken: int = sum(one["amount_received"] for one in self.intents.values())
-        given: int = sum(one["amount"] for one in self.refunds.values())
-        return taken - given
+        """Minor units captured, less those refunded."""
+        captured: int = sum(intent["amount_received"] for intent in self.intents.values())
+        refunded: int = sum(refund["amount"] for refund in self.refunds.values())
+        return captured - refunded
 
     @property
     def idempotency_keys(self) -> set[str]:
-        """Idempotency keys of the calls that were answered."""
+        """The idempotency keys of all calls that got a response."""
         return set(self._responses)
 
     def respond(
         self, method: str, path: str, sent: dict[str, Any], key: str | None
     ) -> tuple[int, dict[str, Any], bool]:
-        """Status, body, and whether it repeats what was answered to the same key."""
+        """Return status, body, and whether they repeat the response to an earlier call with the same key."""
         with self._lock:
-            asked = json.dumps([method, path, sent], sort_keys=True)
+            request = json.dumps([method, path, sent], sort_keys=True)
             known = self._responses.get(key) if key and self.keeps_idempotency_keys else None
             if known is not None:
-                if known[0] != asked:
+                if known[0] != request:
                     error = {
                         "type": "idempotency_error",
                         "code": "idempotency_key_in_use",
@@ -85,7 +88,7 @@ class FakeStripe:
             except ErrorResponse as error:
                 status, body = error.status, {"error": error.error}
             if key:
-                self._responses[key] = asked, status, body
+                self._responses[key] = request, status, body
             return status, body, False
 
     def _route(self, method: str, path: str, sent: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +188,7 @@ class FakeStripe:
         return self._to_json(intent)
 
     def complete_challenge(self, name: str, *, succeeded: bool = True) -> None:
-        """The buyer at the provider's page."""
+        """Authenticate the buyer, or fail to, as on the provider's page."""
         with self._lock:
             intent = self._intent_in_state(name, {"requires_action"})
             if succeeded:
@@ -209,9 +212,9 @@ class FakeStripe:
 
     def _refund(self, sent: dict[str, Any]) -> dict[str, Any]:
         intent, amount = self._intent(sent["payment_intent"]), int(sent["amount"])
-        given = sum(one["amount"] for one in self.refunds.values() if one["payment_intent"] == intent["id"])
-        if amount > intent["amount_received"] - given:
-            raise ErrorResponse(400, code="charge_already_refunded" if given else "amount_too_large", param="amount")
+        refunded = sum(one["amount"] for one in self.refunds.values() if one["payment_intent"] == intent["id"])
+        if amount > intent["amount_received"] - refunded:
+            raise ErrorResponse(400, code="charge_already_refunded" if refunded else "amount_too_large", param="amount")
         name = f"re_{next(self._numbers)}"
         charge = intent["latest_charge"]
         charge["amount_refunded"] = charge.get("amount_refunded", 0) + amount

@@ -1,4 +1,4 @@
-"""The double of Stripe behind HTTP, on a free port of this machine, with the faults that were asked for."""
+"""Serve the fake of Stripe over HTTP on a free local port, with its faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakes.stripe.fake_stripe import FakeStripe
 
 
 def _decode_form(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Stripe's form encoding: ``metadata[show]=x`` is a member of a map, ``expand[0]`` is left out."""
+    """Decode Stripe's form encoding: ``metadata[show]=x`` is a member of a map, ``expand[0]`` is left out."""
     sent: dict[str, Any] = {}
     for name, value in pairs:
         outer, _, inner = name.partition("[")
@@ -27,13 +27,13 @@ def _decode_form(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 @contextmanager
 def serve(stripe: FakeStripe) -> Iterator[str]:
-    """Its address while it is served on a free port of this machine."""
+    """Serve a fake, and yield its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
-            """Nothing is written."""
+            """Write no log."""
 
         def do_GET(self) -> None:
             self._serve(urlsplit(self.path).query)
