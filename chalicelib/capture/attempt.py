@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.errors import InvariantBroken, WriteConflict
 from chalicelib.instants import DAY, SECOND, Instant
-from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Line, Payment, Purchase, Refused, next_version
+from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Payment, Purchase, Refused, next_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,6 @@ def payment_on_hold(purchase: Purchase, held_by: str, now: Instant) -> Payment:
     deadline = (purchase.placed_at or now) + MAX_ORDER_HOLD
     changes = {"held_by": held_by, "released_by": None, "deadline": deadline, "failure": None}
     return payment_of(purchase).model_copy(update=changes)
-
-
-def names_all_units(lines: Sequence[Line]) -> bool:
-    """Return whether the holds of these lines have as many units as the buyer ordered."""
-    return sum(hold.quantity for line in lines for hold in line.holds) == sum(line.quantity for line in lines)
 
 
 def visible_since(purchase: Purchase) -> Instant:

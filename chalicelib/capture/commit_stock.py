@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.capture.attempt import names_all_units, save_next_version
+from chalicelib.capture.attempt import save_next_version
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
-from chalicelib.purchase import CheckoutContext, Purchase, budget_holds_of, holds_of, order_ref_of
+from chalicelib.purchase import CheckoutContext, Line, Purchase, budget_holds_of, holds_of, order_ref_of
 from chalicelib.stock import Committed, HoldGone, HoldRef, HoldStatus, Pool
 
 
@@ -53,6 +53,11 @@ def ensure_stock_committed(context: CheckoutContext, purchase: Purchase, now: In
     return result if names_all_units(purchase.lines) else OutOfStock(result.purchase)
 
 
+def names_all_units(lines: Sequence[Line]) -> bool:
+    """Return whether the holds of these lines have as many units as the buyer ordered."""
+    return sum(hold.quantity for line in lines for hold in line.holds) == sum(line.quantity for line in lines)
+
+
 def commit_holds(
     context: CheckoutContext, purchase: Purchase, holds: Sequence[HoldToCommit], now: Instant
 ) -> StockCommitted | OutOfStock:
@@ -70,6 +75,8 @@ def commit_holds(
         purchase = with_next_epoch(context, purchase, now)
         order = order_ref_of(purchase)
     for one in holds:
+        if one.status is not None and one.status.is_committed_to(order) and one.status.quantity == one.quantity:
+            continue
         result = context.stock.commit(one.pool, one.hold, one.quantity, order, one.status)
         if isinstance(result, HoldGone):
             return OutOfStock(purchase)

@@ -137,7 +137,7 @@ def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) 
         stock = ensure_stock_committed(context, with_next_epoch(context, purchase, now), now)
         if isinstance(stock, OutOfStock):
             raise InvariantBroken("An order on hold was captured, and its stock is gone.")
-        return mark_paid(context, stock.purchase, found, now)
+        return mark_paid(context, stock.purchase, payment, found, now)
     if payment.deadline is None or now >= payment.deadline:
         _void_and_cancel(context, purchase, now)
         return Cancelled()

@@ -21,7 +21,7 @@ from chalicelib.checkout import exceeds_velocity_limit
 from chalicelib.ids import checkout_id, log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import ActionRequired, AuthorisationRequest, Authorised, Captured, Declined
-from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
+from chalicelib.purchase import CheckoutContext, Payment, Purchase, PurchaseState
 from chalicelib.telemetry import logger
 
 
@@ -72,7 +72,7 @@ def _pay_order(context: CheckoutContext, purchase: Purchase, now: Instant) -> At
         return _refuse_attempt(context, purchase, now)
     if payment.token is None:  # the buyer has authenticated before, and that authorisation is gone
         return fail_attempt(context, purchase, "authorisation_expired", payment.provider_id, now)
-    request = _authorisation_request(context, purchase, payment.token)
+    request = _authorisation_request(context, purchase, payment, payment.token)
     authorisation = context.gateway.authorise(request, now=now)
     if isinstance(authorisation, Declined):
         return handle_decline(context, purchase, authorisation, now)
@@ -103,8 +103,9 @@ def _refuse_attempt(context: CheckoutContext, purchase: Purchase, now: Instant) 
     return fail_attempt(context, purchase, "too_many_attempts", provider_id, now)
 
 
-def _authorisation_request(context: CheckoutContext, purchase: Purchase, token: str) -> AuthorisationRequest:
-    payment = payment_of(purchase)
+def _authorisation_request(
+    context: CheckoutContext, purchase: Purchase, payment: Payment, token: str
+) -> AuthorisationRequest:
     return AuthorisationRequest(
         purchase_id=purchase.id,
         attempt=purchase.attempt,

@@ -9,7 +9,7 @@ from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.payments import Captured, CaptureFailed
-from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
+from chalicelib.purchase import CheckoutContext, Payment, Purchase, PurchaseState
 from chalicelib.telemetry import count, logger
 
 
@@ -37,12 +37,12 @@ def capture_payment(
     if purchase.channel in context.order_hold_channels and payment.released_by is None:
         return _put_on_hold(context, purchase, provider_id, now)
     if provider_id is None:
-        return mark_paid(context, purchase, None, now)
+        return mark_paid(context, purchase, payment, None, now)
     _ensure_unchanged(context, purchase)
     captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
     if isinstance(captured, CaptureFailed):
         return fail_attempt(context, purchase, captured.code, captured.provider_id, now)
-    return mark_paid(context, purchase, captured, now)
+    return mark_paid(context, purchase, payment, captured, now)
 
 
 def _put_on_hold(context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant) -> PutOnHold:
@@ -66,7 +66,9 @@ def _ensure_unchanged(context: CheckoutContext, purchase: Purchase) -> None:
         raise WriteConflict("Another worker has changed this purchase.")
 
 
-def mark_paid(context: CheckoutContext, purchase: Purchase, captured: Captured | None, now: Instant) -> Paid:
+def mark_paid(
+    context: CheckoutContext, purchase: Purchase, payment: Payment, captured: Captured | None, now: Instant
+) -> Paid:
     """Write the purchase as paid by what was captured; ``captured`` None: its total is zero."""
     changes: dict[str, object] = {
         "token": None,
@@ -77,8 +79,8 @@ def mark_paid(context: CheckoutContext, purchase: Purchase, captured: Captured |
     }
     if captured is not None:
         changes |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
-    payment = payment_of(purchase).model_copy(update=changes)
-    save_next_version(context, purchase, now, state=PurchaseState.PAID, payment=payment, paid_at=now)
+    paid_by = payment.model_copy(update=changes)
+    save_next_version(context, purchase, now, state=PurchaseState.PAID, payment=paid_by, paid_at=now)
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})

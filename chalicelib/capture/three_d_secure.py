@@ -11,11 +11,11 @@ from typing import Final
 from chalicelib.capture.attempt import (
     AttemptOutcome,
     AwaitingAuthentication,
-    names_all_units,
     payment_of,
     save_next_version,
     seconds_until,
 )
+from chalicelib.capture.commit_stock import names_all_units
 from chalicelib.capture.fail_attempt import fail_attempt, handle_decline, revert_line_to_hold
 from chalicelib.capture.take_payment import commit_and_capture
 from chalicelib.checkout import revert_budgets_to_hold

@@ -181,18 +181,15 @@ def _classify_awaiting_buyer(status: HoldStatus | None, hold: HoldRef, grace: Gr
 def _classify_placed(status: HoldStatus | None, expected: ExpectedHold, grace: GracePeriod) -> HoldFault | None:
     if expected.placed_at is None or grace.is_recent(expected.placed_at):
         return None
-    is_whole = status is not None and status.quantity == expected.max_units
-    return None if is_whole and _is_committed_to(status, expected) else HoldFault.UNSOLD
+    if status is not None and status.quantity == expected.max_units and status.is_committed_to(expected.order):
+        return None
+    return HoldFault.UNSOLD
 
 
 def _classify_paid(status: HoldStatus | None, expected: ExpectedHold) -> HoldFault | None:
     units = 0 if status is None else status.quantity
     if units < expected.min_units:
         return HoldFault.PAID_GONE
-    if units and not _is_committed_to(status, expected):
+    if status is not None and units and not status.is_committed_to(expected.order):
         return HoldFault.PAID_UNSOLD
     return HoldFault.SURPLUS if units > expected.max_units else None
-
-
-def _is_committed_to(status: HoldStatus | None, expected: ExpectedHold) -> bool:
-    return status is not None and status.expires_at is None and status.order == str(expected.order)

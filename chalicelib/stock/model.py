@@ -143,6 +143,10 @@ class HoldStatus:
         """The short reference of the order, without its epoch; None without an order."""
         return None if self.order is None else self.order[:ORDER_REF_LENGTH]
 
+    def is_committed_to(self, order: OrderRef) -> bool:
+        """Return whether the units are committed to the order at its epoch."""
+        return self.expires_at is None and self.order == str(order)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

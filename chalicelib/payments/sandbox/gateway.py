@@ -136,13 +136,14 @@ class SandboxGateway:
             return CaptureFailed(provider_id, "authorisation_expired")
         if known is not None and known.behaviour == "capture_timeout" and self._store.fail_once(payment_id):
             raise OutcomeUnknownError("the sandbox lost the request")
-        existing = self._store.capture(payment_id, amount, fee_of(amount), now)
+        fee = fee_of(amount)
+        existing = self._store.capture(payment_id, amount, fee, now)
         if existing is None:
             if known is not None:
                 emit_webhooks(self._events, known, "captured", now)
             if known is not None and known.behaviour == "captured_late":
                 raise OutcomeUnknownError("the sandbox lost its answer")
-            return _to_captured(payment_id, fee_of(amount))
+            return _to_captured(payment_id, fee)
         match existing.status:
             case SandboxStatus.CAPTURED:
                 return _to_captured(payment_id, existing.fee)
