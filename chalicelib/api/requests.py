@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chalicelib.api.services import Services
 from chalicelib.errors import BadInput, NotFound, TooLarge, UnsupportedMedia
 from chalicelib.ids import parse_order_id
 from chalicelib.instants import Instant
 from chalicelib.purchase import order_not_found
-from chalicelib.schema import is_id, to_bad_input
+from chalicelib.schema import StrictModel, is_id, to_bad_input
 
 MAX_BODY_BYTES = 1_000_000
 _MAX_DEPTH = 64
@@ -125,12 +125,6 @@ def validate_body(model: type[_Model], body: Json) -> _Model:
 
 
 OPERATOR_ERRORS = (400, 401, 403, 409, 413, 415, 503)
-
-
-class StrictModel(BaseModel):
-    """A body of ours: every field is known, each of its exact type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class EmptyBody(StrictModel):

@@ -183,7 +183,7 @@ class CheckoutSessionRequest(_UcpPurchaseRequest):
     ) -> PurchaseRequest:
         """The body as a change of a purchase; ``cart`` is the id of the purchase that is to become a checkout."""
         if self.line_items is None and cart_purchase_id is None:
-            raise BadInput("$.line_items: Field required", field="$.line_items")
+            raise BadInput("`$.line_items` is required.", field="$.line_items")
         return self._to_request(
             caller,
             key,
@@ -245,5 +245,5 @@ class CatalogLookupRequest(UcpModel):
     def drop_ids(self) -> list[str]:
         """The ids asked for, each once, in order; at most 100 may be asked for."""
         if len(self.ids) > MAX_IDS:
-            raise BadInput(f"$.ids: at most {MAX_IDS} ids at once.", field="$.ids", code="request_too_large")
+            raise BadInput(f"`$.ids` must have at most {MAX_IDS} items.", field="$.ids", code="request_too_large")
         return list(dict.fromkeys(self.ids))

@@ -7,20 +7,12 @@ from typing import Any
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import FINANCE, idempotency_key, require_scope
-from chalicelib.api.requests import (
-    OPERATOR_ERRORS,
-    ApiRequest,
-    ApiResponse,
-    Route,
-    StrictModel,
-    no_store_response,
-    validate_body,
-)
+from chalicelib.api.requests import OPERATOR_ERRORS, ApiRequest, ApiResponse, Route, no_store_response, validate_body
 from chalicelib.api.responses import Time, time_or_none
 from chalicelib.errors import NotFound
 from chalicelib.finance import ExportRun, RunState, parse_day
 from chalicelib.instants import rfc3339
-from chalicelib.schema import Id
+from chalicelib.schema import Id, StrictModel
 
 
 class CreateExportRequest(StrictModel):

@@ -15,7 +15,6 @@ from chalicelib.api.requests import (
     ApiResponse,
     EmptyBody,
     Route,
-    StrictModel,
     fingerprint,
     no_store_response,
     purchase_id_of_order,
@@ -24,6 +23,7 @@ from chalicelib.api.requests import (
 from chalicelib.api.responses import Money
 from chalicelib.ids import order_id
 from chalicelib.purchase import Purchase, PurchaseState, Refund, RefundRequest
+from chalicelib.schema import StrictModel
 
 
 class RefundLineRequest(StrictModel):

@@ -13,7 +13,6 @@ from chalicelib.api.requests import (
     ApiRequest,
     ApiResponse,
     Route,
-    StrictModel,
     drop_id_in_path,
     no_store_response,
     validate_body,
@@ -22,6 +21,7 @@ from chalicelib.api.responses import Time, time_or_none
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
+from chalicelib.schema import StrictModel
 
 
 class PutStepUpRequest(StrictModel):

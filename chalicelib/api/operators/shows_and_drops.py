@@ -13,13 +13,13 @@ from chalicelib.api.requests import (
     ApiRequest,
     ApiResponse,
     Route,
-    StrictModel,
     drop_id_in_path,
     no_store_response,
     validate_body,
 )
 from chalicelib.api.responses import Money, Time, time_or_none
 from chalicelib.api.shows import ShowResponse, show_response
+from chalicelib.schema import StrictModel
 from chalicelib.shows import Drop, PutDropRequest, PutShowRequest
 
 
