@@ -88,7 +88,7 @@ class ShowStore:
 
     def list_drops(self, show_id: str) -> tuple[Show, list[str]] | None:
         """Read a show and the ids of its drops, in order: one query (0.5 RCU for some forty drops)."""
-        items = list(self._query(f"SHOW#{show_id}", "DROP#", "SHOW"))
+        items = self._query(f"SHOW#{show_id}", "DROP#", "SHOW")
         if not items or items[-1]["sk"]["S"] != "SHOW":
             return None
         return Show.model_validate(from_item(items[-1])), [item["drop_id"]["S"] for item in items[:-1]]
@@ -148,33 +148,36 @@ class ShowStore:
 
         Costs 0.5 RCU for each 4 KB of refused cues that are newer than the last one returned.
         """
-        items = self._query(_REFUSED_CUES, "0", "9:", newest_first=True)
-        cues = (RefusedCue.model_validate(from_item(item)) for item in items)
-        of_subject = (cue for cue in cues if subject in (None, cue.subject, cue.show_id))
-        return tuple(islice(of_subject, _MAX_REFUSED_CUES))
+        query = self._between(_REFUSED_CUES, "0", "9:")
+        with unavailable_on_failure(_UNREACHABLE):
+            items = read_pages(self._dynamodb.query, ScanIndexForward=False, **query)
+            cues = (RefusedCue.model_validate(from_item(item)) for item in items)
+            of_subject = (cue for cue in cues if subject in (None, cue.subject, cue.show_id))
+            return tuple(islice(of_subject, _MAX_REFUSED_CUES))
 
     def _get(self, pk: str, sk: str) -> Item | None:
         with unavailable_on_failure(_UNREACHABLE):
-            answer = self._dynamodb.get_item(
-                TableName=self._table, Key=to_item({"pk": pk, "sk": sk}), ConsistentRead=True
-            )
+            answer = self._dynamodb.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)
         return answer.get("Item")
 
-    def _batch(self, keys: Iterable[tuple[str, str]], *, strong: bool) -> Iterator[Item]:
-        items = [to_item({"pk": pk, "sk": sk}) for pk, sk in keys]
+    def _query(self, pk: str, first: str, last: str) -> list[Item]:
         with unavailable_on_failure(_UNREACHABLE):
-            yield from batch_get(self._dynamodb, self._table, items, strong=strong)
+            return list(read_pages(self._dynamodb.query, **self._between(pk, first, last)))
 
-    def _query(self, pk: str, first: str, last: str, *, newest_first: bool = False) -> Iterator[Item]:
-        query: dict[str, Any] = {
+    def _batch(self, keys: Iterable[tuple[str, str]], *, strong: bool) -> list[Item]:
+        with unavailable_on_failure(_UNREACHABLE):
+            return list(batch_get(self._dynamodb, self._table, [_key(pk, sk) for pk, sk in keys], strong=strong))
+
+    def _between(self, pk: str, first: str, last: str) -> Any:
+        return {
             "TableName": self._table,
             "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
-            "ExpressionAttributeValues": to_item({":pk": pk, ":first": first, ":last": last}),
+            "ExpressionAttributeValues": {":pk": {"S": pk}, ":first": {"S": first}, ":last": {"S": last}},
         }
-        if newest_first:
-            query["ScanIndexForward"] = False
-        with unavailable_on_failure(_UNREACHABLE):
-            yield from read_pages(self._dynamodb.query, **query)
+
+
+def _key(pk: str, sk: str) -> Item:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def _plan_sk(key: str) -> str:
