@@ -1,6 +1,6 @@
-"""Lambda entry points: the HTTP API, and one thin function for each source of events.
+"""Lambda entry points: the HTTP API, and one short function for each source of events.
 
-Here alone the rooms are composed, the environment is read and the clock is asked.
+Only this file composes the packages, reads the environment and passes the clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalice.app import ConvertToMiddleware
 
-from chalicelib import aws
+from chalicelib import aws, streams
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Services, read_deployment_keys, register_routes
 from chalicelib.discounts import Discounts
 from chalicelib.errors import InvariantBroken
@@ -25,6 +25,20 @@ from chalicelib.risk import Risk, RiskRules
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
+from chalicelib.streams import (
+    EventBus,
+    Queue,
+    apply_cues,
+    audit_drop,
+    capture_enqueuer,
+    close_days,
+    process_payments,
+    reconcile_payments,
+    recover_orders,
+    refresh_summaries,
+    relay_purchases,
+    run_exports,
+)
 from chalicelib.telemetry import flush, logger, report_broken_invariant
 
 if TYPE_CHECKING:
@@ -50,38 +64,38 @@ def flush_metrics(event: Any, get_response: Callable[[Any], Any]) -> Any:
 
 @cache
 def settings() -> Settings:
-    """What the deployment tells this process."""
+    """Read the settings of the deployment from the environment."""
     return Settings.from_environment(os.environ)
 
 
 @cache
 def keyring() -> Keyring[DeploymentKeys]:
-    """Keys and known platforms; only the HTTP function may read them."""
+    """Build the cache of keys and known platforms. Only the HTTP function may read them."""
     return Keyring(lambda: read_deployment_keys(settings().secrets_id))
 
 
 @cache
+def provider_keys() -> Keyring[ProviderKeys]:
+    """Build the cache of the payment provider's keys."""
+    return Keyring(lambda: read_provider_keys(settings().payment_secrets_id))
+
+
+@cache
 def stock() -> Stock:
-    """Units."""
+    """Build the stock room."""
     return Stock(aws.client("dynamodb"), settings().stock_table, settings().commerce_table)
 
 
 @cache
 def shows() -> Shows:
-    """Shows, drops and cues."""
+    """Build the room of shows, drops and cues."""
     config = settings()
     return Shows(aws.client("dynamodb"), config.commerce_table, stock(), config.cue_max_age_seconds)
 
 
 @cache
-def provider_keys() -> Keyring[ProviderKeys]:
-    """The payment provider's keys."""
-    return Keyring(lambda: read_provider_keys(settings().payment_secrets_id))
-
-
-@cache
 def gateway() -> Gateway:
-    """Who takes the money. A process keeps the provider's key that it began with."""
+    """Build the gateway of the payment provider. A process uses the key that it read first."""
     config = settings()
     if config.payments != "stripe":
         dynamodb = aws.client("dynamodb")
@@ -90,94 +104,98 @@ def gateway() -> Gateway:
 
 
 @cache
-def market_table() -> MarketRevisions:
-    """Tax and shipping by market, as the shop put them."""
+def market_revisions() -> MarketRevisions:
+    """Build the store of the shop's markets: tax and shipping by destination."""
     return MarketRevisions(aws.client("dynamodb"), settings().commerce_table, DEFAULT_MARKETS)
 
 
 @cache
 def discounts() -> Discounts:
-    """Codes and automatic offers."""
+    """Build the room of codes and automatic offers."""
     return Discounts(aws.client("dynamodb"), settings().commerce_table, stock())
 
 
 @cache
 def risk() -> Risk:
-    """Declines and step-ups."""
+    """Build the room of declines and step-ups."""
     config = settings()
     rules = RiskRules.parse(config.decline_limits, config.step_up)
     return Risk(aws.client("dynamodb"), config.commerce_table, stock(), rules)
 
 
-def build_context(id_key: bytes = b"", markets: MarketRevisions | None = None) -> CheckoutContext:
-    """Purchases. Only the function that creates and prices them is given the key of their ids and the markets."""
+@cache
+def purchases() -> PurchaseStore:
+    """Build the store of purchases."""
+    return PurchaseStore(aws.client("dynamodb"), settings().commerce_table)
+
+
+def build_context(*, id_key: bytes, markets: MarketRevisions | None) -> CheckoutContext:
+    """Build what the use cases of a purchase need.
+
+    Only the HTTP function creates and prices purchases. So only that function passes the key of purchase ids and the
+    markets.
+    """
     config = settings()
-    order_hold_channels = frozenset(config.order_hold_channels)
     return CheckoutContext(
-        purchases(),
-        shows(),
-        stock(),
-        gateway(),
-        DEFAULT_MARKETS,
-        markets,
-        discounts(),
-        risk(),
-        id_key,
-        order_hold_channels,
-        config.return_url,
+        purchases=purchases(),
+        shows=shows(),
+        stock=stock(),
+        gateway=gateway(),
+        markets=DEFAULT_MARKETS,
+        market_table=markets,
+        discounts=discounts(),
+        risk=risk(),
+        id_key=id_key,
+        order_hold_channels=frozenset(config.order_hold_channels),
+        return_url=config.return_url,
     )
 
 
 @cache
-def checkout_context() -> CheckoutContext:
-    """Purchases, as functions behind streams and queues move them."""
-    return build_context()
-
-
-@cache
-def purchases() -> PurchaseStore:
-    """Purchases as they are stored."""
-    return PurchaseStore(aws.client("dynamodb"), settings().commerce_table)
+def worker_context() -> CheckoutContext:
+    """Build the context of the workers behind queues and schedules, which create and price no purchase."""
+    return build_context(id_key=b"", markets=None)
 
 
 @cache
 def exports() -> Exports:
-    """Exports and the close of days."""
+    """Build exports and the closing of days."""
     config = settings()
     return open_exports(
-        aws.client("s3"),
-        config.finance_bucket,
-        aws.client("dynamodb"),
-        config.commerce_table,
-        aws.client("sqs"),
-        config.exports_queue_url,
-        config.time_zone,
+        s3=aws.client("s3"),
+        bucket=config.finance_bucket,
+        dynamodb=aws.client("dynamodb"),
+        commerce_table=config.commerce_table,
+        sqs=aws.client("sqs"),
+        queue_url=config.exports_queue_url,
+        time_zone=config.time_zone,
     )
 
 
 def services() -> Services:
-    """Everything that HTTP calls lead to, by the keys of the moment."""
+    """Return what the views need, with the keys that are valid now."""
     return services_with(keyring().get(clock()))
 
 
 @lru_cache(maxsize=1)
 def services_with(deployment_keys: DeploymentKeys) -> Services:
-    """Everything that HTTP calls lead to, by these keys."""
-    from chalicelib.streams import Queue, capture_enqueuer
-
-    captures = capture_enqueuer(Queue(aws.client("sqs"), settings().capture_queue_url))
-    checkout_context = build_context(deployment_keys.id_key, market_table())
+    """Build what the views need, with these keys."""
     return Services(
-        settings(),
-        deployment_keys,
-        shows(),
-        stock(),
-        checkout_context,
-        exports(),
-        captures,
-        provider_keys(),
-        market_table(),
+        settings=settings(),
+        deployment_keys=deployment_keys,
+        shows=shows(),
+        stock=stock(),
+        context=build_context(id_key=deployment_keys.id_key, markets=market_revisions()),
+        exports=exports(),
+        enqueue_capture=capture_enqueuer(queue(settings().capture_queue_url)),
+        provider_keys=provider_keys(),
+        market_table=market_revisions(),
     )
+
+
+def queue(url: str) -> Queue:
+    """Build the queue at an address."""
+    return Queue(aws.client("sqs"), url)
 
 
 register_routes(app, ROUTES, services)
@@ -185,78 +203,57 @@ register_routes(app, ROUTES, services)
 
 @app.lambda_function(name="on_cue")
 def on_cue(event: Event, context: Any) -> None:
-    """The stream of cues: each opens, closes or changes a drop."""
-    from chalicelib.streams import Queue, cues
-
-    cues.apply_cues(event, shows(), Queue(aws.client("sqs"), settings().parked_cues_queue_url), clock())
+    """Handle the stream of cues: apply each cue to its show or drop."""
+    apply_cues(event, shows(), queue(settings().parked_cues_queue_url), clock())
 
 
 @app.lambda_function(name="on_stock")
 def on_stock(event: Event, context: Any) -> None:
-    """The stream of the stock table: live summaries follow the buckets."""
-    from chalicelib.streams import stock as buckets
-
-    buckets.refresh_summaries(event, shows(), stock(), clock)
+    """Handle the stream of the stock table: refresh the live summaries of changed buckets."""
+    refresh_summaries(event, shows(), stock(), clock)
 
 
 @app.lambda_function(name="on_purchase")
 def on_purchase(event: Event, context: Any) -> None:
-    """The stream of the commerce table: the relay to the capture and ledger queues."""
-    from chalicelib.streams import Queue, relay_purchases
-
-    sqs, config = aws.client("sqs"), settings()
-    relay_purchases(event, Queue(sqs, config.capture_queue_url), Queue(sqs, config.ledger_queue_url))
+    """Handle the stream of the commerce table: relay changes to the capture and ledger queues."""
+    relay_purchases(event, queue(settings().capture_queue_url), queue(settings().ledger_queue_url))
 
 
 @app.lambda_function(name="capture")
 def capture(event: Event, context: Any) -> Event:
-    """The capture queue: goods, authorisation, money."""
-    from chalicelib.streams import Queue
-    from chalicelib.streams import capture as worker
-
-    return worker.process_payments(
-        event, checkout_context(), Queue(aws.client("sqs"), settings().capture_queue_url), clock()
-    )
+    """Handle the capture queue: commit units, authorise and capture payments."""
+    return process_payments(event, worker_context(), queue(settings().capture_queue_url), clock())
 
 
 @app.lambda_function(name="post_ledger")
 def post_ledger(event: Event, context: Any) -> Event:
-    """The ledger queue: ledger entries and order events."""
-    from chalicelib.streams import EventBus
-    from chalicelib.streams import ledger as books
-
+    """Handle the ledger queue: post ledger entries and publish order events."""
     config = settings()
-    ledger_store = open_ledger(aws.client("s3"), config.finance_bucket)
-    return books.post_ledger(
-        event, purchases(), ledger_store, EventBus(aws.client("events"), config.event_bus), config.time_zone
-    )
+    ledger = open_ledger(aws.client("s3"), config.finance_bucket)
+    bus = EventBus(aws.client("events"), config.event_bus)
+    return streams.post_ledger(event, purchases(), ledger, bus, config.time_zone)
 
 
 @app.lambda_function(name="export")
 def export(event: Event, context: Any) -> Event:
-    """The exports queue: files for finance that someone asked for."""
-    from chalicelib.streams import jobs
-
-    return jobs.run_exports(event, exports(), clock)
+    """Handle the exports queue: make the files of each requested export."""
+    return run_exports(event, exports(), clock)
 
 
 @app.lambda_function(name="close_day")
 def close_day(event: Event, context: Any) -> Event:
-    """The schedule, once a day: close the business day before."""
-    from chalicelib.streams import jobs
-
-    return jobs.close_days(exports(), clock)
+    """Run once a day by schedule: close yesterday, and days before it that were left open."""
+    return close_days(exports(), clock)
 
 
 @app.lambda_function(name="maintenance")
 def maintenance(event: Event, context: Any) -> Event:
-    """The schedule, once a day, and by command: whatever a lost message left behind is taken up again. By command also
-    the audit of a drop, and the comparison of payments with the provider."""
-    from chalicelib.streams import Queue, jobs
-
-    capture_queue = Queue(aws.client("sqs"), settings().capture_queue_url)
-    if "audit" in event:
-        return jobs.audit_drop(event["audit"], checkout_context(), capture_queue, clock())
-    if "reconcile" in event:
-        return jobs.reconcile_payments(event["reconcile"], checkout_context(), capture_queue, clock())
-    return jobs.recover_orders(checkout_context(), exports().day_closer.exporter, capture_queue, clock())
+    """Run once a day by schedule, and by command: recover orders, audit a drop, or reconcile payments."""
+    capture_queue = queue(settings().capture_queue_url)
+    match event:
+        case {"audit": request}:
+            return audit_drop(request, worker_context(), capture_queue, clock())
+        case {"reconcile": request}:
+            return reconcile_payments(request, worker_context(), capture_queue, clock())
+        case _:
+            return recover_orders(worker_context(), exports().day_closer.exporter, capture_queue, clock())

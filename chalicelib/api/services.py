@@ -1,4 +1,4 @@
-"""The rooms that HTTP calls lead to, composed once a process by the entry point."""
+"""The packages that views use. The entry point composes them once a process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from chalicelib.shows import Shows
 from chalicelib.stock import Stock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything a call may use."""
+    """What a view may use."""
 
     settings: Settings
     deployment_keys: DeploymentKeys

@@ -1,4 +1,4 @@
-"""Finance: what orders mean in money and units, written down once, closed by day, exported complete and reconciled."""
+"""Finance: the ledger of orders in money and units, closed by day, exported and compared with the orders."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ __all__ = [
 
 
 def open_ledger(s3: S3Client, bucket: str) -> LedgerStore:
-    """The ledger in a bucket."""
+    """Open the ledger in a bucket."""
     return LedgerStore(ObjectStore(s3, bucket))
 
 
 def open_exports(
+    *,
     s3: S3Client,
     bucket: str,
     dynamodb: DynamoDBClient,
@@ -47,6 +48,6 @@ def open_exports(
     queue_url: str,
     time_zone: str,
 ) -> Exports:
-    """Exports of the orders in a table to a bucket, carried out by the worker of a queue."""
+    """Open the exports of a table's orders to a bucket. The worker of the queue makes their files."""
     exporter = Exporter(open_ledger(s3, bucket), PurchaseStore(dynamodb, commerce_table), time_zone)
     return Exports(ExportRunStore(dynamodb, commerce_table), ExportQueue(sqs, queue_url), DayCloser(exporter))

@@ -134,19 +134,25 @@ def api(tables: Tables) -> ApiClient:
         tables.dynamodb, tables.stock, tables.commerce, gateway, id_key=SECRETS.id_key, market_table=markets
     )
     exports = open_exports(
-        boto3.client("s3"), "finance-of-the-tests", tables.dynamodb, tables.commerce, sqs, queue, "Europe/London"
+        s3=boto3.client("s3"),
+        bucket="finance-of-the-tests",
+        dynamodb=tables.dynamodb,
+        commerce_table=tables.commerce,
+        sqs=sqs,
+        queue_url=queue,
+        time_zone="Europe/London",
     )
     captures: list[tuple[str, int]] = []
     services = Services(
-        settings,
-        SECRETS,
-        context.shows,
-        context.stock,
-        context,
-        exports,
-        lambda *told: captures.append(told),
-        PROVIDER_KEYS,
-        markets,
+        settings=settings,
+        deployment_keys=SECRETS,
+        shows=context.shows,
+        stock=context.stock,
+        context=context,
+        exports=exports,
+        enqueue_capture=lambda *attempt: captures.append(attempt),
+        provider_keys=PROVIDER_KEYS,
+        market_table=markets,
     )
     app = LivedropApi(app_name="livedrop", configure_logs=False)
     register_routes(app, ROUTES, lambda: services)

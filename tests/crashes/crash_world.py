@@ -69,7 +69,13 @@ class CrashableProcess:
         self.stock, self.shows, self.purchases = self.context.stock, self.context.shows, self.context.purchases
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)
         self.exports: Exports = open_exports(
-            client("s3"), fake_aws.bucket, dynamodb, tables["commerce"], client("sqs"), urls["exports"], TIME_ZONE
+            s3=client("s3"),
+            bucket=fake_aws.bucket,
+            dynamodb=dynamodb,
+            commerce_table=tables["commerce"],
+            sqs=client("sqs"),
+            queue_url=urls["exports"],
+            time_zone=TIME_ZONE,
         )
         self.queues = {name: Queue(client("sqs"), url) for name, url in urls.items()}
         self.bus = EventBus(client("events"), fake_aws.bus)
