@@ -41,7 +41,7 @@ space := $(subst ,, )
 
 prove: .venv/ready ## Run the long forms of races (two engines; needs Java), crashes and schedules: two to three hours
 	@LIVEDROP_SCHEDULES=20000 LIVEDROP_CRASHES=all LIVEDROP_RACES=20 LIVEDROP_SECOND_ENGINE=1 LIVEDROP_STEPS=20000 \
-		$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES) tests/races -k "not moto"
+		$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES) tests/races
 
 lint: .venv/ready ## Check format, lint rules, strict types and import arrows
 	@$(BIN)/ruff format --check --quiet .

@@ -1,4 +1,7 @@
-"""Fixtures shared by all rooms: the in-process emulator for logic, the embedded engine for anything concurrent."""
+"""Fixtures for all suites: moto for logic, the AWS emulator for everything concurrent.
+
+moto runs in the test process. The emulator is the AWS engine of the local stack, in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tables:
-    """A DynamoDB client and the names of the template's tables in it."""
+    """A DynamoDB client, and the names of the template's tables."""
 
     dynamodb: DynamoDBClient
     stock: str
@@ -44,7 +47,7 @@ class Tables:
 
 @pytest.fixture
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials and region that reach no account."""
+    """Set credentials and a region that reach no account."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "000000000001")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -54,7 +57,7 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def moto_aws(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The in-process emulator behind one lock: its conditional writes are not atomic between threads."""
+    """Run moto behind one lock: its conditional writes are not atomic between threads."""
     lock = threading.Lock()
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -69,7 +72,7 @@ def moto_aws(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def tables(moto_aws: None) -> Tables:
-    """The template's tables, empty, in the in-process emulator."""
+    """Create the template's tables, empty, in moto."""
     dynamodb = boto3.client("dynamodb")
     names = make_tables(dynamodb, "test-")
     return Tables(dynamodb, names["StockTable"], names["CommerceTable"], names["SandboxTable"])
@@ -77,18 +80,18 @@ def tables(moto_aws: None) -> Tables:
 
 @dataclass(frozen=True)
 class EmulatorAccount:
-    """An account of its own in the embedded engine: nobody else sees its tables (bucket names are global)."""
+    """An account of the emulator. Other accounts do not see its tables. Bucket names are global."""
 
     endpoint: str
     access_key: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that point the AWS clients of any process at this account."""
+        """The environment variables that connect the AWS clients of a process to this account."""
         return aws_emulator.environment(self.endpoint, self.access_key)
 
     def client(self, service: str, **config: Any) -> Any:
-        """A client of its own for each caller; ``config`` goes to botocore's ``Config``."""
+        """Make a new client. ``config`` are arguments of botocore's ``Config``."""
         return boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.endpoint,
@@ -99,7 +102,7 @@ class EmulatorAccount:
         )
 
     def tables(self, prefix: str = "test-") -> Tables:
-        """The template's tables, made in this account."""
+        """Create the template's tables in this account."""
         dynamodb = self.client("dynamodb")
         names = make_tables(dynamodb, prefix)
         return Tables(dynamodb, names["StockTable"], names["CommerceTable"], names["SandboxTable"])
@@ -107,7 +110,7 @@ class EmulatorAccount:
 
 @pytest.fixture(scope="session")
 def emulator_process() -> Iterator[aws_emulator.Emulator]:
-    """One embedded AWS engine for a test process, on a free port; ended with it."""
+    """Run one emulator for this test process, on a free port."""
     with aws_emulator.temporary() as running:
         yield running
 
@@ -117,15 +120,15 @@ _accounts = count(100_000_000_001)
 
 @pytest.fixture
 def emulator(emulator_process: aws_emulator.Emulator) -> EmulatorAccount:
-    """The embedded engine, whose conditional writes are atomic, with an empty account for this test."""
+    """Make an empty account of the emulator, whose conditional writes are atomic."""
     return EmulatorAccount(emulator_process.endpoint, str(next(_accounts)))
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The whole local stack, started as `livedrop run` does, on free ports: what ``local.json`` says, and its ``home``.
+    """Run the whole local stack on free ports, as ``livedrop run`` does. Yields ``local.json`` and its ``home``.
 
-    One for all tests in tests/e2e, which stay in one test process.
+    All tests in tests/e2e share one stack and stay in one test process.
     """
     home = tmp_path_factory.mktemp("livedrop")
     ports = {"LIVEDROP_HTTP_PORT": str(free_port()), "LIVEDROP_AWS_PORT": str(free_port())}
@@ -139,9 +142,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 
 class OneProcessForTheStack(LoadScopeScheduling):  # type: ignore[misc]
-    """Spreads tests over processes one by one, but keeps all e2e tests, which share one stack, together.
+    """Distributes single tests to processes, and keeps all e2e tests in one, as they share a stack.
 
-    (xdist 3.8's own groups are lost with pytest 9.2, which ignores the node id that xdist sets.)
+    The groups of pytest-xdist 3.8 do not work with pytest 9.2, which ignores the node id that xdist sets.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -149,12 +152,12 @@ class OneProcessForTheStack(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What crashes and schedules tell at the end of a run."""
+    """Register the summaries of crashes and schedules for the end of a run."""
     for plugin in (crashes, schedules):
         config.pluginmanager.register(plugin)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneProcessForTheStack:
-    """How tests are spread when there are several test processes."""
+    """Distribute tests over several test processes."""
     return OneProcessForTheStack(config, log)

@@ -1,1 +1,1 @@
-"""Every use case that writes, dying before and after each call it makes."""
+"""The crash enumeration: every use case that writes, with a fault at each of its calls."""

@@ -1,4 +1,4 @@
-"""What buyers, operators, finance and the platform do: each one request, one delivery, or time that passes."""
+"""Actions of buyers, operators, finance and the platform: one request, one delivery, or the passing of time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from chalicelib.discounts import PutDiscountRequest
 from chalicelib.finance import parse_day
 from chalicelib.ids import derive_purchase_id
 from chalicelib.instants import MINUTE, rfc3339
-from chalicelib.purchase import Caller, CheckoutResult, Purchase
+from chalicelib.purchase import CheckoutResult, Purchase
 from chalicelib.refunds import refund_order
 from chalicelib.shows import PutDropRequest, PutShowRequest, parse_cue
-from tests.builders.purchases import NOW, a_complete_request, a_purchase_request, a_refund_request
+from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_purchase_request, a_refund_request
 from tests.crashes.connection import DyingConnection
 from tests.crashes.crash_world import ID_KEY, Action, CrashableProcess, CrashWorld, business_date, run_action
 
 SHOW = "tonight"
 DROPS: Mapping[str, int] = {"mug": 3, "lamp": 60, "pen": 26}
-"""Units on offer: in one bucket, in three, and in two of which one is small."""
+"""Units of each drop: in one bucket, in three, and in two of which one is small."""
 
 
 def open_shop(world: CrashWorld) -> None:
-    """A show with its drops, open for an hour."""
+    """Put a show with its drops, which have been open for an hour."""
     shows = world.new_process().shows
     shows.put_show(SHOW, a_crash_show_request(), "ann", NOW - 60 * MINUTE)
     for drop, stock in DROPS.items():
@@ -42,21 +42,21 @@ def a_crash_drop_request(drop: str, stock: int, price: int = 1_275, **changes: A
     return PutDropRequest.from_body(body | changes)
 
 
-# Acts: buyers.
+# Buyers.
 
 
 def purchase_id_of(buyer: str) -> str:
     return derive_purchase_id(ID_KEY, "web", buyer)
 
 
-def create_checkout(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
+def create_checkout(buyer: str, *lines: tuple[str, int], **changes: Any) -> Action:
     return lambda world, process: create_purchase(
-        process.context, a_purchase_request(*wishes, key=buyer, **changes), world.now
+        process.context, a_purchase_request(*lines, key=buyer, **changes), world.now
     )
 
 
-def update_checkout(buyer: str, *wishes: tuple[str, int], **changes: Any) -> Action:
-    change = a_purchase_request(*wishes, key=f"{buyer}-update", **changes)
+def update_checkout(buyer: str, *lines: tuple[str, int], **changes: Any) -> Action:
+    change = a_purchase_request(*lines, key=f"{buyer}-update", **changes)
     return lambda world, process: update_purchase(process.context, purchase_id_of(buyer), change, world.now)
 
 
@@ -66,9 +66,8 @@ def complete_checkout(buyer: str, token: str = "ok", key: str = "pay") -> Action
 
 
 def cancel_checkout(buyer: str) -> Action:
-    caller = Caller("web", "own-site")
     return lambda world, process: cancel_purchase(
-        process.context, purchase_id_of(buyer), caller, f"{buyer}-cancel", "", world.now
+        process.context, purchase_id_of(buyer), PLATFORM, f"{buyer}-cancel", "", world.now
     )
 
 
@@ -77,20 +76,20 @@ def deliver_capture(buyer: str, attempt: int = 1) -> Action:
     return lambda world, process: process.on_message("captures", [body], world.now)
 
 
-def place_order(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
-    """A purchase that waits for the worker; nothing was relayed yet."""
-    return create_checkout(buyer, *wishes), complete_checkout(buyer, token)
+def place_order(buyer: str, *lines: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
+    """Place an order. Its capture message is not relayed yet."""
+    return create_checkout(buyer, *lines), complete_checkout(buyer, token)
 
 
-def pay_order(buyer: str, *wishes: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
-    return *place_order(buyer, *wishes, token=token), deliver_all
+def pay_order(buyer: str, *lines: tuple[str, int], token: str = "ok") -> tuple[Action, ...]:
+    return *place_order(buyer, *lines, token=token), deliver_all
 
 
-# Acts: operators, finance, the platform.
+# Operators, finance, the platform.
 
 
 def refund_units(buyer: str, *parts: tuple[int, int], key: str = "refund", restock: bool = False) -> Action:
-    """Parts are (line number, quantity)."""
+    """Refund parts, each a pair of line number and quantity."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
         lines = read_purchase(process, buyer).lines
@@ -124,7 +123,7 @@ def put_drop(drop: str, stock: int, price: int = 1_275, **changes: Any) -> Actio
 
 
 def put_discount(code: str = "TEN", **changes: Any) -> Action:
-    """A tenth off; for the show where it is automatic."""
+    """Put a discount of ten percent."""
     request = PutDiscountRequest.from_body({"title": code, "percent_bps": 1_000} | changes)
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
@@ -139,18 +138,18 @@ def change_stock(drop: str, quantity: int, key: str = "more") -> Action:
 
 
 def a_cue_event(kind: str, subject: str, number: int = 1, **data: Any) -> dict[str, Any]:
-    """As the encoder sends it: said at NOW."""
+    """Make a cue as the encoder sends it at NOW."""
     event = {"specversion": "1.0", "id": f"cue-{number}", "source": "/encoder", "type": f"dev.livedrop.{kind}"}
     return event | {"subject": subject, "time": rfc3339(NOW)} | ({"data": data} if data else {})
 
 
 def deliver_cues(*events: Any) -> Action:
-    """A batch of the cue stream."""
+    """Deliver a batch of the cue stream."""
     return lambda world, process: process.on_cues(list(events), world.now)
 
 
 def post_cue(event: dict[str, Any]) -> Action:
-    """One cue by HTTP."""
+    """Post one cue by HTTP."""
     return lambda world, process: process.shows.apply_cue(parse_cue(event), world.now)
 
 
@@ -175,17 +174,17 @@ def run_night(world: CrashWorld, process: CrashableProcess) -> None:
 
 
 def advance_to_three(world: CrashWorld, process: CrashableProcess) -> None:
-    """Three in the morning; nothing has closed the day yet."""
+    """Advance to three in the morning, before any job closes the day."""
     world.advance_clock(8 * 60 * MINUTE)
 
 
 def relay_purchases(world: CrashWorld, process: CrashableProcess) -> None:
-    """The stream of purchases from its beginning: the batch comes again until it was handled."""
+    """Deliver the stream of purchases from its beginning."""
     process.on_purchase(undelivered_purchase_records(world))
 
 
 def undelivered_purchase_records(world: CrashWorld) -> list[Any]:
-    """The stream records of purchases as they stand; they stay until the platform delivers them."""
+    """Copy the undelivered stream records of purchases. They stay until the platform delivers them."""
     return list(world.fake_aws.streams["commerce"])
 
 
@@ -194,12 +193,12 @@ def refresh_summaries(world: CrashWorld, process: CrashableProcess) -> None:
 
 
 def handle_queue(queue: str) -> Action:
-    """The queue's messages as one batch; they stay until the platform delivers them."""
+    """Handle all messages of a queue as one batch. They stay until the platform delivers them."""
     return lambda world, process: process.on_message(queue, list(world.fake_aws.queues[queue]), world.now)
 
 
 def leave_in_queues(*queues: str) -> Action:
-    """Streams are relayed; what ``queues`` have stays there."""
+    """Relay the streams, and leave the messages of ``queues`` undelivered."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
         process.on_purchase(world.fake_aws.streams["commerce"])
@@ -222,7 +221,7 @@ def repair_drop(drop: str) -> Action:
 
 
 def crash_before(action: Action, operation: str, nth: int = 1) -> Action:
-    """An act whose process dies right before its ``nth`` call of an operation."""
+    """Run an action whose process dies right before its ``nth`` call of an operation."""
 
     def run_half(world: CrashWorld, process: CrashableProcess) -> None:
         connection = DyingConnection(operation=operation, nth=nth)

@@ -1,4 +1,4 @@
-"""The wire between one process and all that is outside it. It numbers the calls, and fails at one of them."""
+"""The connection between one process and everything outside it. It numbers the calls, and one of them may fail."""
 
 from __future__ import annotations
 
@@ -11,25 +11,22 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from chalicelib.payments import Gateway, OutcomeUnknownError
 from tests.fakes.aws import FakeAws
+from tests.fakes.process_died import ProcessDied
 
 
 class CallFault(StrEnum):
-    """What happens to a call."""
+    """The fault of a call."""
 
-    REQUEST_LOST = "request lost"  # it had no effect, and the process is told that nobody answered
-    ANSWER_LOST = "answer lost"  # it had its effect, and the process is told that nobody answered
+    REQUEST_LOST = "request lost"  # no effect, and the process gets no answer
+    ANSWER_LOST = "answer lost"  # the call takes effect, and the process gets no answer
     DIED_BEFORE = "died before"
     DIED_AFTER = "died after"
-    DOUBLED = "doubled"  # its answer was lost and the SDK sent it again: the process sees the second answer
-
-
-class ProcessDied(BaseException):
-    """The process is gone; nothing in it may handle that."""
+    DOUBLED = "doubled"  # the first answer is lost and the SDK sends the call again: the process gets the second answer
 
 
 @dataclass
 class Connection:
-    """One process's wire. At call number ``at`` the fault happens; a dead process makes no further call."""
+    """The connection of one process. The fault occurs at call ``fault_at_call``. A dead process makes no more calls."""
 
     fault: CallFault | None = None
     fault_at_call: int = 0
@@ -39,7 +36,10 @@ class Connection:
     def call(
         self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
     ) -> Any:
-        """Do a call of the process."""
+        """Make a call of the process.
+
+        Raises: ProcessDied, or the error of a call without an answer.
+        """
         if self.dead:
             raise ProcessDied
         self.calls.append(operation)
@@ -49,7 +49,7 @@ class Connection:
             case CallFault.DIED_BEFORE | CallFault.REQUEST_LOST:
                 pass
             case CallFault.DOUBLED if operation == "transact_write_items":
-                return perform()  # it carries the SDK's ClientRequestToken: sent twice, it is done once
+                return perform()  # the SDK's ClientRequestToken makes DynamoDB perform it once
             case _:
                 _perform_without_answer(perform)
         match self.fault:
@@ -63,7 +63,7 @@ class Connection:
 
 @dataclass
 class DyingConnection(Connection):
-    """A process that dies right before it makes its ``nth`` call of an operation."""
+    """The connection of a process that dies right before its ``nth`` call of an operation."""
 
     operation: str = ""
     nth: int = 1
@@ -79,7 +79,7 @@ class DyingConnection(Connection):
 
 @dataclass
 class InterruptedConnection(Connection):
-    """A process between whose calls others act: ``meanwhile`` before its call number ``before``."""
+    """A connection that calls ``meanwhile`` right before call number ``before_call``."""
 
     before_call: int = 0
     meanwhile: Callable[[], object] = int
@@ -93,7 +93,7 @@ class InterruptedConnection(Connection):
 
 
 def _perform_without_answer(perform: Callable[[], Any]) -> None:
-    """The effect without the answer; a refusal is an answer too."""
+    """Make a call and drop its answer. A refusal is an answer, too."""
     try:
         perform()
     except (ClientError, OutcomeUnknownError):
@@ -107,7 +107,7 @@ def _aws_no_answer_error(fault: CallFault) -> Exception:
 
 
 class ConnectedClient:
-    """A boto3 client at the end of a process's line."""
+    """A boto3 client whose calls go through a process's connection."""
 
     def __init__(self, fake_aws: FakeAws, service: str, connection: Connection) -> None:
         self._fake_aws, self._service, self._connection = fake_aws, service, connection
@@ -122,7 +122,7 @@ class ConnectedClient:
         return call
 
     def get_paginator(self, operation: str) -> _Pages:
-        """Each page is a call; so little stands there that one page has it all."""
+        """Return a paginator whose page is a call. The tests store so little that there is only one page."""
         return _Pages(self, operation)
 
 
@@ -139,7 +139,7 @@ class _Pages:
 
 
 class ConnectedProvider:
-    """A payment provider at the end of a process's line. What it does by itself is not ours to interrupt."""
+    """A payment provider whose calls go through a process's connection. Its own calls to its table never fail."""
 
     def __init__(self, real: Gateway, connection: Connection) -> None:
         self.name, self._real, self._connection = real.name, real, connection

@@ -1,4 +1,4 @@
-"""Playing a use case with one fault at one call, and what comes after."""
+"""Run a use case with one fault at one call, then a follow-up, then check all invariants."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tests.crashes.snapshot import take_snapshot
 from tests.crashes.use_case import UseCase
 
 _MAX_NIGHTS = 3
-"""So many days are closed until all that was written down stands in a closed file."""
+"""Days to close until every ledger entry is in a closed file."""
 
 
 class FollowUp(StrEnum):
-    """What happens after the fault."""
+    """The events after the fault."""
 
-    REPEATED = "repeated"  # the same request or message comes again at once, and once more
-    A_MOMENT_LATER = "a moment later"  # the live summary has been made anew, then it comes again, and once more
-    LATE = "late"  # everything lapses, others take what they can get, and then it comes again
-    ABANDONED = "abandoned"  # nobody asks again and what was under way is lost: repair is all there is
+    REPEATED = "repeated"  # the same request or message arrives twice more, at once
+    A_MOMENT_LATER = "a moment later"  # the live summary is refreshed first, then the request arrives twice more
+    LATE = "late"  # all holds expire and other buyers take units first, then the request arrives twice more
+    ABANDONED = "abandoned"  # the request is not repeated and all messages are lost: only recovery runs
 
 
 class InvariantsViolated(AssertionError):
-    """Rules that do not hold."""
+    """Invariants that do not hold."""
 
 
 @dataclass
 class CrashStats:
-    """What was enumerated: calls of the act, crash points played, distinct states they left, and what came after."""
+    """The calls of the action, the crash points, the distinct states they left, and the follow-ups that ran."""
 
     calls: list[str] = field(default_factory=list)
     points: int = 0
@@ -44,40 +44,41 @@ class CrashStats:
 
 
 FaultPath = tuple[tuple[int, CallFault], ...]
-"""At which call which fault happened, try by try."""
+"""The number of the call and its fault, for each try."""
 
 
 @dataclass
 class CrashEnumeration:
-    """A use case with all its crash points, each played from the same fresh start.
+    """A use case and all its crash points. Each starts from the same fresh world.
 
-    Once its process has ended, what comes depends on the cloud alone: of points that left it the same, one goes on.
+    After the process has ended, the follow-up depends only on the stored state. Of crash points that left the same
+    state, only the first gets follow-ups.
     """
 
     case: UseCase
     new_world: Callable[[], CrashWorld]
     sample_every: int = 1
-    """Only each so-manieth crash point."""
+    """Run every n-th crash point only."""
     only_call: int | None = None
-    """The only call at which a fault happens, to look at one crash point again."""
+    """The only call at which a fault occurs, so that one crash point is replayed."""
     max_faults: int = 1
-    """How many faults one after another: with 2, the repeat of what died may die too."""
+    """Faults in a row. With 2, the repeat of a failed action may fail, too."""
     check_every_write: bool = True
-    """Rules that hold at any instant are checked after every write, too."""
+    """Check the invariants that hold at every instant after every write, too."""
 
     def explore(self) -> CrashStats:
-        """Play all crash points. Rules that broke are listed in the tally."""
-        stats, seen = CrashStats(), set[int]()
+        """Run all crash points. The result lists the violated invariants."""
+        stats, fingerprints = CrashStats(), set[int]()
         stats.calls, expected = self.run_without_faults()
         paths: list[FaultPath] = [()]
         for _ in range(self.max_faults):
-            paths = [path for before in paths for path in self._add_one_fault(before, stats, seen, expected)]
+            paths = [path for before in paths for path in self._add_one_fault(before, stats, fingerprints, expected)]
         return stats
 
     def _add_one_fault(
-        self, before: FaultPath, stats: CrashStats, seen: set[int], expected: dict[str, Any]
+        self, before: FaultPath, stats: CrashStats, fingerprints: set[int], expected: dict[str, Any]
     ) -> Iterator[FaultPath]:
-        """Paths with one fault more that left the cloud as none did before. What comes after each is played."""
+        """Yield the paths with one fault more that left a new state, after all their follow-ups have run."""
         connection, world = Connection(), self._replay(before)
         run_action(world, self.case.action, world.new_process(connection))
         faults = [(at, fault) for at in self._calls_with_faults(connection) for fault in CallFault]
@@ -85,34 +86,38 @@ class CrashEnumeration:
             stats.points += 1
             path = (*before, (at, fault))
             fingerprint = self._replay(path).fake_aws.fingerprint()
-            if fingerprint in seen:
+            if fingerprint in fingerprints:
                 continue
-            seen.add(fingerprint)
+            fingerprints.add(fingerprint)
             stats.states += 1
             for follow_up in self._follow_ups(path):
                 stats.follow_ups += 1
                 violations = self._violations_after(self._replay(path), follow_up, expected)
                 about = f"{self.case.name}, {_describe(path)} ({connection.calls[at - 1]}), {follow_up}"
-                stats.violations += [f"{about}: {rule}" for rule in violations]
+                stats.violations += [f"{about}: {violation}" for violation in violations]
             yield path
 
     def _calls_with_faults(self, connection: Connection) -> range:
-        """Numbers of the calls at which a fault happens: of all, or of the only one."""
-        calls = range(1, len(connection.calls) + 1)
-        return calls if self.only_call is None else range(self.only_call, min(self.only_call, len(calls)) + 1)
+        """Return the numbers of the calls at which a fault occurs."""
+        if self.only_call is not None:
+            return range(self.only_call, self.only_call + 1)
+        return range(1, len(connection.calls) + 1)
 
     def _follow_ups(self, path: FaultPath) -> list[FollowUp]:
-        """A moment later is as at once, where no bucket has changed."""
+        """Return the follow-ups to run. Without a changed bucket, "a moment later" would equal "repeated"."""
         changed = self._replay(path).fake_aws.streams["stock"]
         return [one for one in FollowUp if changed or one is not FollowUp.A_MOMENT_LATER]
 
     def run_without_faults(self) -> tuple[list[str], dict[str, Any]]:
-        """The calls of the act, and the outcome when nothing fails and the act comes three times. ``Broken``."""
+        """Return the calls of the action, and the outcome when it runs three times without a fault.
+
+        Raises: InvariantsViolated.
+        """
         world, connection = self._new_watched_world(), Connection()
         run_action(world, self.case.action, world.new_process(connection))
         violations = self._run_follow_up(world, FollowUp.REPEATED, None)
         if violations:
-            raise InvariantsViolated(f"{self.case.name}, undisturbed: {violations}")
+            raise InvariantsViolated(f"{self.case.name}, without faults: {violations}")
         return connection.calls, intended_outcome(world)
 
     def _new_watched_world(self) -> CrashWorld:
@@ -130,7 +135,7 @@ class CrashEnumeration:
     def _violations_after(self, world: CrashWorld, follow_up: FollowUp, expected: dict[str, Any]) -> list[str]:
         try:
             return self._run_follow_up(world, follow_up, expected)
-        except Exception as error:  # whatever it is: a client would see a fault, or a queue never come to rest
+        except Exception as error:  # any error is a finding: a client would get a 5xx, or a queue would never be empty
             return [repr(error)]
 
     def _run_follow_up(self, world: CrashWorld, follow_up: FollowUp, expected: dict[str, Any] | None) -> list[str]:
@@ -161,12 +166,12 @@ def _describe(path: FaultPath) -> str:
 
 
 def let_rivals_take(world: CrashWorld) -> None:
-    """Buyers who take what they can get, of discounts too; one of them pays."""
+    """Let other buyers take all units and discount uses that they can get. One of them pays."""
     for drop in DROPS:
         create_checkout(f"rival-{drop}", (drop, 3), discount_codes=("TEN",))(world, world.new_process())
     complete_checkout("rival-mug")(world, world.new_process())
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What two outcomes do not agree on."""
-    return [f"{name} is {other[name]}, undisturbed {one[name]}" for name in one if one[name] != other[name]]
+    """Describe the parts in which two outcomes differ."""
+    return [f"{name} is {other[name]}, without faults {one[name]}" for name in one if one[name] != other[name]]

@@ -1,4 +1,4 @@
-"""A shop on a cloud: processes that may die, and the platform that delivers, repeats and repairs."""
+"""A shop on a fake AWS account: processes that may die, and the platform that delivers messages and runs jobs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from chalicelib.streams import cues, jobs, ledger, relay, stock
 from chalicelib.streams.messaging import EventBus, NotSentError, Queue
 from tests.builders.context import a_checkout_context
 from tests.builders.purchases import NOW
-from tests.crashes.connection import ConnectedClient, ConnectedProvider, Connection, ProcessDied
+from tests.crashes.connection import ConnectedClient, ConnectedProvider, Connection
 from tests.fakes.aws import FakeAws
+from tests.fakes.process_died import ProcessDied
 
 TIME_ZONE = "Europe/London"
 ID_KEY = b"k" * 32
@@ -34,37 +35,37 @@ IRISH_MARKET = Market.model_validate(
         "shipping": [{"id": "post", "title": "Post", "price": {"GBP": 0}}],
     }
 )
-"""Where shipping costs nothing."""
+"""A market with free shipping."""
 MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, IRISH_MARKET)})
 RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
-"""Windows so long that nothing that was declined is forgotten in between."""
+"""The windows are so long that no decline leaves them during a use case."""
 _MAX_DELIVERIES = 12
 PAST_ANY_HOLD: Instant = 11 * MINUTE
-"""Long enough for any hold and any hold again to have lapsed."""
+"""After this time every hold has expired, also a renewed one."""
 
 
 class RedeliveredError(Exception):
-    """A message failed, and stays in its queue."""
+    """A message failed and stays in its queue."""
 
 
 RETRYABLE_ERRORS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, RedeliveredError, ProcessDied)
-"""After these the caller asks again with the same key, or the platform delivers again. Anything else is a fault."""
+"""After these the client repeats its request with the same key, or the platform redelivers. Any other is a fault."""
 
 
 class CrashableProcess:
-    """What one function's container has: clients at the end of a line, the rooms over them, memory of its own."""
+    """The container of a function: clients over one connection, the rooms over them, caches of its own."""
 
     def __init__(self, fake_aws: FakeAws, connection: Connection) -> None:
         def client(service: str) -> Any:
             return ConnectedClient(fake_aws, service, connection)
 
         dynamodb, tables, urls = client("dynamodb"), fake_aws.tables, fake_aws.queue_urls
-        # The provider is another house: its own table is not behind our line, each call to it is.
+        # A call to the provider can fail. The calls that the provider makes to its own table cannot.
         provider = SandboxGateway(cast("Any", ConnectedClient(fake_aws, "dynamodb", Connection())), tables["sandbox"])
         gateway = cast("Gateway", ConnectedProvider(provider, connection))
         self.connection = connection
         self.context = a_checkout_context(
-            dynamodb, tables["stock"], tables["commerce"], gateway, risk_rules=RULES, markets=MARKETS, id_key=ID_KEY
+            dynamodb, tables["stock"], tables["commerce"], gateway, markets=MARKETS, id_key=ID_KEY, risk_rules=RULES
         )
         self.stock, self.shows, self.purchases = self.context.stock, self.context.shows, self.context.purchases
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)
@@ -87,13 +88,16 @@ class CrashableProcess:
         stock.refresh_summaries({"Records": records}, self.shows, self.stock, lambda: now)
 
     def on_cues(self, events: list[Any], now: Instant) -> None:
-        """Kinesis records: CloudEvents, or text that is none."""
+        """Handle a batch of Kinesis records: CloudEvents, or text that is no event."""
         texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
         records = [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]
         cues.apply_cues({"Records": records}, self.shows, self.queues["parked"], now)
 
     def on_message(self, queue: str, bodies: list[str], now: Instant) -> None:
-        """A batch of a queue's messages. ``ComesAgainError`` when one failed."""
+        """Handle a batch of a queue's messages.
+
+        Raises: RedeliveredError, where a message failed.
+        """
         event = {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
         answer = {
             "captures": lambda: captures.process_payments(event, self.context, self.queues["captures"], now),
@@ -107,7 +111,7 @@ class CrashableProcess:
         jobs.recover_orders(self.context, self.exports.day_closer.exporter, self.queues["captures"], now)
 
     def repair_drop(self, drop: str, now: Instant) -> dict[str, Any]:
-        """The repair of one drop; what was found before it."""
+        """Repair one drop, and return the report of what was found before."""
         request = {"drop_id": drop, "repair": True, "detail": 100, "from_bucket": 0}
         return jobs.audit_drop(request, self.context, self.queues["captures"], now)
 
@@ -120,19 +124,22 @@ class CrashableProcess:
 
 @dataclass
 class CrashWorld:
-    """A shop, and what time it is."""
+    """A shop and its clock."""
 
     fake_aws: FakeAws
     now: Instant = NOW
     violations: list[str] = field(default_factory=list)
-    """Rules that were broken at some instant."""
+    """Invariants that were violated at some instant."""
 
     def watch(self, invariants: Callable[[FakeAws, str], Iterable[str]]) -> None:
-        """Check rules after every write from now on. What breaks is kept, as product code may catch exceptions."""
+        """Check invariants after every write from now on.
+
+        Violations are collected and not raised: code of the product might catch the exception.
+        """
         self.fake_aws.after_write = lambda written: self.violations.extend(invariants(self.fake_aws, written))
 
     def new_process(self, connection: Connection | None = None) -> CrashableProcess:
-        """A new container."""
+        """Start a new container."""
         return CrashableProcess(self.fake_aws, connection or Connection())
 
     def advance_clock(self, milliseconds: Instant) -> None:
@@ -141,7 +148,7 @@ class CrashWorld:
     # The platform.
 
     def deliver(self) -> None:
-        """Streams and queues until nothing is left, everything at least twice, as they may."""
+        """Deliver all streams and queues until they are empty, everything at least twice."""
         for delivery in range(_MAX_DELIVERIES):
             if self.fake_aws.is_quiet():
                 return
@@ -153,10 +160,10 @@ class CrashWorld:
             self.fake_aws.queues.pop("parked", None)
             if delivery:
                 self.advance_clock(2 * MINUTE)
-        raise AssertionError(f"no rest: {self.fake_aws.queues}")
+        raise AssertionError(f"queues never became empty: {self.fake_aws.queues}")
 
     def deliver_stock(self) -> None:
-        """The live summaries are made anew."""
+        """Refresh the live summaries."""
         self._deliver_twice("stock", lambda process, batch: process.on_stock(batch, self.now))
 
     def _deliver_twice(self, stream: str, handle: Callable[[CrashableProcess, list[Any]], None]) -> None:
@@ -180,7 +187,7 @@ class CrashWorld:
             self.fake_aws.queues[queue].append(body)
 
     def lose_messages(self) -> None:
-        """A gap in the stream of purchases, and messages that were given up."""
+        """Drop the stream of purchases and all messages."""
         self.fake_aws.streams["commerce"].clear()
         self.fake_aws.queues.clear()
 
@@ -189,7 +196,7 @@ class CrashWorld:
         self.deliver()
 
     def run_night(self) -> None:
-        """On to three in the morning: repair, payments compared with the provider's, then the day is closed."""
+        """Advance to three in the morning, then recover orders, reconcile payments, and close the day."""
         midnight = (self.now // DAY + 1) * DAY
         self.now = midnight + 3 * HOUR
         self.recover()
@@ -199,7 +206,7 @@ class CrashWorld:
         self.deliver()
 
     def settle(self) -> None:
-        """Everything is delivered, everything lapses, everything is repaired, and the day is closed."""
+        """Deliver everything, let every hold expire, recover orders, and close the day."""
         self.deliver()
         self.advance_clock(2 * MINUTE)
         self.recover()
@@ -216,7 +223,7 @@ Action = Callable[[CrashWorld, CrashableProcess], object]
 
 
 def run_action(world: CrashWorld, action: Action, process: CrashableProcess) -> bool:
-    """Whether the act came to its end, whatever that was, in this process."""
+    """Run an action in a process. Return whether it ended, with any answer, and need not be repeated."""
     try:
         action(world, process)
     except RETRYABLE_ERRORS:
@@ -229,10 +236,10 @@ def run_action(world: CrashWorld, action: Action, process: CrashableProcess) -> 
 
 
 def repeat_until_done(world: CrashWorld, action: Action, process: CrashableProcess | None = None) -> None:
-    """The act again, in the same process while that lives, until it came to its end."""
+    """Repeat an action until it ends, in the same process while that lives."""
     for _ in range(_MAX_DELIVERIES):
         process = world.new_process() if process is None or process.connection.dead else process
         if run_action(world, action, process):
             return
         process = None
-    raise AssertionError("the act never comes to its end")
+    raise AssertionError("the action never ends")

@@ -1,4 +1,4 @@
-"""Use cases with discounts: budgets of uses and of money, limits per buyer, and every way in which an attempt ends."""
+"""Use cases of discounts: budgets of uses and of money, limits per buyer, and every end of an attempt."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.crashes.payment_actions import (
     refund_amount,
     release_from_hold,
 )
+from tests.crashes.use_case import ADA, BOB, CYD, use_case
 
-ADA, BOB = "ada", "bob"
 _CARD = "declined_4242"
 TEN = ("TEN",)
 DUBLIN_ADDRESS = {"street_address": "1 Dame Street", "address_locality": "Dublin", "address_country": "IE"}
@@ -41,7 +41,7 @@ def create_with_code(buyer: str = ADA, drop: str = "mug") -> Action:
 
 
 def create_free_checkout(buyer: str = ADA) -> tuple[Action, ...]:
-    """Everything off, and shipping free: nothing is left to pay."""
+    """Create a checkout with a total of zero: all off, and free shipping."""
     all_off = put_discount(percent_bps=10_000, budget_uses=2)
     return all_off, create_checkout(buyer, ("mug", 1), discount_codes=TEN, destination=Destination(**DUBLIN_ADDRESS))
 
@@ -52,7 +52,7 @@ def place_discounted_order(token: str = "ok") -> tuple[Action, ...]:
 
 AWAITING_AUTHENTICATION = (*place_discounted_order("requires_action"), deliver_capture(ADA))
 
-DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
+_NAMED_ACTIONS: tuple[tuple[str, tuple[Action, ...]], ...] = (
     ("put a discount", (put_discount(),)),
     ("put a discount with two budgets", (TWO_BUDGETS,)),
     ("put an automatic offer", (put_discount(automatic=True, show_id=SHOW, budget_uses=5),)),
@@ -124,18 +124,18 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
         ),
     ),
     (
-        "discount: a use returned and had by another",
+        "discount: a use returned and taken by another buyer",
         (
             put_discount(budget_uses=1),
             *(create_with_code(), create_with_code(BOB), complete_checkout(ADA, "declined")),
             *(deliver_all, advance_clock(3_000), complete_checkout(BOB)),
         ),
     ),
-    ("discount: 3-D Secure: asked", AWAITING_AUTHENTICATION),
-    ("discount: 3-D Secure: proved", (*AWAITING_AUTHENTICATION, answer_challenge(ADA), deliver_capture(ADA))),
+    ("discount: 3-D Secure: requested", AWAITING_AUTHENTICATION),
+    ("discount: 3-D Secure: authenticated", (*AWAITING_AUTHENTICATION, answer_challenge(ADA), deliver_capture(ADA))),
     (
         "discount: 3-D Secure: refused",
-        (*AWAITING_AUTHENTICATION, answer_challenge(ADA, proved=False), deliver_capture(ADA)),
+        (*AWAITING_AUTHENTICATION, answer_challenge(ADA, succeeded=False), deliver_capture(ADA)),
     ),
     (
         "discount: 3-D Secure: never answered",
@@ -146,7 +146,7 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
         (*AWAITING_AUTHENTICATION, lose_messages, advance_clock(12 * MINUTE), recover_orders),
     ),
     (
-        "discount: repair what was placed",
+        "discount: recover a placed order",
         (*place_discounted_order(), lose_messages, advance_clock(2 * MINUTE), recover_orders),
     ),
     (
@@ -166,7 +166,7 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
             *(deliver_all, refund_amount(ADA, 700), cancel_order(ADA)),
         ),
     ),
-    ("discount: hold an order", (*place_discounted_order(), put_on_hold(ADA))),
+    ("discount: put an order on hold", (*place_discounted_order(), put_on_hold(ADA))),
     (
         "discount: capture a released order",
         (*place_discounted_order(), put_on_hold(ADA), release_from_hold(ADA), deliver_capture(ADA)),
@@ -175,14 +175,14 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
     (
         "discount: declined, one too many by other purchases",
         (
-            *(TWO_USES, create_with_code(), create_with_code(BOB), create_checkout("cyd", ("lamp", 1))),
-            *(complete_checkout(ADA, _CARD), complete_checkout(BOB, _CARD), complete_checkout("cyd", _CARD)),
-            *(deliver_capture(BOB), deliver_capture("cyd"), deliver_capture(ADA)),
+            *(TWO_USES, create_with_code(), create_with_code(BOB), create_checkout(CYD, ("lamp", 1))),
+            *(complete_checkout(ADA, _CARD), complete_checkout(BOB, _CARD), complete_checkout(CYD, _CARD)),
+            *(deliver_capture(BOB), deliver_capture(CYD), deliver_capture(ADA)),
         ),
     ),
     ("nothing to pay: capture", (*create_free_checkout(), complete_checkout(ADA), deliver_capture(ADA))),
     (
-        "nothing to pay: repair",
+        "nothing to pay: recover",
         (*create_free_checkout(), complete_checkout(ADA), lose_messages, advance_clock(2 * MINUTE), recover_orders),
     ),
     (
@@ -194,4 +194,5 @@ DISCOUNT_CASES: tuple[tuple[str, tuple[Action, ...]], ...] = (
         (*create_free_checkout(), complete_checkout(ADA), put_on_hold(ADA), cancel_order(ADA)),
     ),
 )
-"""Each a name, and acts of which the last is the one that dies."""
+
+DISCOUNT_CASES = tuple(use_case(name, *actions) for name, actions in _NAMED_ACTIONS)

@@ -1,6 +1,6 @@
-"""The invariants of DESIGN §3, all of them at once, on what stands in the tables, at the provider's and in S3.
+"""Check the invariants of infra/docs/invariants.md on the stored state: tables, provider and S3.
 
-The product's code is used to decode purchases, and to see what watchers see; everything is added up here.
+The product's code only decodes purchases and renders the live view. All sums are computed here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.fakes.aws import FakeAws
 
 
 class InvariantsAfterWrite:
-    """Rules that no write may break, whoever dies after it."""
+    """Check Invariants 1a, 5a, 7b and 7c, which hold after every write."""
 
     def __init__(self) -> None:
         self._closed: dict[str, bytes] = {}
 
     def __call__(self, fake_aws: FakeAws, table: str) -> Iterator[str]:
-        """Those rules that a write to this table may break."""
+        """Yield the violations that a write to this table may cause."""
         if table in {"stock", "sandbox"}:
             state = take_snapshot(fake_aws)
             yield from bucket_violations(state)
@@ -41,7 +41,7 @@ class InvariantsAfterWrite:
 
 
 def check_invariants(world: CrashWorld) -> list[str]:
-    """Every rule that is broken, as a sentence; none when all is well. For a world at rest."""
+    """Describe every violated invariant of a world at rest."""
     state = take_snapshot(world.fake_aws)
     now_seconds = world.now // SECOND
     return [
@@ -62,19 +62,19 @@ def check_invariants(world: CrashWorld) -> list[str]:
 
 
 def _live_view_violations(world: CrashWorld, state: Snapshot, now_seconds: int) -> Iterator[str]:
-    """Invariant 6: what watchers see is what there is."""
+    """Check Invariant 6a: the live view shows the units of the buckets."""
     shows = world.new_process().shows
     for show in {show for show, _ in state.listed}:
         live = shows.live(show, world.now)
         for drop in live.drops if live else ():
             real = count_units(state.buckets[drop.drop_id], now_seconds)
-            seen = {"available": drop.available, "held": drop.held, "sold": drop.sold, "size": drop.size}
-            if seen != real:
-                yield f"{drop.drop_id} is shown with {seen}, and has {real}"
+            shown = {"available": drop.available, "held": drop.held, "sold": drop.sold, "size": drop.size}
+            if shown != real:
+                yield f"{drop.drop_id} is shown with {shown}, and has {real}"
 
 
 def intended_outcome(world: CrashWorld) -> dict[str, Any]:
-    """What is determined by what everybody wanted, whatever died on the way: equal to that of an undisturbed run."""
+    """Return the part of the state that the intents alone determine: it must equal that of a run without faults."""
     state = take_snapshot(world.fake_aws)
     return {
         "purchases": {

@@ -1,4 +1,4 @@
-"""Invariant 7: the ledger and the files of closed days are the orders' money, to the minor unit."""
+"""Check Invariants 4d, 5d, 7a, 7c and 7d: ledger, closed files and events agree with the orders."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from tests.fakes.aws import Record
 
 
 def ledger_violations(state: Snapshot) -> Iterator[str]:
+    """Check Invariants 5d and 7a: the entries of an order add up to its money and its units."""
     entries = state.ledger_rows()
     for entry_id, rows in entries.items():
         if any(row != rows[0] for row in rows):
-            yield f"the ledger has two of {entry_id}"
-    of: dict[str, list[Record]] = {}
+            yield f"the ledger has two different rows with id {entry_id}"
+    rows_by_purchase: dict[str, list[Record]] = {}
     for rows in entries.values():
-        of.setdefault(rows[0]["order_id"].removeprefix("ord_"), []).append(rows[0])
+        rows_by_purchase.setdefault(rows[0]["order_id"].removeprefix("ord_"), []).append(rows[0])
     yield from (
-        f"the ledger knows {purchase_id}, nobody else does" for purchase_id in of.keys() - state.purchases.keys()
+        f"the ledger has rows of the unknown purchase {purchase_id}"
+        for purchase_id in rows_by_purchase.keys() - state.purchases.keys()
     )
     for purchase in state.purchases.values():
-        yield from _entry_violations(purchase, of.get(purchase.id, []))
+        yield from _entry_violations(purchase, rows_by_purchase.get(purchase.id, []))
 
 
 def _entry_violations(purchase: Purchase, rows: list[Record]) -> Iterator[str]:
@@ -53,7 +55,7 @@ def _entry_violations(purchase: Purchase, rows: list[Record]) -> Iterator[str]:
 
 
 def export_violations(objects: dict[str, bytes]) -> Iterator[str]:
-    """Where a manifest stands, its files stand too, as it says."""
+    """Check Invariant 7c: a manifest describes its files."""
     for key, body in objects.items():
         if not (key.startswith("exports/date=") and key.endswith("/manifest.json")):
             continue
@@ -68,7 +70,7 @@ def _rows(body: bytes) -> list[Record]:
 
 
 def closed_day_violations(state: Snapshot) -> Iterator[str]:
-    """All days are closed: each entry stands in one closed file, and the files add up to the orders' money."""
+    """Check Invariant 7d, once all days are closed: each entry is in one closed file, and the files add up."""
     closes = [json.loads(body) for key, body in sorted(state.objects.items()) if key.startswith("exports/closes/")]
     if len({close["date"] for close in closes}) < len(closes):
         yield "a day was closed twice"
@@ -87,16 +89,17 @@ def closed_day_violations(state: Snapshot) -> Iterator[str]:
 
 
 def closed_ledger_rows(state: Snapshot) -> list[Record]:
-    """The rows of all closed days."""
+    """Return the rows of all closed days."""
     ledgers = [key for key in state.objects if "/revision=" in key and key.endswith("/ledger.csv")]
     return [row for key in ledgers for row in _rows(state.objects[key])]
 
 
 def event_violations(state: Snapshot) -> Iterator[str]:
+    """Check Invariant 4d: one content for each event id, and events of paid orders only."""
     events_by_id: dict[str, Record] = {}
     for event in state.events:
         if events_by_id.setdefault(event["id"], event) != event:
-            yield f"two events are called {event['id']}"
+            yield f"two different events have the id {event['id']}"
         purchase = state.purchases.get(event["subject"].removeprefix("ord_"))
         if purchase is None or purchase.state is not PurchaseState.PAID:
-            yield f"{event['id']} tells of an order that is not paid"
+            yield f"{event['id']} is about an order that is not paid"

@@ -1,4 +1,4 @@
-"""Invariants 4 and 5: each intent once, and never money without goods."""
+"""Check Invariants 4b, 4c, 5a, 5b and 5d: each capture and refund once, and never money without units."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.crashes.snapshot import Snapshot
 
 
 def purchase_violations(state: Snapshot) -> Iterator[str]:
+    """Check the sums of each purchase, and that its refunds are complete (Invariant 4c)."""
     for purchase in state.purchases.values():
         about = f"{purchase.id} ({purchase.state})"
         if purchase.state not in {
@@ -39,7 +40,7 @@ def _refund_violations(purchase: Purchase, about: str) -> Iterator[str]:
     refunded_by_line = Counter({line.id: -line.quantity for line in purchase.lines})
     for refund in purchase.refunds:
         if refund.completed_at is None or refund.restocked != refund.restock:
-            yield f"{about}: {refund.id} is not carried out"
+            yield f"{about}: {refund.id} is not complete"
         refunded_by_line.update({part.line_id: part.quantity for part in refund.lines})
     if max(refunded_by_line.values(), default=0) > 0 or refunded_amount(purchase) > purchase.totals.total:
         yield f"{about}: more was refunded than bought"
@@ -50,7 +51,7 @@ def refunded_amount(purchase: Purchase) -> int:
 
 
 def stock_before_money_violations(state: Snapshot) -> Iterator[str]:
-    """Whatever was captured, the units are sold to the purchase at that instant."""
+    """Check Invariant 5a: a captured payment has its units at this instant."""
     for payment_id, payment in state.payments.items():
         if payment["status"] != "captured":
             continue
@@ -64,15 +65,16 @@ def stock_before_money_violations(state: Snapshot) -> Iterator[str]:
 
 
 def payment_violations(state: Snapshot) -> Iterator[str]:
+    """Check Invariants 4b, 5b and 5d: one capture for each paid order, and no authorisation left."""
     captured: Counter[str] = Counter()
     for payment_id, payment in state.payments.items():
         purchase_id, _, attempt = payment_id.partition("#")
         purchase = state.purchases.get(purchase_id)
         if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
-            yield f"{payment_id} is for no attempt"
+            yield f"{payment_id} belongs to no attempt"
             continue
         if payment["status"] in {"authorised", "requires_action"} and purchase.state is not PurchaseState.ON_HOLD:
-            yield f"{payment_id} is still reserved, and its purchase {purchase.state}"
+            yield f"{payment_id} is still authorised, and its purchase is {purchase.state}"
         if payment["status"] != "captured":
             continue
         captured[purchase_id] += 1

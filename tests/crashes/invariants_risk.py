@@ -1,4 +1,4 @@
-"""Declines are counted once each, by who tried; by drop they may be missed, and are never counted twice."""
+"""Check Invariant 4f: a decline counts once for each velocity key. Counts by drop may miss one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.crashes.snapshot import Snapshot
 
 
 def decline_violations(state: Snapshot) -> Iterator[str]:
-    """For a world at rest, whose buyers all have an e-mail and an address."""
+    """Check a world at rest whose buyers all have an e-mail address and a postal address."""
     attempts, by_drop = set[str](), Counter[str]()
     for payment_id, payment in state.payments.items():
         if payment["status"] == "declined":
@@ -19,10 +19,13 @@ def decline_violations(state: Snapshot) -> Iterator[str]:
             by_drop.update(line.drop_id for line in state.purchases[purchase_id].lines)
     for kind in ("e", "a"):
         counted = {
-            name for mark, item in state.declines.items() if mark[0] == kind for name in item.keys() - _NOT_ATTEMPTS
+            name
+            for velocity_key, item in state.declines.items()
+            if velocity_key[0] == kind
+            for name in item.keys() - _NOT_ATTEMPTS
         }
         if counted != attempts:
-            yield f"declines of {kind}: {sorted(counted)} are counted, {sorted(attempts)} are the provider's"
+            yield f"kind {kind} counts the declines {sorted(counted)}, the provider has {sorted(attempts)}"
     for drop, risk in state.risks.items():
         if risk["declines"] > by_drop[drop]:
             yield f"{drop} counts {risk['declines']} declines of {by_drop[drop]}"

@@ -1,4 +1,4 @@
-"""Invariants 1 and 2: units. None is lost, none is there twice, none is sold or held for nobody."""
+"""Check Invariants 1a, 1b, 1c, 1e, 2b and 5c: no unit is lost, doubled, or committed to no order."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from collections.abc import Iterator
 from chalicelib.discounts import Discount
 from chalicelib.purchase import Purchase, PurchaseState
 from chalicelib.purchase.holds import budget_holds_of, holds_of
-from tests.crashes.snapshot import Snapshot, is_held, is_sold
+from tests.crashes.snapshot import Snapshot
 from tests.fakes.aws import Record
+from tests.independent_counts import has_expired, is_held, is_sold, units_add_up, units_by_drop
 
 STATES_WITH_UNITS = frozenset({PurchaseState.PAID, PurchaseState.ON_HOLD})
-"""An order that is held back has its units, too."""
-
-CLOCK_SKEW_SECONDS = 2
-"""Others take a hold this long after its end (DESIGN §4)."""
+"""An order on hold has its units, too."""
 
 
 def bucket_violations(state: Snapshot) -> Iterator[str]:
+    """Check Invariant 1a: buckets add up, and a hold has units in at most one."""
     for drop, buckets in state.buckets.items():
         places: Counter[str] = Counter()
         for number, bucket in buckets.items():
-            units = [entry["q"] for entry in bucket["h"].values()]
-            if bucket["a"] < 0 or min(units, default=0) < 0 or bucket["a"] + sum(units) != bucket["s"]:
+            if not units_add_up(bucket):
+                units = [entry["q"] for entry in bucket["h"].values()]
                 yield f"bucket {drop}#{number}: {bucket['a']} available and {units} in holds are not {bucket['s']}"
             places.update(hold for hold, entry in bucket["h"].items() if entry["q"] > 0)
         yield from (
@@ -32,6 +31,7 @@ def bucket_violations(state: Snapshot) -> Iterator[str]:
 
 
 def drop_violations(state: Snapshot) -> Iterator[str]:
+    """Check that each drop is listed, has its buckets and audit items, and offers what its plans say (Invariant 1b)."""
     for drop, record in state.drops.items():
         listed = (record["show_id"], drop) in state.listed
         if record.get("draft"):
@@ -49,32 +49,32 @@ def drop_violations(state: Snapshot) -> Iterator[str]:
 
 
 def _stock_violations(state: Snapshot, drop: str, record: Record) -> Iterator[str]:
-    """Units in the buckets are the units offered: the first ones, and what each plan moved, once."""
-    laid_out, done = sum(bucket["s"] for bucket in state.buckets[drop].values()), state.plans[drop]
+    """Check Invariant 1b: buckets contain the first units and the units that each plan moved, once."""
+    in_buckets, done = sum(bucket["s"] for bucket in state.buckets[drop].values()), state.plans[drop]
     moved = sum(plan["moved"] for plan in done)
     if record["stock"] != record["first_stock"] + moved:
         yield f"{drop} offers {record['stock']}: first {record['first_stock']}, then {moved}"
     if sorted(plan["plan"] for plan in done) != list(range(1, record.get("plan_count", 0) + ("pending" not in record))):
-        yield f"{drop} has had {record.get('plan_count', 0)} plans, of which these are done: {done}"
-    under_way = record["pending"]["quantity"] if "pending" in record else 0
-    min_size, max_size = sorted([record["stock"], record["stock"] + under_way])
-    if not min_size <= laid_out <= max_size:
-        yield f"{drop} offers {record['stock']} units and has {laid_out}"
+        yield f"{drop} counts {record.get('plan_count', 0)} plans, and these are done: {done}"
+    pending = record["pending"]["quantity"] if "pending" in record else 0
+    min_size, max_size = sorted([record["stock"], record["stock"] + pending])
+    if not min_size <= in_buckets <= max_size:
+        yield f"{drop} offers {record['stock']} units, and its buckets have {in_buckets}"
     if sum(bucket.get("m", 0) for bucket in state.buckets[drop].values()):
-        yield f"{drop}: what was raked out of its buckets is not what was raked in"
+        yield f"{drop}: the units moved out of its buckets are not those moved in"
 
 
 def unit_violations(state: Snapshot, now_seconds: int) -> Iterator[str]:
-    """Every unit is sold to an order that names it, or can be had: no strays."""
+    """Check Invariant 1c at rest: every unit is committed to an order that names it, or is available."""
     by_ref = {purchase.order_ref: purchase for purchase in state.purchases.values()}
     for drop, buckets in state.buckets.items():
         for number, bucket in buckets.items():
             for hold, entry in bucket["h"].items():
-                if is_held(entry) and entry["u"] + CLOCK_SKEW_SECONDS >= now_seconds:
+                if is_held(entry) and not has_expired(entry, now_seconds):
                     yield f"{entry['q']} units of {drop}#{number} are still held, by {hold}"
                 owner = by_ref.get(entry.get("o", "")[:9])
                 if is_sold(entry) and (owner is None or owner.state not in STATES_WITH_UNITS):
-                    yield f"{entry['q']} units of {drop}#{number} are sold to nobody, by {hold}"
+                    yield f"{entry['q']} units of {drop}#{number} are committed to no order, by {hold}"
     for purchase in state.purchases.values():
         sold = state.units_sold_to(purchase)
         if purchase.state in STATES_WITH_UNITS and {
@@ -82,61 +82,57 @@ def unit_violations(state: Snapshot, now_seconds: int) -> Iterator[str]:
         } != owned_units(purchase):
             yield f"{purchase.id} has {sold} of {owned_units(purchase)}"
         named = {(pool.pool_id, hold.id) for pool, hold in [*holds_of(purchase), *budget_holds_of(purchase)]}
-        foreign = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
-        if foreign:
-            yield f"{purchase.id} was sold {foreign}, which it does not name"
+        unnamed = {(drop, hold) for drop, holds in sold.items() for hold in holds} - named
+        if unnamed:
+            yield f"{purchase.id} has {unnamed}, which it does not name"
 
 
 def budget_violations(state: Snapshot) -> Iterator[str]:
-    """What is used of a budget is what orders have of it, paid or held back; no more was laid out than was put up."""
+    """Check Invariants 1e and 5c: the used part of a budget is what orders have of it, and no more than the budget."""
     for code, record in state.discounts.items():
         if record.get("draft"):
             continue
-        put_up = {budget.pool.pool_id: budget.size for budget in Discount.model_validate(record).budgets}
-        for name, size in put_up.items():
+        sizes = {budget.pool.pool_id: budget.size for budget in Discount.model_validate(record).budgets}
+        for name, size in sizes.items():
             buckets = state.buckets[name].values()
-            laid_out = sum(bucket["s"] for bucket in buckets)
+            in_buckets = sum(bucket["s"] for bucket in buckets)
             used = sum(entry["q"] for bucket in buckets for entry in bucket["h"].values() if is_sold(entry))
-            had = sum(
+            of_orders = sum(
                 share.quantity
                 for purchase in state.purchases.values()
                 if purchase.state in STATES_WITH_UNITS
                 for pool, share in budget_holds_of(purchase)
                 if pool.pool_id == name
             )
-            if laid_out != size or used != had or used > size:
-                yield f"{name} of {size}: {laid_out} laid out, {used} used, {had} of them by orders"
+            if in_buckets != size or used != of_orders or used > size:
+                yield f"{name} of {size}: {in_buckets} in buckets, {used} used, {of_orders} by orders"
         for purchase in state.purchases.values():
             shares = [
-                layout.pool_id for one in purchase.discounts if one.code == code for layout, _ in one.holds_with_pools
+                pool.pool_id for one in purchase.discounts if one.code == code for pool, _ in one.holds_with_pools
             ]
             uses = any(one.code == code for one in purchase.discounts)
-            if purchase.state in STATES_WITH_UNITS and uses and sorted(shares) != sorted(put_up):
+            if purchase.state in STATES_WITH_UNITS and uses and sorted(shares) != sorted(sizes):
                 yield f"{purchase.id} is an order with {code} and has {shares} of its budgets"
             if purchase.state not in STATES_WITH_UNITS and shares:
                 yield f"{purchase.id} is {purchase.state} and has {shares}"
 
 
 def owned_units(purchase: Purchase) -> dict[str, int]:
-    """Units by drop that an order has, without those that went back into stock; and what it has of budgets."""
-    units: Counter[str] = Counter()
+    """Count the units that an order has of each drop and of each discount budget, without restocked ones."""
+    budgets: Counter[str] = Counter()
     for pool, share in budget_holds_of(purchase):
-        units[pool.pool_id] += share.quantity
-    drops = {line.id: line.drop_id for line in purchase.lines}
-    for line in purchase.lines:
-        units[line.drop_id] += line.quantity
-    for refund in purchase.refunds:
-        for part in refund.lines:
-            units[drops[part.line_id]] -= part.quantity if refund.restock else 0
-    return {drop: count for drop, count in units.items() if count}
+        budgets[pool.pool_id] += share.quantity
+    return units_by_drop(purchase) | budgets
 
 
 def count_units(buckets: dict[int, Record], now_seconds: int) -> dict[str, int]:
+    """Add up a drop's buckets: units available, held and sold, and their size."""
     count: Counter[str] = Counter(available=0, held=0, sold=0, size=0)
     for bucket in buckets.values():
         count["size"] += bucket["s"]
         count["available"] += bucket["a"]
         for entry in bucket["h"].values():
-            expired = is_held(entry) and entry["u"] + CLOCK_SKEW_SECONDS < now_seconds
-            count["available" if expired else "held" if is_held(entry) else "sold"] += entry["q"]
+            count["available" if has_expired(entry, now_seconds) else "held" if is_held(entry) else "sold"] += entry[
+                "q"
+            ]
     return dict(count)

@@ -1,4 +1,4 @@
-"""What befalls payments: what the provider tells or does by itself, the buyer at its page, orders held and released."""
+"""Actions on payments: provider events, refunds in the console, challenges, orders on hold."""
 
 from __future__ import annotations
 
@@ -12,23 +12,15 @@ from tests.crashes.crash_world import Action, CrashableProcess, CrashWorld
 
 
 def put_on_hold(buyer: str) -> Action:
-    return lambda world, process: _discard_result(
-        capture.put_on_hold(process.context, purchase_id_of(buyer), "ann", world.now)
-    )
+    return lambda world, process: capture.put_on_hold(process.context, purchase_id_of(buyer), "ann", world.now)
 
 
 def release_from_hold(buyer: str) -> Action:
-    return lambda world, process: _discard_result(
-        capture.release_from_hold(process.context, purchase_id_of(buyer), "ann", world.now)
-    )
-
-
-def _discard_result(_: object) -> None:
-    return None
+    return lambda world, process: capture.release_from_hold(process.context, purchase_id_of(buyer), "ann", world.now)
 
 
 def store_payment_event(buyer: str, attempt: int = 1) -> Action:
-    """The provider tells of a payment: its event is kept."""
+    """Store a payment event of the provider, as the webhook handler does."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
         purchase_id = purchase_id_of(buyer)
@@ -36,7 +28,7 @@ def store_payment_event(buyer: str, attempt: int = 1) -> Action:
             f"evt_{purchase_id}",
             "sandbox",
             EventKind.PAYMENT,
-            "told",
+            "test.event",
             f"sbx_{purchase_id}#{attempt}",
             purchase_id,
             attempt,
@@ -52,7 +44,7 @@ def process_payment_event(buyer: str) -> Action:
 
 
 def refund_amount(buyer: str, amount: int, key: str = "amount") -> Action:
-    """Money without units."""
+    """Refund an amount without units."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
         refund_order(
@@ -63,7 +55,7 @@ def refund_amount(buyer: str, amount: int, key: str = "amount") -> Action:
 
 
 def refund_in_console(buyer: str, amount: int) -> Action:
-    """The provider gives money back by itself, and tells of it."""
+    """Refund in the provider's console, and store the provider's event."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
         provider = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
@@ -86,15 +78,15 @@ def refund_in_console(buyer: str, amount: int) -> Action:
 
 
 def reconcile_payments(world: CrashWorld, process: CrashableProcess) -> None:
-    """Payments compared with orders, the worker told of what is left."""
+    """Compare payments with orders, and send the capture messages that are missing."""
     process.reconcile(world.now)
 
 
-def answer_challenge(buyer: str, attempt: int = 1, *, proved: bool = True) -> Action:
-    """The buyer at the provider's page: nothing of ours is asked."""
+def answer_challenge(buyer: str, attempt: int = 1, *, succeeded: bool = True) -> Action:
+    """Answer the challenge on the provider's page, without a call to the shop."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
         provider = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
-        assert provider.answer_challenge(purchase_id_of(buyer), attempt, proved=proved)
+        assert provider.answer_challenge(purchase_id_of(buyer), attempt, proved=succeeded)
 
     return action

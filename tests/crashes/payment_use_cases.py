@@ -1,4 +1,4 @@
-"""Use cases of payments: buyers who are asked, what the provider tells, orders held back, money without units."""
+"""Use cases of payments: challenges, provider events, orders on hold, refunds of an amount."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from tests.crashes.payment_actions import (
     release_from_hold,
     store_payment_event,
 )
-from tests.crashes.use_case import ADA, BOB, use_case
+from tests.crashes.use_case import ADA, BOB, CYD, use_case
 
 AWAITING_AUTHENTICATION = (*place_order(ADA, ("mug", 1), token="requires_action"), deliver_capture(ADA))
 CARD = "declined_4242"
 ON_HOLD = (*place_order(ADA, ("mug", 1), ("lamp", 2)), put_on_hold(ADA))
 
 PAYMENT_CASES = (
-    use_case("3-D Secure: asked", *AWAITING_AUTHENTICATION),
-    use_case("3-D Secure: proved", *AWAITING_AUTHENTICATION, answer_challenge(ADA), deliver_capture(ADA)),
+    use_case("3-D Secure: requested", *AWAITING_AUTHENTICATION),
+    use_case("3-D Secure: authenticated", *AWAITING_AUTHENTICATION, answer_challenge(ADA), deliver_capture(ADA)),
     use_case(
-        "3-D Secure: two lines proved",
+        "3-D Secure: two lines authenticated",
         *place_order(ADA, ("mug", 1), ("lamp", 2), token="requires_action"),
         deliver_capture(ADA),
         answer_challenge(ADA),
         deliver_capture(ADA),
     ),
     use_case(
-        "3-D Secure: refused", *AWAITING_AUTHENTICATION, answer_challenge(ADA, proved=False), deliver_capture(ADA)
+        "3-D Secure: refused", *AWAITING_AUTHENTICATION, answer_challenge(ADA, succeeded=False), deliver_capture(ADA)
     ),
     use_case(
-        "3-D Secure: proved too late",
+        "3-D Secure: authenticated too late",
         *AWAITING_AUTHENTICATION,
         advance_clock(11 * MINUTE),
         answer_challenge(ADA),
         deliver_capture(ADA),
     ),
     use_case(
-        "3-D Secure: units lapsed and taken",
+        "3-D Secure: units expired and taken",
         *AWAITING_AUTHENTICATION,
         advance_clock(11 * MINUTE),
         create_checkout(BOB, ("mug", 3)),
@@ -71,9 +71,9 @@ PAYMENT_CASES = (
     use_case(
         "3-D Secure: message lost", *AWAITING_AUTHENTICATION, lose_messages, advance_clock(12 * MINUTE), recover_orders
     ),
-    use_case("event: kept", *AWAITING_AUTHENTICATION, answer_challenge(ADA), store_payment_event(ADA)),
+    use_case("event: stored", *AWAITING_AUTHENTICATION, answer_challenge(ADA), store_payment_event(ADA)),
     use_case(
-        "event: moves on",
+        "event: continues the attempt",
         *AWAITING_AUTHENTICATION,
         answer_challenge(ADA),
         store_payment_event(ADA),
@@ -88,7 +88,7 @@ PAYMENT_CASES = (
         process_payment_event(ADA),
     ),
     use_case(
-        "event: while it is placed",
+        "event: while the order is placed",
         *place_order(ADA, ("mug", 1)),
         deliver_capture(ADA),
         store_payment_event(ADA),
@@ -101,22 +101,22 @@ PAYMENT_CASES = (
         process_payment_event(ADA),
     ),
     use_case(
-        "reconcile: a refund nobody told of",
+        "reconcile: a refund without an event",
         *pay_order(ADA, ("lamp", 3)),
         refund_in_console(ADA, 700),
         lose_messages,
         reconcile_payments,
     ),
     use_case(
-        "reconcile: proved and not told",
+        "reconcile: authenticated without an event",
         *AWAITING_AUTHENTICATION,
         answer_challenge(ADA),
         lose_messages,
         advance_clock(11 * MINUTE),
         reconcile_payments,
     ),
-    use_case("hold an order", *ON_HOLD),
-    use_case("hold an order, then its message", *ON_HOLD, deliver_capture(ADA)),
+    use_case("put an order on hold", *ON_HOLD),
+    use_case("put an order on hold, then deliver its message", *ON_HOLD, deliver_capture(ADA)),
     use_case("release an order", *ON_HOLD, deliver_capture(ADA), release_from_hold(ADA)),
     use_case("capture a released order", *ON_HOLD, deliver_capture(ADA), release_from_hold(ADA), deliver_capture(ADA)),
     use_case("cancel an order on hold", *ON_HOLD, deliver_capture(ADA), cancel_order(ADA)),
@@ -134,17 +134,17 @@ PAYMENT_CASES = (
     ),
     use_case(
         "declined: one too many by other purchases",
-        *(*place_order(BOB, ("mug", 1), token=CARD), *place_order("cyd", ("lamp", 1), token=CARD)),
+        *(*place_order(BOB, ("mug", 1), token=CARD), *place_order(CYD, ("lamp", 1), token=CARD)),
         *(
             *place_order(ADA, ("mug", 1), token=CARD),
             deliver_capture(BOB),
-            deliver_capture("cyd"),
+            deliver_capture(CYD),
             deliver_capture(ADA),
         ),
     ),
     use_case(
         "declined: others, and the drop steps up",
-        *(*pay_order(BOB, ("lamp", 1), token=CARD), *pay_order("cyd", ("lamp", 1), token=CARD)),
+        *(*pay_order(BOB, ("lamp", 1), token=CARD), *pay_order(CYD, ("lamp", 1), token=CARD)),
         *(*place_order(ADA, ("lamp", 1)), deliver_capture(ADA)),
     ),
 )

@@ -1,4 +1,4 @@
-"""Everything that stands outside processes, read raw and sorted by what it is about."""
+"""The stored state of an account, read without the product's stores and sorted by subject."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from chalicelib.aws import to_item
 from chalicelib.purchase import Purchase, purchase_from_item
 from tests.fakes.aws import FakeAws, Record
+from tests.independent_counts import is_sold
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,19 @@ class Snapshot:
     """Raw tables and objects."""
 
     buckets: dict[str, dict[int, Record]]
-    """By drop, or budget, and number."""
+    """By drop or budget, and by bucket number."""
     drops: dict[str, Record]
     discounts: dict[str, Record]
     listed: set[tuple[str, str]]
-    """Which show lists which drop."""
+    """Pairs of a show and a drop that it lists."""
     plans: dict[str, list[Record]]
-    """What was written down with each finished plan to add or take away stock, by drop."""
+    """The records of finished stock plans, by drop."""
     audits: dict[str, list[int]]
     """Revisions of each show and drop that have an audit item."""
     revisions: dict[str, int]
     purchases: dict[str, Purchase]
     declines: dict[str, Record]
-    """Counted declines by mark."""
+    """Counted declines, by velocity key."""
     risks: dict[str, Record]
     """By drop."""
     payments: dict[str, Record]
@@ -36,7 +37,7 @@ class Snapshot:
     events: list[Record]
 
     def units_sold_to(self, purchase: Purchase) -> dict[str, dict[str, int]]:
-        """Units sold to a purchase, by drop, or budget, and hold."""
+        """Return the units sold to a purchase, by drop or budget, and by hold."""
         found: dict[str, dict[str, int]] = defaultdict(dict)
         for drop, buckets in self.buckets.items():
             for bucket in buckets.values():
@@ -46,7 +47,7 @@ class Snapshot:
         return found
 
     def ledger_rows(self) -> dict[str, list[Record]]:
-        """Rows of the ledger by their id."""
+        """Return the rows of the ledger, by id."""
         found: dict[str, list[Record]] = defaultdict(list)
         for key, body in sorted(self.objects.items()):
             if key.startswith("ledger/"):
@@ -55,14 +56,6 @@ class Snapshot:
                     assert f"date={row['business_date']}/" in key
                     found[row["id"]].append(row)
         return found
-
-
-def is_sold(entry: Record) -> bool:
-    return entry["q"] > 0 and "u" not in entry
-
-
-def is_held(entry: Record) -> bool:
-    return entry["q"] > 0 and "u" in entry
 
 
 def take_snapshot(fake_aws: FakeAws) -> Snapshot:

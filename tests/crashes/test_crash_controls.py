@@ -1,4 +1,4 @@
-"""Deliberately wrong variants, each right as long as nothing dies: the same enumeration must catch every one."""
+"""Controls of the crash enumeration: wrong variants that are right while no process dies. Each must be caught."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ Control = Callable[[pytest.MonkeyPatch], None]
 
 
 def stock_after_money(patch: pytest.MonkeyPatch) -> None:
-    """Units are sold once the purchase is paid."""
-    paid = take_payment.mark_paid
+    """Commit units after the purchase is paid."""
+    real_mark_paid = take_payment.mark_paid
 
     def then_commit(context: CheckoutContext, purchase: Purchase, *others: Any) -> Paid:
-        outcome = paid(context, purchase, *others)
+        outcome = real_mark_paid(context, purchase, *others)
         for pool, hold in holds_of(purchase):
             context.stock.commit(pool, hold, hold.quantity, order_ref_of(purchase))
         return outcome
 
-    patch.setattr(complete, "_commit_stock", lambda context, frozen: None)
+    patch.setattr(complete, "_commit_stock", lambda context, placed: None)
     for module in (process_payment, take_payment):
         patch.setattr(module, "ensure_stock_committed", lambda context, purchase, now: StockCommitted(purchase))
     patch.setattr(take_payment, "mark_paid", then_commit)
 
 
 def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
-    """A bucket adds units as often as it is told, and knows no plan."""
+    """Add units without the number of their plan, so that a repeat adds them again."""
     numbered = expressions.add_units
 
     def unnumbered(plan: int, units: int) -> expressions.Write:
@@ -57,7 +57,7 @@ def plans_without_numbers(patch: pytest.MonkeyPatch) -> None:
 
 
 def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
-    """Each call to the provider is a refund of its own."""
+    """Give each refund call to the provider a new id."""
     numbers = count()
 
     def refund_with_new_id(context: CheckoutContext, purchase: Purchase, one: Refund, now: int) -> str | None:
@@ -71,7 +71,7 @@ def refunds_without_ids(patch: pytest.MonkeyPatch) -> None:
 
 
 def budgets_released_last(patch: pytest.MonkeyPatch) -> None:
-    """An attempt is ended first, and what it had of budgets returned then."""
+    """End an attempt first, and release its budget holds afterwards."""
     end = fail_attempt.fail_attempt
 
     def none_yet(context: CheckoutContext, purchase: Purchase, now: int) -> tuple[AppliedDiscount, ...]:
@@ -90,7 +90,7 @@ def budgets_released_last(patch: pytest.MonkeyPatch) -> None:
 
 
 def manifest_first(patch: pytest.MonkeyPatch) -> None:
-    """A day's manifest is published before its files."""
+    """Publish the manifest of a day before its files."""
     publish = Exporter.publish
 
     def too_early(self: Exporter, stage: str, prefix: str) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def manifest_first(patch: pytest.MonkeyPatch) -> None:
         (manifest_first, "close of day"),
     ],
 )
-def test_the_enumeration_catches_what_no_undisturbed_run_shows(
+def test_the_enumeration_catches_a_fault_that_only_crashes_show(
     wrong: Control, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = next(case for case in USE_CASES if case.name == name)
@@ -121,7 +121,7 @@ def test_the_enumeration_catches_what_no_undisturbed_run_shows(
 
 
 @pytest.mark.parametrize(("wrong", "name"), [(stock_after_money, "capture: ok"), (manifest_first, "close of day")])
-def test_watching_every_write_catches_them_even_undisturbed(
+def test_checks_after_every_write_catch_a_fault_without_a_crash(
     wrong: Control, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = next(case for case in USE_CASES if case.name == name)

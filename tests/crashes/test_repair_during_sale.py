@@ -1,4 +1,4 @@
-"""A repair of a drop, run whole between any two calls of a sale, and a sale between any two calls of a repair."""
+"""A drop's repair between any two calls of a sale, and a sale between any two calls of a repair."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ from tests.crashes.connection import InterruptedConnection
 from tests.crashes.crash_world import Action, CrashableProcess, CrashWorld, repeat_until_done, run_action
 from tests.crashes.invariants import InvariantsAfterWrite, check_invariants
 from tests.crashes.test_crashes import in_memory_worlds_of, sequential_reads_without_logs
-from tests.crashes.use_case import UseCase
+from tests.crashes.use_case import ADA, BOB, CYD, UseCase
 from tests.crashes.use_cases import USE_CASES
 from tests.fakes.aws import TABLES
 
 __all__ = ["sequential_reads_without_logs"]
 
-ADA, BOB, CYD = "ada", "bob", "cyd"
 MAX_REQUEST_AGE: Instant = 57 * SECOND
-"""A request may be as old as this when a repair comes: no function lives longer, and clocks differ by two seconds."""
+"""The greatest age of a request during a repair: a function's lifetime, and a clock difference of two seconds."""
 
 
 def in_sequence(*actions: Action) -> Action:
@@ -65,7 +64,7 @@ SALES = [
     ),
     UseCase("cancelled", (create_checkout(ADA, ("lamp", 2)), advance_clock(2 * MINUTE)), cancel_checkout(ADA)),
     UseCase(
-        "taken from a lapsed hold",
+        "taken from an expired hold",
         (create_checkout(BOB, ("mug", 3)), advance_clock(11 * MINUTE)),
         in_sequence(create_checkout(ADA, ("mug", 3)), complete_checkout(ADA), deliver_capture(ADA)),
     ),
@@ -81,15 +80,17 @@ def repair_both_drops(world: CrashWorld) -> None:
 
 
 def stored_state(world: CrashWorld) -> list[list[str]]:
-    """All buckets, purchases and payments; live summaries, which a repair may make anew, and what a drop's risk took
-    from them, are not compared."""
+    """Return all buckets, purchases, payments and messages as text.
+
+    A repair may refresh live summaries, so neither they nor the figures that risk takes from them are compared.
+    """
     records = [record for table in TABLES for record in world.fake_aws.records(table) if record.get("sk") != "LIVE"]
-    kept = [{name: value for name, value in record.items() if name != "sold_before"} for record in records]
-    return [sorted(map(repr, kept)), sorted(map(repr, world.fake_aws.queues.items()))]
+    compared = [{name: value for name, value in record.items() if name != "sold_before"} for record in records]
+    return [sorted(map(repr, compared)), sorted(map(repr, world.fake_aws.queues.items()))]
 
 
 def repair_before_each_call(sale: UseCase) -> tuple[int, list[str]]:
-    """How many calls the sale has, and where a repair before one of them changed what stands in the end."""
+    """Count the sale's calls, and list those before which a repair changed the final state."""
     fresh = in_memory_worlds_of(sale)
     connection, alone = InterruptedConnection(), fresh()
     assert run_action(alone, sale.action, alone.new_process(connection))
@@ -108,29 +109,29 @@ def repair_before_each_call(sale: UseCase) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("sale", SALES, ids=lambda sale: sale.name)
-def test_a_repair_at_any_instant_of_a_sale_changes_nothing(sale: UseCase) -> None:
+def test_repair_before_any_call_of_a_sale_changes_nothing(sale: UseCase) -> None:
     calls, changed = repair_before_each_call(sale)
     assert calls >= 3
     assert changed == []
 
 
 def without_grace_period(patch: pytest.MonkeyPatch) -> None:
-    """What was written just now is judged."""
+    """Classify recent writes, too."""
     patch.setattr(expected_holds, "SETTLE_PERIOD", 0)
 
 
 def without_max_hold(patch: pytest.MonkeyPatch) -> None:
-    """A hold's age follows from its end, also where the line's time cut it short."""
+    """Derive a hold's age from its end alone, although the end of its line may have cut it short."""
     real = expected_holds.GracePeriod.is_recent_hold
 
-    def leaves_hold(self: expected_holds.GracePeriod, standing: Any) -> bool:
-        return real(expected_holds.GracePeriod(self.now, self.hold_seconds, self.drop_changed_at), standing)
+    def is_recent_by_end(self: expected_holds.GracePeriod, status: Any) -> bool:
+        return real(expected_holds.GracePeriod(self.now, self.hold_seconds, self.drop_changed_at), status)
 
-    patch.setattr(expected_holds.GracePeriod, "is_recent_hold", leaves_hold)
+    patch.setattr(expected_holds.GracePeriod, "is_recent_hold", is_recent_by_end)
 
 
 @pytest.mark.parametrize(("wrong", "name"), [(without_grace_period, "bought"), (without_max_hold, "grown late")])
-def test_repairs_that_harm_a_sale_are_caught(
+def test_control_that_harms_a_sale_is_caught(
     wrong: Callable[[pytest.MonkeyPatch], None], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong(monkeypatch)
@@ -142,22 +143,24 @@ def test_repairs_that_harm_a_sale_are_caught(
 
 CORRUPTED = [case for case in USE_CASES if case.name.startswith("repair a drop: ")]
 EXPECTED_FAULTS = {
-    "repair a drop: a hold of nobody, and an order that was not sold its units": {"unnamed": 1, "unsold": 1},
+    "repair a drop: an orphaned hold, and an order without committed units": {"unnamed": 1, "unsold": 1},
     "repair a drop: a plan, a shrink and a cancellation that stopped halfway": {"given_up": 1, "surplus": 1},
 }
 RIVAL_ACTIONS: dict[str, Action] = {
-    "the buyer who died asks again": create_checkout(CYD, ("lamp", 2)),
-    "and pays": in_sequence(create_checkout(CYD, ("lamp", 2)), complete_checkout(CYD), deliver_capture(CYD)),
-    "the others go on": in_sequence(
+    "the dead request is repeated": create_checkout(CYD, ("lamp", 2)),
+    "the dead request is repeated and paid": in_sequence(
+        create_checkout(CYD, ("lamp", 2)), complete_checkout(CYD), deliver_capture(CYD)
+    ),
+    "the other buyers continue": in_sequence(
         deliver_capture(ADA), deliver_capture(BOB), cancel_checkout(BOB), complete_checkout(ADA), deliver_capture(ADA)
     ),
-    "somebody takes what there is": in_sequence(
+    "other buyers take all units": in_sequence(
         create_checkout("dan", ("lamp", 20)),
         create_checkout("eve", ("lamp", 20)),
         complete_checkout("dan"),
         deliver_capture("dan"),
     ),
-    "an operator takes stock away": change_stock("lamp", -12, "less"),
+    "an operator reduces stock": change_stock("lamp", -12, "less"),
     "another repair": repair_drop("lamp"),
 }
 
@@ -173,7 +176,7 @@ def test_repair_finds_the_corruption(case: UseCase) -> None:
 
 
 def act_before_each_call(case: UseCase, action: Action) -> tuple[int, list[str]]:
-    """How many calls the repair has, and which rules broke where the act came before one of them."""
+    """Count the repair's calls, and list the violations when ``action`` runs before one of them."""
     fresh = in_memory_worlds_of(case)
     connection, alone = InterruptedConnection(), fresh()
     assert run_action(alone, case.action, alone.new_process(connection))
@@ -188,26 +191,27 @@ def act_before_each_call(case: UseCase, action: Action) -> tuple[int, list[str]]
         repeat_until_done(world, action)
         world.settle()
         violations += [
-            f"{before}, {connection.calls[before - 1]}: {rule}" for rule in world.violations + check_invariants(world)
+            f"{before}, {connection.calls[before - 1]}: {violation}"
+            for violation in world.violations + check_invariants(world)
         ]
     return len(connection.calls), violations
 
 
 @pytest.mark.parametrize("meanwhile", RIVAL_ACTIONS)
 @pytest.mark.parametrize("case", CORRUPTED, ids=lambda case: case.name)
-def test_a_sale_at_any_instant_of_a_repair_is_not_harmed(case: UseCase, meanwhile: str) -> None:
-    calls, broken = act_before_each_call(case, RIVAL_ACTIONS[meanwhile])
+def test_action_before_any_call_of_a_repair_is_not_harmed(case: UseCase, meanwhile: str) -> None:
+    calls, violations = act_before_each_call(case, RIVAL_ACTIONS[meanwhile])
     assert calls >= 10
-    assert broken == []
+    assert violations == []
 
 
-def test_a_repair_that_frees_what_it_has_not_seen_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    careful = expressions.release_orphan
+def test_control_that_releases_what_it_has_not_read_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = expressions.release_orphan
 
-    def careless(hold_id: str, seen: Any, *, leave_tombstone: bool) -> expressions.Write:
-        write = careful(hold_id, seen, leave_tombstone=leave_tombstone)
+    def release_unread(hold_id: str, entry: Any, *, leave_tombstone: bool) -> expressions.Write:
+        write = real(hold_id, entry, leave_tombstone=leave_tombstone)
         values = {name: value for name, value in write.values.items() if name != ":seen"}
         return expressions.Write(write.update, f"attribute_exists({expressions.HOLDS}.#h)", values, write.names)
 
-    monkeypatch.setattr(expressions, "release_orphan", careless)
-    assert act_before_each_call(CORRUPTED[0], RIVAL_ACTIONS["and pays"])[1] != []
+    monkeypatch.setattr(expressions, "release_orphan", release_unread)
+    assert act_before_each_call(CORRUPTED[0], RIVAL_ACTIONS["the dead request is repeated and paid"])[1] != []

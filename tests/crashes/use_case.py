@@ -1,4 +1,4 @@
-"""What a use case is, and who buys in it."""
+"""A use case of the crash enumeration, and the names of its buyers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from tests.crashes.actions import open_shop
 from tests.crashes.crash_world import Action, CrashWorld
 
-ADA, BOB = "ada", "bob"
+ADA, BOB, CYD = "ada", "bob", "cyd"
 
 
 @dataclass(frozen=True)
 class UseCase:
-    """``given`` happens undisturbed; ``act`` is what dies."""
+    """``setup`` runs without faults. ``action`` is the one whose process dies."""
 
     name: str
     setup: tuple[Action, ...]
@@ -26,5 +26,5 @@ class UseCase:
 
 
 def use_case(name: str, *actions: Action) -> UseCase:
-    """A use case: its last act is the one that dies."""
+    """Make a use case of actions. The last is the one whose process dies."""
     return UseCase(name, actions[:-1], actions[-1])

@@ -1,4 +1,4 @@
-"""Every use case that writes. A new one is a line: a name, the acts that went before, and the act that dies."""
+"""Every use case that writes. Each has a name, setup actions, and last the action whose process dies."""
 
 from __future__ import annotations
 
@@ -45,49 +45,48 @@ from tests.crashes.actions import (
 from tests.crashes.crash_world import Action
 from tests.crashes.discount_use_cases import DISCOUNT_CASES
 from tests.crashes.payment_use_cases import PAYMENT_CASES
-from tests.crashes.use_case import ADA, BOB, UseCase, use_case
+from tests.crashes.use_case import ADA, BOB, CYD, UseCase, use_case
 
 
 def buyer_with_home(drop: str, homes: int, home: int, quantity: int = 1, *, first: int = 0) -> str:
-    """A buyer whose first hold of a drop has its home in this bucket."""
+    """Find a buyer whose first hold of a drop has its home in this bucket."""
     names = (f"buyer-{number}" for number in count(first))
     pool = Pool(drop, homes)
     return next(name for name in names if home_of(hold_id(purchase_id_of(name), drop, 1, quantity), pool) == home)
 
 
-USE_CASES: list[UseCase] = list(PAYMENT_CASES)
+USE_CASES: list[UseCase] = [*PAYMENT_CASES, *DISCOUNT_CASES]
 
 
 def add_use_case(name: str, *actions: Action) -> None:
-    """A use case: its last act is the one that dies."""
     USE_CASES.append(use_case(name, *actions))
 
 
 FIRST = buyer_with_home("pen", 2, 0, 12)
 HALF = buyer_with_home("pen", 2, 0, 11)
 OTHER_HALF = buyer_with_home("pen", 2, 1, 13)
-STRAY = buyer_with_home("pen", 2, 0, first=100)
+OVERFLOW = buyer_with_home("pen", 2, 0, first=100)
 
 add_use_case("take one line", create_checkout(ADA, ("mug", 1)))
 add_use_case("take two lines", create_checkout(ADA, ("mug", 1), ("lamp", 2)))
 add_use_case("take fewer than asked", create_checkout(ADA, ("mug", 5)))
 add_use_case("take the last units", create_checkout(ADA, ("mug", 3)))
 add_use_case(
-    "take away from home", create_checkout(FIRST, ("pen", 12)), deliver_all, create_checkout(STRAY, ("pen", 1))
+    "take away from home", create_checkout(FIRST, ("pen", 12)), deliver_all, create_checkout(OVERFLOW, ("pen", 1))
 )
 add_use_case(
-    "take a lapsed hold",
+    "take an expired hold",
     create_checkout(BOB, ("mug", 3)),
     deliver_all,
     advance_clock(11 * MINUTE),
     create_checkout(ADA, ("mug", 2)),
 )
 add_use_case(
-    "take crumbs raked together",
+    "take consolidated units",
     *(create_checkout(HALF, ("pen", 11)), create_checkout(OTHER_HALF, ("pen", 13))),
     *(deliver_all, advance_clock(2_000), create_checkout(ADA, ("pen", 2))),
 )
-add_use_case("make a cart", create_checkout(ADA, ("mug", 1), as_cart=True))
+add_use_case("create a cart", create_checkout(ADA, ("mug", 1), as_cart=True))
 add_use_case(
     "cart to checkout",
     create_checkout(ADA, ("mug", 1), as_cart=True, destination=None),
@@ -105,10 +104,10 @@ add_use_case("cancel after a decline", *pay_order(ADA, ("mug", 1), token="declin
 add_use_case("complete", create_checkout(ADA, ("mug", 1)), complete_checkout(ADA))
 add_use_case("complete two lines", create_checkout(ADA, ("mug", 1), ("lamp", 2)), complete_checkout(ADA))
 add_use_case(
-    "complete on a lapsed hold", create_checkout(ADA, ("mug", 1)), advance_clock(7 * MINUTE), complete_checkout(ADA)
+    "complete on an expired hold", create_checkout(ADA, ("mug", 1)), advance_clock(7 * MINUTE), complete_checkout(ADA)
 )
 add_use_case(
-    "complete with units taken anew",
+    "complete with units held again",
     create_checkout(ADA, ("mug", 2)),
     advance_clock(7 * MINUTE),
     create_checkout(BOB, ("mug", 2)),
@@ -167,13 +166,13 @@ add_use_case("add stock again", change_stock("mug", 2), change_stock("mug", 3, "
 add_use_case("take stock away", change_stock("mug", -2))
 add_use_case("take stock away from three buckets", change_stock("lamp", -50))
 add_use_case(
-    "take away more than is free",
+    "take away more stock than is free",
     create_checkout(ADA, ("mug", 1)),
     *pay_order(BOB, ("mug", 1)),
     change_stock("mug", -3),
 )
 add_use_case(
-    "take away what has lapsed",
+    "take away stock of an expired hold",
     create_checkout(ADA, ("mug", 2)),
     deliver_all,
     advance_clock(11 * MINUTE),
@@ -219,7 +218,7 @@ add_use_case("request an export", *pay_order(ADA, ("mug", 1)), request_export())
 add_use_case("interim export", *pay_order(ADA, ("mug", 1)), request_export(), handle_queue("exports"))
 add_use_case("close of day", *pay_order(ADA, ("mug", 1)), *pay_order(BOB, ("lamp", 2)), advance_to_three, close_day)
 add_use_case(
-    "close of day, asked for",
+    "close of day on request",
     *pay_order(ADA, ("mug", 1)),
     advance_to_three,
     request_export(close=True),
@@ -244,7 +243,7 @@ add_use_case(
     close_day,
 )
 add_use_case(
-    "repair",
+    "recover lost orders",
     *place_order(ADA, ("mug", 1)),
     *place_order(BOB, ("lamp", 1)),
     deliver_capture(BOB),
@@ -253,7 +252,7 @@ add_use_case(
     recover_orders,
 )
 add_use_case(
-    "repair a drop that is well",
+    "repair a drop without faults",
     *pay_order(ADA, ("mug", 1)),
     create_checkout(BOB, ("mug", 1)),
     deliver_all,
@@ -261,8 +260,8 @@ add_use_case(
     repair_drop("mug"),
 )
 add_use_case(
-    "repair a drop: a hold of nobody, and an order that was not sold its units",
-    crash_before(create_checkout("cyd", ("lamp", 2)), "put_item"),
+    "repair a drop: an orphaned hold, and an order without committed units",
+    crash_before(create_checkout(CYD, ("lamp", 2)), "put_item"),
     create_checkout(ADA, ("lamp", 1)),
     crash_before(complete_checkout(ADA), "update_item"),
     *place_order(BOB, ("lamp", 3)),
@@ -278,5 +277,3 @@ add_use_case(
     advance_clock(2 * MINUTE),
     repair_drop("lamp"),
 )
-for name, actions in DISCOUNT_CASES:
-    add_use_case(name, *actions)

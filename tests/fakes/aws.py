@@ -1,7 +1,7 @@
-"""AWS as one process after another sees it: what stands in it outlives them, and it delivers what they caused.
+"""A fake AWS account: stored state that outlives processes, and streams, queues and a bus that tests deliver.
 
-In memory (DynamoDB's part is the schedule search's strict table), or in the emulator. Either way the cloud keeps what
-streams, queues and the bus carry, so that tests decide when it is delivered, how often, and to whom.
+The services are in memory or in moto. Either way ``FakeAws`` records stream records, messages and events. A test
+decides when they are delivered, how often, and to which process.
 """
 
 # ruff: noqa: N803 - the arguments are named as boto3 names them.
@@ -29,7 +29,7 @@ BUS = "orders"
 
 
 class FakeS3:
-    """S3 in memory: one bucket."""
+    """S3 in memory, with one bucket."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
@@ -55,7 +55,7 @@ class FakeS3:
 
 
 class _FakeMessaging:
-    """SQS and EventBridge in memory: they take everything; :class:`Cloud` keeps it."""
+    """SQS and EventBridge in memory: they accept every call, and ``FakeAws`` records it."""
 
     def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, Any]:
         return {"MessageId": "m"}
@@ -69,25 +69,25 @@ class _FakeMessaging:
 
 @dataclass
 class FakeAws:
-    """Clients of one account and region, and what stands outside processes."""
+    """The clients of one account, and everything that the account has not delivered yet."""
 
     clients: Mapping[str, Any]
     tables: Mapping[str, str]
-    """Real table names by ours."""
+    """Table names in the account, by the names of ``TABLES``."""
     queue_urls: Mapping[str, str]
     bucket: str = BUCKET
     bus: str = BUS
     streams: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"commerce": [], "stock": []})
-    """Stream records that are not delivered yet."""
+    """Stream records that are not delivered yet, by table."""
     queues: dict[str, list[str]] = field(default_factory=dict)
     """Bodies of messages that are not deleted yet, by queue."""
     events: list[dict[str, Any]] = field(default_factory=list)
-    """CloudEvents that were published."""
+    """Published CloudEvents."""
     after_write: Callable[[str], None] = lambda table: None
-    """Called after each write with the table, or ``objects``."""
+    """Called after each write with the name of the table, or ``objects``."""
 
     def perform(self, service: str, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do a call, and keep what it causes elsewhere."""
+        """Make a call, and record its stream records, messages and events."""
         targets = [(self._name(table), key) for table, key in _write_targets(operation, arguments)]
         before = [self._item(*place) for place in targets]
         answer = getattr(self.clients[service], operation)(**arguments)
@@ -99,7 +99,7 @@ class FakeAws:
         return answer
 
     def records(self, table: str) -> list[Record]:
-        """Every item of a table as a plain record."""
+        """Return every item of a table as a plain record."""
         dynamodb = self.clients["dynamodb"]
         if isinstance(dynamodb, FakeDynamoDB):
             return [item for place, item in dynamodb.items.items() if place[0] == self.tables[table]]
@@ -107,7 +107,7 @@ class FakeAws:
         return [from_item(item) for page in pages for item in page["Items"]]
 
     def objects(self) -> dict[str, bytes]:
-        """Every object, by key."""
+        """Return every object, by key."""
         s3 = self.clients["s3"]
         if isinstance(s3, FakeS3):
             return dict(s3.bodies)
@@ -116,16 +116,16 @@ class FakeAws:
         return {key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
 
     def is_quiet(self) -> bool:
-        """Whether nothing waits to be delivered."""
+        """Whether all streams and queues are empty."""
         return not any(self.streams.values()) and not any(self.queues.values())
 
     def fingerprint(self) -> int:
-        """Equal for clouds with the same in them."""
+        """Hash the stored state and everything undelivered."""
         items = [sorted(map(repr, self.records(table))) for table in TABLES]
         return hash(repr((items, sorted(self.objects().items()), self.streams, self.queues, self.events)))
 
     def fork(self) -> FakeAws:
-        """A copy that goes its own way. In memory only."""
+        """Copy an account in memory."""
         table, objects = FakeDynamoDB(), FakeS3()
         table.items, objects.bodies = dict(self.clients["dynamodb"].items), dict(self.clients["s3"].bodies)
         return FakeAws(
@@ -139,8 +139,8 @@ class FakeAws:
             copy(self.events),
         )
 
-    def _name(self, real: str) -> str:
-        return next(name for name, known in self.tables.items() if known == real)
+    def _name(self, stored_name: str) -> str:
+        return next(name for name, known in self.tables.items() if known == stored_name)
 
     def _item(self, table: str, key: Item) -> Item | None:
         answer = self.clients["dynamodb"].get_item(TableName=self.tables[table], Key=key, ConsistentRead=True)
@@ -169,7 +169,7 @@ class FakeAws:
 
 
 def _write_targets(operation: str, arguments: dict[str, Any]) -> list[tuple[str, Item]]:
-    """Tables and keys that a call may write."""
+    """Return the tables and keys that a call may write."""
     if operation == "transact_write_items":
         writes = [request for item in arguments["TransactItems"] for request in item.values()]
     elif operation in {"put_item", "update_item", "delete_item"}:
@@ -180,22 +180,22 @@ def _write_targets(operation: str, arguments: dict[str, Any]) -> list[tuple[str,
 
 
 def _key(write: dict[str, Any]) -> Item:
-    named = write.get("Key") or write["Item"]
-    return {name: named[name] for name in ("pk", "sk") if name in named}
+    attributes = write.get("Key") or write["Item"]
+    return {name: attributes[name] for name in ("pk", "sk") if name in attributes}
 
 
 QUEUES = ("captures", "ledger", "exports", "parked")
 
 
 def in_memory_aws() -> FakeAws:
-    """An empty account in memory."""
+    """Make an empty account in memory."""
     messaging = _FakeMessaging()
     clients = {"dynamodb": FakeDynamoDB(), "s3": FakeS3(), "sqs": messaging, "events": messaging}
     return FakeAws(clients, {name: name for name in TABLES}, {name: name for name in QUEUES})
 
 
-def emulated_aws(tables: Mapping[str, str], prefix: str) -> FakeAws:
-    """Tables by logical id, that are there already, and all else, in the in-process emulator."""
+def moto_aws(tables: Mapping[str, str], prefix: str) -> FakeAws:
+    """Make an account in moto. ``tables`` are the names of existing tables, by logical id."""
     names = {name: tables[f"{name.title()}Table"] for name in TABLES}
     bucket, bus = f"{prefix}{BUCKET}", f"{prefix}{BUS}"
     clients: dict[str, Any] = {"dynamodb": boto3.client("dynamodb"), "s3": boto3.client("s3")}

@@ -1,4 +1,4 @@
-"""DynamoDB's update and condition expressions, as far as we send them: parsed once and kept as functions."""
+"""DynamoDB's update and condition expressions, as far as the product sends them, parsed into cached functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ABSENT = object()
 
 
 class InvalidDynamoDBRequest(AssertionError):
-    """An expression that DynamoDB would refuse as invalid."""
+    """A request that DynamoDB would refuse as invalid."""
 
 
 class EvaluationScope:
@@ -39,7 +39,7 @@ _Term = Callable[[EvaluationScope], Any]
 
 
 class _Parser:
-    """Recursive descent over the part of the grammar that we use."""
+    """A recursive descent parser for the part of the grammar that the product uses."""
 
     def __init__(self, text: str) -> None:
         self._tokens = _TOKEN.findall(text)

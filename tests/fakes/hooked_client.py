@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class ProcessDied(Exception):
-    """The process is gone."""
+from tests.fakes.process_died import ProcessDied
 
 
 @dataclass

@@ -1,7 +1,7 @@
-"""DynamoDB in memory, exact and atomic, for the expressions that we send; stricter than the emulators.
+"""DynamoDB in memory, exact and atomic, for the expressions of the product. It is stricter than moto or an emulator.
 
-Update and condition expressions are parsed once and kept as functions. What real DynamoDB refuses and an emulator may
-accept (a third operand, overlapping paths, a parent that does not exist) fails here with :class:`NotDynamoDB`.
+Real DynamoDB refuses a third operand, overlapping paths, and a parent that does not exist. An emulator may accept
+them. Here they raise ``InvalidDynamoDBRequest``.
 """
 
 # ruff: noqa: N803 - the arguments are named as boto3 names them.
@@ -25,7 +25,7 @@ from tests.fakes.dynamodb_expressions import (
 
 
 class SinglePagePaginator:
-    """All there is, as one page."""
+    """A paginator with one page."""
 
     def __init__(self, operation: Callable[..., dict[str, Any]]) -> None:
         self._operation = operation
@@ -35,7 +35,7 @@ class SinglePagePaginator:
 
 
 class StrictFakeDynamoDB:
-    """The calls that our stores make, on items kept by table and key. A write replaces an item and changes none."""
+    """The calls of the product's stores, on items by table and key. A write replaces an item and never changes it."""
 
     def __init__(self) -> None:
         self.items: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -72,7 +72,7 @@ class StrictFakeDynamoDB:
         FilterExpression: str = "attribute_not_exists(no)",
         ExpressionAttributeValues: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """All items of a table that a filter lets through, in one page."""
+        """Return all items of a table that match a filter, in one page."""
         wanted, values = parse_condition(FilterExpression), from_item(ExpressionAttributeValues or {})
         item_keys = [place for place in sorted(self.items) if place[0] == TableName]
         return {
@@ -139,7 +139,7 @@ class StrictFakeDynamoDB:
         return {}
 
     def _to_wire(self, item_key: tuple[str, ...]) -> dict[str, Any] | None:
-        """An item in the wire format, made once: items are read more often than written."""
+        """Return an item in the wire format, from a cache, as items are read more often than written."""
         item = self.items.get(item_key)
         if item is None:
             return None
@@ -150,7 +150,7 @@ class StrictFakeDynamoDB:
         return wired
 
     def _evaluate_put(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
-        """Where a put writes, and its item; None: its condition refuses it."""
+        """Return the key and the item of a put. The item is None where the condition refuses it."""
         record = from_item(call["Item"])
         item_key = _item_key(call["TableName"], record)
         if "ConditionExpression" not in call:
@@ -163,7 +163,7 @@ class StrictFakeDynamoDB:
         return item_key, record if fits else None
 
     def _evaluate_update(self, call: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any] | None]:
-        """Where an update writes, and the item that it leaves; None: its condition refuses it."""
+        """Return the key and the new item of an update. The item is None where the condition refuses it."""
         key, names = from_item(call["Key"]), call.get("ExpressionAttributeNames", {})
         item_key = _item_key(call["TableName"], key)
         before = self.items.get(item_key)
@@ -201,7 +201,7 @@ def _reject_overlapping_paths(paths: list[tuple[str, ...]]) -> None:
 
 
 def _parent_map(item: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    """The map that a path ends in, copied on the way: what stood before the write stays as it was."""
+    """Return the map that a path ends in. Maps on the way are copied, so that the old item stays unchanged."""
     for part in path[:-1]:
         if not isinstance(item.get(part), dict):
             raise InvalidDynamoDBRequest(f"no map to put {path} into")

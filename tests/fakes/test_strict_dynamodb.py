@@ -1,4 +1,4 @@
-"""The table that the schedule search plays on does what the emulator does, write by write."""
+"""The strict fake of DynamoDB does what moto does, write by write."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ def any_moves(random: Random) -> dict[int, Write]:
     return {one: expressions.move_out(units, reclaim), other: expressions.move_in(units)}
 
 
-def test_both_tables_do_all_of_a_transaction_or_none(tables: Tables) -> None:
+def test_transaction_is_applied_whole_or_not_at_all_as_in_moto(tables: Tables) -> None:
     random = Random(7)
     fake = StockStore(StrictFakeDynamoDB(), "stock", "commerce")  # type: ignore[arg-type]
-    emulator = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    moto = StockStore(tables.dynamodb, tables.stock, tables.commerce)
     sizes = {0: 4, 1: 2, 2: 3}
-    assert fake.put_buckets("d", sizes) is emulator.put_buckets("d", sizes) is True
-    assert fake.put_buckets("d", {3: 1, 1: 9}) is emulator.put_buckets("d", {3: 1, 1: 9}) is False
+    assert fake.put_buckets("d", sizes) is moto.put_buckets("d", sizes) is True
+    assert fake.put_buckets("d", {3: 1, 1: 9}) is moto.put_buckets("d", {3: 1, 1: 9}) is False
     places = [("d", number) for number in range(4)]
     outcomes = []
     for _ in range(60):
         moves = any_moves(random)
         outcomes.append(fake.write_together("d", moves))
-        assert emulator.write_together("d", moves) is outcomes[-1]
-        assert fake.read_buckets(places) == emulator.read_buckets(places)
+        assert moto.write_together("d", moves) is outcomes[-1]
+        assert fake.read_buckets(places) == moto.read_buckets(places)
     buckets = fake.read_buckets(places).values()
     assert 10 < sum(outcomes) < 50
     assert (sum(bucket.size for bucket in buckets), sum(bucket.net_moved_in for bucket in buckets)) == (9, 0)
@@ -90,19 +90,19 @@ def write_and_read(store: StockStore, number: int, write: Write) -> Any:
     return store.write("d", number, write), store.read_bucket("d", number, strong=True)
 
 
-def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
+def test_write_answers_and_changes_the_item_as_in_moto(tables: Tables) -> None:
     random = Random(7)
     fake = StockStore(StrictFakeDynamoDB(), "stock", "commerce")  # type: ignore[arg-type]
-    emulator = StockStore(tables.dynamodb, tables.stock, tables.commerce)
-    landed = 0
+    moto = StockStore(tables.dynamodb, tables.stock, tables.commerce)
+    applied = 0
     for number in range(12):
-        assert fake.put_buckets("d", {number: 4}) is emulator.put_buckets("d", {number: 4}) is True
+        assert fake.put_buckets("d", {number: 4}) is moto.put_buckets("d", {number: 4}) is True
         for _ in range(40):
             write = any_write(random)
             fake_outcome = write_and_read(fake, number, write)
-            assert fake_outcome == write_and_read(emulator, number, write), write
-            landed += fake_outcome[0] is None
-    assert 80 < landed < 400
+            assert fake_outcome == write_and_read(moto, number, write), write
+            applied += fake_outcome[0] is None
+    assert 80 < applied < 400
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_both_tables_answer_and_change_alike(tables: Tables) -> None:
         ("SET a = b + :x", "does not exist"),
     ],
 )
-def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
+def test_invalid_update_expression_is_refused(update: str, reason: str) -> None:
     table = StrictFakeDynamoDB()
     table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
     with pytest.raises(InvalidDynamoDBRequest, match=reason):
@@ -130,7 +130,7 @@ def test_what_dynamodb_refuses_is_refused(update: str, reason: str) -> None:
         )
 
 
-def test_a_refused_write_shows_the_existing_item() -> None:
+def test_refused_put_raises_condition_failure() -> None:
     table = StrictFakeDynamoDB()
     table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
     with pytest.raises(ClientError) as refusal:
@@ -138,7 +138,7 @@ def test_a_refused_write_shows_the_existing_item() -> None:
     assert refusal.value.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
-def test_a_placeholder_that_is_not_used_is_refused() -> None:
+def test_unused_placeholder_is_refused() -> None:
     table = StrictFakeDynamoDB()
     table.items["stock", "d#0"] = {"pk": "d#0", "a": 1, "h": {}}
     with pytest.raises(InvalidDynamoDBRequest, match=":x is not used"):

@@ -1,1 +1,1 @@
-"""Races of many threads and processes, each with a control that must be caught."""
+"""Races of threads and processes. Each has a control that must be caught."""

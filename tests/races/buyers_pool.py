@@ -1,4 +1,4 @@
-"""A crowd: many buyers, each a generator that yields where others may come in between, on a few threads."""
+"""Run many buyers on a few threads. Each is a generator that yields where other buyers may act."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Final, TypeVar
 from chalicelib.aws import AWS_ERRORS
 from chalicelib.errors import Unavailable, WriteConflict
 from chalicelib.payments import OutcomeUnknownError
-from tests.races.faulty_client import ProcessDied
+from tests.fakes.process_died import ProcessDied
 from tests.races.race_clock import RaceClock
 
 ResultT = TypeVar("ResultT")
 BuyerSteps = Iterator[None]
 
 NO_ANSWER: Final = (*AWS_ERRORS, WriteConflict, Unavailable, OutcomeUnknownError)
-"""What a request may end with that tells nothing of its effect; whoever sent it sends it again."""
+"""Errors after which a client does not know whether its request took effect. It sends the request again."""
 
 _MAX_TRIES: Final = 8
 
 
 def run_buyers(buyers: Sequence[BuyerSteps], clock: RaceClock, seed: str, *, threads: int, step_ms: int) -> list[str]:
-    """Until every buyer is done or dead. Between two steps up to ``step_ms`` pass. What else was raised is returned."""
+    """Run all buyers until each has ended or died. Up to ``step_ms`` pass between two steps. Return other errors."""
     shares = [list(buyers[thread::threads]) for thread in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
-        played = [
+        results = [
             pool.submit(_run_share, share, clock, Random(f"{seed}/{thread}"), step_ms)
             for thread, share in enumerate(shares)
         ]
-    return [error for one in played for error in one.result()]
+    return [error for one in results for error in one.result()]
 
 
 def _run_share(buyers: list[BuyerSteps], clock: RaceClock, random: Random, step_ms: int) -> list[str]:
@@ -41,7 +41,7 @@ def _run_share(buyers: list[BuyerSteps], clock: RaceClock, random: Random, step_
             next(buyer)
         except (StopIteration, ProcessDied):
             buyers.remove(buyer)
-        except Exception as error:  # a control may raise anything
+        except Exception as error:  # a control may raise any error
             errors.append(repr(error))
             buyers.remove(buyer)
         clock.advance(random.randrange(step_ms))
@@ -49,7 +49,7 @@ def _run_share(buyers: list[BuyerSteps], clock: RaceClock, random: Random, step_
 
 
 def send_until_answered(step: Callable[[], ResultT]) -> ResultT | None:
-    """What a request answers, sent again while its outcome is unknown; None: it stays unknown."""
+    """Send a request until its outcome is known. Return None where it stays unknown."""
     for _ in range(_MAX_TRIES):
         try:
             return step()
@@ -59,7 +59,7 @@ def send_until_answered(step: Callable[[], ResultT]) -> ResultT | None:
 
 
 def at_once(*steps: Callable[[], ResultT]) -> list[ResultT | None]:
-    """Several requests at the same moment, each sent again while its outcome is unknown; in a crash all end first."""
+    """Send requests at the same moment, each until its outcome is known. If a process dies, all requests end first."""
     if len(steps) == 1:
         return [send_until_answered(steps[0])]
     with ThreadPoolExecutor(len(steps)) as pool:

@@ -1,4 +1,4 @@
-"""A code with a budget, and more buyers than it has uses, all completing at the same moment in several processes."""
+"""A race for a discount budget: more buyers than uses complete at the same moment in several processes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from tests.races.stock_race import client_of
 CODE: Final = "RUSH"
 MAX_TRIES: Final = 30
 PAUSE: Final = 1_100
-"""After which a buyer who was told to comes again (ms): on paper, as nobody sleeps here."""
+"""Milliseconds until a buyer repeats a busy request. They are added to ``now``; the test does not sleep."""
 LATER: Final[Instant] = NOW + 60 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class DiscountRace:
-    """``declined``: so many of the buyers pay with a card that is declined, and never come back.
+    """``declined`` buyers pay with a card that is declined, and do not try again.
 
-    ``apart``: the control, which reads how many uses are left and then writes one fewer.
+    ``reads_then_writes`` is the control: it reads how many uses are left, then writes one fewer.
     """
 
     account: EmulatorAccount
@@ -48,7 +48,7 @@ class DiscountRace:
 
 
 class DiscountRaceProcess:
-    """What one process has: clients and rooms of its own, and its share of the buyers."""
+    """A process with its own client and context, and its share of the buyers."""
 
     def __init__(self, race: DiscountRace, part: int, parts: int) -> None:
         client: Any = client_of(race.account)
@@ -59,18 +59,18 @@ class DiscountRaceProcess:
         self.figures: Counter[str] = Counter()
 
     def create(self, number: int) -> str:
-        """A purchase with the code, its goods held."""
-        about: dict[str, Any] = {
+        """Create a purchase with the code, whose units are held."""
+        fields: dict[str, Any] = {
             "key": f"rush-{number}",
             "discount_codes": (CODE,),
             "buyer": Buyer(email=f"b{number}@example.com"),
         }
-        answer = create_purchase(self.context, a_purchase_request((self.race.drop_id, 1), **about), NOW)
+        answer = create_purchase(self.context, a_purchase_request((self.race.drop_id, 1), **fields), NOW)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
     def complete(self, number: int, purchase_id: str, key: str, now: Instant) -> CheckoutResult:
-        """Completed, as often as it is busy."""
+        """Complete a purchase, and repeat the request while the answer is busy."""
         token = "declined" if number < self.race.declined else "ok"
         for tries in range(MAX_TRIES):
             answer = complete_purchase(
@@ -80,7 +80,7 @@ class DiscountRaceProcess:
             if "busy" not in {message.code for message in answer.messages}:
                 return answer
             self.figures["busy"] += 1
-        raise AssertionError("busy for good")
+        raise AssertionError("still busy after all tries")
 
     def capture(self, purchase_id: str, now: Instant) -> None:
         purchase = self.context.purchases.read(purchase_id)
@@ -88,7 +88,7 @@ class DiscountRaceProcess:
             process_attempt(self.context, purchase_id, purchase.attempt, now)
 
     def retry_with_code(self, number: int, purchase_id: str, now: Instant) -> None:
-        """Who was told a new total asks for the code once more, and takes what there is."""
+        """Request the code again after a new total, and agree to the total that results."""
         purchase = self.context.purchases.read(purchase_id)
         if purchase is None or purchase.state is not PurchaseState.OPEN or number < self.race.declined:
             return
@@ -99,13 +99,13 @@ class DiscountRaceProcess:
 
 
 def run_rush(race: DiscountRace, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], list[str]]:
-    """One process's share of the buyers: all complete at once, and are captured."""
+    """Let one process's share of the buyers complete at once, and capture their attempts."""
     process = DiscountRaceProcess(race, part, parts)
     purchase_ids = {number: process.create(number) for number in process.numbers}
-    together = Barrier(len(purchase_ids))
+    barrier = Barrier(len(purchase_ids))
 
     def step(number: int) -> None:
-        together.wait(timeout=60)
+        barrier.wait(timeout=60)
         process.complete(number, purchase_ids[number], "pay", NOW)
         process.capture(purchase_ids[number], NOW)
 
@@ -120,7 +120,7 @@ def run_rush(race: DiscountRace, clock: RaceClock, part: int, parts: int) -> tup
 
 
 def run_retries(race: DiscountRace, clock: RaceClock, part: int, parts: int) -> Counter[str]:
-    """Once uses were returned: those who have none ask again, all at once."""
+    """Let the buyers without a use request the code again at once, after uses were returned."""
     process = DiscountRaceProcess(race, part, parts)
     purchase_ids = {number: process.create(number) for number in process.numbers}
     _all_at_once(lambda number: process.retry_with_code(number, purchase_ids[number], LATER), process.numbers)
@@ -133,12 +133,12 @@ def _all_at_once(step: Callable[[int], None], numbers: Sequence[int]) -> None:
 
 
 def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, buyers: int) -> Callable[..., TakeResult]:
-    """The wrong way to spend a budget: read what is left, wait for nobody's decision, write one fewer."""
+    """Return the control's take: read what is left of a budget, then write one fewer without a condition."""
     all_have_read = Barrier(buyers)
 
-    def take(self: Stock, pool: Pool, hold_id: str, quantity: int, until: int, *summary: Any, now: Instant) -> Any:
+    def take(self: Stock, pool: Pool, hold_id: str, quantity: int, expires_at: int, *summary: Any, now: Instant) -> Any:
         if budget_pool(pool.pool_id) is None:
-            return real(self, pool, hold_id, quantity, until, *summary, now=now)
+            return real(self, pool, hold_id, quantity, expires_at, *summary, now=now)
         key = {"pk": {"S": f"{pool.pool_id}#0"}}
         left = int(client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["a"]["N"])
         all_have_read.wait(timeout=60)
@@ -150,16 +150,16 @@ def read_then_write(real: Callable[..., TakeResult], client: Any, table: str, bu
             ExpressionAttributeNames={"#hold": hold_id},
             ExpressionAttributeValues={
                 ":left": {"N": str(left - quantity)},
-                ":hold": {"M": {"q": {"N": str(quantity)}, "u": {"N": str(until)}}},
+                ":hold": {"M": {"q": {"N": str(quantity)}, "u": {"N": str(expires_at)}}},
             },
         )
-        return Taken(HoldRef(hold_id, 0, quantity, until))
+        return Taken(HoldRef(hold_id, 0, quantity, expires_at))
 
     return take
 
 
 def discounts_used(context: CheckoutContext, purchase_ids: Sequence[str]) -> list[int]:
-    """What the code took off each paid order that has it, from the orders themselves."""
+    """Return the amount that the code took off each paid order, read from the orders."""
     found = context.purchases.read_all(purchase_ids).values()
     return [one.amount for purchase in found if purchase.state is PurchaseState.PAID for one in purchase.discounts]
 

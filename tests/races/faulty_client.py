@@ -1,7 +1,7 @@
-"""What stands between us and the engine in a race: lost calls, lost answers, death before a write; and a watcher.
+"""A client with faults between a racing process and the engine: lost calls, lost answers, and death before a write.
 
-Every bucket that passes by is checked, the one after each write included, so that each rule of a bucket is checked at
-every instant and not only at the end.
+The client checks every bucket that it reads or writes. So Invariant 1a is checked at every instant and not only at the
+end.
 """
 
 from __future__ import annotations
@@ -19,23 +19,21 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from chalicelib.aws import existing_item, from_item
+from tests.fakes.process_died import ProcessDied
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
-from tests.races.sold_out_check import BucketWrite, unsold
+from tests.independent_counts import units_add_up, unsold_units
+from tests.races.sold_out_check import BucketWrite
 
 _READS: Final = {"get_item", "batch_get_item", "query"}
 _WRITES: Final = {"put_item", "update_item", "transact_write_items"}
 
 _CONTROL_PAUSE_SECONDS: Final = 0.003
-"""How long the control thinks between reading and writing: others get in between in every round, not now and then."""
-
-
-class ProcessDied(BaseException):
-    """The process of this request is gone; nothing in it may handle that."""
+"""The control's pause between its read and its write. It is long enough for other writes in every round."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientFaultRates:
-    """Shares of calls: ``lost`` have no effect, ``unanswered`` have theirs, and before ``died`` the process is gone."""
+    """Shares of calls: ``lost`` ones have no effect, ``unanswered`` ones have. A process dies before ``died`` ones."""
 
     lost: float = 0.0
     unanswered: float = 0.0
@@ -47,7 +45,7 @@ RACE_FAULT_RATES: Final = ClientFaultRates(lost=0.03, unanswered=0.05, died=0.02
 
 
 class FaultyClient:
-    """A DynamoDB client as far as our stores go. ``apart``: the control, which reads, decides, and then writes."""
+    """The DynamoDB calls of the stores. ``reads_then_writes`` is the control: it reads, decides, and then writes."""
 
     def __init__(
         self, client: Any, stock_table: str, faults: ClientFaultRates, seed: str, *, reads_then_writes: bool = False
@@ -55,7 +53,7 @@ class FaultyClient:
         self._client, self._stock_table = client, stock_table
         self.faults, self._random, self._reads_then_writes = faults, Random(seed), reads_then_writes
         self.figures: Counter[str] = Counter()
-        """``broken``: buckets seen that do not add up. ``reclaims``: lapsed holds taken over."""
+        """``broken`` counts buckets that do not add up, ``reclaims`` expired holds that a take reclaimed."""
         self.writes: list[BucketWrite] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -107,15 +105,15 @@ class FaultyClient:
         return getattr(self._client, name)(**call)
 
     def _read_then_write(self, name: str, call: dict[str, Any]) -> Any:
-        """The deliberately wrong way: read what is there, decide here, write what comes of it."""
+        """Apply a write as the control does: read the item, decide here, and write the result."""
         if name not in {"put_item", "update_item"} or "ConditionExpression" not in call:
             return self._call_once(name, call)
         table: str = call["TableName"]
         key = call.get("Key") or {part: call["Item"][part] for part in ("pk", "sk") if part in call["Item"]}
-        seen = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        item = self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
         fake_table = StrictFakeDynamoDB()
-        if seen is not None:
-            fake_table.put_item(TableName=table, Item=seen, ConditionExpression="attribute_not_exists(pk)")
+        if item is not None:
+            fake_table.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)")
         getattr(fake_table, name)(**call)
         after = fake_table.get_item(TableName=table, Key=key)["Item"]
         time.sleep(_CONTROL_PAUSE_SECONDS)
@@ -125,19 +123,13 @@ class FaultyClient:
     def _record_write(
         self, called: float, returned: float, name: str, call: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> None:
-        """What a write left in a bucket. (A transaction does not tell what it left in those that it writes.)"""
+        """Record the units that a write left in a bucket. A transaction does not return them."""
         updates = [write.get("Update", {}) for write in call.get("TransactItems", [])]
         for update in [call] if name == "update_item" else updates:
             if update.get("TableName") == self._stock_table:
-                left = unsold(from_item(answer["Attributes"])) if "Attributes" in answer else None
+                left = unsold_units(from_item(answer["Attributes"])) if "Attributes" in answer else None
                 self.writes.append(BucketWrite(update["Key"]["pk"]["S"], called, returned, left))
 
     def _check_bucket(self, table: str | None, item: Mapping[str, Any] | None) -> None:
         if item is not None and table == self._stock_table and not units_add_up(from_item(item)):
             self.figures["broken"] += 1
-
-
-def units_add_up(bucket: Mapping[str, Any]) -> bool:
-    """Whether a bucket's units are all there: available and held ones make its size, and none is negative."""
-    held = [entry["q"] for entry in bucket["h"].values()]
-    return bucket["a"] >= 0 and min(held, default=0) >= 0 and bucket["a"] + sum(held) == bucket["s"]

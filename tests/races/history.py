@@ -1,4 +1,4 @@
-"""Histories: of the stock room's verbs, and below them of each bucket's reads and writes as they were answered."""
+"""Record histories of the verbs on holds, and of the reads and writes of each bucket."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DONE: Final = "done"
 
 
 class History:
-    """Events as they come, from many threads, on one counter."""
+    """Operations of many threads, ordered by one counter."""
 
     def __init__(self) -> None:
         self._instants = count()
         self.events: list[RecordedOperation] = []
 
     def add(self, operation: Any, call: Callable[[], Any]) -> Any:
-        """Do it and write down what it answered; None, and never returned, where no answer came."""
+        """Make a call and record its answer. Without an answer it is recorded as never returned."""
         called = next(self._instants)
         try:
             answer = call()
@@ -39,7 +39,7 @@ class History:
 
 
 class BucketRecorder:
-    """A client that writes down what it is asked of each bucket, and told: a history for each."""
+    """A client that records a history of the calls and answers of each bucket."""
 
     def __init__(self, client: Any, stock_table: str) -> None:
         self._client, self._stock_table = client, stock_table
@@ -65,7 +65,7 @@ class BucketRecorder:
         return answer
 
     def _bucket_operations(self, name: str, call: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The bucket's key and the operation on it: a write's arguments, or nothing for a strong read."""
+        """Yield the key of each bucket in a call, with a write's arguments or, for a strong read, none."""
         if name == "update_item" and call["TableName"] == self._stock_table:
             yield call["Key"]["pk"]["S"], call
         elif name == "get_item" and call["TableName"] == self._stock_table and call["ConsistentRead"]:
@@ -90,7 +90,7 @@ def _answers(name: str, operations: list[Any], answer: Mapping[str, Any]) -> dic
 
 
 def _refusals(operations: list[Any], error: ClientError) -> dict[str, str]:
-    """What a refused write saw of its bucket. (A refused transaction says nothing of its buckets and changes none.)"""
+    """Return the bucket that a refused write met. A refused transaction returns no bucket."""
     item = existing_item(error)
     return (
         {key: serialise_bucket(from_item(item)) for key, _ in operations}
@@ -100,12 +100,15 @@ def _refusals(operations: list[Any], error: ClientError) -> dict[str, str]:
 
 
 def serialise_bucket(bucket: Mapping[str, Any]) -> str:
-    """A bucket, whole, as something that can be compared and remembered."""
+    """Return a bucket as text, which can be compared and hashed."""
     return json.dumps(bucket, sort_keys=True)
 
 
 def stored_bucket_spec(state: str, event: RecordedOperation) -> Iterator[str]:
-    """The sequential rules below the verbs: a conditional write decides and changes in one, a strong read sees all."""
+    """Yield the states after an operation on a stored bucket.
+
+    A conditional write decides and changes at one instant. A strong read returns the present state.
+    """
     if not event.operation:
         if event.answer == state:
             yield state
@@ -119,7 +122,7 @@ def stored_bucket_spec(state: str, event: RecordedOperation) -> Iterator[str]:
 
 
 def _apply_write(state: str, call: Mapping[str, Any]) -> str | None:
-    """What the write leaves behind; None: its condition refuses it."""
+    """Return the bucket after a write, or None where its condition refuses it."""
     fake_table, item = StrictFakeDynamoDB(), to_item(json.loads(state))
     fake_table.put_item(TableName="t", Item=item, ConditionExpression="attribute_not_exists(pk)")
     try:

@@ -1,4 +1,4 @@
-"""What must be true of a drop when a race is over, told from its buckets, not by the product's own judgement."""
+"""Check a drop after a race, from its stored buckets and without the product's rules (Invariants 1a to 1d)."""
 
 from __future__ import annotations
 
@@ -8,58 +8,61 @@ from typing import Any, Final
 
 from chalicelib.aws import from_item
 from chalicelib.stock import Pool
-from tests.races.faulty_client import units_add_up
+from tests.independent_counts import StoredBucket, is_sold, units_add_up
 
 ORDER_WIDTH: Final = 9
 
 VIOLATIONS: Final = (
-    "broken",  # buckets, at any instant, whose units do not add up
-    "double_holds",  # hold ids with units in two buckets, or answered from two
-    "early_losses",  # holds that were gone before their end, or sales that were gone at all
-    "false_sold_out",  # answers of "sold out" while not all was sold
-    "lost_sales",  # units that a buyer was told are theirs, and are not
-    "unexplained_sales",  # units that are sold to somebody who was told otherwise
-    "oversold",  # units told to buyers beyond those there are
+    "broken",  # buckets whose units did not add up at some instant
+    "double_holds",  # hold ids with units in two buckets, or whose answers named two buckets
+    "early_losses",  # holds that disappeared before their end, or sales that disappeared
+    "false_sold_out",  # answers of "sold out" while a unit was unsold
+    "lost_sales",  # units that an answer confirmed to a buyer, and that the order does not have
+    "unexplained_sales",  # units sold to an order whose answers exclude it
+    "oversold",  # units confirmed to buyers beyond the drop's size
     "undersold",  # units that late buyers could not get
-    "refused_for_good",  # buyers who got less than they wanted although there was enough for all
-    "forked",  # versions of a purchase of which different contents were told
-    "money",  # orders paid but not captured, captured twice or without an order, or left with money reserved
-    "not_linearizable",  # histories that no order of their events explains
-    "errors",  # requests that ended in any other way than they may
+    "refused_for_good",  # buyers with fewer units than wanted, although there were enough for all
+    "forked",  # versions of a purchase that were answered with different contents
+    "money",  # orders paid and not captured, captured twice, captured without an order, or left authorised
+    "not_linearizable",  # histories that no sequential order explains
+    "errors",  # requests that ended with an unexpected error
 )
-
-Bucket = Mapping[str, Any]
 
 
 def violations_in(figures: Mapping[str, int]) -> dict[str, int]:
-    """What was found wrong; empty when all is well."""
+    """Return the violations that were counted."""
     return {name: figures[name] for name in VIOLATIONS if figures.get(name)}
 
 
-def read_buckets(client: Any, stock_table: str, pool: Pool) -> list[Bucket]:
-    """Every bucket of a drop that there is, by strong reads. No snapshot: two buckets may be of different instants."""
+def read_buckets(client: Any, stock_table: str, pool: Pool) -> list[StoredBucket]:
+    """Read all buckets of a drop strongly. Two buckets may be of different instants."""
     keys = [{"pk": {"S": f"{pool.pool_id}#{number}"}} for number in range(pool.bucket_count)]
     answer = client.batch_get_item(RequestItems={stock_table: {"Keys": keys, "ConsistentRead": True}})
     return [from_item(item) for item in answer["Responses"][stock_table]]
 
 
-def bucket_counts(buckets: Iterable[Bucket]) -> Counter[str]:
-    """In how many buckets each hold id has units."""
+def bucket_counts(buckets: Iterable[StoredBucket]) -> Counter[str]:
+    """Count the buckets in which each hold id has units."""
     return Counter(name for bucket in buckets for name, entry in bucket["h"].items() if entry["q"] > 0)
 
 
-def sold_by_order(buckets: Iterable[Bucket]) -> Counter[str]:
-    """Units sold, by the order's short reference."""
+def sold_by_order(buckets: Iterable[StoredBucket]) -> Counter[str]:
+    """Count the units sold, by the order's short reference."""
     sold: Counter[str] = Counter()
     for bucket in buckets:
         for entry in bucket["h"].values():
-            if entry["q"] > 0 and "u" not in entry:
+            if is_sold(entry):
                 sold[entry.get("o", "")[:ORDER_WIDTH]] += entry["q"]
     return sold
 
 
-def check_final_stock(buckets: list[Bucket], size: int, may_have_by_order: Mapping[str, set[int]]) -> Counter[str]:
-    """What is wrong, given what each order may have been told: several quantities where an outcome stayed unknown."""
+def check_final_stock(
+    buckets: list[StoredBucket], size: int, may_have_by_order: Mapping[str, set[int]]
+) -> Counter[str]:
+    """Count the violations of a drop at the end of a race.
+
+    ``may_have_by_order`` has the units that each order may have: several numbers where an outcome stayed unknown.
+    """
     sold = sold_by_order(buckets)
     found: Counter[str] = Counter(broken=sum(not units_add_up(bucket) for bucket in buckets))
     found["broken"] += sum(bucket["s"] for bucket in buckets) != size

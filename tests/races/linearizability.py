@@ -1,8 +1,8 @@
-"""Whether a history of concurrent operations could have happened one after another.
+"""Decide whether a history of concurrent operations could have happened one after another.
 
-Wing and Gong's search ("Testing and verifying concurrent objects", 1993): find an order that keeps operations that did
-not overlap as they were, and in which each answer is what the rules say. With Lowe's memory ("Testing for
-linearizability", 2017): a set of operations done that leads to a state seen before is not followed again.
+The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993). It looks for an order that keeps
+operations that did not overlap in sequence, and in which each answer obeys the sequential specification. As in Lowe
+("Testing for linearizability", 2017), a set of operations that led to a state already visited is not followed again.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ StateT = TypeVar("StateT", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class RecordedOperation:
-    """One operation: when it was called and when it returned, on one counter; None: it never did.
+    """An operation with the instants of its call and its return, on one counter.
 
-    One that never returned may take effect at any time after its call, or never.
+    An operation that never returned (None) may take effect at any time after its call, or never.
     """
 
     called: int
@@ -32,22 +32,22 @@ class RecordedOperation:
 
 
 SequentialSpec = Callable[[StateT, RecordedOperation], Iterable[StateT]]
-"""The states that an event may leave behind; none where its answer contradicts the state that it met."""
+"""Returns the states after an operation. There are none where its answer contradicts the state before it."""
 
 
 def is_linearizable(history: Sequence[RecordedOperation], start: StateT, spec: SequentialSpec[StateT]) -> bool:
-    """Whether the history has an order that the rules allow. Exponential in operations that overlap."""
+    """Whether the specification allows some order of the history. Exponential in operations that overlap."""
     events = sorted(history, key=lambda event: event.called)
     wanted = sum(1 << i for i, event in enumerate(events) if event.answered)
-    seen: set[tuple[int, StateT]] = set()
+    visited: set[tuple[int, StateT]] = set()
     paths = [(0, start)]
     while paths:
         done, state = path = paths.pop()
         if done & wanted == wanted:
             return True
-        if path in seen:
+        if path in visited:
             continue
-        seen.add(path)
+        visited.add(path)
         left = [i for i in range(len(events)) if not done >> i & 1]
         first_end = min(end for i in left if (end := events[i].returned) is not None)
         for i in left:

@@ -1,4 +1,4 @@
-"""The time of a race, shared by its processes. It moves when a buyer lets it pass; nothing in a race reads a clock."""
+"""The clock of a race, shared by its processes. It advances when a buyer says so; no real clock is read."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Final
 from chalicelib.instants import SECOND, Instant
 
 MAX_REQUEST_LIFETIME: Final[Instant] = 50 * SECOND
-"""How long a request lives at most, as a function does: time waits for the oldest. Less than a fence lasts."""
+"""The longest lifetime of a request, shorter than that of a fence. The clock waits for the oldest request."""
 
 _REQUESTS: Final = 512
 
 
 class RaceClock:
-    """The present instant, and when each request that is under way began."""
+    """The present instant, and the start of each pending request."""
 
     def __init__(self) -> None:
         self._cells = get_context("spawn").Array("q", 1 + _REQUESTS)
 
     def reset(self, now: Instant) -> None:
-        """A new race begins at ``now``; no request is under way."""
+        """Start a new race at ``now``, without pending requests."""
         with self._cells:
             self._cells[:] = [now] + [0] * _REQUESTS
 
@@ -31,7 +31,7 @@ class RaceClock:
             return int(self._cells[0])
 
     def advance(self, milliseconds: Instant) -> None:
-        """Time goes on, though not past the life of a request that is under way."""
+        """Advance the clock, but not beyond the lifetime of a pending request."""
         with self._cells:
             oldest = min((began for began in self._cells[1:] if began), default=None)
             wanted = self._cells[0] + milliseconds
@@ -41,7 +41,7 @@ class RaceClock:
 
     @contextmanager
     def request(self) -> Iterator[Instant]:
-        """A request that begins now, at the instant which it gets as its ``now``, and is under way until the end."""
+        """Start a request at the present instant, which it gets as its ``now``. It is pending until the block ends."""
         with self._cells:
             slot = self._cells[1:].index(0) + 1
             began = self._cells[slot] = int(self._cells[0])

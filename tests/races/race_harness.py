@@ -1,4 +1,4 @@
-"""Where races are run: an engine, processes beside this one, a clock that all share, and a place for the figures."""
+"""The harness of races: an engine, processes, a clock that they share, and the report of figures."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ ROUNDS: Final = int(os.environ.get("LIVEDROP_RACES", "1"))
 """Rounds of each race."""
 
 CONTROL_ROUNDS: Final = 25
-"""Rounds in which a control has to be caught; it ends when it is."""
+"""A control must be caught within this many rounds. It ends when it is caught."""
 
 MANY_ROUNDS: Final = 20
-"""Rounds after which everything that can happen in a race has happened."""
+"""After this many rounds every rare event of a race must have occurred."""
 
 CONTROL_VIOLATIONS: Final = frozenset(VIOLATIONS) - {"broken", "early_losses", "false_sold_out", "undersold", "errors"}
-"""What a control must be caught by: wrongs to buyers and shop, not mere errors."""
+"""The violations that catch a control: harm to buyers or the shop, not mere errors."""
 
 _clock: RaceClock | None = None
 
@@ -38,7 +38,7 @@ _clock: RaceClock | None = None
 def _init_process(clock: RaceClock) -> None:
     global _clock  # noqa: PLW0603 - a clock can only be inherited, not sent
     _clock = clock
-    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # nobody reads them here
+    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # tests do not read metrics
 
 
 def _run(run: Callable[..., Any], race: Any, part: int) -> Any:
@@ -48,20 +48,20 @@ def _run(run: Callable[..., Any], race: Any, part: int) -> Any:
 
 @dataclass(frozen=True)
 class RaceHarness:
-    """An engine's account, and the processes that race on it."""
+    """The account of an engine, and the processes that race on it."""
 
     engine: str
     account: EmulatorAccount
     clock: RaceClock
     pool: ProcessPoolExecutor
 
-    @cache  # noqa: B019 - an harness lives as long as the tests
+    @cache  # noqa: B019 - a harness lives as long as the tests
     def tables(self, name: str) -> Tables:
-        """Tables of that name, made at first use."""
+        """Create the tables of that name at first use."""
         return self.account.tables(f"{name}-")
 
     def run_in_processes(self, run: Callable[..., Any], race: Any, now: int) -> list[Any]:
-        """``run`` in every process at once, each with its share of the buyers."""
+        """Call ``run`` in every process at once, each with its share of the buyers."""
         self.clock.reset(now)
         parts = [self.pool.submit(_run, run, race, part) for part in range(PROCESSES)]
         return [part.result() for part in parts]
@@ -69,19 +69,19 @@ class RaceHarness:
 
 @contextmanager
 def racing_processes() -> Iterator[tuple[RaceClock, ProcessPoolExecutor]]:
-    """Processes of their own, begun afresh: they share nothing with this one but the clock."""
+    """Spawn processes that share nothing with this one but the clock."""
     clock = RaceClock()
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), _init_process, (clock,)) as pool:
         yield clock, pool
 
 
 def run_rounds(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
-    """A race's rounds, added up."""
+    """Run the rounds of a race, and add up their figures."""
     return sum_figures(run_round(number) for number in range(ROUNDS)) + Counter(rounds=ROUNDS)
 
 
 def run_control(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
-    """A control's rounds, added up, until it is caught."""
+    """Run the rounds of a control until it is caught, and add up their figures."""
     figures: Counter[str] = Counter()
     while not is_caught(figures) and figures["rounds"] < CONTROL_ROUNDS:
         figures.update(run_round(figures["rounds"]))
@@ -90,12 +90,12 @@ def run_control(run_round: Callable[[int], Counter[str]]) -> Counter[str]:
 
 
 def is_caught(control: Mapping[str, int]) -> bool:
-    """Whether a control did what no buyer and no shop may meet."""
+    """Whether a control harmed a buyer or the shop."""
     return bool(violations_in(control).keys() & CONTROL_VIOLATIONS)
 
 
 def report(race: str, engine: str, figures: Mapping[str, int], control: Mapping[str, int]) -> None:
-    """Add a race's figures to ``build/races.json``: what it did, what was wrong (zeros), and its control's wrongs."""
+    """Add a race to ``build/races.json``: its figures, its violations (zeros), and those of its control."""
     path = ROOT / "build" / "races.json"
     path.parent.mkdir(exist_ok=True)
     shown = {name: figures[name] for name in sorted(figures) if name not in VIOLATIONS}
@@ -110,7 +110,7 @@ def report(race: str, engine: str, figures: Mapping[str, int], control: Mapping[
 
 
 def sum_figures(parts: Iterable[Counter[str]]) -> Counter[str]:
-    """Figures added up."""
+    """Add up figures."""
     added: Counter[str] = Counter()
     for one in parts:
         added.update(one)

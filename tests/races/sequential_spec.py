@@ -1,6 +1,7 @@
-"""The sequential rules of one bucket: what each verb answers, and leaves behind, if nobody else is there.
+"""The sequential specification of one bucket: the answer and the state after each verb without concurrency.
 
-Written from DESIGN §4 and not from the code: no expression, no retry, no pointer. A drop of one bucket has no strays.
+It is written from infra/docs/stock-protocol.md#verbs-on-a-hold and not from the code. It has no expressions, retries or
+pointers: a drop of one bucket has no holds away from home.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from itertools import combinations
 from typing import Any
 
 from chalicelib.stock import Committed, HoldGone, OrderRef, RevertedToHold, StaleEpoch
+from tests.independent_counts import CLOCK_SKEW_SECONDS
 from tests.races.linearizability import RecordedOperation
-
-CLOCK_SKEW_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class HoldState:
-    """Units under a hold id: held until an instant, or sold (None); perhaps an order's. Without units: a dead mark."""
+    """The units of a hold id: held until an instant, or sold (None), and perhaps of an order. A tombstone has none."""
 
     quantity: int
     expires_at: int | None = None
@@ -27,7 +27,7 @@ class HoldState:
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """One bucket: units available, holds by id (in order, so that equal shelves are equal), the last stock plan."""
+    """One bucket: available units, holds sorted by id, so that equal buckets are equal, and the last stock plan."""
 
     available: int
     holds: tuple[tuple[str, HoldState], ...] = ()
@@ -37,22 +37,22 @@ class BucketState:
         return dict(self.holds).get(name)
 
     def with_hold(self, name: str, hold: HoldState | None, returned_units: int) -> BucketState:
-        """With a hold in place of what stood there, and ``back`` units more available."""
+        """Return the bucket with the entry ``name`` replaced and ``returned_units`` more available."""
         others = {other: one for other, one in self.holds if other != name}
-        kept = others if hold is None else others | {name: hold}
+        holds = others if hold is None else others | {name: hold}
         return replace(
-            self, available=self.available + returned_units, holds=tuple(sorted(kept.items(), key=lambda one: one[0]))
+            self, available=self.available + returned_units, holds=tuple(sorted(holds.items(), key=lambda one: one[0]))
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A verb on a hold id. ``quantity``: wanted, kept or left; ``seen``: what the buyer believes to have."""
+    """A verb on a hold id. ``quantity`` is wanted, kept or left. ``believed`` is what the buyer believes to have."""
 
     verb: str
     name: str = ""
     quantity: int = 0
-    seen: int = 0
+    believed: int = 0
     order: OrderRef | None = None
     expires_at: int = 0
     now: int = 0
@@ -60,11 +60,11 @@ class Operation:
 
 
 REFUSED = "refused"
-"""Any refusal of a take: it rests on a summary up to a second old, and changes nothing."""
+"""Any refusal of a take. It rests on a summary of at most one second, and changes nothing."""
 
 
 def bucket_spec(bucket: BucketState, event: RecordedOperation) -> Iterator[BucketState]:
-    """The shelves that an event may leave behind, if its answer can be right."""
+    """Yield the buckets after an operation, if its answer can be right."""
     operation: Operation = event.operation
     for answer, after in _VERBS[operation.verb](bucket, operation):
         if not event.answered or event.answer == answer:
@@ -75,7 +75,7 @@ _Outcome = tuple[Any, BucketState]
 
 
 def _take(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
-    """Answers are ``(quantity, until, sold)``, or a refusal."""
+    """Yield answers ``(quantity, expires_at, sold)``, or a refusal."""
     yield REFUSED, bucket
     own = bucket.find(operation.name)
     if own is None:
@@ -98,7 +98,7 @@ def _take(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
 
 
 def _reclaim_choices(bucket: BucketState, now: int) -> Iterator[tuple[tuple[str, HoldState], ...]]:
-    """Which lapsed holds a take may take over: any of them."""
+    """Yield the sets of expired holds that a take may reclaim: any subset."""
     expired = [
         (name, hold)
         for name, hold in bucket.holds
@@ -161,7 +161,7 @@ def _shrink(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
         own is None
         or not own.quantity
         or own.expires_at is None
-        or own.quantity not in (operation.seen, operation.quantity)
+        or own.quantity not in (operation.believed, operation.quantity)
     ):
         yield False, bucket
     else:
@@ -176,7 +176,7 @@ def _shrink(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
 def _restock(bucket: BucketState, operation: Operation) -> Iterator[_Outcome]:
     own = bucket.find(operation.name)
     is_sold_to_order = own is not None and own.expires_at is None and own.order == str(operation.order)
-    if own is None or not is_sold_to_order or own.quantity not in (operation.seen, operation.quantity):
+    if own is None or not is_sold_to_order or own.quantity not in (operation.believed, operation.quantity):
         yield False, bucket
     else:
         yield (

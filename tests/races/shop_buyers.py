@@ -1,4 +1,4 @@
-"""The buyers of a race of purchases: restless ones who do everything at once, patient ones who come back."""
+"""The buyers of a race of purchases. Restless ones do everything at once, patient ones repeat until they succeed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Final
 
 from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
-from chalicelib.purchase import CheckoutResult, CompleteRequest, NoPurchase, Purchase, PurchaseState, RefundRequest
+from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseState, RefundRequest
 from chalicelib.refunds import cancel_paid_order, refund_order
+from tests.builders.purchases import PLATFORM, a_complete_request
+from tests.fakes.process_died import ProcessDied
 from tests.races import buyers_pool
 from tests.races.buyers_pool import at_once
-from tests.races.faulty_client import RACE_FAULT_RATES, ProcessDied
+from tests.races.faulty_client import RACE_FAULT_RATES
 from tests.races.race_clock import RaceClock
-from tests.races.shop_race import CALLER, ShopRace, ShopRaceProcess
+from tests.races.shop_race import ShopRace, ShopRaceProcess
 from tests.races.stock_race import QUANTITIES
 
 STEP_MS: Final = 300
@@ -38,7 +40,7 @@ class ShopRaceBuyer:
         return f"{self._number}-{self._keys}"
 
     def send(self, *requests: Callable[[], object]) -> list[object]:
-        """Requests at the same moment. They are all about this buyer's one purchase."""
+        """Send requests about this buyer's purchase at the same moment."""
         answers = at_once(*requests)
         for answer in answers:
             if isinstance(answer, CheckoutResult):
@@ -55,29 +57,29 @@ class ShopRaceBuyer:
         return self._process.request(partial(update_purchase, self._context), self._purchase_id, change)
 
     def complete(self, token: str) -> Callable[[], object]:
-        request = CompleteRequest(CALLER, self._key(), token, "sandbox", "i", "card", token)
+        request = a_complete_request(token, self._key())
         return self._process.request(partial(complete_purchase, self._context), self._purchase_id, request)
 
     def _cancel(self) -> Callable[[], object]:
         key = self._key()
-        return self._process.request(
-            partial(partial(cancel_purchase, self._context), self._purchase_id, CALLER, key, key)
-        )
+        return self._process.request(partial(cancel_purchase, self._context, self._purchase_id, PLATFORM, key, key))
 
     def _find(self) -> Purchase | None:
         (found,) = self.send(self._process.request(partial(find_purchase, self._context), self._purchase_id))
         return found.purchase if isinstance(found, CheckoutResult) else None
 
     def capture(self) -> None:
-        """The message of the attempt that is placed, perhaps to two workers at once."""
+        """Deliver the message of the placed attempt, perhaps to two workers at once."""
         purchase = self._find()
         if purchase is not None and purchase.state is PurchaseState.PLACED:
-            work = self._process.request(partial(process_attempt, self._context), self._purchase_id, purchase.attempt)
-            at_once(*[work] * self._random.choice([1, 1, 2]))
+            capture = self._process.request(
+                partial(process_attempt, self._context), self._purchase_id, purchase.attempt
+            )
+            at_once(*[capture] * self._random.choice([1, 1, 2]))
 
 
 class _RestlessBuyer(ShopRaceBuyer):
-    """Does all that a buyer may do, much of it twice or at the wrong moment."""
+    """A buyer who makes every request, many of them twice or at the wrong moment."""
 
     def steps(self) -> Iterator[None]:
         random, key = self._random, self._key()
@@ -118,7 +120,7 @@ class _RestlessBuyer(ShopRaceBuyer):
             self._process.figures[f"refused_{answer.messages[0].code}"] += 1
 
     def _contradicting_requests(self, quantities: dict[str, int]) -> list[Callable[[], object]]:
-        """Requests that contradict one another."""
+        """Choose requests that contradict one another."""
         other = {drop_id: self._random.choice(QUANTITIES) for drop_id in quantities}
         update, complete = self._update(other), self.complete("ok")
         return self._random.choice(
@@ -135,9 +137,7 @@ class _RestlessBuyer(ShopRaceBuyer):
     def _refund(self, purchase: Purchase) -> Callable[[], object]:
         context, key = self._context, self._key()
         if self._random.random() < 0.5:
-            return self._process.request(
-                partial(partial(cancel_paid_order, context), self._purchase_id, key, key, "ann")
-            )
+            return self._process.request(partial(cancel_paid_order, context, self._purchase_id, key, key, "ann"))
         line = purchase.lines[0]
         lines = ((line.id, self._random.randint(1, line.quantity)),)
         return self._process.request(
@@ -146,7 +146,7 @@ class _RestlessBuyer(ShopRaceBuyer):
 
 
 class _PatientBuyer(ShopRaceBuyer):
-    """Wants so many and comes back until it has them, whatever is lost or dies; pays with two cards at once."""
+    """A buyer who repeats requests until it has its units, and pays with two cards at once."""
 
     def steps(self) -> Iterator[None]:
         ((drop_id, _),) = self._process.race.drops
@@ -176,7 +176,7 @@ class _PatientBuyer(ShopRaceBuyer):
 
 
 def run_share(race: ShopRace, clock: RaceClock, part: int, parts: int) -> tuple[Counter[str], set[str]]:
-    """One process's share of the buyers, to their ends."""
+    """Run one process's share of the buyers to their ends."""
     process = ShopRaceProcess(race, clock, str(part), RACE_FAULT_RATES)
     kind = _PatientBuyer if race.wanted_quantities else _RestlessBuyer
     buyers = [kind(process, number).steps() for number in range(part, race.buyers, parts)]

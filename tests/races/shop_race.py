@@ -1,6 +1,6 @@
-"""A race of whole purchases: created, changed, completed and cancelled at the same moment, captured, refunded.
+"""A race of purchases: created, updated, completed and cancelled at the same moment, captured and refunded.
 
-The truth about goods is what purchases say; the truth about money is what the provider has.
+The purchases decide which units are sold. The provider decides which money was captured.
 """
 
 from __future__ import annotations
@@ -11,21 +11,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeVar
 
-from chalicelib.aws import to_item
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.payments import SandboxGateway
-from chalicelib.purchase import (
-    Buyer,
-    Caller,
-    Destination,
-    LineRequest,
-    Purchase,
-    PurchaseRequest,
-    PurchaseState,
-)
-from chalicelib.shows import Drop
+from chalicelib.purchase import Purchase, PurchaseRequest, PurchaseState
 from chalicelib.stock import Stock
 from tests.builders.context import a_checkout_context
+from tests.builders.drops import an_open_drop, put_drop_record
+from tests.builders.purchases import a_purchase_request
 from tests.conftest import EmulatorAccount
 from tests.races.faulty_client import ClientFaultRates, FaultyClient
 from tests.races.race_clock import RaceClock
@@ -33,17 +25,16 @@ from tests.races.stock_race import QUANTITIES, client_of
 
 NOW: Final = 1_800_000_000_000
 HOLD_SECONDS: Final = 10
-PRICE: Final = 1_000
-CALLER: Final = Caller("web")
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ShopRace:
-    """Drops by id with their buckets' sizes, and buyers. ``wanted``: what each of patient buyers must get, if they are.
+    """Drops with the sizes of their buckets, and buyers.
 
-    ``apart``: the control.
+    ``wanted_quantities`` are the units that each patient buyer must get; without them the buyers are restless.
+    ``reads_then_writes`` is the control.
     """
 
     account: EmulatorAccount
@@ -63,7 +54,7 @@ class ShopRace:
 
 @dataclass
 class ShopRaceProcess:
-    """What one process of a race has: a client and rooms of its own, and what its buyers were told."""
+    """A process of a race: its client and context, and the answers to its buyers."""
 
     race: ShopRace
     clock: RaceClock
@@ -86,7 +77,7 @@ class ShopRaceProcess:
         )
 
     def request(self, verb: Callable[..., T], *arguments: Any) -> Callable[[], T | Conflict | NotFound]:
-        """A call that takes the instant as its last argument; that it contradicts what is, is an answer."""
+        """Make a request of a call whose last argument is the instant. A conflict is an answer."""
 
         def send() -> T | Conflict | NotFound:
             with self.clock.request() as now:
@@ -98,17 +89,10 @@ class ShopRaceProcess:
         return send
 
     def change(self, key: str, quantities: dict[str, int]) -> PurchaseRequest:
-        return PurchaseRequest(
-            CALLER,
-            key,
-            f"{key} {quantities}",
-            tuple(LineRequest(drop_id, units) for drop_id, units in quantities.items()),
-            buyer=Buyer(email="a@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"),
-        )
+        return a_purchase_request(*quantities.items(), key=key)
 
     def record_answer(self, purchase: Purchase) -> None:
-        """What a buyer was told: of one version always the same, and paid remains paid."""
+        """Record an answer: one version has always the same content, and paid orders stay paid."""
         same = self.versions.setdefault((purchase.id, purchase.version), purchase) == purchase
         self.figures["forked"] += not same
         if purchase.state is PurchaseState.PAID:
@@ -119,21 +103,17 @@ class ShopRaceProcess:
 
 
 def put_drops(race: ShopRace) -> None:
-    """The drops, open, and their buckets."""
+    """Put open drops and their buckets."""
     client = client_of(race.account)
     stock = Stock(client, race.stock_table, race.commerce_table)
     for drop_id, sizes in race.drops:
-        drop = Drop(
-            id=drop_id, show_id="s", sku=drop_id, title=drop_id, unit_price=PRICE, currency="GBP", stock=sum(sizes),
-            bucket_count=len(sizes), hold_seconds=HOLD_SECONDS, opens_at=0,
-        )  # fmt: skip
-        record = {"pk": f"DROP#{drop_id}", "sk": "DROP", **drop.model_dump(exclude_none=True)}
-        client.put_item(TableName=race.commerce_table, Item=to_item(record))
+        drop = an_open_drop(id=drop_id, stock=sum(sizes), bucket_count=len(sizes), hold_seconds=HOLD_SECONDS)
+        put_drop_record(client, drop, race.commerce_table)
         stock.create_buckets(drop_id, sizes, NOW)
 
 
 def shares_of(units: int, seed: str) -> tuple[int, ...]:
-    """Quantities of 1 to 5 that add up to ``units``."""
+    """Draw quantities of 1 to 5 that add up to ``units``."""
     random, shares = Random(seed), []
     while units:
         shares.append(min(units, random.choice(QUANTITIES)))

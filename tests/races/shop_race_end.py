@@ -1,4 +1,4 @@
-"""The end of a race of purchases: what is left is delivered, late buyers come, and the books are opened."""
+"""The end of a race of purchases: deliver what is left, let late buyers come, and count violations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from chalicelib.payments import Authorised, Captured
 from chalicelib.purchase import CheckoutResult, NoPurchase, Purchase, PurchaseState
 from chalicelib.recovery import recover_lost_orders
 from chalicelib.stock import Pool
+from tests.independent_counts import units_by_drop
 from tests.races.buyers_pool import send_until_answered
 from tests.races.faulty_client import NO_FAULTS
 from tests.races.invariants import check_final_stock, read_buckets
@@ -21,11 +22,11 @@ from tests.races.stock_race import MAX_REFUSALS, QUANTITIES, client_of
 
 
 def finish_race(race: ShopRace, clock: RaceClock, answered_paid: set[str]) -> Counter[str]:
-    """Deliver what is left as the platform would, let all holds lapse, let late buyers come, then open the books."""
+    """Deliver what is left, let all holds expire, sell the rest to late buyers, and count violations."""
     process = ShopRaceProcess(race, clock, "late", NO_FAULTS)
     _redeliver(process)
     clock.advance(1_000_000)
-    for drop_id, sizes in race.drops:  # the stream of the stock table does it within a second of quiet
+    for drop_id, sizes in race.drops:  # as the stream handler does within a second
         process.context.stock.refresh(Pool(drop_id, len(sizes)), clock.now())
     if not race.wanted_quantities:
         for drop_id, sizes in race.drops:
@@ -46,8 +47,8 @@ def finish_race(race: ShopRace, clock: RaceClock, answered_paid: set[str]) -> Co
         buckets = read_buckets(client_of(race.account), race.stock_table, Pool(drop_id, len(sizes)))
         found.update(check_final_stock(buckets, sum(sizes), may_have_by_order))
     if race.wanted_quantities:
-        got = Counter(_sold_units(purchase, race.drops[0][0]) for purchase in purchases.values())
-        found["refused_for_good"] += (Counter(race.wanted_quantities) - got).total()
+        sold = Counter(_sold_units(purchase, race.drops[0][0]) for purchase in purchases.values())
+        found["refused_for_good"] += (Counter(race.wanted_quantities) - sold).total()
     return found
 
 
@@ -61,7 +62,7 @@ def _is_of_race(race: ShopRace, purchase: Purchase) -> bool:
 
 
 def _redeliver(process: ShopRaceProcess) -> None:
-    """Redeliver every message and repair, with nothing failing any more, until every attempt has ended."""
+    """Redeliver every message and recover orders, without faults, until every attempt has ended."""
     context, clock = process.context, process.clock
     for _ in range(4):
         clock.advance(61_000)
@@ -72,7 +73,7 @@ def _redeliver(process: ShopRaceProcess) -> None:
 
 
 def _sell_the_rest(process: ShopRaceProcess, drop_id: str, units: int) -> None:
-    """Late buyers of one drop, one after another, until they are told that it is sold out."""
+    """Let late buyers of one drop buy, one after another, until the answer is "sold out"."""
     random, refused = Random(f"{process.race.seed}/{drop_id}"), 0
     for late in range(20 * units):
         if refused == MAX_REFUSALS:
@@ -92,16 +93,15 @@ def _sell_the_rest(process: ShopRaceProcess, drop_id: str, units: int) -> None:
 
 
 def _sold_units(purchase: Purchase, drop_id: str) -> int:
-    """Units of a drop that a purchase has: paid for, less those that a refund gave back to stock."""
-    if purchase.state is not PurchaseState.PAID:
-        return 0
-    lines = {line.id: line.quantity for line in purchase.lines if line.drop_id == drop_id}
-    returned = [part for refund in purchase.refunds if refund.restock for part in refund.lines if part.line_id in lines]
-    return sum(lines.values()) - sum(part.quantity for part in returned)
+    """Count the units of a drop that a paid purchase has."""
+    return units_by_drop(purchase).get(drop_id, 0) if purchase.state is PurchaseState.PAID else 0
 
 
 def _money_is_right(process: ShopRaceProcess, purchase: Purchase) -> bool:
-    """Paid: captured by its last attempt alone. Not paid: by none. Nothing reserved, no attempt unended."""
+    """Whether a paid purchase was captured by its last attempt alone, and any other by none.
+
+    Neither may have money reserved or an attempt that has not ended.
+    """
     captured = []
     for attempt in range(1, purchase.attempt + 1):
         found = process.gateway.find(purchase.id, attempt, now=process.clock.now())

@@ -1,21 +1,20 @@
-"""Whether "sold out" may have been true when it was told, as far as what the processes of a race wrote down can tell.
+"""Decide whether an answer of "sold out" may have been true, from the writes that a race's processes recorded.
 
-Sales are undone while buyers are answered, so that nothing read afterwards proves an answer wrong. Every write is
-known with what it left in its bucket, and when it was called and had returned. From these follow spans in which a
-bucket surely had a unit that was not sold; an answer whose whole time is covered by such spans was false.
+Sales are undone while buyers are answered, so no later reading proves an answer wrong. Each recorded write has the
+units that it left in its bucket, and the instants of its call and return. They give spans in which a bucket surely had
+an unsold unit. An answer is false where such spans cover its whole time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class BucketWrite:
-    """A write of a bucket, and the units it left there that nobody bought; None: nobody knows."""
+    """A write of a bucket, and the unsold units that it left there. None: they are unknown."""
 
     bucket: str
     called: float
@@ -25,27 +24,25 @@ class BucketWrite:
 
 @dataclass(frozen=True, slots=True)
 class SoldOutAnswer:
-    """Somebody was told "sold out" at ``until``, by what was read at ``since`` or later."""
+    """An answer of "sold out" at ``until``, from readings at ``since`` or later."""
 
     since: float
     until: float
 
 
-def unsold(bucket: Mapping[str, Any]) -> int:
-    """Units that are available or held."""
-    held: int = sum(entry["q"] for entry in bucket["h"].values() if "u" in entry)
-    return int(bucket["a"]) + held
-
-
 def count_false_answers(answers: Iterable[SoldOutAnswer], writes: Sequence[BucketWrite], buckets: Iterable[str]) -> int:
-    """Answers in whose time there was no instant at which every unit may have been sold. At first, none was."""
-    laid_out = [BucketWrite(bucket, -inf, -inf, 1) for bucket in buckets]
-    spans = _unsold_spans([*laid_out, *writes])
+    """Count the answers in whose time every instant surely had an unsold unit. At first all units are unsold."""
+    created = [BucketWrite(bucket, -inf, -inf, 1) for bucket in buckets]
+    spans = _unsold_spans([*created, *writes])
     return sum(_is_covered(one, spans) for one in answers)
 
 
 def _unsold_spans(writes: Sequence[BucketWrite]) -> list[tuple[float, float]]:
-    """From the return of a write that left a unit unsold to the call of the first that may since have left none."""
+    """Return the spans with a unit surely unsold.
+
+    A span begins when a write that left an unsold unit returns. It ends at the call of the first write of that bucket
+    that may have left none since.
+    """
     spans = []
     for write in writes:
         if not write.unsold:

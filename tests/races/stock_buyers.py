@@ -1,4 +1,4 @@
-"""The buyers of a race for one drop's units: what each does with its hold, and what it may say of it afterwards."""
+"""The buyers of a race for one drop's units. Each records the units that its order may have."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.races.race_clock import RaceClock
 from tests.races.stock_race import HOLD_SECONDS, QUANTITIES, ProcessResults, StockRace, StockRaceProcess
 
 STEP_MS: Final = 160
-"""So that buyers come back to their holds anywhere between at once and after their end."""
+"""Time between two steps. Buyers return to their holds at any time between at once and after the end."""
 
 THREADS: Final = 8
 _MAX_ATTEMPTS: Final = 5
 
 
 class StockRaceBuyer:
-    """One buyer of a process: one order, one hold at a time."""
+    """One buyer with one order and one hold at a time."""
 
     def __init__(self, process: StockRaceProcess, number: int) -> None:
         self._process, self._number = process, number
@@ -39,7 +39,7 @@ class StockRaceBuyer:
             hold = self._take(attempt)
             if hold is not None:
                 break
-            for _ in range(3):  # it comes back in a moment
+            for _ in range(3):  # it tries again after a moment
                 yield
         if hold is not None:
             for _ in range(self._random.choice([0, 1, 2, 4, 6])):
@@ -63,13 +63,13 @@ class StockRaceBuyer:
         return taken[0] if taken else None
 
     def _check_double_holds(self, name: str, taken: list[HoldRef]) -> None:
-        """All copies of a request are over: its units stand in one bucket, and those who were told, were told of it."""
-        living = {hold.bucket for hold in taken if not self._has_expired(hold)}
-        twice = bucket_counts(self._process.buckets())[name] > 1 or len(living) > 1
-        self._process.figures["double_holds"] += twice
+        """Check, after all copies of a request ended, that its units and all answers are of one bucket."""
+        live_buckets = {hold.bucket for hold in taken if not self._has_expired(hold)}
+        doubled = bucket_counts(self._process.buckets())[name] > 1 or len(live_buckets) > 1
+        self._process.figures["double_holds"] += doubled
 
     def _continue_with(self, hold: HoldRef) -> Iterator[None]:
-        """What becomes of a hold; every other buyer simply buys, some walk away."""
+        """Choose what the buyer does with a hold. Half of the buyers simply buy."""
         choices: list[Callable[[HoldRef], Iterator[None]]] = [
             *[self._buy] * 5, self._buy_fewer, self._shrink, self._release, self._commit_and_release, self._abandon,
         ]  # fmt: skip
@@ -96,15 +96,15 @@ class StockRaceBuyer:
         yield
 
     def _commit_and_release(self, hold: HoldRef) -> Iterator[None]:
-        """Sell and release at the same moment: one of them wins."""
+        """Commit and release at the same moment. One of them wins."""
         self._may_have.add(hold.quantity)
-        sold, released = at_once(
+        committed, released = at_once(
             partial(self._stock.commit, self._pool, hold, hold.quantity, OrderRef(self._reference, 1)),
             partial(self._stock.release, self._pool, hold),
         )
-        if sold == Committed(hold.quantity):
+        if committed == Committed(hold.quantity):
             self._set_may_have(hold.quantity)
-        elif sold is not None and released is not None:
+        elif committed is not None and released is not None:
             self._set_may_have(0)
         yield
 
@@ -112,18 +112,18 @@ class StockRaceBuyer:
         yield
 
     def _revert_after_decline(self, hold: HoldRef) -> Iterator[None]:
-        """Sold, then held again (perhaps both at the same moment), then sold at the next epoch, or left to lapse."""
+        """Commit, then revert to hold, perhaps both at once. Then commit at the next epoch, or let the hold expire."""
         order, expires_at = OrderRef(self._reference, 1), self._clock.now() // 1000 + HOLD_SECONDS
-        sell = partial(self._stock.commit, self._pool, hold, hold.quantity, order)
-        again = partial(self._stock.revert_to_hold, self._pool, hold, order, expires_at)
+        commit = partial(self._stock.commit, self._pool, hold, hold.quantity, order)
+        revert = partial(self._stock.revert_to_hold, self._pool, hold, order, expires_at)
         if self._random.random() < 0.5:
             self._may_have.add(hold.quantity)
-            answers: list[object] = [*at_once(sell, again)]
+            answers: list[object] = [*at_once(commit, revert)]
         else:
             self._commit(hold, hold.quantity, 1)
             yield
             self._may_have.add(0)
-            answers = [*at_once(again)]
+            answers = [*at_once(revert)]
             if answers == [HoldGone()] and self._may_have == {hold.quantity}:
                 self._process.figures["early_losses"] += 1
         if RevertedToHold(expires_at) in answers and None not in answers:
@@ -133,7 +133,7 @@ class StockRaceBuyer:
             self._commit(replace(hold, expires_at=expires_at), hold.quantity, 2)
 
     def _restock(self, hold: HoldRef) -> Iterator[None]:
-        """Bought, then some or all of it given back, perhaps asked twice at once."""
+        """Buy, then restock some or all units, perhaps with two requests at once."""
         self._commit(hold, hold.quantity, 1)
         yield
         if self._may_have != {hold.quantity}:
@@ -141,8 +141,8 @@ class StockRaceBuyer:
         left = self._random.randrange(hold.quantity)
         self._may_have.add(left)
         order = OrderRef(self._reference, 1)
-        give_back = partial(self._stock.restock, self._pool, hold, order, hold.quantity, left)
-        answers = at_once(*[give_back] * self._random.choice([1, 2]))
+        restock = partial(self._stock.restock, self._pool, hold, order, hold.quantity, left)
+        answers = at_once(*[restock] * self._random.choice([1, 2]))
         if True in answers:
             self._set_may_have(left)
         elif False in answers:
@@ -150,8 +150,8 @@ class StockRaceBuyer:
 
     def _commit(self, hold: HoldRef, keep: int, epoch: int, *, copies: int = 1) -> None:
         self._may_have.add(keep)
-        sell = partial(self._stock.commit, self._pool, hold, keep, OrderRef(self._reference, epoch))
-        answers = at_once(*[sell] * copies)
+        commit = partial(self._stock.commit, self._pool, hold, keep, OrderRef(self._reference, epoch))
+        answers = at_once(*[commit] * copies)
         if Committed(keep) in answers:
             self._set_may_have(keep)
         elif None not in answers:
@@ -164,12 +164,12 @@ class StockRaceBuyer:
         self._may_have.add(units)
 
     def _has_expired(self, hold: HoldRef) -> bool:
-        """Whether anybody may have taken the hold's units over by now."""
+        """Whether another buyer may have reclaimed the hold by now."""
         return self._clock.now() > hold.expires_at * 1000
 
 
 def run_share(race: StockRace, clock: RaceClock, part: int, parts: int) -> ProcessResults:
-    """One process's share of the buyers, to their ends."""
+    """Run one process's share of the buyers to their ends."""
     process = StockRaceProcess(race, clock, str(part), RACE_FAULT_RATES)
     buyers = [StockRaceBuyer(process, number).steps() for number in range(part, race.buyers, parts)]
     errors = buyers_pool.run_buyers(buyers, clock, f"{race.seed}/{part}", threads=THREADS, step_ms=STEP_MS)

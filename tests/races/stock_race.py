@@ -1,7 +1,7 @@
-"""A race for the units of one drop, by the stock room's own verbs: taken, sold, shrunk, released, held again, returned.
+"""A race for the units of one drop by the verbs on holds: take, commit, shrink, release, revert to hold, restock.
 
-Each buyer writes down what it was told. Where an outcome stays unknown to it (its process died, or no answer came) it
-writes down all that may be so.
+Each buyer records the units that its order may have. Where an outcome stays unknown, because its process died or no
+answer came, it records every possibility.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ HOLD_SECONDS: Final = 10
 QUANTITIES: Final = (1, 1, 1, 2, 2, 3, 4, 5)
 LATE: Final = "late"
 SUMMARY_CLOCK_LEAD_MS: Final = 100
-"""By so much, in milliseconds, a summary's instant may run ahead: each that is made anew is later by one at least."""
+"""A summary's instant may be this much ahead: each refresh advances it by at least one millisecond."""
 
 MAX_REFUSALS: Final = 12
-"""Refusals in a row, all holds having lapsed, after which late buyers stop asking: what is left is stranded."""
+"""After this many refusals in a row, with all holds expired, late buyers stop: the units left are stranded."""
 
 
 @dataclass(frozen=True, slots=True)
 class StockRace:
-    """One drop and those who want it. ``undoing``: sales are also held again and returned.
+    """One drop and its buyers. ``undoing``: sales are also reverted to holds and restocked.
 
-    The controls: ``apart`` reads, decides, then writes. ``hasty`` tells "sold out" where all is held.
+    The controls are ``reads_then_writes`` and ``says_sold_out_when_held``.
     """
 
     account: EmulatorAccount
@@ -79,7 +79,7 @@ class StockRace:
 
 @dataclass
 class ProcessResults:
-    """What one process can tell of a race. ``told``: units that each order may have."""
+    """The results of one process. ``may_have_by_order`` has the units that each order may have."""
 
     figures: Counter[str] = field(default_factory=Counter)
     may_have_by_order: dict[str, set[int]] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class ProcessResults:
 
 @dataclass
 class StockRaceProcess:
-    """What one process of a race has: a client and a memory of its own."""
+    """A process of a race, with its own client and caches."""
 
     race: StockRace
     clock: RaceClock
@@ -112,7 +112,7 @@ class StockRaceProcess:
         return read_buckets(self.client, self.race.stock_table, self.race.pool)
 
     def take(self, name: str, quantity: int, first_summary: Summary | None) -> Callable[[], TakeResult]:
-        """A request for units. Sent again, it no longer claims to be a first try."""
+        """Make a request for units. Sent again, it passes no summary, as a repeat does."""
         first = [first_summary]
 
         def send() -> TakeResult:
@@ -132,15 +132,15 @@ class StockRaceProcess:
         return send
 
     def _latest_moment_before(self, instant: Instant) -> float:
-        """When the clock of the race had not come to ``instant`` yet, as far as this process knows."""
+        """Return the latest moment at which this process knows that the race's clock was before ``instant``."""
         return max((at for now, at in list(self._moments) if now < instant), default=-inf)
 
     def count_answer(self, answer: TakeResult | None) -> None:
-        """Count an answer; a "sold out" is also looked into at once, where no sale is undone any more."""
+        """Count an answer. Where no sale is undone any more, check a "sold out" at once."""
         if isinstance(answer, Taken):
             self.figures["takes"] += 1
             self.figures["replays"] += answer.replay
-            self.figures["strays"] += answer.hold.bucket != home_of(answer.hold.id, self.race.pool)
+            self.figures["overflows"] += answer.hold.bucket != home_of(answer.hold.id, self.race.pool)
         elif answer is not None:
             self.figures[f"refused_{type(answer).__name__}"] += 1
         if isinstance(answer, SoldOut) and (self.name == LATE or not self.race.undoing):
@@ -153,18 +153,18 @@ class StockRaceProcess:
 
 @cache
 def client_of(account: EmulatorAccount) -> Any:
-    """This process's client of an engine."""
+    """Return this process's client of an engine."""
     return account.client("dynamodb")
 
 
 def create_race_buckets(race: StockRace) -> None:
-    """The drop's buckets, before anybody comes."""
+    """Create the drop's buckets."""
     stock = Stock(client_of(race.account), race.stock_table, race.commerce_table)
     stock.create_buckets(race.drop_id, race.sizes, NOW)
 
 
 def finish_race(race: StockRace, clock: RaceClock, shares: Sequence[ProcessResults] = ()) -> Counter[str]:
-    """All holds have lapsed: late buyers come until they are told that it is sold out; then the books are opened."""
+    """Let all holds expire, let late buyers buy until the answer is "sold out", and count violations."""
     process = StockRaceProcess(race, clock, LATE, NO_FAULTS)
     may_have_by_order = process.may_have_by_order
     for share in shares:
@@ -190,13 +190,15 @@ def finish_race(race: StockRace, clock: RaceClock, shares: Sequence[ProcessResul
             case Taken(taken):
                 refused = 0
                 order = OrderRef(f"L{late:08d}", 1)
-                sold = send_until_answered(partial(process.stock.commit, race.pool, taken, taken.quantity, order))
-                process.may_have_by_order[order.order_ref] = {sold.quantity if isinstance(sold, Committed) else 0}
+                committed = send_until_answered(partial(process.stock.commit, race.pool, taken, taken.quantity, order))
+                process.may_have_by_order[order.order_ref] = {
+                    committed.quantity if isinstance(committed, Committed) else 0
+                }
     results = [*shares, process.collect_results()]
     writes = [write for one in results for write in one.writes]
     answers = [answer for one in results for answer in one.sold_out]
     found = check_final_stock(process.buckets(), race.units, may_have_by_order)
-    found["sold_out_told"] += len(answers)
+    found["sold_out_answers"] += len(answers)
     found["false_sold_out"] += count_false_answers(
         answers, writes, buckets=[f"{race.drop_id}#{n}" for n in range(len(race.sizes))]
     )

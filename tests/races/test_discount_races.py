@@ -1,4 +1,4 @@
-"""A budget under 64 buyers at once, in several processes on every engine: it is used up exactly, and never beyond."""
+"""A discount budget under 64 buyers at once is used exactly and never exceeded, on every engine (Invariant 1e)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OFF, MONEY = 125, 2_600
 def open_race(
     harness: RaceHarness, name: str, budget: dict[str, Any], **changes: Any
 ) -> tuple[DiscountRace, CheckoutContext]:
-    """A shop with goods for everybody, and a code with a budget."""
+    """Open a shop with units for every buyer, and a code with a budget."""
     tables = harness.tables(name)
     race = DiscountRace(harness.account, tables.stock, tables.commerce, tables.sandbox, "mug", BUYERS, **changes)
     context = DiscountRaceProcess(race, 0, 1).context
@@ -34,27 +34,25 @@ def open_race(
     drop = {"show_id": "rush", "sku": "M", "title": "Mug", "stock": 4 * BUYERS, "opens_at": long_ago}
     price = {"amount": 1_250, "currency": "GBP"}
     context.shows.put_drop("mug", PutDropRequest.from_body(drop | {"unit_price": price}), "test", NOW - 60 * SECOND)
-    wish = {"title": "Rush", "amount": {"amount": OFF, "currency": "GBP"}}
-    context.discounts.put(CODE, PutDiscountRequest.from_body(wish | budget), None, "test", NOW)
+    offer = {"title": "Rush", "amount": {"amount": OFF, "currency": "GBP"}}
+    context.discounts.put(CODE, PutDiscountRequest.from_body(offer | budget), None, "test", NOW)
     return race, context
 
 
 def run_discount_race(harness: RaceHarness, race: DiscountRace, context: CheckoutContext) -> list[int]:
-    """What the code took off each order that has it, after the rush and after those who were refused came back."""
+    """Run the rush and then the retries of refused buyers. Return the amount off each order with the code."""
     shares = harness.run_in_processes(discount_race.run_rush, race, NOW)
     purchase_ids = [one for _, share in shares for one in share]
     assert len(set(purchase_ids)) == BUYERS
     if not race.reads_then_writes:
-        context.stock.refresh(budget_of(context).pool, LATER)  # the stream's part
+        context.stock.refresh(budget_of(context).pool, LATER)  # as the stream handler does
         harness.run_in_processes(discount_race.run_retries, race, LATER)
     return discounts_used(context, purchase_ids)
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_has_uses(
-    harness: RaceHarness, number: int
-) -> None:
-    """Those who are declined return theirs, and others have them."""
+def test_code_under_64_buyers_is_used_exactly_as_often_as_its_budget_allows(harness: RaceHarness, number: int) -> None:
+    """Declined buyers return their uses, and other buyers get them."""
     race, context = open_race(harness, f"uses-{number}", {"budget_uses": USES}, declined=DECLINED)
     used = run_discount_race(harness, race, context)
     assert used == [OFF] * USES
@@ -63,9 +61,7 @@ def test_a_code_under_sixty_four_buyers_is_used_exactly_as_often_as_its_budget_h
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_in_each_bucket(
-    harness: RaceHarness, number: int
-) -> None:
+def test_money_budget_is_spent_until_no_bucket_has_enough_for_another_use(harness: RaceHarness, number: int) -> None:
     money = {"budget_amount": {"amount": MONEY, "currency": "GBP"}}
     race, context = open_race(harness, f"money-{number}", money, declined=DECLINED)
     used = run_discount_race(harness, race, context)
@@ -76,7 +72,7 @@ def test_a_money_budget_is_never_overspent_and_what_is_left_is_less_than_a_use_i
     assert len(audit.buckets) > 1
 
 
-def test_the_control_that_reads_then_writes_overspends(harness: RaceHarness) -> None:
-    race, context = open_race(harness, "control", {"budget_uses": USES}, apart=True)
+def test_control_that_reads_then_writes_overspends(harness: RaceHarness) -> None:
+    race, context = open_race(harness, "control", {"budget_uses": USES}, reads_then_writes=True)
     used = run_discount_race(harness, race, context)
     assert len(used) > USES, "reading, then writing, was not caught"

@@ -1,4 +1,4 @@
-"""One buyer completes many purchases at once on the embedded engine; with a control that reads, then writes."""
+"""One buyer completes many purchases at once on the emulator (Invariant 3d), with a control that reads, then writes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,7 @@ from chalicelib.capture import process_attempt
 from chalicelib.checkout import cancel_purchase
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import MINUTE, SECOND, Instant
-from chalicelib.purchase import (
-    CheckoutResult,
-    Purchase,
-    PurchaseState,
-    PurchaseStore,
-    Refused,
-    Written,
-)
+from chalicelib.purchase import CheckoutResult, Purchase, PurchaseState, PurchaseStore, Refused, Written
 from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage, _limit_item_key, _limit_values
 from chalicelib.refunds import refund_order
 from tests.builders.purchases import NOW, PLATFORM, a_complete_request, a_refund_request
@@ -35,7 +28,7 @@ LIMIT, PURCHASES, THREADS = 2, 24, 16
 
 
 def open_limited_shop(emulator: EmulatorAccount, quantities: list[int]) -> tuple[ShopFixture, list[Purchase]]:
-    """A shop on the engine, and purchases of one buyer, whose units are all held."""
+    """Open a shop in the emulator, and purchases of one buyer whose units are all held."""
     shop = a_shop(emulator.tables())
     shop.put_drop("mug", stock=200, limit_per_buyer=LIMIT)
     return shop, [shop.open_purchase(("mug", units), key=f"p{index}") for index, units in enumerate(quantities)]
@@ -56,18 +49,18 @@ def complete_purchase(shop: ShopFixture, purchase: Purchase, key: str = "pay", n
         except WriteConflict:
             continue
         return
-    raise AssertionError("contended for good")
+    raise AssertionError("still contended after all tries")
 
 
 def units_placed(shop: ShopFixture, purchases: list[Purchase]) -> int:
-    """Units of the orders that there are, from the purchases themselves."""
+    """Count the units of all orders, less refunded ones, from the purchases."""
     current = [shop.read(purchase.id) for purchase in purchases]
     ordered = [one for one in current if one.state in (PurchaseState.PLACED, PurchaseState.PAID)]
     refunded_units = sum(part.quantity for one in ordered for refund in one.refunds for part in refund.lines)
     return sum(line.quantity for one in ordered for line in one.lines) - refunded_units
 
 
-def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(emulator: EmulatorAccount) -> None:
+def test_concurrent_orders_of_one_buyer_reach_the_limit_and_no_more(emulator: EmulatorAccount) -> None:
     shop, purchases = open_limited_shop(emulator, [1] * PURCHASES)
     all_at_once(lambda purchase: complete_purchase(shop, purchase), purchases)
     assert units_placed(shop, purchases) == LIMIT
@@ -78,10 +71,10 @@ def test_orders_of_one_buyer_at_once_come_to_the_limit_and_no_further(emulator: 
     assert units_placed(shop, purchases) == LIMIT
 
 
-def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_rest(
+def test_concurrent_orders_with_deaths_and_cancellations_leave_the_rest_of_the_limit_available(
     emulator: EmulatorAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some processes die after they counted, some purchases are cancelled; once all has lapsed, there is room again."""
+    """Some processes die after they counted, and some purchases are cancelled. Later the limit is available again."""
     shop, purchases = open_limited_shop(emulator, [Random(index).choice([1, 1, 2]) for index in range(PURCHASES)])
     dying = {purchase.id for index, purchase in enumerate(purchases) if index % 3 == 0}
     real = PurchaseStore.replace
@@ -110,22 +103,24 @@ def test_orders_at_once_with_deaths_and_cancellations_leave_no_unit_refused_at_r
     assert units_placed(shop, [*purchases, *fresh]) == LIMIT
 
 
-def test_the_control_that_reads_then_writes_goes_beyond_the_limit(
+def test_control_that_reads_then_writes_exceeds_the_limit(
     emulator: EmulatorAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, purchases = open_limited_shop(emulator, [1] * THREADS)
     all_have_read = Barrier(THREADS)
 
-    def begin(self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry) -> LimitUsage | None:
-        """The wrong way: read what the buyer has, decide, write it back with one entry more."""
+    def read_then_put(
+        self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry
+    ) -> Written | Refused[LimitUsage]:
+        """Read the buyer's entries, decide, and write them back with one more, without a condition."""
         key = to_item(_limit_item_key(buyer, drop_id))
         item = self.dynamodb.get_item(TableName=self.commerce_table, Key=key, ConsistentRead=True).get("Item")
         all_have_read.wait(timeout=30)
         assert item is None
         values = to_item(_limit_values({purchase_id: entry}, NOW // SECOND))
         self.dynamodb.put_item(TableName=self.commerce_table, Item={**key, **values})
-        return None
+        return Written()
 
-    monkeypatch.setattr(LimitStore, "create", begin)
+    monkeypatch.setattr(LimitStore, "create", read_then_put)
     all_at_once(lambda purchase: complete_purchase(shop, purchase), purchases)
     assert units_placed(shop, purchases) > LIMIT

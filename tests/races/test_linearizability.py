@@ -1,4 +1,4 @@
-"""Whatever threads do to a bucket at once, there is an order in which they could have done it one after another."""
+"""Concurrent calls on a bucket are linearizable: some sequential order explains every answer (Invariants 1a and 2b)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VERBS = ("take",) * 5 + ("commit",) * 4 + ("release",) * 2 + ("revert_to_hold", 
 
 
 class RandomCaller:
-    """One thread that asks anything of a few holds, which it shares with the others."""
+    """A thread that calls random verbs on a few holds, which it shares with other threads."""
 
     def __init__(self, stock: Stock, pool: Pool, history: History, verbs: tuple[str, ...], seed: str) -> None:
         self._stock, self._pool, self._history = stock, pool, history
@@ -43,20 +43,21 @@ class RandomCaller:
 
     def _step(self, now: int) -> None:
         random, number = self._random, self._random.randrange(NAMES)
-        verb, has = random.choice(self._verbs), 1 + number % 4
+        verb, held = random.choice(self._verbs), 1 + number % 4
         order = OrderRef(f"{number if random.random() < 0.9 else 99:09d}", random.randint(1, 3))
-        seen = random.randint(1, has)
+        believed = random.randint(1, held)
         operation = Operation(
-            verb, hold_id(f"p{number}", "d", 1, has), seen=seen, now=now, expires_at=now + HOLD_SECONDS, order=order,
-            quantity=has if verb == "take" else random.randint(verb != "restock", seen), plan=random.randint(1, 3),
+            verb, hold_id(f"p{number}", "d", 1, held), believed=believed, now=now, expires_at=now + HOLD_SECONDS,
+            order=order, quantity=held if verb == "take" else random.randint(verb != "restock", believed),
+            plan=random.randint(1, 3),
         )  # fmt: skip
         if verb in {"take", "release", "tombstone", "add"}:
-            operation = replace(operation, order=None, seen=0, quantity=2 if verb == "add" else operation.quantity)
+            operation = replace(operation, order=None, believed=0, quantity=2 if verb == "add" else operation.quantity)
         self._history.add(operation, partial(self._answer, operation))
 
     def _answer(self, operation: Operation) -> Any:
         stock, pool = self._stock, self._pool
-        ref = HoldRef(operation.name, 0, max(operation.seen, operation.quantity), operation.expires_at)
+        ref = HoldRef(operation.name, 0, max(operation.believed, operation.quantity), operation.expires_at)
         order = operation.order or OrderRef(f"{0:09d}", 0)
         match operation.verb:
             case "take":
@@ -75,7 +76,7 @@ class RandomCaller:
             case "shrink":
                 return stock.shrink(pool, ref, operation.quantity)
             case "restock":
-                return stock.restock(pool, ref, order, operation.seen, operation.quantity)
+                return stock.restock(pool, ref, order, operation.believed, operation.quantity)
             case "tombstone":
                 return stock.tombstone(pool, operation.name)
             case _:
@@ -86,18 +87,18 @@ class RandomCaller:
 def record_run(
     harness: RaceHarness, drop_id: str, sizes: list[int], verbs: tuple[str, ...], *, reads_then_writes: bool = False
 ) -> tuple[History, BucketRecorder]:
-    """A short concurrent run on a drop of its own: the history of its verbs, and those of its buckets."""
+    """Run threads on a new drop. Return the history of their verbs, and the histories of the buckets."""
     tables, client = harness.tables("control" if reads_then_writes else "race"), harness.account.client("dynamodb")
     pool = Pool(drop_id, len(sizes))
     Stock(client, tables.stock, tables.commerce).create_buckets(drop_id, sizes, NOW)
-    network = FaultyClient(client, tables.stock, FAULT_RATES, drop_id, reads_then_writes=reads_then_writes)
-    recorder, history = BucketRecorder(network, tables.stock), History()
+    client_with_faults = FaultyClient(client, tables.stock, FAULT_RATES, drop_id, reads_then_writes=reads_then_writes)
+    recorder, history = BucketRecorder(client_with_faults, tables.stock), History()
     stock = Stock(recorder, tables.stock, tables.commerce)  # type: ignore[arg-type]
     with ThreadPoolExecutor(THREADS) as executor:
         callers = [RandomCaller(stock, pool, history, verbs, f"{drop_id}/{number}") for number in range(THREADS)]
-        for one in [executor.submit(actor.run) for actor in callers]:
+        for one in [executor.submit(caller.run) for caller in callers]:
             one.result()
-    network.faults = NO_FAULTS
+    client_with_faults.faults = NO_FAULTS
     history.add(Operation("read"), lambda: _bucket_state(read_buckets(recorder, tables.stock, pool)[0]))
     return history, recorder
 
@@ -108,7 +109,7 @@ def _bucket_state(bucket: Mapping[str, Any]) -> BucketState:
 
 
 def check_verbs(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
-    """One run on one bucket, its verbs checked; and checked again with answers that were never given."""
+    """Check the verbs of one run on one bucket, and check again with forged answers."""
     history, _ = record_run(harness, f"verbs-{number}", [SIZE], VERBS, reads_then_writes=reads_then_writes)
     events = history.events
     found = Counter(histories=1, events=len(events), unanswered=sum(not event.answered for event in events))
@@ -118,22 +119,22 @@ def check_verbs(harness: RaceHarness, number: int, *, reads_then_writes: bool = 
         found["forged_and_caught"] += not is_linearizable(_with_lost_update(events), BucketState(SIZE), bucket_spec)
         sold = [index for index, event in enumerate(events) if isinstance(event.answer, Committed)]
         shrunk = [index for index, event in enumerate(events) if event.operation.verb == "shrink" and event.answer]
-        for what, forged_answer, indexes in (("sales", HoldGone(), sold), ("shrinks", False, shrunk)):
+        for name, forged_answer, indexes in (("sales", HoldGone(), sold), ("shrinks", False, shrunk)):
             for index in indexes:
                 forged_history = [*events[:index], replace(events[index], answer=forged_answer), *events[index + 1 :]]
-                found[f"forged_{what}"] += 1
-                found[f"forged_{what}_caught"] += not is_linearizable(forged_history, BucketState(SIZE), bucket_spec)
+                found[f"forged_{name}"] += 1
+                found[f"forged_{name}_caught"] += not is_linearizable(forged_history, BucketState(SIZE), bucket_spec)
     return found
 
 
 def _with_lost_update(events: list[RecordedOperation]) -> list[RecordedOperation]:
-    """The last reading shows a unit that nobody gave back, as a lost update leaves it. (Plans add units in twos.)"""
+    """Add a unit to the last reading, as a lost update would. (Plans add two units.)"""
     last = events[-1]
     return [*events[:-1], replace(last, answer=replace(last.answer, available=last.answer.available + 1))]
 
 
 def check_buckets(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
-    """One run on three buckets, each bucket's reads and writes checked: pointers, fences and strays among them."""
+    """Check the reads and writes of each bucket in a run on three, with pointers, fences and overflow."""
     sizes = [4, 3, 3]
     _, recorder = record_run(harness, f"buckets-{number}", sizes, VERBS, reads_then_writes=reads_then_writes)
     found: Counter[str] = Counter()
@@ -147,30 +148,26 @@ def check_buckets(harness: RaceHarness, number: int, *, reads_then_writes: bool 
 
 
 @pytest.mark.parametrize("checked", [check_verbs, check_buckets])
-def test_concurrent_runs_are_as_if_one_after_another(
-    harness: RaceHarness, checked: Callable[..., Counter[str]]
-) -> None:
+def test_concurrent_runs_are_linearizable(harness: RaceHarness, checked: Callable[..., Counter[str]]) -> None:
     figures = sum_figures(checked(harness, number) for number in range(HISTORIES))
     control = run_control(partial(checked, harness, reads_then_writes=True))
     report(f"linearity, {checked.__name__}", harness.engine, figures, control)
     assert figures["not_linearizable"] == 0
     assert figures["forged_and_caught"] == figures["forged"]
-    assert 2 * figures["forged_sales_caught"] >= figures["forged_sales"]  # another order may explain a few
+    assert 2 * figures["forged_sales_caught"] >= figures["forged_sales"]  # another order explains a few
     if checked is check_verbs:
         assert figures["forged_sales"] > 0
-        assert (
-            ROUNDS < MANY_ROUNDS or figures["forged_shrinks_caught"] > 0
-        )  # and many: few holds live on after a shrink
+        assert ROUNDS < MANY_ROUNDS or figures["forged_shrinks_caught"] > 0  # few holds are used again after a shrink
     assert is_caught(control), "reading, then writing, was not caught"
 
 
-def test_a_shrink_that_writes_nothing_is_caught(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control for shrinking among the other verbs: answered as done, and nothing written."""
-    monkeypatch.setattr(Stock, "shrink", lambda self, pool, ref, keep, expires_at=None: True)
+def test_shrink_that_writes_nothing_is_caught(harness: RaceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control for shrink: it answers success and writes nothing."""
+    monkeypatch.setattr(Stock, "shrink", lambda self, pool, hold, keep, expires_at=None: True)
     assert is_caught(run_control(lambda number: check_verbs(harness, 1_000_000 + number)))
 
 
-def test_a_shrunk_and_expired_hold_is_taken_again_with_its_units(harness: RaceHarness) -> None:
+def test_shrunk_and_expired_hold_is_taken_again_with_its_units(harness: RaceHarness) -> None:
     tables, pool = harness.tables("race"), Pool("shrunk", 1)
     stock = Stock(harness.account.client("dynamodb"), tables.stock, tables.commerce)
     stock.create_buckets("shrunk", [SIZE], NOW)
@@ -212,7 +209,5 @@ HELD = (1, SECONDS + 8, False)
     ],
     ids=["one wins", "both win", "lost or late", "read before", "read stale", "late and read", "read too early"],
 )
-def test_the_checker_tells_histories_that_can_be_from_those_that_cannot(
-    history: list[RecordedOperation], possible: bool
-) -> None:
+def test_checker_separates_possible_from_impossible_histories(history: list[RecordedOperation], possible: bool) -> None:
     assert is_linearizable(history, BucketState(1), bucket_spec) == possible

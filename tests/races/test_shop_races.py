@@ -1,4 +1,4 @@
-"""Whole purchases at once, on every engine: goods, money and orders agree, whoever clicks twice, dies or comes late."""
+"""Concurrent purchases on every engine: units, money and orders agree (Invariants 1a, 1c, 4a, 4b, 5a and 5b)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run_shop_race(harness: RaceHarness, race: ShopRace) -> Counter[str]:
 
 
 def run_restless_buyers(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
-    """Twice as many units wanted as there are, of two drops, by buyers who do everything at once."""
+    """Run restless buyers who want twice the units of two drops."""
     tables = harness.tables("control" if reads_then_writes else "race")
     drops = ((f"mug-{number}", MUGS), (f"cup-{number}", CUPS))
     seed = f"restless-{number}"
@@ -44,7 +44,7 @@ def run_restless_buyers(harness: RaceHarness, number: int, *, reads_then_writes:
 
 
 def run_patient_buyers(harness: RaceHarness, number: int, *, reads_then_writes: bool = False) -> Counter[str]:
-    """As many units wanted as there are, in lots that do not fit into the buckets."""
+    """Run patient buyers who want exactly all units, in quantities that do not fit into the buckets."""
     tables = harness.tables("control" if reads_then_writes else "race")
     seed = f"exactly-{number}"
     wanted = shares_of(sum(EXACTLY), seed)
@@ -65,7 +65,7 @@ def test_concurrent_purchases_leave_stock_money_and_orders_in_agreement(harness:
         assert min(figures[name] for name in ("reclaims", "replays", "refunds", "purchases_cancelled")) > 0
 
 
-def test_where_as_many_are_wanted_as_there_are_nobody_is_refused_for_good(harness: RaceHarness) -> None:
+def test_demand_equal_to_stock_is_served_completely(harness: RaceHarness) -> None:
     figures = run_rounds(lambda number: run_patient_buyers(harness, number))
     control = run_control(lambda number: run_patient_buyers(harness, number, reads_then_writes=True))
     report("demand equals stock", harness.engine, figures, control)

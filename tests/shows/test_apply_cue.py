@@ -8,7 +8,8 @@ from chalicelib.instants import DAY, SECOND
 from chalicelib.shows import CueApplied, CueRefused, CueRepeated, CueType, DropState
 from tests.builders.shows import NOW, ShowFixture, a_cue, a_drop_request
 from tests.conftest import Tables
-from tests.fakes.hooked_client import HookedClient, ProcessDied, die_from_call, once_at_call
+from tests.fakes.hooked_client import HookedClient, die_from_call, once_at_call
+from tests.fakes.process_died import ProcessDied
 
 
 def test_open_cue_opens_the_drop_for_every_watcher(tables: Tables) -> None:

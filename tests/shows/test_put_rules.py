@@ -11,7 +11,8 @@ from chalicelib.instants import SECOND, rfc3339
 from chalicelib.shows import CueApplied, CueType, DropState
 from tests.builders.shows import NOW, ShowFixture, a_cue, a_drop_request, a_show_request
 from tests.conftest import Tables
-from tests.fakes.hooked_client import HookedClient, ProcessDied, die_from_call, once_at_call
+from tests.fakes.hooked_client import HookedClient, die_from_call, once_at_call
+from tests.fakes.process_died import ProcessDied
 
 LATER = NOW + SECOND
 

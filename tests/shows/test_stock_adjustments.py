@@ -10,7 +10,8 @@ from chalicelib.shows import CueApplied, CueRefused, CueRepeated, CueType
 from chalicelib.stock import OrderRef, SoldOut, Taken, hold_id
 from tests.builders.shows import NOW, ShowFixture, a_cue
 from tests.conftest import Tables
-from tests.fakes.hooked_client import HookedClient, ProcessDied, die_from_call, once_at_call
+from tests.fakes.hooked_client import HookedClient, die_from_call, once_at_call
+from tests.fakes.process_died import ProcessDied
 
 LATER = NOW + SECOND
 

@@ -1,1 +1,1 @@
-"""Schedule search: the product's own code under chosen interleavings, cuts and late writes."""
+"""The schedule search: the product's own code under chosen schedules of doubled, cut and late calls."""

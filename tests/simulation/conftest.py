@@ -1,4 +1,4 @@
-"""What the schedule searches share."""
+"""Fixtures of the schedule searches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def search(record_property: Callable[[str, object], None]) -> ScheduleSearch:
 
 @pytest.fixture(autouse=True)
 def _without_logging() -> Iterator[None]:
-    """Hundreds of thousands of orders are played: nobody reads what each would log."""
+    """Disable logs: a search places hundreds of thousands of orders."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -26,8 +26,7 @@ def _without_logging() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _without_tracing() -> Iterator[None]:
-    """Coverage is measured without these tests: tracing makes them three times as long, and loses its way between
-    coroutines."""
+    """Disable tracing: it makes these tests three times as long and loses its place between coroutines."""
     tracer = sys.gettrace()
     sys.settrace(None)
     yield

@@ -1,7 +1,7 @@
-"""The three ways to take that were tried and refused (DESIGN §4), as controls: over our own expressions and stores.
+"""The three rejected protocols of a take, as controls (infra/docs/stock-protocol.md#protocols-that-were-refused).
 
-Each takes a hold by the same conditional writes as the product and knows a hold of its own when it meets one. What they
-lack is the pointer at home. ``believed`` are the buckets that the caller believes to have units.
+Each takes a hold by the product's conditional writes, and recognises its own hold in a bucket. None has the pointer in
+the home bucket. ``believed`` are the buckets that the caller believes to have units.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.instants import SECOND, Instant
-from chalicelib.purchase import (
-    PurchaseStore,
-    Written,
-)
+from chalicelib.purchase import PurchaseStore, Written
 from chalicelib.stock import Busy, HoldRef, Pool, Stock, Taken, TakeResult, expressions
 from chalicelib.stock.bucket import AlreadyHeld, BucketEntry, HasRoom, evaluate
 from chalicelib.stock.layout import home_of
@@ -33,7 +30,7 @@ class RejectedProtocols:
     pool: Pool
 
     def take_in_summary_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
-        """Any bucket that is believed to have units, in the order believed."""
+        """Take from any bucket that is believed to have units, in the order given."""
         store = StockStore(self.client, "stock", "commerce")
         for number in believed:
             held = BucketEntry(1, now // SECOND + HOLD_SECONDS)
@@ -43,13 +40,13 @@ class RejectedProtocols:
         return Busy(1)
 
     def take_in_fixed_order(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
-        """Every bucket, whatever is believed, in an order that follows from the hold alone."""
+        """Take from any bucket, in an order that follows from the hold alone."""
         first = home_of(hold, self.pool)
         order = [(first + turn) % self.pool.bucket_count for turn in range(self.pool.bucket_count)]
         return self.take_in_summary_order(hold, order, now)
 
     def take_then_create_purchase(self, hold: str, believed: Iterable[int], now: Instant) -> TakeResult:
-        """Take anywhere, then put the purchase that names the hold; who loses releases what it took."""
+        """Take from any bucket, then put the purchase that names the hold. The copy that loses releases its units."""
         taken = self.take_in_summary_order(hold, believed, now)
         if not isinstance(taken, Taken):
             return taken

@@ -1,8 +1,7 @@
-"""Playing schedules and counting them: what was played and which controls were caught, for the end of the run."""
+"""Run schedules by seed, count them, and print at the end of the run which controls were caught."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -10,30 +9,30 @@ from typing import Any, Final
 
 import pytest
 
-from infra.paths import ROOT
 from tests.fakes.dynamodb_expressions import InvalidDynamoDBRequest
+from tests.report import recorded_values, write_report
 
 _PROPERTY: Final = "schedules"
 _REPLAYED_SEED: Final = os.environ.get("LIVEDROP_SEED")
-"""The only seed to play, to look at one schedule again."""
+"""The only seed to run, so that one schedule is replayed."""
 _SEED_PARTS: Final = 2
-"""Each class is played in so many parts, for as many test processes."""
+"""Parts of each fault class, one for each test process."""
 
 ScheduleRunner = Callable[[int], Mapping[str, int]]
-"""Plays a seed and counts what happened. Raises ``AssertionError`` where it finds a rule broken."""
+"""Run the schedule of a seed and count its events. Raise ``AssertionError`` where an invariant is violated."""
 
 
 def parametrize_seeds(default_count: int) -> pytest.MarkDecorator:
-    """The ``seeds`` of a fault class: so many, or ``LIVEDROP_SCHEDULES`` in the long form."""
+    """Give a test the ``seeds`` of a fault class: the default count, or ``LIVEDROP_SCHEDULES`` of them."""
     count = int(os.environ.get("LIVEDROP_SCHEDULES", default_count))
-    parts = [range(first, count, _SEED_PARTS) for first in range(_SEED_PARTS)]
+    parts = {f"part{first + 1}": range(first, count, _SEED_PARTS) for first in range(_SEED_PARTS)}
     if _REPLAYED_SEED is not None:
-        parts = [range(int(_REPLAYED_SEED), int(_REPLAYED_SEED) + 1)]
-    return pytest.mark.parametrize("seeds", parts, ids=lambda seeds: f"part{seeds.start + 1}")
+        parts = {f"seed{_REPLAYED_SEED}": range(int(_REPLAYED_SEED), int(_REPLAYED_SEED) + 1)}
+    return pytest.mark.parametrize("seeds", parts.values(), ids=list(parts))
 
 
 class ScheduleSearch:
-    """Plays seeds and keeps count."""
+    """Runs the schedules of seeds and counts them."""
 
     def __init__(self, record: Callable[[str, object], None]) -> None:
         self._record = record
@@ -41,42 +40,45 @@ class ScheduleSearch:
     def expect_invariants_hold(
         self, fault_class: str, seeds: range, run_schedule: ScheduleRunner, *, expected_events: Iterable[str] = ()
     ) -> None:
-        """Every rule holds in all schedules. A failure names its seed, from which it can be played again.
+        """Assert that every invariant holds in all schedules. A failure names its seed, which replays the schedule.
 
-        ``met`` is what must have happened at least once: a search that never gets there shows nothing.
+        Each of ``expected_events`` must occur at least once: a search that never meets them proves nothing.
         """
         events_seen: Counter[str] = Counter()
         violation = None
         try:
-            for played, seed in enumerate(seeds, 1):
-                events_seen["played"] = played
+            for count, seed in enumerate(seeds, 1):
+                events_seen["schedules"] = count
                 events_seen.update(run_schedule(seed))
         except AssertionError as error:
             violation = f"{fault_class}, seed {seed}: {type(error).__name__} {error}"
             raise AssertionError(violation) from error
         finally:
-            self._record(_PROPERTY, {"class": fault_class, "broken": violation, "events_seen": dict(events_seen)})
+            self._record(_PROPERTY, {"class": fault_class, "violation": violation, "events_seen": dict(events_seen)})
         if _REPLAYED_SEED is None:
             _assert_events_seen(events_seen, expected_events)
 
     def record_model_steps(self, events_seen: Counter[str], *, expected_events: Iterable[str]) -> None:
-        """So many ``steps`` were taken against a model, and none was other than the model says."""
+        """Record the ``steps`` of a run in which the product did what its model says."""
         self._record(_PROPERTY, {"model": dict(events_seen)})
         _assert_events_seen(events_seen, expected_events)
 
     def expect_control_caught(
         self, control: str, max_schedules: int, run_schedule: ScheduleRunner, *, times: int = 2
     ) -> None:
-        """The wrong variant breaks a rule in so many of at most ``most`` schedules; no more are played then."""
+        """Assert that a wrong variant violates an invariant ``times`` times within ``max_schedules`` schedules."""
         caught = seed = 0
         while seed < max_schedules and caught < times:
             caught += self.violates_invariant(seed, run_schedule)
             seed += 1
-        self._record(_PROPERTY, {"control": control, "played": seed, "caught": caught})
+        self._record(_PROPERTY, {"control": control, "schedules": seed, "caught": caught})
         assert caught == times, f"{control}: caught in {caught} of {seed} schedules"
 
     def violates_invariant(self, seed: int, run_schedule: ScheduleRunner) -> bool:
-        """Whether a rule is broken in the play of this seed. An expression that DynamoDB would refuse is no play."""
+        """Whether the schedule of this seed violates an invariant.
+
+        Raises: InvalidDynamoDBRequest, where the variant sends what DynamoDB would refuse.
+        """
         try:
             run_schedule(seed)
         except InvalidDynamoDBRequest:
@@ -88,43 +90,36 @@ class ScheduleSearch:
 
 def _assert_events_seen(events_seen: Counter[str], expected_events: Iterable[str]) -> None:
     missed = [one for one in expected_events if not events_seen[one]]
-    assert not missed, f"{missed} never happened"
+    assert not missed, f"The search never met {missed}."
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A line a class and ``build/schedules.json``; the processes of xdist send what they recorded with each report."""
-    reports = [report for found in terminalreporter.stats.values() for report in found]
-    entries = [
-        value
-        for report in reports
-        if getattr(report, "when", None) == "call"
-        for name, value in report.user_properties
-        if name == _PROPERTY
-    ]
+    """Print a line for each fault class, and write ``build/schedules.json``."""
+    entries = recorded_values(terminalreporter, _PROPERTY)
     if not entries:
         return
     classes = _merge_parts([entry for entry in entries if "class" in entry])
     controls = {entry["control"]: entry for entry in entries if "control" in entry}
-    played = sum(found["events_seen"]["played"] for found in classes.values())
-    broken = [one for found in classes.values() for one in found["broken"]]
+    schedules = sum(found["events_seen"]["schedules"] for found in classes.values())
+    violations = [one for found in classes.values() for one in found["violations"]]
     caught = sum(control["caught"] > 0 for control in controls.values())
     model = sum((Counter(entry["model"]) for entry in entries if "model" in entry), Counter[str]())
-    summary = {"schedules": played, "broken": broken, "classes": classes, "controls": controls, "model": model}
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "schedules.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    summary = {"schedules": schedules, "violations": violations, "classes": classes}
+    summary |= {"controls": controls, "model": model}
+    write_report("schedules", summary)
     terminalreporter.write_line(
-        f"schedules: {played} in {len(classes)} fault classes, {len(broken)} rules broken; "
+        f"schedules: {schedules} in {len(classes)} fault classes, {len(violations)} invariants broken; "
         f"{caught} of {len(controls)} controls caught; {model['steps']} steps as the model says"
     )
     for name, found in sorted(classes.items()):
-        terminalreporter.write_line(f"  {found['events_seen']['played']:>6} {name}")
+        terminalreporter.write_line(f"  {found['events_seen']['schedules']:>6} {name}")
 
 
 def _merge_parts(entries: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What the parts of each class played, together."""
+    """Add up the parts of each fault class."""
     classes: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        found = classes.setdefault(entry["class"], {"broken": [], "events_seen": Counter()})
-        found["broken"] += [entry["broken"]] if entry["broken"] else []
+        found = classes.setdefault(entry["class"], {"violations": [], "events_seen": Counter()})
+        found["violations"] += [entry["violation"]] if entry["violation"] else []
         found["events_seen"].update(entry["events_seen"])
     return classes

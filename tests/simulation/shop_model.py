@@ -1,4 +1,4 @@
-"""A shop beside a model of it: units, what each purchase holds and until when, and what each buyer has bought."""
+"""A shop beside a model of it: units, the holds of each purchase with their ends, and the units each buyer bought."""
 
 from __future__ import annotations
 
@@ -14,42 +14,30 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
-from chalicelib.purchase import Caller, CheckoutContext, Purchase, PurchaseState
-from chalicelib.shows.records import DropRecord
+from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
 from chalicelib.stock import Pool
 from chalicelib.stock.expressions import bucket_from_record
 from tests.builders.context import a_checkout_context
+from tests.builders.drops import put_drop_record
+from tests.builders.shows import a_drop_record
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
+from tests.independent_counts import CLOCK_SKEW_SECONDS
 
-LAYOUT, SIZES, LIMIT, HOLD_SECONDS = Pool("mug", 3), [2, 2, 1], 3, 30
-DROP = DropRecord(
-    id="mug",
-    show_id="s",
-    sku="m",
-    title="Mug",
-    unit_price=1_000,
-    currency="GBP",
-    stock=sum(SIZES),
-    bucket_count=3,
-    hold_seconds=HOLD_SECONDS,
-    limit_per_buyer=LIMIT,
-    opens_at=0,
-    first_stock=sum(SIZES),
-    created_by="ann",
-    created_at=0,
-    changed_by="ann",
-    changed_at=0,
-)
-WEB = Caller("web")
+POOL, SIZES, LIMIT, HOLD_SECONDS = Pool("mug", 3), [2, 2, 1], 3, 30
+DROP = a_drop_record(
+    id="mug", stock=sum(SIZES), first_stock=sum(SIZES), bucket_count=len(SIZES), hold_seconds=HOLD_SECONDS,
+    limit_per_buyer=LIMIT, opens_at=0,
+)  # fmt: skip
 BUYERS = ("ada", "bob")
 REMEMBERED_KEYS = 7
-"""Updates whose repeats a purchase knows again."""
+"""Updates whose Idempotency-Keys a purchase remembers."""
 NAMES = ("p1", "p2", "p3", "p4", "p5")
+MISMATCH_MESSAGE = "the buckets differ from the model"
 RequestFunction = Callable[[CheckoutContext], Any]
 
 
 class FailOnceClient:
-    """A client whose n-th call is lost, or done with its answer lost."""
+    """A client whose n-th call is cut: it is lost, or it takes effect and its answer is lost."""
 
     def __init__(self, client: Any, call_number: int, performed: bool) -> None:
         self._client, self._left, self._performed = client, call_number, performed
@@ -68,7 +56,7 @@ class FailOnceClient:
 
 @dataclass
 class ModelPurchase:
-    """What the model knows of one purchase. ``holds``: units and their end; ``sold`` units have none."""
+    """The model of one purchase. ``holds`` are pairs of units and their end; ``sold`` units have no end."""
 
     buyer: str
     id: str
@@ -86,7 +74,7 @@ class ModelPurchase:
 
 
 class ShopWithModel(RuleBasedStateMachine):
-    """The shop with its model; ``steps`` counts those that are taken, and what came of them."""
+    """The shop with its model. ``steps`` counts the steps and their results."""
 
     steps: Counter[str]
 
@@ -95,9 +83,7 @@ class ShopWithModel(RuleBasedStateMachine):
         self.now: Instant = 1_800_000_000_000
         self.table = StrictFakeDynamoDB()
         self.gateway = SandboxGateway(cast("Any", StrictFakeDynamoDB()), "sandbox")
-        self.table.items["commerce", "DROP#mug", "DROP"] = {
-            "pk": "DROP#mug", "sk": "DROP", **DROP.model_dump(exclude_none=True),
-        }  # fmt: skip
+        put_drop_record(self.table, DROP)
         self.context = self.new_context(self.table)
         self.context.stock.create_buckets("mug", SIZES, self.now)
         self.size = sum(SIZES)
@@ -105,10 +91,10 @@ class ShopWithModel(RuleBasedStateMachine):
         self.sent_requests: list[Callable[[], None]] = []
         self.used_keys: set[str] = set()
         self.refreshed_since_change = True
-        self.steps["steps"] -= 1  # the invariants are asked once before the first
+        self.steps["steps"] -= 1  # hypothesis checks the invariants once before the first step
 
     def new_context(self, client: Any) -> CheckoutContext:
-        """What another process has: the same tables, a memory of its own."""
+        """Build what another process has: the same tables, caches of its own."""
         return a_checkout_context(client, "stock", "commerce", self.gateway)
 
     # The model.
@@ -118,9 +104,9 @@ class ShopWithModel(RuleBasedStateMachine):
         return self.now // SECOND
 
     def held(self) -> int:
-        """Units that others may not take: those of a hold that has ended are free two seconds later."""
+        """Count the units that other buyers may not take: a hold's units are free two seconds after its end."""
         holds = (hold for one in self.models.values() for hold in one.holds)
-        return sum(units for units, until in holds if until + 2 >= self.seconds)
+        return sum(units for units, expires_at in holds if expires_at + CLOCK_SKEW_SECONDS >= self.seconds)
 
     def sold(self) -> int:
         return sum(one.sold for one in self.models.values())
@@ -131,9 +117,9 @@ class ShopWithModel(RuleBasedStateMachine):
     @invariant()
     def the_buckets_are_as_the_model_says(self) -> None:
         self.steps["steps"] += 1
-        audit = self.context.stock.audit(LAYOUT, self.size, self.now)
+        audit = self.context.stock.audit(POOL, self.size, self.now)
         found = (audit.available, audit.held, audit.sold, audit.mismatches)
-        assert found == (self.free(), self.held(), self.sold(), ()), "the buckets are not as the model says"
+        assert found == (self.free(), self.held(), self.sold(), ()), MISMATCH_MESSAGE
 
     @invariant()
     def no_buyer_has_more_than_the_limit(self) -> None:
@@ -142,19 +128,19 @@ class ShopWithModel(RuleBasedStateMachine):
 
     # Requests.
 
-    def send(self, what: str, request: RequestFunction, cut: tuple[int, bool] | None = None) -> Any:
-        """Send it; with ``cut``, to a process whose n-th call fails, and then again."""
+    def send(self, name: str, request: RequestFunction, cut: tuple[int, bool] | None = None) -> Any:
+        """Send a request. With ``cut``, send it first to a process whose n-th call is cut."""
         self.refreshed_since_change = False
         if cut is not None:
-            self.context.stock.refresh(LAYOUT, self.now)
+            self.context.stock.refresh(POOL, self.now)
             try:
                 request(self.new_context(FailOnceClient(self.table, *cut)))
             except (ReadTimeoutError, LivedropError):
-                self.steps[f"{what}, cut"] += 1
+                self.steps[f"{name}, cut"] += 1
         return request(self.new_context(self.table))
 
     def deliver_or_defer(self, deliver: Callable[[], None], late: bool) -> None:
-        """Deliver a request now; or only later, when it is drawn to be delivered again."""
+        """Deliver a request now. A ``late`` one is delivered when a later step draws it."""
         self.sent_requests.append(deliver)
         if not late:
             deliver()
@@ -163,20 +149,20 @@ class ShopWithModel(RuleBasedStateMachine):
         return data.draw(st.sampled_from(sorted(self.models)))
 
     def largest_bucket(self) -> int:
-        """The most units that one bucket has."""
+        """Return the units of the fullest bucket."""
         items = [item for place, item in self.table.items.items() if place[0] == "stock"]
         return max(bucket_from_record(item).obtainable(self.seconds) for item in items)
 
     def update_model(self, name: str, purchase: Purchase) -> None:
-        """The holds that a purchase names now are what the model counts."""
+        """Take the holds that a purchase names into the model."""
         (line,) = purchase.lines
         model = self.models[name]
         model.holds = [(hold.quantity, hold.expires_at) for hold in line.holds]
         assert model.quantity == line.quantity
-        assert all(until <= line.max_hold_until for _, until in model.holds)
+        assert all(expires_at <= line.max_hold_until for _, expires_at in model.holds)
 
     def assert_unchanged(self, name: str, answer: Any) -> None:
-        """A repeat, or a request that came too late, is told how the purchase stands and changes nothing."""
+        """Check that a repeat or a late request got the present state and changed nothing."""
         model = self.models[name]
         assert (answer.purchase.id, answer.purchase.state) == (model.id, model.state)
-        self.steps["answered as before"] += 1
+        self.steps["answered with the present state"] += 1

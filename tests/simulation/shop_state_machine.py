@@ -1,6 +1,6 @@
-"""A shop against its model, under requests that come doubled, late, out of order, or cut at any call and then repeated.
+"""A shop against its model, under requests that are doubled, late, out of order, or cut at any call and repeated.
 
-They come one at a time, and time goes on between them. After each, the buckets are as the model says, to the unit.
+Requests arrive one at a time, and time passes between them. After each, the buckets equal the model to the unit.
 """
 
 from __future__ import annotations
@@ -14,35 +14,28 @@ from hypothesis.stateful import precondition, rule
 from chalicelib.capture import cancel_order, process_attempt
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, find_purchase, update_purchase
 from chalicelib.instants import SECOND
-from chalicelib.purchase import (
-    Buyer,
-    CheckoutResult,
-    CompleteRequest,
-    Destination,
-    LineRequest,
-    PurchaseRequest,
-    PurchaseState,
-)
+from chalicelib.purchase import Buyer, CheckoutResult, PurchaseState
+from tests.builders.purchases import PLATFORM, a_complete_request, a_purchase_request
+from tests.independent_counts import CLOCK_SKEW_SECONDS
 from tests.simulation.shop_model import (
     BUYERS,
     HOLD_SECONDS,
-    LAYOUT,
     LIMIT,
     NAMES,
+    POOL,
     REMEMBERED_KEYS,
     SIZES,
-    WEB,
     ModelPurchase,
     ShopWithModel,
 )
 
-LOST_CALLS = st.none() | st.tuples(st.integers(1, 12), st.booleans())
+CUT_CALLS = st.none() | st.tuples(st.integers(1, 12), st.booleans())
 
 
 class ShopStateMachine(ShopWithModel):
-    """Every request that there is, and what else happens."""
+    """Every request of buyers and operators, and the passing of time."""
 
-    @rule(name=st.sampled_from(NAMES), quantity=st.integers(1, 3), cut=LOST_CALLS, late=st.booleans())
+    @rule(name=st.sampled_from(NAMES), quantity=st.integers(1, 3), cut=CUT_CALLS, late=st.booleans())
     def create(self, name: str, quantity: int, cut: tuple[int, bool] | None, late: bool) -> None:
         if name not in self.used_keys:
             self.used_keys.add(name)
@@ -51,14 +44,10 @@ class ShopStateMachine(ShopWithModel):
     def check_create(self, name: str, quantity: int, cut: tuple[int, bool] | None) -> None:
         buyer, free, largest_free = BUYERS[NAMES.index(name) % 2], self.free(), self.largest_bucket()
         refreshed = self.refreshed_since_change
-        lines = (LineRequest(LAYOUT.pool_id, quantity),)
-        change = PurchaseRequest(
-            WEB, name, f"{quantity}", lines, buyer=Buyer(email=f"{buyer}@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"),
-        )  # fmt: skip
+        request = a_purchase_request((POOL.pool_id, quantity), key=name, buyer=Buyer(email=f"{buyer}@example.com"))
         answer = self.send(
             "create",
-            lambda context: create_purchase(context, change, self.now),
+            lambda context: create_purchase(context, request, self.now),
             cut if largest_free >= quantity else None,
         )
         if name in self.models:
@@ -69,14 +58,14 @@ class ShopStateMachine(ShopWithModel):
             assert [hold.expires_at for hold in line.holds] == [self.seconds + HOLD_SECONDS]
             self.models[name] = ModelPurchase(buyer, answer.purchase.id)
             self.update_model(name, answer.purchase)
-            self.steps["created, as must be" if refreshed and free else "created"] += 1
+            self.steps["created while units were surely free" if refreshed and free else "created"] += 1
         else:
             assert not (refreshed and free), "refused although units are free"
             self.steps["create refused"] += 1
 
     @rule(name=st.sampled_from(NAMES), quantity=st.integers(1, 2), token=st.sampled_from(["ok", "declined"]))
     def buy(self, name: str, quantity: int, token: str) -> None:
-        """All at once, as an express purchase is."""
+        """Create, complete and capture in one step, as an express purchase does."""
         if name in self.used_keys:
             return
         self.used_keys.add(name)
@@ -97,8 +86,8 @@ class ShopStateMachine(ShopWithModel):
 
     def check_update(self, name: str, key: str, quantity: int) -> None:
         model, free = self.models[name], self.free()
-        change = PurchaseRequest(WEB, key, f"{quantity}", (LineRequest(LAYOUT.pool_id, quantity),))
-        answer = self.send("update", lambda context: update_purchase(context, model.id, change, self.now))
+        request = a_purchase_request((POOL.pool_id, quantity), key=key, buyer=None, destination=None)
+        answer = self.send("update", lambda context: update_purchase(context, model.id, request, self.now))
         if key in self.used_keys or model.state is not PurchaseState.OPEN:
             return self.assert_unchanged(name, answer)
         self.used_keys.add(key)
@@ -112,16 +101,16 @@ class ShopStateMachine(ShopWithModel):
         return None
 
     @precondition(lambda self: self.models)
-    @rule(data=st.data(), token=st.sampled_from(["ok", "ok", "declined"]), cut=LOST_CALLS, late=st.booleans())
+    @rule(data=st.data(), token=st.sampled_from(["ok", "ok", "declined"]), cut=CUT_CALLS, late=st.booleans())
     def complete(self, data: st.DataObject, token: str, cut: tuple[int, bool] | None, late: bool) -> None:
         name, key = self.draw_name(data), f"c{len(self.sent_requests)}"
         self.deliver_or_defer(partial(self.check_complete, name, key, token, cut), late)
 
     def check_complete(self, name: str, key: str, token: str, cut: tuple[int, bool] | None) -> None:
         model, others = self.models[name], [o for other, o in self.models.items() if other != name]
-        own_units = sum(units for units, until in model.holds if until + 2 >= self.seconds)
-        has_live_holds = bool(model.holds) and all(until > self.seconds for _, until in model.holds)
-        request = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
+        own_units = sum(units for units, expires_at in model.holds if expires_at + CLOCK_SKEW_SECONDS >= self.seconds)
+        has_live_holds = bool(model.holds) and all(expires_at > self.seconds for _, expires_at in model.holds)
+        request = a_complete_request(token, key)
         cut = cut if has_live_holds and model.state is PurchaseState.OPEN else None
         free, wanted = self.free(), model.quantity
         answer = self.send("complete", lambda context: complete_purchase(context, model.id, request, self.now), cut)
@@ -145,7 +134,7 @@ class ShopStateMachine(ShopWithModel):
         return self.check_capture(name, model.attempt, None) if cut else None
 
     @precondition(lambda self: self.models)
-    @rule(data=st.data(), attempt=st.integers(1, 3), cut=LOST_CALLS, late=st.booleans())
+    @rule(data=st.data(), attempt=st.integers(1, 3), cut=CUT_CALLS, late=st.booleans())
     def capture(self, data: st.DataObject, attempt: int, cut: tuple[int, bool] | None, late: bool) -> None:
         self.deliver_or_defer(partial(self.check_capture, self.draw_name(data), attempt, cut), late)
 
@@ -164,13 +153,13 @@ class ShopStateMachine(ShopWithModel):
         return None
 
     @precondition(lambda self: self.models)
-    @rule(data=st.data(), cut=LOST_CALLS, late=st.booleans())
+    @rule(data=st.data(), cut=CUT_CALLS, late=st.booleans())
     def cancel(self, data: st.DataObject, cut: tuple[int, bool] | None, late: bool) -> None:
         name, key = self.draw_name(data), f"x{len(self.sent_requests)}"
         self.deliver_or_defer(partial(self.check_cancel, name, key, cut), late)
 
     def check_cancel(self, name: str, key: str, cut: tuple[int, bool] | None) -> None:
-        """Cancels an open purchase; a paid order is cancelled with its units put back."""
+        """Cancel an open purchase, or a paid order with its units restocked."""
         model = self.models[name]
         if model.state is PurchaseState.PAID and (model.sold or key in self.used_keys):
             self.send("cancel order", lambda context: cancel_order(context, model.id, key, "", "ann", self.now), cut)
@@ -178,12 +167,12 @@ class ShopStateMachine(ShopWithModel):
             self.used_keys.add(key)
             self.steps["order cancelled"] += 1
             return
-        self.send("cancel", lambda context: cancel_purchase(context, model.id, WEB, key, "", self.now), cut)
+        self.send("cancel", lambda context: cancel_purchase(context, model.id, PLATFORM, key, "", self.now), cut)
         if model.state is PurchaseState.OPEN:
             model.state, model.holds = PurchaseState.CANCELLED, []
             self.steps["cancelled"] += 1
 
-    @rule(quantity=st.sampled_from([-3, -1, 1, 2]), cut=LOST_CALLS, late=st.booleans())
+    @rule(quantity=st.sampled_from([-3, -1, 1, 2]), cut=CUT_CALLS, late=st.booleans())
     def change_stock(self, quantity: int, cut: tuple[int, bool] | None, late: bool) -> None:
         if not -3 <= self.size - sum(SIZES) + quantity <= 3:
             return
@@ -191,7 +180,7 @@ class ShopStateMachine(ShopWithModel):
 
     def check_stock_change(self, key: str, quantity: int, cut: tuple[int, bool] | None) -> None:
         free = self.free()
-        drop = LAYOUT.pool_id
+        drop = POOL.pool_id
         answer = self.send(
             "stock", lambda context: context.shows.adjust_stock(drop, quantity, key, "ann", self.now), cut
         )
@@ -201,12 +190,12 @@ class ShopStateMachine(ShopWithModel):
             self.size += answer.moved
             self.steps["stock changed"] += 1
 
-    # What else happens.
+    # Everything else.
 
     @precondition(lambda self: self.sent_requests)
     @rule(data=st.data())
     def deliver_again(self, data: st.DataObject) -> None:
-        """Any request that was ever sent, for the first time or once more."""
+        """Deliver any request that was sent, for the first time or again."""
         data.draw(st.sampled_from(self.sent_requests))()
         self.steps["delivered again or late"] += 1
 
@@ -217,7 +206,7 @@ class ShopStateMachine(ShopWithModel):
 
     @rule()
     def refresh(self) -> None:
-        """The stream's function was here: the live summary is true, and nobody is refused what is free."""
-        summary = self.context.stock.refresh(LAYOUT, self.now)
+        """Refresh the live summary. It is true now, and no buyer is refused a free unit."""
+        summary = self.context.stock.refresh(POOL, self.now)
         assert (summary.available, summary.held, summary.sold) == (self.free(), self.held(), self.sold())
         self.refreshed_since_change = True

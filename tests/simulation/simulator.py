@@ -1,7 +1,8 @@
-"""A deterministic stage: actors are coroutines of which one runs at a time, and each AWS call is a place to switch.
+"""A deterministic simulator: processes are coroutines, one runs at a time, and each AWS call is a place to switch.
 
-The same seed gives the same play: which actor goes on, which call is cut (lost, or done with its answer lost), which
-write lands late. Time is the stage's; an actor or late write older than a function can live is gone.
+A seed determines the whole schedule: which process continues at each call, which call is cut, and which write is late.
+A cut call is lost, or it takes effect and its answer is lost. A late write takes effect after its caller gave up. The
+simulator has its own clock. A process or late write that is older than a function's longest lifetime ends.
 """
 
 from __future__ import annotations
@@ -13,23 +14,30 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from greenlet import GreenletExit, greenlet
 
+from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import OutcomeUnknownError
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 
 MAX_FUNCTION_LIFETIME: Instant = 55 * SECOND
-"""How long a function and its SDK's calls live at most: less than a fence."""
+"""The longest lifetime of a function, with the calls of its SDK. It is shorter than the lifetime of a fence."""
+
+RETRYABLE_ERRORS: Final = (BotoCoreError, LivedropError, OutcomeUnknownError)
+"""How a lost call, a rival's write or a silent provider ends a request or a message. Its sender sends it again."""
 
 STEP_DURATIONS: Final[tuple[Instant, ...]] = (1, 10, 40)
-"""How long a step of a play may take."""
+"""Durations of one step. A schedule uses one of them throughout."""
 
 
 @dataclass(frozen=True)
 class FaultRates:
-    """The share of an actor's calls that are cut (lost, or done with the answer lost), and of writes that land late."""
+    """The shares of a process's calls that are cut (``unanswered``), and of its writes that are late.
+
+    The names of fault classes say *doubled* where each request is sent twice.
+    """
 
     unanswered: float = 0.0
     delayed_writes: float = 0.0
@@ -44,9 +52,9 @@ FAULT_CLASSES: Final = {
 
 
 class SimulatedProcess:
-    """One process doing ``play``, whose calls have ``faults``.
+    """A process that runs ``body``, and whose calls have ``faults``.
 
-    Give each a client and a Stock of its own: a lock that two of them share would never be let go.
+    Each process needs its own client and its own ``Stock``: two processes that share a lock would block for ever.
     """
 
     def __init__(self, simulator: Simulator, body: Callable[[], None], faults: FaultRates) -> None:
@@ -59,28 +67,28 @@ class SimulatedProcess:
         return self._greenlet.dead
 
     def resume(self) -> None:
-        """Let it run to its next call, or to its end. What it raises is raised here."""
+        """Run the process to its next call or to its end. Its exceptions propagate."""
         self._simulator.running_process = self
         self._greenlet.switch()
         self._simulator.running_process = None
 
     def yield_control(self) -> None:
-        """To be called by the actor itself: the stage goes on."""
+        """Return control to the simulator. The process itself calls this."""
         assert self._greenlet.parent is not None
         self._greenlet.parent.switch()
 
     def kill(self) -> None:
-        """Its process is gone, wherever it stood."""
+        """End the process at its present call."""
         self._simulator.running_process = self
         self._greenlet.throw()
         self._simulator.running_process = None
 
 
 class Simulator:
-    """The table, the clock, the actors, and what is still under way to the table. ``check`` runs after every write.
+    """The table, the clock, the processes, and the writes that are late. Invariants are checked after every write.
 
-    Each step takes a while, in some plays so long that what a process remembers for a second is soon forgotten.
-    ``happened`` counts what befell the calls, so that a run can show that it met what it is about.
+    Each step takes time. In some schedules it takes so long that a cache of one second is soon stale. ``events_seen``
+    counts the faults and results of calls, so that a search can show that it met the events it is about.
     """
 
     def __init__(self, seed: int, check_invariants: Callable[[], None]) -> None:
@@ -97,15 +105,17 @@ class Simulator:
         self._delayed_writes: list[tuple[Instant, Callable[[], Any]]] = []
 
     def add_process(self, body: Callable[[], None], faults: FaultRates = FaultRates()) -> SimulatedProcess:
-        """Bring an actor on. It does nothing before its first turn."""
+        """Add a process. It does nothing before its first turn."""
         self._processes.append(SimulatedProcess(self, body, faults))
         return self._processes[-1]
 
     def advance_clock(self, milliseconds: Instant) -> None:
-        """Time goes on; what is older than a function can live ends, with its writes."""
+        """Advance the clock, and end the processes and late writes that are now too old."""
         self.now += milliseconds
         self._delayed_writes = [
-            (born, write) for born, write in self._delayed_writes if born + MAX_FUNCTION_LIFETIME > self.now
+            (started_at, write)
+            for started_at, write in self._delayed_writes
+            if started_at + MAX_FUNCTION_LIFETIME > self.now
         ]
         for process in self._processes:
             if not (process.done or process.idle) and process.started_at + MAX_FUNCTION_LIFETIME <= self.now:
@@ -113,9 +123,10 @@ class Simulator:
                 self.events_seen["processes died"] += 1
 
     def run(self, clock_jumps: tuple[Instant, ...] = ()) -> None:
-        """Until all actors are done. At each step perhaps a late write lands, or time leaps by one of ``leaps``.
+        """Run until all processes have ended. At a step, a late write may take effect or the clock may jump.
 
-        In some plays often, so that most processes die; in others seldom or never, so that much goes on at once.
+        In some schedules the clock jumps often, so that most processes die. In others it jumps seldom or never, so
+        that many calls overlap.
         """
         jump_probability = self.random.choice([0.0, 0.01, 0.05]) if clock_jumps else 0.0
         try:
@@ -131,13 +142,13 @@ class Simulator:
                 self._apply_delayed_write(self.random.randrange(len(self._delayed_writes)))
         finally:
             self.running_process, self.finished = None, True
-            for actor in self._processes:
-                if not actor.done:
-                    actor.kill()
+            for process in self._processes:
+                if not process.done:
+                    process.kill()
             self._processes = []
 
     def call(self, perform: Callable[[], Any], *, writes: bool) -> Any:
-        """A call of the running actor. Outside the play (no actor runs) it is simply done."""
+        """Make a call of the running process. Outside a run the call has no faults."""
         process = self.running_process
         if process is None:
             return perform()
@@ -145,18 +156,18 @@ class Simulator:
         draw, faults = self.random.random(), process.faults
         if writes and draw < faults.delayed_writes:
             self._delayed_writes.append((process.started_at, perform))
-            raise ReadTimeoutError(endpoint_url="stage")
+            raise ReadTimeoutError(endpoint_url="simulator")
         if faults.delayed_writes <= draw < faults.delayed_writes + faults.unanswered:
             performed = writes and self.random.random() < 0.5
             self.events_seen["answers lost" if performed else "calls lost"] += 1
             if performed:
                 self._perform_and_check(perform)
-            raise ReadTimeoutError(endpoint_url="stage")
+            raise ReadTimeoutError(endpoint_url="simulator")
         return self._perform_and_check(perform) if writes else perform()
 
     @contextmanager
     def client_request(self) -> Iterator[None]:
-        """A request of the running actor. Who asked outlives the process that was to answer."""
+        """Make a request of the running process. The client survives the death of the process that serves it."""
         try:
             yield
         except GreenletExit:
@@ -164,7 +175,7 @@ class Simulator:
                 raise
 
     def stay_idle(self, turns: int) -> None:
-        """The running actor asks for nothing for a while, however long: its next request is another process's."""
+        """Pause the running process for some turns. Its age does not count: its next request runs in a new process."""
         process = self.running_process
         assert process is not None
         process.idle = True
@@ -172,7 +183,7 @@ class Simulator:
         process.idle, process.started_at = False, self.now
 
     def yield_to_others(self, turns: int = 1) -> None:
-        """The running actor waits while others go on, perhaps; outside the play nobody waits."""
+        """Let other processes take turns. Outside a run this returns at once."""
         if self.running_process is not None:
             for _ in range(turns):
                 self.running_process.yield_control()
@@ -182,7 +193,7 @@ class Simulator:
         try:
             self._perform_and_check(perform)
         except (ClientError, OutcomeUnknownError):
-            self.events_seen["late writes refused"] += 1  # nobody is left to hear of it
+            self.events_seen["late writes refused"] += 1  # the process that made it has given up
         else:
             self.events_seen["late writes landed"] += 1
 
@@ -193,7 +204,7 @@ class Simulator:
 
 
 class _SimulatedClient:
-    """A boto3 client as far as our stores go: every call is a step of the stage."""
+    """The calls of a boto3 client that the stores make. Each call is a step of the simulator."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -202,7 +213,7 @@ class _SimulatedClient:
         return self._simulator.call(lambda: self._simulator.table.get_item(**call), writes=False)
 
     def batch_get_item(self, **call: Any) -> Any:
-        """Its items one by one, in any order, with others in between: no snapshot, as DynamoDB's is none."""
+        """Read the items one by one, in random order. Other processes may write in between, as in DynamoDB."""
         places = [(table, key) for table, request in call["RequestItems"].items() for key in request["Keys"]]
         self._simulator.random.shuffle(places)
 

@@ -1,7 +1,7 @@
-"""Takes and sales while crumbs are raked, stock is added and taken away, pointers are swept and summaries are made.
+"""No schedule of takes and sales beside background jobs violates an invariant of stock (Invariants 1a to 1d).
 
-No schedule has a rule of buckets broken, an order's units lost, a plan carried out twice or by halves, "sold out" said
-while there are units, or a unit stranded.
+The jobs consolidate units, adjust stock, sweep pointers, refresh summaries and restock. No order loses units, no stock
+plan runs twice or in part, no unit is stranded, and "sold out" is answered only when it is true.
 """
 
 from __future__ import annotations
@@ -11,30 +11,27 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-from botocore.exceptions import BotoCoreError
 
-from chalicelib.aws import to_item
-from chalicelib.errors import LivedropError
 from chalicelib.instants import Instant
 from chalicelib.shows import Shows
-from chalicelib.shows.records import DropRecord
 from chalicelib.stock import Committed, OrderRef, SoldOut, Stock, Summary, Taken, expressions, hold_id, summary, take
 from chalicelib.stock.bucket import Bucket
 from chalicelib.stock.model import Pool
 from chalicelib.stock.store import StockStore
+from tests.builders.drops import put_drop_record
+from tests.builders.shows import a_drop_record
 from tests.simulation.schedule_search import ScheduleRunner, ScheduleSearch, parametrize_seeds
-from tests.simulation.simulator import FAULT_CLASSES
-from tests.simulation.worlds.stock import LAYOUT, StockWorld
+from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
+from tests.simulation.worlds.stock import POOL, StockWorld
 
 BACKGROUND_JOBS: Final = ("consolidation", "plans", "sweeps", "summaries", "restocks")
 CLOCK_JUMPS = (1_000, 1_000, 4_000, 7_000)
 PAUSES = (1_000, 62_000, 130_000, 130_000)
-RETRYABLE_ERRORS = (BotoCoreError, LivedropError)
 STOCK_CHANGES = {"more": 2, "less": -2, "few": -1}
 
 
 class BackgroundJobsWorld(StockWorld):
-    """Buyers take, release, sell and let lapse; beside them goes on what ``company`` names."""
+    """Buyers take, release, buy, and let holds expire, beside ``background_jobs``."""
 
     def __init__(self, seed: int, background_jobs: tuple[str, ...]) -> None:
         super().__init__(seed, (2, 3) if "consolidation" in background_jobs else (1, 2, 2))
@@ -49,25 +46,8 @@ class BackgroundJobsWorld(StockWorld):
             self.put_drop_record()
 
     def put_drop_record(self) -> None:
-        record = DropRecord(
-            id="d",
-            show_id="s",
-            sku="m",
-            title="Mug",
-            unit_price=1_000,
-            currency="GBP",
-            stock=self.size,
-            bucket_count=3,
-            created_by="ann",
-            created_at=0,
-            changed_by="ann",
-            changed_at=0,
-            first_stock=self.size,
-        )
-        item = {"pk": "DROP#d", "sk": "DROP", **record.model_dump()}
-        self.simulator.table.put_item(
-            TableName="commerce", Item=to_item(item), ConditionExpression="attribute_not_exists(pk)"
-        )
+        drop = a_drop_record(id="d", stock=self.size, first_stock=self.size, bucket_count=3)
+        put_drop_record(self.simulator.table, drop)
 
     def sold_units_stay_sold(self) -> None:
         for hold, (quantity, order) in self.sold.items():
@@ -83,7 +63,7 @@ class BackgroundJobsWorld(StockWorld):
         self.pointers = pointers_now
 
     def random_summary(self) -> Summary | None:
-        """Nothing, as on a repeat, or the live summary."""
+        """Return the live summary, or none, as on a repeat."""
         return self.stock.summary("d") if self.random.random() < 0.5 else None
 
     def retry(self, step: Callable[[], Any], tries: int = 4) -> Any:
@@ -95,7 +75,7 @@ class BackgroundJobsWorld(StockWorld):
         return None
 
     def shopper_process(self, name: str, turns: int) -> Callable[[], None]:
-        """Takes, then sells, gives back, or lets it lapse. Twins have one name: each step is theirs together."""
+        """Take units, then buy, release, or let the hold expire. Processes of the same name do the same steps."""
         stock = self.new_stock()
 
         def run() -> None:
@@ -106,33 +86,33 @@ class BackgroundJobsWorld(StockWorld):
                 self.simulator.events_seen[f"{type(answer).__name__}"] += 1
                 if not isinstance(answer, Taken):
                     continue
-                branch = (self.seed + turn) % 8  # the same for twins
+                branch = (self.seed + turn) % 8  # the same for both processes of a name
                 if branch < 4:
                     self.commit(stock, answer, order)
                 if branch == 1 and "restocks" in self.background_jobs:
                     self.restock(stock, answer, order)
                 if branch in {4, 5}:
-                    self.retry(partial(stock.release, LAYOUT, answer.hold))
+                    self.retry(partial(stock.release, POOL, answer.hold))
 
         return run
 
     def commit(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
         units = taken.hold.quantity
-        answer = self.retry(lambda: stock.commit(LAYOUT, taken.hold, units, order))
+        answer = self.retry(lambda: stock.commit(POOL, taken.hold, units, order))
         if answer == Committed(units) and taken.hold.id not in self.restocked_holds:
             self.sold[taken.hold.id] = units, order
 
     def restock(self, stock: Stock, taken: Taken, order: OrderRef) -> None:
-        """From here on nobody is told that it is sold; others may have its units."""
+        """Restock a sold hold. From now on other buyers may have its units."""
         self.restocked_holds.add(taken.hold.id)
         self.sold.pop(taken.hold.id, None)
         units = taken.hold.quantity
         self.simulator.events_seen["restocked"] += bool(
-            self.retry(lambda: stock.restock(LAYOUT, taken.hold, order, units, 0))
+            self.retry(lambda: stock.restock(POOL, taken.hold, order, units, 0))
         )
 
     def stock_change_process(self) -> Callable[[], None]:
-        """Repeats changes of stock until each is answered; twins do the same ones."""
+        """Adjust stock until each change is answered. Two processes make the same changes."""
         shows = Shows(self.simulator.client, "commerce", self.new_stock(), 30)
 
         def run() -> None:
@@ -146,19 +126,19 @@ class BackgroundJobsWorld(StockWorld):
         assert self.moved_units.setdefault(key, answer.moved) == answer.moved
 
     def refresh_process(self) -> Callable[[], None]:
-        """The stream's function, delivered again and again."""
+        """Refresh the live summary again and again, as the stream handler does."""
         stock = self.new_stock()
 
         def run() -> None:
             for _ in range(4):
                 self.simulator.events_seen["summaries"] += (
-                    self.retry(lambda: stock.refresh(LAYOUT, self.simulator.now)) is not None
+                    self.retry(lambda: stock.refresh(POOL, self.simulator.now)) is not None
                 )
 
         return run
 
     def repeat_and_check(self) -> None:
-        """What was not answered is repeated, with nothing failing any more; then everything adds up."""
+        """Repeat all stock changes without faults, then check that everything adds up."""
         if "plans" in self.background_jobs:
             shows = Shows(self.simulator.client, "commerce", self.new_stock(), 30)
             for key in STOCK_CHANGES:
@@ -166,11 +146,11 @@ class BackgroundJobsWorld(StockWorld):
             record = self.simulator.table.items["commerce", "DROP#d", "DROP"]
             assert "pending" not in record
             assert record["stock"] == self.size == sum(self.sizes) + sum(self.moved_units.values())
-        assert self.stock.audit(LAYOUT, self.size, self.simulator.now).mismatches == ()
+        assert self.stock.audit(POOL, self.size, self.simulator.now).mismatches == ()
 
 
 def run_schedule(seed: int, background_jobs: tuple[str, ...], faults: str) -> Mapping[str, int]:
-    """Two acts, between which perhaps so much time goes by that pointers may be swept; then all comes to rest."""
+    """Run two phases. The pause between them may be long enough for pointers to be swept."""
     world = BackgroundJobsWorld(seed, background_jobs)
     for buyers in (("ada", "ada", "bob", "cy"), ("ada", "dee", "dee")):
         for name in buyers:
@@ -193,7 +173,7 @@ def run_schedule(seed: int, background_jobs: tuple[str, ...], faults: str) -> Ma
 
 
 def schedule_runner(background_jobs: tuple[str, ...], faults: str, monkeypatch: pytest.MonkeyPatch) -> ScheduleRunner:
-    """Pointers are swept only where there is room for few."""
+    """Return the runner of a fault class. For sweeps, leave room for one pointer only."""
     if "sweeps" in background_jobs:
         monkeypatch.setattr(take, "MAX_ENTRIES_FOR_POINTERS", 1)
     return lambda seed: run_schedule(seed, background_jobs, faults)
@@ -217,7 +197,7 @@ def test_no_schedule_breaks_an_invariant_beside_one_background_job(
 ) -> None:
     faults = "doubled, cut and late"
     search.expect_invariants_hold(
-        f"{kind} beside, {faults}",
+        f"beside {kind}, {faults}",
         seeds,
         schedule_runner((kind,), faults, monkeypatch),
         expected_events=[*EVENTS_OF_ANY_JOB, *EVENTS_OF_JOB[kind]],
@@ -230,7 +210,7 @@ def test_no_schedule_breaks_an_invariant_beside_all_background_jobs(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, faults: str, seeds: range
 ) -> None:
     search.expect_invariants_hold(
-        f"all of it beside, {faults}",
+        f"beside all background jobs, {faults}",
         seeds,
         schedule_runner(BACKGROUND_JOBS, faults, monkeypatch),
         expected_events=ALL_EVENTS,
@@ -238,16 +218,16 @@ def test_no_schedule_breaks_an_invariant_beside_all_background_jobs(
 
 
 @pytest.mark.parametrize("kind", BACKGROUND_JOBS)
-def test_the_search_catches_sold_out_told_when_nothing_is_available(
+def test_the_search_catches_sold_out_answered_when_nothing_is_available(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    def nothing_left(told: Summary, *rest: Any) -> Any:
-        return SoldOut() if told.available == 0 else real(told, *rest)
+    def refuse_without_available(summary: Summary, *rest: Any) -> Any:
+        return SoldOut() if summary.available == 0 else real(summary, *rest)
 
     real = summary.refusal
-    monkeypatch.setattr("chalicelib.stock.take.refusal", nothing_left)
+    monkeypatch.setattr("chalicelib.stock.take.refusal", refuse_without_available)
     search.expect_control_caught(
-        f"sold out told when nothing is available, {kind}", 500, schedule_runner((kind,), "doubled", monkeypatch)
+        f"sold out answered when nothing is available, {kind}", 500, schedule_runner((kind,), "doubled", monkeypatch)
     )
 
 
@@ -261,24 +241,24 @@ def test_the_search_catches_units_moved_by_two_writes(search: ScheduleSearch, mo
     )
 
 
-def test_the_search_catches_plans_whose_number_no_bucket_asks_for(
+def test_the_search_catches_plans_whose_number_no_bucket_checks(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expressions, "_PLAN_NOT_APPLIED", "attribute_exists(pk)")
     search.expect_control_caught(
-        "plans whose number no bucket asks for", 500, schedule_runner(("plans",), "doubled", monkeypatch)
+        "plans whose number no bucket checks", 500, schedule_runner(("plans",), "doubled", monkeypatch)
     )
 
 
 def test_the_search_catches_pointers_swept_without_a_fence(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def clear_away(store: StockStore, pool: Pool, home: Bucket, now: Instant) -> None:
-        over = {name: entry for name, entry in home.holds.items() if not entry.has_units}
-        if over:
-            store.write(pool.pool_id, home.number, expressions.remove_entries(over))
+    def sweep_without_fence(store: StockStore, pool: Pool, home: Bucket, now: Instant) -> None:
+        without_units = {name: entry for name, entry in home.holds.items() if not entry.has_units}
+        if without_units:
+            store.write(pool.pool_id, home.number, expressions.remove_entries(without_units))
 
-    monkeypatch.setattr(take, "sweep_pointers", clear_away)
+    monkeypatch.setattr(take, "sweep_pointers", sweep_without_fence)
     search.expect_control_caught(
         "pointers swept without a fence", 500, schedule_runner(("sweeps",), "doubled", monkeypatch)
     )

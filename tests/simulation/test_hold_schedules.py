@@ -1,7 +1,8 @@
-"""No interleaving of an order's attempts, of repeated returns, or of late takes breaks what a verb promises.
+"""No schedule breaks the promise of a verb on a hold (infra/docs/stock-protocol.md#verbs-on-a-hold; Invariant 1c).
 
-Selling and holding again: nothing is ever sold at an epoch that ended, and no epoch goes back. Shrinking and returning:
-units go back once, whoever repeats it. Marking dead: what is dead stays dead, whatever take is still under way.
+- Commit and revert to hold: nothing is committed at an ended epoch, and no epoch decreases.
+- Shrink and restock: units return once, however often the call is repeated.
+- Tombstone: a tombstoned hold never has units again, although a take of it may still be late.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from chalicelib.stock.bucket import BucketEntry
 from chalicelib.stock.layout import home_of
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES
-from tests.simulation.worlds.stock import CLOCK_JUMPS, HOLD_SECONDS, LAYOUT, StockWorld
+from tests.simulation.worlds.stock import CLOCK_JUMPS, HOLD_SECONDS, POOL, StockWorld
 
 ORDER = "order-abc"
 
 
 class OwnedHoldWorld(StockWorld):
-    """One hold, taken at home or, in every other pair of seeds, away from it; processes of its order work on it."""
+    """One hold of an order, in its home bucket or away from it, and processes that work on it."""
 
     def __init__(self, seed: int, quantity: int = 1) -> None:
         super().__init__(seed, (quantity, quantity, quantity + 1))
@@ -47,14 +48,14 @@ class OwnedHoldWorld(StockWorld):
 
     def take_hold(self, seed: int, quantity: int) -> HoldRef:
         hold = hold_id(f"purchase{seed}", "d", 1, quantity)
-        others = self.summary_with_open(n for n in range(LAYOUT.bucket_count) if n != home_of(hold, LAYOUT))
+        others = self.summary_with_open(n for n in range(POOL.bucket_count) if n != home_of(hold, POOL))
         summary, expires_at = others if seed % 4 < 2 else None, self.seconds + HOLD_SECONDS
-        answer = self.stock.take(LAYOUT, hold, quantity, expires_at, summary, now=self.simulator.now)
+        answer = self.stock.take(POOL, hold, quantity, expires_at, summary, now=self.simulator.now)
         assert isinstance(answer, Taken)
         return answer.hold
 
     def entry(self) -> dict[str, Any]:
-        """The hold as it stands; nothing when it is gone."""
+        """Return the stored entry of the hold, or one without units."""
         entries = [self.buckets[number]["h"][self.hold] for number in self.buckets_holding(self.hold)]
         return dict(entries[0]) if entries else {"q": 0}
 
@@ -62,7 +63,7 @@ class OwnedHoldWorld(StockWorld):
         raise NotImplementedError
 
     def retry_process(self, step: Callable[[Stock], bool], tries: int = 4) -> Callable[[], None]:
-        """A process that does a step until it is over; calls without an answer are made again."""
+        """Repeat a step until it reports its end. A call without an answer is repeated."""
         stock = self.new_stock()
 
         def run() -> None:
@@ -84,35 +85,35 @@ class OwnedHoldWorld(StockWorld):
 
 
 class EpochWorld(OwnedHoldWorld):
-    """Attempts sell, end by holding again, and perhaps release."""
+    """Attempts commit, revert to hold, and perhaps release."""
 
     ended_orders: set[str]
     latest_order = ""
 
     def check_promise(self) -> None:
         entry = self.entry()
-        assert "u" in entry or entry.get("o") not in self.ended_orders, "sold at an epoch that ended"
+        assert "u" in entry or entry.get("o") not in self.ended_orders, "committed at an ended epoch"
         if entry["q"]:
-            assert entry.get("o", "") >= self.latest_order, "an epoch went back"
+            assert entry.get("o", "") >= self.latest_order, "an epoch decreased"
             self.latest_order = entry.get("o", "")
 
     def attempt(self, order: OrderRef) -> Callable[[Stock], bool]:
         def step(stock: Stock) -> bool:
-            answer = stock.commit(LAYOUT, self.ref, 1, order)
+            answer = stock.commit(POOL, self.ref, 1, order)
             self.simulator.events_seen[f"commit: {type(answer).__name__}"] += 1
             if answer == Committed(1) and self.random.random() < 0.4:
                 return True
-            reverted = stock.revert_to_hold(LAYOUT, self.ref, order, self.seconds + HOLD_SECONDS)
+            reverted = stock.revert_to_hold(POOL, self.ref, order, self.seconds + HOLD_SECONDS)
             if isinstance(reverted, RevertedToHold):
                 self.ended_orders.add(str(order))
             over = isinstance(reverted, HoldGone) or self.random.random() < 0.5
-            return over or stock.release(LAYOUT, self.ref, order)
+            return over or stock.release(POOL, self.ref, order)
 
         return step
 
 
 def run_epoch_schedule(seed: int, faults: str) -> Mapping[str, int]:
-    """No take of the hold is late here: one that lands after a release may be sold, so workers mark the hold dead."""
+    """Run attempts of three epochs. No take is late here: workers tombstone a hold whose take may still be late."""
     world = EpochWorld(seed)
     world.ended_orders = set()
     world.run_steps(faults, [world.attempt(OrderRef(ORDER, epoch)) for epoch in (1, 1, 2)], CLOCK_JUMPS)
@@ -121,40 +122,40 @@ def run_epoch_schedule(seed: int, faults: str) -> Mapping[str, int]:
 
 
 class RestockWorld(OwnedHoldWorld):
-    """Two units: shrunk to one while they are held, or sold and one given back, or both in turn; all by twins."""
+    """Two units: shrunk to one while held, or sold and restocked in one or two steps. Two processes do each step."""
 
     min_units = max_units = 2
     refund_steps: tuple[tuple[int, int], ...] = ()
-    """From how many units to how many the purchase's log says that refunds bring the order."""
+    """Units before and after each refund, as the purchase stores them."""
 
     def check_promise(self) -> None:
         units = self.entry()["q"]
         assert self.min_units <= units <= self.max_units, f"{units} units, not {self.min_units} to {self.max_units}"
-        self.max_units = units  # what went back never comes again
+        self.max_units = units  # restocked units never return to the order
 
     def lower_min_units(self, left: int) -> None:
-        """The purchase's log says so from here on."""
+        """Store the refund in the purchase: the order may have this many units from now on."""
         self.min_units = min(self.min_units, left)
 
     def shrink(self, stock: Stock) -> bool:
         self.lower_min_units(1)
-        return stock.shrink(LAYOUT, self.ref, 1)
+        return stock.shrink(POOL, self.ref, 1)
 
     def restock(self, stock: Stock) -> bool:
         order = OrderRef(ORDER, 1)
         for expected, left in self.refund_steps:
             self.lower_min_units(left)
-            if not stock.restock(LAYOUT, self.ref, order, expected, left):
-                return True  # a twin has gone on
+            if not stock.restock(POOL, self.ref, order, expected, left):
+                return True  # the other process is ahead
         return True
 
 
 def run_restock_schedule(seed: int, faults: str) -> Mapping[str, int]:
-    """Time stands still: the hold does not lapse. In the end, as when a message is delivered again, all is done."""
+    """Run two processes without clock jumps, so that the hold does not expire. One repeat completes every step."""
     world = RestockWorld(seed, quantity=2)
     world.refund_steps = ((2, 1), (1, 0))[: seed // 2 % 3]
     if world.refund_steps:
-        assert world.stock.commit(LAYOUT, world.ref, 2, OrderRef(ORDER, 1)) == Committed(2)
+        assert world.stock.commit(POOL, world.ref, 2, OrderRef(ORDER, 1)) == Committed(2)
     step = world.restock if world.refund_steps else world.shrink
     world.run_steps(faults, [step, step], ())
     step(world.stock)
@@ -164,21 +165,21 @@ def run_restock_schedule(seed: int, faults: str) -> Mapping[str, int]:
 
 
 class TombstoneWorld(OwnedHoldWorld):
-    """A hold that was taken and given back, marked dead while repeats of its take are still under way."""
+    """A hold that was taken and released, then tombstoned while repeats of its take are still late."""
 
     tombstoned = False
 
     def check_promise(self) -> None:
-        assert not (self.tombstoned and self.buckets_holding(self.hold)), "a dead hold came back"
+        assert not (self.tombstoned and self.buckets_holding(self.hold)), "a tombstoned hold has units"
 
     def take_again(self, stock: Stock) -> bool:
         return isinstance(self.take(stock, self.hold), Taken) and self.random.random() < 0.5
 
     def tombstone(self, stock: Stock) -> bool:
-        """As a worker does that finds a hold gone. Nobody sells it: a take that won is given back here first."""
+        """Tombstone the hold as a worker does that finds it gone. Release the units of a take that won first."""
         if self.buckets_holding(self.hold):
-            stock.release(LAYOUT, self.ref)
-        if not stock.tombstone(LAYOUT, self.hold):
+            stock.release(POOL, self.ref)
+        if not stock.tombstone(POOL, self.hold):
             return False
         self.simulator.events_seen[
             "tombstoned at home" if len(self.tombstone_buckets()) == 1 else "tombstoned at home and away"
@@ -221,20 +222,20 @@ def test_no_schedule_breaks_what_a_verb_promises(search: ScheduleSearch, verb: s
 def test_the_search_catches_a_commit_that_checks_no_epoch(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holds, "_commit_result", lambda seen, keep, order: None)
-    search.expect_control_caught("a sell that asks for no epoch", 500, lambda seed: run_epoch_schedule(seed, "doubled"))
+    monkeypatch.setattr(holds, "_commit_result", lambda entry, keep, order: None)
+    search.expect_control_caught("a commit that checks no epoch", 500, lambda seed: run_epoch_schedule(seed, "doubled"))
 
 
 def test_the_search_catches_a_restock_without_a_target(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def give_back(hold: str, order: OrderRef, expected: int, left: int) -> expressions.Write:
+    def restock_anything(hold: str, order: OrderRef, expected: int, left: int) -> expressions.Write:
         write = real(hold, order, expected, left)
         update = "SET a = a + :back, h.#h.q = h.#h.q - :back"
         values = {":back": expected - left, ":order": str(order), ":zero": 0}
         return expressions.Write(update, "h.#h.o = :order AND h.#h.q > :zero", values, write.names)
 
     real = expressions.restock
-    monkeypatch.setattr(expressions, "restock", give_back)
-    search.expect_control_caught("a return without a target", 500, lambda seed: run_restock_schedule(seed, "doubled"))
+    monkeypatch.setattr(expressions, "restock", restock_anything)
+    search.expect_control_caught("a restock without a target", 500, lambda seed: run_restock_schedule(seed, "doubled"))
 
 
 def test_the_search_catches_a_tombstone_at_home_alone(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,5 +251,5 @@ def test_the_search_catches_a_tombstone_at_home_alone(search: ScheduleSearch, mo
 
     monkeypatch.setattr(holds.HoldVerbs, "tombstone", at_home)
     search.expect_control_caught(
-        "a dead mark at home alone", 2_000, lambda seed: run_tombstone_schedule(seed, "doubled")
+        "a tombstone at home alone", 2_000, lambda seed: run_tombstone_schedule(seed, "doubled")
     )

@@ -1,6 +1,6 @@
-"""However payments, webhooks, refunds and lapses fall together: ledger, provider and orders agree to the minor unit.
+"""Ledger, provider and orders agree to the minor unit in every script (Invariants 4b, 4c, 5b and 7a).
 
-Hypothesis writes the scripts; ``LIVEDROP_SCHEDULES`` is how many.
+Hypothesis writes scripts of payments, webhooks, refunds and expiries. ``LIVEDROP_SCHEDULES`` is their number.
 """
 
 from __future__ import annotations
@@ -33,29 +33,31 @@ def _flat(parts: list[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
     return [step for part in parts for step in part]
 
 
-_which = st.integers(0, 5)
+_index = st.integers(0, 5)
 _token = st.sampled_from(TOKENS).map(lambda token: [("pays", token)])
-_challenge = st.sampled_from(["proves", "fails to prove", "proves", "fails to prove", "cancels"])
+_challenge = st.sampled_from(
+    ["authenticates", "fails to authenticate", "authenticates", "fails to authenticate", "cancels"]
+)
 _buyer = st.one_of(
     _token,
     _token,
-    _challenge.map(lambda answer: [("pays", "requires_action"), (answer,)]),
+    _challenge.map(lambda step: [("pays", "requires_action"), (step,)]),
     st.integers(1, 3).map(lambda quantity: [("changes", quantity)]),
     st.just([("cancels",)]),
 )
 _steps = st.lists(_buyer, min_size=1, max_size=4).map(_flat)
 _operator = st.one_of(
-    st.tuples(st.just("refunds an amount"), _which, st.integers(1, 3_000)).map(lambda step: [step]),
-    st.tuples(st.just("refunds units"), _which, st.integers(1, 2), st.booleans()).map(lambda step: [step]),
-    _which.map(lambda which: [("cancels an order", which)]),
-    st.sampled_from(["cancels a held order", "releases from hold"]).map(lambda what: [(what, 0)]),
+    st.tuples(st.just("refunds an amount"), _index, st.integers(1, 3_000)).map(lambda step: [step]),
+    st.tuples(st.just("refunds units"), _index, st.integers(1, 2), st.booleans()).map(lambda step: [step]),
+    _index.map(lambda index: [("cancels an order", index)]),
+    st.sampled_from(["cancels a held order", "releases from hold"]).map(lambda action: [(action, 0)]),
     st.sampled_from(["puts on hold", "releases from hold", "cancels a held order", "releases from hold"]).map(
-        lambda what: [(what, 0)]
+        lambda action: [(action, 0)]
     ),
 )
 _provider = st.one_of(
-    st.tuples(st.just("sends an event"), _which),
-    st.tuples(st.just("refunds in the console"), _which, st.integers(0, 3_000)),
+    st.tuples(st.just("sends an event"), _index),
+    st.tuples(st.just("refunds in the console"), _index, st.integers(0, 3_000)),
 )
 SCRIPTS = st.builds(
     MoneyScript,
@@ -71,13 +73,21 @@ EXPECTED_EVENTS = [
     "pays",
     "sends an event",
     "refunds in the console",
-    "events acted on",
+    "events processed",
     "paid",
     "refunded in part",
     "processes died",
 ]
 EXPECTED_EVENTS_LONG_FORM = [
-    *("changes", "cancels", "proves", "fails to prove", "refunds an amount", "refunds units", "cancels an order"),
+    *(
+        "changes",
+        "cancels",
+        "authenticates",
+        "fails to authenticate",
+        "refunds an amount",
+        "refunds units",
+        "cancels an order",
+    ),
     *(
         "puts on hold",
         "releases from hold",
@@ -89,13 +99,13 @@ EXPECTED_EVENTS_LONG_FORM = [
     ),
     "refused after declines",
 ]
-"""What the long form comes to. In short ones hypothesis tries few kinds of scripts."""
+"""Events that only the long form must meet. In short forms hypothesis draws few kinds of scripts."""
 
 
 def run_scripts(
     examples: int, seed_: int, check_script: Callable[[MoneyScript], None], *, shrinks: bool = True
 ) -> None:
-    """So many scripts, the same for the same seed; of one that fails, the simplest that hypothesis comes to."""
+    """Run scripts that hypothesis draws from a seed. It reduces a failing script to the simplest that fails."""
     quiet = settings(
         max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
@@ -109,11 +119,11 @@ def test_ledger_provider_and_orders_agree_in_every_script(search: ScheduleSearch
 
     def check_script(script: MoneyScript) -> None:
         events_seen.update(MoneyWorld(script).run())
-        events_seen["played"] += 1
+        events_seen["schedules"] += 1
 
     def run_schedule(_: int) -> Counter[str]:
         run_scripts(SCRIPT_COUNT // PARTS, part, check_script)
-        return events_seen - Counter(played=1)
+        return events_seen - Counter(schedules=1)
 
     search.expect_invariants_hold(
         "money",
@@ -123,21 +133,21 @@ def test_ledger_provider_and_orders_agree_in_every_script(search: ScheduleSearch
     )
 
 
-def _records_every_time(
+def _record_every_time(
     context: CheckoutContext, purchase_id: str, provider_refund_id: str, amount: int, refund_id: str | None, now: int
 ) -> bool:
-    """What an event tells of a refund is recorded whether or not it is known."""
+    """Record the refund of each event, also when it is already recorded."""
     return record_external_refund(context, purchase_id, f"{provider_refund_id}-{now}", amount, None, now)
 
 
-def _never_voids(context: CheckoutContext, provider_id: str, attempt: int, now: int) -> None:
-    """What is not captured stays reserved."""
+def _never_void(context: CheckoutContext, provider_id: str, attempt: int, now: int) -> None:
+    """Leave authorisations that will not be captured."""
 
 
-def _refunds_one_minor_unit_more(
+def _refund_one_minor_unit_more(
     purchase: Purchase, request: RefundRequest, allocation: RefundAllocation, now: int, **done: object
 ) -> Purchase:
-    """Every refund is recorded with a unit too much."""
+    """Record every refund with one minor unit too much."""
     too_much = replace(allocation, shipping=allocation.shipping + 1)
     return _real_with_refund(purchase, request, too_much, now, **done)
 
@@ -148,14 +158,14 @@ _real_with_refund = refund.with_refund
 @pytest.mark.parametrize(
     ("modules", "name", "wrong"),
     [
-        ((provider_events,), "record_external_refund", _records_every_time),
-        ((fail_attempt,), "void_authorisation", _never_voids),
-        ((refund, external), "with_refund", _refunds_one_minor_unit_more),
+        ((provider_events,), "record_external_refund", _record_every_time),
+        ((fail_attempt,), "void_authorisation", _never_void),
+        ((refund, external), "with_refund", _refund_one_minor_unit_more),
     ],
     ids=[
-        "refunds that are recorded each time they are told of",
+        "refunds recorded at each event",
         "authorisations that are not voided",
-        "refunds of a unit too much",
+        "refunds of one minor unit too much",
     ],
 )
 def test_the_search_catches_wrong_money(

@@ -1,7 +1,8 @@
-"""Whoever ends an order beside a worker that pays for it: it is charged and has its goods, or neither.
+"""An order that ends while a worker captures it is charged and has its units, or neither (Invariants 5a and 5b).
 
-Small worlds, so that the few calls that matter meet often: one order, two workers, and an operator who holds it and
-gives it up or releases it, or another buyer's decline which makes the order's one attempt one too many.
+The worlds are small, so that the few calls that matter often overlap: one order and two workers, and one of two
+rivals. One rival is an operator who puts the order on hold and cancels or releases it. The other is a second buyer's
+decline, after which the order's attempt exceeds the velocity limit.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,35 +26,33 @@ from chalicelib.capture import (
 from chalicelib.capture.attempt import Failed, payment_of
 from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.instants import Instant
-from chalicelib.purchase import Caller, CheckoutContext, CompleteRequest, Purchase
-from chalicelib.risk import DeclineLimits, Risk, RiskRules
+from chalicelib.purchase import CheckoutContext, Purchase
+from chalicelib.risk import DeclineLimits, RiskRules
+from tests.builders.purchases import a_complete_request
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
-from tests.simulation.simulator import FAULT_CLASSES
+from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
 from tests.simulation.worlds.provider import SimulatedProvider
-from tests.simulation.worlds.purchases import RETRYABLE_ERRORS, PurchaseWorld
-
-CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000)
+from tests.simulation.worlds.purchases import CLOCK_JUMPS, PurchaseWorld
 
 
 class SingleOrderWorld(PurchaseWorld):
-    """One order of ada's; bob's is declined, where ``limited``."""
+    """One order of ada. Where ``limited``, one decline of bob exceeds the velocity limit."""
 
     def __init__(self, seed: int, *, limited: bool) -> None:
         self.limited = limited
         super().__init__(seed)
 
-    def new_context(self) -> CheckoutContext:
-        context, rules = super().new_context(), RiskRules(DeclineLimits(email=int(self.limited)))
-        return replace(context, risk=Risk(self.simulator.client, "commerce", context.stock, rules))
+    def new_context(self, **fields: Any) -> CheckoutContext:
+        return super().new_context(risk_rules=RiskRules(DeclineLimits(email=int(self.limited))), **fields)
 
     def place_order(self, name: str, token: str) -> str:
-        """Before the play: an order is placed."""
+        """Place an order before the run."""
         created: Any = create_purchase(self.context, self.change(name, 1), self.simulator.now)
         purchase_id: str = created.purchase.id
         complete_purchase(
             self.context,
             purchase_id,
-            CompleteRequest(Caller("web"), f"{name}-pay", token, "sandbox", "i", "card", token),
+            a_complete_request(token, f"{name}-pay"),
             self.simulator.now,
         )
         self.purchase_ids.add(purchase_id)
@@ -85,7 +83,7 @@ class SingleOrderWorld(PurchaseWorld):
 
 
 def run_schedule(seed: int, faults: str, *, limited: bool) -> Counter[str]:
-    """Ada's order, paid for by two workers, beside an operator or beside bob's decline."""
+    """Let two workers capture ada's order beside an operator or beside bob's decline."""
     world = SingleOrderWorld(seed, limited=limited)
     world.codes = ()
     ada, bob = world.place_order("ada", "ok"), world.place_order("bob", "declined")
@@ -106,7 +104,7 @@ def test_an_order_put_on_hold_during_capture_is_charged_with_stock_or_not_at_all
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
     search.expect_invariants_hold(
-        f"held, {faults}",
+        f"order on hold, {faults}",
         seeds,
         lambda seed: run_schedule(seed, faults, limited=False),
         expected_events=["paid", "cancelled"],
@@ -119,7 +117,7 @@ def test_an_attempt_beyond_the_limit_is_charged_with_stock_or_not_at_all(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
     search.expect_invariants_hold(
-        f"too many, {faults}",
+        f"attempt beyond the limit, {faults}",
         seeds,
         lambda seed: run_schedule(seed, faults, limited=True),
         expected_events=["paid", "refused"],
@@ -129,39 +127,39 @@ def test_an_attempt_beyond_the_limit_is_charged_with_stock_or_not_at_all(
 _real_search = SimulatedProvider._search
 
 
-def _skips_second_read(context: CheckoutContext, purchase: Purchase) -> None:
-    """Money is asked for, whatever became of the order meanwhile."""
+def _skip_second_read(context: CheckoutContext, purchase: Purchase) -> None:
+    """Capture without reading the order again."""
 
 
-def _refuses_without_note(context: CheckoutContext, purchase: Purchase, now: Instant) -> Failed:
-    """What is ended is not noted first."""
+def _refuse_without_note(context: CheckoutContext, purchase: Purchase, now: Instant) -> Failed:
+    """End an attempt without first storing that it is refused."""
     provider_id = payment_of(purchase).provider_id
     return fail_attempt.fail_attempt(context, purchase, "too_many_attempts", provider_id, now)
 
 
-def _believes_lagging_search(
+def _trust_lagging_search(
     self: SimulatedProvider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0
 ) -> Any:
-    """A search that lags is believed."""
+    """Trust that a search finds every payment at once."""
     return _real_search(self, *named, now=now, provider_id=provider_id)
 
 
 @pytest.mark.parametrize(
     ("where", "name", "wrong", "limited"),
     [
-        (take_payment, "_ensure_unchanged", _skips_second_read, False),
-        (process_payment, "_refuse_attempt", _refuses_without_note, True),
-        (SimulatedProvider, "_search", _believes_lagging_search, False),
-        (SimulatedProvider, "_search", _believes_lagging_search, True),
+        (take_payment, "_ensure_unchanged", _skip_second_read, False),
+        (process_payment, "_refuse_attempt", _refuse_without_note, True),
+        (SimulatedProvider, "_search", _trust_lagging_search, False),
+        (SimulatedProvider, "_search", _trust_lagging_search, True),
     ],
     ids=[
-        "a capture that does not look again",
+        "a capture that does not read the order again",
         "an attempt refused without a note",
-        "a held order given up by a search that lags",
-        "an attempt refused by a search that lags",
+        "a held order cancelled by a lagging search",
+        "an attempt refused by a lagging search",
     ],
 )
-def test_the_search_catches(
+def test_the_search_catches_the_control(
     search: ScheduleSearch,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,

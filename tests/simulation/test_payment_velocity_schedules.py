@@ -1,8 +1,8 @@
-"""However many attempts an attacker has placed at once, the provider is asked for few of them.
+"""However many attempts an attacker places at once, few of them reach the provider (Invariant 4f).
 
-Who may try is read by completions and again, strongly, by each worker before it asks; a decline is counted before its
-attempt ends. So at any instant no more are asked for and not yet counted than there are workers: at most
-``limit - 1 + workers`` of an attacker's attempts reach the provider within a window.
+A completion reads the velocity limit. Each worker reads it again, strongly, before it asks the provider, and counts a
+decline before the attempt ends. At any instant at most one attempt of each worker is asked for and not yet counted.
+So at most ``limit - 1 + workers`` attempts of an attacker reach the provider within a window.
 """
 
 from __future__ import annotations
@@ -12,33 +12,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from botocore.exceptions import BotoCoreError
 
-from chalicelib import capture, checkout
-from chalicelib.aws import to_item
-from chalicelib.capture import process_payment
-from chalicelib.checkout import complete_purchase
+from chalicelib.capture import process_attempt, process_payment
+from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.checkout.payment_velocity import velocity_keys_of
-from chalicelib.errors import LivedropError
 from chalicelib.instants import HOUR
-from chalicelib.payments import Authorisation, AuthorisationRequest, OutcomeUnknownError, SandboxGateway
-from chalicelib.purchase import (
-    Buyer,
-    Caller,
-    CheckoutContext,
-    CheckoutResult,
-    CompleteRequest,
-    Destination,
-    LineRequest,
-    PurchaseRequest,
-    PurchaseState,
-)
+from chalicelib.payments import Authorisation, AuthorisationRequest, SandboxGateway
+from chalicelib.purchase import CheckoutContext, CheckoutResult, PurchaseState
 from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
-from chalicelib.shows import Drop
 from tests.builders.context import a_checkout_context
+from tests.builders.drops import an_open_drop, put_drop_record
+from tests.builders.purchases import a_complete_request, a_purchase_request
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
-from tests.simulation.simulator import FAULT_CLASSES, Simulator
+from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS, Simulator
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,11 +33,10 @@ if TYPE_CHECKING:
 CONCURRENT_ATTEMPTS, LIMIT, WORKERS = 64, 5, 4
 MAX_ATTEMPTS_AT_PROVIDER = LIMIT - 1 + WORKERS
 RULES = RiskRules(DeclineLimits(email=LIMIT), StepUpRule(declines=3, percent=50))
-RETRYABLE_ERRORS = (BotoCoreError, LivedropError, OutcomeUnknownError)
 
 
 class _SlowGateway(SandboxGateway):
-    """A provider that takes its time: others go on before it answers, and before its answer is heard."""
+    """A slow provider: other processes continue before it decides, and before its answer arrives."""
 
     def __init__(self, simulator: Simulator) -> None:
         super().__init__(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
@@ -63,43 +49,25 @@ class _SlowGateway(SandboxGateway):
         return answer
 
 
-class DeclineWorld:
-    """One attacker with a bad card, as many purchases as they could hold units for, and the shop's workers."""
+class PaymentVelocityWorld:
+    """One attacker with a card that is declined, many purchases whose units are held, and the capture workers."""
 
     def __init__(self, seed: int) -> None:
         self.simulator = Simulator(seed, lambda: None)
         self.gateway = _SlowGateway(self.simulator)
-        drop = Drop(
-            id="mug",
-            show_id="s",
-            sku="m",
-            title="Mug",
-            unit_price=1_000,
-            currency="GBP",
-            stock=CONCURRENT_ATTEMPTS + 8,
-            bucket_count=3,
-            hold_seconds=600,
-            opens_at=0,
-        )
-        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
-        self.simulator.table.put_item(
-            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
-        )
+        drop = an_open_drop(stock=CONCURRENT_ATTEMPTS + 8, bucket_count=3, hold_seconds=600)
+        put_drop_record(self.simulator.table, drop)
         context = self.new_context()
         context.stock.create_buckets("mug", [24, 24, 24], self.simulator.now)
-        self.purchase_ids = [self.create_purchase(context, f"p{index}") for index in range(CONCURRENT_ATTEMPTS)]
+        self.purchase_ids = [self.open_purchase(context, f"p{index}") for index in range(CONCURRENT_ATTEMPTS)]
         self.placed_ids: list[str] = []
         self.refused_completions = 0
 
     def new_context(self) -> CheckoutContext:
         return a_checkout_context(self.simulator.client, "stock", "commerce", self.gateway, risk_rules=RULES)
 
-    def create_purchase(self, context: CheckoutContext, key: str) -> str:
-        change = PurchaseRequest(
-            Caller("web"), key, key, (LineRequest("mug", 1),), buyer=Buyer(email="eve@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"),
-        )  # fmt: skip
-        answer = checkout.create_purchase(context, change, self.simulator.now)
+    def open_purchase(self, context: CheckoutContext, key: str) -> str:
+        answer = create_purchase(context, a_purchase_request(("mug", 1), key=key), self.simulator.now)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
@@ -108,9 +76,7 @@ class DeclineWorld:
 
         def run() -> None:
             self.simulator.yield_to_others(self.simulator.random.choice([0, 0, 300]))
-            request = CompleteRequest(
-                Caller("web"), f"pay-{purchase_id}", purchase_id, "sandbox", "i", "card", "declined"
-            )
+            request = a_complete_request("declined", f"pay-{purchase_id}")
             answer = self.send_until_answered(
                 lambda: complete_purchase(context, purchase_id, request, self.simulator.now)
             )
@@ -123,7 +89,7 @@ class DeclineWorld:
         return run
 
     def send_until_answered(self, send: Callable[[], object]) -> CheckoutResult:
-        """The answer, asked for until there is one."""
+        """Send a request until it is answered."""
         while True:
             try:
                 answer = send()
@@ -133,7 +99,7 @@ class DeclineWorld:
             return answer
 
     def worker_process(self) -> Callable[[], None]:
-        """A worker: one message after another, each until it came to its end."""
+        """Process one message after another, each until it succeeds."""
         context = self.new_context()
 
         def run() -> None:
@@ -145,29 +111,29 @@ class DeclineWorld:
                     continue
                 purchase_id = self.placed_ids.pop(0)
                 try:
-                    capture.process_attempt(context, purchase_id, 1, self.simulator.now)
+                    process_attempt(context, purchase_id, 1, self.simulator.now)
                 except RETRYABLE_ERRORS:
                     self.placed_ids.append(purchase_id)
 
         return run
 
     def attempts_at_provider(self) -> int:
-        """Attempts that reached the provider."""
+        """Count the attempts that reached the provider."""
         return sum(
             self.gateway.find(purchase_id, 1, now=self.simulator.now) is not None for purchase_id in self.purchase_ids
         )
 
 
 def run_schedule(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATTEMPTS_AT_PROVIDER) -> Counter[str]:
-    world = DeclineWorld(seed)
+    world = PaymentVelocityWorld(seed)
     for _ in range(WORKERS):
         world.simulator.add_process(world.worker_process(), FAULT_CLASSES[faults])
     for purchase_id in world.purchase_ids:
         world.simulator.add_process(world.completion_process(purchase_id))
     world.simulator.run()
     context = world.new_context()
-    for purchase_id in world.purchase_ids:  # messages of workers that died come again
-        capture.process_attempt(context, purchase_id, 1, world.simulator.now)
+    for purchase_id in world.purchase_ids:  # the queue delivers the messages of dead workers again
+        process_attempt(context, purchase_id, 1, world.simulator.now)
     attempts_at_provider, events_seen = world.attempts_at_provider(), world.simulator.events_seen
     assert LIMIT <= attempts_at_provider <= max_attempts
     purchases = context.purchases.read_all(world.purchase_ids).values()
@@ -181,7 +147,7 @@ def run_schedule(seed: int, faults: str = "doubled", max_attempts: int = MAX_ATT
     assert context.risk.check_velocity(velocity_keys, world.simulator.now + HOUR, strong=True) is None
     events_seen["stopped at completion"] += world.refused_completions > 0
     events_seen["stopped by the worker"] += attempts_begun > attempts_at_provider
-    events_seen["as many as can be"] += attempts_at_provider == max_attempts
+    events_seen["as many as possible"] += attempts_at_provider == max_attempts
     return events_seen
 
 
@@ -203,14 +169,14 @@ def test_each_decline_is_counted_once_when_calls_are_lost(search: ScheduleSearch
     )
 
 
-def test_the_search_sees_as_many_as_there_can_be(search: ScheduleSearch) -> None:
+def test_the_search_reaches_the_largest_possible_number(search: ScheduleSearch) -> None:
     search.expect_control_caught(
-        "one less than can be", 300, lambda seed: run_schedule(seed, max_attempts=MAX_ATTEMPTS_AT_PROVIDER - 1)
+        "one fewer than possible", 300, lambda seed: run_schedule(seed, max_attempts=MAX_ATTEMPTS_AT_PROVIDER - 1)
     )
 
 
-def test_the_search_catches_workers_that_do_not_look_again(
+def test_the_search_catches_workers_that_do_not_read_the_limit_again(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_payment, "exceeds_velocity_limit", lambda context, purchase, now: False)
-    search.expect_control_caught("workers that do not look again", 50, run_schedule)
+    search.expect_control_caught("workers that do not read the limit again", 50, run_schedule)

@@ -1,9 +1,8 @@
-"""No interleaving of one buyer's completions, cuts and late writes places more units than the drop's limit.
+"""No schedule of one buyer's completions places more units than the drop's limit (Invariant 3d).
 
-The product's own code on the stage, in acts between which holds lapse. In each schedule, when all is quiet and
-everything has lapsed, what the limit leaves can be had.
-(Being overtaken between counting and freezing is too narrow for a search: tests/checkout/test_purchase_limits.py
-puts the rival at the very point, with its controls.)
+The product's own code runs in the simulator, in phases between which holds expire. At rest, after everything has
+expired, the buyer can place what the limit leaves. A rival between the count and the placing of an order is too rare
+for a search: tests/checkout/test_purchase_limits_overtaken.py injects it at that point, with its controls.
 """
 
 from __future__ import annotations
@@ -14,35 +13,20 @@ from random import Random
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from botocore.exceptions import BotoCoreError
 
-from chalicelib import checkout
 from chalicelib.aws import to_item
 from chalicelib.capture import process_attempt
-from chalicelib.checkout import cancel_purchase, complete_purchase, purchase_limits, update_purchase
-from chalicelib.errors import LivedropError
+from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, purchase_limits, update_purchase
 from chalicelib.instants import SECOND
 from chalicelib.payments import SandboxGateway
-from chalicelib.purchase import (
-    Buyer,
-    Caller,
-    CheckoutContext,
-    CheckoutResult,
-    CompleteRequest,
-    Destination,
-    LineRequest,
-    Purchase,
-    PurchaseRequest,
-    PurchaseState,
-    Refused,
-    Written,
-)
+from chalicelib.purchase import CheckoutContext, CheckoutResult, Purchase, PurchaseState, Refused, Written
 from chalicelib.purchase.store import LimitEntry, LimitStore, LimitUsage
-from chalicelib.shows import Drop
 from tests.builders.context import a_checkout_context
+from tests.builders.drops import an_open_drop, put_drop_record
+from tests.builders.purchases import PLATFORM, a_complete_request, a_purchase_request
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
-from tests.simulation.simulator import FAULT_CLASSES, Simulator
+from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS, Simulator
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,48 +34,32 @@ if TYPE_CHECKING:
 PAUSES = (1_000, 25_000, 33_000, 50_000, 70_000, 130_000)
 CLOCK_JUMPS = (1_000, 4_000)
 SIZES, LIMIT, PURCHASES, PHASES = [8, 8], 2, 2, 3
-RETRYABLE_ERRORS = (BotoCoreError, LivedropError)
 
 
 class LimitWorld:
-    """Plenty of units of one drop, purchases of one buyer, and the limit that must hold after every write."""
+    """More units of one drop than the limit, purchases of one buyer, and the limit, checked after every write."""
 
     def __init__(self, seed: int) -> None:
         self.simulator = Simulator(seed, self.check_invariants)
         self.random = Random(seed)
         self.gateway = SandboxGateway(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
-        drop = Drop(
-            id="mug",
-            show_id="s",
-            sku="m",
-            title="Mug",
-            unit_price=1_000,
-            currency="GBP",
-            stock=sum(SIZES),
-            bucket_count=2,
-            hold_seconds=30,
-            limit_per_buyer=LIMIT,
-            opens_at=0,
-        )
-        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
-        self.simulator.table.put_item(
-            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
-        )
+        drop = an_open_drop(stock=sum(SIZES), bucket_count=len(SIZES), hold_seconds=30, limit_per_buyer=LIMIT)
+        put_drop_record(self.simulator.table, drop)
         self.context = self.new_context()
         self.context.stock.create_buckets("mug", SIZES, self.simulator.now)
         self.purchase_ids = [
-            self.create_purchase(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)
+            self.open_purchase(f"p{index}", self.random.choice([1, 1, 2])) for index in range(PURCHASES)
         ]
 
     def new_context(self) -> CheckoutContext:
-        """What another process has: the same tables, a memory of its own."""
+        """Build what another process has: the same tables, caches of its own."""
         return a_checkout_context(self.simulator.client, "stock", "commerce", self.gateway)
 
     def check_invariants(self) -> None:
         assert self.placed_units() <= LIMIT
 
     def placed_units(self) -> int:
-        """Units of the orders that there are."""
+        """Count the units of all orders."""
         return sum(
             line["q"]
             for place, item in self.simulator.table.items.items()
@@ -99,39 +67,27 @@ class LimitWorld:
             for line in item["lines"]
         )
 
-    def change(self, key: str, quantity: int) -> PurchaseRequest:
-        return PurchaseRequest(
-            Caller("web"),
-            key,
-            f"{key} {quantity}",
-            (LineRequest("mug", quantity),),
-            buyer=Buyer(email="a@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"),
-        )
-
-    def create_purchase(self, key: str, quantity: int) -> str:
-        answer = checkout.create_purchase(self.context, self.change(key, quantity), self.simulator.now)
+    def open_purchase(self, key: str, quantity: int) -> str:
+        answer = create_purchase(self.context, a_purchase_request(("mug", quantity), key=key), self.simulator.now)
         assert isinstance(answer, CheckoutResult)
         return answer.purchase.id
 
     def complete(self, context: CheckoutContext, purchase_id: str, key: str, token: str) -> CheckoutResult:
-        request = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
-        answer = complete_purchase(context, purchase_id, request, self.simulator.now)
+        answer = complete_purchase(context, purchase_id, a_complete_request(token, key), self.simulator.now)
         assert isinstance(answer, CheckoutResult)
         return answer
 
     def buyer_process(self, name: str) -> Callable[[], None]:
-        """One of the buyer's windows: completes purchases, changes some, gives some up; its worker may decline."""
+        """Complete purchases in one of the buyer's sessions, update or cancel some, and capture some attempts."""
         context, random = self.new_context(), Random(f"{name}{self.random.random()}")
 
         def step(turn: int) -> None:
             purchase_id, chance = random.choice(self.purchase_ids), random.random()
             if chance < 0.25:
-                update_purchase(
-                    context, purchase_id, self.change(f"{name}{turn}", random.choice([1, 2])), self.simulator.now
-                )
+                request = a_purchase_request(("mug", random.choice([1, 2])), key=f"{name}{turn}")
+                update_purchase(context, purchase_id, request, self.simulator.now)
             elif chance < 0.27:
-                cancel_purchase(context, purchase_id, Caller("web"), f"{name}{turn}", "", self.simulator.now)
+                cancel_purchase(context, purchase_id, PLATFORM, f"{name}{turn}", "", self.simulator.now)
             elif chance < 0.4:
                 process_attempt(context, purchase_id, random.choice([1, 2]), self.simulator.now)
             else:
@@ -147,7 +103,7 @@ class LimitWorld:
         return run
 
     def check_at_rest(self) -> None:
-        """All is quiet, attempts have ended, holds have lapsed: the room that orders leave is had, and not one more."""
+        """Check, once all holds have expired, that the buyer can place exactly what the limit leaves."""
         for pause in (61 * SECOND, 10_000 * SECOND):
             self.simulator.advance_clock(pause)
             for purchase in self.purchases():
@@ -156,7 +112,7 @@ class LimitWorld:
         room = LIMIT - self.placed_units()
         self.simulator.events_seen["room left" if room else "no room left"] += 1
         for late in range(room + 1):
-            answer = self.complete(self.context, self.create_purchase(f"late{late}", 1), f"pay-late{late}", "ok")
+            answer = self.complete(self.context, self.open_purchase(f"late{late}", 1), f"pay-late{late}", "ok")
             assert (answer.purchase.state is PurchaseState.PLACED) == (late < room)
 
     def purchases(self) -> list[Purchase]:
@@ -180,14 +136,14 @@ def run_schedule(seed: int, faults: str) -> Counter[str]:
 def test_no_schedule_goes_beyond_the_limit_or_refuses_what_it_leaves(
     search: ScheduleSearch, faults: str, seeds: range
 ) -> None:
-    met = ["room left", "no room left"]
+    expected = ["room left", "no room left"]
     search.expect_invariants_hold(
-        f"limit, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=met
+        f"limit, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=expected
     )
 
 
 def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def begin(
+    def read_then_put(
         self: LimitStore, buyer: str, drop_id: str, purchase_id: str, entry: LimitEntry
     ) -> Written | Refused[LimitUsage]:
         item = self.dynamodb.get_item(
@@ -196,20 +152,18 @@ def test_the_search_catches_reading_then_writing(search: ScheduleSearch, monkeyp
         if item is None:
             values = {purchase_id: {"q": entry.units, "v": entry.version, "t": entry.counted_at}}
             record = {"pk": f"LIMIT#{buyer}", "sk": f"DROP#{drop_id}", "entries": values, "units": entry.units}
-            anyway = "attribute_not_exists(pk) OR attribute_exists(pk)"
-            self.dynamodb.put_item(TableName=self.commerce_table, Item=to_item(record), ConditionExpression=anyway)
+            always = "attribute_not_exists(pk) OR attribute_exists(pk)"
+            self.dynamodb.put_item(TableName=self.commerce_table, Item=to_item(record), ConditionExpression=always)
             return Written()
         return real(self, buyer, drop_id, purchase_id, entry)
 
     real = LimitStore.create
-    monkeypatch.setattr(LimitStore, "create", begin)
+    monkeypatch.setattr(LimitStore, "create", read_then_put)
     search.expect_control_caught("reading, then writing the limit", 1_000, lambda seed: run_schedule(seed, "doubled"))
 
 
 def test_the_search_catches_limit_entries_that_never_expire(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(purchase_limits, "_live_entries", lambda context, buyer, drop_id, tally, now: tally)
-    search.expect_control_caught(
-        "limit entries that are never forgotten", 1_000, lambda seed: run_schedule(seed, "doubled")
-    )
+    monkeypatch.setattr(purchase_limits, "_live_entries", lambda context, buyer, drop_id, usage, now: usage)
+    search.expect_control_caught("limit entries that never expire", 1_000, lambda seed: run_schedule(seed, "doubled"))

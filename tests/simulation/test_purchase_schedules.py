@@ -1,7 +1,7 @@
-"""No interleaving of buyers, workers, cuts and late writes charges without goods, strands a unit or leaves money held.
+"""No schedule charges without units, strands a unit or leaves money reserved (Invariants 1c, 4a, 5a and 5b).
 
-The purchase's own code, the real stock, and the sandbox provider, on a stage. Two of three buyers send every request
-twice at once, as browsers and agents do, and each copy again while it has no answer.
+The product's own code runs with the sandbox provider in the simulator. Two of three buyers send every request twice at
+once, as browsers and agents do. Each copy is sent again while it has no answer.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ from chalicelib.purchase import (
 from chalicelib.stock import RevertedToHold, Stock
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES
-from tests.simulation.worlds.purchases import PurchaseWorld
-
-CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000)
+from tests.simulation.worlds.purchases import CLOCK_JUMPS, PurchaseWorld
 
 
 def run_schedule(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy")) -> Counter[str]:
-    """One name twice: a buyer whose requests are all sent twice."""
+    """Run buyers beside two workers. A name that occurs twice is a buyer who sends each request twice."""
     world = PurchaseWorld(seed)
     for name in buyers:
         world.simulator.add_process(world.buyer_process(name), FAULT_CLASSES[faults])
@@ -46,9 +44,9 @@ def run_schedule(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada"
     world.simulator.run(CLOCK_JUMPS)
     world.check_at_rest()
     assert len(world.purchase_ids) <= len(set(buyers)), "two purchases of one request"
-    for what in ("change", "pay", "cancel"):
-        world.simulator.events_seen[f"{what} answered twice"] += any(
-            what in key and answers > 1 for key, answers in world.answers_by_key.items()
+    for request in ("change", "pay", "cancel"):
+        world.simulator.events_seen[f"{request} answered twice"] += any(
+            request in key and answers > 1 for key, answers in world.answers_by_key.items()
         )
     world.simulator.events_seen["create answered twice"] += any(world.answers_by_key[name] > 1 for name in buyers)
     return world.simulator.events_seen
@@ -57,10 +55,10 @@ def run_schedule(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada"
 @parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_no_schedule_charges_without_stock_or_strands_a_unit(search: ScheduleSearch, faults: str, seeds: range) -> None:
-    twice = [f"{what} answered twice" for what in ("create", "change", "pay", "cancel")]
-    met = ["paid", "paid with the code", "open after a failed attempt", "processes died", *twice]
+    twice = [f"{request} answered twice" for request in ("create", "change", "pay", "cancel")]
+    expected = ["paid", "paid with the code", "open after a failed attempt", "processes died", *twice]
     search.expect_invariants_hold(
-        f"purchase, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=met
+        f"purchase, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=expected
     )
 
 
@@ -70,60 +68,60 @@ def test_the_search_catches_a_worker_that_does_not_ensure_committed_stock(
     for module in (process_payment, take_payment):
         monkeypatch.setattr(module, "ensure_stock_committed", lambda context, purchase, now: StockCommitted(purchase))
     search.expect_control_caught(
-        "a worker that does not look after the goods", 500, lambda seed: run_schedule(seed, "doubled, cut and late")
+        "a worker that does not ensure committed stock", 500, lambda seed: run_schedule(seed, "doubled, cut and late")
     )
 
 
 def test_the_search_catches_an_attempt_ended_before_its_units_revert_to_hold(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stock, "revert_to_hold", lambda self, layout, ref, order, until: RevertedToHold(until))
+    monkeypatch.setattr(Stock, "revert_to_hold", lambda self, pool, hold, order, expires_at: RevertedToHold(expires_at))
     search.expect_control_caught(
-        "an attempt ended before its units are held again", 500, lambda seed: run_schedule(seed, "doubled")
+        "an attempt ended before its units revert to hold", 500, lambda seed: run_schedule(seed, "doubled")
     )
 
 
 def test_the_search_catches_uses_that_are_not_returned(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def budgets_kept(context: CheckoutContext, purchase: Purchase, until: int) -> tuple[AppliedDiscount, ...]:
+    def keep_budgets(context: CheckoutContext, purchase: Purchase, expires_at: int) -> tuple[AppliedDiscount, ...]:
         return purchase.discounts
 
-    monkeypatch.setattr(discount_budgets, "revert_budgets_to_hold", budgets_kept)
+    monkeypatch.setattr(discount_budgets, "revert_budgets_to_hold", keep_budgets)
     search.expect_control_caught("uses that are not returned", 500, lambda seed: run_schedule(seed, "doubled"))
 
 
-def _forgets_keys(purchase: Purchase, request: CompleteRequest, now: int) -> None:
+def _forget_keys(purchase: Purchase, request: CompleteRequest, now: int) -> None:
     return None
 
 
-def _conflicts_in_place_of_replaying(*arguments: Any) -> Written:
+def _conflict_instead_of_replay(*arguments: Any) -> Written:
     answer = replace_or_replay(*arguments)
     if isinstance(answer, Replayed):
         raise changed_meanwhile()
     return answer
 
 
-def _puts_unconditionally(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
+def _put_unconditionally(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
     return self._put(purchase, "attribute_not_exists(no)", {})
 
 
 @pytest.mark.parametrize(
     "wrong_variants",
     [
-        [(PurchaseStore, "create", _puts_unconditionally)],
+        [(PurchaseStore, "create", _put_unconditionally)],
         [
-            (complete, "_replayed", _forgets_keys),
-            (complete, "replace_or_replay", _conflicts_in_place_of_replaying),
+            (complete, "_replayed", _forget_keys),
+            (complete, "replace_or_replay", _conflict_instead_of_replay),
         ],
     ],
-    ids=["a create that puts over what stands", "a completion that knows no key"],
+    ids=["a create that overwrites", "a completion that knows no key"],
 )
-def test_requests_that_are_sent_twice_catch_what_forgets_the_first(
+def test_doubled_requests_catch_a_variant_that_forgets_the_first(
     search: ScheduleSearch,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     wrong_variants: list[tuple[object, str, object]],
 ) -> None:
-    """Nothing fails here but that requests come twice; once each, they do no harm."""
+    """The only fault is that requests arrive twice. Sent once each, they do no harm."""
     for where, name, wrong in wrong_variants:
         monkeypatch.setattr(where, name, wrong)
     search.expect_control_caught(request.node.callspec.id, 500, lambda seed: run_schedule(seed, "doubled"))

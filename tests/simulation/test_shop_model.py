@@ -1,6 +1,6 @@
-"""The shop does what its model says, in every order of requests that hypothesis comes to; wrong variants do not.
+"""The shop does what its model says, in every order of requests that hypothesis draws. Wrong variants do not.
 
-``LIVEDROP_STEPS`` is the number of steps in all.
+``LIVEDROP_STEPS`` is the number of all steps.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from hypothesis.stateful import run_state_machine_as_test
 from chalicelib.stock import OrderRef, expressions
 from chalicelib.stock.bucket import BucketEntry
 from tests.simulation.schedule_search import ScheduleSearch
+from tests.simulation.shop_model import MISMATCH_MESSAGE
 from tests.simulation.shop_state_machine import ShopStateMachine
 
 TOTAL_STEPS = int(os.environ.get("LIVEDROP_STEPS", "4000"))
 PARTS = 2
-MISMATCH_MESSAGE = "the buckets are not as the model says"
 EXPECTED_EVENTS = [
     "created",
-    "created, as must be",
+    "created while units were surely free",
     "create refused",
     "updated",
     "placed",
@@ -31,12 +31,17 @@ EXPECTED_EVENTS = [
     "captured: ok",
     "captured: declined",
 ]
-EXPECTED_EVENTS += ["cancelled", "order cancelled", "stock changed", "delivered again or late", "answered as before"]
+EXPECTED_EVENTS += [
+    "cancelled",
+    "order cancelled",
+    "stock changed",
+    "delivered again or late",
+    "answered with the present state",
+]
 
 
 def run_examples(round_: int, examples: int = 10) -> Counter[str]:
-    """Some examples of up to fifty steps each, the same for the same round; what happened in them."""
-
+    """Run examples of up to fifty steps and count their events. A round always has the same examples."""
     events_seen: Counter[str] = Counter()
 
     class CountedMachine(ShopStateMachine):

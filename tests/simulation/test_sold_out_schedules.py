@@ -1,7 +1,7 @@
-"""Sold out is not told of a drop that had a unit all the time, however its sales come and go among the buckets.
+"""No buyer is answered "sold out" while a unit is unsold, however sales alternate between buckets (Invariant 1d).
 
-At each instant one unit is not sold: it is given back in one bucket before that in another is sold. Whoever reads the
-buckets one after another may see each of them sold; nobody may be told so.
+At each instant one unit is unsold: a unit is restocked in one bucket before the unit of another is sold. A process that
+reads the buckets one after another may see each of them sold. It must not answer "sold out".
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import pytest
-from botocore.exceptions import BotoCoreError
 
-from chalicelib.errors import LivedropError
 from chalicelib.stock import HoldRef, OrderRef, Stock, Taken, hold_id
 from chalicelib.stock.summaries import Summaries
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
-from tests.simulation.simulator import FAULT_CLASSES
-from tests.simulation.worlds.stock import LAYOUT, StockWorld
-
-RETRYABLE_ERRORS = (BotoCoreError, LivedropError)
+from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
+from tests.simulation.worlds.stock import POOL, StockWorld
 
 
 class AlternatingSalesWorld(StockWorld):
-    """Three units, one in each bucket: two are sold, and one is held by whoever buys next."""
+    """Three units, one in each bucket: two are sold, and the next buyer holds the third."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, (1,))
@@ -31,18 +27,18 @@ class AlternatingSalesWorld(StockWorld):
         held = [self.hold_anywhere(self.stock) for _ in range(3)]
         self.sold = [(one, self.commit(self.stock, one)) for one in held[:2]]
         self.held = held[2]
-        self.stock.refresh(LAYOUT, self.simulator.now)
-        self.invariants.append(self.one_is_not_sold)
+        self.stock.refresh(POOL, self.simulator.now)
+        self.invariants.append(self.one_unit_is_unsold)
 
-    def one_is_not_sold(self) -> None:
-        assert not self.all_sold, "the play itself is wrong"
+    def one_unit_is_unsold(self) -> None:
+        assert not self.all_sold, "the test itself sold every unit"
 
     def hold_anywhere(self, stock: Stock) -> HoldRef:
-        """However long it takes: whoever else has the unit gives it back, or dies and lets it lapse."""
+        """Take the free unit, however long it takes: another buyer who holds it releases it, or its hold expires."""
         self.holds_placed += 1
         hold, expires_at = hold_id(f"eve{self.seed}", "d", self.holds_placed, 1), self.seconds + 900
         while True:
-            answer = stock.take(LAYOUT, hold, 1, expires_at, None, now=self.simulator.now)
+            answer = stock.take(POOL, hold, 1, expires_at, None, now=self.simulator.now)
             if isinstance(answer, Taken):
                 return answer.hold
             self.simulator.advance_clock(500)
@@ -50,21 +46,21 @@ class AlternatingSalesWorld(StockWorld):
 
     def commit(self, stock: Stock, hold: HoldRef) -> OrderRef:
         order = OrderRef(f"order-{self.holds_placed:03d}", 1)
-        stock.commit(LAYOUT, hold, 1, order)
+        stock.commit(POOL, hold, 1, order)
         return order
 
     def alternate_sales(self) -> None:
-        """Gives back what was sold first, then buys what is held, then holds what was given back."""
+        """Restock one sold unit, then buy the held unit, then hold the restocked one."""
         stock = self.new_stock()
         for _ in range(6):
             hold, order = self.sold.pop(self.random.randrange(2))
-            assert stock.restock(LAYOUT, hold, order, 1, 0)
+            assert stock.restock(POOL, hold, order, 1, 0)
             self.sold.append((self.held, self.commit(stock, self.held)))
             self.held = self.hold_anywhere(stock)
             self.simulator.events_seen["sales undone"] += 1
 
     def asking_process(self, name: str) -> Callable[[], None]:
-        """Somebody who would like a unit, and gives it back at once; refusals rest on what is read for them."""
+        """Take a unit and release it at once. A refusal rests on a reading made for this request."""
         stock = self.new_stock()
 
         def run() -> None:
@@ -73,21 +69,21 @@ class AlternatingSalesWorld(StockWorld):
                     answer = self.take(stock, hold_id(f"{name}{self.seed}", "d", turn, 1))
                     self.simulator.events_seen[type(answer).__name__] += 1
                     if isinstance(answer, Taken):
-                        stock.release(LAYOUT, answer.hold)
+                        stock.release(POOL, answer.hold)
                 except RETRYABLE_ERRORS:
                     self.simulator.yield_to_others(self.random.randrange(4))
 
         return run
 
     def refresh_repeatedly(self) -> None:
-        """The stream's function."""
+        """Refresh the live summary, as the stream handler does."""
         stock = self.new_stock()
         for _ in range(8):
             try:
-                summary = stock.refresh(LAYOUT, self.simulator.now)
+                summary = stock.refresh(POOL, self.simulator.now)
             except RETRYABLE_ERRORS:
                 continue
-            assert not summary.sold_out, "summed up as sold out, and never was"
+            assert not summary.sold_out, "the summary says sold out, which was never true"
             self.simulator.events_seen["summaries"] += 1
 
 
@@ -105,14 +101,16 @@ def run_schedule(seed: int, faults: str) -> Mapping[str, int]:
 @parametrize_seeds(40)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
 def test_sold_out_is_never_answered_while_a_unit_is_unsold(search: ScheduleSearch, faults: str, seeds: range) -> None:
-    met = ["sales undone", "summaries", "Taken", "AllHeld"]
+    expected = ["sales undone", "summaries", "Taken", "AllHeld"]
     search.expect_invariants_hold(
-        f"sold out, sales undone, {faults}", seeds, partial(run_schedule, faults=faults), expected_events=met
+        f"sold out, sales undone, {faults}", seeds, partial(run_schedule, faults=faults), expected_events=expected
     )
 
 
-def test_the_search_catches_sold_out_told_after_one_reading(
+def test_the_search_catches_sold_out_answered_after_one_reading(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Summaries, "_is_sold_out", lambda self, layout, now: True)
-    search.expect_control_caught("sold out told after one reading", 2_000, lambda seed: run_schedule(seed, "doubled"))
+    monkeypatch.setattr(Summaries, "_is_sold_out", lambda self, pool, now: True)
+    search.expect_control_caught(
+        "sold out answered after one reading", 2_000, lambda seed: run_schedule(seed, "doubled")
+    )

@@ -1,4 +1,4 @@
-"""When all is quiet the live summary is true, whoever refreshed it meanwhile, and however slowly."""
+"""At rest the live summary is true, however many processes refreshed it meanwhile (Invariant 6a)."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from chalicelib.stock import OrderRef, Stock, Taken, hold_id, summaries
 from chalicelib.stock.store import StockStore
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES, SimulatedProcess
-from tests.simulation.worlds.stock import LAYOUT, StockWorld
+from tests.simulation.worlds.stock import POOL, StockWorld
 
 
 class SummaryWorld(StockWorld):
-    """One buyer, and refreshes as the stream's function makes them: each delivered again until it gets through."""
+    """One buyer, and refreshes as the stream handler makes them: each is repeated until it succeeds."""
 
     def take_and_buy(self) -> None:
-        """Takes, then gives back or buys: what one refresh saw is soon over, and may soon be so again."""
+        """Take units, then release or buy them: a refresh's sums are soon stale, and may soon be true again."""
         for turn in range(3):
             answer = self.stock.take(
-                LAYOUT, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.simulator.now
+                POOL, hold_id("eve", "d", turn, 1), 1, self.seconds + 5, None, now=self.simulator.now
             )
             if isinstance(answer, Taken):
                 self.simulator.events_seen["taken"] += 1
                 if self.random.random() < 0.7:
-                    self.stock.release(LAYOUT, answer.hold)
+                    self.stock.release(POOL, answer.hold)
                 else:
-                    self.stock.commit(LAYOUT, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
+                    self.stock.commit(POOL, answer.hold, 1, OrderRef(f"order-{turn:03d}", 1))
 
     def refresh_process(self, buyer: SimulatedProcess, *, afterwards: bool) -> Callable[[], None]:
         stock = self.new_stock()
@@ -41,7 +41,7 @@ class SummaryWorld(StockWorld):
                 self.simulator.yield_to_others()
             while True:
                 try:
-                    stock.refresh(LAYOUT, self.simulator.now)
+                    stock.refresh(POOL, self.simulator.now)
                 except ReadTimeoutError:
                     continue
                 if buyer.done:
@@ -58,7 +58,7 @@ class SummaryWorld(StockWorld):
 
 
 class SegmentedSummaryWorld(SummaryWorld):
-    """Every bucket is a segment. The stream tells each change, once at least, to one of several readers."""
+    """Every bucket is a segment. The stream delivers each change at least once, to one of several readers."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -67,7 +67,7 @@ class SegmentedSummaryWorld(SummaryWorld):
         self.buckets_before = self.buckets
 
     def record_changes(self) -> None:
-        """What changed since the last write comes to the stream."""
+        """Put the changes of the last write on the stream."""
         before, self.buckets_before = self.buckets_before, self.buckets
         self.undelivered_changes += [
             {n: self.simulator.now} for n, bucket in enumerate(self.buckets) if bucket != before[n]
@@ -92,7 +92,7 @@ class SegmentedSummaryWorld(SummaryWorld):
                 changes = self.undelivered_changes.pop(0)
                 while True:
                     try:
-                        stock.refresh(LAYOUT, self.simulator.now, changes)
+                        stock.refresh(POOL, self.simulator.now, changes)
                     except ReadTimeoutError:
                         continue
                     self.simulator.events_seen["change delivered"] += 1
@@ -101,38 +101,38 @@ class SegmentedSummaryWorld(SummaryWorld):
         return run
 
     def refused_buyer_process(self, home: int) -> Callable[[], None]:
-        """Somebody's refusal makes the summary anew from the segment of his home, and from what is known of others."""
+        """Refresh after a refusal: read the segment of the buyer's home, and take other segments from the cache."""
         stock = self.new_stock()
 
         def run() -> None:
             with suppress(ReadTimeoutError):
-                stock.refresh(LAYOUT, self.simulator.now, {home: self.simulator.now})
+                stock.refresh(POOL, self.simulator.now, {home: self.simulator.now})
 
         return run
 
 
 def run_segments_schedule(seed: int, faults: str) -> Mapping[str, int]:
-    """Readers of the stream while there is a buyer, and some who make the summary for themselves."""
+    """Run readers of the stream beside a buyer and beside refreshes after refusals."""
     world = SegmentedSummaryWorld(seed)
     buyer = world.simulator.add_process(world.take_and_buy)
     for _ in range(3):
         world.simulator.add_process(world.stream_reader_process(buyer), FAULT_CLASSES[faults])
-    return world.run_and_check(faults, rivals=[world.random.randrange(LAYOUT.bucket_count) for _ in range(4)])
+    return world.run_and_check(faults, rivals=[world.random.randrange(POOL.bucket_count) for _ in range(4)])
 
 
 def run_one_change_schedule(seed: int, faults: str) -> Mapping[str, int]:
-    """A hold is all there is to tell, to one reader; two others make the summary from other segments meanwhile."""
+    """Deliver the change of one hold to one reader, while two others refresh from other segments."""
     world = SegmentedSummaryWorld(seed)
     hold = hold_id(f"eve{seed}", "d", 1, 1)
-    answer = world.stock.take(LAYOUT, hold, 1, world.seconds + 300, None, now=world.simulator.now)
+    answer = world.stock.take(POOL, hold, 1, world.seconds + 300, None, now=world.simulator.now)
     assert isinstance(answer, Taken)
     world.record_changes()
     world.simulator.add_process(world.stream_reader_process(None), FAULT_CLASSES[faults])
-    return world.run_and_check(faults, rivals=[n for n in range(LAYOUT.bucket_count) if n != answer.hold.bucket])
+    return world.run_and_check(faults, rivals=[n for n in range(POOL.bucket_count) if n != answer.hold.bucket])
 
 
 def run_schedule(seed: int, faults: str) -> Mapping[str, int]:
-    """Two refreshes or more while there is a buyer, and one for what the buyer did last."""
+    """Run two refreshes beside a buyer, and one after the buyer's last write."""
     world = SummaryWorld(seed)
     buyer = world.simulator.add_process(world.take_and_buy)
     for afterwards in (False, False, True):
@@ -144,7 +144,7 @@ def run_schedule(seed: int, faults: str) -> Mapping[str, int]:
 
 @parametrize_seeds(60)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
-def test_when_all_is_quiet_the_live_summary_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
+def test_live_summary_is_true_at_rest(search: ScheduleSearch, faults: str, seeds: range) -> None:
     search.expect_invariants_hold(
         f"summaries at rest, {faults}", seeds, lambda seed: run_schedule(seed, faults), expected_events=["taken"]
     )
@@ -159,12 +159,12 @@ def segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @parametrize_seeds(60)
 @pytest.mark.parametrize("faults", FAULT_CLASSES)
 @pytest.mark.usefixtures("segments")
-def test_when_all_is_quiet_a_summary_of_segments_is_true(search: ScheduleSearch, faults: str, seeds: range) -> None:
+def test_summary_of_segments_is_true_at_rest(search: ScheduleSearch, faults: str, seeds: range) -> None:
     fault_class = f"summaries of segments at rest, {faults}"
     runners = (run_segments_schedule, run_one_change_schedule)
-    met = ["taken", "change delivered"]
+    expected = ["taken", "change delivered"]
     search.expect_invariants_hold(
-        fault_class, seeds, lambda seed: runners[seed // 2 % 2](seed, faults), expected_events=met
+        fault_class, seeds, lambda seed: runners[seed // 2 % 2](seed, faults), expected_events=expected
     )
 
 
@@ -178,21 +178,23 @@ def test_the_search_catches_a_summary_left_to_the_second_winner(
     )
 
 
-def test_the_search_catches_summaries_that_ask_for_no_older_one(
+def test_the_search_catches_summaries_that_overwrite_newer_ones(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def anyway(self: StockStore, table: str, item: Mapping[str, Any], condition: str, values: Any = None) -> bool:
+    def put_unconditionally(
+        self: StockStore, table: str, item: Mapping[str, Any], condition: str, values: Any = None
+    ) -> bool:
         self._dynamodb.put_item(TableName=table, Item=to_item(item), ConditionExpression="attribute_not_exists(no)")
         return True
 
-    monkeypatch.setattr(StockStore, "_put", anyway)
+    monkeypatch.setattr(StockStore, "_put", put_unconditionally)
     search.expect_control_caught(
-        "summaries that ask for no older one", 1_000, lambda seed: run_schedule(seed, "doubled"), times=10
+        "summaries that overwrite newer ones", 1_000, lambda seed: run_schedule(seed, "doubled"), times=10
     )
 
 
 class _InterruptedClient:
-    """A client for which things happen right before it puts."""
+    """A client that calls ``meanwhile`` right before each put."""
 
     def __init__(self, client: Any, meanwhile: Callable[[], object]) -> None:
         self._client, self._meanwhile = client, meanwhile
@@ -205,15 +207,15 @@ class _InterruptedClient:
         return self._client.put_item(**call)
 
 
-def test_a_slow_refresh_puts_no_older_sums_over_what_a_later_one_found() -> None:
+def test_slow_refresh_does_not_overwrite_the_sums_of_a_later_one() -> None:
     world = SummaryWorld(0)
 
     def meanwhile() -> None:
         assert isinstance(taken, Taken)
-        world.stock.release(LAYOUT, taken.hold)
-        assert world.stock.refresh(LAYOUT, world.simulator.now).held == 0
+        world.stock.release(POOL, taken.hold)
+        assert world.stock.refresh(POOL, world.simulator.now).held == 0
 
-    taken = world.stock.take(LAYOUT, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.simulator.now)
+    taken = world.stock.take(POOL, hold_id("ada", "d", 1, 1), 1, world.seconds + 300, None, now=world.simulator.now)
     slow: Any = _InterruptedClient(world.simulator.client, meanwhile)
-    Stock(slow, "stock", "commerce").refresh(LAYOUT, world.simulator.now)
+    Stock(slow, "stock", "commerce").refresh(POOL, world.simulator.now)
     world.assert_summary_true()

@@ -1,4 +1,4 @@
-"""No interleaving, cut, doubled or late write gives one buyer two holds, or breaks a bucket."""
+"""No schedule of doubled, cut and late calls gives one buyer two holds or breaks a bucket (Invariants 1a and 1c)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chalicelib.stock.summaries import Summaries
 from tests.simulation.rejected_protocols import RejectedProtocols
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FaultRates
-from tests.simulation.worlds.stock import CLOCK_JUMPS, LAYOUT, HoldInTwoBuckets, StockWorld, TakeFunction
+from tests.simulation.worlds.stock import CLOCK_JUMPS, POOL, HoldInTwoBuckets, StockWorld, TakeFunction
 
 
 class _RequestCopies(NamedTuple):
-    """How many copies of one request there are, how often each is tried, and what befalls its calls."""
+    """The copies of one request, the tries of each, and the faults of its calls."""
 
     copies: int
     tries: int
@@ -26,7 +26,7 @@ class _RequestCopies(NamedTuple):
 
 
 SHORT_CLOCK_JUMPS = (1_100,)
-"""Leaps by which a process forgets what it saw, and holds live on."""
+"""A clock jump after which caches are stale and holds are still live."""
 
 COPY_CLASSES = {
     "repeated and cut": _RequestCopies(1, 4, FaultRates(unanswered=0.25)),
@@ -39,28 +39,28 @@ COPY_CLASSES = {
 
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """What came of a process's notes of empty buckets: a bucket that the summary calls open, left alone or not."""
-    real, came = Summaries.may_have_units, Counter[str]()
+    """Count how processes use their notes of empty buckets that the summary calls open."""
+    real, events = Summaries.may_have_units, Counter[str]()
 
-    def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
+    def counted(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
         answer = real(self, summary, number, now)
         if number in summary.open_buckets and self._empty_since.get((summary.pool_id, number), 0) > summary.as_of:
-            came["notes that expired" if answer else "buckets left alone"] += 1
+            events["notes that expired" if answer else "buckets skipped"] += 1
         return answer
 
-    monkeypatch.setattr(Summaries, "may_have_units", seems_open)
-    return came
+    monkeypatch.setattr(Summaries, "may_have_units", counted)
+    return events
 
 
-NOTE_EVENTS = ("buckets left alone", "notes that expired")
+NOTE_EVENTS = ("buckets skipped", "notes that expired")
 
 
 def rejected_take(world: StockWorld, protocol: str) -> TakeFunction:
-    """A control: what is believed open is asked in that order."""
+    """Take by a rejected protocol: ask the buckets that are believed open."""
 
     def take_units(stock: Stock, hold: str) -> TakeResult:
-        believed = (world.random_summary() or stock.refresh(LAYOUT, world.simulator.now)).open_buckets
-        protocols = RejectedProtocols(world.simulator.client, stock, LAYOUT)
+        believed = (world.random_summary() or stock.refresh(POOL, world.simulator.now)).open_buckets
+        protocols = RejectedProtocols(world.simulator.client, stock, POOL)
         answer: TakeResult = getattr(protocols, protocol)(hold, believed, world.simulator.now)
         return answer
 
@@ -70,7 +70,7 @@ def rejected_take(world: StockWorld, protocol: str) -> TakeFunction:
 def run_schedule(
     seed: int, fault_class: str, rejected_protocol: str | None = None, clock_jumps: tuple[int, ...] = SHORT_CLOCK_JUMPS
 ) -> StockWorld:
-    """Copies of one request, and two rivals. The purchase's decision falls last, so that way is judged at rest."""
+    """Run copies of one request beside two rivals. Where the purchase decides, the check is made at rest."""
     world = StockWorld(seed)
     world.one_bucket_per_hold = rejected_protocol != "take_then_create_purchase"
     hold = hold_id(f"purchase{seed}", "d", 1, 1)
@@ -107,8 +107,8 @@ def test_no_schedule_with_expired_holds_and_dead_processes_strands_a_unit(
         notes.clear()
         return run_to_rest(seed) + notes
 
-    met = ["processes died", "late writes landed", *NOTE_EVENTS]
-    search.expect_invariants_hold("take, lapses and deaths", seeds, run, expected_events=met)
+    expected = ["processes died", "late writes landed", *NOTE_EVENTS]
+    search.expect_invariants_hold("take, expiries and deaths", seeds, run, expected_events=expected)
 
 
 def run_to_rest(seed: int) -> Counter[str]:
@@ -118,27 +118,27 @@ def run_to_rest(seed: int) -> Counter[str]:
 
 
 def test_the_search_catches_notes_that_never_expire(search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seems_open(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
+    def believes_note(self: Summaries, summary: Summary, number: int, now: Instant) -> bool:
         return number in summary.open_buckets and (summary.pool_id, number) not in self._empty_since
 
-    monkeypatch.setattr(Summaries, "may_have_units", seems_open)
+    monkeypatch.setattr(Summaries, "may_have_units", believes_note)
     search.expect_control_caught("notes that never expire", 500, run_to_rest)
 
 
-def test_the_search_catches_sold_out_told_for_what_is_noted(
+def test_the_search_catches_sold_out_answered_from_notes(
     search: ScheduleSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def seems_over(self: take.Take, fresh: Summary) -> TakeResult:
+    def refuse_from_notes(self: take.Take, fresh: Summary) -> TakeResult:
         some = any(self._may_have_units(fresh, number) for number in fresh.open_buckets)
         return real(self, fresh) if some else SoldOut()
 
     real = take.Take._refuse
-    monkeypatch.setattr(take.Take, "_refuse", seems_over)
-    search.expect_control_caught("sold out told for what is noted", 500, run_to_rest)
+    monkeypatch.setattr(take.Take, "_refuse", refuse_from_notes)
+    search.expect_control_caught("sold out answered from notes", 500, run_to_rest)
 
 
 def run_insufficient_units_schedule(seed: int, *, id_by_quantity: bool = False) -> StockWorld:
-    """Copies of one request for three units, which takes fewer where it is offered fewer: the hold ids it may use."""
+    """Run copies of a request for three units that accepts fewer when it is offered fewer."""
     world = StockWorld(seed, sizes=(1, 2, 3))
     ids = {quantity: hold_id(f"purchase{seed}", "d", 1, quantity if id_by_quantity else 3) for quantity in (1, 2, 3)}
 
@@ -184,7 +184,10 @@ def test_the_search_catches_an_id_for_each_quantity(search: ScheduleSearch) -> N
 @pytest.mark.parametrize("fault_class", COPY_CLASSES)
 @pytest.mark.parametrize("protocol", ["take_in_summary_order", "take_in_fixed_order", "take_then_create_purchase"])
 def test_the_search_catches_the_rejected_protocols(search: ScheduleSearch, protocol: str, fault_class: str) -> None:
-    """Each where it fails in the table of STOCK-REPORT §2: duplicates alone do not get past the purchase's decision."""
+    """Each protocol fails where stock-protocol.md#protocols-that-were-refused says.
+
+    Duplicates alone do not break the protocol in which the purchase decides.
+    """
 
     def run(seed: int) -> Mapping[str, int]:
         return run_schedule(seed, fault_class, protocol).simulator.events_seen

@@ -15,7 +15,8 @@ from chalicelib.streams.stock import refresh_summaries
 from chalicelib.telemetry import flush
 from tests.builders.shows import MAX_AGE_SECONDS, NOW, ShowFixture, a_drop_request, a_show_request
 from tests.conftest import Tables
-from tests.fakes.hooked_client import HookedClient, ProcessDied, die_from_call
+from tests.fakes.hooked_client import HookedClient, die_from_call
+from tests.fakes.process_died import ProcessDied
 
 EVENT = json.loads((Path(__file__).parent.parent / "events" / "dynamodb_stock.json").read_text())
 """Five records: three of bucket 0 of d1, one of d2, one of d9, which nobody knows."""

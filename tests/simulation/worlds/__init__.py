@@ -1,0 +1,1 @@
+"""Worlds of the simulator: tables, processes, and the invariants of one search."""

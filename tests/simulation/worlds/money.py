@@ -1,4 +1,4 @@
-"""Buyers, an operator, the provider and workers, each with a script, on a stage; and what money must come to."""
+"""A simulated world of money: scripts for buyers, an operator, the provider and workers, and a check of all amounts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
 from chalicelib.purchase import (
-    Caller,
     CheckoutContext,
     CheckoutResult,
-    CompleteRequest,
     Purchase,
     PurchaseRequest,
     PurchaseState,
@@ -33,12 +31,12 @@ from chalicelib.purchase import (
 )
 from chalicelib.recovery import reconcile_payments, recover_lost_orders
 from chalicelib.refunds import refund_order
-from chalicelib.risk import DeclineLimits, Risk, RiskRules
-from tests.simulation.simulator import FAULT_CLASSES
-from tests.simulation.worlds.purchases import LAYOUT, RETRYABLE_ERRORS, SIZES, USES_LAYOUT, PurchaseWorld
+from chalicelib.risk import DeclineLimits, RiskRules
+from tests.builders.purchases import PLATFORM, a_complete_request
+from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
+from tests.simulation.worlds.purchases import PurchaseWorld
 
 CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000, 11 * MINUTE)
-WEB = Caller("web")
 TOKENS = (
     "ok", "ok", "refund_timeout", "declined", "requires_action", "requires_action", "timeout", "timeout_before",
     "capture_timeout", "captured_late", "capture_refused",
@@ -47,7 +45,7 @@ TOKENS = (
 
 @dataclass(frozen=True)
 class MoneyScript:
-    """What a schedule is: who does what, and ``seed`` for who goes first at each call."""
+    """The steps of each process. ``seed`` decides which process continues at each call."""
 
     seed: int
     faults: str
@@ -58,17 +56,16 @@ class MoneyScript:
 
 
 class MoneyWorld(PurchaseWorld):
-    """Three units, some sold with a code, some through a channel whose orders are held until they are released."""
+    """Three units. Some are sold with a code, some through a channel whose orders wait on hold for an operator."""
 
     def __init__(self, script: MoneyScript) -> None:
         self.script = script
         super().__init__(script.seed)
         self.stored_event_ids: list[str] = []
 
-    def new_context(self) -> CheckoutContext:
-        context, rules = super().new_context(), RiskRules(DeclineLimits(email=self.script.seed % 3))
-        risk = Risk(self.simulator.client, "commerce", context.stock, rules)
-        return replace(context, order_hold_channels=frozenset({"market"}), risk=risk)
+    def new_context(self, **fields: Any) -> CheckoutContext:
+        rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
+        return super().new_context(order_hold_channels=frozenset({"market"}), risk_rules=rules, **fields)
 
     def change(self, key: str, quantity: int) -> PurchaseRequest:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})
@@ -88,7 +85,7 @@ class MoneyWorld(PurchaseWorld):
     def script_process(
         self, name: str, do_step: Callable[[str, int, tuple[Any, ...]], object], steps: Sequence[tuple[Any, ...]]
     ) -> Callable[[], None]:
-        """Each step is tried until it was of use, some times at most: what is not yet possible may soon be."""
+        """Try each step until it has an effect, at most eight times: it may not be possible yet."""
 
         def run() -> None:
             for number, step in enumerate(steps):
@@ -111,19 +108,18 @@ class MoneyWorld(PurchaseWorld):
         self.purchase_ids.add(created.purchase.id)
         match step:
             case ("pays", token):
-                request = CompleteRequest(WEB, key, token, "sandbox", "i", "card", token)
-                answer = complete_purchase(context, created.purchase.id, request, now)
+                answer = complete_purchase(context, created.purchase.id, a_complete_request(token, key), now)
                 return isinstance(answer, CheckoutResult) and answer.purchase.state is not PurchaseState.OPEN
             case ("changes", quantity):
                 return isinstance(
                     update_purchase(context, created.purchase.id, self.change(key, quantity), now), CheckoutResult
                 )
-            case ("proves" | "fails to prove" as what,):
+            case ("authenticates" | "fails to authenticate" as outcome,):
                 return self.gateway.answer_challenge(
-                    created.purchase.id, created.purchase.attempt, proved=what == "proves"
+                    created.purchase.id, created.purchase.attempt, proved=outcome == "authenticates"
                 )
             case _:
-                return isinstance(cancel_purchase(context, created.purchase.id, WEB, key, "", now), CheckoutResult)
+                return isinstance(cancel_purchase(context, created.purchase.id, PLATFORM, key, "", now), CheckoutResult)
 
     # The operator.
 
@@ -159,7 +155,7 @@ class MoneyWorld(PurchaseWorld):
         return list(self.gateway.payments(0))
 
     def provider_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
-        """An event of any payment, as it stands, or a refund by the provider; perhaps it is never told of."""
+        """Send an event of any payment, or make a refund in the provider's console, whose event may never be sent."""
         action, index, *rest = step
         payments = self.payments()
         if not payments:
@@ -182,7 +178,7 @@ class MoneyWorld(PurchaseWorld):
             f"evt-{payment.provider_id}-{number}",
             "sandbox",
             EventKind.PAYMENT,
-            "told",
+            "test.event",
             payment.provider_id,
             payment.purchase_id,
             payment.attempt,
@@ -191,7 +187,7 @@ class MoneyWorld(PurchaseWorld):
         )
         refund_events = [
             ProviderEvent(
-                f"evt-{refund.provider_refund_id}", "sandbox", EventKind.REFUND, "told", payment.provider_id,
+                f"evt-{refund.provider_refund_id}", "sandbox", EventKind.REFUND, "test.event", payment.provider_id,
                 amount=refund.amount, currency=payment.currency, provider_refund_id=refund.provider_refund_id,
                 refund_id=refund.refund_id,
             )
@@ -204,7 +200,7 @@ class MoneyWorld(PurchaseWorld):
     # Workers.
 
     def message_worker_process(self) -> Callable[[], None]:
-        """Messages of attempts and of events, delivered in any order, again and again."""
+        """Deliver messages of attempts and of provider events in any order, again and again."""
         random = Random(self.random.random())
 
         def run() -> None:
@@ -214,7 +210,7 @@ class MoneyWorld(PurchaseWorld):
                 with self.simulator.client_request(), suppress(*RETRYABLE_ERRORS):
                     if self.stored_event_ids and random.random() < 0.5:
                         process_event(context, "sandbox", random.choice(self.stored_event_ids), self.simulator.now)
-                        self.simulator.events_seen["events acted on"] += 1
+                        self.simulator.events_seen["events processed"] += 1
                     elif self.purchase_ids:
                         process_attempt(
                             context,
@@ -228,7 +224,7 @@ class MoneyWorld(PurchaseWorld):
     # The end.
 
     def redeliver_until_settled(self) -> list[Purchase]:
-        """A day later, with nothing failing: messages come again, the repair and the comparison run as every night."""
+        """Recover and reconcile without faults, on three days, as the nightly jobs do."""
         for _ in range(3):
             self.simulator.advance_clock(8 * 24 * HOUR)
             recover_lost_orders(self.context, self.deliver_capture, self.simulator.now)
@@ -238,7 +234,7 @@ class MoneyWorld(PurchaseWorld):
         return self.purchases()
 
     def deliver_capture(self, purchase_id: str, attempt: int) -> None:
-        """A message, delivered as often as the queue does before it gives up."""
+        """Deliver a capture message at most four times, as the queue does."""
         for _ in range(4):
             with suppress(*RETRYABLE_ERRORS):
                 process_attempt(self.context, purchase_id, attempt, self.simulator.now)
@@ -247,7 +243,6 @@ class MoneyWorld(PurchaseWorld):
     def check_at_rest(self) -> None:
         purchases = self.redeliver_until_settled()
         payments_by_attempt = {(one.purchase_id, one.attempt): one for one in self.payments()}
-        sold_units_by_order, uses_by_order = dict[str, int](), dict[str, int]()
         for order in purchases:
             self.simulator.events_seen[order.state.value] += 1
             captured_payments = [
@@ -259,35 +254,23 @@ class MoneyWorld(PurchaseWorld):
             if order.payment is not None and order.payment.failure == "too_many_attempts":
                 self.simulator.events_seen["refused after declines"] += 1
             if order.state is not PurchaseState.PAID:
-                assert captured_payments == [], "charged without goods"
+                assert captured_payments == [], "charged without units"
                 assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
-                continue
-            restocked = sum(
-                part.quantity for one in order.refunds if one.restock and not one.failure_code for part in one.lines
-            )
-            if remaining := sum(line.quantity for line in order.lines) - restocked:
-                sold_units_by_order[order.order_ref] = remaining
-            if order.discounts:
-                uses_by_order[order.order_ref] = 1
-                self.simulator.events_seen["paid with the code"] += 1
-        audit = self.context.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
-        assert (dict(audit.sold_by_order), audit.mismatches) == (sold_units_by_order, ()), "goods differ from orders"
-        assert audit.available == sum(SIZES) - sum(sold_units_by_order.values()), "a unit is stranded"
-        assert dict(self.context.stock.audit(USES_LAYOUT, 1, self.simulator.now).sold_by_order) == uses_by_order
+        self.check_stock([order for order in purchases if order.state is PurchaseState.PAID])
 
     def check_ledger(self, order: Purchase, captured_payments: list[ProviderPayment]) -> None:
-        """Ledger, provider and order agree to the minor unit; an order that was given back whole nets to zero."""
+        """Check that ledger, provider and order agree to the minor unit. A fully refunded order nets to zero."""
         rows = entries_of(order, "Europe/London")
         if not captured_payments:
-            assert rows == (), "booked without money"
+            assert rows == (), "a ledger entry without money"
             return
         (payment,) = captured_payments
         refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.failure_code}
-        assert not any(one.is_pending for one in order.refunds), "a refund was never carried out"
+        assert not any(one.is_pending for one in order.refunds), "a refund is still pending"
         assert payment.amount == order.totals.total
         assert refunds == {one.provider_refund_id: one.amount for one in payment.refunds}
         remaining = payment.amount - sum(refunds.values())
-        assert remaining >= 0, "more given back than taken"
+        assert remaining >= 0, "more was refunded than captured"
         assert sum(row.amount for row in rows) == remaining, "the ledger differs from the provider"
         if remaining == 0:
             self.simulator.events_seen["refunded whole"] += 1

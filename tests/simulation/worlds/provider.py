@@ -1,4 +1,4 @@
-"""The sandbox with the stage between us and it."""
+"""The sandbox provider behind the simulator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from tests.simulation.worlds.purchases import PurchaseWorld
 
 SEARCH_LAG = 20 * SECOND
-"""How long the provider's search may know nothing of a payment yet, in every other pair of worlds."""
+"""The longest time until the provider's search finds a new payment. Half of the worlds have this lag."""
 
 
 class SimulatedProvider:
-    """The sandbox with the stage's faults between us and it: lost requests, lost answers, effects that land late.
+    """The sandbox provider with the simulator's faults: lost requests, lost answers, late effects.
 
-    In a world with a lag, its search finds a payment only some time after it was begun, as Stripe's does.
+    In a world with a lag, its search finds a payment only some time after it was begun, as Stripe's search does.
     """
 
     name = "sandbox"

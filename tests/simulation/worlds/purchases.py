@@ -1,60 +1,52 @@
-"""Three units of one drop, buyers who may send each request twice, and workers: on a stage, with the sandbox."""
+"""A simulated world of purchases: three units of one drop, buyers, capture workers, and the sandbox provider."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from botocore.exceptions import BotoCoreError
-
 from chalicelib.aws import to_item
 from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
 from chalicelib.discounts import Discount
-from chalicelib.errors import LivedropError
 from chalicelib.instants import Instant
-from chalicelib.payments import Authorised, Captured, Gateway, OutcomeUnknownError, SandboxGateway
+from chalicelib.payments import Authorised, Captured, Gateway, SandboxGateway
 from chalicelib.purchase import (
-    Buyer,
-    Caller,
     CheckoutContext,
     CheckoutResult,
     CompleteRequest,
-    Destination,
-    LineRequest,
     Purchase,
     PurchaseRequest,
     PurchaseState,
-    restocked_units,
 )
 from chalicelib.refunds import finish_refunds
-from chalicelib.shows import Drop
 from chalicelib.stock import Pool
 from tests.builders.context import a_checkout_context
+from tests.builders.drops import an_open_drop, put_drop_record
+from tests.builders.purchases import PLATFORM, a_complete_request, a_purchase_request
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
-from tests.simulation.simulator import Simulator
+from tests.independent_counts import units_add_up, units_by_drop
+from tests.simulation.simulator import RETRYABLE_ERRORS, Simulator
 from tests.simulation.worlds.provider import SEARCH_LAG, SimulatedProvider
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 HOLD_SECONDS = 30
-LAYOUT = Pool("mug", 2)
+POOL = Pool("mug", 2)
 SIZES = [2, 1]
-PRICE = 1_000
 TEN = Discount(code="TEN", title="Ten off", percent_bps=1_000, budget_uses=1, uses_bucket_count=1)
-USES_LAYOUT = TEN.budgets[0].pool
+USES_POOL = TEN.budgets[0].pool
 
-RETRYABLE_ERRORS = (BotoCoreError, LivedropError, OutcomeUnknownError)
-"""What a cut call, a rival or a silent provider does to a request or a worker; its client or queue tries again."""
+CLOCK_JUMPS = (1_000, 4_000, 40_000, 61_000)
 
 
 class _BuyerPlan(NamedTuple):
-    """What a buyer will do: the same for both copies of its requests."""
+    """The requests of a buyer. They are the same for both copies."""
 
     quantity: int
     changes: tuple[int, ...]
@@ -73,9 +65,9 @@ class _BuyerPlan(NamedTuple):
 
 
 class PurchaseWorld:
-    """Three units of one drop, some buyers, and what must be true when all is quiet.
+    """Three units of one drop, some buyers, and the invariants that hold after every write and at rest.
 
-    In every other world they all have a code that can be used once.
+    In half of the worlds all buyers have a code that can be used once.
     """
 
     def __init__(self, seed: int) -> None:
@@ -86,46 +78,32 @@ class PurchaseWorld:
         self.answers_by_key: Counter[str] = Counter()
         self.gateway = SandboxGateway(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
         self.purchase_ids: set[str] = set()
-        drop = Drop(
-            id="mug",
-            show_id="s",
-            sku="m",
-            title="Mug",
-            unit_price=PRICE,
-            currency="GBP",
-            stock=sum(SIZES),
-            bucket_count=2,
-            hold_seconds=HOLD_SECONDS,
-            opens_at=0,
-        )
-        record = {"pk": "DROP#mug", "sk": "DROP", **drop.model_dump(exclude_none=True)}
-        self.simulator.table.put_item(
-            TableName="commerce", Item=to_item(record), ConditionExpression="attribute_not_exists(pk)"
-        )
+        drop = an_open_drop(stock=sum(SIZES), bucket_count=len(SIZES), hold_seconds=HOLD_SECONDS)
+        put_drop_record(self.simulator.table, drop)
         audit_fields = {"created_by": "ann", "created_at": 0, "changed_by": "ann", "changed_at": 0}
         offer = {"pk": "OFFER#TEN", "sk": "OFFER", **TEN.model_dump(exclude_none=True), **audit_fields}
         self.simulator.table.put_item(
             TableName="commerce", Item=to_item(offer), ConditionExpression="attribute_not_exists(pk)"
         )
-        self.codes = ("TEN",) if seed // 2 % 2 else ()  # tests play even and odd seeds apart
+        self.codes = ("TEN",) if seed // 2 % 2 else ()  # even and odd seeds run in different test processes
         self.context = self.new_context()
         self.context.stock.create_buckets("mug", SIZES, self.simulator.now)
-        self.context.stock.create_buckets(USES_LAYOUT.pool_id, [1], self.simulator.now)
+        self.context.stock.create_buckets(USES_POOL.pool_id, [1], self.simulator.now)
 
-    def new_context(self) -> CheckoutContext:
-        """What another process has: the same tables, a memory of its own."""
+    def new_context(self, **fields: Any) -> CheckoutContext:
+        """Build what another process has: the same tables, caches of its own."""
         provider = cast("Gateway", SimulatedProvider(self))
-        return a_checkout_context(self.simulator.client, "stock", "commerce", provider)
+        return a_checkout_context(self.simulator.client, "stock", "commerce", provider, **fields)
 
     def check_invariants(self) -> None:
         bucket_counts: Counter[str] = Counter()
         sold: Counter[str] = Counter()
-        sizes = {f"mug#{number}": size for number, size in enumerate(SIZES)} | {f"{USES_LAYOUT.pool_id}#0": 1}
+        sizes = {f"mug#{number}": size for number, size in enumerate(SIZES)} | {f"{USES_POOL.pool_id}#0": 1}
         for name, size in sizes.items():
             bucket = self.simulator.table.items.get(("stock", name))
             if bucket is not None:
-                assert bucket["a"] >= 0
-                assert bucket["a"] + sum(entry["q"] for entry in bucket["h"].values()) == size
+                assert units_add_up(bucket)
+                assert bucket["s"] == size
                 bucket_counts.update(hold for hold, entry in bucket["h"].items() if entry["q"])
                 for entry in bucket["h"].values() if name.startswith("mug#") else ():
                     sold[entry.get("o", "")[:9]] += entry["q"]
@@ -138,21 +116,13 @@ class PurchaseWorld:
             if item["state"] == "paid":
                 restocked = (part["q"] for one in item.get("refunds", ()) if one.get("re") for part in one["l"])
                 wanted = sum(line["q"] for line in item["lines"]) - sum(restocked)
-                assert sold[item_key[1].removeprefix("PURCHASE#")[:9]] >= wanted, "paid without its goods"
+                assert sold[item_key[1].removeprefix("PURCHASE#")[:9]] >= wanted, "paid without its units"
 
     def change(self, key: str, quantity: int) -> PurchaseRequest:
-        return PurchaseRequest(
-            Caller("web"),
-            key,
-            f"{key} {quantity}",
-            (LineRequest("mug", quantity),),
-            buyer=Buyer(email="a@example.com"),
-            destination=Destination(street_address="1 High Street", address_country="GB"),
-            discount_codes=self.codes,
-        )
+        return a_purchase_request(("mug", quantity), key=key, discount_codes=self.codes)
 
     def buyer_process(self, name: str) -> Callable[[], None]:
-        """Create, perhaps change, complete with a card that may be declined, and again, perhaps cancel."""
+        """Create, perhaps update, complete twice with a card that may be declined, and perhaps cancel."""
         context, plan = self.new_context(), _BuyerPlan.of(name, self.seed)
 
         def send_until_answered(key: str, step: Callable[[], Any]) -> Any:
@@ -180,14 +150,12 @@ class PurchaseWorld:
                 )
             for turn, token in enumerate(plan.tokens):
                 key = f"{name}-pay-{turn}"
-                request = CompleteRequest(Caller("web"), key, token, "sandbox", "i", "card", token)
+                request = a_complete_request(token, key)
                 send_until_answered(key, partial(self.complete_checkout, context, purchase_id, request))
             if plan.cancels:
                 send_until_answered(
                     f"{name}-cancel",
-                    lambda: cancel_purchase(
-                        context, purchase_id, Caller("web"), f"{name}-cancel", "", self.simulator.now
-                    ),
+                    lambda: cancel_purchase(context, purchase_id, PLATFORM, f"{name}-cancel", "", self.simulator.now),
                 )
 
         return run
@@ -199,7 +167,7 @@ class PurchaseWorld:
         return complete_purchase(context, purchase_id, request, self.simulator.now)
 
     def worker_process(self) -> Callable[[], None]:
-        """Messages of placed attempts, delivered again and again, to whoever is there."""
+        """Deliver the messages of placed attempts, again and again."""
         context, random = self.new_context(), Random(self.random.random())
 
         def run() -> None:
@@ -216,15 +184,15 @@ class PurchaseWorld:
         return run
 
     def operator_process(self) -> Callable[[], None]:
-        """Orders held back while they are placed, then released or given up."""
+        """Put placed orders on hold, release them, and cancel orders on hold or paid ones."""
         context, random = self.new_context(), Random(self.random.random())
 
         def run() -> None:
             for _ in range(6):
                 purchase_id, now = random.choice(sorted(self.purchase_ids) or ["nobody"]), self.simulator.now
-                hold = partial(partial(put_on_hold, context), purchase_id, "ann", now)
-                release = partial(partial(release_from_hold, context), purchase_id, "ann", now)
-                cancel = partial(partial(cancel_order, context), purchase_id, "cancel", "", "ann", now)
+                hold = partial(put_on_hold, context, purchase_id, "ann", now)
+                release = partial(release_from_hold, context, purchase_id, "ann", now)
+                cancel = partial(cancel_order, context, purchase_id, "cancel", "", "ann", now)
                 actions: list[Callable[[], object]] = [hold, hold, release, cancel]
                 with suppress(*RETRYABLE_ERRORS):
                     random.choice(actions)()
@@ -232,7 +200,7 @@ class PurchaseWorld:
         return run
 
     def redeliver_until_settled(self) -> list[Purchase]:
-        """Redeliver as the platform does, with nothing failing any more, until every attempt has ended."""
+        """Deliver all messages again without faults, as the platform does, until every attempt and refund has ended."""
         for _ in range(6):
             self.simulator.advance_clock(61_000)
             for purchase in self.purchases():
@@ -252,38 +220,34 @@ class PurchaseWorld:
         return [purchase for purchase in read if purchase is not None]
 
     def check_at_rest(self) -> None:
-        """Money, goods and orders agree; nothing is reserved; every unit not sold can be had again."""
+        """Check that money, units and orders agree, that nothing is reserved, and that unsold units are available."""
         purchases = self.redeliver_until_settled()
-        sold_units_by_order, uses_by_order = dict[str, int](), dict[str, int]()
+        paid = [purchase for purchase in purchases if purchase.state is PurchaseState.PAID]
         for purchase in purchases:
             assert purchase.state not in {PurchaseState.PLACED, PurchaseState.ON_HOLD}
             charges = self._captured_attempts(purchase)
             failed = purchase.state is PurchaseState.OPEN and purchase.attempt > 0
             self.simulator.events_seen["open after a failed attempt" if failed else purchase.state.value] += 1
-            if purchase.state is PurchaseState.PAID:
-                assert charges == [purchase.attempt]
-                if sold_units := sum(line.quantity - restocked_units(purchase, line.id) for line in purchase.lines):
-                    sold_units_by_order[purchase.order_ref] = sold_units
-                assert not any(refund.is_pending for refund in purchase.refunds)
-                self.simulator.events_seen["paid and refunded"] += bool(purchase.refunds)
-                if purchase.discounts:
-                    uses_by_order[purchase.order_ref] = 1
-                    self.simulator.events_seen["paid with the code"] += 1
-            else:
-                assert charges == []
+            assert charges == ([purchase.attempt] if purchase in paid else [])
+            assert not any(refund.is_pending for refund in purchase.refunds)
+            self.simulator.events_seen["paid and refunded"] += bool(purchase.refunds)
         self.simulator.advance_clock(1_000_000)
-        self.context.stock.refresh(LAYOUT, self.simulator.now)
-        audit = self.context.stock.audit(LAYOUT, sum(SIZES), self.simulator.now)
-        assert audit.mismatches == ()
-        assert dict(audit.sold_by_order) == sold_units_by_order
-        assert audit.available == sum(SIZES) - sum(sold_units_by_order.values())
-        uses = self.context.stock.audit(USES_LAYOUT, 1, self.simulator.now)
-        assert uses.mismatches == ()
-        assert dict(uses.sold_by_order) == uses_by_order
-        assert uses.available == 1 - len(uses_by_order)
+        self.context.stock.refresh(POOL, self.simulator.now)
+        self.check_stock(paid)
+
+    def check_stock(self, paid: Sequence[Purchase]) -> None:
+        """Check that orders have exactly the units and uses that buckets call sold, and that all others are free."""
+        units = {order.order_ref: sum(units_by_drop(order).values()) for order in paid}
+        uses = {order.order_ref: 1 for order in paid if order.discounts}
+        self.simulator.events_seen["paid with the code"] += len(uses)
+        for pool, size, wanted in ((POOL, sum(SIZES), units), (USES_POOL, 1, uses)):
+            audit = self.context.stock.audit(pool, size, self.simulator.now)
+            assert audit.mismatches == ()
+            assert dict(audit.sold_by_order) == {ref: count for ref, count in wanted.items() if count}
+            assert audit.available == size - sum(wanted.values()), "a unit is stranded"
 
     def _captured_attempts(self, purchase: Purchase) -> list[int]:
-        """Attempts that were captured; none may still have money reserved."""
+        """Return the attempts that were captured. None may still have money reserved."""
         captured = []
         for attempt in range(1, purchase.attempt + 1):
             found = self.gateway.find(purchase.id, attempt, now=self.simulator.now)
