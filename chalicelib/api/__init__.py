@@ -1,4 +1,4 @@
-"""HTTP: what buyers, watchers, operators, finance and show control may ask, and how it is answered."""
+"""HTTP: the routes of buyers, watchers, operators, finance and show control, and their requests and answers."""
 
 from chalicelib.api.chalice_bridge import LivedropApi, register_routes
 from chalicelib.api.deployment_keys import DeploymentKeys, Keyring, Platform, read_deployment_keys

@@ -1,4 +1,4 @@
-"""Who calls: bearer tokens of operators and finance, the profiles and keys of platforms, idempotency keys."""
+"""Identify callers: bearer tokens of operators and finance, profiles and keys of platforms, idempotency keys."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ _URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
 def require_scope(request: ApiRequest, scope: str) -> str:
-    """Who holds the call's bearer token (its ``sub``). ``Unauthenticated`` without a good token, ``Forbidden`` when it
-    lacks the scope. Tokens are JWTs (RFC 7519) signed by HS256 with the deployment's secret; they must expire."""
-    import jwt  # costs 40 ms, and buyers never need it
+    """Return the holder of the request's bearer token (its ``sub``), at most 128 characters.
+
+    Tokens are JWTs (RFC 7519), signed by HS256 with the deployment's secret. They must expire.
+
+    Raises: ``Unauthenticated`` without a valid token; ``Forbidden`` when the token lacks the scope.
+    """
+    import jwt  # costs 40 ms at a cold start, and buyers never need it
 
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("A bearer token is needed.", field="Authorization")
+        raise Unauthenticated("A bearer token is required: `Authorization: Bearer …`.", field="Authorization")
     try:
         claims = jwt.decode(
             token.strip(),
@@ -33,36 +37,40 @@ def require_scope(request: ApiRequest, scope: str) -> str:
             options={"require": ["exp", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False},
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-        raise Unauthenticated("The bearer token does not verify.", field="Authorization") from None
+        raise Unauthenticated("The bearer token must be signed by this deployment.", field="Authorization") from None
     subject, expires, not_before = claims["sub"], claims["exp"], claims.get("nbf", 0)
     if not (isinstance(subject, str) and subject.strip() and type(expires) is int and type(not_before) is int):
-        detail = "The bearer token must name who holds it (sub), and when it ends (exp) in whole seconds."
+        detail = "The bearer token must have `sub`, its holder, and `exp`, its end in whole seconds."
         raise Unauthenticated(detail, field="Authorization")
     if not not_before * 1000 <= request.now < expires * 1000:
-        raise Unauthenticated("The bearer token is not valid at this time.", field="Authorization")
+        raise Unauthenticated("The bearer token is expired or not valid yet. Make a new one.", field="Authorization")
     granted = claims.get("scope", "")
     if scope not in (granted.split() if isinstance(granted, str) else granted if isinstance(granted, list) else ()):
-        raise Forbidden(f"The token lacks the scope {scope!r}.", field="Authorization")
+        raise Forbidden(f"The bearer token must have the scope {scope!r}.", field="Authorization")
     return subject[:128]
 
 
 def profile_of(request: ApiRequest) -> str:
-    """The address of the calling platform's profile, from ``UCP-Agent``. It is never fetched. ``BadInput`` without."""
+    """Return the address of the calling platform's profile, from ``UCP-Agent``. The product never fetches it.
+
+    Raises: ``BadInput`` without such an address.
+    """
     found = _PROFILE.search(request.headers.get("ucp-agent", ""))
     if not found or not _URL.fullmatch(found[1]):
-        detail = 'UCP-Agent must name the platform: profile="https://platform.example/profile".'
+        detail = '`UCP-Agent` must name the platform: profile="https://platform.example/profile".'
         raise BadInput(detail, field="UCP-Agent", code="invalid_profile_url")
     return found[1]
 
 
 def caller_of(request: ApiRequest) -> Caller:
-    """The calling platform and its channel; the public when its profile is not one of ours.
+    """Return the calling platform and its channel; the public for an unknown profile.
 
-    A profile is but a claim. So who has no key of that platform shares idempotency keys with those alone who claim the
-    same: an equal key elsewhere is another purchase.
+    A profile is only a claim. A caller without the platform's key shares idempotency keys only with callers that claim
+    the same profile. An equal key of any other caller is another purchase.
     """
     profile = profile_of(request)
-    claimed = request.services.deployment_keys.platform_of(profile)
+    platforms = request.services.deployment_keys.platforms
+    claimed = next((platform for platform in platforms if platform.profile == profile), None)
     namespace = f"{PUBLIC}\0{profile}"
     if claimed is None:
         return Caller(PUBLIC, namespace=namespace)
@@ -71,16 +79,19 @@ def caller_of(request: ApiRequest) -> Caller:
 
 
 def authenticated_platform(request: ApiRequest) -> Platform | None:
-    """The platform whose key the call carries; None for a wrong key. ``Unauthenticated`` without one."""
+    """Return the platform whose key the request has; None for a wrong key.
+
+    Raises: ``Unauthenticated`` without a key.
+    """
     if not request.headers.get("x-api-key"):
-        raise Unauthenticated("Orders are for platforms: an X-API-Key is needed.", field="X-API-Key")
+        raise Unauthenticated("An `X-API-Key` is required to read an order.", field="X-API-Key")
     return platform_by_key(request)
 
 
 def platform_by_key(request: ApiRequest) -> Platform | None:
-    """The platform whose key the call carries in ``X-API-Key``; None for a wrong key, or none.
+    """Return the platform whose key the request has in ``X-API-Key``; None for a wrong key, or none.
 
-    Every configured key is compared, each in constant time.
+    The function compares every configured key, each in constant time.
     """
     given = request.headers.get("x-api-key", "")
     matching = [
@@ -92,12 +103,15 @@ def platform_by_key(request: ApiRequest) -> Platform | None:
 
 
 def idempotency_key(request: ApiRequest) -> str:
-    """The request's ``Idempotency-Key``: 1 to 255 printable ASCII characters. ``BadInput`` when missing or other."""
+    """Return the request's ``Idempotency-Key``: 1 to 255 printable ASCII characters.
+
+    Raises: ``BadInput`` without such a key.
+    """
     key = request.headers.get("idempotency-key", "")
     if not key:
-        raise BadInput("An Idempotency-Key is needed.", field="Idempotency-Key", code="idempotency_key_missing")
+        raise BadInput("An `Idempotency-Key` is required.", field="Idempotency-Key", code="idempotency_key_missing")
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise BadInput("An Idempotency-Key has 1 to 255 printable ASCII characters.", field="Idempotency-Key")
+        raise BadInput("`Idempotency-Key` must have 1 to 255 printable ASCII characters.", field="Idempotency-Key")
     return key
 
 

@@ -1,4 +1,4 @@
-"""The way between Chalice and our calls: errors, cross-origin rules and one log line, the same for every route."""
+"""The bridge between Chalice and the views: errors, cross-origin rules and one log line for every route."""
 
 from __future__ import annotations
 
@@ -35,20 +35,22 @@ _STATUS_TITLES = {
     413: "Body too large",
     415: "Unsupported media type",
     500: "Internal error",
-    503: "Unavailable for the moment",
+    503: "Unavailable",
 }
+_INTERNAL_ERROR = "The request failed by an internal error. Retry it with the same key."
+_UNAVAILABLE = "A service of the shop is unavailable. Retry later."
 _CHALICE_ERROR_CODES = {400: BadInput.code, 405: "method_not_allowed", 415: UnsupportedMedia.code}
-"""Of what Chalice refuses by itself; all else is an internal error."""
+"""Codes of the errors that Chalice answers by itself. Any other is an internal error."""
 
 
 class LivedropApi(Chalice):
-    """Chalice, made safe for a server with several threads and for events that lack optional parts."""
+    """Chalice for a server with several threads, and for events that lack optional parts."""
 
     _thread_local = threading.local()
 
     @property
     def current_request(self) -> Any:
-        """The request that this thread serves."""
+        """Return the request that this thread handles."""
         return getattr(self._thread_local, "request", None)
 
     @current_request.setter
@@ -56,7 +58,7 @@ class LivedropApi(Chalice):
         self._thread_local.request = request
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """One proxy event of API Gateway (REST), or of the local gateway."""
+        """Handle one proxy event of API Gateway (REST), or of the local gateway."""
         complete_event = {"multiValueQueryStringParameters": None, "stageVariables": None, "body": None} | event
         complete_event["headers"] = event.get("headers") or {}
         complete_event["pathParameters"] = event.get("pathParameters") or {}
@@ -65,9 +67,10 @@ class LivedropApi(Chalice):
 
 
 def register_routes(app: LivedropApi, routes: Sequence[Route], get_services: Callable[[], Services]) -> None:
-    """Put the routes on the app, a HEAD beside each GET, an OPTIONS on each path. ``shop`` is asked at each call.
+    """Register the routes, a HEAD beside each GET, and an OPTIONS on each path.
 
-    API Gateway knows the methods it is told of and no others: HEAD has to be a route of its own there.
+    API Gateway serves only registered methods, so that HEAD has to be a route of its own. ``get_services`` is called
+    at each request.
     """
     methods: dict[str, list[str]] = {}
     heads = [replace(route, method="HEAD") for route in routes if route.method == "GET"]
@@ -85,7 +88,7 @@ def _register(app: LivedropApi, method: str, path: str, view: Callable[..., Resp
 
 
 def make_view(app: LivedropApi, route: Route, get_services: Callable[[], Services]) -> Callable[..., Response]:
-    """The view that Chalice calls: reads the request, guards it, answers, and turns every error into its answer."""
+    """Return the function that Chalice calls: it runs the view, and turns every error into an answer."""
 
     def view(**params: str) -> Response:
         request, started = app.current_request, time.perf_counter()
@@ -99,15 +102,18 @@ def make_view(app: LivedropApi, route: Route, get_services: Callable[[], Service
             report_broken_invariant(error)
             api_response, error_code = error_response(error, route.error_format), error.code
         except aws.AWS_ERRORS as error:
-            logger.warning("aws did not answer", extra={"error": type(error).__name__})
+            logger.warning("aws call failed", extra={"error": type(error).__name__})
             api_response, error_code = (
-                error_response(Unavailable("A part of the shop cannot be reached."), route.error_format),
+                error_response(Unavailable(_UNAVAILABLE), route.error_format),
                 "unavailable",
             )
         except Exception:
-            logger.exception("a view failed")
+            logger.exception("view failed")
             api_response, error_code = (
-                error_response(LivedropError("Something went wrong on our side."), route.error_format),
+                error_response(
+                    LivedropError(_INTERNAL_ERROR),
+                    route.error_format,
+                ),
                 "internal_error",
             )
         api_response.headers.update(cors_headers)
@@ -129,7 +135,7 @@ def _run_view(
     headers: Mapping[str, str],
     now: Instant,
 ) -> ApiResponse:
-    """Size first, then who calls, then what identifies the request; only then is the view asked."""
+    """Check the size, the caller and the idempotency key, in this order. Then call the view."""
     base_url = _base_url(request, headers, services.settings.public_url)
     api_request = ApiRequest(services, now, params, headers, _read_body(request), base_url, request.query_params or {})
     if route.scope:
@@ -140,26 +146,31 @@ def _run_view(
 
 
 def _read_body(request: Request) -> bytes:
-    """The raw body. ``TooLarge`` before anything of it is decoded."""
+    """Return the raw body.
+
+    Raises: ``TooLarge``, before the body is decoded; ``BadInput`` for a body that cannot be decoded.
+    """
     event = request.to_original_event()
     encoded_body = event.get("body")
     if not encoded_body:
         return b""
     is_base64 = bool(event.get("isBase64Encoded"))
     if len(encoded_body) > (MAX_BODY_BYTES * 4 // 3 + 4 if is_base64 else MAX_BODY_BYTES):
-        raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
+        raise TooLarge(f"The body must have at most {MAX_BODY_BYTES} bytes.")
     try:
         raw = encoded_body if isinstance(encoded_body, bytes) else encoded_body.encode()
         body: bytes = base64.b64decode(raw, validate=True) if is_base64 else raw
     except (UnicodeEncodeError, binascii.Error):
-        raise BadInput("The body is not readable.", field="$", code="malformed_json") from None
+        raise BadInput(
+            "The body must be UTF-8 text, or base64 where the event says so.", field="$", code="malformed_json"
+        ) from None
     if len(body) > MAX_BODY_BYTES:
-        raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
+        raise TooLarge(f"The body must have at most {MAX_BODY_BYTES} bytes.")
     return body
 
 
 def _base_url(request: Request, headers: Mapping[str, str], public_url: str) -> str:
-    """Where this API stands, for links: as configured, else as the caller reached it (with API Gateway's stage)."""
+    """Return the address of this API for links: the configured one, or the one of the request with its stage."""
     if public_url:
         return public_url.rstrip("/")
     context = request.context
@@ -172,7 +183,7 @@ def _base_url(request: Request, headers: Mapping[str, str], public_url: str) -> 
 
 
 def error_response(error: LivedropError, error_format: ErrorFormat) -> ApiResponse:
-    """An error as its kind of route tells it: UCP's ``code`` and ``content``, or a problem document (RFC 9457)."""
+    """Return the answer of an error, in UCP's form or as a problem document (RFC 9457)."""
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(error.retry_after_seconds)
@@ -189,7 +200,7 @@ def error_response(error: LivedropError, error_format: ErrorFormat) -> ApiRespon
 
 
 def problem_document(status: int, code: str, detail: str) -> Json:
-    """A problem document (RFC 9457)."""
+    """Return a problem document (RFC 9457)."""
     title = _STATUS_TITLES.get(status, "Error")
     return {"type": f"urn:livedrop:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
 
@@ -202,7 +213,7 @@ def _to_chalice_response(api_response: ApiResponse) -> Response:
 
 
 def _cors_headers(headers: Mapping[str, str], origins: Sequence[str]) -> dict[str, str]:
-    """What lets a page of a configured origin read the answer (Fetch standard, CORS protocol)."""
+    """Return the headers by which a page of a configured origin may read the answer (Fetch standard, CORS protocol)."""
     if not origins:
         return {}
     origin = headers.get("origin", "")
@@ -223,7 +234,7 @@ def _preflight(
         except LivedropError as error:
             return _to_chalice_response(error_response(error, "problem"))
         except aws.AWS_ERRORS:
-            return _to_chalice_response(error_response(Unavailable("A part of the shop cannot be reached."), "problem"))
+            return _to_chalice_response(error_response(Unavailable(_UNAVAILABLE), "problem"))
         if "Access-Control-Allow-Origin" in headers:
             preflight_headers = {"Access-Control-Allow-Headers": _ALLOWED_HEADERS, "Access-Control-Max-Age": "600"}
             headers |= preflight_headers | {"Access-Control-Allow-Methods": ", ".join(sorted(methods))}
@@ -235,7 +246,7 @@ def _preflight(
 
 
 def _chalice_error_as_problem(event: Any, get_response: Callable[[Any], Response]) -> Response:
-    """What Chalice itself refuses, such as a method that a path does not have, becomes a problem document too."""
+    """Turn an error of Chalice itself, such as an unknown method, into a problem document."""
     response = get_response(event)
     if isinstance(response.body, dict) and {"Code", "Message"} <= response.body.keys():
         status = response.status_code
@@ -246,7 +257,7 @@ def _chalice_error_as_problem(event: Any, get_response: Callable[[Any], Response
 
 
 def _log_request(route: Route, api_response: ApiResponse, error_code: str | None, started: float) -> None:
-    """One line a request. The path is the route's, so that no id and nothing personal stands in it."""
+    """Log one line for each request. It has the path of the route, so that it shows no id and no personal data."""
     took_ms = round((time.perf_counter() - started) * 1000, 1)
     fields = {"method": route.method, "route": route.path, "status": api_response.status, "took_ms": took_ms}
     logger.info("request", extra=fields | ({"reason": error_code} if error_code else {}))

@@ -1,4 +1,7 @@
-"""Cues by HTTP: a CloudEvent signed by Standard Webhooks headers (standardwebhooks.com), any of several secrets."""
+"""Cues by HTTP, and the list of refused cues.
+
+A cue is a CloudEvent, signed by the headers of Standard Webhooks (standardwebhooks.com) with any of several secrets.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ class RefusedCuesQuery(BaseModel):
 
 
 class CueResponse(TypedDict):
+    """A cue that was applied, or had been applied before."""
+
     id: str
     status: Literal["applied", "repeated"]
 
@@ -49,7 +54,7 @@ class RefusedCuesResponse(TypedDict):
 
 
 def receive_cue(request: ApiRequest) -> ApiResponse:
-    """Apply a cue: 202 applied, 200 a repeat, 409 refused with the reason."""
+    """Apply a cue. The answer is 202 for an applied cue, 200 for a repeat, and 409 with the reason for a refusal."""
     _verify_signature(request)
     cue = parse_cue(request.json())
     outcome = request.services.shows.apply_cue(cue, request.now)
@@ -81,27 +86,37 @@ def _refused_cue_response(cue: RefusedCue) -> RefusedCueResponse:
 
 
 def _verify_signature(request: ApiRequest) -> None:
-    """``Unauthenticated`` unless one of the secrets signed this body less than five minutes ago."""
+    """Check that one of the secrets signed this body less than five minutes ago.
+
+    Raises: ``Unauthenticated`` otherwise.
+    """
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
     for secret in request.services.deployment_keys.cue_secrets:
         try:
             Webhook(secret).verify(request.body, dict(request.headers), json_parse=False)
-        except (WebhookVerificationError, ValueError):  # ValueError: what is not base64, not UTF-8, or lacks a comma
+        except (WebhookVerificationError, ValueError):  # ValueError: not base64, not UTF-8, or no comma
             continue
         return
-    raise Unauthenticated("The signature is missing, wrong or stale.", field="webhook-signature")
+    raise Unauthenticated(
+        "`webhook-signature` must be a signature of this body, less than five minutes old.", field="webhook-signature"
+    )
 
 
 ROUTES = (
     Route(
-        "POST", "/cues", receive_cue, "Tell a cue", (200, 202, 400, 401, 409, 413, 415, 503), response_model=CueResponse
+        "POST",
+        "/cues",
+        receive_cue,
+        "Apply a cue",
+        (200, 202, 400, 401, 409, 413, 415, 503),
+        response_model=CueResponse,
     ),
     Route(
         "GET",
         "/cues/refused",
         list_refused_cues,
-        "Refused cues",
+        "List refused cues",
         (200, 400, 401, 403, 503),
         scope=OPERATOR,
         response_model=RefusedCuesResponse,

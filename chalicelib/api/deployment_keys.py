@@ -1,4 +1,4 @@
-"""The deployment's secret: keys and known platforms, read from Secrets Manager and known for some minutes."""
+"""The deployment's secret: keys and known platforms, read from Secrets Manager and cached for some minutes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
 from chalicelib.telemetry import logger
 
 REFRESH_AFTER: Instant = 5 * MINUTE
-"""How long keys are known before they are read anew."""
+"""How long cached keys are used before they are read again."""
 MAX_AGE: Instant = HOUR
-"""How long they count where they cannot be read anew: a show goes on while Secrets Manager is away."""
+"""How long cached keys are used while they cannot be read: a show goes on while Secrets Manager is unavailable."""
 RETRY_AFTER: Instant = 30 * SECOND
+"""How long after a read the next one may begin, when the read failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A platform we know: its profile address, the channel its buyers come by, and its key to read its orders."""
+    """A known platform: the address of its profile, the channel of its buyers, and its key to read its orders."""
 
     name: str
     profile: str
@@ -31,7 +32,7 @@ class Platform:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DeploymentKeys:
-    """Keys and known platforms. Never logged: it has no representation."""
+    """Keys and known platforms. They have no representation, so that no log can show them."""
 
     id_key: bytes
     jwt_secret: str
@@ -40,7 +41,10 @@ class DeploymentKeys:
 
     @classmethod
     def from_json(cls, text: str) -> DeploymentKeys:
-        """The secret's JSON as it is stored. ``Unavailable`` when a key is missing, or it is not of our form."""
+        """Parse the stored secret.
+
+        Raises: ``Unavailable`` when a key is missing, or the secret has another form.
+        """
         try:
             stored: Mapping[str, Any] = json.loads(text)
             keys = cls(
@@ -58,26 +62,28 @@ class DeploymentKeys:
             raise _incomplete_keys()
         return keys
 
-    def platform_of(self, profile: str) -> Platform | None:
-        """The platform with this profile address; None for the public."""
-        return next((one for one in self.platforms if one.profile == profile), None)
-
 
 def read_deployment_keys(secrets_id: str) -> DeploymentKeys:
-    """The deployment's secret: one call. ``Unavailable`` when it is not complete."""
+    """Read the deployment's secret, by one call.
+
+    Raises: ``Unavailable`` when it is not complete.
+    """
     answer = aws.client("secretsmanager").get_secret_value(SecretId=secrets_id)
     return DeploymentKeys.from_json(answer["SecretString"])
 
 
 def _incomplete_keys() -> Unavailable:
-    return Unavailable("The shop's keys are not complete.", retry_after_seconds=RETRY_AFTER // SECOND)
+    return Unavailable(
+        "The keys of this deployment are not complete. Its operator must add them.",
+        retry_after_seconds=RETRY_AFTER // SECOND,
+    )
 
 
 _Keys = TypeVar("_Keys")
 
 
 class Keyring(Generic[_Keys]):
-    """A secret as a process knows it: read at first use, and anew when what is known is five minutes old."""
+    """A cached secret: a process reads it at first use, and again when its copy is five minutes old."""
 
     def __init__(self, read: Callable[[], _Keys]) -> None:
         self._load = read
@@ -86,16 +92,19 @@ class Keyring(Generic[_Keys]):
         self._expires_at: Instant = 0
 
     def get(self, now: Instant) -> _Keys:
-        """The keys at an instant. Raises what reading them raises, when none are known that still count."""
+        """Return the keys that are valid at an instant.
+
+        Raises: the error of the read, when no cached keys may be used any more.
+        """
         if self._cached is not None and now < min(self._refresh_at, self._expires_at):
             return self._cached
-        self._refresh_at = now + RETRY_AFTER  # meanwhile other threads use what is known
+        self._refresh_at = now + RETRY_AFTER  # meanwhile other threads use the cached keys
         try:
             self._cached = self._load()
         except (Unavailable, *aws.AWS_ERRORS) as error:
             if self._cached is None or now >= self._expires_at:
                 raise
-            logger.warning("keys could not be read anew", extra={"error": type(error).__name__})
+            logger.warning("key refresh failed", extra={"error": type(error).__name__})
         else:
             self._refresh_at, self._expires_at = now + REFRESH_AFTER, now + MAX_AGE
         return self._cached

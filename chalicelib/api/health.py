@@ -1,4 +1,4 @@
-"""Whether the service can work."""
+"""The health check."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class HealthResponse(TypedDict):
 
 
 def get_health(request: ApiRequest) -> ApiResponse:
-    """200 when both tables answer: one read each."""
+    """Check that both tables answer, by one read each."""
     request.services.context.purchases.read("health")
     request.services.stock.get_hold_statuses([(Pool("health", 1), HoldRef("A" * 11, 0, 0, 0))])
     return ApiResponse(200, {"status": "ok"}, {"Cache-Control": "no-store"})
 
 
 ROUTES = (
-    Route("GET", "/health", get_health, "Whether the service can work", (200, 503), response_model=HealthResponse),
+    Route("GET", "/health", get_health, "Check that both tables answer", (200, 503), response_model=HealthResponse),
 )

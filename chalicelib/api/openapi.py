@@ -1,4 +1,4 @@
-"""The OpenAPI document (3.1), made from the routes and models that serve."""
+"""The OpenAPI document (3.1), built from the routes and models that the app uses."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ _REF = "#/components/schemas/{model}"
 _HEADER_DESCRIPTIONS = {
     "UCP-Agent": 'The calling platform (RFC 8941 dictionary): profile="https://platform.example/profile"',
     "X-API-Key": "The platform's key",
-    "Idempotency-Key": "The same key and body mean the same request; 1 to 255 printable ASCII characters",
-    "If-None-Match": "The ETag last seen",
+    "Idempotency-Key": "1 to 255 printable ASCII characters; an equal key and body are the same request",
+    "If-None-Match": "The ETag of the caller's copy",
     "webhook-id": "Standard Webhooks: the message's id",
     "webhook-timestamp": "Standard Webhooks: seconds since the epoch",
     "webhook-signature": "Standard Webhooks: v1,<base64 HMAC-SHA-256>",
 }
 _STATUS_DESCRIPTIONS = {
-    200: "Done, or a business outcome told in `messages`",
+    200: "Done, or a business outcome in `messages`",
     201: "Created",
     202: "Accepted",
     304: "Not modified",
     400: "The request is wrong; the field is named",
     401: "Not authenticated",
     403: "The token lacks the scope",
-    404: "Unknown",
-    409: "Refused as things stand, or the key was used for another request",
+    404: "Nothing has this id",
+    409: "Refused in the present state, or the key was used for another request",
     413: "The body is over 1 MB",
     415: "The body is not JSON",
-    503: "A part of the shop cannot be reached; Retry-After says when to ask again",
+    503: "A service is unavailable; Retry-After has the seconds until a retry",
 }
 
 
 def build_openapi(routes: Sequence[Route], base_url: str) -> Json:
-    """The whole API as OpenAPI 3.1."""
+    """Build the OpenAPI 3.1 document of the routes."""
     schemas: Json = {
         "UcpError": _object_schema(["code", "content"], code="string", content="string", field="string"),
         "Problem": _object_schema(
@@ -170,7 +170,7 @@ def _response_schema(route: Route, schemas: Json) -> Json:
 
 
 def _add_schema(name: str, schema: Json, schemas: Json) -> Json:
-    """Put a schema and those it refers to among the document's; answers the reference to it."""
+    """Add a schema, and those that it refers to, to the document. Return the reference to it."""
     schemas |= schema.pop("$defs", {})
     schemas[name] = schema
     return {"$ref": _REF.format(model=name)}

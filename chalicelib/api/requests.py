@@ -1,4 +1,4 @@
-"""What a call is, what it is answered, and how its body is read: nothing here knows Chalice."""
+"""Requests, answers and routes, and how a body is read. Nothing in this file depends on Chalice."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _JSON_TYPES = re.compile(r"\s*application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORE
 
 Json = dict[str, Any]
 ErrorFormat = Literal["ucp", "problem"]
-"""How a route tells errors: as UCP does (``code`` and ``content``), or as problem documents (RFC 9457)."""
+"""The form of a route's errors: UCP's (``code`` and ``content``), or problem documents (RFC 9457)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """An answer. ``body`` None: no content; text: as it is, its type among the headers."""
+    """An answer. ``body``: None for no content, a mapping for JSON, or text whose type is among the headers."""
 
     status: int
     body: Mapping[str, object] | str | None
@@ -38,7 +38,7 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request: where it goes, what it carries, and the instant at which it came. Header names are lower case."""
+    """One request and the instant of its arrival. Header names are lower case."""
 
     services: Services
     now: Instant
@@ -49,23 +49,25 @@ class ApiRequest:
     query: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Json:
-        """The body as a JSON object. ``BadInput`` for anything else; ``UnsupportedMedia`` for another content type."""
+        """Return the body as a JSON object.
+
+        Raises: ``BadInput`` for any other body; ``UnsupportedMedia`` for another content type.
+        """
         content_type = self.headers.get("content-type")
         if content_type and not _JSON_TYPES.fullmatch(content_type):
-            raise UnsupportedMedia("The body must be application/json.", field="Content-Type")
+            raise UnsupportedMedia("`Content-Type` must be application/json.", field="Content-Type")
         return parse_json_object(self.body)
 
     def optional_json(self) -> Json:
-        """Like :meth:`json`, and an empty body is an empty object."""
+        """Return the body as a JSON object. An empty body is an empty object."""
         return self.json() if self.body.strip() else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation of the API: what the app serves and what the OpenAPI document says come from the same row.
+    """One operation of the API. The app serves it, and the OpenAPI document shows it.
 
-    ``scope`` is what the bearer token must have; ``key`` whether an Idempotency-Key is required; ``request`` the model
-    of the body and ``answer`` the type of a good answer's body, for the document; ``query`` the model of the query.
+    ``scope`` is the scope that the bearer token must have. ``response_model`` is the type of the body of a good answer.
     """
 
     method: str
@@ -87,18 +89,21 @@ def _reject_constant(text: str) -> NoReturn:
 
 
 def parse_json_object(body: bytes) -> Json:
-    """A JSON object (RFC 8259): UTF-8, no NaN or Infinity, at most 64 levels deep. ``BadInput`` for anything else."""
+    """Parse a JSON object (RFC 8259): UTF-8, no NaN or Infinity, at most 64 levels deep.
+
+    Raises: ``TooLarge`` above 1 MB; ``BadInput`` for anything else.
+    """
     if len(body) > MAX_BODY_BYTES:
-        raise TooLarge(f"The body may have {MAX_BODY_BYTES} bytes at most.")
+        raise TooLarge(f"The body must have at most {MAX_BODY_BYTES} bytes.")
     try:
         value = json.loads(body.decode(), parse_constant=_reject_constant)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # refuses lone surrogates and overflown floats
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # rejects lone surrogates, overflow
     except (ValueError, RecursionError):
-        raise BadInput("The body is not well-formed JSON.", field="$", code="malformed_json") from None
+        raise BadInput("The body must be well-formed JSON.", field="$", code="malformed_json") from None
     if not isinstance(value, dict):
         raise BadInput("The body must be a JSON object.", field="$")
     if _is_deeper_than(value, _MAX_DEPTH):
-        raise BadInput(f"The body may be nested {_MAX_DEPTH} levels deep at most.", field="$")
+        raise BadInput(f"The body must be nested at most {_MAX_DEPTH} levels deep.", field="$")
     return value
 
 
@@ -108,7 +113,7 @@ def _is_deeper_than(value: object, levels: int) -> bool:
 
 
 def fingerprint(*parts: object) -> str:
-    """SHA-256 of values in canonical JSON: equal for equal content, whatever the order of keys and the white space."""
+    """Return the SHA-256 of values in canonical JSON. The order of keys and the white space do not change it."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -125,19 +130,25 @@ def validate_body(model: type[_Model], body: Json) -> _Model:
 
 
 OPERATOR_ERRORS = (400, 401, 403, 409, 413, 415, 503)
+"""Statuses of the errors of operators' routes that have a body."""
 
 
 class EmptyBody(StrictModel):
-    """A body without fields; it may be left out."""
+    """A body without fields. The caller may leave it out."""
 
 
 def no_store_response(status: int, body: Mapping[str, object]) -> ApiResponse:
+    """Return an answer that no cache may store."""
     return ApiResponse(status, body, {"Cache-Control": "no-store"})
 
 
 def drop_id_in_path(request: ApiRequest) -> str:
+    """Return the drop's id in the path.
+
+    Raises: ``NotFound`` when no drop can have this id.
+    """
     if not is_id(request.params["id"]):
-        raise NotFound("There is no such drop.", field="id")
+        raise NotFound("No drop has this id.", field="id")
     return request.params["id"]
 
 

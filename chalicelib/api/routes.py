@@ -18,7 +18,7 @@ from chalicelib.api.requests import ApiRequest, ApiResponse, Route
 
 
 def get_openapi(request: ApiRequest) -> ApiResponse:
-    """This document."""
+    """Get this document."""
     return ApiResponse(200, openapi.build_openapi(ROUTES, request.base_url), {"Cache-Control": "public, max-age=60"})
 
 
@@ -37,5 +37,5 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *sandbox.ROUTES,
     *health.ROUTES,
-    Route("GET", "/openapi.json", get_openapi, "The OpenAPI document", (200,)),
+    Route("GET", "/openapi.json", get_openapi, "Get the OpenAPI document", (200,)),
 )

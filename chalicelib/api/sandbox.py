@@ -1,4 +1,4 @@
-"""The sandbox provider's page, at which a buyer proves who they are, or does not. It is there with the sandbox only."""
+"""The page of the sandbox provider, on which a buyer authenticates, or refuses to. Only the sandbox has it."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _BUTTON = '<form method="post" action="?outcome={outcome}"><button>{words}</butt
 
 
 class ChallengeOutcome(BaseModel):
-    """What the buyer did."""
+    """The buyer's answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    outcome: Annotated[Literal["authenticated", "refused"], Field(description="What the buyer says")]
+    outcome: Annotated[Literal["authenticated", "refused"], Field(description="The buyer's answer")]
 
 
 def challenge_page(request: ApiRequest) -> ApiResponse:
-    """The page: two buttons, or that nothing is asked any more."""
+    """Show the page: two buttons, or a note that the payment does not wait any more."""
     gateway, purchase_id, attempt = _challenge_in_path(request)
     if not isinstance(gateway.find(purchase_id, attempt, now=request.now), ActionRequired):
         return _page(200, "Nothing to confirm", "This payment does not wait for you any more.")
     buttons = _BUTTON.format(outcome="authenticated", words="It is me") + _BUTTON.format(
         outcome="refused", words="It is not me"
     )
-    return _page(200, "Confirm your payment", "The sandbox plays your bank. Is it you who pays?", buttons)
+    return _page(200, "Confirm your payment", "The sandbox acts as your bank. Is it you who pays?", buttons)
 
 
 def submit_challenge(request: ApiRequest) -> ApiResponse:
-    """What the buyer says. The shop hears of it as by any provider's webhook."""
+    """Submit the buyer's answer. The product stores an event for it, as it does for a provider's webhook."""
     gateway, purchase_id, attempt = _challenge_in_path(request)
     authenticated = validate_body(ChallengeOutcome, dict(request.query)).outcome == "authenticated"
     if not gateway.answer_challenge(purchase_id, attempt, proved=authenticated):
-        raise Conflict("This payment does not wait for the buyer any more.", code="not_asked")
+        raise Conflict("This payment does not wait for its buyer any more.", code="not_asked")
     outcome = "authenticated" if authenticated else "refused"
     event = ProviderEvent(
         f"{purchase_id}-{attempt}", "sandbox", EventKind.PAYMENT, outcome, purchase_id=purchase_id, attempt=attempt
@@ -58,18 +58,18 @@ def _challenge_in_path(request: ApiRequest) -> tuple[SandboxGateway, str, int]:
     gateway, purchase_id, attempt = request.services.context.gateway, request.params["id"], request.params["attempt"]
     known = is_purchase_id(purchase_id) and attempt.isascii() and attempt.isdecimal() and len(attempt) <= 3
     if not isinstance(gateway, SandboxGateway) or not known:
-        raise NotFound("There is nothing at this address.", code="not_found")
+        raise NotFound("No page has this address.", code="not_found")
     return gateway, purchase_id, int(attempt)
 
 
 _PATH = "/sandbox/challenges/{id}/{attempt}"
 ROUTES = (
-    Route("GET", _PATH, challenge_page, "The sandbox's page for a buyer", (200, 404, 503)),
+    Route("GET", _PATH, challenge_page, "Show the sandbox's page for a buyer", (200, 404, 503)),
     Route(
         "POST",
         _PATH,
         submit_challenge,
-        "Answer the sandbox",
+        "Submit a buyer's answer to the sandbox",
         (200, 400, 404, 409, 413, 503),
         query_model=ChallengeOutcome,
     ),

@@ -16,7 +16,7 @@ from chalicelib.stock import Stock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What a view may use."""
+    """Packages, settings and keys that views use."""
 
     settings: Settings
     deployment_keys: DeploymentKeys

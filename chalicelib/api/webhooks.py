@@ -1,4 +1,4 @@
-"""What payment providers tell: signed, kept before it is acted on, acknowledged when it is kept."""
+"""Webhooks of payment providers. The handler verifies an event, stores it before it acts on it, and acknowledges it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from chalicelib.payments import is_signed_by_stripe, parse_stripe_event
 
 
 class WebhookAck(TypedDict):
-    """``stored`` for the worker; ``repeated``; ``known``: the order says as much already; ``ignored``: not for us."""
+    """The result of an event.
+
+    ``stored`` for the worker; ``repeated``; ``known`` when the order has the fact already; ``ignored`` when the event
+    concerns no payment of this shop.
+    """
 
     id: str
     status: Literal["stored", "repeated", "known", "ignored"]
 
 
 def receive_stripe_event(request: ApiRequest) -> ApiResponse:
-    """An event of Stripe. 200 for one that is kept, repeated, already known, or not for us: it need not come again."""
+    """Receive an event of Stripe. The answer 200 means that Stripe need not send the event again."""
     if request.services.settings.payments != "stripe":
-        raise NotFound("There is nothing at this address.", code="not_found")
+        raise NotFound("This deployment does not use Stripe.", code="not_found")
     secrets = request.services.provider_keys.get(request.now).webhook_secrets
     if not is_signed_by_stripe(request.body, request.headers.get("stripe-signature", ""), secrets, request.now):
-        raise Unauthenticated("The signature is missing, wrong or stale.", field="Stripe-Signature")
+        raise Unauthenticated(
+            "`Stripe-Signature` must be a signature of this body, less than five minutes old.", field="Stripe-Signature"
+        )
     event = parse_stripe_event(request.json())
     return ApiResponse(200, {"id": event.id, "status": store_event(request.services.context, event, request.now)})
 
@@ -35,7 +41,7 @@ ROUTES = (
         "POST",
         "/webhooks/stripe",
         receive_stripe_event,
-        "Tell what happened to a payment",
+        "Receive an event of Stripe",
         (200, 400, 401, 404, 413, 415, 503),
         response_model=WebhookAck,
     ),

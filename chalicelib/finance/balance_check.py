@@ -1,4 +1,4 @@
-"""The check: what the ledger says against what the orders say, entry by entry, for a day or one show of it."""
+"""Compare the ledger with the orders, entry by entry, for a business day or one show of it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from chalicelib.purchase import Purchase, refunded_amount
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is looked at: a business day in the shop's time zone, whole or one show of it."""
+    """A business day in the shop's time zone, or one show of it."""
 
     day: date
     time_zone: str
     show_id: str | None = None
 
     def includes(self, entry: LedgerEntry) -> bool:
-        """Whether an entry is of this day and show."""
+        """Return whether an entry belongs to this day and show."""
         return entry.business_date == self.day.isoformat() and self.show_id in {None, entry.show_id}
 
     def entries(self, purchase: Purchase) -> list[LedgerEntry]:
-        """What a purchase means in this scope."""
+        """Return the entries of a purchase in this scope."""
         return [entry for entry in entries_of(purchase, self.time_zone) if self.includes(entry)]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The ledger and the orders do not agree. ``kind``:
+    """A difference between the ledger and the orders. ``kind``:
 
-    - ``mismatch``: the order now says something else than the entry in the ledger
-    - ``unknown``: the ledger has an entry that no order explains
-    - ``conflict``: two entries of one id with different contents
-    - ``unbalanced``: an order whose entries do not add up to its totals and refunds
+    - ``mismatch``: the entry in the ledger differs from the entry that follows from the order
+    - ``unknown``: the entry in the ledger follows from no order
+    - ``conflict``: the ledger has two entries of one id with different contents
+    - ``unbalanced``: the entries of an order do not add up to its totals and refunds
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Difference:
 
 @dataclass(slots=True)
 class ExpectedLedger:
-    """What the orders say of a scope: entries by id, and the orders paid in it."""
+    """The entries that follow from the orders of a scope, by id, and the orders paid in it."""
 
     entries: dict[str, LedgerEntry] = field(default_factory=dict)
     paid: dict[str, Purchase] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class ExpectedLedger:
 
 
 def expected_ledger(scope: Scope, purchases: Iterable[Purchase]) -> ExpectedLedger:
-    """Derive a scope's entries anew from purchases."""
+    """Derive a scope's entries from purchases."""
     expected = ExpectedLedger()
     for purchase in purchases:
         if purchase.paid_at is not None:
@@ -77,7 +77,7 @@ _SALE_ENTRY_TYPES = {EntryType.SALE, EntryType.SHIPPING}
 
 
 def is_balanced(purchase: Purchase, entries: Iterable[LedgerEntry]) -> bool:
-    """Whether an order's entries add up to what the buyer paid and got back."""
+    """Return whether an order's entries add up to its total and its refunds."""
     paid = refunded_by_entries = 0
     for entry in entries:
         if entry.entry_type in _SALE_ENTRY_TYPES:
@@ -94,10 +94,10 @@ def find_differences(
     expected: ExpectedLedger,
     read_purchase: Callable[[str], Purchase | None],
 ) -> list[Difference]:
-    """Differences of a scope, after what the ledger lacked was added to it; sorted.
+    """Return the differences of a scope, sorted. Entries that the ledger lacks are no difference: the export adds them.
 
-    The ledger is read before the orders, and an order may have moved on in between: whatever looks wrong is judged
-    again from the order as it stands now (``read``: one consistent read of each such order).
+    The ledger is read before the orders, and an order may change in between. So each entry that differs is compared
+    again with the present order, by one consistent read of each such order.
     """
     suspects = {entry_id for entry_id, entry in ledger.items() if expected.entries.get(entry_id) != entry}
     fresh: dict[str, LedgerEntry] = {}
@@ -121,4 +121,5 @@ def find_differences(
 
 
 def purchase_id_of_entry(entry_id: str) -> str:
+    """Return the purchase id that an entry id begins with."""
     return entry_id.rpartition("-")[0]

@@ -1,8 +1,8 @@
-"""Closing a business day: its files are made once and never change; what comes later posts to the next day closed.
+"""Close a business day: make its files once. An entry that comes later is posted to the next day that is closed.
 
-Closings form one numbered log (``exports/closes/000001.json``), each number written once and only when the one before
-it is complete. So every closing knows exactly what earlier ones have taken in: no entry is lost, none posted twice,
-whatever runs at the same time or dies halfway.
+Closings form one numbered log (``exports/closes/000001.json``). Each number is written once, and only when the closing
+before it is complete. So every closing knows exactly which entries earlier ones have. No entry is lost and none is
+posted twice, even when closings run at the same time or die halfway.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from chalicelib.finance.files import json_file
 from chalicelib.instants import Instant, business_day
 
 MAX_LATE_DAYS = 35
-"""How long after a day was closed its ledger is looked at for what came late. Queues keep a message for 14 days."""
+"""For how many days after its closing a day may get late entries. Queues keep a message for 14 days."""
 MAX_CATCH_UP_DAYS = 7
-"""How many days before yesterday the scheduled closing makes up for."""
+"""How many days before yesterday the scheduled closing also closes."""
 _MAX_ATTEMPTS = 8
 _LOG_PREFIX = "exports/closes/"
 
 
 @dataclass(frozen=True, slots=True)
 class ClosingRecord:
-    """One entry of the log: which day was closed, and which stage its files are copies of."""
+    """One entry of the log: the closed day, and the stage of which its files are copies."""
 
     number: int
     day: date
@@ -40,11 +40,12 @@ class ClosingRecord:
 
     @property
     def prefix(self) -> str:
+        """The prefix of the day's files."""
         return closed_prefix(self.day)
 
 
 def closed_prefix(day: date) -> str:
-    """Where the files of a closed day stand."""
+    """Return the prefix of a closed day's files."""
     return f"exports/date={day.isoformat()}/revision=1/"
 
 
@@ -55,27 +56,34 @@ class DayCloser:
     exporter: Exporter
 
     def close_day(self, day: date, now: Instant) -> dict[str, Any]:
-        """Close a business day that is over; returns its manifest. A repeat answers the first manifest.
+        """Close a business day that is over, and return its manifest. A repeat returns the first manifest.
 
-        ``Conflict`` (``day_not_over``) as long as the shop's day lasts. Costs what an interim export of the day costs,
-        and a LIST and two GETs for each closing of the last weeks.
+        Costs an interim export of the day, and one LIST and two GETs for each closing of the last weeks.
+
+        Raises: ``Conflict`` (``day_not_over``) until the day is over in the shop's time zone; ``WriteConflict`` when
+        other days are closed again and again meanwhile.
         """
         if business_day(now, self.exporter.time_zone) <= day:
-            raise Conflict(f"{day} is not over in {self.exporter.time_zone}.", field="date", code="day_not_over")
+            raise Conflict(
+                f"{day} is not over in {self.exporter.time_zone}. Close it once it is over.",
+                field="date",
+                code="day_not_over",
+            )
         for _ in range(_MAX_ATTEMPTS):
             manifest = self._try_close(day, now)
             if manifest is not None:
                 return manifest
-        raise WriteConflict("Other days are being closed at this moment.")
+        raise WriteConflict("Other days are being closed at this moment. Retry later.")
 
     def manifest(self, day: date) -> dict[str, Any] | None:
-        """The manifest of a closed day; None when it is open."""
+        """Return the manifest of a closed day; None for an open one."""
         return self.exporter.read_manifest(closed_prefix(day))
 
     def due_days(self, now: Instant) -> list[date]:
-        """Days that a scheduled closing has to close, in order: yesterday, and earlier ones that were left open.
+        """Return the days that the scheduled closing has to close, in order: yesterday, and earlier ones left open.
 
-        An earlier day is due when a day before it was closed or when it has entries: none before the shop began.
+        An earlier day is due only if a day before it was closed, or if it has entries. So no day before the shop began
+        is due.
         """
         yesterday = business_day(now, self.exporter.time_zone) - timedelta(days=1)
         closed = {close.day for close in self._read_log()}
@@ -87,7 +95,7 @@ class DayCloser:
         return any(other < day for other in closed) or bool(self.exporter.ledger.list_keys(day))
 
     def _try_close(self, day: date, now: Instant) -> dict[str, Any] | None:
-        """Close a day as the next in the log. None when the log has moved on: look again."""
+        """Close a day as the next in the log; None when the log has changed meanwhile."""
         published = self.manifest(day)
         if published is not None:
             return published
@@ -109,16 +117,16 @@ class DayCloser:
         return self.exporter.publish(stage, closed_prefix(day))
 
     def _read_log(self) -> list[ClosingRecord]:
-        """The latest closings, in order: enough to cover the days whose late entries are looked for."""
+        """Return the latest closings in order: those of all days that may get late entries."""
         keys = self.exporter.object_store.list_keys(_LOG_PREFIX)[-(MAX_LATE_DAYS + MAX_CATCH_UP_DAYS) :]
         records = (json.loads(body) for _, body in self.exporter.object_store.read_all(keys))
         return [ClosingRecord(one["number"], date.fromisoformat(one["date"]), one["stage"]) for one in records]
 
     def _late_entries(self, day: date, log: list[ClosingRecord]) -> tuple[list[LedgerEntry], list[str]]:
-        """Entries of closed days that no closing has taken in, and the ledger objects they were looked for in."""
-        taken_in_keys = set[str]()
+        """Return the entries of closed days that no closing has, and the ledger objects that were read for them."""
+        known_keys = set[str]()
         for close in log:
-            taken_in_keys |= set(
+            known_keys |= set(
                 (self.exporter.object_store.read(close.prefix + SOURCES_FILE) or b"").decode().split("\n")
             )
         late: list[LedgerEntry] = []
@@ -126,7 +134,7 @@ class DayCloser:
         for close in log:
             if close.day < day - timedelta(days=MAX_LATE_DAYS):
                 continue
-            new_keys = [key for key in self.exporter.ledger.list_keys(close.day) if key not in taken_in_keys]
+            new_keys = [key for key in self.exporter.ledger.list_keys(close.day) if key not in known_keys]
             if not new_keys:
                 continue
             sources += new_keys
@@ -139,7 +147,7 @@ class DayCloser:
         return late, sources
 
     def _exported_ids(self, day: date, log: list[ClosingRecord]) -> set[str]:
-        """Ids of a closed day's entries that stand in any closed file: its own, or a later one they were posted to."""
+        """Return the ids of a closed day's entries that any closing has: its own, or a later one."""
         ids = set[str]()
         for close in log:
             manifest = self.exporter.read_manifest(close.prefix) or {}

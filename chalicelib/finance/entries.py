@@ -1,12 +1,13 @@
-"""Ledger entries: what a purchase means in money and units, as rows that are only ever added to.
+"""Ledger entries: the money and units of a purchase, as rows that are never changed.
 
-Signs: quantity and money are positive where the buyer pays and negative where the buyer gets back, so that every
-column adds up. ``fee`` and ``commission`` are what the shop owes to others: positive when it comes to owe them,
-negative when it no longer does. ``amount`` is what moved between buyer and shop: ``net + tax``.
+Signs: quantity and money are positive where the buyer pays, and negative where the buyer is refunded. So every column
+adds up. ``fee`` and ``commission`` are amounts that the shop owes to others; a negative amount ends such a debt.
+``amount`` is the money between buyer and shop: ``net + tax``.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -23,7 +24,7 @@ _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
 
 
 class EntryType(StrEnum):
-    """What a row says. ``SALE`` and ``REFUND`` are about units of a line; the others about the order as a whole."""
+    """The kind of a row. ``SALE`` and ``REFUND`` concern units of a line; the others concern the whole order."""
 
     SALE = "sale"
     SHIPPING = "shipping"
@@ -36,8 +37,8 @@ class EntryType(StrEnum):
 class LedgerEntry:
     """One row of the ledger. Money in minor units of ``currency``; rates in basis points. No personal data.
 
-    ``gross`` is unit price × quantity whatever the tax mode, or of a refund the share of it that it gives back;
-    ``discount`` (signed as ``gross``) is what was taken off it; ``net`` is without tax, the discount taken off already.
+    ``gross`` is unit price × quantity in every tax mode; in a refund it is the refunded share of it. ``discount`` has
+    the sign of ``gross`` and is the part that was taken off. ``net`` is after the discount and without tax.
     ``business_date`` is the day of ``occurred_at`` in the shop's time zone.
     """
 
@@ -75,29 +76,36 @@ class LedgerEntry:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> LedgerEntry:
-        """The entry of a ledger line. ``TypeError`` when a column is missing or unknown."""
+        """Return the entry of a ledger line.
+
+        Raises: ``TypeError`` when a column is missing or unknown.
+        """
         return cls(**{**record, "entry_type": EntryType(record["entry_type"])})
 
     def to_record(self) -> dict[str, Any]:
-        """The entry as the ledger keeps it."""
+        """Return the entry by column."""
         return asdict(self)
+
+    def to_json_line(self) -> str:
+        """Return the entry as a line of the ledger, in canonical JSON."""
+        return json.dumps(self.to_record(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 COLUMNS = tuple(column.name for column in fields(LedgerEntry))
 
 
 def spreadsheet_safe(text: str | None) -> str | None:
-    """A name that came from outside, safe in a spreadsheet: no formula, no address, at most 64 characters."""
+    """Return a name from outside that is safe in a spreadsheet: no formula, no address, at most 64 characters."""
     return _UNSAFE_CHARACTERS.sub("_", text[:64]) if text else None
 
 
 def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
-    """Every ledger entry of a purchase; none before it is paid.
+    """Return every ledger entry of a purchase; none before it is paid.
 
-    An id is the purchase's with an ordinal. Ordinals are dealt out in the order in which refunds were *recorded*, done
-    or not, so that an entry never changes and never moves, whichever refund is done first and whatever the clocks say:
-    what a version derives is among what each later version derives, and with refunds done in the order of recording
-    (as checkout does them) it is its beginning.
+    An id is the purchase's id with an ordinal. Ordinals follow the order in which refunds were *recorded*, completed or
+    not. So an entry never changes, even if a later refund completes first or clocks differ. The entries of a version
+    are among the entries of each later version. Refunds complete in the order of recording, so that they are its
+    beginning.
     """
     if purchase.paid_at is None:
         return ()
@@ -105,7 +113,7 @@ def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
 
 
 class _PurchaseEntries:
-    """The rows of one paid purchase, numbered."""
+    """The numbered rows of one paid purchase."""
 
     def __init__(self, purchase: Purchase, time_zone: str) -> None:
         self._purchase = purchase
@@ -113,6 +121,7 @@ class _PurchaseEntries:
         self._lines = {line.id: line for line in purchase.lines}
         self._tax_included = purchase.totals.tax_on_top == 0
         self._payment: Payment | None = purchase.payment
+        self._shared_columns = self._columns_of_order()
 
     def __iter__(self) -> Iterator[LedgerEntry]:
         for ordinal, (at, refund, row) in enumerate(self._rows(), start=1):
@@ -120,7 +129,7 @@ class _PurchaseEntries:
                 yield self._entry(ordinal, at, refund, row)
 
     def _rows(self) -> Iterator[tuple[Instant | None, Refund | None, dict[str, Any]]]:
-        """When, by which refund, and what; None as the instant keeps the place of what has not happened yet."""
+        """Yield instant, refund and columns of each row. The instant None reserves the number of a pending refund."""
         purchase = self._purchase
         for line in purchase.lines:
             yield purchase.paid_at, None, self._sale_row(line)
@@ -147,7 +156,7 @@ class _PurchaseEntries:
         }
 
     def _refund_row(self, part: RefundLine, net_refunded: dict[str, int]) -> dict[str, Any]:
-        """Units that came back. Commission goes back by what is refunded so far: all units take all of it back."""
+        """Return the row of refunded units. Commission follows the sum of refunds: all units reverse all of it."""
         line = self._lines[part.line_id]
         before = net_refunded.get(line.id, 0)
         after = net_refunded[line.id] = before + self._net(part.item_amount, part.tax)
@@ -181,26 +190,32 @@ class _PurchaseEntries:
         net = self._net(price, tax)
         return {"entry_type": entry_type, "shipping": price, "net": net, "tax": tax, "tax_rate_bps": rate}
 
-    def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> LedgerEntry:
+    def _columns_of_order(self) -> dict[str, Any]:
+        """Return the columns that every entry of the order has alike, and blanks for those of its rows."""
         purchase, payment = self._purchase, self._payment
         blank: dict[str, Any] = dict.fromkeys(_TEXT_COLUMNS) | dict.fromkeys(_NUMBER_COLUMNS, 0)
+        return blank | {
+            "order_id": order_id(purchase.id),
+            "show_id": purchase.show_id,
+            "channel": spreadsheet_safe(purchase.channel or purchase.attribution.get("channel")),
+            "tax_jurisdiction": purchase.market,
+            "tax_remitter": _REMITTER,
+            "currency": purchase.currency,
+            "provider": payment.provider if payment else None,
+            "payment_id": payment.provider_id if payment else None,
+            "charge_id": payment.charge_id if payment else None,
+        }
+
+    def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> LedgerEntry:
+        columns = self._shared_columns | row
         return LedgerEntry(
-            id=f"{purchase.id}-{ordinal:03d}",
-            order_id=order_id(purchase.id),
-            show_id=purchase.show_id,
-            channel=spreadsheet_safe(purchase.channel or purchase.attribution.get("channel")),
-            tax_jurisdiction=purchase.market,
-            tax_remitter=_REMITTER,
-            amount=row.get("net", 0) + row.get("tax", 0),
-            currency=purchase.currency,
-            provider=payment.provider if payment else None,
-            payment_id=payment.provider_id if payment else None,
-            charge_id=payment.charge_id if payment else None,
+            id=f"{self._purchase.id}-{ordinal:03d}",
+            amount=columns["net"] + columns["tax"],
             refund_id=refund.id if refund else None,
             provider_refund_id=refund.provider_id if refund else None,
             occurred_at=rfc3339(at),
             business_date=business_day(at, self._time_zone).isoformat(),
-            **(blank | row),
+            **columns,
         )
 
 

@@ -1,8 +1,12 @@
-"""Exports: the files of a business day, or of one show of it, checked against the orders and published once.
+"""Exports: the files of a business day, or of one show of it, compared with the orders and published once.
 
-An interim export closes nothing. Publishing survives a crash and a double worker: files are staged under a name made
-of their contents, one conditional write decides which stage counts, then whoever comes along copies exactly that to
-its place, the manifest last. So nobody sees files of two runs side by side, and a manifest means that all is there.
+An interim export closes nothing. Publishing survives a crash and a double worker:
+
+1. A worker writes the files to a stage, whose name follows from their contents.
+2. One conditional write decides which stage is published.
+3. Any worker copies exactly that stage to its place, the manifest last.
+
+So nobody sees files of two runs side by side, and a manifest means that all files are there.
 """
 
 from __future__ import annotations
@@ -34,13 +38,14 @@ from chalicelib.purchase import PurchaseStore
 
 MANIFEST_FILE = "manifest.json"
 RECOVERED_DAYS = 3
+"""How many days, today included, a recovery checks for missing entries."""
 SOURCES_FILE = "sources.txt"
-"""Beside a closed day's files: the ledger objects that it has taken in, one key a line."""
+"""A file beside those of a closed day: the keys of the ledger objects that its entries come from, one a line."""
 
 
 @dataclass(slots=True)
 class ExportDraft:
-    """What an export will say, before it is decided that it does."""
+    """The contents of an export before its publication."""
 
     scope: Scope
     entries: list[LedgerEntry]
@@ -53,7 +58,7 @@ class ExportDraft:
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """Makes exports from the books and the orders."""
+    """Makes exports from the ledger and the orders."""
 
     ledger: LedgerStore
     purchases: PurchaseStore
@@ -61,12 +66,13 @@ class Exporter:
 
     @property
     def object_store(self) -> ObjectStore:
+        """The store of the files, which is the ledger's."""
         return self.ledger.object_store
 
     def export_interim(self, scope: Scope, run_id: str, now: Instant) -> dict[str, Any]:
-        """Export a day, or one show of it, as it stands; returns the manifest. A repeat answers the same manifest.
+        """Export the present state of a day, or of one show of it. Return the manifest; a repeat returns the same one.
 
-        Costs: a scan of all purchases, one GET for each ledger object of the day, 16 PUTs and GETs.
+        Costs a scan of all purchases, one GET for each ledger object of the day, 16 PUTs and GETs.
         """
         prefix = f"exports/date={scope.day.isoformat()}/interim/show={scope.show_id or 'all'}/run={run_id}/"
         published = self.read_manifest(prefix)
@@ -80,9 +86,10 @@ class Exporter:
         return self.publish(json.loads(self.object_store.read(decision) or b"")["stage"], prefix)
 
     def draft(self, scope: Scope, now: Instant) -> ExportDraft:
-        """Read ledger and orders, write down what the ledger lacks, and say where they differ.
+        """Read the ledger and the orders, post the entries that the ledger lacks, and find differences.
 
-        Ledger first: what arrives in between is then missing (and recorded, harmlessly twice), never unexplained.
+        The ledger is read first. So an entry that arrives in between counts as missing and is posted twice, which is
+        harmless. It never counts as unknown.
         """
         snapshot = self.ledger.read(self.ledger.list_keys(scope.day))
         expected = expected_ledger(scope, self.purchases.scan())
@@ -101,9 +108,10 @@ class Exporter:
         )
 
     def post_missing_entries(self, now: Instant) -> int:
-        """Write down what the ledger lacks of today's and the two days before; returns how many entries that were.
+        """Post the entries that the ledger lacks of today and the two days before, and return their number.
 
-        For orders whose message was lost. Costs a scan of all purchases and one GET for each ledger object of the days.
+        An order lacks entries when its message was lost. Costs a scan of all purchases, and one GET for each ledger
+        object of the days.
         """
         today = business_day(now, self.time_zone)
         days = [today - timedelta(days=back) for back in range(RECOVERED_DAYS)]
@@ -119,7 +127,7 @@ class Exporter:
         return len(missing)
 
     def write_stage(self, prefix: str, export_draft: ExportDraft, header: dict[str, Any], now: Instant) -> str:
-        """Write an export's files where nobody looks yet, under a name made of their contents; returns where."""
+        """Write an export's files to a stage, whose name follows from their contents, and return its prefix."""
         rows = sorted([*export_draft.entries, *export_draft.late_posted], key=lambda entry: entry.id)
         files = {
             "orders.csv": orders_file(export_draft.expected.paid.values(), self.time_zone),
@@ -162,7 +170,7 @@ class Exporter:
         }
 
     def publish(self, stage: str, prefix: str) -> dict[str, Any]:
-        """Copy a decided stage to its place, the manifest last; returns the manifest. Anyone may do it, repeatedly."""
+        """Copy a decided stage to its place, the manifest last, and return the manifest. Any worker may repeat this."""
         names = [key.removeprefix(stage) for key in self.object_store.list_keys(stage)]
         for name in [*sorted(name for name in names if name != MANIFEST_FILE), MANIFEST_FILE]:
             body = self.object_store.read(stage + name)
@@ -175,7 +183,13 @@ class Exporter:
         return self.read_manifest(prefix) or {}
 
     def read_manifest(self, prefix: str) -> dict[str, Any] | None:
-        """The manifest of what was published under a prefix; None when nothing was."""
+        """Return the manifest that was published under a prefix; None when none was."""
         body = self.object_store.read(prefix + MANIFEST_FILE)
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest
+
+
+def manifest_key(manifest: dict[str, Any]) -> str:
+    """Return the key of a published manifest, which is beside its files."""
+    ledger_key: str = manifest["files"]["ledger.csv"]["key"]
+    return ledger_key.removesuffix("ledger.csv") + MANIFEST_FILE

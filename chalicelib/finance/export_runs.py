@@ -1,4 +1,4 @@
-"""Export runs: asked for by finance or the schedule, carried out by a worker, looked up by day."""
+"""Export runs: finance or the schedule requests one, a worker makes its files, and finance lists the runs of a day."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib import aws
-from chalicelib.errors import BadInput, Conflict, IdempotencyConflict, LivedropError, Unavailable
+from chalicelib.errors import BadInput, Conflict, IdempotencyConflict, LivedropError
 from chalicelib.finance.balance_check import Scope
 from chalicelib.finance.close import DayCloser
+from chalicelib.finance.export import manifest_key
 from chalicelib.finance.store import ExportQueue, ExportRunStore
 from chalicelib.instants import Clock, Instant, business_day
 
@@ -24,7 +24,7 @@ SCHEDULED = "schedule"
 
 
 class RunState(StrEnum):
-    """Where a run stands. A ``FAILED`` one is tried again by its queue, or by repeating the request."""
+    """The state of a run. The queue retries a ``FAILED`` one; a repeated request retries it too."""
 
     REQUESTED = "requested"
     RUNNING = "running"
@@ -33,7 +33,7 @@ class RunState(StrEnum):
 
 
 class ExportRun(BaseModel):
-    """One export that was asked for."""
+    """One requested export."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ class ExportRun(BaseModel):
     date: str
     show_id: str | None = None
     close: bool = False
-    """Closes the day; else an interim export that closes nothing."""
+    """True closes the day. False is an interim export, which closes nothing."""
     state: RunState = RunState.REQUESTED
     requested_by: str
     requested_at: Instant
@@ -55,18 +55,21 @@ class ExportRun(BaseModel):
 
 
 def parse_day(text: str, field: str = "date") -> date:
-    """A calendar day as ``YYYY-MM-DD``. ``BadInput`` naming the field."""
+    """Parse a calendar day, ``YYYY-MM-DD``.
+
+    Raises: ``BadInput`` with the field.
+    """
     try:
         if _DAY.fullmatch(text):
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise BadInput("A date must be a calendar day as YYYY-MM-DD.", field=field)
+    raise BadInput(f"`{field}` must be a calendar day: YYYY-MM-DD.", field=field)
 
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """Exports of orders and ledger, as finance uses them."""
+    """Export runs as finance, the worker and the schedule use them."""
 
     runs: ExportRunStore
     queue: ExportQueue
@@ -75,19 +78,21 @@ class Exports:
     def request_export(
         self, day: date, show_id: str | None, key: str, actor: str, now: Instant, *, close: bool = False
     ) -> ExportRun:
-        """Ask for an export, once for each idempotency key of an actor; the worker carries it out.
+        """Request an export, once for each idempotency key of an actor. The worker makes its files.
 
-        A repeat answers the run as it now stands, and enqueues it again while it is not done: its message may be lost.
-        ``IdempotencyConflict``. ``Conflict``: the day has not begun, or it is to be closed and is not over.
-        Three writes at most.
+        A repeat returns the present run. It enqueues the run again until it is done, as the message may be lost. Costs
+        three writes at most.
+
+        Raises: ``IdempotencyConflict`` for a key of another request; ``Conflict`` when the day has not begun, or is to
+        be closed and is not over; ``BadInput`` for closing one show.
         """
         if close and show_id is not None:
-            raise BadInput("A day is closed whole, not one show of it.", field="$.show_id")
+            raise BadInput("`$.show_id` must be absent with `close`: a whole day is closed.", field="$.show_id")
         today = business_day(now, self.day_closer.exporter.time_zone)
         if today < day:
-            raise Conflict(f"{day} has not begun yet.", field="$.date", code="day_not_begun")
+            raise Conflict(f"{day} has not begun yet. Request it once it has.", field="$.date", code="day_not_begun")
         if close and today == day:
-            raise Conflict(f"{day} is not over yet.", field="$.date", code="day_not_over")
+            raise Conflict(f"{day} is not over yet. Close it once it is over.", field="$.date", code="day_not_over")
         run = ExportRun(
             id=_digest(actor, key)[:16],
             date=day.isoformat(),
@@ -96,10 +101,7 @@ class Exports:
             requested_by=actor,
             requested_at=now,
         )
-        try:
-            return self._create_and_enqueue(run, _digest(actor, key))
-        except aws.AWS_ERRORS as error:
-            raise Unavailable("Exports cannot be reached; ask again with the same key.") from error
+        return self._create_and_enqueue(run, _digest(actor, key))
 
     def _create_and_enqueue(self, run: ExportRun, key: str) -> ExportRun:
         requested = {"date": run.date, "show_id": run.show_id, "close": run.close}
@@ -116,28 +118,23 @@ class Exports:
         return run
 
     def runs_of_day(self, day: date) -> list[ExportRun]:
-        """The runs of a day, latest first. ``manifest_key`` names the manifest of a finished one; one query."""
-        try:
-            runs = [ExportRun.model_validate(record) for record in self.runs.list_of_day(day.isoformat())]
-        except aws.AWS_ERRORS as error:
-            raise Unavailable("Exports cannot be reached.") from error
+        """Return the runs of a day, latest first. One query."""
+        runs = (ExportRun.model_validate(record) for record in self.runs.list_of_day(day.isoformat()))
         return sorted(runs, key=lambda run: (-run.requested_at, run.id))
 
     def manifest_of(self, run: ExportRun) -> dict[str, Any] | None:
-        """The manifest of a finished run; None while there is none. One GET."""
+        """Return the manifest of a finished run; None before. One GET."""
         if run.manifest_key is None:
             return None
-        try:
-            body = self.day_closer.exporter.object_store.read(run.manifest_key)
-        except aws.AWS_ERRORS as error:
-            raise Unavailable("Exports cannot be reached.") from error
+        body = self.day_closer.exporter.object_store.read(run.manifest_key)
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest
 
     def run_export(self, day: str, run_id: str, clock: Clock) -> ExportRun | None:
-        """The worker: make the export and note when and what came of it. Safe to repeat, also beside another worker.
+        """Make the files of a run and store its result. Repeatable, also beside another worker.
 
-        None for a run nobody asked for. Raises when it must be tried again; then the run says ``failed`` and why.
+        Returns None for an unknown run. Raises the error of a failed run, which is then ``failed`` with the code of the
+        error; the queue retries it.
         """
         record = self.runs.read(day, run_id)
         if record is None:
@@ -157,14 +154,14 @@ class Exports:
             run,
             state=RunState.DONE,
             finished_at=clock(),
-            manifest_key=manifest["files"]["ledger.csv"]["key"].replace("ledger.csv", "manifest.json"),
+            manifest_key=manifest_key(manifest),
             orders=manifest["counts"]["orders"],
             entries=manifest["counts"]["entries"],
             differences=manifest["differences_count"],
         )
 
     def close_due_days(self, clock: Clock) -> list[ExportRun]:
-        """Close yesterday, and up to a week of days before it that were left open, in order. Repeatable."""
+        """Close yesterday, and days of the week before it that were left open, in order. Repeatable."""
         runs, now = [], clock()
         for day in self.day_closer.due_days(now):
             run = ExportRun(id=SCHEDULED, date=day.isoformat(), close=True, requested_by=SCHEDULED, requested_at=now)
@@ -182,7 +179,7 @@ class Exports:
         return exporter.export_interim(Scope(day, exporter.time_zone, run.show_id), run.id, now)
 
     def _update(self, run: ExportRun, **changes: Any) -> ExportRun:
-        """The run changed, unless another worker of the same run has moved it: then as it stands."""
+        """Store a change of the run and return it; if another worker changed the run meanwhile, return that state."""
         updated = run.model_copy(update=changes)
         if self.runs.update(updated.model_dump(), run.state):
             return updated

@@ -1,4 +1,4 @@
-"""The files of an export: CSV as RFC 4180 has it, in a stable order, and the manifest that says what they add up to."""
+"""The files of an export: CSV (RFC 4180) in a stable order, and the sums of its manifest."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SUMMED_COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "f
 
 
 def csv_file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Rows as CSV with a header: UTF-8, CRLF, quotes where needed, nothing for what is absent."""
+    """Return rows as CSV with a header: UTF-8, CRLF, quotes where needed, and empty cells for absent values."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
@@ -60,12 +60,12 @@ def csv_file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes
 
 
 def ledger_file(entries: Sequence[LedgerEntry]) -> bytes:
-    """Every entry, every column."""
+    """Return the file of every entry with every column."""
     return csv_file(COLUMNS, (entry.to_record() for entry in entries))
 
 
 def lines_file(entries: Sequence[LedgerEntry]) -> bytes:
-    """The entries about units of a line: sales and refunds."""
+    """Return the file of the entries of lines: sales and refunds."""
     return csv_file(_LINE_COLUMNS, (entry.to_record() for entry in entries if entry.entry_type in _LINE_ENTRY_TYPES))
 
 
@@ -99,7 +99,7 @@ _ORDER_COLUMNS = (
 
 
 def orders_file(purchases: Iterable[Purchase], time_zone: str) -> bytes:
-    """One row an order, as it stood when the export was made. No personal data."""
+    """Return the file of orders, one row each, in their state at the export. No personal data."""
     rows = (_order_row(purchase, time_zone) for purchase in sorted(purchases, key=lambda one: one.id))
     return csv_file(_ORDER_COLUMNS, rows)
 
@@ -138,7 +138,7 @@ def _order_row(purchase: Purchase, time_zone: str) -> dict[str, Any]:
 
 
 def totals_of(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, dict[str, int]]]:
-    """Sums by currency and entry type, with the number of rows."""
+    """Return the sums by currency and entry type, with the number of rows."""
     totals: dict[str, dict[str, dict[str, int]]] = {}
     for entry in entries:
         by_type = totals.setdefault(entry.currency, {})
@@ -150,7 +150,7 @@ def totals_of(entries: Iterable[LedgerEntry]) -> dict[str, dict[str, dict[str, i
 
 
 def units_of(entries: Iterable[LedgerEntry]) -> dict[str, int]:
-    """Units sold and units given back, both as positive numbers."""
+    """Return the units sold and the units refunded, both as positive numbers."""
     sold = refunded = 0
     for entry in entries:
         if entry.entry_type is EntryType.SALE:
@@ -161,16 +161,16 @@ def units_of(entries: Iterable[LedgerEntry]) -> dict[str, int]:
 
 
 def describe_file(prefix: str, name: str, body: bytes) -> dict[str, Any]:
-    """What the manifest says of a file: where, how many rows below the header, how many bytes, which hash."""
+    """Return the manifest's description of a file: its key, rows below the header, bytes and hash."""
     rows = sum(1 for _ in csv.reader(io.StringIO(body.decode(), newline=""))) - 1
     return {"key": prefix + name, "rows": rows, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def difference_records(differences: Sequence[Difference]) -> list[dict[str, Any]]:
-    """Differences as the manifest lists them."""
+    """Return differences as the manifest lists them."""
     return [asdict(one) for one in differences[:MAX_LISTED_DIFFERENCES]]
 
 
 def json_file(record: Mapping[str, Any]) -> bytes:
-    """A record as JSON for people and programs."""
+    """Return a record as indented JSON."""
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()

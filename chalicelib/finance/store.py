@@ -1,4 +1,4 @@
-"""Where finance keeps things: objects in S3, export runs in the commerce table, the exports queue."""
+"""The stores of finance: objects in S3, export runs in the commerce table, and the exports queue."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """Objects of finance's bucket. A missing one is told from a forbidden one only with leave to list the bucket."""
+    """Objects of finance's bucket. To see that an object is missing, a role needs the permission to list the bucket."""
 
     s3: S3Client
     bucket: str
 
     def put(self, key: str, body: bytes) -> None:
-        """Write an object, over what is there. One PUT."""
+        """Write an object, also over an existing one. One PUT."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key))
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Write an object that must not be there yet; whether this call wrote it. One conditional PUT."""
+        """Write an object unless it exists, and return whether this call wrote it. One conditional PUT."""
         try:
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=_content_type(key), IfNoneMatch="*")
         except ClientError as error:
@@ -45,7 +45,7 @@ class ObjectStore:
         return True
 
     def read(self, key: str) -> bytes | None:
-        """The object's content; None when there is none. One GET."""
+        """Read an object's content; None when there is no object. One GET."""
         try:
             return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
@@ -54,7 +54,7 @@ class ObjectStore:
             raise
 
     def read_all(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The content of many objects that exist, in the order asked for. One GET each, a few at a time."""
+        """Read the contents of objects in the order of their keys. One GET each, eight at a time."""
         key_list = list(keys)
         with ThreadPoolExecutor(_MAX_READERS) as readers:
             for key, body in zip(key_list, readers.map(self.read, key_list), strict=True):
@@ -62,7 +62,7 @@ class ObjectStore:
                     yield key, body
 
     def list_keys(self, prefix: str) -> list[str]:
-        """Every key under a prefix, sorted. One LIST for each 1,000."""
+        """Return every key under a prefix, sorted. One LIST for each 1,000."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
@@ -73,28 +73,28 @@ def _content_type(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ExportRunStore:
-    """Export runs by day: ``EXPORT#{date} / RUN#{id}``; and the idempotency keys that asked for them."""
+    """Export runs by day (``EXPORT#{date} / RUN#{id}``), and the idempotency keys of their requests."""
 
     dynamodb: DynamoDBClient
     commerce_table: str
 
     def claim_idempotency_key(self, key: str, run: dict[str, Any]) -> dict[str, Any] | None:
-        """Tie an idempotency key to what it asked for. None when done, else what it was used for. One write."""
+        """Store the request of an idempotency key. Return None, or the request that the key already has. One write."""
         return self._put({"pk": f"EXPORT#KEY#{key}", "sk": "KEY", **run})
 
     def create(self, run: dict[str, Any]) -> dict[str, Any] | None:
-        """Record a run. None when written, else the run that stands there. One write."""
+        """Store a run. Return None, or the run that exists already. One write."""
         return self._put({**_run_key(run), **run})
 
     def update(self, run: dict[str, Any], expected_state: str) -> bool:
-        """Replace a run that still is in state ``before``. One write."""
+        """Replace a run if it still is in the expected state, and return whether it was. One write."""
         try:
             self.dynamodb.put_item(
                 TableName=self.commerce_table,
                 Item=aws.to_item({**_run_key(run), **run}),
-                ConditionExpression="#state = :before",
+                ConditionExpression="#state = :expected",
                 ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":before": {"S": expected_state}},
+                ExpressionAttributeValues={":expected": {"S": expected_state}},
             )
         except ClientError as error:
             if aws.is_condition_failure(error):
@@ -103,7 +103,7 @@ class ExportRunStore:
         return True
 
     def read(self, date: str, run_id: str) -> dict[str, Any] | None:
-        """One run as it stands. One consistent read."""
+        """Read a run. One consistent read."""
         answer = self.dynamodb.get_item(
             TableName=self.commerce_table,
             Key=aws.to_item(_run_key({"date": date, "id": run_id})),
@@ -112,7 +112,7 @@ class ExportRunStore:
         return _from_item(answer["Item"]) if "Item" in answer else None
 
     def list_of_day(self, date: str) -> list[dict[str, Any]]:
-        """Every run of a day. One consistent query for each MB."""
+        """Read every run of a day. One consistent query for each MB."""
         pages = self.dynamodb.get_paginator("query").paginate(
             TableName=self.commerce_table,
             KeyConditionExpression="pk = :day AND begins_with(sk, :run)",
@@ -153,5 +153,5 @@ class ExportQueue:
     url: str
 
     def send(self, date: str, run_id: str) -> None:
-        """Ask the worker to carry out a run."""
+        """Enqueue a run for the worker."""
         self.sqs.send_message(QueueUrl=self.url, MessageBody=json.dumps({"date": date, "run_id": run_id}))

@@ -1,4 +1,4 @@
-"""SQS batches: every message is tried, and exactly those that failed come again."""
+"""SQS batches: the handler tries every message, and SQS redelivers exactly those that failed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Record = Mapping[str, Any]
 def each_message(
     event: Mapping[str, Any], name: str, handle_message: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    """Act on each message of a batch by itself; answers which failed (``ReportBatchItemFailures``).
+    """Handle each message of a batch by itself, and return those that failed (``ReportBatchItemFailures``).
 
-    One bad message stops no other; it comes again until its queue gives it up to the dead-letter queue.
+    A bad message stops no other. Its queue redelivers it, and at last moves it to the dead-letter queue.
     """
     failed = []
     for record in event["Records"]:
@@ -30,12 +30,12 @@ def each_message(
 
 def log_failure(record: Record, name: str, error: Exception) -> str:
     """Log and count a message that failed with ``error``; return its id."""
-    logger.error(f"{name}: a message failed", exc_info=error, extra={"message_id": record["messageId"]})
+    logger.error(f"{name}: message failed", exc_info=error, extra={"message_id": record["messageId"]})
     report_broken_invariant(error)
     count(f"{name}_failed")
     return str(record["messageId"])
 
 
 def partial_batch_response(message_ids: Iterable[str]) -> dict[str, Any]:
-    """The answer that makes these messages come again."""
+    """Return the answer after which SQS redelivers these messages."""
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in message_ids]}

@@ -1,4 +1,4 @@
-"""The capture queue: pay for placed purchases."""
+"""The capture queue: process the payments of placed purchases, and events of the payment provider."""
 
 from __future__ import annotations
 

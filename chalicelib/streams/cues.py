@@ -1,8 +1,8 @@
-"""The cue stream: each record is a cue as a CloudEvent; the show moves by them.
+"""The cue stream: each record is a cue as a CloudEvent.
 
-A record that is no cue is parked with its reason, and the rest goes on. A passing fault raises, so that the whole batch
-comes again: what was applied is then known again. Records are parked last, so that a batch that comes again parks none
-of them twice.
+A record that is no cue is parked with its reason, and the others are applied. A transient fault raises, so that Lambda
+redelivers the whole batch; applied cues are then repeats. Records are parked last, so that a redelivery parks none of
+them twice.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import count, logger
 
 _MAX_PARKED_LENGTH: Final = 100_000
-"""Characters of a parked record that are kept: a message has room for no more than a quarter of a megabyte."""
+"""Characters of a record that its parked message has. A message has at most a quarter of a megabyte."""
 
 _MAX_REASON_LENGTH: Final = 500
-_MAX_LOGGED_REASONS: Final = 10  # in the log; all of them stand in the queue
+_MAX_LOGGED_REASONS: Final = 10  # in the log; the queue has all of them
 
 
 def apply_cues(event: Mapping[str, Any], shows: Shows, parked_queue: Queue, now: Instant) -> None:
-    """Apply the cues of a batch in their order. ``Unavailable`` when the batch must come again."""
+    """Apply the cues of a batch in their order.
+
+    Raises: ``Unavailable`` when Lambda has to redeliver the batch.
+    """
     parked_messages: list[dict[str, Any]] = []
     outcomes: Counter[str] = Counter()
     for record in event["Records"]:
@@ -50,11 +53,11 @@ def _read_cue(record: Mapping[str, Any]) -> Cue:
     try:
         text = b64decode(record["kinesis"]["data"], validate=True).decode()
     except ValueError as error:
-        raise BadInput("$: not base64 of UTF-8 text", field="$") from error
+        raise BadInput("`$` must be base64 of UTF-8 text.", field="$") from error
     try:
         event = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadInput("$: not JSON", field="$") from error
+        raise BadInput("`$` must be JSON.", field="$") from error
     return parse_cue(event)
 
 

@@ -1,4 +1,4 @@
-"""Jobs of the queue and of the schedule: exports, closing days, repair."""
+"""Jobs of the exports queue, of schedules and of commands: exports, closing days, recovery, audits, reconciliation."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from chalicelib.telemetry import count, logger, report_broken_invariant
 
 
 def run_exports(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str, Any]:
-    """Carry out each run that was asked for. Runs that failed come again, alone."""
+    """Make the files of each requested export. SQS redelivers only the runs that failed."""
 
     def run_export(message: dict[str, Any]) -> None:
         run = exports.run_export(message["date"], message["run_id"], clock)
         if run is None:
-            raise LookupError(f"no export run {message['run_id']} of {message['date']}")
+            raise LookupError(f"No export run {message['run_id']} of {message['date']} exists.")
         if run.differences:
             count("export_differences", run.differences)
-            logger.error("an export differs from the orders", extra={"run": run.id, "differences": run.differences})
+            logger.error("export differs from orders", extra={"run": run.id, "differences": run.differences})
 
     return each_message(event, "exports", run_export)
 
 
 def close_days(exports: Exports, clock: Clock) -> dict[str, Any]:
-    """Close yesterday and earlier days left open; answers the manifests' keys."""
+    """Close yesterday and earlier days left open, and return the keys of their manifests."""
     runs = exports.close_due_days(clock)
     differences = sum(run.differences or 0 for run in runs)
     if differences:
@@ -42,7 +42,7 @@ def close_days(exports: Exports, clock: Clock) -> dict[str, Any]:
 
 
 def recover_orders(context: CheckoutContext, exporter: Exporter, capture_queue: Queue, now: Instant) -> dict[str, Any]:
-    """Move on what lost messages left behind: overdue placed purchases, unfinished refunds, missing ledger entries."""
+    """Finish the work of lost messages: overdue placed purchases, unfinished refunds, missing ledger entries."""
     recovered = asdict(recovery.recover_lost_orders(context, capture_enqueuer(capture_queue), now)) | {
         "entries_posted": exporter.post_missing_entries(now)
     }
@@ -53,9 +53,9 @@ def recover_orders(context: CheckoutContext, exporter: Exporter, capture_queue: 
 def audit_drop(
     request: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
 ) -> dict[str, Any]:
-    """Audit a drop whole, however long it takes, and with ``repair`` mend it; a problem's ``code`` when that cannot be.
+    """Audit a drop, and with ``repair`` repair it. Return the code and detail of an error instead of raising it.
 
-    For ``livedrop audit``: an HTTP call has not the time to read every purchase of a big shop.
+    ``livedrop audit`` calls this function. An HTTP request has not the time to read every purchase of a big shop.
     """
     lists = {"detail": min(request["detail"], MAX_DETAIL), "from_bucket": request["from_bucket"]}
     try:
@@ -73,7 +73,7 @@ def audit_drop(
 def reconcile_payments(
     request: Mapping[str, Any], context: CheckoutContext, capture_queue: Queue, now: Instant
 ) -> dict[str, Any]:
-    """For ``livedrop payments reconcile``: compare the provider's payments of the last hours with our orders."""
+    """Compare the provider's payments of the last hours with the orders, for ``livedrop payments reconcile``."""
     report = asdict(
         recovery.reconcile_payments(context, capture_enqueuer(capture_queue), now - request["hours"] * HOUR, now)
     )
@@ -82,7 +82,7 @@ def reconcile_payments(
 
 
 def capture_enqueuer(queue: Queue) -> EnqueueCapture:
-    """What tells the capture worker of an attempt again."""
+    """Return the function that enqueues an attempt for the capture worker."""
     return lambda purchase_id, attempt: queue.send([{"purchase_id": purchase_id, "attempt": attempt}])
 
 

@@ -1,4 +1,4 @@
-"""The books queue: ledger entries into S3, order events onto the bus. No personal data in either."""
+"""The ledger queue: post ledger entries to S3, and publish order events. Neither has personal data."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TYPE = "dev.livedrop.order."
 def post_ledger(
     event: Mapping[str, Any], purchases: PurchaseStore, ledger: LedgerStore, bus: EventBus, time_zone: str
 ) -> dict[str, Any]:
-    """Write down and publish what each message says changed, from the order as it now stands.
+    """Post the entries and publish the events of each message's changes, from the present order.
 
-    One consistent read a message, one object a batch and day, one PutEvents for each ten events. A message that cannot
-    be understood fails alone; when S3 or the bus fails, all come again. Entries and events keep their ids then.
+    Costs one consistent read for each message, one object for each batch and day, and one PutEvents for each ten
+    events. A bad message fails alone. When S3 or the bus fails, SQS redelivers all; entries and events keep their ids.
     """
     entries: list[LedgerEntry] = []
     events: list[dict[str, Any]] = []
@@ -46,7 +46,10 @@ def post_ledger(
 def _read_changes(
     message: dict[str, Any], purchases: PurchaseStore, time_zone: str
 ) -> tuple[list[LedgerEntry], list[dict[str, Any]]]:
-    """Entries to write and events to publish for one message. ``LookupError`` for an order that is not there."""
+    """Return the entries and events of one message.
+
+    Raises: ``LookupError`` for an unknown order, version or refund.
+    """
     purchase = purchases.read(message["purchase_id"])
     if purchase is None or purchase.version < message["version"]:
         raise LookupError(f"no version {message['version']} of purchase {log_reference(message['purchase_id'])}")
@@ -94,7 +97,7 @@ def _paid_data(purchase: Purchase) -> dict[str, Any]:
 
 
 def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
-    """A CloudEvents 1.0 event. Its id says what happened to which purchase, so a repeat is known as one."""
+    """Return a CloudEvents 1.0 event. Its id names the change and the purchase, so that receivers know a repeat."""
     order_data = {
         "order_id": order_id(purchase.id),
         "show_id": purchase.show_id,

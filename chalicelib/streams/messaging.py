@@ -1,4 +1,4 @@
-"""Where stream handlers send to: queues and the event bus. The only file here that knows SQS and EventBridge."""
+"""Queues and the event bus. Only this file of the package knows SQS and EventBridge."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 _MAX_BATCH_ENTRIES = 10
 _MAX_BATCH_BYTES = 256 * 1024
-"""What SendMessageBatch and PutEvents take at once: so many entries, and so much in all of them together."""
+"""Limits of one SendMessageBatch and one PutEvents: entries, and bytes of all entries together."""
 _SOURCE = "dev.livedrop"
 _Message = TypeVar("_Message")
 
 
 class NotSentError(Exception):
-    """Some of a batch did not go out. The caller's batch must come again; what did go out then goes twice."""
+    """Part of a batch was not sent. The caller's batch has to be redelivered, and sends the other part twice."""
 
 
 def _batches(messages: Iterable[_Message], size: Callable[[_Message], int]) -> Iterator[list[_Message]]:
-    """The entries in their order, as many at once as one call takes. One that is too large by itself goes alone."""
+    """Yield the messages in their order, as many as one call takes. A message that is too large goes alone."""
     batch: list[_Message] = []
     bytes_left = _MAX_BATCH_BYTES
     for message in messages:
@@ -45,9 +45,9 @@ class Queue:
     url: str
 
     def send(self, messages: Sequence[Mapping[str, Any]], delay_seconds: int = 0) -> None:
-        """Send messages, up to ten a call, to come after a delay (0 to 900 s).
+        """Send messages, up to ten a call, with a delay of 0 to 900 s.
 
-        ``NotSentError`` when the queue refused any of them.
+        Raises: ``NotSentError`` when the queue refused any of them.
         """
         for batch in _batches(map(json.dumps, messages), len):  # JSON is ASCII here: a character is a byte
             answer = self.sqs.send_message_batch(
@@ -69,7 +69,10 @@ class EventBus:
     name: str
 
     def publish(self, cloud_events: Sequence[Mapping[str, Any]]) -> None:
-        """Publish CloudEvents, up to ten a call. ``NotSentError`` when the bus refused any of them."""
+        """Publish CloudEvents, up to ten a call.
+
+        Raises: ``NotSentError`` when the bus refused any of them.
+        """
         for batch in _batches(map(self._entry, cloud_events), _entry_bytes):
             answer = self.events.put_events(Entries=batch)
             if answer["FailedEntryCount"]:
@@ -82,5 +85,5 @@ class EventBus:
 
 
 def _entry_bytes(entry: PutEventsRequestEntryTypeDef) -> int:
-    """What an entry counts (EventBridge user guide, "Calculating PutEvents event entry size"); all of ours is ASCII."""
+    """Return the size of an entry (EventBridge user guide, "Calculating PutEvents event entry size"). It is ASCII."""
     return sum(len(str(entry.get(name, ""))) for name in ("Source", "DetailType", "Detail"))

@@ -1,7 +1,7 @@
-"""The commerce stream: what changed of a purchase, relayed to the queues that act on it.
+"""The commerce stream: relay the changes of purchases to the queues whose workers act on them.
 
-It does little and raises when any of it failed: then the whole batch comes again, and everything behind the queues
-bears repetition. (The embedded engine ignores partial failures of stream batches, and on AWS this is simpler too.)
+The handler raises when any part failed, so that Lambda redelivers the whole batch. All work behind the queues is
+repeatable. The emulator ignores partial failures of stream batches, and on AWS a whole batch is simpler too.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _SORT_KEY = "PURCHASE"
 
 
 def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue: Queue) -> None:
-    """Send what a batch of stream records asks for: one call to each queue for each ten messages.
+    """Send the messages of a batch of stream records, one call to each queue for each ten messages.
 
-    - to capture, ``{purchase_id, attempt}``: a purchase was placed, or placed again; ``{provider, event_id}``: a
-      provider told something;
-    - to the books, ``{purchase_id, version, paid, refunds, cancelled}``: what of an order's books this version changed.
+    - Capture queue, ``{purchase_id, attempt}``: a purchase was placed, or placed again.
+    - Capture queue, ``{provider, event_id}``: an event of the payment provider was stored.
+    - Ledger queue, ``{purchase_id, version, paid, refunds, cancelled}``: the ledger changes of this version.
     """
     capture_messages: list[dict[str, Any]] = []
     ledger_messages: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue
 
 
 def _purchase_before_and_after(record: Mapping[str, Any]) -> tuple[Purchase | None, Purchase | None]:
-    """A purchase before and after; None where it was not there. Both None for another kind of item."""
+    """Return a purchase before and after; None where it did not exist. Both are None for another kind of item."""
     change = record["dynamodb"]
     if change["Keys"]["sk"]["S"] != _SORT_KEY:
         return None, None
@@ -63,7 +63,7 @@ def _state_and_attempt(purchase: Purchase) -> tuple[PurchaseState, int]:
 
 
 def ledger_changes(before: Purchase | None, after: Purchase) -> dict[str, Any] | None:
-    """What a version of a purchase changed in its books; None when nothing."""
+    """Return the ledger changes of a version of a purchase; None when it has none."""
     if after.paid_at is None:
         return None
     paid = before is None or before.paid_at is None

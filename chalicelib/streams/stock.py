@@ -1,4 +1,4 @@
-"""The stock stream: which buckets changed; the live summaries of their drops are made anew."""
+"""The stock stream: refresh the live summaries of drops whose buckets changed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chalicelib.telemetry import logger, measure
 
 
 def refresh_summaries(event: Mapping[str, Any], shows: Shows, stock: Stock, clock: Callable[[], Instant]) -> None:
-    """Refresh the summary of each drop, and budget, that a batch touches, once. An unknown drop, or a draft, is passed.
+    """Refresh the summary of each drop and budget of a batch, once. Unknown drops and drafts are skipped.
 
-    The layout is read strongly (1 RCU a drop): a summary must not miss buckets that were just added. All is read in
-    batches of a hundred; each summary that changed is one write. A fault raises, so that the whole batch comes again; a
-    summary made twice is the same. ``summary_age`` is how long the batch's first change had to wait to be shown (ms).
+    A drop is read strongly (1 RCU), because a summary must not miss buckets that were just added. Reads are batches of
+    a hundred; each changed summary costs one write. A fault raises, so that Lambda redelivers the whole batch; a repeat
+    writes the same summary. The metric ``summary_age`` is the wait of the batch's first change in ms.
     """
     changed_buckets: defaultdict[str, dict[int, Instant]] = defaultdict(dict)
     now = oldest = clock()
@@ -28,8 +28,8 @@ def refresh_summaries(event: Mapping[str, Any], shows: Shows, stock: Stock, cloc
         changed_buckets[drop_id][int(number)] = now if changed_at is None else int(changed_at * SECOND)
         oldest = min(oldest, changed_buckets[drop_id][int(number)])
     budget_pools = [pool for name in changed_buckets if (pool := budget_pool(name)) is not None]
-    drops = shows.drops(list(changed_buckets.keys() - {layout.pool_id for layout in budget_pools}))
+    drops = shows.drops(list(changed_buckets.keys() - {pool.pool_id for pool in budget_pools}))
     pools = [*budget_pools, *(drop.pool for drop in drops)]
-    stock.refresh_all({layout: changed_buckets[layout.pool_id] for layout in pools}, now)
+    stock.refresh_all({pool: changed_buckets[pool.pool_id] for pool in pools}, now)
     measure("summary_age", clock() - oldest)
     logger.info("summaries", extra={"records": len(event["Records"]), "drops": len(drops)})

@@ -1,4 +1,4 @@
-"""The whole API on the in-process emulator: requests go through Chalice's local gateway as proxy events."""
+"""The whole API on the in-process emulator. Chalice's local gateway turns requests into proxy events."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ApiClient:
         self._keys = count(1)
 
     def send(self, method: str, path: str, body: object = None, **headers: str | None) -> ApiReply:
-        """A request with the headers that its path needs; ``None`` leaves one out, ``ucp_agent`` is ``UCP-Agent``."""
+        """Send a request with the headers that its path needs; ``None`` removes one, ``ucp_agent`` is ``UCP-Agent``."""
         all_headers: dict[str, str | None] = {"host": "shop.example"}
         operator_paths = ("/shows", "/drops", "/discounts", "/exports", "/markets", "/cues/refused")
         if path.startswith(operator_paths) or path.endswith(("/refunds", "/cancellation", "/hold", "/release")):
@@ -76,7 +76,7 @@ class ApiClient:
         return ApiReply(answer["statusCode"], answer["headers"], answer["body"])
 
     def snapshot(self) -> list[Any]:
-        """Every item of every table: what must not change when a request is refused."""
+        """Read every item of every table. A refused request must not change them."""
         names = (self.tables.stock, self.tables.commerce, self.tables.sandbox)
         items = [item for name in names for item in self.tables.dynamodb.scan(TableName=name)["Items"]]
         return sorted(items, key=repr)
@@ -100,7 +100,7 @@ PROVIDER_KEYS = Keyring(lambda: ProviderKeys("sk_test_1", ("whsec_new", "whsec_o
 
 
 def express_checkout(drop_id: str = "mug", quantity: int = 1) -> dict[str, Any]:
-    """All that a purchase needs, in one request."""
+    """Build a create request with everything that a purchase needs."""
     address = {"street_address": "1 High Street", "address_locality": "Leeds", "address_country": "GB"}
     return {
         "line_items": [{"item": {"id": drop_id}, "quantity": quantity}],

@@ -1,4 +1,4 @@
-"""The protocol's own schemas as judges of our answers."""
+"""Check answers with the protocol's own schemas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUSINESS = _BASE + "ucp.json#/$defs/business_schema"
 
 
 def assert_valid(schema: str, body: object) -> None:
-    """The body is exactly what the schema allows."""
+    """Check that the body is valid in the schema."""
     validator = Draft202012Validator(
         {"$ref": schema}, registry=_REGISTRY, format_checker=Draft202012Validator.FORMAT_CHECKER
     )

@@ -1,4 +1,4 @@
-"""Whatever is sent: a 4xx that names the field, never a 5xx, and nothing changed."""
+"""Bad requests: the answer is a 4xx that names the field, never a 5xx, and nothing changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chalicelib.api import ROUTES
 from tests.api.conftest import SECRETS, ApiClient, express_checkout, payment_body, token
 
 ELSEWHERE = {"/cues", "/webhooks/stripe", "/sandbox/challenges/{id}/{attempt}"}
-"""Signed, or a page: tests/api/test_cues.py, test_webhooks.py."""
+"""Signed, or a page. Their tests are in test_routes.py and test_webhooks.py."""
 CHANGES = [route for route in ROUTES if route.method in ("POST", "PUT") and route.path not in ELSEWHERE]
 SOME = "x" * 22
 
@@ -39,12 +39,12 @@ BODIES: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_no_body_however_bad_is_more_than_a_named_mistake(api: ApiClient, name: str) -> None:
+def test_bad_body_is_refused_with_its_field(api: ApiClient, name: str) -> None:
     api.an_open_drop()
     before, (body, status) = api.snapshot(), BODIES[name]
     for route in CHANGES:
         if name == "wrong type" and route.path.endswith("/cancel"):
-            continue  # UCP objects are open, and a cancel reads nothing of its body
+            continue  # UCP objects are open, and a cancel reads no field of its body
         answer = api.send(route.method, path_of(route.path), body)
         assert answer.status == status, (route.path, answer.text)
         if status == 400:
@@ -52,7 +52,7 @@ def test_no_body_however_bad_is_more_than_a_named_mistake(api: ApiClient, name: 
     assert api.snapshot() == before
 
 
-def test_a_body_of_another_content_type_is_refused(api: ApiClient) -> None:
+def test_body_of_another_content_type_is_refused(api: ApiClient) -> None:
     for route in CHANGES:
         assert api.send(route.method, path_of(route.path), b"a=b", content_type="text/plain").status == 415
 
@@ -75,7 +75,7 @@ UCP_FAULTS: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "body", "field"), UCP_FAULTS)
-def test_ucp_names_the_wrong_field(api: ApiClient, method: str, path: str, body: dict[str, Any], field: str) -> None:
+def test_wrong_ucp_field_is_named(api: ApiClient, method: str, path: str, body: dict[str, Any], field: str) -> None:
     api.an_open_drop()
     before = api.snapshot()
     answer = api.send(method, path, body)
@@ -84,7 +84,7 @@ def test_ucp_names_the_wrong_field(api: ApiClient, method: str, path: str, body:
     assert api.snapshot() == before
 
 
-def test_unknown_and_response_only_fields_are_ignored_by_ucp_and_refused_by_our_own(api: ApiClient) -> None:
+def test_unknown_fields_are_ignored_by_ucp_routes_and_refused_by_others(api: ApiClient) -> None:
     api.an_open_drop()
     body = express_checkout() | {"status": "completed", "totals": 5, "unknown": {"a": None}}
     assert api.send("POST", "/checkout-sessions", body).status == 201
@@ -95,7 +95,7 @@ def test_unknown_and_response_only_fields_are_ignored_by_ucp_and_refused_by_our_
     assert api.snapshot() == before
 
 
-def test_a_change_needs_a_key_and_a_platform(api: ApiClient) -> None:
+def test_change_without_key_or_platform_is_refused(api: ApiClient) -> None:
     api.an_open_drop()
     before = api.snapshot()
     for route in CHANGES:
@@ -111,7 +111,7 @@ def test_a_change_needs_a_key_and_a_platform(api: ApiClient) -> None:
     assert api.snapshot() == before
 
 
-def test_operators_and_finance_need_their_own_scope(api: ApiClient) -> None:
+def test_operators_and_finance_routes_need_their_own_scope(api: ApiClient) -> None:
     before = api.snapshot()
     for route in ROUTES:
         if route.scope:
@@ -134,7 +134,7 @@ CLAIMS: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("claims", CLAIMS, ids=str)
-def test_a_token_says_who_holds_it_and_when_it_ends(api: ApiClient, claims: dict[str, object]) -> None:
+def test_token_without_holder_or_end_is_refused(api: ApiClient, claims: dict[str, object]) -> None:
     before = api.snapshot()
     good = {"sub": "ada", "exp": 9_999_999_999, "scope": "operator finance"}
     show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
@@ -146,7 +146,7 @@ def test_a_token_says_who_holds_it_and_when_it_ends(api: ApiClient, claims: dict
 
 
 @pytest.mark.parametrize("identifier", ["unknown", "chk_" + SOME, "a%00b", "%ff", "x" * 3000, "..", "cart_"])
-def test_ids_nobody_knows_are_not_found(api: ApiClient, identifier: str) -> None:
+def test_unknown_ids_are_not_found(api: ApiClient, identifier: str) -> None:
     for path in ("/carts/", "/checkout-sessions/", "/orders/"):
         answer = api.send("GET", path + identifier, x_api_key="key-of-lively")
         assert (answer.status, answer.body["messages"][0]["code"]) == (200, "not_found")
@@ -158,7 +158,7 @@ def test_ids_nobody_knows_are_not_found(api: ApiClient, identifier: str) -> None
     assert api.send("GET", f"/exports/{identifier}").status == 400
 
 
-def test_a_method_that_a_path_does_not_have_is_a_problem(api: ApiClient) -> None:
+def test_unknown_method_is_answered_by_a_problem_document(api: ApiClient) -> None:
     for method in ("PATCH", "DELETE", "HEAD"):
         answer = api.send(method, "/carts")
         assert (answer.status, answer.body["code"]) == (405, "method_not_allowed")
@@ -166,13 +166,13 @@ def test_a_method_that_a_path_does_not_have_is_a_problem(api: ApiClient) -> None
         assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
-def test_an_event_that_is_no_request_is_a_problem_of_its_own(api: ApiClient) -> None:
+def test_event_without_a_request_is_answered_by_a_problem_document(api: ApiClient) -> None:
     answer = api.app({"requestContext": {}}, None)
     told = json.loads(answer["body"])
     assert (answer["statusCode"], told["code"], told["detail"]) == (500, "internal_error", "Unknown request.")
 
 
-def test_nothing_is_put_under_what_is_no_id(api: ApiClient) -> None:
+def test_put_under_a_malformed_id_is_refused(api: ApiClient) -> None:
     api.an_open_drop()
     before = api.snapshot()
     show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}

@@ -16,7 +16,7 @@ def cancel(api: ApiClient, order: str, key: str = "cancel-1") -> ApiReply:
 
 
 def unit_counts(api: ApiClient) -> tuple[int, int]:
-    """Units of the drop that are available, and sold."""
+    """Return the drop's available and sold units."""
     audit = api.send("GET", "/drops/mug/audit").body
     return audit["available"], audit["sold"]
 

@@ -1,4 +1,4 @@
-"""Keys are known for a while, not for the life of a process; without them the shop is unavailable, not broken."""
+"""A process caches keys for a while. Without keys the shop answers that it is unavailable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = 1_000_000
 
 
 class FakeSecretsManager:
-    """Secrets Manager, which holds one secret and can be away."""
+    """Secrets Manager with one secret. It can be unavailable."""
 
     def __init__(self) -> None:
         self.stored, self.unreachable, self.reads = SECRETS, False, 0
@@ -38,7 +38,7 @@ class FakeSecretsManager:
         return self.stored
 
 
-def test_keys_are_read_once_and_anew_after_five_minutes() -> None:
+def test_keys_are_read_again_after_five_minutes() -> None:
     manager = FakeSecretsManager()
     keyring = Keyring(manager.read)
     assert [keyring.get(NOW + later) for later in (0, 1, REFRESH_AFTER - 1)] == [SECRETS] * 3
@@ -49,7 +49,7 @@ def test_keys_are_read_once_and_anew_after_five_minutes() -> None:
     assert manager.reads == 2
 
 
-def test_what_is_known_counts_for_an_hour_while_keys_cannot_be_read() -> None:
+def test_cached_keys_are_used_for_an_hour_while_reads_fail() -> None:
     manager = FakeSecretsManager()
     keyring = Keyring(manager.read)
     keyring.get(NOW)
@@ -68,7 +68,7 @@ def test_what_is_known_counts_for_an_hour_while_keys_cannot_be_read() -> None:
     assert keyring.get(NOW + MAX_AGE + 2) == SECRETS
 
 
-def test_keys_that_were_never_read_are_asked_for_each_time() -> None:
+def test_keys_that_were_never_read_are_read_at_each_request() -> None:
     manager = FakeSecretsManager()
     manager.unreachable, keyring = True, Keyring(manager.read)
     for _ in range(2):
@@ -77,14 +77,14 @@ def test_keys_that_were_never_read_are_asked_for_each_time() -> None:
     assert manager.reads == 2
 
 
-def test_a_complete_secret_is_read() -> None:
+def test_complete_secret_is_read() -> None:
     read = DeploymentKeys.from_json(json.dumps(STORED))
     assert (read.id_key, read.jwt_secret, read.cue_secrets) == (bytes(32), "a secret", ("whsec_b2xk",))
     assert [(one.name, one.channel, one.api_key) for one in read.platforms] == [("lively", None, "key")]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"id_key": 7}'])
-def test_what_is_no_secret_of_ours_is_unavailable(text: str) -> None:
+def test_malformed_secret_is_unavailable(text: str) -> None:
     with pytest.raises(Unavailable):
         DeploymentKeys.from_json(text)
 
@@ -96,14 +96,14 @@ FAULTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_secret_without_one_of_its_keys_is_unavailable(fault: dict[str, Any]) -> None:
+def test_secret_without_one_of_its_keys_is_unavailable(fault: dict[str, Any]) -> None:
     with pytest.raises(Unavailable) as error:
         DeploymentKeys.from_json(json.dumps(STORED | fault))
     assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-def test_a_shop_without_its_keys_answers_that_it_is_unavailable(method: str) -> None:
+def test_shop_without_keys_answers_unavailable(method: str) -> None:
     def no_services() -> Services:
         DeploymentKeys.from_json("{}")
         raise AssertionError

@@ -1,4 +1,4 @@
-"""Discounts over HTTP: what buyers see, by the protocol's own schema, and what operators put."""
+"""Discounts over HTTP: answers to buyers in the protocol's own schema, and discounts that operators put."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def totals_add_up(totals: list[dict[str, Any]]) -> bool:
     return sums.pop("total") == sum(sums.values()) and all(lines)
 
 
-def test_the_profile_offers_discounts_on_carts_and_checkouts(api: ApiClient) -> None:
+def test_profile_offers_discounts_on_carts_and_checkouts(api: ApiClient) -> None:
     body = api.send("GET", "/.well-known/ucp", ucp_agent=None).body
     assert_valid(BUSINESS, body["ucp"])
     (discount,) = body["ucp"]["capabilities"]["dev.ucp.shopping.discount"]
     assert discount["extends"] == ["dev.ucp.shopping.cart", "dev.ucp.shopping.checkout"]
 
 
-def test_a_code_is_shown_as_the_extension_asks_and_totals_add_up(api: ApiClient) -> None:
+def test_code_is_shown_by_the_extension_and_totals_add_up(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     made = api.send("POST", "/checkout-sessions", with_codes("Ten", "nope"))
@@ -75,7 +75,7 @@ def test_a_code_is_shown_as_the_extension_asks_and_totals_add_up(api: ApiClient)
     assert (warning["path"], warning["reason"]) == ("$.discounts.codes[1]", "unknown")
 
 
-def test_tax_on_top_of_a_discounted_price_adds_up_too(api: ApiClient) -> None:
+def test_tax_on_top_of_a_discounted_price_adds_up(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     address = {"street_address": "1 A", "address_country": "US"}
@@ -86,7 +86,7 @@ def test_tax_on_top_of_a_discounted_price_adds_up_too(api: ApiClient) -> None:
     assert amounts(made["totals"])["total"] == 2_250 + 995
 
 
-def test_codes_are_replaced_left_and_cleared(api: ApiClient) -> None:
+def test_codes_are_replaced_kept_and_cleared(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     made = api.send("POST", "/carts", with_codes("TEN")).body
@@ -99,7 +99,7 @@ def test_codes_are_replaced_left_and_cleared(api: ApiClient) -> None:
     assert amounts(cleared["totals"])["total"] == 2_500
 
 
-def test_a_cart_takes_its_codes_along(api: ApiClient) -> None:
+def test_checkout_session_takes_over_the_codes_of_its_cart(api: ApiClient) -> None:
     api.an_open_drop()
     put(api)
     cart = api.send("POST", "/carts", with_codes("TEN")).body
@@ -107,7 +107,7 @@ def test_a_cart_takes_its_codes_along(api: ApiClient) -> None:
     assert made["discounts"] == cart["discounts"]
 
 
-def test_an_automatic_offer_has_no_code(api: ApiClient) -> None:
+def test_automatic_offer_has_no_code(api: ApiClient) -> None:
     api.an_open_drop()
     put(api, "launch", automatic=True, show_id="s1")
     made = api.send("POST", "/checkout-sessions", express_checkout()).body
@@ -117,7 +117,7 @@ def test_an_automatic_offer_has_no_code(api: ApiClient) -> None:
     assert made["discounts"]["codes"] == []
 
 
-def test_an_order_with_a_discount_is_placed_paid_and_shown(api: ApiClient) -> None:
+def test_order_with_a_discount_is_placed_paid_and_shown(api: ApiClient) -> None:
     api.an_open_drop()
     put(api, budget_uses=1)
     first, second = (api.send("POST", "/checkout-sessions", with_codes("TEN", quantity=1)).body for _ in "ab")
@@ -139,7 +139,7 @@ def test_an_order_with_a_discount_is_placed_paid_and_shown(api: ApiClient) -> No
     assert (refused["status"], amounts(refused["totals"])["total"]) == ("ready_for_complete", 1_645)
 
 
-def test_an_operator_puts_changes_and_looks_at_a_discount(api: ApiClient) -> None:
+def test_operator_creates_changes_and_reads_a_discount(api: ApiClient) -> None:
     body = TEN | {"max_amount": {"amount": 500, **GBP}, "ends_at": "2027-01-01T00:00:00Z", "limit_per_buyer": 1}
     made = api.send("PUT", "/discounts/Save-10", body)
     assert (made.status, made.body["code"], made.body["max_amount"]) == (201, "SAVE-10", {"amount": 500, **GBP})
@@ -166,9 +166,7 @@ def test_an_operator_puts_changes_and_looks_at_a_discount(api: ApiClient) -> Non
         ("$.starts_at", {"starts_at": "tomorrow"}),
     ],
 )
-def test_a_wrong_discount_names_its_field_and_changes_nothing(
-    api: ApiClient, field: str, changes: dict[str, Any]
-) -> None:
+def test_wrong_discount_is_refused_with_its_field(api: ApiClient, field: str, changes: dict[str, Any]) -> None:
     api.an_open_drop()
     before = api.snapshot()
     answer = api.send("PUT", "/discounts/ten", TEN | changes)
@@ -176,7 +174,7 @@ def test_a_wrong_discount_names_its_field_and_changes_nothing(
     assert api.snapshot() == before
 
 
-def test_a_code_that_can_be_none_and_a_fixed_budget_are_refused(api: ApiClient) -> None:
+def test_malformed_code_and_changed_budget_are_refused(api: ApiClient) -> None:
     assert api.send("PUT", "/discounts/-a", TEN).body["field"] == "code"
     assert api.send("PUT", f"/discounts/{'a' * 33}", TEN).status == 400
     put(api, budget_uses=5)
@@ -197,7 +195,7 @@ def test_a_code_that_can_be_none_and_a_fixed_budget_are_refused(api: ApiClient) 
         ("$.discounts.codes", {"codes": ["TEN"] * 11}),
     ],
 )
-def test_codes_of_a_wrong_shape_name_their_field(api: ApiClient, field: str, discounts: object) -> None:
+def test_malformed_codes_are_refused_with_their_field(api: ApiClient, field: str, discounts: object) -> None:
     api.an_open_drop()
     before = api.snapshot()
     for path in ("/carts", "/checkout-sessions"):
@@ -206,7 +204,7 @@ def test_codes_of_a_wrong_shape_name_their_field(api: ApiClient, field: str, dis
     assert api.snapshot() == before
 
 
-def test_what_only_answers_have_of_discounts_is_ignored(api: ApiClient) -> None:
+def test_discount_fields_of_answers_are_ignored_in_requests(api: ApiClient) -> None:
     api.an_open_drop()
     body = express_checkout() | {"discounts": {"codes": ["a/b", "\N{SNOWMAN}"], "applied": 5}}
     made = api.send("POST", "/checkout-sessions", body)

@@ -1,4 +1,4 @@
-"""Finance asks for exports by HTTP."""
+"""Finance requests exports by HTTP."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.api.conftest import ApiClient
 
 
 def queued_message_count(api: ApiClient) -> str:
-    """How many messages the export worker has before it."""
+    """Return how many messages are in the exports queue."""
     queue, name = api.services.exports.queue, "ApproximateNumberOfMessages"
     return queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"][name]  # type: ignore[index]
 
 
-def test_an_export_is_asked_for_once_and_listed_where_its_answer_says(api: ApiClient) -> None:
+def test_export_is_requested_once_and_listed_at_its_location(api: ApiClient) -> None:
     api.an_open_drop()
     today = business_day(clock(), "Europe/London").isoformat()
     for body in ({"date": today}, {"date": today, "show_id": "s1"}):
@@ -42,7 +42,7 @@ REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "status", "field", "code"), REFUSED)
-def test_an_export_of_what_is_not_there_is_refused_and_asks_nobody(
+def test_export_of_something_unknown_is_refused_and_not_enqueued(
     api: ApiClient, body: dict[str, Any], status: int, field: str, code: str
 ) -> None:
     api.an_open_drop()

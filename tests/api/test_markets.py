@@ -1,4 +1,4 @@
-"""Operators read and change the shop's markets."""
+"""Operators read and replace the shop's markets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def a_table() -> Any:
     return DEFAULT_MARKETS.model_dump(mode="json")
 
 
-def test_the_table_that_holds_is_told_with_who_put_it(api: ApiClient) -> None:
+def test_markets_are_listed_with_their_author(api: ApiClient) -> None:
     before = api.send("GET", "/markets")
     assert (before.status, before.body["revision"], before.body["put_by"]) == (200, 0, None)
     assert {name: before.body[name] for name in ("markets", "elsewhere")} == a_table()
@@ -30,7 +30,7 @@ def test_the_table_that_holds_is_told_with_who_put_it(api: ApiClient) -> None:
 
 
 def table_with(path: tuple[Any, ...], value: Any) -> Any:
-    """The table with one thing changed."""
+    """Build the table of markets with one change."""
     table = copy.deepcopy(a_table())
     *way, last = path
     inner = table
@@ -66,14 +66,14 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("body", "field"), WRONG)
-def test_a_wrong_table_is_refused_with_the_name_of_the_field(api: ApiClient, body: Any, field: str) -> None:
+def test_wrong_markets_are_refused_with_their_field(api: ApiClient, body: Any, field: str) -> None:
     before = api.snapshot()
     answer = api.send("PUT", "/markets", body)
     assert (answer.status, answer.body["field"]) == (400, field), answer.text
     assert api.snapshot() == before
 
 
-def test_markets_are_for_operators(api: ApiClient) -> None:
+def test_markets_need_an_operator_token(api: ApiClient) -> None:
     for method in ("GET", "PUT"):
         assert api.send(method, "/markets", a_table(), authorization=None).status == 401
         assert api.send(method, "/markets", a_table(), authorization=f"Bearer {token('finance')}").status == 403
@@ -89,7 +89,7 @@ def option_costs(body: Any) -> dict[str, int]:
     return {one["id"]: one["totals"][0]["amount"] for one in group["options"]}
 
 
-def test_buyers_are_shown_what_each_way_costs_them_and_a_placed_order_its_own_alone(api: ApiClient) -> None:
+def test_session_lists_shipping_costs_and_placed_order_only_its_own(api: ApiClient) -> None:
     put_option(api, free_from={"GBP": 2_500})
     api.an_open_drop()
     assert option_costs(api.send("POST", "/checkout-sessions", express_checkout()).body) == {
@@ -106,7 +106,7 @@ def test_buyers_are_shown_what_each_way_costs_them_and_a_placed_order_its_own_al
     assert (placed["status"], option_costs(placed)) == ("complete_in_progress", {"standard": 0})
 
 
-def test_a_placed_order_shows_tax_as_it_was_sold_whatever_holds_by_now(api: ApiClient) -> None:
+def test_placed_order_keeps_its_tax_after_a_change_of_markets(api: ApiClient) -> None:
     api.an_open_drop()
     session = api.send("POST", "/checkout-sessions", express_checkout()).body
     api.send("POST", f"/checkout-sessions/{session['id']}/complete", payment_body())

@@ -1,4 +1,4 @@
-"""What an id opens: a purchase's parts for who buys, and of a placed one no person and no address."""
+"""Access by id: an open purchase is readable, and a placed one shows no buyer and no address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def a_checkout_request() -> dict[str, Any]:
 
 
 def read_purchase(api: ApiClient, purchase_id: str, **headers: str) -> Iterator[tuple[str, ApiReply]]:
-    """Every call by which somebody who knows an id learns of its purchase."""
+    """Send every request by which a caller with an id can read its purchase."""
     yield CART, api.send("GET", f"/carts/cart_{purchase_id}", **headers)
     yield CHECKOUT, api.send("GET", f"/checkout-sessions/chk_{purchase_id}", **headers)
     yield CART, api.send("PUT", f"/carts/cart_{purchase_id}", {"line_items": []}, **headers)
@@ -41,7 +41,7 @@ def place_order(api: ApiClient) -> str:
 
 
 @pytest.mark.parametrize("paid", [False, True])
-def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: ApiClient, paid: bool) -> None:
+def test_id_of_a_placed_or_paid_order_shows_no_buyer_and_no_address(api: ApiClient, paid: bool) -> None:
     api.an_open_drop()
     purchase_id = place_order(api)
     if paid:
@@ -57,7 +57,7 @@ def test_the_id_of_a_placed_or_paid_order_opens_no_person_and_no_address(api: Ap
                 assert answer.body["status"] == ("completed" if paid else "complete_in_progress")
 
 
-def test_a_cancelled_purchase_opens_no_person_either(api: ApiClient) -> None:
+def test_id_of_a_cancelled_purchase_shows_no_buyer(api: ApiClient) -> None:
     api.an_open_drop()
     made = api.send("POST", "/checkout-sessions", a_checkout_request())
     path = f"/checkout-sessions/{made.body['id']}"
@@ -66,7 +66,7 @@ def test_a_cancelled_purchase_opens_no_person_either(api: ApiClient) -> None:
         assert not [word for word in PERSONAL if word in answer.text.lower()], answer.text
 
 
-def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: ApiClient) -> None:
+def test_platform_with_its_key_reads_buyer_and_address(api: ApiClient) -> None:
     api.an_open_drop()
     purchase_id = place_order(api)
     process_attempt(api.services.context, purchase_id, 1, clock())
@@ -77,7 +77,7 @@ def test_the_platform_with_its_key_sees_who_buys_and_where_to(api: ApiClient) ->
             assert answer.body["fulfillment"]["methods"][0]["destinations"] == [HOME]
 
 
-def test_no_log_line_has_what_opens_a_purchase(api: ApiClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_have_no_id_that_gives_access_to_a_purchase(api: ApiClient, caplog: pytest.LogCaptureFixture) -> None:
     api.an_open_drop(stock=9)
     ids = []
     for credential in ("ok", "declined", "capture_refused"):
@@ -104,7 +104,7 @@ def create_checkout(api: ApiClient, **headers: str) -> str:
     return str(made.body["id"])
 
 
-def test_a_weak_key_of_one_caller_is_not_anothers(api: ApiClient) -> None:
+def test_equal_idempotency_keys_of_two_callers_are_two_purchases(api: ApiClient) -> None:
     api.an_open_drop(stock=9)
     callers: list[dict[str, str]] = [
         {"ucp_agent": STRANGER},
@@ -122,7 +122,7 @@ def test_a_weak_key_of_one_caller_is_not_anothers(api: ApiClient) -> None:
     )
 
 
-def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(api: ApiClient) -> None:
+def test_caller_without_the_key_creates_orders_of_the_named_platform(api: ApiClient) -> None:
     api.an_open_drop()
     purchase_id = place_order(api)
     process_attempt(api.services.context, purchase_id, 1, clock())
@@ -130,7 +130,7 @@ def test_a_caller_without_the_key_still_brings_orders_to_the_platform_it_names(a
     assert (order.body["id"], order.body["attribution"]) == (f"ord_{purchase_id}", {"channel": "lively-app"})
 
 
-def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: ApiClient) -> None:
+def test_repeated_create_shows_no_buyer_that_it_did_not_send(api: ApiClient) -> None:
     api.an_open_drop()
     body = {"line_items": a_checkout_request()["line_items"]}
     key = {"idempotency_key": "key-1"}
@@ -145,7 +145,7 @@ def test_a_repeated_create_is_told_no_more_of_persons_than_it_said_itself(api: A
     assert not [word for word in PERSONAL if word in again.text.lower()], again.text
 
 
-def test_a_repeated_create_is_told_what_it_said_itself(api: ApiClient) -> None:
+def test_repeated_create_shows_the_buyer_that_it_sent(api: ApiClient) -> None:
     api.an_open_drop()
     first, again = (
         api.send("POST", "/checkout-sessions", a_checkout_request(), idempotency_key="key-1", ucp_agent=STRANGER).body
@@ -155,7 +155,7 @@ def test_a_repeated_create_is_told_what_it_said_itself(api: ApiClient) -> None:
     assert again["fulfillment"]["methods"][0]["destinations"] == [HOME]
 
 
-def test_the_platform_with_its_key_is_told_all_when_it_repeats(api: ApiClient) -> None:
+def test_repeated_create_of_the_platform_with_its_key_shows_everything(api: ApiClient) -> None:
     api.an_open_drop()
     body, headers = {"line_items": a_checkout_request()["line_items"]}, {"x_api_key": "key-of-lively"}
     cart = api.send("POST", "/carts", body, idempotency_key="key-1", **headers)

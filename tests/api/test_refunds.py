@@ -20,7 +20,7 @@ REFUNDS = [
 
 
 @pytest.mark.parametrize(("body", "field"), REFUNDS)
-def test_a_refund_that_makes_no_sense_names_its_field(api: ApiClient, body: dict[str, Any], field: str) -> None:
+def test_invalid_refund_is_refused_with_its_field(api: ApiClient, body: dict[str, Any], field: str) -> None:
     order = place_paid_order(api)
     before = api.snapshot()
     answer = api.send("POST", f"/orders/{order}/refunds", body)
@@ -28,7 +28,7 @@ def test_a_refund_that_makes_no_sense_names_its_field(api: ApiClient, body: dict
     assert api.snapshot() == before
 
 
-def test_money_and_shipping_are_given_back_without_units(api: ApiClient) -> None:
+def test_amount_and_shipping_are_refunded_without_units(api: ApiClient) -> None:
     order = place_paid_order(api)
     first = api.send("POST", f"/orders/{order}/refunds", {"amount": 164}).body
     assert (first["amount"]["amount"], first["lines"][0]["quantity"]) == (164, 0)

@@ -1,4 +1,4 @@
-"""Every answer of our own routes has exactly the fields that the OpenAPI document tells of."""
+"""Every answer of the product's own routes has exactly the fields of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.api.test_routes import a_cue, post_signed_cue
 
 
 def forbid_other_fields(schema: Any) -> Any:
-    """A schema that allows no other field than those it tells of."""
+    """Return a schema that allows only its own fields."""
     if isinstance(schema, list):
         return [forbid_other_fields(part) for part in schema]
     if not isinstance(schema, dict):
@@ -36,14 +36,14 @@ def assert_matches_document(answer: ApiReply, method: str, path: str) -> None:
 
 
 def place_order(api: ApiClient) -> str:
-    """An order that is being placed."""
+    """Place an order that is not paid yet, and return its id."""
     session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
     assert api.send("POST", f"/checkout-sessions/{session}/complete", payment_body()).status == 200
     return f"ord_{session.removeprefix('chk_')}"
 
 
 def place_paid_order_with_line(api: ApiClient) -> tuple[str, str]:
-    """An order that is paid, and the id of its line."""
+    """Place and pay an order, and return its id and the id of its line."""
     session = api.send("POST", "/checkout-sessions", express_checkout()).body["id"]
     assert api.send("POST", f"/checkout-sessions/{session}/complete", payment_body()).status == 200
     purchase_id = session.removeprefix("chk_")
@@ -53,7 +53,7 @@ def place_paid_order_with_line(api: ApiClient) -> tuple[str, str]:
     return f"ord_{purchase_id}", placed_purchase.lines[0].id
 
 
-def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: ApiClient) -> None:
+def test_every_answer_has_exactly_the_fields_of_the_document(api: ApiClient) -> None:
     api.an_open_drop()
     show = {"title": "Show", "currency": "GBP", "starts_at": "2026-01-01T00:00:00Z"}
     price = {"amount": 5, "currency": "GBP"}
@@ -98,14 +98,14 @@ def test_every_answer_of_ours_has_the_fields_that_the_document_tells_of(api: Api
     assert typed_routes == {(method, path) for method, path, _, _ in requests} | elsewhere
 
 
-def test_a_field_that_the_document_does_not_tell_of_is_seen(api: ApiClient) -> None:
+def test_field_outside_the_document_is_found(api: ApiClient) -> None:
     health = api.send("GET", "/health")
     for body in ({"status": "ok", "more": 1}, {"status": "fine"}, {}):
         with pytest.raises(AssertionError):
             assert_matches_document(ApiReply(200, health.headers, json.dumps(body)), "get", "/health")
 
 
-def test_every_answer_to_buyers_is_told_by_a_schema_of_the_protocol() -> None:
+def test_every_answer_to_buyers_has_a_schema_of_the_protocol() -> None:
     paths = build_openapi(ROUTES, "https://shop.example")["paths"]
     for route in ROUTES:
         if route.error_format == "ucp":

@@ -1,4 +1,4 @@
-"""Operators see what was declined of a drop, and begin and end its step-up; buyers are told when to come again."""
+"""Operators read a drop's declines, and begin and end its step-up. Buyers get the time of the next try."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.api.schemas import CHECKOUT, assert_valid
 
 @pytest.fixture
 def limited(api: ApiClient) -> ApiClient:
-    """An API whose shop has limits."""
+    """The API of a shop with limits on declined payments."""
     context = api.services.context
     rules = RiskRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
     risk = Risk(api.tables.dynamodb, api.tables.commerce, context.stock, rules)
@@ -37,7 +37,7 @@ def buy(api: ApiClient, credential: str) -> Any:
     return answer.body
 
 
-def test_who_was_declined_too_often_is_told_when_to_come_again(limited: ApiClient) -> None:
+def test_buyer_with_too_many_declines_gets_the_time_of_the_next_try(limited: ApiClient) -> None:
     for _ in range(2):
         assert buy(limited, "declined")["status"] == "complete_in_progress"
     answer = buy(limited, "ok")
@@ -47,7 +47,7 @@ def test_who_was_declined_too_often_is_told_when_to_come_again(limited: ApiClien
     assert 3_590_000 < message["retry_after_ms"] <= 3_600_000
 
 
-def test_an_operator_sees_that_a_drop_steps_up_and_may_end_it(limited: ApiClient) -> None:
+def test_operator_reads_and_ends_a_step_up(limited: ApiClient) -> None:
     calm = limited.send("GET", "/drops/mug/risk").body
     assert (calm["declines"], calm["step_up"], calm["window_began"]) == (0, False, None)
     for _ in range(2):
@@ -71,14 +71,14 @@ def test_an_operator_sees_that_a_drop_steps_up_and_may_end_it(limited: ApiClient
         ({"step_up_minutes": 5, "more": 1}, "$.more"),
     ],
 )
-def test_a_bad_step_up_is_refused_by_name(limited: ApiClient, body: Any, field: str) -> None:
+def test_invalid_step_up_is_refused_with_its_field(limited: ApiClient, body: Any, field: str) -> None:
     before = limited.snapshot()
     answer = limited.send("PUT", "/drops/mug/risk", body)
     assert (answer.status, answer.body["field"]) == (400, field)
     assert limited.snapshot() == before
 
 
-def test_a_drop_nobody_knows_has_no_risk_and_no_buyer_sees_one(limited: ApiClient) -> None:
+def test_risk_needs_a_known_drop_and_an_operator_token(limited: ApiClient) -> None:
     before = limited.snapshot()
     for method, body in (("GET", None), ("PUT", {"step_up_minutes": 5})):
         assert limited.send(method, "/drops/ghost/risk", body).status == 404
@@ -87,7 +87,7 @@ def test_a_drop_nobody_knows_has_no_risk_and_no_buyer_sees_one(limited: ApiClien
     assert limited.snapshot() == before
 
 
-def test_where_the_shop_steps_nothing_up_an_operator_is_told_so(api: ApiClient) -> None:
+def test_step_up_is_refused_where_the_shop_has_none(api: ApiClient) -> None:
     api.an_open_drop()
     answer = api.send("PUT", "/drops/mug/risk", {"step_up_minutes": 5})
     assert (answer.status, answer.body["code"]) == (409, "step_up_off")

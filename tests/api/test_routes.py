@@ -1,4 +1,4 @@
-"""What watchers see, cues by HTTP, cross-origin rules, and the document of it all."""
+"""Answers to watchers, cues by HTTP, cross-origin rules, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def post_signed_cue(
     return api.send("POST", "/cues", body, webhook_id="msg_1", webhook_timestamp=stamp, webhook_signature=signature)
 
 
-def test_a_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: ApiClient) -> None:
+def test_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: ApiClient) -> None:
     api.an_open_drop(opens_at=None)
     body = a_cue()
     assert post_signed_cue(api, body).status == 202
@@ -37,7 +37,7 @@ def test_a_signed_cue_opens_a_drop_once_by_any_of_the_secrets(api: ApiClient) ->
     assert api.send("GET", "/shows/s1").body["drops"][0]["state"] == "open"
 
 
-def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: ApiClient) -> None:
+def test_old_open_cue_is_refused_with_its_reason(api: ApiClient) -> None:
     api.an_open_drop(opens_at=None)
     before = api.snapshot()
     answer = post_signed_cue(api, a_cue(time=rfc3339(clock() - 60_000)))
@@ -51,7 +51,7 @@ def test_an_old_open_is_refused_with_its_reason_and_opens_nothing(api: ApiClient
 
 
 @pytest.mark.parametrize("signature", [None, "", "v1", "v1,", "v1,AAAA", "v1,\u00e9", "v2,AAAA", "a b,c,d"])
-def test_a_cue_without_a_good_signature_changes_nothing(api: ApiClient, signature: str | None) -> None:
+def test_cue_without_a_valid_signature_changes_nothing(api: ApiClient, signature: str | None) -> None:
     api.an_open_drop(opens_at=None)
     before, now = api.snapshot(), str(clock() // 1000)
     for stamp in (now, "nan", "1e400", "", None):
@@ -62,7 +62,7 @@ def test_a_cue_without_a_good_signature_changes_nothing(api: ApiClient, signatur
     assert api.snapshot() == before
 
 
-def test_the_live_state_is_cacheable_and_unchanged_is_304(api: ApiClient) -> None:
+def test_live_view_is_cacheable_and_answers_304_when_unchanged(api: ApiClient) -> None:
     api.an_open_drop(stock=3)
     first = api.send("GET", "/shows/s1/live")
     assert (first.status, first.headers["Cache-Control"]) == (200, "public, max-age=1")
@@ -79,7 +79,7 @@ def test_the_live_state_is_cacheable_and_unchanged_is_304(api: ApiClient) -> Non
     assert (never_seen.status, never_seen.headers["ETag"]) == (200, changed.headers["ETag"])
 
 
-def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api: ApiClient) -> None:
+def test_only_pages_of_configured_origins_may_call_a_route(api: ApiClient) -> None:
     asked = api.send("OPTIONS", "/carts", origin="https://brand.example")
     assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == (204, "https://brand.example")
     assert asked.headers["Access-Control-Allow-Methods"] == "POST"
@@ -97,7 +97,7 @@ def test_pages_of_configured_origins_may_call_every_route_and_no_others_may(api:
             assert other.headers["Vary"] == "Origin", path
 
 
-def test_every_get_answers_head_with_the_same_headers_and_no_body(api: ApiClient) -> None:
+def test_head_answers_the_headers_of_get_without_body(api: ApiClient) -> None:
     api.an_open_drop()
     paths = [path_of(route.path) for route in ROUTES if route.method == "GET"]
     assert len(paths) == 15
@@ -108,7 +108,7 @@ def test_every_get_answers_head_with_the_same_headers_and_no_body(api: ApiClient
     assert api.send("HEAD", "/shows/s1/live", if_none_match=tag).status == 304
 
 
-def test_api_gateway_is_told_of_head_and_options_too() -> None:
+def test_api_gateway_has_routes_for_head_and_options() -> None:
     import app
 
     for path, methods in TemplatedSwaggerGenerator().generate_swagger(app.app)["paths"].items():
@@ -116,14 +116,14 @@ def test_api_gateway_is_told_of_head_and_options_too() -> None:
         assert ("head" in methods) == ("get" in methods), path
 
 
-def test_health_reads_the_tables(api: ApiClient) -> None:
+def test_health_reads_both_tables(api: ApiClient) -> None:
     assert api.send("GET", "/health").body == {"status": "ok"}
     api.tables.dynamodb.delete_table(TableName=api.tables.stock)
     answer = api.send("GET", "/health")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 
 
-def test_the_document_tells_of_every_route_and_of_nothing_else() -> None:
+def test_document_has_exactly_the_routes_of_the_app() -> None:
     import app
 
     served = {(path, method) for path, methods in app.app.routes.items() for method in methods}

@@ -1,4 +1,4 @@
-"""Buyers' calls, from the first hold to the refunded order, judged by the protocol's own schemas."""
+"""Requests of buyers, from the first hold to the refunded order, checked with the protocol's own schemas."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def amounts(body: dict[str, list[dict[str, int]]]) -> dict[object, int]:
     return {part["type"]: part["amount"] for part in body["totals"]}
 
 
-def test_the_profile_is_a_business_profile(api: ApiClient) -> None:
+def test_profile_is_a_business_profile(api: ApiClient) -> None:
     answer = api.send("GET", "/.well-known/ucp", ucp_agent=None)
     assert answer.status == 200
     assert_valid(BUSINESS, answer.body["ucp"])
     assert answer.body["ucp"]["services"]["dev.ucp.shopping"][0]["endpoint"] == "http://shop.example"
 
 
-def test_a_cart_holds_its_units_and_gives_them_back_when_cancelled(api: ApiClient) -> None:
+def test_cart_holds_units_until_it_is_cancelled(api: ApiClient) -> None:
     api.an_open_drop(stock=3)
     made = api.send("POST", "/carts", {"line_items": [{"item": {"id": "mug"}, "quantity": 2}]})
     assert made.status == 201
@@ -35,7 +35,7 @@ def test_a_cart_holds_its_units_and_gives_them_back_when_cancelled(api: ApiClien
     assert_valid(ERROR, after.body)
 
 
-def test_an_express_purchase_is_create_and_complete_then_an_order(api: ApiClient) -> None:
+def test_express_purchase_becomes_an_order_by_create_and_complete(api: ApiClient) -> None:
     api.an_open_drop(stock=3)
     made = api.send("POST", "/checkout-sessions", express_checkout(quantity=2))
     assert (made.status, made.body["status"]) == (201, "ready_for_complete")
@@ -67,7 +67,7 @@ def test_an_express_purchase_is_create_and_complete_then_an_order(api: ApiClient
     assert api.send("GET", f"/orders/ord_{purchase_id}").status == 401
 
 
-def test_what_is_missing_is_said_and_a_client_that_selects_is_obeyed(api: ApiClient) -> None:
+def test_missing_fields_are_named_and_selected_options_are_used(api: ApiClient) -> None:
     api.an_open_drop()
     lines = express_checkout()["line_items"]
     made = api.send("POST", "/checkout-sessions", {"line_items": lines})
@@ -85,7 +85,7 @@ def test_what_is_missing_is_said_and_a_client_that_selects_is_obeyed(api: ApiCli
     assert (shown["selected_destination_id"], shown["groups"][0]["selected_option_id"]) == ("a", "express")
 
 
-def test_the_same_key_means_the_same_purchase_and_another_body_is_refused(api: ApiClient) -> None:
+def test_repeated_key_returns_the_purchase_and_refuses_another_body(api: ApiClient) -> None:
     api.an_open_drop()
     first = api.send("POST", "/checkout-sessions", express_checkout(), idempotency_key="once")
     again = api.send("POST", "/checkout-sessions", express_checkout(), idempotency_key="once")
@@ -96,7 +96,7 @@ def test_the_same_key_means_the_same_purchase_and_another_body_is_refused(api: A
     assert api.snapshot() == before
 
 
-def test_what_cannot_be_had_is_told_without_a_resource(api: ApiClient) -> None:
+def test_unavailable_units_are_answered_without_a_resource(api: ApiClient) -> None:
     api.an_open_drop("later", opens_at="2199-01-01T00:00:00Z")
     cases = {"nothing": "item_unavailable", "a b/\x00": "item_unavailable", "later": "drop_not_open"}
     for drop_id, code in cases.items():
@@ -107,7 +107,7 @@ def test_what_cannot_be_had_is_told_without_a_resource(api: ApiClient) -> None:
     assert answer.body["messages"][0]["opens_at"] == "2199-01-01T00:00:00.000Z"
 
 
-def test_a_lookup_tells_price_and_availability(api: ApiClient) -> None:
+def test_lookup_has_price_and_availability(api: ApiClient) -> None:
     api.an_open_drop()
     answer = api.send("POST", "/catalog/lookup", {"ids": ["mug", "nothing", "mug"]})
     assert answer.status == 200
@@ -117,7 +117,7 @@ def test_a_lookup_tells_price_and_availability(api: ApiClient) -> None:
     assert answer.body["messages"] == [{"type": "info", "code": "not_found", "content": "nothing"}]
 
 
-def test_a_cart_becomes_a_checkout_session(api: ApiClient) -> None:
+def test_cart_becomes_a_checkout_session(api: ApiClient) -> None:
     api.an_open_drop()
     cart = api.send("POST", "/carts", {"line_items": express_checkout()["line_items"]})
     made = api.send("POST", "/checkout-sessions", {"cart_id": cart.body["id"], "line_items": []})
@@ -126,7 +126,7 @@ def test_a_cart_becomes_a_checkout_session(api: ApiClient) -> None:
     assert_valid(CHECKOUT, made.body)
 
 
-def test_a_checkout_links_to_the_pages_of_the_shop(api: ApiClient) -> None:
+def test_checkout_session_links_to_the_pages_of_the_shop(api: ApiClient) -> None:
     api.an_open_drop()
     assert api.send("POST", "/checkout-sessions", express_checkout()).body["links"] == [
         {"type": "terms_of_service", "url": "https://brand.example/terms"},

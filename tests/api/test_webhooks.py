@@ -24,7 +24,7 @@ def stripe_api(api: ApiClient) -> ApiClient:
 
 
 def stripe_signature(body: bytes, secret: str = "whsec_new", age: int = 0) -> str:
-    """As Stripe signs (docs.stripe.com/webhooks/signature): HMAC-SHA256 of ``t.body``."""
+    """Sign as Stripe does (docs.stripe.com/webhooks/signature): HMAC-SHA256 of ``t.body``."""
     at = instants.clock() // SECOND - age
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
@@ -36,19 +36,19 @@ def send_event(api: ApiClient, event: Any, header: str | None = None, **how: Any
     return api.send("POST", "/webhooks/stripe", body, stripe_signature=header, ucp_agent=None)
 
 
-def test_an_event_is_stored_once(stripe_api: ApiClient) -> None:
+def test_event_is_stored_once(stripe_api: ApiClient) -> None:
     answers = [send_event(stripe_api, EVENT) for _ in range(2)]
     assert [(one.status, one.body["status"]) for one in answers] == [(200, "stored"), (200, "repeated")]
     assert stripe_api.services.context.events.read("stripe", "evt_1") is not None
 
 
 @pytest.mark.parametrize("secret", ["whsec_new", "whsec_old"])
-def test_while_secrets_rotate_both_are_good(stripe_api: ApiClient, secret: str) -> None:
+def test_both_secrets_are_valid_during_a_rotation(stripe_api: ApiClient, secret: str) -> None:
     assert send_event(stripe_api, EVENT, secret=secret).status == 200
 
 
 @pytest.mark.parametrize("age", [-290, 290])
-def test_clocks_may_differ_by_less_than_five_minutes(stripe_api: ApiClient, age: int) -> None:
+def test_signature_is_valid_while_clocks_differ_by_less_than_five_minutes(stripe_api: ApiClient, age: int) -> None:
     assert send_event(stripe_api, EVENT, age=age).status == 200
 
 
@@ -56,7 +56,7 @@ def test_clocks_may_differ_by_less_than_five_minutes(stripe_api: ApiClient, age:
     "how",
     [{"secret": "whsec_other"}, {"age": 310}, {"age": -310}, {"header": ""}, {"header": "t=1,v1="}, {"header": "v1=x"}],
 )
-def test_a_signature_that_is_missing_wrong_or_stale_changes_nothing(stripe_api: ApiClient, how: dict[str, Any]) -> None:
+def test_missing_wrong_or_stale_signature_changes_nothing(stripe_api: ApiClient, how: dict[str, Any]) -> None:
     before = stripe_api.snapshot()
     answer = send_event(stripe_api, EVENT, **how)
     assert (answer.status, answer.body["field"]) == (401, "Stripe-Signature")
@@ -64,14 +64,14 @@ def test_a_signature_that_is_missing_wrong_or_stale_changes_nothing(stripe_api: 
 
 
 @pytest.mark.parametrize("second", ["{old} ,t={now}", "{now},t={old}", "+{old},t={now}"])
-def test_a_stale_signature_is_not_renewed_by_a_second_instant(stripe_api: ApiClient, second: str) -> None:
+def test_stale_signature_is_not_renewed_by_a_second_timestamp(stripe_api: ApiClient, second: str) -> None:
     body = json.dumps(EVENT).encode()
     stamp, _, digest = stripe_signature(body, age=400).partition(",")
     old, now = stamp.removeprefix("t="), instants.clock() // SECOND
     assert send_event(stripe_api, EVENT, f"t={second.format(old=old, now=now)},{digest}").status == 401
 
 
-def test_a_signature_is_of_the_raw_body(stripe_api: ApiClient) -> None:
+def test_signature_covers_the_raw_body(stripe_api: ApiClient) -> None:
     header = stripe_signature(json.dumps(EVENT).encode())
     assert send_event(stripe_api, json.dumps(EVENT, indent=1).encode(), header).status == 401
     assert send_event(stripe_api, b"\xff", stripe_signature(b"\xff")).status == 401
@@ -80,19 +80,19 @@ def test_a_signature_is_of_the_raw_body(stripe_api: ApiClient) -> None:
 @pytest.mark.parametrize(
     ("body", "field"), [(b"{", "$"), (b"[]", "$"), (b"{}", "$.id"), (b'{"id": "evt_1"}', "$.type")]
 )
-def test_a_signed_body_that_is_no_event_is_refused(stripe_api: ApiClient, body: bytes, field: str) -> None:
+def test_signed_body_that_is_no_event_is_refused(stripe_api: ApiClient, body: bytes, field: str) -> None:
     answer = send_event(stripe_api, body)
     assert (answer.status, answer.body["field"]) == (400, field)
 
 
-def test_what_is_not_for_us_is_acknowledged(stripe_api: ApiClient) -> None:
+def test_event_of_another_shop_is_acknowledged(stripe_api: ApiClient) -> None:
     before = stripe_api.snapshot()
     answer = send_event(stripe_api, {"id": "evt_1", "type": "customer.created"})
     assert (answer.status, answer.body["status"]) == (200, "ignored")
     assert stripe_api.snapshot() == before
 
 
-def test_without_stripe_there_is_no_such_address(api: ApiClient) -> None:
+def test_webhook_address_is_unknown_without_stripe(api: ApiClient) -> None:
     assert send_event(api, EVENT).status == 404
 
 
@@ -105,7 +105,7 @@ def session_awaiting_authentication(api: ApiClient) -> ApiReply:
     return api.send("GET", f"/checkout-sessions/{session}")
 
 
-def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: ApiClient) -> None:
+def test_buyer_authenticates_on_the_page_and_the_order_is_paid(api: ApiClient) -> None:
     asked = session_awaiting_authentication(api)
     assert asked.body["status"] == "requires_escalation"
     assert asked.body["messages"][0]["code"] == "authentication_required"
@@ -123,7 +123,7 @@ def test_a_buyer_who_is_asked_is_sent_to_a_page_and_comes_back_paid(api: ApiClie
     assert api.send("POST", f"{page}?outcome=refused", b"", ucp_agent=None).status == 409
 
 
-def test_the_sandboxs_page_refuses_what_is_none_of_its_answers(api: ApiClient) -> None:
+def test_sandbox_page_refuses_an_unknown_answer(api: ApiClient) -> None:
     page = session_awaiting_authentication(api).body["continue_url"].removeprefix("http://shop.example")
     before = api.snapshot()
     for query in ("", "?outcome=maybe", "?outcome=refused&more=1"):

@@ -1,3 +1,5 @@
+"""Queues and a bus, with the messages that were sent to them."""
+
 from __future__ import annotations
 
 import json
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MessagingFixture:
-    """Queues and a bus, and what went out on them."""
+    """Queues and a bus, and the messages that were sent to them."""
 
     sqs: SQSClient
     captures: Queue
@@ -21,10 +23,11 @@ class MessagingFixture:
     events_queue_url: str
 
     def sent(self, queue: Queue) -> list[dict[str, Any]]:
+        """Receive and return the messages of a queue."""
         return [json.loads(body) for body in self._drain(queue.url)]
 
     def published(self) -> list[dict[str, Any]]:
-        """The CloudEvents on the bus, as a rule of type ``dev.livedrop.order.*`` delivers them."""
+        """Return the CloudEvents on the bus, as a rule of type ``dev.livedrop.order.*`` delivers them."""
         return [json.loads(body)["detail"] for body in self._drain(self.events_queue_url)]
 
     def _drain(self, url: str) -> list[str]:

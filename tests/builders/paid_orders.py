@@ -1,4 +1,4 @@
-"""Paid purchases with one argument for what a test is about."""
+"""Builders of paid purchases. A test passes only the values that it is about."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PERSONAL = ("Ada", "Byron", "ada@example.com", "12 St James's Square", "SW1Y 4JH
 
 
 def clock_showing(*instants: Instant) -> Clock:
-    """A clock that shows each instant once, and stands still at the last."""
+    """Build a clock that shows each instant once, and then always the last one."""
     remaining = list(instants)
     return lambda: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
@@ -52,7 +52,7 @@ def a_paid_line(number: int = 1, *, quantity: int = 2, unit_price: int = 1_275, 
 
 
 def a_paid_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_paid_line(),), **changes: Any) -> Purchase:
-    """A paid purchase for Britain, where prices include the tax."""
+    """Build a paid purchase for Britain, where prices include the tax."""
     subtotal = sum(line.unit_price * line.quantity for line in lines)
     tax = sum(line.tax for line in lines) + 66
     totals = Totals(
@@ -89,7 +89,7 @@ def a_paid_order(purchase_id: str = "P1", *, lines: tuple[Line, ...] = (a_paid_l
 
 
 def with_tax_on_top(purchase: Purchase) -> Purchase:
-    """The same purchase for a market where tax comes on top."""
+    """Return the same purchase for a market with tax on top."""
     lines = tuple(
         line.model_copy(update={"tax": share(line.unit_price * line.quantity, 2_000)}) for line in purchase.lines
     )
@@ -101,7 +101,7 @@ def with_tax_on_top(purchase: Purchase) -> Purchase:
 def with_refund(
     purchase: Purchase, *parts: tuple[str, int], shipping: bool = False, done_at: Instant | None = PAID_AT + 60_000
 ) -> Purchase:
-    """The purchase with one refund more of units by line, done at once unless told otherwise."""
+    """Return the purchase with a further refund of units by line. By default the refund is completed."""
     lines = {line.id: line for line in purchase.lines}
     on_top = purchase.totals.tax_on_top > 0
     refund_lines = []
@@ -133,7 +133,7 @@ def with_refund(
 
 
 def store_purchases(store: PurchaseStore, *purchases: Purchase) -> None:
-    """Let purchases stand in the table as they are, over what was there."""
+    """Store purchases as they are, also over existing ones."""
     for purchase in purchases:
         existing = store.read(purchase.id)
         first = existing is None

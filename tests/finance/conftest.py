@@ -1,4 +1,4 @@
-"""A bucket, an exports queue and finance's tools over them, in the in-process emulator."""
+"""A bucket, an exports queue, and the finance package over them, in the in-process emulator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUCKET = "finance-test"
 
 @dataclass(frozen=True)
 class FinanceFixture:
-    """Finance's tools, and what they stand on."""
+    """The finance package with its bucket, tables and queue."""
 
     tables: Tables
     s3: S3Client

@@ -1,4 +1,4 @@
-"""Closing a day: once, for ever, and nothing is lost or doubled by what comes late."""
+"""Closing a day: once, for ever, and late entries are neither lost nor repeated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def store_and_post(finance: FinanceFixture, *orders: Any) -> None:
 
 
 def closed_entry_ids(finance: FinanceFixture, day: date) -> list[str]:
-    """Entry ids in a closed day's ledger file."""
+    """Return the entry ids in a closed day's ledger file."""
     body = finance.exporter.object_store.read(closed_prefix(day) + "ledger.csv") or b""
     return [row["id"] for row in csv.DictReader(io.StringIO(body.decode(), newline=""))]
 
@@ -40,7 +40,7 @@ P1 = ["P1-001", "P1-002", "P1-003"]
 P2 = ["P2-001", "P2-002", "P2-003"]
 
 
-def test_a_closed_day_has_its_files_where_finance_looks(finance: FinanceFixture) -> None:
+def test_closed_day_has_its_files_at_its_prefix(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
     manifest = finance.closer.close_day(FRIDAY, ON_SATURDAY)
     assert (manifest["kind"], manifest["date"], manifest["revision"]) == ("close", "2026-11-27", 1)
@@ -49,7 +49,7 @@ def test_a_closed_day_has_its_files_where_finance_looks(finance: FinanceFixture)
     assert closed_entry_ids(finance, FRIDAY) == P1
 
 
-def test_a_day_that_is_not_over_cannot_be_closed(finance: FinanceFixture) -> None:
+def test_day_that_is_not_over_cannot_be_closed(finance: FinanceFixture) -> None:
     with pytest.raises(Conflict) as refusal:
         finance.closer.close_day(FRIDAY, PAID_AT)
     assert refusal.value.code == "day_not_over"
@@ -65,7 +65,7 @@ def test_closed_files_never_change(finance: FinanceFixture) -> None:
     assert finance.contents("exports/") == before
 
 
-def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(finance: FinanceFixture) -> None:
+def test_late_entry_is_posted_once_to_the_next_closed_day_with_its_own_date(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
     finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2"))
@@ -77,7 +77,7 @@ def test_what_comes_late_posts_once_to_the_next_day_closed_with_its_own_date(fin
     assert (sunday["late_posted"], closed_entry_ids(finance, SUNDAY)) == ({"count": 0, "dates": []}, [])
 
 
-def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(finance: FinanceFixture) -> None:
+def test_late_duplicate_of_a_closed_entry_is_not_posted_again(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
     finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2"))
@@ -87,7 +87,7 @@ def test_a_late_duplicate_of_a_closed_entry_is_not_posted_again(finance: Finance
     assert finance.closer.close_day(SUNDAY, ON_MONDAY)["late_posted"]["count"] == 0
 
 
-def test_late_entries_post_once_also_when_days_are_closed_out_of_order(finance: FinanceFixture) -> None:
+def test_late_entries_are_posted_once_when_days_are_closed_out_of_order(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
     finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, a_paid_order("P2"))
@@ -96,7 +96,7 @@ def test_late_entries_post_once_also_when_days_are_closed_out_of_order(finance: 
     assert (closed_entry_ids(finance, SUNDAY), closed_entry_ids(finance, SATURDAY)) == (P2, [])
 
 
-def test_a_refund_of_another_day_stands_in_its_own_day(finance: FinanceFixture) -> None:
+def test_refund_is_in_the_ledger_of_its_own_day(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
     finance.closer.close_day(FRIDAY, ON_SATURDAY)
     store_and_post(finance, with_refund(a_paid_order(), ("li_1", 1), done_at=ON_SATURDAY))
@@ -105,7 +105,7 @@ def test_a_refund_of_another_day_stands_in_its_own_day(finance: FinanceFixture) 
     assert (saturday["differences"], saturday["late_posted"]["count"]) == ([], 0)
 
 
-def test_the_schedule_closes_yesterday_and_what_was_left_open_after_the_first_day(finance: FinanceFixture) -> None:
+def test_schedule_closes_yesterday_and_days_left_open(finance: FinanceFixture) -> None:
     assert finance.closer.due_days(ON_SATURDAY) == [FRIDAY]
     store_and_post(finance, a_paid_order())
     assert finance.closer.due_days(ON_MONDAY) == [FRIDAY, SUNDAY]
@@ -137,11 +137,11 @@ class S3DyingAfterWrites:
         return answer
 
 
-WRITES_OF_A_CLOSE = 11  # one repaired ledger object, five staged files, the log, four files and the manifest come last
+WRITES_OF_A_CLOSE = 11  # a missing ledger object, five staged files, the log, four files; then the manifest
 
 
 @pytest.mark.parametrize("writes", range(1, WRITES_OF_A_CLOSE + 1))
-def test_a_close_that_died_after_any_write_is_completed_by_the_next(finance: FinanceFixture, writes: int) -> None:
+def test_closing_that_died_after_any_write_is_completed_by_the_next(finance: FinanceFixture, writes: int) -> None:
     store_purchases(finance.purchases, a_paid_order("P1"))
     failing_s3: Any = S3DyingAfterWrites(finance.s3, writes)
     dying = build_finance_fixture(finance.tables, failing_s3, finance.sqs, finance.queue_url)
@@ -157,7 +157,7 @@ def test_a_close_that_died_after_any_write_is_completed_by_the_next(finance: Fin
         assert len(body) == facts["bytes"], name
 
 
-def test_a_close_that_died_after_its_manifest_is_closed(finance: FinanceFixture) -> None:
+def test_closing_that_died_after_its_manifest_is_complete(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order("P1"))
     last = S3DyingAfterWrites(finance.s3, WRITES_OF_A_CLOSE + 1)
     dying = build_finance_fixture(finance.tables, last, finance.sqs, finance.queue_url)  # type: ignore[arg-type]
@@ -167,7 +167,7 @@ def test_a_close_that_died_after_its_manifest_is_closed(finance: FinanceFixture)
 
 
 class S3WithRival:
-    """An S3 client that lets somebody else act right before a key is written."""
+    """An S3 client that runs a rival right before it writes a key."""
 
     def __init__(self, s3: Any, key: str, act: Any) -> None:
         self._s3, self._key, self._act = s3, key, act
@@ -185,7 +185,7 @@ class S3WithRival:
 
 
 def entry_ids_after_a_rival_closed(finance: FinanceFixture, s3: Any, rivals_day: date) -> list[str]:
-    """Ids of all closed entries after a rival closed a day right before Friday's closing was decided."""
+    """Return the ids of all closed entries. A rival closed a day right before Friday's closing was decided."""
     store_and_post(finance, a_paid_order("P1"))
     finance.closer.close_day(date(2026, 11, 26), ON_SATURDAY)
     late = a_paid_order("P2", paid_at=PAID_AT - DAY)
@@ -205,9 +205,7 @@ def entry_ids_after_a_rival_closed(finance: FinanceFixture, s3: Any, rivals_day:
 
 
 @pytest.mark.parametrize("rivals_day", [FRIDAY, SATURDAY])
-def test_of_two_closings_at_once_the_second_sees_all_that_the_first_took_in(
-    finance: FinanceFixture, rivals_day: date
-) -> None:
+def test_second_of_two_concurrent_closings_has_no_entry_of_the_first(finance: FinanceFixture, rivals_day: date) -> None:
     assert entry_ids_after_a_rival_closed(finance, finance.s3, rivals_day) == P1 + P2
 
 
@@ -224,12 +222,12 @@ class UnconditionalS3:
         return self._s3.put_object(**{name: value for name, value in arguments.items() if name != "IfNoneMatch"})
 
 
-def test_control_without_the_condition_late_entries_are_posted_twice(finance: FinanceFixture) -> None:
+def test_control_without_the_condition_posts_late_entries_twice(finance: FinanceFixture) -> None:
     assert entry_ids_after_a_rival_closed(finance, UnconditionalS3(finance.s3), SATURDAY) == sorted(P1 + P2 + P2)
 
 
 @pytest.mark.emulator
-def test_many_closings_at_once_lose_nothing_and_double_nothing(emulator: EmulatorAccount) -> None:
+def test_many_concurrent_closings_lose_and_repeat_no_entry(emulator: EmulatorAccount) -> None:
     s3, bucket = emulator.client("s3"), f"finance-{emulator.access_key}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     finance = build_finance_fixture(emulator.tables(), s3, emulator.client("sqs"), "unused", bucket)
@@ -245,7 +243,7 @@ def test_many_closings_at_once_lose_nothing_and_double_nothing(emulator: Emulato
     assert finance.keys("exports/closes/") == [f"exports/closes/00000{n}.json" for n in (1, 2, 3)]
 
 
-def test_a_conditional_write_is_refused_when_the_object_is_there(finance: FinanceFixture) -> None:
+def test_conditional_write_is_refused_when_the_object_exists(finance: FinanceFixture) -> None:
     objects = ObjectStore(finance.s3, BUCKET)
     assert objects.put_if_absent("k", b"1") is True
     assert objects.put_if_absent("k", b"2") is False

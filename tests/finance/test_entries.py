@@ -1,4 +1,4 @@
-"""What a purchase means in money and units."""
+"""Ledger entries of a purchase, in money and units."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.builders.paid_orders import (
 
 
 def figures(entry: LedgerEntry) -> dict[str, Any]:
-    """The figures of an entry that are not zero."""
+    """Return the figures of an entry that are not zero."""
     names = ("quantity", "gross", "net", "tax", "shipping", "fee", "commission", "amount")
     return {name: getattr(entry, name) for name in names if getattr(entry, name)}
 
 
-def test_a_paid_order_has_a_row_a_line_and_one_each_for_shipping_and_fee() -> None:
+def test_paid_order_has_a_row_for_each_line_for_shipping_and_for_the_fee() -> None:
     sale, shipping, fee = entries_of(a_paid_order(), TIME_ZONE)
     assert (sale.id, shipping.id, fee.id) == ("P1-001", "P1-002", "P1-003")
     assert sale.entry_type is EntryType.SALE
@@ -50,7 +50,7 @@ def test_a_paid_order_has_a_row_a_line_and_one_each_for_shipping_and_fee() -> No
     assert (sale.occurred_at, sale.business_date) == ("2026-11-27T19:00:00.000Z", "2026-11-27")
 
 
-def test_tax_on_top_is_paid_beside_the_gross() -> None:
+def test_tax_on_top_is_paid_in_addition_to_the_gross() -> None:
     sale, shipping, _ = entries_of(with_tax_on_top(a_paid_order()), TIME_ZONE)
     assert figures(sale) == {
         "quantity": 2,
@@ -63,8 +63,8 @@ def test_tax_on_top_is_paid_beside_the_gross() -> None:
     assert figures(shipping) == {"shipping": 395, "net": 395, "tax": 79, "amount": 474}
 
 
-def test_a_discount_stands_beside_the_gross_that_it_is_taken_off() -> None:
-    """Where prices include the tax, gross less discount is net and tax; where they do not, it is net."""
+def test_discount_has_its_own_column_beside_the_gross() -> None:
+    """Gross less discount is net and tax where prices include the tax. Elsewhere it is net."""
     line = a_paid_line(discount=255, tax=tax_within(2_295, 2_000))
     order = a_paid_order(lines=(line,))
     less = {"discount": 255, "total": order.totals.total - 255, "tax": order.totals.tax}
@@ -79,11 +79,11 @@ def test_a_discount_stands_beside_the_gross_that_it_is_taken_off() -> None:
     assert sale.amount == sale.net + sale.tax
 
 
-def test_an_order_that_is_not_paid_has_no_entries() -> None:
+def test_unpaid_order_has_no_entries() -> None:
     assert entries_of(a_paid_order(state=PurchaseState.PLACED, paid_at=None), TIME_ZONE) == ()
 
 
-def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:
+def test_refund_has_the_figures_of_the_sale_with_opposite_signs() -> None:
     order = with_refund(a_paid_order(), ("li_1", 1), shipping=True)
     back, shipping = entries_of(order, TIME_ZONE)[3:]
     assert back.entry_type is EntryType.REFUND
@@ -100,25 +100,25 @@ def test_a_refund_mirrors_the_sale_with_signs_turned() -> None:
     assert (back.refund_id, back.provider_refund_id) == ("rf_1", "re_1")
 
 
-def test_a_refund_counts_only_when_it_is_done_and_keeps_its_place_until_then() -> None:
+def test_pending_refund_has_no_entry_and_keeps_its_number() -> None:
     waiting = with_refund(with_refund(a_paid_order(), ("li_1", 1), done_at=None), ("li_1", 1))
     assert [entry.id for entry in entries_of(waiting, TIME_ZONE)] == ["P1-001", "P1-002", "P1-003", "P1-005"]
 
 
-def test_an_entry_belongs_to_the_day_of_the_shops_time_zone() -> None:
+def test_entry_belongs_to_the_day_of_the_shops_time_zone() -> None:
     summer_night = PAID_AT - 150 * 86_400_000 + 4 * 3_600_000 + 1_800_000
     order = a_paid_order(paid_at=summer_night)
     assert {entry.business_date for entry in entries_of(order, TIME_ZONE)} == {"2026-07-01"}
     assert {entry.business_date for entry in entries_of(order, "UTC")} == {"2026-06-30"}
 
 
-def test_entries_hold_no_personal_data() -> None:
+def test_entries_have_no_personal_data() -> None:
     order = with_refund(a_paid_order(), ("li_1", 2), shipping=True)
     text = json.dumps([entry.to_record() for entry in entries_of(order, TIME_ZONE)])
     assert [word for word in PERSONAL if word in text] == []
 
 
-def test_a_name_from_outside_is_neither_a_formula_nor_an_address() -> None:
+def test_name_from_outside_is_neither_a_formula_nor_an_address() -> None:
     assert spreadsheet_safe('=HYPERLINK("http://x")') == "_HYPERLINK__http:__x__"
     assert spreadsheet_safe("ada@example.com") == "ada_example.com"
     assert spreadsheet_safe("-1+2") == "_1_2"
@@ -136,9 +136,9 @@ orders = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9_999)), min_size=
 
 @st.composite
 def histories(draw: st.DrawFn, *, in_order: bool) -> list[Purchase]:
-    """Versions of an order whose units all come back, a few at a time, refunds being done at any instants.
+    """Draw the versions of an order whose units are all refunded, a few at a time, at any instants.
 
-    ``in_order``: done as they were recorded; else in any order.
+    ``in_order``: refunds complete in the order of their recording. Otherwise they complete in any order.
     """
     order = draw(orders)
     versions = [with_tax_on_top(order) if draw(st.booleans()) else order]
@@ -165,7 +165,7 @@ def histories(draw: st.DrawFn, *, in_order: bool) -> list[Purchase]:
 
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=True))
-def test_each_versions_entries_are_the_beginning_of_the_next_ones(versions: list[Purchase]) -> None:
+def test_entries_of_a_version_are_the_beginning_of_the_next_versions(versions: list[Purchase]) -> None:
     derived = [entries_of(version, TIME_ZONE) for version in versions]
     for earlier, later in pairwise(derived):
         assert later[: len(earlier)] == earlier
@@ -173,7 +173,7 @@ def test_each_versions_entries_are_the_beginning_of_the_next_ones(versions: list
 
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=False))
-def test_an_entry_never_changes_whichever_refund_is_done_first(versions: list[Purchase]) -> None:
+def test_entry_never_changes_in_any_order_of_refunds(versions: list[Purchase]) -> None:
     derived = [{entry.id: entry for entry in entries_of(version, TIME_ZONE)} for version in versions]
     for earlier, later in pairwise(derived):
         assert earlier.items() <= later.items()
@@ -181,7 +181,7 @@ def test_an_entry_never_changes_whichever_refund_is_done_first(versions: list[Pu
 
 @settings(max_examples=60, deadline=None)
 @given(histories(in_order=False))
-def test_entries_add_up_to_the_order_and_to_nothing_when_all_came_back(versions: list[Purchase]) -> None:
+def test_entries_add_up_to_the_order_and_to_zero_after_full_refunds(versions: list[Purchase]) -> None:
     assert all(is_balanced(version, entries_of(version, TIME_ZONE)) for version in versions)
     last = entries_of(versions[-1], TIME_ZONE)
     for column in ("quantity", "gross", "net", "tax", "shipping", "commission", "amount"):

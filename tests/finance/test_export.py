@@ -1,4 +1,4 @@
-"""Interim exports: complete, checked against the orders, published once."""
+"""Interim exports: complete, compared with the orders, published once."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def csv_rows(finance: FinanceFixture, manifest: dict[str, Any], name: str) -> li
 
 
 def store_and_post(finance: FinanceFixture, *orders: Any) -> None:
-    """Orders that stand in the table and in the ledger."""
+    """Store orders in the table and post them to the ledger."""
     store_purchases(finance.purchases, *orders)
     for order in orders:
         finance.ledger.post_entries(entries_of(order, TIME_ZONE))
 
 
-def test_an_export_has_every_order_line_and_entry_of_its_day(finance: FinanceFixture) -> None:
+def test_export_has_every_order_line_and_entry_of_its_day(finance: FinanceFixture) -> None:
     order = with_refund(a_paid_order("P1", lines=(a_paid_line(1), a_paid_line(2, quantity=1))), ("li_1", 1))
     store_and_post(finance, order, a_paid_order("P2"), a_paid_order("P3", paid_at=NEXT_DAY))
     manifest = finance.exporter.export_interim(ALL, "run1", NOW)
@@ -64,7 +64,7 @@ def test_an_export_has_every_order_line_and_entry_of_its_day(finance: FinanceFix
     assert (manifest["late_recorded"], manifest["differences"]) == (0, [])
 
 
-def test_the_manifest_tells_the_truth_about_each_file(finance: FinanceFixture) -> None:
+def test_manifest_describes_each_file(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
     manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert sorted(manifest["files"]) == ["ledger.csv", "lines.csv", "orders.csv"]
@@ -74,7 +74,7 @@ def test_the_manifest_tells_the_truth_about_each_file(finance: FinanceFixture) -
         assert facts["rows"] == body.count(b"\r\n") - 1
 
 
-def test_an_export_of_a_show_has_nothing_of_another(finance: FinanceFixture) -> None:
+def test_export_of_a_show_has_no_entry_of_another(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"), a_paid_order("P2", show_id="matinee"))
     manifest = finance.exporter.export_interim(TONIGHT, "run1", NOW)
     assert manifest["files"]["lines.csv"]["key"].startswith("exports/date=2026-11-27/interim/show=tonight/run=run1/")
@@ -83,14 +83,14 @@ def test_an_export_of_a_show_has_nothing_of_another(finance: FinanceFixture) -> 
     assert (manifest["show"], manifest["differences"]) == ("tonight", [])
 
 
-def test_no_file_holds_personal_data(finance: FinanceFixture) -> None:
+def test_files_have_no_personal_data(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
     finance.exporter.export_interim(ALL, "run1", NOW)
     text = b"".join(finance.contents("").values()).decode()
     assert [word for word in PERSONAL if word in text] == []
 
 
-def test_what_the_ledger_lacks_is_written_down_first_and_counted(finance: FinanceFixture) -> None:
+def test_missing_entries_are_posted_before_the_export_and_counted(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["late_recorded"], manifest["counts"]) == (3, {"orders": 1, "entries": 3})
@@ -99,7 +99,7 @@ def test_what_the_ledger_lacks_is_written_down_first_and_counted(finance: Financ
     assert finance.exporter.export_interim(ALL, "run2", NOW)["late_recorded"] == 0
 
 
-def test_an_order_changed_behind_the_ledger_is_a_difference(finance: FinanceFixture) -> None:
+def test_order_that_differs_from_its_entry_is_a_difference(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
     store_purchases(finance.purchases, a_paid_order(lines=(a_paid_line(unit_price=1_274),)))
     (difference,) = finance.exporter.export_interim(ALL, "run1", NOW)["differences"]
@@ -107,7 +107,7 @@ def test_an_order_changed_behind_the_ledger_is_a_difference(finance: FinanceFixt
     assert difference["columns"] == ["unit_price", "gross", "net", "commission", "amount"]
 
 
-def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(finance: FinanceFixture) -> None:
+def test_order_whose_lines_do_not_add_up_is_a_difference(finance: FinanceFixture) -> None:
     order = a_paid_order()
     wrong = order.model_copy(update={"totals": order.totals.model_copy(update={"total": 2_946})})
     store_and_post(finance, wrong)
@@ -115,21 +115,21 @@ def test_an_order_whose_lines_do_not_add_up_to_its_total_is_a_difference(finance
     assert (difference["kind"], difference["order_id"]) == ("unbalanced", "ord_P1")
 
 
-def test_an_entry_that_no_order_explains_is_a_difference(finance: FinanceFixture) -> None:
+def test_entry_without_an_order_is_a_difference(finance: FinanceFixture) -> None:
     finance.ledger.post_entries(entries_of(a_paid_order("GHOST"), TIME_ZONE))
     manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert {(one["kind"], one["order_id"]) for one in manifest["differences"]} == {("unknown", "ord_GHOST")}
     assert manifest["differences_count"] == 3
 
 
-def test_two_contents_under_one_id_are_a_difference(finance: FinanceFixture) -> None:
+def test_two_entries_of_one_id_are_a_difference(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order())
     finance.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
     kinds = {one["kind"] for one in finance.exporter.export_interim(ALL, "run1", NOW)["differences"]}
     assert "conflict" in kinds
 
 
-def test_a_repeated_run_answers_its_first_manifest(finance: FinanceFixture) -> None:
+def test_repeated_run_returns_its_first_manifest(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
     first = finance.exporter.export_interim(ALL, "run1", NOW)
     before = finance.contents("exports/")
@@ -139,13 +139,13 @@ def test_a_repeated_run_answers_its_first_manifest(finance: FinanceFixture) -> N
     assert finance.exporter.export_interim(ALL, "run2", NOW + 1)["counts"]["orders"] == 2
 
 
-def test_an_empty_day_exports_headers_and_zeros(finance: FinanceFixture) -> None:
+def test_empty_day_exports_headers_and_zeros(finance: FinanceFixture) -> None:
     manifest = finance.exporter.export_interim(ALL, "run1", NOW)
     assert (manifest["counts"], manifest["totals"]) == ({"orders": 0, "entries": 0}, {})
     assert {facts["rows"] for facts in manifest["files"].values()} == {0}
 
 
-def test_repair_records_what_the_last_days_lack(finance: FinanceFixture) -> None:
+def test_recovery_posts_missing_entries_of_the_last_days(finance: FinanceFixture) -> None:
     store_and_post(finance, a_paid_order("P1"))
     store_purchases(finance.purchases, a_paid_order("P2"), a_paid_order("OLD", paid_at=PAID_AT - 9 * 86_400_000))
     assert finance.exporter.post_missing_entries(NOW) == 3

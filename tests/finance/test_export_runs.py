@@ -1,4 +1,4 @@
-"""Export runs: asked for once, carried out by a worker, looked up by day."""
+"""Export runs: requested once, finished by a worker, listed by day."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def request_export(
     return finance.exports.request_export(FRIDAY, show_id, key, "finance@jwt", now, close=close)
 
 
-def test_a_request_is_recorded_and_enqueued(finance: FinanceFixture) -> None:
+def test_request_is_stored_and_enqueued(finance: FinanceFixture) -> None:
     run = request_export(finance, show_id="tonight")
     assert (run.state, run.show_id, run.close) == (RunState.REQUESTED, "tonight", False)
     assert [json.loads(body) for body in finance.messages()] == [{"date": "2026-11-27", "run_id": run.id}]
     assert finance.exports.runs_of_day(FRIDAY) == [run]
 
 
-def test_the_same_key_asks_for_one_run_and_enqueues_it_again_while_it_is_not_done(finance: FinanceFixture) -> None:
+def test_repeated_key_enqueues_the_same_run_until_it_is_done(finance: FinanceFixture) -> None:
     first = request_export(finance)
     assert request_export(finance) == first
     assert len(finance.messages()) == 2
@@ -43,7 +43,7 @@ def test_the_same_key_asks_for_one_run_and_enqueues_it_again_while_it_is_not_don
     assert finance.exports.runs_of_day(FRIDAY) == [done]
 
 
-def test_a_key_cannot_be_used_for_another_export(finance: FinanceFixture) -> None:
+def test_key_of_another_export_is_refused(finance: FinanceFixture) -> None:
     request_export(finance)
     with pytest.raises(Conflict) as refusal:
         request_export(finance, show_id="tonight")
@@ -53,12 +53,12 @@ def test_a_key_cannot_be_used_for_another_export(finance: FinanceFixture) -> Non
     assert len(finance.messages()) == 1
 
 
-def test_two_people_may_use_the_same_key(finance: FinanceFixture) -> None:
+def test_equal_keys_of_two_actors_are_two_runs(finance: FinanceFixture) -> None:
     other = finance.exports.request_export(FRIDAY, "tonight", "k1", "other@jwt", NOW)
     assert request_export(finance).id != other.id
 
 
-def test_a_done_run_names_its_manifest_and_what_is_in_it(finance: FinanceFixture) -> None:
+def test_done_run_has_its_manifest_key_and_counts(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     run = finance.exports.run_export("2026-11-27", request_export(finance).id, clock_showing(NOW))
     assert run is not None
@@ -70,7 +70,7 @@ def test_a_done_run_names_its_manifest_and_what_is_in_it(finance: FinanceFixture
     assert finance.exports.run_export(run.date, run.id, clock_showing(NOW + 1)) == run
 
 
-def test_a_run_says_when_it_really_began_and_finished(finance: FinanceFixture) -> None:
+def test_run_has_the_times_of_its_start_and_end(finance: FinanceFixture) -> None:
     run = request_export(finance)
     done = finance.exports.run_export(run.date, run.id, clock_showing(NOW + MINUTE, NOW + 3 * MINUTE))
     assert done is not None
@@ -78,7 +78,7 @@ def test_a_run_says_when_it_really_began_and_finished(finance: FinanceFixture) -
     assert finance.exports.runs_of_day(FRIDAY) == [done]
 
 
-def test_a_day_is_closed_by_request(finance: FinanceFixture) -> None:
+def test_day_is_closed_by_request(finance: FinanceFixture) -> None:
     finance.ledger.post_entries(entries_of(a_paid_order(), TIME_ZONE))
     store_purchases(finance.purchases, a_paid_order())
     run = finance.exports.run_export("2026-11-27", request_export(finance, close=True).id, clock_showing(ON_SATURDAY))
@@ -86,7 +86,7 @@ def test_a_day_is_closed_by_request(finance: FinanceFixture) -> None:
     assert run.manifest_key == "exports/date=2026-11-27/revision=1/manifest.json"
 
 
-def test_a_day_that_is_not_over_or_one_show_of_it_cannot_be_closed(finance: FinanceFixture) -> None:
+def test_day_that_is_not_over_or_one_show_cannot_be_closed(finance: FinanceFixture) -> None:
     with pytest.raises(Conflict) as refusal:
         finance.exports.request_export(FRIDAY, None, "k1", "finance@jwt", NOW, close=True)
     assert (refusal.value.code, refusal.value.field) == ("day_not_over", "$.date")
@@ -96,7 +96,7 @@ def test_a_day_that_is_not_over_or_one_show_of_it_cannot_be_closed(finance: Fina
     assert (finance.exports.runs_of_day(FRIDAY), finance.messages()) == ([], [])
 
 
-def test_a_day_that_has_not_begun_in_the_shop_cannot_be_exported(finance: FinanceFixture) -> None:
+def test_day_that_has_not_begun_in_the_shop_cannot_be_exported(finance: FinanceFixture) -> None:
     half_past_midnight_in_london = parse_rfc3339("2026-07-01T23:30:00Z")
     for close in (False, True):
         with pytest.raises(Conflict) as refusal:
@@ -110,13 +110,13 @@ def test_a_day_that_has_not_begun_in_the_shop_cannot_be_exported(finance: Financ
 
 
 @pytest.mark.parametrize("text", ["", "27.11.2026", "2026-02-30", "20261127", "2026-11-27T00:00:00Z", "2026-W48-5"])
-def test_a_date_is_a_calendar_day(text: str) -> None:
+def test_malformed_date_is_refused(text: str) -> None:
     with pytest.raises(BadInput) as bad:
         parse_day(text)
     assert bad.value.field == "date"
 
 
-def test_a_run_that_failed_says_why_and_can_be_carried_out_again(finance: FinanceFixture) -> None:
+def test_failed_run_has_its_error_and_can_be_repeated(finance: FinanceFixture) -> None:
     run = request_export(finance, close=True)
     with pytest.raises(Conflict):
         finance.exports.run_export(run.date, run.id, clock_showing(PAID_AT))
@@ -127,7 +127,7 @@ def test_a_run_that_failed_says_why_and_can_be_carried_out_again(finance: Financ
     assert (done.state, done.error) == (RunState.DONE, None)
 
 
-def test_a_run_whose_worker_died_is_carried_out_by_the_next(finance: FinanceFixture) -> None:
+def test_run_of_a_dead_worker_is_finished_by_the_next(finance: FinanceFixture) -> None:
     run = request_export(finance)
     running = run.model_copy(update={"state": RunState.RUNNING, "started_at": NOW})
     assert finance.exports.runs.update(running.model_dump(), "requested")
@@ -136,11 +136,11 @@ def test_a_run_whose_worker_died_is_carried_out_by_the_next(finance: FinanceFixt
     assert done.state is RunState.DONE
 
 
-def test_a_run_nobody_asked_for_is_none(finance: FinanceFixture) -> None:
+def test_unknown_run_is_none(finance: FinanceFixture) -> None:
     assert finance.exports.run_export("2026-11-27", "ghost", clock_showing(NOW)) is None
 
 
-def test_a_lost_message_is_made_up_for_by_the_same_request(finance: FinanceFixture) -> None:
+def test_repeated_request_replaces_a_lost_message(finance: FinanceFixture) -> None:
     class Broken:
         def send_message(self, **_: str) -> None:
             raise ConnectionError
@@ -153,7 +153,7 @@ def test_a_lost_message_is_made_up_for_by_the_same_request(finance: FinanceFixtu
     assert [json.loads(body)["run_id"] for body in finance.messages()] == [run.id]
 
 
-def test_the_schedule_closes_what_is_due_and_a_repeat_nothing(finance: FinanceFixture) -> None:
+def test_schedule_closes_due_days_once(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     (run,) = finance.exports.close_due_days(clock_showing(ON_SATURDAY))
     assert (run.date, run.state, run.requested_by, run.orders) == ("2026-11-27", RunState.DONE, "schedule", 1)

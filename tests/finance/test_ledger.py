@@ -11,14 +11,14 @@ from tests.finance.conftest import FinanceFixture
 DAY = date(2026, 11, 27)
 
 
-def test_a_batch_is_one_object_for_each_day(finance: FinanceFixture) -> None:
+def test_batch_is_one_object_for_each_day(finance: FinanceFixture) -> None:
     order = with_refund(a_paid_order(), ("li_1", 1), done_at=NEXT_DAY)
     keys = finance.ledger.post_entries(entries_of(order, TIME_ZONE))
     assert [key.rpartition("/")[0] for key in keys] == ["ledger/date=2026-11-27", "ledger/date=2026-11-28"]
     assert finance.keys() == keys
 
 
-def test_a_repeat_overwrites_its_own_object(finance: FinanceFixture) -> None:
+def test_repeated_batch_overwrites_its_own_object(finance: FinanceFixture) -> None:
     entries = entries_of(a_paid_order(), TIME_ZONE)
     first = finance.ledger.post_entries(entries)
     before = finance.contents("ledger/")
@@ -26,7 +26,7 @@ def test_a_repeat_overwrites_its_own_object(finance: FinanceFixture) -> None:
     assert finance.contents("ledger/") == before
 
 
-def test_the_same_entry_in_two_batches_is_read_once(finance: FinanceFixture) -> None:
+def test_entry_in_two_batches_is_read_once(finance: FinanceFixture) -> None:
     one, other = a_paid_order("P1"), a_paid_order("P2")
     finance.ledger.post_entries(entries_of(one, TIME_ZONE))
     finance.ledger.post_entries([*entries_of(one, TIME_ZONE), *entries_of(other, TIME_ZONE)])
@@ -37,7 +37,7 @@ def test_the_same_entry_in_two_batches_is_read_once(finance: FinanceFixture) -> 
     assert tuple(snapshot.entries.values())[:3] == entries_of(one, TIME_ZONE)
 
 
-def test_two_contents_under_one_id_are_a_conflict_and_every_reader_picks_the_same(finance: FinanceFixture) -> None:
+def test_two_entries_of_one_id_are_a_conflict_that_every_reader_resolves_alike(finance: FinanceFixture) -> None:
     finance.ledger.post_entries(entries_of(a_paid_order(), TIME_ZONE))
     finance.ledger.post_entries(entries_of(a_paid_order(lines=(a_paid_line(quantity=3),)), TIME_ZONE))
     keys = finance.ledger.list_keys(DAY)

@@ -1,4 +1,4 @@
-"""Queues, a bus and finance's finance, in the in-process emulator."""
+"""Queues, a bus and the finance package, in the in-process emulator."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def messaging(moto_aws: None) -> MessagingFixture:
 
 
 def a_queue_batch(*messages: Any) -> dict[str, Any]:
-    """An SQS event as Lambda delivers it; text stands as it is."""
+    """Build an SQS event as Lambda delivers it. A text becomes the body without a change."""
     bodies = [message if isinstance(message, str) else json.dumps(message) for message in messages]
     return {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}

@@ -1,4 +1,4 @@
-"""The cue stream: good records are applied in order, unreadable ones parked, and a passing fault brings all back."""
+"""The cue stream: cues are applied in order, unreadable records are parked, and a transient fault fails the batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVENT = json.loads((Path(__file__).parent.parent / "events" / "kinesis_cues.json
 
 @pytest.fixture
 def parked(tables: Tables) -> Queue:
-    """The queue of parked cues, empty."""
+    """The empty queue of parked cues."""
     sqs: SQSClient = boto3.client("sqs")
     return Queue(sqs, sqs.create_queue(QueueName="parked")["QueueUrl"])
 
@@ -43,7 +43,7 @@ def a_kinesis_batch(*texts: str) -> dict[str, Any]:
     return {"Records": [{"kinesis": {"data": b64encode(text.encode()).decode()}} for text in texts]}
 
 
-def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Queue) -> None:
+def test_readable_records_of_a_batch_are_applied(tables: Tables, parked: Queue) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     apply_cues(EVENT, show_fixture.shows, parked, NOW)
     seen = show_fixture.live_drop()
@@ -54,22 +54,22 @@ def test_a_batch_is_applied_around_what_is_unreadable(tables: Tables, parked: Qu
     assert live.show.started_at == NOW
 
 
-def test_an_unreadable_record_is_parked_whole_with_its_reason(tables: Tables, parked: Queue) -> None:
+def test_unreadable_record_is_parked_with_its_reason(tables: Tables, parked: Queue) -> None:
     apply_cues(EVENT, ShowFixture(tables).with_drop().shows, parked, NOW)
     found = {message["sequence_number"][-1]: message for message in parked_messages(parked)}
     assert {number: (message["reason"], message["field"]) for number, message in found.items()} == {
-        "1": ("$: not JSON", "$"),
+        "1": ("`$` must be JSON.", "$"),
         "4": (
             "`$.data.closes_at` must be an RFC 3339 date-time with an offset, such as 2026-11-27T19:00:00Z.",
             "$.data.closes_at",
         ),
-        "6": ("$: not base64 of UTF-8 text", "$"),
+        "6": ("`$` must be base64 of UTF-8 text.", "$"),
     }
     assert found["1"]["data"] == EVENT["Records"][1]["kinesis"]["data"]
     assert (found["1"]["cut"], found["1"]["partition_key"]) == (False, "s1")
 
 
-def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue) -> None:
+def test_redelivered_batch_changes_nothing(tables: Tables, parked: Queue) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     apply_cues(EVENT, show_fixture.shows, parked, NOW)
     before = show_fixture.all_items()
@@ -90,7 +90,7 @@ def test_a_batch_that_comes_again_changes_nothing(tables: Tables, parked: Queue)
         '{"specversion": NaN}',
     ],
 )
-def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue, text: str) -> None:
+def test_no_content_of_a_record_stops_the_batch(tables: Tables, parked: Queue, text: str) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     before = show_fixture.all_items()
     apply_cues(a_kinesis_batch(text), show_fixture.shows, parked, NOW)
@@ -98,13 +98,13 @@ def test_whatever_stands_in_a_record_stops_nothing(tables: Tables, parked: Queue
     assert show_fixture.all_items() == before
 
 
-def test_a_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
+def test_huge_record_is_parked_in_part(tables: Tables, parked: Queue) -> None:
     apply_cues(a_kinesis_batch("x" * 900_000), ShowFixture(tables).with_drop().shows, parked, NOW)
     (message,) = parked_messages(parked)
     assert (len(message["data"]), message["cut"]) == (100_000, True)
 
 
-def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
+def test_record_with_a_long_name_is_parked_with_a_short_reason(tables: Tables, parked: Queue) -> None:
     names = ["x" * 500_000, "é" * 250_000, "\x00" * 80_000]
     apply_cues(
         a_kinesis_batch(*(json.dumps({name: 1}) for name in names)), ShowFixture(tables).with_drop().shows, parked, NOW
@@ -116,7 +116,7 @@ def test_a_name_of_any_length_is_parked_with_a_short_reason(tables: Tables, park
         assert message["reason"] == f"`{message['field']}` is no attribute of a CloudEvent with JSON data. Remove it."
 
 
-def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables: Tables, parked: Queue) -> None:
+def test_batch_of_huge_records_is_parked_in_several_calls(tables: Tables, parked: Queue) -> None:
     batches: list[int] = []
     send = parked.sqs.send_message_batch
 
@@ -139,7 +139,7 @@ def test_a_batch_of_huge_records_is_parked_in_calls_that_the_queue_takes(tables:
     assert max(batches) <= 256 * 1024
 
 
-def test_a_passing_fault_brings_the_whole_batch_again_and_parks_nothing_yet(tables: Tables, parked: Queue) -> None:
+def test_transient_fault_fails_the_whole_batch_and_parks_nothing(tables: Tables, parked: Queue) -> None:
     show_fixture = ShowFixture(tables).with_drop()
 
     def fails_late(number: int, operation: str) -> None:

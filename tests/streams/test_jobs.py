@@ -1,4 +1,4 @@
-"""Workers of queues and schedule."""
+"""Workers of queues and schedules."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from tests.streams.conftest import a_queue_batch
 FRIDAY = date(2026, 11, 27)
 
 
-def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(
-    shop: ShopFixture, messaging: MessagingFixture
-) -> None:
+def test_bad_message_does_not_stop_the_payments_of_others(shop: ShopFixture, messaging: MessagingFixture) -> None:
     shop.put_drop("mug", stock=9)
     placed = shop.place(("mug", 1), key="key-1")
     lost = shop.place(("mug", 1), key="key-2", token="timeout_before")
@@ -41,7 +39,7 @@ def test_capture_pays_each_message_and_a_bad_one_blocks_no_other(
     assert messaging.sent(messaging.captures) == []
 
 
-def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture, messaging: MessagingFixture) -> None:
+def test_attempt_that_waits_for_its_buyer_is_delayed(shop: ShopFixture, messaging: MessagingFixture) -> None:
     shop.put_drop("mug")
     placed = shop.place(("mug", 1), token="requires_action")
     message = {"purchase_id": placed.id, "attempt": 1}
@@ -55,7 +53,7 @@ def test_an_attempt_that_waits_for_its_buyer_comes_again_later(shop: ShopFixture
     assert waiting["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
 
 
-def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(finance: FinanceFixture) -> None:
+def test_export_worker_returns_the_runs_that_failed(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     run = finance.exports.request_export(FRIDAY, "tonight", "k1", "finance", PAID_AT)
     batch = a_queue_batch({"date": run.date, "run_id": "ghost"}, {"date": run.date, "run_id": run.id})
@@ -65,7 +63,7 @@ def test_the_export_worker_carries_out_runs_and_gives_back_those_that_fail(finan
     assert (done.state, done.orders) == (RunState.DONE, 1)
 
 
-def test_the_schedule_closes_yesterday(finance: FinanceFixture) -> None:
+def test_schedule_closes_yesterday(finance: FinanceFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     assert close_days(finance.exports, clock_showing(PAID_AT + 8 * HOUR)) == {
         "closed": [{"date": "2026-11-27", "manifest": "exports/date=2026-11-27/revision=1/manifest.json"}],
@@ -74,7 +72,7 @@ def test_the_schedule_closes_yesterday(finance: FinanceFixture) -> None:
     assert close_days(finance.exports, clock_showing(PAID_AT + 8 * HOUR)) == {"closed": [], "differences": 0}
 
 
-def test_repair_enqueues_overdue_purchases_and_writes_down_what_the_ledger_lacks(
+def test_recovery_enqueues_overdue_purchases_and_posts_missing_entries(
     shop: ShopFixture, finance: FinanceFixture, messaging: MessagingFixture
 ) -> None:
     shop.put_drop("mug", stock=9)

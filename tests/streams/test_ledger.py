@@ -1,4 +1,4 @@
-"""The books queue: entries into the ledger, events onto the bus."""
+"""The ledger queue: entries for the ledger, events for the bus."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def posted_entry_ids(finance: FinanceFixture) -> list[str]:
 NONE_FAILED: dict[str, Any] = {"batchItemFailures": []}
 
 
-def test_a_paid_order_is_posted_and_published(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+def test_paid_order_is_posted_and_published(finance: FinanceFixture, messaging: MessagingFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     assert run_ledger_worker(finance, messaging.bus, a_message(paid=True)) == NONE_FAILED
     assert tuple(finance.ledger.read(finance.ledger.list_keys(FRIDAY)).entries.values()) == entries_of(
@@ -61,7 +61,7 @@ def test_a_paid_order_is_posted_and_published(finance: FinanceFixture, messaging
     }
 
 
-def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(
+def test_refund_and_cancellation_post_and_publish_only_themselves(
     finance: FinanceFixture, messaging: MessagingFixture
 ) -> None:
     order = with_refund(with_refund(a_paid_order(), ("li_1", 1)), ("li_1", 1), shipping=True)
@@ -74,14 +74,14 @@ def test_a_refund_and_a_cancellation_post_and_publish_only_themselves(
     assert (cancellation["type"], cancellation["id"]) == ("dev.livedrop.order.cancelled", "P1-cancelled")
 
 
-def test_a_batch_is_one_ledger_object(finance: FinanceFixture, messaging: MessagingFixture) -> None:
+def test_batch_is_one_ledger_object(finance: FinanceFixture, messaging: MessagingFixture) -> None:
     store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
     run_ledger_worker(finance, messaging.bus, a_message("P1", paid=True), a_message("P2", paid=True))
     assert len(finance.keys("ledger/")) == 1
     assert len(posted_entry_ids(finance)) == 6
 
 
-def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(
+def test_repeated_batch_changes_nothing_and_keeps_the_event_ids(
     finance: FinanceFixture, messaging: MessagingFixture
 ) -> None:
     store_purchases(finance.purchases, a_paid_order())
@@ -102,9 +102,7 @@ def test_a_repeated_batch_changes_nothing_and_keeps_the_events_ids(
         a_message("P1", refunds=["rf_9"]),
     ],
 )
-def test_a_message_that_cannot_be_understood_fails_alone(
-    finance: FinanceFixture, messaging: MessagingFixture, bad: Any
-) -> None:
+def test_malformed_message_fails_alone(finance: FinanceFixture, messaging: MessagingFixture, bad: Any) -> None:
     store_purchases(finance.purchases, a_paid_order("P1"), a_paid_order("P2"))
     answer = run_ledger_worker(finance, messaging.bus, bad, a_message("P2", paid=True))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
@@ -112,9 +110,7 @@ def test_a_message_that_cannot_be_understood_fails_alone(
     assert [event["id"] for event in messaging.published()] == ["P2-paid"]
 
 
-def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(
-    finance: FinanceFixture, messaging: MessagingFixture
-) -> None:
+def test_bus_and_ledger_get_no_personal_data(finance: FinanceFixture, messaging: MessagingFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     run_ledger_worker(finance, messaging.bus, a_message(paid=True))
     text = str(messaging.published()) + str(finance.contents("ledger/"))
@@ -122,35 +118,33 @@ def test_no_personal_data_goes_onto_the_bus_or_into_the_ledger(
 
 
 class RefusingBus:
-    """A bus that refuses an event, as EventBridge reports it: in the answer, not as an error."""
+    """A bus that refuses an event. EventBridge reports this in the answer, not as an error."""
 
     def put_events(self, **_: Any) -> dict[str, Any]:
         return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
 
 
-def test_an_event_that_was_not_taken_makes_the_batch_come_again(
-    finance: FinanceFixture, messaging: MessagingFixture
-) -> None:
+def test_refused_event_fails_the_batch(finance: FinanceFixture, messaging: MessagingFixture) -> None:
     store_purchases(finance.purchases, a_paid_order())
     with pytest.raises(NotSentError, match="InternalFailure"):
         run_ledger_worker(finance, EventBus(RefusingBus(), "orders"), a_message(paid=True))  # type: ignore[arg-type]
     assert posted_entry_ids(finance) == ["P1-001", "P1-002", "P1-003"], (
-        "what was written stays, and is written again the same"
+        "the entries of the failed batch stay, and a repeat writes the same"
     )
 
 
 class Measuring:
-    """A bus that takes what it is sent, and notes the size of each call."""
+    """A bus that accepts every call and stores its size."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
 
-    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - as boto3 names it
+    def put_events(self, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803 - boto3's name
         self.calls.append([len((one["Source"] + one["DetailType"] + one["Detail"]).encode()) for one in Entries])
         return {"FailedEntryCount": 0, "Entries": []}
 
 
-def test_events_go_out_in_calls_that_the_bus_takes() -> None:
+def test_events_are_published_in_calls_that_the_bus_takes() -> None:
     bus = Measuring()
     large = [{"type": "dev.livedrop.order.paid", "data": "é" * (1_000 * number)} for number in range(14)]
     small = [{"type": "dev.livedrop.order.paid"} for _ in range(25)]

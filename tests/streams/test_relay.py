@@ -1,4 +1,4 @@
-"""The relay: what a change of a purchase sets going."""
+"""The relay: the messages that follow from a change of a purchase."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def relay_changes(
     ("before", "after", "attempt"),
     [(OPEN, PLACED, 1), (None, PLACED, 1), (PLACED, PLACED_AGAIN, 2), (OPEN, PLACED_AGAIN, 2)],
 )
-def test_a_placed_attempt_is_sent_to_capture(
+def test_placed_attempt_is_sent_to_the_capture_queue(
     messaging: MessagingFixture, before: Purchase | None, after: Purchase, attempt: int
 ) -> None:
     assert relay_changes(messaging, (before, after)) == ([{"purchase_id": "P1", "attempt": attempt}], [])
@@ -68,7 +68,7 @@ def test_a_placed_attempt_is_sent_to_capture(
         (PAID, PAID),
     ],
 )
-def test_other_changes_set_nothing_going(
+def test_other_changes_send_no_message(
     messaging: MessagingFixture, before: Purchase | None, after: Purchase | None
 ) -> None:
     assert relay_changes(messaging, (before, after)) == ([], [])
@@ -83,40 +83,40 @@ def test_other_changes_set_nothing_going(
         (None, CANCELLED, {"version": 9, "paid": True, "refunds": ["rf_1"], "cancelled": True}),
     ],
 )
-def test_a_change_of_the_ledger_is_sent_to_the_ledger_queue(
+def test_ledger_change_is_sent_to_the_ledger_queue(
     messaging: MessagingFixture, before: Purchase | None, after: Purchase, changed: dict[str, Any]
 ) -> None:
     assert relay_changes(messaging, (before, after)) == ([], [{"purchase_id": "P1", **changed}])
 
 
-def test_a_cancelled_cart_was_never_an_order(messaging: MessagingFixture) -> None:
+def test_cancelled_cart_sends_no_message(messaging: MessagingFixture) -> None:
     gone = OPEN.model_copy(update={"version": 2, "state": PurchaseState.CANCELLED, "cancelled_at": PAID_AT})
     assert relay_changes(messaging, (OPEN, gone)) == ([], [])
 
 
-def test_items_of_other_kinds_are_passed_over(messaging: MessagingFixture) -> None:
+def test_items_of_other_kinds_are_skipped(messaging: MessagingFixture) -> None:
     other = {"dynamodb": {"Keys": {"pk": {"S": "DROP#d"}, "sk": {"S": "LIVE"}}, "NewImage": {"n": {"N": "1"}}}}
     relay_purchases({"Records": [other, change(OPEN, PLACED)]}, messaging.captures, messaging.ledger)
     assert len(messaging.sent(messaging.captures)) == 1
 
 
-def test_more_than_ten_are_sent_in_several_calls(messaging: MessagingFixture) -> None:
+def test_more_than_ten_messages_are_sent_in_several_calls(messaging: MessagingFixture) -> None:
     captures, _ = relay_changes(messaging, *[(OPEN, PLACED)] * 23)
     assert len(captures) == 23
 
 
-def test_no_personal_data_goes_onto_a_queue(messaging: MessagingFixture) -> None:
+def test_queues_get_no_personal_data(messaging: MessagingFixture) -> None:
     assert "Ada" not in str(relay_changes(messaging, (OPEN, PLACED), (WITH_NEXT_EPOCH, PAID), (None, CANCELLED)))
 
 
 class RefusingQueue:
-    """A queue service that refuses one message of each batch, as SQS reports it."""
+    """A queue service that refuses one message of each batch. SQS reports this in the answer."""
 
     def send_message_batch(self, **_: Any) -> dict[str, Any]:
         return {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
 
 
-def test_a_message_that_was_not_taken_makes_the_batch_come_again(messaging: MessagingFixture) -> None:
+def test_refused_message_fails_the_batch(messaging: MessagingFixture) -> None:
     refusing = Queue(RefusingQueue(), "url")  # type: ignore[arg-type]
     with pytest.raises(NotSentError, match="InternalError"):
         relay_purchases({"Records": [change(OPEN, PLACED)]}, refusing, messaging.ledger)
@@ -124,7 +124,7 @@ def test_a_message_that_was_not_taken_makes_the_batch_come_again(messaging: Mess
         relay_purchases({"Records": [change(WITH_NEXT_EPOCH, PAID)]}, messaging.captures, refusing)
 
 
-def test_a_queue_that_is_gone_makes_the_batch_come_again(messaging: MessagingFixture) -> None:
+def test_missing_queue_fails_the_batch(messaging: MessagingFixture) -> None:
     sqs = boto3.client("sqs")
     sqs.delete_queue(QueueUrl=messaging.captures.url)
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):

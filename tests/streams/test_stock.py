@@ -1,4 +1,4 @@
-"""The stock stream: the live summary of each drop touched is made anew, once a batch."""
+"""The stock stream: the live summary of each changed drop is refreshed once a batch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.fakes.hooked_client import HookedClient, die_from_call
 from tests.fakes.process_died import ProcessDied
 
 EVENT = json.loads((Path(__file__).parent.parent / "events" / "dynamodb_stock.json").read_text())
-"""Five records: three of bucket 0 of d1, one of d2, one of d9, which nobody knows."""
+"""Five records: three of bucket 0 of d1, one of d2, one of the unknown drop d9."""
 
 
 def place_hold(show_fixture: ShowFixture) -> None:
     show_fixture.stock.take(show_fixture.drop().pool, hold_id("x", "d1", 1, 2), 2, NOW // 1000 + 300, None, now=NOW)
 
 
-def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> None:
+def test_hold_is_in_the_summary_after_its_record(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     show_fixture.shows.put_drop("d2", a_drop_request(), "ann", NOW)
     place_hold(show_fixture)
@@ -38,7 +38,7 @@ def test_a_hold_shows_in_the_summary_once_its_record_came(tables: Tables) -> Non
     assert (before.held, after.held, after.available) == (0, 2, 1)
 
 
-def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(tables: Tables) -> None:
+def test_drop_is_refreshed_once_a_batch_and_unknown_drops_are_skipped(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     place_hold(show_fixture)
     calls: Counter[str] = Counter()
@@ -52,7 +52,7 @@ def test_a_drop_is_refreshed_once_a_batch_and_unknown_ones_are_passed_over(table
     assert show_fixture.stock.summary("d9") is None
 
 
-def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables: Tables) -> None:
+def test_budget_gets_a_summary_without_a_read_of_its_record(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     pool = Pool("offer:TEN:uses:2", 2)
     show_fixture.stock.create_buckets(pool.pool_id, [24, 6], NOW)
@@ -64,7 +64,7 @@ def test_a_budget_has_a_summary_as_a_drop_has_and_its_record_is_not_read(tables:
     assert (after.available, after.held, after.size) == (29, 1, 30)
 
 
-def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -> None:
+def test_buckets_of_a_draft_are_skipped(tables: Tables) -> None:
     show_fixture = ShowFixture(tables)
     show_fixture.shows.put_show("s1", a_show_request(), "ann", NOW)
     doomed = ShowFixture(tables, HookedClient(tables.dynamodb, before=die_from_call(at=5)))
@@ -75,7 +75,7 @@ def test_buckets_of_a_drop_still_in_the_making_are_passed_over(tables: Tables) -
     assert show_fixture.all_items() == before
 
 
-def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
+def test_fault_fails_the_batch(tables: Tables) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     place_hold(show_fixture)
 
@@ -89,9 +89,7 @@ def test_a_fault_raises_so_that_the_batch_comes_again(tables: Tables) -> None:
         refresh_summaries(EVENT, shows, faulty.stock, lambda: NOW)
 
 
-def test_how_long_a_change_waited_for_its_summary_is_measured(
-    tables: Tables, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wait_of_a_change_for_its_summary_is_measured(tables: Tables, capsys: pytest.CaptureFixture[str]) -> None:
     show_fixture = ShowFixture(tables).with_drop()
     changed_at = min(record["dynamodb"]["ApproximateCreationDateTime"] for record in EVENT["Records"])
     flush()

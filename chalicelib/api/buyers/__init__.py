@@ -1,1 +1,1 @@
-"""What buyers call: carts, checkout sessions, orders and the catalog, in UCP."""
+"""Routes of buyers: carts, checkout sessions, orders and the catalog, in UCP."""

@@ -1,4 +1,4 @@
-"""Drops as UCP products: what is offered, at what price, and whether it can be had at this moment."""
+"""Drops as UCP products, with their price and availability."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AVAILABILITY = {
 
 
 def lookup_response(offers: dict[str, Offer | None], now: Instant) -> Json:
-    """The answer to a lookup (``catalog_lookup.json#/$defs/lookup_response``); what is unknown is named in messages."""
+    """Return the answer to a lookup (``catalog_lookup.json#/$defs/lookup_response``). Messages name unknown ids."""
     unknown_ids = [identifier for identifier, offer in offers.items() if offer is None]
     return {
         "ucp": envelope(LOOKUP),
@@ -44,7 +44,7 @@ def _product(offer: Offer, now: Instant) -> Json:
 
 
 def _variant(offer: Offer, price: Json, now: Instant) -> Json:
-    """The drop's only variant. Its list price is the earlier price that price history knows, never a wished one."""
+    """Return the drop's only variant. Its list price comes from the price history; the shop cannot choose one."""
     drop, current_state = offer.drop, drop_state(offer.drop, offer.summary, now)
     available = current_state is DropState.OPEN and offer.summary.available > 0
     status = "out_of_stock" if current_state is DropState.OPEN and not available else _AVAILABILITY[current_state]

@@ -1,4 +1,4 @@
-"""The routes that buyers call."""
+"""The table of the routes of buyers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buyers' calls: the Universal Commerce Protocol, release 2026-04-08, in REST."""
+"""Views of buyers: the Universal Commerce Protocol, release 2026-04-08, in REST."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def get_profile(request: ApiRequest) -> ApiResponse:
-    """The business profile: services, capabilities and payment handlers."""
+    """Get the business profile: services, capabilities and payment handlers."""
     version = ucp_responses.VERSION
 
     def capability(page: str, schema: str, **more: object) -> list[Json]:
@@ -61,7 +61,7 @@ def get_profile(request: ApiRequest) -> ApiResponse:
 
 
 def create_cart(request: ApiRequest) -> ApiResponse:
-    """Hold units for each line."""
+    """Create a cart: hold units for each line."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     purchase_request = validate_body(CartRequest, body).to_request(caller, key, fingerprint("create cart", body))
     return _cart_response(
@@ -70,7 +70,7 @@ def create_cart(request: ApiRequest) -> ApiResponse:
 
 
 def get_cart(request: ApiRequest) -> ApiResponse:
-    """A cart as it stands."""
+    """Get a cart in its present state."""
     profile_of(request)
     purchase_id = parse_cart_id(request.params["id"])
     result = find_purchase(request.services.context, purchase_id, request.now) if purchase_id else _NOT_FOUND
@@ -80,7 +80,7 @@ def get_cart(request: ApiRequest) -> ApiResponse:
 
 
 def update_cart(request: ApiRequest) -> ApiResponse:
-    """Replace the cart: quantities move holds up and down."""
+    """Replace a cart. Its holds follow the new quantities."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     purchase_request = validate_body(CartRequest, body).to_request(
         caller, key, fingerprint("update cart", request.params["id"], body)
@@ -89,19 +89,19 @@ def update_cart(request: ApiRequest) -> ApiResponse:
 
 
 def cancel_cart(request: ApiRequest) -> ApiResponse:
-    """Give the cart's units back; answers its last state."""
+    """Cancel a cart: release its units. The answer is its last state."""
     return _cart_response(request, _cancel(request, parse_cart_id(request.params["id"])))
 
 
 def create_checkout(request: ApiRequest) -> ApiResponse:
-    """Hold units, or turn a cart into a checkout session."""
+    """Create a checkout session: hold units for each line, or take over the lines of a cart."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     session_request = validate_body(CheckoutSessionRequest, body)
     cart_purchase_id = parse_cart_id(session_request.cart_id) if session_request.cart_id is not None else None
     if session_request.cart_id is not None and cart_purchase_id is None:
         return _checkout_response(request, _NOT_FOUND)
     purchase_request = session_request.to_request(caller, key, fingerprint("create checkout", body), cart_purchase_id)
-    # Who names a cart knows its id, and may read it anyway.
+    # A caller that names a cart knows its id, and may read it anyway.
     return _checkout_response(
         request,
         create_purchase(request.services.context, purchase_request, request.now),
@@ -110,7 +110,7 @@ def create_checkout(request: ApiRequest) -> ApiResponse:
 
 
 def get_checkout(request: ApiRequest) -> ApiResponse:
-    """A checkout session as it stands."""
+    """Get a checkout session in its present state."""
     profile_of(request)
     purchase_id = parse_checkout_id(request.params["id"])
     return _checkout_response(
@@ -119,7 +119,7 @@ def get_checkout(request: ApiRequest) -> ApiResponse:
 
 
 def update_checkout(request: ApiRequest) -> ApiResponse:
-    """Replace the session's lines, buyer, destination or shipping option."""
+    """Replace a session's lines, buyer, destination or shipping option."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     session_request = validate_body(CheckoutSessionRequest, body)
     purchase_request = session_request.to_request(
@@ -129,7 +129,7 @@ def update_checkout(request: ApiRequest) -> ApiResponse:
 
 
 def complete_checkout(request: ApiRequest) -> ApiResponse:
-    """Place the order. It is paid a moment later: follow the session until it is ``completed``."""
+    """Place the order. A worker pays it a moment later: get the session until it is ``completed``."""
     caller, key, body = caller_of(request), idempotency_key(request), request.json()
     body_fingerprint, provider = fingerprint("complete", request.params["id"], body), request.services.settings.payments
     complete_request = validate_body(CompleteSessionRequest, body).to_request(caller, key, body_fingerprint, provider)
@@ -143,12 +143,12 @@ def complete_checkout(request: ApiRequest) -> ApiResponse:
 
 
 def cancel_checkout(request: ApiRequest) -> ApiResponse:
-    """Give the session's units back."""
+    """Cancel a session: release its units."""
     return _checkout_response(request, _cancel(request, parse_checkout_id(request.params["id"])))
 
 
 def get_order(request: ApiRequest) -> ApiResponse:
-    """A paid order, for the platform that brought it."""
+    """Get a paid order, for the platform of its buyer."""
     profile_of(request)
     platform = authenticated_platform(request)
     purchase_id = parse_order_id(request.params["id"])
@@ -166,7 +166,7 @@ def get_order(request: ApiRequest) -> ApiResponse:
 
 
 def lookup_catalog(request: ApiRequest) -> ApiResponse:
-    """Drops as products, with price and availability."""
+    """Look up drops as products, with price and availability."""
     profile_of(request)
     lookup_request, shows = validate_body(CatalogLookupRequest, request.json()), request.services.shows
     offers = {one: shows.offer(one, request.now) if is_id(one) else None for one in lookup_request.drop_ids()}
@@ -226,7 +226,7 @@ def _checkout_response(
 
 
 def _market_of(request: ApiRequest, purchase: Purchase) -> Market:
-    """The market a purchase was priced in. Whether prices include tax is as in its totals, whatever holds by now."""
+    """Return the market in which a purchase was priced. Its totals decide if its prices include tax."""
     market, sums = request.services.context.markets_at(request.now).by_id(purchase.market), purchase.totals
     return market.model_copy(update={"tax_included": not sums.tax_on_top}) if sums.tax else market
 
@@ -234,11 +234,12 @@ def _market_of(request: ApiRequest, purchase: Purchase) -> Market:
 def _redact_for_caller(
     request: ApiRequest, purchase: Purchase, shown: Json, create_request: PurchaseRequest | None
 ) -> Json:
-    """What this caller may see. The id alone opens a purchase only as long as nobody but its buyer knows it.
+    """Return the parts of a purchase that this caller may read.
 
-    An order's id stands in books and events, and the session's follows from it: from placing on, who buys and where to
-    is for the platform with its key. ``asked`` is what a create asked for: its key may be somebody else's too, so of
-    what was changed since then it is told no more than it said itself.
+    The id alone gives access only while nobody but the buyer knows it. The ledger and events have an order's id, and
+    the session's id follows from it. So once an order is placed, only its platform, with its key, may read the buyer
+    and the address. ``create_request`` is the request of a create, whose key another caller may use too. So its answer
+    has no buyer or address that differs from the request.
     """
     if _is_its_platform(request, purchase):
         return shown

@@ -1,6 +1,6 @@
-"""UCP requests (release 2026-04-08) as JSON, and what they mean in our words.
+"""UCP requests (release 2026-04-08), and the product's requests that follow from them.
 
-Objects are open: fields we do not use, and those that only responses have, are ignored. What we use has its type.
+Objects are open: a request may have fields that the product does not use, and fields of responses. Both are ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chalicelib.errors import BadInput
 from chalicelib.purchase import Buyer, Caller, CompleteRequest, Destination, LineRequest, PurchaseRequest
 from chalicelib.schema import is_id
 
-_IMPOSSIBLE_DROP_ID = "-"  # no drop can have this id: what cannot be an id is as unknown as any other
+_IMPOSSIBLE_DROP_ID = "-"  # no drop can have this id, so that a malformed id is an unknown one
 
 Text = Annotated[str, StringConstraints(max_length=200)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -38,7 +38,7 @@ class LineItemRequest(UcpModel):
     id: Annotated[str, StringConstraints(max_length=128)] | None = None
 
     def to_request(self) -> LineRequest:
-        """The line as a wish."""
+        """Return the line as a request."""
         drop_id = self.item.id if is_id(self.item.id) else _IMPOSSIBLE_DROP_ID
         return LineRequest(drop_id, self.quantity, self.id)
 
@@ -84,7 +84,7 @@ class FulfillmentRequest(UcpModel):
     methods: Annotated[list[ShippingMethodRequest], Field(max_length=10)] | None = None
 
     def destination(self) -> Destination | None:
-        """The destination that applies: the selected one, or the sole one. None: not mentioned, or not selected yet."""
+        """Return the selected destination, or the only one; None if the request has none, or selects none."""
         index, method = self._shipping()
         sent = list(method.destinations or ()) if method else []
         if method is None or not sent:
@@ -95,17 +95,17 @@ class FulfillmentRequest(UcpModel):
         found = next((one for one in sent if one.id == chosen), None)
         if found is None:
             where = f"$.fulfillment.methods[{index}].selected_destination_id"
-            raise BadInput(f"{where}: no destination has this id.", field=where)
+            raise BadInput(f"`{where}` must be the id of a destination.", field=where)
         return _destination(found)
 
     def option(self) -> str | None:
-        """The shipping option that the client selected itself."""
+        """Return the shipping option that the client selected."""
         _, method = self._shipping()
         groups = (method.groups or []) if method else []
         return next((group.selected_option_id for group in groups if group.selected_option_id), None)
 
     def _shipping(self) -> tuple[int, ShippingMethodRequest | None]:
-        """The first shipping method: we ship, nothing is picked up."""
+        """Return the first shipping method. The product has no pickup."""
         methods = enumerate(self.methods or ())
         return next(((index, one) for index, one in methods if one.type == "shipping"), (0, None))
 
@@ -157,7 +157,7 @@ class _UcpPurchaseRequest(UcpModel):
 
 
 def _codes(sent: DiscountsRequest | None) -> tuple[str, ...] | None:
-    """The codes as sent; None where they are not mentioned, so that the earlier ones stay."""
+    """Return the codes as sent; None if the request has no field for them, so that the earlier codes stay."""
     return None if sent is None or sent.codes is None else tuple(sent.codes)
 
 
@@ -167,7 +167,7 @@ class CartRequest(_UcpPurchaseRequest):
     line_items: Annotated[list[LineItemRequest], Field(max_length=MAX_LINES)]
 
     def to_request(self, caller: Caller, key: str, fingerprint: str) -> PurchaseRequest:
-        """The body as a change of a purchase."""
+        """Return the body as a request for a purchase."""
         return self._to_request(caller, key, fingerprint, self.line_items, as_cart=True)
 
 
@@ -181,9 +181,9 @@ class CheckoutSessionRequest(_UcpPurchaseRequest):
     def to_request(
         self, caller: Caller, key: str, fingerprint: str, cart_purchase_id: str | None = None
     ) -> PurchaseRequest:
-        """The body as a change of a purchase; ``cart`` is the id of the purchase that is to become a checkout."""
+        """Return the body as a request for a purchase; ``cart_purchase_id`` is the cart that becomes a session."""
         if self.line_items is None and cart_purchase_id is None:
-            raise BadInput("`$.line_items` is required.", field="$.line_items")
+            raise BadInput("`$.line_items` is required without `cart_id`.", field="$.line_items")
         return self._to_request(
             caller,
             key,
@@ -219,13 +219,16 @@ class CompleteSessionRequest(UcpModel):
     signals: dict[str, Any] | None = None
 
     def to_request(self, caller: Caller, key: str, fingerprint: str, handler_id: str) -> CompleteRequest:
-        """Pay with the selected instrument, or the first. ``BadInput`` for a payment handler that we do not have."""
+        """Return the request to pay with the selected instrument, or with the first.
+
+        Raises: ``BadInput`` for an unknown payment handler.
+        """
         instruments = self.payment.instruments
         index = next((number for number, one in enumerate(instruments) if one.selected), 0)
         chosen = instruments[index]
         if chosen.handler_id != handler_id:
             where = f"$.payment.instruments[{index}].handler_id"
-            raise BadInput(f"{where}: there is no such payment handler here.", field=where)
+            raise BadInput(f"`{where}` must be a payment handler of the business profile.", field=where)
         return CompleteRequest(
             caller=caller,
             key=key,
@@ -243,7 +246,10 @@ class CatalogLookupRequest(UcpModel):
     ids: Annotated[list[Annotated[str, StringConstraints(max_length=500)]], Field(min_length=1)]
 
     def drop_ids(self) -> list[str]:
-        """The ids asked for, each once, in order; at most 100 may be asked for."""
+        """Return the requested ids, each once, in their order.
+
+        Raises: ``BadInput`` for more than 100.
+        """
         if len(self.ids) > MAX_IDS:
-            raise BadInput(f"`$.ids` must have at most {MAX_IDS} items.", field="$.ids", code="request_too_large")
+            raise BadInput(f"`$.ids` must have at most {MAX_IDS} ids.", field="$.ids", code="request_too_large")
         return list(dict.fromkeys(self.ids))

@@ -1,10 +1,10 @@
-"""Purchases and drops as UCP (release 2026-04-08) shows them: pure, and exactly valid against its schemas."""
+"""Purchases as UCP (release 2026-04-08) shows them. The functions are pure; their results are valid in its schemas."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from chalicelib.api.buyers.ucp_discounts import discounts_object, items_discount
+from chalicelib.api.buyers.ucp_totals import discounts_object, line_totals, totals
 from chalicelib.api.requests import Json
 from chalicelib.ids import cart_id, checkout_id, order_id
 from chalicelib.instants import Instant, rfc3339
@@ -30,13 +30,13 @@ DISCOUNT = "dev.ucp.shopping.discount"
 
 
 def payment_handlers(provider: str) -> Json:
-    """The payment handlers of a deployment: the one of the provider that takes its money."""
+    """Return the payment handlers of a deployment: the one of its payment provider."""
     handler = {"id": provider, "version": HANDLER_VERSION, "available_instruments": [{"type": "card"}]}
     return {f"dev.livedrop.{provider}": [handler]}
 
 
 def envelope(*capabilities: str, status: str = "success") -> Json:
-    """The ``ucp`` object of an answer."""
+    """Return the ``ucp`` object of an answer."""
     return {
         "version": VERSION,
         "status": status,
@@ -45,7 +45,7 @@ def envelope(*capabilities: str, status: str = "success") -> Json:
 
 
 def message_object(message: Message, *, severity: str | None = None) -> Json:
-    """One message. Fields of ours (``opens_at``, ``retry_after_ms``) stand beside UCP's, as messages are open."""
+    """Return a message. Its extra fields (``opens_at``, ``retry_after_ms``) are beside UCP's, as messages are open."""
     shown: Json = {"type": message.type, "code": message.code, "content": message.content}
     if message.type == "error":
         shown["severity"] = severity or message.severity
@@ -55,8 +55,8 @@ def message_object(message: Message, *, severity: str | None = None) -> Json:
 
 
 def error_envelope(not_created: NoPurchase, capability: str) -> Json:
-    """An answer without a resource: UCP's error response, whose messages are unrecoverable."""
-    reasons = not_created.messages or (Message("missing", "Nothing was asked for.", path="$.line_items"),)
+    """Return an answer without a resource: UCP's error response, whose messages are unrecoverable."""
+    reasons = not_created.messages or (Message("missing", "`line_items` must have a line.", path="$.line_items"),)
     messages = [message_object(one, severity="unrecoverable") for one in reasons]
     return {"ucp": envelope(capability, status="error"), "messages": messages}
 
@@ -70,7 +70,7 @@ def checkout(
     links: Sequence[Json],
     provider: str,
 ) -> Json:
-    """A purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
+    """Return a purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
     status = ucp_status_of(purchase)
     shown = _common(purchase, messages, now, market)
     shown |= {
@@ -92,7 +92,7 @@ def checkout(
 
 
 def _continue_url(purchase: Purchase, base_url: str) -> str:
-    """Where the buyer confirms the payment; the session itself, where the shop's own page asks them."""
+    """Return the page on which the buyer confirms the payment; the session itself if the shop's own page asks them."""
     page = purchase.payment.action_url if purchase.payment else None
     if page is None:
         return f"{base_url}/checkout-sessions/{checkout_id(purchase.id)}"
@@ -100,18 +100,18 @@ def _continue_url(purchase: Purchase, base_url: str) -> str:
 
 
 def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:
-    """A purchase as a cart (``cart.json``). What only a checkout needs is not called missing here."""
+    """Return a purchase as a cart (``cart.json``). A cart misses no field that only a checkout needs."""
     cart_messages = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
     return _common(purchase, cart_messages, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": cart_id(purchase.id)}
 
 
 def redact_buyer(shown: Json) -> Json:
-    """A cart or session without the person who buys."""
+    """Return a cart or session without its buyer."""
     return {name: part for name, part in shown.items() if name != "buyer"}
 
 
 def redact_address(shown: Json) -> Json:
-    """A session with no more of its destination than id and country: what was selected, and whose tax applies."""
+    """Return a session whose destinations have only id and country: the selection, and the country of the tax."""
     if "fulfillment" not in shown:
         return shown
     return shown | {
@@ -129,7 +129,7 @@ def _redact_destinations(method: Json) -> Json:
 
 
 def order(purchase: Purchase, now: Instant, market: Market, base_url: str) -> Json:
-    """A paid purchase as an order (``order.json``): as it was bought, with what was refunded as adjustments."""
+    """Return a paid purchase as an order (``order.json``): its lines as bought, and its refunds as adjustments."""
     remaining = {line.id: line.quantity - refunded_units(purchase, line.id) for line in purchase.lines}
     return {
         "ucp": envelope(ORDER),
@@ -179,45 +179,7 @@ def _item(line: Line) -> Json:
 
 
 def _line(line: Line, purchase: Purchase) -> Json:
-    return {"id": line.id, "item": _item(line), "quantity": line.quantity, "totals": _line_totals(line, purchase)}
-
-
-def _line_totals(line: Line, purchase: Purchase) -> list[Json]:
-    """A line's money. Tax that the price contains is no summand; tax on top is one."""
-    item_amount, on_top = line.price, line.tax if purchase.totals.tax_on_top else 0
-    parts: list[Json] = [{"type": "subtotal", "amount": line.gross}, *items_discount(line.discount)]
-    if on_top:
-        parts.append({"type": "tax", "amount": on_top})
-    return [*parts, {"type": "total", "amount": item_amount + on_top}]
-
-
-def totals(purchase: Purchase, market: Market) -> list[Json]:
-    """What the purchase costs: all that stands before ``total`` adds up to it.
-
-    Where prices include tax, the ``tax`` added is 0, and the sub-lines of goods and shipping show what they contain;
-    with a discount, which lies between goods and tax, those of the total show it.
-    """
-    sums = purchase.totals
-    contained = 0 if sums.discount else sums.tax - sums.shipping_tax
-    shown = [
-        _with_contained_tax("subtotal", sums.subtotal, contained, market),
-        *items_discount(sums.discount),
-        _with_contained_tax("fulfillment", sums.shipping, sums.shipping_tax, market),
-        {
-            "type": "tax",
-            "amount": sums.tax_on_top,
-            "display_text": "Tax (included in prices)" if market.tax_included else "Tax",
-        },
-        _with_contained_tax("total", sums.total, sums.tax if sums.discount else 0, market),
-    ]
-    return shown if purchase.destination else [part for part in shown if part["type"] != "fulfillment"]
-
-
-def _with_contained_tax(kind: str, amount: int, tax: int, market: Market) -> Json:
-    part: Json = {"type": kind, "amount": amount}
-    if market.tax_included and tax:
-        part["lines"] = [{"display_text": "Net", "amount": amount - tax}, {"display_text": "Tax", "amount": tax}]
-    return part
+    return {"id": line.id, "item": _item(line), "quantity": line.quantity, "totals": line_totals(line, purchase)}
 
 
 def _method(purchase: Purchase, market: Market) -> Json:
@@ -234,7 +196,7 @@ def _method(purchase: Purchase, market: Market) -> Json:
 
 
 def _options(purchase: Purchase, market: Market) -> list[Json]:
-    """The ways to ship; of a placed purchase its own alone. The selected one costs what the totals say of it."""
+    """Return the shipping options; for a placed purchase only its own. The selected one costs what the totals say."""
     chosen, sums = purchase.shipping_option or "", purchase.totals
     offered = {one.id: one for one in market.options(purchase.currency)}
     ids = [*offered, *([] if chosen in offered else [chosen])] if purchase.state is PurchaseState.OPEN else [chosen]
@@ -260,13 +222,13 @@ def _order_line(line: Line, remaining: int, purchase: Purchase) -> Json:
         "id": line.id,
         "item": _item(line),
         "quantity": {"original": line.quantity, "total": remaining, "fulfilled": 0},
-        "totals": _line_totals(line, purchase),
+        "totals": line_totals(line, purchase),
         "status": "processing" if remaining else "removed",
     }
 
 
 def _expectations(purchase: Purchase, remaining: dict[str, int]) -> list[Json]:
-    """Where what is not refunded goes to. The address is empty once personal data was erased."""
+    """Return the delivery of all units that are not refunded. The address is empty once personal data was erased."""
     lines = [{"id": line_id, "quantity": units} for line_id, units in remaining.items() if units]
     if not lines:
         return []
@@ -276,7 +238,7 @@ def _expectations(purchase: Purchase, remaining: dict[str, int]) -> list[Json]:
 
 
 def _adjustment(refund: Refund) -> Json:
-    """Money and units given back: signed, as they reduce the order."""
+    """Return a refund. Its money and units are negative, as they reduce the order."""
     return {
         "id": refund.id,
         "type": "refund",

@@ -1,1 +1,1 @@
-"""What operators and finance call."""
+"""Routes of operators and finance."""
