@@ -70,14 +70,18 @@ def commit_holds(
         WriteConflict: another worker has moved the purchase or its units to a later epoch.
     """
     order = order_ref_of(purchase)
-    statuses = [one.status for one in holds if one.status is not None]
+    statuses = [wanted.status for wanted in holds if wanted.status is not None]
     if any(status.expires_at is not None and status.order == str(order) for status in statuses):
         purchase = with_next_epoch(context, purchase, now)
         order = order_ref_of(purchase)
-    for one in holds:
-        if one.status is not None and one.status.is_committed_to(order) and one.status.quantity == one.quantity:
+    for wanted in holds:
+        if (
+            wanted.status is not None
+            and wanted.status.is_committed_to(order)
+            and wanted.status.quantity == wanted.quantity
+        ):
             continue
-        result = context.stock.commit(one.pool, one.hold, one.quantity, order, one.status)
+        result = context.stock.commit(wanted.pool, wanted.hold, wanted.quantity, order, wanted.status)
         if isinstance(result, HoldGone):
             return OutOfStock(purchase)
         if not isinstance(result, Committed):

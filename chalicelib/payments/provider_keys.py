@@ -26,7 +26,7 @@ class ProviderKeys:
         try:
             stored = json.loads(text)
             keys = cls(stored["api_key"], tuple(stored["webhook_secrets"]))
-            complete = all(isinstance(one, str) and one for one in (keys.api_key, *keys.webhook_secrets))
+            complete = all(isinstance(key, str) and key for key in (keys.api_key, *keys.webhook_secrets))
         except (KeyError, ValueError, TypeError):
             complete = False
         if not complete:

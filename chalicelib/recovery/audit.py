@@ -4,7 +4,7 @@ Reading at two instants raises no false alarm:
 
 - Buckets are read before purchases. A unit is committed, or held for longer than a minute, only after its purchase was
   written.
-- A purchase written within the last minute is not judged. Every other one was read as it was when the audit began.
+- A purchase written within the last minute is not compared. Every other one was read as it was when the audit began.
 - A fault of a hold counts only if a second strong reading of the bucket, and of the purchases of all shows, has it too.
 """
 
@@ -56,8 +56,8 @@ def audit_drop(
     _report_missing_paid_units(drop, discrepancies)
     mismatches = [
         *stock.mismatches,
-        *(one.description for one in discrepancies if one.description is not None),
-        *(one.description for one in limit_discrepancies),
+        *(found.description for found in discrepancies if found.description is not None),
+        *(found.description for found in limit_discrepancies),
         *_plan_mismatches(record, grace),
     ]
     if complete and _is_quiet(record, stock, expectations, grace):
@@ -111,26 +111,26 @@ def _confirm(
     """Return the suspects that a second reading of both sides confirms, and whether there was time for all of it."""
     if not suspects:
         return [], True
-    refs = [(drop.pool, one.hold_ref) for one in suspects]
+    refs = [(drop.pool, suspect.hold_ref) for suspect in suspects]
     read = zip(suspects, context.stock.get_hold_statuses(refs), strict=True)
-    statuses = {one.hold_id: status for one, status in read if status is not None}
+    statuses = {suspect.hold_id: status for suspect, status in read if status is not None}
     expectations = Expectations()
-    if any(one.expected is None and one.hold_id in statuses for one in suspects):
+    if any(suspect.expected is None and suspect.hold_id in statuses for suspect in suspects):
         expectations = read_expectations(context, drop, statuses.values(), time_is_up, all_shows=True)
-    purchase_ids = {one.expected.purchase_id for one in suspects if one.expected is not None}
+    purchase_ids = {suspect.expected.purchase_id for suspect in suspects if suspect.expected is not None}
     read_again(context, drop, sorted(purchase_ids), time_is_up, expectations)
     grace = replace(grace, max_hold_untils=grace.max_hold_untils | expectations.max_hold_untils)
-    first = {one.hold_id: one.fault for one in suspects}
+    first = {suspect.hold_id: suspect.fault for suspect in suspects}
     again = _classify_all(first, statuses, expectations, grace)
-    return [one for one in again if one.fault is first[one.hold_id]], expectations.complete
+    return [found for found in again if found.fault is first[found.hold_id]], expectations.complete
 
 
 def _report_missing_paid_units(drop: Drop, discrepancies: Iterable[Discrepancy]) -> None:
     """Raise an alarm for paid units that are gone: no repair can bring them back."""
-    for one in discrepancies:
-        if one.fault is HoldFault.PAID_GONE and one.expected is not None:
-            count("paid_units_missing", one.expected.min_units - (one.status.quantity if one.status else 0))
-            extra = {"drop": drop.id, "hold": one.hold_id, "purchase": log_reference(one.expected.purchase_id)}
+    for found in discrepancies:
+        if found.fault is HoldFault.PAID_GONE and found.expected is not None:
+            count("paid_units_missing", found.expected.min_units - (found.status.quantity if found.status else 0))
+            extra = {"drop": drop.id, "hold": found.hold_id, "purchase": log_reference(found.expected.purchase_id)}
             logger.error("units of a paid order are gone", extra=extra)
 
 

@@ -26,10 +26,10 @@ def build_audit_report(
     ``buckets`` and ``holds`` begin at ``from_bucket``, so that a client can read on from the last bucket it has.
     """
     stock, now_seconds = audit.stock, audit.now // SECOND
-    buckets = (asdict(one) for one in stock.buckets if one.bucket >= from_bucket)
+    buckets = (asdict(sums) for sums in stock.buckets if sums.bucket >= from_bucket)
     holds = ((hold_id, status) for hold_id, status in stock.hold_statuses if status.bucket >= from_bucket)
-    unreferenced = [one for one in audit.discrepancies if one.is_unreferenced]
-    missing = [one for one in audit.discrepancies if not one.is_unreferenced]
+    unreferenced = [found for found in audit.discrepancies if found.is_unreferenced]
+    missing = [found for found in audit.discrepancies if not found.is_unreferenced]
     report: dict[str, Any] = {
         "drop_id": audit.drop.id,
         "as_of": rfc3339(audit.now),
@@ -47,8 +47,8 @@ def build_audit_report(
             _hold_row(hold_id, status, now_seconds) | _owner_fields(audit.owners.get(hold_id))
             for hold_id, status in islice(holds, detail)
         ],
-        "unnamed_holds": [_unreferenced_row(one, now_seconds) for one in islice(unreferenced, detail)],
-        "missing_holds": [_missing_row(one) for one in islice(missing, detail)],
+        "unnamed_holds": [_unreferenced_row(found, now_seconds) for found in islice(unreferenced, detail)],
+        "missing_holds": [_missing_row(found) for found in islice(missing, detail)],
         "summary": _summary_fields(audit),
         "plan": None if audit.plan is None else {"number": audit.plan.number, "quantity": audit.plan.quantity},
     }
@@ -57,7 +57,8 @@ def build_audit_report(
 
 def _counts(audit: DropAudit, unreferenced: int, missing: int) -> dict[str, Any]:
     stock = audit.stock
-    reasons = [one.fault.value for one in audit.discrepancies] + [one.fault.value for one in audit.limit_discrepancies]
+    reasons = Counter(found.fault.value for found in audit.discrepancies)
+    reasons.update(found.fault.value for found in audit.limit_discrepancies)
     return {
         "buckets": len(stock.buckets),
         "holds": len(stock.hold_statuses),
@@ -68,7 +69,7 @@ def _counts(audit: DropAudit, unreferenced: int, missing: int) -> dict[str, Any]
         "unnamed_holds": unreferenced,
         "missing_holds": missing,
         "miscounts": len(audit.limit_discrepancies),
-        "by_reason": dict(sorted(Counter(reasons).items())),
+        "by_reason": dict(sorted(reasons.items())),
     }
 
 
@@ -84,9 +85,9 @@ def _hold_row(hold_id: str, status: HoldStatus, now: UnixSeconds) -> dict[str, A
     }
 
 
-def _unreferenced_row(one: Discrepancy, now: UnixSeconds) -> dict[str, Any]:
-    assert one.status is not None
-    return _hold_row(one.hold_id, one.status, now) | {"reason": one.fault.value} | _owner_fields(one.expected)
+def _unreferenced_row(found: Discrepancy, now: UnixSeconds) -> dict[str, Any]:
+    assert found.status is not None
+    return _hold_row(found.hold_id, found.status, now) | {"reason": found.fault.value} | _owner_fields(found.expected)
 
 
 def _owner_fields(expected: ExpectedHold | None) -> dict[str, Any]:
@@ -97,17 +98,17 @@ def _owner_fields(expected: ExpectedHold | None) -> dict[str, Any]:
     return {"purchase": purchase_ref, "purchase_state": expected.state.value, "order_id": expected.order_id}
 
 
-def _missing_row(one: Discrepancy) -> dict[str, Any]:
-    expected, status = one.expected, one.status
+def _missing_row(found: Discrepancy) -> dict[str, Any]:
+    expected, status = found.expected, found.status
     assert expected is not None
     assert expected.hold is not None
     return {
-        "hold_id": one.hold_id,
+        "hold_id": found.hold_id,
         "bucket": expected.hold.bucket if status is None else status.bucket,
         "quantity": expected.max_units,
         "found": 0 if status is None else status.quantity,
         "until": _rfc3339_or_none(expected.hold.expires_at),
-        "reason": one.fault.value,
+        "reason": found.fault.value,
     } | _owner_fields(expected)
 
 

@@ -40,7 +40,7 @@ class Expectations:
 
     def add_purchase(self, purchase: Purchase, drop_id: str | None) -> None:
         """Add what a purchase expects of the drop (None: of any)."""
-        expected = {one.hold.id: one for one in expected_holds_of(purchase, drop_id) if one.hold is not None}
+        expected = {named.hold.id: named for named in expected_holds_of(purchase, drop_id) if named.hold is not None}
         self.by_hold |= expected
         self.purchases += bool(expected)
         self.max_hold_untils |= {line.max_hold_until for line in purchase.lines if drop_id in {None, line.drop_id}}

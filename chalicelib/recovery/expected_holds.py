@@ -103,7 +103,7 @@ def _expected_of_line(purchase: Purchase, line: Line, without_hold: ExpectedHold
 
 @dataclass(frozen=True, slots=True)
 class GracePeriod:
-    """The instant of an audit; it tells what is too recent to be judged at that instant."""
+    """The instant of an audit; it decides what is too recent to be compared."""
 
     now: Instant
     hold_seconds: int

@@ -90,8 +90,8 @@ def audit_limits(
 ) -> list[LimitDiscrepancy]:
     """Return everything that does not match. ``orders`` has each purchase of the show.
 
-    Without ``complete`` only sums are compared. An order is judged a minute after its last write: it was then, when the
-    reading began, as it was read.
+    Without ``complete`` only sums are compared. An order is compared a minute after its last write, so that it was read
+    as it was when the audit began.
     """
     found = _wrong_sums(records)
     if not complete:

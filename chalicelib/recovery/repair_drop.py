@@ -79,8 +79,8 @@ def repair_stock(
     audit = audit_drop(context, drop_id, now, time_is_up)
     repair = _DropRepair(context, audit.drop.pool, enqueue_capture, now, RepairReport(plan_finished=had_plan))
     steps: list[tuple[str, Callable[[], bool]]] = [
-        *((one.fault, partial(repair.repair_hold, one)) for one in audit.discrepancies),
-        *((one.fault, partial(repair.repair_limit, one)) for one in audit.limit_discrepancies),
+        *((found.fault, partial(repair.repair_hold, found)) for found in audit.discrepancies),
+        *((found.fault, partial(repair.repair_limit, found)) for found in audit.limit_discrepancies),
     ]
     for fault, step in steps:
         try:

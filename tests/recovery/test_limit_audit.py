@@ -136,7 +136,7 @@ def test_an_order_that_counts_for_no_buyer_or_for_less_is_reported(shop: ShopFix
     assert found.mismatches == (f"{units} of 2 units of order {log_reference(paid.id)} count for a buyer",)
     assert (done.counted_anew, done.not_mended) == (0, 1)
     assert reasons(shop, NOW + 59 * SECOND) == []
-    assert reasons(shop, NOW + 90 * DAY) == []  # its tally may have expired
+    assert reasons(shop, NOW + 90 * DAY) == []  # its record may have expired
 
 
 def test_a_buyer_with_more_units_than_the_limit_is_reported(shop: ShopFixture) -> None:

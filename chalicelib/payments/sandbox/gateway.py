@@ -191,7 +191,10 @@ class SandboxGateway:
                 _to_captured(payment.id, payment.fee) if captured else _to_authorisation(payment, already_existed=True),
                 payment.captured if captured else payment.amount,
                 payment.currency,
-                tuple(ProviderRefund(f"{name}-{one}", amount, one) for one, amount in payment.refunds.items()),
+                tuple(
+                    ProviderRefund(f"{name}-{refund_id}", amount, refund_id)
+                    for refund_id, amount in payment.refunds.items()
+                ),
             )
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
