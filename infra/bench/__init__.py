@@ -1,1 +1,1 @@
-"""The benchmark of stock: every figure is a ratio, or counted; nothing of it is kept in the product."""
+"""The benchmark of stock. Every figure is a ratio or a count. The product contains no code for it."""

@@ -28,12 +28,12 @@ from infra.bench.simulation import simulate
 from infra.local.emulator import REQUIREMENTS
 
 _SEEDS: Final = 20
-"""Of the model where it is held against the product, as one small drop's writes are a matter of chance."""
+"""Runs of the model when it is compared with the product, because the writes of one small drop vary by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is measured."""
+    """The scenarios to measure."""
 
     races: tuple[RateScenario, ...]
     cpu_takes: int
@@ -63,7 +63,7 @@ SHORT: Final = Extent(
 
 
 def bench(build: Path, *, short: bool) -> dict[str, Any]:
-    """Measure, print, write ``bench.json``; returns what it says."""
+    """Measure, print the report, write ``bench.json``, and return its content."""
     extent = SHORT if short else FULL
     with _stdout_silenced() as console:
         found: dict[str, Any] = {"about": _about(short)}
@@ -77,7 +77,7 @@ def bench(build: Path, *, short: bool) -> dict[str, Any]:
         console.print(f"simulation: {time.monotonic() - began:.0f} s")
         found["goals"] = report.goals(found)
         report.show(found, console)
-        console.print(f"all of it: {report.write(found, build)}")
+        console.print(f"details: {report.write(found, build)}")
     return found
 
 
@@ -91,9 +91,9 @@ def _parts(emulator: RunningEmulator, extent: Extent) -> dict[str, Callable[[], 
 
 
 def _simulation(extent: Extent, found: dict[str, Any]) -> dict[str, Any]:
-    """The scenarios, with times as measured in this run; and what the model bills where the product was counted.
+    """Simulate the scenarios with the times of this run, and compare the model's bill with the product's counted one.
 
-    That comparison is the same in every run: assumed times, and counts that no time enters.
+    The comparison is the same in every run: it uses assumed times, and counts that do not depend on time.
     """
     times = Times(
         call_cpu=found["cpu"]["take_cpu_ms"] / 1e3,
@@ -132,12 +132,12 @@ def _about(short: bool) -> dict[str, Any]:
 
 @contextmanager
 def _stdout_silenced() -> Iterator[Console]:
-    """A console for the report, while what the product prints for CloudWatch goes nowhere."""
+    """Open a console for the report, and discard the metrics that the product prints for CloudWatch."""
     sys.stdout.flush()
     saved = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
     try:
         with os.fdopen(os.dup(saved), "w", buffering=1) as out:
             yield Console(file=out, highlight=False, width=120)

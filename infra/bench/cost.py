@@ -1,7 +1,7 @@
-"""Write units a take and a refused buyer, at several demands: counted, and the same in every run.
+"""Count write units for each take and each refused buyer, at several demands. The counts are the same in every run.
 
-Buyers ask one after another at instants that are given, so neither threads nor a clock have a say. Each container has
-a memory of its own, at most a second old, and so knows less than the table does; that is what refused writes come from.
+Buyers ask one after another at given instants, so that neither threads nor a clock influence the counts. Each container
+has its own cache, at most a second old. A cache knows less than the table does, and refused writes come from that.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ START: Final[Instant] = 1_795_424_400_000
 """2026-11-23T09:00:00Z."""
 
 _STREAM_POLL_MS: Final[Instant] = 250
-"""How often the stock stream's function is called at most: Lambda polls a shard four times a second."""
+"""The shortest interval between calls of the stock stream's function: Lambda polls a shard four times a second."""
 
 _LATE_BUYERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """``units`` of a drop, wanted by ``times`` as many buyers, evenly over ``seconds``, at ``containers`` in turn."""
+    """``units`` of a drop and ``times`` as many buyers, evenly over ``seconds``, at ``containers`` in turn."""
 
     units: int
     times: int
@@ -41,7 +41,7 @@ class Demand:
 
 
 def measure_costs(demands: Sequence[Demand]) -> dict[str, Any]:
-    """What takes and refused buyers cost at each demand."""
+    """Count the cost of takes and of refused buyers at each demand."""
     one = demands[0]
     return {
         "how": f"{one.units} units, first tries evenly over {one.seconds} s at {one.containers} containers in turn; "
@@ -51,7 +51,7 @@ def measure_costs(demands: Sequence[Demand]) -> dict[str, Any]:
 
 
 class CostMeasurement:
-    """A drop of its own, containers that sell it, and the stream's function, which follows."""
+    """The measurement of one demand: a drop, the containers that sell it, and the stock stream's function."""
 
     def __init__(self, demand: Demand) -> None:
         self._demand = demand
@@ -65,7 +65,7 @@ class CostMeasurement:
         self._bucket_writes = 0
 
     def run(self) -> dict[str, Any]:
-        """Everybody asks once; then all is sold, and more buyers come."""
+        """Let each buyer ask once, then sell every unit, then let more buyers ask."""
         demand = self._demand
         by_takers = by_refused = 0.0
         calls = 0
@@ -101,7 +101,7 @@ class CostMeasurement:
         }
 
     def _consume_stream(self, now: Instant) -> None:
-        """Call the stream's function with the buckets that were written since it was last called."""
+        """Call the stream's function with the buckets written since its last call."""
         if now < self._next_stream_poll:
             return
         self._next_stream_poll = now + _STREAM_POLL_MS
@@ -114,7 +114,7 @@ class CostMeasurement:
             stock_stream.refresh_summaries({"Records": records}, self._stream.shows, self._stream.stock, lambda: now)
 
     def _sell_out(self, taken: list[Taken]) -> float:
-        """Sell every unit, what first tries left included; then the writes of buyers who come a second later."""
+        """Sell every unit, and return the write units of buyers who ask two seconds later."""
         later, buyer = START + (self._demand.seconds + 5) * SECOND, self._demand.buyers
         while len(taken) < self._demand.units:
             self._consume_stream(later)
@@ -128,5 +128,5 @@ class CostMeasurement:
         for late in range(_LATE_BUYERS):
             container = self._containers[late % self._demand.containers]
             if not isinstance(take_once(container, self._drop, buyer + late, later + 2 * SECOND), SoldOut):
-                raise AssertionError("every unit is sold, and a buyer was told otherwise")
+                raise AssertionError("every unit is sold, and a buyer got another answer than sold out")
         return bill.writes

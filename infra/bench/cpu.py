@@ -1,4 +1,4 @@
-"""The product's own CPU in a take, on top of botocore's: a take beside the very call that it makes."""
+"""Measure the product's own CPU time in a take, by comparing it with the bare call that the take makes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH: Final = 40
 
 
 class _Recorder:
-    """Stands in for a client: keeps what it is asked to write and says that it was done."""
+    """A client that records each write and answers that it succeeded."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
@@ -31,9 +31,9 @@ class _Recorder:
 
 
 def measure_take_cpu(takes: int) -> dict[str, Any]:
-    """CPU of ``Stock.take`` and of the bare ``update_item`` with the same arguments, in short batches in turn.
+    """Measure ``Stock.take`` and the bare ``update_item`` with the same arguments, in short batches in turn.
 
-    Every take finds a unit at home. The bare calls take from a drop that looks the same. Prints metrics, as takes do.
+    Every take finds a unit in its home bucket. The bare calls take from an equal drop. Takes print their metrics.
     """
     bench_env = BenchEnvironment.of(client("dynamodb"))
     take_seconds: list[float] = []
@@ -78,7 +78,7 @@ def _call(bench_env: BenchEnvironment, calls: list[dict[str, Any]]) -> None:
 
 
 def _recorded_calls(pool: Pool, summary: Summary, holds: list[str], twin: Pool) -> list[dict[str, Any]]:
-    """What takes of these holds would write, on another drop."""
+    """Record the writes that takes of these holds make, and redirect them to another drop."""
     recorder = _Recorder()
     _take(Stock(cast("Any", recorder), STOCK, COMMERCE), pool, summary, holds)
     for call in recorder.calls:
@@ -88,7 +88,7 @@ def _recorded_calls(pool: Pool, summary: Summary, holds: list[str], twin: Pool) 
 
 
 def _holds_that_fit(pool: Pool) -> list[str]:
-    """Holds of which no bucket gets more than it has units."""
+    """Choose holds so that no bucket gets more of them than it has units."""
     recorder, found = _Recorder(), []
     stock, homes = Stock(cast("Any", recorder), STOCK, COMMERCE), Counter[str]()
     everything = Summary(pool.pool_id, 1, 1, 0, 0, tuple(range(pool.bucket_count)), None, None, 0)

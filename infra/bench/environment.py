@@ -1,4 +1,4 @@
-"""What a benchmark stands on: an embedded engine with the template's tables, and the product bound to them."""
+"""The environment of a benchmark: an emulator with the template's tables, and the product's rooms on it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CUE_MAX_AGE_SECONDS: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class BenchEnvironment:
-    """One process of the product: a client, and the rooms that a take needs, with their memory of the last second."""
+    """One process of the product: a client, and the rooms that a take needs, with their caches."""
 
     dynamodb: DynamoDBClient
     stock: Stock
@@ -36,12 +36,12 @@ class BenchEnvironment:
 
     @classmethod
     def of(cls, dynamodb: DynamoDBClient) -> Self:
-        """The rooms on a client."""
+        """Build the rooms on a client."""
         stock = Stock(dynamodb, STOCK, COMMERCE)
         return cls(dynamodb, stock, Shows(dynamodb, COMMERCE, stock, _CUE_MAX_AGE_SECONDS))
 
     def put_drop(self, drop_id: str, units: int, now: Instant) -> Pool:
-        """A drop that is open, laid out as the product does."""
+        """Put an open drop, with its buckets as the product creates them."""
         self.shows.put_show(_SHOW, _show_request(now), "bench", now)
         request = {"show_id": _SHOW, "sku": "MUG", "title": "Mug", "stock": units, "opens_at": rfc3339(now - 1_000)}
         price = {"unit_price": {"amount": 1200, "currency": "GBP"}}
@@ -51,7 +51,7 @@ class BenchEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class RunningEmulator:
-    """Where an engine is, for any process."""
+    """A running emulator, and the variables that point a process at it."""
 
     emulator: aws_emulator.Emulator
     variables: dict[str, str]
@@ -59,7 +59,7 @@ class RunningEmulator:
 
 @contextmanager
 def running_emulator() -> Iterator[RunningEmulator]:
-    """An engine of its own with the template's tables; this process's AWS clients are pointed at it."""
+    """Run an emulator with the template's tables, and point this process's AWS clients at it."""
     with aws_emulator.temporary() as emulator:
         variables = aws_emulator.environment(emulator.endpoint)
         os.environ.update(variables)
@@ -68,7 +68,7 @@ def running_emulator() -> Iterator[RunningEmulator]:
 
 
 def another_client() -> DynamoDBClient:
-    """A client of its own, as the product configures its."""
+    """Make a separate client with the product's configuration."""
     return boto3.client("dynamodb", config=client("dynamodb").meta.config)
 
 

@@ -1,4 +1,4 @@
-"""A drop of 100,000 units beside drops of 200: laying out, the summary, takes per second."""
+"""Compare a drop of 100,000 units with drops of 200: creating buckets, computing the summary, takes per second."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from infra.bench.meter import Meter
 
 SMALL_UNITS: Final = 200
 _TAKEN_OF_SMALL: Final = 0.6
-"""Of each small drop, so that it is the takes that are compared and not their last units."""
+"""The share of each small drop that is taken, so that the comparison leaves out the slow last units."""
 
 _AT_A_TIME: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class LargeDrop:
-    """``units`` in one drop, beside ``small_drops``; both kinds are played ``rounds`` times."""
+    """``units`` in one drop, compared with ``small_drops`` in ``rounds`` rounds."""
 
     units: int
     rounds: int
@@ -31,7 +31,7 @@ class LargeDrop:
 
 
 def measure_large_drop(emulator: RunningEmulator, extent: LargeDrop) -> dict[str, Any]:
-    """What a large drop costs to lay out and to sum up, and its takes per second as a share of small drops'."""
+    """Measure the cost of a large drop's buckets and summary, and its takes per second as a share of small drops'."""
     metered = another_client()
     meter, bench_env = Meter(metered), BenchEnvironment.of(metered)
     began, bill = time.perf_counter(), meter.new_bill()
@@ -65,7 +65,7 @@ def measure_large_drop(emulator: RunningEmulator, extent: LargeDrop) -> dict[str
 
 
 def _rates(load: LoadGenerator, extent: LargeDrop, number: int) -> tuple[float, float]:
-    """Takes per second of the large drop and of small ones, which go first in turn."""
+    """Measure takes per second of the large drop and of small ones. The two kinds take turns in going first."""
     bench_env = BenchEnvironment.of(client("dynamodb"))
     small = tuple(f"small-{number}-{drop}" for drop in range(extent.small_drops))
     for drop in small:

@@ -1,4 +1,4 @@
-"""The limits and prices that the simulation goes by; where they are from stands with its assumptions."""
+"""The limits and prices of the simulation. ``scenarios.ASSUMPTIONS`` names their sources."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ USD_PER_MILLION_READS: Final = 0.125
 SDK_ATTEMPTS: Final = 3
 RETRY_TOKENS: Final = 500
 RETRY_COST: Final = 5
-"""botocore's retry quota of a client, and what repeating a throttled call costs of it."""
+"""botocore's retry quota of a client, and the part of it that one repeat of a throttled call costs."""
 
 
 class Capacity:
-    """Units a second, none saved up beyond a second's: no burst, no adaptive capacity."""
+    """A rate of units per second. It saves at most one second's units: no burst, no adaptive capacity."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = self._left = per_second
@@ -32,4 +32,4 @@ class Capacity:
 
 
 class Throttled(Exception):
-    """The SDK has given up; the buyer is told 503."""
+    """The SDK stopped repeating a throttled call. The API answers 503."""

@@ -1,4 +1,4 @@
-"""A crowd: buyers at the same time, as threads spread over processes, each asking once and making room for the next."""
+"""Generate load: concurrent buyers as threads in several processes. Each buyer asks once, then the next one follows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from infra.bench.environment import STOCK, BenchEnvironment, RunningEmulator
 from infra.bench.strategies import STRATEGIES, Attempt
 
 PROCESSES: Final = 2
-"""One interpreter lock each; more do not help where the engine has one of two cores."""
+"""Each process has its own interpreter lock. More do not help while the emulator uses one of two cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadRound:
-    """``buyers`` ask once each, for a unit of one of ``drops`` in turn."""
+    """``buyers`` who each ask once for a unit of one of ``drops`` in turn."""
 
     strategy: str
     drops: tuple[str, ...]
@@ -34,7 +34,7 @@ class LoadRound:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What a round came to. ``taken`` and ``refused`` are the seconds that each answer took."""
+    """The result of a round. ``taken`` and ``refused`` are the seconds of each answer."""
 
     began: float
     ended: float
@@ -48,14 +48,14 @@ class LoadResult:
 
 
 class LoadGenerator:
-    """``buyers`` at a time, in processes that stay, with their connections open."""
+    """Concurrent buyers in processes that keep their connections open between rounds."""
 
     def __init__(self, pipes: Sequence[Connection]) -> None:
         self._pipes = pipes
         self._next_buyer = 0
 
     def run(self, strategy: str, drops: tuple[str, ...], buyers: int) -> LoadResult:
-        """Play a round; buyers are shared out evenly between the processes, and none asks twice."""
+        """Run a round. The processes share the buyers evenly, and no buyer asks twice."""
         each = -(-buyers // len(self._pipes))
         left = buyers
         for pipe in self._pipes:
@@ -72,7 +72,7 @@ class LoadGenerator:
 
 @contextmanager
 def load_generator(emulator: RunningEmulator, buyers: int) -> Iterator[LoadGenerator]:
-    """A crowd of ``buyers`` at a time; its processes end with it."""
+    """Start the processes for ``buyers`` concurrent buyers, and stop them at the end."""
     spawn = multiprocessing.get_context("spawn")
     shares = [buyers // PROCESSES] * PROCESSES if buyers >= PROCESSES else [buyers]
     pipes, workers = [], []
@@ -107,15 +107,17 @@ def _combine(parts: Sequence[LoadResult]) -> LoadResult:
 
 
 def _worker(pipe: Connection, environment: dict[str, str], threads: int) -> None:
-    """A process of the crowd. What the product's metrics print is not part of a benchmark's output."""
+    """Run rounds in a process of the load generator. Discards the metrics that the product prints."""
     os.environ.update(environment)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     bench_env = BenchEnvironment.of(client("dynamodb"))
     attempts = {name: strategy(bench_env) for name, strategy in STRATEGIES.items()}
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as executor:
         for _ in range(3):  # a connection for each thread
             list(
-                pool.map(lambda _: bench_env.dynamodb.get_item(TableName=STOCK, Key={"pk": {"S": "-"}}), range(threads))
+                executor.map(
+                    lambda _: bench_env.dynamodb.get_item(TableName=STOCK, Key={"pk": {"S": "-"}}), range(threads)
+                )
             )
         pipe.send("ready")
         while True:
@@ -124,12 +126,12 @@ def _worker(pipe: Connection, environment: dict[str, str], threads: int) -> None
             except EOFError:
                 return
             try:
-                pipe.send(_run_round(pool, threads, attempts[load_round.strategy], load_round))
+                pipe.send(_run_round(executor, threads, attempts[load_round.strategy], load_round))
             except Exception as error:
                 pipe.send(error)
 
 
-def _run_round(pool: ThreadPoolExecutor, threads: int, attempt: Attempt, load_round: LoadRound) -> LoadResult:
+def _run_round(executor: ThreadPoolExecutor, threads: int, attempt: Attempt, load_round: LoadRound) -> LoadResult:
     places = count()
 
     def buyer_after_buyer() -> tuple[array[float], array[float]]:
@@ -141,7 +143,7 @@ def _run_round(pool: ThreadPoolExecutor, threads: int, attempt: Attempt, load_ro
         return taken, refused
 
     result = LoadResult(time.perf_counter(), 0.0, -time.process_time(), array("d"), array("d"))
-    for waiting in [pool.submit(buyer_after_buyer) for _ in range(threads)]:
+    for waiting in [executor.submit(buyer_after_buyer) for _ in range(threads)]:
         taken, refused = waiting.result()
         result.taken.extend(taken)
         result.refused.extend(refused)

@@ -1,9 +1,12 @@
-"""What DynamoDB bills for: a client's calls, in units by kind.
+"""Bill a client's calls as DynamoDB does, in units by kind.
 
-By the rules of the Amazon DynamoDB developer guide, "Read and write operations": a write costs a unit a begun KB of the
-item, a refused conditional write as much as one that is done, a part of a transaction twice; a read costs a unit a
-begun 4 KB, half of it when it is eventually consistent. What the engine counts is taken from it; it counts neither
-refusals nor batch reads.
+The rules are those of the Amazon DynamoDB developer guide, "Read and write operations":
+
+- A write costs one unit for each started KB of the item. A refused conditional write costs as much.
+- A write in a transaction costs twice as much.
+- A read costs one unit for each started 4 KB. An eventually consistent read costs half.
+
+The meter uses the emulator's own counts where it has them. The emulator counts neither refused writes nor batch reads.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class Bill:
 
 
 class Meter:
-    """Writes what a client's calls cost onto the present bill."""
+    """Add the cost of a client's calls to the current bill."""
 
     def __init__(self, dynamodb: DynamoDBClient) -> None:
         self.bill = Bill()
@@ -53,7 +56,7 @@ class Meter:
         dynamodb.meta.events.register("after-call.dynamodb", self._record_call)
 
     def new_bill(self) -> Bill:
-        """From here on, another bill."""
+        """Start a new bill."""
         with self._lock:
             self.bill = Bill()
             return self.bill
@@ -73,7 +76,7 @@ class Meter:
 
 
 def cost(operation: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> tuple[str, float]:
-    """The kind of a call, and its units."""
+    """Return the kind of a call and its units. Raises: ValueError, for an operation without a rule."""
     if operation == "BatchGetItem":
         ((table, wanted),) = parameters["RequestItems"].items()
         items = response["Responses"].get(table, [])
@@ -92,11 +95,11 @@ def cost(operation: str, parameters: Mapping[str, Any], response: Mapping[str, A
         if "Error" in response:
             return f"{what} write, refused", -(-max(1, size_of(response.get("Item", {}))) // _WRITE_BYTES)
         return f"{what} write", response["ConsumedCapacity"]["CapacityUnits"]
-    raise ValueError(f"no rule for what {operation} costs")
+    raise ValueError(f"the meter has no rule for {operation}")
 
 
 def size_of(item: Mapping[str, Any]) -> int:
-    """Bytes of an item as DynamoDB counts them ("DynamoDB item sizes and formats"): names and values."""
+    """Count an item's bytes as DynamoDB does ("DynamoDB item sizes and formats"): names and values."""
     return sum(len(name.encode()) + _bytes(value) for name, value in item.items())
 
 

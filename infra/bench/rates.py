@@ -1,4 +1,4 @@
-"""Takes per second of three ways, side by side: short rounds in turn, so that whatever else runs hits all alike."""
+"""Compare the takes per second of several strategies in short rounds in turn, so that other load affects all alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_RACE_SECONDS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class RateScenario:
-    """So many buyers at a time want ``times`` the ``units`` there are; each way plays ``rounds`` of it."""
+    """``at_a_time`` concurrent buyers who want ``times`` the ``units`` of a drop; ``rounds`` for each strategy."""
 
     at_a_time: int
     times: int
@@ -33,7 +33,7 @@ class RateScenario:
 
 @dataclass(slots=True)
 class _StrategyRates:
-    """What a way came to, round by round."""
+    """The results of one strategy, round by round."""
 
     rates: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
@@ -68,9 +68,9 @@ class _StrategyRates:
 
 
 def measure_rates(emulator: RunningEmulator, races: Sequence[RateScenario]) -> list[dict[str, Any]]:
-    """Each race's ways with their rates, as shares of the bare counter's in the same round.
+    """Measure each scenario's strategies, as shares of the bare counter's rate in the same round.
 
-    A race that takes longer than it may ends after a round; how many it had is said.
+    A scenario that exceeds its time ends after the current round. The result has the number of rounds.
     """
     found = []
     for at_a_time in dict.fromkeys(one.at_a_time for one in races):
@@ -87,21 +87,21 @@ def _run(running: RunningEmulator, load: LoadGenerator, one: RateScenario) -> di
         if number and time.monotonic() > deadline:
             break
         order = order[1:] + order[:1]
-        for way in order:
-            drop = f"race-{one.at_a_time}-{one.times}-{number}-{way.replace(' ', '')}".replace("+", "-")
-            prepare_stock(bench_env, way, drop, one.units)
-            with stream_consumer(bench_env) if way == "take" else nullcontext():
+        for strategy in order:
+            drop = f"race-{one.at_a_time}-{one.times}-{number}-{strategy.replace(' ', '')}".replace("+", "-")
+            prepare_stock(bench_env, strategy, drop, one.units)
+            with stream_consumer(bench_env) if strategy == "take" else nullcontext():
                 before = _cpu(emulator)
-                result = load.run(way, (drop,), one.units * one.times)
-                by_strategy[way].add(result, _cpu(emulator) - before)
+                result = load.run(strategy, (drop,), one.units * one.times)
+                by_strategy[strategy].add(result, _cpu(emulator) - before)
     return {
         "buyers_at_a_time": one.at_a_time,
         "demand": one.times,
         "units": one.units,
         "rounds": len(by_strategy[BASELINE].rates),
         "strategies": {
-            way: lane.to_record(by_strategy[BASELINE], by_strategy["large counter"])
-            for way, lane in by_strategy.items()
+            strategy: rates.to_record(by_strategy[BASELINE], by_strategy["large counter"])
+            for strategy, rates in by_strategy.items()
         },
     }
 

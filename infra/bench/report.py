@@ -1,4 +1,4 @@
-"""What a benchmark showed: tables for a person, ``build/bench.json`` for a program."""
+"""Report a benchmark: tables for a person, ``build/bench.json`` for a program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPORT: Final = "bench.json"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure and its bound. ``at_least`` says which side is good."""
+    """A figure and its bound: a minimum with ``at_least``, else a maximum."""
 
     name: str
     figure: float
@@ -33,7 +33,7 @@ class Goal:
 
 
 def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The goals of what was measured, each with its figure."""
+    """Return the goals for the measured parts, each with its figure."""
     return [goal.to_record() for goal in _goals(found)]
 
 
@@ -54,7 +54,7 @@ def _goals(found: Mapping[str, Any]) -> Iterator[Goal]:
 
 
 def write(found: Mapping[str, Any], build: Path) -> Path:
-    """Write ``bench.json``; returns where it stands."""
+    """Write ``bench.json``. Returns its path."""
     build.mkdir(parents=True, exist_ok=True)
     target = build / REPORT
     target.write_text(json.dumps(found, indent=1) + "\n")
@@ -62,7 +62,7 @@ def write(found: Mapping[str, Any], build: Path) -> Path:
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:
-    """Print it."""
+    """Print the report."""
     console.rule("Stock: speed and cost")
     if "rates" in found:
         console.print(_rates(found["rates"]))
@@ -81,7 +81,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
 
 
 def _rates(races: list[dict[str, Any]]) -> Table:
-    title = "Takes: one unit each, in rounds in turn on one engine (ms: of those who got a unit)"
+    title = "Takes: one unit each, in rounds in turn on one emulator (ms: of successful takes)"
     columns = (
         "at a time",
         "demand",
@@ -169,7 +169,7 @@ def _print_simulation(simulation: Mapping[str, Any], console: Console) -> None:
     comparison = simulation["compared_with_the_product"]
     product_writes, model_writes = comparison["write_units_of_the_product"], comparison["write_units_of_the_model"]
     console.print(
-        f"The model held against the product, {comparison['demand']}x: "
+        f"The model compared with the product, {comparison['demand']}x: "
         f"{product_writes:.0f} write units counted, {model_writes:.0f} modelled"
     )
     for assumption in simulation["assumptions"]:

@@ -1,4 +1,4 @@
-"""What is simulated, and what is assumed of the cloud and of buyers."""
+"""The scenarios of the simulation, and its assumptions about the cloud and the buyers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds. A call's and a request's are assumed, the others measured."""
+    """Times in seconds. Those of a call and of a request are assumed; the others are measured."""
 
     call: float = 0.005
     request: float = 0.003
@@ -18,7 +18,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A drop, its buyers, and what serves them. ``containers`` each serve one request at a time, as Lambda's do."""
+    """A drop, its buyers, and its partitions and containers. A container serves one request at a time, as in Lambda."""
 
     name: str
     partitions: int
@@ -28,7 +28,7 @@ class Scenario:
     seconds: int = 10
     tries: int = 20
     remembers_empty: bool = True
-    """Whether a container leaves alone the buckets that it has seen empty since its summary was made, as ours does."""
+    """Whether a container skips the buckets that it found empty since its summary was made, as the product does."""
 
 
 SCENARIOS: Final = (
@@ -41,24 +41,28 @@ SCENARIOS: Final = (
 ASSUMPTIONS: Final = [
     " ".join(lines.split())
     for lines in """
-    buyers come evenly over the seconds; each asks for one unit, up to 20 times, and goes when all is held
+    Buyers arrive evenly over the seconds. Each asks for one unit, up to 20 times, and leaves when all units are held.
 
-    nobody pays, gives back or lets lapse while this lasts; purchases, in another table, are not simulated
+    No buyer pays or releases units during the simulation, and no hold expires. Purchases, in another table, are not
+    simulated.
 
-    a partition takes 1,000 write and 3,000 read units a second, nothing saved up beyond a second, no adaptive capacity
-    (DynamoDB developer guide, "Best practices for designing and using partition keys effectively"); buckets fall on
-    partitions at random; a new on-demand table takes 4,000 writes/s, four partitions' worth (same guide, "Warm
-    throughput"); the summary stands on a partition of its own
+    A partition takes 1,000 write and 3,000 read units a second. It saves at most one second's units and has no adaptive
+    capacity (DynamoDB developer guide, "Best practices for designing and using partition keys effectively").
+    Buckets are on random partitions. The summary has a partition of its own. A new on-demand table takes 4,000
+    writes/s, as four partitions do (same guide, "Warm throughput").
 
-    refused conditional writes are billed, throttled calls are not; on demand in us-east-1: 0.625 USD a million write
-    units, 0.125 USD a million read units (AWS price list since November 2024)
+    Refused conditional writes are billed, throttled calls are not. On demand in us-east-1, a million write units cost
+    0.625 USD and a million read units 0.125 USD (AWS price list since November 2024).
 
-    a container serves one request at a time, any idle one as likely; 1,000 at once are what AWS gives an account
-    (Lambda quotas); beyond, the buyer is told 429 and comes back after 0.5 to 1.5 s; none starts cold
+    A container serves one request at a time, and each idle one is equally likely. An account has 1,000 concurrent
+    containers (Lambda quotas). Beyond that the API answers 429, and the buyer retries after 0.5 to 1.5 s. No container
+    starts cold.
 
-    a throttled call is repeated by the SDK's standard mode (3 attempts, up to 1 s and 2 s between them, 100 repeats in
-    hand), the container waiting; then 503, and the buyer comes back after 1 to 2 s; after "busy", 0.25 to 1.25 s
+    The SDK's standard mode repeats a throttled call while the container waits: 3 attempts, pauses of up to 1 s and
+    2 s, a quota of 100 repeats. Then the API answers 503, and the buyer retries after 1 to 2 s. After "busy" the buyer
+    retries after 0.25 to 1.25 s.
 
-    assumed: 5 ms a DynamoDB call, 3 ms a request besides; measured here: CPU of a call, and of summing up a bucket
+    Assumed are 5 ms for a DynamoDB call and 3 ms for the rest of a request. Measured on this machine are the CPU time
+    of a call and the time to add a bucket to a summary.
     """.strip().split("\n\n")
 ]

@@ -1,8 +1,8 @@
-"""A drop of 10,000 units and a million buyers in ten seconds, on DynamoDB's and Lambda's documented limits: simulated.
+"""Simulate a drop of 10,000 units and a million buyers in ten seconds, under DynamoDB's and Lambda's documented limits.
 
-No machine at hand has these limits, and a local engine has none. So the take protocol is played by a model of it, with
-times that were measured here where they are ours, and assumed where they are the cloud's; ``scenarios`` says which.
-The model is held against the product: at a demand that was also counted, both have to bill about the same.
+The local emulator has no such limits, so a model of the take protocol runs instead. Times of the product are measured,
+and times of the cloud are assumed; ``scenarios`` lists them. A comparison checks the model: at a demand that was also
+counted, model and product must bill about the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Container:
     read_at: float = -1.0
     retry_tokens: int = limits.RETRY_TOKENS
     empty: set[int] = field(default_factory=set)
-    """Buckets that its summary shows open, and that it has found empty since."""
+    """Buckets that are open in the summary and that the container found empty since."""
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class _Buyer:
 
 
 class _Simulation:
-    """The simulated world of one scenario."""
+    """The simulation of one scenario."""
 
     def __init__(self, scenario: Scenario, times: Times, seed: int) -> None:
         self.scenario, self.times = scenario, times
@@ -85,12 +85,12 @@ class _Simulation:
         self.returning: defaultdict[int, list[_Buyer]] = defaultdict(list)
 
     def run(self) -> None:
-        """Until every buyer has a unit or has stopped asking."""
+        """Run until every buyer has a unit or has stopped asking."""
         self.env.process(self._summarise_stream())
         self.env.run(until=self.env.process(self._tick()))
 
     def _tick(self) -> Generator[simpy.Event, None, None]:
-        """Each millisecond: containers that are free again, buyers who come back, and those who come, evenly."""
+        """Each millisecond: return idle containers, let waiting buyers retry, and let new buyers arrive evenly."""
         scenario, arrived = self.scenario, 0
         while self.buyers_asking:
             tick = round(self.env.now / _TICK)
@@ -106,7 +106,7 @@ class _Simulation:
             yield self.env.timeout(_TICK)
 
     def _summarise_stream(self) -> Generator[simpy.Event, None, None]:
-        """The stock stream's function: four times a second at most, as long as summing up takes."""
+        """Run the stock stream's function at most four times a second, each run as long as a summary takes."""
         while self.buyers_asking:
             yield self.env.timeout(0.25)
             as_of, before = self.env.now, sum(self.free)
@@ -120,7 +120,7 @@ class _Simulation:
     # A buyer.
 
     def _request(self, buyer: _Buyer) -> None:
-        """One request. Most are answered at once from what a container remembers, and need no process of their own."""
+        """Handle one request. A container answers most at once from its cache, without a process of its own."""
         buyer.tries += 1
         if not self.idle:
             self.counts["answered_429"] += 1
@@ -152,7 +152,8 @@ class _Simulation:
         self.idle.append(container)
 
     def _refuse(self, buyer: _Buyer, summary: _Summary) -> None:
-        """Nothing is left: all is held, for longer than is simulated, and the buyer goes. Else: come back."""
+        """Refuse a buyer. With no open bucket all units are held beyond the simulation's end, and the buyer leaves.
+        Otherwise the buyer retries."""
         if not summary.open:
             self.counts["answered_none_left"] += 1
             self.buyers_asking -= 1
@@ -199,7 +200,8 @@ class _Simulation:
     def _try_overflow(
         self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int], probes: int
     ) -> Generator[simpy.Event, None, int | None]:
-        """Read others that seem to have units, then point and take. None: taken; else the probes that are left."""
+        """Read other buckets that may have units, then set a pointer and take. Returns None for a take, else the
+        remaining probes."""
         turn = bisect_left(summary.open, buyer.start)
         for number in chain(islice(summary.open, turn, None), islice(summary.open, turn)):
             if not probes:
@@ -227,7 +229,7 @@ class _Simulation:
     # DynamoDB, through the SDK.
 
     def _write(self, bucket: int, container: _Container, *, taking: int | None) -> Generator[simpy.Event, None, bool]:
-        """A conditional write on a bucket: a take, or a pointer, which is never refused here."""
+        """Write to a bucket under a condition: a take, or a pointer, which this model never refuses."""
         yield from self._call(self.writes[self.partition_of[bucket]], 1, container)
         if taking is None or self.free[taking]:
             self.bill["writes"] += 1
@@ -246,7 +248,10 @@ class _Simulation:
     def _call(
         self, capacity: limits.Capacity, units: float, container: _Container
     ) -> Generator[simpy.Event, None, None]:
-        """A call, repeated by the SDK's standard mode where it is throttled. limits.Throttled calls are not billed."""
+        """Make a call, and repeat a throttled one as the SDK's standard mode does. Throttled calls are not billed.
+
+        Raises: limits.Throttled, after the last attempt.
+        """
         for attempt in range(limits.SDK_ATTEMPTS):
             yield self.env.timeout(self.times.call + self.times.call_cpu)
             if capacity.admit(units, self.env.now):
@@ -263,7 +268,7 @@ class _Simulation:
 
 
 def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
-    """How a scenario goes: when units were taken, what was throttled and billed, and whose arrival paid off."""
+    """Simulate a scenario: when units are taken, the throttled calls, the bill, and the success by time of arrival."""
     simulation = _Simulation(scenario, times, seed)
     simulation.run()
     at = [when for when, _ in simulation.takes]
@@ -292,6 +297,6 @@ def simulate(scenario: Scenario, times: Times, seed: int = 4) -> dict[str, Any]:
 
 
 def _success(takes: list[tuple[float, int]], first: int, buyers: int, parts: int) -> list[float]:
-    """The share of buyers with a unit, in equal parts of the ``first`` who came."""
+    """Return the share of buyers with a unit, in equal parts of the ``first`` buyers who arrived."""
     counts = Counter(number * parts // first for _, number in takes if number < first)
     return [round(counts[part] * parts / first, 5) for part in range(parts)]

@@ -1,7 +1,7 @@
-"""Ways to take one unit: the product's, one counter row, and a counter with a hold beside it in a transaction.
+"""Strategies to take one unit: the product's, a counter row, a large counter row, and a counter with a hold.
 
-And the counter in a row as large as a bucket that is half full. The engine copies an item several times in a write, so
-that large ones cost it more; DynamoDB bills both alike. What the product is slower than *this* is its own doing.
+The large counter row is as large as a half full bucket. The emulator copies an item several times in each write, so
+that large items are slower there; DynamoDB bills both alike. The product's own cost is its distance to that counter.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from chalicelib.stock import Taken, TakeResult, hold_id
 from infra.bench.environment import STOCK, BenchEnvironment
 
 Attempt = Callable[[str, int], bool]
-"""``(drop, buyer)``: whether this buyer's one try took a unit."""
+"""``(drop, buyer)``: returns whether this buyer's only try took a unit."""
 
 HOLD_SECONDS: Final = 300
 _HALF_A_BUCKET: Final = 12
 
 
 def product_take(bench_env: BenchEnvironment) -> Attempt:
-    """A first try of ``Stock.take``, with the drop and its summary as the process remembers them: at most 1 s old."""
+    """Take by ``Stock.take``, with the drop and its summary from the process's cache, at most 1 s old."""
 
     def attempt(drop: str, buyer: int) -> bool:
         return isinstance(take_once(bench_env, drop, buyer, clock()), Taken)
@@ -33,7 +33,7 @@ def product_take(bench_env: BenchEnvironment) -> Attempt:
 
 
 def take_once(bench_env: BenchEnvironment, drop: str, buyer: int, now: Instant) -> TakeResult:
-    """What a request does about stock on a buyer's first try, at an instant."""
+    """Take stock as a request does on a buyer's first try, at an instant."""
     offer = bench_env.shows.offer(drop, now)
     if offer is None:
         raise LookupError(f"no drop {drop}")
@@ -43,7 +43,7 @@ def take_once(bench_env: BenchEnvironment, drop: str, buyer: int, now: Instant) 
 
 
 def counter(bench_env: BenchEnvironment) -> Attempt:
-    """One row, one conditional write: nothing says who has the unit, and a retry after a lost answer takes another."""
+    """Take by one conditional write on one row. No hold has the buyer, so a retry after a lost answer takes twice."""
 
     def attempt(drop: str, buyer: int) -> bool:
         try:
@@ -58,7 +58,7 @@ def counter(bench_env: BenchEnvironment) -> Attempt:
 
 
 def counter_and_hold(bench_env: BenchEnvironment) -> Attempt:
-    """The row and a hold of its own, in one transaction: both or neither, at four write units."""
+    """Take from the row and put a separate hold in one transaction, for four write units."""
 
     def attempt(drop: str, buyer: int) -> bool:
         hold = {"pk": f"{drop}#hold#{buyer}", "q": 1, "u": clock() // SECOND + HOLD_SECONDS}
@@ -93,7 +93,7 @@ STRATEGIES: Final[Mapping[str, Callable[[BenchEnvironment], Attempt]]] = {
 
 
 def prepare_stock(bench_env: BenchEnvironment, strategy: str, drop: str, units: int) -> None:
-    """Stock for a way: the product's drop, or a counter row."""
+    """Put the stock of a strategy: a drop of the product, or a counter row."""
     if strategy == "take":
         bench_env.put_drop(drop, units, clock())
     else:

@@ -1,4 +1,4 @@
-"""The stock stream's function at work: the product's own handler, fed from the engine's stream as by AWS Lambda."""
+"""Run the stock stream's function: feed the product's own handler from the emulator's stream, as AWS Lambda does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH: Final = 1_000
 
 @contextmanager
 def stream_consumer(bench_env: BenchEnvironment) -> Iterator[None]:
-    """Live summaries follow the stock table while this lasts."""
+    """Update live summaries from the stock table's stream until the block ends."""
     streams = boto3.client("dynamodbstreams")
     iterator = _newest(streams)
     stopped = threading.Event()
@@ -69,7 +69,7 @@ def _newest(streams: DynamoDBStreamsClient) -> str:
 
 
 def _as_lambda_record(record: Any) -> dict[str, Any]:
-    """The SDK makes a date of what an event has as seconds."""
+    """Convert a record of the SDK, which has a datetime, to one of a Lambda event, which has seconds."""
     created = record["dynamodb"].get("ApproximateCreationDateTime")
     seconds = clock() / SECOND if created is None else created.timestamp()
     return {"dynamodb": {"Keys": record["dynamodb"]["Keys"], "ApproximateCreationDateTime": seconds}}

@@ -1,4 +1,4 @@
-"""The benchmark works: it ends by itself, says what it should, and counts right. No test here is about speed."""
+"""The benchmark ends by itself, reports its parts, and counts correctly. No test here is about speed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads((Path(build) / "bench.json").read_text())
 
 
-def test_no_strategy_takes_more_than_there_is_and_a_counter_takes_all_of_it(found: Any) -> None:
+def test_no_strategy_oversells_and_a_counter_sells_every_unit(found: Any) -> None:
     for race in found["rates"]:
         units, buyers = race["units"] * race["rounds"], race["units"] * race["demand"] * race["rounds"]
         for strategy, one in race["strategies"].items():
@@ -31,7 +31,7 @@ def test_no_strategy_takes_more_than_there_is_and_a_counter_takes_all_of_it(foun
         assert race["strategies"]["counter"]["of_the_counter"] == 1
 
 
-def test_the_cost_of_takes_is_counted_and_the_same_in_every_run(found: Any) -> None:
+def test_cost_of_takes_is_the_same_in_every_run(found: Any) -> None:
     same, tenfold = found["cost"]["demands"]
     assert (same["demand"], same["taken"] + same["refused"]) == (1, 48)
     assert (tenfold["demand"], tenfold["taken"] + tenfold["refused"]) == (10, 480)
@@ -51,17 +51,17 @@ def test_the_cost_of_takes_is_counted_and_the_same_in_every_run(found: Any) -> N
     assert (tenfold["writes_a_take"], tenfold["writes_a_refused_buyer"]) == (1.167, 0)
 
 
-def test_a_buyer_who_comes_after_sold_out_writes_nothing(found: Any) -> None:
+def test_buyer_after_sold_out_writes_nothing(found: Any) -> None:
     assert [one["writes_after_sold_out"] for one in found["cost"]["demands"]] == [0, 0]
 
 
-def test_a_large_drop_is_laid_out_at_a_write_a_bucket_and_few_more(found: Any) -> None:
+def test_large_drop_costs_about_one_write_per_bucket_to_create(found: Any) -> None:
     large = found["large"]
     assert large["buckets"] == 100
     assert large["summary_whole"]["read_units"] == large["buckets"] + 1
 
 
-def test_the_model_takes_no_more_than_there_is_and_says_what_it_assumes(found: Any) -> None:
+def test_model_never_oversells_and_lists_its_assumptions(found: Any) -> None:
     simulation = found["simulation"]
     assert len(simulation["assumptions"]) == 7
     (one,) = simulation["scenarios"]
@@ -71,12 +71,12 @@ def test_the_model_takes_no_more_than_there_is_and_says_what_it_assumes(found: A
     assert sum(one["success_by_tenth_of_arrival"]) * 100 == pytest.approx(48, abs=0.1)
 
 
-def test_the_model_bills_about_what_the_product_did(found: Any) -> None:
+def test_model_bills_about_as_much_as_the_product(found: Any) -> None:
     comparison = found["simulation"]["compared_with_the_product"]
     assert comparison["taken_of_the_model"] == comparison["taken_of_the_product"] == 48
     assert comparison["write_units_of_the_model"] == pytest.approx(comparison["write_units_of_the_product"], rel=0.25)
 
 
-def test_every_goal_has_its_figure(found: Any) -> None:
+def test_every_goal_has_a_figure(found: Any) -> None:
     assert len(found["goals"]) == 2 + 1 + 2 * 2 + 1 + 1
     assert all(set(goal) == {"goal", "figure", "met"} for goal in found["goals"])

@@ -1,4 +1,4 @@
-"""What the benchmark bills: DynamoDB's rules, on items and calls as they are."""
+"""The benchmark's meter bills items and calls by DynamoDB's rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FULL_BUCKET = to_item(
 )
 
 
-def test_an_item_is_as_large_as_the_names_and_values_it_has() -> None:
+def test_size_of_an_item_is_that_of_its_names_and_values() -> None:
     assert size_of(to_item({"pk": "ab", "a": 7})) == 2 + 2 + 1 + 2
     assert size_of(to_item({"h": {"k": {"q": 12, "u": -345}}})) == 1 + 3 + (1 + 1 + 3) + (1 + 1 + 2) + (1 + 1 + 4)
     assert size_of(to_item({"b": b"1234", "l": [True]})) == 5 + 1 + 3 + 2
@@ -56,12 +56,12 @@ def test_an_item_is_as_large_as_the_names_and_values_it_has() -> None:
         ("TransactWriteItems", {"TransactItems": [1, 2]}, {"Error": {}}, ("transaction write, refused", 4.0)),
     ],
 )
-def test_a_call_is_billed_by_its_rule(
+def test_call_is_billed_by_the_rule_of_its_operation(
     operation: str, asked: dict[str, Any], answer: dict[str, Any], billed: tuple[str, float]
 ) -> None:
     assert cost(operation, asked, answer) == billed
 
 
-def test_what_has_no_rule_is_not_passed_over() -> None:
+def test_operation_without_a_rule_raises_an_error() -> None:
     with pytest.raises(ValueError, match="DeleteItem"):
         cost("DeleteItem", {"TableName": STOCK}, {})

@@ -1,4 +1,4 @@
-"""The model of the simulation, where its outcome can be told beforehand."""
+"""The simulation's model, in cases whose outcome is known beforehand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infra.bench.simulation import simulate
 PLENTY = Scenario("plenty", partitions=1_000, containers=50, units=2_400, buyers=240, seconds=1)
 
 
-def test_where_there_is_plenty_a_take_is_one_write_and_everybody_has_one() -> None:
+def test_take_is_one_write_for_each_buyer_while_units_are_plenty() -> None:
     seen = simulate(PLENTY, Times())
     assert (seen["taken"], seen["writes_of_buyers"], seen["of_these_refused"], seen["throttled_calls"]) == (
         240,
@@ -21,7 +21,7 @@ def test_where_there_is_plenty_a_take_is_one_write_and_everybody_has_one() -> No
     assert seen["success_by_tenth_of_arrival"] == [1.0] * 10
 
 
-def test_a_partition_takes_a_thousand_writes_a_second_and_what_it_has_saved_of_one() -> None:
+def test_partition_takes_a_thousand_writes_a_second_and_saves_one_second() -> None:
     crowd = replace(PLENTY, partitions=1, containers=10_000, units=4_800, buyers=4_800)
     seen = simulate(crowd, Times())
     assert seen["throttled_calls"] > 0
@@ -29,13 +29,13 @@ def test_a_partition_takes_a_thousand_writes_a_second_and_what_it_has_saved_of_o
         assert seconds is None or seconds >= {"half": 1.4, "99 %": 3.7, "all": 3.8}[share]
 
 
-def test_a_scenario_goes_the_same_way_each_time_and_another_seed_another() -> None:
+def test_scenario_is_repeatable_for_a_seed_and_differs_for_another() -> None:
     crowd = replace(PLENTY, buyers=2_400, tries=3)
     assert simulate(crowd, Times()) == simulate(crowd, Times())
     assert simulate(crowd, Times(), seed=5) != simulate(crowd, Times())
 
 
-def test_a_container_that_remembers_empty_buckets_writes_less() -> None:
+def test_container_that_remembers_empty_buckets_writes_less() -> None:
     few = Scenario("few", partitions=1_000, containers=20, units=480, buyers=24_000, tries=1)
     forgetful, mindful = (simulate(replace(few, remembers_empty=remembers), Times()) for remembers in (False, True))
     assert forgetful["taken"] == mindful["taken"] == 480

@@ -20,7 +20,7 @@ SESSION = {
 
 
 def place_order(stack: dict[str, Any], drop_id: str, token: str = "ok") -> str:
-    """Hold one unit and complete; the session's id. The order is being placed then."""
+    """Hold one unit and complete. Returns the session's id, while the order is in progress."""
     with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
         body = {"line_items": [{"item": {"id": drop_id}, "quantity": 1}], **SESSION}
         created = http.post("/checkout-sessions", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
@@ -38,13 +38,13 @@ def place_order(stack: dict[str, Any], drop_id: str, token: str = "ok") -> str:
 
 
 def session_status(stack: dict[str, Any], session_id: str) -> str:
-    """UCP's status of a session now."""
+    """Return the UCP status of a session."""
     found = httpx.get(f"{stack['http']}/checkout-sessions/{session_id}", headers=AGENT, timeout=30)
     return str(found.json()["status"])
 
 
 def completed_within(stack: dict[str, Any], session_ids: list[str], seconds: float) -> bool:
-    """Whether all sessions are completed before so many seconds have passed."""
+    """Return whether all sessions are completed within the given seconds."""
     deadline = time.monotonic() + seconds
     waiting = set(session_ids)
     while waiting and time.monotonic() < deadline:

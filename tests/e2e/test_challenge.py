@@ -1,4 +1,4 @@
-"""3-D Secure on the deployed stack: the buyer is asked at a page, and the order moves on by what the page tells."""
+"""3-D Secure on the deployed stack: the buyer confirms at a page, and the order continues with the result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ pytestmark = pytest.mark.e2e
 
 
 def challenge_url_within(stack: dict[str, Any], session_id: str, seconds: float) -> str:
-    """Where the buyer is asked to confirm, once they are."""
+    """Wait until the buyer must confirm. Returns the URL of the page."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         session = httpx.get(f"{stack['http']}/checkout-sessions/{session_id}", headers=AGENT, timeout=30).json()
         if session["status"] == "requires_escalation":
             return str(session["continue_url"])
         time.sleep(0.1)
-    raise AssertionError(f"nobody was asked: {session}")
+    raise AssertionError(f"no challenge for the buyer: {session}")
 
 
-def test_a_buyer_who_confirms_at_the_page_is_paid_for(stack: dict[str, Any]) -> None:
+def test_order_is_paid_after_its_buyer_confirms_at_the_page(stack: dict[str, Any]) -> None:
     session = place_order(stack, "scissor", token="requires_action")
     page = challenge_url_within(stack, session, seconds=30)
     assert "It is me" in httpx.get(page, timeout=30).text
@@ -39,7 +39,7 @@ def test_a_buyer_who_confirms_at_the_page_is_paid_for(stack: dict[str, Any]) -> 
 
 
 def test_payments_and_orders_agree(stack: dict[str, Any]) -> None:
-    """Whatever the provider tells, and however often its answers are lost."""
+    """Include events that arrive twice, in another order or late, and a capture whose answer is lost."""
     tokens = ("ok", "webhooks_twice", "webhooks_reordered", "timeout", "captured_late")
     sessions = [place_order(stack, "scissor", token=token) for token in tokens]
     assert completed_within(stack, sessions, seconds=60)

@@ -1,4 +1,4 @@
-"""What the deployed worker counts, the deployed API refuses by; and a put table of markets is what buyers pay by."""
+"""The deployed API refuses attempts by the declines that the worker counted, and prices by the market table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def idempotency_header() -> dict[str, str]:
 
 
 def try_to_pay(http: httpx.Client, token: str) -> Any:
-    """Somebody new tries to pay with this card; the session when that is decided."""
+    """Let a new buyer try to pay with this card. Returns the session after the decision."""
     somebody = uuid.uuid4().hex
     address = {"street_address": f"{somebody} High Street", "address_country": "GB"}
     body = {
@@ -38,7 +38,7 @@ def try_to_pay(http: httpx.Client, token: str) -> Any:
     return answer
 
 
-def test_a_card_that_was_declined_three_times_is_refused_the_fourth(stack: dict[str, Any]) -> None:
+def test_card_declined_three_times_is_refused_the_fourth_time(stack: dict[str, Any]) -> None:
     with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
         codes = [try_to_pay(http, "declined_4242")["messages"][0]["code"] for _ in range(4)]
         assert codes == ["payment_failed"] * 3 + ["too_many_attempts"]
@@ -48,7 +48,7 @@ def test_a_card_that_was_declined_three_times_is_refused_the_fourth(stack: dict[
     assert (risk["declines"] >= 3, risk["step_up"]) == (True, False)
 
 
-def test_the_markets_that_an_operator_puts_hold_after_a_second(stack: dict[str, Any]) -> None:
+def test_market_table_of_an_operator_applies_after_a_second(stack: dict[str, Any]) -> None:
     bearer = {"Authorization": f"Bearer {stack['operator_token']}"}
     with httpx.Client(base_url=stack["http"], headers=AGENT, timeout=30) as http:
         held = http.get("/markets", headers=bearer).json()

@@ -1,4 +1,4 @@
-"""A rehearsal against the whole deployed stack; and that its check sees what somebody changed behind its back."""
+"""A rehearsal on the deployed stack succeeds, and its check finds data that somebody changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def silent_console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: Path, tmp_path: Path) -> None:
+def test_rehearsal_of_a_few_orders_succeeds(stack: dict[str, Any], orders: Path, tmp_path: Path) -> None:
     build = tmp_path / "build"
     assert rehearse(orders, _local_state(stack), build, console=silent_console()) == 0
     report = json.loads((build / "rehearsal.json").read_text())
@@ -80,7 +80,7 @@ def test_a_rehearsal_of_a_few_orders_ends_right(stack: dict[str, Any], orders: P
 
 @contextmanager
 def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: RehearsalRun) -> Iterator[str]:
-    """One unit less in one line of one order."""
+    """Remove one unit from a line of an order."""
     purchases = PurchaseStore(aws_client(stack, "dynamodb"), stack["commerce_table"])
     order = next(order for order in run.orders if order.purchase == "1.1")
     purchase = purchases.read(order.order_id.removeprefix("ord_"))
@@ -97,7 +97,7 @@ def an_order_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: Rehearsal
 
 @contextmanager
 def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: RehearsalRun) -> Iterator[str]:
-    """One unit more than there is."""
+    """Add one unit to a bucket."""
     drop_id = next(iter(rehearsal.plan.drops))
 
     def add(units: str) -> None:
@@ -116,12 +116,12 @@ def a_bucket_changed(stack: dict[str, Any], rehearsal: Rehearsal, run: Rehearsal
 
 
 @pytest.mark.parametrize("tampering", [an_order_changed, a_bucket_changed])
-def test_what_is_changed_between_run_and_check_is_found_and_named(
+def test_change_between_run_and_check_is_found_and_named(
     stack: dict[str, Any], orders: Path, tmp_path: Path, tampering: Callable[..., Any]
 ) -> None:
     rehearsal = Rehearsal.of(orders, _local_state(stack), tmp_path / "build", new_show_id())
     run = rehearsal.run(silent_console())
-    # Once all is recorded; before, the ledger would write down what was tampered with.
+    # Tamper only after the ledger has every order; otherwise it would record the changed data.
     assert rehearsal.verify(run, silent_console())["difference_details"] == []
     with tampering(stack, rehearsal, run) as name:
         report = rehearsal.verify(run, silent_console(), ledger_timeout_seconds=0)
@@ -132,7 +132,7 @@ def test_what_is_changed_between_run_and_check_is_found_and_named(
 
 
 class _Watched(io.StringIO):
-    """What is printed; sets an event once a text appears in it."""
+    """A stream that sets an event once a text has been written to it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class _Watched(io.StringIO):
         return written
 
 
-def test_a_rehearsal_in_which_everything_is_killed_ends_right(stack: dict[str, Any], tmp_path: Path) -> None:
+def test_rehearsal_succeeds_although_every_process_is_killed(stack: dict[str, Any], tmp_path: Path) -> None:
     orders = tmp_path / "orders.csv"
     lines = (
         f"{invoice},{20_000 + (invoice * 3 + line) % 30},THING,{1 + line},2011-11-25 08:05:00,1.65,{invoice},France\n"

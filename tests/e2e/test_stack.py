@@ -17,7 +17,7 @@ from tests.infra.packaged_template import packaged_template
 pytestmark = pytest.mark.e2e
 
 
-def test_a_started_stack_is_healthy_and_has_its_show_live(stack: dict[str, Any]) -> None:
+def test_started_stack_is_healthy_and_its_show_is_live(stack: dict[str, Any]) -> None:
     assert httpx.get(f"{stack['http']}/health", timeout=10).json() == {"status": "ok"}
     live = httpx.get(f"{stack['http']}/shows/tonight/live", timeout=10).json()
     seeded = {drop["drop_id"]: drop["stock"] for drop in json.loads(SHOW.read_text())["drops"]}
@@ -29,7 +29,7 @@ def test_stack_info_file_is_readable_by_its_owner_only(stack: dict[str, Any]) ->
     assert stat.S_IMODE(Path(stack["home"], "local.json").stat().st_mode) == 0o600
 
 
-def test_api_gateway_of_the_engine_serves_the_same_application(stack: dict[str, Any]) -> None:
+def test_api_gateway_of_the_emulator_serves_the_same_application(stack: dict[str, Any]) -> None:
     (api,) = aws_client(stack, "apigateway").get_rest_apis()["items"]
     deployed = f"{stack['aws_endpoint']}/restapis/{api['id']}/live/_user_request_"
     by_gateway = httpx.get(f"{deployed}/shows/tonight", timeout=30).json()
@@ -43,12 +43,12 @@ def test_api_gateway_of_the_engine_serves_the_same_application(stack: dict[str, 
         assert preflight.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
 
-def test_api_gateway_and_the_front_say_the_same_of_an_address_that_is_not_there(stack: dict[str, Any]) -> None:
+def test_api_gateway_and_http_server_give_the_same_answer_for_an_unknown_path(stack: dict[str, Any]) -> None:
     gateway = aws_client(stack, "apigateway")
     (api,) = gateway.get_rest_apis()["items"]
     for kind, answer in packaged_template()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
         headers = answer["ResponseParameters"]["Headers"]
-        gateway.put_gateway_response(  # AWS imports them with the API's definition; the engine leaves them out of that
+        gateway.put_gateway_response(  # AWS imports them with the API's definition; the emulator does not
             restApiId=api["id"],
             responseType=kind,
             responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
@@ -63,7 +63,7 @@ def test_api_gateway_and_the_front_say_the_same_of_an_address_that_is_not_there(
     assert {answer.headers["Content-Type"] for answer in nowhere} == {"application/problem+json"}
 
 
-def test_a_body_over_the_limit_is_refused_unread_and_a_head_has_no_body(stack: dict[str, Any]) -> None:
+def test_body_over_the_limit_is_refused_and_head_has_no_body(stack: dict[str, Any]) -> None:
     headers = {"UCP-Agent": 'profile="https://a.example/p"', "Idempotency-Key": "large"}
     refused = httpx.post(f"{stack['http']}/carts", content=b"0" * 1_000_001, headers=headers, timeout=10)
     assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")

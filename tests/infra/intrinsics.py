@@ -1,4 +1,4 @@
-"""The infrastructure template with CloudFormation's short tags in their long form."""
+"""Read the template with CloudFormation's short tags in their long form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    """Short tags become mappings: ``!Ref X`` is ``{"Ref": "X"}``."""
+    """Read short tags as mappings: ``!Ref X`` is ``{"Ref": "X"}``."""
 
 
 def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -28,6 +28,6 @@ _Loader.add_multi_constructor("!", _long_form)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A template as a mapping."""
+    """Return a template as a mapping."""
     loaded: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)
     return loaded

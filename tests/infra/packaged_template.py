@@ -1,4 +1,4 @@
-"""The template as packaging leaves it, without packaging."""
+"""Make the template as packaging would, without packaging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house rules that an import linter cannot say."""
+"""Rules of the rooms that the import linter cannot express."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOMS = frozenset(path.parent.name for path in LIBRARY.glob("*/__init__.py"))
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Modules that a file imports when it runs (for type checking alone does not count)."""
+    """Yield the modules that a file imports at run time, without those for type checking only."""
     tree = ast.parse(path.read_text())
     for_types = {
         id(inner)
@@ -38,28 +38,28 @@ def _files() -> list[Path]:
     return sorted(LIBRARY.rglob("*.py"))
 
 
-def test_only_stores_and_aws_know_boto() -> None:
-    knowing = {
+def test_only_stores_and_aws_import_boto() -> None:
+    importers = {
         str(path.relative_to(LIBRARY))
         for path in _files()
         if any(name.split(".")[0] in {"boto3", "botocore"} for name in _imports(path))
     }
     assert {
-        path for path in knowing if path != "aws.py" and not path.endswith(("/store.py", "streams/messaging.py"))
+        path for path in importers if path != "aws.py" and not path.endswith(("/store.py", "streams/messaging.py"))
     } == set()
-    assert "aws.py" in knowing
+    assert "aws.py" in importers
 
 
-def test_only_its_adapter_knows_stripe() -> None:
-    knowing = {
+def test_only_its_adapter_imports_stripe() -> None:
+    importers = {
         str(path.relative_to(LIBRARY))
         for path in _files()
         if any(name.split(".")[0] == "stripe" for name in _imports(path))
     }
-    assert knowing == {f"payments/stripe/{part}.py" for part in ("gateway", "intents", "webhooks")}
+    assert importers == {f"payments/stripe/{part}.py" for part in ("gateway", "intents", "webhooks")}
 
 
-def test_a_room_is_imported_by_its_public_face_only() -> None:
+def test_room_is_imported_through_its_public_face_only() -> None:
     around = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in [*_files(), ROOT / "app.py"]
@@ -72,7 +72,7 @@ def test_a_room_is_imported_by_its_public_face_only() -> None:
     assert around == []
 
 
-def test_no_file_is_too_long_to_read() -> None:
+def test_no_file_exceeds_300_lines() -> None:
     long = {
         str(path.relative_to(ROOT))
         for folder in ("chalicelib", "infra", "tests")

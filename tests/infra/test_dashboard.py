@@ -1,4 +1,4 @@
-"""The dashboard and the alarms show metrics that the code really counts."""
+"""The dashboard and the alarms use metrics that the code counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.infra.packaged_template import packaged_template
 
 
 def string_constants() -> set[str]:
-    """Every text in the code of the application: a metric's name stands there in one piece."""
+    """Return every string in the application's code. Each metric's name is one of them."""
     sources = [path.read_text() for path in (ROOT / "chalicelib").rglob("*.py")]
     nodes = (node for source in sources for node in ast.walk(ast.parse(source)))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -36,7 +36,7 @@ def test_every_own_metric_on_the_dashboard_is_counted_somewhere() -> None:
     assert own_metrics - string_constants() == set()
 
 
-def test_every_formula_uses_metrics_that_are_there() -> None:
+def test_every_formula_uses_metrics_of_its_widget() -> None:
     for widget in dashboard()["widgets"]:
         metrics = widget["properties"]["metrics"]
         named = {metric[-1].get("id") for metric in metrics if isinstance(metric[-1], dict)}

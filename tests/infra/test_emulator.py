@@ -1,4 +1,4 @@
-"""The embedded engine as tests use it."""
+"""The emulator as tests use it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import EmulatorAccount
 
 
 @pytest.mark.emulator
-def test_a_conditional_write_has_one_winner_among_rivals(emulator: EmulatorAccount) -> None:
+def test_conditional_write_has_one_winner_among_rivals(emulator: EmulatorAccount) -> None:
     tables = emulator.tables()
 
     def put(rival: int) -> str:
@@ -44,7 +44,7 @@ def test_every_test_has_an_account_of_its_own(emulator: EmulatorAccount) -> None
 
 
 @pytest.mark.emulator
-def test_an_engine_ends_with_everything_it_started() -> None:
+def test_emulator_stops_with_every_process_it_started() -> None:
     with aws_emulator.temporary() as running:
         account = EmulatorAccount(running.endpoint, "100000000001")
         worker = psutil.Process(_invoked(account.client("lambda")))
@@ -56,7 +56,7 @@ def test_an_engine_ends_with_everything_it_started() -> None:
 
 
 def _invoked(functions: Any) -> int:
-    """Make a function and invoke it; the id of the process that served it, which waits for the next call."""
+    """Create and invoke a function. Returns the id of its process, which then waits for the next call."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("index.py", "import os\n\ndef handler(event, context):\n    return os.getpid()\n")

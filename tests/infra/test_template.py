@@ -1,4 +1,4 @@
-"""Lint of the deployed template: what may not be forgotten in it. Read as packaged, with the alarms."""
+"""Lint the deployed template as packaged, with its alarms: queues, streams, schedules, roles, parameters, logs."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def _events() -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_every_worked_queue_has_a_dead_letter_queue_and_a_bounded_number_of_tries() -> None:
-    worked = {name: queue for name, queue in _of("AWS::SQS::Queue").items() if not name.endswith(TERMINAL)}
-    assert set(worked) == {"CaptureQueue", "LedgerQueue", "ExportsQueue"}
-    for name, queue in worked.items():
+def test_work_queue_has_a_dead_letter_queue_and_bounded_retries() -> None:
+    work_queues = {name: queue for name, queue in _of("AWS::SQS::Queue").items() if not name.endswith(TERMINAL)}
+    assert set(work_queues) == {"CaptureQueue", "LedgerQueue", "ExportsQueue"}
+    for name, queue in work_queues.items():
         target = queue["RedrivePolicy"]["deadLetterTargetArn"]
         assert target == {"Fn::GetAtt": [name.replace("Queue", TERMINAL), "Arn"]}
         assert 1 < queue["RedrivePolicy"]["maxReceiveCount"] <= 10
 
 
-def test_every_dead_letter_queue_keeps_fourteen_days_and_has_an_alarm() -> None:
+def test_dead_letter_queue_retains_fourteen_days_and_has_an_alarm() -> None:
     alarmed = {
         alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
         for alarm in _of("AWS::CloudWatch::Alarm").values()
@@ -55,7 +55,7 @@ def test_every_dead_letter_queue_keeps_fourteen_days_and_has_an_alarm() -> None:
     assert {queue["MessageRetentionPeriod"] for queue in dead.values()} == {1_209_600}
 
 
-def test_a_stream_gives_up_a_batch_only_after_bounded_tries_and_into_a_dead_letter_queue() -> None:
+def test_stream_moves_a_failing_batch_to_a_dead_letter_queue_after_bounded_retries() -> None:
     streams = [event for _, kind, event in _events() if kind in STREAMS]
     assert len(streams) == 3
     for event in streams:
@@ -65,13 +65,13 @@ def test_a_stream_gives_up_a_batch_only_after_bounded_tries_and_into_a_dead_lett
         assert event["StartingPosition"] == "TRIM_HORIZON"
 
 
-def test_a_failed_message_does_not_bring_back_its_neighbours() -> None:
+def test_failed_message_does_not_repeat_the_rest_of_its_batch() -> None:
     queued = [event for _, kind, event in _events() if kind == "SQS"]
     assert len(queued) == 3
     assert all(event["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for event in queued)
 
 
-def test_a_schedule_that_fails_is_kept_in_a_dead_letter_queue() -> None:
+def test_failed_schedule_goes_to_a_dead_letter_queue() -> None:
     scheduled = [(name, event) for name, kind, event in _events() if kind == "ScheduleV2"]
     assert [name for name, _ in scheduled] == ["CloseDay", "Maintenance", "Maintenance"]
     for name, event in scheduled:
@@ -81,7 +81,7 @@ def test_a_schedule_that_fails_is_kept_in_a_dead_letter_queue() -> None:
         assert on_failure["Destination"]["Fn::GetAtt"][0].endswith(TERMINAL)
 
 
-def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
+def test_visibility_timeout_is_at_least_the_timeout_of_the_function() -> None:
     queues = _of("AWS::SQS::Queue")
     for name, kind, event in _events():
         if kind == "SQS":
@@ -91,7 +91,7 @@ def test_no_message_is_worked_twice_because_its_function_is_slow() -> None:
             assert seconds >= _functions()[name]["Timeout"]
 
 
-def test_a_call_that_fails_says_so_before_its_function_ends() -> None:
+def test_failing_aws_call_ends_before_its_function_times_out() -> None:
     pauses = sum(2**number for number in range(aws.TRIES - 1))  # botocore's standard mode, throttled: up to 1 s, 2 s
     longest = aws.TRIES * (aws.CONNECT_TIMEOUT_SECONDS + aws.READ_TIMEOUT_SECONDS) + pauses
     default = json.loads((ROOT / ".chalice" / "config.json").read_text())["lambda_timeout"]
@@ -100,7 +100,7 @@ def test_a_call_that_fails_says_so_before_its_function_ends() -> None:
     assert seconds["APIHandler"] < 29, "API Gateway ends sooner"
 
 
-def test_what_api_gateway_says_itself_is_in_the_form_of_our_answers() -> None:
+def test_answers_of_api_gateway_have_the_format_of_the_application() -> None:
     answers = packaged_template()["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
     assert {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED"} <= set(answers)
     for kind, answer in answers.items():
@@ -114,13 +114,13 @@ def test_what_api_gateway_says_itself_is_in_the_form_of_our_answers() -> None:
         assert ("Retry-After" in headers) == (kind in {"THROTTLED", "DEFAULT_5XX"})
 
 
-def test_every_function_has_a_role_of_its_own() -> None:
+def test_every_function_has_its_own_role() -> None:
     roles = [function["Role"]["Fn::GetAtt"][0] for function in _functions().values()]
     assert sorted(roles) == sorted(f"{name.removesuffix('Handler')}Role" for name in _functions())
     assert len(set(roles)) == len(roles)
 
 
-def test_no_role_reaches_every_resource_or_every_action() -> None:
+def test_no_role_allows_every_resource_or_every_action() -> None:
     for role in _of("AWS::IAM::Role").values():
         assert "ManagedPolicyArns" not in role
         for policy in role["Policies"]:
@@ -132,7 +132,7 @@ def test_no_role_reaches_every_resource_or_every_action() -> None:
                     assert not resource.get("Fn::Sub", "").startswith("*")
 
 
-def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
+def test_every_choice_of_a_shop_for_its_api_is_a_parameter() -> None:
     variables = _functions()["APIHandler"]["Environment"]["Variables"]
     choices = {
         "LIVEDROP_TIME_ZONE": "TimeZone",
@@ -147,10 +147,10 @@ def test_whatever_a_shop_may_choose_for_its_api_is_a_parameter() -> None:
 
 
 def test_only_functions_that_pay_or_refund_reach_the_provider() -> None:
-    assert _who_may("SandboxTable") == {"APIRole", "CaptureRole", "MaintenanceRole"}
+    assert _roles_with_access("SandboxTable") == {"APIRole", "CaptureRole", "MaintenanceRole"}
 
 
-def test_the_http_function_scans_nothing_personal() -> None:
+def test_http_function_scans_no_personal_data() -> None:
     statements = _of("AWS::IAM::Role")["APIRole"]["Policies"][0]["PolicyDocument"]["Statement"]
     (scan,) = (one for one in statements if "dynamodb:Scan" in one["Action"])
     assert scan["Action"] == "dynamodb:Scan"
@@ -162,24 +162,24 @@ def test_the_http_function_scans_nothing_personal() -> None:
 
 
 def test_only_the_http_function_reads_keys() -> None:
-    assert _who_may("Secret") == {"APIRole"}
+    assert _roles_with_access("Secret") == {"APIRole"}
     readers = {name for name, function in _functions().items() if "LIVEDROP_SECRETS_ID" in str(function["Environment"])}
     assert readers == {"APIHandler"}
 
 
-def test_the_http_function_may_count_what_buyers_have_and_look_their_other_orders_up() -> None:
+def test_http_function_may_count_limits_and_read_a_buyers_other_orders() -> None:
     for action in ("PutItem", "UpdateItem", "BatchGetItem"):
-        assert "APIRole" in _who_may("CommerceTable", f"dynamodb:{action}")
+        assert "APIRole" in _roles_with_access("CommerceTable", f"dynamodb:{action}")
 
 
-def test_the_capture_worker_counts_declines_and_reads_no_limits_of_buyers() -> None:
+def test_capture_worker_may_count_declines_and_read_no_limits() -> None:
     statements = _of("AWS::IAM::Role")["CaptureRole"]["Policies"][0]["PolicyDocument"]["Statement"]
     (counts,) = (one for one in statements if "BatchGetItem" in str(one) and _names(one["Resource"], "CommerceTable"))
     assert counts["Action"] == ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
     assert counts["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["VELOCITY#*", "DROP#*"]}}
 
 
-def test_what_is_configured_by_default_can_be_read_and_a_wrong_text_is_refused_at_deploy() -> None:
+def test_default_risk_rules_are_parsed_and_wrong_ones_are_refused_at_deployment() -> None:
     parameters = packaged_template()["Parameters"]
     texts = [parameters[name]["Default"] for name in ("DeclineLimits", "StepUp")]
     rules = RiskRules.parse(*texts)
@@ -193,7 +193,7 @@ def test_what_is_configured_by_default_can_be_read_and_a_wrong_text_is_refused_a
 
 
 def test_only_finance_and_maintenance_write_to_the_finance_bucket() -> None:
-    assert _who_may("FinanceBucket", "s3:PutObject") == {
+    assert _roles_with_access("FinanceBucket", "s3:PutObject") == {
         "PostLedgerRole",
         "ExportRole",
         "CloseDayRole",
@@ -201,13 +201,13 @@ def test_only_finance_and_maintenance_write_to_the_finance_bucket() -> None:
     }
 
 
-def test_nothing_deletes_what_is_kept() -> None:
+def test_no_role_may_delete_stored_data() -> None:
     for table in ("StockTable", "CommerceTable", "SandboxTable"):
-        assert _who_may(table, "dynamodb:DeleteItem") == set()
-    assert _who_may("FinanceBucket", "s3:DeleteObject") == set()
+        assert _roles_with_access(table, "dynamodb:DeleteItem") == set()
+    assert _roles_with_access("FinanceBucket", "s3:DeleteObject") == set()
 
 
-def test_every_function_logs_to_a_group_of_its_own_that_forgets() -> None:
+def test_every_function_has_its_own_log_group_with_a_retention() -> None:
     groups = _of("AWS::Logs::LogGroup")
     assert all(group["RetentionInDays"] == {"Ref": "LogDays"} for group in groups.values())
     used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in _functions().values()]
@@ -221,7 +221,7 @@ def test_the_finance_bucket_is_private_encrypted_and_versioned() -> None:
     assert "BucketEncryption" in bucket
 
 
-def test_every_throttle_and_every_stream_that_falls_behind_has_an_alarm() -> None:
+def test_every_function_and_stream_has_an_alarm_for_throttling_and_lag() -> None:
     alarms = _of("AWS::CloudWatch::Alarm")
     assert {name for name, alarm in alarms.items() if alarm["MetricName"] == "Throttles"} == {
         f"{name}ThrottledAlarm" for name in _functions()
@@ -230,7 +230,7 @@ def test_every_throttle_and_every_stream_that_falls_behind_has_an_alarm() -> Non
     assert behind == {"OnCueBehindAlarm", "OnStockBehindAlarm", "OnPurchaseBehindAlarm"}
 
 
-def _who_may(target: str, action: str | None = None) -> set[str]:
+def _roles_with_access(target: str, action: str | None = None) -> set[str]:
     allowed = set()
     for name, role in _of("AWS::IAM::Role").items():
         for policy in role["Policies"]:

@@ -1,4 +1,4 @@
-"""What the check calls a difference. Each kind of fault has a sentence that names its drop or order."""
+"""The check reports each kind of fault as a difference, in a sentence that names its drop or order."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ NAME = "order ord_X of purchase 1.1 (invoice 578001)"
         ),
     ],
 )
-def test_an_order_is_what_was_ordered_to_the_penny(reply: Reply, differences: list[str]) -> None:
+def test_order_must_equal_its_plan_to_the_penny(reply: Reply, differences: list[str]) -> None:
     findings = Findings()
     check_order(PLAN, PLAN.purchases[0], ORDER, reply, {FIRST: 4}, findings)
     assert findings.differences == differences
@@ -163,14 +163,14 @@ REFUND = f"ord_X,refund,{FIRST},-4,-660\r\n"
         ),
     ],
 )
-def test_finance_export_is_what_was_ordered_and_refunded(rows: str, differences: list[str]) -> None:
+def test_finance_export_must_equal_the_planned_orders_and_refunds(rows: str, differences: list[str]) -> None:
     exported = Exported()
     exported.add(COLUMNS + rows)
     run = RehearsalRun("s", "", orders=[ORDER], refunded_rows=[3])
     assert list(export_differences(PLAN, run, exported)) == differences
 
 
-def test_what_finance_found_itself_is_a_difference() -> None:
+def test_difference_found_by_finance_is_a_difference_of_the_check() -> None:
     exported = Exported(manifests=[{"date": "2026-11-23", "differences_count": 2}])
     assert exported.finance_differences() == ["export 2026-11-23: finance's own check found 2 differences"]
 
@@ -184,7 +184,7 @@ def matching_findings(wanted: Demand) -> Findings:
     )
 
 
-def test_the_report_has_the_promised_keys_and_is_ok_only_when_all_is_right() -> None:
+def test_report_has_its_documented_keys_and_is_ok_without_differences() -> None:
     wanted = demand(load(SAMPLE))
     the_plan = plan(wanted, "s")
     report = build_report(wanted, the_plan, RehearsalRun("s", ""), matching_findings(wanted))
@@ -211,7 +211,7 @@ def test_the_report_has_the_promised_keys_and_is_ok_only_when_all_is_right() -> 
         ({"goods_amount_ordered": 1_759_384}, 1),
     ],
 )
-def test_one_fault_makes_it_not_ok(change: dict[str, Any], differences: int) -> None:
+def test_report_is_not_ok_after_one_fault(change: dict[str, Any], differences: int) -> None:
     wanted = demand(load(SAMPLE))
     findings = matching_findings(wanted)
     for name, value in change.items():

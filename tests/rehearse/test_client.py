@@ -1,4 +1,4 @@
-"""Calls that are repeated until they are answered."""
+"""The client repeats a call until it is answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.rehearse.stack_info import StackInfo
 
 @dataclass
 class Server:
-    """Answers each request with the next of its answers; None closes the connection without one."""
+    """Answer each request with the next answer of a list; None closes the connection without one."""
 
     answers: list[tuple[int, dict[str, object]] | None]
     keys: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ def call_server(
     return asyncio.run(both())
 
 
-def test_a_call_without_an_answer_is_repeated_with_the_same_key_and_body() -> None:
+def test_call_without_an_answer_is_repeated_with_the_same_key_and_body() -> None:
     server = Server([None, (503, {}), (500, {}), (201, {"id": "cart_1"})])
     reply, measures = call_server(server, lambda client: client.as_buyer("hold", "POST", "/carts", {"a": 1}, "key-1"))
     assert reply == Reply(201, {"id": "cart_1"})
@@ -64,14 +64,14 @@ def test_a_call_without_an_answer_is_repeated_with_the_same_key_and_body() -> No
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 413])
-def test_an_answer_is_an_answer(status: int) -> None:
+def test_final_status_is_not_repeated(status: int) -> None:
     server = Server([(status, {"code": "x"})])
     reply, measures = call_server(server, lambda client: client.as_operator("audit", "GET", "/drops/d/audit"))
     assert reply == Reply(status, {"code": "x"})
     assert not measures.counts
 
 
-def test_a_stack_that_stays_away_ends_the_call_with_its_last_fault() -> None:
+def test_call_to_an_absent_stack_fails_with_its_last_fault() -> None:
     server = Server([(503, {"code": "unavailable"})] * 5)
     with pytest.raises(StepFailed) as stuck:
         call_server(

@@ -1,4 +1,4 @@
-"""What the command does before anything is driven: bad input and a missing stack are told clearly."""
+"""The command reports bad input and a missing stack before it drives anything."""
 
 from __future__ import annotations
 
@@ -32,16 +32,14 @@ def rehearse_output(orders: Path | None, folder: Path, build: Path) -> tuple[int
         (HEADER, "no row can be used (0 refused of 0 read)"),
     ],
 )
-def test_a_file_without_orders_ends_with_its_reason_and_exit_code_2(
-    tmp_path: Path, content: str, complaint: str
-) -> None:
+def test_file_without_orders_is_reported_with_exit_code_2(tmp_path: Path, content: str, complaint: str) -> None:
     orders = tmp_path / "orders.csv"
     orders.write_text(content)
     assert rehearse_output(orders, tmp_path, tmp_path / "build") == (2, f"cannot rehearse: {orders}: {complaint}\n")
     assert not (tmp_path / "build").exists()
 
 
-def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
+def test_bad_file_starts_no_stack(tmp_path: Path) -> None:
     started: list[str] = []
     code = rehearse(
         tmp_path / "nowhere.csv",
@@ -53,12 +51,12 @@ def test_a_bad_file_starts_no_stack(tmp_path: Path) -> None:
     assert (code, started) == (2, [])
 
 
-def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
+def test_missing_stack_is_reported_with_the_command_to_start_it(tmp_path: Path) -> None:
     expected = "cannot rehearse: No stack runs on this machine. Start it with `make run`.\n"
     assert rehearse_output(None, tmp_path, tmp_path / "build") == (2, expected)
 
 
-def test_a_stack_that_was_killed_is_started_again(tmp_path: Path) -> None:
+def test_killed_stack_is_started_again(tmp_path: Path) -> None:
     home, started = a_killed_stack(tmp_path), []
 
     def start_stack() -> None:
@@ -68,7 +66,7 @@ def test_a_stack_that_was_killed_is_started_again(tmp_path: Path) -> None:
     assert (code, started) == (2, ["stack"])  # what was started here is no stack, and the facts stay stale
 
 
-def test_facts_are_read_and_the_shops_time_zone_has_a_default(tmp_path: Path) -> None:
+def test_stack_info_without_a_time_zone_has_the_default_and_no_other_field_has_one(tmp_path: Path) -> None:
     names = (
         *("http", "aws_endpoint", "region", "operator_token", "finance_token", "platform_profile", "platform_key"),
         *("cue_secret", "cue_stream", "bucket", "aws_access_key_id", "aws_secret_access_key"),

@@ -1,4 +1,4 @@
-"""Which rows of a file can be played, and why each other one cannot."""
+"""Each row of a file is accepted, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reasons(lines: ParsedRows) -> list[tuple[int, str]]:
     return [(one.row, one.reason) for one in lines.refused]
 
 
-def test_a_good_row_is_read_exactly() -> None:
+def test_valid_row_is_read_exactly() -> None:
     lines = parsed(a_csv_line())
     assert lines.sales == (
         Row(1, "578001", "22554", "PLASTERS", 12, datetime(2011, 11, 25, 8, 5), 165, "12452", "United Kingdom"),  # noqa: DTZ001
@@ -84,7 +84,7 @@ def test_a_good_row_is_read_exactly() -> None:
         (a_csv_line(title="PLASTERS, BLUE"), "has 9 cells where the header has 8"),
     ],
 )
-def test_a_bad_row_is_refused_with_its_reason_and_the_rest_goes_on(bad: str, reason: str) -> None:
+def test_bad_row_is_refused_with_its_reason_and_other_rows_are_read(bad: str, reason: str) -> None:
     lines = parsed(a_csv_line(), bad, a_csv_line(code="22555"))
     assert reasons(lines) == [(2, reason)]
     assert [row.number for row in lines.sales] == [1, 3]
@@ -109,18 +109,18 @@ def test_a_bad_row_is_refused_with_its_reason_and_the_rest_goes_on(bad: str, rea
         (a_csv_line().replace("\n", ",\n"), 12, 165),
     ],
 )
-def test_a_good_row_is_never_refused(good: str, quantity: int, pence: int) -> None:
+def test_valid_row_is_never_refused(good: str, quantity: int, pence: int) -> None:
     lines = parsed(good)
     assert reasons(lines) == []
     assert [(row.quantity, row.unit_price) for row in lines.sales] == [(quantity, pence)]
 
 
-def test_a_code_in_small_letters_is_the_same_sku() -> None:
+def test_stock_code_in_lower_case_is_the_same_sku() -> None:
     lines = parsed(a_csv_line(code="84997d"), a_csv_line(code="84997D"))
     assert [row.sku for row in lines.sales] == ["84997D", "84997D"]
 
 
-def test_columns_are_found_by_name_and_unknown_ones_ignored() -> None:
+def test_columns_are_found_by_name_and_unknown_ones_are_ignored() -> None:
     text = (
         " unitprice,Till,InvoiceNo,StockCode,Quantity,InvoiceDate,CustomerID,Country\n"
         "1.65,7,578001,22554,12,2011-11-25 08:05:00,12452,France\n"
@@ -129,7 +129,7 @@ def test_columns_are_found_by_name_and_unknown_ones_ignored() -> None:
     assert (row.unit_price, row.title, row.customer, row.country) == (165, "", "12452", "France")
 
 
-def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(tmp_path: Path) -> None:
+def test_byte_order_mark_crlf_and_empty_lines_change_nothing(tmp_path: Path) -> None:
     target = tmp_path / "orders.csv"
     text = HEADER + a_csv_line() + "\n" + a_csv_line(code="POST") + "\n\n" + a_csv_line(code="22555")
     target.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
@@ -139,13 +139,13 @@ def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(tmp_path: Path) -
     assert lines.sales[0].country == "United Kingdom"
 
 
-def test_latin_1_is_read(tmp_path: Path) -> None:
+def test_file_in_latin_1_is_read(tmp_path: Path) -> None:
     target = tmp_path / "orders.csv"
     target.write_bytes((HEADER + a_csv_line(title="CAFÉ SIGN")).encode("latin-1"))
     assert load(target).sales[0].title == "CAFÉ SIGN"
 
 
-def test_a_quoted_description_may_hold_commas_quotes_and_line_breaks() -> None:
+def test_quoted_description_may_contain_commas_quotes_and_line_breaks() -> None:
     lines = parsed(a_csv_line(title='"SET OF 3 ""BLUE"", LARGE\nBOXES"'), a_csv_line())
     assert [row.title for row in lines.sales] == ['SET OF 3 "BLUE", LARGE BOXES', "PLASTERS"]
     assert [row.number for row in lines.sales] == [1, 2]
@@ -162,7 +162,7 @@ def test_a_quoted_description_may_hold_commas_quotes_and_line_breaks() -> None:
         (HEADER + '"' + "x" * 200_000, "line 2 is no CSV: field larger than field limit (131072)"),
     ],
 )
-def test_a_file_that_is_no_orders_file_is_refused_whole(tmp_path: Path, content: str, complaint: str) -> None:
+def test_file_without_the_columns_of_orders_is_refused_as_a_whole(tmp_path: Path, content: str, complaint: str) -> None:
     target = tmp_path / "orders.csv"
     target.write_text(content)
     with pytest.raises(BadOrdersFile) as refusal:
@@ -170,7 +170,7 @@ def test_a_file_that_is_no_orders_file_is_refused_whole(tmp_path: Path, content:
     assert str(refusal.value) == f"{target}: {complaint}"
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadOrdersFile) as refusal:
         load(tmp_path / "nowhere.csv")
     assert str(refusal.value) == f"{tmp_path / 'nowhere.csv'}: no such file"
@@ -178,7 +178,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_the_sample_is_accounted_for_row_by_row() -> None:
+def test_every_row_of_the_sample_is_accepted_or_refused() -> None:
     wanted = demand(load(SAMPLE))
     assert (wanted.read, wanted.accepted, len(wanted.refused)) == (913, 903, 10)
     assert (len(wanted.invoices), wanted.units, wanted.goods_amount) == (33, 8_038, 1_759_383)

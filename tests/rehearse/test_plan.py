@@ -1,4 +1,4 @@
-"""The show that a demand makes."""
+"""The plan of a show for a demand."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def planned(*lines: str) -> Plan:
 
 
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=24))
-def test_a_drop_with_up_to_24_buyers_has_one_bucket(quantities: list[int]) -> None:
+def test_drop_with_up_to_24_buyers_has_one_bucket(quantities: list[int]) -> None:
     assert plan_sizes(sum(quantities), usual_quantity(quantities)) == [sum(quantities)]
 
 
 @given(st.lists(st.integers(1, 500), min_size=25, max_size=200))
-def test_drop_with_more_buyers_has_buckets_that_hold_the_largest_quantity(quantities: list[int]) -> None:
+def test_drop_with_more_buyers_has_buckets_that_fit_the_largest_quantity(quantities: list[int]) -> None:
     sizes = plan_sizes(sum(quantities), usual_quantity(quantities))
     assert sum(sizes) == sum(quantities)
     assert max(sizes) >= max(quantities)
@@ -39,7 +39,7 @@ def test_equal_buyers_leave_no_fragments(buyers: int, each: int) -> None:
     assert all(size % each == 0 for size in sizes)
 
 
-def test_a_drop_is_one_article_and_offers_exactly_what_is_wanted() -> None:
+def test_drop_offers_one_article_and_exactly_its_demand() -> None:
     the_plan = planned(
         a_csv_line(quantity="2"), a_csv_line(invoice="2", quantity="5"), a_csv_line(invoice="2", price="1.45")
     )
@@ -60,7 +60,7 @@ def test_more_than_100_lines_are_split_into_several_purchases() -> None:
     assert {purchase.invoice for purchase in the_plan.purchases} == {"578001"}
 
 
-def test_a_refund_names_the_part_that_holds_its_line() -> None:
+def test_refund_names_the_purchase_that_has_its_line() -> None:
     lines = [a_csv_line(code=str(20_000 + number)) for number in range(101)]
     the_plan = planned(*lines, a_csv_line(invoice="C9", code="20100", quantity="-4"))
     (refund,) = the_plan.refunds
@@ -68,12 +68,12 @@ def test_a_refund_names_the_part_that_holds_its_line() -> None:
     assert the_plan.drops[refund.drop_id].sku == "20100"
 
 
-def test_waves_go_by_turns_over_kinesis_and_http() -> None:
+def test_waves_of_cues_take_turns_between_kinesis_and_http() -> None:
     the_plan = planned(a_csv_line(), a_csv_line(invoice="2", code="22555"), a_csv_line(invoice="3", code="22556"))
     assert [drop.cue_transport for drop in the_plan.drops.values()] == ["kinesis", "http", "kinesis"]
 
 
-def test_the_same_demand_and_show_make_the_same_plan_and_another_show_shares_no_id() -> None:
+def test_plan_is_repeatable_and_another_show_shares_no_id() -> None:
     wanted = demand(load(SAMPLE))
     assert plan(wanted, "a") == plan(wanted, "a")
     assert not plan(wanted, "a").drops.keys() & plan(wanted, "b").drops.keys()
@@ -91,6 +91,6 @@ def test_the_sample_plan_adds_up() -> None:
     assert all(first < second for first, second in pairwise(ids))
 
 
-def test_countries_become_codes_and_unknown_ones_stay_at_home() -> None:
+def test_country_becomes_its_code_and_an_unknown_one_the_shops() -> None:
     names = ("EIRE", "United Kingdom", "Channel Islands", "USA", "FR", "Unspecified", "", "Atlantis")
     assert [code_of(name) for name in names] == ["IE", "GB", "JE", "US", "FR", "GB", "GB", "GB"]

@@ -1,4 +1,4 @@
-"""Whatever stands in a file: each row is either accepted or refused, and nothing else happens."""
+"""Any content of a file: each row is either accepted or refused, and no error occurs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole days of the source, where they lie beside the repository: every row is accounted for."""
+"""Whole days of the source, when they are beside the repository: every row is accepted or refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAYS = Path(__file__).parents[3] / "shared" / "data" / "retail"
         ("2011-11-25", 3_125, 3_078, 1, 18_971, 4_704_185, 1_944, 96),
     ],
 )
-def test_a_whole_day_is_accounted_for_row_by_row(
+def test_every_row_of_a_whole_day_is_accepted_or_refused(
     day: str, read: int, accepted: int, refunds: int, units: int, pence: int, drops: int, purchases: int
 ) -> None:
     wanted = demand(load(DAYS / f"{day}.csv"))
