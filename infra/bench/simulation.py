@@ -152,8 +152,7 @@ class _Simulation:
         self.idle.append(container)
 
     def _refuse(self, buyer: _Buyer, summary: _Summary) -> None:
-        """Refuse a buyer. With no open bucket all units are held beyond the simulation's end, and the buyer leaves.
-        Otherwise the buyer retries."""
+        """Refuse a buyer, who leaves when no bucket is open (all holds outlast the simulation) and else retries."""
         if not summary.open:
             self.counts["answered_none_left"] += 1
             self.buyers_asking -= 1
@@ -200,8 +199,7 @@ class _Simulation:
     def _try_overflow(
         self, buyer: _Buyer, container: _Container, summary: _Summary, asked: set[int], probes: int
     ) -> Generator[simpy.Event, None, int | None]:
-        """Read other buckets that may have units, then set a pointer and take. Returns None for a take, else the
-        remaining probes."""
+        """Read other buckets that may have units, set a pointer, take. None means taken; else the probes left."""
         turn = bisect_left(summary.open, buyer.start)
         for number in chain(islice(summary.open, turn, None), islice(summary.open, turn)):
             if not probes:
@@ -248,10 +246,7 @@ class _Simulation:
     def _call(
         self, capacity: limits.Capacity, units: float, container: _Container
     ) -> Generator[simpy.Event, None, None]:
-        """Make a call, and repeat a throttled one as the SDK's standard mode does. Throttled calls are not billed.
-
-        Raises: limits.Throttled, after the last attempt.
-        """
+        """Make a call; repeat a throttled one, unbilled, as the SDK does. Raises: limits.Throttled, at the end."""
         for attempt in range(limits.SDK_ATTEMPTS):
             yield self.env.timeout(self.times.call + self.times.call_cpu)
             if capacity.admit(units, self.env.now):
