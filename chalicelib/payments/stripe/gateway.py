@@ -93,11 +93,9 @@ class StripeGateway:
         """
         if now - request.requested_at > IDEMPOTENCY_WINDOW:
             found = self.find(request.purchase_id, request.attempt, now=now)
-            return (
-                Authorised(found.provider_id, already_existed=True)
-                if isinstance(found, Captured)
-                else found or _attempt_expired()
-            )
+            if isinstance(found, Captured):
+                return Authorised(found.provider_id, already_existed=True)
+            return found or Declined(None, "attempt_expired")
         instrument = next(
             (name for prefix, name in _TOKEN_PARAMETERS.items() if request.token.startswith(prefix)), None
         )
@@ -298,7 +296,3 @@ def _unknown_outcomes() -> Iterator[None]:
 
 def _idempotency_key(request: AuthorisationRequest, call: str) -> str:
     return f"{request.purchase_id}:{request.attempt}:{call}"
-
-
-def _attempt_expired() -> Declined:
-    return Declined(None, "attempt_expired")
