@@ -21,7 +21,7 @@ _WEEK_HOURS: Final = 7 * 24
 
 @app.command()
 def token(
-    scope: Annotated[Scope, typer.Argument(help="What the token allows.")],
+    scope: Annotated[Scope, typer.Argument(help="The scope of the token.")],
     *,
     subject: Annotated[str | None, typer.Option(help="Its holder. Default: you, as AWS names you.")] = None,
     hours: Annotated[int, typer.Option(min=1, max=_WEEK_HOURS, help="How long it is valid.")] = _WEEK_HOURS,

@@ -63,8 +63,8 @@ def _resume_streams(functions: Any) -> None:
 def _delete_messages(stack: dict[str, Any], order: str, *, until: str) -> int:
     """Delete an order's messages from the capture queue until a message of ``until`` arrives. Returns their number.
 
-    Every other message stays. The queue may hold messages of earlier tests: one that a worker failed to process
-    becomes visible again after its timeout, and one that waits for its buyer after its delay.
+    Every other message stays. The queue may hold messages of earlier tests. A message that a worker failed to process
+    becomes visible again after its timeout, and a message that waits for its buyer after its delay.
     """
     sqs, url = aws_client(stack, "sqs"), stack["queues"]["CaptureQueueUrl"]
     deleted, others, arrived = 0, [], False

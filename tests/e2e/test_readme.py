@@ -1,4 +1,4 @@
-"""The README's tour, as it stands there, on the running stack."""
+"""The commands of the README's tour work on the running stack."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.e2e
 
 
 def blocks() -> list[str]:
-    """The README's shell blocks, in their order."""
+    """Return the README's shell blocks in their order."""
     return re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def run(script: str, stack: dict[str, Any]) -> list[str]:
-    """Run a block against this stack in place of the one in the project's folder; the lines it prints."""
+    """Run a block against this stack instead of the one in the project's folder. Returns the printed lines."""
     here = {
         ".livedrop/local.json": f"{stack['home']}/local.json",
         ".venv/bin/livedrop": f"{sys.executable} -m infra.cli.main",
@@ -38,7 +38,7 @@ def run(script: str, stack: dict[str, Any]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_tour_buys_a_thing(stack: dict[str, Any]) -> None:
+def test_tour_of_the_readme_buys_a_unit(stack: dict[str, Any]) -> None:
     printed = run(blocks()[1].replace("| head -30", ""), stack)
     assert "complete_in_progress" in printed
     assert any(re.fullmatch(r"completed ord_[A-Za-z0-9_-]{22}", line) for line in printed)

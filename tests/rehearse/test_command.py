@@ -63,7 +63,7 @@ def test_killed_stack_is_started_again(tmp_path: Path) -> None:
         started.append("stack")
 
     code = rehearse(None, home, tmp_path / "build", start_stack=start_stack, console=Console(file=io.StringIO()))
-    assert (code, started) == (2, ["stack"])  # what was started here is no stack, and the facts stay stale
+    assert (code, started) == (2, ["stack"])  # this start runs no stack, so there is still none to rehearse with
 
 
 def test_stack_info_without_a_time_zone_has_the_default_and_no_other_field_has_one(tmp_path: Path) -> None:
