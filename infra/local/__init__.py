@@ -1,1 +1,1 @@
-"""The whole system on one machine: the embedded AWS engine, and the HTTP front before it."""
+"""Run the whole system on one machine: the AWS emulator, and the HTTP server in front of it."""
