@@ -22,7 +22,7 @@ from chalicelib.purchase import (
     idempotency_record,
     not_open_result,
     release_unreferenced,
-    reprice,
+    reprice_purchase,
     with_idempotency_key,
 )
 
@@ -53,7 +53,7 @@ def create_purchase(context: CheckoutContext, request: PurchaseRequest, now: Ins
     if not draft.lines or draft.currency is None:
         existing = context.purchases.read(purchase_id)
         return _replayed(existing, request, now) if existing else NoPurchase(tuple(draft.messages))
-    purchase = reprice(context, _new_purchase(request, draft, draft.currency, markets, now), markets)
+    purchase = reprice_purchase(context, _new_purchase(request, draft, draft.currency, markets, now), markets)
     try:
         answer = context.purchases.create(purchase)
     except BadInput:

@@ -21,7 +21,7 @@ from chalicelib.purchase import (
     next_version,
     not_open_result,
     replace_or_replay,
-    reprice,
+    reprice_purchase,
     with_idempotency_key,
 )
 
@@ -60,7 +60,7 @@ def apply_update(
         draft.lines = list(purchase.lines)
     else:
         reserve_lines(context, draft, request.lines, purchase.lines, now)
-    updated = reprice(context, _updated_version(purchase, request, draft, now), markets)
+    updated = reprice_purchase(context, _updated_version(purchase, request, draft, now), markets)
     try:
         answer = replace_or_replay(context, updated, draft.new_holds, (request.key, request.fingerprint))
     except BadInput:

@@ -40,7 +40,7 @@ from chalicelib.purchase.refund_totals import (
     restocked_units,
     units_to_restock,
 )
-from chalicelib.purchase.reprice import check_shipping_option, reprice, reprice_keeping_rejections
+from chalicelib.purchase.reprice import check_shipping_option, reprice_keeping_rejections, reprice_purchase
 from chalicelib.purchase.requests import (
     NOT_FOUND,
     Caller,
@@ -125,8 +125,8 @@ __all__ = [
     "refunded_units",
     "release_unreferenced",
     "replace_or_replay",
-    "reprice",
     "reprice_keeping_rejections",
+    "reprice_purchase",
     "restocked_units",
     "revert_to_hold",
     "ucp_status_of",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from chalicelib.errors import InvariantBroken
 from chalicelib.instants import Instant
 from chalicelib.purchase.model import Purchase, PurchaseState
 from chalicelib.purchase.refund_totals import refunded_amount
@@ -132,7 +133,7 @@ TRANSITIONS: Final = (
 )
 
 
-class IllegalTransitionError(Exception):
+class IllegalTransitionError(InvariantBroken):
     """A change that the table of transitions does not have: a fault in the code. Nothing was written."""
 
 

@@ -1,7 +1,7 @@
 """Price a purchase: market, shipping option, discounts, tax and totals.
 
-Create and update use ``reprice``, which tries every discount code again. Complete uses ``reprice_keeping_rejections``,
-because it has just learnt that a code cannot be had.
+Create and update use ``reprice_purchase``, which tries every discount code again. Complete uses
+``reprice_keeping_rejections``, because it has just learnt that a code cannot be had.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chalicelib.purchase.model import Destination, Purchase
 from chalicelib.purchase.totals import totals_of, with_tax
 
 
-def reprice(context: CheckoutContext, purchase: Purchase, markets: Markets) -> Purchase:
+def reprice_purchase(context: CheckoutContext, purchase: Purchase, markets: Markets) -> Purchase:
     """Price a purchase as of ``updated_at``. Earlier rejections of codes are forgotten, except known *used up* ones."""
     offered = _read_discounts(context, purchase)
     used_up = {
