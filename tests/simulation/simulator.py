@@ -17,7 +17,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from greenlet import GreenletExit, greenlet
 
-from chalicelib.errors import LivedropError
+from chalicelib.errors import InvariantBroken, LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import OutcomeUnknownError
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
@@ -25,8 +25,15 @@ from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 MAX_FUNCTION_LIFETIME: Instant = 55 * SECOND
 """The longest lifetime of a function, with the calls of its SDK. It is shorter than the lifetime of a fence."""
 
-RETRYABLE_ERRORS: Final = (BotoCoreError, LivedropError, OutcomeUnknownError)
-"""How a lost call, a rival's write or a silent provider ends a request or a message. Its sender sends it again."""
+RETRYABLE_ERRORS: Final[tuple[type[Exception], ...]] = (
+    BotoCoreError,
+    OutcomeUnknownError,
+    *(kind for kind in LivedropError.__subclasses__() if kind is not InvariantBroken),
+)
+"""How a lost call, a rival's write or a silent provider ends a request or a message. Its sender sends it again.
+
+A broken invariant is no such end: no schedule may bring it about.
+"""
 
 STEP_DURATIONS: Final[tuple[Instant, ...]] = (1, 10, 40)
 """Durations of one step. A schedule uses one of them throughout."""
