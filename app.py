@@ -21,7 +21,7 @@ from chalicelib.instants import clock
 from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
 from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
 from chalicelib.purchase import CheckoutContext, PurchaseStore
-from chalicelib.risk import Risk, RiskRules
+from chalicelib.risk import FraudRules, Risk
 from chalicelib.settings import Settings
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
@@ -119,7 +119,7 @@ def discounts() -> Discounts:
 def risk() -> Risk:
     """Build the room of declines and step-ups."""
     config = settings()
-    rules = RiskRules.parse(config.decline_limits, config.step_up)
+    rules = FraudRules.parse(config.decline_limits, config.step_up)
     return Risk(aws.client("dynamodb"), config.commerce_table, stock(), rules)
 
 

@@ -77,19 +77,28 @@ def process_event(context: CheckoutContext, provider: str, event_id: str, now: I
         return EventHandled()
     if event.not_before is not None and now < event.not_before:
         return EventPostponed(seconds_until(event.not_before, now))
-    extra = {"event": event.id, "provider_type": event.provider_type}
     match event.kind:
         case EventKind.PAYMENT:
             return _process_payment_event(context, event, now)
         case EventKind.DISPUTE:
-            count("disputes")
-            logger.error("payment disputed", extra=extra)
+            report_dispute(event)
         case EventKind.REFUND_FAILED:
-            count("refunds_failed")
-            logger.error("refund failed at provider", extra=extra)
+            report_failed_refund(event)
         case EventKind.REFUND:
             _record_external_refund(context, event, now)
     return EventHandled()
+
+
+def report_dispute(event: ProviderEvent) -> None:
+    """Count and log a dispute (a chargeback); a person answers it at the provider."""
+    count("disputes")
+    logger.error("payment disputed", extra={"event": event.id, "provider_type": event.provider_type})
+
+
+def report_failed_refund(event: ProviderEvent) -> None:
+    """Count and log a refund that failed at the provider after it was accepted; a person looks at it."""
+    count("refunds_failed")
+    logger.error("refund failed at provider", extra={"event": event.id, "provider_type": event.provider_type})
 
 
 def _process_payment_event(context: CheckoutContext, event: ProviderEvent, now: Instant) -> EventOutcome:

@@ -50,7 +50,7 @@ from chalicelib.telemetry import logger
 MAX_ATTEMPTS: Final = 20
 """Attempts to pay for one purchase. Its epoch rises with each attempt, and in between, and has three digits."""
 
-_HOLD_LAPSED: Final = Message(
+_HOLD_ENDED: Final = Message(
     "hold_lapsed", "The hold ended and the units could not be held again. Nothing was charged."
 )
 _TOO_MANY_ATTEMPTS: Final = Message(
@@ -163,7 +163,7 @@ def _prepare(
 ) -> ReadyToPlace | TotalsChanged | UnitsGone | NotCounted:
     """Hold missing units, price the purchase again, count limits and hold budgets."""
     if not restore_lines(context, purchase, draft, now):
-        return UnitsGone((*draft.messages, _HOLD_LAPSED))
+        return UnitsGone((*draft.messages, _HOLD_ENDED))
     markets = context.markets_at(now)
     priced = reprice_keeping_rejections(context, next_version(purchase, now, lines=tuple(draft.lines)), markets)
     if (priced.totals, priced.shipping_option) != (purchase.totals, purchase.shipping_option):

@@ -45,20 +45,20 @@ from chalicelib.telemetry import logger
 class RepairReport:
     """The result of a repair.
 
-    ``left``: changed by others meanwhile, or not reached in time; audit again. ``not_mended`` is for people: paid units
-    that are gone, units under another order's name, limits that did not hold.
+    ``remaining``: changed by others meanwhile, or not reached in time; audit again. ``not_repaired`` needs a person:
+    paid units that are gone, units under another order's name, limits that did not hold.
     """
 
     plan_finished: bool = False
     summary_refreshed: bool = False
-    freed: int = 0
-    held_again: int = 0
+    released: int = 0
+    reverted: int = 0
     shrunk: int = 0
-    sold_again: int = 0
+    recommitted: int = 0
     enqueued: int = 0
-    counted_anew: int = 0
-    not_mended: int = 0
-    left: int = 0
+    recounted: int = 0
+    not_repaired: int = 0
+    remaining: int = 0
 
 
 def repair_stock(
@@ -88,10 +88,10 @@ def repair_stock(
         except LivedropError as error:
             logger.warning("fault not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
-        repair.report.left += not done
+        repair.report.remaining += not done
     stored, fresh = audit.stock.stored_summary, context.stock.refresh(audit.drop.pool, now)
     repair.report.summary_refreshed = stored is None or replace(fresh, as_of=stored.as_of) != stored
-    logger.info("drop repaired", extra={"drop": drop_id, "found": len(steps), "left": repair.report.left})
+    logger.info("drop repaired", extra={"drop": drop_id, "found": len(steps), "remaining": repair.report.remaining})
     return audit, repair.report
 
 
@@ -122,12 +122,12 @@ class _DropRepair:
             case HoldFault.GONE:
                 return True  # to complete the purchase takes units again, or answers that there are none
             case HoldFault.PAID_GONE | HoldFault.FOREIGN:
-                self.report.not_mended += 1
+                self.report.not_repaired += 1
                 return True
 
     def repair_limit(self, found: LimitDiscrepancy) -> bool:
         if not found.is_repairable:
-            self.report.not_mended += 1
+            self.report.not_repaired += 1
             return True
         record = found.record
         orphans = set(found.purchases) - self.context.purchases.read_all(found.purchases).keys()
@@ -135,13 +135,13 @@ class _DropRepair:
         limits, at = self.context.limits, self.now // SECOND
         result = limits.compare_and_set(record.buyer, self.pool.pool_id, record.usage, usage, at)
         done = isinstance(result, Written)
-        self.report.counted_anew += done
+        self.report.recounted += done
         return done
 
     def _release(self, found: Discrepancy) -> bool:
         assert found.status is not None
         done = self.context.stock.release_orphan(self.pool, found.hold_id, found.status)
-        self.report.freed += done
+        self.report.released += done
         return done
 
     def _revert_to_hold(self, found: Discrepancy) -> bool:
@@ -151,7 +151,7 @@ class _DropRepair:
         expires_at = max(expected.hold.expires_at, self.now // SECOND)
         result = self.context.stock.revert_to_hold(self.pool, found.hold_ref, expected.order, expires_at)
         done = isinstance(result, RevertedToHold)
-        self.report.held_again += done
+        self.report.reverted += done
         return done
 
     def _shrink(self, found: Discrepancy) -> bool:
@@ -183,7 +183,7 @@ class _DropRepair:
             return False
         holds = _holds_to_recommit(self.context, purchase)
         done = isinstance(commit_holds(self.context, purchase, holds, self.now), StockCommitted)
-        self.report.sold_again += done
+        self.report.recommitted += done
         return done
 
 

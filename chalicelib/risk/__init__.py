@@ -1,10 +1,10 @@
 """Risk: count declined payments, refuse buyers with too many, and ask for 3-D Secure on a drop under card testing."""
 
-from chalicelib.risk.model import (
+from chalicelib.risk.fraud_rules import (
     NO_LIMITS,
     DeclineLimits,
     DropRisk,
-    RiskRules,
+    FraudRules,
     StepUpRule,
     TooManyDeclines,
     VelocityKey,
@@ -17,8 +17,8 @@ __all__ = [
     "NO_LIMITS",
     "DeclineLimits",
     "DropRisk",
+    "FraudRules",
     "Risk",
-    "RiskRules",
     "StepUpRule",
     "TooManyDeclines",
     "VelocityKey",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.cache import SingleFlightCache
 from chalicelib.instants import Instant
-from chalicelib.risk.model import DropRisk, RiskRules, TooManyDeclines, VelocityKey, exceeded_limit
+from chalicelib.risk.fraud_rules import DropRisk, FraudRules, TooManyDeclines, VelocityKey, exceeded_limit
 from chalicelib.risk.store import RiskStore
 from chalicelib.stock import Stock
 from chalicelib.telemetry import count, logger
@@ -26,7 +26,7 @@ class Risk:
     A rule that is off costs no call.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock, rules: RiskRules) -> None:
+    def __init__(self, dynamodb: DynamoDBClient, commerce_table: str, stock: Stock, rules: FraudRules) -> None:
         self.rules = rules
         self._store = RiskStore(dynamodb, commerce_table)
         self._stock = stock

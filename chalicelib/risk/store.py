@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib import aws
 from chalicelib.instants import DAY, SECOND, Instant
-from chalicelib.risk.model import DropRisk, VelocityKey
+from chalicelib.risk.fraud_rules import DropRisk, VelocityKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -24,12 +24,12 @@ class Goal:
     at_least: bool = False
 
     @property
-    def met(self) -> bool:
+    def is_reached(self) -> bool:
         return self.figure >= self.bound if self.at_least else self.figure <= self.bound
 
     def to_record(self) -> dict[str, Any]:
         sign = ">=" if self.at_least else "<="
-        return {"goal": f"{self.name} {sign} {self.bound}", "figure": self.figure, "met": self.met}
+        return {"goal": f"{self.name} {sign} {self.bound}", "figure": self.figure, "met": self.is_reached}
 
 
 def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -168,8 +168,8 @@ def test_unknown_method_is_answered_by_a_problem_document(api: ApiClient) -> Non
 
 def test_event_without_a_request_is_answered_by_a_problem_document(api: ApiClient) -> None:
     answer = api.app({"requestContext": {}}, None)
-    told = json.loads(answer["body"])
-    assert (answer["statusCode"], told["code"], told["detail"]) == (500, "internal_error", "Unknown request.")
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], problem["code"], problem["detail"]) == (500, "internal_error", "Unknown request.")
 
 
 def test_put_under_a_malformed_id_is_refused(api: ApiClient) -> None:

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.capture import process_attempt
 from chalicelib.instants import clock
 from chalicelib.purchase import CheckoutContext
-from chalicelib.risk import DeclineLimits, Risk, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, FraudRules, Risk, StepUpRule
 from tests.api.conftest import ApiClient, express_checkout, payment_body, token
 from tests.api.schemas import CHECKOUT, assert_valid
 
@@ -19,7 +19,7 @@ from tests.api.schemas import CHECKOUT, assert_valid
 def limited(api: ApiClient) -> ApiClient:
     """The API of a shop with limits on declined payments."""
     context = api.services.context
-    rules = RiskRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
+    rules = FraudRules(DeclineLimits(email=2), StepUpRule(declines=2, percent=50))
     risk = Risk(api.tables.dynamodb, api.tables.commerce, context.stock, rules)
     object.__setattr__(api.services, "context", replace(context, risk=risk))
     assert isinstance(api.services.context, CheckoutContext)

@@ -129,6 +129,6 @@ def test_document_has_exactly_the_routes_of_the_app() -> None:
     served = {(path, method) for path, methods in app.app.routes.items() for method in methods}
     from chalicelib.api.openapi import build_openapi
 
-    told_of = build_openapi(ROUTES, "https://shop.example")["paths"]
-    told = {(path, method.upper()) for path, methods in told_of.items() for method in methods}
-    assert {(path, method) for path, method in served if method not in ("HEAD", "OPTIONS")} == told
+    paths = build_openapi(ROUTES, "https://shop.example")["paths"]
+    documented = {(path, method.upper()) for path, methods in paths.items() for method in methods}
+    assert {(path, method) for path, method in served if method not in ("HEAD", "OPTIONS")} == documented

@@ -100,13 +100,14 @@ def reachable(start: Path) -> set[Path]:
 def broken_references(source: str, root: Path) -> Iterator[str]:
     """Say which files and symbols in backticks do not exist: ``path/file.py``, ``path/file.py:symbol``, globs.
 
-    A path is checked when it ends in ``.py``, or when it begins with a folder of the project.
+    A path is checked when it ends in ``.py``, or when it begins with a folder of the project. The
+    reports and packages below ``build/`` are not checked.
     """
     for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", without_blocks(source)):
         if not re.fullmatch(r"[\w.*-]+(?:/[\w.*-]+)+/?(?:::?[\w.]+)?", code):
             continue
         path, _, symbol = code.replace("::", ":").partition(":")
-        in_project = (root / path.split("/")[0]).is_dir() and not path.startswith(".")
+        in_project = (root / path.split("/")[0]).is_dir() and not path.startswith((".", "build/"))
         if not path.endswith(".py") and not in_project:
             continue
         if symbol:

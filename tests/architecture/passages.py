@@ -58,6 +58,10 @@ def _sources(root: Path) -> Iterator[tuple[str, Path, Reader]]:
         yield from (("template", path, template_passages) for path in sorted(root.glob(pattern)))
 
 
+_TABLE = re.compile(r"^ *=+(?: +=+)+\n.*\n *=+(?: +=+)+$", flags=re.MULTILINE | re.DOTALL)
+"""A table in a docstring: its cells are no sentences."""
+
+
 def python_passages(source: str) -> Iterator[tuple[str, int, str]]:
     """Yield kind, line and text of the docstrings, comments, messages and test names of a module."""
     tree = ast.parse(source)
@@ -72,7 +76,7 @@ def python_passages(source: str) -> Iterator[tuple[str, int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
             if id(node) in documented:
-                yield "docstring", node.lineno, node.value
+                yield "docstring", node.lineno, _TABLE.sub("\n", node.value)
             elif is_sentence(node.value):
                 yield "message", node.lineno, node.value
         elif isinstance(node, ast.JoinedStr) and is_sentence(text := _joined(node)):

@@ -22,17 +22,17 @@ def test_take_is_one_write_for_each_buyer_while_units_are_plenty() -> None:
 
 
 def test_partition_takes_a_thousand_writes_a_second_and_saves_one_second() -> None:
-    crowd = replace(PLENTY, partitions=1, containers=10_000, units=4_800, buyers=4_800)
-    seen = simulate(crowd, Times())
+    scenario = replace(PLENTY, partitions=1, containers=10_000, units=4_800, buyers=4_800)
+    seen = simulate(scenario, Times())
     assert seen["throttled_calls"] > 0
     for share, seconds in seen["seconds_until_taken"].items():
         assert seconds is None or seconds >= {"half": 1.4, "99 %": 3.7, "all": 3.8}[share]
 
 
 def test_scenario_is_repeatable_for_a_seed_and_differs_for_another() -> None:
-    crowd = replace(PLENTY, buyers=2_400, tries=3)
-    assert simulate(crowd, Times()) == simulate(crowd, Times())
-    assert simulate(crowd, Times(), seed=5) != simulate(crowd, Times())
+    scenario = replace(PLENTY, buyers=2_400, tries=3)
+    assert simulate(scenario, Times()) == simulate(scenario, Times())
+    assert simulate(scenario, Times(), seed=5) != simulate(scenario, Times())
 
 
 def test_container_that_remembers_empty_buckets_writes_less() -> None:

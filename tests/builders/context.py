@@ -8,7 +8,7 @@ from chalicelib.discounts import Discounts
 from chalicelib.payments import Gateway
 from chalicelib.pricing import DEFAULT_MARKETS
 from chalicelib.purchase import CheckoutContext, PurchaseStore
-from chalicelib.risk import NO_LIMITS, Risk, RiskRules
+from chalicelib.risk import NO_LIMITS, FraudRules, Risk
 from chalicelib.shows import Shows
 from chalicelib.stock import Stock
 
@@ -24,7 +24,7 @@ def a_checkout_context(
     commerce_table: str,
     gateway: Gateway,
     *,
-    risk_rules: RiskRules = NO_LIMITS,
+    fraud_rules: FraudRules = NO_LIMITS,
     **changes: Any,
 ) -> CheckoutContext:
     """Return a context of one process: the same tables as others, and a memory of its own."""
@@ -37,7 +37,7 @@ def a_checkout_context(
         "markets": DEFAULT_MARKETS,
         "market_table": None,
         "discounts": Discounts(dynamodb, commerce_table, stock),
-        "risk": Risk(dynamodb, commerce_table, stock, risk_rules),
+        "risk": Risk(dynamodb, commerce_table, stock, fraud_rules),
         "id_key": ID_KEY,
         "order_hold_channels": frozenset(),
         "return_url": "",

@@ -14,7 +14,7 @@ from chalicelib.discounts import PutDiscountRequest
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.payments import SandboxGateway
 from chalicelib.purchase import CheckoutContext, CheckoutResult, Purchase
-from chalicelib.risk import NO_LIMITS, RiskRules
+from chalicelib.risk import NO_LIMITS, FraudRules
 from chalicelib.shows import PutDropRequest, PutShowRequest, Shows
 from chalicelib.stock import Stock
 from tests.builders.context import a_checkout_context
@@ -94,11 +94,11 @@ class ShopFixture:
         return purchase
 
 
-def a_shop(tables: Tables, *, risk_rules: RiskRules = NO_LIMITS, **changes: Any) -> ShopFixture:
+def a_shop(tables: Tables, *, fraud_rules: FraudRules = NO_LIMITS, **changes: Any) -> ShopFixture:
     """Return the real rooms over these tables, with a show on air. ``changes`` are fields of the checkout context."""
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     context = a_checkout_context(
-        tables.dynamodb, tables.stock, tables.commerce, gateway, risk_rules=risk_rules, **changes
+        tables.dynamodb, tables.stock, tables.commerce, gateway, fraud_rules=fraud_rules, **changes
     )
     show = {"title": "Tonight", "currency": "GBP", "starts_at": rfc3339(NOW - 10 * MINUTE)}
     context.shows.put_show(SHOW, PutShowRequest.model_validate(show), "test", NOW - 10 * MINUTE)

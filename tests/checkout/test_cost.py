@@ -12,7 +12,7 @@ from chalicelib.capture import process_attempt, process_event, store_event
 from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.payments import EventKind, ProviderEvent, SandboxGateway
 from chalicelib.purchase import PurchaseState
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from tests.builders.purchases import NOW, a_complete_request, a_purchase_request
 from tests.builders.shop import ShopFixture, a_shop
 from tests.conftest import EmulatorAccount
@@ -61,8 +61,8 @@ def test_meter_counts_transactions_and_refused_writes(emulator: EmulatorAccount)
 
 
 def test_one_line_express_order_costs_five_write_units(emulator: EmulatorAccount) -> None:
-    everything = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
-    shop = a_shop(emulator.tables(), risk_rules=everything)
+    everything = FraudRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
+    shop = a_shop(emulator.tables(), fraud_rules=everything)
     shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     with meter.measured() as creating:
@@ -215,8 +215,8 @@ def test_limit_costs_two_write_units_beside_other_orders_and_one_when_it_is_reac
 
 
 def test_decline_costs_one_write_unit_for_each_velocity_key_and_drop(emulator: EmulatorAccount) -> None:
-    rules = RiskRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
-    shop = a_shop(emulator.tables(), risk_rules=rules)
+    rules = FraudRules(DeclineLimits(instrument=3, email=5, address=10), StepUpRule(declines=30, percent=40))
+    shop = a_shop(emulator.tables(), fraud_rules=rules)
     shop.put_drop("mug", stock=200)
     meter = Meter(shop)
     for key, of_the_drop in (("first", ["refused", "commerce"]), ("second", ["commerce"])):

@@ -22,7 +22,7 @@ from chalicelib.purchase import (
     Refused,
     Written,
 )
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from tests.builders.purchases import NEW_YORK, NOW, a_complete_request
 from tests.builders.shop import ShopFixture, a_shop, once
 from tests.checkout.actions import (
@@ -34,12 +34,12 @@ from tests.checkout.actions import (
 from tests.conftest import Tables
 
 LIMITS = DeclineLimits(instrument=2, email=3, address=4, window=HOUR)
-RULES = RiskRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, duration=30 * MINUTE))
+RULES = FraudRules(LIMITS, StepUpRule(declines=3, percent=50, window=5 * MINUTE, duration=30 * MINUTE))
 
 
 @pytest.fixture
 def shop(tables: Tables) -> ShopFixture:
-    shop = a_shop(tables, risk_rules=RULES)
+    shop = a_shop(tables, fraud_rules=RULES)
     shop.put_drop("mug", stock=40)
     return shop
 

@@ -11,7 +11,7 @@ from chalicelib.checkout import complete_purchase
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.purchase import CheckoutResult, PurchaseState
-from chalicelib.risk import RiskRules, StepUpRule
+from chalicelib.risk import FraudRules, StepUpRule
 from tests.builders.purchases import NOW, a_complete_request
 from tests.builders.shop import ShopFixture, a_shop
 from tests.checkout.actions import another_buyer, attempt_payment, complete_new_purchase
@@ -20,7 +20,7 @@ from tests.conftest import Tables
 
 @pytest.fixture
 def shop(tables: Tables) -> ShopFixture:
-    shop = a_shop(tables, risk_rules=RiskRules(step_up=StepUpRule(3, 50, 5 * MINUTE, 30 * MINUTE)))
+    shop = a_shop(tables, fraud_rules=FraudRules(step_up=StepUpRule(3, 50, 5 * MINUTE, 30 * MINUTE)))
     shop.put_drop("mug", stock=40)
     return shop
 
@@ -75,7 +75,7 @@ def test_every_run_of_an_attempt_sends_the_provider_the_same_request(
 
 @pytest.mark.parametrize(("percent", "step_up"), [(50, True), (51, False)])
 def test_declines_beside_as_many_sales_are_half_of_the_attempts(tables: Tables, percent: int, step_up: bool) -> None:
-    shop = a_shop(tables, risk_rules=RiskRules(step_up=StepUpRule(4, percent)))
+    shop = a_shop(tables, fraud_rules=FraudRules(step_up=StepUpRule(4, percent)))
     shop.put_drop("mug", stock=9)
     drop = shop.shows.drop("mug")
     assert drop is not None

@@ -14,7 +14,7 @@ from chalicelib.finance import Exports, open_exports, open_ledger
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
 from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS, Market
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from chalicelib.streams import capture as captures
 from chalicelib.streams import cues, jobs, ledger, relay, stock
 from chalicelib.streams.messaging import EventBus, NotSentError, Queue
@@ -37,7 +37,7 @@ IRISH_MARKET = Market.model_validate(
 )
 """A market with free shipping."""
 MARKETS = DEFAULT_MARKETS.model_copy(update={"markets": (*DEFAULT_MARKETS.markets, IRISH_MARKET)})
-RULES = RiskRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
+RULES = FraudRules(DeclineLimits(2, 9, 9, 400 * DAY), StepUpRule(2, 50, 400 * DAY, HOUR))
 """The windows are so long that no decline leaves them during a use case."""
 _MAX_DELIVERIES = 12
 PAST_ANY_HOLD: Instant = 11 * MINUTE
@@ -65,7 +65,7 @@ class CrashableProcess:
         gateway = cast("Gateway", ConnectedProvider(provider, connection))
         self.connection = connection
         self.context = a_checkout_context(
-            dynamodb, tables["stock"], tables["commerce"], gateway, markets=MARKETS, id_key=ID_KEY, risk_rules=RULES
+            dynamodb, tables["stock"], tables["commerce"], gateway, markets=MARKETS, id_key=ID_KEY, fraud_rules=RULES
         )
         self.stock, self.shows, self.purchases = self.context.stock, self.context.shows, self.context.purchases
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)

@@ -56,7 +56,7 @@ def test_rehearsal_of_a_few_orders_succeeds(stack: dict[str, Any], orders: Path,
         {"row": 5, "reason": "StockCode POST is no article: postage, fee or manual line"},
         {"row": 8, "reason": "unmatched cancellation: no order of customer 200 has 4 of 22554 at 1.65 left"},
     ]
-    goods = 15 * 165 + 2 * 65 + 145 + 7 * 415
+    merchandise = 15 * 165 + 2 * 65 + 145 + 7 * 415
     wanted = {
         "read": 8,
         "accepted": 6,
@@ -64,8 +64,8 @@ def test_rehearsal_of_a_few_orders_succeeds(stack: dict[str, Any], orders: Path,
         "units_sold": 25,
         "refunds": 1,
         "ok": True,
-        "goods_amount": goods,
-        "goods_amount_exported": goods,
+        "goods_amount": merchandise,
+        "goods_amount_exported": merchandise,
         "refund_amount_exported": 4 * 165,
         "differences": 0,
         "oversold": 0,

@@ -195,10 +195,10 @@ def run_scenario(deployment: EmulatedDeployment, monkeypatch: pytest.MonkeyPatch
         scenario.function("Maintenance", {})
         assert scenario.function("Maintenance", {"reconcile": {"hours": 1}})["differences"] == []
         repaired = scenario.http("POST", "/drops/d1/repair", {})["repaired"]
-        assert (repaired["enqueued"], repaired["left"]) == (1, 0)
+        assert (repaired["enqueued"], repaired["remaining"]) == (1, 0)
         add_orphan_limit_entry(deployment.tables)
         request = {"drop_id": "d1", "repair": True, "detail": 9, "from_bucket": 0}
-        assert scenario.function("Maintenance", {"audit": request})["repaired"]["counted_anew"] == 1
+        assert scenario.function("Maintenance", {"audit": request})["repaired"]["recounted"] == 1
 
 
 def add_orphan_limit_entry(tables: Tables) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib import aws
 from chalicelib.instants import HOUR, MINUTE
 from chalicelib.recovery.audit_store import AUDITED_ATTRIBUTES
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from infra.paths import ROOT
 from tests.infra.packaged_template import packaged_template
 
@@ -182,7 +182,7 @@ def test_capture_worker_may_count_declines_and_read_no_limits() -> None:
 def test_default_risk_rules_are_parsed_and_wrong_ones_are_refused_at_deployment() -> None:
     parameters = packaged_template()["Parameters"]
     texts = [parameters[name]["Default"] for name in ("DeclineLimits", "StepUp")]
-    rules = RiskRules.parse(*texts)
+    rules = FraudRules.parse(*texts)
     assert (rules.limits, rules.step_up) == (DeclineLimits(3, 5, 10, HOUR), StepUpRule(30, 40, 5 * MINUTE, 30 * MINUTE))
     for name, text in zip(("DeclineLimits", "StepUp"), texts, strict=True):
         pattern = re.compile(parameters[name]["AllowedPattern"])

@@ -77,7 +77,7 @@ def test_a_wrong_sum_is_reported_and_corrected(shop: ShopFixture) -> None:
     corrupt_limit(shop, units=1)
     found, done, _ = repaired(shop)
     assert found.mismatches == ("1 units are counted for a buyer, in entries of 2",)
-    assert (done.counted_anew, limit_item(shop)["units"]) == (1, 2)
+    assert (done.recounted, limit_item(shop)["units"]) == (1, 2)
     assert is_clean(shop)
 
 
@@ -88,7 +88,7 @@ def test_an_entry_of_a_purchase_that_does_not_exist_is_removed(shop: ShopFixture
     assert reasons(shop, NOW + 2 * MINUTE) == []
     found, done, _ = repaired(shop, MUCH_LATER)
     assert found.mismatches == ("a buyer's units are counted for 1 purchases that do not exist",)
-    assert (done.counted_anew, set(limit_item(shop)["entries"]), limit_item(shop)["units"]) == (1, {paid.id}, 1)
+    assert (done.recounted, set(limit_item(shop)["entries"]), limit_item(shop)["units"]) == (1, {paid.id}, 1)
     assert is_clean(shop, MUCH_LATER)
     assert shop.pay(("mug", 2), key="after", now=MUCH_LATER).state.value == "paid"
 
@@ -97,7 +97,7 @@ def test_a_buyer_whose_last_entry_was_removed_can_buy_again(shop: ShopFixture) -
     paid = shop.pay(("mug", 1))
     cancel_paid_order(shop.context, paid.id, "c", "c", "ann", NOW)
     corrupt_limit(shop, units=2, entries={"g" * 22: a_limit_entry(2)})
-    assert repaired(shop, MUCH_LATER)[1].counted_anew == 1
+    assert repaired(shop, MUCH_LATER)[1].recounted == 1
     assert (limit_item(shop)["entries"], limit_item(shop)["units"]) == ({}, 0)
     assert shop.pay(("mug", 3), key="after", now=MUCH_LATER).state.value == "paid"
     assert limit_item(shop)["units"] == 3
@@ -125,7 +125,7 @@ def test_a_record_that_changes_after_it_was_read_is_left_unchanged(
 
     monkeypatch.setattr(store, "compare_and_set", after_another)
     _, done, _ = repaired(shop)
-    assert (done.counted_anew, done.left, limit_item(shop)["units"]) == (0, 1, 3)
+    assert (done.recounted, done.remaining, limit_item(shop)["units"]) == (0, 1, 3)
 
 
 @pytest.mark.parametrize("units", [0, 1])
@@ -134,7 +134,7 @@ def test_an_order_that_counts_for_no_buyer_or_for_less_is_reported(shop: ShopFix
     corrupt_limit(shop, units=units, entries={paid.id: a_limit_entry(units)} if units else {})
     found, done, _ = repaired(shop)
     assert found.mismatches == (f"{units} of 2 units of order {log_reference(paid.id)} count for a buyer",)
-    assert (done.counted_anew, done.not_mended) == (0, 1)
+    assert (done.recounted, done.not_repaired) == (0, 1)
     assert reasons(shop, NOW + 59 * SECOND) == []
     assert reasons(shop, NOW + 90 * DAY) == []  # its record may have expired
 
@@ -147,4 +147,4 @@ def test_a_buyer_with_more_units_than_the_limit_is_reported(shop: ShopFixture) -
     found, done, _ = repaired(shop)
     references = ", ".join(log_reference(one) for one in sorted((first.id, second.id)))
     assert found.mismatches == (f"a buyer has 5 units, at most 3 were allowed: orders {references}",)
-    assert done.not_mended == 1
+    assert done.not_repaired == 1

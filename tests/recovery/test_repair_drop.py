@@ -43,7 +43,7 @@ def test_a_hold_that_no_purchase_names_is_released_after_a_minute(shop: ShopFixt
     found, done, _ = repaired(shop, NOW + 61 * SECOND)
     assert [(one.fault, one.hold_id) for one in found.discrepancies] == [(HoldFault.UNNAMED, hold.id)]
     assert found.mismatches == ()
-    assert (done.freed, done.left, bucket(shop)["h"], bucket(shop)["a"]) == (1, 0, {}, 9)
+    assert (done.released, done.remaining, bucket(shop)["h"], bucket(shop)["a"]) == (1, 0, {}, 9)
     assert is_clean(shop)
     assert isinstance(shop.open_purchase(("mug", 9), key="all"), Purchase)
 
@@ -66,7 +66,7 @@ def test_units_committed_to_an_order_that_does_not_exist_are_released_with_a_tom
     assert found.mismatches == (
         f"hold {name}: 2 units in bucket 0 are sold to an order that does not exist (no_order)",
     )
-    assert (done.freed, bucket(shop)["a"], read_entry(shop, name)) == (1, 9, {"q": 0})
+    assert (done.released, bucket(shop)["a"], read_entry(shop, name)) == (1, 9, {"q": 0})
     assert is_clean(shop)
 
 
@@ -82,7 +82,7 @@ def test_units_of_a_cancelled_purchase_are_released(shop: ShopFixture) -> None:
             f"cancelled purchase {log_reference(sold.id)} (given_up)"
         ),
     )
-    assert (done.freed, bucket(shop)["a"], bucket(shop)["h"]) == (2, 9, {hold_of(sold).id: {"q": 0}})
+    assert (done.released, bucket(shop)["a"], bucket(shop)["h"]) == (2, 9, {hold_of(sold).id: {"q": 0}})
     assert is_clean(shop)
 
 
@@ -92,7 +92,7 @@ def test_units_that_their_order_no_longer_names_are_released(shop: ShopFixture) 
     put_entry(shop, other, {"q": 3, "o": f"{paid.order_ref}001"})
     found, done, _ = repaired(shop)
     assert [(one.fault, one.hold_id) for one in found.discrepancies] == [(HoldFault.GIVEN_UP, other)]
-    assert (done.freed, shop.unit_counts("mug", LATER)) == (1, (7, 0, 2))
+    assert (done.released, shop.unit_counts("mug", LATER)) == (1, (7, 0, 2))
     assert is_clean(shop)
 
 
@@ -104,7 +104,7 @@ def test_units_committed_to_an_order_that_is_open_again_are_reverted_to_a_hold(s
     found, done, _ = repaired(shop)
     assert [one.fault for one in found.discrepancies] == [HoldFault.SOLD_TO_OPEN]
     assert len(found.mismatches) == 1
-    assert done.held_again == 1
+    assert done.reverted == 1
     assert read_entry(shop, hold.id) == {"q": 2, "o": f"{purchase.order_ref}001", "u": hold.expires_at}
     assert is_clean(shop)
     assert shop.unit_counts("mug", (hold.expires_at + 3) * SECOND) == (9, 0, 0)
@@ -131,7 +131,7 @@ def test_an_open_purchase_whose_hold_is_gone_is_reported_and_takes_units_again(s
     drop_entry(shop, hold_of(purchase).id)
     found, done, _ = repaired(shop)
     assert [(one.fault, one.is_unreferenced) for one in found.discrepancies] == [(HoldFault.GONE, False)]
-    assert (found.mismatches, done.left) == ((), 0)
+    assert (found.mismatches, done.remaining) == ((), 0)
     assert is_clean(shop, NOW + 6 * MINUTE)  # the hold has expired: nothing is missing
     answer = complete_purchase(shop.context, purchase.id, a_complete_request("ok", "late"), NOW + 6 * MINUTE)
     process_attempt(shop.context, purchase.id, 1, NOW + 6 * MINUTE)
@@ -164,7 +164,7 @@ def test_units_of_a_paid_order_that_are_only_held_are_committed_again(shop: Shop
     assert found.mismatches == (
         f"hold {hold_of(paid).id}: 2 of 2 units of paid purchase {log_reference(paid.id)} (paid_unsold)",
     )
-    assert (done.sold_again, done.left) == (1, 0)
+    assert (done.recommitted, done.remaining) == (1, 0)
     assert shop.unit_counts("mug", LATER) == (7, 0, 2)
     epoch = shop.read(paid.id).epoch
     assert epoch == (2 if order == "001" else 1)
@@ -190,7 +190,7 @@ def test_paid_units_that_are_gone_raise_an_alarm_and_are_not_repaired(
     )
     assert counted == [("paid_units_missing", 2)]
     assert [one.levelname for one in caplog.records if one.message == "units of a paid order are gone"] == ["ERROR"]
-    assert (done, enqueued, bucket(shop)) == (RepairReport(not_mended=1), [], before)
+    assert (done, enqueued, bucket(shop)) == (RepairReport(not_repaired=1), [], before)
     assert hold_faults(shop) == [HoldFault.PAID_GONE]
 
 

@@ -56,7 +56,7 @@ def test_units_of_another_order_are_reported_and_left_unchanged(shop: ShopFixtur
         f"{log_reference(one.id)} (foreign)"
         for name, state, one in ((names[0], "cancelled", cancelled), (names[1], "open", ended))
     )
-    assert (done, [read_entry(shop, name)["q"] for name in names]) == (RepairReport(not_mended=2), [1, 1])
+    assert (done, [read_entry(shop, name)["q"] for name in names]) == (RepairReport(not_repaired=2), [1, 1])
 
 
 def test_a_hold_that_a_purchase_of_another_show_names_is_not_released(shop: ShopFixture) -> None:
@@ -95,7 +95,7 @@ def test_an_order_with_an_unfinished_refund_is_committed_the_units_it_has_left(
             refund_order(shop.context, paid.id, a_refund_request((paid.lines[0].id, 1), restock=True), NOW)
     put_entry(shop, hold_of(paid).id, {"q": 2, "o": f"{paid.order_ref}001", "u": NOW // SECOND + 300})
     found, done, _ = repaired(shop)
-    assert ([one.fault for one in found.discrepancies], done.sold_again) == ([HoldFault.PAID_UNSOLD], 1)
+    assert ([one.fault for one in found.discrepancies], done.recommitted) == ([HoldFault.PAID_UNSOLD], 1)
     assert read_entry(shop, hold_of(paid).id) == {"q": 2, "o": f"{paid.order_ref}002"}
     recover_lost_orders(shop.context, lambda *_: None, LATER)
     assert (shop.read(paid.id).refunds[0].restocked, shop.unit_counts("mug", LATER)) == (True, (7, 0, 2))
@@ -189,7 +189,7 @@ def test_a_late_commit_or_take_of_a_released_hold_gets_nothing(shop: ShopFixture
 def test_a_second_repair_changes_nothing(shop: ShopFixture) -> None:
     orphan_hold(shop)
     put_entry(shop, hold_id("ghost", "mug", 1, 2), {"q": 2, "o": "ghost0000001"})
-    assert repaired(shop)[1].freed == 2
+    assert repaired(shop)[1].released == 2
     before = bucket(shop)
     assert repaired(shop)[1] == RepairReport()
     assert bucket(shop) == before

@@ -9,14 +9,14 @@ import pytest
 
 from chalicelib.aws import from_item, to_item
 from chalicelib.instants import HOUR, MINUTE, SECOND
-from chalicelib.risk import DeclineLimits, DropRisk, Risk, RiskRules, StepUpRule, VelocityKind
+from chalicelib.risk import DeclineLimits, DropRisk, FraudRules, Risk, StepUpRule, VelocityKind
 from chalicelib.risk import risk as risk_module
 from chalicelib.risk.store import RiskStore
 from chalicelib.stock import Stock
 from tests.conftest import Tables
 
 NOW = 1_800_000_000_000 // (5 * MINUTE) * 5 * MINUTE
-RULES = RiskRules(DeclineLimits(instrument=2, email=3, address=9), StepUpRule(4, 50, 5 * MINUTE, 30 * MINUTE))
+RULES = FraudRules(DeclineLimits(instrument=2, email=3, address=9), StepUpRule(4, 50, 5 * MINUTE, 30 * MINUTE))
 VELOCITY_KEYS = ("i#card", "e#mail")
 
 
@@ -28,7 +28,7 @@ def counted_metrics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def a_risk(tables: Tables, rules: RiskRules = RULES) -> Risk:
+def a_risk(tables: Tables, rules: FraudRules = RULES) -> Risk:
     return Risk(tables.dynamodb, tables.commerce, Stock(tables.dynamodb, tables.stock, tables.commerce), rules)
 
 
@@ -85,7 +85,7 @@ def test_expired_decline_is_removed_with_the_next_decline(tables: Tables, risk: 
 
 def test_rules_that_are_off_cost_no_call(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    off = a_risk(tables, RiskRules())
+    off = a_risk(tables, FraudRules())
     tables.dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
     assert off.check_velocity((), NOW, strong=True) is None
     off.note_decline((), "p1.1", NOW)
@@ -118,7 +118,7 @@ def test_declines_among_many_sales_begin_no_step_up(tables: Tables, risk: Risk, 
     for number in range(1, 6):
         risk.note_decline_of_drop("mug", f"p{number}.1", 1, NOW + number)
     assert risk.requires_step_up("mug", NOW + 5)  # 6 of 12: half
-    other = a_risk(tables, RiskRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
+    other = a_risk(tables, FraudRules(step_up=StepUpRule(4, 51, 5 * MINUTE, 30 * MINUTE)))
     other.note_decline_of_drop("lamp", "p0.1", 1, NOW)
     put_sold_units(tables, 6, "lamp")
     for number in range(1, 6):

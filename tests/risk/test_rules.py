@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.instants import HOUR, MINUTE
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule, TooManyDeclines, VelocityKind, velocity_key
-from chalicelib.risk.model import exceeded_limit
+from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule, TooManyDeclines, VelocityKind, velocity_key
+from chalicelib.risk.fraud_rules import exceeded_limit
 
 NOW = 1_800_000_000_000
 LIMITS = DeclineLimits(instrument=3, email=5, address=10, window=HOUR)
@@ -86,12 +86,12 @@ def test_step_up_rule_of_zero_declines_is_never_triggered() -> None:
 
 
 def test_rules_are_read_from_their_texts() -> None:
-    rules = RiskRules.parse(
+    rules = FraudRules.parse(
         "instrument=3, email=5,address=0,minutes=60", "declines=30,percent=40,within_minutes=5,minutes=9"
     )
     assert rules.limits == DeclineLimits(3, 5, 0, HOUR)
     assert rules.step_up == StepUpRule(30, 40, 5 * MINUTE, 9 * MINUTE)
-    assert RiskRules.parse("", " ") == RiskRules()
+    assert FraudRules.parse("", " ") == FraudRules()
 
 
 LIMIT, STEP_UP = "instrument=3,email=5,address=10,minutes=60", "declines=30,percent=40,within_minutes=5,minutes=30"
@@ -117,4 +117,4 @@ LIMIT, STEP_UP = "instrument=3,email=5,address=10,minutes=60", "declines=30,perc
 )
 def test_wrong_setting_is_refused_by_name(limits: str, step_up: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RiskRules.parse(limits, step_up)
+        FraudRules.parse(limits, step_up)

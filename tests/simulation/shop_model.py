@@ -29,7 +29,7 @@ DROP = a_drop_record(
     limit_per_buyer=LIMIT, opens_at=0,
 )  # fmt: skip
 BUYERS = ("ada", "bob")
-REMEMBERED_KEYS = 7
+KEPT_KEYS = 7
 """Updates whose Idempotency-Keys a purchase remembers."""
 NAMES = ("p1", "p2", "p3", "p4", "p5")
 MISMATCH_MESSAGE = "the buckets differ from the model"

@@ -20,10 +20,10 @@ from tests.independent_counts import CLOCK_SKEW_SECONDS
 from tests.simulation.shop_model import (
     BUYERS,
     HOLD_SECONDS,
+    KEPT_KEYS,
     LIMIT,
     NAMES,
     POOL,
-    REMEMBERED_KEYS,
     SIZES,
     ModelPurchase,
     ShopWithModel,
@@ -80,7 +80,7 @@ class ShopStateMachine(ShopWithModel):
     @rule(data=st.data(), quantity=st.integers(1, 3), late=st.booleans())
     def update(self, data: st.DataObject, quantity: int, late: bool) -> None:
         name, key = self.draw_name(data), f"u{len(self.sent_requests)}"
-        if self.models[name].updates < REMEMBERED_KEYS:
+        if self.models[name].updates < KEPT_KEYS:
             self.models[name].updates += 1
             self.deliver_or_defer(partial(self.check_update, name, key, quantity), late)
 

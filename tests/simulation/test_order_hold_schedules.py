@@ -27,7 +27,7 @@ from chalicelib.capture.attempt import Failed, payment_of
 from chalicelib.checkout import complete_purchase, create_purchase
 from chalicelib.instants import Instant
 from chalicelib.purchase import CheckoutContext, Purchase
-from chalicelib.risk import DeclineLimits, RiskRules
+from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import a_complete_request
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
@@ -43,7 +43,7 @@ class SingleOrderWorld(PurchaseWorld):
         super().__init__(seed)
 
     def new_context(self, **fields: Any) -> CheckoutContext:
-        return super().new_context(risk_rules=RiskRules(DeclineLimits(email=int(self.limited))), **fields)
+        return super().new_context(fraud_rules=FraudRules(DeclineLimits(email=int(self.limited))), **fields)
 
     def place_order(self, name: str, token: str) -> str:
         """Place an order before the run."""

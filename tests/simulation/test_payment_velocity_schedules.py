@@ -19,7 +19,7 @@ from chalicelib.checkout.payment_velocity import velocity_keys_of
 from chalicelib.instants import HOUR
 from chalicelib.payments import Authorisation, AuthorisationRequest, SandboxGateway
 from chalicelib.purchase import CheckoutContext, CheckoutResult, PurchaseState
-from chalicelib.risk import DeclineLimits, RiskRules, StepUpRule
+from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from tests.builders.context import a_checkout_context
 from tests.builders.drops import an_open_drop, put_drop_record
 from tests.builders.purchases import a_complete_request, a_purchase_request
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CONCURRENT_ATTEMPTS, LIMIT, WORKERS = 64, 5, 4
 MAX_ATTEMPTS_AT_PROVIDER = LIMIT - 1 + WORKERS
-RULES = RiskRules(DeclineLimits(email=LIMIT), StepUpRule(declines=3, percent=50))
+RULES = FraudRules(DeclineLimits(email=LIMIT), StepUpRule(declines=3, percent=50))
 
 
 class _SlowGateway(SandboxGateway):
@@ -64,7 +64,7 @@ class PaymentVelocityWorld:
         self.refused_completions = 0
 
     def new_context(self) -> CheckoutContext:
-        return a_checkout_context(self.simulator.client, "stock", "commerce", self.gateway, risk_rules=RULES)
+        return a_checkout_context(self.simulator.client, "stock", "commerce", self.gateway, fraud_rules=RULES)
 
     def open_purchase(self, context: CheckoutContext, key: str) -> str:
         answer = create_purchase(context, a_purchase_request(("mug", 1), key=key), self.simulator.now)

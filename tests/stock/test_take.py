@@ -92,8 +92,8 @@ def test_a_repeated_take_finds_its_expired_hold_and_renews_nothing(tables: Table
 
 def test_a_take_reclaims_expired_holds_in_its_second_write(tables: Tables) -> None:
     fixture = StockFixture(tables, [3])
-    lapsed, other, name = (name for name, _ in zip(fixture.ids(0), range(3), strict=False))
-    fixture.hold(lapsed, 2, expires_at=SECONDS - 3)
+    expired, other, name = (name for name, _ in zip(fixture.ids(0), range(3), strict=False))
+    fixture.hold(expired, 2, expires_at=SECONDS - 3)
     fixture.hold(other, 1)
     with aws_calls(fixture) as calls:
         assert fixture.take(name, summary=fixture.summary_with_open(0)) == Taken(HoldRef(name, 0, 1, EXPIRES_AT))

@@ -31,7 +31,7 @@ from chalicelib.purchase import (
 )
 from chalicelib.recovery import reconcile_payments, recover_lost_orders
 from chalicelib.refunds import refund_order
-from chalicelib.risk import DeclineLimits, RiskRules
+from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import PLATFORM, a_complete_request
 from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
 from tests.simulation.worlds.purchases import PurchaseWorld
@@ -64,8 +64,8 @@ class MoneyWorld(PurchaseWorld):
         self.stored_event_ids: list[str] = []
 
     def new_context(self, **fields: Any) -> CheckoutContext:
-        rules = RiskRules(DeclineLimits(email=self.script.seed % 3))
-        return super().new_context(order_hold_channels=frozenset({"market"}), risk_rules=rules, **fields)
+        rules = FraudRules(DeclineLimits(email=self.script.seed % 3))
+        return super().new_context(order_hold_channels=frozenset({"market"}), fraud_rules=rules, **fields)
 
     def change(self, key: str, quantity: int) -> PurchaseRequest:
         return replace(super().change(key, quantity), attribution={"channel": self.script.channel})

@@ -143,7 +143,7 @@ class DropRisk:
 
 
 @dataclass(frozen=True, slots=True)
-class RiskRules:
+class FraudRules:
     """A shop's choice of limits and step-up."""
 
     limits: DeclineLimits = DeclineLimits()
@@ -158,7 +158,7 @@ class RiskRules:
         return cls(DeclineLimits.parse(limits), StepUpRule.parse(step_up))
 
 
-NO_LIMITS: Final = RiskRules()
+NO_LIMITS: Final = FraudRules()
 
 
 def _parse_numbers(setting: str, text: str, minimums: Mapping[str, int]) -> dict[str, int] | None:
