@@ -81,7 +81,7 @@ def run_steps(steps: list[Step], stack: Mapping[str, Any], folder: Path) -> list
     ``folder`` takes a ``livedrop`` command that works on this stack instead of the one in the project's folder.
     """
     command = folder / "livedrop"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m infra.cli "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m infra.cli.main "$@"\n')
     command.chmod(0o755)
     variables = os.environ | {"LIVEDROP_HOME": stack["home"], "PATH": f"{folder}:{os.environ['PATH']}"}
     script = "".join(f"{_here(step.script, stack)}\nprintf '\\n{_MARK}\\n'\n" for step in steps)
