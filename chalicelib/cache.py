@@ -73,14 +73,9 @@ class SingleFlightCache(Generic[Value]):
             with self._lock:
                 if self._in_flight.get(key) is in_flight:
                     del self._in_flight[key]
-                    self._store(key, now, in_flight.value)
+                    self._values.pop(key, None)
+                    if in_flight.value is not None:
+                        self._values[key] = (now, in_flight.value)
+                    if len(self._values) > self._capacity:
+                        self._values.popitem(last=False)
             in_flight.done.set()
-
-    def _store(self, key: str, now: Instant, value: Value | None) -> None:
-        if value is None:
-            self._values.pop(key, None)
-            return
-        self._values[key] = (now, value)
-        self._values.move_to_end(key)
-        while len(self._values) > self._capacity:
-            self._values.popitem(last=False)

@@ -19,7 +19,6 @@ from chalicelib.api.auth import idempotency_key, require_scope
 from chalicelib.api.requests import MAX_BODY_BYTES, ApiRequest, ApiResponse, ErrorFormat, Json, Route
 from chalicelib.api.services import Services
 from chalicelib.errors import BadInput, LivedropError, TooLarge, Unavailable, UnsupportedMedia
-from chalicelib.instants import Instant
 from chalicelib.telemetry import flush, logger, report_broken_invariant
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
@@ -93,11 +92,11 @@ def make_view(app: LivedropApi, route: Route, get_services: Callable[[], Service
     def view(**params: str) -> Response:
         request, started = app.current_request, time.perf_counter()
         headers = {name.lower(): value for name, value in request.headers.items() if isinstance(value, str)}
-        now, error_code, cors_headers = instants.clock(), None, {}
+        error_code, cors_headers = None, {}
         try:
             services = get_services()
             cors_headers = _cors_headers(headers, services.settings.cors_origins)
-            api_response = _run_view(route, services, request, params, headers, now)
+            api_response = _run_view(route, services, request, params, headers)
         except LivedropError as error:
             report_broken_invariant(error)
             api_response, error_code = error_response(error, route.error_format), error.code
@@ -117,11 +116,11 @@ def make_view(app: LivedropApi, route: Route, get_services: Callable[[], Service
                 "internal_error",
             )
         api_response.headers.update(cors_headers)
-        _log_request(route, api_response, error_code, started)
-        flush()
         response = _to_chalice_response(api_response)
         if route.method == "HEAD":
             response.body = ""
+        _log_request(route, api_response, error_code, started)
+        flush()
         return response
 
     return view
@@ -133,11 +132,10 @@ def _run_view(
     request: Request,
     params: Mapping[str, str],
     headers: Mapping[str, str],
-    now: Instant,
 ) -> ApiResponse:
     """Check the size, the caller and the idempotency key, in this order. Then call the view."""
-    base_url = _base_url(request, headers, services.settings.public_url)
-    api_request = ApiRequest(services, now, params, headers, _read_body(request), base_url, request.query_params or {})
+    base_url, body = _base_url(request, headers, services.settings.public_url), _read_body(request)
+    api_request = ApiRequest(services, instants.clock(), params, headers, body, base_url, request.query_params or {})
     if route.scope:
         require_scope(api_request, route.scope)
     if route.requires_idempotency_key:

@@ -200,17 +200,14 @@ def _options(purchase: Purchase, market: Market) -> list[Json]:
     chosen, sums = purchase.shipping_option or "", purchase.totals
     offered = {one.id: one for one in market.options(purchase.currency)}
     ids = [*offered, *([] if chosen in offered else [chosen])] if purchase.state is PurchaseState.OPEN else [chosen]
-
-    def shown(option_id: str) -> Json:
-        option = offered.get(option_id)
-        if option is None or option_id == chosen:
-            cost = sums.shipping
-        else:
+    shown = []
+    for option_id in ids:
+        option, cost = offered.get(option_id), sums.shipping
+        if option is not None and option_id != chosen:
             cost = option.cost(purchase.currency, sums.subtotal - sums.discount)
         title = option.title if option else option_id
-        return {"id": option_id, "title": title, "totals": [{"type": "total", "amount": cost}]}
-
-    return [shown(option_id) for option_id in ids]
+        shown.append({"id": option_id, "title": title, "totals": [{"type": "total", "amount": cost}]})
+    return shown
 
 
 def _destination(destination: Destination) -> Json:
