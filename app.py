@@ -17,9 +17,9 @@ from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Service
 from chalicelib.discounts import Discounts
 from chalicelib.errors import InvariantBroken
 from chalicelib.finance import open_exports, open_ledger
-from chalicelib.instants import clock
+from chalicelib.instants import Instant, clock
 from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
-from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
+from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions, Markets
 from chalicelib.purchase import CheckoutContext, PurchaseStore
 from chalicelib.risk import FraudRules, Risk
 from chalicelib.settings import Settings
@@ -129,11 +129,11 @@ def purchases() -> PurchaseStore:
     return PurchaseStore(aws.client("dynamodb"), settings().commerce_table)
 
 
-def build_context(*, id_key: bytes, markets: MarketRevisions | None) -> CheckoutContext:
+def build_context(*, id_key: bytes, markets_at: Callable[[Instant], Markets]) -> CheckoutContext:
     """Build what the use cases of a purchase need.
 
     Only the HTTP function creates and prices purchases. So only that function passes the key of purchase ids and the
-    markets.
+    shop's own markets.
     """
     config = settings()
     return CheckoutContext(
@@ -141,8 +141,7 @@ def build_context(*, id_key: bytes, markets: MarketRevisions | None) -> Checkout
         shows=shows(),
         stock=stock(),
         gateway=gateway(),
-        markets=DEFAULT_MARKETS,
-        market_table=markets,
+        markets_at=markets_at,
         discounts=discounts(),
         risk=risk(),
         id_key=id_key,
@@ -154,7 +153,7 @@ def build_context(*, id_key: bytes, markets: MarketRevisions | None) -> Checkout
 @cache
 def worker_context() -> CheckoutContext:
     """Build the context of the workers behind queues and schedules, which create and price no purchase."""
-    return build_context(id_key=b"", markets=None)
+    return build_context(id_key=b"", markets_at=lambda _: DEFAULT_MARKETS)
 
 
 @cache
@@ -185,7 +184,7 @@ def services_with(deployment_keys: DeploymentKeys) -> Services:
         deployment_keys=deployment_keys,
         shows=shows(),
         stock=stock(),
-        context=build_context(id_key=deployment_keys.id_key, markets=market_revisions()),
+        context=build_context(id_key=deployment_keys.id_key, markets_at=market_revisions().current),
         exports=exports(),
         enqueue_capture=capture_enqueuer(queue(settings().capture_queue_url)),
         provider_keys=provider_keys(),

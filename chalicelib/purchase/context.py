@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.discounts import Discounts
 from chalicelib.errors import NotFound
 from chalicelib.instants import Instant
 from chalicelib.payments import EventStore, Gateway
-from chalicelib.pricing import MarketRevisions, Markets
+from chalicelib.pricing import Markets
 from chalicelib.purchase.model import Purchase, PurchaseState
 from chalicelib.purchase.store import LimitStore, PurchaseStore
 from chalicelib.risk import Risk
@@ -24,10 +25,11 @@ class CheckoutContext:
     shows: Shows
     stock: Stock
     gateway: Gateway
-    markets: Markets
-    """Used where ``market_table`` is None."""
-    market_table: MarketRevisions | None
-    """None in functions that price no purchase. A placed purchase keeps its rates and totals."""
+    markets_at: Callable[[Instant], Markets]
+    """Returns the shop's markets, at most one second old.
+
+    Functions that price no purchase need no table: a placed purchase keeps its rates and totals.
+    """
     discounts: Discounts
     risk: Risk
     id_key: bytes
@@ -46,10 +48,6 @@ class CheckoutContext:
     def events(self) -> EventStore:
         """Events of the payment provider. They share the table of purchases."""
         return EventStore(self.purchases.dynamodb, self.purchases.commerce_table)
-
-    def markets_at(self, now: Instant) -> Markets:
-        """Return the shop's markets, at most one second old."""
-        return self.markets if self.market_table is None else self.market_table.current(now)
 
 
 def order_not_found() -> NotFound:

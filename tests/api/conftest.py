@@ -131,7 +131,7 @@ def api(tables: Tables) -> ApiClient:
     gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     markets = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
     context = a_checkout_context(
-        tables.dynamodb, tables.stock, tables.commerce, gateway, id_key=SECRETS.id_key, market_table=markets
+        tables.dynamodb, tables.stock, tables.commerce, gateway, id_key=SECRETS.id_key, markets_at=markets.current
     )
     exports = open_exports(
         s3=boto3.client("s3"),

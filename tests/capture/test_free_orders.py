@@ -26,7 +26,8 @@ def shop(shop: ShopFixture) -> ShopFixture:
     for market in markets["markets"]:
         for option in market["shipping"]:
             option["price"] = dict.fromkeys(option["price"], 0)
-    context = replace(shop.context, markets=Markets.model_validate(markets), order_hold_channels=frozenset({"market"}))
+    changed = Markets.model_validate(markets)
+    context = replace(shop.context, markets_at=lambda _: changed, order_hold_channels=frozenset({"market"}))
     assert isinstance(context, CheckoutContext)
     shop = replace(shop, context=context)
     shop.put_drop("mug")

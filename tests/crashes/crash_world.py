@@ -65,7 +65,13 @@ class CrashableProcess:
         gateway = cast("Gateway", ConnectedProvider(provider, connection))
         self.connection = connection
         self.context = a_checkout_context(
-            dynamodb, tables["stock"], tables["commerce"], gateway, markets=MARKETS, id_key=ID_KEY, fraud_rules=RULES
+            dynamodb,
+            tables["stock"],
+            tables["commerce"],
+            gateway,
+            markets_at=lambda _: MARKETS,
+            id_key=ID_KEY,
+            fraud_rules=RULES,
         )
         self.stock, self.shows, self.purchases = self.context.stock, self.context.shows, self.context.purchases
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)

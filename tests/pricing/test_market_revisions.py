@@ -39,7 +39,7 @@ def table(tables: Tables) -> MarketRevisions:
 
 @pytest.fixture
 def shop(tables: Tables, table: MarketRevisions) -> ShopFixture:
-    shop = a_shop(tables, market_table=table)
+    shop = a_shop(tables, markets_at=table.current)
     shop.put_drop("mug", stock=9)
     return shop
 
