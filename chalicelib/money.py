@@ -23,6 +23,11 @@ def share(amount: int, basis_points: int) -> int:
     return rounded if amount >= 0 else -rounded
 
 
+def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
+    """Return the tax contained in an amount where prices include tax, otherwise the tax on top of it."""
+    return tax_within(amount, rate_bps) if included else share(amount, rate_bps)
+
+
 def tax_within(gross: int, rate_bps: int) -> int:
     """Return the tax that a tax-inclusive ``gross`` contains at ``rate_bps``, rounded half away from zero."""
     sign = 1 if gross >= 0 else -1

@@ -159,14 +159,14 @@ def hold_units(
     Costs one write as a rule. Where the offer's summary shows nothing, it costs one read: this may be a repeated
     request whose own hold the summary misses. Once the drop is sold out it costs nothing.
     """
-    drop, wanted = offer.drop, quantity
+    drop, pool, wanted = offer.drop, offer.drop.pool, quantity
     expires_at = hold_expires_at(drop, line, now)
     answer: TakeResult = Busy(_BUSY_RETRY_MS)
     name = hold_id(draft.purchase_id, drop.id, draft.version, quantity)  # the same for fewer: a repeat finds them
     for _ in range(_MAX_SMALLER_TAKES):
-        answer = context.stock.take(drop.pool, name, wanted, expires_at, offer.summary, now=now)
+        answer = context.stock.take(pool, name, wanted, expires_at, offer.summary, now=now)
         if not isinstance(answer, Taken | SoldOut):
-            answer = context.stock.find_hold(drop.pool, name) or answer
+            answer = context.stock.find_hold(pool, name) or answer
         if not isinstance(answer, InsufficientUnits):
             break
         wanted = answer.available
@@ -174,7 +174,7 @@ def hold_units(
         draft.messages.append(_refusal_message(answer, path))
         return None
     if not answer.committed:
-        draft.new_holds.append((drop.pool, answer.hold))
+        draft.new_holds.append((pool, answer.hold))
     if answer.hold.quantity < quantity:
         content = f"Only {answer.hold.quantity} of {quantity} units were left."
         draft.messages.append(Message("quantity_adjusted", content, path=path, type="warning"))
@@ -218,13 +218,13 @@ def _new_line(drop: Drop, hold: HoldRef, draft: LineDraft) -> Line:
         quantity=hold.quantity,
         bucket_count=drop.bucket_count,
         holds=(hold,),
-        price_until=price_until(drop, hold),
-        max_hold_until=max_hold_until(drop, hold),
         limit_per_buyer=drop.limit_per_buyer,
         tax_category=drop.tax_category,
         creator_id=drop.creator_id,
         commission_bps=drop.commission_bps,
         image_url=_bounded_image_url(drop.image_url),
+        price_until=price_until(drop, hold),
+        max_hold_until=max_hold_until(drop, hold),
     )
 
 

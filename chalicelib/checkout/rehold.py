@@ -6,7 +6,6 @@ from chalicelib.checkout.hold_expiry import renewed_price_until
 from chalicelib.checkout.lines import LineDraft, drop_closed_refusal, hold_limit_refusal, hold_units
 from chalicelib.instants import SECOND, Instant
 from chalicelib.purchase import CheckoutContext, Line, Purchase, holds_of
-from chalicelib.stock import HoldRef, HoldStatus
 
 
 def restore_lines(context: CheckoutContext, purchase: Purchase, draft: LineDraft, now: Instant) -> bool:
@@ -14,31 +13,26 @@ def restore_lines(context: CheckoutContext, purchase: Purchase, draft: LineDraft
 
     A hold that has not ended is trusted without a read. A hold that has ended still counts while nobody took its units.
     """
-    statuses = _statuses_of_ended_holds(context, purchase, now)
+    reclaimed = _reclaimed_holds(context, purchase, now)
     all_restored = True
     for index, line in enumerate(purchase.lines):
         path = f"$.line_items[{index}]"
-        held = line.model_copy(update={"holds": tuple(hold for hold in line.holds if _is_still_held(statuses, hold))})
+        held = line.model_copy(update={"holds": tuple(hold for hold in line.holds if hold.id not in reclaimed)})
         restored = _restore_line(context, draft, held, path, now, attempted_before=purchase.attempt > 0)
         draft.lines.append(restored or line)
         all_restored = all_restored and restored is not None
     return all_restored
 
 
-def _statuses_of_ended_holds(
-    context: CheckoutContext, purchase: Purchase, now: Instant
-) -> dict[str, HoldStatus | None]:
+def _reclaimed_holds(context: CheckoutContext, purchase: Purchase, now: Instant) -> set[str]:
+    """Return the ids of ended holds whose units, or some of them, somebody took. One batched read where one ended."""
     ended = [(pool, hold) for pool, hold in holds_of(purchase) if hold.expires_at * SECOND <= now]
-    if not ended:
-        return {}
-    return dict(zip((hold.id for _, hold in ended), context.stock.get_hold_statuses(ended), strict=True))
-
-
-def _is_still_held(statuses: dict[str, HoldStatus | None], hold: HoldRef) -> bool:
-    if hold.id not in statuses:
-        return True
-    status = statuses[hold.id]
-    return status is not None and status.quantity >= hold.quantity
+    statuses = context.stock.get_hold_statuses(ended) if ended else []
+    return {
+        hold.id
+        for (_, hold), status in zip(ended, statuses, strict=True)
+        if status is None or status.quantity < hold.quantity
+    }
 
 
 def _restore_line(

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chalicelib.money import share, tax_within
+from chalicelib.money import tax_on
 from chalicelib.pricing import Market, ShippingOption
 from chalicelib.purchase.model import Line, Totals
-
-
-def tax_on(amount: int, rate_bps: int, *, included: bool) -> int:
-    """Return the tax contained in an amount where prices include tax, otherwise the tax on top of it."""
-    return tax_within(amount, rate_bps) if included else share(amount, rate_bps)
 
 
 def with_tax(line: Line, market: Market) -> Line:

@@ -161,12 +161,13 @@ class ShowStore:
         return answer.get("Item")
 
     def _query(self, pk: str, first: str, last: str) -> list[Item]:
+        query = self._between(pk, first, last)
         with unavailable_on_failure(_UNREACHABLE):
-            return list(read_pages(self._dynamodb.query, **self._between(pk, first, last)))
+            return list(read_pages(self._dynamodb.query, **query))
 
     def _batch(self, keys: Iterable[tuple[str, str]], *, strong: bool) -> list[Item]:
         with unavailable_on_failure(_UNREACHABLE):
-            return list(batch_get(self._dynamodb, self._table, [_key(pk, sk) for pk, sk in keys], strong=strong))
+            return batch_get(self._dynamodb, self._table, [_key(pk, sk) for pk, sk in keys], strong=strong)
 
     def _between(self, pk: str, first: str, last: str) -> Any:
         return {
@@ -199,5 +200,5 @@ def _drop_and_summary(drop: Item | None, live: Item | None) -> tuple[Drop, Summa
     """Read a drop and its summary from their items; None for an unknown drop or a draft."""
     if drop is None or drop.get("draft", {}).get("BOOL"):
         return None
-    summary = None if live is None else summary_from_record(drop["id"]["S"], from_item(live))
-    return Drop.model_validate(from_item(drop)), summary
+    found = Drop.model_validate(from_item(drop))
+    return found, None if live is None else summary_from_record(found.id, from_item(live))

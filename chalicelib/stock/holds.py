@@ -187,19 +187,19 @@ class HoldVerbs:
         """
         found: list[HoldStatus | None] = [None] * len(refs)
         wanted = {i: (pool.pool_id, ref.bucket) for i, (pool, ref) in enumerate(refs)}
-        homes = {i: (pool.pool_id, home_of(ref.id, pool)) for i, (pool, ref) in enumerate(refs)}
         asked: set[tuple[int, str, int]] = set()
         while wanted:
             asked |= {(i, *place) for i, place in wanted.items()}
             buckets = self._store.read_buckets(wanted.values())
             onward: dict[int, tuple[str, int]] = {}
             for i, place in wanted.items():
-                own = buckets[place].holds.get(refs[i][1].id) if place in buckets else None
+                pool, ref = refs[i]
+                own = buckets[place].holds.get(ref.id) if place in buckets else None
                 if own is not None and own.has_units:
                     found[i] = HoldStatus(place[1], own.quantity, own.expires_at, own.order)
                 else:
                     points_to = None if own is None else own.points_to
-                    onward[i] = homes[i] if points_to is None else (place[0], points_to)
+                    onward[i] = (pool.pool_id, home_of(ref.id, pool) if points_to is None else points_to)
             wanted = {i: place for i, place in onward.items() if (i, *place) not in asked}
         return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of
 from chalicelib.ids import log_reference, order_id
-from chalicelib.instants import rfc3339
+from chalicelib.instants import Instant, rfc3339
 from chalicelib.purchase import Purchase, PurchaseStore
 from chalicelib.streams.batch import log_failure, partial_batch_response
 from chalicelib.streams.messaging import EventBus
@@ -72,14 +72,14 @@ def _changed_entries(purchase: Purchase, message: dict[str, Any], time_zone: str
 
 def _order_events(purchase: Purchase, message: dict[str, Any], entries: list[LedgerEntry]) -> Iterator[dict[str, Any]]:
     if message["paid"] and purchase.paid_at is not None:
-        yield _cloud_event(purchase, "paid", "paid", rfc3339(purchase.paid_at), _paid_data(purchase))
+        yield _cloud_event(purchase, "paid", "paid", purchase.paid_at, _paid_data(purchase))
     for refund in purchase.refunds:
         if refund.id in message["refunds"] and refund.completed_at is not None:
             parts = [{"line_id": part.line_id, "quantity": part.quantity} for part in refund.lines]
             data = {"refund_id": refund.id, "amount": refund.amount, "restocked": refund.restocked, "lines": parts}
-            yield _cloud_event(purchase, "refunded", refund.id, rfc3339(refund.completed_at), data)
+            yield _cloud_event(purchase, "refunded", refund.id, refund.completed_at, data)
     if message["cancelled"] and purchase.cancelled_at is not None:
-        yield _cloud_event(purchase, "cancelled", "cancelled", rfc3339(purchase.cancelled_at), {})
+        yield _cloud_event(purchase, "cancelled", "cancelled", purchase.cancelled_at, {})
 
 
 def _paid_data(purchase: Purchase) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _paid_data(purchase: Purchase) -> dict[str, Any]:
     return {"total": purchase.totals.total, "units": sum(line.quantity for line in purchase.lines), "lines": lines}
 
 
-def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: dict[str, Any]) -> dict[str, Any]:
+def _cloud_event(purchase: Purchase, kind: str, suffix: str, at: Instant, data: dict[str, Any]) -> dict[str, Any]:
     """Return a CloudEvents 1.0 event. Its id names the change and the purchase, so that receivers know a repeat."""
     order_data = {
         "order_id": order_id(purchase.id),
@@ -110,7 +110,7 @@ def _cloud_event(purchase: Purchase, kind: str, suffix: str, time: str, data: di
         "source": _SOURCE,
         "type": _TYPE + kind,
         "subject": order_id(purchase.id),
-        "time": time,
+        "time": rfc3339(at),
         "datacontenttype": "application/json",
         "data": order_data | data,
     }
