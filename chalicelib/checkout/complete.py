@@ -42,6 +42,7 @@ from chalicelib.purchase import (
     release_unreferenced,
     replace_or_replay,
     reprice_keeping_rejections,
+    result_with,
     with_idempotency_key,
 )
 from chalicelib.risk import VelocityKey
@@ -93,7 +94,7 @@ def complete_purchase(
     match _prepare(context, purchase, draft, now):
         case UnitsGone(messages):
             existing = abandon_request(context, purchase, draft.new_holds, now)
-            return _replayed_or_closed(existing, request, now) or CheckoutResult(existing, messages)
+            return _replayed_or_closed(existing, request, now) or result_with(existing, *messages)
         case NotCounted(message):
             existing = abandon_request(context, purchase, draft.new_holds, now)
             return _replayed_or_closed(existing, request, now) or current_result(existing, now, message)
@@ -153,7 +154,7 @@ def _attempt_refusal(
 ) -> CheckoutResult | None:
     """Refuse a further attempt, before anything is held or written, after too many attempts or declines."""
     if purchase.attempt >= MAX_ATTEMPTS:
-        return CheckoutResult(purchase, (_TOO_MANY_ATTEMPTS,))
+        return result_with(purchase, _TOO_MANY_ATTEMPTS)
     refusal = velocity_refusal(context, velocity_keys, now)
     return current_result(purchase, now, refusal) if refusal else None
 

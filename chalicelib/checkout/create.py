@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.checkout.lines import LineDraft, reserve_lines
 from chalicelib.checkout.update import apply_update
 from chalicelib.errors import BadInput, IdempotencyConflict
@@ -139,5 +141,4 @@ def _create_from_cart(context: CheckoutContext, request: PurchaseRequest, now: I
         attribution=request.attribution,
         discount_codes=request.discount_codes,
     )
-    result = apply_update(context, purchase, cart_request, now)
-    return CheckoutResult(result.purchase, result.messages, created=True)
+    return replace(apply_update(context, purchase, cart_request, now), created=True)

@@ -65,10 +65,9 @@ from chalicelib.purchase.store import (
 )
 from chalicelib.purchase.ucp_status import (
     current_result,
-    earliest_expiry,
     missing_fields,
     not_open_result,
-    ucp_status_of,
+    result_with,
 )
 
 __all__ = [
@@ -110,7 +109,6 @@ __all__ = [
     "check_transition",
     "completed_refunds",
     "current_result",
-    "earliest_expiry",
     "holds_of",
     "idempotency_record",
     "missing_fields",
@@ -128,8 +126,8 @@ __all__ = [
     "reprice_keeping_rejections",
     "reprice_purchase",
     "restocked_units",
+    "result_with",
     "revert_to_hold",
-    "ucp_status_of",
     "units_to_restock",
     "usage_from_record",
     "with_idempotency_key",

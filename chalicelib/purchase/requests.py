@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.instants import Instant
 from chalicelib.purchase.model import Buyer, Destination, Purchase
 
 
@@ -27,6 +28,9 @@ class CheckoutResult:
     """A purchase and messages about it. ``created``: by this request, or by the one that it repeats."""
 
     purchase: Purchase
+    ucp_status: str
+    hold_expires_at: Instant | None
+    """When the earliest hold ends; None when nothing is held or the purchase is no longer open."""
     messages: tuple[Message, ...] = ()
     created: bool = False
 

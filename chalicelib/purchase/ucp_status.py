@@ -16,28 +16,29 @@ _STATUS = {
 }
 
 
-def ucp_status_of(purchase: Purchase) -> str:
-    """Return UCP's checkout status."""
-    if purchase.state is not PurchaseState.OPEN:
-        return _STATUS[purchase.state]
-    return "incomplete" if missing_fields(purchase) else "ready_for_complete"
+def current_result(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
+    """Return the purchase with messages about this request, then messages about its present status."""
+    missing = missing_fields(purchase)
+    return _result(purchase, missing, (*messages, *missing, *_status_messages(purchase, now)), created=created)
+
+
+def result_with(purchase: Purchase, *messages: Message) -> CheckoutResult:
+    """Return the purchase with messages about this request alone."""
+    return _result(purchase, missing_fields(purchase), messages)
+
+
+def _result(
+    purchase: Purchase, missing: tuple[Message, ...], messages: tuple[Message, ...], *, created: bool = False
+) -> CheckoutResult:
+    status = _STATUS.get(purchase.state, "incomplete" if missing else "ready_for_complete")
+    return CheckoutResult(purchase, status, _earliest_expiry(purchase), messages, created)
 
 
 def _status_messages(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
-    """Return messages about missing fields, a failed payment, ended holds and codes, or about authentication."""
+    """Return messages about a failed payment, ended holds and codes, or about authentication."""
     if purchase.state is not PurchaseState.OPEN:
         return _authentication_message(purchase)
-    return (
-        *missing_fields(purchase),
-        *_failure_message(purchase),
-        *_hold_expired_message(purchase, now),
-        *_rejected_code_messages(purchase),
-    )
-
-
-def current_result(purchase: Purchase, now: Instant, *messages: Message, created: bool = False) -> CheckoutResult:
-    """Return the purchase with messages about this request, then messages about its present status."""
-    return CheckoutResult(purchase, (*messages, *_status_messages(purchase, now)), created=created)
+    return (*_failure_message(purchase), *_hold_expired_message(purchase, now), *_rejected_code_messages(purchase))
 
 
 def not_open_result(purchase: Purchase, now: Instant) -> CheckoutResult:
@@ -53,8 +54,7 @@ def not_open_result(purchase: Purchase, now: Instant) -> CheckoutResult:
     return current_result(purchase, now, Message(code, content))
 
 
-def earliest_expiry(purchase: Purchase) -> Instant | None:
-    """Return when the earliest hold ends; None when nothing is held or the purchase is no longer open."""
+def _earliest_expiry(purchase: Purchase) -> Instant | None:
     if purchase.state is not PurchaseState.OPEN:
         return None
     expiries = [hold.expires_at for line in purchase.lines for hold in line.holds]
@@ -62,7 +62,9 @@ def earliest_expiry(purchase: Purchase) -> Instant | None:
 
 
 def missing_fields(purchase: Purchase) -> tuple[Message, ...]:
-    """Return a message for each field that is needed before the order can be placed."""
+    """Return a message for each field that an open purchase needs before the order can be placed."""
+    if purchase.state is not PurchaseState.OPEN:
+        return ()
 
     def missing(path: str, content: str) -> Message:
         return Message("missing", content, path=path)
@@ -152,7 +154,7 @@ def _rejected_code_messages(purchase: Purchase) -> tuple[Message, ...]:
 
 
 def _hold_expired_message(purchase: Purchase, now: Instant) -> tuple[Message, ...]:
-    expiry = earliest_expiry(purchase)
+    expiry = _earliest_expiry(purchase)
     if expiry is None or expiry > now:
         return ()
     content = f"The hold ended at {rfc3339(expiry)}. Other buyers can take the units until the order is placed."

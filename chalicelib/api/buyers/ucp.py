@@ -199,7 +199,7 @@ def _cart_response(
     if isinstance(result, NoPurchase):
         return ApiResponse(200, ucp_responses.error_envelope(result, ucp_responses.CART), dict(_NO_STORE))
     market = _market_of(request, result.purchase)
-    shown = ucp_responses.cart(result.purchase, result.messages, request.now, market)
+    shown = ucp_responses.cart(result, request.now, market)
     return ApiResponse(
         201 if result.created else 200,
         _redact_for_caller(request, result.purchase, shown, create_request),
@@ -215,9 +215,7 @@ def _checkout_response(
     market, settings = _market_of(request, result.purchase), request.services.settings
     pages = (("terms_of_service", settings.terms_url), ("privacy_policy", settings.privacy_url))
     links = [{"type": kind, "url": url} for kind, url in pages if url]
-    shown = ucp_responses.checkout(
-        result.purchase, result.messages, request.now, market, request.base_url, links, settings.payments
-    )
+    shown = ucp_responses.checkout(result, request.now, market, request.base_url, links, settings.payments)
     return ApiResponse(
         201 if result.created else 200,
         _redact_for_caller(request, result.purchase, shown, create_request),

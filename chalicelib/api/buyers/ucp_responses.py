@@ -10,6 +10,7 @@ from chalicelib.ids import cart_id, checkout_id, order_id
 from chalicelib.instants import Instant, rfc3339
 from chalicelib.pricing import Market
 from chalicelib.purchase import (
+    CheckoutResult,
     Destination,
     Line,
     Message,
@@ -17,9 +18,7 @@ from chalicelib.purchase import (
     Purchase,
     PurchaseState,
     Refund,
-    earliest_expiry,
     refunded_units,
-    ucp_status_of,
 )
 
 VERSION = "2026-04-08"
@@ -62,29 +61,24 @@ def error_envelope(not_created: NoPurchase, capability: str) -> Json:
 
 
 def checkout(
-    purchase: Purchase,
-    messages: Sequence[Message],
-    now: Instant,
-    market: Market,
-    base_url: str,
-    links: Sequence[Json],
-    provider: str,
+    result: CheckoutResult, now: Instant, market: Market, base_url: str, links: Sequence[Json], provider: str
 ) -> Json:
     """Return a purchase as a checkout session (``fulfillment.json#/$defs/dev.ucp.shopping.checkout``)."""
-    status = ucp_status_of(purchase)
-    shown = _common(purchase, messages, now, market)
+    purchase = result.purchase
+    shown = _common(result, result.messages, now, market)
+    methods = [_method(purchase, market)] if purchase.lines else []
     shown |= {
         "ucp": envelope(CHECKOUT, FULFILLMENT, CART, DISCOUNT) | {"payment_handlers": payment_handlers(provider)},
         "id": checkout_id(purchase.id),
-        "status": status,
+        "status": result.ucp_status,
         "links": list(links),
-        "fulfillment": {"methods": [_method(purchase, market)]} if purchase.lines else {"methods": []},
+        "fulfillment": {"methods": methods},
     }
     if purchase.payment:
         payment = purchase.payment
         instrument = {"id": payment.instrument_id, "handler_id": payment.handler_id, "type": payment.instrument_type}
         shown["payment"] = {"instruments": [instrument | {"selected": True}]}
-    if status == "requires_escalation":
+    if result.ucp_status == "requires_escalation":
         shown["continue_url"] = _continue_url(purchase, base_url)
     if purchase.state is PurchaseState.PAID:
         shown["order"] = {"id": order_id(purchase.id), "permalink_url": _permalink(base_url, purchase)}
@@ -99,10 +93,11 @@ def _continue_url(purchase: Purchase, base_url: str) -> str:
     return page if "://" in page else base_url + page
 
 
-def cart(purchase: Purchase, messages: Sequence[Message], now: Instant, market: Market) -> Json:
+def cart(result: CheckoutResult, now: Instant, market: Market) -> Json:
     """Return a purchase as a cart (``cart.json``). A cart misses no field that only a checkout needs."""
-    cart_messages = [one for one in messages if one.code not in ("missing", "address_undeliverable")]
-    return _common(purchase, cart_messages, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": cart_id(purchase.id)}
+    messages = [one for one in result.messages if one.code not in ("missing", "address_undeliverable")]
+    own_id = cart_id(result.purchase.id)
+    return _common(result, messages, now, market) | {"ucp": envelope(CART, DISCOUNT), "id": own_id}
 
 
 def redact_buyer(shown: Json) -> Json:
@@ -154,7 +149,8 @@ def _attribution(purchase: Purchase) -> dict[str, str]:
     return ({"channel": purchase.channel} if purchase.channel else {}) | purchase.attribution
 
 
-def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, market: Market) -> Json:
+def _common(result: CheckoutResult, messages: Iterable[Message], now: Instant, market: Market) -> Json:
+    purchase = result.purchase
     shown: Json = {
         "line_items": [_line(line, purchase) for line in purchase.lines],
         "currency": purchase.currency,
@@ -164,9 +160,8 @@ def _common(purchase: Purchase, messages: Iterable[Message], now: Instant, marke
     }
     if purchase.discount_codes or purchase.discounts:
         shown["discounts"] = discounts_object(purchase)
-    hold_expires_at = earliest_expiry(purchase)
-    if hold_expires_at is not None:
-        shown["expires_at"] = rfc3339(hold_expires_at)
+    if result.hold_expires_at is not None:
+        shown["expires_at"] = rfc3339(result.hold_expires_at)
     if purchase.buyer:
         shown["buyer"] = purchase.buyer.model_dump(exclude_none=True)
     attribution = _attribution(purchase)
