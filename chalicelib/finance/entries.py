@@ -109,7 +109,7 @@ def entries_of(purchase: Purchase, time_zone: str) -> tuple[LedgerEntry, ...]:
     """
     if purchase.paid_at is None:
         return ()
-    return tuple(_PurchaseEntries(purchase, time_zone))
+    return _PurchaseEntries(purchase, time_zone).numbered()
 
 
 class _PurchaseEntries:
@@ -123,10 +123,19 @@ class _PurchaseEntries:
         self._payment: Payment | None = purchase.payment
         self._shared_columns = self._columns_of_order()
 
-    def __iter__(self) -> Iterator[LedgerEntry]:
-        for ordinal, (at, refund, row) in enumerate(self._rows(), start=1):
-            if at is not None:
-                yield self._entry(ordinal, at, refund, row)
+    def numbered(self) -> tuple[LedgerEntry, ...]:
+        """Return the entries in the order of their ordinals. A row without an instant only uses up its ordinal."""
+        rows = list(self._rows())
+        dates = {
+            at: {"occurred_at": rfc3339(at), "business_date": business_day(at, self._time_zone).isoformat()}
+            for at, _, _ in rows
+            if at is not None
+        }
+        return tuple(
+            self._entry(ordinal, refund, row | dates[at])
+            for ordinal, (at, refund, row) in enumerate(rows, start=1)
+            if at is not None
+        )
 
     def _rows(self) -> Iterator[tuple[Instant | None, Refund | None, dict[str, Any]]]:
         """Yield instant, refund and columns of each row. The instant None reserves the number of a pending refund."""
@@ -206,15 +215,13 @@ class _PurchaseEntries:
             "charge_id": payment.charge_id if payment else None,
         }
 
-    def _entry(self, ordinal: int, at: Instant, refund: Refund | None, row: dict[str, Any]) -> LedgerEntry:
+    def _entry(self, ordinal: int, refund: Refund | None, row: dict[str, Any]) -> LedgerEntry:
         columns = self._shared_columns | row
         return LedgerEntry(
             id=f"{self._purchase.id}-{ordinal:03d}",
             amount=columns["net"] + columns["tax"],
             refund_id=refund.id if refund else None,
             provider_refund_id=refund.provider_id if refund else None,
-            occurred_at=rfc3339(at),
-            business_date=business_day(at, self._time_zone).isoformat(),
             **columns,
         )
 

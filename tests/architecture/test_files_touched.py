@@ -16,7 +16,7 @@ __all__ = ["api", "messaging"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-MAX_FIGURES = {"create": (40, 92), "complete": (39, 94), "capture": (24, 54), "ledger": (12, 28)}
+MAX_FIGURES = {"create": (40, 91), "complete": (39, 94), "capture": (24, 54), "ledger": (12, 24)}
 """Files and changes of file by use case, at most. Lower a figure when the code gets better; never raise one."""
 
 

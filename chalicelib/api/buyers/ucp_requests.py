@@ -147,11 +147,11 @@ class _UcpPurchaseRequest(UcpModel):
             caller=caller,
             key=key,
             fingerprint=fingerprint,
-            lines=tuple(line.to_request() for line in lines),
             buyer=Buyer.model_validate(self.buyer.model_dump(exclude_none=True)) if self.buyer else None,
             country_hint=self.context.address_country if self.context else None,
             attribution=self.attribution,
             discount_codes=_codes(self.discounts),
+            lines=tuple(line.to_request() for line in lines),
             **more,
         )
 
