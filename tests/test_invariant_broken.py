@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import boto3
@@ -13,12 +14,18 @@ import app
 from chalicelib.api import LivedropApi, register_routes
 from chalicelib.api.requests import ApiRequest, Route
 from chalicelib.errors import InvariantBroken, WriteConflict
+from chalicelib.instants import HOUR, MINUTE
+from chalicelib.payments import ProviderRefund
+from chalicelib.purchase import Purchase
+from chalicelib.recovery import reconcile_payments, recover_lost_orders
+from chalicelib.refunds.allocation import allocate_refund
+from chalicelib.refunds.refund import with_refund
 from chalicelib.streams.batch import each_message
 from chalicelib.streams.jobs import audit_drop
 from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import flush
 from tests.api.conftest import ApiClient, api
-from tests.builders.purchases import NOW
+from tests.builders.purchases import NOW, a_refund_request
 from tests.builders.shop import ShopFixture
 from tests.streams.conftest import a_queue_batch
 
@@ -89,3 +96,46 @@ def test_write_conflict_is_no_broken_invariant(counts: Counts) -> None:
 
     each_message(a_queue_batch({}), "captures", lose)
     assert counts() == {"captures_failed": 1}
+
+
+@pytest.fixture
+def order_with_missing_bucket(shop: ShopFixture) -> tuple[Purchase, Purchase]:
+    """Two paid orders; the first has a pending refund with restock, and its bucket does not exist."""
+    shop.put_drop("jug")
+    shop.put_drop("mug")
+    broken, whole = shop.pay(("jug", 2), key="broken"), shop.pay(("mug", 2), key="whole")
+    request = a_refund_request((broken.lines[0].id, 1), restock=True)
+    pending = with_refund(broken, request, allocate_refund(broken, request), NOW)
+    shop.context.purchases.replace(pending)
+    shop.tables.dynamodb.delete_item(TableName=shop.tables.stock, Key={"pk": {"S": "jug#0"}})
+    return broken, whole
+
+
+def test_broken_invariant_in_the_nightly_recovery_is_counted_and_the_other_orders_go_on(
+    shop: ShopFixture, counts: Counts, order_with_missing_bucket: tuple[Purchase, Purchase]
+) -> None:
+    counts()
+    report = recover_lost_orders(shop.context, lambda *_: None, NOW + 5 * MINUTE)
+    assert (report.purchases, report.failed) == (2, 1)
+    assert counts()["invariants_broken"] == 1
+
+
+def test_broken_invariant_of_one_order_does_not_end_the_reconciliation(
+    shop: ShopFixture,
+    counts: Counts,
+    order_with_missing_bucket: tuple[Purchase, Purchase],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken, whole = order_with_missing_bucket
+    made = list(shop.gateway.payments(NOW - HOUR))
+    made.sort(key=lambda payment: payment.purchase_id != broken.id)
+    in_console = [
+        replace(payment, refunds=(*payment.refunds, ProviderRefund(f"re_{payment.purchase_id}", 5, None)))
+        for payment in made
+    ]
+    monkeypatch.setattr(type(shop.gateway), "payments", lambda self, since: iter(in_console))
+    counts()
+    report = reconcile_payments(shop.context, lambda *_: None, NOW - HOUR, NOW + 5 * MINUTE)
+    assert report.refunds_recorded == 1
+    assert [refund.amount for refund in shop.read(whole.id).refunds] == [5]
+    assert counts()["invariants_broken"] == 1

@@ -15,6 +15,7 @@ from chalicelib.api.requests import ApiRequest, ApiResponse, Route, no_store_res
 from chalicelib.api.responses import Time
 from chalicelib.errors import Conflict, Unauthenticated
 from chalicelib.instants import rfc3339
+from chalicelib.schema import Id
 from chalicelib.shows import CueApplied, CueRefused, RefusedCue, parse_cue
 
 
@@ -23,7 +24,8 @@ class RefusedCuesQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     subject: Annotated[
-        str | None, Field(description="The id of a drop, or of a show for the cues of all its drops")
+        Id | None,
+        Field(description="The id of a drop, or of a show for the cues of all its drops, among the newest thousand"),
     ] = None
 
 

@@ -2,7 +2,7 @@
 
 from chalicelib.capture.attempt import AwaitingAuthentication
 from chalicelib.capture.cancellation import cancel_order
-from chalicelib.capture.commit_stock import HoldToCommit, StockCommitted, commit_holds
+from chalicelib.capture.commit_stock import HoldToCommit, commit_hold, with_committable_epoch
 from chalicelib.capture.order_holds import put_on_hold, release_from_hold
 from chalicelib.capture.process_payment import process_attempt
 from chalicelib.capture.provider_events import EventOutcome, EventPostponed, process_event, store_event
@@ -12,12 +12,12 @@ __all__ = [
     "EventOutcome",
     "EventPostponed",
     "HoldToCommit",
-    "StockCommitted",
     "cancel_order",
-    "commit_holds",
+    "commit_hold",
     "process_attempt",
     "process_event",
     "put_on_hold",
     "release_from_hold",
     "store_event",
+    "with_committable_epoch",
 ]

@@ -9,7 +9,7 @@ from chalicelib.capture.attempt import save_next_version
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.purchase import CheckoutContext, Line, Purchase, budget_holds_of, holds_of, order_ref_of
-from chalicelib.stock import Committed, HoldGone, HoldRef, HoldStatus, Pool
+from chalicelib.stock import CommitResult, Committed, HoldGone, HoldRef, HoldStatus, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +66,38 @@ def commit_holds(
     Safe to repeat. A hold that is committed already costs nothing, any other one 1 WCU; a new epoch costs a write of
     the purchase. A crash in between leaves units at an earlier epoch, which the next run commits again.
 
+    The first hold that cannot be committed ends it: an attempt without all of its units is not paid for.
+
     Raises:
         WriteConflict: another worker has moved the purchase or its units to a later epoch.
     """
-    order = order_ref_of(purchase)
-    statuses = [wanted.status for wanted in holds if wanted.status is not None]
-    if any(status.expires_at is not None and status.order == str(order) for status in statuses):
-        purchase = with_next_epoch(context, purchase, now)
-        order = order_ref_of(purchase)
+    purchase = with_committable_epoch(context, purchase, holds, now)
     for wanted in holds:
-        if (
-            wanted.status is not None
-            and wanted.status.is_committed_to(order)
-            and wanted.status.quantity == wanted.quantity
-        ):
-            continue
-        result = context.stock.commit(wanted.pool, wanted.hold, wanted.quantity, order, wanted.status)
+        result = commit_hold(context, purchase, wanted)
         if isinstance(result, HoldGone):
             return OutOfStock(purchase)
         if not isinstance(result, Committed):
             raise WriteConflict("Another worker has changed this purchase.")
     return StockCommitted(purchase)
+
+
+def with_committable_epoch(
+    context: CheckoutContext, purchase: Purchase, holds: Sequence[HoldToCommit], now: Instant
+) -> Purchase:
+    """Return the purchase at an epoch at which every hold can be committed: the next one, if a hold was reverted."""
+    order = str(order_ref_of(purchase))
+    statuses = [wanted.status for wanted in holds if wanted.status is not None]
+    if any(status.expires_at is not None and status.order == order for status in statuses):
+        return with_next_epoch(context, purchase, now)
+    return purchase
+
+
+def commit_hold(context: CheckoutContext, purchase: Purchase, wanted: HoldToCommit) -> CommitResult:
+    """Commit one hold to a purchase at its epoch. Costs 1 WCU, and nothing if the hold is committed already."""
+    order, status = order_ref_of(purchase), wanted.status
+    if status is not None and status.is_committed_to(order) and status.quantity == wanted.quantity:
+        return Committed(wanted.quantity)
+    return context.stock.commit(wanted.pool, wanted.hold, wanted.quantity, order, status)
 
 
 def with_next_epoch(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:

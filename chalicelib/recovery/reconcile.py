@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chalicelib.errors import Conflict, Unavailable
+from chalicelib.errors import Conflict, InvariantBroken, Unavailable
 from chalicelib.ids import order_id
 from chalicelib.instants import Instant
 from chalicelib.payments import ActionRequired, Authorised, Captured, ProviderPayment
@@ -19,7 +19,7 @@ from chalicelib.purchase import (
     completed_refunds,
 )
 from chalicelib.refunds import record_external_refund
-from chalicelib.telemetry import count, logger
+from chalicelib.telemetry import count, logger, report_broken_invariant
 
 _IN_PROGRESS = frozenset({PurchaseState.PLACED, PurchaseState.AWAITING_BUYER, PurchaseState.ON_HOLD})
 
@@ -146,7 +146,8 @@ def _compare_refunds_at_provider(
             )
         except Conflict:
             _report_difference(report, Difference.REFUND, made.provider_refund_id, purchase)
-        except Unavailable as error:  # the next comparison records it
+        except (Unavailable, InvariantBroken) as error:  # the next comparison tries again; the other payments go on
+            report_broken_invariant(error)
             extra = {"refund": made.provider_refund_id, "reason": error.code}
             logger.warning("external refund not recorded", extra=extra)
 

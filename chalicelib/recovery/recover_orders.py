@@ -9,7 +9,7 @@ from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, EnqueueCapture, Purchase, PurchaseState
 from chalicelib.refunds import finish_refunds
-from chalicelib.telemetry import logger
+from chalicelib.telemetry import logger, report_broken_invariant
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ def recover_lost_orders(context: CheckoutContext, enqueue_capture: EnqueueCaptur
             _recover_order(context, purchase, enqueue_capture, report, now)
         except LivedropError as error:
             report.failed += 1
+            report_broken_invariant(error)
             logger.warning("order not recovered", extra={"purchase": log_reference(purchase.id), "reason": error.code})
     for drop_id in context.shows.drops_with_pending_plan():
         try:
@@ -42,6 +43,7 @@ def recover_lost_orders(context: CheckoutContext, enqueue_capture: EnqueueCaptur
             report.plans_finished += 1
         except LivedropError as error:
             report.failed += 1
+            report_broken_invariant(error)
             logger.warning("stock plan not finished", extra={"drop": drop_id, "reason": error.code})
     return report
 

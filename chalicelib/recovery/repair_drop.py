@@ -28,7 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from chalicelib.capture import HoldToCommit, StockCommitted, commit_holds
+from chalicelib.capture import HoldToCommit, commit_hold, with_committable_epoch
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.purchase import CheckoutContext, EnqueueCapture, Purchase, PurchaseState, Written, pool_of
@@ -37,8 +37,8 @@ from chalicelib.recovery.discrepancies import Discrepancy, DropAudit, hold_ref
 from chalicelib.recovery.expectations import TimeBudget
 from chalicelib.recovery.expected_holds import ExpectedHold, HoldFault, expected_holds_of
 from chalicelib.recovery.limit_audit import LimitDiscrepancy, without_orphans
-from chalicelib.stock import Pool, RevertedToHold
-from chalicelib.telemetry import logger
+from chalicelib.stock import Committed, Pool, RevertedToHold
+from chalicelib.telemetry import logger, report_broken_invariant
 
 
 @dataclass(slots=True)
@@ -86,6 +86,7 @@ def repair_stock(
         try:
             done = not time_is_up() and step()
         except LivedropError as error:
+            report_broken_invariant(error)
             logger.warning("fault not repaired", extra={"drop": drop_id, "fault": fault, "reason": error.code})
             done = False
         repair.report.remaining += not done
@@ -178,11 +179,14 @@ class _DropRepair:
         return True
 
     def _recommit(self, expected: ExpectedHold) -> bool:
+        """Commit the holds of a paid order again, each by itself: units that are gone must not cost it the others."""
         purchase = self.context.purchases.read(expected.purchase_id)
         if purchase is None or purchase.state is not PurchaseState.PAID:
             return False
         holds = _holds_to_recommit(self.context, purchase)
-        done = isinstance(commit_holds(self.context, purchase, holds, self.now), StockCommitted)
+        purchase = with_committable_epoch(self.context, purchase, holds, self.now)
+        results = [commit_hold(self.context, purchase, wanted) for wanted in holds]
+        done = all(isinstance(result, Committed) for result in results)
         self.report.recommitted += done
         return done
 

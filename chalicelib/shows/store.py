@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _UNREACHABLE: Final = "The shop's records cannot be reached. Retry later."
 _REFUSED_CUE_RETENTION: Final[Instant] = 30 * DAY
 _MAX_REFUSED_CUES: Final = 100
+_MAX_SEARCHED_REFUSED_CUES: Final = 1_000
 _REFUSED_CUES: Final = "CUES#REFUSED"
 """The partition of refused cues, in the order of their times."""
 
@@ -122,7 +123,11 @@ class ShowStore:
             yield from (item["id"]["S"] for item in items)
 
     def put_refused_cue(self, show_id: str | None, cue: Cue, refusal: CueRefused, now: Instant) -> None:
-        """Store a refused cue for thirty days. A repeat of the cue replaces it. 1 WCU."""
+        """Store a refused cue for thirty days. 1 WCU.
+
+        Cues are in the order of their own times. A cue with a time to come is in the order of its arrival, so that a
+        clock that runs fast hides no other cue. A repeat replaces the cue, unless its time was still to come.
+        """
         refused = RefusedCue(
             show_id=show_id,
             source=cue.source,
@@ -136,7 +141,7 @@ class ShowStore:
         )
         record = {
             "pk": _REFUSED_CUES,
-            "sk": f"{cue.time:013d}#{cue_key(cue)}",
+            "sk": f"{min(cue.time, now):013d}#{cue_key(cue)}",
             "expires_at": (now + _REFUSED_CUE_RETENTION) // SECOND,
             **refused.model_dump(),
         }
@@ -146,12 +151,14 @@ class ShowStore:
     def refused_cues(self, subject: str | None) -> tuple[RefusedCue, ...]:
         """Read the newest hundred refused cues, newest first: all, or those of a drop, or of a show and its drops.
 
-        Costs 0.5 RCU for each 4 KB of refused cues that are newer than the last one returned.
+        Those of a subject are sought among the newest thousand. Costs 0.5 RCU for each 4 KB, in pages of a hundred
+        cues: one page, or ten at most with a subject.
         """
         query = self._between(_REFUSED_CUES, "0", "9:")
         with unavailable_on_failure(_UNREACHABLE):
-            items = read_pages(self._dynamodb.query, ScanIndexForward=False, **query)
-            cues = (RefusedCue.model_validate(from_item(item)) for item in items)
+            items = read_pages(self._dynamodb.query, ScanIndexForward=False, Limit=_MAX_REFUSED_CUES, **query)
+            searched = islice(items, _MAX_REFUSED_CUES if subject is None else _MAX_SEARCHED_REFUSED_CUES)
+            cues = (RefusedCue.model_validate(from_item(item)) for item in searched)
             of_subject = (cue for cue in cues if subject in (None, cue.subject, cue.show_id))
             return tuple(islice(of_subject, _MAX_REFUSED_CUES))
 

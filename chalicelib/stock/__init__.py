@@ -5,6 +5,7 @@ from chalicelib.stock.layout import hold_id, max_units, plan_sizes
 from chalicelib.stock.model import (
     AllHeld,
     Busy,
+    CommitResult,
     Committed,
     HoldGone,
     HoldRef,
@@ -26,6 +27,7 @@ __all__ = [
     "AllHeld",
     "BucketSums",
     "Busy",
+    "CommitResult",
     "Committed",
     "HoldGone",
     "HoldRef",

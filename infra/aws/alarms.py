@@ -16,6 +16,7 @@ _ALARMED_METRICS = {
     "disputes": "A buyer disputes a payment",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
     "invariants_broken": "Stored data contradict a rule that no race can break",
+    "paid_units_missing": "An audit found that units of a paid order are gone",
     "payment_differences": "Payments at the provider and orders differ",
     "payment_event_mismatches": "An event of the provider has another amount or currency than its order",
     "unmatched_payment_events": "An event of the provider belongs to no order",

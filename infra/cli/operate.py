@@ -119,7 +119,7 @@ def refused_cues(
 def refused_cues_table(cues: Sequence[Mapping[str, str]], subject: str | None) -> Table | str:
     """Return the table of refused cues, or a sentence when there are none."""
     if not cues:
-        return f"No cue{f' of {subject}' if subject else ''} was refused in the last thirty days."
+        return f"No cue{f' of {escape(subject)}' if subject else ''} was refused in the last thirty days."
     columns = ("time", "type", "subject", "source", "id", "reason")
     table = Table(box=None, pad_edge=False)
     for name in columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.instants import SECOND, clock, rfc3339
+from chalicelib.instants import MINUTE, SECOND, clock, rfc3339
 from chalicelib.shows import CueRefused, CueType
 from tests.api.conftest import ApiClient, token
 from tests.api.test_routes import a_cue, post_signed_cue
@@ -63,6 +63,26 @@ def test_at_most_the_newest_hundred_refused_cues_are_listed(api: ApiClient) -> N
         cue = a_cue_record(CueType.OPEN, now - (40 + number) * SECOND, id=str(number), subject="mug")
         assert isinstance(api.services.shows.apply_cue(cue, now), CueRefused)
     assert [cue["id"] for cue in refused(api)] == [str(number) for number in range(100)]
+
+
+def test_cues_from_a_fast_clock_hide_no_later_refusal(api: ApiClient) -> None:
+    api.an_open_drop(opens_at=None)
+    now = clock()
+    for number in range(100):
+        early = a_cue_record(CueType.OPEN, now + (3_600 + number) * SECOND, id=f"early{number}", subject="mug")
+        assert isinstance(api.services.shows.apply_cue(early, now), CueRefused)
+    stale = a_cue_record(CueType.OPEN, now - 40 * SECOND, id="stale", subject="mug")
+    assert isinstance(api.services.shows.apply_cue(stale, now + MINUTE), CueRefused)
+    on_time = a_cue_record(CueType.OPEN, now + SECOND, id="last", subject="nothing")
+    assert isinstance(api.services.shows.apply_cue(on_time, now + MINUTE), CueRefused)
+    assert refused(api)[0]["id"] == "last"
+    assert len(refused(api, "?subject=mug")) == 100
+
+
+def test_subject_that_is_no_id_is_refused_before_anything_is_read(api: ApiClient) -> None:
+    for subject in ("", "x" * 5_000):
+        reply = api.send("GET", f"/cues/refused?subject={subject}")
+        assert (reply.status, reply.body["field"]) == (400, "$.subject")
 
 
 def test_unknown_query_parameter_is_named(api: ApiClient) -> None:

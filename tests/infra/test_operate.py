@@ -9,6 +9,7 @@ import boto3
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.testing import CliRunner
 
 from infra.cli.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages, refused_cues_table
@@ -82,3 +83,9 @@ def test_redrive_moves_every_dead_letter_once(emulator: EmulatorAccount, queue: 
     }
     waiting = {name: int(found["ApproximateNumberOfMessages"]) for name, found in counted.items()}
     assert waiting == {name: 12 if name == f"{queue.capitalize()}QueueUrl" else 0 for name in names}
+
+
+def test_subject_that_looks_like_markup_is_printed_as_it_is() -> None:
+    sentence = refused_cues_table([], "[/x]")
+    assert isinstance(sentence, str)
+    assert Text.from_markup(sentence).plain == "No cue of [/x] was refused in the last thirty days."
