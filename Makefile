@@ -10,6 +10,8 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .venv/local: pyproject.toml infra/aws/constraints.txt
+	@test -x $(BIN)/python || command -v $(PYTHON) > /dev/null || { \
+		echo "Python 3.11 is needed, and $(PYTHON) is absent. Install it, or set PYTHON=… to its command." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing the dependencies of the local stack ..."
 	@$(BIN)/python -m pip install $(QUIET) -c infra/aws/constraints.txt -e '.[local]'
@@ -26,7 +28,8 @@ run: .venv/local ## Run the whole stack on this machine until Ctrl-C (ports: LIV
 	@exec $(BIN)/livedrop run
 
 stop: ## Stop everything that `make run` started
-	@test ! -x $(BIN)/livedrop || $(BIN)/livedrop stop
+	@if test -x $(BIN)/livedrop; then $(BIN)/livedrop stop; \
+		else echo "cannot look for a running stack: $(BIN)/livedrop is absent (make .venv/local makes it)"; fi
 
 test: .venv/ready lint ## Lint, then run all tests and check the coverage of the domain rooms
 	@$(BIN)/python -m pytest -n 2 $(SEARCH_SUITES)  # without coverage, which would triple their time
@@ -67,5 +70,5 @@ lock: .venv/ready ## Update all pinned versions: requirements.txt for AWS, infra
 LOCK := --quiet --upgrade --strip-extras --no-header --no-annotate --allow-unsafe \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-clean: ## Delete builds and environments
+clean: stop ## Stop the local stack; delete its data, builds and environments
 	@rm -rf .venv .livedrop build
