@@ -11,7 +11,7 @@ from typing import Annotated
 
 import boto3
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 from rich.console import Console
 
 from infra.aws import deploy as deployment
@@ -27,7 +27,8 @@ from infra.local.local_state import LocalState, NotRunning
 from infra.local.stack import CannotStart
 from infra.paths import BUILD
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_HELP = "Run livedrop on this machine or deploy it to AWS, and operate, check and rehearse its stacks."
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 app.add_typer(local_stack)
 app.add_typer(operations)
 app.add_typer(keys)
@@ -43,6 +44,8 @@ _EXPECTED_ERRORS = (
     NotRunning,
     deployment.DeploymentFailed,
 )
+_NO_REGION = "No AWS region is set. Set AWS_DEFAULT_REGION."
+_NO_CREDENTIALS = "No AWS credentials are set. Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 
 
 def main() -> None:
@@ -50,7 +53,18 @@ def main() -> None:
     try:
         app()
     except _EXPECTED_ERRORS as reason:
-        fail(str(reason))
+        fail(reason_text(reason))
+
+
+def reason_text(reason: Exception) -> str:
+    """Return what an expected error says, with the next step where AWS gives none."""
+    match reason:
+        case NoRegionError():
+            return _NO_REGION
+        case NoCredentialsError():
+            return _NO_CREDENTIALS
+        case _:
+            return str(reason)
 
 
 @app.command("package")
@@ -79,14 +93,14 @@ def deploy(
     yes: Annotated[bool, typer.Option("--yes", help="Deploy without asking.")] = False,
 ) -> None:
     """Deploy to AWS, with the credentials and region of this shell."""
-    session = boto3.Session()
-    if not session.region_name:
-        fail("No AWS region is set. Set AWS_DEFAULT_REGION.")
-    account = session.client("sts").get_caller_identity()["Account"]
-    bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
     malformed = [pair for pair in parameter or [] if "=" not in pair]
     if malformed:
         fail(f"`--parameter` must be NAME=VALUE, not {malformed[0]}.")
+    session = boto3.Session()
+    if not session.region_name:
+        fail(_NO_REGION)
+    account = session.client("sts").get_caller_identity()["Account"]
+    bucket = code_bucket or f"livedrop-code-{account}-{session.region_name}"
     given = dict(pair.split("=", 1) for pair in parameter or [])
     console.print(f"account {account}, {session.region_name}: stack {stack}, code in {bucket}, parameters {given}")
     if not yes:

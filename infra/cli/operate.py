@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import httpx
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from infra.aws.tokens import Scope
-from infra.cli.stack import DeployedStack, StackOption, fail
+from infra.cli.stack import DeployedStack, StackOption, fail, new_console
 
 app = typer.Typer()
-console = Console(highlight=False)
+console = new_console()
 _WEEK_HOURS: Final = 7 * 24
 
 
@@ -39,13 +39,14 @@ def recover(*, stack: StackOption = None) -> None:
 
 REDRIVABLE_QUEUES = ("capture", "ledger", "exports")
 REMEDIES = {
-    "purchase-stream": "each message gives positions of lost records, not the records; run `livedrop recover`",
-    "stock-stream": "each message gives positions of lost records, not the records; "
-    "the next change of a drop computes its summary again",
-    "cue-stream": "each message gives positions of lost cues, which are too old by now; "
-    "send the cue again by POST /cues",
-    "parked-cues": "livedrop cannot read these cues; each message has its reason: correct the sender",
-    "schedules": "run `livedrop recover`; the next night closes an open day, or close it by POST /exports with close",
+    "purchase-stream": "its messages give positions of lost records, not the records. Run `livedrop recover`.",
+    "stock-stream": "its messages give positions of lost records, not the records. "
+    "The next change of a drop computes its summary again.",
+    "cue-stream": "its messages give positions of lost cues, which are too old by now. "
+    "Send the cue again by POST /cues.",
+    "parked-cues": "livedrop cannot read its cues. Each message has its reason: correct the sender.",
+    "schedules": "its messages hold no work. "
+    "Run `livedrop recover`. The next night closes an open day, or close it by POST /exports with close.",
 }
 """Dead-letter queues that hold no work, and what an operator does in place of redriving them."""
 
@@ -53,14 +54,17 @@ REMEDIES = {
 @app.command(
     help=f"Move the messages of a dead-letter queue ({', '.join(REDRIVABLE_QUEUES)}) back to their queue."
     "\n\nOther dead-letter queues hold no work:\n\n"
-    + "\n\n".join(f"{queue}: {remedy}." for queue, remedy in REMEDIES.items())
+    + "\n\n".join(f"{queue}: {remedy}" for queue, remedy in REMEDIES.items())
 )
 def redrive(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.")], *, stack: StackOption = None
 ) -> None:
     """Move the messages of a dead-letter queue back to their queue, or print the remedy of one that holds no work."""
     if queue not in REDRIVABLE_QUEUES:
-        fail(REMEDIES.get(queue, f"The queue must be one of {', '.join(REDRIVABLE_QUEUES)}."))
+        remedy = REMEDIES.get(queue)
+        if remedy is None:
+            fail(f"The queue must be one of {', '.join((*REDRIVABLE_QUEUES, *REMEDIES))}.")
+        fail(f"The queue {queue} cannot be redriven: {remedy}")
     console.print(f"{redrive_messages(DeployedStack.of(stack), queue)} messages redriven")
 
 
@@ -82,9 +86,9 @@ def audit(
     """Count every unit of a drop, name its purchase, and report everything that does not match."""
     request = {"drop_id": drop, "repair": with_repair, "detail": detail, "from_bucket": from_bucket}
     report = DeployedStack.of(stack).invoke_maintenance({"audit": request})
-    console.print_json(data=report)
     if "code" in report:
-        raise typer.Exit(1)
+        fail(problem_text(report))
+    console.print_json(data=report)
 
 
 @app.command()
@@ -130,13 +134,19 @@ def refused_cues_table(cues: Sequence[Mapping[str, str]], subject: str | None) -
 
 
 def _print_response(deployed: DeployedStack, response: httpx.Response) -> None:
-    """Print an answer of the API; exit with 1 when it is an error."""
+    """Print an answer of the API, or end the command with the reason when the answer is an error."""
     try:
-        console.print_json(response.text)
+        answer = response.json()
     except ValueError:
         fail(f"{deployed.http} answered {response.status_code} without JSON: it is not livedrop.")
     if response.is_error:
-        raise typer.Exit(1)
+        fail(problem_text(answer))
+    console.print_json(data=answer)
+
+
+def problem_text(answer: Any) -> str:
+    """Return the reason in an error of the API. An answer that livedrop did not write is returned whole."""
+    return str(answer["detail"]) if isinstance(answer, dict) and "detail" in answer else json.dumps(answer)
 
 
 def _move_messages(sqs: Any, source: str, target: str) -> int:

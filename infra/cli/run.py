@@ -11,16 +11,15 @@ from typing import Annotated
 
 import psutil
 import typer
-from rich.console import Console
 
-from infra.cli.stack import fail
+from infra.cli.stack import fail, new_console
 from infra.local.local_state import LocalState
 from infra.local.processes import LOOPBACK, alive, children, kill, launch
 from infra.local.stack import CannotStart, Stack
 from infra.paths import ROOT
 
 app = typer.Typer()
-console = Console(highlight=False)
+console = new_console()
 
 _DETACHED_SECONDS = 240
 _STOP_SECONDS = 60
@@ -64,7 +63,7 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         stack.stop()
-        console.print("stopped")
+    console.print("stopped")
 
 
 @app.command()

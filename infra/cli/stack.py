@@ -29,10 +29,16 @@ StackOption = Annotated[
 _SINGLE_ATTEMPT = Config(read_timeout=620, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 1})
 """The maintenance function may run for ten minutes, and a retry would start a second run beside the first."""
 _API_TOKEN_SECONDS = 300
+_UNWRAPPED_COLUMNS = 10_000
 
 
 class NoSuchStack(Exception):
     """The account and region of the credentials have no livedrop stack of this name."""
+
+
+def new_console() -> Console:
+    """Return a console on stdout. Its lines are wrapped in a terminal, and never in a pipe or file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNWRAPPED_COLUMNS)
 
 
 def fail(reason: str) -> NoReturn:

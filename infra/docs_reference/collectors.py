@@ -147,7 +147,8 @@ def _command(command: Any, path: str) -> str:
 def _parameter(parameter: Any) -> str:
     option = parameter.param_type_name == "option"
     name = ", ".join(f"`{one}`" for one in parameter.opts) if option else f"`{parameter.name.upper()}`"
-    default = "required" if parameter.required else _default(parameter.default)
+    required = "asked for when absent" if option and parameter.prompt else "required"
+    default = required if parameter.required else _default(parameter.default)
     if parameter.envvar:
         default += f"; from `{parameter.envvar}`"
     return f"| {name} | {(parameter.help or '').replace('|', chr(92) + '|')} | {default} |"

@@ -7,14 +7,18 @@ import re
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
-from infra.cli.operate import REDRIVABLE_QUEUES, REMEDIES, app, redrive_messages, refused_cues_table
-from infra.cli.stack import DeployedStack
+from infra.cli.main import app as livedrop
+from infra.cli.main import reason_text
+from infra.cli.operate import REDRIVABLE_QUEUES, REMEDIES, app, problem_text, redrive_messages, refused_cues_table
+from infra.cli.stack import DeployedStack, new_console
 from infra.local.emulator import REGION
+from infra.local.local_state import NotRunning
 from infra.local.tables import template
 from tests.conftest import EmulatorAccount
 from tests.infra.packaged_template import packaged_template
@@ -29,13 +33,40 @@ def test_every_dead_letter_queue_can_be_redriven_or_has_a_remedy() -> None:
     dead = {name.removesuffix("DLQ") for name in template()["Resources"] if name.endswith("DLQ")}
     assert {re.sub(r"\B(?=[A-Z])", "-", name).lower() for name in dead} == {*REDRIVABLE_QUEUES, *REMEDIES}
     help_text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", CliRunner().invoke(app, ["redrive", "--help"]).output).split())
-    assert all(f"{queue}: {remedy}." in help_text for queue, remedy in REMEDIES.items())
+    assert all(f"{queue}: {remedy}" in help_text for queue, remedy in REMEDIES.items())
 
 
 def test_a_queue_without_work_answers_with_its_remedy() -> None:
     for queue, remedy in REMEDIES.items():
-        assert redrive(queue) == (1, f"livedrop: {remedy}")
-    assert redrive("nonsense") == (1, "livedrop: The queue must be one of capture, ledger, exports.")
+        assert redrive(queue) == (1, f"livedrop: The queue {queue} cannot be redriven: {remedy}")
+    assert redrive("nonsense") == (
+        1,
+        f"livedrop: The queue must be one of {', '.join([*REDRIVABLE_QUEUES, *REMEDIES])}.",
+    )
+
+
+def test_error_of_the_api_is_its_detail() -> None:
+    assert problem_text({"code": "not_found", "detail": "There is no drop 'x'."}) == "There is no drop 'x'."
+    assert problem_text({"message": "Forbidden"}) == '{"message": "Forbidden"}'
+
+
+def test_piped_table_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    cue = {name: name * 40 for name in ("time", "type", "subject", "source", "id", "reason")}
+    new_console().print(refused_cues_table([cue], None))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_missing_region_and_credentials_name_the_variables_to_set() -> None:
+    assert reason_text(NoRegionError()) == "No AWS region is set. Set AWS_DEFAULT_REGION."
+    assert "AWS_PROFILE" in reason_text(NoCredentialsError())
+    assert reason_text(NotRunning("No stack runs.")) == "No stack runs."
+
+
+def test_malformed_parameter_is_reported_before_aws_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    outcome = CliRunner().invoke(livedrop, ["deploy", "--parameter", "Payments"])
+    assert (outcome.exit_code, outcome.output) == (1, "livedrop: `--parameter` must be NAME=VALUE, not Payments.\n")
 
 
 def printed(rendered: Table | str) -> list[str]:
