@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ def test_there_is_a_guide_for_each_reader_and_each_says_what_its_commands_print(
     assert {path.name for path in GUIDES.glob("*.md")} == GUIDE_NAMES
     silent = [path.name for path in pages() if not any(step.expected for step in steps_of(path.read_text()))]
     assert silent == []
+
+
+@pytest.mark.parametrize("page", [path.relative_to(ROOT).as_posix() for path in pages()])
+def test_no_command_of_a_page_is_cut_by_head(page: str) -> None:
+    cut = [step.line for step in steps_of((ROOT / page).read_text()) if re.search(r"\|\s*head\b", step.script)]
+    assert cut == []
 
 
 def test_steps_are_shell_blocks_with_the_output_that_follows_them() -> None:

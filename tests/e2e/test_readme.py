@@ -42,5 +42,12 @@ def test_tour_of_the_readme_buys_a_unit(stack: dict[str, Any]) -> None:
     printed = run(blocks()[1].replace("| sed -n 1,30p", ""), stack)
     assert "complete_in_progress" in printed
     assert any(re.fullmatch(r"completed ord_[A-Za-z0-9_-]{22}", line) for line in printed)
-    audit = json.loads("\n".join(printed[len(printed) - printed[::-1].index("{") - 1 :]))
+    audit = _first_fields(printed[len(printed) - printed[::-1].index("{") - 1 :])
     assert (audit["drop_id"], audit["mismatches"], audit["sold"] >= 1) == ("scissor", [], True)
+    assert audit["available"] + audit["held"] + audit["sold"] == audit["size"]
+
+
+def _first_fields(lines: list[str]) -> dict[str, Any]:
+    """Read the first lines of an object of JSON, of which the README shows no more."""
+    fields: dict[str, Any] = json.loads("\n".join(lines).rstrip(",") + "\n}")
+    return fields
