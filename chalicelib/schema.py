@@ -11,9 +11,22 @@ from chalicelib import instants
 from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
 
+_PATTERN_REASONS: dict[str, str] = {}
+
+
+def matching(
+    pattern: str, reason: str, *, min_length: int | None = None, max_length: int | None = None
+) -> StringConstraints:
+    """Constrain a text to a regular expression, and say in words what the text must be."""
+    _PATTERN_REASONS[pattern] = reason
+    return StringConstraints(pattern=pattern, min_length=min_length, max_length=max_length)
+
+
 _ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Id = Annotated[
+    str, matching(f"^{_ID}$", "must be 1 to 64 letters, digits, '_', '.' or '-', and begin with a letter or a digit")
+]
+Currency = Annotated[str, matching(r"^[A-Z]{3}$", "must be three capital letters, as in ISO 4217")]
 
 
 def is_id(text: str) -> bool:
@@ -45,7 +58,7 @@ def parse_timestamp(value: object) -> Instant:
 
 
 Timestamp = Annotated[Instant, BeforeValidator(parse_timestamp)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+Text = Annotated[str, matching(r"\S", "must have a visible character", min_length=1, max_length=200)]
 MAX_UNITS_PER_REQUEST = 1_000_000
 MAX_FIELD_PATH = 200
 """Characters of a JSONPath that an error shows. The sender chose the names in it, so they may have any length."""
@@ -75,9 +88,11 @@ class Price(StrictModel):
 
 def to_bad_input(error: ValidationError, root: str = "$") -> BadInput:
     """Convert the first fault of a body to an error that names the field by its JSONPath (RFC 9535)."""
-    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    fault = error.errors(include_url=False, include_input=False)[0]
     path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
-    field, reason = path[:MAX_FIELD_PATH], _reason(fault["type"], fault["msg"]).rstrip(".")
+    pattern = str(fault.get("ctx", {}).get("pattern"))
+    reason = _PATTERN_REASONS.get(pattern) or _reason(fault["type"], fault["msg"]).rstrip(".")
+    field = path[:MAX_FIELD_PATH]
     separator = " " if reason.startswith(("must ", "is ")) else ": "
     return BadInput(f"`{field}`{separator}{reason}.", field=field)
 

@@ -12,11 +12,12 @@ from typing import Any, Literal, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from chalicelib.api.services import Services
-from chalicelib.errors import BadInput, NotFound, TooLarge, UnsupportedMedia
+from chalicelib.errors import BadInput, TooLarge, UnsupportedMedia
 from chalicelib.ids import parse_order_id
 from chalicelib.instants import Instant
 from chalicelib.purchase import order_not_found
 from chalicelib.schema import StrictModel, is_id, to_bad_input
+from chalicelib.shows import drop_not_found
 
 MAX_BODY_BYTES = 1_000_000
 _MAX_DEPTH = 64
@@ -148,7 +149,7 @@ def drop_id_in_path(request: ApiRequest) -> str:
     Raises: ``NotFound`` when no drop can have this id.
     """
     if not is_id(request.params["id"]):
-        raise NotFound("No drop has this id.", field="id")
+        raise drop_not_found()
     return request.params["id"]
 
 

@@ -9,7 +9,7 @@ from chalicelib.capture.attempt import save_next_version
 from chalicelib.errors import WriteConflict
 from chalicelib.instants import Instant
 from chalicelib.purchase import CheckoutContext, Line, Purchase, budget_holds_of, holds_of, order_ref_of
-from chalicelib.stock import CommitResult, Committed, HoldGone, HoldRef, HoldStatus, Pool
+from chalicelib.stock import CommitResult, Committed, HoldGone, HoldRef, HoldStatus, OrderRef, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,9 @@ def commit_holds(
         WriteConflict: another worker has moved the purchase or its units to a later epoch.
     """
     purchase = with_committable_epoch(context, purchase, holds, now)
+    order = order_ref_of(purchase)
     for wanted in holds:
-        result = commit_hold(context, purchase, wanted)
+        result = commit_hold(context, order, wanted)
         if isinstance(result, HoldGone):
             return OutOfStock(purchase)
         if not isinstance(result, Committed):
@@ -85,16 +86,15 @@ def with_committable_epoch(
     context: CheckoutContext, purchase: Purchase, holds: Sequence[HoldToCommit], now: Instant
 ) -> Purchase:
     """Return the purchase at an epoch at which every hold can be committed: the next one, if a hold was reverted."""
-    order = str(order_ref_of(purchase))
-    statuses = [wanted.status for wanted in holds if wanted.status is not None]
-    if any(status.expires_at is not None and status.order == order for status in statuses):
+    uncommitted = [one.status for one in holds if one.status is not None and one.status.expires_at is not None]
+    if uncommitted and str(order_ref_of(purchase)) in {status.order for status in uncommitted}:
         return with_next_epoch(context, purchase, now)
     return purchase
 
 
-def commit_hold(context: CheckoutContext, purchase: Purchase, wanted: HoldToCommit) -> CommitResult:
-    """Commit one hold to a purchase at its epoch. Costs 1 WCU, and nothing if the hold is committed already."""
-    order, status = order_ref_of(purchase), wanted.status
+def commit_hold(context: CheckoutContext, order: OrderRef, wanted: HoldToCommit) -> CommitResult:
+    """Commit one hold to an order at its epoch. Costs 1 WCU, and nothing if the hold is committed already."""
+    status = wanted.status
     if status is not None and status.is_committed_to(order) and status.quantity == wanted.quantity:
         return Committed(wanted.quantity)
     return context.stock.commit(wanted.pool, wanted.hold, wanted.quantity, order, status)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from chalicelib.errors import NotFound, WriteConflict
+from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.purchase import CheckoutContext
@@ -21,7 +21,7 @@ from chalicelib.recovery.discrepancies import Discrepancy, DropAudit, unit_total
 from chalicelib.recovery.expectations import Expectations, TimeBudget, read_again, read_expectations
 from chalicelib.recovery.expected_holds import GracePeriod, HoldFault, classify
 from chalicelib.recovery.limit_audit import audit_limits
-from chalicelib.shows import Drop, DropWithPlan
+from chalicelib.shows import Drop, DropWithPlan, drop_not_found
 from chalicelib.stock import HoldStatus, StockAudit, has_expired_hold
 from chalicelib.telemetry import count, logger
 
@@ -83,7 +83,7 @@ def _read_drop_and_buckets(context: CheckoutContext, drop_id: str, now: Instant)
     record = context.shows.drop_with_plan(drop_id)
     for _ in range(_MAX_TRIES):
         if record is None:
-            raise NotFound("There is no such drop.", field="id")
+            raise drop_not_found()
         counted = context.stock.audit(record.drop.pool, record.drop.stock, now, record.plan)
         after = context.shows.drop_with_plan(drop_id)
         if after == record or not counted.mismatches:

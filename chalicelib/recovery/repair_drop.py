@@ -31,7 +31,7 @@ from functools import partial
 from chalicelib.capture import HoldToCommit, commit_hold, with_committable_epoch
 from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.purchase import CheckoutContext, EnqueueCapture, Purchase, PurchaseState, Written, pool_of
+from chalicelib.purchase import CheckoutContext, EnqueueCapture, Purchase, PurchaseState, Written, order_ref_of, pool_of
 from chalicelib.recovery.audit import audit_drop
 from chalicelib.recovery.discrepancies import Discrepancy, DropAudit, hold_ref
 from chalicelib.recovery.expectations import TimeBudget
@@ -185,7 +185,8 @@ class _DropRepair:
             return False
         holds = _holds_to_recommit(self.context, purchase)
         purchase = with_committable_epoch(self.context, purchase, holds, self.now)
-        results = [commit_hold(self.context, purchase, wanted) for wanted in holds]
+        order = order_ref_of(purchase)
+        results = [commit_hold(self.context, order, wanted) for wanted in holds]
         done = all(isinstance(result, Committed) for result in results)
         self.report.recommitted += done
         return done

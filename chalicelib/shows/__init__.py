@@ -16,6 +16,7 @@ from chalicelib.shows.model import (
     RefusedCue,
     Show,
 )
+from chalicelib.shows.records import drop_not_found
 from chalicelib.shows.requests import PutDropRequest, PutShowRequest
 from chalicelib.shows.shows import Shows
 from chalicelib.shows.windows import drop_state, window_state
@@ -37,6 +38,7 @@ __all__ = [
     "RefusedCue",
     "Show",
     "Shows",
+    "drop_not_found",
     "drop_state",
     "parse_cue",
     "window_state",

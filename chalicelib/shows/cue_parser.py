@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from chalicelib.errors import BadInput
-from chalicelib.schema import MAX_FIELD_PATH, Id, StrictModel, Timestamp, Units, to_bad_input
+from chalicelib.schema import MAX_FIELD_PATH, Id, StrictModel, Timestamp, Units, matching, to_bad_input
 from chalicelib.shows.model import Cue, CueType
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
@@ -27,7 +27,7 @@ class _Envelope(BaseModel):
     type: Annotated[CueType, Field(strict=False)]
     subject: Id
     time: Timestamp
-    datacontenttype: Annotated[str, StringConstraints(pattern=_JSON)] | None = None
+    datacontenttype: Annotated[str, matching(_JSON, "must be a JSON media type")] | None = None
 
 
 class _NoData(StrictModel):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from base64 import urlsafe_b64encode
 
+from chalicelib.errors import NotFound
 from chalicelib.instants import Instant
 from chalicelib.revisions import RevisionedRecord
 from chalicelib.schema import FrozenModel
@@ -88,3 +89,8 @@ def show_id_of(record: ShowRecord | DropRecord | None) -> str | None:
     if record is None:
         return None
     return record.show_id if isinstance(record, DropRecord) else record.id
+
+
+def drop_not_found() -> NotFound:
+    """Return the error for an id that no drop has."""
+    return NotFound("No drop has this id.", field="id")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from chalicelib.errors import BadInput
-from chalicelib.schema import Currency, Id, Price, StrictModel, Text, Timestamp, Units, is_id
+from chalicelib.schema import Currency, Id, Price, StrictModel, Text, Timestamp, Units, is_id, matching
 
 
 def _check_time_zone(name: str) -> str:
@@ -19,8 +19,12 @@ def _check_time_zone(name: str) -> str:
     return name
 
 
-TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+/-]{1,63}$"), AfterValidator(_check_time_zone)]
-WebAddress = Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[^\s/]\S*$")]
+TimeZone = Annotated[
+    str,
+    matching(r"^[A-Z][A-Za-z0-9_+/-]{1,63}$", "must be a time zone such as Europe/London"),
+    AfterValidator(_check_time_zone),
+]
+WebAddress = Annotated[str, matching(r"^https?://[^\s/]\S*$", "must be an http or https address", max_length=2048)]
 
 
 class PutShowRequest(StrictModel):
@@ -39,7 +43,7 @@ class PutDropRequest(StrictModel):
     """The body of a drop. Without ``opens_at`` the drop waits for its cue."""
 
     show_id: Id
-    sku: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
+    sku: Annotated[str, matching(r"^\S(.*\S)?$", "must not begin or end with a space", min_length=1, max_length=64)]
     title: Text
     unit_price: Price
     stock: Units

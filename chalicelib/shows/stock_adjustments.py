@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.errors import BadInput, NotFound
+from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
 from chalicelib.revisions import WRITE_TRIES, write_conflict
 from chalicelib.shows.model import StockAdjusted
-from chalicelib.shows.records import DropRecord, PlanRecord
+from chalicelib.shows.records import DropRecord, PlanRecord, drop_not_found
 from chalicelib.shows.store import ShowStore, plan_outcome_item
 from chalicelib.stock import Stock, max_units
 
@@ -55,7 +55,7 @@ def finish_pending_plan(store: ShowStore, stock: Stock, drop_id: str, now: Insta
     for _ in range(WRITE_TRIES):
         record = store.drop(drop_id)
         if record is None or record.draft:
-            raise NotFound(f"There is no drop {drop_id}.")
+            raise drop_not_found()
         if record.pending is None:
             return record
         finished = _carry_out_plan(store, stock, record, record.pending, now)

@@ -2,6 +2,9 @@
 
 ``python -m tests.architecture.trace_files`` prints the table. ``--path`` prints every change of file.
 
+At the release before the rooms were named (`ae43c25`) the figures were: create 38 files and 126 changes, complete 38
+and 105, capture 24 and 56, ledger 10 and 30. The goal was half; ``test_files_touched.py`` has what was reached.
+
 Two figures a use case:
 
 - *files*: files of ``chalicelib`` of which at least one named function was called;
@@ -79,10 +82,10 @@ class _Printer:
             return
         print(f"{'use case':<10}{'files':>7}{'changes':>9}")
         for name, recorded in report.user_properties:
-            trace = cast("Trace", recorded)
-            print(f"{name:<10}{len(trace.files):>7}{len(trace.changes):>9}")
+            trace = cast("dict[str, Any]", recorded)
+            print(f"{name:<10}{trace['files']:>7}{len(trace['changes']):>9}")
             if self.path:
-                print("\n".join(f"  {path}:{function}" for path, function in trace.changes))
+                print("\n".join(f"  {call}" for call in trace["changes"]))
 
 
 def main() -> int:

@@ -44,9 +44,7 @@ def test_only_stores_and_aws_import_boto() -> None:
         for path in _files()
         if any(name.split(".")[0] in {"boto3", "botocore"} for name in _imports(path))
     }
-    assert {
-        path for path in importers if path != "aws.py" and not path.endswith(("/store.py", "streams/messaging.py"))
-    } == set()
+    assert {path for path in importers if path != "aws.py" and not path.endswith("/store.py")} == set()
     assert "aws.py" in importers
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from chalicelib.errors import InvariantBroken
 from tests.fakes.dynamodb_expressions import InvalidDynamoDBRequest
 from tests.report import recorded_values, write_report
 
@@ -50,7 +51,7 @@ class ScheduleSearch:
             for count, seed in enumerate(seeds, 1):
                 events_seen["schedules"] = count
                 events_seen.update(run_schedule(seed))
-        except AssertionError as error:
+        except (AssertionError, InvariantBroken) as error:
             violation = f"{fault_class}, seed {seed}: {type(error).__name__} {error}"
             raise AssertionError(violation) from error
         finally:
@@ -83,7 +84,7 @@ class ScheduleSearch:
             run_schedule(seed)
         except InvalidDynamoDBRequest:
             raise
-        except AssertionError:
+        except (AssertionError, InvariantBroken):
             return True
         return False
 

@@ -11,7 +11,6 @@ from botocore.exceptions import ReadTimeoutError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from chalicelib.errors import LivedropError
 from chalicelib.instants import SECOND, Instant
 from chalicelib.payments import SandboxGateway
 from chalicelib.purchase import CheckoutContext, Purchase, PurchaseState
@@ -22,6 +21,7 @@ from tests.builders.drops import put_drop_record
 from tests.builders.shows import a_drop_record
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.independent_counts import CLOCK_SKEW_SECONDS
+from tests.simulation.simulator import RETRYABLE_ERRORS
 
 POOL, SIZES, LIMIT, HOLD_SECONDS = Pool("mug", 3), [2, 2, 1], 3, 30
 DROP = a_drop_record(
@@ -135,7 +135,7 @@ class ShopWithModel(RuleBasedStateMachine):
             self.context.stock.refresh(POOL, self.now)
             try:
                 request(self.new_context(FailOnceClient(self.table, *cut)))
-            except (ReadTimeoutError, LivedropError):
+            except RETRYABLE_ERRORS:
                 self.steps[f"{name}, cut"] += 1
         return request(self.new_context(self.table))
 

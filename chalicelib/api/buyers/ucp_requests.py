@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from chalicelib.discounts import MAX_CODE_LENGTH, MAX_DISCOUNTS_PER_PURCHASE
 from chalicelib.errors import BadInput
 from chalicelib.purchase import Buyer, Caller, CompleteRequest, Destination, LineRequest, PurchaseRequest
-from chalicelib.schema import is_id
+from chalicelib.schema import is_id, matching
 
 _IMPOSSIBLE_DROP_ID = "-"  # no drop can have this id, so that a malformed id is an unknown one
 
@@ -74,7 +74,7 @@ class ShippingGroupRequest(UcpModel):
 
 class ShippingMethodRequest(UcpModel):
     id: Name | None = None
-    type: Annotated[str, StringConstraints(pattern=r"^(shipping|pickup)$")] = "shipping"
+    type: Annotated[str, matching(r"^(shipping|pickup)$", "must be `shipping` or `pickup`")] = "shipping"
     destinations: Annotated[list[DestinationRequest], Field(max_length=20)] | None = None
     selected_destination_id: Name | None = None
     groups: Annotated[list[ShippingGroupRequest], Field(max_length=20)] | None = None

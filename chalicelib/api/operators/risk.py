@@ -18,10 +18,11 @@ from chalicelib.api.requests import (
     validate_body,
 )
 from chalicelib.api.responses import Time, time_or_none
-from chalicelib.errors import Conflict, NotFound
+from chalicelib.errors import Conflict
 from chalicelib.instants import MINUTE, Instant, rfc3339
 from chalicelib.risk import DropRisk
 from chalicelib.schema import StrictModel
+from chalicelib.shows import drop_not_found
 
 
 class PutStepUpRequest(StrictModel):
@@ -64,7 +65,7 @@ def put_step_up(request: ApiRequest) -> ApiResponse:
 def _existing_drop_id(request: ApiRequest) -> str:
     drop_id = drop_id_in_path(request)
     if request.services.shows.drop(drop_id) is None:
-        raise NotFound("No drop has this id.", field="id")
+        raise drop_not_found()
     return drop_id
 
 
