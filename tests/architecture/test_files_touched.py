@@ -17,7 +17,7 @@ __all__ = ["api", "messaging"]
 ROOT = Path(__file__).resolve().parents[2]
 
 MAX_FIGURES = {"create": (40, 91), "complete": (39, 94), "capture": (24, 56), "ledger": (12, 24)}
-"""Files and changes of file by use case, at most. Lower one when the code gets better; raise one for correctness alone."""
+"""Files and changes of file by use case, at most. Lower one when code gets better; raise one only for correctness."""
 
 
 def test_each_use_case_stays_in_few_files(api: ApiClient, messaging: MessagingFixture, record_property: Any) -> None:
