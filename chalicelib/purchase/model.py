@@ -141,7 +141,7 @@ class Payment(_Frozen):
     """The operator that put the order on hold, or ``channel``."""
     released_by: str | None = None
     failure: str | None = None
-    """Why the latest attempt ended without money: the provider's code, or one of ours such as ``out_of_stock``."""
+    """Why the latest attempt ended without money: the provider's code, or our own such as ``out_of_stock``."""
 
 
 class RefundLine(_Frozen):

@@ -53,7 +53,7 @@ class LineRequest:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The platform that sends a request (``public`` without a key of ours) and its channel."""
+    """The platform that sends a request (``public`` without a platform's key) and its channel."""
 
     platform: str
     channel: str | None = None
