@@ -1,28 +1,32 @@
 """Payments: one protocol for all providers, the sandbox provider, Stripe, and the events that providers send."""
 
 from chalicelib.payments.events import EventKind, ProviderEvent, parse_stripe_event
-from chalicelib.payments.gateway import (
+from chalicelib.payments.gateway import AuthorisationRequest, Gateway, OutcomeUnknownError, ProviderBusyError
+from chalicelib.payments.instruments import reusable_instrument
+from chalicelib.payments.lazy_stripe import is_signed_by_stripe, stripe_gateway
+from chalicelib.payments.provider_keys import ProviderKeys, read_provider_keys
+from chalicelib.payments.results import (
     ActionRequired,
     Authorisation,
-    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureFailed,
     Declined,
-    Gateway,
-    OutcomeUnknownError,
+    DisputeStatus,
+    Movement,
+    MovementKind,
+    ProviderDispute,
     ProviderPayment,
     ProviderRefund,
     Refunded,
     RefundFailed,
+    RefundStatus,
 )
-from chalicelib.payments.instruments import reusable_instrument
-from chalicelib.payments.lazy_stripe import is_signed_by_stripe, stripe_gateway
-from chalicelib.payments.provider_keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.sandbox.gateway import SandboxGateway
-from chalicelib.payments.store import EventStore
+from chalicelib.payments.store import MOVEMENT_PREFIX, EventStore, MovementStore, movement_from_item
 
 __all__ = [
+    "MOVEMENT_PREFIX",
     "ActionRequired",
     "Authorisation",
     "AuthorisationRequest",
@@ -30,18 +34,26 @@ __all__ = [
     "CaptureFailed",
     "Captured",
     "Declined",
+    "DisputeStatus",
     "EventKind",
     "EventStore",
     "Gateway",
+    "Movement",
+    "MovementKind",
+    "MovementStore",
     "OutcomeUnknownError",
+    "ProviderBusyError",
+    "ProviderDispute",
     "ProviderEvent",
     "ProviderKeys",
     "ProviderPayment",
     "ProviderRefund",
     "RefundFailed",
+    "RefundStatus",
     "Refunded",
     "SandboxGateway",
     "is_signed_by_stripe",
+    "movement_from_item",
     "parse_stripe_event",
     "read_provider_keys",
     "reusable_instrument",

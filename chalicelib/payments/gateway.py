@@ -1,4 +1,4 @@
-"""The protocol of a payment gateway: the calls that the product makes to a provider, and their results."""
+"""The protocol of a payment gateway: the calls that the product makes to a provider."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.instants import Instant
+from chalicelib.payments.results import (
+    Authorisation,
+    Captured,
+    CaptureFailed,
+    ProviderPayment,
+    Refunded,
+    RefundFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,90 +37,19 @@ class AuthorisationRequest:
     """The page to which the provider's page sends the buyer back; empty: the provider must use no page of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authorised:
-    """The provider has reserved the money for this attempt; nothing is captured yet."""
-
-    provider_id: str
-    already_existed: bool = False
-    """Whether an earlier run of the same attempt made it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """The provider declined the payment. ``code`` is its reason, safe to show."""
-
-    provider_id: str | None
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class ActionRequired:
-    """The buyer has to authenticate (3-D Secure) before the provider reserves the money. ``url``: the page, if any."""
-
-    provider_id: str
-    url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """The money is captured. ``fee`` is the provider's, in minor units of the same currency."""
-
-    provider_id: str
-    charge_id: str
-    fee: int
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureFailed:
-    """The authorisation can no longer be captured: it was voided, or it has expired."""
-
-    provider_id: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refunded:
-    """The provider has refunded the money."""
-
-    provider_refund_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefundFailed:
-    """The provider refused the refund for good: a refund made elsewhere, or a dispute, has left too little."""
-
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRefund:
-    """A refund as the provider has it. ``refund_id`` None: it was made in the provider's console."""
-
-    provider_refund_id: str
-    amount: int
-    refund_id: str | None = None
-
-
-Authorisation = Authorised | Declined | ActionRequired
-"""The possible results of an authorisation."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderPayment:
-    """A payment as the provider has it. Money in minor units."""
-
-    provider_id: str
-    purchase_id: str | None
-    attempt: int | None
-    status: Authorisation | Captured
-    amount: int
-    currency: str
-    refunds: tuple[ProviderRefund, ...] = ()
-
-
 class OutcomeUnknownError(Exception):
     """The provider gave no readable answer. The call may or may not have had its effect; repeat it."""
+
+
+class ProviderBusyError(Exception):
+    """The provider carried nothing out, and asks to wait: a rate limit, a lock, or a key that it refuses.
+
+    The wait costs no try. ``retry_in_seconds`` says when to call again.
+    """
+
+    def __init__(self, reason: str, *, retry_in_seconds: int = 2) -> None:
+        super().__init__(reason)
+        self.retry_in_seconds = retry_in_seconds
 
 
 class Gateway(Protocol):
@@ -120,6 +57,7 @@ class Gateway(Protocol):
 
     Raises:
         OutcomeUnknownError: from any call, when its outcome is unknown. To repeat the call is always safe.
+        ProviderBusyError: from any call, when it had no effect and has to wait.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Store the events of payment providers in the commerce table."""
+"""Store the events and the balance movements of payment providers in the commerce table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib import aws
 from chalicelib.instants import DAY, SECOND, Instant
 from chalicelib.payments.events import EventKind, ProviderEvent
+from chalicelib.payments.results import Movement, MovementKind
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,3 +53,70 @@ class EventStore:
 def _to_event(record: Mapping[str, Any]) -> ProviderEvent:
     known = {name: record[name] for name in ProviderEvent.__slots__ if name in record}
     return ProviderEvent(**known | {"kind": EventKind(record["kind"])})
+
+
+MOVEMENT_PREFIX: Final = "MOVE#"
+"""A sort key that begins so is a movement's."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovementStore:
+    """Movements of the shop's balance at the provider, once each by the provider's id.
+
+    A movement of a purchase is stored beside it, under the purchase's own partition key. Others are kept by day. The
+    table's stream sends each to the ledger.
+    """
+
+    dynamodb: DynamoDBClient
+    commerce_table: str
+
+    def add(self, movement: Movement) -> bool:
+        """Store a movement. False: it is stored already. 1 WCU."""
+        record = {name: value for name, value in asdict(movement).items() if value is not None}
+        item = {"pk": _partition_of(movement), "sk": f"{MOVEMENT_PREFIX}{movement.provider}#{movement.id}", **record}
+        try:
+            self.dynamodb.put_item(
+                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            if not aws.is_condition_failure(error):
+                raise
+            return False
+        return True
+
+    def of_purchase(self, purchase_id: str) -> list[Movement]:
+        """Return the movements of a purchase, in the order of their ids. One consistent query."""
+        pages = self.dynamodb.get_paginator("query").paginate(
+            TableName=self.commerce_table,
+            KeyConditionExpression="pk = :purchase AND begins_with(sk, :movement)",
+            ExpressionAttributeValues=aws.to_item(
+                {":purchase": f"PURCHASE#{purchase_id}", ":movement": MOVEMENT_PREFIX}
+            ),
+            ConsistentRead=True,
+        )
+        return [movement_from_item(item) for page in pages for item in page["Items"]]
+
+    def scan(self) -> Iterator[Movement]:
+        """Read every movement, in no order. Consistent: 1 RCU for each 4 KB of the table."""
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.commerce_table,
+            FilterExpression="begins_with(sk, :movement)",
+            ExpressionAttributeValues={":movement": {"S": MOVEMENT_PREFIX}},
+            ConsistentRead=True,
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield movement_from_item(item)
+
+
+def _partition_of(movement: Movement) -> str:
+    if movement.purchase_id is not None:
+        return f"PURCHASE#{movement.purchase_id}"
+    return f"MOVEMENTS#{movement.provider}#{movement.created_at // DAY}"
+
+
+def movement_from_item(item: Mapping[str, Any]) -> Movement:
+    """Convert an item in DynamoDB's wire format, as a read or a stream delivers it."""
+    record = aws.from_item(item)
+    known = {name: record[name] for name in Movement.__slots__ if name in record}
+    return Movement(**known | {"kind": MovementKind(record["kind"])})

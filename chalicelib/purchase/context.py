@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chalicelib.discounts import Discounts
 from chalicelib.errors import NotFound
 from chalicelib.instants import Instant
-from chalicelib.payments import EventStore, Gateway
+from chalicelib.payments import EventStore, Gateway, MovementStore
 from chalicelib.pricing import Markets
 from chalicelib.purchase.model import Purchase, PurchaseState
 from chalicelib.purchase.store import LimitStore, PurchaseStore
@@ -48,6 +48,11 @@ class CheckoutContext:
     def events(self) -> EventStore:
         """Events of the payment provider. They share the table of purchases."""
         return EventStore(self.purchases.dynamodb, self.purchases.commerce_table)
+
+    @property
+    def movements(self) -> MovementStore:
+        """Movements of the shop's balance at the provider. They share the table of purchases."""
+        return MovementStore(self.purchases.dynamodb, self.purchases.commerce_table)
 
 
 def order_not_found() -> NotFound:

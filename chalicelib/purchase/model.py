@@ -140,6 +140,10 @@ class Payment(_Frozen):
     held_by: str | None = None
     """The operator that put the order on hold, or ``channel``."""
     released_by: str | None = None
+    captured: int | None = None
+    """Minor units received, where they differ from the order's total."""
+    tries: int = 0
+    """How often an authorisation with an unknown outcome was looked up, not found, and begun again."""
     failure: str | None = None
     """Why the latest attempt ended without money: the provider's code, or our own such as ``out_of_stock``."""
 
@@ -154,6 +158,8 @@ class RefundLine(_Frozen):
     discount: int = 0
     """The share of the line's discount that belongs to ``item_amount``."""
     tax: int = 0
+    commission: int = 0
+    """The share of the line's commission that goes back. Fixed when the refund is recorded."""
 
 
 class Refund(_Frozen):
@@ -176,11 +182,32 @@ class Refund(_Frozen):
     provider_id: str | None = None
     failure_code: str | None = None
     """The provider's code when it declined the refund. The refund then returns no money."""
+    failed_at: Instant | None = None
+    """When a refund that was already completed failed at the provider: the money came back to the shop."""
+    cancels: bool = False
+    """Whether the order is cancelled once this refund is done."""
 
     @property
     def is_pending(self) -> bool:
         """Return whether neither the provider's confirmation nor its failure is recorded."""
         return self.completed_at is None and self.failure_code is None
+
+
+class Dispute(_Frozen):
+    """A dispute (chargeback) of the order's payment. Money in minor units of ``currency``."""
+
+    id: str
+    status: str
+    """A value of ``chalicelib.payments.DisputeStatus``."""
+    amount: int
+    currency: str
+    opened_at: Instant
+    reason: str | None = None
+    evidence_due: Instant | None = None
+    withdrawn: int = 0
+    closed_at: Instant | None = None
+    loss: tuple[RefundLine, ...] = ()
+    """How a lost amount is spread over the lines. Fixed when the dispute is lost."""
 
 
 class IdempotencyRecord(_Frozen):
@@ -231,6 +258,7 @@ class Purchase(_Frozen):
     paid_at: Instant | None = None
     refunds: tuple[Refund, ...] = ()
     cancelled_at: Instant | None = None
+    disputes: tuple[Dispute, ...] = ()
 
     @property
     def email(self) -> str | None:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.instants import Instant
 from chalicelib.money import share
-from chalicelib.payments.gateway import (
+from chalicelib.payments.gateway import AuthorisationRequest, OutcomeUnknownError
+from chalicelib.payments.results import (
     ActionRequired,
     Authorisation,
-    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureFailed,
     Declined,
-    OutcomeUnknownError,
     ProviderPayment,
     ProviderRefund,
     Refunded,

@@ -10,7 +10,7 @@ from typing import Final
 from chalicelib import aws
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments.events import EventKind, ProviderEvent
-from chalicelib.payments.gateway import ProviderRefund
+from chalicelib.payments.results import ProviderRefund
 from chalicelib.payments.sandbox.store import SandboxPayment
 from chalicelib.payments.store import EventStore
 from chalicelib.telemetry import logger

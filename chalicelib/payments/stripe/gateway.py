@@ -16,14 +16,13 @@ import stripe
 from stripe import RequestOptions
 
 from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
-from chalicelib.payments.gateway import (
+from chalicelib.payments.gateway import AuthorisationRequest, OutcomeUnknownError
+from chalicelib.payments.results import (
     Authorisation,
-    AuthorisationRequest,
     Authorised,
     Captured,
     CaptureFailed,
     Declined,
-    OutcomeUnknownError,
     ProviderPayment,
     ProviderRefund,
     Refunded,

@@ -6,14 +6,8 @@ from typing import Any
 
 import stripe
 
-from chalicelib.payments.gateway import (
-    ActionRequired,
-    Authorisation,
-    Authorised,
-    Captured,
-    Declined,
-    OutcomeUnknownError,
-)
+from chalicelib.payments.gateway import OutcomeUnknownError
+from chalicelib.payments.results import ActionRequired, Authorisation, Authorised, Captured, Declined
 
 
 def attempt_of(intent: Any) -> int | None:
