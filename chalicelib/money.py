@@ -3,17 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
-
-# ISO 4217 (maintained by SIX): minor-unit digits of the currencies whose exponent is not 2.
-_EXPONENTS: Final = dict.fromkeys(
-    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF"], 0
-) | dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
-
-
-def exponent(currency: str) -> int:
-    """Return the digits of a currency's minor unit: 2 for GBP, 0 for JPY, 3 for KWD."""
-    return _EXPONENTS.get(currency, 2)
 
 
 def share(amount: int, basis_points: int) -> int:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from chalicelib import instants
+from chalicelib.currencies import CURRENCIES, MAX_AMOUNT, amount_rule
 from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
 
@@ -26,7 +37,17 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 Id = Annotated[
     str, matching(f"^{_ID}$", "must be 1 to 64 letters, digits, '_', '.' or '-', and begin with a letter or a digit")
 ]
-Currency = Annotated[str, matching(r"^[A-Z]{3}$", "must be three capital letters, as in ISO 4217")]
+
+
+def _check_currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise ValueError("must be the code of a currency in ISO 4217, such as GBP")
+    return code
+
+
+CurrencyCode = Annotated[str, matching(r"^[A-Z]{3}$", "must be three capital letters, as in ISO 4217")]
+"""A code of a stored record. It may be one that ISO 4217 has withdrawn since the record was written."""
+Currency = Annotated[CurrencyCode, AfterValidator(_check_currency)]
 
 
 def is_id(text: str) -> bool:
@@ -80,16 +101,25 @@ class StrictModel(BaseModel):
 
 
 class Price(StrictModel):
-    """An amount in minor units of its currency."""
+    """An amount in minor units of its currency: at most about 1,000,000 US dollars, and a multiple of the step."""
 
-    amount: Annotated[int, Field(ge=1, le=100_000_000)]
     currency: Currency
+    amount: Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
+
+    @field_validator("amount")
+    @classmethod
+    def _check_amount(cls, amount: int, info: ValidationInfo) -> int:
+        rule = amount_rule(amount, info.data["currency"]) if "currency" in info.data else None
+        if rule is not None:
+            raise ValueError(rule)
+        return amount
 
 
 def to_bad_input(error: ValidationError, root: str = "$") -> BadInput:
     """Convert the first fault of a body to an error that names the field by its JSONPath (RFC 9535)."""
     fault = error.errors(include_url=False, include_input=False)[0]
-    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    parts = fault["loc"][:-1] if fault["loc"][-1:] == ("[key]",) else fault["loc"]  # pydantic's mark of a map's key
+    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     pattern = str(fault.get("ctx", {}).get("pattern"))
     reason = _PATTERN_REASONS.get(pattern) or _reason(fault["type"], fault["msg"]).rstrip(".")
     field = path[:MAX_FIELD_PATH]

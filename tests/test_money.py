@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.money import exponent, share, split, tax_within
+from chalicelib.money import share, split, tax_within
 
 
 @given(st.integers(-(10**9), 10**9), st.lists(st.integers(0, 10**6), min_size=1, max_size=30))
@@ -40,7 +40,3 @@ def test_tax_within_a_price_is_rounded_half_up(gross: int, rate_bps: int, tax: i
 
 def test_a_share_is_rounded_half_away_from_zero() -> None:
     assert [share(50, 100), share(49, 100), share(-50, 100), share(150, 1_000)] == [1, 0, -1, 15]
-
-
-def test_currencies_have_their_own_minor_units() -> None:
-    assert [exponent(code) for code in ("GBP", "JPY", "KWD")] == [2, 0, 3]

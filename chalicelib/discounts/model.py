@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.instants import Instant, UnixSeconds
-from chalicelib.schema import Currency, FrozenModel, Id
+from chalicelib.schema import CurrencyCode, FrozenModel, Id
 from chalicelib.stock import HoldRef, Pool, Summary
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,31}")
@@ -92,7 +92,7 @@ class Discount(FrozenModel):
     amount: int | None = None
     max_amount: int | None = None
     minimum_subtotal: int | None = None
-    currency: Currency | None = None
+    currency: CurrencyCode | None = None
     """The currency of all its amounts; None without amounts."""
     starts_at: Instant | None = None
     ends_at: Instant | None = None

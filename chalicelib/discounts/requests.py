@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from chalicelib.schema import Id, Price, StrictModel, Text, Timestamp, Units
+
+AMOUNT_FIELDS: Final = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
 
 
 class PutDiscountRequest(StrictModel):
@@ -27,3 +29,8 @@ class PutDiscountRequest(StrictModel):
     budget_amount: Price | None = None
     priority: Annotated[int, Field(ge=1, le=1_000)] = 100
     combinable: bool = False
+
+    def amounts(self) -> list[tuple[str, Price]]:
+        """Return the amounts that the request has, each with the name of its field."""
+        prices: list[tuple[str, Price | None]] = [(name, getattr(self, name)) for name in AMOUNT_FIELDS]
+        return [(name, price) for name, price in prices if price is not None]

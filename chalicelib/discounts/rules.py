@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from chalicelib.discounts.model import usual_money_of
 from chalicelib.discounts.records import DiscountRecord
-from chalicelib.discounts.requests import PutDiscountRequest
+from chalicelib.discounts.requests import AMOUNT_FIELDS, PutDiscountRequest
 from chalicelib.errors import BadInput, Conflict
 from chalicelib.instants import Instant
-from chalicelib.schema import Price
 from chalicelib.shows import Show
 from chalicelib.stock import plan_sizes
 
@@ -18,7 +17,6 @@ _MAX_USES_OF_MONEY_BUDGET: Final = 1_000_000
 
 _FIXED_FIELDS = ("show_id", "automatic", "budget_uses", "budget_amount")
 _FIXED_WITH_MONEY_BUDGET = ("amount", "max_amount")
-_AMOUNT_FIELDS = ("amount", "max_amount", "minimum_subtotal", "budget_amount")
 
 
 def check_consistency(request: PutDiscountRequest, show: Show | None) -> None:
@@ -42,9 +40,8 @@ def check_consistency(request: PutDiscountRequest, show: Show | None) -> None:
 
 def _check_currency(request: PutDiscountRequest, show: Show | None) -> None:
     currency = show.currency if show else _currency_of(request)
-    for name in _AMOUNT_FIELDS:
-        price: Price | None = getattr(request, name)
-        if price is not None and price.currency != currency:
+    for name, price in request.amounts():
+        if price.currency != currency:
             raise _bad_field(f"{name}.currency", f"must be {currency}, as for all amounts", code="currency")
 
 
@@ -90,14 +87,13 @@ def changed_discount(record: DiscountRecord, request: PutDiscountRequest, actor:
 
 
 def _fields_of(request: PutDiscountRequest) -> dict[str, Any]:
-    amounts = {name: price.amount if (price := getattr(request, name)) is not None else None for name in _AMOUNT_FIELDS}
-    others = request.model_dump(exclude=set(_AMOUNT_FIELDS)) | {"drop_ids": tuple(dict.fromkeys(request.drop_ids))}
+    amounts = dict.fromkeys(AMOUNT_FIELDS) | {name: price.amount for name, price in request.amounts()}
+    others = request.model_dump(exclude=set(AMOUNT_FIELDS)) | {"drop_ids": tuple(dict.fromkeys(request.drop_ids))}
     return others | amounts | {"currency": _currency_of(request)}
 
 
 def _currency_of(request: PutDiscountRequest) -> str | None:
-    prices: list[Price | None] = [getattr(request, name) for name in _AMOUNT_FIELDS]
-    return next((price.currency for price in prices if price is not None), None)
+    return next((price.currency for _, price in request.amounts()), None)
 
 
 def _bad_field(name: str, reason: str, code: str | None = None) -> BadInput:

@@ -62,6 +62,10 @@ class Gateway(Protocol):
 
     name: str
 
+    def amount_problem(self, amount: int, currency: str) -> str | None:
+        """Return a sentence why the provider cannot charge an amount of minor units; None if it can. No call."""
+        ...
+
     def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
         """Reserve the money of one attempt, unless the provider declines or the buyer has to authenticate first."""
         ...

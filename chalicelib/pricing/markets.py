@@ -9,9 +9,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from chalicelib.currencies import MAX_AMOUNT, amount_rule
 from chalicelib.errors import BadInput
 from chalicelib.pricing.countries import COUNTRIES
-from chalicelib.schema import Currency, Id, StrictModel, Text
+from chalicelib.schema import CurrencyCode, Id, StrictModel, Text
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _MAX_BYTES: Final = 65_536
@@ -26,7 +27,7 @@ def _check_country(country: str) -> str:
 
 Country = Annotated[str, AfterValidator(_check_country)]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
-Amount = Annotated[int, Field(ge=0, le=100_000_000)]
+Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
 
 
 class ShippingOption(StrictModel):
@@ -37,8 +38,8 @@ class ShippingOption(StrictModel):
 
     id: Id
     title: Text
-    price: Annotated[dict[Currency, Amount], Field(min_length=1)]
-    free_from: dict[Currency, Amount] = Field(default_factory=dict)
+    price: Annotated[dict[CurrencyCode, Amount], Field(min_length=1)]
+    free_from: dict[CurrencyCode, Amount] = Field(default_factory=dict)
 
     def cost(self, currency: str, items_total: int) -> int:
         """Return the shipping price for items of this total."""
@@ -90,6 +91,12 @@ class Markets(StrictModel):
         """Return the market with this id; ``elsewhere`` when it is gone."""
         return next((market for market in self.markets if market.id == market_id), self.elsewhere)
 
+    def shipping_currencies(self) -> Iterator[tuple[str, str]]:
+        """Yield each currency that a shipping option has a price in, after the JSONPath of that price."""
+        for path, market in [*self._listed(), ("$.elsewhere", self.elsewhere)]:
+            for index, option in enumerate(market.shipping):
+                yield from ((f"{path}.shipping[{index}].price.{currency}", currency) for currency in option.price)
+
     def check(self) -> None:
         """Check the rules that no single field shows: doubles, and missing countries or shipping options.
 
@@ -100,9 +107,12 @@ class Markets(StrictModel):
         for field, rule in self._broken_rules():
             raise BadInput(f"`{field}` {rule}.", field=field)
 
+    def _listed(self) -> list[tuple[str, Market]]:
+        return [(f"$.markets[{index}]", market) for index, market in enumerate(self.markets)]
+
     def _broken_rules(self) -> Iterator[tuple[str, str]]:
         ids, countries = set[str](), set[str]()
-        listed = [(f"$.markets[{index}]", market) for index, market in enumerate(self.markets)]
+        listed = self._listed()
         for path, market in [*listed, ("$.elsewhere", self.elsewhere)]:
             if market.id in ids:
                 yield f"{path}.id", "must differ from the ids of other markets"
@@ -129,6 +139,11 @@ def _broken_shipping_rules(path: str, market: Market) -> Iterator[tuple[str, str
         ids.add(option.id)
         for currency in option.free_from.keys() - option.price.keys():
             yield f"{path}[{index}].free_from.{currency}", "must have a price in this currency"
+        for name, amounts in (("price", option.price), ("free_from", option.free_from)):
+            for currency, amount in amounts.items():
+                rule = amount_rule(amount, currency)
+                if rule is not None:
+                    yield f"{path}[{index}].{name}.{currency}", rule
 
 
 def _option(id_: str, title: str, **price: int) -> ShippingOption:

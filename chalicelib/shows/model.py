@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from chalicelib.instants import Instant
-from chalicelib.schema import Currency, FrozenModel, Id
+from chalicelib.schema import CurrencyCode, FrozenModel, Id
 from chalicelib.stock import Pool, StockPlan, Summary
 
 
@@ -17,7 +17,7 @@ class Show(FrozenModel):
 
     id: Id
     title: str
-    currency: Currency
+    currency: CurrencyCode
     starts_at: Instant
     host: str | None = None
     channels: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Drop(FrozenModel):
     sku: str
     title: str
     unit_price: int
-    currency: Currency
+    currency: CurrencyCode
     stock: int
     """Units offered, with the stock that was added later."""
     bucket_count: int

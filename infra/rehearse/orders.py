@@ -19,12 +19,14 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+from chalicelib.currencies import highest_amount
+
 REQUIRED = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 DESCRIPTION = "Description"
 
 MAX_QUANTITY = 1_000_000
 """Units in one row. A larger number is a typing error."""
-MAX_PRICE = 100_000_000
+MAX_PRICE = highest_amount("GBP")
 """Minor units: a million pounds."""
 
 _MERCHANDISE_CODE = re.compile(r"[0-9]{5}")

@@ -17,7 +17,7 @@ from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Platform, Services, register_routes
 from chalicelib.finance import open_exports
-from chalicelib.payments import ProviderKeys, SandboxGateway
+from chalicelib.payments import Gateway, ProviderKeys, SandboxGateway
 from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions
 from chalicelib.settings import Settings
 from tests.builders.context import a_checkout_context
@@ -116,6 +116,11 @@ def payment_body(credential: str = "ok") -> dict[str, Any]:
 
 @pytest.fixture
 def api(tables: Tables) -> ApiClient:
+    return an_api(tables, SandboxGateway(tables.dynamodb, tables.sandbox))
+
+
+def an_api(tables: Tables, gateway: Gateway) -> ApiClient:
+    """Build the API over these tables and a payment provider."""
     boto3.client("s3").create_bucket(
         Bucket="finance-of-the-tests", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
@@ -128,7 +133,6 @@ def api(tables: Tables) -> ApiClient:
             "LIVEDROP_PRIVACY_URL": "https://brand.example/privacy",
         }
     )
-    gateway = SandboxGateway(tables.dynamodb, tables.sandbox)
     markets = MarketRevisions(tables.dynamodb, tables.commerce, DEFAULT_MARKETS)
     context = a_checkout_context(
         tables.dynamodb, tables.stock, tables.commerce, gateway, id_key=SECRETS.id_key, markets_at=markets.current

@@ -7,6 +7,7 @@ from typing import Literal
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import OPERATOR, require_scope
+from chalicelib.api.operators.provider_currencies import check_currency
 from chalicelib.api.requests import OPERATOR_ERRORS, ApiRequest, ApiResponse, Route, no_store_response
 from chalicelib.api.responses import Money, Time, time_or_none
 from chalicelib.discounts import BudgetState, Discount, PutDiscountRequest
@@ -54,6 +55,8 @@ class DiscountWithBudgets(DiscountResponse):
 def put_discount(request: ApiRequest) -> ApiResponse:
     """Create or change a discount. Its budgets are fixed once it is created."""
     actor, body = require_scope(request, OPERATOR), PutDiscountRequest.from_body(request.json())
+    for name, price in body.amounts():
+        check_currency(request, price.currency, f"$.{name}.currency")
     show = None if body.show_id is None else request.services.shows.show(body.show_id)
     discounts = request.services.context.discounts
     discount, created = discounts.put(request.params["code"], body, show, actor, request.now)

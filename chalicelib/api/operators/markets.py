@@ -7,6 +7,7 @@ from typing import Final
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import OPERATOR, require_scope
+from chalicelib.api.operators.provider_currencies import check_currency
 from chalicelib.api.requests import (
     OPERATOR_ERRORS,
     ApiRequest,
@@ -53,6 +54,8 @@ def get_markets(request: ApiRequest) -> ApiResponse:
 def put_markets(request: ApiRequest) -> ApiResponse:
     """Replace the whole table of markets. It applies everywhere within a second; placed orders keep their totals."""
     actor, table = require_scope(request, OPERATOR), validate_body(Markets, request.json())
+    for field, currency in table.shipping_currencies():
+        check_currency(request, currency, field)
     revision, created = request.services.market_table.put(table, actor, request.now)
     return no_store_response(201 if created else 200, _markets_response(revision))
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from chalicelib.api.auth import OPERATOR, idempotency_key, require_scope
+from chalicelib.api.operators.provider_currencies import check_currency
 from chalicelib.api.requests import (
     OPERATOR_ERRORS,
     ApiRequest,
@@ -65,6 +66,7 @@ class StockChangeResponse(TypedDict):
 def put_show(request: ApiRequest) -> ApiResponse:
     """Create or change a show."""
     actor, body = require_scope(request, OPERATOR), PutShowRequest.from_body(request.json())
+    check_currency(request, body.currency, "$.currency")
     show, created = request.services.shows.put_show(request.params["id"], body, actor, request.now)
     return no_store_response(201 if created else 200, show_response(show))
 
@@ -72,6 +74,7 @@ def put_show(request: ApiRequest) -> ApiResponse:
 def put_drop(request: ApiRequest) -> ApiResponse:
     """Create or change a drop."""
     actor, body = require_scope(request, OPERATOR), PutDropRequest.from_body(request.json())
+    check_currency(request, body.unit_price.currency, "$.unit_price.currency")
     drop, created = request.services.shows.put_drop(request.params["id"], body, actor, request.now)
     return no_store_response(201 if created else 200, _drop_response(drop))
 

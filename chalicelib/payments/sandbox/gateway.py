@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from chalicelib.currencies import CURRENCIES, MAX_AMOUNT
 from chalicelib.instants import Instant
 from chalicelib.money import share
 from chalicelib.payments.gateway import AuthorisationRequest, OutcomeUnknownError
@@ -99,6 +100,12 @@ class SandboxGateway:
     def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str, events: EventStore | None = None) -> None:
         self._store = SandboxStore(dynamodb, sandbox_table)
         self._events = events
+
+    def amount_problem(self, amount: int, currency: str) -> str | None:
+        """Return why the sandbox cannot charge an amount: it takes every currency, and 1 to twelve digits."""
+        if currency not in CURRENCIES:
+            return f"{currency} is no currency of ISO 4217."
+        return None if 1 <= amount <= MAX_AMOUNT else f"The charge must be between 1 and {MAX_AMOUNT} minor units."
 
     def authorise(self, request: AuthorisationRequest, *, now: int) -> Authorisation:
         """Reserve the money of one attempt.

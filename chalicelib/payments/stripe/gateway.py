@@ -28,6 +28,7 @@ from chalicelib.payments.results import (
     Refunded,
     RefundFailed,
 )
+from chalicelib.payments.stripe.currencies import charge_problem
 from chalicelib.payments.stripe.intents import (
     attempt_of,
     decline_code_in,
@@ -78,6 +79,7 @@ class StripeGateway:
     """A gateway over payment intents with manual capture."""
 
     name = "stripe"
+    amount_problem = staticmethod(charge_problem)
 
     def __init__(self, client: stripe.StripeClient) -> None:
         self._intents = client.v1.payment_intents
