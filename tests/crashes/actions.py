@@ -61,8 +61,11 @@ def update_checkout(buyer: str, *lines: tuple[str, int], **changes: Any) -> Acti
 
 
 def complete_checkout(buyer: str, token: str = "ok", key: str = "pay") -> Action:
-    request = a_complete_request(token, f"{buyer}-{key}")
-    return lambda world, process: complete_purchase(process.context, purchase_id_of(buyer), request, world.now)
+    def action(world: CrashWorld, process: CrashableProcess) -> None:
+        request = a_complete_request(world.provider.token(token, f"{buyer}-{key}"), f"{buyer}-{key}")
+        complete_purchase(process.context, purchase_id_of(buyer), request, world.now)
+
+    return action
 
 
 def cancel_checkout(buyer: str) -> Action:

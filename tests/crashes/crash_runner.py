@@ -85,7 +85,7 @@ class CrashEnumeration:
         for at, fault in faults[:: self.sample_every]:
             stats.points += 1
             path = (*before, (at, fault))
-            fingerprint = self._replay(path).fake_aws.fingerprint()
+            fingerprint = self._replay(path).fingerprint()
             if fingerprint in fingerprints:
                 continue
             fingerprints.add(fingerprint)
@@ -151,7 +151,7 @@ class CrashEnumeration:
             repeat_until_done(world, self.case.action)
         world.settle()
         for _ in range(_MAX_NIGHTS):
-            state = take_snapshot(world.fake_aws)
+            state = take_snapshot(world)
             if len(closed_ledger_rows(state)) == len(state.ledger_rows()):
                 break
             world.run_night()

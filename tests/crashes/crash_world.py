@@ -6,13 +6,14 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from chalicelib import aws
+from chalicelib.capture import store_event
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.finance import Exports, open_exports, open_ledger
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
-from chalicelib.payments import Gateway, OutcomeUnknownError, SandboxGateway
+from chalicelib.payments import OutcomeUnknownError, ProviderEvent
 from chalicelib.pricing import DEFAULT_MARKETS, Market
 from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from chalicelib.streams import capture as captures
@@ -20,7 +21,8 @@ from chalicelib.streams import cues, jobs, ledger, relay, stock
 from chalicelib.streams.messaging import EventBus, NotSentError, Queue
 from tests.builders.context import a_checkout_context
 from tests.builders.purchases import NOW
-from tests.crashes.connection import ConnectedClient, ConnectedProvider, Connection
+from tests.crashes.connection import ConnectedClient, Connection
+from tests.crashes.provider import CrashProvider, NewProvider, SandboxProvider
 from tests.fakes.aws import FakeAws
 from tests.fakes.process_died import ProcessDied
 
@@ -55,20 +57,17 @@ RETRYABLE_ERRORS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentEr
 class CrashableProcess:
     """The container of a function: clients over one connection, the rooms over them, caches of its own."""
 
-    def __init__(self, fake_aws: FakeAws, connection: Connection) -> None:
+    def __init__(self, fake_aws: FakeAws, provider: CrashProvider, connection: Connection) -> None:
         def client(service: str) -> Any:
             return ConnectedClient(fake_aws, service, connection)
 
         dynamodb, tables, urls = client("dynamodb"), fake_aws.tables, fake_aws.queue_urls
-        # A call to the provider can fail. The calls that the provider makes to its own table cannot.
-        provider = SandboxGateway(cast("Any", ConnectedClient(fake_aws, "dynamodb", Connection())), tables["sandbox"])
-        gateway = cast("Gateway", ConnectedProvider(provider, connection))
         self.connection = connection
         self.context = a_checkout_context(
             dynamodb,
             tables["stock"],
             tables["commerce"],
-            gateway,
+            provider.new_gateway(fake_aws, connection),
             markets_at=lambda _: MARKETS,
             id_key=ID_KEY,
             fraud_rules=RULES,
@@ -92,6 +91,11 @@ class CrashableProcess:
 
     def on_stock(self, records: list[Any], now: Instant) -> None:
         stock.refresh_summaries({"Records": records}, self.shows, self.stock, lambda: now)
+
+    def on_provider_events(self, events: list[ProviderEvent], now: Instant) -> None:
+        """Store events, as the webhook handler does."""
+        for event in events:
+            store_event(self.context, event, now)
 
     def on_cues(self, events: list[Any], now: Instant) -> None:
         """Handle a batch of Kinesis records: CloudEvents, or text that is no event."""
@@ -133,20 +137,32 @@ class CrashWorld:
     """A shop and its clock."""
 
     fake_aws: FakeAws
+    new_provider: NewProvider = SandboxProvider
     now: Instant = NOW
     violations: list[str] = field(default_factory=list)
     """Invariants that were violated at some instant."""
 
-    def watch(self, invariants: Callable[[FakeAws, str], Iterable[str]]) -> None:
+    def __post_init__(self) -> None:
+        self.provider = self.new_provider(lambda: self.now)
+
+    def fork(self) -> CrashWorld:
+        """Copy a world in memory: the account, the provider and the clock."""
+        return CrashWorld(self.fake_aws.fork(), self.provider.fork, self.now)
+
+    def fingerprint(self) -> int:
+        """Hash the stored state and everything undelivered."""
+        return hash((self.fake_aws.fingerprint(), repr(self.provider.fingerprint())))
+
+    def watch(self, invariants: Callable[[CrashWorld, str], Iterable[str]]) -> None:
         """Check invariants after every write from now on.
 
         Violations are collected and not raised: code of the product might catch the exception.
         """
-        self.fake_aws.after_write = lambda written: self.violations.extend(invariants(self.fake_aws, written))
+        self.fake_aws.after_write = lambda written: self.violations.extend(invariants(self, written))
 
     def new_process(self, connection: Connection | None = None) -> CrashableProcess:
         """Start a new container."""
-        return CrashableProcess(self.fake_aws, connection or Connection())
+        return CrashableProcess(self.fake_aws, self.provider, connection or Connection())
 
     def advance_clock(self, milliseconds: Instant) -> None:
         self.now += milliseconds
@@ -156,8 +172,11 @@ class CrashWorld:
     def deliver(self) -> None:
         """Deliver all streams and queues until they are empty, everything at least twice."""
         for delivery in range(_MAX_DELIVERIES):
-            if self.fake_aws.is_quiet():
+            events = self.provider.due_events()
+            if self.fake_aws.is_quiet() and not events:
                 return
+            self.new_process().on_provider_events(events, self.now)
+            self.provider.acknowledge_events()
             self._deliver_twice("commerce", lambda process, batch: process.on_purchase(batch))
             self.deliver_stock()
             for queue in ("captures", "ledger", "exports"):
@@ -193,9 +212,10 @@ class CrashWorld:
             self.fake_aws.queues[queue].append(body)
 
     def lose_messages(self) -> None:
-        """Drop the stream of purchases and all messages."""
+        """Drop the stream of purchases, all messages, and the provider's events."""
         self.fake_aws.streams["commerce"].clear()
         self.fake_aws.queues.clear()
+        self.provider.lose_events()
 
     def recover(self) -> None:
         self.new_process().recover_orders(self.now)

@@ -15,7 +15,6 @@ from tests.crashes.invariants_ledger import export_violations
 from tests.crashes.invariants_money import stock_before_money_violations
 from tests.crashes.invariants_stock import bucket_violations, count_units
 from tests.crashes.snapshot import Snapshot, take_snapshot
-from tests.fakes.aws import FakeAws
 
 
 class InvariantsAfterWrite:
@@ -24,14 +23,14 @@ class InvariantsAfterWrite:
     def __init__(self) -> None:
         self._closed: dict[str, bytes] = {}
 
-    def __call__(self, fake_aws: FakeAws, table: str) -> Iterator[str]:
+    def __call__(self, world: CrashWorld, table: str) -> Iterator[str]:
         """Yield the violations that a write to this table may cause."""
-        if table in {"stock", "sandbox"}:
-            state = take_snapshot(fake_aws)
+        if table in {"stock", "sandbox", "stripe"}:
+            state = take_snapshot(world)
             yield from bucket_violations(state)
             yield from stock_before_money_violations(state)
         elif table == "objects":
-            objects = fake_aws.objects()
+            objects = world.fake_aws.objects()
             yield from export_violations(objects)
             yield from (f"{key} has changed" for key, body in self._closed.items() if objects.get(key) != body)
             closed = {
@@ -42,7 +41,7 @@ class InvariantsAfterWrite:
 
 def check_invariants(world: CrashWorld) -> list[str]:
     """Describe every violated invariant of a world at rest."""
-    state = take_snapshot(world.fake_aws)
+    state = take_snapshot(world)
     now_seconds = world.now // SECOND
     return [
         *bucket_violations(state),
@@ -52,6 +51,7 @@ def check_invariants(world: CrashWorld) -> list[str]:
         *invariants_money.purchase_violations(state),
         *stock_before_money_violations(state),
         *invariants_money.payment_violations(state),
+        *world.provider.violations(),
         *invariants_risk.decline_violations(state),
         *invariants_ledger.ledger_violations(state),
         *export_violations(state.objects),
@@ -75,7 +75,7 @@ def _live_view_violations(world: CrashWorld, state: Snapshot, now_seconds: int) 
 
 def intended_outcome(world: CrashWorld) -> dict[str, Any]:
     """Return the part of the state that the intents alone determine: it must equal that of a run without faults."""
-    state = take_snapshot(world.fake_aws)
+    state = take_snapshot(world)
     return {
         "purchases": {
             purchase_id: {
@@ -99,10 +99,7 @@ def intended_outcome(world: CrashWorld) -> dict[str, Any]:
             name: count_units(buckets, 0)["sold"] for name, buckets in sorted(state.buckets.items()) if ":" in name
         },
         "revisions": state.revisions,
-        "payments": {
-            payment_id: (payment["status"], payment.get("captured"), payment.get("refunds"))
-            for payment_id, payment in sorted(state.payments.items())
-        },
+        "payments": sorted((payment.name, *payment.outcome) for payment in state.payments),
         "ledger": sorted(
             (rows[0]["id"], rows[0]["amount"], rows[0]["quantity"]) for rows in state.ledger_rows().values()
         ),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from chalicelib.purchase import Purchase, PurchaseState
 from tests.crashes.invariants_stock import owned_units
 from tests.crashes.snapshot import Snapshot
+from tests.providers import PaymentStatus
 
 
 def purchase_violations(state: Snapshot) -> Iterator[str]:
@@ -52,38 +53,40 @@ def refunded_amount(purchase: Purchase) -> int:
 
 def stock_before_money_violations(state: Snapshot) -> Iterator[str]:
     """Check Invariant 5a: a captured payment has its units at this instant."""
-    for payment_id, payment in state.payments.items():
-        if payment["status"] != "captured":
+    for payment in state.payments:
+        if payment.status is not PaymentStatus.CAPTURED:
             continue
-        purchase = state.purchases.get(payment_id.partition("#")[0])
+        purchase = state.purchases.get(payment.purchase_id)
         if purchase is None:
-            yield f"{payment_id} was captured for no purchase"
+            yield f"{payment.name} was captured for no purchase"
         elif not purchase.refunds and {
             d: sum(h.values()) for d, h in state.units_sold_to(purchase).items()
         } != owned_units(purchase):
-            yield f"{payment_id} was captured without its stock"
+            yield f"{payment.name} was captured without its stock"
 
 
 def payment_violations(state: Snapshot) -> Iterator[str]:
     """Check Invariants 4b, 5b and 5d: one capture for each paid order, and no authorisation left."""
     captured: Counter[str] = Counter()
-    for payment_id, payment in state.payments.items():
-        purchase_id, _, attempt = payment_id.partition("#")
-        purchase = state.purchases.get(purchase_id)
-        if purchase is None or not 1 <= int(attempt) <= purchase.attempt:
-            yield f"{payment_id} belongs to no attempt"
+    for payment in state.payments:
+        purchase = state.purchases.get(payment.purchase_id)
+        if purchase is None or not 1 <= payment.attempt <= purchase.attempt:
+            yield f"{payment.name} belongs to no attempt"
             continue
-        if payment["status"] in {"authorised", "requires_action"} and purchase.state is not PurchaseState.ON_HOLD:
-            yield f"{payment_id} is still authorised, and its purchase is {purchase.state}"
-        if payment["status"] != "captured":
+        if payment.status in _RESERVED and purchase.state is not PurchaseState.ON_HOLD:
+            yield f"{payment.name} is still authorised, and its purchase is {purchase.state}"
+        if payment.status is not PaymentStatus.CAPTURED:
             continue
-        captured[purchase_id] += 1
-        if purchase.state is not PurchaseState.PAID or int(attempt) != purchase.attempt:
-            yield f"{payment_id} was captured, and its purchase is {purchase.state} at attempt {purchase.attempt}"
-        if payment["captured"] != purchase.totals.total:
-            yield f"{payment_id}: {payment['captured']} captured of {purchase.totals.total}"
-        if payment["left"] != purchase.totals.total - refunded_amount(purchase):
-            yield f"{payment_id}: {payment['left']} left after refunds of {refunded_amount(purchase)}"
+        captured[purchase.id] += 1
+        if purchase.state is not PurchaseState.PAID or payment.attempt != purchase.attempt:
+            yield f"{payment.name} was captured, and its purchase is {purchase.state} at attempt {purchase.attempt}"
+        if payment.captured != purchase.totals.total:
+            yield f"{payment.name}: {payment.captured} captured of {purchase.totals.total}"
+        if payment.left != purchase.totals.total - refunded_amount(purchase):
+            yield f"{payment.name}: {payment.left} left after refunds of {refunded_amount(purchase)}"
     for purchase in state.purchases.values():
         if purchase.state is PurchaseState.PAID and captured[purchase.id] != (1 if purchase.totals.total else 0):
             yield f"{purchase.id} is paid and was captured {captured[purchase.id]} times"
+
+
+_RESERVED = frozenset({PaymentStatus.RESERVED, PaymentStatus.WAITING})

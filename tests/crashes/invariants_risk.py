@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from chalicelib.ids import log_reference
 from tests.crashes.snapshot import Snapshot
+from tests.providers import PaymentStatus
 
 
 def decline_violations(state: Snapshot) -> Iterator[str]:
     """Check a world at rest whose buyers all have an e-mail address and a postal address."""
     attempts, by_drop = set[str](), Counter[str]()
-    for payment_id, payment in state.payments.items():
-        if payment["status"] == "declined":
-            purchase_id, _, attempt = payment_id.partition("#")
-            attempts.add(f"{log_reference(purchase_id)}.{attempt}")
-            by_drop.update(line.drop_id for line in state.purchases[purchase_id].lines)
+    for payment in state.payments:
+        if payment.status is PaymentStatus.DECLINED:
+            attempts.add(f"{log_reference(payment.purchase_id)}.{payment.attempt}")
+            by_drop.update(line.drop_id for line in state.purchases[payment.purchase_id].lines)
     for kind in ("e", "a"):
         counted = {
             name

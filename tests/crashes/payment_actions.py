@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
 from chalicelib import capture
-from chalicelib.capture import store_event
-from chalicelib.payments import EventKind, ProviderEvent, Refunded, SandboxGateway
 from chalicelib.purchase import RefundRequest
 from chalicelib.refunds import refund_order
 from tests.crashes.actions import purchase_id_of
@@ -20,27 +20,21 @@ def release_from_hold(buyer: str) -> Action:
 
 
 def store_payment_event(buyer: str, attempt: int = 1) -> Action:
-    """Store a payment event of the provider, as the webhook handler does."""
+    """Store the provider's events that are due, as the webhook handler does: at least one is about this payment."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
-        purchase_id = purchase_id_of(buyer)
-        event = ProviderEvent(
-            f"evt_{purchase_id}",
-            "sandbox",
-            EventKind.PAYMENT,
-            "test.event",
-            f"sbx_{purchase_id}#{attempt}",
-            purchase_id,
-            attempt,
-        )
-        store_event(process.context, event, world.now)
+        world.provider.send_payment_event(purchase_id_of(buyer), attempt)
+        process.on_provider_events(world.provider.due_events(), world.now)
 
     return action
 
 
-def process_payment_event(buyer: str) -> Action:
-    body = f'{{"provider": "sandbox", "event_id": "evt_{purchase_id_of(buyer)}"}}'
-    return lambda world, process: process.on_message("captures", [body], world.now)
+def process_events(world: CrashWorld, process: CrashableProcess) -> None:
+    """Deliver the messages of all events of the provider, those that were not stored, too."""
+    stored = {record["id"] for record in world.fake_aws.records("commerce") if record["sk"] == "EVENT"}
+    event_ids = sorted(stored | {event.id for event in world.provider.due_events()})
+    bodies = [json.dumps({"provider": world.provider.name, "event_id": event_id}) for event_id in event_ids]
+    process.on_message("captures", bodies, world.now)
 
 
 def refund_amount(buyer: str, amount: int, key: str = "amount") -> Action:
@@ -55,24 +49,11 @@ def refund_amount(buyer: str, amount: int, key: str = "amount") -> Action:
 
 
 def refund_in_console(buyer: str, amount: int) -> Action:
-    """Refund in the provider's console, and store the provider's event."""
+    """Refund in the provider's console, and store the provider's events."""
 
     def action(world: CrashWorld, process: CrashableProcess) -> None:
-        provider = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
-        payment = f"sbx_{purchase_id_of(buyer)}#1"
-        refund = provider.refund(payment, refund_id="console", amount=amount, now=world.now)
-        assert isinstance(refund, Refunded)
-        event = ProviderEvent(
-            f"evt_{purchase_id_of(buyer)}",
-            "sandbox",
-            EventKind.REFUND,
-            "refund.created",
-            payment,
-            amount=amount,
-            currency="GBP",
-            provider_refund_id=refund.provider_refund_id,
-        )
-        store_event(process.context, event, world.now)
+        world.provider.refund_in_console(world.fake_aws, purchase_id_of(buyer), amount)
+        process.on_provider_events(world.provider.due_events(), world.now)
 
     return action
 
@@ -84,9 +65,6 @@ def reconcile_payments(world: CrashWorld, process: CrashableProcess) -> None:
 
 def answer_challenge(buyer: str, attempt: int = 1, *, succeeded: bool = True) -> Action:
     """Answer the challenge on the provider's page, without a call to the shop."""
-
-    def action(world: CrashWorld, process: CrashableProcess) -> None:
-        provider = SandboxGateway(world.fake_aws.clients["dynamodb"], world.fake_aws.tables["sandbox"])
-        assert provider.answer_challenge(purchase_id_of(buyer), attempt, proved=succeeded)
-
-    return action
+    return lambda world, process: world.provider.answer_challenge(
+        world.fake_aws, purchase_id_of(buyer), attempt, proved=succeeded
+    )

@@ -18,7 +18,7 @@ from tests.crashes.actions import (
 )
 from tests.crashes.payment_actions import (
     answer_challenge,
-    process_payment_event,
+    process_events,
     put_on_hold,
     reconcile_payments,
     refund_amount,
@@ -77,7 +77,7 @@ PAYMENT_CASES = (
         *AWAITING_AUTHENTICATION,
         answer_challenge(ADA),
         store_payment_event(ADA),
-        process_payment_event(ADA),
+        process_events,
     ),
     use_case(
         "event: a success too late",
@@ -85,20 +85,20 @@ PAYMENT_CASES = (
         answer_challenge(ADA),
         advance_clock(11 * MINUTE),
         store_payment_event(ADA),
-        process_payment_event(ADA),
+        process_events,
     ),
     use_case(
         "event: while the order is placed",
         *place_order(ADA, ("mug", 1)),
         deliver_capture(ADA),
         store_payment_event(ADA),
-        process_payment_event(ADA),
+        process_events,
     ),
     use_case(
         "event: refunded in the console",
         *pay_order(ADA, ("lamp", 3)),
         refund_in_console(ADA, 700),
-        process_payment_event(ADA),
+        process_events,
     ),
     use_case(
         "reconcile: a refund without an event",

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from chalicelib.aws import to_item
 from chalicelib.purchase import Purchase, purchase_from_item
-from tests.fakes.aws import FakeAws, Record
+from tests.crashes.crash_world import CrashWorld
+from tests.fakes.aws import Record
 from tests.independent_counts import is_sold
+from tests.providers import PaymentRecord
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Snapshot:
     """Counted declines, by velocity key."""
     risks: dict[str, Record]
     """By drop."""
-    payments: dict[str, Record]
+    payments: list[PaymentRecord]
     objects: dict[str, bytes]
     events: list[Record]
 
@@ -58,7 +60,8 @@ class Snapshot:
         return found
 
 
-def take_snapshot(fake_aws: FakeAws) -> Snapshot:
+def take_snapshot(world: CrashWorld) -> Snapshot:
+    fake_aws = world.fake_aws
     buckets: dict[str, dict[int, Record]] = defaultdict(dict)
     for bucket in fake_aws.records("stock"):
         drop, _, number = bucket["pk"].rpartition("#")
@@ -74,7 +77,7 @@ def take_snapshot(fake_aws: FakeAws) -> Snapshot:
         {},
         {},
         {},
-        {},
+        list(world.provider.payments(fake_aws)),
         fake_aws.objects(),
         fake_aws.events,
     )
@@ -99,5 +102,4 @@ def take_snapshot(fake_aws: FakeAws) -> Snapshot:
             state.plans[subject].append(record)
         elif sort_key.startswith("AUDIT#"):
             state.audits[record["subject"]].append(int(sort_key.rpartition("#")[2]))
-    state.payments.update((record["pk"], record) for record in fake_aws.records("sandbox"))
     return state

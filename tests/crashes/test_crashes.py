@@ -56,8 +56,7 @@ def sequential_reads_without_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 def in_memory_worlds_of(case: UseCase) -> Callable[[], CrashWorld]:
     """Set a use case up once, and return a function that copies its world."""
-    prepared = case.set_up(CrashWorld(in_memory_aws()))
-    return lambda: CrashWorld(prepared.fake_aws.fork(), prepared.now)
+    return case.set_up(CrashWorld(in_memory_aws())).fork
 
 
 @pytest.mark.parametrize("case", USE_CASES, ids=lambda case: case.name)

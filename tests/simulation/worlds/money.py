@@ -20,7 +20,6 @@ from chalicelib.capture import (
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
 from chalicelib.finance.entries import LedgerEntry, entries_of
 from chalicelib.instants import HOUR, MINUTE
-from chalicelib.payments import Captured, EventKind, ProviderEvent, ProviderPayment
 from chalicelib.purchase import (
     CheckoutContext,
     CheckoutResult,
@@ -33,6 +32,7 @@ from chalicelib.recovery import reconcile_payments, recover_lost_orders
 from chalicelib.refunds import refund_order
 from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import PLATFORM, a_complete_request
+from tests.providers import PaymentRecord, PaymentStatus
 from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
 from tests.simulation.worlds.purchases import PurchaseWorld
 
@@ -108,14 +108,16 @@ class MoneyWorld(PurchaseWorld):
         self.purchase_ids.add(created.purchase.id)
         match step:
             case ("pays", token):
-                answer = complete_purchase(context, created.purchase.id, a_complete_request(token, key), now)
+                answer = complete_purchase(
+                    context, created.purchase.id, a_complete_request(self.provider.token(token, key), key), now
+                )
                 return isinstance(answer, CheckoutResult) and answer.purchase.state is not PurchaseState.OPEN
             case ("changes", quantity):
                 return isinstance(
                     update_purchase(context, created.purchase.id, self.change(key, quantity), now), CheckoutResult
                 )
             case ("authenticates" | "fails to authenticate" as outcome,):
-                return self.gateway.answer_challenge(
+                return self.provider.answer_challenge(
                     created.purchase.id, created.purchase.attempt, proved=outcome == "authenticates"
                 )
             case _:
@@ -151,49 +153,25 @@ class MoneyWorld(PurchaseWorld):
 
     # The provider.
 
-    def payments(self) -> list[ProviderPayment]:
-        return list(self.gateway.payments(0))
-
     def provider_step(self, name: str, number: int, step: tuple[Any, ...]) -> bool:
         """Send an event of any payment, or make a refund in the provider's console, whose event may never be sent."""
         action, index, *rest = step
-        payments = self.payments()
+        payments = self.provider.payments()
         if not payments:
             return False
         payment = payments[index % len(payments)]
         if action == "refunds in the console":
-            left = payment.amount - sum(refund.amount for refund in payment.refunds)
-            if not isinstance(payment.status, Captured) or not left:
+            if payment.status is not PaymentStatus.CAPTURED or not payment.left:
                 return False
-            amount, refund_id = 1 + rest[0] % left, f"{name}-{number}"
-            if all(refund.refund_id != refund_id for refund in payment.refunds):
-                self.gateway.refund(payment.provider_id, refund_id=refund_id, amount=amount, now=self.simulator.now)
-            payment = next(found for found in self.payments() if found.provider_id == payment.provider_id)
+            if all(refund.refund_id != f"{name}-{number}" for refund in payment.refunds):
+                self.provider.refund_in_console(payment, f"{name}-{number}", 1 + rest[0] % payment.left)
+            payment = next(found for found in self.provider.payments() if found.id == payment.id)
         self.send_webhooks(payment, number)
         return True
 
-    def send_webhooks(self, payment: ProviderPayment, number: int) -> None:
+    def send_webhooks(self, payment: PaymentRecord, number: int) -> None:
         context, now = self.new_context(), self.simulator.now
-        payment_event = ProviderEvent(
-            f"evt-{payment.provider_id}-{number}",
-            "sandbox",
-            EventKind.PAYMENT,
-            "test.event",
-            payment.provider_id,
-            payment.purchase_id,
-            payment.attempt,
-            payment.amount,
-            payment.currency,
-        )
-        refund_events = [
-            ProviderEvent(
-                f"evt-{refund.provider_refund_id}", "sandbox", EventKind.REFUND, "test.event", payment.provider_id,
-                amount=refund.amount, currency=payment.currency, provider_refund_id=refund.provider_refund_id,
-                refund_id=refund.refund_id,
-            )
-            for refund in payment.refunds
-        ]  # fmt: skip
-        for event in (*refund_events, payment_event):
+        for event in self.provider.events(payment, number):
             if store_event(context, event, now) == "stored":
                 self.stored_event_ids.append(event.id)
 
@@ -209,7 +187,9 @@ class MoneyWorld(PurchaseWorld):
                 context = self.new_context()
                 with self.simulator.client_request(), suppress(*RETRYABLE_ERRORS):
                     if self.stored_event_ids and random.random() < 0.5:
-                        process_event(context, "sandbox", random.choice(self.stored_event_ids), self.simulator.now)
+                        process_event(
+                            context, self.provider.name, random.choice(self.stored_event_ids), self.simulator.now
+                        )
                         self.simulator.events_seen["events processed"] += 1
                     elif self.purchase_ids:
                         process_attempt(
@@ -242,14 +222,10 @@ class MoneyWorld(PurchaseWorld):
 
     def check_at_rest(self) -> None:
         purchases = self.redeliver_until_settled()
-        payments_by_attempt = {(one.purchase_id, one.attempt): one for one in self.payments()}
+        captured = [one for one in self.provider.payments() if one.status is PaymentStatus.CAPTURED]
         for order in purchases:
             self.simulator.events_seen[order.state.value] += 1
-            captured_payments = [
-                one
-                for (purchase_id, _), one in payments_by_attempt.items()
-                if purchase_id == order.id and isinstance(one.status, Captured)
-            ]
+            captured_payments = [one for one in captured if one.purchase_id == order.id]
             self.check_ledger(order, captured_payments)
             if order.payment is not None and order.payment.failure == "too_many_attempts":
                 self.simulator.events_seen["refused after declines"] += 1
@@ -258,7 +234,7 @@ class MoneyWorld(PurchaseWorld):
                 assert order.state in {PurchaseState.OPEN, PurchaseState.CANCELLED}
         self.check_stock([order for order in purchases if order.state is PurchaseState.PAID])
 
-    def check_ledger(self, order: Purchase, captured_payments: list[ProviderPayment]) -> None:
+    def check_ledger(self, order: Purchase, captured_payments: list[PaymentRecord]) -> None:
         """Check that ledger, provider and order agree to the minor unit. A fully refunded order nets to zero."""
         rows = entries_of(order, "Europe/London")
         if not captured_payments:
@@ -267,16 +243,17 @@ class MoneyWorld(PurchaseWorld):
         (payment,) = captured_payments
         refunds = {one.provider_id: one.amount for one in order.refunds if one.amount and not one.failure_code}
         assert not any(one.is_pending for one in order.refunds), "a refund is still pending"
-        assert payment.amount == order.totals.total
-        assert refunds == {one.provider_refund_id: one.amount for one in payment.refunds}
-        remaining = payment.amount - sum(refunds.values())
+        assert payment.captured == order.totals.total
+        assert refunds == {one.id: one.amount for one in payment.refunds if not one.failed}
+        remaining = payment.captured - sum(refunds.values())
+        assert remaining == payment.left
         assert remaining >= 0, "more was refunded than captured"
         assert sum(row.amount for row in rows) == remaining, "the ledger differs from the provider"
         if remaining == 0:
             self.simulator.events_seen["refunded whole"] += 1
             for column in ("amount", "gross", "discount", "net", "tax", "shipping", "commission"):
                 assert sum(getattr(row, column) for row in rows) == 0, f"{column} does not net to zero"
-        self.simulator.events_seen["refunded in part"] += 0 < remaining < payment.amount
+        self.simulator.events_seen["refunded in part"] += 0 < remaining < payment.captured
         self.simulator.events_seen["rows"] += len(rows)
         assert len({row.id for row in rows}) == len(rows)
         assert all(isinstance(row, LedgerEntry) for row in rows)

@@ -1,21 +1,101 @@
-"""The sandbox provider behind the simulator."""
+"""The provider of a simulated world, and its sandbox form. The provider is a parameter of the world."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from botocore.exceptions import BotoCoreError
 
 from chalicelib.instants import SECOND
-from chalicelib.payments import AuthorisationRequest, OutcomeUnknownError
+from chalicelib.payments import (
+    AuthorisationRequest,
+    EventKind,
+    Gateway,
+    OutcomeUnknownError,
+    ProviderEvent,
+    SandboxGateway,
+)
+from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
+from tests.providers import PaymentRecord, sandbox_payments
 
 if TYPE_CHECKING:
     from tests.simulation.worlds.purchases import PurchaseWorld
 
 SEARCH_LAG = 20 * SECOND
 """The longest time until the provider's search finds a new payment. Half of the worlds have this lag."""
+
+
+class WorldProvider(Protocol):
+    """A provider with a state of its own. Each of its calls is a step of the simulator."""
+
+    name: str
+
+    def new_gateway(self) -> Gateway:
+        """Build the gateway of one process."""
+        ...
+
+    def token(self, behaviour: str, request: str) -> str:
+        """Return the token of a card that behaves so, for one request of a buyer."""
+        ...
+
+    def payments(self) -> list[PaymentRecord]:
+        """Return all payments of this shop."""
+        ...
+
+    def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
+        """Answer the challenge on the provider's page. False: none is open."""
+        ...
+
+    def refund_in_console(self, payment: PaymentRecord, refund_id: str, amount: int) -> None:
+        """Refund captured money in the provider's console."""
+        ...
+
+    def events(self, payment: PaymentRecord, number: int) -> list[ProviderEvent]:
+        """Return the events that arrive at a step about a payment."""
+        ...
+
+
+class SimulatedSandbox:
+    """The sandbox, whose events are made from its present state."""
+
+    name = SandboxGateway.name
+
+    def __init__(self, world: PurchaseWorld) -> None:
+        self._world = world
+        self._table = StrictFakeDynamoDB()
+        self.gateway = SandboxGateway(cast("Any", self._table), "sandbox")
+
+    def new_gateway(self) -> Gateway:
+        return cast("Gateway", SimulatedProvider(self._world, self.gateway))
+
+    def token(self, behaviour: str, request: str) -> str:
+        return behaviour
+
+    def payments(self) -> list[PaymentRecord]:
+        return list(sandbox_payments(self._table.items.values()))
+
+    def answer_challenge(self, purchase_id: str, attempt: int, *, proved: bool) -> bool:
+        return self.gateway.answer_challenge(purchase_id, attempt, proved=proved)
+
+    def refund_in_console(self, payment: PaymentRecord, refund_id: str, amount: int) -> None:
+        self.gateway.refund(payment.id, refund_id=refund_id, amount=amount, now=self._world.simulator.now)
+
+    def events(self, payment: PaymentRecord, number: int) -> list[ProviderEvent]:
+        """Return an event of each refund of a payment, and then one of the payment."""
+        refunds = [
+            ProviderEvent(
+                f"evt-{refund.id}", self.name, EventKind.REFUND, "test.event", payment.id,
+                amount=refund.amount, currency="GBP", provider_refund_id=refund.id, refund_id=refund.refund_id,
+            )
+            for refund in payment.refunds
+        ]  # fmt: skip
+        about = (payment.id, payment.purchase_id, payment.attempt, payment.amount, "GBP")
+        return [
+            *refunds,
+            ProviderEvent(f"evt-{payment.id}-{number}", self.name, EventKind.PAYMENT, "test.event", *about),
+        ]
 
 
 class SimulatedProvider:
@@ -26,8 +106,8 @@ class SimulatedProvider:
 
     name = "sandbox"
 
-    def __init__(self, world: PurchaseWorld) -> None:
-        self._world, self._real = world, world.gateway
+    def __init__(self, world: PurchaseWorld, real: SandboxGateway) -> None:
+        self._world, self._real = world, real
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         return partial(self._call, getattr(self._real, verb))

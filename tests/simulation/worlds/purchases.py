@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from chalicelib.aws import to_item
 from chalicelib.capture import cancel_order, process_attempt, put_on_hold, release_from_hold
 from chalicelib.checkout import cancel_purchase, complete_purchase, create_purchase, update_purchase
 from chalicelib.discounts import Discount
 from chalicelib.instants import Instant
-from chalicelib.payments import Authorised, Captured, Gateway, SandboxGateway
 from chalicelib.purchase import (
     CheckoutContext,
     CheckoutResult,
@@ -28,13 +27,10 @@ from chalicelib.stock import Pool
 from tests.builders.context import a_checkout_context
 from tests.builders.drops import an_open_drop, put_drop_record
 from tests.builders.purchases import PLATFORM, a_complete_request, a_purchase_request
-from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 from tests.independent_counts import units_add_up, units_by_drop
+from tests.providers import PaymentStatus
 from tests.simulation.simulator import RETRYABLE_ERRORS, Simulator
-from tests.simulation.worlds.provider import SEARCH_LAG, SimulatedProvider
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from tests.simulation.worlds.provider import SEARCH_LAG, SimulatedSandbox, WorldProvider
 
 HOLD_SECONDS = 30
 POOL = Pool("mug", 2)
@@ -70,13 +66,13 @@ class PurchaseWorld:
     In half of the worlds all buyers have a code that can be used once.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, new_provider: Callable[[PurchaseWorld], WorldProvider] = SimulatedSandbox) -> None:
         self.simulator = Simulator(seed, self.check_invariants)
         self.seed, self.random = seed, Random(seed)
         self.search_lag = SEARCH_LAG * (seed // 4 % 2)
         self.searchable_from: dict[tuple[str, int], Instant] = {}
         self.answers_by_key: Counter[str] = Counter()
-        self.gateway = SandboxGateway(cast("DynamoDBClient", StrictFakeDynamoDB()), "sandbox")
+        self.provider = new_provider(self)
         self.purchase_ids: set[str] = set()
         drop = an_open_drop(stock=sum(SIZES), bucket_count=len(SIZES), hold_seconds=HOLD_SECONDS)
         put_drop_record(self.simulator.table, drop)
@@ -92,8 +88,8 @@ class PurchaseWorld:
 
     def new_context(self, **fields: Any) -> CheckoutContext:
         """Build what another process has: the same tables, caches of its own."""
-        provider = cast("Gateway", SimulatedProvider(self))
-        return a_checkout_context(self.simulator.client, "stock", "commerce", provider, **fields)
+        gateway = self.provider.new_gateway()
+        return a_checkout_context(self.simulator.client, "stock", "commerce", gateway, **fields)
 
     def check_invariants(self) -> None:
         bucket_counts: Counter[str] = Counter()
@@ -150,7 +146,7 @@ class PurchaseWorld:
                 )
             for turn, token in enumerate(plan.tokens):
                 key = f"{name}-pay-{turn}"
-                request = a_complete_request(token, key)
+                request = a_complete_request(self.provider.token(token, key), key)
                 send_until_answered(key, partial(self.complete_checkout, context, purchase_id, request))
             if plan.cancels:
                 send_until_answered(
@@ -249,9 +245,8 @@ class PurchaseWorld:
     def _captured_attempts(self, purchase: Purchase) -> list[int]:
         """Return the attempts that were captured. None may still have money reserved."""
         captured = []
-        for attempt in range(1, purchase.attempt + 1):
-            found = self.gateway.find(purchase.id, attempt, now=self.simulator.now)
-            assert not isinstance(found, Authorised)
-            if isinstance(found, Captured):
-                captured.append(attempt)
+        for payment in self.provider.payments():
+            if payment.purchase_id == purchase.id:
+                assert payment.status is not PaymentStatus.RESERVED
+                captured += [payment.attempt] if payment.status is PaymentStatus.CAPTURED else []
         return captured
