@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -218,10 +219,21 @@ def on_purchase(event: Event, context: Any) -> None:
     relay_purchases(event, queue(settings().capture_queue_url), queue(settings().ledger_queue_url))
 
 
+CAPTURE_BATCH = 5
+"""Messages of one batch of the capture queue, which one process handles side by side (``infra/aws/template.yaml``)."""
+
+
+@cache
+def capture_threads() -> ThreadPoolExecutor:
+    """Build the threads of the capture worker: a batch takes as long as its slowest message."""
+    return ThreadPoolExecutor(CAPTURE_BATCH, thread_name_prefix="capture")
+
+
 @app.lambda_function(name="capture")
 def capture(event: Event, context: Any) -> Event:
     """Handle the capture queue: commit units, authorise and capture payments."""
-    return process_payments(event, worker_context(), queue(settings().capture_queue_url), clock())
+    capture_queue = queue(settings().capture_queue_url)
+    return process_payments(event, worker_context(), capture_queue, clock(), capture_threads().map)
 
 
 @app.lambda_function(name="post_ledger")

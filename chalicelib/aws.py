@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
@@ -27,6 +28,9 @@ TRIES, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3, 1, 4
 """Bounds of one call. With the pauses between tries it ends within 18 s, while its function (20 s) can still answer."""
 
 _KEYS_PER_BATCH, _BATCH_TRIES = 100, 10
+
+_building = Lock()
+"""Held while a client is built: boto3's default session is not safe between threads. Its clients are."""
 
 _CONFIG = Config(
     max_pool_connections=64,
@@ -52,7 +56,8 @@ def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 @cache
 def client(service: Any) -> Any:
     """Return the process's client of a service. Endpoint, region and keys come from the environment."""
-    return boto3.client(service, config=_CONFIG)
+    with _building:
+        return boto3.client(service, config=_CONFIG)
 
 
 def to_attribute(value: Any) -> dict[str, Any]:

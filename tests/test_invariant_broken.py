@@ -65,7 +65,7 @@ def test_broken_invariant_in_a_view_is_counted_and_answered_with_500(api: ApiCli
 
 
 def test_broken_invariant_in_a_queue_message_is_counted_and_fails_that_message(counts: Counts) -> None:
-    def handle(message: dict[str, Any]) -> None:
+    def handle(message: dict[str, Any], _: int) -> None:
         if message["broken"]:
             fail()
 
@@ -91,7 +91,7 @@ def test_broken_invariant_in_an_audit_by_command_is_counted_and_answered(
 
 
 def test_write_conflict_is_no_broken_invariant(counts: Counts) -> None:
-    def lose(_: object) -> NoReturn:
+    def lose(_: object, delivery: int) -> NoReturn:
         raise WriteConflict("Another worker moved the purchase. Retry later.")
 
     each_message(a_queue_batch({}), "captures", lose)

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.telemetry import count, logger, report_broken_invariant
 
 Record = Mapping[str, Any]
 
+MapRecords = Callable[[Callable[[Record], str | None], Sequence[Record]], Iterable[str | None]]
+"""Applies a function to each record: one after another (``map``), or side by side (``map`` of a thread pool)."""
+
 
 def each_message(
-    event: Mapping[str, Any], name: str, handle_message: Callable[[dict[str, Any]], None]
+    event: Mapping[str, Any],
+    name: str,
+    handle_message: Callable[[dict[str, Any], int], None],
+    map_records: MapRecords = map,
 ) -> dict[str, Any]:
     """Handle each message of a batch by itself, and return those that failed (``ReportBatchItemFailures``).
 
-    A bad message stops no other. Its queue redelivers it, and at last moves it to the dead-letter queue.
+    ``handle_message`` gets the message and the number of this delivery, from 1. A bad message stops no other. Its queue
+    redelivers it, and at last moves it to the dead-letter queue.
     """
-    failed = []
-    for record in event["Records"]:
+
+    def handle_record(record: Record) -> str | None:
         try:
-            handle_message(json.loads(record["body"]))
+            handle_message(json.loads(record["body"]), _delivery_of(record))
         except Exception as error:
-            failed.append(log_failure(record, name, error))
+            return log_failure(record, name, error)
+        return None
+
+    failed = [message_id for message_id in map_records(handle_record, event["Records"]) if message_id is not None]
     logger.info(name, extra={"messages": len(event["Records"]), "failed": len(failed)})
     return partial_batch_response(failed)
+
+
+def _delivery_of(record: Record) -> int:
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
 
 
 def log_failure(record: Record, name: str, error: Exception) -> str:

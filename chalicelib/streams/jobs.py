@@ -20,7 +20,7 @@ from chalicelib.telemetry import count, logger, report_broken_invariant
 def run_exports(event: Mapping[str, Any], exports: Exports, clock: Clock) -> dict[str, Any]:
     """Make the files of each requested export. SQS redelivers only the runs that failed."""
 
-    def run_export(message: dict[str, Any]) -> None:
+    def run_export(message: dict[str, Any], _: int) -> None:
         run = exports.run_export(message["date"], message["run_id"], clock)
         if run is None:
             raise LookupError(f"No export run {message['run_id']} of {message['date']} exists.")

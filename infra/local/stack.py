@@ -30,7 +30,7 @@ from infra.paths import ROOT
 STACK_NAME = "livedrop"
 CODE_BUCKET = "livedrop-local-code"
 PARAMETERS = {
-    "CaptureRetrySeconds": "20",
+    "CaptureRetrySeconds": "50",
     "CaptureConcurrency": "0",
     "StockBatch": "20",
     "PurchaseBatch": "1000",

@@ -6,8 +6,11 @@ import json
 import re
 from typing import Any
 
+from app import CAPTURE_BATCH
 from chalicelib import aws
-from chalicelib.instants import HOUR, MINUTE
+from chalicelib.instants import HOUR, MINUTE, SECOND
+from chalicelib.payments.stripe.gateway import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+from chalicelib.purchase import SETTLE_PERIOD
 from chalicelib.recovery.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from infra.paths import ROOT
@@ -89,6 +92,15 @@ def test_visibility_timeout_is_at_least_the_timeout_of_the_function() -> None:
             if isinstance(seconds, dict):
                 seconds = packaged_template()["Parameters"][seconds["Ref"]]["MinValue"]
             assert seconds >= _functions()[name]["Timeout"]
+
+
+def test_capture_worker_has_time_for_its_worst_message_and_ends_before_its_writes_are_certain() -> None:
+    capture, parameters = _functions()["Capture"], packaged_template()["Parameters"]
+    turns_and_calls = 2 * (10 + CONNECT_TIMEOUT_SECONDS + READ_TIMEOUT_SECONDS)
+    assert turns_and_calls + 10 <= capture["Timeout"]
+    assert capture["Timeout"] * SECOND < SETTLE_PERIOD
+    assert parameters["CaptureRetrySeconds"]["Default"] >= 6 * capture["Timeout"]
+    assert capture["Events"]["Placed"]["Properties"]["BatchSize"] == CAPTURE_BATCH
 
 
 def test_failing_aws_call_ends_before_its_function_times_out() -> None:

@@ -29,7 +29,12 @@ def messaging(moto_aws: None) -> MessagingFixture:
     return MessagingFixture(sqs, Queue(sqs, captures), Queue(sqs, ledger), EventBus(events, "orders"), delivered)
 
 
-def a_queue_batch(*messages: Any) -> dict[str, Any]:
+def a_queue_batch(*messages: Any, delivery: int = 1) -> dict[str, Any]:
     """Build an SQS event as Lambda delivers it. A text becomes the body without a change."""
     bodies = [message if isinstance(message, str) else json.dumps(message) for message in messages]
-    return {"Records": [{"messageId": f"m{number}", "body": body} for number, body in enumerate(bodies)]}
+    attributes = {"ApproximateReceiveCount": str(delivery)}
+    return {
+        "Records": [
+            {"messageId": f"m{number}", "body": body, "attributes": attributes} for number, body in enumerate(bodies)
+        ]
+    }
