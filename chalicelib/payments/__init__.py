@@ -1,7 +1,13 @@
 """Payments: one protocol for all providers, the sandbox provider, Stripe, and the events that providers send."""
 
 from chalicelib.payments.events import EventKind, ProviderEvent, parse_stripe_event
-from chalicelib.payments.gateway import AuthorisationRequest, Gateway, OutcomeUnknownError, ProviderBusyError
+from chalicelib.payments.gateway import (
+    AuthorisationRequest,
+    BalanceSource,
+    Gateway,
+    OutcomeUnknownError,
+    ProviderBusyError,
+)
 from chalicelib.payments.instruments import reusable_instrument
 from chalicelib.payments.lazy_stripe import is_signed_by_stripe, stripe_gateway
 from chalicelib.payments.provider_keys import ProviderKeys, read_provider_keys
@@ -23,7 +29,13 @@ from chalicelib.payments.results import (
     RefundStatus,
 )
 from chalicelib.payments.sandbox.gateway import SandboxGateway
-from chalicelib.payments.store import MOVEMENT_PREFIX, EventStore, MovementStore, movement_from_item
+from chalicelib.payments.store import (
+    MOVEMENT_PREFIX,
+    BalanceCursor,
+    EventStore,
+    MovementStore,
+    movement_from_item,
+)
 
 __all__ = [
     "MOVEMENT_PREFIX",
@@ -31,6 +43,8 @@ __all__ = [
     "Authorisation",
     "AuthorisationRequest",
     "Authorised",
+    "BalanceCursor",
+    "BalanceSource",
     "CaptureFailed",
     "Captured",
     "Declined",

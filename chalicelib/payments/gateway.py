@@ -11,6 +11,7 @@ from chalicelib.payments.results import (
     Authorisation,
     Captured,
     CaptureFailed,
+    Movement,
     ProviderPayment,
     Refunded,
     RefundFailed,
@@ -50,6 +51,24 @@ class ProviderBusyError(Exception):
     def __init__(self, reason: str, *, retry_in_seconds: int = 2) -> None:
         super().__init__(reason)
         self.retry_in_seconds = retry_in_seconds
+
+
+class BalanceSource(Protocol):
+    """A provider's own account of what moved the shop's balance.
+
+    Raises:
+        OutcomeUnknownError: from any call, when the provider gave no readable answer.
+        ProviderBusyError: from any call, when it has to wait.
+    """
+
+    name: str
+
+    def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
+        """Yield every movement that was created at or after ``since`` and before ``until``, in any order.
+
+        Both are whole seconds. Foreign movements, payouts and fees of the account are among them.
+        """
+        ...
 
 
 class Gateway(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -60,11 +60,20 @@ MOVEMENT_PREFIX: Final = "MOVE#"
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceCursor:
+    """How far the movements of a provider are stored: all that were created at or after ``since``, before ``until``."""
+
+    provider: str
+    since: Instant
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class MovementStore:
     """Movements of the shop's balance at the provider, once each by the provider's id.
 
     A movement of a purchase is stored beside it, under the purchase's own partition key. Others are kept by day. The
-    table's stream sends each to the ledger.
+    table's stream sends each to the ledger. One item more is the cursor of the provider.
     """
 
     dynamodb: DynamoDBClient
@@ -83,6 +92,44 @@ class MovementStore:
                 raise
             return False
         return True
+
+    def begin(self, provider: str, since: Instant) -> BalanceCursor:
+        """Return the provider's cursor; place it at ``since`` if it has none. One consistent read, and 1 WCU once."""
+        found = self._read_cursor(provider)
+        if found is not None:
+            return found
+        first = BalanceCursor(provider, since, since)
+        item = {"pk": _account_partition(provider), "sk": _CURSOR, "since": since, "until": since}
+        try:
+            self.dynamodb.put_item(
+                TableName=self.commerce_table, Item=aws.to_item(item), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except ClientError as error:
+            if not aws.is_condition_failure(error):
+                raise
+            return self._read_cursor(provider) or first
+        return first
+
+    def advance(self, cursor: BalanceCursor, until: Instant) -> BalanceCursor:
+        """Move a cursor on from exactly where it was. Return it as it is then: another run may have moved it. 1 WCU."""
+        try:
+            self.dynamodb.update_item(
+                TableName=self.commerce_table,
+                Key=_cursor_key(cursor.provider),
+                UpdateExpression="SET #until = :until",
+                ConditionExpression="#until = :before",
+                ExpressionAttributeNames={"#until": "until"},
+                ExpressionAttributeValues=aws.to_item({":until": until, ":before": cursor.until}),
+            )
+        except ClientError as error:
+            if not aws.is_condition_failure(error):
+                raise
+            return self._read_cursor(cursor.provider) or cursor
+        return replace(cursor, until=until)
+
+    def _read_cursor(self, provider: str) -> BalanceCursor | None:
+        answer = self.dynamodb.get_item(TableName=self.commerce_table, Key=_cursor_key(provider), ConsistentRead=True)
+        return _to_cursor(provider, answer["Item"]) if "Item" in answer else None
 
     def of_purchase(self, purchase_id: str) -> list[Movement]:
         """Return the movements of a purchase, in the order of their ids. One consistent query."""
@@ -112,7 +159,23 @@ class MovementStore:
 def _partition_of(movement: Movement) -> str:
     if movement.purchase_id is not None:
         return f"PURCHASE#{movement.purchase_id}"
-    return f"MOVEMENTS#{movement.provider}#{movement.created_at // DAY}"
+    return f"{_account_partition(movement.provider)}#{movement.created_at // DAY}"
+
+
+_CURSOR: Final = "CURSOR"
+
+
+def _account_partition(provider: str) -> str:
+    return f"MOVEMENTS#{provider}"
+
+
+def _cursor_key(provider: str) -> aws.Item:
+    return aws.to_item({"pk": _account_partition(provider), "sk": _CURSOR})
+
+
+def _to_cursor(provider: str, item: Mapping[str, Any]) -> BalanceCursor:
+    record = aws.from_item(item)
+    return BalanceCursor(provider, record["since"], record["until"])
 
 
 def movement_from_item(item: Mapping[str, Any]) -> Movement:

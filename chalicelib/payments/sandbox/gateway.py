@@ -16,11 +16,13 @@ from chalicelib.payments.results import (
     Captured,
     CaptureFailed,
     Declined,
+    Movement,
     ProviderPayment,
     ProviderRefund,
     Refunded,
     RefundFailed,
 )
+from chalicelib.payments.sandbox.movements import movements_of
 from chalicelib.payments.sandbox.store import SandboxPayment, SandboxStatus, SandboxStore
 from chalicelib.payments.sandbox.webhooks import WEBHOOK_TOKENS, emit_webhooks
 from chalicelib.payments.store import EventStore
@@ -203,6 +205,10 @@ class SandboxGateway:
                 ),
             )
 
+    def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
+        """Yield the movements of the sandbox's balance in a period: captures with their fees, and refunds. A scan."""
+        return movements_of(self._store.captured(), since, until)
+
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Return the purchase and attempt in the payment's id. No call."""
         purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
@@ -217,7 +223,7 @@ class SandboxGateway:
         if amount <= 0:
             raise ValueError("`amount` must be at least 1.")
         payment_id = _payment_id(provider_id)
-        existing = self._store.refund(payment_id, refund_id, amount)
+        existing = self._store.refund(payment_id, refund_id, amount, now)
         if existing is not None:
             if refund_id not in existing.refunds:
                 return RefundFailed("amount_too_large")

@@ -43,13 +43,25 @@ class SandboxPayment:
     fee: int = 0
     has_failed_once: bool = False
     """Whether the one failure that the token chose has happened."""
+    captured_at: Instant = 0
     refunds: dict[str, int] = field(default_factory=dict)
     """Amounts by refund id."""
+    refunded_at: dict[str, Instant] = field(default_factory=dict)
+    """When each refund was made, by refund id."""
+
+
+_DERIVED = frozenset({"id", "captured_at", "refunded_at"})
+"""Fields that a payment has from its key, or from later writes."""
+_REFUNDED_AT = "refunded_at:"
+"""With a refund's id, the name of the attribute that has its instant."""
 
 
 def _to_payment(item: aws.Item) -> SandboxPayment:
     record = aws.from_item(item)
     record["id"] = record.pop("pk")
+    record["refunded_at"] = {
+        name.removeprefix(_REFUNDED_AT): instant for name, instant in record.items() if name.startswith(_REFUNDED_AT)
+    }
     record["status"] = SandboxStatus(record["status"])
     return SandboxPayment(**{name: record[name] for name in SandboxPayment.__slots__ if name in record})
 
@@ -69,7 +81,7 @@ class SandboxStore:
 
     def create(self, payment: SandboxPayment, now: Instant) -> SandboxPayment | None:
         """Store a payment that does not exist yet."""
-        record = {name: getattr(payment, name) for name in SandboxPayment.__slots__ if name != "id"}
+        record = {name: getattr(payment, name) for name in SandboxPayment.__slots__ if name not in _DERIVED}
         item = aws.to_item({"pk": payment.id, **record, "created_at": now})
         return self._write(
             self.dynamodb.put_item,
@@ -132,15 +144,22 @@ class SandboxStore:
             {":now": now},
         )
 
-    def refund(self, payment_id: str, refund_id: str, amount: int) -> SandboxPayment | None:
+    def captured(self) -> Iterator[SandboxPayment]:
+        """Yield the payments that were captured. A scan of the table."""
+        for payment in self.created_since(0):
+            if payment.status is SandboxStatus.CAPTURED:
+                yield payment
+
+    def refund(self, payment_id: str, refund_id: str, amount: int, now: Instant) -> SandboxPayment | None:
         """Refund part of what is left of the captured money, once for a refund id."""
         return self._transition(
             payment_id,
-            "SET #left = #left - :amount, refunds.#refund = :amount",
+            "SET #left = #left - :amount, refunds.#refund = :amount, #refunded_at = :now",
             "#status = :captured AND #left >= :amount AND attribute_not_exists(refunds.#refund)",
-            {":amount": amount},
+            {":amount": amount, ":now": now},
             left="left",
             refund=refund_id,
+            refunded_at=_REFUNDED_AT + refund_id,
         )
 
     def _transition(

@@ -1,0 +1,48 @@
+"""The movements of the sandbox's balance: one for each capture with its fee, and one for each refund."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from chalicelib.instants import Instant
+from chalicelib.payments.results import Movement, MovementKind
+from chalicelib.payments.sandbox.store import SandboxPayment
+
+
+def movements_of(payments: Iterable[SandboxPayment], since: Instant, until: Instant) -> Iterator[Movement]:
+    """Yield the movements of captured payments that were created at or after ``since`` and before ``until``."""
+    for payment in payments:
+        for movement in _movements_of_payment(payment):
+            if since <= movement.created_at < until:
+                yield movement
+
+
+def _movements_of_payment(payment: SandboxPayment) -> Iterator[Movement]:
+    provider_id = f"sbx_{payment.id}"
+    charge_id = f"sbx_ch_{payment.id}"
+    yield _movement(payment, MovementKind.CHARGE, payment.captured, payment.fee, payment.captured_at, charge_id)
+    for refund_id, amount in payment.refunds.items():
+        made_at = payment.refunded_at.get(refund_id, payment.captured_at)
+        yield _movement(payment, MovementKind.REFUND, -amount, 0, made_at, f"{provider_id}-{refund_id}")
+
+
+def _movement(
+    payment: SandboxPayment, kind: MovementKind, amount: int, fee: int, created_at: Instant, source_id: str
+) -> Movement:
+    purchase_id, _, attempt = payment.id.partition("#")
+    return Movement(
+        id=f"txn_{source_id}",
+        provider="sandbox",
+        kind=kind,
+        provider_type=kind.value,
+        amount=amount,
+        fee=fee,
+        currency=payment.currency,
+        created_at=created_at,
+        source_id=source_id,
+        payment_id=f"sbx_{payment.id}",
+        purchase_id=purchase_id,
+        attempt=int(attempt),
+        charged_amount=amount,
+        charged_currency=payment.currency,
+    )
