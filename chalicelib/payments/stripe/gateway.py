@@ -137,7 +137,7 @@ class StripeGateway:
                     "currency": request.currency.lower(),
                     "capture_method": "manual",
                     "confirm": True,
-                    "payment_method_types": ["card"],
+                    "allowed_payment_method_types": ["card"],
                     "metadata": metadata,
                     **confirmation,  # type: ignore[typeddict-item]
                 },
