@@ -1,0 +1,1 @@
+"""Doubles of other companies' services, built from their documentation and from recorded answers."""
