@@ -88,7 +88,7 @@ def search_intents(state: State, sent: Mapping[str, Any]) -> dict[str, Any]:
     seen_until = state.now - state.behaviour.search_lag
     for since, until in state.outages:
         if since <= state.now < until:
-            seen_until = min(seen_until, since)
+            seen_until = min(seen_until, since - state.behaviour.search_lag)
     clauses = _parse(str(sent["query"]))
     found = []
     for name in reversed(state.records["payment_intent"]):
@@ -104,16 +104,18 @@ def search_intents(state: State, sent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _CLAUSE = re.compile(
-    r"""\s*(-?)(\w+)(?:\[(?:'([^']*)'|"([^"]*)")\])?\s*(:|>=|<=|>|<)\s*(?:'((?:\\.|[^'\\])*)'|"([^"]*)"|(\w+))\s*"""
+    r"""\s*(-?)(\w+)(?:\[(?:'([^']*)'|"([^"]*)")\])?\s*(:|>=|<=|>|<)\s*(?:'((?:\\.|[^'\\])*)'|"([^"]*)"|(\w+))\s*(?:AND\b|$)"""
 )
 
 
 def _parse(query: str) -> list[tuple[bool, str, str | None, str, str]]:
-    clauses = []
-    for text in re.split(r"\bAND\b(?=(?:[^']*'[^']*')*[^']*$)", query):
-        found = _CLAUSE.fullmatch(text)
+    clauses: list[tuple[bool, str, str | None, str, str]] = []
+    place = 0
+    while place < len(query) or not clauses:
+        found = _CLAUSE.match(query, place)
         if found is None:
-            raise refusal("parameter_invalid", param="query", message="We were unable to parse your search query.")
+            raise refusal("unreadable_query", message="We were unable to parse your search query.")
+        place = found.end()
         minus, name, key, other_key, operator, value, other_value, plain_value = found.groups()
         text_value = next(one for one in (value, other_value, plain_value) if one is not None)
         clauses.append((minus == "-", name, key if key is not None else other_key, operator, _unescape(text_value)))
