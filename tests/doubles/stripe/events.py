@@ -13,6 +13,10 @@ from tests.doubles.stripe.clock import DAY, SECOND
 from tests.doubles.stripe.state import API_VERSION, Record, State, wire
 
 EVENTBRIDGE_SOURCE: Final = "aws.partner/stripe.com/ed_double"
+_SANDBOX_WAIT: Final = 3_600 * SECOND
+"""A sandbox repeats a delivery three times in some hours (W2, D)."""
+_KEPT: Final = 30 * DAY + SECOND
+"""How long an event is kept (W4, S)."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,13 @@ def emit(state: State, kind: str, record: Record) -> None:
     copies = 2 if every and state.count("change") % every == 0 else 1
     for _ in range(copies):
         event = state.put(_event(state, kind, record))
+        state.after(_KEPT, _forget, event["id"])
         for wait in _delays(state):
             plan(state, event["id"], wait)
+
+
+def _forget(state: State, event: str) -> None:
+    del state.records["event"][event]
 
 
 def _event(state: State, kind: str, record: Record) -> dict[str, Any]:
@@ -107,7 +116,8 @@ def _make_due(state: State, event: str, endpoint: str, failures: int) -> None:
 
 def take_deliveries(state: State) -> list[Delivery]:
     """Collect the deliveries that are due, in their order."""
-    taken = [_delivery(state, number, *planned) for number, planned in sorted(state.outbox.items())]
+    planned = [(number, *one) for number, one in sorted(state.outbox.items()) if state.find(one[0])]
+    taken = [_delivery(state, *one) for one in planned]
     state.outbox.clear()
     return taken
 
@@ -115,7 +125,8 @@ def take_deliveries(state: State) -> list[Delivery]:
 def _delivery(state: State, number: int, event_id: str, endpoint: str, failures: int, at: int) -> Delivery:
     event = state.get(event_id)
     body = json.dumps({**wire(event), "api_version": state.endpoints[endpoint].api_version}).encode()
-    return Delivery(number, event, endpoint, failures, at, body, sign(state, body, state.endpoints[endpoint]))
+    signature = sign(state, body, state.endpoints[endpoint]) if state.endpoints[endpoint].secrets else ""
+    return Delivery(number, event, endpoint, failures, at, body, signature)
 
 
 def sign(state: State, body: bytes, endpoint: Endpoint) -> str:
@@ -133,18 +144,16 @@ def signature_header(body: bytes, secrets: list[str], at: int) -> str:
 
 def settle_delivery(state: State, delivery: Delivery, status: int | None) -> None:
     """Note the answer to a delivery. All but 2xx is repeated later (W2, D). ``status`` None: no answer in time."""
-    event = state.get(delivery.event["id"])
+    event = state.find(delivery.event["id"])
+    if event is None:
+        return
     if status is not None and 200 <= status < 300:
         state.change(event, pending_webhooks=max(0, event["pending_webhooks"] - 1), _failed=False)
         return
     state.change(event, _failed=True)
-    waits = state.behaviour.webhook_retries if state.behaviour.livemode else (HOUR_OF_SANDBOX,) * 3
+    waits = state.behaviour.webhook_retries if state.behaviour.livemode else (_SANDBOX_WAIT,) * 3
     if delivery.failures < len(waits):
         _deliver_after(state, waits[delivery.failures], event["id"], delivery.endpoint, delivery.failures + 1)
-
-
-HOUR_OF_SANDBOX: Final = 3_600 * SECOND
-"""A sandbox repeats a delivery three times in some hours (W2, D)."""
 
 
 def roll_secret(state: State, endpoint: str, new: str, *, keep: int = DAY) -> None:
