@@ -152,9 +152,17 @@ def _result_of_repeat(purchase: Purchase, record: IdempotencyRecord, now: Instan
 def _attempt_refusal(
     context: CheckoutContext, purchase: Purchase, velocity_keys: tuple[VelocityKey, ...], now: Instant
 ) -> CheckoutResult | None:
-    """Refuse a further attempt, before anything is held or written, after too many attempts or declines."""
+    """Refuse an attempt before anything is held or written.
+
+    The reason is too many attempts, too many declines, or a total that the provider cannot charge.
+    """
     if purchase.attempt >= MAX_ATTEMPTS:
         return result_with(purchase, _TOO_MANY_ATTEMPTS)
+    total = purchase.totals.total
+    problem = context.gateway.amount_problem(total, purchase.currency) if total else None
+    if problem is not None:
+        content = f"The payment provider cannot charge this total, so nothing was placed. {problem}"
+        return current_result(purchase, now, Message("total_not_chargeable", content, path="$.totals"))
     refusal = velocity_refusal(context, velocity_keys, now)
     return current_result(purchase, now, refusal) if refusal else None
 

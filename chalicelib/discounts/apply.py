@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from chalicelib.currencies import step
 from chalicelib.discounts.model import (
     PERMANENT_REJECTIONS,
     ActiveDiscount,
@@ -15,7 +16,7 @@ from chalicelib.discounts.model import (
     normalise_code,
 )
 from chalicelib.instants import Instant
-from chalicelib.money import share, split
+from chalicelib.money import share_in_steps, split_in_steps
 
 MAX_DISCOUNTS_PER_PURCHASE: Final = 10
 """Discounts of one purchase. The purchase's item stores them."""
@@ -56,7 +57,7 @@ def apply_discounts(
             if not discount.automatic:
                 rejected[discount.code] = reason
             continue
-        parts = _split_over_lines(discount, pricing.lines, remaining)
+        parts = _split_over_lines(discount, pricing, remaining)
         if not any(parts):
             rejected |= {} if discount.automatic else {discount.code: RejectionReason.OTHER_ITEMS}
             continue
@@ -102,14 +103,19 @@ def _applies_to(discount: Discount, drop_id: str) -> bool:
     return not discount.drop_ids or drop_id in discount.drop_ids
 
 
-def _split_over_lines(discount: Discount, lines: Sequence[tuple[str, int]], remaining: Sequence[int]) -> list[int]:
-    """Return what a discount takes off each line. A percentage is rounded once, then split by largest remainder."""
+def _split_over_lines(discount: Discount, pricing: PricingInput, remaining: Sequence[int]) -> list[int]:
+    """Return what a discount takes off each line. A percentage is rounded once, then split by largest remainder.
+
+    Each part is a multiple of the currency's step, so that what is left can be charged.
+    """
     weights = [
-        price if _applies_to(discount, drop_id) else 0 for (drop_id, _), price in zip(lines, remaining, strict=True)
+        price if _applies_to(discount, drop_id) else 0
+        for (drop_id, _), price in zip(pricing.lines, remaining, strict=True)
     ]
+    unit = step(pricing.currency)
     if discount.percent_bps is not None:
-        amount = share(sum(weights), discount.percent_bps)
+        amount = share_in_steps(sum(weights), discount.percent_bps, unit)
         amount = amount if discount.max_amount is None else min(amount, discount.max_amount)
     else:
         amount = min(discount.amount or 0, sum(weights))
-    return split(amount, weights)
+    return split_in_steps(amount, weights, unit)

@@ -74,7 +74,7 @@ def _price(purchase: Purchase, offered: _OfferedDiscounts, markets: Markets) -> 
     purchase = _with_discounts(purchase, offered)
     market, options = shipping_options(markets, purchase.destination, purchase.market, purchase.currency)
     option = next((option for option in options if option.id == purchase.shipping_option), next(iter(options), None))
-    lines = tuple(with_tax(line, market) for line in purchase.lines)
+    lines = tuple(with_tax(line, market, purchase.currency) for line in purchase.lines)
     return purchase.model_copy(
         update={
             "market": market.id,

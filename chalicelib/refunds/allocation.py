@@ -6,10 +6,11 @@ it took, and when nothing remains every column nets to zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from chalicelib.currencies import step
 from chalicelib.errors import BadInput, Conflict
-from chalicelib.money import split
+from chalicelib.money import proportion, split_in_steps
 from chalicelib.purchase import Line, Purchase, Refund, RefundLine, RefundRequest, accepted_refunds
 
 
@@ -21,6 +22,13 @@ class RefundAllocation:
     shipping: int = 0
     shipping_tax: int = 0
     tax_on_top: bool = False
+    step: int = 1
+    """Minor units that every part of what the buyer receives is a multiple of, as in the charge."""
+
+    @property
+    def tax_step(self) -> int:
+        """Return what tax is a multiple of. Contained tax is no charge of its own, so it has any minor units."""
+        return self.step if self.tax_on_top else 1
 
     @property
     def amount(self) -> int:
@@ -38,6 +46,7 @@ def refundable_remainder(purchase: Purchase) -> RefundAllocation:
         totals.shipping - sum(refund.shipping for refund in refunds),
         totals.shipping_tax - sum(refund.shipping_tax for refund in refunds),
         totals.tax_on_top != 0,
+        step(purchase.currency),
     )
 
 
@@ -62,18 +71,21 @@ def allocate_refund(purchase: Purchase, request: RefundRequest) -> RefundAllocat
     remainder = refundable_remainder(purchase)
     if request.full:
         with_remainder = tuple(part for part in remainder.lines if part != RefundLine(line_id=part.line_id))
-        allocation = RefundAllocation(with_remainder, remainder.shipping, remainder.shipping_tax, remainder.tax_on_top)
+        allocation = replace(remainder, lines=with_remainder)
         is_empty = not allocation.lines and not allocation.shipping
     elif request.amount is not None:
         if request.amount > remainder.amount:
             detail = f"`amount` must be at most {remainder.amount}, which is what remains of this order."
             raise BadInput(detail, field="$.amount", code="refund_exceeds_rest")
+        if request.amount % remainder.step:
+            detail = f"`amount` must be a multiple of {remainder.step} minor units in {purchase.currency}."
+            raise BadInput(detail, field="$.amount")
         allocation = allocate_amount(remainder, request.amount)
         is_empty = False
     else:
-        lines = _allocate_units(remainder, request.lines)
-        shipping = (remainder.shipping, remainder.shipping_tax) if request.shipping else (0, 0)
-        allocation = RefundAllocation(lines, *shipping, remainder.tax_on_top)
+        allocation = replace(remainder, lines=_allocate_units(remainder, request.lines))
+        if not request.shipping:
+            allocation = replace(allocation, shipping=0, shipping_tax=0)
         is_empty = not allocation.lines and not allocation.shipping
     if is_empty:
         raise Conflict("Nothing remains of this order to refund.", code="nothing_left")
@@ -90,11 +102,14 @@ def _allocate_units(remainder: RefundAllocation, requested: tuple[tuple[str, int
         if quantity > line.quantity:
             detail = f"`quantity` must be at most {line.quantity}, which is what remains of this line."
             raise BadInput(detail, field=f"$.lines[{index}].quantity", code="refund_exceeds_rest")
-        shares = {
-            name: _proportion(getattr(line, name), quantity, line.quantity)
-            for name in ("item_amount", "discount", "tax")
-        }
-        parts.append(RefundLine(line_id=line_id, quantity=quantity, **shares))
+        part = RefundLine(
+            line_id=line_id,
+            quantity=quantity,
+            item_amount=proportion(line.item_amount, quantity, line.quantity, remainder.step),
+            discount=proportion(line.discount, quantity, line.quantity, 1),
+            tax=proportion(line.tax, quantity, line.quantity, remainder.tax_step),
+        )
+        parts.append(part)
     return tuple(parts)
 
 
@@ -102,21 +117,17 @@ def allocate_amount(remainder: RefundAllocation, amount: int) -> RefundAllocatio
     """Spread an amount without units over lines and shipping, in proportion to what remains of each."""
     on_top = remainder.tax_on_top
     values = [part.item_amount + (part.tax if on_top else 0) for part in remainder.lines]
-    shares = split(amount, [*values, remainder.shipping + (remainder.shipping_tax if on_top else 0)])
+    value_of_shipping = remainder.shipping + (remainder.shipping_tax if on_top else 0)
+    shares = split_in_steps(amount, [*values, value_of_shipping], remainder.step)
     parts = []
     for line, value, given in zip(remainder.lines, values, shares, strict=False):
         if given:
-            tax = _proportion(line.tax, given, value)
+            tax = proportion(line.tax, given, value, remainder.tax_step)
             item_amount = given - tax if on_top else given
-            discount = _proportion(line.discount, given, value)
+            discount = proportion(line.discount, given, value, 1)
             parts.append(
                 RefundLine(line_id=line.line_id, quantity=0, item_amount=item_amount, discount=discount, tax=tax)
             )
-    value, given = remainder.shipping + (remainder.shipping_tax if on_top else 0), shares[-1]
-    tax = _proportion(remainder.shipping_tax, given, value) if given else 0
-    return RefundAllocation(tuple(parts), given - tax if on_top else given, tax, on_top)
-
-
-def _proportion(whole: int, part: int, parts: int) -> int:
-    """Return ``whole`` × ``part`` / ``parts``, rounded half up. It is ``whole`` when ``part`` equals ``parts``."""
-    return (2 * whole * part + parts) // (2 * parts)
+    given = shares[-1]
+    tax = proportion(remainder.shipping_tax, given, value_of_shipping, remainder.tax_step) if given else 0
+    return replace(remainder, lines=tuple(parts), shipping=given - tax if on_top else given, shipping_tax=tax)
