@@ -9,6 +9,7 @@ from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of
 from chalicelib.finance.export import Exporter
 from chalicelib.finance.export_runs import ExportRun, Exports, RunState, parse_day
 from chalicelib.finance.ledger import LedgerStore
+from chalicelib.finance.movement_entries import movement_entry
 from chalicelib.finance.store import ExportQueue, ExportRunStore, ObjectStore
 from chalicelib.purchase import PurchaseStore
 
@@ -27,6 +28,7 @@ __all__ = [
     "LedgerStore",
     "RunState",
     "entries_of",
+    "movement_entry",
     "open_exports",
     "open_ledger",
     "parse_day",

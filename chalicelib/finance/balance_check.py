@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from chalicelib.finance.entries import EntryType, LedgerEntry, entries_of
+from chalicelib.finance.movement_entries import is_movement_entry, movement_entry
 from chalicelib.ids import order_id
-from chalicelib.purchase import Purchase, refunded_amount
+from chalicelib.purchase import Purchase, PurchaseMovements, refunded_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,21 @@ class Difference:
 
 @dataclass(slots=True)
 class ExpectedLedger:
-    """The entries that follow from the orders of a scope, by id, and the orders paid in it."""
+    """The entries that follow from the orders and movements of a scope, by id, and the orders paid in it."""
 
     entries: dict[str, LedgerEntry] = field(default_factory=dict)
     paid: dict[str, Purchase] = field(default_factory=dict)
     unbalanced: dict[str, Difference] = field(default_factory=dict)
 
 
-def expected_ledger(scope: Scope, purchases: Iterable[Purchase]) -> ExpectedLedger:
-    """Derive a scope's entries from purchases."""
+def expected_ledger(scope: Scope, moved: Iterable[PurchaseMovements]) -> ExpectedLedger:
+    """Derive a scope's entries from purchases and from the movements of the provider's balance."""
     expected = ExpectedLedger()
-    for purchase in purchases:
-        if purchase.paid_at is not None:
+    for purchase, movements in ((one.purchase, one.movements) for one in moved):
+        if purchase is not None and purchase.paid_at is not None:
             _add_purchase(expected, scope, purchase)
+        entries = (movement_entry(movement, scope.time_zone) for movement in movements)
+        expected.entries.update((entry.id, entry) for entry in entries if scope.includes(entry))
     return expected
 
 
@@ -97,11 +100,13 @@ def find_differences(
     """Return the differences of a scope, sorted. Entries that the ledger lacks are no difference: the export adds them.
 
     The ledger is read before the orders, and an order may change in between. So each entry that differs is compared
-    again with the present order, by one consistent read of each such order.
+    again with the present order, by one consistent read of each such order. A movement never changes.
     """
     suspects = {entry_id for entry_id, entry in ledger.items() if expected.entries.get(entry_id) != entry}
-    fresh: dict[str, LedgerEntry] = {}
-    for purchase_id in sorted({purchase_id_of_entry(entry_id) for entry_id in suspects}):
+    changeable = {entry_id for entry_id in suspects if not is_movement_entry(entry_id)}
+    fixed = suspects - changeable
+    fresh = {entry_id: entry for entry_id, entry in expected.entries.items() if entry_id in fixed}
+    for purchase_id in sorted({purchase_id_of_entry(entry_id) for entry_id in changeable}):
         purchase = read_purchase(purchase_id)
         if purchase is not None:
             fresh |= {entry.id: entry for entry in scope.entries(purchase)}

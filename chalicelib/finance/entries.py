@@ -24,13 +24,27 @@ _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.:-]|^[-]")
 
 
 class EntryType(StrEnum):
-    """The kind of a row. ``SALE`` and ``REFUND`` concern units of a line; the others concern the whole order."""
+    """The kind of a row. ``SALE`` and ``REFUND`` concern units of a line; the others concern the whole order.
+
+    A ``MOVEMENT_`` type is a movement of the shop's balance at the provider (``movement_entries``).
+    """
 
     SALE = "sale"
     SHIPPING = "shipping"
     FEE = "fee"
     REFUND = "refund"
     SHIPPING_REFUND = "shipping_refund"
+    MOVEMENT_CHARGE = "movement_charge"
+    MOVEMENT_REFUND = "movement_refund"
+    MOVEMENT_REFUND_FAILED = "movement_refund_failed"
+    MOVEMENT_HOLD_RELEASED = "movement_hold_released"
+    MOVEMENT_DISPUTE = "movement_dispute"
+    MOVEMENT_DISPUTE_REVERSED = "movement_dispute_reversed"
+    MOVEMENT_FEE = "movement_fee"
+    MOVEMENT_PAYOUT = "movement_payout"
+    MOVEMENT_PAYOUT_FAILED = "movement_payout_failed"
+    MOVEMENT_OTHER = "movement_other"
+    MOVEMENT_FOREIGN = "movement_foreign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,12 @@ class LedgerEntry:
     provider_refund_id: str | None
     occurred_at: str
     business_date: str
+    clearing: int = 0
+    """The change of the shop's balance at the provider."""
+    conversion_rate: str | None = None
+    """The rate from the buyer's currency to ``currency``, where the provider converted."""
+    balance_transaction: str | None = None
+    """The provider's id of the movement."""
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> LedgerEntry:

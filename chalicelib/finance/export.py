@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -32,9 +32,10 @@ from chalicelib.finance.files import (
     units_of,
 )
 from chalicelib.finance.ledger import LedgerStore
+from chalicelib.finance.movement_entries import movement_entry
 from chalicelib.finance.store import ObjectStore
 from chalicelib.instants import Instant, business_day, rfc3339
-from chalicelib.purchase import PurchaseStore
+from chalicelib.purchase import PurchaseMovements, PurchaseStore, scan_with_movements
 
 MANIFEST_FILE = "manifest.json"
 RECOVERED_DAYS = 3
@@ -92,7 +93,7 @@ class Exporter:
         harmless. It never counts as unknown.
         """
         snapshot = self.ledger.read(self.ledger.list_keys(scope.day))
-        expected = expected_ledger(scope, self.purchases.scan())
+        expected = expected_ledger(scope, scan_with_movements(self.purchases))
         missing = [entry for entry_id, entry in expected.entries.items() if entry_id not in snapshot.entries]
         sources = [*snapshot.keys, *self.ledger.post_entries(missing)]
         inside = {entry_id: entry for entry_id, entry in snapshot.entries.items() if scope.includes(entry)}
@@ -110,8 +111,8 @@ class Exporter:
     def post_missing_entries(self, now: Instant) -> int:
         """Post the entries that the ledger lacks of today and the two days before, and return their number.
 
-        An order lacks entries when its message was lost. Costs a scan of all purchases, and one GET for each ledger
-        object of the days.
+        An order or movement lacks entries when its message was lost. Costs a scan of all purchases and movements, and
+        one GET for each ledger object of the days.
         """
         today = business_day(now, self.time_zone)
         days = [today - timedelta(days=back) for back in range(RECOVERED_DAYS)]
@@ -119,8 +120,8 @@ class Exporter:
         wanted = {day.isoformat() for day in days}
         missing = [
             entry
-            for purchase in self.purchases.scan()
-            for entry in entries_of(purchase, self.time_zone)
+            for moved in scan_with_movements(self.purchases)
+            for entry in _entries_of_group(moved, self.time_zone)
             if entry.business_date in wanted and entry.id not in snapshot.entries
         ]
         self.ledger.post_entries(missing)
@@ -187,6 +188,13 @@ class Exporter:
         body = self.object_store.read(prefix + MANIFEST_FILE)
         manifest: dict[str, Any] | None = json.loads(body) if body else None
         return manifest
+
+
+def _entries_of_group(moved: PurchaseMovements, time_zone: str) -> Iterator[LedgerEntry]:
+    if moved.purchase is not None:
+        yield from entries_of(moved.purchase, time_zone)
+    for movement in moved.movements:
+        yield movement_entry(movement, time_zone)
 
 
 def manifest_key(manifest: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from chalicelib.ids import order_id
 from chalicelib.instants import business_day, rfc3339
 from chalicelib.purchase import Purchase, completed_refunds
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_LISTED_DIFFERENCES = 1_000
 """A manifest counts every difference and lists the first thousand."""
 
@@ -47,7 +47,7 @@ _LINE_COLUMNS = (
     "business_date",
 )
 _LINE_ENTRY_TYPES = (EntryType.SALE, EntryType.REFUND)
-_SUMMED_COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "fee", "commission", "amount")
+_SUMMED_COLUMNS = ("quantity", "gross", "discount", "net", "tax", "shipping", "fee", "commission", "amount", "clearing")
 
 
 def csv_file(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

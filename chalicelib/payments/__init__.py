@@ -35,6 +35,7 @@ from chalicelib.payments.store import (
     EventStore,
     MovementStore,
     movement_from_item,
+    movement_from_record,
 )
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "SandboxGateway",
     "is_signed_by_stripe",
     "movement_from_item",
+    "movement_from_record",
     "parse_stripe_event",
     "read_provider_keys",
     "reusable_instrument",

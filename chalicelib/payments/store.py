@@ -180,6 +180,10 @@ def _to_cursor(provider: str, item: Mapping[str, Any]) -> BalanceCursor:
 
 def movement_from_item(item: Mapping[str, Any]) -> Movement:
     """Convert an item in DynamoDB's wire format, as a read or a stream delivers it."""
-    record = aws.from_item(item)
+    return movement_from_record(aws.from_item(item))
+
+
+def movement_from_record(record: Mapping[str, Any]) -> Movement:
+    """Convert a record of a movement's fields, such as a message has."""
     known = {name: record[name] for name in Movement.__slots__ if name in record}
     return Movement(**known | {"kind": MovementKind(record["kind"])})

@@ -32,6 +32,7 @@ from chalicelib.purchase.model import (
     RefundLine,
     Totals,
 )
+from chalicelib.purchase.movement_scan import PurchaseMovements, ScanPosition, scan_with_movements
 from chalicelib.purchase.order_status import check_transition, next_version
 from chalicelib.purchase.refund_totals import (
     accepted_refunds,
@@ -92,6 +93,7 @@ __all__ = [
     "NoPurchase",
     "Payment",
     "Purchase",
+    "PurchaseMovements",
     "PurchaseRequest",
     "PurchaseState",
     "PurchaseStore",
@@ -100,6 +102,7 @@ __all__ = [
     "RefundRequest",
     "Refused",
     "Replayed",
+    "ScanPosition",
     "Totals",
     "Written",
     "abandon_request",
@@ -130,6 +133,7 @@ __all__ = [
     "restocked_units",
     "result_with",
     "revert_to_hold",
+    "scan_with_movements",
     "units_to_restock",
     "usage_from_record",
     "with_idempotency_key",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _SORT_KEY = "PURCHASE"
-_PREFIX = "PURCHASE#"
+PURCHASE_PREFIX: Final = "PURCHASE#"
 LIMIT_RETENTION: Instant = 90 * DAY
 
 # Short names inside lines, totals, payment and refunds. No condition uses them. A line takes 170 bytes in place of 270,
@@ -45,7 +45,7 @@ def purchase_from_item(item: Mapping[str, Any]) -> Purchase:
     """Convert an item in DynamoDB's wire format, as a read or a stream delivers it."""
     record = aws.from_item(item)
     del record["sk"]
-    record["id"] = record.pop("pk").removeprefix(_PREFIX)
+    record["id"] = record.pop("pk").removeprefix(PURCHASE_PREFIX)
     record = {_ROOT_LONG.get(name, name): value for name, value in record.items()}
     for name in _SQUEEZED:
         if name in record:
@@ -59,7 +59,7 @@ def _item(purchase: Purchase) -> aws.Item:
         if name in record:
             record[name] = _rename_keys(record[name], _SHORT)
     record = {_ROOT_SHORT.get(name, name): value for name, value in record.items()}
-    return aws.to_item({"pk": _PREFIX + purchase.id, "sk": _SORT_KEY, **record})
+    return aws.to_item({"pk": PURCHASE_PREFIX + purchase.id, "sk": _SORT_KEY, **record})
 
 
 def _rename_keys(value: Any, names: Mapping[str, str]) -> Any:
@@ -101,14 +101,14 @@ class PurchaseStore:
         """Read a purchase. One consistent read (1 RCU for each 4 KB)."""
         answer = self.dynamodb.get_item(
             TableName=self.commerce_table,
-            Key={"pk": {"S": _PREFIX + purchase_id}, "sk": {"S": _SORT_KEY}},
+            Key={"pk": {"S": PURCHASE_PREFIX + purchase_id}, "sk": {"S": _SORT_KEY}},
             ConsistentRead=True,
         )
         return purchase_from_item(answer["Item"]) if "Item" in answer else None
 
     def read_all(self, purchase_ids: Iterable[str]) -> dict[str, Purchase]:
         """Read purchases by id, 100 a call. Unknown ids are left out. Consistent: 1 RCU for each 4 KB."""
-        keys = [{"pk": {"S": _PREFIX + purchase_id}, "sk": {"S": _SORT_KEY}} for purchase_id in purchase_ids]
+        keys = [{"pk": {"S": PURCHASE_PREFIX + purchase_id}, "sk": {"S": _SORT_KEY}} for purchase_id in purchase_ids]
         items = aws.batch_get(self.dynamodb, self.commerce_table, keys, strong=True)
         return {purchase.id: purchase for purchase in map(purchase_from_item, items)}
 

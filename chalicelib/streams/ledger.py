@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of
+from chalicelib.finance import EntryType, LedgerEntry, LedgerStore, entries_of, movement_entry
 from chalicelib.ids import log_reference, order_id
 from chalicelib.instants import Instant, rfc3339
+from chalicelib.payments import movement_from_record
 from chalicelib.purchase import Purchase, PurchaseStore
 from chalicelib.streams.batch import log_failure, partial_batch_response
 from chalicelib.streams.messaging import EventBus
@@ -23,8 +24,9 @@ def post_ledger(
 ) -> dict[str, Any]:
     """Post the entries and publish the events of each message's changes, from the present order.
 
-    Costs one consistent read for each message, one object for each batch and day, and one PutEvents for each ten
-    events. A bad message fails alone. When S3 or the bus fails, SQS redelivers all; entries and events keep their ids.
+    Costs one consistent read for each message of an order, one object for each batch and day, and one PutEvents for
+    each ten events. A bad message fails alone. When S3 or the bus fails, SQS redelivers all; entries and events keep
+    their ids.
     """
     entries: list[LedgerEntry] = []
     events: list[dict[str, Any]] = []
@@ -46,10 +48,12 @@ def post_ledger(
 def _read_changes(
     message: dict[str, Any], purchases: PurchaseStore, time_zone: str
 ) -> tuple[list[LedgerEntry], list[dict[str, Any]]]:
-    """Return the entries and events of one message.
+    """Return the entries and events of one message. A movement of the provider's balance has an entry and no event.
 
     Raises: ``LookupError`` for an unknown order, version or refund.
     """
+    if "movement" in message:
+        return [movement_entry(movement_from_record(message["movement"]), time_zone)], []
     purchase = purchases.read(message["purchase_id"])
     if purchase is None or purchase.version < message["version"]:
         raise LookupError(f"no version {message['version']} of purchase {log_reference(message['purchase_id'])}")

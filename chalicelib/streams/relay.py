@@ -7,8 +7,10 @@ repeatable. The emulator ignores partial failures of stream batches, and on AWS 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from chalicelib.payments import MOVEMENT_PREFIX, movement_from_item
 from chalicelib.purchase import Purchase, PurchaseState, completed_refunds, purchase_from_item
 from chalicelib.streams.messaging import Queue
 from chalicelib.telemetry import logger
@@ -22,6 +24,8 @@ def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue
     - Capture queue, ``{purchase_id, attempt}``: a purchase was placed, or placed again.
     - Capture queue, ``{provider, event_id}``: an event of the payment provider was stored.
     - Ledger queue, ``{purchase_id, version, paid, refunds, cancelled}``: the ledger changes of this version.
+    - Ledger queue, ``{movement}``: a movement of the provider's balance was stored. It never changes, so that the
+      message has all of it.
     """
     capture_messages: list[dict[str, Any]] = []
     ledger_messages: list[dict[str, Any]] = []
@@ -29,6 +33,8 @@ def relay_purchases(event: Mapping[str, Any], capture_queue: Queue, ledger_queue
         new_image = record["dynamodb"].get("NewImage", {})
         if new_image.get("sk") == {"S": "EVENT"} and "OldImage" not in record["dynamodb"]:
             capture_messages.append({"provider": new_image["provider"]["S"], "event_id": new_image["id"]["S"]})
+        if new_image.get("sk", {"S": ""})["S"].startswith(MOVEMENT_PREFIX) and "OldImage" not in record["dynamodb"]:
+            ledger_messages.append({"movement": asdict(movement_from_item(new_image))})
         before, after = _purchase_before_and_after(record)
         if after is None:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -11,6 +12,7 @@ from chalicelib.finance import entries_of
 from chalicelib.streams.ledger import post_ledger
 from chalicelib.streams.messaging import EventBus, NotSentError
 from tests.builders.messages import MessagingFixture
+from tests.builders.movements import a_movement
 from tests.builders.paid_orders import PAID_AT, PERSONAL, TIME_ZONE, a_paid_order, store_purchases, with_refund
 from tests.finance.conftest import FinanceFixture
 from tests.streams.conftest import a_queue_batch
@@ -152,3 +154,12 @@ def test_events_are_published_in_calls_that_the_bus_takes() -> None:
     assert sum(len(call) for call in bus.calls) == 14 + 25
     assert max(sum(call) for call in bus.calls) <= 256 * 1024
     assert max(len(call) for call in bus.calls) == 10
+
+
+def test_movement_is_posted_without_an_event_even_before_its_order_exists(
+    finance: FinanceFixture, messaging: MessagingFixture
+) -> None:
+    message = {"movement": asdict(a_movement())}
+    assert run_ledger_worker(finance, messaging.bus, message, message) == NONE_FAILED
+    assert posted_entry_ids(finance) == ["P1.movement.txn_1"]
+    assert messaging.published() == []

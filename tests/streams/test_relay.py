@@ -8,11 +8,14 @@ import boto3
 import pytest
 
 from chalicelib import aws
+from chalicelib.payments import MovementStore, movement_from_record
 from chalicelib.purchase import Purchase, PurchaseState
 from chalicelib.streams.messaging import NotSentError, Queue
 from chalicelib.streams.relay import relay_purchases
 from tests.builders.messages import MessagingFixture
+from tests.builders.movements import a_movement
 from tests.builders.paid_orders import PAID_AT, a_paid_order, with_refund
+from tests.conftest import Tables
 
 OPEN = a_paid_order(state=PurchaseState.OPEN, version=1, attempt=0, placed_at=None, paid_at=None)
 PLACED = a_paid_order(state=PurchaseState.PLACED, version=2, paid_at=None)
@@ -129,3 +132,15 @@ def test_missing_queue_fails_the_batch(messaging: MessagingFixture) -> None:
     sqs.delete_queue(QueueUrl=messaging.captures.url)
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
         relay_purchases({"Records": [change(OPEN, PLACED)]}, messaging.captures, messaging.ledger)
+
+
+def test_stored_movement_is_sent_whole_to_the_ledger_queue_once(messaging: MessagingFixture, tables: Tables) -> None:
+    movement = a_movement(conversion_rate="1.0")
+    MovementStore(tables.dynamodb, tables.commerce).add(movement)
+    (item,) = tables.dynamodb.scan(TableName=tables.commerce)["Items"]
+    record = {"Keys": {"pk": item["pk"], "sk": item["sk"]}, "NewImage": item}
+    repeat = {**record, "OldImage": item}
+    relay_purchases({"Records": [{"dynamodb": record}, {"dynamodb": repeat}]}, messaging.captures, messaging.ledger)
+    assert messaging.sent(messaging.captures) == []
+    (message,) = messaging.sent(messaging.ledger)
+    assert movement_from_record(message["movement"]) == movement
