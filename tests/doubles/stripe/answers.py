@@ -92,12 +92,12 @@ _DECLINES = (
         network_status="reversed_after_approval",
         outcome="blocked",
     ),
-    _decline("expired_card", "expired_card", "expired_card", param="exp_month", advice_code=_DATA),
-    _decline("incorrect_cvc", "incorrect_cvc", "incorrect_cvc", param="cvc", advice_code=_DATA),
+    _decline("expired_card", "expired_card", param="exp_month", advice_code=_DATA),
+    _decline("incorrect_cvc", "incorrect_cvc", param="cvc", advice_code=_DATA),
     _decline("incorrect_number", "incorrect_number", param="number", advice_code=_DATA, outcome="invalid"),
     _decline("incorrect_zip", "incorrect_zip", param="address_zip", advice_code=_DATA),
     _decline("invalid_cvc", "invalid_cvc", param="cvc", advice_code=_DATA, outcome="invalid"),
-    _decline("processing_error", "processing_error", "processing_error", advice_code=_LATER),
+    _decline("processing_error", "processing_error", advice_code=_LATER),
     _decline("card_decline_rate_limit_exceeded", "card_decline_rate_limit_exceeded", advice_code=_LATER),
 )
 _STATE = "payment_intent_unexpected_state"

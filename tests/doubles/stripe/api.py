@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ class Request:
     sent: Mapping[str, Any]
     api_key: str | None
     idempotency_key: str | None = None
+    version: str = API_VERSION
     operation: str = "unknown"
     name: str = ""
     """The id in the path."""
@@ -171,7 +172,7 @@ def handle(state: State, request: Request) -> Response:
         raise NotImplementedError(f"The double has no {request.method} {request.path}.")
     route, name = found
     key = request.idempotency_key if request.method == "POST" else None  # ignored on GET and DELETE (I7, D)
-    request = Request(request.method, request.path, request.sent, request.api_key, key, route.operation, name)
+    request = replace(request, idempotency_key=key, operation=route.operation, name=name)
     state.calls.append((state.now, route.operation))
     fault = choose(state, request)
     if fault is not None and fault.kind == "late":
@@ -218,7 +219,7 @@ def _answer(state: State, request: Request, route: Route) -> Response:
         if known is not None:
             assert known.status is not None
             return _response(state, (known.status, known.body, known.headers or {}), replayed=True)
-        check(route.operation, request.sent, route.classes, route.required)
+        check(request.version, request.sent, route.classes, route.required)
         sent = integers(dict(request.sent))
         if request.method == "POST" and state.locks.get(request.name or sent.get("payment_intent", ""), 0) > state.now:
             raise refusal("lock_timeout", message="This object cannot be accessed right now: another request uses it.")

@@ -82,7 +82,7 @@ def _outcome(card: Card, failure: Answer | None) -> Mapping[str, Any]:
     if failure is not None:
         return {
             "network_status": failure.network_status,
-            "reason": failure.decline_code,
+            "reason": failure.decline_code or failure.code,
             "advice_code": failure.advice_code,
             "risk_level": "highest" if failure.outcome == "blocked" else "normal",
             "seller_message": failure.message,

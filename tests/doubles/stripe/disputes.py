@@ -22,10 +22,12 @@ def open_dispute(
     inquiry: bool = False,
     reason: str = "fraudulent",
     answerable: bool = True,
+    prevented: bool = False,
 ) -> Record:
     """Open a chargeback, or an inquiry that moves no money (D1, D2). A charge may have several (D6).
 
-    Not ``answerable``: the network allows no answer, and it is lost at once (D7).
+    Not ``answerable``: the network allows no answer, and it is lost at once (D7). ``prevented``: the shop's bank
+    prevented it, and no money moves (D1).
     """
     charge = state.change(charge_id, disputed=True)
     record = {
@@ -68,6 +70,10 @@ def open_dispute(
     if inquiry:
         emit(state, "charge.dispute.created", dispute)
         state.after(state.behaviour.inquiry_closes, _close_inquiry, dispute["id"])
+        return dispute
+    if prevented:
+        dispute = state.change(dispute, status="prevented", is_charge_refundable=True)
+        emit(state, "charge.dispute.created", dispute)
         return dispute
     emit(state, "charge.dispute.created", dispute)
     withdraw_funds(state, dispute["id"])

@@ -13,7 +13,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tests.doubles.stripe.api import ConnectionBroken, Request, Response, handle
 from tests.doubles.stripe.parameters import decode
-from tests.doubles.stripe.state import State
+from tests.doubles.stripe.state import API_VERSION, State
 
 _connection_error: Any = stripe.APIConnectionError
 
@@ -24,7 +24,8 @@ def to_request(method: str, url: str, headers: Mapping[str, str], form: str) -> 
     named = {name.lower(): value for name, value in headers.items()}
     api_key = named.get("authorization", "").removeprefix("Bearer ")
     sent = decode(parse_qsl(form or parts.query, keep_blank_values=True))
-    return Request(method.upper(), parts.path, sent, api_key, named.get("idempotency-key"))
+    version = named.get("stripe-version", API_VERSION)
+    return Request(method.upper(), parts.path, sent, api_key, named.get("idempotency-key"), version)
 
 
 def to_text(response: Response) -> str:

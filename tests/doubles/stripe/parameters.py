@@ -17,6 +17,7 @@ _INTEGERS: Final = ("amount", "amount_to_capture", "limit")
 _BOOLEANS: Final = {"true": True, "false": False}
 _METADATA_KEYS, _METADATA_KEY, _METADATA_VALUE = 50, 40, 500
 _REMOVED: Final = "payment_method_types"
+_REMOVED_SINCE: Final = "2026-09-30"
 _LISTS: Final = frozenset(
     {"expand", "allowed_payment_method_types", "excluded_payment_method_types", "types", _REMOVED}
 )
@@ -46,13 +47,13 @@ def _tidy(name: str, value: Any) -> Any:
     return _BOOLEANS.get(value, value)
 
 
-def check(operation: str, sent: Mapping[str, Any], classes: tuple[str, str] | None, required: Iterable[str]) -> None:
+def check(version: str, sent: Mapping[str, Any], classes: tuple[str, str] | None, required: Iterable[str]) -> None:
     """Refuse unknown, missing and malformed parameters before anything is executed (E10, X1; not stored, I3)."""
-    if _REMOVED in sent and operation.startswith("payment_intents."):
+    if _REMOVED in sent and version >= _REMOVED_SINCE:
         # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
         message = "`payment_method_types` is no longer supported. Use `allowed_payment_method_types`."
         raise refusal("payment_method_types_removed", message=message)
-    known = _members(*classes) if classes else {"expand": None}
+    known = {**(_members(*classes) if classes else {"expand": None}), _REMOVED: None}
     _check_known(sent, known, "")
     for name in required:
         if sent.get(name) in {None, ""}:

@@ -56,7 +56,9 @@ def _wanted(state: State, sent: Mapping[str, Any]) -> dict[str, Any]:
         "amount": sent["amount"],
         "currency": str(sent["currency"]).lower(),
         "capture_method": sent.get("capture_method", "automatic_async"),
-        "payment_method_types": list(sent.get("allowed_payment_method_types", ["card"])),
+        "payment_method_types": list(
+            sent.get("allowed_payment_method_types") or sent.get("payment_method_types") or ["card"]
+        ),
         "customer": sent.get("customer"),
     }
 

@@ -140,6 +140,11 @@ def test_a_network_may_allow_no_answer(account: Account) -> None:
     assert _sent(account)[-1] == "charge.dispute.closed"
 
 
+def test_a_prevented_dispute_moves_nothing(account: Account) -> None:
+    dispute = account.open_dispute(_paid(account), prevented=True)
+    assert (dispute["status"], _moves(account)) == ("prevented", [])
+
+
 def test_a_buyer_withdraws(account: Account) -> None:
     name = account.open_dispute(_paid(account))["id"]
     assert account.withdraw_dispute(name)["status"] == "won"
