@@ -221,7 +221,7 @@ def _answer(state: State, request: Request, route: Route) -> Response:
             return _response(state, (known.status, known.body, known.headers or {}), replayed=True)
         check(request.version, request.sent, route.classes, route.required)
         sent = integers(dict(request.sent))
-        if request.method == "POST" and state.locks.get(request.name or sent.get("payment_intent", ""), 0) > state.now:
+        if request.method == "POST" and _is_locked(state, request):
             raise refusal("lock_timeout", message="This object cannot be accessed right now: another request uses it.")
     except Refusal as refused:
         return _response(state, (refused.answer.status, refused.body(), refused.answer.headers))
@@ -231,6 +231,11 @@ def _answer(state: State, request: Request, route: Route) -> Response:
     if key is not None and is_stored:
         end(state, key, _fingerprint(request), answered)
     return _response(state, answered)
+
+
+def _is_locked(state: State, request: Request) -> bool:
+    names = (request.name, request.sent.get("payment_intent"), request.sent.get("charge"))
+    return any(state.locks.get(name, 0) > state.now for name in names if name)
 
 
 def _known(state: State, request: Request) -> Stored | None:

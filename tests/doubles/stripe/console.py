@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tests.doubles.stripe import captures, disputes, events, payment_intents, payouts, refunds, reviews, tokens
+from tests.doubles.stripe import (
+    balance,
+    captures,
+    charges,
+    disputes,
+    events,
+    payment_intents,
+    payouts,
+    refunds,
+    reviews,
+    tokens,
+)
 from tests.doubles.stripe.events import Delivery, Endpoint
 from tests.doubles.stripe.state import Record, State
 
@@ -132,6 +143,37 @@ class Console:
         }
         return payment_intents.create(state, sent)
 
+    def foreign_charge(self, *, amount: int = 2_500, metadata: Mapping[str, str] | None = None) -> Record:
+        """Make and capture a charge that has no intent, as old software does."""
+        state = self._at_present()
+        token = tokens.make_payment_method(state, "visa")
+        without_intent = {
+            "id": None,
+            "amount": amount,
+            "currency": state.behaviour.settlement_currency,
+            "customer": None,
+            "description": "old software",
+            "metadata": {"attempt": "first", "purchase": "12"} if metadata is None else metadata,
+        }
+        instrument = tokens.Instrument(tokens.CARDS["visa"], token, token["id"])
+        charge = charges.make_charge(state, without_intent, instrument, captured=True)
+        captures.settle_capture(state, charge)
+        return state.get(charge["id"])
+
+    def spend_token(self, token: str) -> str:
+        """Use a token up, and return it."""
+        found = tokens.find_token(self._at_present(), token)
+        assert found is not None, f"No card has the token {token}."
+        self.state.change(found, _used_by="pi_of_another_shop")
+        return token
+
+    def charge_fee(self, amount: int, description: str = "Radar", *, kind: str = "stripe_fee") -> Record:
+        """Post a fee, a tax or a transaction of an unknown kind that belongs to no payment (B3, B5)."""
+        state = self._at_present()
+        category = {"stripe_fee": "fee", "tax_fee": "tax"}.get(kind, "other_adjustment")
+        currency = state.behaviour.settlement_currency
+        return balance.post(state, kind, category, -amount, currency, None, description=description)
+
     def search_outage(self, seconds: float) -> None:
         """Let the search's index fall behind from this instant on: an hour at most (L1, D)."""
         state = self._at_present()
@@ -167,6 +209,10 @@ class Console:
         for delivery in due:
             self.answer_delivery(delivery, post(delivery.body, delivery.signature))
         return len(due)
+
+    def send_foreign_event(self, kind: str, record: Record, *, account: str = "acct_connected") -> None:
+        """Send an event of a connected account, as an endpoint for such accounts gets them (W6, S)."""
+        events.emit(self._at_present(), kind, record, account=account)
 
     def redeliver(self, event: str) -> None:
         """Send an event again by hand (W2, D)."""

@@ -60,12 +60,12 @@ class Delivery:
         }
 
 
-def emit(state: State, kind: str, record: Record) -> None:
+def emit(state: State, kind: str, record: Record, *, account: str | None = None) -> None:
     """Make the event of a change, and plan its deliveries. Each n-th change has a second event (W3, D)."""
     every = state.behaviour.twin_event_every
     copies = 2 if every and state.count("change") % every == 0 else 1
     for _ in range(copies):
-        event = state.put(_event(state, kind, record))
+        event = state.put({**_event(state, kind, record), "account": account})
         state.after(_KEPT, _forget, event["id"])
         for wait in _delays(state):
             plan(state, event["id"], wait)
@@ -79,7 +79,6 @@ def _event(state: State, kind: str, record: Record) -> dict[str, Any]:
     return {
         "id": state.new_id("event"),
         "object": "event",
-        "account": None,
         "api_version": API_VERSION,
         "context": None,
         "created": state.seconds,

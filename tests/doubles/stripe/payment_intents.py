@@ -13,7 +13,7 @@ from tests.doubles.stripe.events import emit
 from tests.doubles.stripe.refunds import release_hold
 from tests.doubles.stripe.reviews import close_review, open_review
 from tests.doubles.stripe.state import Record, State, wire
-from tests.doubles.stripe.tokens import CARDS, Instrument, resolve, use
+from tests.doubles.stripe.tokens import Instrument, resolve, use
 
 CONFIRMABLE: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 _COPIED: Final = ("description", "customer", "payment_method_options", "setup_future_usage", "shipping")
@@ -39,7 +39,7 @@ def create(state: State, sent: Mapping[str, Any]) -> Record:
         "confirmation_method": sent.get("confirmation_method", "automatic"),
         "created": state.seconds,
         "livemode": state.behaviour.livemode,
-        "metadata": dict(sent.get("metadata", {})),
+        "metadata": dict(sent.get("metadata") or {}),
         "status": "requires_payment_method" if instrument is None else "requires_confirmation",
         "payment_method": instrument.payment_method if instrument else None,
         **{part: sent[part] for part in _COPIED if part in sent},
@@ -110,7 +110,7 @@ def update(state: State, name: str, sent: Mapping[str, Any]) -> Record:
         check_amount(state, sent.get("amount", intent["amount"]), currency)
         changes |= {"amount": sent.get("amount", intent["amount"]), "currency": currency}
     if "metadata" in sent:
-        merged = {**intent["metadata"], **sent["metadata"]}
+        merged = {**intent["metadata"], **sent["metadata"]} if sent["metadata"] else {}
         changes["metadata"] = {key: value for key, value in merged.items() if value != ""}
     if sent.get("payment_method"):
         instrument = resolve(state, sent, {**intent, **changes})
@@ -270,8 +270,3 @@ def unexpected_state(row: str, intent: Record, **extra: Any) -> Refusal:
     """Return the refusal of a call in the wrong state. Its body has the intent (E6, D)."""
     message = extra.pop("message", f"The PaymentIntent has a status of {intent['status']}.")
     return refusal(row, payment_intent=wire(intent), message=message, **extra)
-
-
-def card_of(charge: Record) -> Any:
-    """Return the card that a charge was made with."""
-    return CARDS[charge["_card"]]

@@ -14,6 +14,7 @@ from tests.doubles.stripe.reviews import close_review
 from tests.doubles.stripe.state import Record, State, wire
 from tests.doubles.stripe.tokens import CARDS
 
+_OPEN_INQUIRY: Final = frozenset({"warning_needs_response", "warning_under_review"})
 _REVERSAL_UNTIL: Final = DAY
 """A refund this soon after the charge goes out as a reversal (R6, S; the duration is a guess)."""
 
@@ -35,7 +36,7 @@ def create(state: State, sent: Mapping[str, Any]) -> Record:
         raise refusal("refund_too_large", code=state.behaviour.over_refund_code, message=message)
     if charge["currency"] in THREE_DECIMAL and amount % 10:
         raise refusal("invalid_charge_amount", message="The last digit of the amount must be 0.")
-    return make_refund(state, charge, amount, reason=sent.get("reason"), metadata=sent.get("metadata", {}))
+    return make_refund(state, charge, amount, reason=sent.get("reason"), metadata=sent.get("metadata") or {})
 
 
 def _charge_of(state: State, sent: Mapping[str, Any]) -> Record:
@@ -72,20 +73,21 @@ def make_refund(
         _fund(state, refund["id"])
     if charge.get("_dispute_announced"):  # accepted, and failed some seconds later (R8, O)
         state.after(5_000, fail_refund, refund["id"], "charge_for_pending_refund_disputed")
-    intent = state.get(charge["payment_intent"])
-    if intent["review"] and state.get(charge["id"])["refunded"]:
-        close_review(state, intent["review"], "refunded")
-    end_inquiries(state, charge["id"])
+    if state.get(charge["id"])["refunded"]:
+        _end_what_refunds_end(state, state.get(charge["id"]))
     return state.get(refund["id"])
 
 
-def end_inquiries(state: State, charge: str) -> None:
-    """Close the inquiries of a charge that is refunded whole (D9, D)."""
-    if not state.get(charge)["refunded"]:
-        return
+def _end_what_refunds_end(state: State, charge: Record) -> None:
+    """Close review, inquiries and warnings of a charge that is refunded whole (P17, D9, D10)."""
+    if charge["review"]:
+        close_review(state, charge["review"], "refunded")
     for dispute in list(state.records["dispute"].values()):
-        if dispute["charge"] == charge and dispute["status"].startswith("warning_needs"):
+        if dispute["charge"] == charge["id"] and dispute["status"] in _OPEN_INQUIRY:
             emit(state, "charge.dispute.closed", state.change(dispute, status="warning_closed"))
+    for warning in list(state.records["radar.early_fraud_warning"].values()):
+        if warning["charge"] == charge["id"] and warning["actionable"]:
+            emit(state, "radar.early_fraud_warning.updated", state.change(warning, actionable=False))
 
 
 def _record(

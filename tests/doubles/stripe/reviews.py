@@ -35,5 +35,6 @@ def close_review(state: State, name: str, reason: str) -> None:
     if review["open"]:
         review = state.change(review, open=False, closed_reason=reason, reason=reason)
         for holder in (review["charge"], review["payment_intent"]):
-            state.change(holder, review=None)
+            if holder is not None:
+                state.change(holder, review=None)
         emit(state, "review.closed", review)

@@ -126,3 +126,17 @@ def test_transactions_are_filtered_and_expanded() -> None:
     [expanded] = _transactions(account, source=first.latest_charge, expand=["data.source"])
     assert isinstance(expanded.source, stripe.Charge)
     assert expanded.source.payment_intent == first.id
+
+
+def test_fees_and_unknown_kinds_belong_to_no_payment() -> None:
+    account = Account()
+    account.charge_fee(300)
+    account.charge_fee(60, "VAT", kind="tax_fee")
+    account.charge_fee(-5, "a new kind", kind="climate_order_refund")
+    rows = [(one.type, one.reporting_category, one.net, one.source) for one in _transactions(account)]
+    assert rows == [
+        ("climate_order_refund", "other_adjustment", 5, None),
+        ("tax_fee", "tax", -60, None),
+        ("stripe_fee", "fee", -300, None),
+    ]
+    account.check_balance()

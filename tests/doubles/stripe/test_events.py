@@ -212,3 +212,9 @@ def test_a_plan_of_ones_own_replaces_the_delays() -> None:
         "charge.succeeded",
         "payment_intent.amount_capturable_updated",
     ]
+
+
+def test_an_event_of_a_connected_account_names_it(account: Account) -> None:
+    account.send_foreign_event("charge.succeeded", account.foreign_charge())
+    own, foreign = [one for one in account.records("event") if one["type"] == "charge.succeeded"]
+    assert (own["account"], foreign["account"]) == (None, "acct_connected")

@@ -186,3 +186,23 @@ def test_an_early_refund_is_a_reversal(account: Account, client: stripe.StripeCl
     later = client.v1.refunds.create({"payment_intent": name, "amount": 100})
     kinds = [account.get(one.id)["destination_details"]["card"]["type"] for one in (early, later)]
     assert kinds == ["reversal", "refund"]
+
+
+def test_a_full_refund_closes_review_and_warning(account: Account) -> None:
+    name = _paid(account, "pm_card_review")
+    account.warn_of_fraud(name)
+    account.console_refund(name, 1_000)
+    assert account.records("review")[0]["open"] is True
+    account.console_refund(name)
+    assert account.records("review")[0]["closed_reason"] == "refunded"
+    assert account.records("radar.early_fraud_warning")[0]["actionable"] is False
+    assert event_types(account)[-2:] == ["review.closed", "radar.early_fraud_warning.updated"]
+
+
+def test_a_charge_without_an_intent_is_refunded_too(account: Account, client: stripe.StripeClient) -> None:
+    charge = account.foreign_charge()
+    account.advance(3)
+    refund = client.v1.refunds.create({"charge": charge["id"]})
+    assert (refund.payment_intent, refund.amount) == (None, 2_500)
+    assert [one.id for one in client.v1.charges.list().data] == [charge["id"]]
+    account.check_balance()

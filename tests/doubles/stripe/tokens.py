@@ -74,7 +74,7 @@ CARDS: Final = {
     )
 }
 """Cards by the middle of their tokens. Stripe has tokens of most of these names; the rest are the double's own."""
-_TOKEN = re.compile(r"(?:pm_card|ctoken)_([A-Za-z]+)(_[\w-]+)?")
+_TOKEN = re.compile(r"(?:pm_card|ctoken|tok)_([A-Za-z]+)(_[\w-]+)?")
 _PARAMETERS: Final = ("payment_method", "confirmation_token")
 
 
@@ -93,6 +93,7 @@ def resolve(state: State, sent: Mapping[str, Any], intent: Mapping[str, Any]) ->
 
     ``intent`` holds what the payment is to be: amount, currency, capture method and payment method types.
     """
+    sent = _with_wallet_token(sent)
     given = [name for name in _PARAMETERS if sent.get(name)]
     if len(given) > 1:
         raise refusal("parameters_exclusive", message="You may only specify one of these parameters.")
@@ -109,6 +110,14 @@ def resolve(state: State, sent: Mapping[str, Any], intent: Mapping[str, Any]) ->
     return Instrument(CARDS[token["_card"]], token, token.get("_payment_method") or token["id"])
 
 
+def _with_wallet_token(sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read the token of Google Pay or Apple Pay, which is no payment method but makes one (X5, O)."""
+    if str(sent.get("payment_method", "")).startswith("tok_"):
+        raise refusal("unknown_payment_method", message=f"No such PaymentMethod: '{sent['payment_method']}'")
+    token = sent.get("payment_method_data", {}).get("card", {}).get("token")
+    return {**sent, "payment_method": token} if token and token.startswith("tok_") else sent
+
+
 def find_token(state: State, name: str) -> Record | None:
     """Return a token, and make it at its first mention; None for a token of no card."""
     known = state.find(name)
@@ -117,6 +126,8 @@ def find_token(state: State, name: str) -> Record | None:
     found = _TOKEN.fullmatch(name)
     if found is None or found[1] not in CARDS:
         return None
+    if name.startswith("tok_"):
+        return make_payment_method(state, found[1])
     if name.startswith("ctoken_"):
         return make_confirmation_token(state, found[1], name=name)
     return make_payment_method(state, found[1], name=name, reusable=found[2] is None)
