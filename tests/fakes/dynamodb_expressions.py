@@ -81,6 +81,8 @@ class _Parser:
             path = self.next()
             self.next(")")
             return lambda scope: (scope.get(path) is not ABSENT) == wanted
+        if self.peek() == "begins_with":
+            return self._beginning()
         left = self.operand()
         if self.peek() == "BETWEEN":
             self.next()
@@ -93,6 +95,15 @@ class _Parser:
         sign = self.next()
         right = self.operand()
         return lambda scope: _compare(sign, left(scope), right(scope))
+
+    def _beginning(self) -> _Term:
+        self.next("begins_with")
+        self.next("(")
+        text = self.operand()
+        self.next(",")
+        beginning = self.operand()
+        self.next(")")
+        return lambda scope: text(scope) is not ABSENT and str(text(scope)).startswith(beginning(scope))
 
     def _membership(self, left: _Term) -> _Term:
         self.next("IN")

@@ -150,3 +150,15 @@ def test_unused_placeholder_is_refused() -> None:
             ExpressionAttributeValues={":x": {"N": "1"}},
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
+
+
+def test_condition_on_the_beginning_of_a_sort_key() -> None:
+    table = StrictFakeDynamoDB()
+    for sort_key in ("PURCHASE", "MOVE#stripe#1", "EVENT"):
+        table.items["commerce", "p", sort_key] = {"pk": "p", "sk": sort_key}
+    found = table.query(
+        TableName="commerce",
+        KeyConditionExpression="sk = :purchase OR begins_with(sk, :movement)",
+        ExpressionAttributeValues={":purchase": {"S": "PURCHASE"}, ":movement": {"S": "MOVE#"}},
+    )
+    assert [item["sk"]["S"] for item in found["Items"]] == ["MOVE#stripe#1", "PURCHASE"]
