@@ -196,7 +196,7 @@ def _fail(state: State, request: Request, fault: Fault) -> Response:
         return Response(200, "<html>Bad gateway</html>")
     refused = refusal(fault.answer)
     answered = refused.answer.status, refused.body(), refused.answer.headers
-    if request.idempotency_key is not None and fault.after_effect and not fault.stored:
+    if request.idempotency_key is not None and fault.after_effect and fault.forgotten:
         end(state, request.idempotency_key, _fingerprint(request), None)
     if request.idempotency_key is not None and fault.stored:
         end(state, request.idempotency_key, _fingerprint(request), answered)

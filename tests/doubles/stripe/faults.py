@@ -23,6 +23,8 @@ class Fault:
     """The row of the table that is answered."""
     stored: bool = False
     """Whether the idempotency key keeps this answer in place of the true one (I1, I2)."""
+    forgotten: bool = False
+    """Whether the key forgets even the true answer, so that a repeat is executed once more."""
     takes: int = 0
     """When the effect of a late call happens, in milliseconds after the call."""
 
@@ -53,9 +55,13 @@ def garbage(*, after_effect: bool = False) -> Fault:
 
 
 def server_error(status: int = 500, *, after_effect: bool = False, stored: bool = False) -> Fault:
-    """Answer 500, 502, 503 or 504. A stored 500 is replayed for a day, whatever became of the payment (I2, D)."""
+    """Answer 500, 502, 503 or 504.
+
+    A stored 500 is replayed for a day, whatever became of the payment (I2, D). A 500 that is not stored leaves nothing
+    under the key, even after the effect. After any other the key has the true answer, as a proxy failed.
+    """
     row = "server_error" if stored else f"server_error_{status}"
-    return Fault("answer", after_effect, row, stored)
+    return Fault("answer", after_effect, row, stored, forgotten=status == 500 and not stored)
 
 
 def refused(row: str, *, after_effect: bool = False) -> Fault:

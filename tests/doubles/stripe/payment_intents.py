@@ -145,6 +145,7 @@ def _attempt(state: State, intent: Record, instrument: Instrument, sent: Mapping
         declined = ANSWERS["action_required"]
     elif card.soft_decline and not must_prove:
         declined = ANSWERS["authentication_required"]
+    proved = intent.get("_proved", False)
     use(state, instrument, intent["id"], declined=declined is not None)
     intent = state.change(
         intent,
@@ -154,15 +155,16 @@ def _attempt(state: State, intent: Record, instrument: Instrument, sent: Mapping
         next_action=None,
         _confirms=intent["_confirms"] + 1,
         _instrument=instrument,
+        _proved=False,
     )
     if declined is not None:
         raise _decline(state, intent, instrument, declined)
-    if must_prove:
+    if must_prove and not proved:
         action = _next_action(intent, instrument.token, sent)
         intent = state.change(intent, status="requires_action", next_action=action)
         emit(state, "payment_intent.requires_action", intent)
         return intent
-    return _authorise(state, intent, instrument, proof=None)
+    return _authorise(state, intent, instrument, proof="authenticated" if proved else None)
 
 
 def _next_action(intent: Record, token: Record, sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,7 +253,7 @@ def authenticate(state: State, name: str, *, succeeded: bool) -> Record:
     instrument: Instrument = intent["_instrument"]
     if succeeded:
         if intent["confirmation_method"] == "manual":  # no event in between (P10, S)
-            return state.change(intent, status="requires_confirmation", next_action=None)
+            return state.change(intent, status="requires_confirmation", next_action=None, _proved=True)
         return _authorise(state, intent, instrument, proof="authenticated")
     error = {
         "type": state.behaviour.failed_proof_type,

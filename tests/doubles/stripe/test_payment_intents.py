@@ -112,6 +112,16 @@ def test_a_buyer_may_prove_days_later(account: Account, client: stripe.StripeCli
     assert proved.latest_charge.payment_method_details.card.three_d_secure.result == "authenticated"  # type: ignore
 
 
+def test_a_manual_confirmation_is_asked_for_once_more_after_the_proof(
+    account: Account, client: stripe.StripeClient
+) -> None:
+    intent = create(client, "pm_card_authenticationRequired_1", confirmation_method="manual")
+    before = len(event_types(account))
+    assert account.authenticate(intent.id)["status"] == "requires_confirmation"
+    assert len(event_types(account)) == before
+    assert client.v1.payment_intents.confirm(intent.id).status == "requires_capture"
+
+
 @pytest.mark.parametrize("kind", ["invalid_request_error", "card_error"])
 def test_a_failed_proof_asks_for_another_card(kind: str) -> None:
     account = Account(Behaviour(failed_proof_type=kind))  # type: ignore[arg-type]

@@ -106,7 +106,8 @@ def resolve(state: State, sent: Mapping[str, Any], intent: Mapping[str, Any]) ->
         raise refusal("unknown_payment_method" if is_method else "unknown_token", message=f"No such token: '{name}'")
     if (token["object"] == "confirmation_token") != (given == ["confirmation_token"]):
         raise refusal("unknown_payment_method" if token["object"] != "payment_method" else "unknown_token")
-    _check_usable(state, token, intent)
+    if given:
+        _check_usable(state, token, intent)
     return Instrument(CARDS[token["_card"]], token, token.get("_payment_method") or token["id"])
 
 
