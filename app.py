@@ -96,12 +96,17 @@ def shows() -> Shows:
 
 @cache
 def gateway() -> Gateway:
-    """Build the gateway of the payment provider. A process uses the key that it read first."""
+    """Build the gateway of the payment provider. Each of its calls uses the key that is valid at that instant."""
     config = settings()
     if config.payments != "stripe":
         dynamodb = aws.client("dynamodb")
         return SandboxGateway(dynamodb, config.sandbox_table, EventStore(dynamodb, config.commerce_table))
-    return stripe_gateway(provider_keys().get(clock()).api_key, config.stripe_url or None)
+    return stripe_gateway(
+        current_key=lambda: provider_keys().get(clock()).api_key,
+        reread_key=lambda: provider_keys().reread(clock()).api_key,
+        mark=config.payment_mark,
+        base_url=config.stripe_url or None,
+    )
 
 
 @cache

@@ -34,6 +34,8 @@ class Settings:
     """Payment provider: ``sandbox`` or ``stripe``."""
     payment_secrets_id: str = ""
     """Name or ARN of the Secrets Manager secret with the payment provider's keys."""
+    payment_mark: str = "livedrop"
+    """Mark of this shop in the metadata of its payments. Payments without it belong to other software."""
     stripe_url: str = ""
     """Address of a test double of Stripe's API, for rehearsals. Empty: Stripe's own."""
     return_url: str = ""
@@ -75,6 +77,7 @@ class Settings:
             cue_max_age_seconds=int(text("CUE_MAX_AGE_SECONDS", "30")),
             payments=text("PAYMENTS", "sandbox"),
             payment_secrets_id=text("PAYMENT_SECRETS_ID"),
+            payment_mark=text("PAYMENT_MARK", "livedrop"),
             stripe_url=text("STRIPE_URL"),
             return_url=text("RETURN_URL"),
             order_hold_channels=comma_separated("ORDER_HOLD_CHANNELS"),

@@ -16,6 +16,8 @@ REFRESH_AFTER: Instant = 5 * MINUTE
 """How long cached keys are used before they are read again."""
 MAX_AGE: Instant = HOUR
 """How long cached keys are used while they cannot be read: a show goes on while Secrets Manager is unavailable."""
+REREAD_AFTER: Instant = 10 * SECOND
+"""How long after a read the next one may be forced, because the cached keys verified nothing."""
 RETRY_AFTER: Instant = 30 * SECOND
 """How long after a read the next one may begin, when the read failed."""
 
@@ -90,6 +92,7 @@ class Keyring(Generic[_Keys]):
         self._cached: _Keys | None = None
         self._refresh_at: Instant = 0
         self._expires_at: Instant = 0
+        self._reread_at: Instant = 0
 
     def get(self, now: Instant) -> _Keys:
         """Return the keys that are valid at an instant.
@@ -99,6 +102,7 @@ class Keyring(Generic[_Keys]):
         if self._cached is not None and now < min(self._refresh_at, self._expires_at):
             return self._cached
         self._refresh_at = now + RETRY_AFTER  # meanwhile other threads use the cached keys
+        self._reread_at = now + REREAD_AFTER
         try:
             self._cached = self._load()
         except (Unavailable, *aws.AWS_ERRORS) as error:
@@ -108,3 +112,12 @@ class Keyring(Generic[_Keys]):
         else:
             self._refresh_at, self._expires_at = now + REFRESH_AFTER, now + MAX_AGE
         return self._cached
+
+    def reread(self, now: Instant) -> _Keys:
+        """Return the keys after a new read, because the cached ones were refused. At most one read in ten seconds.
+
+        Raises: as :meth:`get`.
+        """
+        if now >= self._reread_at:
+            self._refresh_at = now
+        return self.get(now)

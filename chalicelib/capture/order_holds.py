@@ -22,7 +22,7 @@ from chalicelib.capture.take_payment import mark_paid
 from chalicelib.checkout import release_budgets
 from chalicelib.errors import Conflict, InvariantBroken, Unavailable, WriteConflict
 from chalicelib.instants import SECOND, Instant
-from chalicelib.payments import Captured, OutcomeUnknownError
+from chalicelib.payments import Captured, OutcomeUnknownError, ProviderBusyError
 from chalicelib.purchase import (
     CheckoutContext,
     Purchase,
@@ -106,7 +106,7 @@ def cancel_order_on_hold(context: CheckoutContext, purchase: Purchase, now: Inst
         purchase = save_next_version(context, purchase, now, payment=ended)
     try:
         return _void_and_cancel(context, purchase, now)
-    except OutcomeUnknownError as error:
+    except (OutcomeUnknownError, ProviderBusyError) as error:
         detail = (
             "The payment provider has not confirmed yet. The order will be cancelled as soon as it does; retry later."
         )

@@ -114,7 +114,7 @@ def _authorisation_request(
         token=token,
         metadata=_metadata(purchase),
         requested_at=purchase.placed_at or purchase.updated_at,
-        provider_id=payment.provider_id,
+        tries=payment.tries,
         step_up=payment.step_up,
         return_url=context.return_url.replace("{checkout}", checkout_id(purchase.id)),
     )

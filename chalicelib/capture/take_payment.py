@@ -39,7 +39,8 @@ def capture_payment(
     if provider_id is None:
         return mark_paid(context, purchase, payment, None, now)
     _ensure_unchanged(context, purchase)
-    captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=purchase.totals.total, now=now)
+    amount, currency = purchase.totals.total, purchase.currency
+    captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=amount, currency=currency, now=now)
     if isinstance(captured, CaptureFailed):
         return fail_attempt(context, purchase, captured.code, captured.provider_id, now)
     return mark_paid(context, purchase, payment, captured, now)
@@ -78,7 +79,7 @@ def mark_paid(
         "deadline": None,
     }
     if captured is not None:
-        changes |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id, "fee": captured.fee}
+        changes |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id}
     paid_by = payment.model_copy(update=changes)
     save_next_version(context, purchase, now, state=PurchaseState.PAID, payment=paid_by, paid_at=now)
     count("orders_paid")

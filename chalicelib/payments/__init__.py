@@ -5,6 +5,7 @@ from chalicelib.payments.gateway import (
     AuthorisationRequest,
     BalanceSource,
     Gateway,
+    NothingBegunError,
     OutcomeUnknownError,
     ProviderBusyError,
 )
@@ -24,7 +25,6 @@ from chalicelib.payments.results import (
     ProviderDispute,
     ProviderPayment,
     ProviderRefund,
-    Refunded,
     RefundFailed,
     RefundStatus,
 )
@@ -56,6 +56,7 @@ __all__ = [
     "Movement",
     "MovementKind",
     "MovementStore",
+    "NothingBegunError",
     "OutcomeUnknownError",
     "ProviderBusyError",
     "ProviderDispute",
@@ -65,7 +66,6 @@ __all__ = [
     "ProviderRefund",
     "RefundFailed",
     "RefundStatus",
-    "Refunded",
     "SandboxGateway",
     "is_signed_by_stripe",
     "movement_from_item",

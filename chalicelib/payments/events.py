@@ -13,6 +13,9 @@ from typing import Any, Final
 from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
 
+MARK_KEY: Final = "livedrop"
+"""The key of our mark in the metadata of a payment. Its value names the shop."""
+
 
 class EventKind(StrEnum):
     """The subject of an event. ``OTHER`` is acknowledged and counted."""
@@ -55,8 +58,11 @@ _STRIPE_KINDS: Final = (
 )
 
 
-def parse_stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
+def parse_stripe_event(body: Mapping[str, Any], mark: str) -> ProviderEvent:
     """Parse an event as Stripe sends it (https://docs.stripe.com/api/events).
+
+    An event of a payment without this shop's ``mark`` is of kind ``OTHER``. Refunds and disputes have no mark of their
+    own; their payment tells whose they are.
 
     Raises:
         BadInput: a field is missing or wrong; the error names it.
@@ -75,17 +81,20 @@ def parse_stripe_event(body: Mapping[str, Any]) -> ProviderEvent:
     if kind is EventKind.REFUND and subject.get("status") in {"pending", "failed", "canceled", "requires_action"}:
         kind = EventKind.REFUND_FAILED if subject["status"] == "failed" else EventKind.OTHER
     is_payment = kind is EventKind.PAYMENT
+    object_id = _text(subject, "id")
+    if is_payment and metadata.get(MARK_KEY) != mark:
+        return ProviderEvent(event_id, "stripe", EventKind.OTHER, provider_type)
     return ProviderEvent(
         id=event_id,
         provider="stripe",
         kind=kind,
         provider_type=provider_type,
-        payment_id=_text(subject, "id") if is_payment else subject.get("payment_intent"),
+        payment_id=object_id if is_payment else subject.get("payment_intent"),
         purchase_id=metadata.get("purchase"),
         attempt=int(attempt) if isinstance(attempt, str) and attempt.isdecimal() else None,
         amount=subject.get("amount") if isinstance(subject.get("amount"), int) else None,
         currency=str(subject.get("currency", "")).upper() or None,
-        provider_refund_id=None if is_payment else _text(subject, "id"),
+        provider_refund_id=None if is_payment else object_id,
         refund_id=metadata.get("refund"),
     )
 

@@ -12,8 +12,9 @@ from chalicelib.payments.results import (
     Captured,
     CaptureFailed,
     Movement,
+    ProviderDispute,
     ProviderPayment,
-    Refunded,
+    ProviderRefund,
     RefundFailed,
 )
 
@@ -30,8 +31,8 @@ class AuthorisationRequest:
     metadata: dict[str, str]
     requested_at: Instant
     """The instant at which the buyer placed the order."""
-    provider_id: str | None = None
-    """The payment of an earlier attempt that ended without money; the provider confirms it again where it can."""
+    tries: int = 0
+    """How often this attempt was begun before without leaving a trace. Each try has an idempotency key of its own."""
     step_up: bool = False
     """Require authentication of the buyer (3-D Secure), whatever the provider thinks of the risk."""
     return_url: str = ""
@@ -40,6 +41,13 @@ class AuthorisationRequest:
 
 class OutcomeUnknownError(Exception):
     """The provider gave no readable answer. The call may or may not have had its effect; repeat it."""
+
+
+class NothingBegunError(OutcomeUnknownError):
+    """The provider repeats a stored failure of this attempt, and a look-up found no payment of it.
+
+    The same request would fail in the same way for a day. A request with ``tries`` + 1, stored before, begins again.
+    """
 
 
 class ProviderBusyError(Exception):
@@ -71,7 +79,7 @@ class BalanceSource(Protocol):
         ...
 
 
-class Gateway(Protocol):
+class Gateway(BalanceSource, Protocol):
     """A payment provider. Every call is idempotent by purchase and attempt (refunds: by refund id).
 
     Raises:
@@ -89,8 +97,13 @@ class Gateway(Protocol):
         """Reserve the money of one attempt, unless the provider declines or the buyer has to authenticate first."""
         ...
 
-    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
-        """Capture what was authorised: once, whatever the number of calls."""
+    def capture(
+        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: int
+    ) -> Captured | CaptureFailed:
+        """Capture what was authorised: once, whatever the number of calls.
+
+        ``provider_id`` is an id that :meth:`authorise` or :meth:`find` returned for this attempt.
+        """
         ...
 
     def void(self, provider_id: str, *, attempt: int, now: int) -> bool:
@@ -101,12 +114,24 @@ class Gateway(Protocol):
         ...
 
     def find(
-        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
+        self,
+        purchase_id: str,
+        attempt: int,
+        *,
+        now: int,
+        provider_id: str | None = None,
+        since: int | None = None,
+        began_at: int | None = None,
     ) -> Authorisation | Captured | None:
         """Return what the provider knows of an attempt. ``provider_id``, if known, spares a search that may lag.
 
-        With ``since``, None is certain for all that began before that instant; if the search may lag behind it, the
-        call raises ``OutcomeUnknownError``. Without ``since``, None may be too early.
+        ``began_at`` is the instant before which nobody could begin the attempt. With it, a search that finds nothing is
+        followed by the provider's list, which never lags.
+
+        With ``since``, None is certain for all that began before that instant; if it cannot be certain, the call raises
+        ``OutcomeUnknownError``. Without ``since``, None may be too early.
+
+        If several payments of the attempt hold money, the captured one counts, else the oldest; others are voided.
         """
         ...
 
@@ -118,6 +143,26 @@ class Gateway(Protocol):
         """Return the purchase and attempt that a payment is for; None when it is of another shop or system."""
         ...
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
-        """Refund part or all of what was captured, once for each refund id."""
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> ProviderRefund | RefundFailed:
+        """Refund part or all of what was captured, once for each refund id.
+
+        The refund is returned in its present state: pending, done, or failed, which a repeat does not change.
+        ``RefundFailed``: the provider refused to begin it.
+        """
+        ...
+
+    def find_refund(self, provider_refund_id: str, *, now: int) -> ProviderRefund | None:
+        """Return a refund as it is now.
+
+        None: no captured money of this shop moves by it. It is a released hold, the rest of a part capture, of another
+        shop, or unknown.
+        """
+        ...
+
+    def refunds_of(self, provider_id: str, *, now: int) -> Iterator[ProviderRefund]:
+        """Yield the refunds of a payment by which captured money moves, in any order."""
+        ...
+
+    def find_dispute(self, dispute_id: str, *, now: int) -> ProviderDispute | None:
+        """Return a dispute as it is now. None: it is unknown, or of a payment of another shop."""
         ...

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from chalicelib.instants import Instant
 from chalicelib.payments.gateway import Gateway
 
 
-def stripe_gateway(api_key: str, base_url: str | None = None) -> Gateway:
-    """Return Stripe as a gateway. ``base_url``: the address of a fake in place of Stripe's own."""
-    from chalicelib.payments.stripe.gateway import StripeGateway, stripe_client
+def stripe_gateway(
+    current_key: Callable[[], str], reread_key: Callable[[], str], mark: str, base_url: str | None = None
+) -> Gateway:
+    """Return Stripe as a gateway. ``base_url``: the address of a double in place of Stripe's own.
 
-    return StripeGateway(stripe_client(api_key, base_url))
+    ``current_key`` returns the cached API key. ``reread_key`` reads it again, after Stripe refused the cached one.
+    """
+    from chalicelib.payments.stripe.calls import ApiKeys, StripeCalls
+    from chalicelib.payments.stripe.gateway import StripeGateway
+
+    return StripeGateway(StripeCalls(ApiKeys(current_key, reread_key), base_url), mark)
 
 
 def is_signed_by_stripe(body: bytes, header: str, secrets: Iterable[str], now: Instant) -> bool:

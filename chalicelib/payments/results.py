@@ -42,7 +42,6 @@ class Captured:
 
     provider_id: str
     charge_id: str
-    fee: int = 0
     amount: int | None = None
     """The amount received, which may differ from the amount asked for. None: they are equal."""
     refunded: int = 0
@@ -55,13 +54,6 @@ class CaptureFailed:
 
     provider_id: str
     code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refunded:
-    """The provider has refunded the money."""
-
-    provider_refund_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 from chalicelib.errors import Conflict, Unavailable, WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
-from chalicelib.payments import OutcomeUnknownError, Refunded, RefundFailed
+from chalicelib.payments import OutcomeUnknownError, ProviderBusyError, ProviderRefund, RefundFailed, RefundStatus
 from chalicelib.purchase import (
     CheckoutContext,
     Line,
@@ -57,8 +57,12 @@ def _finish_refund(context: CheckoutContext, purchase: Purchase, index: int, now
 
 def _refund_payment(
     context: CheckoutContext, purchase: Purchase, refund: Refund, now: Instant
-) -> Refunded | RefundFailed | None:
-    """Refund the money. None when the refund has no amount."""
+) -> ProviderRefund | RefundFailed | None:
+    """Refund the money. None when the refund has no amount.
+
+    Raises:
+        Unavailable: the provider has not answered, or has not finished the refund.
+    """
     payment = purchase.payment
     if not refund.amount:
         return None
@@ -66,9 +70,14 @@ def _refund_payment(
         raise Conflict("The order has no captured payment.", code="not_captured")
     refund_id = f"{purchase.id}-{refund.id}"
     try:
-        return context.gateway.refund(payment.provider_id, refund_id=refund_id, amount=refund.amount, now=now)
-    except OutcomeUnknownError as error:
+        made = context.gateway.refund(payment.provider_id, refund_id=refund_id, amount=refund.amount, now=now)
+    except (OutcomeUnknownError, ProviderBusyError) as error:
         raise Unavailable("The payment provider did not answer. Repeat the request with the same key.") from error
+    if isinstance(made, ProviderRefund) and made.status is RefundStatus.FAILED:
+        return RefundFailed(made.failure_code or "failed")
+    if isinstance(made, ProviderRefund) and made.status is RefundStatus.PENDING:
+        raise Unavailable("The payment provider has not finished the refund. Repeat the request with the same key.")
+    return made
 
 
 def _restock_units(context: CheckoutContext, purchase: Purchase, index: int) -> None:

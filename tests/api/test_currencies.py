@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.payments.stripe.gateway import StripeGateway, stripe_client
+from chalicelib.payments import stripe_gateway
 from tests.api.conftest import ApiClient, an_api
 from tests.api.test_markets import OPTION, table_with
 from tests.conftest import Tables
@@ -14,7 +14,7 @@ from tests.conftest import Tables
 
 @pytest.fixture
 def stripe_api(tables: Tables) -> ApiClient:
-    return an_api(tables, StripeGateway(stripe_client("sk_test_1")))
+    return an_api(tables, stripe_gateway(lambda: "sk_test_1", lambda: "sk_test_1", "livedrop"))
 
 
 def a_show(currency: str) -> dict[str, Any]:

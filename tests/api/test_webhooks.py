@@ -13,7 +13,8 @@ from chalicelib.capture import process_attempt, process_event
 from chalicelib.instants import SECOND
 from tests.api.conftest import ApiClient, ApiReply, express_checkout, payment_body
 
-EVENT = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": {"id": "pi_1", "amount": 1}}}
+PAYMENT = {"id": "pi_1", "amount": 1, "metadata": {"livedrop": "livedrop"}}
+EVENT = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": PAYMENT}}
 
 
 @pytest.fixture
@@ -87,8 +88,10 @@ def test_signed_body_that_is_no_event_is_refused(stripe_api: ApiClient, body: by
 
 def test_event_of_another_shop_is_acknowledged(stripe_api: ApiClient) -> None:
     before = stripe_api.snapshot()
-    answer = send_event(stripe_api, {"id": "evt_1", "type": "customer.created"})
-    assert (answer.status, answer.body["status"]) == (200, "ignored")
+    payment_of_other_software = {**EVENT, "data": {"object": {"id": "pi_1", "metadata": {"attempt": "first"}}}}
+    for event in ({"id": "evt_1", "type": "customer.created"}, payment_of_other_software):
+        answer = send_event(stripe_api, event)
+        assert (answer.status, answer.body["status"]) == (200, "ignored")
     assert stripe_api.snapshot() == before
 
 

@@ -146,7 +146,7 @@ def test_money_captured_for_an_ended_attempt_raises_an_alarm(
     monkeypatch.setattr(fail_attempt, "count", counted.append)
 
     def rival() -> None:
-        shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)
+        shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, currency="GBP", now=NOW)
 
     once(monkeypatch, SandboxGateway, "void", before=rival)
     with pytest.raises(WriteConflict):
@@ -176,7 +176,7 @@ def test_an_attempt_captured_by_another_worker_is_not_ended(shop: ShopFixture, m
     assert isinstance(found, Authorised)
 
     def rival() -> None:
-        shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, now=NOW)
+        shop.gateway.capture(found.provider_id, attempt=1, amount=1_670, currency="GBP", now=NOW)
 
     once(monkeypatch, SandboxGateway, "void", before=rival)
     with pytest.raises(WriteConflict):

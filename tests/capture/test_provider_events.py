@@ -178,18 +178,19 @@ def test_an_event_of_stripe_is_parsed(shop: ShopFixture) -> None:
         "id": "pi_1",
         "amount": 1_670,
         "currency": "gbp",
-        "metadata": {"purchase": "p1", "attempt": "2"},
+        "metadata": {"livedrop": "livedrop", "purchase": "p1", "attempt": "2"},
     }
     body = {"id": "evt_1", "type": "payment_intent.succeeded", "data": {"object": intent}}
-    assert parse_stripe_event(body) == ProviderEvent(
+    assert parse_stripe_event(body, "livedrop") == ProviderEvent(
         "evt_1", "stripe", EventKind.PAYMENT, "payment_intent.succeeded", "pi_1", "p1", 2, 1_670, "GBP"
     )
+    assert parse_stripe_event(body, "another-shop").kind is EventKind.OTHER
     refund = {"id": "re_1", "payment_intent": "pi_1", "amount": 5, "currency": "gbp", "status": "succeeded"}
-    read = parse_stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}})
+    read = parse_stripe_event({"id": "evt_2", "type": "refund.created", "data": {"object": refund}}, "livedrop")
     assert (read.kind, read.payment_id, read.provider_refund_id, read.amount) == (EventKind.REFUND, "pi_1", "re_1", 5)
     failed = {"id": "evt_3", "type": "refund.updated", "data": {"object": refund | {"status": "failed"}}}
-    assert parse_stripe_event(failed).kind is EventKind.REFUND_FAILED
-    assert parse_stripe_event({"id": "evt_4", "type": "customer.created"}).kind is EventKind.OTHER
+    assert parse_stripe_event(failed, "livedrop").kind is EventKind.REFUND_FAILED
+    assert parse_stripe_event({"id": "evt_4", "type": "customer.created"}, "livedrop").kind is EventKind.OTHER
 
 
 @pytest.mark.parametrize(
@@ -205,11 +206,13 @@ def test_an_event_of_stripe_is_parsed(shop: ShopFixture) -> None:
 )
 def test_a_malformed_event_is_refused_with_its_field(body: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        parse_stripe_event(body)
+        parse_stripe_event(body, "livedrop")
     assert refusal.value.field == field
 
 
 def test_an_event_with_malformed_metadata_matches_no_order() -> None:
     intent = {"id": "pi_1", "amount": "5", "currency": 7, "metadata": ["purchase"]}
-    event = parse_stripe_event({"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}})
+    event = parse_stripe_event(
+        {"id": "evt_1", "type": "payment_intent.canceled", "data": {"object": intent}}, "livedrop"
+    )
     assert (event.purchase_id, event.attempt, event.amount) == (None, None, None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.checkout import update_purchase
-from chalicelib.payments.stripe.gateway import StripeGateway, stripe_client
+from chalicelib.payments import stripe_gateway
 from chalicelib.pricing import DEFAULT_MARKETS, Markets
 from chalicelib.purchase import CheckoutResult, PurchaseState
 from tests.builders.purchases import NOW, a_purchase_request
@@ -23,7 +23,7 @@ def shop(shop: ShopFixture) -> ShopFixture:
         for option in market["shipping"]:
             option["price"] = dict.fromkeys(option["price"], 0)
     changed = Markets.model_validate(markets)
-    gateway = StripeGateway(stripe_client("sk_test_1"))
+    gateway = stripe_gateway(lambda: "sk_test_1", lambda: "sk_test_1", "livedrop")
     return replace(shop, context=replace(shop.context, markets_at=lambda _: changed, gateway=gateway))
 
 

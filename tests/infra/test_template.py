@@ -9,7 +9,7 @@ from typing import Any
 from app import CAPTURE_BATCH
 from chalicelib import aws
 from chalicelib.instants import HOUR, MINUTE, SECOND
-from chalicelib.payments.stripe.gateway import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+from chalicelib.payments.stripe.calls import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 from chalicelib.purchase import SETTLE_PERIOD
 from chalicelib.recovery.audit_store import AUDITED_ATTRIBUTES
 from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from chalicelib.payments.stripe.gateway import StripeGateway, stripe_client
-from tests.fakes.stripe.fake_stripe import FakeStripe
-from tests.fakes.stripe.server import serve
+from chalicelib.payments.stripe.gateway import StripeGateway
+from tests.doubles.stripe import Account, Behaviour
+from tests.payments.stripe_requests import gateway_of
 
 
 @pytest.fixture
-def stripe() -> FakeStripe:
-    return FakeStripe()
+def account() -> Account:
+    return Account(Behaviour.kind())
 
 
 @pytest.fixture
-def gateway(stripe: FakeStripe) -> Iterator[StripeGateway]:
-    with serve(stripe) as address:
-        yield StripeGateway(stripe_client("sk_test_1", address))
+def gateway(account: Account) -> StripeGateway:
+    return gateway_of(account)

@@ -1,25 +1,33 @@
-"""Authorisation requests for Stripe, and helpers that authorise and capture them."""
+"""A Stripe gateway over an account of the double, and short forms of its calls."""
 
 from __future__ import annotations
 
-from chalicelib.payments import AuthorisationRequest, Authorised, Captured
+from chalicelib.payments import AuthorisationRequest, Authorised, Captured, CaptureFailed
+from chalicelib.payments.stripe.calls import StripeCalls, fixed_key
 from chalicelib.payments.stripe.gateway import StripeGateway
+from tests.doubles.stripe import API_KEY, Account, InProcessClient
 
 NOW = 1_795_000_000_000
+MARK = "livedrop"
 VISA, DECLINED, INSUFFICIENT_FUNDS, REQUIRES_ACTION = (
     f"pm_card_{name}"
     for name in ("visa", "chargeDeclined", "chargeDeclinedInsufficientFunds", "authenticationRequired")
 )
 
 
+def gateway_of(account: Account, mark: str = MARK) -> StripeGateway:
+    return StripeGateway(StripeCalls(fixed_key(API_KEY), http=InProcessClient(account)), mark)
+
+
 def a_request(
     token: str = VISA,
     attempt: int = 1,
-    provider_id: str | None = None,
     amount: int = 1_000,
     purchase_id: str = "p1",
+    currency: str = "GBP",
+    tries: int = 0,
 ) -> AuthorisationRequest:
-    return AuthorisationRequest(purchase_id, attempt, amount, "GBP", token, {"show": "s1"}, NOW, provider_id)
+    return AuthorisationRequest(purchase_id, attempt, amount, currency, token, {"show": "s1"}, NOW, tries)
 
 
 def authorise(gateway: StripeGateway, request: AuthorisationRequest | None = None) -> str:
@@ -28,7 +36,26 @@ def authorise(gateway: StripeGateway, request: AuthorisationRequest | None = Non
     return answer.provider_id
 
 
-def capture(gateway: StripeGateway) -> str:
-    provider_id = authorise(gateway)
-    assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
+def capture(
+    gateway: StripeGateway, provider_id: str, amount: int = 1_000, attempt: int = 1
+) -> Captured | CaptureFailed:
+    return gateway.capture(provider_id, attempt=attempt, amount=amount, currency="GBP", now=NOW)
+
+
+def a_captured_payment(gateway: StripeGateway, request: AuthorisationRequest | None = None) -> str:
+    request = request or a_request()
+    provider_id = authorise(gateway, request)
+    captured = gateway.capture(
+        provider_id, attempt=request.attempt, amount=request.amount, currency=request.currency, now=NOW
+    )
+    assert isinstance(captured, Captured)
     return provider_id
+
+
+def captured_at(account: Account) -> int:
+    """Return what all payments of the account have received, in Stripe's units."""
+    return sum(one["amount_received"] for one in account.records("payment_intent"))
+
+
+def statuses(account: Account) -> list[str]:
+    return [one["status"] for one in account.records("payment_intent")]

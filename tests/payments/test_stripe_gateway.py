@@ -1,73 +1,85 @@
-"""The Stripe gateway with the unmodified SDK, against a server that behaves as Stripe's."""
+"""The Stripe gateway with the unmodified SDK, against a double of Stripe: one intent for each attempt."""
 
 from __future__ import annotations
 
-from copy import deepcopy
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.payments import (
-    ActionRequired,
-    Authorised,
-    Captured,
-    CaptureFailed,
-    Declined,
-    OutcomeUnknownError,
-    ProviderRefund,
-    Refunded,
-)
-from chalicelib.payments.stripe.gateway import SEARCH_LAG, StripeGateway
-from tests.fakes.stripe.fake_stripe import FakeStripe
+from chalicelib.payments import ActionRequired, Authorised, Captured, CaptureFailed, Declined, stripe_gateway
+from chalicelib.payments.stripe.calls import StripeCalls, fixed_key
+from chalicelib.payments.stripe.gateway import IDEMPOTENCY_WINDOW, StripeGateway
+from tests.doubles.stripe import API_KEY, Account, Behaviour
+from tests.doubles.stripe.http_server import serve
 from tests.payments.stripe_requests import (
     DECLINED,
     INSUFFICIENT_FUNDS,
+    MARK,
     NOW,
     REQUIRES_ACTION,
     VISA,
+    a_captured_payment,
     a_request,
     authorise,
     capture,
+    captured_at,
+    statuses,
 )
 
+PAGE = "https://shop.example/done"
 
-@pytest.mark.parametrize("token", [VISA, "ctoken_visa"])
-def test_a_payment_is_authorised_and_captured_once(gateway: StripeGateway, stripe: FakeStripe, token: str) -> None:
+
+def gateway_at(address: str) -> StripeGateway:
+    return StripeGateway(StripeCalls(fixed_key(API_KEY), address), MARK)
+
+
+@pytest.mark.parametrize("token", [VISA, "pm_card_mastercard_7", "ctoken_visa"])
+def test_a_payment_is_made_by_two_calls(account: Account, gateway: StripeGateway, token: str) -> None:
     provider_id = authorise(gateway, a_request(token))
-    assert stripe.net_captured == 0
-    answers = [gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) for _ in range(2)]
-    assert answers[0] == answers[1] == Captured(provider_id, "ch_3", 35)
-    assert stripe.net_captured == 1_000
-    (intent,) = stripe.intents.values()
-    assert intent["metadata"] == {"show": "s1", "purchase": "p1", "attempt": "1"}
-    assert intent["currency"] == "gbp"
+    assert captured_at(account) == 0
+    captured = capture(gateway, provider_id)
+    assert isinstance(captured, Captured)
+    assert (captured.provider_id, captured.amount, captured.refunded) == (provider_id, 1_000, 0)
+    assert account.operations() == ["payment_intents.create", "payment_intents.capture"]
+    intent = account.get(provider_id)
+    assert intent["metadata"] == {"show": "s1", "livedrop": MARK, "purchase": "p1", "attempt": "1"}
+    assert captured.charge_id == intent["latest_charge"]
+    account.check_balance()
 
 
-def test_a_repeated_authorisation_finds_the_first(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_the_gateway_works_over_http() -> None:
+    account = Account(Behaviour.kind())
+    with serve(account) as address:
+        assert isinstance(stripe_gateway(lambda: API_KEY, lambda: API_KEY, MARK, address), StripeGateway)
+        provider_id = a_captured_payment(gateway_at(address))
+    assert statuses(account) == ["succeeded"]
+    assert account.get(provider_id)["amount_received"] == 1_000
+
+
+def test_a_repeated_attempt_finds_the_first_as_it_is(account: Account, gateway: StripeGateway) -> None:
     provider_id = authorise(gateway)
     assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, already_existed=True)
-    assert gateway.find("p1", 1, now=NOW) == Authorised(provider_id, already_existed=True)
-    assert gateway.find("p1", 2, now=NOW) is None
-    assert len(stripe.intents) == 1
-
-
-def test_a_search_that_finds_nothing_is_believed_only_past_its_lag(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    provider_id = authorise(gateway)
-    stripe.search_index = {}
-    assert gateway.find("p1", 1, now=NOW) is None
-    with pytest.raises(OutcomeUnknownError):
-        gateway.find("p1", 1, now=NOW + SEARCH_LAG - 1, since=NOW)
-    assert gateway.find("p1", 1, now=NOW + SEARCH_LAG, since=NOW) is None
-    assert gateway.find("p1", 1, now=NOW, since=NOW, provider_id=provider_id) == Authorised(
-        provider_id, already_existed=True
-    )
-
-
-def test_an_intent_found_by_search_is_read_again(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    provider_id = authorise(gateway)
-    stripe.search_index = deepcopy(stripe.intents)
     gateway.void(provider_id, attempt=1, now=NOW)
-    assert gateway.find("p1", 1, now=NOW) == Declined(provider_id, "voided")
+    assert gateway.authorise(a_request(), now=NOW) == Declined(provider_id, "voided")
+    assert len(account.records("payment_intent")) == 1
+
+
+def test_captured_money_is_found_by_a_repeat_of_the_attempt(account: Account, gateway: StripeGateway) -> None:
+    provider_id = a_captured_payment(gateway)
+    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, already_existed=True)
+    again = capture(gateway, provider_id)
+    assert isinstance(again, Captured)
+    assert (again.amount, captured_at(account)) == (1_000, 1_000)
+
+
+def test_a_second_attempt_makes_an_intent_of_its_own(account: Account, gateway: StripeGateway) -> None:
+    declined = gateway.authorise(a_request(DECLINED), now=NOW)
+    assert isinstance(declined, Declined)
+    second = authorise(gateway, a_request(attempt=2))
+    assert second != declined.provider_id
+    assert [one["metadata"]["attempt"] for one in account.records("payment_intent")] == ["1", "2"]
+    assert account.operations() == ["payment_intents.create"] * 2
 
 
 @pytest.mark.parametrize(
@@ -78,158 +90,141 @@ def test_an_intent_found_by_search_is_read_again(gateway: StripeGateway, stripe:
         ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
     ],
 )
-def test_a_declined_card_is_declined_again_with_its_code(gateway: StripeGateway, token: str, code: str) -> None:
+def test_a_declined_card_is_declined_again_with_its_code(
+    account: Account, gateway: StripeGateway, token: str, code: str
+) -> None:
     declined = [gateway.authorise(a_request(token), now=NOW) for _ in range(2)]
-    assert declined == [Declined("pi_1", code)] * 2
-    assert gateway.find("p1", 1, now=NOW) == Declined("pi_1", code)
+    name = account.records("payment_intent")[0]["id"]
+    assert declined == [Declined(name, code)] * 2
+    assert gateway.find("p1", 1, now=NOW) == Declined(name, code)
 
 
 @pytest.mark.parametrize("token", ["tok_visa", "pm_card_unheardOf", "ctoken_", ""])
-def test_a_malformed_token_is_declined(gateway: StripeGateway, stripe: FakeStripe, token: str) -> None:
+def test_a_malformed_token_is_declined(account: Account, gateway: StripeGateway, token: str) -> None:
     assert gateway.authorise(a_request(token), now=NOW) == Declined(None, "invalid_token")
-    assert stripe.intents == {}
+    assert account.records("payment_intent") == []
 
 
-def test_a_second_attempt_confirms_the_same_intent(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    declined = gateway.authorise(a_request(DECLINED), now=NOW)
-    assert isinstance(declined, Declined)
-    second = a_request(VISA, attempt=2, provider_id=declined.provider_id, amount=1_200)
-    assert gateway.authorise(second, now=NOW) == Authorised("pi_1")
-    assert gateway.authorise(second, now=NOW) == Authorised("pi_1", already_existed=True)
-    assert gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW) == CaptureFailed("pi_1", "wrong_attempt")
-    assert isinstance(gateway.capture("pi_1", attempt=2, amount=1_200, now=NOW), Captured)
-    assert (len(stripe.intents), stripe.net_captured) == (1, 1_200)
+def test_each_call_that_moves_money_has_a_key_of_its_own(account: Account, gateway: StripeGateway) -> None:
+    provider_id = a_captured_payment(gateway)
+    gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)
+    gateway.void(authorise(gateway, a_request(attempt=2)), attempt=2, now=NOW)
+    authorise(gateway, a_request(attempt=3, tries=1))
+    second = account.records("payment_intent")[1]["id"]
+    assert set(account.state.stored) == {
+        "p1:1:create",
+        f"{provider_id}:1:capture:{NOW}",
+        f"{provider_id}:refund:r1",
+        "p1:2:create",
+        f"{second}:2:cancel:{NOW}",
+        "p1:3:create:2",
+    }
 
 
-def test_a_captured_purchase_accepts_no_other_attempt(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    provider_id = capture(gateway)
-    with pytest.raises(ValueError, match="earlier attempt"):
-        gateway.authorise(a_request(attempt=2, provider_id=provider_id), now=NOW)
-    assert (len(stripe.intents), stripe.net_captured) == (1, 1_000)
+def test_an_attempt_past_the_idempotency_window_is_looked_up_and_never_begun(
+    account: Account, gateway: StripeGateway
+) -> None:
+    provider_id = authorise(gateway)
+    account.advance(25 * 3_600)
+    late = NOW + IDEMPOTENCY_WINDOW + 1
+    assert gateway.authorise(a_request(), now=late) == Authorised(provider_id, already_existed=True)
+    assert gateway.authorise(a_request(attempt=2), now=late) == Declined(None, "attempt_expired")
+    assert len(account.records("payment_intent")) == 1
 
 
-def test_a_voided_intent_is_replaced(gateway: StripeGateway, stripe: FakeStripe) -> None:
+def test_a_voided_intent_stays_voided(account: Account, gateway: StripeGateway) -> None:
     provider_id = authorise(gateway)
     assert gateway.void(provider_id, attempt=1, now=NOW)
     assert gateway.void(provider_id, attempt=1, now=NOW)
-    assert gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW) == CaptureFailed(provider_id, "voided")
+    assert capture(gateway, provider_id) == CaptureFailed(provider_id, "voided")
     assert gateway.find("p1", 1, now=NOW) == Declined(provider_id, "voided")
-    second = authorise(gateway, a_request(attempt=2, provider_id=provider_id))
-    assert second != provider_id
-    assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
+    assert statuses(account) == ["canceled"]
 
 
-def test_another_attempts_authorisation_is_neither_captured_nor_voided_but_replaced(
-    gateway: StripeGateway, stripe: FakeStripe
-) -> None:
-    first = authorise(gateway)
-    with pytest.raises(ValueError, match="attempt 2"):
-        gateway.void(first, attempt=2, now=NOW)
-    assert gateway.capture(first, attempt=2, amount=1_000, now=NOW) == CaptureFailed(first, "wrong_attempt")
-    second = authorise(gateway, a_request(attempt=2, provider_id=first))
-    assert [one["status"] for one in stripe.intents.values()] == ["canceled", "requires_capture"]
-    assert isinstance(gateway.capture(second, attempt=2, amount=1_000, now=NOW), Captured)
-
-
-def test_a_captured_intent_is_not_voided(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    provider_id = capture(gateway)
-    assert not gateway.void(provider_id, attempt=1, now=NOW)
-    assert gateway.find("p1", 1, now=NOW) == Captured(provider_id, "ch_3", 35)
-    assert gateway.authorise(a_request(), now=NOW) == Authorised(provider_id, already_existed=True)
-    assert stripe.net_captured == 1_000
-
-
-@pytest.mark.parametrize("amount", [999, 1_001])
-def test_a_capture_of_another_amount_fails(gateway: StripeGateway, stripe: FakeStripe, amount: int) -> None:
+def test_another_attempts_authorisation_is_not_voided(account: Account, gateway: StripeGateway) -> None:
     provider_id = authorise(gateway)
-    refused = gateway.capture(provider_id, attempt=1, amount=amount, now=NOW)
-    assert refused == CaptureFailed(provider_id, "wrong_amount")
-    assert stripe.net_captured == 0
+    with pytest.raises(ValueError, match="attempt 2"):
+        gateway.void(provider_id, attempt=2, now=NOW)
+    assert statuses(account) == ["requires_capture"]
 
 
-def test_a_card_that_requires_authentication_returns_its_page(gateway: StripeGateway) -> None:
-    asked = ActionRequired("pi_1", "https://hooks.stripe.test/pi_1")
-    assert gateway.authorise(a_request(REQUIRES_ACTION), now=NOW) == asked
-    assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == asked
+def test_captured_money_is_not_voided(account: Account, gateway: StripeGateway) -> None:
+    provider_id = a_captured_payment(gateway)
+    assert not gateway.void(provider_id, attempt=1, now=NOW)
+    assert captured_at(account) == 1_000
 
 
-CALLS = ("create", "retrieve", "capture", "list refunds", "refund")
-
-
-@pytest.mark.parametrize("call", range(len(CALLS)), ids=CALLS.__getitem__)
-@pytest.mark.parametrize("fault", ["before", "after", "garbage", 429, 503])
-def test_a_call_without_answer_has_an_unknown_outcome_and_its_repeat_settles_it(
-    gateway: StripeGateway, stripe: FakeStripe, fault: str | int, call: int
-) -> None:
-    def pay() -> None:
-        provider_id = authorise(gateway)
-        assert isinstance(gateway.capture(provider_id, attempt=1, amount=1_000, now=NOW), Captured)
-        assert isinstance(gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW), Refunded)
-
-    stripe.faults.extend([*[None] * call, fault])
-    with pytest.raises(OutcomeUnknownError):
-        pay()
-    assert len(stripe.requests) == call + 1
-    pay()
-    assert (len(stripe.intents), len(stripe.refunds), stripe.net_captured) == (1, 1, 600)
-
-
-def test_payments_are_listed_with_their_status_and_refunds(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    paid = capture(gateway)
-    refunded = gateway.refund(paid, refund_id="r1", amount=400, now=NOW)
-    gateway.authorise(a_request(DECLINED, purchase_id="p2"), now=NOW)
-    authorised_id = authorise(gateway, a_request(purchase_id="p3"))
-    listed = {one.provider_id: one for one in gateway.payments(0)}
-    assert len(listed) == 3
-    assert listed[paid].status == Captured(paid, "ch_3", 0)
-    assert (listed[paid].purchase_id, listed[paid].attempt, listed[paid].amount) == ("p1", 1, 1_000)
-    assert isinstance(refunded, Refunded)
-    assert listed[paid].refunds == (ProviderRefund(refunded.provider_refund_id, 400, "r1"),)
-    assert listed[authorised_id].status == Authorised(authorised_id, already_existed=True)
-    assert [one.purchase_id for one in gateway.payments(10**12)] == []
-
-
-def test_a_payment_names_its_purchase_and_attempt(gateway: StripeGateway) -> None:
-    assert gateway.purchase_of(authorise(gateway)) == ("p1", 1)
-    assert gateway.purchase_of("pi_unheard") is None
-
-
-def test_an_authenticated_intent_is_found_authorised_and_captured_once(
-    gateway: StripeGateway, stripe: FakeStripe
-) -> None:
-    asked = gateway.authorise(a_request(REQUIRES_ACTION), now=NOW)
+def test_a_card_that_requires_authentication_returns_its_page(account: Account, gateway: StripeGateway) -> None:
+    request = replace(a_request(REQUIRES_ACTION), return_url=PAGE)
+    asked = gateway.authorise(request, now=NOW)
     assert isinstance(asked, ActionRequired)
-    stripe.complete_challenge(asked.provider_id)
-    assert gateway.find("p1", 1, now=NOW, provider_id="pi_1") == Authorised("pi_1", already_existed=True)
-    assert isinstance(gateway.capture("pi_1", attempt=1, amount=1_000, now=NOW), Captured)
-    assert stripe.net_captured == 1_000
+    page = account.get(asked.provider_id)["next_action"]["redirect_to_url"]
+    assert (page["url"], page["return_url"]) == (asked.url, PAGE)
+    assert gateway.find("p1", 1, now=NOW, provider_id=asked.provider_id) == asked
 
 
-def test_a_failed_authentication_is_declined_and_a_pending_one_can_be_voided(
-    gateway: StripeGateway, stripe: FakeStripe
+def test_an_authenticated_intent_is_found_and_captured_once(account: Account, gateway: StripeGateway) -> None:
+    asked = gateway.authorise(replace(a_request(REQUIRES_ACTION), return_url=PAGE), now=NOW)
+    assert isinstance(asked, ActionRequired)
+    account.authenticate(asked.provider_id)
+    found = gateway.find("p1", 1, now=NOW, provider_id=asked.provider_id)
+    assert found == Authorised(asked.provider_id, already_existed=True)
+    assert isinstance(capture(gateway, asked.provider_id), Captured)
+    assert captured_at(account) == 1_000
+
+
+def test_a_failed_authentication_is_declined_and_a_pending_one_is_voided(
+    account: Account, gateway: StripeGateway
 ) -> None:
-    gateway.authorise(a_request(REQUIRES_ACTION), now=NOW)
-    stripe.complete_challenge("pi_1", succeeded=False)
-    declined = gateway.find("p1", 1, now=NOW, provider_id="pi_1")
-    assert declined == Declined("pi_1", "payment_intent_authentication_failure")
-    second = gateway.authorise(a_request(REQUIRES_ACTION, attempt=2, provider_id="pi_1"), now=NOW)
+    request = replace(a_request(REQUIRES_ACTION), return_url=PAGE)
+    asked = gateway.authorise(request, now=NOW)
+    assert isinstance(asked, ActionRequired)
+    account.authenticate(asked.provider_id, succeeded=False)
+    declined = gateway.find("p1", 1, now=NOW, provider_id=asked.provider_id)
+    assert declined == Declined(asked.provider_id, "payment_intent_authentication_failure")
+    second = gateway.authorise(replace(request, attempt=2), now=NOW)
     assert isinstance(second, ActionRequired)
-    assert gateway.void("pi_1", attempt=2, now=NOW)
-    assert gateway.find("p1", 2, now=NOW, provider_id="pi_1") == Declined("pi_1", "voided")
+    assert gateway.void(second.provider_id, attempt=2, now=NOW)
+    assert statuses(account) == ["requires_payment_method", "canceled"]
 
 
-def test_a_step_up_requires_authentication_of_any_card(gateway: StripeGateway, stripe: FakeStripe) -> None:
-    assert isinstance(gateway.authorise(replace(a_request(VISA), step_up=True), now=NOW), ActionRequired)
-    page = "https://shop.example/done"
-    gateway.authorise(replace(a_request(REQUIRES_ACTION, purchase_id="p2"), return_url=page), now=NOW)
-    assert stripe.intents["pi_3"]["next_action"]["redirect_to_url"]["return_url"] == page
+def test_a_step_up_asks_any_card_for_authentication(gateway: StripeGateway) -> None:
+    request = replace(a_request(VISA), step_up=True, return_url=PAGE)
+    assert isinstance(gateway.authorise(request, now=NOW), ActionRequired)
+
+
+def test_workers_of_one_attempt_at_once_capture_once(account: Account) -> None:
+    def work(gateway: StripeGateway) -> object:
+        captured = gateway.capture(authorise(gateway), attempt=1, amount=1_000, currency="GBP", now=NOW)
+        return replace(captured, charge_id="") if isinstance(captured, Captured) else captured
+
+    with serve(account) as address, ThreadPoolExecutor(8) as pool:
+        gateways = [gateway_at(address) for _ in range(16)]
+        answers = set(pool.map(work, gateways))
+    (intent,) = account.records("payment_intent")
+    assert answers == {Captured(intent["id"], "", 1_000)}
+    assert captured_at(account) == 1_000
 
 
 @pytest.mark.parametrize(
-    ("amount", "code"), [(0, "amount_too_small"), (29, "amount_too_small"), (10**8, "amount_too_large")]
+    ("amount", "currency", "units"),
+    [(5_000, "ISK", 500_000), (500, "MGA", 5), (12_340, "KWD", 12_340), (50, "JPY", 50)],
 )
-def test_an_amount_outside_stripes_bounds_is_declined(
-    gateway: StripeGateway, stripe: FakeStripe, amount: int, code: str
+def test_an_amount_is_sent_and_read_in_stripes_units(
+    account: Account, gateway: StripeGateway, amount: int, currency: str, units: int
 ) -> None:
-    assert gateway.authorise(a_request(amount=amount), now=NOW) == Declined(None, code)
-    assert stripe.intents == {}
+    account.state.rates[currency.lower()] = "1"
+    provider_id = authorise(gateway, a_request(amount=amount, currency=currency))
+    assert account.get(provider_id)["amount"] == units
+    captured = gateway.capture(provider_id, attempt=1, amount=amount, currency=currency, now=NOW)
+    assert isinstance(captured, Captured)
+    assert (captured.amount, captured_at(account)) == (amount, units)
+
+
+def test_a_currency_that_stripe_cannot_express_is_refused_without_a_call(
+    account: Account, gateway: StripeGateway
+) -> None:
+    refused = Declined(None, "currency_not_supported", refused=True)
+    assert gateway.authorise(a_request(currency="ZZZ"), now=NOW) == refused
+    assert gateway.authorise(a_request(amount=1_001, currency="KWD"), now=NOW) == refused
+    assert account.operations() == []

@@ -95,7 +95,7 @@ def test_a_capture_for_a_purchase_that_is_not_paid_is_reported(shop: ShopFixture
     shop.put_drop("mug")
     purchase = shop.open_purchase(("mug", 1))
     shop.gateway.authorise(AuthorisationRequest(purchase.id, 1, 500, "GBP", "ok", {}, NOW), now=NOW)
-    shop.gateway.capture(f"sbx_{purchase.id}#1", attempt=1, amount=500, now=NOW)
+    shop.gateway.capture(f"sbx_{purchase.id}#1", attempt=1, amount=500, currency="GBP", now=NOW)
     assert run_reconciliation(shop).differences == [
         ("captured_without_order", f"sbx_{purchase.id}#1", f"ord_{purchase.id}")
     ]

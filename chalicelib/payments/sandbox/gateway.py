@@ -17,9 +17,9 @@ from chalicelib.payments.results import (
     CaptureFailed,
     Declined,
     Movement,
+    ProviderDispute,
     ProviderPayment,
     ProviderRefund,
-    Refunded,
     RefundFailed,
 )
 from chalicelib.payments.sandbox.movements import movements_of
@@ -133,7 +133,9 @@ class SandboxGateway:
                 return Authorised(_provider_id(payment.id))
         return _to_authorisation(existing, already_existed=True)
 
-    def capture(self, provider_id: str, *, attempt: int, amount: int, now: int) -> Captured | CaptureFailed:
+    def capture(
+        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: int
+    ) -> Captured | CaptureFailed:
         """Capture the money of an authorised attempt, once. A repeat returns the capture that was made."""
         payment_id = _payment_id(provider_id)
         if not payment_id.endswith(f"#{attempt}"):
@@ -144,17 +146,16 @@ class SandboxGateway:
             return CaptureFailed(provider_id, "authorisation_expired")
         if known is not None and known.behaviour == "capture_timeout" and self._store.fail_once(payment_id):
             raise OutcomeUnknownError("the sandbox lost the request")
-        fee = fee_of(amount)
-        existing = self._store.capture(payment_id, amount, fee, now)
+        existing = self._store.capture(payment_id, amount, fee_of(amount), now)
         if existing is None:
             if known is not None:
                 emit_webhooks(self._events, known, "captured", now)
             if known is not None and known.behaviour == "captured_late":
                 raise OutcomeUnknownError("the sandbox lost its answer")
-            return _to_captured(payment_id, fee)
+            return _to_captured(payment_id, amount)
         match existing.status:
             case SandboxStatus.CAPTURED:
-                return _to_captured(payment_id, existing.fee)
+                return _to_captured(payment_id, existing.captured, existing.captured - existing.left)
             case SandboxStatus.AUTHORISED:
                 return CaptureFailed(provider_id, "amount_too_large")
             case SandboxStatus.VOIDED:
@@ -174,14 +175,21 @@ class SandboxGateway:
         return self._store.answer_challenge(f"{purchase_id}#{attempt}", proved=proved) is None
 
     def find(
-        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
+        self,
+        purchase_id: str,
+        attempt: int,
+        *,
+        now: int,
+        provider_id: str | None = None,
+        since: int | None = None,
+        began_at: int | None = None,
     ) -> Authorisation | Captured | None:
         """Return what the sandbox knows of an attempt. One consistent read, so that None is always certain."""
         payment = self._store.read(f"{purchase_id}#{attempt}")
         if payment is None or payment.status is SandboxStatus.LOST:
             return None
         if payment.status is SandboxStatus.CAPTURED:
-            return _to_captured(payment.id, payment.fee)
+            return _to_captured(payment.id, payment.captured, payment.captured - payment.left)
         return _to_authorisation(payment, already_existed=True)
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
@@ -196,13 +204,12 @@ class SandboxGateway:
                 name,
                 purchase_id,
                 int(attempt),
-                _to_captured(payment.id, payment.fee) if captured else _to_authorisation(payment, already_existed=True),
+                _to_captured(payment.id, payment.captured, payment.captured - payment.left)
+                if captured
+                else _to_authorisation(payment, already_existed=True),
                 payment.captured if captured else payment.amount,
                 payment.currency,
-                tuple(
-                    ProviderRefund(f"{name}-{refund_id}", amount, refund_id)
-                    for refund_id, amount in payment.refunds.items()
-                ),
+                tuple(_to_refund(name, refund_id, amount) for refund_id, amount in payment.refunds.items()),
             )
 
     def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
@@ -214,7 +221,7 @@ class SandboxGateway:
         purchase_id, _, attempt = provider_id.removeprefix(_PREFIX).partition("#")
         return (purchase_id, int(attempt)) if provider_id.startswith(_PREFIX) and attempt.isdecimal() else None
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> Refunded | RefundFailed:
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: int) -> ProviderRefund | RefundFailed:
         """Refund money, once for each refund id.
 
         Raises:
@@ -229,13 +236,31 @@ class SandboxGateway:
                 return RefundFailed("amount_too_large")
             if existing.refunds[refund_id] != amount:
                 raise ValueError("This refund id was used with another amount.")
-            return Refunded(f"{provider_id}-{refund_id}")
-        known, provider_refund_id = self._store.read(payment_id), f"{provider_id}-{refund_id}"
+            return _to_refund(provider_id, refund_id, amount)
+        known, refund = self._store.read(payment_id), _to_refund(provider_id, refund_id, amount)
         if known is not None:
-            emit_webhooks(self._events, known, "refunded", now, ProviderRefund(provider_refund_id, amount, refund_id))
+            emit_webhooks(self._events, known, "refunded", now, refund)
         if known is not None and known.behaviour == "refund_timeout":
             raise OutcomeUnknownError("the sandbox lost its answer")
-        return Refunded(provider_refund_id)
+        return refund
+
+    def find_refund(self, provider_refund_id: str, *, now: int) -> ProviderRefund | None:
+        """Return a refund. One consistent read."""
+        payment_id, _, number = provider_refund_id.removeprefix(_PREFIX).partition("#")
+        attempt, _, refund_id = number.partition("-")
+        provider_id = _provider_id(f"{payment_id}#{attempt}")
+        found = (one for one in self.refunds_of(provider_id, now=now) if one.refund_id == refund_id)
+        return next(found, None)
+
+    def refunds_of(self, provider_id: str, *, now: int) -> Iterator[ProviderRefund]:
+        """Yield the refunds of a payment. One consistent read."""
+        payment = self._store.read(_payment_id(provider_id))
+        for refund_id, amount in payment.refunds.items() if payment is not None else ():
+            yield _to_refund(provider_id, refund_id, amount)
+
+    def find_dispute(self, dispute_id: str, *, now: int) -> ProviderDispute | None:
+        """Return None: buyers of the sandbox dispute nothing."""
+        return None
 
 
 def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPayment:
@@ -261,8 +286,12 @@ def _to_authorisation(payment: SandboxPayment, *, already_existed: bool) -> Auth
     return Authorised(_provider_id(payment.id), already_existed=already_existed)
 
 
-def _to_captured(payment_id: str, fee: int) -> Captured:
-    return Captured(_provider_id(payment_id), f"sbx_ch_{payment_id}", fee)
+def _to_captured(payment_id: str, amount: int, refunded: int = 0) -> Captured:
+    return Captured(_provider_id(payment_id), f"sbx_ch_{payment_id}", amount=amount, refunded=refunded)
+
+
+def _to_refund(provider_id: str, refund_id: str, amount: int) -> ProviderRefund:
+    return ProviderRefund(f"{provider_id}-{refund_id}", amount, refund_id, payment_id=provider_id)
 
 
 def _payment_id(provider_id: str) -> str:

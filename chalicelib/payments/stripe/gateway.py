@@ -1,299 +1,278 @@
-"""Stripe by its official SDK: one payment intent for a purchase while it can be confirmed again, with manual capture.
+"""Stripe by its official SDK: one payment intent for each attempt, confirmed as it is created, captured by hand.
 
-An intent's metadata names its attempt. A void or a capture for another attempt is refused. Calls have idempotency keys
-made of purchase and attempt. Stripe remembers a key for a day (https://docs.stripe.com/api/idempotent_requests), so an
-attempt older than :data:`IDEMPOTENCY_WINDOW` is only looked up and never begun. Only this file and ``intents`` know the
-SDK's objects.
+An intent is never updated or confirmed again, so that its metadata always name its attempt. Calls that create something
+have idempotency keys made of purchase and attempt. Stripe keeps a key for a day
+(https://docs.stripe.com/api/idempotent_requests), so an attempt older than :data:`IDEMPOTENCY_WINDOW` is only looked up
+and never begun. An answer is believed for the state and the amounts in it, not for its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import stripe
-from stripe import RequestOptions
-
-from chalicelib.instants import HOUR, MINUTE, SECOND, Instant
-from chalicelib.payments.gateway import AuthorisationRequest, OutcomeUnknownError
+from chalicelib.errors import InvariantBroken
+from chalicelib.instants import HOUR, Instant
+from chalicelib.payments.gateway import AuthorisationRequest, NothingBegunError, OutcomeUnknownError
 from chalicelib.payments.results import (
     Authorisation,
     Authorised,
     Captured,
     CaptureFailed,
     Declined,
+    Movement,
+    ProviderDispute,
     ProviderPayment,
     ProviderRefund,
-    Refunded,
     RefundFailed,
 )
-from chalicelib.payments.stripe.currencies import charge_problem
+from chalicelib.payments.stripe.balance import StripeBalance
+from chalicelib.payments.stripe.calls import NoAnswerError, ReplayedFailureError, StripeCalls
+from chalicelib.payments.stripe.creation import creation_key, creation_parameters
+from chalicelib.payments.stripe.currencies import charge_problem, from_provider_amount, to_provider_amount
+from chalicelib.payments.stripe.disputes import StripeDisputes
+from chalicelib.payments.stripe.errors import TOKEN_PARAMETERS, Call, Sort, SortedError, StripeAnswerError, end_code_of
 from chalicelib.payments.stripe.intents import (
-    attempt_of,
-    decline_code_in,
-    intent_id_in,
-    to_authorisation,
+    attempt_in,
     to_captured,
+    to_declined,
     to_status,
-    to_uncaptured_status,
+    was_replayed,
 )
-from chalicelib.telemetry import logger
+from chalicelib.payments.stripe.lookup import IntentLookup
+from chalicelib.payments.stripe.refunds import StripeRefunds
+from chalicelib.telemetry import count, logger
 
 IDEMPOTENCY_WINDOW: Final[Instant] = 23 * HOUR
 """How long a call may be repeated with its key: an hour less than Stripe promises."""
 
-SEARCH_LAG: Final[Instant] = 2 * MINUTE
-"""A search that finds nothing is believed only for payments that are at least this old.
-
-Stripe's search lags by less than a minute as a rule, and by more in an outage
-(https://docs.stripe.com/search#data-freshness).
-"""
-
-CONNECT_TIMEOUT_SECONDS: Final = 2
-READ_TIMEOUT_SECONDS: Final = 8
-
-_CONFIRMABLE_STATUSES: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
-_AMOUNT_ERROR_CODES: Final = frozenset({"amount_too_small", "amount_too_large"})
-_WITH_CHARGE: Final[Any] = {"expand": ["latest_charge.balance_transaction"]}
-_TOKEN_PARAMETERS: Final = {"ctoken_": "confirmation_token", "pm_": "payment_method"}
-_UNKNOWN_OUTCOME_ERRORS: Final = (
-    stripe.APIConnectionError,
-    stripe.APIError,
-    stripe.RateLimitError,
-    stripe.AuthenticationError,
-)
-
-
-def stripe_client(api_key: str, base_url: str | None = None) -> stripe.StripeClient:
-    """Return the SDK's client. It tries once and waits ten seconds at most; the capture queue decides about retries."""
-    return stripe.StripeClient(
-        api_key,
-        base_addresses={"api": base_url} if base_url else {},
-        max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)),
-    )
+_ENDS_OF_HOLDS: Final = frozenset({"authorisation_expired", "not_authorised", "voided"})
+"""Codes of captures that fail in the ordinary course. Any other refusal raises an alarm."""
 
 
 class StripeGateway:
-    """A gateway over payment intents with manual capture."""
+    """A gateway over payment intents with manual capture. ``mark`` names this shop among others on the same account."""
 
     name = "stripe"
     amount_problem = staticmethod(charge_problem)
 
-    def __init__(self, client: stripe.StripeClient) -> None:
-        self._intents = client.v1.payment_intents
-        self._refunds = client.v1.refunds
+    def __init__(self, calls: StripeCalls, mark: str) -> None:
+        self._calls, self._mark = calls, mark
+        self._lookup = IntentLookup(calls, mark)
+        self._refunds = StripeRefunds(calls, self._lookup, mark)
+        self._disputes = StripeDisputes(calls, self._lookup, mark)
+        self._balance = StripeBalance(calls, self._lookup, mark)
 
     def authorise(self, request: AuthorisationRequest, *, now: Instant) -> Authorisation:
-        """Reserve the money: create and confirm an intent, or confirm the purchase's existing one. One call, or three.
+        """Create and confirm an intent. One call; after a failure or a used token also a look-up.
 
         Raises:
+            NothingBegunError: Stripe has stored a failure under this try's key, and has no payment of the attempt.
             OutcomeUnknownError: Stripe gave no readable answer.
-            ValueError: Stripe refused the request itself, or an earlier attempt of the purchase was captured.
+            ProviderBusyError: Stripe carried nothing out.
         """
         if now - request.requested_at > IDEMPOTENCY_WINDOW:
-            found = self.find(request.purchase_id, request.attempt, now=now)
-            if isinstance(found, Captured):
-                return Authorised(found.provider_id, already_existed=True)
-            return found or Declined(None, "attempt_expired")
-        instrument = next(
-            (name for prefix, name in _TOKEN_PARAMETERS.items() if request.token.startswith(prefix)), None
-        )
-        if instrument is None:
-            return Declined(request.provider_id, "invalid_token")
+            return self._look_up(request, now) or Declined(None, "attempt_expired")
+        parameter = next((name for prefix, name in TOKEN_PARAMETERS.items() if request.token.startswith(prefix)), None)
+        if parameter is None:
+            return Declined(None, "invalid_token")
         try:
-            with _unknown_outcomes():
-                return self._create_or_confirm(request, {instrument: request.token})
-        except stripe.CardError as error:
-            return Declined(intent_id_in(error), decline_code_in(error))
-        except stripe.InvalidRequestError as error:
-            if error.param in _TOKEN_PARAMETERS.values():
-                return Declined(request.provider_id, "invalid_token")
-            if error.code in _AMOUNT_ERROR_CODES:
-                return Declined(request.provider_id, error.code)
-            raise ValueError(f"Stripe refused the request: {error.code}.") from error
+            sent = creation_parameters(request, parameter, self._mark)
+        except ValueError:
+            return Declined(None, "currency_not_supported", refused=True)
+        options = {"idempotency_key": creation_key(request)}
+        try:
+            created = self._calls.run(Call.CREATE_INTENT, lambda api: api.payment_intents.create(sent, options))
+        except ReplayedFailureError as error:
+            found = self._look_up(request, now)
+            if found is None:
+                raise NothingBegunError(str(error)) from error
+            return found
+        except StripeAnswerError as error:
+            return self._after_refusal(request, error.answer, now)
+        if was_replayed(created):  # a picture of that time; the intent may have been voided since
+            created = self._lookup.read(created.id) or created
+        elif created.status == "requires_capture":
+            return self._new_authorisation(created, request)
+        return _to_authorisation(to_status(created))
 
-    def _create_or_confirm(self, request: AuthorisationRequest, instrument: dict[str, str]) -> Authorisation:
-        metadata = {**request.metadata, "purchase": request.purchase_id, "attempt": str(request.attempt)}
-        confirmation: dict[str, Any] = {
-            **instrument,
-            **({"return_url": request.return_url} if request.return_url else {}),
-        }
-        if request.step_up:
-            confirmation["payment_method_options"] = {"card": {"request_three_d_secure": "challenge"}}
-        intent = self._intents.retrieve(request.provider_id) if request.provider_id else None
-        if intent is not None and intent.status in {"requires_capture", "succeeded"}:
-            if attempt_of(intent) == request.attempt:
-                return Authorised(intent.id, already_existed=True)
-            if intent.status == "succeeded":
-                raise ValueError("An earlier attempt of this purchase was captured.")
-            self._intents.cancel(intent.id)
-            intent = None
-        if intent is None or intent.status not in _CONFIRMABLE_STATUSES:
-            created = self._intents.create(
-                {
-                    "amount": request.amount,
-                    "currency": request.currency.lower(),
-                    "capture_method": "manual",
-                    "confirm": True,
-                    "allowed_payment_method_types": ["card"],
-                    "metadata": metadata,
-                    **confirmation,  # type: ignore[typeddict-item]
-                },
-                {"idempotency_key": _idempotency_key(request, "create")},
-            )
-            return to_authorisation(created)
-        self._intents.update(
-            intent.id,
-            {"amount": request.amount, "metadata": metadata},
-            {"idempotency_key": _idempotency_key(request, "update")},
-        )
-        options: RequestOptions = {"idempotency_key": _idempotency_key(request, "confirm")}
-        confirmed = self._intents.confirm(intent.id, confirmation, options)  # type: ignore[arg-type]
-        return to_authorisation(confirmed)
+    def _new_authorisation(self, created: Any, request: AuthorisationRequest) -> Authorised | Declined:
+        if from_provider_amount(created.amount_capturable, request.currency) != request.amount:
+            return Declined(created.id, "partially_authorised")
+        return Authorised(created.id)
 
-    def capture(self, provider_id: str, *, attempt: int, amount: int, now: Instant) -> Captured | CaptureFailed:
-        """Capture what was authorised: once, and all of it, because a part would leave units unpaid. Two calls."""
-        with _unknown_outcomes():
-            intent = self._intents.retrieve(provider_id)
-            if attempt_of(intent) != attempt:
-                return CaptureFailed(provider_id, "wrong_attempt")
-            if intent.status == "requires_capture" and intent.amount_capturable != amount:
-                return CaptureFailed(provider_id, "wrong_amount")
-            try:
-                captured = self._intents.capture(
-                    provider_id,
-                    {"amount_to_capture": amount, "expand": ["latest_charge.balance_transaction"]},
-                    {"idempotency_key": f"{provider_id}:{attempt}:capture"},
-                )
-            except stripe.InvalidRequestError as error:
-                if error.code != "payment_intent_unexpected_state":
-                    raise
-                return self._capture_after_conflict(provider_id, amount)
-        return to_captured(captured)
+    def _after_refusal(self, request: AuthorisationRequest, answer: SortedError, now: Instant) -> Authorisation:
+        """Believe a refusal only if no earlier call of this attempt holds the money: its token is then used up."""
+        if answer.sort is Sort.DONE and answer.intent is not None:
+            return _to_authorisation(to_status(answer.intent))
+        if answer.used_token or request.tries:
+            found = self._look_up(request, now)
+            if found is not None:
+                return found
+        declined = to_declined(answer)
+        if answer.sort is Sort.DECLINED:
+            return declined
+        count("payments_refused")
+        return Declined(declined.provider_id, declined.code, refused=True)
 
-    def _capture_after_conflict(self, provider_id: str, amount: int) -> Captured | CaptureFailed:
-        intent = self._intents.retrieve(provider_id, _WITH_CHARGE)
-        if intent.status == "succeeded" and intent.amount_received == amount:
-            return to_captured(intent)
-        return CaptureFailed(provider_id, "voided" if intent.status == "canceled" else "not_authorised")
+    def _look_up(self, request: AuthorisationRequest, now: Instant) -> Authorisation | None:
+        found = self.find(request.purchase_id, request.attempt, now=now, began_at=request.requested_at)
+        return _to_authorisation(found) if found is not None else None
 
-    def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
-        """Cancel an intent. False: it was captured. One call, or up to three.
+    def capture(
+        self, provider_id: str, *, attempt: int, amount: int, currency: str, now: Instant
+    ) -> Captured | CaptureFailed:
+        """Capture what was authorised, once. One call, because the id was created or found for this very attempt.
+
+        Stripe captures an intent once, whatever the key. So each run has a key of its own, and no failure that Stripe
+        stored is repeated to it.
 
         Raises:
-            OutcomeUnknownError: Stripe gave no readable answer.
+            OutcomeUnknownError: Stripe gave no readable answer, or is still capturing.
+            ProviderBusyError: Stripe carried nothing out.
+            InvariantBroken: the payment is of another attempt.
+        """
+        sent = {"amount_to_capture": to_provider_amount(amount, currency)}
+        options = {"idempotency_key": f"{provider_id}:{attempt}:capture:{now}"}
+        try:
+            intent = self._calls.run(Call.CAPTURE, lambda api: api.payment_intents.capture(provider_id, sent, options))
+        except StripeAnswerError as error:
+            if error.answer.sort is Sort.REFUSED:
+                return _refused_capture(provider_id, error.answer)
+            intent = self._read(provider_id)
+        except NoAnswerError:
+            raise
+        except OutcomeUnknownError:
+            intent = self._read(provider_id)
+        about = attempt_in(intent.metadata, self._mark)
+        if about is not None and about[1] != attempt:
+            raise InvariantBroken("The payment to capture is of another attempt.")
+        if intent.status == "succeeded":
+            return to_captured(intent)
+        if intent.status == "canceled":
+            return CaptureFailed(provider_id, end_code_of(intent))
+        raise OutcomeUnknownError(f"Stripe has the payment as {intent.status}.")
+
+    def void(self, provider_id: str, *, attempt: int, now: Instant) -> bool:
+        """Cancel an intent. False: it was captured. Two calls, or three.
+
+        Raises:
+            OutcomeUnknownError: Stripe gave no readable answer, or has no such intent.
             ValueError: the intent is of another attempt.
         """
-        with _unknown_outcomes():
-            intent = self._intents.retrieve(provider_id)
-            if attempt_of(intent) != attempt:
-                raise ValueError(f"The payment is not of attempt {attempt}.")
-            if intent.status == "canceled":
-                return True
-            try:
-                self._intents.cancel(provider_id, {}, {"idempotency_key": f"{provider_id}:{attempt}:cancel"})
-            except stripe.InvalidRequestError as error:
-                if error.code != "payment_intent_unexpected_state":
-                    raise
-                return self._intents.retrieve(provider_id).status == "canceled"
-        return True
+        intent = self._read(provider_id)
+        about = attempt_in(intent.metadata, self._mark)
+        if about is not None and about[1] != attempt:
+            raise ValueError(f"The payment is not of attempt {attempt}.")
+        return self._cancel(intent, f"{provider_id}:{attempt}:cancel:{now}")
+
+    def _cancel(self, intent: Any, key: str) -> bool:
+        if intent.status in {"canceled", "succeeded"}:
+            return bool(intent.status == "canceled")
+        options = {"idempotency_key": key}
+        try:
+            intent = self._calls.run(Call.CANCEL, lambda api: api.payment_intents.cancel(intent.id, {}, options))
+        except NoAnswerError:
+            raise
+        except (StripeAnswerError, OutcomeUnknownError):
+            intent = self._read(intent.id)
+        if intent.status not in {"canceled", "succeeded"}:
+            raise OutcomeUnknownError(f"Stripe has the payment as {intent.status}.")
+        return bool(intent.status == "canceled")
+
+    def _read(self, provider_id: str) -> Any:
+        intent = self._lookup.read(provider_id)
+        if intent is None:
+            raise OutcomeUnknownError("Stripe has no payment of this id.")
+        return intent
 
     def find(
-        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
+        self,
+        purchase_id: str,
+        attempt: int,
+        *,
+        now: Instant,
+        provider_id: str | None = None,
+        since: Instant | None = None,
+        began_at: Instant | None = None,
     ) -> Authorisation | Captured | None:
-        """Return what Stripe knows of an attempt, by its payment or by metadata. One call, or three.
+        """Return what Stripe has of an attempt: by id, by search, and with ``began_at`` by the list, which never lags.
 
-        Stripe's search lags. So each intent that it finds is read again, and "not found" says nothing about intents
-        younger than :data:`SEARCH_LAG`.
+        Costs as :meth:`IntentLookup.of_attempt`, and a call for each surplus authorisation, which is voided.
         """
-        with _unknown_outcomes():
-            if provider_id is not None:
-                intent_by_id = self._intents.retrieve(provider_id, _WITH_CHARGE)
-                if attempt_of(intent_by_id) == attempt:
-                    return to_status(intent_by_id)
-            query = f"metadata['purchase']:'{purchase_id}' AND metadata['attempt']:'{attempt}'"
-            for found in sorted(self._intents.search({"query": query}).data, key=lambda intent: -intent.created):
-                intent_read = self._intents.retrieve(found.id, _WITH_CHARGE)
-                if attempt_of(intent_read) == attempt:
-                    return to_status(intent_read)
-        if since is not None and now - since < SEARCH_LAG:
-            raise OutcomeUnknownError("Stripe's search may not know the payment yet.")
-        return None
+        intents = self._lookup.of_attempt(
+            purchase_id, attempt, now=now, provider_id=provider_id, since=since, began_at=began_at
+        )
+        if not intents:
+            return None
+        first, *others = intents
+        status = to_status(first)
+        for other in others:
+            self._void_surplus(other, f"{other.id}:{attempt}:cancel:{now}")
+        return status
+
+    def _void_surplus(self, intent: Any, key: str) -> None:
+        """Void another payment of an attempt that has one: two keys of it had their effect."""
+        if intent.status in {"canceled", "requires_payment_method"}:
+            return
+        logger.error("second payment of an attempt", extra={"payment": intent.id, "status": intent.status})
+        count("surplus_payments")
+        if intent.status != "succeeded":
+            self._cancel(intent, key)
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
-        """Yield every intent created at or after ``since`` that names a purchase, or has or reserves money.
+        """Yield every intent of this shop that was created at or after ``since`` and is not being processed.
 
         One call for each hundred, and one for each intent with refunds.
         """
-        query: Any = {"created": {"gte": since // SECOND}, "limit": 100, "expand": ["data.latest_charge"]}
-        with _unknown_outcomes():
-            for intent in self._intents.list(query).auto_paging_iter():
-                purchase_id, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
-                if purchase_id is None and intent.status not in {"requires_capture", "succeeded"}:
-                    continue
-                is_captured, charge = intent.status == "succeeded", cast("Any", intent.latest_charge)
-                is_refunded = is_captured and getattr(charge, "amount_refunded", 0) > 0
-                yield ProviderPayment(
-                    intent.id,
-                    purchase_id,
-                    attempt,
-                    Captured(intent.id, charge.id, 0) if is_captured else to_uncaptured_status(intent),
-                    intent.amount_received if is_captured else intent.amount,
-                    intent.currency.upper(),
-                    tuple(self._refunds_of(intent.id)) if is_refunded else (),
-                )
-
-    def _refunds_of(self, provider_id: str) -> Iterator[ProviderRefund]:
-        for made in self._refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter():
-            if made.status == "succeeded":
-                yield ProviderRefund(made.id, made.amount, getattr(made.metadata, "refund", None))
+        for intent in self._lookup.all_since(since):
+            purchase_id, attempt = attempt_in(intent.metadata, self._mark) or (None, None)
+            is_captured, currency = intent.status == "succeeded", intent.currency.upper()
+            if intent.status == "processing":
+                continue
+            status = to_status(intent)
+            has_refunds = isinstance(status, Captured) and status.refunded > 0
+            yield ProviderPayment(
+                intent.id,
+                purchase_id,
+                attempt,
+                status,
+                from_provider_amount(intent.amount_received if is_captured else intent.amount, currency),
+                currency,
+                tuple(self._refunds.of_payment(intent.id)) if has_refunds else (),
+            )
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
-        """Return the purchase and attempt in the intent's metadata. One call."""
-        with _unknown_outcomes():
-            try:
-                intent = self._intents.retrieve(provider_id)
-            except stripe.InvalidRequestError:
-                return None
-        purchase_id, attempt = getattr(intent.metadata, "purchase", None), attempt_of(intent)
-        return (purchase_id, attempt) if purchase_id and attempt else None
+        """Return the purchase and attempt in the intent's metadata. None: it lacks our mark. One call."""
+        return self._lookup.purchase_of(provider_id)
 
-    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> Refunded | RefundFailed:
-        """Refund money, once for each refund id, however old that is. Two calls.
+    def refund(self, provider_id: str, *, refund_id: str, amount: int, now: Instant) -> ProviderRefund | RefundFailed:
+        """Refund money once for each refund id, however old that is. Three calls: see :meth:`StripeRefunds.create`."""
+        return self._refunds.create(provider_id, refund_id, amount)
 
-        Raises:
-            OutcomeUnknownError: Stripe gave no readable answer.
-            ValueError: the refund id was used with another amount.
-        """
-        with _unknown_outcomes():
-            for made in self._refunds.list({"payment_intent": provider_id, "limit": 100}).auto_paging_iter():
-                if getattr(made.metadata, "refund", None) == refund_id and made.status != "failed":
-                    if made.amount != amount:
-                        raise ValueError("This refund id was used with another amount.")
-                    return Refunded(made.id)
-            try:
-                made = self._refunds.create(
-                    {"payment_intent": provider_id, "amount": amount, "metadata": {"refund": refund_id}},
-                    {"idempotency_key": f"{provider_id}:refund:{refund_id}"},
-                )
-            except stripe.InvalidRequestError as error:
-                return RefundFailed(error.code or "refused")
-        return Refunded(made.id)
+    def find_refund(self, provider_refund_id: str, *, now: Instant) -> ProviderRefund | None:
+        """Return a refund by which captured money of this shop moves. One call, or two."""
+        return self._refunds.find(provider_refund_id)
+
+    def refunds_of(self, provider_id: str, *, now: Instant) -> Iterator[ProviderRefund]:
+        """Yield the refunds of a payment by which captured money moves. One call a hundred."""
+        return self._refunds.of_payment(provider_id)
+
+    def find_dispute(self, dispute_id: str, *, now: Instant) -> ProviderDispute | None:
+        """Return a dispute of a payment of this shop. One call, or two."""
+        return self._disputes.find(dispute_id)
+
+    def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
+        """Yield the movements of the balance in a period. One call a hundred, and some reads of payments."""
+        return self._balance.movements(since, until)
 
 
-@contextmanager
-def _unknown_outcomes() -> Iterator[None]:
-    """Turn errors of the connection, of Stripe itself, or of our API key into ``OutcomeUnknownError``."""
-    try:
-        yield
-    except (stripe.CardError, stripe.InvalidRequestError):
-        raise
-    except _UNKNOWN_OUTCOME_ERRORS as error:
-        logger.warning("stripe outcome unknown", extra={"error": type(error).__name__, "status": error.http_status})
-        raise OutcomeUnknownError(type(error).__name__) from error
+def _to_authorisation(found: Authorisation | Captured) -> Authorisation:
+    """Return captured money as an authorisation, whose capture then finds it."""
+    return Authorised(found.provider_id, already_existed=True) if isinstance(found, Captured) else found
 
 
-def _idempotency_key(request: AuthorisationRequest, call: str) -> str:
-    return f"{request.purchase_id}:{request.attempt}:{call}"
+def _refused_capture(provider_id: str, answer: SortedError) -> CaptureFailed:
+    if answer.code not in _ENDS_OF_HOLDS:
+        count("payments_refused")
+    return CaptureFailed(provider_id, answer.code)

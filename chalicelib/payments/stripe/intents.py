@@ -1,73 +1,85 @@
-"""Translate a payment intent of Stripe into the gateway's results."""
+"""Translate payment intents of Stripe into the gateway's results, and recognise those of this shop."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-import stripe
-
+from chalicelib.payments.events import MARK_KEY
 from chalicelib.payments.gateway import OutcomeUnknownError
 from chalicelib.payments.results import ActionRequired, Authorisation, Authorised, Captured, Declined
+from chalicelib.payments.stripe.currencies import from_provider_amount
+from chalicelib.payments.stripe.errors import SortedError, is_replayed
+
+WITH_CHARGE: Final[Any] = {"expand": ["latest_charge"]}
+
+_MAX_ATTEMPT_DIGITS: Final = 9
 
 
-def attempt_of(intent: Any) -> int | None:
-    """Return the attempt in an intent's metadata; None when another system made the intent."""
-    attempt = getattr(intent.metadata, "attempt", None)
-    return int(attempt) if attempt else None
+def attempt_in(metadata: Any, mark: str) -> tuple[str, int] | None:
+    """Return the purchase and attempt in the metadata of an intent or charge.
+
+    None for a payment of other software on the same account: its metadata lack our mark, whatever other keys they have.
+    """
+    if getattr(metadata, MARK_KEY, None) != mark:
+        return None
+    purchase_id, attempt = getattr(metadata, "purchase", None), getattr(metadata, "attempt", None)
+    if not isinstance(purchase_id, str) or not isinstance(attempt, str) or not purchase_id:
+        return None
+    is_number = attempt.isascii() and attempt.isdecimal() and len(attempt) <= _MAX_ATTEMPT_DIGITS
+    return (purchase_id, int(attempt)) if is_number else None
 
 
-def to_authorisation(intent: Any) -> Authorisation:
-    """Translate an intent that was just confirmed. A header tells whether Stripe repeats an earlier answer."""
-    repeated = intent.last_response.headers.get("idempotent-replayed") == "true"
-    authorisation = to_uncaptured_status(intent)
-    return (
-        Authorised(authorisation.provider_id, already_existed=repeated)
-        if isinstance(authorisation, Authorised)
-        else authorisation
-    )
+def was_replayed(intent: Any) -> bool:
+    """Return whether an intent is Stripe's stored answer: a picture of the intent when it was made."""
+    return is_replayed(intent.last_response.headers)
 
 
 def to_status(intent: Any) -> Authorisation | Captured:
-    """Translate an intent that was read with its charge."""
-    return to_captured(intent) if intent.status == "succeeded" else to_uncaptured_status(intent)
-
-
-def to_uncaptured_status(intent: Any) -> Authorisation:
-    """Translate an intent that is not captured.
+    """Translate an intent as it is now. One that was captured must have been read with its charge.
 
     Raises:
         OutcomeUnknownError: Stripe is still processing it.
     """
     match intent.status:
+        case "succeeded":
+            return to_captured(intent)
         case "requires_capture":
             return Authorised(intent.id, already_existed=True)
-        case "requires_action":
+        case "requires_action" | "requires_confirmation":
             return ActionRequired(intent.id, _challenge_url(intent))
         case "canceled":
             return Declined(intent.id, "voided")
-        case "processing":
-            raise OutcomeUnknownError("Stripe is still processing the payment.")
-    error = intent.last_payment_error
-    return Declined(intent.id, getattr(error, "decline_code", None) or getattr(error, "code", None) or "card_declined")
+        case "requires_payment_method":
+            error = intent.last_payment_error
+            code = getattr(error, "decline_code", None) or getattr(error, "code", None)
+            return Declined(intent.id, code or "card_declined")
+    raise OutcomeUnknownError("Stripe is still processing the payment.")
+
+
+def to_captured(intent: Any) -> Captured:
+    """Translate a captured intent: what was received, and what of that was refunded since.
+
+    The charge counts a released part of the hold as refunded as well. ``refunded`` leaves that part out.
+    """
+    charge, currency = intent.latest_charge, intent.currency.upper()
+    refunded = 0
+    if not isinstance(charge, str):
+        released = charge.amount - charge.amount_captured
+        refunded = max(0, charge.amount_refunded - released)
+    return Captured(
+        intent.id,
+        charge if isinstance(charge, str) else charge.id,
+        amount=from_provider_amount(intent.amount_received, currency),
+        refunded=from_provider_amount(refunded, currency),
+    )
+
+
+def to_declined(answer: SortedError) -> Declined:
+    """Translate a refusal of the card. The intent exists even then, and stays without money."""
+    return Declined(getattr(answer.intent, "id", None), answer.code)
 
 
 def _challenge_url(intent: Any) -> str | None:
     """Return the page where the buyer authenticates; None: the storefront's page does it with Stripe's script."""
     redirect = getattr(intent.next_action, "redirect_to_url", None)
     return redirect.url if redirect else None
-
-
-def to_captured(intent: Any) -> Captured:
-    """Translate a captured intent that was read with its charge and the charge's balance transaction."""
-    charge = intent.latest_charge
-    return Captured(intent.id, charge.id, charge.balance_transaction.fee if charge.balance_transaction else 0)
-
-
-def intent_id_in(error: stripe.CardError) -> str | None:
-    """Return the id of the intent that a card's error is about."""
-    return getattr(getattr(error.error, "payment_intent", None), "id", None)
-
-
-def decline_code_in(error: stripe.CardError) -> str:
-    """Return why a card was declined: the issuer's reason, else Stripe's."""
-    return getattr(error.error, "decline_code", None) or error.code or "card_declined"

@@ -130,7 +130,14 @@ class SimulatedProvider:
         return self._real.authorise(request, now=now)
 
     def _search(
-        self, purchase_id: str, attempt: int, *, now: int, provider_id: str | None = None, since: int | None = None
+        self,
+        purchase_id: str,
+        attempt: int,
+        *,
+        now: int,
+        provider_id: str | None = None,
+        since: int | None = None,
+        began_at: int | None = None,
     ) -> Any:
         payment, simulated_now = self._real.find(purchase_id, attempt, now=now), self._world.simulator.now
         found_by_id = provider_id is not None and self._real.purchase_of(provider_id) == (purchase_id, attempt)

@@ -1,0 +1,109 @@
+"""The movements of the shop's balance at Stripe (balance transactions).
+
+Source: https://docs.stripe.com/api/balance_transactions/object and
+https://docs.stripe.com/reports/reporting-categories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from chalicelib.instants import SECOND, Instant
+from chalicelib.payments.results import Movement, MovementKind
+from chalicelib.payments.stripe.calls import StripeCalls
+from chalicelib.payments.stripe.currencies import from_provider_amount
+from chalicelib.payments.stripe.errors import Call
+from chalicelib.payments.stripe.intents import attempt_in
+from chalicelib.payments.stripe.lookup import IntentLookup, pages
+
+_KIND_OF_CATEGORY: Final = {
+    "charge": MovementKind.CHARGE,
+    "refund": MovementKind.REFUND,
+    "refund_failure": MovementKind.REFUND_FAILED,
+    "partial_capture_reversal": MovementKind.HOLD_RELEASED,
+    "dispute": MovementKind.DISPUTE,
+    "dispute_reversal": MovementKind.DISPUTE_REVERSED,
+    "fee": MovementKind.FEE,
+    "tax": MovementKind.FEE,
+    "network_cost": MovementKind.FEE,
+    "payout": MovementKind.PAYOUT,
+    "payout_reversal": MovementKind.PAYOUT_FAILED,
+}
+"""Any other category is ``OTHER``: a movement of a kind that is not known still changes the balance."""
+_SOURCES_OF_PAYMENTS: Final = frozenset({"charge", "refund", "dispute"})
+
+
+class StripeBalance:
+    """Read movements, each with the purchase that it is for."""
+
+    def __init__(self, calls: StripeCalls, lookup: IntentLookup, mark: str) -> None:
+        self._calls, self._lookup, self._mark = calls, lookup, mark
+
+    def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
+        """Yield the movements from ``since`` up to ``until``, which is left out. The newest is first.
+
+        Costs a call for each hundred, and one for each payment whose refunds or disputes moved without its charge.
+        """
+        created = {"gte": -(-since // SECOND), "lt": -(-until // SECOND)}
+        query = {"created": created, "expand": ["data.source"]}
+        known: dict[str, tuple[str, int] | None] = {}
+        for page in pages(self._calls, Call.LIST_MOVEMENTS, "balance_transactions", query):
+            for entry in page:
+                yield self._to_movement(entry, known)
+
+    def _to_movement(self, entry: Any, known: dict[str, tuple[str, int] | None]) -> Movement:
+        source = entry.source
+        source_type = getattr(source, "object", None)
+        is_of_payment = source_type in _SOURCES_OF_PAYMENTS
+        payment_id = getattr(source, "payment_intent", None) if is_of_payment else None
+        about = self._attempt_of(source, payment_id, known) if is_of_payment else None
+        category = getattr(entry, "reporting_category", None) or entry.type
+        currency = entry.currency.upper()
+        charged = _charged(entry, source) if is_of_payment else None
+        rate = getattr(entry, "exchange_rate", None)
+        return Movement(
+            id=entry.id,
+            provider="stripe",
+            kind=_KIND_OF_CATEGORY.get(category, MovementKind.OTHER),
+            provider_type=category,
+            amount=from_provider_amount(entry.amount, currency),
+            fee=from_provider_amount(entry.fee, currency),
+            currency=currency,
+            created_at=entry.created * SECOND,
+            source_id=source if isinstance(source, str) else getattr(source, "id", None),
+            payment_id=payment_id,
+            purchase_id=about[0] if about else None,
+            attempt=about[1] if about else None,
+            is_foreign=is_of_payment and about is None,
+            charged_amount=charged[0] if charged else None,
+            charged_currency=charged[1] if charged else None,
+            conversion_rate=str(rate) if rate is not None else None,
+        )
+
+    def _attempt_of(
+        self, source: Any, payment_id: str | None, known: dict[str, tuple[str, int] | None]
+    ) -> tuple[str, int] | None:
+        """Return what a charge, refund or dispute is for: by the charge's metadata, else by the payment's intent."""
+        if source.object == "charge":
+            about = attempt_in(source.metadata, self._mark)
+            if about is not None or payment_id is None:
+                return about
+        if payment_id is None:
+            return None
+        if payment_id not in known:
+            known[payment_id] = self._lookup.purchase_of(payment_id)
+        return known[payment_id]
+
+
+def _charged(entry: Any, source: Any) -> tuple[int, str] | None:
+    """Return the amount in the buyer's currency, with the sign of the movement.
+
+    None for a payment of other software in a currency that the product does not know.
+    """
+    currency = source.currency.upper()
+    try:
+        amount = from_provider_amount(source.amount, currency)
+    except ValueError:
+        return None
+    return (amount if entry.amount >= 0 else -amount), currency

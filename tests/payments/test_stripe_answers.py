@@ -1,0 +1,256 @@
+"""Every answer of Stripe to every call is sorted: done, declined, refused for good, wait, or unknown.
+
+The double's table has each documented answer with its meaning. The tests walk all of its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+import stripe
+
+from chalicelib.payments import (
+    Authorised,
+    Captured,
+    CaptureFailed,
+    Declined,
+    OutcomeUnknownError,
+    ProviderBusyError,
+    ProviderRefund,
+    RefundFailed,
+)
+from chalicelib.payments.stripe.errors import Call, Sort, sort_error
+from chalicelib.payments.stripe.gateway import StripeGateway
+from tests.doubles.stripe import Account, Behaviour, faults
+from tests.doubles.stripe.answers import ANSWERS
+from tests.payments.stripe_requests import (
+    NOW,
+    a_captured_payment,
+    a_request,
+    authorise,
+    capture,
+    captured_at,
+    gateway_of,
+    statuses,
+)
+
+CREATE, CAPTURE = "payment_intents.create", "payment_intents.capture"
+CANCEL, REFUND = "payment_intents.cancel", "refunds.create"
+STATES_DECIDE: Final = {"unexpected_state", "hold_expired", "already_captured", "charge_already_captured"}
+"""Answers whose meaning is the state of the intent in them. Tests below make each of these states."""
+NEVER_CALLED: Final = {"refund_not_cancelable"}
+"""Answers to calls that the product does not make."""
+SORTED_OTHERWISE: Final = {
+    # the amount is wrong, not the card: it says nothing about the buyer
+    **dict.fromkeys(("amount_too_small", "amount_too_large", "invalid_charge_amount"), "refused"),
+    # looked up, and no earlier call of ours holds the money
+    **dict.fromkeys(("used_payment_method", "used_token"), "declined"),
+}
+
+
+def rows_of(operation: str) -> list[str]:
+    named = {operation, "any", *(() if operation.endswith(("list", "retrieve", "search")) else ("any POST",))}
+    return [name for name, row in ANSWERS.items() if named & set(row.calls) and name not in STATES_DECIDE]
+
+
+def sort_of(call: Callable[[], Any]) -> str:
+    try:
+        result = call()
+    except ProviderBusyError:
+        return "wait"
+    except OutcomeUnknownError:
+        return "unknown"
+    match result:
+        case Declined(refused=False):
+            return "declined"
+        case Declined() | CaptureFailed() | RefundFailed():
+            return "refused"
+    return "done"
+
+
+def test_the_walks_reach_every_row_of_the_table() -> None:
+    walked = {name for operation in (CREATE, CAPTURE, CANCEL, REFUND) for name in rows_of(operation)}
+    assert walked | STATES_DECIDE | NEVER_CALLED == set(ANSWERS)
+
+
+@pytest.mark.parametrize("row", rows_of(CREATE))
+def test_every_answer_to_a_creation_is_sorted(account: Account, gateway: StripeGateway, row: str) -> None:
+    account.fail_next(CREATE, faults.refused(row))
+    expected = SORTED_OTHERWISE.get(row, ANSWERS[row].meaning)
+    assert sort_of(lambda: gateway.authorise(a_request(), now=NOW)) == expected
+    assert captured_at(account) == 0
+
+
+@pytest.mark.parametrize("row", rows_of(CAPTURE))
+def test_every_answer_to_a_capture_is_sorted(account: Account, gateway: StripeGateway, row: str) -> None:
+    provider_id = authorise(gateway)
+    account.fail_next(CAPTURE, faults.refused(row))
+    assert sort_of(lambda: capture(gateway, provider_id)) == ANSWERS[row].meaning
+    assert statuses(account) == ["requires_capture"]
+
+
+@pytest.mark.parametrize("row", [*rows_of(CAPTURE), "already_captured", "charge_already_captured"])
+def test_a_capture_that_had_its_effect_is_never_lost(account: Account, gateway: StripeGateway, row: str) -> None:
+    if ANSWERS[row].meaning not in {"unknown", "done"}:
+        return
+    provider_id = authorise(gateway)
+    account.fail_next(CAPTURE, faults.refused(row, after_effect=True))
+    captured = capture(gateway, provider_id)
+    assert isinstance(captured, Captured)
+    assert captured.amount == 1_000
+
+
+@pytest.mark.parametrize("row", rows_of(CANCEL))
+def test_a_cancellation_is_believed_by_the_state_alone(account: Account, gateway: StripeGateway, row: str) -> None:
+    provider_id = authorise(gateway)
+    account.fail_next(CANCEL, faults.refused(row))
+    expected = "wait" if ANSWERS[row].meaning == "wait" else "unknown"
+    if ANSWERS[row].meaning == "refused":
+        expected = "unknown"
+    assert sort_of(lambda: gateway.void(provider_id, attempt=1, now=NOW)) == expected
+    assert gateway.void(provider_id, attempt=1, now=NOW + 1)
+    assert statuses(account) == ["canceled"]
+
+
+@pytest.mark.parametrize("row", rows_of(REFUND))
+def test_every_answer_to_a_refund_is_sorted(account: Account, gateway: StripeGateway, row: str) -> None:
+    provider_id = a_captured_payment(gateway)
+    account.fail_next(REFUND, faults.refused(row))
+    refund = lambda: gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)  # noqa: E731
+    looked_up = row == "key_mismatch"  # Stripe's list has no such refund, so the next key makes it
+    assert sort_of(refund) == ("done" if looked_up else ANSWERS[row].meaning)
+    assert len(account.records("refund")) == int(looked_up)
+
+
+@pytest.mark.parametrize("fault", [faults.closed, faults.timeout, faults.garbage])
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_call_without_answer_is_unknown_and_its_repeat_settles_it(
+    account: Account, gateway: StripeGateway, fault: faults.Maker, after_effect: bool
+) -> None:
+    account.fail_next(CREATE, fault(after_effect=after_effect))
+    with pytest.raises(OutcomeUnknownError):
+        gateway.authorise(a_request(), now=NOW)
+    provider_id = authorise(gateway)
+    account.fail_next(CAPTURE, fault(after_effect=after_effect))
+    read_at_once = after_effect and fault is faults.garbage
+    assert sort_of(lambda: capture(gateway, provider_id)) == ("done" if read_at_once else "unknown")
+    assert isinstance(capture(gateway, provider_id), Captured)
+    account.fail_next(REFUND, fault(after_effect=after_effect))
+    with pytest.raises(OutcomeUnknownError):
+        gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW)
+    assert isinstance(gateway.refund(provider_id, refund_id="r1", amount=400, now=NOW), ProviderRefund)
+    assert (len(account.records("payment_intent")), captured_at(account)) == (1, 1_000)
+    assert [one["amount"] for one in account.records("refund")] == [400]
+
+
+@pytest.mark.parametrize("call", list(Call))
+@pytest.mark.parametrize("status", [400, 402, 404, 410, 418, 422])
+def test_an_error_of_a_kind_that_stripe_has_not_made_yet_is_sorted(call: Call, status: int) -> None:
+    body = {"error": {"type": "invalid_request_error", "code": "made_up_tomorrow"}}
+    error = stripe.APIError("new", http_status=status, json_body=body, code="made_up_tomorrow")
+    expected = Sort.DECLINED if call is Call.CREATE_INTENT and status == 402 else Sort.REFUSED
+    answer = sort_error(call, error)
+    assert answer.sort is (Sort.UNKNOWN if call is Call.CANCEL else expected)
+    assert answer.code == "made_up_tomorrow"
+
+
+@pytest.mark.parametrize("status", [None, 200, 302, 424, 500, 503, 599])
+def test_an_error_without_a_definite_answer_is_unknown(status: int | None) -> None:
+    assert sort_error(Call.CAPTURE, stripe.APIError("?", http_status=status)).sort is Sort.UNKNOWN
+
+
+def test_a_used_token_is_declined_only_if_nothing_of_ours_holds_the_money(account: Account) -> None:
+    gateway = gateway_of(account)
+    account.fail_next(CREATE, faults.closed(after_effect=True))
+    token = "ctoken_visa_1"
+    with pytest.raises(OutcomeUnknownError):
+        gateway.authorise(a_request(token), now=NOW)
+    (intent,) = account.records("payment_intent")
+    second_key = gateway.authorise(a_request(token, tries=1), now=NOW)
+    assert second_key == Authorised(intent["id"], already_existed=True)
+    assert gateway.authorise(a_request(token, purchase_id="p2"), now=NOW) == Declined(None, "invalid_token")
+    assert len(account.records("payment_intent")) == 1
+
+
+@pytest.mark.parametrize("message", ["2023", "2026"])
+def test_a_payment_method_that_was_used_before_is_declined_whatever_the_text(message: Any) -> None:
+    account = Account(Behaviour.kind(used_payment_method_message=message))
+    gateway, token = gateway_of(account), "pm_card_visa_1"
+    authorise(gateway, a_request(token))
+    for number in range(40):
+        declined = gateway.authorise(a_request(token, purchase_id=f"q{number}"), now=NOW)
+        assert declined == Declined(None, "invalid_token")
+
+
+def test_a_token_that_has_expired_or_was_made_for_another_amount_is_declined(account: Account) -> None:
+    gateway = gateway_of(account)
+    expired, other = account.make_confirmation_token(), account.make_confirmation_token(amount=999)
+    assert gateway.authorise(a_request(other), now=NOW) == Declined(None, "invalid_token")
+    account.advance(16 * 60)
+    late = gateway.authorise(a_request(expired, purchase_id="p2"), now=NOW)
+    assert late == Declined(None, "invalid_token")
+
+
+def test_other_parameters_under_the_key_of_an_attempt_find_the_first(account: Account) -> None:
+    gateway = gateway_of(account)
+    provider_id = authorise(gateway)
+    moved = replace(a_request(), return_url="https://shop.example/new")
+    assert gateway.authorise(moved, now=NOW) == Authorised(provider_id, already_existed=True)
+    assert len(account.records("payment_intent")) == 1
+
+
+@pytest.mark.parametrize(
+    "code", ["payment_intent_unexpected_state", "charge_expired_for_capture", "capture_charge_authorization_expired"]
+)
+def test_an_expired_hold_is_not_captured(code: Any) -> None:
+    account = Account(Behaviour.kind(expired_code=code))
+    gateway = gateway_of(account)
+    provider_id = authorise(gateway)
+    account.advance(8 * 86_400)
+    assert capture(gateway, provider_id) == CaptureFailed(provider_id, "authorisation_expired")
+    assert captured_at(account) == 0
+
+
+@pytest.mark.parametrize("code", ["payment_intent_unexpected_state", "charge_already_captured"])
+def test_a_second_capture_is_done_with_the_amount_received(code: Any) -> None:
+    account = Account(Behaviour.kind(captured_code=code))
+    gateway = gateway_of(account)
+    provider_id = authorise(gateway)
+    account.console_capture(provider_id, 100)
+    captured = capture(gateway, provider_id)
+    assert isinstance(captured, Captured)
+    assert (captured.amount, captured.refunded) == (100, 0), "the released rest was never received"
+
+
+@pytest.mark.parametrize("answer", ["processing", "requires_capture"])
+def test_a_capture_that_is_not_finished_is_unknown_until_it_is(answer: Any) -> None:
+    account = Account(Behaviour.kind(capture_answer=answer))
+    gateway = gateway_of(account)
+    provider_id = authorise(gateway)
+    for now in (NOW, NOW + 1):
+        with pytest.raises(OutcomeUnknownError):
+            gateway.capture(provider_id, attempt=1, amount=1_000, currency="GBP", now=now)
+    account.advance(20)
+    captured = gateway.capture(provider_id, attempt=1, amount=1_000, currency="GBP", now=NOW + 20_000)
+    assert isinstance(captured, Captured)
+    assert (captured.amount, captured_at(account)) == (1_000, 1_000)
+
+
+@pytest.mark.parametrize("card", ["captureDeclined", "captureFailsLater"])
+def test_a_capture_that_the_bank_declines_fails(account: Account, gateway: StripeGateway, card: str) -> None:
+    provider_id = authorise(gateway, a_request(f"pm_card_{card}"))
+    first = sort_of(lambda: capture(gateway, provider_id))
+    assert first == ("refused" if card == "captureDeclined" else "unknown")
+    account.advance(60)
+    later = gateway.capture(provider_id, attempt=1, amount=1_000, currency="GBP", now=NOW + 60_000)
+    assert isinstance(later, CaptureFailed)
+    assert captured_at(account) == 0
+
+
+def test_more_than_was_authorised_is_not_captured(account: Account, gateway: StripeGateway) -> None:
+    provider_id = authorise(gateway)
+    assert capture(gateway, provider_id, 1_001) == CaptureFailed(provider_id, "amount_too_large")
+    assert statuses(account) == ["requires_capture"]
