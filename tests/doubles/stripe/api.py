@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.doubles.stripe import captures, payment_intents, refunds
 from tests.doubles.stripe.answers import Refusal, refusal
 from tests.doubles.stripe.balance import read_balance
-from tests.doubles.stripe.expansion import render
+from tests.doubles.stripe.expansion import check_paths, render
 from tests.doubles.stripe.faults import Fault, choose
 from tests.doubles.stripe.idempotency import MAX_KEY, Stored, begin, end, fingerprint, look_up
 from tests.doubles.stripe.parameters import check, integers
@@ -220,6 +220,7 @@ def _answer(state: State, request: Request, route: Route) -> Response:
             assert known.status is not None
             return _response(state, (known.status, known.body, known.headers or {}), replayed=True)
         check(request.version, request.sent, route.classes, route.required)
+        check_paths(route.operation, request.sent.get("expand", []))
         sent = integers(dict(request.sent))
         if request.method == "POST" and _is_locked(state, request):
             raise refusal("lock_timeout", message="This object cannot be accessed right now: another request uses it.")

@@ -57,6 +57,9 @@ def test_a_foreign_currency_is_settled_at_the_rate_of_the_day() -> None:
     assert (charge.amount, charge.currency, charge.exchange_rate) == (9_000, "eur", 0.9)
     assert [(one.type, one.amount) for one in charge.fee_details] == [("stripe_fee", 155), ("tax", 31)]
     assert charge.net == 9_000 - 186
+    account.state.rates["usd"] = "0.7"
+    account.fail_refund(str(refund.source))
+    assert _transactions(account)[0].amount == 4_000
     assert (refund.amount, refund.fee, refund.exchange_rate) == (-4_000, 0, 0.8)
     account.check_balance()
 

@@ -107,6 +107,9 @@ def test_an_inquiry_moves_no_money_and_closes_by_itself(account: Account) -> Non
 def test_an_inquiry_becomes_a_chargeback(account: Account) -> None:
     name = account.open_dispute(_paid(account), inquiry=True)["id"]
     assert account.client().v1.disputes.retrieve(name).is_charge_refundable
+    account.submit_evidence(name)
+    account.advance(15 * DAY)
+    assert (account.get(name)["status"], _moves(account)) == ("warning_under_review", [])
     account.escalate_inquiry(name)
     assert account.get(name)["status"] == "needs_response"
     assert _moves(account) == [("adjustment", "dispute", -3_000, 2_000, name)]

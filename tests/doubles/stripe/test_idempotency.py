@@ -95,6 +95,9 @@ def test_a_late_request_without_a_key_of_ours_happens_once(account: Account, cli
         {"colour": "red"},
         {"currency": ""},
         {"payment_method_types": ["card"]},
+        {"confirmation_token": "ctoken_visa"},
+        {"expand": ["amount"]},
+        {"expand": ["latest_charge.source"]},
         {"metadata": {"k" * 41: ""}},
     ],
 )

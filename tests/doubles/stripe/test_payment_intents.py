@@ -78,6 +78,7 @@ def test_a_part_capture_keeps_the_amount_and_releases_the_rest(account: Account,
     assert (charge["amount_refunded"], charge["refunded"], charge["captured"]) == (375, False, True)
     rows = [(one["type"], one["reporting_category"], one["amount"]) for one in account.records("balance_transaction")]
     assert rows == [("charge", "charge", 20_675), ("refund", "partial_capture_reversal", -375)]
+    assert account.records("balance_transaction")[0]["fee"] == 20_300 * 150 // 10_000 + 20
     error = refusal_of(lambda: client.v1.payment_intents.capture(intent.id))
     assert error.code == "payment_intent_unexpected_state"
     assert error.error.payment_intent.amount_received == 20_300

@@ -125,6 +125,9 @@ def test_only_expandable_members_are_expanded(account: Account, client: stripe.S
     assert isinstance(charge, stripe.Charge)
     assert isinstance(charge.balance_transaction, stripe.BalanceTransaction)
     assert isinstance(listed.payment_method, stripe.PaymentMethod)
+    deep = client.v1.charges.list({"expand": ["data.refunds.data.balance_transaction"]}).data[0]
+    assert deep.refunds is not None
+    assert deep.refunds.data == []
     for path in ("amount", "latest_charge.amount", "charges", "latest_charge.refunds.data.charge.refunds.x"):
         error = refusal_of(lambda path=path: client.v1.payment_intents.retrieve(name, {"expand": [path]}))  # type: ignore[misc]
         assert (error.http_status, error.param) == (400, "expand")
