@@ -148,6 +148,28 @@ def try_conditional_write(write: Callable[..., object], **call: Any) -> bool:
     return True
 
 
+def item_size(item: Item) -> int:
+    """Return the bytes that DynamoDB counts for an item, by its rules for names and values.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html.
+    """
+    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: Mapping[str, Any]) -> int:
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return (len(content) + 1) // 2 + 1
+        case "L":
+            return 3 + sum(1 + _value_size(part) for part in content)
+        case "M":
+            return 3 + sum(1 + len(name.encode()) + _value_size(part) for name, part in content.items())
+        case "S":
+            return len(content.encode())
+    return 1
+
+
 def is_item_too_large(error: ClientError) -> bool:
     """Tell whether DynamoDB refused a write because its item has more than 400 KB. The write then changed nothing."""
     failure = error.response["Error"]

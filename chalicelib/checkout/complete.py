@@ -14,11 +14,12 @@ from chalicelib.checkout.lines import LineDraft
 from chalicelib.checkout.payment_velocity import step_up_for, velocity_keys_of, velocity_refusal
 from chalicelib.checkout.purchase_limits import count_against_limit
 from chalicelib.checkout.rehold import restore_lines
-from chalicelib.errors import LivedropError
+from chalicelib.errors import BadInput, LivedropError
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
 from chalicelib.purchase import (
     NOT_FOUND,
+    TOO_MANY_CHANGES,
     CheckoutContext,
     CheckoutResult,
     CompleteRequest,
@@ -33,6 +34,7 @@ from chalicelib.purchase import (
     budget_holds_of,
     check_transition,
     current_result,
+    has_room_for_change,
     holds_of,
     idempotency_record,
     missing_fields,
@@ -76,6 +78,7 @@ def complete_purchase(
     A repeated request is answered with the present state of its attempt.
 
     Raises:
+        BadInput: the placed purchase would be too large.
         Conflict: another request changed the purchase meanwhile, or the key was used with another body.
     """
     purchase = context.purchases.read(purchase_id)
@@ -98,11 +101,14 @@ def complete_purchase(
         case NotCounted(message):
             existing = abandon_request(context, purchase, draft.new_holds, now)
             return _replayed_or_closed(existing, request, now) or current_result(existing, now, message)
+        case TotalsChanged() if not has_room_for_change(purchase):
+            existing = abandon_request(context, purchase, draft.new_holds, now)
+            return _replayed_or_closed(existing, request, now) or result_with(existing, TOO_MANY_CHANGES)
         case TotalsChanged(repriced):
-            return _show_new_totals(context, repriced, draft, request, now)
+            change = _with_new_totals(repriced, request)
         case ReadyToPlace(priced):
-            placed = _placed_version(context, purchase, priced, request, velocity_keys, now)
-            return _place(context, placed, draft, request, now)
+            change = _placed_version(context, purchase, priced, request, velocity_keys, now)
+    return _store(context, purchase, change, draft, request, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +204,10 @@ def _count_limits_and_budgets(
         raise
 
 
-def _show_new_totals(
-    context: CheckoutContext, repriced: Purchase, draft: LineDraft, request: CompleteRequest, now: Instant
-) -> CheckoutResult:
-    """Store the new total and place nothing. The key is recorded: only a new key says that the buyer agrees."""
+def _with_new_totals(repriced: Purchase, request: CompleteRequest) -> Purchase:
+    """Return the version that shows the new total. Its key is recorded: only a new key says that the buyer agrees."""
     records = with_idempotency_key(repriced.idempotency_records, request.key, request.fingerprint, repriced=True)
-    repriced = repriced.model_copy(update={"idempotency_records": records})
-    answer = replace_or_replay(context, repriced, draft.new_holds, (request.key, request.fingerprint))
-    if not isinstance(answer, Written):
-        return _result_of_repeat(answer.existing, answer.record, now)
-    release_unreferenced(context.stock, draft.new_holds, repriced)
-    return current_result(repriced, now, _TOTALS_CHANGED)
+    return repriced.model_copy(update={"idempotency_records": records})
 
 
 def _placed_version(
@@ -247,14 +246,27 @@ def _placed_version(
     return placed
 
 
-def _place(
-    context: CheckoutContext, placed: Purchase, draft: LineDraft, request: CompleteRequest, now: Instant
+def _store(
+    context: CheckoutContext,
+    purchase: Purchase,
+    change: Purchase,
+    draft: LineDraft,
+    request: CompleteRequest,
+    now: Instant,
 ) -> CheckoutResult:
-    answer = replace_or_replay(context, placed, draft.new_holds, (request.key, request.fingerprint))
+    """Store the version that places the order, or the one that shows its new total and places nothing."""
+    try:
+        answer = replace_or_replay(context, change, draft.new_holds, (request.key, request.fingerprint))
+    except BadInput:
+        abandon_request(context, purchase, draft.new_holds, now)
+        raise
     if not isinstance(answer, Written):
         return _result_of_repeat(answer.existing, answer.record, now)
-    _commit_stock(context, placed)
-    return current_result(placed, now)
+    if change.state is PurchaseState.PLACED:
+        _commit_stock(context, change)
+        return current_result(change, now)
+    release_unreferenced(context.stock, draft.new_holds, change)
+    return current_result(change, now, _TOTALS_CHANGED)
 
 
 def _commit_stock(context: CheckoutContext, placed: Purchase) -> None:

@@ -12,6 +12,7 @@ from chalicelib.instants import Instant
 from chalicelib.pricing import Markets
 from chalicelib.purchase import (
     NOT_FOUND,
+    TOO_MANY_CHANGES,
     CheckoutContext,
     CheckoutResult,
     NoPurchase,
@@ -21,10 +22,12 @@ from chalicelib.purchase import (
     Written,
     check_shipping_option,
     current_result,
+    has_room_for_change,
     idempotency_record,
     not_open_result,
     release_unreferenced,
     reprice_purchase,
+    result_with,
     with_idempotency_key,
 )
 
@@ -131,6 +134,8 @@ def _create_from_cart(context: CheckoutContext, request: PurchaseRequest, now: I
         return current_result(purchase, now, created=True)
     if purchase.state is not PurchaseState.OPEN:
         return not_open_result(purchase, now)
+    if not has_room_for_change(purchase):
+        return result_with(purchase, TOO_MANY_CHANGES)
     cart_request = PurchaseRequest(
         caller=request.caller,
         key=request.key,

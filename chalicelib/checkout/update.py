@@ -7,6 +7,7 @@ from chalicelib.errors import BadInput
 from chalicelib.instants import Instant
 from chalicelib.purchase import (
     NOT_FOUND,
+    TOO_MANY_CHANGES,
     CheckoutContext,
     CheckoutResult,
     NoPurchase,
@@ -17,11 +18,13 @@ from chalicelib.purchase import (
     abandon_request,
     check_shipping_option,
     current_result,
+    has_room_for_change,
     idempotency_record,
     next_version,
     not_open_result,
     replace_or_replay,
     reprice_purchase,
+    result_with,
     with_idempotency_key,
 )
 
@@ -45,6 +48,8 @@ def update_purchase(
         return current_result(purchase, now)
     if purchase.state is not PurchaseState.OPEN:
         return not_open_result(purchase, now)
+    if not has_room_for_change(purchase):
+        return result_with(purchase, TOO_MANY_CHANGES)
     return apply_update(context, purchase, request, now)
 
 

@@ -11,9 +11,11 @@ from chalicelib.purchase.holds import (
     revert_to_hold,
 )
 from chalicelib.purchase.idempotency import (
+    TOO_MANY_CHANGES,
     Replayed,
     changed_meanwhile,
     check_fingerprint,
+    has_room_for_change,
     idempotency_record,
     replace_or_replay,
     with_idempotency_key,
@@ -76,6 +78,7 @@ __all__ = [
     "LIMIT_RETENTION",
     "NOT_FOUND",
     "SETTLE_PERIOD",
+    "TOO_MANY_CHANGES",
     "Buyer",
     "Caller",
     "CheckoutContext",
@@ -114,6 +117,7 @@ __all__ = [
     "check_transition",
     "completed_refunds",
     "current_result",
+    "has_room_for_change",
     "holds_of",
     "idempotency_record",
     "missing_fields",

@@ -10,11 +10,21 @@ from chalicelib.ids import short_digest
 from chalicelib.purchase.context import CheckoutContext
 from chalicelib.purchase.holds import release_unreferenced
 from chalicelib.purchase.model import IdempotencyRecord, Purchase
-from chalicelib.purchase.store import Written
+from chalicelib.purchase.requests import Message
+from chalicelib.purchase.store import ROOM_AFTER_PLACING, Written
 from chalicelib.stock import HoldRef, Pool
 
-_MAX_UPDATE_RECORDS: Final = 8
-"""Records of updates that a purchase keeps. It keeps those of its creation and of completions for ever."""
+MAX_CHANGES: Final = 100
+"""Requests that may change a purchase before it is placed: its creation, updates, and completions that only showed a
+new total. Each leaves a record for the purchase's life, so that no repeat is taken for a new request. Attempts to pay
+and a cancellation leave records beside them.
+"""
+
+TOO_MANY_CHANGES: Final = Message(
+    "too_many_changes",
+    "This purchase was changed too often. Nothing was changed. Create a new purchase to continue.",
+    severity="unrecoverable",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +44,10 @@ def replace_or_replay(
     """Write the next version. After a refused write, release the new holds that the stored version does not name.
 
     Raises:
+        BadInput: the purchase is too large. Nothing was written, and the new holds are still there.
         Conflict: another request changed the purchase meanwhile.
     """
-    answer = context.purchases.replace(purchase)
+    answer = context.purchases.replace(purchase, room=ROOM_AFTER_PLACING)
     if isinstance(answer, Written):
         return answer
     release_unreferenced(context.stock, new_holds, answer.existing)
@@ -76,11 +87,13 @@ def check_fingerprint(stored: str, given: str) -> None:
 def with_idempotency_key(
     records: tuple[IdempotencyRecord, ...], key: str, fingerprint: str, attempt: int = 0, *, repriced: bool = False
 ) -> tuple[IdempotencyRecord, ...]:
-    """Return the records with one more. The oldest records of updates go when there are too many."""
-    of_updates = [record for record in records[1:] if not (record.attempt or record.repriced)]
-    forgotten = of_updates[: -(_MAX_UPDATE_RECORDS - 1)]
-    older = (record for record in records if record not in forgotten)
+    """Return the records with one more. None is ever forgotten; :func:`has_room_for_change` bounds them."""
     added = IdempotencyRecord(
         key=short_digest(key), fingerprint=short_digest(fingerprint), attempt=attempt, repriced=repriced
     )
-    return (*older, added)
+    return (*records, added)
+
+
+def has_room_for_change(purchase: Purchase) -> bool:
+    """Return whether a purchase takes a further change that leaves a record. Attempts have a bound of their own."""
+    return sum(not record.attempt for record in purchase.idempotency_records) < MAX_CHANGES

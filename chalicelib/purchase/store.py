@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _SORT_KEY = "PURCHASE"
 PURCHASE_PREFIX: Final = "PURCHASE#"
 LIMIT_RETENTION: Instant = 90 * DAY
+ROOM_AFTER_PLACING: Final = 88_000
+"""Bytes that a buyer's write leaves free: for what a captured payment, refunds and a cancellation add to the item."""
+_MAX_ITEM_BYTES: Final = 409_600
 
 # Short names inside lines, totals, payment and refunds. No condition uses them. A line takes 170 bytes in place of 270,
 # so that each write of a one-line purchase costs one write unit (1 KB).
@@ -90,8 +93,8 @@ class Refused(Generic[Stored]):
 class PurchaseStore:
     """Purchases by id. Every write is conditional, and a refused write returns the item that refused it.
 
-    A write costs 1 WCU for each KB; one line takes about one KB. The bounds of lines, holds and refunds keep an item
-    below DynamoDB's 400 KB.
+    A write costs 1 WCU for each KB; one line takes about one KB. The bounds of lines, holds, changes and refunds keep
+    an item below DynamoDB's 400 KB.
     """
 
     dynamodb: DynamoDBClient
@@ -116,25 +119,29 @@ class PurchaseStore:
         """Store a purchase that must not exist yet.
 
         Raises:
-            BadInput: the item is larger than 400 KB.
+            BadInput: the item would not leave ``ROOM_AFTER_PLACING`` below 400 KB.
         """
-        return self._put(purchase, "attribute_not_exists(pk)", {})
+        return self._put(purchase, "attribute_not_exists(pk)", {}, ROOM_AFTER_PLACING)
 
-    def replace(self, purchase: Purchase) -> Written | Refused[Purchase]:
+    def replace(self, purchase: Purchase, *, room: int = 0) -> Written | Refused[Purchase]:
         """Store the next version of a purchase over exactly the version before it.
 
-        State, attempt and epoch belong to a version, so the condition on the version covers them.
+        State, attempt and epoch belong to a version, so the condition on the version covers them. A buyer's request
+        leaves ``room`` bytes, so that no later write fails for the item's size.
 
         Raises:
-            BadInput: the item is larger than 400 KB.
+            BadInput: the item would not leave ``room`` below 400 KB.
         """
         before = {":before": {"N": str(purchase.version - 1)}}
-        return self._put(purchase, "version = :before", before)
+        return self._put(purchase, "version = :before", before, room)
 
-    def _put(self, purchase: Purchase, condition: str, values: aws.Item) -> Written | Refused[Purchase]:
+    def _put(self, purchase: Purchase, condition: str, values: aws.Item, room: int) -> Written | Refused[Purchase]:
+        item = _item(purchase)
+        if room and aws.item_size(item) > _MAX_ITEM_BYTES - room:
+            raise _too_large()
         request: dict[str, Any] = {
             "TableName": self.commerce_table,
-            "Item": _item(purchase),
+            "Item": item,
             "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
@@ -144,8 +151,7 @@ class PurchaseStore:
             self.dynamodb.put_item(**request)
         except ClientError as error:
             if aws.is_item_too_large(error):
-                detail = "The purchase has too many lines or holds. Buy further units in another purchase."
-                raise BadInput(detail, field="$.line_items", code="purchase_too_large") from None
+                raise _too_large() from None
             existing = aws.existing_item(error)
             if not aws.is_condition_failure(error) or existing is None:
                 raise
@@ -163,6 +169,11 @@ class PurchaseStore:
         for page in pages:
             for item in page["Items"]:
                 yield purchase_from_item(item)
+
+
+def _too_large() -> BadInput:
+    detail = "The purchase has too many lines or holds. Buy further units in another purchase."
+    return BadInput(detail, field="$.line_items", code="purchase_too_large")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.currencies import highest_amount
 from chalicelib.payments import stripe_gateway
-from tests.api.conftest import ApiClient, an_api
+from tests.api.conftest import ApiClient, an_api, express_checkout
 from tests.api.test_markets import OPTION, table_with
 from tests.conftest import Tables
 
@@ -99,3 +100,19 @@ def test_price_between_two_of_the_providers_steps_is_refused_and_changes_nothing
 def test_price_below_the_minimum_charge_is_accepted_since_buyers_can_buy_more(stripe_api: ApiClient) -> None:
     assert stripe_api.send("PUT", "/shows/s1", a_show("GBP")).status == 201
     assert stripe_api.send("PUT", "/drops/d1", a_drop(5, "GBP")).status == 201
+
+
+def test_highest_price_passes_through_the_api_unchanged(api: ApiClient) -> None:
+    price: dict[str, Any] = {"amount": highest_amount("IDR"), "currency": "IDR"}
+    assert api.send("PUT", "/shows/s1", a_show("IDR")).status == 201
+    drop = api.send("PUT", "/drops/d1", a_drop(price["amount"], "IDR") | {"opens_at": "2026-01-01T00:00:00Z"})
+    assert (drop.status, drop.body["unit_price"]) == (201, price)
+    assert api.send("GET", "/shows/s1/live").body["drops"][0]["unit_price"] == price
+    session = api.send("POST", "/checkout-sessions", express_checkout("d1")).body
+    assert {part["type"]: part["amount"] for part in session["totals"]}["total"] == price["amount"]
+
+
+def test_openapi_document_bounds_prices_by_twelve_digits(api: ApiClient) -> None:
+    schemas = api.send("GET", "/openapi.json").body["components"]["schemas"]
+    amount = schemas["Price"]["properties"]["amount"]
+    assert (amount["minimum"], amount["maximum"]) == (1, 999_999_999_999)

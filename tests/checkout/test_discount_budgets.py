@@ -213,7 +213,7 @@ def test_use_held_by_a_process_that_died_before_placing_expires(
     shop.put_discount(budget_uses=1)
     purchase = open_with_codes(shop, "TEN")
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patched:

@@ -61,10 +61,10 @@ def units_placed_between_counting_and_placing(
     store = type(shop.context.purchases)
     real = store.replace
 
-    def overtake(*arguments: Any) -> Any:
+    def overtake(*arguments: Any, **named: Any) -> Any:
         monkeypatch.setattr(store, "replace", real)
         complete_purchase(shop, second, "pay-second", later + seconds * SECOND)
-        return real(*arguments)
+        return real(*arguments, **named)
 
     monkeypatch.setattr(store, "replace", overtake)
     complete_purchase(shop, first, "pay-first", later)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.checkout import create_purchase, update_purchase
+from chalicelib.checkout.complete import MAX_ATTEMPTS
 from chalicelib.checkout.lines import MAX_HOLDS
 from chalicelib.discounts import MAX_DISCOUNTS_PER_PURCHASE, AppliedDiscount, BudgetHold, RejectionReason
 from chalicelib.errors import BadInput, Conflict
@@ -17,7 +18,9 @@ from chalicelib.purchase import (
     PurchaseStore,
     Refund,
     RefundLine,
+    Written,
 )
+from chalicelib.purchase.idempotency import MAX_CHANGES
 from chalicelib.refunds import cancel_paid_order, refund_order
 from chalicelib.refunds.refund import MAX_REFUND_LINES, MAX_REFUNDS
 from chalicelib.stock import HoldRef
@@ -57,7 +60,7 @@ def test_largest_possible_purchase_fits_into_its_item(tables: Tables) -> None:
         drop_id="d" * 64,
         sku=WIDE * 64,
         title=WIDE * 200,
-        unit_price=10**8,
+        unit_price=10**12,
         quantity=10**6,
         bucket_count=10**5,
         holds=(hold,) * ((MAX_HOLDS + LINES) // LINES),
@@ -71,7 +74,10 @@ def test_largest_possible_purchase_fits_into_its_item(tables: Tables) -> None:
         tax_rate_bps=10_000,
     )
     texts = ("first_name", "last_name", "street_address", "extended_address", "address_locality", "address_region")
-    records = [IdempotencyRecord(key="k" * 11, fingerprint="f" * 11, attempt=number) for number in range(50)]
+    records = [
+        IdempotencyRecord(key="k" * 11, fingerprint="f" * 11, attempt=number)
+        for number in range(MAX_CHANGES + MAX_ATTEMPTS + 1)
+    ]
     share = BudgetHold(budget="money:100000", hold=hold)
     discount = AppliedDiscount(
         code="C" * 32,
@@ -104,7 +110,9 @@ def test_largest_possible_purchase_fits_into_its_item(tables: Tables) -> None:
         },
         refunds=(*(a_large_refund(number, parts) for number in range(MAX_REFUNDS)), a_large_refund(101, LINES)),
     )
-    PurchaseStore(tables.dynamodb, tables.commerce).create(largest)
+    store = PurchaseStore(tables.dynamodb, tables.commerce)
+    assert store.create(largest.model_copy(update={"state": PurchaseState.PLACED, "refunds": ()})) == Written()
+    assert store.replace(largest.model_copy(update={"version": 2})) == Written()
     size = sum(len(name) + size_of(value) for name, value in read_item(tables, largest).items())
     assert 300_000 < size < 400 * 1024
 

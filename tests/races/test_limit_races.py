@@ -79,10 +79,10 @@ def test_concurrent_orders_with_deaths_and_cancellations_leave_the_rest_of_the_l
     dying = {purchase.id for index, purchase in enumerate(purchases) if index % 3 == 0}
     real = PurchaseStore.replace
 
-    def replace(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
+    def replace(self: PurchaseStore, purchase: Purchase, *, room: int = 0) -> Written | Refused[Purchase]:
         if purchase.state is PurchaseState.PLACED and purchase.id in dying:
             raise SystemExit
-        return real(self, purchase)
+        return real(self, purchase, room=room)
 
     def step(purchase: Purchase) -> None:
         chance = Random(purchase.id)

@@ -101,7 +101,7 @@ def _conflict_instead_of_replay(*arguments: Any) -> Written:
 
 
 def _put_unconditionally(self: PurchaseStore, purchase: Purchase) -> Written | Refused[Purchase]:
-    return self._put(purchase, "attribute_not_exists(no)", {})
+    return self._put(purchase, "attribute_not_exists(no)", {}, 0)
 
 
 @pytest.mark.parametrize(
