@@ -7,6 +7,7 @@ from typing import Final
 
 from chalicelib.errors import InvariantBroken, WriteConflict
 from chalicelib.instants import DAY, SECOND, Instant
+from chalicelib.payments import Authorisation, Captured
 from chalicelib.purchase import SETTLE_PERIOD, CheckoutContext, Payment, Purchase, Refused, next_version
 
 
@@ -77,8 +78,22 @@ def save_next_version(context: CheckoutContext, purchase: Purchase, now: Instant
 def payment_on_hold(purchase: Purchase, held_by: str, now: Instant) -> Payment:
     """Return the payment of an order on hold: its deadline is shortly before the authorisation expires."""
     deadline = (purchase.placed_at or now) + MAX_ORDER_HOLD
-    changes = {"held_by": held_by, "released_by": None, "deadline": deadline, "failure": None}
+    changes = {"held_by": held_by, "released_by": None, "released_at": None, "deadline": deadline, "failure": None}
     return payment_of(purchase).model_copy(update=changes)
+
+
+def look_up(
+    context: CheckoutContext, purchase: Purchase, provider_id: str | None, now: Instant, since: Instant | None = None
+) -> Authorisation | Captured | None:
+    """Ask the provider what it has of the purchase's attempt. ``since`` as in :meth:`Gateway.find`.
+
+    Raises:
+        OutcomeUnknownError: the provider does not say for certain yet.
+        ProviderBusyError: the provider has to be asked later.
+    """
+    return context.gateway.find(
+        purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since, began_at=purchase.placed_at
+    )
 
 
 def visible_since(purchase: Purchase) -> Instant:

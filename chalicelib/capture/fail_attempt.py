@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chalicelib.capture.attempt import Failed, save_next_version
+from chalicelib.capture.attempt import Failed, look_up, save_next_version
 from chalicelib.checkout import is_by_provider, record_decline, record_decline_of_drops, release_budgets
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
@@ -30,12 +30,16 @@ HOLD_AFTER_DECLINE_SECONDS: Final = 300
 
 
 def handle_decline(context: CheckoutContext, purchase: Purchase, declined: Declined, now: Instant) -> Failed:
-    """End a declined attempt, and count the decline if the provider made it.
+    """End a declined attempt, and count the decline if the provider made it for a reason of the buyer's.
 
     The buyer's velocity keys are counted before the attempt ends, so that a crash in between cannot lose the count.
-    Drops are counted afterwards, by the one worker whose write ended the attempt.
+    Drops are counted afterwards, by the one worker whose write ended the attempt. A refusal of the request itself is no
+    decline: the gateway counts it, for an alarm.
     """
-    count("payments_declined")
+    if not declined.refused:
+        count("payments_declined")
+    else:
+        logger.error("payment refused", extra={"purchase": log_reference(purchase.id), "reason": declined.code})
     if is_by_provider(declined):
         record_decline(context, purchase, now)
     failed = fail_attempt(context, purchase, declined.code, declined.provider_id, now)
@@ -90,11 +94,14 @@ def revert_line_to_hold(context: CheckoutContext, purchase: Purchase, line: Line
 def void_orphaned_authorisation(
     context: CheckoutContext, purchase: Purchase, attempt: int, provider_id: str | None, now: Instant
 ) -> None:
-    """Void what the provider reserves for an attempt that is no longer the one to pay.
+    """Void what the provider reserves for an attempt that has ended, or by a payment that its order has not chosen.
 
-    Money captured for such an attempt raises an alarm; a person has to refund it.
+    An attempt that was begun again can have two payments: its first request may have its effect late. ``provider_id``
+    is the payment that a webhook named. Money that such a payment captured raises an alarm; a person has to refund it.
     """
-    if purchase.state is PurchaseState.PAID and purchase.attempt == attempt:
+    chosen = purchase.payment.provider_id if purchase.payment else None
+    is_current = purchase.attempt == attempt and purchase.state not in {PurchaseState.OPEN, PurchaseState.CANCELLED}
+    if is_current and (chosen is None or provider_id in {None, chosen}):
         return
     found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
     extra = {"purchase": log_reference(purchase.id), "attempt": attempt}
@@ -112,12 +119,15 @@ def ensure_nothing_authorised(
 ) -> None:
     """Void what the provider reserves for the purchase's attempt. ``since`` as in :meth:`Gateway.find`.
 
+    An attempt that was begun again may have a second payment, which only a look-up without an id finds.
+
     Raises:
         WriteConflict: another worker has captured the attempt.
         OutcomeUnknownError: the provider did not answer.
     """
-    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=provider_id, since=since)
-    void_found(context, purchase, found, now)
+    void_found(context, purchase, look_up(context, purchase, provider_id, now, since), now)
+    if provider_id is not None and purchase.payment is not None and purchase.payment.tries:
+        void_found(context, purchase, look_up(context, purchase, None, now), now)
 
 
 def void_found(

@@ -11,6 +11,7 @@ from chalicelib.capture.attempt import (
     AttemptOutcome,
     Cancelled,
     PutOnHold,
+    look_up,
     payment_of,
     payment_on_hold,
     save_next_version,
@@ -82,7 +83,7 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
             raise Conflict("The order is not on hold.", code="not_held")
         if payment.deadline is not None and payment.deadline <= now:
             raise Conflict("The order is being cancelled.", code="given_up")
-        payment = payment.model_copy(update={"released_by": actor, "deadline": None})
+        payment = payment.model_copy(update={"released_by": actor, "released_at": now, "deadline": None})
         changes = {"state": PurchaseState.PLACED, "epoch": purchase.epoch + 1, "payment": payment}
         released = next_version(purchase, now, **changes)
         if isinstance(context.purchases.replace(released), Written):
@@ -132,7 +133,7 @@ def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) 
         InvariantBroken: the stock of a captured order is gone.
     """
     payment = payment_of(purchase)
-    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+    found = look_up(context, purchase, payment.provider_id, now)
     if isinstance(found, Captured):
         stock = ensure_stock_committed(context, with_next_epoch(context, purchase, now), now)
         if isinstance(stock, OutOfStock):

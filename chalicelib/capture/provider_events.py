@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chalicelib.capture.attempt import AttemptOutcome, seconds_until
+from chalicelib.capture.fail_attempt import void_orphaned_authorisation
 from chalicelib.capture.process_payment import process_attempt
 from chalicelib.errors import Conflict
 from chalicelib.ids import log_reference
@@ -114,7 +115,16 @@ def _process_payment_event(context: CheckoutContext, event: ProviderEvent, now: 
     is_in_progress = purchase.state is PurchaseState.PLACED and purchase.attempt == event.attempt
     if is_in_progress and purchase.placed_at is not None and now - purchase.placed_at < SETTLE_PERIOD:
         return EventPostponed(IN_PROGRESS_RETRY_SECONDS)
-    return process_attempt(context, purchase.id, event.attempt, now, event.payment_id)
+    outcome = process_attempt(context, purchase.id, event.attempt, now, event.payment_id, tried=True)
+    _void_other_payment(context, event, event.attempt, now)
+    return outcome
+
+
+def _void_other_payment(context: CheckoutContext, event: ProviderEvent, attempt: int, now: Instant) -> None:
+    """Void the event's payment if the order has chosen another one of the same attempt. One read."""
+    purchase = context.purchases.read(event.purchase_id) if event.purchase_id else None
+    if purchase is not None and purchase.payment is not None and purchase.payment.tries:
+        void_orphaned_authorisation(context, purchase, attempt, event.payment_id, now)
 
 
 def _differs_from_order(purchase: Purchase, event: ProviderEvent) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from chalicelib.capture.attempt import (
     AttemptOutcome,
     AwaitingAuthentication,
+    look_up,
     payment_of,
     save_next_version,
     seconds_until,
@@ -75,7 +76,7 @@ def check_authentication(context: CheckoutContext, purchase: Purchase, now: Inst
     payment = payment_of(purchase)
     if payment.deadline is None:
         raise InvariantBroken("A purchase that waits for its buyer has no deadline.")
-    found = context.gateway.find(purchase.id, purchase.attempt, now=now, provider_id=payment.provider_id)
+    found = look_up(context, purchase, payment.provider_id, now)
     deadline_passed = now >= payment.deadline
     if isinstance(found, Declined):
         return handle_decline(context, purchase, found, now)

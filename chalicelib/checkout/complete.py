@@ -218,15 +218,14 @@ def _placed_version(
     velocity_keys: tuple[VelocityKey, ...],
     now: Instant,
 ) -> Purchase:
-    """Return the version that places the order. The provider's payment of an earlier attempt is used again."""
-    earlier, attempt = purchase.payment, purchase.attempt + 1
+    """Return the version that places the order. Each attempt has a payment of its own at the provider."""
+    attempt = purchase.attempt + 1
     payment = Payment(
         handler_id=request.handler_id,
         instrument_id=request.instrument_id,
         instrument_type=request.instrument_type,
         token=request.token,
         provider=context.gateway.name,
-        provider_id=earlier.provider_id if earlier and earlier.provider == context.gateway.name else None,
         velocity_keys=velocity_keys,
         step_up=step_up_for(context, purchase, now),
     )

@@ -80,9 +80,9 @@ def is_by_provider(declined: Declined) -> bool:
     """Return whether the provider declined the buyer's payment.
 
     The provider also answers *declined* to an attempt that we voided or sent too late, and to an amount outside its
-    bounds. Those do not count.
+    bounds. It also refuses requests for the shop's own faults. Those do not count.
     """
-    return declined.code not in _NOT_COUNTED_CODES
+    return not declined.refused and declined.code not in _NOT_COUNTED_CODES
 
 
 def record_decline(context: CheckoutContext, purchase: Purchase, now: Instant) -> None:

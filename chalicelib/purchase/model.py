@@ -140,6 +140,7 @@ class Payment(_Frozen):
     held_by: str | None = None
     """The operator that put the order on hold, or ``channel``."""
     released_by: str | None = None
+    released_at: Instant | None = None
     captured: int | None = None
     """Minor units received, where they differ from the order's total."""
     tries: int = 0

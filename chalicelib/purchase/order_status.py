@@ -79,7 +79,7 @@ TRANSITIONS: Final = (
         _statuses(_S.PLACED),
         _statuses(),
         "capture worker",
-        "too many declines; recorded before the attempt is ended",
+        "too many declines, or the deadline passed; recorded before the attempt is ended",
     ),
     Transition(
         "require authentication",

@@ -111,6 +111,9 @@ def _failure_message(purchase: Purchase) -> tuple[Message, ...]:
     if failure == "out_of_stock":
         content = "Units, or the budget of a discount, were gone before the order was placed. Nothing was charged."
         return (Message("out_of_stock", content),)
+    if failure == "payment_timed_out":
+        content = "The payment provider did not confirm in time, and nothing was charged. Try again or pay another way."
+        return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
     content = f"The payment failed ({failure}). Nothing was charged. Try again or pay another way."
     return (Message("payment_failed", content, path="$.payment.instruments[0]", extra={"reason": failure}),)
 

@@ -40,9 +40,9 @@ def process_payments(
     - Another worker was first, or AWS is out of reach: 1 s, doubling to a minute. ``conflicts`` counts these.
     """
 
-    def process_message(message: dict[str, Any], _: int) -> None:
+    def process_message(message: dict[str, Any], delivery: int) -> None:
         try:
-            outcome = _process(context, message, now)
+            outcome = _process(context, message, now, tried=message.get("tries", 0) > 0 or delivery > 1)
         except ProviderBusyError as error:
             send_again(message, error.retry_in_seconds, error)
         except OutcomeUnknownError as error:
@@ -65,7 +65,7 @@ def process_payments(
     return each_message(event, "captures", process_message, map_records)
 
 
-def _process(context: CheckoutContext, message: dict[str, Any], now: Instant) -> EventOutcome:
+def _process(context: CheckoutContext, message: dict[str, Any], now: Instant, *, tried: bool) -> EventOutcome:
     if "event_id" in message:
         return process_event(context, message["provider"], message["event_id"], now)
-    return process_attempt(context, message["purchase_id"], message["attempt"], now)
+    return process_attempt(context, message["purchase_id"], message["attempt"], now, tried=tried)

@@ -16,6 +16,7 @@ _ALARMED_METRICS = {
     "disputes": "A buyer disputes a payment",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
     "invariants_broken": "Stored data contradict a rule that no race can break",
+    "orders_overdue": "An order is past its deadline, and the provider does not say whether it is paid",
     "paid_units_missing": "An audit found that units of a paid order are gone",
     "payments_refused": "The provider refuses the request for a payment itself: every order may fail",
     "provider_key_refused": "The provider refuses our key: no payment is made until it accepts one",

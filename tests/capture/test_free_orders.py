@@ -10,7 +10,7 @@ import pytest
 from chalicelib.capture import process_attempt, release_from_hold
 from chalicelib.checkout import complete_purchase
 from chalicelib.finance.entries import entries_of
-from chalicelib.instants import MINUTE
+from chalicelib.instants import DAY, MINUTE
 from chalicelib.pricing import DEFAULT_MARKETS, Markets
 from chalicelib.purchase import CheckoutContext, PurchaseState
 from chalicelib.recovery import reconcile_payments
@@ -56,6 +56,12 @@ def test_a_free_order_is_paid_without_the_provider(shop: ShopFixture) -> None:
     (sale,) = entries_of(paid, "Europe/London")
     assert (sale.gross, sale.discount, sale.amount, sale.tax) == (paid.lines[0].gross, paid.lines[0].gross, 0, 0)
     assert reconcile_payments(shop.context, lambda *_: None, 0, NOW + 10 * MINUTE).differences == []
+
+
+def test_a_free_order_is_paid_however_late_its_message_is(shop: ShopFixture) -> None:
+    purchase_id = place_free_order(shop)
+    process_attempt(shop.context, purchase_id, 1, NOW + DAY, tried=True)
+    assert shop.read(purchase_id).state is PurchaseState.PAID
 
 
 def test_a_cancelled_free_order_restocks_its_units(shop: ShopFixture) -> None:

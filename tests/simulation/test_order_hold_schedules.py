@@ -131,14 +131,14 @@ def _skip_second_read(context: CheckoutContext, purchase: Purchase) -> None:
     """Capture without reading the order again."""
 
 
-def _refuse_without_note(context: CheckoutContext, purchase: Purchase, now: Instant) -> Failed:
+def _refuse_without_note(context: CheckoutContext, purchase: Purchase, failure: str, now: Instant) -> Failed:
     """End an attempt without first storing that it is refused."""
     provider_id = payment_of(purchase).provider_id
-    return fail_attempt.fail_attempt(context, purchase, "too_many_attempts", provider_id, now)
+    return fail_attempt.fail_attempt(context, purchase, failure, provider_id, now)
 
 
 def _trust_lagging_search(
-    self: SimulatedProvider, *named: Any, now: Instant, provider_id: str | None = None, since: int = 0
+    self: SimulatedProvider, *named: Any, now: Instant, provider_id: str | None = None, **_: Any
 ) -> Any:
     """Trust that a search finds every payment at once."""
     return _real_search(self, *named, now=now, provider_id=provider_id)
@@ -148,7 +148,7 @@ def _trust_lagging_search(
     ("where", "name", "wrong", "limited"),
     [
         (take_payment, "_ensure_unchanged", _skip_second_read, False),
-        (process_payment, "_refuse_attempt", _refuse_without_note, True),
+        (process_payment, "end_attempt_early", _refuse_without_note, True),
         (SimulatedProvider, "_search", _trust_lagging_search, False),
         (SimulatedProvider, "_search", _trust_lagging_search, True),
     ],

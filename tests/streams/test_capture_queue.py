@@ -12,6 +12,7 @@ import pytest
 
 from app import CAPTURE_BATCH
 from chalicelib.errors import InvariantBroken, Unavailable, WriteConflict
+from chalicelib.instants import HOUR, MINUTE
 from chalicelib.payments import (
     Authorisation,
     AuthorisationRequest,
@@ -162,3 +163,18 @@ def test_side_by_side_failures_are_those_of_their_own_messages(
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     monkeypatch.undo()
     assert [shop.read(purchase.id).state for purchase in placed] == [PurchaseState.PLACED, PurchaseState.PAID]
+
+
+@pytest.mark.parametrize(
+    ("message", "delivery", "state"),
+    [({}, 1, PurchaseState.PAID), ({"tries": 1}, 1, PurchaseState.OPEN), ({}, 2, PurchaseState.OPEN)],
+    ids=["untried", "tried before", "delivered before"],
+)
+def test_message_says_whether_the_shorter_deadline_holds(
+    shop: ShopFixture, sqs: RecordingSqs, message: dict[str, Any], delivery: int, state: PurchaseState
+) -> None:
+    shop.put_drop("mug", now=NOW - HOUR)
+    placed = shop.place(("mug", 1), now=NOW - 20 * MINUTE)
+    body = {"purchase_id": placed.id, "attempt": 1} | message
+    assert deliver(shop, sqs, body, delivery=delivery) == NONE_FAILED
+    assert shop.read(placed.id).state is state
