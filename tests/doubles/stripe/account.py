@@ -106,6 +106,15 @@ class Account(Console):
         self.state.catch_up()
         return self.state.get(name)
 
+    def set_rate(self, currency: str, worth: str) -> None:
+        """Set what one major unit of a currency is worth in the settlement currency, as a decimal number."""
+        self.state.rates[currency.lower()] = worth
+
+    @property
+    def idempotency_keys(self) -> list[str]:
+        """The keys under which an answer is stored or a request runs, pruned ones too."""
+        return list(self.state.stored)
+
     @property
     def calls(self) -> list[tuple[int, str]]:
         """The instant and the operation of each call."""

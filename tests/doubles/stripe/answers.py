@@ -118,6 +118,7 @@ _OTHERS = (
     _request("parameter_missing", "E10", "D", POST, "refused", code="parameter_missing", stored=False),
     _request("parameter_invalid", "E10", "D", POST, "refused", code="parameter_invalid_integer", stored=False),
     _request("metadata_too_long", "X1", "D", POST, "refused", param="metadata", stored=False),
+    _request("statement_descriptor_of_card", "X1", "S", CONFIRM, "refused", param="statement_descriptor"),
     _request(
         "payment_method_types_removed",
         "E10",

@@ -15,7 +15,7 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 START: Final = 1_795_000_000_000
-"""The instant at which a manual clock begins: 18 November 2026, 09:06:40 UTC."""
+"""The instant at which a manual clock begins: 18 November 2026, 11:06:40 UTC."""
 
 
 @dataclass

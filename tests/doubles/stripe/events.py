@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.doubles.stripe.clock import DAY, SECOND
@@ -53,7 +54,7 @@ class Delivery:
             "detail-type": self.event["type"],
             "source": EVENTBRIDGE_SOURCE,
             "account": "123456789012",
-            "time": "2026-11-28T00:00:00Z",
+            "time": datetime.fromtimestamp(self.event["created"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": "eu-west-1",
             "resources": [f"arn:aws:events:eu-west-1::event-source/{EVENTBRIDGE_SOURCE}"],
             "detail": wire(self.event),

@@ -26,6 +26,7 @@ _NOT_MODELLED: Final = {
     "transfer_data",
 }
 """Parameters that move money in ways that the double does not know."""
+_DESCRIPTOR: Final = 22
 _METADATA_KEYS, _METADATA_KEY, _METADATA_VALUE = 50, 40, 500
 _REMOVED: Final = "payment_method_types"
 _REMOVED_SINCE: Final = "2026-09-30"
@@ -71,6 +72,8 @@ def check(version: str, sent: Mapping[str, Any], classes: tuple[str, str] | None
     for name in required:
         if sent.get(name) in {None, ""}:
             raise refusal("parameter_missing", param=name, message=f"Missing required param: {name}.")
+    if len(str(sent.get("statement_descriptor_suffix", ""))) > _DESCRIPTOR:
+        raise refusal("parameter_invalid", code=None, param="statement_descriptor_suffix", message="It is too long.")
     _check_metadata(sent.get("metadata", {}))
 
 

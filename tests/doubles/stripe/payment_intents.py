@@ -16,7 +16,14 @@ from tests.doubles.stripe.state import Record, State, wire
 from tests.doubles.stripe.tokens import Instrument, resolve, use
 
 CONFIRMABLE: Final = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
-_COPIED: Final = ("description", "customer", "payment_method_options", "setup_future_usage", "shipping")
+_COPIED: Final = (
+    "description",
+    "customer",
+    "payment_method_options",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor_suffix",
+)
 _HOUR: Final = 3_600
 
 
@@ -26,6 +33,8 @@ def create(state: State, sent: Mapping[str, Any]) -> Record:
     instrument = resolve(state, sent, wanted)
     if sent.get("confirm") and instrument is None:
         raise refusal("parameter_missing", param="payment_method", message="A payment method is needed to confirm.")
+    if sent.get("statement_descriptor") and instrument is not None:
+        raise refusal("statement_descriptor_of_card", message="Cards take `statement_descriptor_suffix` only.")
     check_currency(wanted["currency"])
     check_amount(state, wanted["amount"], wanted["currency"])
     number = state.count("payment_intent")

@@ -48,7 +48,7 @@ def test_money_is_available_after_three_days() -> None:
 
 def test_a_foreign_currency_is_settled_at_the_rate_of_the_day() -> None:
     account = Account(Behaviour(settlement_currency="eur", fee_tax_bps=2_000))
-    account.state.rates["usd"] = "0.9"
+    account.set_rate("USD", "0.9")
     name = capture(account.client(), amount=10_000, currency="usd").id
     account.advance(3)
     account.state.rates["usd"] = "0.8"
@@ -98,7 +98,7 @@ def test_an_amount_that_the_currency_cannot_have_is_refused(currency: str, amoun
 
 def test_the_minimum_moves_with_the_rate() -> None:
     account = Account(Behaviour(settlement_currency="eur"))
-    account.state.rates["usd"] = "0.9"
+    account.set_rate("USD", "0.9")
     assert create(account.client(), currency="usd", amount=56).status == "requires_capture"
     account.state.rates["usd"] = "0.8"
     error = refusal_of(lambda: create(account.client(), currency="usd", amount=56))

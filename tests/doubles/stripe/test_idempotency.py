@@ -97,6 +97,7 @@ def test_a_late_request_without_a_key_of_ours_happens_once(account: Account, cli
         {"payment_method_types": ["card"]},
         {"confirmation_token": "ctoken_visa"},
         {"expand": ["amount"]},
+        {"statement_descriptor_suffix": "x" * 23},
         {"expand": ["latest_charge.source"]},
         {"metadata": {"k" * 41: ""}},
     ],
@@ -118,6 +119,7 @@ def test_a_limiter_and_a_wrong_key_store_nothing(account: Account, client: strip
 
 def test_a_key_is_pruned_after_a_day_and_pays_again(account: Account, client: stripe.StripeClient) -> None:
     create(client, key="k")
+    assert account.idempotency_keys == ["k"]
     account.advance(86_399)
     assert _is_replayed(create(client, key="k").last_response.headers)
     account.advance(1)
