@@ -12,7 +12,7 @@ from chalice.config import Config
 from chalice.local import LocalGateway
 
 from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Services, register_routes
-from chalicelib.api.deployment_keys import MAX_AGE, REFRESH_AFTER, RETRY_AFTER
+from chalicelib.api.deployment_keys import MAX_AGE, REFRESH_AFTER, REREAD_AFTER, RETRY_AFTER
 from chalicelib.errors import Unavailable
 from tests.api.conftest import SECRETS
 
@@ -75,6 +75,20 @@ def test_keys_that_were_never_read_are_read_at_each_request() -> None:
         with pytest.raises(EndpointConnectionError):
             keyring.get(NOW)
     assert manager.reads == 2
+
+
+def test_refused_keys_are_read_again_at_most_once_in_ten_seconds() -> None:
+    manager = FakeSecretsManager()
+    keyring = Keyring(manager.read)
+    keyring.get(NOW)
+    manager.stored = replace(SECRETS, jwt_secret="another secret")
+    assert [keyring.reread(NOW + later) for later in (0, REREAD_AFTER - 1)] == [SECRETS] * 2
+    assert manager.reads == 1
+    assert [keyring.reread(NOW + REREAD_AFTER + later) for later in (0, 1)] == [manager.stored] * 2
+    assert manager.reads == 2
+    manager.unreachable = True
+    assert keyring.reread(NOW + 2 * REREAD_AFTER) == manager.stored, "an unreachable store leaves the cached keys"
+    assert [keyring.reread(NOW + 2 * REREAD_AFTER + 1), manager.reads] == [manager.stored, 3]
 
 
 def test_complete_secret_is_read() -> None:

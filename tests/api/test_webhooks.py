@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from chalicelib import instants
+from chalicelib.api import Keyring
 from chalicelib.capture import process_attempt, process_event
 from chalicelib.instants import SECOND
+from chalicelib.payments import ProviderKeys
 from tests.api.conftest import ApiClient, ApiReply, express_checkout, payment_body
 
 PAYMENT = {"id": "pi_1", "amount": 1, "metadata": {"livedrop": "livedrop"}}
@@ -46,6 +48,25 @@ def test_event_is_stored_once(stripe_api: ApiClient) -> None:
 @pytest.mark.parametrize("secret", ["whsec_new", "whsec_old"])
 def test_both_secrets_are_valid_during_a_rotation(stripe_api: ApiClient, secret: str) -> None:
     assert send_event(stripe_api, EVENT, secret=secret).status == 200
+
+
+def test_signature_that_no_secret_verifies_makes_the_secrets_be_read_again(
+    stripe_api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    present = instants.clock()
+
+    def read() -> ProviderKeys:
+        reads.append("")
+        return ProviderKeys("sk_test_1", ("whsec_new",) if len(reads) == 1 else ("whsec_rotated",))
+
+    object.__setattr__(stripe_api.services, "provider_keys", Keyring(read))
+    assert send_event(stripe_api, EVENT).status == 200
+    assert send_event(stripe_api, EVENT, secret="whsec_rotated").status == 401, "they were read within ten seconds"
+    monkeypatch.setattr(instants, "clock", lambda: present + 11 * SECOND)
+    assert send_event(stripe_api, EVENT, secret="whsec_rotated").status == 200
+    assert send_event(stripe_api, EVENT, secret="whsec_of_nobody").status == 401
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize("age", [-290, 290])

@@ -22,7 +22,15 @@ from chalicelib.payments.results import (
     ProviderRefund,
     RefundFailed,
 )
+from chalicelib.payments.sandbox.afterwards import (
+    AFTERWARDS_TOKENS,
+    dispute_of,
+    disputed_payment,
+    refunded_amount,
+    refunds_of,
+)
 from chalicelib.payments.sandbox.movements import movements_of
+from chalicelib.payments.sandbox.refunds import SandboxRefunds
 from chalicelib.payments.sandbox.store import SandboxPayment, SandboxStatus, SandboxStore
 from chalicelib.payments.sandbox.webhooks import WEBHOOK_TOKENS, emit_webhooks
 from chalicelib.payments.store import EventStore
@@ -50,6 +58,7 @@ _BEHAVIOURS: Final = (
     "captured_late",
     "capture_refused",
     "refund_timeout",
+    *AFTERWARDS_TOKENS,
     *WEBHOOK_TOKENS,
 )
 _INITIAL_STATUS: Final = {"timeout_before": SandboxStatus.LOST, "requires_action": SandboxStatus.REQUIRES_ACTION}
@@ -90,6 +99,10 @@ class SandboxGateway:
     captured_late       authorised and captured, but the first answer to the capture is lost
     capture_refused     authorised; the authorisation has expired when it is to be captured
     refund_timeout      captured; the first answer to each refund is lost, its effect is there
+    refund_pending      captured; each refund is pending for a minute, and then succeeds
+    refund_fails        captured; each refund succeeds, and fails a minute later
+    dispute_won         captured; a minute later the buyer disputes it, and after another minute the shop wins
+    dispute_lost        captured; a minute later the buyer disputes it, and after another minute the shop loses
     webhooks_late       authorised, captured; each event arrives a minute later, refunds as well
     webhooks_twice      authorised, captured; each event arrives twice, refunds as well
     webhooks_reordered  authorised, captured; the event of the authorisation arrives 30 seconds after the capture's
@@ -102,6 +115,7 @@ class SandboxGateway:
     def __init__(self, dynamodb: DynamoDBClient, sandbox_table: str, events: EventStore | None = None) -> None:
         self._store = SandboxStore(dynamodb, sandbox_table)
         self._events = events
+        self._refunds = SandboxRefunds(self._store, events)
 
     def amount_problem(self, amount: int, currency: str) -> str | None:
         """Return why the sandbox cannot charge an amount: it takes every currency, and 1 to twelve digits."""
@@ -155,7 +169,7 @@ class SandboxGateway:
             return _to_captured(payment_id, amount)
         match existing.status:
             case SandboxStatus.CAPTURED:
-                return _to_captured(payment_id, existing.captured, existing.captured - existing.left)
+                return _to_captured(payment_id, existing.captured, refunded_amount(existing, now))
             case SandboxStatus.AUTHORISED:
                 return CaptureFailed(provider_id, "amount_too_large")
             case SandboxStatus.VOIDED:
@@ -189,7 +203,7 @@ class SandboxGateway:
         if payment is None or payment.status is SandboxStatus.LOST:
             return None
         if payment.status is SandboxStatus.CAPTURED:
-            return _to_captured(payment.id, payment.captured, payment.captured - payment.left)
+            return _to_captured(payment.id, payment.captured, refunded_amount(payment, now))
         return _to_authorisation(payment, already_existed=True)
 
     def payments(self, since: Instant) -> Iterator[ProviderPayment]:
@@ -204,12 +218,12 @@ class SandboxGateway:
                 name,
                 purchase_id,
                 int(attempt),
-                _to_captured(payment.id, payment.captured, payment.captured - payment.left)
+                _to_captured(payment.id, payment.captured)
                 if captured
                 else _to_authorisation(payment, already_existed=True),
                 payment.captured if captured else payment.amount,
                 payment.currency,
-                tuple(_to_refund(name, refund_id, amount) for refund_id, amount in payment.refunds.items()),
+                tuple(refunds_of(payment, payment.captured_at)),
             )
 
     def movements(self, since: Instant, until: Instant) -> Iterator[Movement]:
@@ -227,40 +241,21 @@ class SandboxGateway:
         Raises:
             ValueError: the amount is below 1, or the refund id was used with another amount.
         """
-        if amount <= 0:
-            raise ValueError("`amount` must be at least 1.")
-        payment_id = _payment_id(provider_id)
-        existing = self._store.refund(payment_id, refund_id, amount, now)
-        if existing is not None:
-            if refund_id not in existing.refunds:
-                return RefundFailed("amount_too_large")
-            if existing.refunds[refund_id] != amount:
-                raise ValueError("This refund id was used with another amount.")
-            return _to_refund(provider_id, refund_id, amount)
-        known, refund = self._store.read(payment_id), _to_refund(provider_id, refund_id, amount)
-        if known is not None:
-            emit_webhooks(self._events, known, "refunded", now, refund)
-        if known is not None and known.behaviour == "refund_timeout":
-            raise OutcomeUnknownError("the sandbox lost its answer")
-        return refund
+        return self._refunds.create(_payment_id(provider_id), refund_id, amount, now)
 
     def find_refund(self, provider_refund_id: str, *, now: int) -> ProviderRefund | None:
         """Return a refund. One consistent read."""
-        payment_id, _, number = provider_refund_id.removeprefix(_PREFIX).partition("#")
-        attempt, _, refund_id = number.partition("-")
-        provider_id = _provider_id(f"{payment_id}#{attempt}")
-        found = (one for one in self.refunds_of(provider_id, now=now) if one.refund_id == refund_id)
-        return next(found, None)
+        return self._refunds.find(provider_refund_id, now)
 
     def refunds_of(self, provider_id: str, *, now: int) -> Iterator[ProviderRefund]:
         """Yield the refunds of a payment. One consistent read."""
-        payment = self._store.read(_payment_id(provider_id))
-        for refund_id, amount in payment.refunds.items() if payment is not None else ():
-            yield _to_refund(provider_id, refund_id, amount)
+        return self._refunds.of_payment(_payment_id(provider_id), now)
 
     def find_dispute(self, dispute_id: str, *, now: int) -> ProviderDispute | None:
-        """Return None: buyers of the sandbox dispute nothing."""
-        return None
+        """Return the dispute of a payment whose token chose one. One consistent read."""
+        payment_id = disputed_payment(dispute_id)
+        payment = self._store.read(payment_id) if payment_id is not None else None
+        return dispute_of(payment, now) if payment is not None else None
 
 
 def _new_payment(request: AuthorisationRequest, behaviour: str) -> SandboxPayment:
@@ -288,10 +283,6 @@ def _to_authorisation(payment: SandboxPayment, *, already_existed: bool) -> Auth
 
 def _to_captured(payment_id: str, amount: int, refunded: int = 0) -> Captured:
     return Captured(_provider_id(payment_id), f"sbx_ch_{payment_id}", amount=amount, refunded=refunded)
-
-
-def _to_refund(provider_id: str, refund_id: str, amount: int) -> ProviderRefund:
-    return ProviderRefund(f"{provider_id}-{refund_id}", amount, refund_id, payment_id=provider_id)
 
 
 def _payment_id(provider_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The movements of the sandbox's balance: one for each capture with its fee, and one for each refund."""
+"""The movements of the sandbox's balance: captures with their fees, refunds, their failures, and disputes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from chalicelib.instants import Instant
 from chalicelib.payments.results import Movement, MovementKind
+from chalicelib.payments.sandbox.afterwards import (
+    DISPUTE_FEE,
+    DISPUTE_LASTS,
+    DISPUTE_OPENS_AFTER,
+    REFUND_FAILS_AFTER,
+    dispute_id_of,
+    disputed_amount,
+)
 from chalicelib.payments.sandbox.store import SandboxPayment
 
 
@@ -23,15 +31,26 @@ def _movements_of_payment(payment: SandboxPayment) -> Iterator[Movement]:
     yield _movement(payment, MovementKind.CHARGE, payment.captured, payment.fee, payment.captured_at, charge_id)
     for refund_id, amount in payment.refunds.items():
         made_at = payment.refunded_at.get(refund_id, payment.captured_at)
-        yield _movement(payment, MovementKind.REFUND, -amount, 0, made_at, f"{provider_id}-{refund_id}")
+        name = f"{provider_id}-{refund_id}"
+        yield _movement(payment, MovementKind.REFUND, -amount, 0, made_at, name)
+        if payment.behaviour == "refund_fails":
+            yield _movement(payment, MovementKind.REFUND_FAILED, amount, 0, made_at + REFUND_FAILS_AFTER, name)
+    if payment.behaviour in {"dispute_won", "dispute_lost"}:
+        name, opened_at = dispute_id_of(payment.id), payment.captured_at + DISPUTE_OPENS_AFTER
+        amount = disputed_amount(payment)
+        yield _movement(payment, MovementKind.DISPUTE, -amount, DISPUTE_FEE, opened_at, name)
+        if payment.behaviour == "dispute_won":
+            closed_at = opened_at + DISPUTE_LASTS
+            yield _movement(payment, MovementKind.DISPUTE_REVERSED, amount, 0, closed_at, name)
 
 
 def _movement(
     payment: SandboxPayment, kind: MovementKind, amount: int, fee: int, created_at: Instant, source_id: str
 ) -> Movement:
     purchase_id, _, attempt = payment.id.partition("#")
+    is_second = kind in {MovementKind.REFUND_FAILED, MovementKind.DISPUTE_REVERSED}
     return Movement(
-        id=f"txn_{source_id}",
+        id=f"txn_{source_id}-{kind.value}" if is_second else f"txn_{source_id}",
         provider="sandbox",
         kind=kind,
         provider_type=kind.value,

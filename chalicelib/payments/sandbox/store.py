@@ -150,13 +150,18 @@ class SandboxStore:
             if payment.status is SandboxStatus.CAPTURED:
                 yield payment
 
-    def refund(self, payment_id: str, refund_id: str, amount: int, now: Instant) -> SandboxPayment | None:
-        """Refund part of what is left of the captured money, once for a refund id."""
+    def refund(
+        self, payment_id: str, refund_id: str, amount: int, now: Instant, *, failed: int = 0
+    ) -> SandboxPayment | None:
+        """Refund part of what is left of the captured money, once for a refund id.
+
+        ``failed``: what earlier refunds have taken from it and failed to refund.
+        """
         return self._transition(
             payment_id,
             "SET #left = #left - :amount, refunds.#refund = :amount, #refunded_at = :now",
-            "#status = :captured AND #left >= :amount AND attribute_not_exists(refunds.#refund)",
-            {":amount": amount, ":now": now},
+            "#status = :captured AND #left >= :needed AND attribute_not_exists(refunds.#refund)",
+            {":amount": amount, ":needed": amount - failed, ":now": now},
             left="left",
             refund=refund_id,
             refunded_at=_REFUNDED_AT + refund_id,

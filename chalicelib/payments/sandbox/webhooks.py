@@ -11,6 +11,7 @@ from chalicelib import aws
 from chalicelib.instants import MINUTE, SECOND, Instant
 from chalicelib.payments.events import EventKind, ProviderEvent
 from chalicelib.payments.results import ProviderRefund
+from chalicelib.payments.sandbox.afterwards import REFUND_FAILS_AFTER, REFUND_PENDING_FOR
 from chalicelib.payments.sandbox.store import SandboxPayment
 from chalicelib.payments.store import EventStore
 from chalicelib.telemetry import logger
@@ -19,6 +20,8 @@ LATE_DELAY: Final[Instant] = MINUTE
 REORDERED_DELAY: Final[Instant] = 30 * SECOND
 """How long after its capture's event the event of an authorisation arrives."""
 
+_END_OF_REFUND: Final = {"refund_pending": REFUND_PENDING_FOR, "refund_fails": REFUND_FAILS_AFTER}
+"""Tokens whose refunds change later, and when: an event then tells of it."""
 WEBHOOK_TOKENS: Final = ("webhooks_late", "webhooks_twice", "webhooks_reordered")
 
 
@@ -33,10 +36,14 @@ def emit_webhooks(
 
     1 WCU an event. An event that cannot be stored is lost, as any provider's may be.
     """
-    if events is None or payment.behaviour not in WEBHOOK_TOKENS:
+    if events is None or payment.behaviour not in {*WEBHOOK_TOKENS, *_END_OF_REFUND}:
         return
     not_before = None
-    if payment.behaviour == "webhooks_late":
+    if payment.behaviour in _END_OF_REFUND:
+        if refund is None:
+            return
+        not_before = now + _END_OF_REFUND[payment.behaviour]
+    elif payment.behaviour == "webhooks_late":
         not_before = now + LATE_DELAY
     elif payment.behaviour == "webhooks_reordered" and event_type == "authorised":
         not_before = now + REORDERED_DELAY
