@@ -124,7 +124,11 @@ def test_a_list_longer_than_its_bound_leaves_the_outcome_unknown(
     assert gateway.find("p1", 1, now=NOW, began_at=NOW) == Authorised(provider_id, already_existed=True)
     authorise(gateway, a_request(purchase_id="one-more"))
     with pytest.raises(OutcomeUnknownError, match="Too many"):
-        gateway.find("p1", 1, now=NOW, began_at=NOW)
+        gateway.find("p1", 1, now=NOW, since=NOW, began_at=NOW)
+    assert gateway.find("p1", 1, now=NOW, began_at=NOW) is None, "nobody asked for certainty"
+    account.advance(3_601)
+    found = gateway.find("p1", 1, now=NOW + HOUR, since=NOW, began_at=NOW)
+    assert found == Authorised(provider_id, already_existed=True)
 
 
 def test_of_two_intents_of_an_attempt_the_captured_one_counts_and_the_other_is_voided(account: Account) -> None:

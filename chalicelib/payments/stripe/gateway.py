@@ -116,7 +116,10 @@ class StripeGateway:
         return Declined(declined.provider_id, declined.code, refused=True)
 
     def _look_up(self, request: AuthorisationRequest, now: Instant) -> Authorisation | None:
-        found = self.find(request.purchase_id, request.attempt, now=now, began_at=request.requested_at)
+        """Look an attempt up for certain: None means that it has no payment at this instant."""
+        purchase_id, began_at = request.purchase_id, request.requested_at
+        since = min(now, began_at + IDEMPOTENCY_WINDOW)
+        found = self.find(purchase_id, request.attempt, now=now, since=since, began_at=began_at)
         return _to_authorisation(found) if found is not None else None
 
     def capture(

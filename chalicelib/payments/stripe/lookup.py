@@ -14,7 +14,7 @@ from chalicelib.payments.stripe.intents import WITH_CHARGE, attempt_in
 SEARCH_LAG: Final[Instant] = HOUR
 """The longest lag of Stripe's search, in an outage (https://docs.stripe.com/search#data-freshness)."""
 PAGE_SIZE: Final = 100
-MAX_PAGES: Final = 20
+MAX_PAGES: Final = 40
 """How many pages of the list one look-up reads. A longer list leaves the outcome unknown."""
 CLOCK_SKEW: Final[Instant] = 10 * SECOND
 """How far Stripe's clock and ours may differ."""
@@ -53,7 +53,7 @@ class IntentLookup:
         """Return the intents of an attempt as they are now, the one that counts first.
 
         Costs one call with ``provider_id``; else a search, a read of each intent found, and with ``began_at`` a page of
-        the list for each hundred intents between the two instants.
+        the list for each hundred intents between the two instants. The list is not read for what began an hour ago.
 
         Raises:
             OutcomeUnknownError: nothing was found, and that is not certain for all that began before ``since``.
@@ -62,13 +62,17 @@ class IntentLookup:
         by_id = self.read(provider_id) if provider_id is not None else None
         if by_id is not None and attempt_in(by_id.metadata, self._mark) == wanted:
             return [by_id]
-        found = self._search(purchase_id, attempt)
-        if began_at is not None and not any(one.status in _BEST_FIRST for one in found):
-            found = self._list(wanted, began_at, min(now, since) if since is not None else now)
-            if not found and since is not None and now < since:
-                raise OutcomeUnknownError("Another worker's call may be under way.")
-        elif not found and since is not None and now - since < SEARCH_LAG:
-            raise OutcomeUnknownError("Stripe's search may not know the payment yet.")
+        found = self._search(wanted)
+        if any(one.status in _BEST_FIRST for one in found) or (since is not None and now - since >= SEARCH_LAG):
+            return sorted(found, key=_rank)
+        if began_at is not None:
+            listed = self._list(wanted, began_at, min(now, since or now))
+            if listed is not None:
+                found = listed
+            elif since is not None:
+                raise OutcomeUnknownError("Too many payments began since the attempt to list them all.")
+        if not found and since is not None and (began_at is None or now < since):
+            raise OutcomeUnknownError("A payment may not be found yet, or a call may be under way.")
         return sorted(found, key=_rank)
 
     def all_since(self, since: Instant) -> Iterator[Any]:
@@ -79,25 +83,28 @@ class IntentLookup:
                 if attempt_in(intent.metadata, self._mark) is not None:
                     yield intent
 
-    def _search(self, purchase_id: str, attempt: int) -> list[Any]:
+    def _search(self, wanted: tuple[str, int]) -> list[Any]:
         """Search by metadata, and read each intent found: the search filters by an older copy."""
-        query = f"metadata['purchase']:'{purchase_id}' AND metadata['attempt']:'{attempt}'"
+        query = f"metadata['purchase']:'{wanted[0]}' AND metadata['attempt']:'{wanted[1]}'"
         try:
             found = self._calls.run(Call.SEARCH_INTENTS, lambda api: api.payment_intents.search({"query": query}))
         except StripeAnswerError:  # some accounts have no search
             return []
-        intents = [self.read(one.id) for one in found.data]
-        wanted = (purchase_id, attempt)
-        return [one for one in intents if one is not None and attempt_in(one.metadata, self._mark) == wanted]
+        return self._read_again(found.data, wanted)
 
-    def _list(self, wanted: tuple[str, int], began_at: Instant, until: Instant) -> list[Any]:
+    def _list(self, wanted: tuple[str, int], began_at: Instant, until: Instant) -> list[Any] | None:
+        """List the intents between two instants, and read those of the attempt. None: there are too many."""
         created = {"gte": (began_at - CLOCK_SKEW) // SECOND, "lte": (until + CLOCK_SKEW) // SECOND}
-        found = []
-        for number, page in enumerate(self._pages({"created": created, "expand": ["data.latest_charge"]})):
+        found: list[Any] = []
+        for number, page in enumerate(self._pages({"created": created})):
             if number == MAX_PAGES:
-                raise OutcomeUnknownError("Too many payments began since the attempt to list them all.")
+                return None
             found += [one for one in page if attempt_in(one.metadata, self._mark) == wanted]
-        return found
+        return self._read_again(found, wanted)
+
+    def _read_again(self, found: list[Any], wanted: tuple[str, int]) -> list[Any]:
+        intents = [self.read(one.id) for one in found]
+        return [one for one in intents if one is not None and attempt_in(one.metadata, self._mark) == wanted]
 
     def _pages(self, query: dict[str, Any]) -> Iterator[list[Any]]:
         return pages(self._calls, Call.LIST_INTENTS, "payment_intents", query)
