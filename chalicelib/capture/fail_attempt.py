@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from chalicelib.capture.attempt import Failed, look_up, save_next_version
+from chalicelib.capture.received_money import is_returned
 from chalicelib.checkout import is_by_provider, record_decline, record_decline_of_drops, release_budgets
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
@@ -105,7 +106,7 @@ def void_orphaned_authorisation(
         return
     found = context.gateway.find(purchase.id, attempt, now=now, provider_id=provider_id)
     extra = {"purchase": log_reference(purchase.id), "attempt": attempt}
-    if isinstance(found, Captured):
+    if isinstance(found, Captured) and not is_returned(purchase, found):
         logger.error("captured without an order", extra=extra)
         count("captures_without_order")
     if isinstance(found, Authorised | ActionRequired):
@@ -133,12 +134,12 @@ def ensure_nothing_authorised(
 def void_found(
     context: CheckoutContext, purchase: Purchase, found: Authorisation | Captured | None, now: Instant
 ) -> None:
-    """Void what the provider was found to reserve for the purchase's attempt.
+    """Void what the provider was found to reserve for the purchase's attempt. Money that is refunded is no hindrance.
 
     Raises:
         WriteConflict: another worker has captured the attempt.
     """
-    if isinstance(found, Captured):
+    if isinstance(found, Captured) and not is_returned(purchase, found):
         raise _captured_meanwhile()
     if isinstance(found, Authorised | ActionRequired):
         void_authorisation(context, found.provider_id, purchase.attempt, now)

@@ -18,7 +18,19 @@ from chalicelib.capture.attempt import (
     visible_since,
 )
 from chalicelib.capture.commit_stock import OutOfStock, ensure_stock_committed, with_next_epoch
-from chalicelib.capture.fail_attempt import ensure_nothing_authorised, failed_payment, revert_line_to_hold
+from chalicelib.capture.fail_attempt import (
+    ensure_nothing_authorised,
+    failed_payment,
+    revert_line_to_hold,
+    void_found,
+)
+from chalicelib.capture.received_money import (
+    AMOUNT_DIFFERS,
+    is_whole,
+    received_amount,
+    report_different_amount,
+    return_money,
+)
 from chalicelib.capture.take_payment import mark_paid
 from chalicelib.checkout import release_budgets
 from chalicelib.errors import Conflict, InvariantBroken, Unavailable, WriteConflict
@@ -72,7 +84,7 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
 
     Raises:
         NotFound: there is no such order.
-        Conflict: the order is not on hold, or it is being cancelled.
+        Conflict: the order is not on hold, it is being cancelled, or another amount than its total was received.
     """
     for _ in range(_MAX_TRIES):
         purchase = read_order(context, purchase_id)
@@ -81,6 +93,8 @@ def release_from_hold(context: CheckoutContext, purchase_id: str, actor: str, no
             if payment is not None and payment.released_by is not None:
                 return purchase
             raise Conflict("The order is not on hold.", code="not_held")
+        if payment.captured is not None:
+            raise _received_another_amount(purchase, payment.captured)
         if payment.deadline is not None and payment.deadline <= now:
             raise Conflict("The order is being cancelled.", code="given_up")
         payment = payment.model_copy(update={"released_by": actor, "released_at": now, "deadline": None})
@@ -123,7 +137,8 @@ def was_cancelled_on_hold(purchase: Purchase) -> bool:
 def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) -> AttemptOutcome:
     """Do the capture worker's part for an order on hold: cancel it at its deadline, and before that only wait.
 
-    A capture that was under way when the order was put on hold makes it a paid order all the same. Its stock is
+    Another amount than the total, captured in the provider's console, leaves the order on hold and raises an alarm. A
+    capture that was under way when the order was put on hold makes it a paid order all the same. Its stock is
     committed again at the next epoch, because a process that cancels the order may still send its units back at this
     one.
 
@@ -134,7 +149,7 @@ def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) 
     """
     payment = payment_of(purchase)
     found = look_up(context, purchase, payment.provider_id, now)
-    if isinstance(found, Captured):
+    if isinstance(found, Captured) and is_whole(purchase, found):
         stock = ensure_stock_committed(context, with_next_epoch(context, purchase, now), now)
         if isinstance(stock, OutOfStock):
             raise InvariantBroken("An order on hold was captured, and its stock is gone.")
@@ -142,18 +157,36 @@ def process_on_hold(context: CheckoutContext, purchase: Purchase, now: Instant) 
     if payment.deadline is None or now >= payment.deadline:
         _void_and_cancel(context, purchase, now)
         return Cancelled()
+    if isinstance(found, Captured):
+        _note_different_amount(context, purchase, found, now)
     return PutOnHold()
+
+
+def _note_different_amount(context: CheckoutContext, purchase: Purchase, captured: Captured, now: Instant) -> None:
+    """Write the amount that was received for an order on hold, where it is not the total. One write, once."""
+    report_different_amount(purchase, captured)
+    payment, received = payment_of(purchase), received_amount(purchase, captured)
+    if payment.captured != received:
+        changes = {"captured": received, "provider_id": captured.provider_id}
+        save_next_version(context, purchase, now, payment=payment.model_copy(update=changes))
 
 
 def _void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant) -> Purchase:
     """Cancel an order on hold: void its authorisation, let its units expire at once, then write it. Safe to repeat.
 
-    The authorisation is voided before any unit moves, because captured money must have its stock. No later capture can
+    Any other amount than the total that was received is refunded. The authorisation is voided before any unit moves,
+    because captured money must have its stock. No later capture can
     follow: a worker that reserves money after this check sees that the order is on hold. That authorisation is voided
     when the worker's message is delivered again.
     """
     provider_id = payment_of(purchase).provider_id
-    ensure_nothing_authorised(context, purchase, provider_id, now, since=visible_since(purchase))
+    found = look_up(context, purchase, provider_id, now, since=visible_since(purchase))
+    if isinstance(found, Captured) and not is_whole(purchase, found):
+        return_money(context, purchase, found, now)
+    else:
+        void_found(context, purchase, found, now)
+    if payment_of(purchase).tries:  # there may be a second payment
+        ensure_nothing_authorised(context, purchase, None, now)
     for line in purchase.lines:
         revert_line_to_hold(context, purchase, line, now // SECOND)
     discounts = release_budgets(context, purchase, now)
@@ -164,6 +197,14 @@ def _void_and_cancel(context: CheckoutContext, purchase: Purchase, now: Instant)
         context.stock.release(pool, hold, order_ref_of(purchase))
     count("held_orders_cancelled")
     return cancelled
+
+
+def _received_another_amount(purchase: Purchase, received: int) -> Conflict:
+    detail = (
+        f"The provider received {received} of {purchase.totals.total} {purchase.currency} (minor units)."
+        " Cancel the order: what was received is then refunded."
+    )
+    return Conflict(detail, code=AMOUNT_DIFFERS)
 
 
 def _too_many_changes() -> WriteConflict:

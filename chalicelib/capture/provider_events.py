@@ -11,6 +11,7 @@ from typing import Final
 from chalicelib.capture.attempt import AttemptOutcome, seconds_until
 from chalicelib.capture.fail_attempt import void_orphaned_authorisation
 from chalicelib.capture.process_payment import process_attempt
+from chalicelib.capture.received_money import is_return_of_money
 from chalicelib.errors import Conflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
@@ -135,6 +136,8 @@ def _differs_from_order(purchase: Purchase, event: ProviderEvent) -> bool:
 
 def _record_external_refund(context: CheckoutContext, event: ProviderEvent, now: Instant) -> None:
     """Record a refund that was made in the provider's console. A refund that an order knows changes nothing."""
+    if is_return_of_money(event.refund_id):
+        return
     attempt = context.gateway.purchase_of(event.payment_id) if event.payment_id else None
     if attempt is None or event.provider_refund_id is None or event.amount is None:
         _report_unmatched(event, "refund event matches no order")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chalicelib.capture.attempt import AttemptOutcome, Paid, PutOnHold, payment_of, payment_on_hold, save_next_version
 from chalicelib.capture.commit_stock import OutOfStock, ensure_stock_committed
 from chalicelib.capture.fail_attempt import fail_attempt
+from chalicelib.capture.received_money import AMOUNT_DIFFERS, record_earlier_refunds, return_money
 from chalicelib.errors import WriteConflict
 from chalicelib.ids import log_reference
 from chalicelib.instants import Instant
@@ -27,7 +28,8 @@ def capture_payment(
     """Capture what is authorised and mark the purchase paid. Its stock must be committed already.
 
     ``provider_id`` None: the total is zero and there is nothing to capture. An order of a channel in
-    ``order_hold_channels`` goes on hold instead, unless an operator has released it.
+    ``order_hold_channels`` goes on hold instead, unless an operator has released it. If another amount than the total
+    was received, it is returned and the attempt ends.
 
     Raises:
         WriteConflict: another worker has changed the purchase.
@@ -43,6 +45,9 @@ def capture_payment(
     captured = context.gateway.capture(provider_id, attempt=purchase.attempt, amount=amount, currency=currency, now=now)
     if isinstance(captured, CaptureFailed):
         return fail_attempt(context, purchase, captured.code, captured.provider_id, now)
+    if captured.amount not in {None, amount}:
+        return_money(context, purchase, captured, now)
+        return fail_attempt(context, purchase, AMOUNT_DIFFERS, captured.provider_id, now)
     return mark_paid(context, purchase, payment, captured, now)
 
 
@@ -77,6 +82,7 @@ def mark_paid(
         "failure": None,
         "action_url": None,
         "deadline": None,
+        "captured": None,
     }
     if captured is not None:
         changes |= {"provider_id": captured.provider_id, "charge_id": captured.charge_id}
@@ -85,4 +91,6 @@ def mark_paid(
     count("orders_paid")
     count("units_sold", sum(line.quantity for line in purchase.lines))
     logger.info("order paid", extra={"purchase": log_reference(purchase.id), "attempt": purchase.attempt})
+    if captured is not None and captured.refunded:
+        record_earlier_refunds(context, purchase, captured, now)
     return Paid()

@@ -12,6 +12,7 @@ SERVICE = "livedrop"
 """Namespace and service dimension of the functions' own metrics (``chalicelib/telemetry.py``)."""
 
 _ALARMED_METRICS = {
+    "captured_amount_differs": "Another amount than the order's total was captured",
     "captures_without_order": "A payment was captured that no order has",
     "disputes": "A buyer disputes a payment",
     "illegal_transitions": "The code tried a transition that the table of order statuses does not have",
