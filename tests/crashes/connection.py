@@ -24,19 +24,42 @@ class CallFault(StrEnum):
     DOUBLED = "doubled"  # the first answer is lost and the SDK sends the call again: the process gets the second answer
 
 
+class ProviderFault(StrEnum):
+    """A fault that the payment provider itself makes, at a call that writes."""
+
+    STORED_AFTER = "500 after the effect, stored and replayed"
+    STORED_BEFORE = "500 without effect, stored and replayed"
+    BAD_GATEWAY = "502 after the effect, not stored"
+    LIMITED = "429"
+
+
+Fault = CallFault | ProviderFault
+PROVIDER_WRITE = "stripe: POST "
+"""How the name of a call begins that can have a provider's fault."""
+
+
+def faults_of(operation: str) -> list[Fault]:
+    """Return the faults that a call can have."""
+    return [*CallFault, *(ProviderFault if operation.startswith(PROVIDER_WRITE) else ())]
+
+
 @dataclass
 class Connection:
     """The connection of one process. The fault occurs at call ``fault_at_call``. A dead process makes no more calls."""
 
-    fault: CallFault | None = None
+    fault: Fault | None = None
     fault_at_call: int = 0
     calls: list[str] = field(default_factory=list)
     dead: bool = False
 
     def call(
-        self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
+        self,
+        operation: str,
+        perform: Callable[[], Any],
+        no_answer_error: Callable[[Fault], Exception],
+        perform_with: Callable[[ProviderFault], Any] | None = None,
     ) -> Any:
-        """Make a call of the process.
+        """Make a call of the process. ``perform_with`` makes it with a fault of the provider.
 
         Raises: ProcessDied, or the error of a call without an answer.
         """
@@ -45,6 +68,9 @@ class Connection:
         self.calls.append(operation)
         if len(self.calls) != self.fault_at_call or self.fault is None:
             return perform()
+        if isinstance(self.fault, ProviderFault):
+            assert perform_with is not None
+            return perform_with(self.fault)
         match self.fault:
             case CallFault.DIED_BEFORE | CallFault.REQUEST_LOST:
                 pass
@@ -69,12 +95,16 @@ class DyingConnection(Connection):
     nth: int = 1
 
     def call(
-        self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
+        self,
+        operation: str,
+        perform: Callable[[], Any],
+        no_answer_error: Callable[[Fault], Exception],
+        perform_with: Callable[[ProviderFault], Any] | None = None,
     ) -> Any:
         if operation == self.operation and self.calls.count(operation) + 1 == self.nth:
             self.dead = True
             raise ProcessDied
-        return super().call(operation, perform, no_answer_error)
+        return super().call(operation, perform, no_answer_error, perform_with)
 
 
 @dataclass
@@ -85,11 +115,15 @@ class InterruptedConnection(Connection):
     meanwhile: Callable[[], object] = int
 
     def call(
-        self, operation: str, perform: Callable[[], Any], no_answer_error: Callable[[CallFault], Exception]
+        self,
+        operation: str,
+        perform: Callable[[], Any],
+        no_answer_error: Callable[[Fault], Exception],
+        perform_with: Callable[[ProviderFault], Any] | None = None,
     ) -> Any:
         if len(self.calls) + 1 == self.before_call:
             self.meanwhile()
-        return super().call(operation, perform, no_answer_error)
+        return super().call(operation, perform, no_answer_error, perform_with)
 
 
 def _perform_without_answer(perform: Callable[[], Any]) -> None:
@@ -100,7 +134,7 @@ def _perform_without_answer(perform: Callable[[], Any]) -> None:
         return
 
 
-def _aws_no_answer_error(fault: CallFault) -> Exception:
+def _aws_no_answer_error(fault: Fault) -> Exception:
     if fault is CallFault.REQUEST_LOST:
         return EndpointConnectionError(endpoint_url="aws")
     return ReadTimeoutError(endpoint_url="aws")
@@ -146,7 +180,7 @@ class ConnectedProvider:
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            def no_answer_error(fault: CallFault) -> Exception:
+            def no_answer_error(fault: Fault) -> Exception:
                 return OutcomeUnknownError(fault)
 
             return self._connection.call(

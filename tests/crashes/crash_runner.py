@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tests.crashes.actions import DROPS, complete_checkout, create_checkout
-from tests.crashes.connection import CallFault, Connection
+from tests.crashes.connection import Connection, Fault, faults_of
 from tests.crashes.crash_world import PAST_ANY_HOLD, CrashWorld, repeat_until_done, run_action
 from tests.crashes.invariants import InvariantsAfterWrite, check_invariants, intended_outcome
 from tests.crashes.invariants_ledger import closed_ledger_rows
@@ -43,7 +43,7 @@ class CrashStats:
     violations: list[str] = field(default_factory=list)
 
 
-FaultPath = tuple[tuple[int, CallFault], ...]
+FaultPath = tuple[tuple[int, Fault], ...]
 """The number of the call and its fault, for each try."""
 
 
@@ -61,6 +61,8 @@ class CrashEnumeration:
     """Run every n-th crash point only."""
     only_call: int | None = None
     """The only call at which a fault occurs, so that one crash point is replayed."""
+    only_calls_of: str = ""
+    """The beginning of the names of the calls at which a fault occurs."""
     max_faults: int = 1
     """Faults in a row. With 2, the repeat of a failed action may fail, too."""
     check_every_write: bool = True
@@ -81,7 +83,9 @@ class CrashEnumeration:
         """Yield the paths with one fault more that left a new state, after all their follow-ups have run."""
         connection, world = Connection(), self._replay(before)
         run_action(world, self.case.action, world.new_process(connection))
-        faults = [(at, fault) for at in self._calls_with_faults(connection) for fault in CallFault]
+        calls = [(at, connection.calls[at - 1]) for at in self._calls_with_faults(connection)]
+        chosen = [(at, operation) for at, operation in calls if operation.startswith(self.only_calls_of)]
+        faults = [(at, fault) for at, operation in chosen for fault in faults_of(operation)]
         for at, fault in faults[:: self.sample_every]:
             stats.points += 1
             path = (*before, (at, fault))

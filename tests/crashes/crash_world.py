@@ -13,7 +13,7 @@ from chalicelib.capture import store_event
 from chalicelib.errors import Conflict, Unavailable
 from chalicelib.finance import Exports, open_exports, open_ledger
 from chalicelib.instants import DAY, HOUR, MINUTE, Instant, business_day
-from chalicelib.payments import OutcomeUnknownError, ProviderEvent
+from chalicelib.payments import OutcomeUnknownError, ProviderBusyError, ProviderEvent
 from chalicelib.pricing import DEFAULT_MARKETS, Market
 from chalicelib.risk import DeclineLimits, FraudRules, StepUpRule
 from chalicelib.streams import capture as captures
@@ -34,7 +34,7 @@ IRISH_MARKET = Market.model_validate(
         "countries": ["IE"],
         "tax_included": True,
         "standard_rate_bps": 2_300,
-        "shipping": [{"id": "post", "title": "Post", "price": {"GBP": 0}}],
+        "shipping": [{"id": "post", "title": "Post", "price": {"GBP": 0, "MGA": 0}}],
     }
 )
 """A market with free shipping."""
@@ -50,7 +50,15 @@ class RedeliveredError(Exception):
     """A message failed and stays in its queue."""
 
 
-RETRYABLE_ERRORS = (*aws.AWS_ERRORS, Unavailable, OutcomeUnknownError, NotSentError, RedeliveredError, ProcessDied)
+RETRYABLE_ERRORS = (
+    *aws.AWS_ERRORS,
+    Unavailable,
+    OutcomeUnknownError,
+    ProviderBusyError,
+    NotSentError,
+    RedeliveredError,
+    ProcessDied,
+)
 """After these the client repeats its request with the same key, or the platform redelivers. Any other is a fault."""
 
 
@@ -71,6 +79,7 @@ class CrashableProcess:
             markets_at=lambda _: MARKETS,
             id_key=ID_KEY,
             fraud_rules=RULES,
+            order_hold_channels=frozenset({"market"}),
         )
         self.stock, self.shows, self.purchases = self.context.stock, self.context.shows, self.context.purchases
         self.ledger = open_ledger(client("s3"), fake_aws.bucket)
@@ -141,13 +150,15 @@ class CrashWorld:
     now: Instant = NOW
     violations: list[str] = field(default_factory=list)
     """Invariants that were violated at some instant."""
+    followed_until: Instant = 0
+    """The instant up to which the shop has read the movements of the provider's balance."""
 
     def __post_init__(self) -> None:
         self.provider = self.new_provider(lambda: self.now)
 
     def fork(self) -> CrashWorld:
         """Copy a world in memory: the account, the provider and the clock."""
-        return CrashWorld(self.fake_aws.fork(), self.provider.fork, self.now)
+        return CrashWorld(self.fake_aws.fork(), self.provider.fork, self.now, followed_until=self.followed_until)
 
     def fingerprint(self) -> int:
         """Hash the stored state and everything undelivered."""
@@ -210,6 +221,8 @@ class CrashWorld:
             process.on_message(queue, [body], self.now)
         except RedeliveredError:
             self.fake_aws.queues[queue].append(body)
+            if queue == "captures":
+                self.violations.append(f"{body} failed, which uses up its deliveries")
 
     def lose_messages(self) -> None:
         """Drop the stream of purchases, all messages, and the provider's events."""
@@ -227,6 +240,7 @@ class CrashWorld:
         self.now = midnight + 3 * HOUR
         self.recover()
         self.new_process().reconcile(self.now)
+        self.followed_until = self.now - 10 * MINUTE
         self.deliver()
         self.new_process().close_day(self.now)
         self.deliver()
@@ -262,10 +276,11 @@ def run_action(world: CrashWorld, action: Action, process: CrashableProcess) -> 
 
 
 def repeat_until_done(world: CrashWorld, action: Action, process: CrashableProcess | None = None) -> None:
-    """Repeat an action until it ends, in the same process while that lives."""
+    """Repeat an action until it ends, in the same process while that lives. Some providers need time meanwhile."""
     for _ in range(_MAX_DELIVERIES):
         process = world.new_process() if process is None or process.connection.dead else process
         if run_action(world, action, process):
             return
         process = None
+        world.advance_clock(world.provider.retry_after)
     raise AssertionError("the action never ends")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
-from chalicelib.instants import Clock
+from chalicelib.instants import Clock, Instant
 from chalicelib.payments import EventKind, Gateway, ProviderEvent, SandboxGateway
 from tests.crashes.connection import ConnectedClient, ConnectedProvider, Connection
-from tests.providers import PaymentRecord, sandbox_payments
+from tests.providers import MovementRecord, PaymentRecord, sandbox_movements, sandbox_payments
 
 if TYPE_CHECKING:
     from tests.fakes.aws import FakeAws
@@ -19,6 +19,8 @@ class CrashProvider(Protocol):
     """A provider with a state of its own, which outlives the shop's processes."""
 
     name: str
+    retry_after: Instant
+    """How long a client or a queue waits before it repeats what has not ended."""
 
     def new_gateway(self, fake_aws: FakeAws, connection: Connection) -> Gateway:
         """Build the gateway of one process. Its calls to the provider go through the connection."""
@@ -30,6 +32,10 @@ class CrashProvider(Protocol):
 
     def payments(self, fake_aws: FakeAws) -> Iterable[PaymentRecord]:
         """Return all payments of this shop."""
+        ...
+
+    def movements(self, fake_aws: FakeAws) -> Iterable[MovementRecord]:
+        """Return all movements of the balance."""
         ...
 
     def violations(self) -> Iterable[str]:
@@ -78,6 +84,7 @@ class SandboxProvider:
 
     clock: Clock
     name: str = SandboxGateway.name
+    retry_after: Instant = 0
     outbox: tuple[ProviderEvent, ...] = ()
 
     def new_gateway(self, fake_aws: FakeAws, connection: Connection) -> Gateway:
@@ -91,6 +98,9 @@ class SandboxProvider:
 
     def payments(self, fake_aws: FakeAws) -> Iterable[PaymentRecord]:
         return sandbox_payments(fake_aws.records("sandbox"))
+
+    def movements(self, fake_aws: FakeAws) -> Iterable[MovementRecord]:
+        return sandbox_movements(fake_aws.records("sandbox"))
 
     def violations(self) -> Iterable[str]:
         return ()

@@ -11,7 +11,7 @@ from chalicelib.purchase import Purchase, purchase_from_item
 from tests.crashes.crash_world import CrashWorld
 from tests.fakes.aws import Record
 from tests.independent_counts import is_sold
-from tests.providers import PaymentRecord
+from tests.providers import MovementRecord, PaymentRecord
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Snapshot:
     risks: dict[str, Record]
     """By drop."""
     payments: list[PaymentRecord]
+    movements: list[MovementRecord]
     objects: dict[str, bytes]
     events: list[Record]
 
@@ -78,6 +79,7 @@ def take_snapshot(world: CrashWorld) -> Snapshot:
         {},
         {},
         list(world.provider.payments(fake_aws)),
+        list(world.provider.movements(fake_aws)),
         fake_aws.objects(),
         fake_aws.events,
     )

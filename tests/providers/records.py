@@ -75,3 +75,23 @@ def sandbox_payments(items: Iterable[dict[str, Any]]) -> Iterator[PaymentRecord]
         status, captured, left = _SANDBOX_STATUSES[item["status"]], item.get("captured", 0), item.get("left", 0)
         amount = item.get("amount", 0)
         yield PaymentRecord(name, purchase_id, int(attempt), status, amount, captured, refunds, left)
+
+
+@dataclass(frozen=True)
+class MovementRecord:
+    """A movement of the shop's balance at a provider. ``net`` is what the balance changed by."""
+
+    id: str
+    net: int
+    created_at: int
+
+
+def sandbox_movements(items: Iterable[dict[str, Any]]) -> Iterator[MovementRecord]:
+    """Yield the movements in the sandbox's table: each capture less its fee, and each refund."""
+    for item in items:
+        if item["status"] != "captured":
+            continue
+        yield MovementRecord(f"txn_sbx_ch_{item['pk']}", item["captured"] - item["fee"], item["captured_at"])
+        for refund_id, amount in item.get("refunds", {}).items():
+            made_at = item.get("refunded_at", {}).get(refund_id, item["captured_at"])
+            yield MovementRecord(f"txn_sbx_{item['pk']}-{refund_id}", -amount, made_at)

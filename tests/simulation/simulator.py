@@ -19,7 +19,7 @@ from greenlet import GreenletExit, greenlet
 
 from chalicelib.errors import InvariantBroken, LivedropError
 from chalicelib.instants import SECOND, Instant
-from chalicelib.payments import OutcomeUnknownError
+from chalicelib.payments import OutcomeUnknownError, ProviderBusyError
 from tests.fakes.strict_dynamodb import StrictFakeDynamoDB
 
 MAX_FUNCTION_LIFETIME: Instant = 55 * SECOND
@@ -28,6 +28,7 @@ MAX_FUNCTION_LIFETIME: Instant = 55 * SECOND
 RETRYABLE_ERRORS: Final[tuple[type[Exception], ...]] = (
     BotoCoreError,
     OutcomeUnknownError,
+    ProviderBusyError,
     *(kind for kind in LivedropError.__subclasses__() if kind is not InvariantBroken),
 )
 """How a lost call, a rival's write or a silent provider ends a request or a message. Its sender sends it again.

@@ -31,16 +31,16 @@ from chalicelib.risk import DeclineLimits, FraudRules
 from tests.builders.purchases import a_complete_request
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES, RETRYABLE_ERRORS
-from tests.simulation.worlds.provider import SimulatedProvider
+from tests.simulation.worlds.provider import NewProvider, SimulatedProvider, SimulatedSandbox
 from tests.simulation.worlds.purchases import CLOCK_JUMPS, PurchaseWorld
 
 
 class SingleOrderWorld(PurchaseWorld):
     """One order of ada. Where ``limited``, one decline of bob exceeds the velocity limit."""
 
-    def __init__(self, seed: int, *, limited: bool) -> None:
+    def __init__(self, seed: int, *, limited: bool, new_provider: NewProvider = SimulatedSandbox) -> None:
         self.limited = limited
-        super().__init__(seed)
+        super().__init__(seed, new_provider)
 
     def new_context(self, **fields: Any) -> CheckoutContext:
         return super().new_context(fraud_rules=FraudRules(DeclineLimits(email=int(self.limited))), **fields)
@@ -52,16 +52,17 @@ class SingleOrderWorld(PurchaseWorld):
         complete_purchase(
             self.context,
             purchase_id,
-            a_complete_request(token, f"{name}-pay"),
+            a_complete_request(self.provider.token(token, name), f"{name}-pay"),
             self.simulator.now,
         )
         self.purchase_ids.add(purchase_id)
         return purchase_id
 
-    def capture_process(self, purchase_id: str) -> Callable[[], None]:
+    def capture_process(self, purchase_id: str, *, idle_turns: int = 0) -> Callable[[], None]:
         context = self.new_context()
 
         def run() -> None:
+            self.simulator.stay_idle(idle_turns)
             for _ in range(4):
                 with suppress(*RETRYABLE_ERRORS):
                     capture.process_attempt(context, purchase_id, 1, self.simulator.now)
@@ -82,13 +83,17 @@ class SingleOrderWorld(PurchaseWorld):
         return run
 
 
-def run_schedule(seed: int, faults: str, *, limited: bool) -> Counter[str]:
+def run_schedule(
+    seed: int, faults: str, *, limited: bool, new_provider: NewProvider = SimulatedSandbox
+) -> Counter[str]:
     """Let two workers capture ada's order beside an operator or beside bob's decline."""
-    world = SingleOrderWorld(seed, limited=limited)
+    world = SingleOrderWorld(seed, limited=limited, new_provider=new_provider)
     world.codes = ()
     ada, bob = world.place_order("ada", "ok"), world.place_order("bob", "declined")
+    max_idle = 40 * (limited and world.provider.name == "stripe")  # bob's decline takes several calls there
     for purchase_id in (ada, ada, bob):
-        world.simulator.add_process(world.capture_process(purchase_id), FAULT_CLASSES[faults])
+        idle_turns = world.random.randrange(max_idle) if max_idle and purchase_id == ada else 0
+        world.simulator.add_process(world.capture_process(purchase_id, idle_turns=idle_turns), FAULT_CLASSES[faults])
     if not limited:
         world.simulator.add_process(world.order_hold_process(ada, releases=bool(seed // 8 % 2)), FAULT_CLASSES[faults])
     world.simulator.run(CLOCK_JUMPS)

@@ -29,12 +29,18 @@ from chalicelib.purchase import (
 from chalicelib.stock import RevertedToHold, Stock
 from tests.simulation.schedule_search import ScheduleSearch, parametrize_seeds
 from tests.simulation.simulator import FAULT_CLASSES
+from tests.simulation.worlds.provider import NewProvider, SimulatedSandbox
 from tests.simulation.worlds.purchases import CLOCK_JUMPS, PurchaseWorld
 
 
-def run_schedule(seed: int, faults: str, buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy")) -> Counter[str]:
+def run_schedule(
+    seed: int,
+    faults: str,
+    buyers: tuple[str, ...] = ("ada", "ada", "bob", "bob", "cy"),
+    new_provider: NewProvider = SimulatedSandbox,
+) -> Counter[str]:
     """Run buyers beside two workers. A name that occurs twice is a buyer who sends each request twice."""
-    world = PurchaseWorld(seed)
+    world = PurchaseWorld(seed, new_provider)
     for name in buyers:
         world.simulator.add_process(world.buyer_process(name), FAULT_CLASSES[faults])
     for _ in range(2):

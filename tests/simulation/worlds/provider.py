@@ -53,8 +53,19 @@ class WorldProvider(Protocol):
         ...
 
     def events(self, payment: PaymentRecord, number: int) -> list[ProviderEvent]:
-        """Return the events that arrive at a step about a payment."""
+        """Return the events that arrive at a step about a payment. Some may never arrive."""
         ...
+
+    def due_events(self) -> list[ProviderEvent]:
+        """Return the events that the provider sends of itself at this instant, and acknowledge them."""
+        ...
+
+    def take_step(self, action: str, payment: PaymentRecord, amount: int = 0) -> bool:
+        """Take a step that this provider alone has. False: it is not possible at this instant."""
+        ...
+
+
+NewProvider = Callable[["PurchaseWorld"], WorldProvider]
 
 
 class SimulatedSandbox:
@@ -96,6 +107,12 @@ class SimulatedSandbox:
             *refunds,
             ProviderEvent(f"evt-{payment.id}-{number}", self.name, EventKind.PAYMENT, "test.event", *about),
         ]
+
+    def due_events(self) -> list[ProviderEvent]:
+        return []
+
+    def take_step(self, action: str, payment: PaymentRecord, amount: int = 0) -> bool:
+        return False
 
 
 class SimulatedProvider:

@@ -30,7 +30,7 @@ from tests.builders.purchases import PLATFORM, a_complete_request, a_purchase_re
 from tests.independent_counts import units_add_up, units_by_drop
 from tests.providers import PaymentStatus
 from tests.simulation.simulator import RETRYABLE_ERRORS, Simulator
-from tests.simulation.worlds.provider import SEARCH_LAG, SimulatedSandbox, WorldProvider
+from tests.simulation.worlds.provider import SEARCH_LAG, NewProvider, SimulatedSandbox
 
 HOLD_SECONDS = 30
 POOL = Pool("mug", 2)
@@ -66,7 +66,7 @@ class PurchaseWorld:
     In half of the worlds all buyers have a code that can be used once.
     """
 
-    def __init__(self, seed: int, new_provider: Callable[[PurchaseWorld], WorldProvider] = SimulatedSandbox) -> None:
+    def __init__(self, seed: int, new_provider: NewProvider = SimulatedSandbox) -> None:
         self.simulator = Simulator(seed, self.check_invariants)
         self.seed, self.random = seed, Random(seed)
         self.search_lag = SEARCH_LAG * (seed // 4 % 2)
