@@ -33,6 +33,10 @@ _ALARMED_METRICS = {
     "export_differences": "An export differs from the orders",
 }
 """The application's metrics that stay 0 while everything works."""
+_ALARMED_SERIES = {
+    "tokens_refused": (20, "Many payment tokens are refused: the storefront makes them otherwise, or cards are tested"),
+}
+"""Metrics of which a few are ordinary, and how many a minute are not."""
 _OLDEST_MESSAGE_SECONDS = 300
 _STREAM_BEHIND_MS = 60_000
 
@@ -47,8 +51,9 @@ def add_alarms(template: dict[str, Any]) -> None:
     for logical_id, resource in list(resources.items()):
         for name, properties in _alarms(logical_id, resource):
             resources[f"{logical_id}{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
-    for metric, description in _ALARMED_METRICS.items():
-        properties = _alarm(NAMESPACE, metric, {"service": SERVICE}, "Sum", 0, description)
+    alarmed = {**{metric: (0, text) for metric, text in _ALARMED_METRICS.items()}, **_ALARMED_SERIES}
+    for metric, (threshold, description) in alarmed.items():
+        properties = _alarm(NAMESPACE, metric, {"service": SERVICE}, "Sum", threshold, description)
         name = "".join(part.capitalize() for part in metric.split("_"))
         resources[f"{name}Alarm"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
 

@@ -125,6 +125,27 @@ def test_every_answer_to_a_refund_is_sorted(account: Account, gateway: StripeGat
     assert len(account.records("refund")) == int(looked_up)
 
 
+READS: Final[dict[str, Callable[[StripeGateway], Any]]] = {
+    "payment_intents.retrieve": lambda gateway: gateway.purchase_of("pi_1"),
+    "payment_intents.list": lambda gateway: list(gateway.payments(NOW)),
+    "refunds.retrieve": lambda gateway: gateway.find_refund("re_1", now=NOW),
+    "refunds.list": lambda gateway: list(gateway.refunds_of("pi_1", now=NOW)),
+    "disputes.retrieve": lambda gateway: gateway.find_dispute("dp_1", now=NOW),
+    "balance_transactions.list": lambda gateway: list(gateway.movements(NOW, NOW + 1_000)),
+}
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_a_read_finds_nothing_only_if_stripe_says_so(account: Account, gateway: StripeGateway, operation: str) -> None:
+    for row in rows_of(operation):
+        account.fail_next(operation, faults.refused(row))
+        if ANSWERS[row].code == "resource_missing":
+            assert READS[operation](gateway) in (None, []), row
+            continue
+        expected = "wait" if ANSWERS[row].meaning == "wait" else "unknown"
+        assert sort_of(lambda: READS[operation](gateway)) == expected, row
+
+
 @pytest.mark.parametrize("fault", [faults.closed, faults.timeout, faults.garbage])
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_a_call_without_answer_is_unknown_and_its_repeat_settles_it(
@@ -160,6 +181,21 @@ def test_an_error_of_a_kind_that_stripe_has_not_made_yet_is_sorted(call: Call, s
 @pytest.mark.parametrize("status", [None, 200, 302, 424, 500, 503, 599])
 def test_an_error_without_a_definite_answer_is_unknown(status: int | None) -> None:
     assert sort_error(Call.CAPTURE, stripe.APIError("?", http_status=status)).sort is Sort.UNKNOWN
+
+
+def test_a_rate_limit_costs_seconds_and_has_no_effect() -> None:
+    account = Account(Behaviour.kind(limits=True))
+    gateway = gateway_of(account)
+    answers = [sort_of(lambda: gateway.authorise(a_request(purchase_id=f"q{n}"), now=NOW)) for n in range(40)]  # noqa: B023
+    assert set(answers) == {"done", "wait"}
+    assert len(account.records("payment_intent")) == answers.count("done")
+    account.advance(2)
+    refused = answers.index("wait")
+    assert sort_of(lambda: gateway.authorise(a_request(purchase_id=f"q{refused}"), now=NOW)) == "done"
+    account.fail_next(CREATE, faults.refused("lock_timeout"))
+    with pytest.raises(ProviderBusyError) as busy:
+        gateway.authorise(a_request(purchase_id="locked"), now=NOW)
+    assert busy.value.retry_in_seconds <= 5
 
 
 def test_a_used_token_is_declined_only_if_nothing_of_ours_holds_the_money(account: Account) -> None:

@@ -163,6 +163,12 @@ def test_a_card_that_requires_authentication_returns_its_page(account: Account, 
     assert gateway.find("p1", 1, now=NOW, provider_id=asked.provider_id) == asked
 
 
+def test_a_card_that_authenticates_in_the_storefront_has_no_page(gateway: StripeGateway) -> None:
+    asked = gateway.authorise(a_request("ctoken_authenticationRequired"), now=NOW)
+    assert isinstance(asked, ActionRequired)
+    assert asked.url is None
+
+
 def test_an_authenticated_intent_is_found_and_captured_once(account: Account, gateway: StripeGateway) -> None:
     asked = gateway.authorise(replace(a_request(REQUIRES_ACTION), return_url=PAGE), now=NOW)
     assert isinstance(asked, ActionRequired)

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_SECONDS: Final = 2
 READ_TIMEOUT_SECONDS: Final = 8
 """A call ends within ten seconds. The capture queue decides about retries, and the SDK makes none."""
 
+_NOT_FOUND: Final = "resource_missing"
+
 _T = TypeVar("_T")
 
 
@@ -82,6 +84,20 @@ class StripeCalls:
             raise _key_refused(call, error) from error
         except stripe.StripeError as error:
             raise _to_exception(call, error) from error
+
+    def read(self, call: Call, request: Callable[[Any], _T]) -> _T | None:
+        """Make a call that only reads. None: Stripe has no such object.
+
+        Raises:
+            OutcomeUnknownError: Stripe gave no readable answer, or refuses to show the object.
+            ProviderBusyError: the call has to wait.
+        """
+        try:
+            return self.run(call, request)
+        except StripeAnswerError as error:
+            if error.answer.code == _NOT_FOUND:
+                return None
+            raise OutcomeUnknownError(error.answer.code) from error
 
     def _services(self, key: str) -> Any:
         if self._client is None or self._client[0] != key:

@@ -11,7 +11,7 @@ from chalicelib.instants import SECOND
 from chalicelib.payments.results import DisputeStatus, ProviderDispute
 from chalicelib.payments.stripe.calls import StripeCalls
 from chalicelib.payments.stripe.currencies import from_provider_amount
-from chalicelib.payments.stripe.errors import Call, StripeAnswerError
+from chalicelib.payments.stripe.errors import Call
 from chalicelib.payments.stripe.intents import attempt_in
 from chalicelib.payments.stripe.lookup import IntentLookup
 
@@ -35,9 +35,8 @@ class StripeDisputes:
     def find(self, dispute_id: str) -> ProviderDispute | None:
         """Read a dispute. None: unknown, or of a payment of other software. One call, or two."""
         query = {"expand": ["charge"]}
-        try:
-            dispute = self._calls.run(Call.READ_DISPUTE, lambda api: api.disputes.retrieve(dispute_id, query))
-        except StripeAnswerError:
+        dispute = self._calls.read(Call.READ_DISPUTE, lambda api: api.disputes.retrieve(dispute_id, query))
+        if dispute is None:
             return None
         payment_id = dispute.payment_intent or dispute.charge.payment_intent
         if payment_id is None or not self._is_of_this_shop(dispute, payment_id):

@@ -109,6 +109,8 @@ class StripeGateway:
             found = self._look_up(request, now)
             if found is not None:
                 return found
+        if answer.used_token:
+            count("tokens_refused")
         declined = to_declined(answer)
         if answer.sort is Sort.DECLINED:
             return declined

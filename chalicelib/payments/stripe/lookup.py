@@ -30,10 +30,7 @@ class IntentLookup:
 
     def read(self, provider_id: str) -> Any | None:
         """Read an intent with its charge; None when Stripe has none of this id. One call."""
-        try:
-            return self._calls.run(Call.READ_INTENT, lambda api: api.payment_intents.retrieve(provider_id, WITH_CHARGE))
-        except StripeAnswerError:
-            return None
+        return self._calls.read(Call.READ_INTENT, lambda api: api.payment_intents.retrieve(provider_id, WITH_CHARGE))
 
     def purchase_of(self, provider_id: str) -> tuple[str, int] | None:
         """Return the purchase and attempt that an intent is for; None for one of other software. One call."""
@@ -115,7 +112,9 @@ def pages(calls: StripeCalls, call: Call, service: str, query: dict[str, Any]) -
     cursor: dict[str, Any] = {}
     while True:
         asked = {**query, **cursor, "limit": PAGE_SIZE}
-        page = calls.run(call, lambda api, asked=asked: getattr(api, service).list(asked))  # type: ignore[misc]
+        page = calls.read(call, lambda api, asked=asked: getattr(api, service).list(asked))  # type: ignore[misc]
+        if page is None:
+            return
         yield page.data
         if not page.has_more or not page.data:
             return

@@ -74,13 +74,10 @@ class StripeRefunds:
     def find(self, provider_refund_id: str) -> ProviderRefund | None:
         """Read one refund. None: unknown, of other software, or no captured money moves by it. One call, or two."""
         query = {"expand": list(_PARTS)}
-        try:
-            made = self._calls.run(Call.READ_REFUND, lambda api: api.refunds.retrieve(provider_refund_id, query))
-        except StripeAnswerError:
+        made = self._calls.read(Call.READ_REFUND, lambda api: api.refunds.retrieve(provider_refund_id, query))
+        if made is None or not self._is_of_this_shop(made) or not _moves_money(made):
             return None
-        return (
-            self._to_refund(made, made.currency.upper()) if self._is_of_this_shop(made) and _moves_money(made) else None
-        )
+        return self._to_refund(made, made.currency.upper())
 
     def of_payment(self, provider_id: str) -> Iterator[ProviderRefund]:
         """Yield the refunds of a payment by which captured money moves. One call a hundred."""
@@ -135,7 +132,7 @@ def _moves_money(made: Any) -> bool:
     Raises:
         OutcomeUnknownError: a refund of a part capture has no movement of the balance yet, which would tell.
     """
-    if not made.charge.captured:
+    if made.charge is None or not made.charge.captured:
         return False
     movement = made.balance_transaction
     if movement is not None:
