@@ -41,7 +41,7 @@ def second_try_without_look_up(patch: pytest.MonkeyPatch) -> None:
 def silent_search_believed(patch: pytest.MonkeyPatch) -> None:
     """Believe a search that finds nothing, within the hour by which it may lag."""
     patch.setattr(
-        IntentLookup, "of_attempt", lambda self, purchase_id, attempt, **named: self._search(purchase_id, attempt)
+        IntentLookup, "of_attempt", lambda self, purchase_id, attempt, **named: self._search((purchase_id, attempt))
     )
 
 
