@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from chalicelib.instants import HOUR, SECOND, Instant
+from chalicelib.payments.events import MARK_KEY
 from chalicelib.payments.gateway import OutcomeUnknownError
 from chalicelib.payments.stripe.calls import StripeCalls
 from chalicelib.payments.stripe.errors import Call, StripeAnswerError
@@ -82,7 +83,8 @@ class IntentLookup:
 
     def _search(self, wanted: tuple[str, int]) -> list[Any]:
         """Search by metadata, and read each intent found: the search filters by an older copy."""
-        query = f"metadata['purchase']:'{wanted[0]}' AND metadata['attempt']:'{wanted[1]}'"
+        fields = {MARK_KEY: self._mark, "purchase": wanted[0], "attempt": str(wanted[1])}
+        query = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in fields.items())
         try:
             found = self._calls.run(Call.SEARCH_INTENTS, lambda api: api.payment_intents.search({"query": query}))
         except StripeAnswerError:  # some accounts have no search
