@@ -67,7 +67,7 @@ def test_a_capture_that_the_bank_declines_fails(account: Account, gateway: Strip
 class PartlyAuthorising(InProcessClient):
     """A Stripe whose bank authorises 400 of what is asked."""
 
-    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:
+    def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> Any:  # type: ignore[override]
         body, status, answered = super().request(method, url, headers, post_data)
         return body.replace('"amount_capturable": 1000', '"amount_capturable": 400'), status, answered
 
