@@ -6,6 +6,7 @@ Only this file composes the packages, reads the environment and passes the clock
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -18,8 +19,18 @@ from chalicelib.api import ROUTES, DeploymentKeys, Keyring, LivedropApi, Service
 from chalicelib.discounts import Discounts
 from chalicelib.errors import InvariantBroken
 from chalicelib.finance import open_exports, open_ledger
-from chalicelib.instants import Instant, clock
-from chalicelib.payments import EventStore, Gateway, ProviderKeys, SandboxGateway, read_provider_keys, stripe_gateway
+from chalicelib.instants import SECOND, Instant, clock
+from chalicelib.payments import (
+    EventStore,
+    Gateway,
+    Pace,
+    ProviderKeys,
+    SandboxGateway,
+    SharedPacer,
+    TurnStore,
+    read_provider_keys,
+    stripe_gateway,
+)
 from chalicelib.pricing import DEFAULT_MARKETS, MarketRevisions, Markets
 from chalicelib.purchase import CheckoutContext, PurchaseStore
 from chalicelib.risk import FraudRules, Risk
@@ -106,7 +117,18 @@ def gateway() -> Gateway:
         reread_key=lambda: provider_keys().reread(clock()).api_key,
         mark=config.payment_mark,
         base_url=config.stripe_url or None,
+        pacer=pacer(),
     )
+
+
+@cache
+def pacer() -> SharedPacer | None:
+    """Build the pacer of the calls to Stripe. None: the sandbox, or a rate of 0, is not paced."""
+    config = settings()
+    if config.payments != "stripe" or config.provider_rate == 0:
+        return None
+    turns = TurnStore(aws.client("dynamodb"), config.commerce_table, "stripe")
+    return SharedPacer(turns, Pace(config.provider_rate, config.provider_account_rate), clock, time.sleep)
 
 
 @cache
@@ -228,6 +250,10 @@ CAPTURE_BATCH = 5
 """Messages of one batch of the capture queue, which one process handles side by side (``infra/aws/template.yaml``)."""
 
 
+LAST_CALL_AFTER = 30 * SECOND
+"""When a worker begins its last call to the provider: a call takes 10 s, and the function has 50 s in all."""
+
+
 @cache
 def capture_threads() -> ThreadPoolExecutor:
     """Build the threads of the capture worker: a batch takes as long as its slowest message."""
@@ -237,7 +263,9 @@ def capture_threads() -> ThreadPoolExecutor:
 @app.lambda_function(name="capture")
 def capture(event: Event, context: Any) -> Event:
     """Handle the capture queue: commit units, authorise and capture payments."""
-    capture_queue = queue(settings().capture_queue_url)
+    capture_queue, shared_pacer = queue(settings().capture_queue_url), pacer()
+    if shared_pacer is not None:
+        shared_pacer.end_calls(clock() + LAST_CALL_AFTER)
     return process_payments(event, worker_context(), capture_queue, clock(), capture_threads().map)
 
 

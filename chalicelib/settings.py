@@ -40,6 +40,10 @@ class Settings:
     """Address of a test double of Stripe's API, for rehearsals. Empty: Stripe's own."""
     return_url: str = ""
     """Page of the shop to which the payment provider returns a buyer. ``{checkout}`` becomes the session's id."""
+    provider_rate: int = 20
+    """Calls a second to one endpoint of the payment provider, over all functions. 0: calls are not paced."""
+    provider_account_rate: int = 80
+    """Calls a second to all endpoints of the payment provider together."""
     order_hold_channels: tuple[str, ...] = ()
     """Channels whose orders are put on hold until an operator releases them."""
     decline_limits: str = ""
@@ -80,6 +84,8 @@ class Settings:
             payment_mark=text("PAYMENT_MARK", "livedrop"),
             stripe_url=text("STRIPE_URL"),
             return_url=text("RETURN_URL"),
+            provider_rate=int(text("PROVIDER_RATE", "20")),
+            provider_account_rate=int(text("PROVIDER_ACCOUNT_RATE", "80")),
             order_hold_channels=comma_separated("ORDER_HOLD_CHANNELS"),
             decline_limits=text("DECLINE_LIMITS"),
             step_up=text("STEP_UP"),

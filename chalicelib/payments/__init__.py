@@ -11,6 +11,7 @@ from chalicelib.payments.gateway import (
 )
 from chalicelib.payments.instruments import reusable_instrument
 from chalicelib.payments.lazy_stripe import is_signed_by_stripe, stripe_gateway
+from chalicelib.payments.pacing import Pace, Pacer, SharedPacer
 from chalicelib.payments.provider_keys import ProviderKeys, read_provider_keys
 from chalicelib.payments.results import (
     ActionRequired,
@@ -34,6 +35,7 @@ from chalicelib.payments.store import (
     BalanceCursor,
     EventStore,
     MovementStore,
+    TurnStore,
     movement_from_item,
     movement_from_record,
 )
@@ -58,6 +60,8 @@ __all__ = [
     "MovementStore",
     "NothingBegunError",
     "OutcomeUnknownError",
+    "Pace",
+    "Pacer",
     "ProviderBusyError",
     "ProviderDispute",
     "ProviderEvent",
@@ -67,6 +71,8 @@ __all__ = [
     "RefundFailed",
     "RefundStatus",
     "SandboxGateway",
+    "SharedPacer",
+    "TurnStore",
     "is_signed_by_stripe",
     "movement_from_item",
     "movement_from_record",

@@ -187,3 +187,63 @@ def movement_from_record(record: Mapping[str, Any]) -> Movement:
     """Convert a record of a movement's fields, such as a message has."""
     known = {name: record[name] for name in Movement.__slots__ if name in record}
     return Movement(**known | {"kind": MovementKind(record["kind"])})
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """The turns are taken. ``next_turns`` are the next free ones by name."""
+
+    next_turns: dict[str, Instant]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsGuessed:
+    """No turn was taken: a guess was wrong, or a line is too long. ``next_turns`` are the free ones at that instant."""
+
+    next_turns: dict[str, Instant]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStore:
+    """The next free turn of each endpoint of a provider, and of all together: one item, shared by all workers."""
+
+    dynamodb: DynamoDBClient
+    commerce_table: str
+    provider: str
+
+    def take(
+        self, intervals: Mapping[str, Instant], in_line: set[str], *, now: Instant, latest: Instant
+    ) -> TurnTaken | TurnsGuessed:
+        """Move each bucket on by its interval, if all of their turns come by ``latest``. One conditional write, 1 WCU.
+
+        ``in_line`` guesses the buckets whose next turn lies after ``now``. A wrong guess is refused, with the truth.
+        """
+        names = {f"#turn{number}": name for number, name in enumerate(intervals)}
+        values = {f":interval{number}": interval for number, interval in enumerate(intervals.values())}
+        changes, conditions = [], []
+        for number, (alias, name) in enumerate(names.items()):
+            base = alias if name in in_line else ":now"
+            changes.append(f"{alias} = {base} + :interval{number}")
+            waiting = f"{alias} > :now AND {alias} <= :latest"
+            idle = f"(attribute_not_exists({alias}) OR {alias} <= :now) AND :now <= :latest"
+            conditions.append(waiting if name in in_line else idle)
+        try:
+            answer = self.dynamodb.update_item(
+                TableName=self.commerce_table,
+                Key={"pk": {"S": f"PACE#{self.provider}"}, "sk": {"S": "PACE"}},
+                UpdateExpression="SET " + ", ".join(changes),
+                ConditionExpression=" AND ".join(conditions),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=aws.to_item(values | {":now": now, ":latest": latest}),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not aws.is_condition_failure(error):
+                raise
+            return TurnsGuessed(_next_turns(aws.existing_item(error) or {}))
+        return TurnTaken(_next_turns(answer["Attributes"]))
+
+
+def _next_turns(item: Mapping[str, Any]) -> dict[str, Instant]:
+    return {name: value for name, value in aws.from_item(item).items() if name not in {"pk", "sk"}}

@@ -60,6 +60,14 @@ def _widgets() -> list[Widget]:
             ],
         ),
         _graph(
+            "Calls to the payment provider: wait for a turn (ms), turns refused, messages sent again",
+            [
+                [*_own_metric("provider_wait"), {"stat": "p99"}],
+                _count_metric("provider_turns_refused"),
+                _count_metric("captures_retried"),
+            ],
+        ),
+        _graph(
             "Cues", [_count_metric("cues_applied"), _count_metric("cues_refused"), _count_metric("cues_unreadable")]
         ),
     ]

@@ -56,7 +56,10 @@ GRANTED_BUT_UNUSED = {
 GIVEN_BUT_UNREAD = {
     (function, variable)
     for function in ("APIHandler", "Capture", "Maintenance")
-    for variable in ("LIVEDROP_PAYMENT_MARK", "LIVEDROP_PAYMENT_SECRETS_ID", "LIVEDROP_STRIPE_URL")
+    for variable in (
+        *("LIVEDROP_PAYMENT_MARK", "LIVEDROP_PAYMENT_SECRETS_ID", "LIVEDROP_STRIPE_URL"),
+        *("LIVEDROP_PROVIDER_RATE", "LIVEDROP_PROVIDER_ACCOUNT_RATE"),
+    )
 }
 """Variables that a function reads only when Stripe is the payment provider."""
 

@@ -184,11 +184,13 @@ def test_http_function_may_count_limits_and_read_a_buyers_other_orders() -> None
         assert "APIRole" in _roles_with_access("CommerceTable", f"dynamodb:{action}")
 
 
-def test_capture_worker_may_count_declines_and_read_no_limits() -> None:
+def test_capture_worker_may_count_declines_take_turns_and_read_no_limits() -> None:
     statements = _of("AWS::IAM::Role")["CaptureRole"]["Policies"][0]["PolicyDocument"]["Statement"]
     (counts,) = (one for one in statements if "BatchGetItem" in str(one) and _names(one["Resource"], "CommerceTable"))
     assert counts["Action"] == ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
-    assert counts["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["VELOCITY#*", "DROP#*"]}}
+    assert counts["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["VELOCITY#*", "DROP#*", "PACE#*"]}
+    }
 
 
 def test_default_risk_rules_are_parsed_and_wrong_ones_are_refused_at_deployment() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import stripe
 
 from chalicelib.payments.gateway import OutcomeUnknownError, ProviderBusyError
+from chalicelib.payments.pacing import Pacer, Unpaced
 from chalicelib.payments.stripe.errors import (
     KEY_REFUSED,
     KEY_REFUSED_SECONDS,
@@ -55,8 +56,14 @@ def fixed_key(key: str) -> ApiKeys:
 class StripeCalls:
     """The calls of one process. ``http``: the SDK's transport; None: HTTPS with this module's timeouts."""
 
-    def __init__(self, keys: ApiKeys, base_url: str | None = None, http: stripe.HTTPClient | None = None) -> None:
-        self._keys = keys
+    def __init__(
+        self,
+        keys: ApiKeys,
+        base_url: str | None = None,
+        http: stripe.HTTPClient | None = None,
+        pacer: Pacer | None = None,
+    ) -> None:
+        self._keys, self._pacer = keys, pacer or Unpaced()
         self._addresses: Any = {"api": base_url} if base_url else {}
         self._http = http or stripe.RequestsClient(timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS))
         self._client: tuple[str, stripe.StripeClient] | None = None
@@ -67,9 +74,10 @@ class StripeCalls:
         Raises:
             StripeAnswerError: Stripe's answer is an error with a certain outcome.
             OutcomeUnknownError: the call may have had its effect.
-            ProviderBusyError: the call had no effect, and has to wait.
+            ProviderBusyError: the call had no effect or was not made, and has to wait.
         """
         key = self._keys.current()
+        self._pacer.await_turn(call.value)
         try:
             return request(self._services(key))
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
@@ -78,6 +86,7 @@ class StripeCalls:
             raise _to_exception(call, error) from error
         if fresh_key == key:
             raise _key_refused(call, refused) from refused
+        self._pacer.await_turn(call.value)
         try:
             return request(self._services(fresh_key))
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
